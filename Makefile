@@ -15,6 +15,8 @@ EXTENSION := src/headgate/_core/_core.abi3.so
 VENV_STAMP := $(VENV)/.headgate-requirements
 INSTALL_STAMP := $(VENV)/.headgate-installed
 
+PYTHON_SOURCES := $(shell find src tests/support tools -name '*.py')
+BYTECODE_STAMP := build/bytecode
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find engine -name '*.rs' -o -name Cargo.toml)
 
 CASE ?=
@@ -30,7 +32,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(INSTALL_STAMP) $(EXTENSION) ## .venv with the package and the compiled extension: .venv/bin/headgate
+build: $(INSTALL_STAMP) $(EXTENSION) $(BYTECODE_STAMP) ## .venv with the package and the compiled extension: .venv/bin/headgate
 
 $(VENV_STAMP): requirements.lock
 	@tools/preflight
@@ -42,6 +44,13 @@ $(VENV_STAMP): requirements.lock
 $(INSTALL_STAMP): $(VENV_STAMP) pyproject.toml tools/develop.py
 	@echo "build: headgate into $(VENV), sources in place"
 	$(BIN)/python tools/develop.py
+	@touch $@
+
+# As `pip install` does it. Where PYTHONDONTWRITEBYTECODE is set, as images set it, each of the thousands
+# of processes that tests start would compile what it imports.
+$(BYTECODE_STAMP): $(VENV_STAMP) $(PYTHON_SOURCES)
+	@mkdir -p build
+	@$(BIN)/python -m compileall -q src tests/support tools
 	@touch $@
 
 # Not through maturin: it gives PyO3 another environment than `cargo test` and `cargo clippy` do,
@@ -71,9 +80,10 @@ example-fleet: build ## A canary rollout that hurts and is undone, on three node
 
 .PHONY: test
 # Twice as many processes as the smallest machine has cores: most tests wait for processes to start.
+# Each of them imports every test; pytest keeps what it compiled, unless the environment forbids it.
 test: build ## Rust tests, then Python tests
 	cargo test --locked --workspace --quiet
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
 
 # `make -k check` goes on after a failure.
 CHECKS := check-format check-lint check-types check-layers check-sizes check-generated check-rust

@@ -1,6 +1,8 @@
 """What holds for every test: property tests count examples, not seconds; a busy machine is no
-failure; the longest tests begin first; a test leaves the process as it found it."""
+failure; the longest tests begin first; a test leaves the process as it found it; the collector does
+not look at every test and module again and again."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from headgate.kernel import collector
+
+collector.relax()
 settings.register_profile(
     "headgate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
@@ -18,6 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts tests that ask for more time than usual before the others: at the end of a run, all
     but one of its processes would wait for them."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves alone, from now on, what stays until the end."""
+    gc.freeze()
 
 
 def _process() -> dict[str, object]:

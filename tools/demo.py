@@ -48,7 +48,7 @@ def holder_of(port: int) -> str | None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            inodes = holder.listening_inodes(False, "127.0.0.1", port)
+            inodes = holder.listening_inodes(holder.Place(False, "127.0.0.1", port))
             return holder.process_of(inodes) or "another process"
     return None
 

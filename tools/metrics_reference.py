@@ -17,6 +17,7 @@ from typing import Final, cast
 from headgate.compile.quarantine import Quarantined
 from headgate.kernel.ids import ObjectName
 from headgate.node.agent.about import MasterStatus, RevisionStatus
+from headgate.node.key_sets.about import Counted, KeySetStatus
 from headgate.node.link import About
 from headgate.node.metrics import own
 from headgate.node.remote.families import families as link_families
@@ -92,9 +93,15 @@ def control_page() -> str:
     )
     revision = RevisionStatus(1, "")
     master = SimpleNamespace(status=lambda: MasterStatus(url="", serving=revision))
-    node = cast(
-        Node, SimpleNamespace(pipeline=pipeline, started_at=0.0, remote=None, master=master)
+    key_set = Counted(KeySetStatus("", "fresh", 0.0), Counter({"ok": 0}))
+    parts = SimpleNamespace(
+        pipeline=pipeline,
+        started_at=0.0,
+        remote=None,
+        master=master,
+        key_sets=SimpleNamespace(told=lambda: [key_set]),
     )
+    node = cast(Node, parts)
     return own(node, About(None, [], 1, {}, "running", True), up=True)
 
 

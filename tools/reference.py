@@ -165,7 +165,7 @@ def _one_kind(document: Node, choice: Node) -> str:
         return f"list of {_kind(document, _table(choice['items']))}"
     if choice.get("type") == "object":
         return _table_kind(document, choice)
-    if choice.get("type") == "integer":
+    if choice.get("type") in {"integer", "number"}:
         return f"{choice.get('minimum', '')} to {choice.get('maximum', '')}"
     plain = {"boolean": "`true`, `false`", "string": "text"}
     return _NOUNS.get(str(choice.get("format")), plain.get(str(choice.get("type")), "text"))

@@ -11,8 +11,10 @@ mod h2;
 mod heads;
 mod paths;
 mod plans;
+mod relays;
 mod texts;
 mod tls;
+mod traces;
 
 pub use access::{credentials, token};
 pub use bodies::chunked;
@@ -21,14 +23,16 @@ pub use h2::{h2_block, h2_forward, h2_session};
 pub use heads::{request_head, response_head};
 pub use paths::path;
 pub use plans::plan;
+pub use relays::proxy_header;
 pub use texts::text;
 pub use tls::tls_hello;
+pub use traces::trace;
 
 /// A check of one input.
 pub type Check = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Check); 13] = [
+pub const TARGETS: [(&str, Check); 15] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
@@ -37,11 +41,13 @@ pub const TARGETS: [(&str, Check); 13] = [
     ("plan", plan),
     ("path", path),
     ("tls_hello", tls_hello),
+    ("proxy_header", proxy_header),
     ("h2_session", h2_session),
     ("h2_block", h2_block),
     ("h2_forward", h2_forward),
     ("credentials", credentials),
     ("token", token),
+    ("trace", trace),
 ];
 
 /// Returns where to cut an input to check that the pieces mean the same: everywhere if it is short.

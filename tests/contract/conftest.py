@@ -1,10 +1,10 @@
 """What contract tests share: each database that the master can use, and a master on it."""
 
-import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import loops
 import pytest
 from master_world import START_MS, World
 from postgres import Postgres
@@ -35,7 +35,7 @@ def _migrate(place: Place) -> None:
     async def act() -> None:
         await (await open_database(place, lambda: START_MS)).close()
 
-    asyncio.run(act())
+    loops.run(act())
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,19 @@
 """What every implementation of leases must do; here rows of both databases."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
 
+import loops
 import pytest
 from master_world import World
+from postgres import Postgres
+from postgres_relay import Relay
 
-from headgate.master.store.leases import Lease, LostLeaseError, require
+from headgate.master.store import opening
+from headgate.master.store.errors import StoreUnavailableError
+from headgate.master.store.leases import Lease, LostLeaseError, RowLeases, require
+from headgate.master.store.opening import Place, open_database
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
 
@@ -75,3 +83,46 @@ def test_of_many_that_ask_at_once_one_gets_it(world: World) -> None:
     for _ in range(3):
         assert sum(lease is not None for lease in world.runner.run(together())) == 1
         world.advance(ms=TTL_MS)
+
+
+def test_who_is_cut_off_amid_a_change_does_not_keep_the_lease_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL would hold the row for as long as it takes the network to tell: two hours."""
+    monkeypatch.setattr(opening, "_COMMAND_S", 20.0)
+    monkeypatch.setattr(opening, "_IDLE_S", 0.5)
+    cluster = Postgres()
+    direct = cluster.database()
+
+    async def play(relay: Relay) -> None:
+        async with AsyncExitStack() as opened:
+            first = await open_database(Place(tmp_path, relay.url(direct)), lambda: 0)
+            opened.push_async_callback(first.close)
+            second = await open_database(Place(tmp_path, direct), lambda: 0)
+            opened.push_async_callback(second.close)
+            held = await RowLeases(first, lambda: 0).acquire("rollouts", "a", TTL_MS)
+            assert held is not None
+            is_locked, goes_on = asyncio.Event(), asyncio.Event()
+
+            async def work(tx: Transaction) -> None:
+                await require(tx, held)
+                is_locked.set()
+                await goes_on.wait()
+
+            stuck = asyncio.create_task(first.write(MASTER, work))
+            await is_locked.wait()
+            relay.cut()
+            opened.callback(relay.mend)
+            other = await RowLeases(second, lambda: TTL_MS).acquire("rollouts", "b", TTL_MS)
+            assert other is not None
+            assert other.fence == held.fence + 1
+            relay.mend()
+            goes_on.set()
+            with pytest.raises(StoreUnavailableError):
+                await stuck
+
+    try:
+        with Relay(cluster.folder) as relay:
+            loops.run(play(relay))
+    finally:
+        cluster.close()

@@ -3,17 +3,17 @@
 import json
 import socket
 import subprocess
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from http_server import serving_http
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from nginx_engine import NginxEngine, NotRenderedError
@@ -88,7 +88,7 @@ def serving(engine: str, folder: Path, text: str, more: str = "") -> Iterator[in
     port = free_port()
     text = LISTENER.format(port=port, more=more) + text
     if engine == "native":
-        with RunningNode(folder, text, "--no-watch") as node:
+        with RunningNode(folder, f'node.admin = "off"\n{text}', "--no-watch") as node:
             node.until_ready()
             yield port
     else:
@@ -172,19 +172,6 @@ class Echo(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@contextmanager
-def echoing() -> Iterator[int]:
-    """The port of a server that answers with heads."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 class Signer:
     """Makes tokens of one key."""
 
@@ -212,7 +199,7 @@ def guarded(folder: Path, signer: Signer) -> Iterator[tuple[RunningNode, int]]:
     file.write_text("crawler-key-0123456789\n")
     file.chmod(0o600)
     port = free_port()
-    with echoing() as echo:
+    with serving_http(Echo) as echo:
         text = LISTENER.format(port=port, more="h2c = true") + KEYS.format(
             shop=sha256(b"shop-key-0123456789").hexdigest(),
             file=file,
@@ -220,7 +207,7 @@ def guarded(folder: Path, signer: Signer) -> Iterator[tuple[RunningNode, int]]:
             keys=signer.keys,
             echo=echo,
         )
-        with RunningNode(folder, text, "--no-watch") as node:
+        with RunningNode(folder, f'node.admin = "off"\n{text}', "--no-watch") as node:
             node.until_ready()
             yield node, port
 

@@ -6,13 +6,13 @@ import subprocess
 import threading
 import zlib
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from http_server import serving_http
 from nginx_engine import NginxEngine
 from peers import peer
-from ports import free_port
 from running_node import RunningNode, config
 from waiting import DEADLINE_S
 
@@ -84,13 +84,9 @@ class _Pages(BaseHTTPRequestHandler):
 def pages() -> Iterator[str]:
     """The address of an endpoint with texts."""
     _Pages.may_go_on = threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", free_port()), _Pages)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    _Pages.may_go_on.set()
-    server.shutdown()
-    server.server_close()
+    with serving_http(_Pages) as port:
+        yield f"127.0.0.1:{port}"
+        _Pages.may_go_on.set()
 
 
 def written(port: int, upstream: str, algorithm: str = "gzip") -> str:

@@ -5,13 +5,15 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Self
 
 import pytest
 from running_node import RunningNode, config, get
 from waiting import until
+
+from headgate.testing.server import HttpServer
 
 CHECK = (
     'health_check = { path = "/check", interval = "1s", timeout = "1s", '
@@ -20,11 +22,6 @@ CHECK = (
 ENOUGH = 10
 """Checks after which a judgement by single results would have changed many times."""
 ALTERNATE = (200, 500)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
 
 
 class Flapping:
@@ -36,7 +33,7 @@ class Flapping:
         self.requests: Iterator[int] = itertools.repeat(200)
         self.seen = 0
         """Checks that were answered."""
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = HttpServer(("127.0.0.1", 0), self._handler())
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:

@@ -158,7 +158,7 @@ def test_an_endpoint_that_fails_its_requests_is_ejected_and_comes_back(
         until(is_ejected, "the ejection")
         again = Upstream("two", two.port)
         until(lambda: get(port) == (200, b"two"), "the probe")
-        assert _states(node) == [("up", True), ("up", True)]
+        until(lambda: _states(node) == [("up", True), ("up", True)], "the return")
         again.close()
         node.until_logged(f"endpoint {two.address} of upstream app is back: ")
 

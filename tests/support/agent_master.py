@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
@@ -27,6 +27,7 @@ from headgate.kernel.errors import Invalid
 from headgate.master.fleet import enrolment
 from headgate.master.fleet.book import EnrolmentRefusedError
 from headgate.master.fleet.memory_book import MemoryAgent, MemoryBook
+from headgate.testing.server import HttpServer
 
 T = TypeVar("T")
 Resources = Mapping[tuple[str, str], Json]
@@ -41,7 +42,7 @@ class AgentMaster:
         self.rest_port = free_port()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._rest: ThreadingHTTPServer | None = None
+        self._rest: HttpServer | None = None
         self._key: ec.EllipticCurvePrivateKey = new_key()
 
     def __enter__(self) -> Self:
@@ -67,7 +68,7 @@ class AgentMaster:
     def start(self) -> None:
         """Serves; at the ports that it had before."""
         self.do(self.live.start())
-        self._rest = _RestServer((HOST, self.rest_port), self._handler())
+        self._rest = HttpServer((HOST, self.rest_port), self._handler())
         self._rest.socket = self._tls().wrap_socket(
             self._rest.socket, server_side=True, do_handshake_on_connect=False
         )
@@ -169,10 +170,6 @@ class AgentMaster:
                 pass
 
         return Handler
-
-
-class _RestServer(ThreadingHTTPServer):
-    daemon_threads = True
 
 
 OWN = """

@@ -14,9 +14,25 @@ ANYWHERE = [
     "default_type text/html;",
     "include params;",
     "gzip on;",
+    "gzip_types text/css application/json;",
+    "deny 10.0.0.0/9;",
+    "allow 10.0.0.0/8;",
+    "deny all;",
+    "auth_basic a; auth_basic_user_file users;",
+    "auth_request /a;",
+    "auth_request off;",
+    "auth_request_set $user $upstream_http_remote_user; proxy_set_header Remote-User $user;",
 ]
+ASKS = (
+    "proxy_pass http://10.0.0.1; proxy_pass_request_body off; proxy_pass_request_headers off;"
+    " proxy_set_header Host $host; proxy_set_header Content-Length '';"
+    " proxy_set_header X-A $http_x_a;"
+)
+"""Asks a service the same question as `forward_auth` does."""
 IN_HTTP = [*ANYWHERE, "map $http_upgrade $up { default upgrade; }", "upstream php { server p:1; }"]
 IN_HTTP += ["upstream api { server a:1; server b backup weight=2; keepalive 3; zone z 1m; }"]
+IN_HTTP += ["split_clients $remote_addr $to { 5.5% 10.0.0.1; 20% 10.0.0.2:81; * 10.0.0.3; }"]
+IN_HTTP += ["split_clients $request_id $drawn { 50% 1; * 2; }"]
 IN_SERVER = [
     *ANYWHERE,
     "listen 80;",
@@ -36,9 +52,13 @@ IN_LOCATION = [
     "proxy_pass http://php/x/;",
     "proxy_pass http://10.0.0.1:80/;",
     "proxy_pass http://$host;",
+    "proxy_pass http://$to; proxy_set_header Host $host;",
+    "proxy_pass http://10.0.0.${drawn}:82; proxy_set_header Host $host;",
     "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $up;",
     'return 200 "a\\n\\"$host\\";}";',
     "return 204;",
+    "internal;",
+    ASKS,
     "return 301 https://$host$request_uri;",
     "return 404;",
     "try_files $uri =404;",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
-from peers import peer
+from peers import peer, unavailable
 from waiting import DEADLINE_S, until
 
 from headgate.compile.load import load
@@ -41,6 +41,14 @@ def capabilities() -> Capabilities:
     """What the nginx of this machine accepts; skips the test, or fails in CI, without one."""
     binary = Binary(str(peer("nginx")))
     return probed(binary, binary.build()).capabilities
+
+
+def stream_capabilities() -> Capabilities:
+    """The same of an nginx that proxies TCP, which on Debian is a package of its own."""
+    found = capabilities()
+    if not found.has("stream"):
+        unavailable("nginx has no stream: sudo make system-deps")
+    return found
 
 
 def target(

@@ -1,6 +1,7 @@
-"""A PostgreSQL of our own: Debian's, as its own user, on a Unix socket in a folder of its own."""
+"""A PostgreSQL of our own: Debian's, as its own user, on a Unix socket in a folder of its own, and
+on a TCP port with TLS if it has a certificate.
+"""
 
-import asyncio
 import os
 import pwd
 import shutil
@@ -10,10 +11,15 @@ import uuid
 from pathlib import Path
 
 import asyncpg
+import loops
 from peers import unavailable
+from ports import free_port
+from tls_authority import Pair
 from waiting import until
 
 _USER = "postgres"
+_MEMORY = Path("/dev/shm")
+_ROOM = 1 << 30
 
 
 def _programs() -> Path:
@@ -23,12 +29,23 @@ def _programs() -> Path:
     return found[-1].parent
 
 
+def _quick() -> Path | None:
+    """A folder in memory with room for clusters, where there is one: a database is three hundred
+    files, and a disk looks long for the place of each while others were just removed."""
+    try:
+        found = os.statvfs(_MEMORY)
+    except OSError:
+        return None
+    return _MEMORY if found.f_bavail * found.f_frsize >= _ROOM else None
+
+
 class Postgres:
     """A running cluster; `kill` and `start` are for tests of crashes."""
 
-    def __init__(self, *, is_durable: bool = False) -> None:
+    def __init__(self, *, is_durable: bool = False, pair: Pair | None = None) -> None:
         self._programs = _programs()
-        self.folder = Path(tempfile.mkdtemp(prefix="hg-pg-"))
+        place = None if is_durable else _quick()
+        self.folder = Path(tempfile.mkdtemp(prefix="hg-pg-", dir=place))
         self.is_durable = is_durable
         self._as: dict[str, int] = {}
         if os.geteuid() == 0:
@@ -37,8 +54,24 @@ class Postgres:
             self._as = {"user": entry.pw_uid, "group": entry.pw_gid}
         self._data = self.folder / "data"
         self._run("initdb", "-D", str(self._data), "-U", _USER, "-A", "trust", "-E", "UTF8", "-N")
+        self.port = free_port() if pair else 5432
+        self._listens = ["-c", f"listen_addresses={'127.0.0.1' if pair else ''}"]
+        self._listens += ["-c", f"port={self.port}"]
+        if pair:
+            cert, key = self._own(pair.cert_file), self._own(pair.key_file)
+            self._listens += ["-c", "ssl=on", "-c", f"ssl_cert_file={cert}"]
+            self._listens += ["-c", f"ssl_key_file={key}"]
         self._server: subprocess.Popen[bytes] | None = None
         self.start()
+
+    def _own(self, path: Path) -> Path:
+        """A copy of a file that only the server's user can read."""
+        copy = self.folder / path.name
+        shutil.copyfile(path, copy)
+        copy.chmod(0o600)
+        if self._as:
+            os.chown(copy, self._as["user"], self._as["group"])
+        return copy
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
@@ -54,8 +87,9 @@ class Postgres:
         """Starts the server, and returns once it answers."""
         quick = [] if self.is_durable else ["-c", "fsync=off", "-c", "synchronous_commit=off"]
         command = [str(self._programs / "postgres"), "-D", str(self._data)]
-        command += ["-c", "listen_addresses=", "-k", str(self.folder), *quick]
+        command += [*self._listens, "-k", str(self.folder), *quick]
         command += ["-c", "max_connections=200", "-c", "shared_buffers=16MB"]
+        command += ["-c", "max_wal_size=128MB"]
         self._server = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -68,13 +102,14 @@ class Postgres:
 
     def _answers(self) -> bool:
         try:
-            asyncio.run(self._execute("SELECT 1"))
+            loops.run(self._execute("SELECT 1"))
         except (OSError, asyncpg.PostgresError):
             return False
         return True
 
     async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(host=str(self.folder), user=_USER, database=_USER)
+        at = {"host": str(self.folder), "port": self.port}
+        connection = await asyncpg.connect(**at, user=_USER, database=_USER)
         try:
             await connection.execute(statement)
         finally:
@@ -87,12 +122,12 @@ class Postgres:
         """
         name = f"t{uuid.uuid4().hex}"
         like = f" TEMPLATE {_name(template)}" if template else ""
-        asyncio.run(self._execute(f"CREATE DATABASE {name}{like}"))
+        loops.run(self._execute(f"CREATE DATABASE {name}{like}"))
         return f"postgresql://{_USER}@/{name}?host={self.folder}"
 
     def drop(self, url: str) -> None:
         """Removes a database that `database` made, whoever is still connected to it."""
-        asyncio.run(self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)"))
+        loops.run(self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)"))
 
     def kill(self) -> None:
         """Ends the server as a power cut would."""

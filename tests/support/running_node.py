@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Self
 
@@ -18,14 +18,9 @@ from ports import free_port
 from waiting import DEADLINE_S, until
 
 from headgate.cli import calls
+from headgate.testing.server import HttpServer
 
 HEADGATE = Path(sys.executable).with_name("headgate")
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    # A connection beyond the queue would be a second late: its SYN is sent again.
-    request_queue_size = 128
 
 
 class Upstream:
@@ -44,7 +39,7 @@ class Upstream:
         self.release = threading.Event()
         self.waiting = threading.Event()
         self.port = port or free_port()
-        self._server = _Server((host, self.port), self._handler())
+        self._server = HttpServer((host, self.port), self._handler())
         if tls is not None:
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -57,7 +52,7 @@ class Upstream:
         return f"{self.host}:{self.port}"
 
     def close(self) -> None:
-        """Stops it."""
+        """Stops it, and ends its connections."""
         self.release.set()
         self._server.shutdown()
         self._server.server_close()

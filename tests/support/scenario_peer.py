@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 import scenario as sc
+from cut_off import CutOff
 
 #: How long one step may take. Some scenarios show what a server never does: they wait it out.
 STEP_S = 20.0
@@ -45,6 +46,8 @@ class Peer:
     def __init__(self, sock: socket.socket, events: Events) -> None:
         self._sock = sock
         self._sock.settimeout(STEP_S)
+        with CutOff():  # one that was accepted may have ended
+            self._address = sock.getpeername()
         self._events = events
         self._buffer = b""
         self._fields: dict[str, str] = {}
@@ -64,7 +67,7 @@ class Peer:
 
     def _do(self, step: sc.AnyStep) -> None:
         actions: dict[type[sc.Step], Callable[[], None]] = {
-            sc.HalfClose: lambda: self._sock.shutdown(socket.SHUT_WR),
+            sc.HalfClose: self._half_close,
             sc.Close: self._sock.close,
             sc.Reset: self._reset,
             sc.End: self._end,
@@ -94,14 +97,17 @@ class Peer:
         self._asked_head = data.startswith(b"HEAD ")
         self._sock.sendall(data)
 
+    def _half_close(self) -> None:
+        with CutOff():  # what follows tells whether that was right
+            self._sock.shutdown(socket.SHUT_WR)
+
     def _reset(self) -> None:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
 
     def _reconnect(self) -> None:
-        address = self._sock.getpeername()
         self._sock.close()
-        self._sock = socket.create_connection(address, STEP_S)
+        self._sock = socket.create_connection(self._address, STEP_S)
         self._buffer = b""
 
     def _more(self) -> bool:

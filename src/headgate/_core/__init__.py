@@ -30,6 +30,7 @@ from headgate._core._core import (
     password_hash_problem,
     plan_check,
     request_head,
+    tcp_route,
 )
 
 __all__ = [
@@ -59,4 +60,5 @@ __all__ = [
     "password_hash_problem",
     "plan_check",
     "request_head",
+    "tcp_route",
 ]

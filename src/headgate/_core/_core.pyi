@@ -423,19 +423,22 @@ class Document:
 
 @final
 class Openings:
-    """Places in objects of a section whose texts may differ in objects that are alike."""
+    """Places in objects of a section whose values may differ in objects that are alike."""
 
-    def __new__(cls, places: Sequence[tuple[str, Literal["host", "path", "word"]]]) -> Openings:
-        """Takes (path, what a text there is made of); raises `ValueError` for another word.
+    def __new__(
+        cls, places: Sequence[tuple[str, Literal["host", "path", "word", "number"]]]
+    ) -> Openings:
+        """Takes (path, what a value there is made of); raises `ValueError` for another word.
 
         A path is keys joined by dots; `*` is every key and every item of a list, `!` the only item
         of a list. A `host` is labels of lower-case letters, digits, `_` and inner `-`; a `path` is
-        segments of letters, digits, `_` and `-`; a `word` is 1 to 200 of those and dots.
+        segments of letters, digits, `_` and `-`; a `word` is 1 to 200 of those and dots; a `number`
+        is a whole number from 2 to 999999.
         """
 
 @final
 class Alike:
-    """Objects that differ only in the texts at openings. Immutable."""
+    """Objects that differ only in the values at openings. Immutable."""
 
     @property
     def members(self) -> list[int]:
@@ -454,7 +457,7 @@ class Alike:
     def stamped(self, kind: str, canonical: bytes) -> tuple[list[bytes], list[bytes]] | None:
         """Returns each member's canonical bytes and their digests, from those of the pattern.
 
-        None if these do not have each marker as one whole text. Raises `ValueError` for an unknown
+        None if these do not have each marker as one whole value. Raises `ValueError` for an unknown
         kind.
         """
 
@@ -509,6 +512,21 @@ def request_head(
 
     `lines` are the header lines as sent, Host among them. Returns (status, why) for a request
     refused before routing. Raises `ValueError` for a peer that is not an address.
+    """
+
+# tcp.rs
+
+def tcp_route(
+    routes: Sequence[tuple[str, Sequence[str], Sequence[str], Sequence[str]]],
+    client: str,
+    sni: str | None = None,
+    alpn: Sequence[str] = (),
+) -> str | None:
+    """Returns the name of the TCP route of a listener that takes a connection, if one does.
+
+    `routes` are names with networks, server names and protocols; none = no such condition. `sni` is
+    in lower case. Raises `ValueError` for a client that is not an address, and for text that is no
+    condition.
     """
 
 # plan.rs
@@ -640,4 +658,12 @@ class TlsListeners:
         """Returns the fate of a client that asks for the name `sni` and then for `host`.
 
         `alert` ends the handshake, `misdirected` is 421. Hosts in lower case, without port.
+        """
+
+    def handshake(
+        self, listener: str, sni: str | None, alpn: Sequence[str]
+    ) -> tuple[Literal["agreed", "name", "protocol"], str | None]:
+        """Returns what becomes of a client's handshake, and the protocol that is agreed on.
+
+        It fails for want of a certificate for the `name`, or of a common `protocol` (ALPN).
         """

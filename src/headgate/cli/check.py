@@ -78,6 +78,8 @@ def _summary(loaded: Loaded, diagnostics: Sequence[Diagnostic]) -> str:
     refused = f", {_count(missing, 'route')} not imported" if missing else ""
     if loaded.quarantined:
         refused += f", {len(loaded.quarantined)} quarantined"
+    if sets := len(loaded.key_sets):
+        refused += f", {_count(sets, 'key set')} that only a node fetches"
     return f"ok: {objects}, {warnings}{refused}, plan {loaded.plan.digest.hex()[:12]}"
 
 

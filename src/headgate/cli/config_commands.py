@@ -115,24 +115,34 @@ def explain(
     listener: Annotated[
         str | None, typer.Option(help="The listener that gets the request.")
     ] = None,
+    sni: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The server name that a TLS client asks for (tcp://)."),
+    ] = None,
+    alpn: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PROTOCOL", help="A protocol that a TLS client offers (tcp://)."),
+    ] = None,
     state: StateDir = None,
     node: NodeName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show which route a request takes and why, and which routes nearly took it.
 
+    With tcp://HOST:PORT it is the TCP route of a connection.
     The answer comes from a running node or, with --config, from files.
 
     \b
     Examples:
       headgate explain GET https://shop.example.com/cart -H 'x-tenant: a'
       headgate explain http://127.0.0.1:8000/ --config headgate.toml --output json
+      headgate explain tcp://127.0.0.1:5443 --sni shop.example.com
     """
     from headgate.cli import explain as explainer
     from headgate.kernel.errors import Invalid
 
     try:
-        asked = explainer.question(request, header or (), client, listener)
+        asked = explainer.question(request, header or (), client, listener, sni, alpn or ())
     except Invalid as error:
         raise typer.BadParameter(str(error)) from error
     if config:

@@ -13,6 +13,7 @@ from headgate._core import PlanError
 from headgate.cli.calls import call
 from headgate.cli.reading import read as read_config
 from headgate.compile import explanation
+from headgate.compile.connections import answer
 from headgate.compile.explanation import Explanation, NearMiss, Outcome, Won
 from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Routing
@@ -35,6 +36,8 @@ def question(
     headers: Sequence[str] = (),
     client: str = "127.0.0.1",
     listener: str | None = None,
+    sni: str | None = None,
+    alpn: Sequence[str] = (),
 ) -> Question:
     """Returns the request of a command line: `[METHOD] URL`, headers as `name: value`.
 
@@ -60,7 +63,15 @@ def question(
             raise Invalid(f'"{header}" is not a header', 'write "name: value"')
         before = lines.get(name.strip(), [])
         lines[name.strip()] = [*([before] if isinstance(before, str) else before), value.strip()]
-    return Question(url=url, method=method, headers=lines, client=client, listener=listener)
+    return Question(
+        url=url,
+        method=method,
+        headers=lines,
+        client=client,
+        listener=listener,
+        sni=sni,
+        alpn=list(alpn),
+    )
 
 
 def explain(
@@ -83,8 +94,7 @@ def explain(
         return BAD_CONFIG
     try:
         routing = Routing(loaded.plan, loaded.secrets, loaded.blobs)
-        request = routing.request(asked)
-        found = explanation.explain(routing, request, explanation.places(loaded))
+        found = answer(routing, asked, explanation.places(loaded))
     except PlanError as error:
         errors.write(render_text(refusals(loaded, error)))
         return BAD_CONFIG
@@ -131,7 +141,7 @@ def _write(found: Explanation, output: Output, stream: TextIO) -> None:
 
 def text(found: Explanation) -> Iterator[str]:
     """Yields the lines of an explanation."""
-    yield f"{found.method} {found.url}  on listener {found.listener}"
+    yield f"{found.method} {found.url}  on listener {found.listener}".lstrip()
     if found.refused:
         yield refusal(found)
         return
@@ -158,7 +168,8 @@ def refusal(found: Explanation) -> str:
 
 
 def _won(won: Won) -> Iterator[str]:
-    yield _row(f"route {won.route}, match {won.match}, host {won.host}", won.place)
+    what = f"route {won.route}, match {won.match}, host {won.host}"
+    yield _row(what if won.host else f"TCP route {won.route}", won.place)
     if won.quarantined:
         yield f"  quarantined, {won.quarantined}"
     for condition in won.held:
@@ -173,15 +184,21 @@ def _won(won: Won) -> Iterator[str]:
         yield f"while there is too much to do: {won.shedding}"
     if won.outcome.kind != "forward":
         return
-    if won.retry:
-        yield _row(f"retries: {won.retry}", won.retry_place)
-    for share in won.upstreams:
+    for what, told, place in (
+        ("sticky", won.sticky, won.sticky_place),
+        ("retries", won.retry, won.retry_place),
+        ("mirror", won.mirror, won.mirror_place),
+    ):
+        yield from [_row(f"{what}: {told}", place)] if told else []
+    for share in (*won.upstreams, *won.mirrored):
+        what = "mirror" if share in won.mirrored else "upstream"
         weight = f", weight {share.weight}" if len(won.upstreams) > 1 else ""
         host = f", Host {share.host}" if share.host else ""
         if share.host == "endpoint":
             host = ", Host of the endpoint"
-        told = ", ".join(filter(None, (share.balance, share.protocol)))
-        yield _row(f"upstream {share.name} ({told}{weight}){host}", share.place)
+        proxy = f"PROXY {share.proxy_protocol}" if share.proxy_protocol else ""
+        told = ", ".join(filter(None, (share.balance, share.protocol, proxy)))
+        yield _row(f"{what} {share.name} ({told}{weight}){host}", share.place)
         for endpoint in share.endpoints:
             state = f"  {endpoint.state}" if endpoint.state else ""
             backup = "  backup" if endpoint.backup else ""
@@ -196,7 +213,9 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
     unless = f", unless {before} answers first" if before else ""
     if outcome.kind == "forward":
         host = f", Host {outcome.host}" if outcome.host else ""
-        yield f"forwarded as {outcome.target}{host}{unless}"
+        passed = outcome.detail or "passed on as it is"
+        what = f"forwarded as {outcome.target}" if outcome.target else passed
+        yield f"{what}{host}{unless}"
     elif outcome.kind == "refuse":
         yield f"refused with {outcome.status}: {outcome.detail}{unless}"
     else:

@@ -29,15 +29,15 @@ def link_lines(link: LinkStatus) -> list[str]:
     """Returns how the control link is, and what is known of its other end."""
     other = "data plane" if link.role == "control" else "control plane"
     if link.connected:
-        lines = [f"link        up since {_time(link.since)}, version {link.protocol}"]
+        lines = [f"link        up since {moment(link.since)}, version {link.protocol}"]
     else:
-        lines = [f"link        down since {_time(link.since)}: {link.error}"]
+        lines = [f"link        down since {moment(link.since)}: {link.error}"]
     if link.role == "dataplane":
         lines.append(f"            listens for a control plane at {link.address}")
     if link.peer is not None:
         lines.append(f"            {_peer(link.peer, other, was=not link.connected)}")
         lines.append(f"            its certificate: {_certificate(link.peer.certificate)}")
-        lines.append(f"            last contact {_time(link.last_contact)}")
+        lines.append(f"            last contact {moment(link.last_contact)}")
     lines.append(f"            our certificate: {_certificate(link.certificate)}")
     if link.refused:
         lines.append(f"            {link.refusals} connections refused; the last: {link.refused}")
@@ -51,10 +51,11 @@ def _peer(peer: Peer, other: str, *, was: bool) -> str:
 
 def _certificate(one: Certificate) -> str:
     names = ", ".join(one.names) or one.subject or "without a name"
-    return f"{names}, until {_time(one.not_after)}"
+    return f"{names}, until {moment(one.not_after)}"
 
 
-def _time(unix: float) -> str:
+def moment(unix: float) -> str:
+    """Returns a time (Unix seconds) in UTC; `never` for 0."""
     if not unix:
         return "never"
     return dt.datetime.fromtimestamp(unix, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 
 from headgate.cli import calls
-from headgate.cli.link_lines import link_lines, process_lines
+from headgate.cli.link_lines import link_lines, moment, process_lines
 from headgate.cli.master_lines import master_lines
 from headgate.cli.nginx_lines import nginx_lines
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import NodeStatus, Problem
+from headgate.node.key_sets.about import KeySetStatus
 from headgate.node.results import Outcome, ReloadResult
 
 _CONTROL_S = 20.0
@@ -133,6 +134,7 @@ def status_text(node: NodeStatus) -> str:
         f"quarantined {one.kind} {one.name}: {_SERVED_AS[one.form]}: {one.why}"
         for one in node.config.quarantined
     ]
+    lines += [_key_set(one) for one in node.key_sets]
     lines += master_lines(node.master) if node.master is not None else []
     lines += [f"warning     {warning}" for warning in node.config.warnings]
     lines += [f"warning     {warning}" for warning in node.warnings]
@@ -149,6 +151,18 @@ def upstreams_of(node: NodeStatus) -> list[UpstreamStatus]:
     if node.nginx is not None:
         return node.nginx.upstreams
     return node.dataplane.upstreams if node.dataplane is not None else []
+
+
+def _key_set(one: KeySetStatus) -> str:
+    """Returns how a key set is.
+
+    >>> _key_set(KeySetStatus("https://login.example/keys", "missing", None, "it answers 404"))
+    'key set     https://login.example/keys  missing, its routes answer 503: it answers 404'
+    """
+    about = f"{one.state}, its routes answer 503" if one.state == "missing" else one.state
+    if one.fetched_at is not None:
+        about += f", fetched {moment(one.fetched_at)}"
+    return f"key set     {one.url}  {about}" + (f": {one.error}" if one.error else "")
 
 
 def _config(node: NodeStatus) -> str:
@@ -193,9 +207,10 @@ def _data_plane(node: NodeStatus) -> str:
     connections = sum(worker.connections for worker in plane.workers)
     requests = sum(worker.requests for worker in plane.workers)
     overload = f", {plane.overload} ({plane.overload_cause})" if plane.overload else ""
+    traces = f", traces {plane.traces}" if plane.traces else ""
     return (
         f"data plane  generation {plane.generation}, {len(plane.workers)} workers,"
-        f" {connections} connections, {requests} requests{overload}"
+        f" {connections} connections, {requests} requests{overload}{traces}"
     )
 
 

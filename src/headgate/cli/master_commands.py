@@ -9,6 +9,7 @@ import typer
 from headgate.cli.backup_commands import backup, restore
 from headgate.cli.master_options import Data, DatabaseUrl, directory
 from headgate.cli.output import BAD_CONFIG, complain
+from headgate.kernel import imports
 
 Listen = Annotated[
     str,
@@ -98,18 +99,19 @@ def master(
       headgate master --listen 0.0.0.0:8080 --tls-cert chain.pem --tls-key key.pem
       headgate master --listen 0.0.0.0:8080 --agents-listen 0.0.0.0:8443 --fleet-tls --name HOST
     """
-    import asyncio
-
-    from headgate.master.process import run
-    from headgate.master.settings import Settings, Tls, address, checked
-    from headgate.master.store.errors import StartError
-    from headgate.master.store.sealing import VARIABLE
-    from headgate.node.about import version
-    from headgate.node.logs import configure
-
     if context.invoked_subcommand is not None:
         _refuse_options(context)
         return
+    with imports.program():
+        import asyncio
+
+        from headgate.master.process import run
+        from headgate.master.settings import Settings, Tls, address, checked
+        from headgate.master.store.errors import StartError
+        from headgate.master.store.sealing import VARIABLE
+        from headgate.node.about import version
+        from headgate.node.logs import configure
+
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("give both or neither", param_hint="--tls-cert, --tls-key")
     configure(log_level)

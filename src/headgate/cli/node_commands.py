@@ -9,6 +9,7 @@ import typer
 
 from headgate.cli.output import BAD_CONFIG, FAILED, Format, Output, complain, show
 from headgate.cli.places import Configs, Engine, NodeName, StateDir, state_dir
+from headgate.kernel import imports
 
 
 def run(
@@ -53,7 +54,8 @@ def run(
     Signals: SIGTERM and SIGINT drain (the second quits), SIGHUP reloads, SIGUSR1 reopens logs,
     SIGUSR2 upgrades.
     """
-    from headgate.cli import run as runner
+    with imports.program():
+        from headgate.cli import run as runner
 
     if not configs and not runner.has_environment_config(os.environ):
         raise typer.BadParameter(
@@ -70,8 +72,7 @@ def run(
         watch=watch,
         engine=None if engine is None else engine.value,
     )
-    settings = runner.node_settings(request.configs)
-    if settings is None:
+    if (settings := runner.node_settings(request.configs)) is None:
         raise typer.Exit(BAD_CONFIG)
     place = state_dir(state or settings.state_dir, node)
     become(runner.supervisor_command(request, settings, place))

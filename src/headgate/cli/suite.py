@@ -38,7 +38,9 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request (`GET https://a.example/path`) and its expected result."""
+    """A request (`GET https://a.example/path`) or a connection (`tcp://127.0.0.1:5432`, with the
+    server name and the protocols of its ClientHello), and its expected result.
+    """
 
     request: str
     expect: Expect
@@ -46,6 +48,8 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str | list[str]] = {}
     client: str = "127.0.0.1"
     listener: str | None = None
+    sni: str | None = None
+    alpn: list[str] = []
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +86,7 @@ class SuiteFile:
 _TYPES: Final[Mapping[object, tuple[str, str]]] = {
     str: ("text", "write text in quotes"),
     int: ("a whole number", "write a whole number without quotes"),
-    list[str]: ("a list of paths", 'write a list such as ["headgate.toml"]'),
+    list[str]: ("a list of texts", "write texts in quotes, between brackets"),
     dict[str, str | list[str]]: (
         "a table of header values",
         'write one such as { x-tenant = "a" }',

@@ -13,7 +13,8 @@ from headgate.cli.explain import question, refusal
 from headgate.cli.reading import read as read_config
 from headgate.cli.run import has_environment_config
 from headgate.cli.suite import BadSuiteError, Expect, SuiteFile, read
-from headgate.compile.explanation import Explanation, Locate, Won, explain, places
+from headgate.compile.connections import answer
+from headgate.compile.explanation import Explanation, Locate, Won, places
 from headgate.compile.located import refusals
 from headgate.compile.routing import Routing
 from headgate.compile.veil import HIDDEN, veiled
@@ -109,8 +110,10 @@ def run(file: SuiteFile, routing: Routing, locate: Locate) -> Report:
         place = file.place(number)
         try:
             asked = question(case.request.split(), (), case.client, case.listener)
-            asked = msgspec.structs.replace(asked, headers=case.headers)
-            found = explain(routing, routing.request(asked), locate)
+            asked = msgspec.structs.replace(
+                asked, headers=case.headers, sni=case.sni, alpn=case.alpn
+            )
+            found = answer(routing, asked, locate)
         except Invalid as error:
             wrong.append(file.wrong(("cases", number, *error.at), error.what, error.allowed))
             continue

@@ -52,7 +52,11 @@ class _Past(NamedTuple):
 class Compiler:
     """Loads a config again and again. Not for several threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, key_sets: PurePath | None = None) -> None:
+        """`key_sets`: the folder of the key sets that were fetched; None where nothing is served,
+        as in commands.
+        """
+        self._key_sets = key_sets
         self._sources = Sources()
         self._table = UnitTable()
         self._review = Review()
@@ -106,10 +110,11 @@ class Compiler:
             plan=None if failed else self._plan,
             node=None if failed else node.settings,
             blobs={} if failed else self._table.blobs(),
-            secrets=frozenset() if failed else self._table.secrets(),
+            secrets=frozenset() if failed else self._table.secrets() | node.secrets,
             diagnostics=diagnostics,
             watched=self._watched(node),
             origins=TextOrigins(tuple(self._sources), self._table.written()),
+            key_sets=() if failed else self._table.key_sets(),
         )
 
     def _isolated(self, node: NodeUnit, diagnostics: tuple[Diagnostic, ...], past: _Past) -> Loaded:
@@ -147,12 +152,13 @@ class Compiler:
             plan=self._plan,
             node=node.settings,
             blobs=isolated.blobs,
-            secrets=isolated.secrets,
+            secrets=isolated.secrets | node.secrets,
             diagnostics=diagnostics,
             watched=self._watched(node),
             origins=origins,
             quarantined=quarantined,
             good=good_after(last, kept),
+            key_sets=self._table.key_sets(),
         )
 
     def _compile(self, changed: Changed, files: Files, env: Mapping[str, str]) -> None:
@@ -203,7 +209,7 @@ class Compiler:
         context = self._context
         if context is None or context.source is not source or context.reads.is_used:
             is_confined = source.trust is Trust.QUARANTINE
-            reads = Reads(files, source.directory, is_confined=is_confined)
+            reads = Reads(files, source.directory, is_confined=is_confined, key_sets=self._key_sets)
             mine: Mapping[str, str] = {} if is_confined else env
             variables = mine if source.uses_environment else None
             context = self._context = Context(

@@ -1,4 +1,6 @@
-"""Makes the checks that need several objects: references, addresses, raw paths, hedges."""
+"""Makes the checks that need several objects: references, addresses, raw paths,
+hedges, mirrors.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -11,7 +13,7 @@ from headgate.kernel.nearest import nearest
 from headgate.model.config import SECTION_OF, SECTIONS
 from headgate.model.problems import Problem
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.middleware import Step
+from headgate.plan.middleware import Made, Step
 from headgate.plan.objects import Host, Route, Upstream
 from headgate.plan.plan import PlanEntry
 
@@ -60,21 +62,23 @@ def taken_twice(
     return out
 
 
-def raw_and_rewritten(
-    routes: Iterable[PlanEntry], objects: Mapping[ObjectKey, PlanEntry]
-) -> list[Problem]:
-    """Returns routes that forward the raw path although a middleware rewrites the path."""
+def raw_paths(routes: Iterable[PlanEntry], objects: Mapping[ObjectKey, PlanEntry]) -> list[Problem]:
+    """Returns routes that forward the raw path though a middleware rewrites or judges the path."""
     out: list[Problem] = []
     for entry in routes:
         route = entry.value
-        if isinstance(route, Route) and route.forward_raw_path and _rewrites(route, objects):
-            out.append(
-                Problem(
-                    ("routes", entry.key.name, "forward_path"),
-                    "a middleware rewrites the path, so the raw path cannot be forwarded",
-                    'write "normalised", or remove the rewrite from the route or its hosts',
-                )
-            )
+        if not isinstance(route, Route) or not route.forward_raw_path:
+            continue
+        nodes = _nodes(route, objects)
+        if any(node.rewrites_path for node in nodes):
+            does, remedy = "rewrites the path", "remove the rewrite from the route or its hosts"
+        elif any(node.judges_path for node in nodes):
+            does, remedy = "judges the normalised path", "take it from the route or its hosts"
+        else:
+            continue
+        at = ("routes", entry.key.name, "forward_path")
+        what = f"a middleware {does}, so the raw path cannot be forwarded"
+        out.append(Problem(at, what, f'write "normalised", or {remedy}'))
     return out
 
 
@@ -102,23 +106,38 @@ def hedged_over_http2(
     return out
 
 
+def mirrored_to_itself(routes: Iterable[PlanEntry]) -> list[Problem]:
+    """Returns routes whose copies would go to an upstream that answers their requests."""
+    out: list[Problem] = []
+    for entry in routes:
+        route = entry.value
+        if not isinstance(route, Route) or route.mirror is None:
+            continue
+        if route.mirror.upstream in _upstreams(route):
+            at = ("routes", entry.key.name, "mirror", "upstream")
+            what = f'upstream "{route.mirror.upstream}" answers requests of the route itself'
+            out.append(Problem(at, what, "write an upstream that gets nothing but copies"))
+    return out
+
+
 def _upstreams(route: Route) -> Iterable[str]:
     if route.action.upstream is not None:
         return (route.action.upstream,)
     return [part.upstream for part in route.action.split or ()]
 
 
-def _rewrites(route: Route, objects: Mapping[ObjectKey, PlanEntry]) -> bool:
+def _nodes(route: Route, objects: Mapping[ObjectKey, PlanEntry]) -> list[Made]:
+    """Returns the middlewares of a route and of its hosts."""
     uses = list(route.middlewares)
     for name in route.hosts:
         host = objects.get(ObjectKey("host", ObjectName(name)))
         value = host.value if host is not None else None
         if isinstance(value, Host):
             uses += value.middlewares
+    nodes: list[Made] = []
     for use in uses:
         named = objects.get(ObjectKey("middleware", ObjectName(use.use))) if use.use else None
         step = named.value if named else use
-        node = node_of(step) if isinstance(step, Step) else None
-        if node is not None and node.rewrites_path:
-            return True
-    return False
+        if isinstance(step, Step) and (node := node_of(step)) is not None:
+            nodes.append(node)
+    return nodes

@@ -15,7 +15,7 @@ def emptiness(loaded: Loaded, name: str) -> tuple[Diagnostic, ...]:
         return ()
     if settings.engine == "nginx" and settings.nginx.mode == "observe":
         return ()  # it applies nothing
-    if any(key.kind == "route" for key in plan.objects):
+    if any(key.kind in ("route", "tcp_route", "udp_route") for key in plan.objects):
         return ()
     has_listener = any(key.kind == "listener" for key in plan.objects)
     lacks = "no route" if has_listener else "neither a listener nor a route"

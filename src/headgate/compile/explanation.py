@@ -15,10 +15,12 @@ from headgate.plan.middleware import Middleware, MiddlewareUse
 from headgate.plan.objects import (
     Host,
     HostLiteral,
+    Mirror,
     OnlyMethods,
     Retry,
     Route,
     SplitPart,
+    Sticky,
     Upstream,
 )
 from headgate.plan.plan import Plan
@@ -49,7 +51,7 @@ _LIMIT = 100
 class Condition(msgspec.Struct, frozen=True):
     """A condition and whether the request meets it; `key` is its place in the route."""
 
-    kind: Literal["host", "listener", "path", "method", "client", "query", "header"]
+    kind: Literal["host", "listener", "path", "method", "client", "query", "header", "sni", "alpn"]
     key: str
     text: str
     place: str = ""
@@ -117,7 +119,7 @@ class UpstreamShare(msgspec.Struct, frozen=True):
 
     `host` is the Host that its endpoints get by its `host_header`: a name, `endpoint` for the
     address of each, empty where that of the outcome, or else the client's, is forwarded. `protocol`
-    is what they are spoken to in.
+    is what they are spoken to in, `proxy_protocol` the version in which they hear of the client.
     """
 
     name: str
@@ -127,12 +129,15 @@ class UpstreamShare(msgspec.Struct, frozen=True):
     place: str
     host: str = ""
     protocol: str = ""
+    proxy_protocol: Literal["v1", "v2"] | None = None
 
 
 class Won(msgspec.Struct, frozen=True):
     """The match that takes the request, why, and what happens then.
 
-    `retry` says what is tried again; empty where only connecting is. `shedding` says from where on
+    `retry` says what is tried again; empty where only connecting is. `sticky` says what keeps a
+    client at its branch of a split; empty where nothing does. `mirror` says where it may go, too,
+    `mirrored` has that upstream; empty where it does not. `shedding` says from where on
     `node.shedding` refuses it; empty without that. `quarantined` says why the
     route is not served as it is written; empty where it is.
     """
@@ -148,6 +153,11 @@ class Won(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamShare] = []
     retry: str = ""
     retry_place: str = ""
+    sticky: str = ""
+    sticky_place: str = ""
+    mirror: str = ""
+    mirror_place: str = ""
+    mirrored: list[UpstreamShare] = []
     shedding: str = ""
     quarantined: str = ""
 
@@ -156,7 +166,8 @@ class Explanation(msgspec.Struct, frozen=True):
     """The whole answer. `host` is the host whose routes were tried; no `won` means 404.
 
     `refused` says why a request is refused before it is routed, `refused_status` with what: 0 = the
-    connection ends without an answer. Then there is nothing else. `client` is the client's address,
+    connection ends without an answer. Then there is nothing else. Of a connection over TCP, `host`
+    is its server name, and `won` the TCP route, without a match. `client` is the client's address,
     `dropped` the header lines that the listener drops.
     """
 
@@ -235,7 +246,7 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
     ]
     shares = list(_shares(plan, route, locate, states)) if route else []
     if won.outcome.host:  # that of a rewrite goes before an upstream's
-        shares = [msgspec.structs.replace(share, host="") for share in shares]
+        shares = [msgspec.structs.replace(one, host="") for one in shares]
     outcome = won.outcome
     if route is not None and route.action.not_imported is not None and outcome.kind == "forward":
         detail = f"not-imported: {route.action.not_imported}"
@@ -252,6 +263,13 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         upstreams=shares,
         retry=_retried(route.retry) if route and route.retry else "",
         retry_place=locate("route", won.route, "retry") if route and route.retry else "",
+        sticky=_stuck(route.sticky) if route and route.sticky else "",
+        sticky_place=locate("route", won.route, "sticky") if route and route.sticky else "",
+        mirror=_copied(route.mirror) if route and route.mirror else "",
+        mirror_place=locate("route", won.route, "mirror") if route and route.mirror else "",
+        mirrored=[share(plan, route.mirror.upstream, 1, locate, states)]
+        if route and route.mirror
+        else [],
         shedding=_shed(plan, route) if route else "",
     )
 
@@ -299,20 +317,28 @@ def _shares(
     if route.action.upstream is not None:
         parts = (SplitPart(upstream=route.action.upstream),)
     for part in parts:
-        upstream = _object(plan, "upstream", part.upstream, Upstream)
-        known = (states or {}).get(part.upstream, {})
-        yield UpstreamShare(
-            name=part.upstream,
-            weight=part.weight,
-            balance=_balance(upstream) if upstream else "",
-            endpoints=[
-                EndpointState(e.address, e.weight, e.backup, *known.get(e.address, (None, "")))
-                for e in (upstream.endpoints if upstream else ())
-            ],
-            place=locate("upstream", part.upstream, ""),
-            host=_host(upstream) if upstream else "",
-            protocol=upstream.protocol if upstream else "",
-        )
+        yield share(plan, part.upstream, part.weight, locate, states)
+
+
+def share(
+    plan: Plan, name: str, weight: int, locate: Locate, states: States | None
+) -> UpstreamShare:
+    """Returns an upstream, with the states of its endpoints."""
+    upstream = _object(plan, "upstream", name, Upstream)
+    known = (states or {}).get(name, {})
+    return UpstreamShare(
+        name=name,
+        weight=weight,
+        balance=_balance(upstream) if upstream else "",
+        endpoints=[
+            EndpointState(e.address, e.weight, e.backup, *known.get(e.address, (None, "")))
+            for e in (upstream.endpoints if upstream else ())
+        ],
+        place=locate("upstream", name, ""),
+        host=_host(upstream) if upstream else "",
+        protocol=upstream.protocol if upstream else "",
+        proxy_protocol=upstream.pool.proxy_protocol if upstream else None,
+    )
 
 
 def _shed(plan: Plan, route: Route) -> str:
@@ -345,6 +371,24 @@ def _retried(retry: Retry) -> str:
         f"up to {retry.retries} on {on}; methods: {which}; after {kind}{wait.base_ms} ms, growing "
         f"to {wait.max_ms} ms; at most {budget.percent} % of the requests and {budget.per_second}/s"
         f"{hedged}"
+    )
+
+
+def _stuck(sticky: Sticky) -> str:
+    """Returns what keeps a client at its branch, in words."""
+    if sticky.cookie is None:
+        return f"by the hash of {', else '.join(sticky.by or ())}"
+    for_ = f"{sticky.cookie.max_age_s} s" if sticky.cookie.max_age_s else "until the browser ends"
+    return f"by the signed cookie {sticky.cookie.cookie}, {for_}"
+
+
+def _copied(mirror: Mirror) -> str:
+    """Returns which requests go a second time where, in words."""
+    percent = f"{mirror.share / 100:.2f}".rstrip("0").rstrip(".")
+    return (
+        f"{percent} % of the requests go to upstream {mirror.upstream}, too, with bodies up to "
+        f"{mirror.body_bytes} bytes; at most {mirror.in_flight} at a time, "
+        f"{mirror.timeout_ms} ms each; nobody gets its answers"
     )
 
 

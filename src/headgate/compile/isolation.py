@@ -4,8 +4,10 @@ It also asks the core, which refuses what the model cannot see (patterns, key pa
 only the core refuses is broken like any other. So is one that an engine refused.
 """
 
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import msgspec
 from pydantic import ValidationError
@@ -21,6 +23,7 @@ from headgate.compile.quarantine import (
     is_closed,
     quarantine,
 )
+from headgate.compile.reads import Reads
 from headgate.compile.routes import route
 from headgate.compile.routing import Routing
 from headgate.compile.sources import EntryKey, Sources
@@ -35,7 +38,7 @@ from headgate.plan.kinds import KINDS, ObjectKey
 from headgate.plan.objects import Route
 from headgate.plan.plan import PlanEntry, plan_of
 
-_PLACE = ("hosts", "listeners", "match", "priority", "middlewares")
+_PLACE = ("hosts", "listeners", "match", "priority")
 _ROUNDS = 3
 """Once for the errors of the text, twice for those of the core."""
 
@@ -97,6 +100,28 @@ def _usable(last: LastGood, refused: Iterable[Refusal]) -> LastGood:
     return replace(last, objects=kept)
 
 
+class _NoFiles:
+    """Files, of which there is none: what stands in them is not compared."""
+
+    def read(self, path: PurePath) -> bytes:
+        """Raises FileNotFoundError."""
+        raise FileNotFoundError(errno.ENOENT, "it is not read here", str(path))
+
+    def glob(self, pattern: PurePath) -> Sequence[PurePath]:
+        """Returns nothing."""
+        del pattern
+        return ()
+
+    def is_public(self, path: PurePath) -> bool:
+        """Raises FileNotFoundError."""
+        return bool(self.read(path))
+
+    def is_directory(self, path: PurePath) -> bool:
+        """Returns False."""
+        del path
+        return False
+
+
 class _Isolation:
     def __init__(self, sources: Sources, table: UnitTable, last: LastGood) -> None:
         self._sources = sources
@@ -114,7 +139,11 @@ class _Isolation:
             if source is not None:
                 self._said.append((name, source.diagnostic(problem)))
         first = str(problems[0].message) if problems else "it has an error"
-        self._broken.setdefault(name, Broken(name, first, self._place(key, unit)))
+        place = self._place(key, unit, ("middlewares",))
+        is_whole = place is not None
+        if place is None:
+            place = self._place(key, unit)  # its middlewares are what is wrong
+        self._broken.setdefault(name, Broken(name, first, place, is_whole=is_whole))
 
     def blame_refused(self, one: Refusal) -> None:
         """Blames the entry of an object that an engine refused; raises NotIsolableError."""
@@ -165,8 +194,10 @@ class _Isolation:
         parts = tuple(int(part) if part.isdecimal() else part for part in words)
         self.blame(entry, [Problem((*entry, *parts), message, "")])
 
-    def _place(self, key: EntryKey, unit: Unit) -> Route | None:
-        """Returns where a broken route belongs, as far as its text says it; None if it does not."""
+    def _place(self, key: EntryKey, unit: Unit, more: tuple[str, ...] = ()) -> Route | None:
+        """Returns where a broken route belongs, with these further keys, as far as its text says
+        it; None if it does not.
+        """
         if unit.section.kind != "route":
             return None
         value = unit.plan.value if unit.plan is not None else None
@@ -176,9 +207,10 @@ class _Isolation:
         raw = source.document.entry(*key) if source is not None and source.document else None
         if not isinstance(raw, dict):
             return None
-        kept = {name: raw[name] for name in _PLACE if name in raw}
+        kept = {name: raw[name] for name in (*_PLACE, *more) if name in raw}
         try:
-            model = SECTIONS["routes"].validate({**kept, "respond": {"status": 503}})
+            written = {**kept, "respond": {"status": 503}}
+            model = SECTIONS["routes"].validate(written, context=Reads(_NoFiles(), PurePath()))
         except (ValidationError, ValueError, TypeError):
             return None
         if not isinstance(model, RouteModel):

@@ -7,13 +7,17 @@ import msgspec
 
 from headgate.compile.lint_grpc import hopeless
 from headgate.compile.lint_patterns import patterns
+from headgate.compile.lint_preflights import late_preflights
 from headgate.compile.loaded import Loaded
+from headgate.compile.references import references
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity, dotted
 from headgate.kernel.ids import ObjectName
 from headgate.model.config import SECTION_OF
 from headgate.plan.kinds import KINDS, SETTINGS_NAME, Kind
 from headgate.plan.objects import Host, Listener, ListenerTls, Route
 from headgate.plan.plan import Plan, PlanEntry
+from headgate.plan.tcp import TcpRoute
+from headgate.plan.udp import UdpRoute
 
 _Objects = dict[Kind, list[PlanEntry]]
 """The objects of a plan by kind."""
@@ -54,8 +58,10 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     found += _not_applied(loaded, objects)
     found += _suspect_patterns(loaded, objects)
     found += _grpc_over_http1(loaded, objects)
+    found += _late_preflights(loaded, objects)
     found += _not_imported(loaded, plan)
     found += _nowhere(loaded, objects)
+    found += _without_tcp_route(loaded, objects)
     if shadows is not None:
         found += [_shadowed(loaded, shadow) for shadow in shadows(list(plan.objects.values()))]
     return tuple(sorted(found))
@@ -98,10 +104,15 @@ class _Action(msgspec.Struct, gc=False):
     not_imported: str | None = None
 
 
+class _Mirror(msgspec.Struct, gc=False):
+    upstream: str
+
+
 class _Forwards(msgspec.Struct, gc=False):
     """What a route forwards to, and nothing else of it: a plan can have ten thousand."""
 
     action: _Action
+    mirror: _Mirror | None = None
 
 
 _FORWARDS: Final = msgspec.json.Decoder(_Forwards)
@@ -109,17 +120,37 @@ _FORWARDS: Final = msgspec.json.Decoder(_Forwards)
 
 def _unused_upstreams(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     unused = {entry.key.name for entry in objects["upstream"]}
+    for entry in (*objects["tcp_route"], *objects["udp_route"]):
+        if isinstance(entry.value, TcpRoute | UdpRoute):
+            unused.discard(ObjectName(entry.value.upstream))
     for entry in objects["route"]:
         if not unused:
             return
-        action = _FORWARDS.decode(entry.canonical).action
+        route = _FORWARDS.decode(entry.canonical)
+        action = route.action
         unused.discard(ObjectName(action.upstream or ""))
+        unused.discard(ObjectName(route.mirror.upstream if route.mirror else ""))
         unused.difference_update(ObjectName(part.upstream) for part in action.split)
+    for entry in (*objects["middleware"], *objects["host"], *objects["route"]):
+        if any(name.encode() in entry.canonical for name in unused):
+            asked = {key.name for key in references(entry) if key.kind == "upstream"}
+            unused -= asked
     for name in sorted(unused):
         allowed = "write a route that forwards to it, or remove it"
         yield _warning(loaded, "upstream", name, "no route uses the upstream", allowed)
 
 
+def _late_preflights(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    named = {entry.key.name: entry for entry in objects["middleware"]}
+    if not any(b'"cors"' in e.canonical for kind in _CHAINED for e in objects[kind]):
+        return
+    for owner, at, kind in late_preflights((*objects["host"], *objects["route"]), named):
+        what = f"`{kind}` before it refuses the preflights of browsers, which have no credentials"
+        kind_, name = owner.key
+        yield _warning(loaded, kind_, name, what, "write `cors` before it", at)
+
+
+_CHAINED: Final[tuple[Kind, ...]] = ("middleware", "host", "route")
 _VEILED: Final = ("the text has characters of a pattern", "write `regex` for an expression")
 
 
@@ -198,6 +229,24 @@ def _nowhere(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
         )
 
 
+def _without_tcp_route(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    """Yields TCP listeners all of whose connections are reset."""
+    used = {
+        name
+        for entry in objects["tcp_route"]
+        if isinstance(entry.value, TcpRoute)
+        for name in entry.value.listeners
+    }
+    for entry in _in_order(objects["listener"]):
+        listener = entry.value
+        if not isinstance(listener, Listener) or listener.protocol != "tcp":
+            continue
+        if entry.key.name not in used:
+            message = "no TCP route uses this listener: every connection is reset"
+            allowed = f'write [tcp_routes.NAME] with `listeners = "{entry.key.name}"`, or remove it'
+            yield _warning(loaded, "listener", entry.key.name, message, allowed)
+
+
 def _without_certificate(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     """Yields hosts that clients of a TLS listener ask for and that have no certificate."""
     terminating: dict[str, ListenerTls] = {
@@ -229,6 +278,31 @@ def _without_certificate(loaded: Loaded, objects: _Objects) -> Iterator[Diagnost
             message = f'TLS listener "{strict[0]}" has no certificate for "{host}"'
             allowed = f'write `certificate` in [hosts."{host}"], or `unknown_sni = "default"`'
             yield _warning(loaded, "route", entry.key.name, message, allowed)
+    bare = {n for n, one in terminating.items() if one.default_certificate is None}
+    for entry in _in_order(objects["listener"]) if not certified else ():
+        listener = entry.value
+        if entry.key.name in bare and isinstance(listener, Listener) and listener.protocol == "tcp":
+            message = "this listener ends TLS and has no certificate: every handshake fails"
+            yield _warning(
+                loaded, "listener", entry.key.name, message, "write `default_certificate` in `tls`"
+            )
+    yield from _nameless(loaded, _in_order(objects["tcp_route"]), bare, certified)
+
+
+def _nameless(
+    loaded: Loaded, routes: Iterable[PlanEntry], bare: set[str], certified: set[str]
+) -> Iterator[Diagnostic]:
+    """Yields TCP routes by a name for which these listeners, without a default, have none."""
+    for entry in routes:
+        route = entry.value
+        if not isinstance(route, TcpRoute) or bare.isdisjoint(route.listeners):
+            continue
+        listener = next(name for name in route.listeners if name in bare)
+        for name in route.sni:
+            if name != "*" and not _covered(name, certified):
+                message = f'TLS listener "{listener}" has no certificate for "{name}"'
+                allowed = f'write `certificate` in [hosts."{name}"], or `default_certificate` there'
+                yield _warning(loaded, "tcp_route", entry.key.name, message, allowed)
 
 
 def _covered(host: str, certified: set[str]) -> bool:

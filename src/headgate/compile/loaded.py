@@ -9,6 +9,7 @@ from headgate.compile.quarantine import LastGood, Quarantined
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity
 from headgate.kernel.ids import BlobId
+from headgate.kernel.key_sets import KeySetUrl
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.plan import Plan
 
@@ -64,6 +65,8 @@ class Loaded:
     """Objects of providers that are not served as they are written."""
     good: LastGood = field(default_factory=LastGood)
     """The last good form of each object, once this config is served."""
+    key_sets: tuple[KeySetUrl, ...] = ()
+    """The key sets that its objects need from elsewhere."""
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

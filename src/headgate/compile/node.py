@@ -12,8 +12,10 @@ from headgate.compile.settings import NodeSettings, node_settings, settings
 from headgate.compile.sources import EntryKey, Sources
 from headgate.compile.toplevel import stray
 from headgate.compile.written import has_default_admin, node_addresses
+from headgate.features.values import named_file
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.files import Files
+from headgate.model.hidden import hidden_texts
 from headgate.model.node import Node
 from headgate.model.nulls import nulls
 from headgate.model.problems import Problem, besides, problems
@@ -23,7 +25,8 @@ from headgate.plan.plan import PlanEntry, entry
 
 BASE: ConfigPath = ("node",)
 _TOKEN: EntryKey = ("node", "admin_token")
-"""The one setting that may be in a file of its own: the file lies beside its document."""
+_TRACING: EntryKey = ("node", "tracing")
+"""Two settings of which parts may be in files of their own, which lie beside their documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class NodeUnit:
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Its valid addresses, by the key that sets each; also of a node with a mistake."""
     has_default_admin: bool = False
+    secrets: frozenset[str] = frozenset()
+    """Texts of its plan that nothing may show."""
 
 
 def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUnit:
@@ -47,8 +52,9 @@ def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUni
     keys = sources.entries_of("node")
     for key in keys:
         found += _read(key, sources, env, value)
-    token = sources.owner(_TOKEN)
-    reads = Reads(files, token.directory if token is not None else PurePath())
+    reads = Reads(files, _directory(sources, value))
+    for text in hidden_texts(value.get("tracing"), _TRACING):
+        reads.hide(text)
     plan, kept, wrong = _compiled(value, found, reads)
     return NodeUnit(
         plan,
@@ -57,7 +63,23 @@ def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUni
         tuple(reads.seen),
         node_addresses(value),
         has_default_admin(value) and not (found and ("node", "") in keys),
+        frozenset(reads.secrets),
     )
+
+
+def _directory(sources: Sources, value: dict[str, object]) -> PurePath:
+    """Returns where files of settings lie; completes paths of traces that lie elsewhere."""
+    token, tracing = sources.owner(_TOKEN), sources.owner(_TRACING)
+    if tracing is None or token is None or token.directory == tracing.directory:
+        owner = token or tracing
+        return owner.directory if owner is not None else PurePath()
+    table = value.get("tracing")
+    headers = table.get("headers") if isinstance(table, dict) else None
+    if isinstance(table, dict) and isinstance(headers, dict):
+        files = {name: named_file(header) for name, header in headers.items()}
+        there = {n: {"file": str(tracing.directory / f)} for n, f in files.items() if f is not None}
+        value["tracing"] = table | {"headers": headers | there}
+    return token.directory
 
 
 def _compiled(

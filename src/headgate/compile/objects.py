@@ -1,21 +1,26 @@
 """Compiles listeners, hosts, upstreams, middlewares, certificates and policies into plan nodes."""
 
+from collections.abc import Iterator
+
 from headgate.compile.http2 import http2
 from headgate.compile.pem import certificates, ocsp_response, private_key, revocations
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
+from headgate.features.nodes import node_of
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.adaptive import AdaptiveConcurrency
 from headgate.model.agent import AgentCheck
 from headgate.model.breaker import CircuitBreaker
 from headgate.model.choice import Middleware
+from headgate.model.cookie import CookieOptions
 from headgate.model.health import HealthCheck, OutlierDetection
 from headgate.model.host import Host
 from headgate.model.listener import Listener, ListenerTls
+from headgate.model.proxy_protocol import ProxyProtocol
 from headgate.model.tls import BUILT_IN_POLICY, Certificate, ClientAuth, TlsPolicy
 from headgate.model.upstream import Endpoint, Upstream, UpstreamTls
 from headgate.plan import objects as plan
-from headgate.plan.middleware import MiddlewareUse
+from headgate.plan.middleware import MiddlewareUse, Step
 
 
 def listener(model: Listener, here: tuple[str, ...] = ()) -> Resolved:
@@ -30,12 +35,14 @@ def listener(model: Listener, here: tuple[str, ...] = ()) -> Resolved:
         client_ip=plan.ClientIp(
             trusted=tuple(sorted(set(model.client_ip.trusted))),
             header="" if model.client_ip.header == "x-forwarded-for" else model.client_ip.header,
+            proxy_protocol=_proxy_protocol(model.proxy_protocol),
         ),
         underscores_in_headers=model.underscores_in_headers,
         h2c=model.h2c,
         http2=http2(model.http2),
         backlog=model.backlog,
         max_connections=model.limits.connections,
+        flows=model.limits.flows,
         head_bytes=model.limits.head.bytes,
         header_count=model.limits.headers,
         body_bytes=model.limits.body.bytes,
@@ -46,6 +53,13 @@ def listener(model: Listener, here: tuple[str, ...] = ()) -> Resolved:
         tcp_keepalive_ms=model.tcp_keepalive.ms,
     )
     return out
+
+
+def _proxy_protocol(model: ProxyProtocol | None) -> plan.ProxyProtocol | None:
+    if model is None:
+        return None
+    trusted = tuple(sorted(set(model.trusted)))
+    return plan.ProxyProtocol(trusted, model.mode, model.timeout.ms)
 
 
 def _listener_tls(model: ListenerTls, out: Resolved) -> plan.ListenerTls:
@@ -91,13 +105,22 @@ def chain(uses: list[str | Middleware], out: Resolved) -> tuple[MiddlewareUse, .
             out.refs.append(Ref("middleware", use, ("middlewares", index)))
             nodes.append(MiddlewareUse(use=use))
         else:
-            nodes.append(use.to_use())
+            node = use.to_use()
+            out.refs += _asked(node, ("middlewares", index))
+            nodes.append(node)
     return tuple(nodes)
 
 
 def middleware(model: Middleware) -> Resolved:
-    """Returns a named middleware."""
-    return Resolved(value=model.to_plan())
+    """Returns a named middleware; refers to the upstreams that it asks itself."""
+    node = model.to_plan()
+    return Resolved(value=node, refs=list(_asked(node, ())))
+
+
+def _asked(step: Step, at: ConfigPath) -> Iterator[Ref]:
+    node = node_of(step)
+    for key, name in node.upstreams if node is not None else ():
+        yield Ref("upstream", name, (*at, step.kind, key))
 
 
 def upstream(model: Upstream, reads: Reads) -> Resolved:
@@ -106,6 +129,7 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
     out.value = plan.Upstream(
         endpoints=tuple(_endpoint(endpoint) for endpoint in model.endpoints),
         balance=model.balance.to_plan(),
+        affinity=cookie(model.affinity.cookie, model.affinity) if model.affinity else None,
         host_header=_host_header(model.host_header),
         tls=_upstream_tls(model.tls, reads, out) if model.tls else None,
         protocol=model.protocol,
@@ -114,6 +138,7 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
             max_idle=model.pool.max_idle,
             idle_timeout_ms=model.pool.idle_timeout.ms,
             max_age_ms=model.pool.max_age.ms,
+            proxy_protocol=model.proxy_protocol,
         ),
         max_connections=model.limits.connections,
         queue=model.limits.queue,
@@ -131,6 +156,19 @@ def upstream(model: Upstream, reads: Reads) -> Resolved:
         ),
     )
     return out
+
+
+def cookie(name: str, model: CookieOptions) -> plan.Affinity:
+    """Returns a cookie of this name."""
+    return plan.Affinity(
+        cookie=name,
+        max_age_s=model.ttl.ms // 1000,
+        path=model.path,
+        same_site=model.same_site,
+        secure={"auto": None, "always": True, "never": False}[model.secure],
+        http_only=model.http_only,
+        keys=tuple(model.keys),
+    )
 
 
 def _adaptive(model: AdaptiveConcurrency | None) -> plan.AdaptiveConcurrency | None:

@@ -6,24 +6,26 @@ One bad object must not take its neighbours with it, and must not open what it c
   absent, and what refers to it is broken too; a listener that never opened gets no requests.
 - A broken middleware lets nothing pass: whatever names it is broken.
 - A broken host answers 503 to everything; its TLS keeps its last good form.
+- A broken TCP route keeps its last good form. Without one the whole config is refused.
 - A broken route keeps its place. It serves its last good form if listeners, hosts, matches,
   priority and middlewares are written as they were then, and answers 503 otherwise: where it is
   written now, and where it was. A route that never served and whose place cannot be read could be
   anywhere; then the whole config is refused.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import msgspec
 
 from headgate.compile.clientauth import most_specific, served_without
-from headgate.compile.crosscheck import hedged_over_http2, raw_and_rewritten
+from headgate.compile.crosscheck import hedged_over_http2, mirrored_to_itself, raw_paths
+from headgate.compile.references import references
 from headgate.kernel.ids import BlobId, ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.middleware import MiddlewareUse, Respond
-from headgate.plan.objects import Action, Host, Listener, Route, Upstream
+from headgate.plan.middleware import Respond
+from headgate.plan.objects import Action, Host, Route
 from headgate.plan.plan import PlanEntry, entry
 
 Form = Literal["last good", "closed", "absent"]
@@ -39,7 +41,7 @@ _CLOSED: Final = Action(
         headers={"content-type": "text/plain; charset=utf-8", "proxy-status": _PROXY_STATUS},
     )
 )
-_ORDER: Final[tuple[Kind, ...]] = ("certificate", "tls_policy", "middleware", "upstream")
+_ORDER: Final[tuple[Kind, ...]] = ("certificate", "tls_policy", "upstream", "middleware")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,14 @@ class LastGood:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An object with an error. `place`: what a route's place was read as, None if unreadable."""
+    """An object with an error. `place`: what a route's place was read as, None if unreadable;
+    `is_whole`: with its middlewares.
+    """
 
     key: ObjectKey
     why: str
     place: Route | None = None
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,8 @@ class _Quarantine:
         routes = list(self._keys("route"))
         for key in routes:
             self._route(key)
+        for key in (*self._keys("tcp_route"), *self._keys("udp_route")):
+            self._unread_route(key)
         self._recheck()
         self._shut_hosts()
         return self._out
@@ -209,16 +216,27 @@ class _Quarantine:
                 self._out.objects[key] = route
                 return
         place = found.place if found is not None else _route_of(entry_)
-        self._hold(key, place, why)
+        self._hold(key, place, why, is_whole=found is None or found.is_whole)
 
-    def _hold(self, key: ObjectKey, place: Route | None, why: str) -> None:
-        """Keeps a route's place: with its last good form if that is safe, else closed."""
+    def _unread_route(self, key: ObjectKey) -> None:
+        """Serves a route of TCP or UDP as written, else its last good form: without one what it
+        takes could fall to a broader route.
+        """
+        self._simple(key)
+        if key not in self._out.objects:
+            raise NoPlaceError(key)
+
+    def _hold(self, key: ObjectKey, place: Route | None, why: str, *, is_whole: bool) -> None:
+        """Keeps a route's place: with its last good form if that is safe, else closed.
+
+        `is_whole`: the middlewares of the place are known, too.
+        """
         last = self._last.get(key)
         before = _route_of(last)
         if place is None and before is None:
             raise NoPlaceError(key)
         is_same = place is not None and before is not None and _stands(place, before)
-        if last is not None and is_same and self._resolves(last):
+        if last is not None and is_whole and is_same and self._resolves(last):
             self._out.objects[key] = last
             self._note(key, "last good", why)
             return
@@ -280,7 +298,8 @@ class _Quarantine:
         old = {k for k, q in self._out.quarantined.items() if q.form == "last good"}
         routes = [objects[key] for key in old if key.kind == "route" and key in objects]
         found = served_without(entries, objects)
-        found += [*raw_and_rewritten(routes, objects), *hedged_over_http2(routes, objects)]
+        found += [*raw_paths(routes, objects), *hedged_over_http2(routes, objects)]
+        found += mirrored_to_itself(routes)
         for problem in found:
             key = ObjectKey("route", ObjectName(str(problem.path[1])))
             route = _route_of(objects.get(key))
@@ -328,35 +347,6 @@ class _Quarantine:
 
     def _note(self, key: ObjectKey, form: Form, why: str) -> None:
         self._out.quarantined[key] = Quarantined(key, form, why)
-
-
-def references(entry_: PlanEntry) -> Iterator[ObjectKey]:
-    """Yields what an object of a plan names."""
-    value = entry_.value
-    if isinstance(value, Listener) and value.tls is not None:
-        yield from _keys("tls_policy", value.tls.policy)
-        yield from _keys("certificate", value.tls.default_certificate)
-    elif isinstance(value, Host):
-        yield from _keys("certificate", *value.certificates)
-        yield from _keys("tls_policy", value.tls_policy)
-        yield from _keys("middleware", *_names(value.middlewares))
-    elif isinstance(value, Upstream) and value.tls is not None:
-        yield from _keys("certificate", value.tls.client_certificate)
-    elif isinstance(value, Route):
-        yield from _keys("listener", *value.listeners)
-        yield from _keys("middleware", *_names(value.middlewares))
-        yield from _keys("upstream", value.action.upstream)
-        yield from _keys("upstream", *(part.upstream for part in value.action.split or ()))
-
-
-def _keys(kind: Kind, *names: str | None) -> Iterator[ObjectKey]:
-    for name in names:
-        if name is not None:
-            yield ObjectKey(kind, ObjectName(name))
-
-
-def _names(uses: Iterable[MiddlewareUse]) -> Iterator[str | None]:
-    return (use.use for use in uses)
 
 
 def _route_of(entry_: PlanEntry | None) -> Route | None:

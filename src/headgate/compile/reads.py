@@ -6,6 +6,7 @@ from typing import Final
 
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import BlobId
+from headgate.kernel.key_sets import KeySetUrl
 from headgate.model.files import Files
 from headgate.plan.digest import blob_id
 
@@ -17,13 +18,34 @@ class Reads:
     """The files one object refers to, relative to the directory of its document.
 
     Remembers what it read (`seen`), so that an object need not be compiled again while its files
-    are the same, and what goes with the plan (`blobs`).
+    are the same, and what goes with the plan (`blobs`), and what of it is fetched from
+    elsewhere (`key_sets`).
     """
 
-    __slots__ = ("_directory", "_files", "_is_confined", "blobs", "secrets", "seen")
+    __slots__ = (
+        "_directory",
+        "_files",
+        "_is_confined",
+        "_key_sets",
+        "blobs",
+        "key_sets",
+        "secrets",
+        "seen",
+    )
 
-    def __init__(self, files: Files, directory: PurePath, *, is_confined: bool = False) -> None:
-        """`is_confined`: nothing outside of the directory may be named."""
+    def __init__(
+        self,
+        files: Files,
+        directory: PurePath,
+        *,
+        is_confined: bool = False,
+        key_sets: PurePath | None = None,
+    ) -> None:
+        """`is_confined`: nothing outside of the directory may be named. `key_sets`: the folder of
+        what was fetched; None where nothing is served.
+        """
+        self._key_sets = key_sets
+        self.key_sets: set[KeySetUrl] = set()
         self._is_confined = is_confined
         self._files = files
         self._directory = directory
@@ -35,13 +57,17 @@ class Reads:
         """Returns the path a document means."""
         return self._directory / text
 
-    def secret(self, path: str) -> str:
-        """Returns the text of a file without its last line end; raises `Invalid`."""
+    def text(self, path: str) -> str:
+        """Returns the text of a file; raises `Invalid`."""
         content = self._content(path)
         try:
-            return content.decode().removesuffix("\n").removesuffix("\r")
+            return content.decode()
         except UnicodeDecodeError:
-            raise Invalid(f'"{path}" is not UTF-8 text', "name a text file of one line") from None
+            raise Invalid(f'"{path}" is not UTF-8 text', "name a file of UTF-8 text") from None
+
+    def secret(self, path: str) -> str:
+        """Returns the text of a file without its last line end; raises `Invalid`."""
+        return self.text(path).removesuffix("\n").removesuffix("\r")
 
     def private(self, path: str) -> str:
         """Returns the text of a file that not every user of the host may read; raises `Invalid`."""
@@ -66,8 +92,24 @@ class Reads:
 
     @property
     def is_used(self) -> bool:
-        """Whether it read or hid anything."""
-        return bool(self.seen or self.secrets)
+        """Whether it read or hid anything, or wants anything fetched."""
+        return bool(self.seen or self.secrets or self.key_sets)
+
+    def fetched(self, wanted: KeySetUrl) -> str | None:
+        """Returns what was last fetched from there: empty if nothing ever was, None where nothing
+        is served.
+        """
+        self.key_sets.add(wanted)
+        if self._key_sets is None:
+            return None
+        place = self._key_sets / f"{wanted.id}.json"
+        self.seen[place] = None
+        try:
+            content = self._files.read(place)
+        except OSError:
+            return ""
+        self.seen[place] = blob_id(content)
+        return content.decode(errors="replace")
 
     def blob(self, path: str, check: Callable[[bytes], None]) -> BlobId:
         """Returns the id of a file's content once `check` let it pass; raises `Invalid`."""

@@ -3,12 +3,20 @@
 from collections.abc import Iterable, Mapping
 
 from headgate.compile.clientauth import served_without
-from headgate.compile.crosscheck import dangling, hedged_over_http2, raw_and_rewritten, taken_twice
+from headgate.compile.crosscheck import (
+    dangling,
+    hedged_over_http2,
+    mirrored_to_itself,
+    raw_paths,
+    taken_twice,
+)
 from headgate.compile.node import NodeUnit
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey, Source, Sources, Trust
 from headgate.compile.table import UnitTable
+from headgate.compile.tcp import misattached
 from headgate.compile.toplevel import meant
+from headgate.compile.udp import misattached_udp
 from headgate.kernel.diagnostics import Diagnostic, Severity, dotted, has_errors
 from headgate.kernel.nearest import nearest
 from headgate.model.config import SECTIONS, TOP_LEVEL
@@ -48,10 +56,13 @@ class Review:
             found += [p for ref, p in refs if not _is_meant(known, ref)]
         found += taken_twice(table.addresses(), _own_addresses(node, stray, is_whole=is_whole))
         routes = [u.plan for key in self._checked if (u := table.units.get(key)) and u.plan]
-        found += raw_and_rewritten(routes, table.view())
+        found += raw_paths(routes, table.view())
         found += hedged_over_http2(routes, table.view())
+        found += mirrored_to_itself(routes)
         if is_whole:
             found += served_without(table.entries, table.view())
+            found += misattached(table.entries, table.view())
+            found += misattached_udp(table.entries, table.view())
         self.blamed = _blamed(sources, table, found)
         out = [source.diagnostic(p) for pairs in stray.values() for source, p in pairs]
         out += [d for key in sources.shared for d in _twice(sources, key)]

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from headgate.compile.objects import chain
+from headgate.compile.objects import chain, cookie
 from headgate.compile.resolved import Ref, Resolved
+from headgate.model.mirror import Mirror
 from headgate.model.retry import ALWAYS, Retry
 from headgate.model.route import Route, RouteTimeouts
+from headgate.model.sticky import Sticky
 from headgate.plan import objects as plan
 
 _DEFAULT_TIMEOUTS: Final = plan.RouteTimeouts()
@@ -32,7 +34,9 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
         body_buffer_bytes=limits.body_buffer.bytes if limits else _DEFAULT.body_buffer_bytes,
         retry=_retry(model.retry) if model.retry is not None else None,
         importance=model.importance,
-        access_log_percent=model.access_log,
+        observed=plan.Observed(access_log_percent=model.access_log, tracing=model.tracing),
+        sticky=_sticky(model.sticky) if model.sticky is not None else None,
+        mirror=_mirror(model.mirror, out) if model.mirror is not None else None,
     )
     return out
 
@@ -40,7 +44,7 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
 def is_crosschecked(model: Route) -> bool:
     """Reports whether a key of a route excludes keys of objects that it names."""
     hedges = model.retry is not None and model.retry.hedge is not None
-    return hedges or model.forward_path == "raw"
+    return hedges or model.forward_path == "raw" or model.mirror is not None
 
 
 def _listeners(model: Route, defaults: Sequence[str], out: Resolved) -> tuple[str, ...]:
@@ -64,6 +68,23 @@ def _action(model: Route, out: Resolved) -> plan.Action:
     if model.not_imported is not None:
         return plan.Action(not_imported=model.not_imported)
     return plan.Action(redirect=model.redirect.to_plan() if model.redirect else None)
+
+
+def _sticky(model: Sticky) -> plan.Sticky:
+    if model.cookie is not None:
+        return plan.Sticky(cookie=cookie(model.cookie, model))
+    return plan.Sticky(by=tuple(model.by or ()))
+
+
+def _mirror(model: Mirror, out: Resolved) -> plan.Mirror:
+    out.refs.append(Ref("upstream", model.upstream, ("mirror", "upstream")))
+    return plan.Mirror(
+        upstream=model.upstream,
+        share=model.share,
+        body_bytes=model.max_body.bytes,
+        timeout_ms=model.timeout.ms,
+        in_flight=model.max_in_flight,
+    )
 
 
 def _timeouts(model: Route) -> plan.RouteTimeouts:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -35,7 +35,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     A `host` header takes the place of the URL's host, as with curl. `client` is the peer: what its
     headers tell about the client counts where the listener trusts it. Without `listener` one is
     chosen that speaks the URL's scheme, if possible on its port. `client_subject` is the subject of
-    the client's certificate.
+    the client's certificate. Of a connection (`tcp://host:port`), `sni` and `alpn` are what its
+    ClientHello asks for and offers.
     """
 
     url: str
@@ -44,6 +45,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client: str = "127.0.0.1"
     listener: str | None = None
     client_subject: str | None = None
+    sni: str | None = None
+    alpn: list[str] = []
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -115,11 +118,14 @@ class Routing:
         self._blobs = blobs
         self.secrets = secrets
         self.router = _router(plan.objects.values())
-        self._listeners = {
+        listeners = {
             str(key.name): listener
             for key, entry in sorted(plan.objects.items())
             if key.kind == "listener" and isinstance(listener := entry.value, Listener)
         }
+        self._listeners = {n: one for n, one in listeners.items() if one.protocol == "http"}
+        self._unread = {n: one for n, one in listeners.items() if one.protocol != "http"}
+        self.tcp_listeners = {n: one for n, one in listeners.items() if one.protocol == "tcp"}
 
     def request(self, question: Question) -> Request:
         """Returns the question in the router's terms.
@@ -202,6 +208,14 @@ class Routing:
             case _:
                 return None
 
+    def handshake(
+        self, listener: str, sni: str | None, alpn: Sequence[str]
+    ) -> tuple[Literal["agreed", "name", "protocol"], str | None] | None:
+        """Returns what becomes of a client's TLS handshake with a listener that ends TLS, and the
+        protocol that they agree on; None where it is not known.
+        """
+        return None if self._blobs is None else self._tls.handshake(listener, sni, alpn)
+
     @cached_property
     def _tls(self) -> TlsListeners:
         objects = [(e.key.kind, e.key.name, e.canonical) for e in self.plan.objects.values()]
@@ -220,6 +234,8 @@ class Routing:
     def _listener(self, wanted: str | None, scheme: str, port: int) -> str:
         names = ", ".join(f'"{name}"' for name in self._listeners) or "none are configured"
         if wanted is not None:
+            if wanted in self._unread:
+                raise _unread(self._unread[wanted], wanted, names)
             if wanted not in self._listeners:
                 allowed = f"write one of the listeners: {names}"
                 raise Invalid(f'there is no listener "{wanted}"', allowed, at=("listener",))
@@ -229,11 +245,26 @@ class Routing:
             for name, listener in self._listeners.items()
             if (listener.tls is not None) == (scheme == "https")
         }
-        if not fitting:
+        found = min(fitting, key=lambda name: (str(port) not in fitting[name], name), default=None)
+        if found is None or str(port) not in fitting[found]:
+            for name, listener in self._unread.items():
+                if any(address.endswith(f":{port}") for address in listener.addresses):
+                    raise _unread(listener, name, names)
+        if found is None:
             raise Invalid(
                 f"no listener serves {scheme}", f"write a URL of one of the listeners: {names}"
             )
-        return min(fitting, key=lambda name: (str(port) not in fitting[name], name))
+        return found
+
+
+def _unread(listener: Listener, name: str, names: str) -> Invalid:
+    what = "the datagrams of UDP" if listener.protocol == "udp" else "the bytes of TCP"
+    also = 'ask for "tcp://HOST:PORT", or ' if listener.protocol == "tcp" else ""
+    return Invalid(
+        f'listener "{name}" passes {what} unread, so no request has a route there',
+        f"{also}ask for one of the listeners: {names}",
+        at=("listener",),
+    )
 
 
 def shadows(routes: Sequence[PlanEntry]) -> list[Shadow]:

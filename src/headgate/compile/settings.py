@@ -8,6 +8,7 @@ from headgate.compile.resolved import Resolved
 from headgate.kernel.errors import Invalid
 from headgate.model.nginx import Nginx
 from headgate.model.node import AccessLog, Node, Shedding
+from headgate.model.tracing import Tracing
 from headgate.plan import settings as plan
 
 
@@ -100,6 +101,7 @@ def settings(model: Node) -> Resolved:
             timeout_ms=model.resolver.timeout.ms,
         ),
         shedding=_shedding(model.shedding) if model.shedding is not None else None,
+        tracing=_tracing(model.tracing) if model.tracing is not None else None,
     )
     return out
 
@@ -160,6 +162,20 @@ def _shedding(model: Shedding) -> plan.Shedding:
         strained_percent=model.strained,
         critical_percent=model.critical,
     )
+
+
+def _tracing(model: Tracing) -> plan.Tracing:
+    export = (
+        plan.TraceExport(
+            endpoint=model.endpoint,
+            service_name=model.service_name,
+            timeout_ms=model.timeout.ms,
+            headers=model.headers,
+        )
+        if model.endpoint is not None
+        else None
+    )
+    return plan.Tracing(sample_ppm=model.sample, parents=model.parents, export=export)
 
 
 def _access_log(model: AccessLog) -> plan.AccessLog:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from headgate.compile.sources import Changed, EntryKey
 from headgate.compile.unit import Unit
 from headgate.kernel.ids import BlobId, ObjectName
+from headgate.kernel.key_sets import KeySetUrl
 from headgate.plan.kinds import KINDS, Kind, ObjectKey
 from headgate.plan.objects import Listener
 from headgate.plan.plan import PlanEntry
@@ -21,6 +22,8 @@ class UnitTable:
         """Units that refer to files."""
         self.secretive: dict[EntryKey, Unit] = {}
         """Units that hold secrets."""
+        self.fetching: dict[EntryKey, Unit] = {}
+        """Units that need key sets from elsewhere."""
         self.troubled: dict[EntryKey, Unit] = {}
         """Units with problems."""
         self.renamed: dict[EntryKey, Unit] = {}
@@ -46,7 +49,9 @@ class UnitTable:
         plans = {
             key: unit.plan
             for key, unit in units.items()
-            if unit.plan is not None and not unit.seen and not unit.secrets and unit.name == key[1]
+            if unit.plan is not None
+            and not (unit.seen or unit.secrets or unit.key_sets)
+            and unit.name == key[1]
         }
         if self.renamed or len(plans) < len(units) or not marked.isdisjoint(units):
             for key, unit in units.items():
@@ -80,6 +85,8 @@ class UnitTable:
             self.reading[key] = unit
         if unit.secrets:
             self.secretive[key] = unit
+        if unit.key_sets:
+            self.fetching[key] = unit
         if unit.problems:
             self.troubled[key] = unit
         if unit.name != key[1]:
@@ -88,12 +95,15 @@ class UnitTable:
             self._enter(unit, unit.plan)
 
     def _marked(self) -> set[EntryKey]:
-        return {*self.reading, *self.secretive, *self.troubled, *self.renamed}
+        return {key for index in self._indexes() for key in index}
 
     def _unmark(self, key: EntryKey) -> None:
-        for index in (self.reading, self.secretive, self.troubled, self.renamed):
+        for index in self._indexes():
             if index:
                 index.pop(key, None)
+
+    def _indexes(self) -> tuple[dict[EntryKey, Unit], ...]:
+        return (self.reading, self.secretive, self.fetching, self.troubled, self.renamed)
 
     def drop(self, key: EntryKey) -> None:
         """Forgets a unit, if there is one."""
@@ -154,7 +164,8 @@ class UnitTable:
         return [unit.plan for unit in units if unit.plan is not None]
 
     def addresses(self) -> list[tuple[str, tuple[tuple[int, str], ...]]]:
-        """Returns the listeners by name, each with its addresses and their indexes in the text.
+        """Returns the listeners by name, each with the places of its sockets and
+        their indexes in the text.
 
         A listener with a mistake has those of its addresses that are valid.
         """
@@ -162,7 +173,7 @@ class UnitTable:
         for name, key in sorted(self.names["listener"].items()):
             unit = self.units[key]
             value = unit.plan.value if unit.plan is not None else None
-            own = tuple(enumerate(value.addresses)) if isinstance(value, Listener) else ()
+            own = tuple(enumerate(value.places)) if isinstance(value, Listener) else ()
             found.append((name, own or unit.addresses))
         return found
 
@@ -177,6 +188,10 @@ class UnitTable:
     def secrets(self) -> frozenset[str]:
         """Returns all texts that must not be shown."""
         return frozenset(text for unit in self.secretive.values() for text in unit.secrets)
+
+    def key_sets(self) -> tuple[KeySetUrl, ...]:
+        """Returns the key sets that objects need from elsewhere, sorted."""
+        return tuple(sorted({one for unit in self.fetching.values() for one in unit.key_sets}))
 
     def written(self) -> dict[EntryKey, str]:
         """Returns the key in the text of each object whose canonical name differs from it."""

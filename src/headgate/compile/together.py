@@ -1,10 +1,10 @@
-"""Compiles entries that differ only in a few plain texts as one.
+"""Compiles entries that differ only in a few plain texts and numbers as one.
 
-A large config is mostly one route written ten thousand times, with other hosts and names. Such
-texts have so few forms that no validator changes them. So one entry is compiled with markers in
-place of those texts, and the core replaces the markers in the canonical bytes by each entry's own
-texts. An entry that is wrong, reads a file or holds a secret is compiled by itself, so that its
-errors have a place.
+A large config is mostly one route written ten thousand times, with other hosts, names and
+priorities. Such values have so few forms that no validator changes them. So one entry is compiled
+with markers in place of those values, and the core replaces the markers in the canonical bytes by
+each entry's own. An entry that is wrong, reads a file or holds a secret is compiled by itself, so
+that its errors have a place.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from headgate._core import Alike, Document, Openings, alike
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey
 from headgate.compile.unit import Context, Unit, unit
-from headgate.features.registry import MIDDLEWARES
+from headgate.features.registry import MATCHES, MIDDLEWARES
 from headgate.model.config import Section
 from headgate.plan.digest import Digest
 from headgate.plan.kinds import ObjectKey
@@ -25,10 +25,18 @@ from headgate.plan.plan import PlanEntry
 LEAST: Final = 16
 """Fewer entries than this are not worth a comparison."""
 
-_TEXTS: Final[list[tuple[str, Literal["host", "path", "word"]]]] = [
-    (f"middlewares.*.{feature.key}.{place}", "word")
-    for feature in MIDDLEWARES
-    for place in feature.plain_texts
+_TEXTS: Final[list[tuple[str, Literal["host", "path", "word", "number"]]]] = [
+    *(
+        (f"middlewares.*.{feature.key}.{place}", "word")
+        for feature in MIDDLEWARES
+        for place in feature.plain_texts
+    ),
+    *(
+        (f"{match}.{feature.key}.{place}", "word")
+        for feature in MATCHES
+        for place in feature.plain_texts
+        for match in ("match", "match.*")
+    ),
 ]
 _OPENINGS: Final = {
     "routes": Openings(
@@ -40,11 +48,13 @@ _OPENINGS: Final = {
             ("match.*.path.exact", "path"),
             ("match.*.path.prefix", "path"),
             ("upstream", "word"),
+            ("priority", "number"),
+            ("split.*.weight", "number"),
             *_TEXTS,
         ]
     ),
 }
-"""By section: the places where a text of that kind stays unchanged."""
+"""By section: the places where a value of that kind stays unchanged."""
 
 
 class Crowd(msgspec.Struct, frozen=True):

@@ -13,10 +13,13 @@ from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.compile.routes import is_crosschecked, route
 from headgate.compile.sources import Source
+from headgate.compile.tcp import tcp_route
+from headgate.compile.udp import udp_route
 from headgate.compile.written import written_addresses, written_refs
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import BlobId
+from headgate.kernel.key_sets import KeySetUrl
 from headgate.kernel.nearest import nearest
 from headgate.model.choice import Middleware
 from headgate.model.config import Entry, Section
@@ -27,7 +30,9 @@ from headgate.model.nulls import nulls
 from headgate.model.problems import Problem, besides, problems
 from headgate.model.references import resolved
 from headgate.model.route import Route
+from headgate.model.tcp_route import TcpRoute
 from headgate.model.tls import Certificate, TlsPolicy
+from headgate.model.udp_route import UdpRoute
 from headgate.model.upstream import Upstream
 from headgate.plan.plan import PlanEntry, entry
 
@@ -55,6 +60,8 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     """Whether a key of the route excludes keys of objects that it names."""
     addresses: tuple[tuple[int, str], ...] = ()
     """The valid addresses of a listener with an error, with their indexes in the text."""
+    key_sets: tuple[KeySetUrl, ...] = ()
+    """The key sets that it needs from elsewhere."""
 
 
 class Context(msgspec.Struct, frozen=True, gc=False):
@@ -78,6 +85,8 @@ _COMPILE: Final[dict[type[object], Callable[..., Resolved]]] = {
     Upstream: lambda model, context: objects.upstream(model, context.reads),
     Certificate: lambda model, context: objects.certificate(model, context.reads),
     TlsPolicy: lambda model, context: objects.tls_policy(model, context.reads),
+    TcpRoute: lambda model, _: tcp_route(model),
+    UdpRoute: lambda model, _: udp_route(model),
 }
 
 
@@ -179,4 +188,5 @@ def _compiled(
         is_default_listener=type(model) is Listener and model.default,
         takes_default_listeners=type(model) is Route and model.listeners is None,
         is_crosschecked=type(model) is Route and is_crosschecked(model),
+        key_sets=tuple(sorted(context.reads.key_sets)),
     )

@@ -16,6 +16,7 @@ from headgate.kernel.nearest import nearest
 from headgate.model.node import Node
 from headgate.model.tls import BUILT_IN_POLICY
 from headgate.plan.kinds import Kind
+from headgate.plan.objects import place
 
 _PATHS: dict[Kind, tuple[tuple[Kind, ConfigPath], ...]] = {
     "listener": (
@@ -32,7 +33,10 @@ _PATHS: dict[Kind, tuple[tuple[Kind, ConfigPath], ...]] = {
         ("middleware", ("middlewares",)),
         ("upstream", ("upstream",)),
         ("upstream", ("split", "*", "upstream")),
+        ("upstream", ("mirror", "upstream")),
     ),
+    "tcp_route": (("listener", ("listeners",)), ("upstream", ("upstream",))),
+    "udp_route": (("listener", ("listeners",)), ("upstream", ("upstream",))),
     "upstream": (("certificate", ("tls", "client_certificate")),),
 }
 """The places where each kind refers to others; `*` stands for every index."""
@@ -49,15 +53,18 @@ def written_refs(kind: Kind, value: object) -> tuple[Ref, ...]:
 
 
 def written_addresses(kind: Kind, value: object) -> tuple[tuple[int, str], ...]:
-    """Returns the valid addresses of a listener
+    """Returns the valid addresses of a listener, as places of sockets,
     with their indexes in the list; none for other kinds.
     """
     if kind != "listener":
         return ()
+    of_udp = isinstance(value, Mapping) and value.get("protocol") == "udp"
     found = {}
     for text, at in _names(value, ("address",), ()):
         with suppress(Invalid):
-            found[int(at[1]) if len(at) > 1 else 0] = syntax.listen_address(text)
+            found[int(at[1]) if len(at) > 1 else 0] = place(
+                syntax.listen_address(text), "udp" if of_udp else "tcp"
+            )
     return tuple(found.items())
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence, Set
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, NamedTuple, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -20,9 +20,16 @@ from headgate.plan.objects import Balance
 
 
 class Options(BaseModel):
-    """A table of the config: unknown keys are errors, and it never changes once built."""
+    """A table of the config: unknown keys are errors, and it never changes once built.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    Validators are made when a table of the kind is first read (`defer_build`), for what it holds as
+    well: most configs use few of the kinds, and every process that reads a config would make all.
+    Threads may read configs at once: pydantic 2.14 and later make one validator at a time.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
 
 class Checked(Options):
@@ -129,6 +136,13 @@ class OneOf(Checked):
 AnyMiddlewareNode = MiddlewareNode | DefaultedMiddlewareNode
 
 
+class StandIn(NamedTuple):
+    """What the plan has in place of a middleware that cannot work yet."""
+
+    kind: str
+    node: AnyMiddlewareNode
+
+
 class MiddlewareOptions(Checked, ABC):
     """Options of a middleware."""
 
@@ -142,6 +156,10 @@ class MiddlewareOptions(Checked, ABC):
     """Words that other proxies have for it: an error that finds one names this middleware."""
     plain_texts: ClassVar[tuple[str, ...]] = ()
     """Places of texts that no validator changes, such as `set.*`."""
+
+    def stand_in(self) -> StandIn | None:
+        """Returns what the plan has in its place while it cannot work; None if it can."""
+        return None
 
     @abstractmethod
     def to_plan(self) -> AnyMiddlewareNode:
@@ -164,6 +182,8 @@ class MatchCondition(ABC):
 
     key: ClassVar[str]
     summary: ClassVar[str]
+    plain_texts: ClassVar[tuple[str, ...]] = ()
+    """Places of texts that no validator changes, such as `*.exact`."""
 
     @abstractmethod
     def to_plan(self) -> object:

@@ -179,6 +179,16 @@ HostName = Annotated[
     parsed(syntax.host_name, "a host", syntax.HOST_NAME_ALLOWED),
     WithJsonSchema({"type": "string", "format": "host"}),
 ]
+ServerName = Annotated[
+    str,
+    parsed(syntax.server_name, "a name", syntax.SERVER_NAME_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "host-pattern"}),
+]
+Alpn = Annotated[
+    str,
+    parsed(syntax.alpn, "the name of a protocol", syntax.ALPN_ALLOWED),
+    WithJsonSchema({"type": "string", "pattern": "^[!-~]{1,255}$"}),
+]
 HeaderName = Annotated[
     str,
     parsed(syntax.header_name, "a header name", syntax.HEADER_NAME_ALLOWED),

@@ -177,9 +177,21 @@ class Shared:
         """Returns the variable of a `geo`: `1` for an address in one
         of these networks, else `0`.
         """
-        parts = [part for network in networks for part in _HALVES.get(network, (network,))]
-        entries = tuple((Word(part), Word("1")) for part in parts)
-        return self._block("geo", hint, (source,), ((DEFAULT, Word("0")), *entries), first=True)
+        entries = [(network, Word("1")) for network in networks]
+        return self.networks(hint, source, entries, Word("0"))
+
+    def networks(
+        self, hint: str, source: Arg, entries: Sequence[tuple[str, Arg]], default: Arg
+    ) -> Var:
+        """Returns the variable of a `geo`: the value of the narrowest network around an address."""
+        given = {network for network, _ in entries}
+        every = tuple(
+            (Word(part), value)
+            for network, value in entries
+            for part in _HALVES.get(network, (network,))
+            if part == network or part not in given
+        )
+        return self._block("geo", hint, (source,), ((DEFAULT, default), *every), first=True)
 
     def split(self, hint: str, source: Arg, shares: Sequence[tuple[str, Arg]]) -> Var:
         """Returns the variable of a `split_clients`; shares are `12.34%`, the last one `*`."""
@@ -255,6 +267,12 @@ _PLAIN: Final[dict[str, Parts]] = {
     "target": (Var("hg_path"), Var("hg_query")),
     "listener": (Var("hg_listener"),),
 }
+
+
+def answer_header(name: str) -> Var | None:
+    """Returns the variable of a header of an upstream's answer; None for a name without one."""
+    lower = name.lower()
+    return Var("upstream_http_" + lower.replace("-", "_")) if _HEADER.fullmatch(lower) else None
 
 
 def claim_variable(name: str) -> Var:

@@ -13,7 +13,7 @@ from headgate.features.nginx import About, Parts, Scope, Shared, as_arg, templat
 from headgate.features.nginx_limits import Limit
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
-from headgate.nginxtext.writer import Literal, Op, Regex, Template, Var, Word
+from headgate.nginxtext.writer import Arg, Literal, Op, Regex, Template, Var, Word
 from headgate.plan.middleware import HeaderEdits
 
 BAD_PATH: Final = "the rewritten path is not valid"
@@ -71,6 +71,44 @@ class Answer:
     location: Parts | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for a password: the challenge's realm as nginx writes it, a file of users, and the
+    answer to those who do not pass.
+    """
+
+    about: About
+    realm: str
+    users: bytes
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Consulted:
+    """A service that is asked about each request: where it is, the request to it, what is kept of
+    its answer, and what those get who do not pass.
+
+    `looped` is empty for a request that must not be asked about. `verdict` says in a word what the
+    answer means: a status of `statuses`, or anything else, which gets 503. With
+    `passes_all` the client's headers go along, but those in `lines` and those that are not its own.
+    """
+
+    about: About
+    upstream: str
+    target: str
+    method: str
+    timeout_ms: int
+    head_bytes: int
+    lines: list[tuple[str, Parts]]
+    looped: Var
+    kept: list[tuple[Var, Arg]]
+    verdict: Var
+    statuses: tuple[tuple[int, Parts], ...]
+    reason: Var
+    answer: Answer
+    passes_all: bool = False
+
+
 @dataclass(slots=True)
 class Chain:
     """The request so far.
@@ -97,6 +135,8 @@ class Chain:
     """What the location says of the bodies of answers; the last middleware counts."""
     limits: list[tuple[Limit, int]] = field(default_factory=list)
     """Limits, each with the number of early answers before it."""
+    asked: list[tuple[Asked | Consulted, int]] = field(default_factory=list)
+    """Who asks for a password, and which service is asked, likewise."""
 
     def limit(self, limit: Limit) -> None:
         """Adds a limit of the requests that come this far."""
@@ -108,6 +148,21 @@ class Chain:
             if self.answer is not None or len(self.detours) > answers_before:
                 one.about.refuse("", "nginx counts no request that it answers by itself")
         return [one for one, _ in self.limits]
+
+    def ask(self, asked: Asked | Consulted) -> None:
+        """Has the requests that come this far asked for a password, or a service about them."""
+        self.asked.append((asked, len(self.detours)))
+
+    def checked_asked(self) -> Asked | Consulted | None:
+        """Returns who asks for a password, or which service is asked;
+        refuses it where requests are answered before nginx asks, and a second one.
+        """
+        for one, answers_before in self.asked:
+            if self.answer is not None or len(self.detours) > answers_before:
+                one.about.refuse("", "nginx asks no request that it answers by itself")
+        for one, _ in self.asked[1:]:
+            one.about.refuse("", "nginx asks once: for one password, or one service")
+        return self.asked[0][0] if self.asked else None
 
     def edits(self, node: HeaderEdits, about: About) -> Edits:
         """Returns the edits of a plan node, their values as parts."""

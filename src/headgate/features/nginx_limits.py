@@ -46,6 +46,14 @@ class Zone:
     max_keys: int
 
 
+def burst(requests: int) -> tuple[str, ...]:
+    """Returns the words of `limit_req` that let so many requests of a key pass at once.
+
+    nginx counts those beyond the first, and refuses `burst=0`.
+    """
+    return (f"burst={requests - 1}", "nodelay") if requests > 1 else ()
+
+
 def zone(kind: Kind, of: Zone, shared: Shared, about: About, route: str, more: str = "") -> str:
     """Declares the zone of a limit; returns its name.
 

@@ -37,8 +37,10 @@ MIDDLEWARES: Final = middlewares(
     "api_key",
     "basic_auth",
     "jwt",
+    "forward_auth",
     "fault",
     "compress",
+    "error_pages",
     "rate_limit",
     "concurrency_limit",
 )

@@ -11,6 +11,8 @@ from headgate.kernel.errors import Invalid
 MAX_COUNT: Final = 4_294_967_295
 HOST_ALLOWED: Final = 'write "a.example", "*.example", "*", or an address such as "[::1]"'
 HOST_NAME_ALLOWED: Final = 'write a name such as "a.example", or an address such as "[::1]"'
+SERVER_NAME_ALLOWED: Final = 'write "a.example", "*.example" or "*"'
+ALPN_ALLOWED: Final = 'write the name of a protocol such as "h2" or "postgresql"'
 HEADER_NAME_ALLOWED: Final = 'write letters, digits and hyphens, such as "x-tenant" (RFC 9110 §5.1)'
 METHOD_ALLOWED: Final = 'write an upper-case method such as "GET"'
 CIDR_ALLOWED: Final = 'write a network or an address: "10.0.0.0/8", "2001:db8::/32", "192.0.2.7"'
@@ -24,6 +26,7 @@ _REFUSED_PATH: Final = "write another path: requests with such a path are answer
 _LABELS = re.compile(
     r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 )
+_ALPN = re.compile(r"[!-~]{1,255}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*")
 _SIMPLE_PATH = re.compile(r"(?:/[A-Za-z0-9_-]+)+")
@@ -105,6 +108,22 @@ def host_pattern(text: str) -> str:
     if "*" in text:
         raise Invalid(f'"{text}" has a `*` that is not its first label alone', HOST_ALLOWED)
     return host_name(text, HOST_ALLOWED)
+
+
+def server_name(text: str) -> str:
+    """Returns `*`, `*.a.example` or a name as TLS clients send it: no address (RFC 6066 §3)."""
+    try:
+        ip_address(text.strip("[]"))
+    except ValueError:
+        return host_pattern(text)
+    raise Invalid(f'"{text}" is an address, which TLS clients do not send', SERVER_NAME_ALLOWED)
+
+
+def alpn(text: str) -> str:
+    """Returns the name of a protocol that TLS clients offer, of 1 to 255 bytes (RFC 7301)."""
+    if not _ALPN.fullmatch(text):
+        raise Invalid(f'"{text}" is not the name of a protocol', ALPN_ALLOWED)
+    return text
 
 
 def header_name(text: str) -> str:

@@ -8,6 +8,7 @@ from headgate.features import syntax, templates
 from headgate.features.base import OneOf, Options
 from headgate.features.expressions import Pattern
 from headgate.kernel.errors import Invalid
+from headgate.kernel.key_sets import KeySetUrl
 from headgate.plan.middleware import HeaderEdits as HeaderEditsNode
 from headgate.plan.node import only
 from headgate.plan.objects import ValueMatch
@@ -53,7 +54,11 @@ class ValueCondition(OneOf):
 
 
 class Secrets(Protocol):
-    """The validation context: how `{ file = "…" }` is read."""
+    """The validation context: how `{ file = "…" }` and `{ url = "…" }` are read."""
+
+    def text(self, path: str) -> str:
+        """Returns the text of a file; raises `Invalid` if there is none."""
+        ...
 
     def secret(self, path: str) -> str:
         """Returns the text of a file without its last line end;
@@ -67,6 +72,12 @@ class Secrets(Protocol):
 
     def hide(self, text: str) -> None:
         """Remembers a text of the plan that nothing may show."""
+        ...
+
+    def fetched(self, wanted: KeySetUrl) -> str | None:
+        """Returns what was last fetched from there: empty if nothing ever was, None where nothing
+        is served. Remembers that it is wanted.
+        """
         ...
 
 

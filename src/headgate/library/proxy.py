@@ -7,7 +7,10 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
-from headgate.library.compiled import Config, ConfigError, text
+import msgspec
+
+from headgate.kernel.diagnostics import Diagnostic, Severity
+from headgate.library.compiled import Config, ConfigError, refused, text
 from headgate.library.placing import Ports, placed
 from headgate.library.process import NodeProcess, ProxyError
 from headgate.library.ranges import within
@@ -89,7 +92,7 @@ class Proxy:
         status, body = node.ask("POST", "/reload")
         if status != HTTPStatus.OK:
             node.write(text(self._whole))
-            raise ConfigError(_reasons(body))
+            raise _refusal(_table(body))
         self._given, self._whole, self._listeners, self._ports = config, whole, listeners, ports
 
     def explain(self, url: str, **question: object) -> dict[str, object]:
@@ -99,7 +102,7 @@ class Proxy:
         body = json.dumps({"url": url} | question).encode()
         status, answer = self._running().ask("POST", "/explain", body)
         if status != HTTPStatus.OK:
-            raise ValueError(_reasons(answer))
+            raise ValueError(str(_table(answer).get("error")))
         return _table(answer)
 
     def status(self) -> dict[str, object]:
@@ -146,12 +149,8 @@ def _table(body: bytes) -> dict[str, object]:
     return found if isinstance(found, dict) else {"answer": found}
 
 
-def _reasons(body: bytes) -> str:
-    """Returns what an answer of the admin API complains of."""
-    found = _table(body)
-    diagnostics = found.get("diagnostics")
-    if isinstance(diagnostics, list):
-        return "\n".join(
-            f"config: {d['path']}: {d['message']}; {d['allowed']}" for d in diagnostics
-        )
-    return str(found.get("error") or body.decode(errors="replace"))
+def _refusal(result: dict[str, object]) -> ConfigError:
+    """Returns why a reload was refused: what is wrong with the config, or what the engine said."""
+    diagnostics = msgspec.convert(result.get("diagnostics", []), list[Diagnostic])
+    errors = [one for one in diagnostics if one.severity is Severity.ERROR]
+    return refused(errors) if errors else ConfigError(str(result.get("error") or result))

@@ -1,12 +1,14 @@
 """The REST application: the routes of every noun behind the gate."""
 
 import inspect
+from functools import cache
 from http import HTTPStatus
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
 
 from headgate.master.access import Permission
 from headgate.master.api import problems
@@ -42,38 +44,45 @@ def application(master: Master | None, version: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        routes=list(_routes()),
         max_body_size=MOST_BODY,
     )
     app.state.master = master
     app.add_middleware(Counting, counts=master.rest if master is not None else RestCounts())
-    app.router.route_class = GatedRoute
-    for noun in NOUNS:
-        for operation in noun.operations:
-            _add(app, operation, noun.noun)
-    _add(app, Operation("GET", "/openapi.json", Permission.PUBLIC, _page, 200, False), "about")
-    _add(app, Operation("GET", "/health", Permission.PUBLIC, _health, 200, False), "about")
-    app.add_api_websocket_route(f"{PREFIX}/events", events)
-    app.add_api_websocket_route(SESSION_PATH, session)
-    for path, page in (("/setup", setup_page), (REFERENCE_PATH, reference_page)):
-        app.add_api_route(
-            path,
-            page,
-            include_in_schema=False,
-            openapi_extra={"x-permission": Permission.PUBLIC.value},
-        )
     problems.install(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     check(app)
     return app
 
 
-def _add(app: FastAPI, operation: Operation, noun: str) -> None:
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Returns every route; none knows its application, so that all applications have the same."""
+    router = APIRouter(route_class=GatedRoute, max_body_size=MOST_BODY)
+    for noun in NOUNS:
+        for operation in noun.operations:
+            _add(router, operation, noun.noun)
+    _add(router, Operation("GET", "/openapi.json", Permission.PUBLIC, _page, 200, False), "about")
+    _add(router, Operation("GET", "/health", Permission.PUBLIC, _health, 200, False), "about")
+    router.add_api_websocket_route(f"{PREFIX}/events", events)
+    router.add_api_websocket_route(SESSION_PATH, session)
+    for path, page in (("/setup", setup_page), (REFERENCE_PATH, reference_page)):
+        router.add_api_route(
+            path,
+            page,
+            include_in_schema=False,
+            openapi_extra={"x-permission": Permission.PUBLIC.value},
+        )
+    return tuple(router.routes)
+
+
+def _add(router: APIRouter, operation: Operation, noun: str) -> None:
     extra: dict[str, object] = {"x-permission": operation.permission.value}
     if operation.has_secret:
         extra["x-has-secret"] = True
     if operation.permission is not Permission.PUBLIC:
         extra["security"] = [{"token": []}]
-    app.add_api_route(
+    router.add_api_route(
         PREFIX + operation.path,
         operation.endpoint,
         methods=[operation.method],

@@ -13,9 +13,8 @@ _FAILS: Final = (
     "write `outlier_detection` in the upstream: it ejects endpoints that fail",
 )
 _AUTH: Final = (
-    "no authentication of users",
-    "leave it out: check users in the upstream, or client certificates by `client_auth` of a "
-    "TLS policy",
+    "no such key for who may pass",
+    "write a middleware with `api_key`, `basic_auth`, `jwt` or `forward_auth`",
 )
 _H2: Final = (
     "no such word for HTTP/2 and gRPC",
@@ -23,7 +22,10 @@ _H2: Final = (
     "or by `h2c = true` on others",
 )
 _H3: Final = ("no HTTP/3", 'leave it out: clients get "h2" and "http/1.1"')
-_LAYER4: Final = ("no TCP or UDP routes", "leave it out: routes are HTTP routes")
+_PASSED: Final = (
+    "no such key for TLS that passes unread",
+    'write a listener with `protocol = "tcp"`, and `tcp_routes` with `sni`',
+)
 _ACME: Final = (
     "no ACME client",
     "name the files of a certificate; they are read again when they change",
@@ -33,18 +35,17 @@ _CACHE: Final = ("no cache", "leave it out")
 _ENCODING: Final = ("no such key for compression", "write a middleware with `compress`")
 _FILES: Final = ("no static files", "leave it out: forward to a server that has them")
 _CODE: Final = ("no plugins", "leave it out: the middlewares are those of the reference")
-_TRACING: Final = ("no tracing", "leave it out: `${request_id}` and `headers` pass ids on")
-_MIRROR: Final = ("no mirrored requests", "leave it out")
+_TRACING: Final = ("no such key for traces", "write `tracing` in `[node]`")
+_MIRROR: Final = ("no such key for mirrored requests", "write `mirror` in the route")
 _BREAKER: Final = ("no such key for circuit breakers", "write `circuit_breaker` in the upstream")
 _CGI: Final = ("no FastCGI, SCGI or uwsgi", "forward to a server that speaks HTTP")
 
 _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _FAILS: ("passive_health_check", "max_fails", "fail_timeout"),
-    _AUTH: ("auth", "authentication", "basic_auth", "forward_auth", "auth_request", "jwt", "oidc",
-            "ldap", "api_key"),
+    _AUTH: ("auth", "authentication", "oidc", "ldap"),
     _H2: ("h2", "grpc", "grpcs", "grpc_routes"),
     _H3: ("http3", "h3", "quic"),
-    _LAYER4: ("tcp", "udp", "stream", "tcp_routes", "udp_routes", "tls_routes", "passthrough"),
+    _PASSED: ("tls_routes", "passthrough", "stream"),
     _ACME: ("acme", "letsencrypt", "lets_encrypt", "cert_resolver", "certificate_resolver"),
     _RETRIES: ("retry_policy", "max_retries", "attempts", "hedging",
                "proxy_next_upstream"),
@@ -52,8 +53,8 @@ _FEATURES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     _ENCODING: ("compression", "gzip", "brotli", "zstd"),
     _FILES: ("root", "static", "file_server", "try_files", "index"),
     _CODE: ("plugin", "plugins", "lua", "wasm", "script"),
-    _TRACING: ("trace", "tracing", "opentelemetry", "otel", "zipkin"),
-    _MIRROR: ("mirror", "shadow", "mirroring"),
+    _TRACING: ("trace", "traces", "opentelemetry", "otel", "zipkin"),
+    _MIRROR: ("shadow", "mirroring", "mirrors", "request_mirror"),
     _BREAKER: ("circuit_breakers", "breaker"),
     _CGI: ("fastcgi", "fastcgi_pass", "scgi", "uwsgi", "php"),
 }  # fmt: skip

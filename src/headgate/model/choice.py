@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from headgate.features import syntax
-from headgate.features.base import BalancerOptions, MiddlewareOptions, OneOf, Options
+from headgate.features.base import BalancerOptions, MiddlewareOptions, OneOf, Options, StandIn
 from headgate.features.registry import BALANCERS, MATCHES, MIDDLEWARES
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed, nearest
@@ -49,11 +49,14 @@ class Middleware(OneOf):
 
     def to_plan(self) -> MiddlewareNode:
         """Returns the plan node of a named middleware."""
-        return only(MiddlewareNode, self.chosen, self.options.to_plan())
+        return only(MiddlewareNode, *self._made())
 
     def to_use(self) -> MiddlewareUse:
         """Returns the plan node of an inline middleware."""
-        return only(MiddlewareUse, self.chosen, self.options.to_plan())
+        return only(MiddlewareUse, *self._made())
+
+    def _made(self) -> StandIn:
+        return self.options.stand_in() or StandIn(self.chosen, self.options.to_plan())
 
 
 class BalanceTable(OneOf):

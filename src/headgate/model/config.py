@@ -15,11 +15,15 @@ from headgate.model.host import Host
 from headgate.model.listener import Listener
 from headgate.model.node import Node
 from headgate.model.route import Route
+from headgate.model.tcp_route import TcpRoute
 from headgate.model.tls import BUILT_IN_POLICY, Certificate, TlsPolicy
+from headgate.model.udp_route import UdpRoute
 from headgate.model.upstream import Upstream
 from headgate.plan.kinds import Kind
 
-Entry = Listener | Host | Route | Middleware | Upstream | Certificate | TlsPolicy
+Entry = (
+    Listener | Host | Route | TcpRoute | UdpRoute | Middleware | Upstream | Certificate | TlsPolicy
+)
 """One object of the config, validated."""
 
 NAME_ALLOWED: Final = "write up to 200 visible characters without spaces or quotes"
@@ -64,6 +68,14 @@ class Config(Options):
     routes: dict[str, Route] = Field(
         default_factory=dict, description="Which requests are matched, and where they go."
     )
+    tcp_routes: dict[str, TcpRoute] = Field(
+        default_factory=dict,
+        description="Which connections of TCP listeners go to which upstream.",
+    )
+    udp_routes: dict[str, UdpRoute] = Field(
+        default_factory=dict,
+        description="Which datagrams of UDP listeners go to which upstream.",
+    )
     middlewares: dict[str, MiddlewareTable] = Field(
         default_factory=dict, description="Named middlewares, for use in hosts and routes."
     )
@@ -102,6 +114,8 @@ SECTIONS: Final = {
         Section("listeners", "listener", "listener", Listener.model_validate),
         Section("hosts", "host", "host", Host.model_validate, syntax.host_pattern),
         Section("routes", "route", "route", Route.model_validate),
+        Section("tcp_routes", "tcp_route", "TCP route", TcpRoute.model_validate),
+        Section("udp_routes", "udp_route", "UDP route", UdpRoute.model_validate),
         Section(
             "middlewares",
             "middleware",

@@ -1,10 +1,11 @@
 """`[listeners.NAME]`: an address we accept on."""
 
+from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from headgate.features.base import Options
+from headgate.features.base import Checked, Options
 from headgate.features.fields import (
     FROM_ENV,
     Cidr,
@@ -16,8 +17,10 @@ from headgate.features.fields import (
     SizeOrOff,
     SizeText,
 )
+from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.http2 import Http2
+from headgate.model.proxy_protocol import ProxyProtocol
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
 
@@ -26,7 +29,8 @@ class ListenerTls(Options):
 
     mode: Literal["terminate"] = Field(
         default="terminate",
-        description="`terminate` ends TLS at the listener; this version has no other mode.",
+        description="`terminate` ends TLS at the listener, the one mode. Through listeners "
+        'with `protocol = "tcp"` and without `tls` it passes unopened.',
     )
     policy: str | None = Field(
         default=None,
@@ -42,7 +46,8 @@ class ListenerTls(Options):
     )
     strict_sni: Flag = Field(
         default=False,
-        description="Require that the connection's certificate covers the request's host.",
+        description="Require that the connection's certificate covers the request's host. For "
+        "HTTP alone.",
     )
 
 
@@ -67,6 +72,11 @@ class ListenerLimits(Options):
     connections: CountOrOff = Field(
         default=0, description="The most client connections open at once on this listener."
     )
+    flows: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] = Field(
+        default=16_384,
+        description="The most flows open at once on a listener of UDP, in equal shares of the "
+        "workers. Beyond it the flow that has been quiet for longest ends, if that is a second.",
+    )
     head: SizeText = Field(default=ByteSize(32 << 10), description="The largest request head.")
     headers: Annotated[int, Strict(), Field(ge=1, le=256), FROM_ENV] = Field(
         default=100, description="The most header lines in one request."
@@ -88,25 +98,53 @@ class ListenerTimeouts(Options):
         description="How long a connection may stay idle between requests.",
     )
     handshake: DurationText = Field(
-        default=Duration(10_000), description="How long the TLS handshake may take."
+        default=Duration(10_000),
+        description="How long the TLS handshake may take. On listeners without `tls` whose "
+        "`tcp_routes` have `sni` or `alpn` it is the time for the ClientHello.",
     )
 
 
-class Listener(Options):
+_OF_HTTP = (
+    "default",
+    "client_ip",
+    "h2c",
+    "http2",
+    "underscores_in_headers",
+)
+_TIMEOUTS_OF_HTTP = ("head", "idle")
+_LIMITS_OF_HTTP = ("head", "headers", "body", "requests_per_connection")
+_OF_CONNECTIONS = ("tls", "proxy_protocol", "backlog", "tcp_keepalive")
+
+
+class Listener(Checked):
     """An address we accept on."""
 
     address: Annotated[list[ListenAddress], Field(min_length=1), ONE_OR_MORE, OR_ITEM] = Field(
         description='One IP address and port, or several: `"127.0.0.1:8000"`, `"[::]:443"`.'
     )
-    protocol: Literal["http"] = Field(
-        default="http", description="The protocol of the clients; this version knows `http` only."
+    protocol: Literal["http", "tcp", "udp"] = Field(
+        default="http",
+        description="What the clients speak: `http`, with `tcp` anything over TCP, whose bytes "
+        "pass unread, or with `udp` anything over UDP. `routes` belong to the first, "
+        "`tcp_routes` and `udp_routes` to the others.",
     )
     default: Flag = Field(
         default=False, description="Whether routes without `listeners` belong to this listener."
     )
-    tls: ListenerTls | None = Field(default=None, description="TLS settings; absent = plain HTTP.")
+    tls: ListenerTls | None = Field(
+        default=None,
+        description="TLS ends at the listener; absent = plain HTTP, or with "
+        '`protocol = "tcp"` bytes that pass as they are, those of TLS too.',
+    )
     client_ip: ClientIp = Field(
         default=ClientIp(), description="How the client's address is determined."
+    )
+    proxy_protocol: ProxyProtocol | None = Field(
+        default=None,
+        description="Whether connections begin with a header of the PROXY protocol, which tells "
+        "whose connection a load balancer passes on (docs/howto/proxy-protocol.md). From then on "
+        "that address is the peer's, for `client_ip` too. Absent = such a header is a part of what "
+        "the client sends, and no request.",
     )
     h2c: Flag = Field(
         default=False,
@@ -136,3 +174,23 @@ class Listener(Options):
         default=Duration(60_000),
         description="How long a connection is idle before TCP sends keepalive probes.",
     )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error for each key that belongs to another protocol than the listener's."""
+        keys = _OF_HTTP if self.protocol != "http" else ()
+        limits = _LIMITS_OF_HTTP if self.protocol != "http" else ()
+        if self.protocol == "udp":
+            keys, limits = (*keys, "timeouts", *_OF_CONNECTIONS), ("connections", *limits)
+        else:
+            limits = ("flows", *limits)
+        timeouts = _TIMEOUTS_OF_HTTP if self.protocol == "tcp" else ()
+        paths: list[tuple[str, ...]] = [
+            (key,) for key in keys if key in self.model_fields_set | wrong
+        ]
+        if self.protocol == "tcp" and self.tls and "strict_sni" in self.tls.model_fields_set:
+            paths.append(("tls", "strict_sni"))
+        paths += [("limits", key) for key in limits if key in self.limits.model_fields_set]
+        paths += [("timeouts", key) for key in timeouts if key in self.timeouts.model_fields_set]
+        for path in paths:
+            what = f'a listener with protocol = "{self.protocol}" has no `{".".join(path)}`'
+            yield Invalid(what, f"leave `{path[-1]}` out", at=path)

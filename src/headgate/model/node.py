@@ -36,6 +36,7 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.nginx import Nginx
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
+from headgate.model.tracing import Tracing
 
 LogLevel = Literal["error", "warn", "info", "debug"]
 LogFormat = Literal["json", "combined"]
@@ -150,6 +151,11 @@ def _above(percent: int) -> int:
     return percent
 
 
+def _percent(least: int, most: int) -> WithJsonSchema:
+    number = {"type": "integer", "minimum": least, "maximum": most}
+    return WithJsonSchema({"anyOf": [number, {"const": "off"}]})
+
+
 class Shedding(Checked):
     """When new requests are answered with 503 because there is too much to do.
 
@@ -169,12 +175,12 @@ class Shedding(Checked):
         description="How long a turn of a worker's loop takes, smoothed over several turns; what "
         "comes waits so long.",
     )
-    strained: Annotated[CountOrOff, AfterValidator(_below)] = Field(
+    strained: Annotated[CountOrOff, AfterValidator(_below), _percent(1, _LIMIT - 1)] = Field(
         default=75,
         description="From so many percent of a limit on, 1 to 99, routes with `importance = "
         '"low"` get 503; while it is the memory, connections end after their answer.',
     )
-    critical: Annotated[CountOrOff, AfterValidator(_above)] = Field(
+    critical: Annotated[CountOrOff, AfterValidator(_above), _percent(_LIMIT + 1, _MOST)] = Field(
         default=150,
         description="From so many percent of a limit on, 101 to 10000, routes with `importance = "
         '"high"` get 503, too, and new connections wait in the kernel\'s queue.',
@@ -287,6 +293,11 @@ class Node(Options):
         default=None,
         description="When new requests are answered with 503 because there is too much to do. It "
         "ends at 80 % of a limit. Absent = never.",
+    )
+    tracing: Tracing | None = Field(
+        default=None,
+        description="How requests belong to traces; an empty table begins traces and goes on with "
+        "those of clients. Absent = their headers pass untouched.",
     )
     workers: Workers = Field(
         default=None,

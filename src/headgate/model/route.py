@@ -22,8 +22,10 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.choice import MatchTable, MiddlewareRef
+from headgate.model.mirror import Mirror
 from headgate.model.retry import Retry
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
+from headgate.model.sticky import Sticky
 
 _ACTIONS = ("upstream", "split", "respond", "redirect")
 ACTIONS = (*_ACTIONS, "not_imported")
@@ -149,6 +151,15 @@ class Route(Checked):
     split: Annotated[list[SplitPart], Field(min_length=1)] | None = Field(
         default=None, description="Forward to one of several upstreams, chosen by weight."
     )
+    sticky: Sticky | None = Field(
+        default=None,
+        description="What keeps a client at its branch of the split; absent = each request is "
+        "drawn for itself.",
+    )
+    mirror: Mirror | None = Field(
+        default=None,
+        description="An upstream that gets some requests a second time, whose answers nobody gets.",
+    )
     respond: Respond | None = Field(default=None, description="Answer without asking an upstream.")
     redirect: Redirect | None = Field(default=None, description="Answer with a redirect.")
     timeouts: RouteTimeouts = Field(
@@ -170,6 +181,11 @@ class Route(Checked):
         description="Whether its requests are in the access log: `true`, `false`, or how many "
         "percent of them, 1 to 100; with a share those with an error (500 and above) are all "
         "there.",
+    )
+    tracing: Flag = Field(
+        default=True,
+        description="Whether its requests belong to traces, where `node.tracing` is there; else "
+        "their headers pass untouched.",
     )
     limits: RouteLimits | None = Field(default=None, description="Limits on a request.")
     forward_path: Literal["normalised", "raw"] = Field(
@@ -197,6 +213,18 @@ class Route(Checked):
                 "the route answers by itself, so there is nothing to try again",
                 "leave `retry` out",
                 at=("retry",),
+            )
+        if "mirror" in self.model_fields_set and given & _OWN_ANSWERS:
+            yield Invalid(
+                "the route answers by itself, so there is nothing to mirror",
+                "leave `mirror` out",
+                at=("mirror",),
+            )
+        if "sticky" in self.model_fields_set and "split" not in given and self.may_lack(wrong):
+            yield Invalid(
+                "the route has no split whose branches clients could stay at",
+                "leave `sticky` out, or write `split`",
+                at=("sticky",),
             )
         if self.split is not None and not any(part.weight for part in self.split):
             yield Invalid(

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from headgate.features.base import Checked, Options
-from headgate.features.fields import Flag
+from headgate.features.fields import Alpn, Flag
 from headgate.kernel.errors import Invalid
 
 CipherSuite = Literal[
@@ -68,10 +68,11 @@ class TlsPolicy(Checked):
         "decides among them. Absent = `x25519mlkem768`, `x25519`, `secp256r1`, "
         "`secp384r1`.",
     )
-    alpn: Annotated[list[Literal["h2", "http/1.1"]], Field(min_length=1)] | None = Field(
+    alpn: Annotated[list[Alpn], Field(min_length=1)] | None = Field(
         default=None,
-        description="Protocols offered by ALPN, in order of preference; absent = `h2`, "
-        "`http/1.1`. Without `h2` clients get HTTP/1.1 only.",
+        description="Protocols offered by ALPN, in order of preference. Clients of HTTP are "
+        "offered `h2` and `http/1.1` of them; absent = both. Without `h2` they get HTTP/1.1 only. "
+        'Clients of listeners with `protocol = "tcp"` are offered all of them; absent = none.',
     )
     client_auth: ClientAuth | None = Field(
         default=None,
@@ -83,7 +84,11 @@ class TlsPolicy(Checked):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Yields an error unless the versions are in order."""
+        """Yields an error unless the versions are in order, and for a protocol over QUIC."""
+        for index, name in enumerate([] if "alpn" in wrong else self.alpn or []):
+            if name == "h3":
+                allowed = 'leave it out: clients get "h2" and "http/1.1"'
+                yield Invalid("this version has no HTTP/3", allowed, at=("alpn", index))
         if self.min_version > self.max_version and not {"min_version", "max_version"} & wrong:
             yield Invalid(
                 f'min_version "{self.min_version}" is above max_version "{self.max_version}"',

@@ -21,6 +21,7 @@ from headgate.features.fields import (
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.adaptive import AdaptiveConcurrency
+from headgate.model.affinity import Affinity
 from headgate.model.agent import AgentCheck
 from headgate.model.breaker import CircuitBreaker
 from headgate.model.choice import DEFAULT_POLICY, BalancePolicy
@@ -143,6 +144,11 @@ class Upstream(Checked):
         default=DEFAULT_POLICY,
         description="How an endpoint is chosen; a bare word selects the policy with its defaults.",
     )
+    affinity: Affinity | None = Field(
+        default=None,
+        description="A cookie that keeps a client at the endpoint that answered it first. Absent = "
+        "`balance` alone chooses.",
+    )
     host_header: HostHeader = Field(
         default="pass",
         description="The `Host` header that the upstream gets: `pass` (the client's), "
@@ -157,6 +163,13 @@ class Upstream(Checked):
         "`h2c` HTTP/2 without TLS (prior knowledge); with `auto` the endpoint chooses between "
         "HTTP/2 and HTTP/1.1 in the TLS handshake. Over HTTP/2 requests share connections; each "
         "counts as a connection in use.",
+    )
+    proxy_protocol: Literal["v1", "v2"] | None = Field(
+        default=None,
+        description="The version of the PROXY protocol in which the endpoints are told of the "
+        "client, at the start of each connection, of requests and of TCP "
+        "(docs/howto/proxy-protocol.md). Only requests of the same client share a connection; "
+        '`protocol` must be "http1". Absent = they are not told.',
     )
     pool: Pool = Field(default=Pool(), description="The idle connections to the endpoints.")
     limits: UpstreamLimits = Field(
@@ -224,6 +237,13 @@ class Upstream(Checked):
                 '"h2c" is HTTP/2 without TLS, and the upstream has `tls`',
                 'write "h2", or leave `tls` out',
                 at=("protocol",),
+            )
+        if self.protocol != "http1" and self.proxy_protocol is not None:
+            yield Invalid(
+                f'a PROXY header tells of one client, and over "{self.protocol}" clients share '
+                "connections",
+                'write protocol = "http1", or leave `proxy_protocol` out',
+                at=("proxy_protocol",),
             )
         check = self.health_check
         if self.protocol == "http1" and check is not None and check.protocol == "grpc":

@@ -5,13 +5,14 @@
 
 import sys
 
-from headgate.kernel import collector
+from headgate.kernel import collector, imports
 
 
 def main() -> int:
     """Runs the control process; returns the exit code."""
-    collector.relax()  # before the imports, which make a hundred thousand objects
-    from headgate.node import start
+    collector.relax()
+    with imports.program():
+        from headgate.node import start
 
     if sys.argv[1:2] == ["--check"]:
         return start.check(sys.argv[2:])

@@ -11,6 +11,7 @@ from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.agent.about import MasterStatus
+from headgate.node.key_sets.about import KeySetStatus
 from headgate.node.link import About
 from headgate.node.remote.peer import LinkStatus
 from headgate.node.results import ReloadResult
@@ -87,13 +88,18 @@ class NodeStatus(msgspec.Struct, frozen=True):
     link: LinkStatus | None = None
     master: MasterStatus | None = None
     """How an agent stands with its master; null on a node of its own."""
+    key_sets: list[KeySetStatus] = []
+    """The key sets of tokens that are fetched."""
 
 
-class Health(msgspec.Struct, frozen=True):
-    """`GET /health`: `ok`, `degraded` (an endpoint is not up) or `down` (no data plane)."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`GET /health`: `ok`, `degraded` (an endpoint is not up, a key set of tokens could not be
+    fetched) or `down` (no data plane).
+    """
 
     status: str
     upstreams: list[UpstreamStatus]
+    key_sets: list[KeySetStatus] = []
 
 
 class PlanObjectDocument(msgspec.Struct, frozen=True):

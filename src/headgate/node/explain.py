@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
+from headgate.compile.connections import SCHEME, answer
 from headgate.compile.explanation import Explanation, Known
-from headgate.compile.explanation import explain as explained
 from headgate.compile.quarantine import REASON
 from headgate.compile.routing import Question, Routing
 from headgate.compile.veil import veiled
@@ -15,7 +15,7 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import ObjectName
 from headgate.node.ports import Candidate
 from headgate.node.state import Node
-from headgate.plan.kinds import ObjectKey
+from headgate.plan.kinds import Kind, ObjectKey
 
 _UNKNOWN: Final = (
     "this node has not read the config that is served, so it cannot explain it; "
@@ -54,8 +54,7 @@ class Explainer:
         if upstreams is not None:
             states = {u.name: {e.address: _known(e) for e in u.endpoints} for u in upstreams}
         try:
-            request = routing.request(question)
-            found = _noted(explained(routing, request, served.places, states), served)
+            found = _noted(answer(routing, question, served.places, states), served)
         except (Invalid, ValueError) as error:
             raise ExplainError(str(error), 400) from error
         return msgspec.json.encode(veiled(found, served.plan, served.secrets))
@@ -78,7 +77,8 @@ def _noted(found: Explanation, served: Candidate) -> Explanation:
     if found.won is None:
         return found
     name = ObjectName(found.won.route.partition(f"#{REASON}")[0])
-    one = served.quarantined.get(ObjectKey("route", name))
+    kind: Kind = "tcp_route" if found.url.startswith(SCHEME) else "route"
+    one = served.quarantined.get(ObjectKey(kind, name))
     if one is None:
         return found
     won = msgspec.structs.replace(found.won, quarantined=f"{one.form}: {one.why}")

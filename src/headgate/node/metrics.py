@@ -9,6 +9,7 @@ from headgate.kernel.openmetrics import END, family
 from headgate.node.about import version
 from headgate.node.agent.families import master_families
 from headgate.node.expiry import DAY_S, expiries
+from headgate.node.key_sets.about import families as key_set_families
 from headgate.node.link import About
 from headgate.node.remote.families import families, restarts
 from headgate.node.report import about_supervisor
@@ -64,6 +65,7 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
         ),
     ]
     parts += [*_certificates(node), _quarantined(node)]
+    parts += key_set_families(node.key_sets.told(), time.time())
     if node.master is not None:
         parts += master_families(node.master.status())
     if supervisor is not None:

@@ -10,7 +10,7 @@ done is tried again.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -80,6 +80,9 @@ class Pipeline:
         """Called with each config that compiled, before anything is changed for it."""
         self.on_served: Callable[[Candidate], None] = lambda candidate: None
         """Called with each config that is served now."""
+        self.on_loaded: Callable[[Candidate], Awaitable[bool]] = _nothing
+        """Called with each config that was read; whether it is to be read again, because what it
+        needs from elsewhere came."""
         self.idle = asyncio.Event()
         """Set while no run is under way."""
         self.idle.set()
@@ -202,7 +205,10 @@ class Pipeline:
         if self.served is not None and not wish.load:
             return self.served
         try:
-            return await self.loading.load()
+            found = await self.loading.load()
+            if isinstance(found, Candidate) and await self.on_loaded(found):
+                found = await self.loading.load()
+            return found
         except (LoadHangsError, NothingYetError) as error:
             return ReloadResult(outcome=Outcome.FAILED, error=str(error))
 
@@ -251,6 +257,10 @@ class Pipeline:
             return verdict
         finally:
             self._ours.abandon()  # it does not affect what was committed
+
+
+async def _nothing(_: Candidate) -> bool:
+    return False
 
 
 def _objection(candidate: Candidate, one: Objection) -> Diagnostic:

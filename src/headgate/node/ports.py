@@ -13,6 +13,7 @@ from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import BlobId
+from headgate.kernel.key_sets import KeySetUrl
 from headgate.node.agent.about import MasterStatus
 from headgate.node.link import About, DataPlane
 from headgate.node.results import ReloadResult
@@ -33,7 +34,7 @@ class Candidate:
     `locate` and `places` find what the user wrote. `secrets` are texts of the plan that nothing may
     show. `lints` checks every object for probable mistakes; call it only once the config is served.
     `quarantined` are objects of providers that are not served as written, `good` the last good form
-    of each object once this config is served.
+    of each object once this config is served. `key_sets` are those that it needs from elsewhere.
     """
 
     plan: Plan
@@ -46,6 +47,7 @@ class Candidate:
     lints: Callable[[], tuple[Diagnostic, ...]] = tuple
     quarantined: Mapping[ObjectKey, Quarantined] = field(default_factory=dict)
     good: LastGood = field(default_factory=LastGood)
+    key_sets: tuple[KeySetUrl, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import structlog
 from headgate.kernel.diagnostics import Diagnostic, Severity, render_text
 from headgate.node import logs
 from headgate.node.admin.app import admin_app, metrics_app
+from headgate.node.key_sets.about import KeySetStatus
 from headgate.node.link import About, LinkError
 from headgate.node.ports import MasterRefusesError, MasterSide
 from headgate.node.remote.link import RemoteLink
@@ -50,6 +51,9 @@ class ControlProcess:
         restore = node.was_serving or node.remote is not None
         node.servers.start(admin_app(node), metrics_app(node), restore=restore)
         node.pipeline.on_result = self._report
+        node.pipeline.on_loaded = lambda found: node.key_sets.first(found.key_sets)
+        node.key_sets.on_new = lambda: node.pipeline.reload("key set")
+        node.key_sets.on_failed = self._lacks_keys
         node.linter.on_found = self._warn
         node.serving.on_event = self._happened
         node.serving.on_wanted = lambda: node.pipeline.reload("another try")
@@ -182,6 +186,7 @@ class ControlProcess:
             self._node.master.happened(result)
         if self._node.pipeline.served is not None:
             self._node.linter.look_at(self._node.pipeline.served)
+            self._node.key_sets.follow(self._node.pipeline.served.key_sets)
         self._node.events.add(
             "info" if result.is_ok else "error",
             name,
@@ -189,6 +194,10 @@ class ControlProcess:
             digest=result.digest,
             diagnostics=[str(one) for one in result.diagnostics],
         )
+
+    def _lacks_keys(self, one: KeySetStatus) -> None:
+        message = f"{one.url}: {one.error}"
+        self._node.events.add("warn", "key_set.failed", message, state=one.state)
 
     def _warn(self, found: tuple[Diagnostic, ...]) -> None:
         for one in found:
@@ -218,6 +227,7 @@ class ControlProcess:
         about = await about_supervisor(self._node)
         ends = about is not None and about.phase != "running"
         await self._node.servers.close()
+        self._node.key_sets.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:

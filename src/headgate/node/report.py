@@ -20,6 +20,7 @@ from headgate.node.about import (
     QuarantinedObject,
     version,
 )
+from headgate.node.key_sets.about import KeySetStatus
 from headgate.node.link import About, LinkError
 from headgate.node.rights import ProcessRights, rights, warnings
 from headgate.node.state import Node
@@ -65,6 +66,7 @@ async def status(node: Node) -> NodeStatus:
         else [],
         link=None if node.remote is None else node.remote.about(),
         master=node.master.status() if node.master is not None else None,
+        key_sets=_key_sets(node),
     )
 
 
@@ -72,6 +74,10 @@ def _quarantined(node: Node) -> list[QuarantinedObject]:
     served = node.pipeline.in_service()
     found = served.quarantined.values() if served is not None else ()
     return [QuarantinedObject(q.key.kind, q.key.name, q.form, q.why) for q in found]
+
+
+def _key_sets(node: Node) -> list[KeySetStatus]:
+    return [one.status for one in node.key_sets.told()]
 
 
 def _processes(supervisor: About | None, node: Node) -> list[ProcessRights]:
@@ -87,13 +93,14 @@ def _processes(supervisor: About | None, node: Node) -> list[ProcessRights]:
 
 
 async def health(node: Node) -> Health:
-    """Returns every endpoint's state."""
-    upstreams = await node.serving.upstreams()
+    """Returns every endpoint's state, and that of key sets."""
+    upstreams, sets = await node.serving.upstreams(), _key_sets(node)
     if upstreams is None:
-        return Health("down", [])
+        return Health("down", [], sets)
     endpoints = [one for upstream in upstreams for one in upstream.endpoints]
-    word = "ok" if all(one.state == "up" for one in endpoints) else "degraded"
-    return Health(word, _with_protocols(node, upstreams))
+    is_whole = all(one.state == "up" for one in endpoints)
+    is_whole = is_whole and all(one.state == "fresh" for one in sets)
+    return Health("ok" if is_whole else "degraded", _with_protocols(node, upstreams), sets)
 
 
 def _plane(node: Node, told: DataPlaneStatus | None) -> DataPlaneStatus | None:

@@ -16,6 +16,7 @@ from headgate.compile.routing import shadows
 from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.model.files import Files
+from headgate.node.key_sets.store import FOLDER
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected, Source, Verdict
 from headgate.providers.file.disk import DiskFiles, Reading, mark
@@ -26,16 +27,25 @@ def make_source(options: Options) -> Source:
     """Returns the source that the options name;
     paths are taken relative to the working directory.
     """
-    return FileSource([Path(path).absolute() for path in options.configs])
+    return FileSource([Path(path).absolute() for path in options.configs], fetched=fetched(options))
+
+
+def fetched(options: Options) -> PurePath | None:
+    """Returns the folder of the key sets that were fetched; None for an engine without tokens."""
+    return Path(options.state_dir).absolute() / FOLDER if options.engine == "native" else None
 
 
 class FileSource:
     """Documents on disk; without paths the environment is the config."""
 
-    def __init__(self, paths: Sequence[PurePath], pace: Pace = PACE) -> None:
+    def __init__(
+        self, paths: Sequence[PurePath], pace: Pace = PACE, fetched: PurePath | None = None
+    ) -> None:
+        """`fetched`: the folder of the key sets that were fetched, if any are."""
         self._paths = list(paths)
         self._pace = pace
-        self._compiler = Compiler()
+        self._fetched = fetched
+        self._compiler = Compiler(fetched)
         self._files = DiskFiles()
         self._known = Known(Watched(frozenset(paths), frozenset()), frozenset(), 0)
 
@@ -50,7 +60,7 @@ class FileSource:
         try:
             loaded = self._compiler.load(given, through, os.environ, self._good(), self._refusals())
         except BaseException:
-            self._compiler = Compiler()  # its content is unknown now
+            self._compiler = Compiler(self._fetched)  # its content is unknown now
             raise
         watched = self._watched(loaded)
         # The state at the read, not the present one: the difference is a change to report.
@@ -80,8 +90,9 @@ class FileSource:
 
     def _watched(self, loaded: Loaded) -> Watched:
         """Returns what a change may be seen in."""
-        # A path that is a directory now may be a file again.
-        return Watched(loaded.watched.files | frozenset(self._paths), loaded.watched.globs)
+        # Whoever fetches key sets says so. A path that is a directory now may be a file again.
+        files = {path for path in loaded.watched.files if path.parent != self._fetched}
+        return Watched(frozenset(files) | frozenset(self._paths), loaded.watched.globs)
 
     def _candidate(self, loaded: Loaded) -> Candidate | Rejected:
         """Returns what a config without errors is served as."""
@@ -98,6 +109,7 @@ class FileSource:
             lints=partial(_warnings, loaded),
             quarantined=loaded.quarantined,
             good=loaded.good,
+            key_sets=loaded.key_sets if self._fetched is not None else (),
         )
 
     def reading(self) -> Reading | None:

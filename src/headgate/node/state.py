@@ -3,9 +3,12 @@
 import asyncio
 import socket
 import time
+from pathlib import Path
 
 from headgate.node.admin.servers import AdminServers
 from headgate.node.events import EventLog
+from headgate.node.key_sets.keeper import KeySets
+from headgate.node.key_sets.store import FOLDER
 from headgate.node.link import SupervisorLink
 from headgate.node.linter import Linter
 from headgate.node.options import Options
@@ -36,6 +39,7 @@ class Node:
         self.servers = AdminServers(options, door)
         self.pipeline = Pipeline(source, serving, self.servers, same_engine(options))
         self.linter = Linter(idle=self.pipeline.idle)
+        self.key_sets = KeySets(Path(options.state_dir) / FOLDER)
         self.master: MasterSide | None = None
         """The master's side of an agent."""
         self.is_draining = False

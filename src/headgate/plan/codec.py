@@ -9,8 +9,21 @@ from headgate.plan.middleware import Middleware, Step
 from headgate.plan.node import PlanNode, plain_text
 from headgate.plan.objects import Certificate, Host, Listener, Route, TlsPolicy, Upstream
 from headgate.plan.settings import Settings
+from headgate.plan.tcp import TcpRoute
+from headgate.plan.udp import UdpRoute
 
-PlanObject = Settings | Listener | Host | Route | Middleware | Upstream | Certificate | TlsPolicy
+PlanObject = (
+    Settings
+    | Listener
+    | Host
+    | Route
+    | Middleware
+    | Upstream
+    | Certificate
+    | TlsPolicy
+    | TcpRoute
+    | UdpRoute
+)
 
 OBJECTS: Final[dict[Kind, type[PlanObject]]] = {
     "settings": Settings,
@@ -21,6 +34,8 @@ OBJECTS: Final[dict[Kind, type[PlanObject]]] = {
     "upstream": Upstream,
     "certificate": Certificate,
     "tls_policy": TlsPolicy,
+    "tcp_route": TcpRoute,
+    "udp_route": UdpRoute,
 }
 
 

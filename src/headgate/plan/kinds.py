@@ -13,6 +13,8 @@ Kind = Literal[
     "upstream",
     "certificate",
     "tls_policy",
+    "tcp_route",
+    "udp_route",
 ]
 
 KINDS: Final[tuple[Kind, ...]] = (
@@ -24,6 +26,8 @@ KINDS: Final[tuple[Kind, ...]] = (
     "upstream",
     "certificate",
     "tls_policy",
+    "tcp_route",
+    "udp_route",
 )
 
 SETTINGS_NAME: Final = ObjectName("node")

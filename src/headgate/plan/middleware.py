@@ -26,6 +26,11 @@ class Made:
         return False
 
     @property
+    def judges_path(self) -> bool:
+        """Whether who may pass depends on the path, so that the same one must be forwarded."""
+        return False
+
+    @property
     def leads_to_https(self) -> bool:
         """Whether a plain request gets no further than to a redirect to https."""
         return False
@@ -34,6 +39,21 @@ class Made:
     def looks_at_prefix(self) -> bool:
         """Whether it needs to know how much of the path the route's match took."""
         return False
+
+    @property
+    def wants_credentials(self) -> bool:
+        """Whether clients get no further without saying who they are."""
+        return False
+
+    @property
+    def answers_preflights(self) -> bool:
+        """Whether it answers what browsers ask before a request, which has no credentials."""
+        return False
+
+    @property
+    def upstreams(self) -> tuple[tuple[str, str], ...]:
+        """The upstreams that it asks itself: the key of each, and its name."""
+        return ()
 
     def shown(self) -> "Shown | None":
         """Returns which of its texts an explanation shows, and where; None = unknown."""
@@ -209,8 +229,9 @@ class Step:
         return f"{type(self).__name__}({self.kind}={self._node!r})"
 
 
-def _plain(step: Step) -> object:
-    return msgspec.to_builtins(step.canonical(), enc_hook=plain_text)
+def _plain(step: Step) -> bytes:
+    # Not the values: a list that was decoded and the tuple of a node have equal bytes.
+    return msgspec.json.encode(step.canonical(), enc_hook=plain_text, order="sorted")
 
 
 class Middleware(Step):

@@ -26,18 +26,27 @@ class ListenerTls(DefaultedNode, frozen=True):
     strict_sni: bool = False
 
 
+class ProxyProtocol(DefaultedNode, frozen=True):
+    """Whose connections begin with a PROXY header; `trusted` is never empty."""
+
+    trusted: tuple[str, ...]
+    mode: Literal["required", "optional"] = "required"
+    timeout_ms: int = 3_000
+
+
 class ClientIp(DefaultedNode, frozen=True):
     """Where the client's address comes from; an empty header means `x-forwarded-for`."""
 
     trusted: tuple[str, ...] = ()
     header: str = ""
+    proxy_protocol: ProxyProtocol | None = None
 
 
 class Listener(DefaultedNode, frozen=True):
     """An address we accept on."""
 
     addresses: tuple[str, ...]
-    protocol: Literal["http"]
+    protocol: Literal["http", "tcp", "udp"]
     tls: ListenerTls | None = None
     client_ip: ClientIp = ClientIp()
     underscores_in_headers: bool = False
@@ -45,6 +54,7 @@ class Listener(DefaultedNode, frozen=True):
     http2: Http2 = Http2()
     backlog: int = 4096
     max_connections: int = 0
+    flows: int = 16_384
     head_bytes: int = 32 * 1024
     header_count: int = 100
     body_bytes: int = 0
@@ -53,6 +63,20 @@ class Listener(DefaultedNode, frozen=True):
     idle_timeout_ms: int = 60_000
     handshake_timeout_ms: int = 10_000
     tcp_keepalive_ms: int = 60_000
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where its sockets are, in the order of its addresses."""
+        return tuple(place(address, self.protocol) for address in self.addresses)
+
+
+def place(address: str, protocol: str) -> str:
+    """Returns where a socket is: the ports of UDP are not those of TCP.
+
+    >>> place("127.0.0.1:53", "udp")
+    '127.0.0.1:53/udp'
+    """
+    return f"{address}/udp" if protocol == "udp" else address
 
 
 class Host(PlanNode, frozen=True):
@@ -98,6 +122,38 @@ class SplitPart(DefaultedNode, frozen=True):
 
     upstream: str
     weight: int = 1
+
+
+class Affinity(DefaultedNode, frozen=True):
+    """A cookie that keeps a client at its endpoint; `secure` absent = as the client came.
+
+    The first of `keys` signs its values, each of them verifies them; without any they are plain.
+    """
+
+    cookie: str
+    max_age_s: int = 0
+    path: str = "/"
+    same_site: Literal["lax", "strict", "none"] = "lax"
+    secure: bool | None = None
+    http_only: bool = True
+    keys: tuple[str, ...] = ()
+
+
+class Sticky(PlanNode, frozen=True):
+    """What keeps a client at its branch of a split: a signed cookie, or the hash of a key."""
+
+    cookie: Affinity | None = None
+    by: tuple[str, ...] | None = None
+
+
+class Mirror(DefaultedNode, frozen=True):
+    """Where requests are sent a second time; `share` of 10,000, with bodies up to `body_bytes`."""
+
+    upstream: str
+    share: int = 10_000
+    body_bytes: int = 65_536
+    timeout_ms: int = 10_000
+    in_flight: int = 64
 
 
 class Action(PlanNode, frozen=True):
@@ -167,6 +223,13 @@ Importance = Literal["low", "normal", "high"]
 """How much requests matter while there is too much to do: low importance is refused first."""
 
 
+class Observed(DefaultedNode, frozen=True):
+    """What is kept of the requests of a route."""
+
+    access_log_percent: int = 100
+    tracing: bool = True
+
+
 class Route(DefaultedNode, frozen=True):
     """An HTTP route; `hosts` and `listeners` are sorted and never empty."""
 
@@ -183,7 +246,9 @@ class Route(DefaultedNode, frozen=True):
     body_buffer_bytes: int = 0
     retry: Retry | None = None
     importance: Importance = "normal"
-    access_log_percent: int = 100
+    observed: Observed = Observed()
+    sticky: Sticky | None = None
+    mirror: Mirror | None = None
 
 
 class Endpoint(DefaultedNode, frozen=True):
@@ -243,11 +308,12 @@ class UpstreamTls(DefaultedNode, frozen=True):
 
 
 class Pool(DefaultedNode, frozen=True):
-    """Idle connections kept towards endpoints, per worker."""
+    """Idle connections kept towards endpoints, per worker, and the header that each begins with."""
 
     max_idle: int = 512
     idle_timeout_ms: int = 60_000
     max_age_ms: int = 0
+    proxy_protocol: Literal["v1", "v2"] | None = None
 
 
 class HttpCheck(DefaultedNode, frozen=True):
@@ -358,6 +424,7 @@ class Upstream(DefaultedNode, frozen=True):
 
     endpoints: tuple[Endpoint, ...]
     balance: Balance = "round_robin"
+    affinity: Affinity | None = None
     host_header: HostHeader = "pass"
     tls: UpstreamTls | None = None
     protocol: UpstreamProtocol = "http1"

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import msgspec
+
 from headgate.plan.node import DefaultedNode, PlanNode
 
 
@@ -63,6 +65,23 @@ class Shedding(DefaultedNode, frozen=True):
     critical_percent: int = 150
 
 
+class TraceExport(PlanNode, frozen=True):
+    """Where spans go: a collector that takes OTLP over HTTP."""
+
+    endpoint: str
+    service_name: str
+    timeout_ms: int
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Tracing(DefaultedNode, frozen=True):
+    """How requests belong to traces; `sample_ppm` are millionths."""
+
+    sample_ppm: int = 1_000_000
+    parents: Literal["any", "trusted"] = "any"
+    export: TraceExport | None = None
+
+
 class Settings(DefaultedNode, frozen=True):
     """Process-wide settings; one object, named `node`."""
 
@@ -73,3 +92,4 @@ class Settings(DefaultedNode, frozen=True):
     drain: Drain = Drain()
     resolver: Resolver = Resolver()
     shedding: Shedding | None = None
+    tracing: Tracing | None = None

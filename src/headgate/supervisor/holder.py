@@ -1,4 +1,4 @@
-"""Finds who holds a busy TCP port, from /proc/net/tcp, /proc/net/tcp6 and /proc/PID/fd."""
+"""Finds who holds a busy port, from /proc/net/{tcp,udp}, their IPv6 forms, and /proc/PID/fd."""
 
 from __future__ import annotations
 
@@ -8,21 +8,34 @@ import socket
 import sys
 
 _LISTEN = "0A"
+_UNCONNECTED = "07"  # of UDP: bound, and open to everybody
 _MAX_PROCESSES = 32_768
 
 
-def listening_inodes(family6: bool, host: str, port: int, proc: str = "/proc") -> set[int]:
-    """Returns inodes of the listening sockets that keep us from `host`:`port`.
+class Place:
+    """Where a socket listens; `host` is an address in its usual text form."""
 
-    `host` is an address in its usual text form; a wildcard meets every address of its family, and
-    `::` without IPV6_V6ONLY meets IPv4 as well. Empty when there are none or /proc is not readable.
+    __slots__ = ("family6", "host", "is_udp", "port")
+
+    def __init__(self, family6: bool, host: str, port: int, *, is_udp: bool = False) -> None:
+        self.family6 = family6
+        self.host = host
+        self.port = port
+        self.is_udp = is_udp
+
+
+def listening_inodes(place: Place, proc: str = "/proc") -> set[int]:
+    """Returns inodes of the listening sockets that keep us from a place.
+
+    A wildcard meets every address of its family, and `::` without IPV6_V6ONLY meets IPv4 as well.
+    Empty when there are none or /proc is not readable.
     """
-    return {inode for inode, _ in _holding(family6, host, port, proc)}
+    return {inode for inode, _ in _holding(place, proc)}
 
 
-def owner(family6: bool, host: str, port: int, proc: str = "/proc") -> str:
+def owner(place: Place, proc: str = "/proc") -> str:
     """Returns `a process of root`: what every user may know of the listener; empty without one."""
-    for _, uid in _holding(family6, host, port, proc):
+    for _, uid in _holding(place, proc):
         try:
             return f"a process of {pwd.getpwuid(uid).pw_name}"
         except KeyError:
@@ -30,17 +43,20 @@ def owner(family6: bool, host: str, port: int, proc: str = "/proc") -> str:
     return ""
 
 
-def _holding(family6: bool, host: str, port: int, proc: str) -> list[tuple[int, int]]:
+def _holding(place: Place, proc: str) -> list[tuple[int, int]]:
     """Returns (inode, user) of the sockets that are in the way."""
+    kind, state = ("udp", _UNCONNECTED) if place.is_udp else ("tcp", _LISTEN)
     return [
         (inode, uid)
-        for name in ("tcp6", "tcp")
-        for address, inode, uid in _listeners(f"{proc}/net/{name}", port)
-        if _meets(family6, host, name == "tcp6", address)
+        for is_v6 in (True, False)
+        for address, inode, uid in _listeners(
+            f"{proc}/net/{kind}{'6' if is_v6 else ''}", place.port, state
+        )
+        if _meets(place.family6, place.host, is_v6, address)
     ]
 
 
-def _listeners(path: str, port: int) -> list[tuple[str, int, int]]:
+def _listeners(path: str, port: int, state: str) -> list[tuple[str, int, int]]:
     """Returns (address in the kernel's hex, inode, user) of every socket
     that listens on the port.
     """
@@ -51,7 +67,7 @@ def _listeners(path: str, port: int) -> list[tuple[str, int, int]]:
             for line in file:
                 columns = line.split()
                 address, _, hex_port = columns[1].partition(":")
-                if columns[3] == _LISTEN and int(hex_port, 16) == port:
+                if columns[3] == state and int(hex_port, 16) == port:
                     rows.append((address, int(columns[9]), int(columns[7])))
     except (OSError, IndexError, ValueError):
         pass  # an unreadable row names nobody

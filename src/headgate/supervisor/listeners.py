@@ -27,13 +27,28 @@ _STEPS = (
 _DROP_SYN = array("B", b"".join(struct.pack("HBBI", *step) for step in _STEPS))
 
 
+_OF_UDP = "/udp"
+_BUFFER = 4 << 20
+"""Bytes of datagrams that may wait; the kernel allows up to net.core.rmem_max."""
+
+
+def is_udp(address: str) -> bool:
+    """Reports whether an address is one of UDP: `1.2.3.4:53/udp`.
+
+    >>> is_udp("[::1]:53/udp"), is_udp("[::1]:53")
+    (True, False)
+    """
+    return address.endswith(_OF_UDP)
+
+
 def split_address(address: str) -> tuple[bool, str, int]:
-    """Returns (is IPv6, host, port) of `1.2.3.4:80` or `[::1]:80`; ValueError for anything else.
+    """Returns (is IPv6, host, port) of `1.2.3.4:80`, `[::1]:80` or one of UDP; ValueError for
+    anything else.
 
     >>> split_address("[::1]:80")
     (True, '::1', 80)
     """
-    host, separator, port = address.rpartition(":")
+    host, separator, port = address.removesuffix(_OF_UDP).rpartition(":")
     is_v6 = host.startswith("[") and host.endswith("]")
     if not separator or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
         raise ValueError(f"{address!r} is not an address and port")
@@ -93,9 +108,9 @@ class Listeners:
         for address, sockets in self._sockets.items():
             try:
                 while len(sockets) < count:
-                    one = _bind(*split_address(address), reuse_port=True)
+                    one = _bind(address, reuse_port=True)
                     sockets.append(one)
-                    one.listen(self._backlogs[address])
+                    _listen(one, address, self._backlogs[address])
             except OSError as error:
                 errors.append(self._explain(address, error))
         return tuple(errors)
@@ -104,8 +119,10 @@ class Listeners:
         """Makes the kernel drop every further SYN to an address, as the data plane does itself.
 
         Linux 6.18 and later require CAP_NET_ADMIN for it, which the data plane does not have.
-        Without it the kernel resets a connection that comes while the address closes.
+        Without it the kernel resets a connection that comes while the address closes. UDP has none.
         """
+        if is_udp(address):
+            return
         program = struct.pack("HL", len(_DROP_SYN) // 8, _DROP_SYN.buffer_info()[0])
         for one in self._sockets.get(address, []):
             try:
@@ -118,36 +135,35 @@ class Listeners:
         _close_all(self._sockets.pop(address, []))
 
     def _open_one(self, address: str, backlog: int) -> list[socket.socket]:
-        is_v6, host, port = split_address(address)
         # With SO_REUSEPORT a port that another process of this user already serves would silently
         # be shared; a bind without it finds out. Our own overlapping listener must not stop us: a
         # change from 127.0.0.1:80 to 0.0.0.0:80 opens the new one before the old one goes.
         try:
-            _bind(is_v6, host, port, reuse_port=False).close()
+            _bind(address, reuse_port=False).close()
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or not self._held_by_us(is_v6, host, port):
+            if error.errno != errno.EADDRINUSE or not self._held_by_us(address):
                 raise
         sockets: list[socket.socket] = []
         try:
             for _ in range(self._per_address):
-                sockets.append(_bind(is_v6, host, port, reuse_port=True))
+                sockets.append(_bind(address, reuse_port=True))
             for one in sockets:
-                one.listen(backlog)
+                _listen(one, address, backlog)
         except OSError:
             _close_all(sockets)
             raise
         return sockets
 
-    def _held_by_us(self, is_v6: bool, host: str, port: int) -> bool:
-        held = holder.listening_inodes(is_v6, host, port)
+    def _held_by_us(self, address: str) -> bool:
+        held = holder.listening_inodes(_socket_of(address))
         fds = [one.fileno() for sockets in self._sockets.values() for one in sockets]
         return bool(held) and held <= {os.fstat(fd).st_ino for fd in fds}
 
     def _explain(self, address: str, error: OSError) -> OpenError:
         if error.errno == errno.EADDRINUSE:
-            place = split_address(address)
+            place = _socket_of(address)
             # A process of another user, or with more rights than we have, shows only its owner.
-            who = holder.process_of(holder.listening_inodes(*place)) or holder.owner(*place)
+            who = holder.process_of(holder.listening_inodes(place)) or holder.owner(place)
             return OpenError(address, "address already in use", who)
         if error.errno == errno.EACCES:
             reason = "permission denied: a port below 1024 needs root or CAP_NET_BIND_SERVICE"
@@ -157,11 +173,26 @@ class Listeners:
         return OpenError(address, (error.strerror or str(error)).lower())
 
 
-def _bind(is_v6: bool, host: str, port: int, *, reuse_port: bool) -> socket.socket:
+def _socket_of(address: str) -> holder.Place:
+    return holder.Place(*split_address(address), is_udp=is_udp(address))
+
+
+def _listen(one: socket.socket, address: str, backlog: int) -> None:
+    if not is_udp(address):
+        one.listen(backlog)
+
+
+def _bind(address: str, *, reuse_port: bool) -> socket.socket:
+    is_v6, host, port = split_address(address)
     family = socket.AF_INET6 if is_v6 else socket.AF_INET
-    one = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    kind = socket.SOCK_DGRAM if is_udp(address) else socket.SOCK_STREAM
+    one = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_udp(address):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        else:
+            # With UDP it would let two processes have one port.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if is_v6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if reuse_port:

@@ -2,11 +2,11 @@
 
 import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-_QUEUE: Final = 128
+from headgate.testing.server import HttpServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,6 @@ class Seen:
     headers: dict[str, str]
     """By lower-case name; lines of one name are joined by commas."""
     body: bytes
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    # A connection beyond the queue would be a second late: its SYN is sent again.
-    request_queue_size = _QUEUE
 
 
 class Upstream:
@@ -41,7 +35,7 @@ class Upstream:
         self.status = status
         self.seen: list[Seen] = []
         """What it got, in the order of arrival; only requests whose body came whole."""
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = HttpServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -52,7 +46,7 @@ class Upstream:
         return f"{host!s}:{port}"
 
     def close(self) -> None:
-        """Stops it: connections to it are refused."""
+        """Stops it: its connections end, and new ones are refused."""
         self._server.shutdown()
         self._server.server_close()
 

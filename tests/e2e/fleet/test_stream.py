@@ -1,10 +1,10 @@
 """Agents and a master over gRPC with real TLS on loopback."""
 
-import asyncio
 import datetime as dt
 from collections.abc import Coroutine
 from dataclasses import replace
 
+import loops
 import pytest
 from cryptography import x509
 from live_master import HOST, live_master, new_book, now, running
@@ -23,7 +23,7 @@ FILES = {"routes/api.json": b'{"upstream":"api"}', "upstreams/big.json": b'"' + 
 
 
 def run(scenario: Coroutine[object, object, None]) -> None:
-    asyncio.run(scenario)
+    loops.run(scenario)
 
 
 async def sent_away(agent: SimulatedAgent, code: str) -> None:

@@ -1,6 +1,5 @@
 """Two masters on one database, and one of them is cut off from it in the midst of a rollout."""
 
-import asyncio
 import copy
 import shutil
 import urllib.error
@@ -8,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import asyncpg
+import loops
 import pytest
 from fleet_node import Node, serving
 from master_operator import Operator, W, put
@@ -31,7 +31,7 @@ def driver(url: str) -> str:
         finally:
             await connection.close()
 
-    return str(asyncio.run(ask()))
+    return str(loops.run(ask()))
 
 
 def listening(rest: int, grpc: int) -> list[str]:

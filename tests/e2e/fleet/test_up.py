@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from ports import free_port
 from running_node import get
 from waiting import until
@@ -39,6 +40,7 @@ class Up:
             until(
                 lambda: "Ctrl-C ends it" in said.read_text() or process.poll() is not None,
                 "the fleet is up",
+                deadline_s=120,  # as in the pages: a master, a node and three upstreams start
             )
             assert process.poll() is None, said.read_text()
             yield said
@@ -56,6 +58,7 @@ class Up:
         ).stdout
 
 
+@pytest.mark.timeout(400)
 def test_a_fleet_comes_up_from_nothing_and_again(folder: Path) -> None:
     up = Up(folder)
     with up.started() as said:

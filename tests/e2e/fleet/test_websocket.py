@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import loops
 import pytest
 from live_master import running
 from waiting import until_async
@@ -75,7 +76,7 @@ def test_a_revision_is_served_over_websocket_and_a_lost_connection_is_made_again
                     lambda: master.book.agents[one.name].beat is not None, "a heartbeat"
                 )
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 def test_who_cannot_prove_its_name_gets_no_session(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_who_cannot_prove_its_name_gets_no_session(tmp_path: Path) -> None:
                 assert {one.goodbyes[0].partition(":")[0] for one in intruders} == {"unknown"}
             assert master.hub.connected() == frozenset()
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 def test_a_recorded_hello_does_not_open_a_second_session(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_a_recorded_hello_does_not_open_a_second_session(tmp_path: Path) -> None
             assert isinstance(answer, fr.Goodbye)
             assert master.hub.connected() == frozenset()
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 @pytest.mark.parametrize("first", ["text", b"\xff", b""])
@@ -135,7 +136,7 @@ def test_what_is_no_hello_is_told_so(tmp_path: Path, first: str | bytes) -> None
                 answer = codec.decode_master(await link.recv(decode=False)).body
             assert isinstance(answer, fr.Goodbye)
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 def test_a_revoked_agent_is_cut_at_once(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_revoked_agent_is_cut_at_once(tmp_path: Path) -> None:
                 assert one.goodbyes[0].startswith("revoked")
                 assert master.hub.connected() == frozenset()
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 def test_websocket_is_taken_where_grpc_cannot_pass(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_websocket_is_taken_where_grpc_cannot_pass(tmp_path: Path) -> None:
             assert isinstance(link, WebSocketCarrier)
             await link.close()
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 def test_an_address_that_is_no_master_says_so(tmp_path: Path) -> None:
@@ -187,4 +188,4 @@ def test_an_address_that_is_no_master_says_so(tmp_path: Path) -> None:
             with pytest.raises(LinkError):
                 await carrier(f"127.0.0.1:{master.grpc_port}", who).connect(30)
 
-    asyncio.run(scenario())
+    loops.run(scenario())

@@ -7,11 +7,13 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+import loops
 import pytest
 from tls_authority import Authority
 from waiting import until
 
 from headgate import ConfigError, Listener, PathMatch, Proxy, ProxyError, Route, TlsConfig
+from headgate.library import placing
 from headgate.testing import Upstream, assert_routes
 
 WEB = Listener()
@@ -80,6 +82,29 @@ def test_a_change_loses_no_connection_and_a_wrong_one_changes_nothing(
         kept.close()
 
 
+def test_a_port_that_another_process_has_is_named(
+    upstream: Callable[[str], Upstream],
+) -> None:
+    app = upstream("hello")
+    with Proxy(config(app.address)) as proxy:
+        taken = {"listeners": {"web": WEB, "more": Listener(address=app.address)}}
+        with pytest.raises(ConfigError, match=f"{app.address}.*[Aa]ddress already in use"):
+            proxy.reload(config(app.address) | taken)
+        assert fetch(proxy) == (200, "hello")
+
+
+def test_a_free_port_that_was_taken_before_the_start_is_replaced(
+    upstream: Callable[[str], Upstream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = upstream("hello")
+    taken, free = int(app.address.rpartition(":")[2]), placing._free
+    ports = iter([taken])
+    monkeypatch.setattr(placing, "_free", lambda host: next(ports, None) or free(host))
+    with Proxy(config(app.address)) as proxy:
+        assert proxy.address() != app.address
+        assert fetch(proxy) == (200, "hello")
+
+
 def test_a_config_that_is_refused_starts_nothing() -> None:
     with pytest.raises(ConfigError, match='there is no upstream "app"'):
         Proxy({"listeners": {"web": WEB}, "routes": {"all": Route(upstream="app")}})
@@ -113,7 +138,7 @@ def test_it_can_be_awaited_and_two_live_beside_each_other(
             return await asyncio.to_thread(fetch, one)
 
     two = proxy(answering("two"))
-    assert asyncio.run(story()) == (200, "one")
+    assert loops.run(story()) == (200, "one")
     assert fetch(two) == (200, "two")
     with pytest.raises(ProxyError, match="runs already"):
         two.start()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import loops
 import pytest
 from nginx_alive import AliveNginx
 from waiting import until_async
@@ -179,7 +180,7 @@ def test_an_edit_is_seen_kept_and_healed(scene: Scene) -> None:
             await until_async(lambda: bool(scene.healed), "the heal")
             await until_async(lambda: last(scene) == (State.IN_SYNC,), "being in sync")
 
-    asyncio.run(play())
+    loops.run(play())
     assert scene.findings[1].states == (State.DISK_DRIFT,)
     assert scene.file("http/shop.conf").read_bytes() == before
     assert scene.store.verify(scene.name) == ()
@@ -203,7 +204,7 @@ def test_a_deleted_file_and_a_deleted_release_come_back(scene: Scene) -> None:
             await until_async(lambda: len(scene.healed) == 2, "the second heal")
             await until_async(lambda: last(scene) == (State.IN_SYNC,), "being in sync")
 
-    asyncio.run(play())
+    loops.run(play())
     assert scene.store.verify(scene.name) == ()
     assert scene.nginx.instance.test(scene.nginx.place.conf).ok
 
@@ -215,7 +216,7 @@ def test_a_file_that_an_include_would_take_in_is_drift_too(scene: Scene) -> None
             scene.file("http/evil.conf").write_text("server { listen 1; }\n")
             await until_async(lambda: bool(scene.healed), "the heal")
 
-    asyncio.run(play())
+    loops.run(play())
     assert not scene.file("http/evil.conf").exists()
     assert [edit.how for edit in scene.healed[0].edits if edit.path.endswith("evil.conf")] == [
         "added"
@@ -231,7 +232,7 @@ def test_a_link_that_was_turned_is_turned_back(scene: Scene) -> None:
             fresh.rename(link)
             await until_async(lambda: bool(scene.healed), "the heal")
 
-    asyncio.run(play())
+    loops.run(play())
     assert (scene.root / "current").readlink() == Path(f"releases/{scene.name}")
 
 
@@ -245,7 +246,7 @@ def test_an_edit_with_a_reload_is_healed_with_a_reload(scene: Scene) -> None:
             await until_async(lambda: bool(scene.healed), "the heal")
             await until_async(lambda: scene.nginx.body() == "one", "what should be served")
 
-    asyncio.run(play())
+    loops.run(play())
     assert scene.healed[0].states == (State.DISK_DRIFT, State.FOREIGN_RELOAD)
 
 
@@ -267,7 +268,7 @@ def test_an_edit_during_an_apply_never_brings_the_older_release_back(scene: Scen
             await until_async(lambda: bool(scene.healed), "the heal")
             await until_async(lambda: last(scene) == (State.IN_SYNC,), "being in sync")
 
-    asyncio.run(play())
+    loops.run(play())
     assert [finding.generation for finding in scene.healed] == [2]
     assert scene.store.linked("current") == scene.name != old
     assert scene.store.verify(scene.name) == ()
@@ -291,7 +292,7 @@ def test_a_hold_keeps_a_hot_fix(scene: Scene) -> None:
             watch.wake()
             await until_async(lambda: bool(scene.healed), "the heal after the hold")
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_report_tells_and_touches_nothing(scene: Scene) -> None:
@@ -302,7 +303,7 @@ def test_report_tells_and_touches_nothing(scene: Scene) -> None:
             scene.edit("http/shop.conf", "# mine, again\n")
             await until_async(lambda: len(scene.findings) > 2, "the next look")
 
-    asyncio.run(play())
+    loops.run(play())
     assert scene.file("http/shop.conf").read_text() == "# mine, again\n"
     assert scene.healed == []
     assert not (scene.root / "drift").exists()
@@ -316,7 +317,7 @@ def test_a_heal_keeps_a_diff_and_never_the_contents_of_a_key(scene: Scene) -> No
         async with Watching(scene, Policy.HEAL):
             await until_async(lambda: bool(scene.healed), "the heal")
 
-    asyncio.run(play())
+    loops.run(play())
     diff = scene.kept[-1].diff
     assert "+# mine\n" in diff
     assert "certs/shop.key: edited, sha256 " in diff

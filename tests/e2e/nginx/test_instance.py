@@ -178,12 +178,12 @@ def test_a_file_below_a_closed_folder_is_not_readable_by_workers(alive: AliveNgi
     inside = closed / "htpasswd"
     inside.write_text("a:b")
     inside.chmod(0o644)
-    assert not alive.instance.readable_by_workers(str(inside))
+    assert alive.instance.kept_from_workers(str(inside)) == str(closed)
     closed.chmod(0o755)
-    assert alive.instance.readable_by_workers(str(inside))
+    assert alive.instance.kept_from_workers(str(inside)) is None
     inside.chmod(0o600)
-    assert not alive.instance.readable_by_workers(str(inside))
-    assert not alive.instance.readable_by_workers(str(closed / "missing"))
+    assert alive.instance.kept_from_workers(str(inside)) == str(inside)
+    assert alive.instance.kept_from_workers(str(closed / "missing")) == str(closed / "missing")
 
 
 def test_only_modules_of_the_binarys_own_folders_may_be_loaded(

@@ -18,18 +18,16 @@ def text(port: int, upstream: Upstream, kind: str, keys: str, extra: str = "") -
     return f"{plain}\n[middlewares.few.{kind}]\n{keys}\n"
 
 
-@pytest.fixture
-def rate() -> str:
-    """A rate that earns one request while a test runs, at most."""
-    return 'rate = { requests = 1, per = "1m" }\nburst = 5\n'
+RATE = 'rate = { requests = 1, per = "1m" }\n'
+"""Earns one request while a test runs, at most."""
 
 
 @pytest.mark.usefixtures("probed")
 def test_a_burst_passes_and_a_reload_keeps_the_counts(
-    folder: Path, port: int, one: Upstream, rate: str
+    folder: Path, port: int, one: Upstream
 ) -> None:
     peer("nginx")
-    before = text(port, one, "rate_limit", rate, "workers = 2\n")
+    before = text(port, one, "rate_limit", RATE + "burst = 5", "workers = 2\n")
     with RunningNode(folder, before, "--engine", "nginx").until_ready() as node:
         found = statuses(port, 12)
         assert found[200] in (5, 6)
@@ -42,6 +40,18 @@ def test_a_burst_passes_and_a_reload_keeps_the_counts(
         assert done.returncode == 0, done.stdout + done.stderr
         until(lambda: get(port, host="b.example")[0] == 200, "the new route")
         assert statuses(port, 6)[429] >= 5
+
+
+@pytest.mark.usefixtures("probed")
+def test_a_rate_of_one_request_without_a_burst_is_one_at_a_time(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    peer("nginx")
+    limited = text(port, one, "rate_limit", RATE)
+    with RunningNode(folder, limited, "--engine", "nginx").until_ready():
+        found = statuses(port, 6)
+        assert found[200] in (1, 2)
+        assert found[429] == 6 - found[200]
 
 
 @pytest.mark.usefixtures("probed")

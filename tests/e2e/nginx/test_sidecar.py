@@ -84,13 +84,14 @@ def test_a_bad_config_is_told_and_only_its_logs_are_made_in_its_root(
 def test_a_file_is_looked_for_in_its_root(folder: Path, binary: Path) -> None:
     with ContainerNginx(folder, binary) as nginx:
         instance = NginxInstance(place(nginx))
-        assert instance.readable_by_workers("/etc/nginx/only_inside.conf")
+        inside = "/etc/nginx/only_inside.conf"
+        assert instance.kept_from_workers(inside) is None
         (nginx.root / "etc/nginx/only_inside.conf").chmod(0o600)
         # A worker is root until it has taken its user.
-        until(lambda: not instance.readable_by_workers("/etc/nginx/only_inside.conf"), "its user")
+        until(lambda: instance.kept_from_workers(inside) == inside, "its user")
         (nginx.root / "etc/link").symlink_to("/etc/nginx/absolute")
         (nginx.root / "etc/nginx/absolute").write_text("")
-        assert instance.readable_by_workers("/etc/link")
+        assert instance.kept_from_workers("/etc/link") is None
 
 
 def test_its_user_with_cap_kill_reloads_and_says_what_a_test_takes(

@@ -2,9 +2,12 @@
 
 import io
 
+import bcrypt
 import pytest
 from argon2 import PasswordHasher
 from scripted_master import left
+
+from headgate._core import password_hash_problem
 
 Hash = tuple[int, str, str]
 
@@ -37,12 +40,25 @@ def test_without_a_name_there_is_the_hash_alone(
     assert out.startswith("$argon2id$")
 
 
+def test_a_bcrypt_hash_is_one_that_the_data_plane_and_nginx_know(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--algorithm", "bcrypt", "--cost", "4", "alice")
+    code, out, _ = hashed(monkeypatch, capsys, "s3cret\n", *words)
+    assert code == 0
+    name, _, made = out.strip().partition(":")
+    assert (name, made[:7]) == ("alice", "$2b$04$")
+    assert bcrypt.checkpw(b"s3cret", made.encode())
+    assert password_hash_problem(made) is None
+
+
 @pytest.mark.parametrize(
     ("text", "words", "said"),
     [
         ("", (), "there is no password"),
         ("\n", (), "there is no password"),
         ("a" * 1025, (), "at most 1024 bytes"),
+        ("a" * 73, ("--algorithm", "bcrypt"), "at most 72 bytes"),
         ("s3\tcret\n", (), "control characters"),
         ("s3cret\n", ("al:ice",), "without colon"),
     ],

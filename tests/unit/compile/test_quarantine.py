@@ -21,6 +21,7 @@ from headgate.plan.objects import Route
 
 Resources = Mapping[tuple[str, str], Json]
 
+BCRYPT = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
 BROKEN = {"no-such-key": 1}
 LISTENER: Json = {"address": "127.0.0.1:8000", "default": True}
 BASE: dict[tuple[str, str], Json] = {
@@ -171,6 +172,8 @@ def test_a_quarantine_does_not_forget_the_last_good_form() -> None:
         {"basic_auth": {"users": {"file": "gone"}}},
         {"basic_auth": {"users": ["alice:$2b$31$" + "C" * 53]}},
         {"jwt": {"keys": '{"keys":[]}'}},
+        {"forward_auth": {"upstream": "secret", "path": "no path"}},
+        {"forward_auth": {"upstream": "nowhere"}},
         None,
     ],
 )
@@ -195,6 +198,17 @@ def test_a_broken_upstream_that_never_served_closes_its_routes() -> None:
     assert forms(loaded) == {"secret": "absent", "admin": "closed"}
     assert answered(loaded, "http://a.example/admin") == "admin 503"
     assert answered(loaded, "http://a.example/") == "all"
+
+
+def test_a_broken_upstream_that_a_middleware_asks_closes_its_routes() -> None:
+    asks = {"forward_auth": {"upstream": "auth"}}
+    admin = {**BASE["routes", "admin"], "middlewares": [asks]}
+    for chain in ({"middlewares__guard": asks}, {"routes__admin": admin}):
+        loaded = Provider().load(changed(upstreams__auth=BROKEN, **chain))
+        assert forms(loaded)["auth"] == "absent"
+        assert forms(loaded)["admin"] == "closed"
+        assert answered(loaded, "http://a.example/admin") == "admin 503"
+        assert answered(loaded, "http://a.example/") == "all"
 
 
 def test_a_missing_upstream_closes_its_routes() -> None:
@@ -386,3 +400,41 @@ def test_what_an_engine_refuses_of_no_object_refuses_the_whole_config() -> None:
     loaded = provider.load(BASE, refusal("route", "admin#quarantined"))
     assert loaded.plan is None
     assert "nginx does not know it" in loaded.errors[0].message
+
+
+WEAK = '{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}'
+GOOD_SET = (
+    '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
+)
+
+
+@pytest.mark.parametrize(
+    "inline",
+    [
+        {"jwt": {"keys": WEAK}},
+        {"jwt": {"keys": {"file": "secrets/none"}}},
+        {"jwt": {"keys": {"url": "http://login.example/keys"}}},
+        {"basic_auth": {"users": ["alice:nonsense"]}},
+        {"basic_auth": {"users": {"file": "secrets/none"}}},
+    ],
+)
+def test_a_route_with_a_broken_middleware_of_its_own_is_closed_alone(inline: Json) -> None:
+    broken = {**BASE["routes", "admin"], "middlewares": [inline]}
+    fresh = Provider().load(changed(routes__admin=broken))
+    assert forms(fresh) == {"admin": "closed"}
+    assert answered(fresh, "http://a.example/admin") == f"admin {STATUS}"
+    assert answered(fresh, "http://a.example/") == "all"
+    # Also where an earlier form without any middleware was served: that would be open.
+    provider = Provider()
+    provider.load(changed(routes__admin={**BASE["routes", "admin"], "middlewares": []}))
+    loaded = provider.load(changed(routes__admin=broken))
+    assert answered(loaded, "http://a.example/admin") == f"admin {STATUS}"
+
+
+def test_a_broken_route_keeps_its_place_whatever_its_own_middlewares_read() -> None:
+    inline: Json = [{"jwt": {"keys": GOOD_SET}}, {"basic_auth": {"users": [f"alice:{BCRYPT}"]}}]
+    route = {**BASE["routes", "admin"], "middlewares": inline}
+    provider = Provider()
+    provider.load(changed(routes__admin=route))
+    loaded = provider.load(changed(routes__admin={**route, **BROKEN}))
+    assert forms(loaded) == {"admin": "last good"}

@@ -40,14 +40,25 @@ edits = st.builds(
     st.sampled_from(["set", "add"]),
     value,
 )
+condition = st.builds(
+    lambda where, how, v: {where: {"x-v": {how: v}}},
+    st.sampled_from(["headers", "query"]),
+    st.sampled_from(["exact", "prefix", "regex"]),
+    value,
+)
+part = st.fixed_dictionaries(
+    {"upstream": st.just("app")},
+    optional={"weight": st.sampled_from([0, 1, 2, 3, 914_177, 1_000_000, 1_000_001])},
+)
 route = st.fixed_dictionaries(
     {"upstream": st.sampled_from(["app", "app", "gone", ""])},
     optional={
         "hosts": host | st.lists(host, min_size=1, max_size=2),
-        "match": path | st.lists(path, max_size=2),
+        "match": path | condition | st.lists(path | condition, max_size=2),
         "middlewares": st.lists(edits, max_size=2),
         "forward_path": st.sampled_from(["raw", "normalised"]),
-        "priority": st.integers(0, 2),
+        "priority": st.sampled_from([-2, 0, 1, 2, 3, 914_177, 1_000_000, 1_000_001, "2", 2.5]),
+        "split": st.lists(part, min_size=1, max_size=2),
         "colour": st.just("blue"),
     },
 )

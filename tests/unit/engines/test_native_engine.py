@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import loops
 import pytest
 from fake_service import EMPTY, FakeService
 
@@ -42,7 +43,7 @@ def session(tmp_path: Path) -> Callable[[Body], None]:
                 await engine.close()
                 await service.stop()
 
-        asyncio.run(all_of_it())
+        loops.run(all_of_it())
 
     return run
 

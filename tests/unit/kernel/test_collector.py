@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -54,3 +56,15 @@ def test_a_relaxed_collector_still_frees_cycles() -> None:
     for _ in range(25_000):
         Cycle()
     assert gc.get_stats()[0]["collected"] > before
+
+
+def test_at_the_end_of_a_relaxed_process_it_looks_at_nothing() -> None:
+    """What is registered first is called last."""
+    code = (
+        "import atexit, gc\n"
+        "from headgate.kernel.collector import relax\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
+        "relax()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "True\n"

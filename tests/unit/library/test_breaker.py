@@ -1,7 +1,6 @@
 """A breaker of a program opens, lets one try through, and closes; its clock is the test's."""
 
-import asyncio
-
+import loops
 import pytest
 
 from headgate import CircuitBreaker, OpenError
@@ -90,9 +89,9 @@ def test_it_guards_functions_of_both_kinds() -> None:
     async def later(number: int) -> float:
         return half(number)
 
-    assert half(2) == asyncio.run(later(2)) == 0.5
+    assert half(2) == loops.run(later(2)) == 0.5
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(later(0))
+        loops.run(later(0))
     with pytest.raises(OpenError):
         half(2)
 

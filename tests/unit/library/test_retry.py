@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import loops
 import pytest
 
 from headgate import Retry, RetryBudget
@@ -80,7 +81,7 @@ def test_functions_of_both_kinds_are_called_again(waits: list[float]) -> None:
 
     assert fetch() == "here"
     failing.left = 1
-    assert asyncio.run(later()) == "here"
+    assert loops.run(later()) == "here"
     assert len(waits) == 2
 
 

@@ -39,6 +39,17 @@ def test_a_route_of_another_kind_stops_the_start() -> None:
         check(app)
 
 
+def test_applications_have_the_same_routes_and_what_one_gets_the_others_have_not() -> None:
+    one, other = application(None, "0"), application(None, "0")
+    gated = [route for route in one.routes if isinstance(route, APIRoute)]
+    assert all(route in other.routes for route in gated)
+
+    async def late() -> None: ...
+
+    one.add_api_route("/late", late)
+    assert "/late" not in {getattr(route, "path", "") for route in other.routes}
+
+
 def test_only_these_routes_are_open_to_everyone() -> None:
     app = application(None, "0")
     found = {

@@ -23,7 +23,7 @@ def loaded(line: str) -> "tuple[int | None, list[str]]":
     files = MemoryFiles({"a.toml": CONFIG.format(line=line)})
     done = load([PurePath("a.toml")], files, {"SHARE": "7", "NO": "false"})
     routes = [one.value for one in done.plan.objects.values()] if done.plan else []
-    percent = [one.access_log_percent for one in routes if isinstance(one, Route)]
+    percent = [one.observed.access_log_percent for one in routes if isinstance(one, Route)]
     return (percent[0] if percent else None), [str(found) for found in done.diagnostics]
 
 

@@ -9,6 +9,7 @@ from memory_files import MemoryFiles
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
+from headgate.model import node as model
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.objects import Route
 from headgate.plan.settings import Settings, Shedding
@@ -85,3 +86,12 @@ def test_a_wrong_limit_is_one_error_at_its_place(written: str, path: str, wrong:
     (error,) = loaded(f"shedding = {written}").errors
     assert f"node.{path}: " in str(error)
     assert wrong in str(error)
+
+
+def test_the_schema_says_which_shares_are_allowed() -> None:
+    found = model.Shedding.model_json_schema()["properties"]
+    numbers = {key: found[key]["anyOf"][0] for key in ("strained", "critical")}
+    assert numbers == {
+        "strained": {"type": "integer", "minimum": 1, "maximum": 99},
+        "critical": {"type": "integer", "minimum": 101, "maximum": 10_000},
+    }

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import loops
 import msgspec
 import pytest
 from asgi import ask
@@ -71,7 +72,7 @@ class Stage:
 @pytest.fixture
 def play(tmp_path: Path) -> Callable[[Body], None]:
     """Runs a test's body with a node that has not loaded anything yet."""
-    return lambda body: asyncio.run(_play(tmp_path, body))
+    return lambda body: loops.run(_play(tmp_path, body))
 
 
 async def _play(folder: Path, body: Body) -> None:

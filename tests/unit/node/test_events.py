@@ -1,8 +1,8 @@
 """The events of a node: their numbers, what is kept, and what a follower misses."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
+import loops
 import msgspec
 
 from headgate.node.events import KEPT, LOST, Event, EventLog, Line
@@ -74,7 +74,7 @@ def test_a_follower_that_is_too_slow_learns_what_it_missed() -> None:
         rest = events(await taken(follower, 255))
         assert rest[-1].message == "299"
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_follower_that_goes_on_gets_each_event_once() -> None:
@@ -86,4 +86,4 @@ def test_a_follower_that_goes_on_gets_each_event_once() -> None:
         found = events(first + await taken(follower, 2))
         assert [one.message for one in found] == ["1", "2", "new"]
 
-    asyncio.run(run())
+    loops.run(run())

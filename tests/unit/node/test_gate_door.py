@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import loops
 import msgspec
 import pytest
 from gate_stage import stage
@@ -25,7 +26,7 @@ def test_bytes_pass_both_ways_once_a_control_plane_is_in(tmp_path: Path) -> None
             about = on.door.about()
             assert about.connected and about.peer is not None and about.peer.host == "ctl-1"
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_versions_are_negotiated_or_refused_with_words(
             assert welcome.reason == reason and words in welcome.error
             assert on.door.refusals.counts[reason] == (1 if reason else 0)
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 @pytest.mark.parametrize("line", [b"GET / HTTP/1.1\r\n", b"x" * 200_000])
@@ -59,7 +60,7 @@ def test_a_first_line_that_is_no_greeting_ends_the_connection(tmp_path: Path, li
                     assert await reader.read() == b""
             await until_async(lambda: on.door.refusals.counts["greeting"] == 1, "the count")
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_who_shows_no_certificate_gets_no_further_than_the_handshake(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_who_shows_no_certificate_gets_no_further_than_the_handshake(tmp_path: P
             await until_async(lambda: on.door.refusals.counts.total() == 1, "the count")
             assert not on.door.about().connected
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_data_plane_is_reached_only_through_a_link_that_is_up(tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_data_plane_is_reached_only_through_a_link_that_is_up(tmp_path: Path) 
             _, welcome = await on.greet("dp-1.sock")
             assert welcome.reason == "held"
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_control_plane_that_says_nothing_loses_its_place(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_a_control_plane_that_says_nothing_loses_its_place(tmp_path: Path) -> No
             _, welcome = await on.greet(instance="b")
             assert welcome.error == ""
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_strangers_are_few_at_a_time_and_do_not_end_the_link(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_strangers_are_few_at_a_time_and_do_not_end_the_link(tmp_path: Path) -> 
             for _, writer in silent:
                 writer.close()
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_control_plane_whose_certificate_has_ended_is_let_go(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_a_control_plane_whose_certificate_has_ended_is_let_go(tmp_path: Path) -
             await until_async(lambda: not on.door.about().connected, "the end of the link")
             assert "expired" in on.door.about().error
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_who_is_silent_is_found_out_though_certificates_cannot_be_read(
@@ -153,4 +154,4 @@ def test_who_is_silent_is_found_out_though_certificates_cannot_be_read(
             await until_async(lambda: not on.door.about().connected, "the end of the link")
             assert "said nothing" in on.door.about().error
 
-    asyncio.run(play())
+    loops.run(play())

@@ -1,7 +1,6 @@
 """Which requests may reach the admin API."""
 
-import asyncio
-
+import loops
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
@@ -25,7 +24,7 @@ def status_of(headers: dict[str, str], names: tuple[str, ...] = ()) -> int:
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": raw}
-    asyncio.run(Guard(_app, names)(scope, receive, send))
+    loops.run(Guard(_app, names)(scope, receive, send))
     status = sent[0]["status"]
     assert isinstance(status, int)
     return status

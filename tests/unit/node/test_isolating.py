@@ -1,7 +1,8 @@
 """What an engine refuses of a config: that alone is left out, and the rest is tried again."""
 
-import asyncio
 from collections.abc import Callable
+
+import loops
 
 from headgate.compile.quarantine import Refusal
 from headgate.compile.settings import NodeSettings
@@ -45,7 +46,7 @@ class Stage:
         return candidate
 
     def tried(self) -> Tried:
-        found = asyncio.run(serve_the_rest(WHOLE, self.serve, self.isolate))
+        found = loops.run(serve_the_rest(WHOLE, self.serve, self.isolate))
         assert not self._verdicts
         return found
 

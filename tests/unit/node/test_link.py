@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import loops
 import pytest
 
 from headgate.node.link import BusyError, DataPlane, LinkError, SupervisorLink
@@ -34,7 +35,7 @@ def converse(
             await link.close()
             server.close()
 
-    asyncio.run(all_of_it())
+    loops.run(all_of_it())
 
 
 def test_events_between_answers_are_not_lost(tmp_path: Path) -> None:
@@ -79,4 +80,4 @@ def test_a_supervisor_that_goes_away_ends_events_and_requests(tmp_path: Path) ->
 
 def test_without_a_supervisor_there_is_no_link(tmp_path: Path) -> None:
     with pytest.raises(LinkError):
-        asyncio.run(SupervisorLink.connect(str(tmp_path / "none.sock")))
+        loops.run(SupervisorLink.connect(str(tmp_path / "none.sock")))

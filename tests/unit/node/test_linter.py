@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
+import loops
 from waiting import until_async
 
 from headgate.compile.settings import NodeSettings
@@ -45,7 +46,7 @@ def play(body: Callable[[Linter, list[str]], Coroutine[None, None, None]]) -> No
         finally:
             task.cancel()
 
-    asyncio.run(all_of_it())
+    loops.run(all_of_it())
 
 
 def test_a_warning_is_told_once_and_kept_for_as_long_as_it_holds() -> None:
@@ -107,7 +108,7 @@ def test_no_look_begins_while_a_reload_is_under_way() -> None:
             assert linter.found == (warning("a"),)
         task.cancel()
 
-    asyncio.run(all_of_it())
+    loops.run(all_of_it())
 
 
 def test_a_look_that_fails_is_no_end() -> None:

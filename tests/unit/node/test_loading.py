@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Coroutine
 
+import loops
 from waiting import DEADLINE_S, until_async
 
 from headgate.compile.settings import NodeSettings
@@ -95,7 +96,7 @@ def play(body: Coroutine[None, None, None]) -> None:
         async with asyncio.timeout(DEADLINE_S):
             await body
 
-    asyncio.run(in_time())
+    loops.run(in_time())
 
 
 def pipeline_of(source: StalledSource, serving: FakeServing, run_s: float = 600.0) -> Pipeline:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import loops
 import pytest
 from waiting import until_async
 
@@ -81,7 +82,7 @@ def test_it_is_tried_again_without_anybody_asking(
             await asyncio.gather(*tasks, return_exceptions=True)
 
     with locked(tmp_path / "nginx"):
-        asyncio.run(play())
+        loops.run(play())
 
 
 class Moving:
@@ -112,5 +113,5 @@ def test_a_config_is_served_anew_when_its_names_have_other_addresses(
             one.cancel()
         await asyncio.gather(*following, return_exceptions=True)
 
-    asyncio.run(play())
+    loops.run(play())
     assert told == ["nginx.names", "wanted after 2"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import loops
 import pytest
 from fake_service import FakeService
 from scripted_source import ScriptedSource
@@ -127,7 +128,7 @@ def play(tmp_path: Path) -> Callable[[Body], None]:
                 await stage.engine.close()
                 await stage.service.stop()
 
-        asyncio.run(all_of_it())
+        loops.run(all_of_it())
 
     return run
 

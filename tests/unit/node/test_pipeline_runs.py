@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+import loops
 import pytest
 from scripted_source import ScriptedSource
 from waiting import DEADLINE_S, until_async
@@ -120,7 +121,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Body], None]:
         stage.task.cancel()
         await asyncio.gather(stage.task, return_exceptions=True)
 
-    return lambda body: asyncio.run(all_of_it(body))
+    return lambda body: loops.run(all_of_it(body))
 
 
 def test_each_try_after_a_broken_run_waits_longer_until_one_succeeds(

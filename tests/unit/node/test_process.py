@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import loops
 from fake_service import FakeService
 from scripted_source import ScriptedSource
 from waiting import until_async
@@ -75,4 +76,4 @@ def test_the_supervisor_hears_of_the_first_config_that_is_served_also_after_one_
             door.close()
         assert asked.count("control_ready") == 1
 
-    asyncio.run(play())
+    loops.run(play())

@@ -1,9 +1,9 @@
 """The control plane's end of a control link: it says why it is down, and comes back."""
 
-import asyncio
 import json
 from pathlib import Path
 
+import loops
 import pytest
 from gate_stage import CONTROL, Stage, stage
 from waiting import until_async
@@ -58,7 +58,7 @@ def test_requests_fail_with_the_reason_until_the_link_is_up(tmp_path: Path) -> N
             await link.close()
             assert Path(plane.grpc_socket).name not in modes(tmp_path)
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_link_that_was_cut_comes_back_with_another_socket(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_link_that_was_cut_comes_back_with_another_socket(tmp_path: Path) -> N
             assert not link.unready()
             await link.close()
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_answers_that_are_not_understood_do_not_end_the_attempts(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_answers_that_are_not_understood_do_not_end_the_attempts(tmp_path: Path)
             await until_async(lambda: on.greeted > seen, "another attempt")
             await link.close()
 
-    asyncio.run(play())
+    loops.run(play())

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import loops
 import pytest
 from ports import free_address
 from starlette.responses import PlainTextResponse
@@ -27,7 +28,7 @@ async def get(where: str) -> str:
         try:
             connection.request("GET", "/live")
             return connection.getresponse().read().decode()
-        except (ConnectionRefusedError, ConnectionResetError):
+        except ConnectionError:
             return "refused"
         finally:
             connection.close()
@@ -50,7 +51,7 @@ def play(tmp_path: Path) -> Callable[[Callable[[AdminServers], Awaitable[None]]]
                 await servers.close()
             assert not (tmp_path / "admin.sock").exists()
 
-        asyncio.run(all_of_it())
+        loops.run(all_of_it())
 
     return run
 

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import loops
+
 from headgate.node.source import FileSource
 
 CONFIG = "[routes.r]\nrespond = { status = 200 }\n"
@@ -21,4 +23,4 @@ def test_a_path_that_was_a_directory_is_seen_as_a_file_again(tmp_path: Path) -> 
     source.load()
     path.rmdir()
     path.write_text(CONFIG)
-    asyncio.run(_next_change(source))
+    loops.run(_next_change(source))

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
+import loops
 import pytest
 from waiting import DEADLINE_S, until
 from watchfiles._rust_notify import WatchfilesRustInternalError
@@ -56,7 +57,7 @@ async def _next(told: AsyncIterator[None]) -> None:
 def test_a_file_that_is_written_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text("a = 1")
-    asyncio.run(seen(Reader(watching(path)), lambda: path.write_text("a = 22")))
+    loops.run(seen(Reader(watching(path)), lambda: path.write_text("a = 22")))
 
 
 def test_a_file_that_is_replaced_is_seen(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_file_that_is_replaced_is_seen(tmp_path: Path) -> None:
         new.write_text("a = 2")
         new.replace(path)
 
-    asyncio.run(seen(Reader(watching(path)), replace))
+    loops.run(seen(Reader(watching(path)), replace))
 
 
 def test_a_file_that_goes_and_comes_is_seen_even_with_its_directory(tmp_path: Path) -> None:
@@ -79,9 +80,9 @@ def test_a_file_that_goes_and_comes_is_seen_even_with_its_directory(tmp_path: Pa
         path.parent.mkdir()
         path.write_text("a = 1")
 
-    asyncio.run(seen(reader, make))
+    loops.run(seen(reader, make))
     reader.read()
-    asyncio.run(seen(reader, path.unlink))
+    loops.run(seen(reader, path.unlink))
 
 
 def test_a_symlink_that_is_swapped_is_seen(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_symlink_that_is_swapped_is_seen(tmp_path: Path) -> None:
         (tmp_path / "..next").symlink_to("2")
         (tmp_path / "..next").replace(tmp_path / "..data")
 
-    asyncio.run(seen(Reader(watching(path)), swap))
+    loops.run(seen(Reader(watching(path)), swap))
 
 
 def test_what_a_symlink_leads_to_is_watched(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_what_a_symlink_leads_to_is_watched(tmp_path: Path) -> None:
     path.symlink_to(elsewhere / "real.toml")
     reader = Reader(watching(path))
     assert directories(reader.watched) == {path.parent, elsewhere}
-    asyncio.run(seen(reader, lambda: (elsewhere / "real.toml").write_text("a = 2 ")))
+    loops.run(seen(reader, lambda: (elsewhere / "real.toml").write_text("a = 2 ")))
 
 
 def test_permissions_that_change_are_seen(tmp_path: Path) -> None:
@@ -126,12 +127,12 @@ def test_permissions_that_change_are_seen(tmp_path: Path) -> None:
 
         until(is_changed, "another change time")
 
-    asyncio.run(seen(reader, change))
+    loops.run(seen(reader, change))
 
 
 def test_a_new_file_that_an_include_matches_is_seen(tmp_path: Path) -> None:
     reader = Reader(watching(globs=(tmp_path / "*.toml",)))
-    asyncio.run(seen(reader, lambda: (tmp_path / "new.toml").write_text("a = 1")))
+    loops.run(seen(reader, lambda: (tmp_path / "new.toml").write_text("a = 1")))
 
 
 def test_what_changed_before_anybody_watched_is_seen_at_once(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_what_changed_before_anybody_watched_is_seen_at_once(tmp_path: Path) -> 
     path.write_text("a = 1")
     reader = Reader(watching(path))
     path.write_text("a = 22")
-    asyncio.run(seen(reader, lambda: None))
+    loops.run(seen(reader, lambda: None))
 
 
 def test_the_directories_of_another_config_are_watched_at_once(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_the_directories_of_another_config_are_watched_at_once(tmp_path: Path) -
         second.write_text("a = 22")
         await _next(told)
 
-    asyncio.run(in_time(play()))
+    loops.run(in_time(play()))
 
 
 def test_a_change_is_told_once_for_each_reading(tmp_path: Path) -> None:
@@ -269,7 +270,7 @@ def test_an_error_does_not_end_the_watching(
         path.write_text("a = 22")
         await _next(changes(lambda: reader.known, QUICK._replace(retry_s=0.001)))
 
-    asyncio.run(in_time(play()))
+    loops.run(in_time(play()))
 
 
 def test_waiting_costs_few_looks_and_a_change_is_told_within_150_ms() -> None:

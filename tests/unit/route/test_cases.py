@@ -229,8 +229,8 @@ def test_every_mistake_in_a_file_is_told_in_our_words(tmp_path: Path) -> None:
     code, _, errors = ran(tmp_path, cases)
     assert code == 2
     assert errors.replace(f"{tmp_path}/", "").splitlines() == [
-        'cases.toml:1:10: config: "c.toml" is not a list of paths; '
-        'write a list such as ["headgate.toml"]',
+        'cases.toml:1:10: config: "c.toml" is not a list of texts; '
+        "write texts in quotes, between brackets",
         "cases.toml:3:11: cases[0].request: 5 is not text; write text in quotes",
         'cases.toml:4:21: cases[0].expect.status: "404" is not a whole number; '
         "write a whole number without quotes",

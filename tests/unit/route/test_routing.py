@@ -119,3 +119,19 @@ def test_a_plan_without_routes_still_knows_its_listeners() -> None:
     assert plan is not None
     router = Routing(plan)
     assert router.find(router.request(Question("http://a.example/"))) is None
+
+
+def test_a_request_to_a_listener_of_tcp_has_no_answer() -> None:
+    more = """
+[listeners.raw]
+address = "127.0.0.1:5432"
+protocol = "tcp"
+[tcp_routes.raw]
+listeners = "raw"
+upstream = "api"
+"""
+    router = routing(CONFIG + more)
+    for question in (asked("http://127.0.0.1:5432/"), Question("http://a/", listener="raw")):
+        with pytest.raises(Invalid, match='listener "raw" passes the bytes of TCP unread'):
+            router.request(question)
+    assert router.request(asked("http://api.example.com:8000/")).listener == "web"

@@ -16,7 +16,7 @@ from resident import own_kib
 from waiting import DEADLINE_S, until
 
 from headgate.cli.run import compile_supervisor
-from headgate.supervisor.holder import listening_inodes
+from headgate.supervisor.holder import Place, listening_inodes
 
 FAKE = Path(__file__).with_name("fake_data_plane.py")
 RUN = """
@@ -98,7 +98,7 @@ def address() -> str:
 
 def listeners_on(address: str) -> set[int]:
     host, _, port = address.rpartition(":")
-    return listening_inodes(False, host, int(port))
+    return listening_inodes(Place(False, host, int(port)))
 
 
 def talk(address: str, text: bytes = b"hello") -> bytes:

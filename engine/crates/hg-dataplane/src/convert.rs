@@ -41,6 +41,7 @@ pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply 
     proto::StatusReply {
         overload: overload.into(),
         overload_cause: overload_cause.into(),
+        traces: if status.traces_fail { "failing".into() } else { String::new() },
         plan_digest: status.plan_digest,
         generation: status.generation,
         uptime_s: status.uptime.as_secs_f64(),

@@ -13,14 +13,20 @@ macro_rules! reasons {
     };
 }
 
+mod affinity;
 mod http2;
 mod overload;
+mod tcp;
+mod udp;
 
 pub(crate) use http2::{Bound, Http2Counters};
 pub(crate) use overload::OverloadCounters;
+pub(crate) use tcp::{Close, TcpCounters};
+pub(crate) use udp::{Dropped, Ended, UdpCounters};
 
 use crate::report::{Histogram, LATENCY_BOUNDS_US, OpenCount};
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
+pub(crate) use affinity::AffinityCounters;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -133,9 +139,12 @@ impl StatusTable {
 pub(crate) struct UpstreamCounters {
     pub(crate) requests: StatusTable,
     pub(crate) waiting: Counter,
+    /// TCP connections that wait for a place.
+    pub(crate) sessions_waiting: Counter,
     pub(crate) queued: Counter,
     pub(crate) queue_wait_us: Counter,
     pub(crate) queue_full: Counter,
+    pub(crate) affinity: AffinityCounters,
     endpoints: Mutex<HashMap<Arc<str>, Arc<EndpointCounters>>>,
 }
 
@@ -187,8 +196,14 @@ pub(crate) struct ListenerCounters {
 }
 
 reasons! {
-    /// Why a connection was closed on accept.
-    Refused { Process = "process", Listener = "listener", Client = "client", AcceptError = "accept_error", }
+    /// Why a connection was closed before its first request.
+    Refused {
+        Process = "process", Listener = "listener", Client = "client", AcceptError = "accept_error",
+        ProxyUntrusted = "proxy_untrusted", ProxyMissing = "proxy_missing",
+        ProxyMalformed = "proxy_malformed", ProxyTooLong = "proxy_too_long",
+        ProxyChecksum = "proxy_checksum", ProxyIncomplete = "proxy_incomplete",
+        ProxyTimeout = "proxy_timeout",
+    }
 }
 reasons! {
     /// Why there was another attempt.
@@ -274,6 +289,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) tunnels: OpenCounter,
     pub(crate) http2: Http2Counters,
     pub(crate) overload: OverloadCounters,
+    pub(crate) tcp: TcpCounters,
+    pub(crate) udp: UdpCounters,
     /// Touched on the error path only.
     rejects: Mutex<Vec<(&'static str, u64)>>,
     /// (side, version, kind); touched on the handshake path only.
@@ -394,6 +411,8 @@ impl WorkerCounters {
     pub(crate) fn forget_open(&self) {
         self.connections.set(0);
         self.tunnels.active.set(0);
+        self.tcp.sessions.active.set(0);
+        self.udp.flows.active.set(0);
         self.http2.connections.active.set(0);
         self.http2.upstream.connections.active.set(0);
         self.http2.upstream.streams.active.set(0);
@@ -402,6 +421,7 @@ impl WorkerCounters {
         }
         for u in lock(&self.upstreams).values() {
             u.waiting.set(0);
+            u.sessions_waiting.set(0);
             for e in lock(&u.endpoints).values() {
                 e.active.set(0);
                 e.idle.set(0);

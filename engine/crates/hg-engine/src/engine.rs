@@ -2,17 +2,19 @@
 
 use crate::counters::{WorkerCounters, lock};
 use crate::house;
+use crate::place::Place;
 use crate::report::{EngineEvent, EventLevel};
 use crate::retired::Retired;
 use crate::shared::{Shared, marks};
 use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
-use crate::worker::{Done, Mailbox, Message};
+use crate::worker::{Done, Mailbox, Message, Records};
 use hg_log::AccessLog;
 use hg_net::{Address, Fd, Poller};
 use hg_plan::{Change, Kind, ObjectError, Plan};
 use hg_resilience::Marks;
 use hg_tls::Ticketer;
+use hg_trace::{Exporter, News};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
@@ -60,7 +62,7 @@ pub(crate) struct Inner {
     pub(crate) config: EngineConfig,
     pub(crate) shared: Arc<Shared>,
     pub(crate) workers: Vec<WorkerHandle>,
-    pub(crate) sockets: Mutex<BTreeMap<SocketAddr, Vec<Arc<Fd>>>>,
+    pub(crate) sockets: Mutex<BTreeMap<Place, Vec<Arc<Fd>>>>,
     pub(crate) names: Mutex<HashMap<Arc<str>, Resolved>>,
     pub(crate) serving: Mutex<Arc<Snapshot>>,
     pub(crate) started: Instant,
@@ -68,11 +70,47 @@ pub(crate) struct Inner {
     pub(crate) finished: AtomicUsize,
     pub(crate) swaps: AtomicU64,
     pub(crate) swap_us: AtomicU64,
-    pub(crate) log: AccessLog,
+    pub(crate) records: Outlets,
     ticketer: Arc<Ticketer>,
     pub(crate) builder: Mutex<Builder>,
     /// What left the plan and may still be in use; it is freed here, not on a worker.
     pub(crate) retired: Mutex<Retired>,
+}
+
+/// Where workers send what they tell of requests.
+pub(crate) struct Outlets {
+    pub(crate) log: AccessLog,
+    pub(crate) traces: Exporter,
+}
+
+impl Outlets {
+    fn start(workers: usize, shared: &Arc<Shared>) -> io::Result<Self> {
+        let shared = shared.clone();
+        let tell = move |news| match news {
+            News::Failing(why) => {
+                let message = format!("spans do not reach the collector: {why}");
+                shared.event(EventLevel::Warn, "traces.failing", message);
+            }
+            News::Working => {
+                let message = "spans reach the collector again".into();
+                shared.event(EventLevel::Info, "traces.working", message);
+            }
+        };
+        Ok(Self {
+            log: AccessLog::start(None, workers)?,
+            traces: Exporter::start(workers, Box::new(tell))?,
+        })
+    }
+
+    /// Returns a worker's ends.
+    pub(crate) fn of_worker(&self) -> Records {
+        Records { log: self.log.writer(), traces: self.traces.writer() }
+    }
+
+    fn configure(&self, settings: &hg_plan::Settings) {
+        self.log.configure(settings.access_log.as_ref());
+        self.traces.configure(settings.tracing.as_ref().and_then(|plan| plan.export.as_ref()));
+    }
 }
 
 /// The workers of this process. Any thread may call any method.
@@ -104,6 +142,7 @@ impl Engine {
         }
         let shared = Arc::new(Shared::new(count));
         let builder = Mutex::new(Builder::new(ticketer.clone(), shared.clock, shared.keep.clone()));
+        let records = Outlets::start(count, &shared)?;
         let inner = Arc::new(Inner {
             config,
             shared,
@@ -116,7 +155,7 @@ impl Engine {
             finished: AtomicUsize::new(0),
             swaps: AtomicU64::new(0),
             swap_us: AtomicU64::new(0),
-            log: AccessLog::start(None, count)?,
+            records,
             builder,
             ticketer,
             retired: Mutex::default(),
@@ -144,10 +183,11 @@ impl Engine {
         let begun = Instant::now();
         let before = builder.current().clone();
         check_log(plan, &before)?;
+        check_traces(plan)?;
         let update = builder.apply(plan, changed, blobs)?;
         let compiled = Instant::now();
         self.warn_of_certificates(&before, &update.snapshot);
-        inner.log.configure(update.snapshot.settings.access_log.as_ref());
+        inner.records.configure(&update.snapshot.settings);
         *lock(&inner.serving) = update.snapshot.clone();
         let shedding = update.snapshot.settings.shedding.as_ref();
         let marks = shedding.map_or_else(Marks::default, marks);
@@ -205,30 +245,30 @@ impl Engine {
         }
     }
 
-    /// Takes over the listening sockets of an address. The index is the worker's; if there are more
+    /// Takes over the listening sockets of an address; one of UDP ends with `/udp`. The index is the worker's; if there are more
     /// sockets than workers, each worker adopts several.
     pub fn add_sockets(&self, address: &str, sockets: Vec<Fd>) {
-        let Ok(address) = address.parse::<SocketAddr>() else {
+        let Ok(place) = address.parse::<Place>() else {
             let message = format!("`{address}` is not an address and port");
             return self.inner.shared.event(EventLevel::Error, "listener.failed", message);
         };
         let sockets: Vec<Arc<Fd>> = sockets.into_iter().map(Arc::new).collect();
         for (fd, worker) in sockets.iter().zip(self.inner.workers.iter().cycle()) {
-            worker.mailbox.send(Message::Socket { address, fd: fd.clone() });
+            worker.mailbox.send(Message::Socket { place, fd: fd.clone() });
         }
-        lock(&self.inner.sockets).insert(address, sockets);
+        lock(&self.inner.sockets).insert(place, sockets);
     }
 
     /// Stops accepting on an address: drops new SYNs, accepts what waits, closes the sockets, then
     /// calls `done`.
     pub fn close_listener(&self, address: &str, done: Box<dyn FnOnce() + Send>) {
         let done = Arc::new(Done::new(done));
-        let Ok(address) = address.parse::<SocketAddr>() else {
+        let Ok(place) = address.parse::<Place>() else {
             return;
         };
-        lock(&self.inner.sockets).remove(&address);
+        lock(&self.inner.sockets).remove(&place);
         for worker in &self.inner.workers {
-            worker.mailbox.send(Message::CloseListener { address, done: done.clone() });
+            worker.mailbox.send(Message::CloseListener { place, done: done.clone() });
         }
     }
 
@@ -272,9 +312,13 @@ impl Engine {
         }
     }
 
-    /// Reports whether every worker has left.
+    /// Reports whether every worker has left, and their last spans, too, or have had their time.
     pub fn is_drained(&self) -> bool {
-        self.inner.finished.load(Relaxed) >= self.inner.workers.len()
+        let has_left = self.inner.finished.load(Relaxed) >= self.inner.workers.len();
+        if has_left {
+            self.inner.records.traces.stop();
+        }
+        has_left && self.inner.records.traces.is_over()
     }
 
     /// Returns the `host:port` names that the served plan needs resolved, sorted.
@@ -328,7 +372,7 @@ impl Engine {
 
     /// Closes the access log's file and opens it again.
     pub fn reopen_logs(&self) {
-        self.inner.log.reopen();
+        self.inner.records.log.reopen();
     }
 
     /// Returns what happened since the last call.
@@ -355,5 +399,16 @@ fn check_log(plan: &Plan, before: &Snapshot) -> Result<(), Vec<ObjectError>> {
     log.map_or(Ok(()), AccessLog::check).map_err(|message| {
         let (kind, name, path) = (Kind::Settings, "node".into(), "access_log.sink".into());
         vec![ObjectError { kind, name, path, message }]
+    })
+}
+
+/// Reports a collector that spans cannot go to as a mistake in the plan.
+fn check_traces(plan: &Plan) -> Result<(), Vec<ObjectError>> {
+    let tracing = plan.settings("node").and_then(|s| s.tracing.as_ref());
+    let export = tracing.and_then(|tracing| tracing.export.as_ref());
+    let checked = export.map_or(Ok(()), |export| hg_trace::check(&export.endpoint).map(drop));
+    checked.map_err(|message| {
+        let (kind, name) = (Kind::Settings, "node".into());
+        vec![ObjectError { kind, name, path: "tracing.export.endpoint".into(), message }]
     })
 }

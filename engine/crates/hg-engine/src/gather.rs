@@ -1,15 +1,16 @@
 //! Reports: sums the workers' counters on demand.
 
 use crate::counters::{
-    Bound, Counter, Denied, EndpointCounters, Hedged, OverloadCounters, Refused, Retry, Timeout,
-    UpstreamCounters, Withheld, WorkerCounters, lock,
+    AffinityCounters, Bound, Close, Counter, Denied, Dropped, Ended, EndpointCounters, Hedged,
+    OverloadCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld, WorkerCounters, lock,
 };
 use crate::engine::{Engine, Inner};
 use crate::negotiated::Negotiated;
+use crate::place::Place;
 use crate::report::{
     EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport, Http2Metrics,
-    ListenerReport, NegotiatedReport, OverloadReport, ReasonCount, RequestCount, RetryMetrics,
-    UpstreamReport, WorkerReport,
+    ListenerReport, NegotiatedReport, OpenCount, OverloadReport, ReasonCount, RequestCount,
+    RetryMetrics, TcpMetrics, UdpMetrics, UpstreamReport, WorkerReport,
 };
 use crate::snapshot::{EndpointEntry, Snapshot};
 use hg_proto::METHOD_NAMES;
@@ -34,6 +35,7 @@ impl Engine {
             listeners: listeners(inner, &serving),
             upstreams: upstreams(inner, &serving),
             overload: overload(inner),
+            traces_fail: inner.records.traces.stats().is_failing,
         }
     }
 
@@ -53,7 +55,7 @@ impl Engine {
             overload: overload(inner),
             ..EngineMetrics::default()
         };
-        note_log(&mut m, inner);
+        note_records(&mut m, inner);
         let mut requests: BTreeMap<(Arc<str>, u8, u16), u64> = BTreeMap::new();
         let mut rejects: BTreeMap<&'static str, u64> = BTreeMap::new();
         let mut handshakes: BTreeMap<_, u64> = BTreeMap::new();
@@ -91,7 +93,7 @@ impl Engine {
             })
             .collect();
         (m.rejects, m.middlewares) = (by_reason(rejects), inner.shared.keep.results());
-        m.http2 = http2(inner);
+        (m.http2, m.tcp, m.udp) = (http2(inner), tcp(inner), udp(inner));
         m.handshakes = handshakes
             .into_iter()
             .map(|((side, version, kind), count)| HandshakeCount { side, version, kind, count })
@@ -104,9 +106,8 @@ impl Engine {
     }
 }
 
-fn note_log(m: &mut EngineMetrics, inner: &Inner) {
-    let log = inner.log.stats();
-    (m.log_lines, m.log_dropped, m.log_errors) = (log.lines, log.dropped, log.write_errors);
+fn note_records(m: &mut EngineMetrics, inner: &Inner) {
+    (m.log, m.traces) = (inner.records.log.stats(), inner.records.traces.stats());
 }
 
 fn overload(inner: &Inner) -> OverloadReport {
@@ -132,6 +133,29 @@ fn retries(inner: &Inner) -> RetryMetrics {
         denied: reasons(inner, Denied::ALL, |c, w| c.retries.denied.get(w as usize)),
         hedges: reasons(inner, Hedged::ALL, |c, w| c.retries.hedges.get(w as usize)),
     }
+}
+
+fn tcp(inner: &Inner) -> TcpMetrics {
+    let mut connections = OpenCount::default();
+    for worker in &inner.workers {
+        worker.counters.tcp.sessions.add_to(&mut connections);
+    }
+    let closed = reasons(inner, Close::ALL, |c, w| c.tcp.closed.get(w as usize));
+    TcpMetrics { connections, closed }
+}
+
+fn udp(inner: &Inner) -> UdpMetrics {
+    let mut m = UdpMetrics::default();
+    for c in inner.workers.iter().map(|w| &w.counters.udp) {
+        c.flows.add_to(&mut m.flows);
+        for (total, one) in [(&mut m.received, &c.received), (&mut m.sent, &c.sent)] {
+            total.0 += one.datagrams.get();
+            total.1 += one.bytes.get();
+        }
+    }
+    m.ended = reasons(inner, Ended::ALL, |c, w| c.udp.ended.get(w as usize));
+    m.dropped = reasons(inner, Dropped::ALL, |c, w| c.udp.dropped.get(w as usize));
+    m
 }
 
 fn http2(inner: &Inner) -> Http2Metrics {
@@ -199,7 +223,7 @@ fn listeners(inner: &Inner, serving: &Snapshot) -> Vec<ListenerReport> {
                 addresses: l
                     .addresses
                     .iter()
-                    .filter(|a| sockets.contains_key(a))
+                    .filter(|a| sockets.contains_key(&Place { address: **a, is_udp: l.is_udp() }))
                     .map(ToString::to_string)
                     .collect(),
                 ..ListenerReport::default()
@@ -236,10 +260,16 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
                 panic: u.health.panic.load(Relaxed),
                 breaker_opened: u.health.opened.load(Relaxed),
                 outliers: u.health.verdicts.counts(),
-                waiting: sum(&|c| c.waiting.get()),
+                waiting: sum(&|c| c.waiting.get() + c.sessions_waiting.get()),
                 queued: sum(&|c| c.queued.get()),
                 queue_wait_us: sum(&|c| c.queue_wait_us.get()),
                 queue_full: sum(&|c| c.queue_full.get()),
+                affinity: match &u.affinity {
+                    None => Vec::new(),
+                    Some(_) => AffinityCounters::counts(
+                        &counters.iter().map(|c| &c.affinity).collect::<Vec<_>>(),
+                    ),
+                },
                 concurrency_limit: limits.map_or(0, |_| u.health.concurrency.limit().into()),
             }
         })

@@ -250,6 +250,13 @@ impl UpstreamEntry {
         e.health.shared.load().takes(self.view(self.standings(), e.backup))
     }
 
+    /// Reports whether an endpoint keeps a UDP flow that it has.
+    pub(crate) fn keeps_flow(&self, at: usize) -> bool {
+        self.endpoints.get(at).is_some_and(|e| {
+            e.health.shared.load().keeps_flow(self.view(self.standings(), e.backup))
+        })
+    }
+
     /// Writes for each endpoint whether it takes requests. Reports whether one of them takes only
     /// some, so that a request has to ask ([`UpstreamEntry::admits`]).
     pub(crate) fn write_takes(&self, takes: &mut [bool]) -> bool {

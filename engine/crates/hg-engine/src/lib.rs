@@ -23,6 +23,7 @@ mod house;
 mod negotiated;
 mod orders;
 mod outliers;
+mod place;
 pub mod report;
 mod retired;
 mod shared;
@@ -33,6 +34,9 @@ mod thread;
 mod worker;
 
 pub use engine::{Applied, Engine, EngineConfig};
+pub use hg_log::LogStats;
 pub use hg_middleware::ResultCount;
 pub use hg_resilience::Admin as EndpointOrder;
+pub use hg_trace::TraceStats;
 pub use report::*;
+pub use snapshot::{MIRROR, SPLIT};

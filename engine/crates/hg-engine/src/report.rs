@@ -3,8 +3,10 @@
 //! Owns the shapes that cross from the workers to status, metrics and events; never counts anything
 //! itself. Counters grow from the start of the process and survive plan swaps.
 
+use hg_log::LogStats;
 use hg_plan::Kind;
 use hg_resilience::Level;
+use hg_trace::TraceStats;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +105,8 @@ pub struct EngineStatus {
     pub upstreams: Vec<UpstreamReport>,
     /// How much too much there is to do.
     pub overload: OverloadReport,
+    /// Whether spans do not reach the collector.
+    pub traces_fail: bool,
 }
 
 /// How much too much there is to do.
@@ -194,8 +198,8 @@ pub struct EngineMetrics {
     /// Requests that the node answered itself because it could not accept or forward them, by the
     /// reason in `Proxy-Status`.
     pub rejects: Vec<ReasonCount>,
-    /// Connections closed on accept, by the limit that was reached (`process`, `listener`,
-    /// `client`) or `accept_error`.
+    /// Connections closed before their first request, by the limit that was reached (`process`,
+    /// `listener`, `client`), `accept_error`, or what was wrong with a PROXY header (`proxy_…`).
     pub refused_connections: Vec<ReasonCount>,
     /// Names in `Connection` that were ignored because removing them would be unsafe.
     pub ignored_nominations: u64,
@@ -215,12 +219,14 @@ pub struct EngineMetrics {
     pub tunnels: OpenCount,
     /// HTTP/2 connections of clients.
     pub http2: Http2Metrics,
-    /// Access log lines handed to the sink.
-    pub log_lines: u64,
-    /// Access log lines dropped because the sink was behind.
-    pub log_dropped: u64,
-    /// Access log writes that failed.
-    pub log_errors: u64,
+    /// Connections that TCP routes took.
+    pub tcp: TcpMetrics,
+    /// Flows of UDP routes, and their datagrams.
+    pub udp: UdpMetrics,
+    /// Lines of the access log.
+    pub log: LogStats,
+    /// Spans.
+    pub traces: TraceStats,
     /// Workers, by index.
     pub workers: Vec<WorkerReport>,
     /// Listeners, by name.
@@ -229,8 +235,33 @@ pub struct EngineMetrics {
     pub upstreams: Vec<UpstreamReport>,
     /// How much too much there is to do.
     pub overload: OverloadReport,
-    /// What came of middlewares that count that.
+    /// What came of middlewares that count that; those of the kinds [`crate::SPLIT`] and
+    /// [`crate::MIRROR`] are of routes with sticky splits, and of routes that mirror requests.
     pub middlewares: Vec<hg_middleware::ResultCount>,
+}
+
+/// Connections that TCP routes took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TcpMetrics {
+    /// Open now, and ever opened.
+    pub connections: OpenCount,
+    /// How they ended, and those that no route took, by the word in the access log.
+    pub closed: Vec<ReasonCount>,
+}
+
+/// Flows of UDP routes, and their datagrams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UdpMetrics {
+    /// Open now, and ever opened.
+    pub flows: OpenCount,
+    /// How they ended, by the word in the access log.
+    pub ended: Vec<ReasonCount>,
+    /// Datagrams that were not passed on, by why.
+    pub dropped: Vec<ReasonCount>,
+    /// Datagrams of clients that were sent to endpoints, and their bytes.
+    pub received: (u64, u64),
+    /// Datagrams of endpoints that were sent to clients, and their bytes.
+    pub sent: (u64, u64),
 }
 
 /// The number of requests with one upstream, method and status.
@@ -313,6 +344,9 @@ pub struct UpstreamReport {
     pub queue_full: u64,
     /// Requests that it may get at a time from all workers, as their latency allows; 0 = any number.
     pub concurrency_limit: u64,
+    /// With affinity: answered requests, by what became of their cookie: `kept`, `new` (they had
+    /// none) or `moved` (another endpoint answered).
+    pub affinity: Vec<ReasonCount>,
     /// Whether so few endpoints are usable that requests go to those that look bad, too.
     pub panic: bool,
     /// How often a breaker opened: that of the upstream, or those of its endpoints.

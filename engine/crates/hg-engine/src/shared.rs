@@ -78,11 +78,39 @@ pub(crate) fn marks(plan: &Shedding) -> Marks {
     Marks { strained: plan.strained_percent, critical: plan.critical_percent }
 }
 
+/// The UDP flows of all workers. Each holds a descriptor, and anybody can open one by a datagram with a
+/// forged address: half of all descriptors remain for everything else.
+pub(crate) struct FlowCount {
+    open: AtomicU32,
+    most: u32,
+}
+
+impl FlowCount {
+    fn new(descriptors: u64) -> Self {
+        let most = u32::try_from(descriptors / 2).unwrap_or(u32::MAX);
+        Self { open: AtomicU32::new(0), most }
+    }
+
+    /// Reports whether there may be one more. Workers that ask at the same time may each get a yes.
+    pub(crate) fn has_room(&self) -> bool {
+        self.open.load(Relaxed) < self.most
+    }
+
+    pub(crate) fn opened(&self) {
+        self.open.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn ended(&self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+}
+
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Number of workers; at least 1.
     pub(crate) workers: u32,
     open: AtomicU32,
+    pub(crate) flows: FlowCount,
     /// Filled only while there is a limit per client.
     clients: Mutex<HashMap<IpAddr, u32>>,
     events: Mutex<VecDeque<EngineEvent>>,
@@ -111,6 +139,7 @@ impl Shared {
             clock: Clock::default(),
             workers: u32::try_from(workers).unwrap_or(u32::MAX).max(1),
             open: AtomicU32::new(0),
+            flows: FlowCount::new(hg_net::descriptor_limit()),
             clients: Mutex::default(),
             events: Mutex::default(),
             memory: Memory::default(),
@@ -131,12 +160,13 @@ impl Shared {
         lock(&self.draws).next_u64()
     }
 
-    /// Counts a new connection, or returns the limit that refuses it.
+    /// Counts a new connection, or returns the limit that refuses it. `ip` is its client, if that is
+    /// known already; [`Shared::admit_client`] counts it otherwise.
     pub(crate) fn admit(
         &self,
         settings: &Settings,
         listener: &ListenerEntry,
-        ip: IpAddr,
+        ip: Option<IpAddr>,
     ) -> Option<Refused> {
         if self.open.fetch_add(1, Relaxed) >= settings.max_connections {
             self.open.fetch_sub(1, Relaxed);
@@ -148,18 +178,27 @@ impl Shared {
             listener.open.fetch_sub(1, Relaxed);
             return Some(Refused::Listener);
         }
-        let per_client = settings.max_connections_per_client;
-        if per_client > 0 {
-            let mut clients = lock(&self.clients);
-            let count = clients.entry(ip).or_default();
-            if *count >= per_client {
-                self.open.fetch_sub(1, Relaxed);
-                listener.open.fetch_sub(1, Relaxed);
-                return Some(Refused::Client);
-            }
-            *count += 1;
+        if ip.is_some_and(|ip| !self.admit_client(settings, ip)) {
+            self.open.fetch_sub(1, Relaxed);
+            listener.open.fetch_sub(1, Relaxed);
+            return Some(Refused::Client);
         }
         None
+    }
+
+    /// Counts a connection of a client where there is a limit; reports whether it allows one more.
+    pub(crate) fn admit_client(&self, settings: &Settings, ip: IpAddr) -> bool {
+        let most = settings.max_connections_per_client;
+        if most == 0 {
+            return true;
+        }
+        let mut clients = lock(&self.clients);
+        let count = clients.entry(ip).or_default();
+        if *count >= most {
+            return false;
+        }
+        *count += 1;
+        true
     }
 
     /// Removes an admitted connection from the counts. `per_client` says whether that limit is on.

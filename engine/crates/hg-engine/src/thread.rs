@@ -45,7 +45,7 @@ fn run(inner: &Arc<Inner>, index: usize, first: Poller) {
                 handle.mailbox.clone(),
                 handle.counters.clone(),
                 poller,
-                inner.log.writer(),
+                inner.records.of_worker(),
             )?;
             worker.prime(prime(inner, index));
             worker.run()
@@ -56,7 +56,7 @@ fn run(inner: &Arc<Inner>, index: usize, first: Poller) {
             Err(_) => "panic".to_owned(),
         };
         let serving = lock(&inner.serving).clone();
-        for entry in serving.listeners.iter().flatten() {
+        for entry in serving.listeners.iter().flatten().filter(|l| !l.is_udp()) {
             let lost = handle.counters.listener(&entry.name).connections.get();
             entry.open.fetch_sub(u32::try_from(lost).unwrap_or(0), Relaxed);
         }

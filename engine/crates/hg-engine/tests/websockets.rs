@@ -99,10 +99,8 @@ fn a_websocket_over_http2_reaches_endpoints_of_both_kinds() {
     }
 }
 
-#[test]
-fn a_websocket_over_http1_reaches_an_endpoint_over_http2() {
-    let up = Upstream::play(shouting_peer);
-    let node = on(&up);
+/// A connection with the handshake of a client over HTTP/1.
+fn asking_http1(node: &Node) -> TcpStream {
     let mut s = node.connect();
     write!(
         s,
@@ -111,6 +109,14 @@ fn a_websocket_over_http1_reaches_an_endpoint_over_http2() {
          Sec-WebSocket-Protocol: chat\r\n\r\n"
     )
     .unwrap();
+    s
+}
+
+#[test]
+fn a_websocket_over_http1_reaches_an_endpoint_over_http2() {
+    let up = Upstream::play(shouting_peer);
+    let node = on(&up);
+    let mut s = asking_http1(&node);
     let head = read_head(&mut s).unwrap();
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     let accept = websocket::accept(KEY.as_bytes());
@@ -124,6 +130,32 @@ fn a_websocket_over_http1_reaches_an_endpoint_over_http2() {
     s.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_all(&mut s), b" bye");
     eventually("the tunnel is over", || tunnels(&node) == (0, 1));
+}
+
+#[test]
+fn a_websocket_that_waits_for_a_greeting_outlives_a_reload_that_changes_the_protocol() {
+    let (tell, told) = mpsc::channel();
+    let (allow, allowed) = mpsc::channel();
+    let meet = Mutex::new((tell, allowed));
+    let up = Upstream::play(move |s| {
+        s.peek(&mut [0]).unwrap();
+        let meet = meet.lock().unwrap();
+        meet.0.send(()).unwrap();
+        // An end of the channel allows it, too.
+        let _ = meet.1.recv();
+        drop(meet);
+        shouting_peer(s);
+    });
+    let mut node = on(&up);
+    let mut s = asking_http1(&node);
+    told.recv_timeout(DEADLINE).unwrap();
+    node.apply(&[put(Kind::Upstream, "u", upstream_json(&[up.address], ""))]);
+    drop::<mpsc::Sender<()>>(allow);
+    let head = read_head(&mut s).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+    assert_eq!(read_n(&mut s, 6), b"hello ");
+    // The reload ended the first one, which no stream used yet.
+    assert_eq!(up.connections(), 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::clock::TimeCache;
 use crate::escape::{push_address, push_combined, push_number};
-use crate::record::{AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES};
+use crate::record::{AccessRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES};
 
 /// Appends one line and its line feed. Allocates only to grow `out`.
 pub fn format_combined(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
@@ -32,8 +32,32 @@ pub fn format_combined(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mu
     out.push(b'\n');
 }
 
+/// Appends the line of a TCP connection: the route and its endpoint stand in place of the request,
+/// and there is no status.
+pub fn format_connection_combined(
+    record: &ConnectionRecord<'_>,
+    time: &mut TimeCache,
+    out: &mut Vec<u8>,
+) {
+    let r = record;
+    push_address(r.client.ip().to_canonical(), out);
+    out.extend_from_slice(b" - - [");
+    time.push_common(r.time_us, out);
+    out.extend_from_slice(b"] \"TCP ");
+    push_combined(r.route.as_bytes(), MAX_VALUE_BYTES, out);
+    out.push(b' ');
+    push_combined(r.to.endpoint.as_bytes(), MAX_VALUE_BYTES, out);
+    out.extend_from_slice(b"\" - ");
+    push_number(r.bytes_out, out);
+    out.extend_from_slice(b" \"-\" \"-\" ");
+    push_seconds(r.total_us, out);
+    out.push(b' ');
+    push_combined(r.reason.as_bytes(), MAX_VALUE_BYTES, out);
+    out.push(b'\n');
+}
+
 /// Appends microseconds as seconds with six decimals.
-fn push_seconds(us: u64, out: &mut Vec<u8>) {
+pub(crate) fn push_seconds(us: u64, out: &mut Vec<u8>) {
     push_number(us / 1_000_000, out);
     let from = out.len();
     // The leading 1 keeps the zeros; the point then takes its place.
@@ -46,7 +70,7 @@ fn push_seconds(us: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{bare, record};
+    use crate::testing::{bare, connection, record};
 
     fn line(record: &AccessRecord<'_>) -> String {
         let mut out = Vec::new();
@@ -69,6 +93,17 @@ mod tests {
             line(&bare()),
             "::1 - - [01/Jan/1970:00:00:00 +0000] \"- - -\" 400 0 \"-\" \"-\" 0.000007 \
              http_request_error\n"
+        );
+    }
+
+    #[test]
+    fn a_connection() {
+        let mut out = Vec::new();
+        format_connection_combined(&connection(), &mut TimeCache::new(), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "192.0.2.7 - - [20/Nov/2026:08:59:02 +0000] \"TCP postgres 127.0.0.1:5432\" - 1234 \
+             \"-\" \"-\" 0.002345 client-end\n"
         );
     }
 

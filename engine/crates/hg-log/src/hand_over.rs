@@ -1,22 +1,17 @@
 //! From workers to the sink's thread: filled buffers in one direction, empty ones back.
 
+use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::clock::TimeCache;
-use crate::record::AccessRecord;
-use crate::{format_combined, format_json};
-use crossbeam_queue::ArrayQueue;
+use crate::flow::{FlowRecord, format_flow_combined, format_flow_json};
+use crate::record::{AccessRecord, ConnectionRecord};
+use crate::{format_combined, format_connection_combined, format_connection_json, format_json};
 use hg_plan::LogFormat;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 
-/// Size of one buffer.
-pub const BUFFER_BYTES: usize = 64 * 1024;
 /// A worker hands a buffer over when less than this is free, so that a usual line never grows it.
 const SPARE_BYTES: usize = 4 * 1024;
-/// Least number of buffers in total.
-const MIN_BUFFERS: usize = 64;
-/// Buffers per worker, when there are many workers.
-const BUFFERS_PER_WORKER: usize = 4;
 
 /// Counts of the lines so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,9 +65,7 @@ impl Mode {
 
 /// What workers and the sink's thread share.
 pub(crate) struct Shared {
-    pub(crate) full: ArrayQueue<Filled>,
-    free: ArrayQueue<Vec<u8>>,
-    allocated: AtomicUsize,
+    pub(crate) buffers: Buffers<Filled>,
     mode: AtomicU64,
     pub(crate) reopen: AtomicBool,
     pub(crate) stop: AtomicBool,
@@ -84,11 +77,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(workers: usize, mode: Mode) -> Self {
-        let buffers = MIN_BUFFERS.max(workers.saturating_mul(BUFFERS_PER_WORKER));
         Self {
-            full: ArrayQueue::new(buffers),
-            free: ArrayQueue::new(buffers),
-            allocated: AtomicUsize::new(0),
+            buffers: Buffers::new(workers),
             mode: AtomicU64::new(mode.0),
             reopen: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -114,24 +104,6 @@ impl Shared {
 
     fn mode(&self) -> Mode {
         Mode(self.mode.load(Ordering::Acquire))
-    }
-
-    /// Returns an empty buffer, unless all are in use.
-    fn take(&self) -> Option<Vec<u8>> {
-        if let Some(buffer) = self.free.pop() {
-            return Some(buffer);
-        }
-        let more = |n: usize| (n < self.free.capacity()).then_some(n + 1);
-        self.allocated.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Vec::with_capacity(BUFFER_BYTES))
-    }
-
-    /// Takes a buffer back.
-    pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        buffer.shrink_to(BUFFER_BYTES);
-        // There is room for as many buffers as exist.
-        let _ = self.free.push(buffer);
     }
 }
 
@@ -160,6 +132,29 @@ impl LogWriter {
     /// Formats a record into the worker's buffer, and hands the buffer over when it is full. If no
     /// buffer is free, drops and counts the line.
     pub fn write(&mut self, record: &AccessRecord<'_>) {
+        self.append(|format, time, out| match format {
+            LogFormat::Json => format_json(record, time, out),
+            LogFormat::Combined => format_combined(record, time, out),
+        });
+    }
+
+    /// Does the same with a TCP connection.
+    pub fn write_connection(&mut self, record: &ConnectionRecord<'_>) {
+        self.append(|format, time, out| match format {
+            LogFormat::Json => format_connection_json(record, time, out),
+            LogFormat::Combined => format_connection_combined(record, time, out),
+        });
+    }
+
+    /// Does the same with a UDP flow.
+    pub fn write_flow(&mut self, record: &FlowRecord<'_>) {
+        self.append(|format, time, out| match format {
+            LogFormat::Json => format_flow_json(record, time, out),
+            LogFormat::Combined => format_flow_combined(record, time, out),
+        });
+    }
+
+    fn append(&mut self, write: impl FnOnce(LogFormat, &mut TimeCache, &mut Vec<u8>)) {
         let mode = self.shared.mode();
         if mode != self.mode {
             self.flush();
@@ -167,7 +162,7 @@ impl LogWriter {
         }
         let Some(format) = mode.format() else { return };
         if self.buffer.capacity() == 0 {
-            match self.shared.take() {
+            match self.shared.buffers.take() {
                 Some(buffer) => self.buffer = buffer,
                 None => {
                     self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -175,10 +170,7 @@ impl LogWriter {
                 }
             }
         }
-        match format {
-            LogFormat::Json => format_json(record, &mut self.time, &mut self.buffer),
-            LogFormat::Combined => format_combined(record, &mut self.time, &mut self.buffer),
-        }
+        write(format, &mut self.time, &mut self.buffer);
         self.lines += 1;
         if self.buffer.len() > BUFFER_BYTES - SPARE_BYTES {
             self.flush();
@@ -194,9 +186,9 @@ impl LogWriter {
         let bytes = std::mem::take(&mut self.buffer);
         let lines = std::mem::take(&mut self.lines);
         // There is room for as many buffers as exist; if it were full, the lines would be counted.
-        if let Err(back) = self.shared.full.push(Filled { bytes, lines, mode: self.mode }) {
+        if let Err(back) = self.shared.buffers.push(Filled { bytes, lines, mode: self.mode }) {
             self.shared.dropped.fetch_add(lines, Ordering::Relaxed);
-            self.shared.give_back(back.bytes);
+            self.shared.buffers.give_back(back.bytes);
         }
         // This is a system call only if the thread sleeps.
         self.sink.unpark();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::buffers::MIN_BUFFERS;
 use crate::testing::record;
 
 fn writer(workers: usize, format: Option<LogFormat>) -> LogWriter {
@@ -9,10 +10,10 @@ fn writer(workers: usize, format: Option<LogFormat>) -> LogWriter {
 #[test]
 fn lines_are_handed_over_when_the_buffer_is_full() {
     let mut writer = writer(1, Some(LogFormat::Json));
-    while writer.shared.full.is_empty() {
+    while writer.shared.buffers.len() == 0 {
         writer.write(&record());
     }
-    let filled = writer.shared.full.pop().unwrap();
+    let filled = writer.shared.buffers.pop().unwrap();
     assert!(filled.bytes.len() > BUFFER_BYTES - SPARE_BYTES);
     assert_eq!(filled.bytes.capacity(), BUFFER_BYTES, "no line grew it");
     assert_eq!(filled.bytes.iter().filter(|b| **b == b'\n').count() as u64, filled.lines);
@@ -25,7 +26,7 @@ fn flushing_nothing_hands_nothing_over() {
     writer.write(&record());
     writer.flush();
     writer.flush();
-    assert_eq!(writer.shared.full.len(), 1);
+    assert_eq!(writer.shared.buffers.len(), 1);
 }
 
 #[test]
@@ -35,10 +36,10 @@ fn with_no_buffer_free_lines_are_dropped_and_counted() {
         writer.write(&record());
         writer.flush();
     }
-    assert_eq!(writer.shared.full.len(), MIN_BUFFERS);
+    assert_eq!(writer.shared.buffers.len(), MIN_BUFFERS);
     assert_eq!(writer.shared.stats().dropped, 3);
-    let filled = writer.shared.full.pop().unwrap();
-    writer.shared.give_back(filled.bytes);
+    let filled = writer.shared.buffers.pop().unwrap();
+    writer.shared.buffers.give_back(filled.bytes);
     writer.write(&record());
     assert_eq!(writer.shared.stats().dropped, 3, "a buffer that came back is used");
 }
@@ -50,10 +51,10 @@ fn a_buffer_grown_by_a_long_line_shrinks_again() {
     for _ in 0..2 {
         writer.write(&AccessRecord { target: &target, ..record() });
     }
-    let filled = writer.shared.full.pop().unwrap();
+    let filled = writer.shared.buffers.pop().unwrap();
     assert!(filled.bytes.capacity() > BUFFER_BYTES);
-    writer.shared.give_back(filled.bytes);
-    assert_eq!(writer.shared.take().unwrap().capacity(), BUFFER_BYTES);
+    writer.shared.buffers.give_back(filled.bytes);
+    assert_eq!(writer.shared.buffers.take().unwrap().capacity(), BUFFER_BYTES);
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn a_new_mode_parts_the_lines() {
     assert!(!writer.is_on());
     writer.write(&record());
     let modes: Vec<_> =
-        std::iter::from_fn(|| writer.shared.full.pop()).map(|f| f.mode.epoch()).collect();
+        std::iter::from_fn(|| writer.shared.buffers.pop()).map(|f| f.mode.epoch()).collect();
     assert_eq!(modes, [1, 2]);
     assert_eq!(writer.shared.stats(), LogStats::default());
 }

@@ -2,7 +2,9 @@
 
 use crate::clock::TimeCache;
 use crate::escape::{push_address, push_json, push_number};
-use crate::record::{AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES};
+use crate::record::{
+    AccessRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, TraceRecord,
+};
 
 /// Appends one JSON object and a line feed. Keys are in a fixed order; unknown values (no upstream,
 /// no Referer, a plain connection) are left out. Allocates only to grow `out`.
@@ -46,21 +48,66 @@ pub fn format_json(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Ve
     known(b"\",\"tls_version\":\"", r.tls.version.unwrap_or("").as_bytes(), out);
     known(b"\",\"sni\":\"", r.tls.sni.unwrap_or("").as_bytes(), out);
     known(b"\",\"client_subject\":\"", r.tls.client_subject.unwrap_or("").as_bytes(), out);
+    if let Some(TraceRecord { trace_id, span_id }) = r.sent.trace {
+        out.extend_from_slice(b"\",\"trace_id\":\"");
+        push_hex(trace_id, 32, out);
+        out.extend_from_slice(b"\",\"span_id\":\"");
+        push_hex(span_id.into(), 16, out);
+    }
     out.extend_from_slice(b"\"}\n");
 }
 
-fn text(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+/// Appends the line of a TCP connection, in the same manner.
+pub fn format_connection_json(
+    record: &ConnectionRecord<'_>,
+    time: &mut TimeCache,
+    out: &mut Vec<u8>,
+) {
+    let r = record;
+    out.extend_from_slice(b"{\"time\":\"");
+    time.push_rfc3339(r.time_us, out);
+    out.extend_from_slice(b"\",\"client_ip\":\"");
+    push_address(r.client.ip().to_canonical(), out);
+    number(b"\",\"client_port\":", r.client.port().into(), out);
+    text(b",\"listener\":\"", r.listener.as_bytes(), out);
+    known(b"\",\"route\":\"", r.route.as_bytes(), out);
+    known(b"\",\"upstream\":\"", r.to.upstream.as_bytes(), out);
+    known(b"\",\"endpoint\":\"", r.to.endpoint.as_bytes(), out);
+    number(b"\",\"protocol\":\"tcp\",\"bytes_in\":", r.bytes_in, out);
+    number(b",\"bytes_out\":", r.bytes_out, out);
+    if let Some(connect_us) = r.to.connect_us {
+        number(b",\"connect_us\":", connect_us, out);
+    }
+    number(b",\"total_us\":", r.total_us, out);
+    text(b",\"reason\":\"", r.reason.as_bytes(), out);
+    known(b"\",\"sni\":\"", r.tls.sni.unwrap_or("").as_bytes(), out);
+    known(b"\",\"tls_version\":\"", r.tls.version.unwrap_or("").as_bytes(), out);
+    known(b"\",\"alpn\":\"", r.tls.alpn.unwrap_or(b""), out);
+    known(b"\",\"client_subject\":\"", r.tls.client_subject.unwrap_or("").as_bytes(), out);
+    known(b"\",\"connection_id\":\"", r.to.id.as_bytes(), out);
+    out.extend_from_slice(b"\"}\n");
+}
+
+pub(crate) fn text(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(key);
     push_json(value, MAX_VALUE_BYTES, out);
 }
 
-fn known(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn known(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     if !value.is_empty() {
         text(key, value, out);
     }
 }
 
-fn number(key: &[u8], value: u64, out: &mut Vec<u8>) {
+/// Writes so many digits in lower case.
+fn push_hex(number: u128, digits: u32, out: &mut Vec<u8>) {
+    for at in (0..digits).rev() {
+        let nibble = (number >> (4 * at)) as u8 & 15;
+        out.push(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+    }
+}
+
+pub(crate) fn number(key: &[u8], value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(key);
     push_number(value, out);
 }
@@ -68,8 +115,8 @@ fn number(key: &[u8], value: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SentRecord;
-    use crate::testing::{bare, record};
+    use crate::record::{ReachedRecord, SecuredRecord, SentRecord};
+    use crate::testing::{bare, connection, record};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -91,10 +138,51 @@ mod tests {
                 r#""status":200,"bytes_in":0,"bytes_out":1234,"connect_us":150,"#,
                 r#""first_byte_us":2100,"total_us":2345,"reused":false,"reason":"-","#,
                 r#""user_agent":"curl/8.5.0","referer":"https://example.com/","#,
-                r#""tls_version":"TLSv1.3","sni":"api.example.com","client_subject":"CN=alice"}"#,
+                r#""tls_version":"TLSv1.3","sni":"api.example.com","client_subject":"CN=alice","#,
+                r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7"}"#,
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_connection() {
+        let of = |record: &ConnectionRecord<'_>| {
+            let mut out = Vec::new();
+            format_connection_json(record, &mut TimeCache::new(), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            of(&connection()),
+            concat!(
+                r#"{"time":"2026-11-20T08:59:02.123456Z","client_ip":"192.0.2.7","#,
+                r#""client_port":50000,"listener":"pg","route":"postgres","upstream":"pg","#,
+                r#""endpoint":"127.0.0.1:5432","protocol":"tcp","bytes_in":17,"bytes_out":1234,"#,
+                r#""connect_us":150,"total_us":2345,"reason":"client-end"}"#,
+                "\n"
+            )
+        );
+        let to = ReachedRecord { id: "4f2c", ..connection().to };
+        let tls = SecuredRecord { sni: Some("db.example"), ..SecuredRecord::default() };
+        let named = of(&ConnectionRecord { tls, to, ..connection() });
+        let end = r#","reason":"client-end","sni":"db.example","connection_id":"4f2c"}"#;
+        assert!(named.trim_end().ends_with(end), "{named}");
+        let (version, alpn) = (Some("TLSv1.3"), Some(&b"imap"[..]));
+        let tls = SecuredRecord { version, alpn, client_subject: Some("CN=alice"), ..tls };
+        let ended = of(&ConnectionRecord { tls, ..connection() });
+        let end = concat!(
+            r#","sni":"db.example","tls_version":"TLSv1.3","alpn":"imap","#,
+            r#""client_subject":"CN=alice"}"#
+        );
+        assert!(ended.trim_end().ends_with(end), "{ended}");
+        let nowhere = ConnectionRecord {
+            route: "",
+            to: ReachedRecord::default(),
+            reason: "no-route",
+            ..connection()
+        };
+        let parsed: Value = serde_json::from_str(&of(&nowhere)).unwrap();
+        assert_eq!((&parsed["reason"], parsed.get("route")), (&Value::from("no-route"), None));
     }
 
     #[test]
@@ -113,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_request_that_was_tried_again_says_how_often_it_was_sent() {
-        let sent = |tries| SentRecord { reused: true, tries };
+        let sent = |tries| SentRecord { reused: true, tries, trace: None };
         let of = |tries| line(&AccessRecord { sent: sent(tries), ..record() });
         assert!(of(3).contains(r#","reused":true,"tries":3,"reason":"#), "{}", of(3));
         assert!(of(1).contains(r#","reused":true,"reason":"#), "{}", of(1));

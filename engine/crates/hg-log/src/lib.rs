@@ -6,9 +6,11 @@
 //! The buffers are a bounded pool: if the sink is slower than the workers, lines are dropped and
 //! counted, and nobody waits. Reads no clock on a worker's path: records bring their time.
 
+mod buffers;
 mod clock;
 mod combined;
 mod escape;
+mod flow;
 mod hand_over;
 mod json;
 mod outlets;
@@ -17,9 +19,14 @@ mod sink;
 #[cfg(test)]
 mod testing;
 
+pub use buffers::{BUFFER_BYTES, Buffers};
 pub use clock::TimeCache;
-pub use combined::format_combined;
-pub use hand_over::{BUFFER_BYTES, LogStats, LogWriter};
-pub use json::format_json;
+pub use combined::{format_combined, format_connection_combined};
+pub use flow::{FlowRecord, format_flow_combined, format_flow_json};
+pub use hand_over::{LogStats, LogWriter};
+pub use json::{format_connection_json, format_json};
 pub use outlets::AccessLog;
-pub use record::{AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TlsRecord};
+pub use record::{
+    AccessRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, ReachedRecord,
+    SecuredRecord, SentRecord, TlsRecord, TraceRecord,
+};

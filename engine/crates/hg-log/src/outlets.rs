@@ -154,7 +154,7 @@ impl Outlets {
             if shared.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen(shared);
             }
-            while let Some(filled) = shared.full.pop() {
+            while let Some(filled) = shared.buffers.pop() {
                 self.write(filled, shared);
             }
             if is_stopping {
@@ -213,7 +213,7 @@ impl Outlets {
                 shared.dropped.fetch_add(filled.lines, Ordering::Relaxed);
             }
         }
-        shared.give_back(filled.bytes);
+        shared.buffers.give_back(filled.bytes);
     }
 }
 

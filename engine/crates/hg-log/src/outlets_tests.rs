@@ -21,7 +21,7 @@ fn what_is_written_arrives_whole_and_in_order() {
     let mut writer = log.writer();
     for i in 0..5_000 {
         // The sink may lag behind; this test is about order.
-        wait_for("room", || log.shared.full.len() < 32);
+        wait_for("room", || log.shared.buffers.len() < 32);
         writer.write(&AccessRecord { total_us: i, ..record() });
     }
     drop(writer);

@@ -1,6 +1,6 @@
 //! The record of one finished request.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One line of the access log, borrowed from the request. The formats escape invalid UTF-8, quotes
 /// and control characters, and cut long values ([`MAX_TARGET_BYTES`], [`MAX_VALUE_BYTES`]).
@@ -55,6 +55,66 @@ pub struct AccessRecord<'a> {
     pub tls: TlsRecord<'a>,
 }
 
+/// A request's place in a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceRecord {
+    /// The trace.
+    pub trace_id: u128,
+    /// The span that stands for the request.
+    pub span_id: u64,
+}
+
+/// The line of one finished TCP connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionRecord<'a> {
+    /// When it was accepted, in microseconds since 1970-01-01 UTC.
+    pub time_us: u64,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// Name of the route; empty when none took it.
+    pub route: &'a str,
+    /// The TLS of its client.
+    pub tls: SecuredRecord<'a>,
+    /// Where it went.
+    pub to: ReachedRecord<'a>,
+    /// Bytes taken from the client.
+    pub bytes_in: u64,
+    /// Bytes taken from the endpoint.
+    pub bytes_out: u64,
+    /// Time from accept to the end, in microseconds.
+    pub total_us: u64,
+    /// Who ended it and why: a word from a closed list.
+    pub reason: &'a str,
+}
+
+/// The TLS of a TCP connection's client: what it asked for, and what was agreed on if TLS ended here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SecuredRecord<'a> {
+    /// `TLSv1.2` or `TLSv1.3`; `None` if no TLS ended here.
+    pub version: Option<&'a str>,
+    /// The name of its ClientHello; `None` where none was read, and for one without.
+    pub sni: Option<&'a str>,
+    /// The protocol agreed on.
+    pub alpn: Option<&'a [u8]>,
+    /// Subject of the client's verified certificate.
+    pub client_subject: Option<&'a str>,
+}
+
+/// The endpoint of a TCP connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReachedRecord<'a> {
+    /// Name of the upstream; empty when there is none.
+    pub upstream: &'a str,
+    /// Address of the endpoint that it used, or that was tried last; empty if none was.
+    pub endpoint: &'a str,
+    /// Time to connect to it, in microseconds; `None` when no connection was made.
+    pub connect_us: Option<u64>,
+    /// The id by which a PROXY header told it of the connection; empty where none did.
+    pub id: &'a str,
+}
+
 /// How a request was sent to endpoints.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SentRecord {
@@ -62,6 +122,8 @@ pub struct SentRecord {
     pub reused: bool,
     /// How often it was sent: more than once where it was tried again.
     pub tries: u32,
+    /// The trace it was sent in, if there is one.
+    pub trace: Option<TraceRecord>,
 }
 
 /// TLS properties of a connection.

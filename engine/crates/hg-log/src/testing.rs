@@ -1,6 +1,7 @@
 //! Records and waiting, for tests.
 
-use crate::{AccessRecord, SentRecord, TlsRecord};
+use crate::{AccessRecord, ConnectionRecord, ReachedRecord, SecuredRecord, SentRecord};
+use crate::{TlsRecord, TraceRecord};
 use std::time::{Duration, Instant};
 
 /// A record in which every value is known.
@@ -24,7 +25,14 @@ pub(crate) fn record() -> AccessRecord<'static> {
         connect_us: Some(150),
         first_byte_us: Some(2_100),
         total_us: 2_345,
-        sent: SentRecord { reused: false, tries: 1 },
+        sent: SentRecord {
+            reused: false,
+            tries: 1,
+            trace: Some(TraceRecord {
+                trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+                span_id: 0x00f0_67aa_0ba9_02b7,
+            }),
+        },
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",
@@ -33,6 +41,27 @@ pub(crate) fn record() -> AccessRecord<'static> {
             sni: Some("api.example.com"),
             client_subject: Some("CN=alice"),
         },
+    }
+}
+
+/// A TCP connection of which every value is known.
+pub(crate) fn connection() -> ConnectionRecord<'static> {
+    ConnectionRecord {
+        time_us: 1_795_165_142_123_456,
+        client: ([192, 0, 2, 7], 50_000).into(),
+        listener: "pg",
+        route: "postgres",
+        tls: SecuredRecord::default(),
+        to: ReachedRecord {
+            upstream: "pg",
+            endpoint: "127.0.0.1:5432",
+            connect_us: Some(150),
+            id: "",
+        },
+        bytes_in: 17,
+        bytes_out: 1234,
+        total_us: 2_345,
+        reason: "client-end",
     }
 }
 
@@ -59,6 +88,7 @@ pub(crate) fn bare() -> AccessRecord<'static> {
         user_agent: b"",
         referer: b"",
         tls: TlsRecord::default(),
+        sent: SentRecord::default(),
         bytes_out: 0,
         ..record()
     }

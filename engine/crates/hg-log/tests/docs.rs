@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy spares test functions only
 
 use hg_log::{
-    AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TimeCache, TlsRecord,
+    AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TimeCache, TlsRecord, TraceRecord,
     format_combined, format_json,
 };
 use std::path::Path;
@@ -34,7 +34,14 @@ fn record() -> AccessRecord<'static> {
         connect_us: Some(150),
         first_byte_us: Some(2_100),
         total_us: 2_345,
-        sent: SentRecord { reused: false, tries: 2 },
+        sent: SentRecord {
+            reused: false,
+            tries: 2,
+            trace: Some(TraceRecord {
+                trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+                span_id: 0x00f0_67aa_0ba9_02b7,
+            }),
+        },
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",

@@ -12,6 +12,10 @@ impl Headers for Lines<'_> {
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
         self.0.iter().filter(|(n, _)| *n == name).for_each(|(_, value)| line(value));
     }
+
+    fn end_to_end(&self, line: &mut dyn FnMut(&str, &[u8])) {
+        self.0.iter().for_each(|(name, value)| line(name, value));
+    }
 }
 
 /// What became of a request.

@@ -5,6 +5,7 @@ use crate::context::{Context, Woken};
 use crate::encoding::Encoding;
 use crate::headers::{Composition, Edits, HeaderProgram};
 use crate::keep::Keep;
+use crate::pages::{ChainPages, Pages};
 use crate::step::{Flow, Problems, Run, Step};
 use crate::view::{Outcome, RequestView, Rewritten, Stage};
 use hg_plan::{Action, Middleware, MiddlewareUse};
@@ -42,6 +43,7 @@ pub struct Chain {
     /// Edits by stage: those of the steps before one that answers.
     early: Box<[HeaderProgram]>,
     encoding: Option<Arc<Encoding>>,
+    pages: ChainPages,
 }
 
 /// Returns everything that is wrong with a middleware on its own, as (path of keys, message).
@@ -114,6 +116,7 @@ impl Chain {
             && self.request.is_empty()
             && self.response.is_empty()
             && self.encoding.is_none()
+            && self.pages.is_empty()
     }
 
     /// Reports whether it has scratch space, or state, that another route's must not share.
@@ -226,9 +229,19 @@ impl Chain {
         self.response_headers(out.stage).apply(view, &mut out.answer.headers);
     }
 
+    /// Returns the kind of the step that waits; empty if none does.
+    pub fn waiting(&self, out: &Rewritten) -> &'static str {
+        self.work.get(out.cursor).map_or("", |work| work.step.kind())
+    }
+
     /// Returns which answers of endpoints are encoded on their way to the client.
     pub fn encoding(&self) -> Option<&Arc<Encoding>> {
         self.encoding.as_ref()
+    }
+
+    /// Returns the pages that clients get instead of the bodies of errors.
+    pub fn pages(&self) -> &ChainPages {
+        &self.pages
     }
 
     /// Returns the edits of a forwarded request's header lines.
@@ -287,6 +300,7 @@ struct Builder {
     response: Vec<Edits>,
     early: Vec<HeaderProgram>,
     encoding: Option<Arc<Encoding>>,
+    pages: Vec<Pages>,
     is_closed: bool,
 }
 
@@ -301,6 +315,7 @@ impl Builder {
         if let Some(encoding) = step.encoding() {
             self.encoding = Some(Arc::clone(encoding));
         }
+        self.pages.extend(step.pages().cloned());
         let edits = step.edits();
         if let Some(edits) = edits.request {
             self.request.then(edits);
@@ -336,6 +351,7 @@ impl Builder {
             response,
             early: self.early.into(),
             encoding: self.encoding,
+            pages: ChainPages(self.pages.into()),
         }
     }
 }

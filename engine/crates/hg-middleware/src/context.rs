@@ -1,6 +1,8 @@
 //! What a step is given while a request runs, and what it leaves for later.
 
+use crate::headers::push_line;
 use crate::keep::{Keep, Results};
+use crate::subrequest::{Answered, Failure, Subrequest};
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub enum Wait {
         /// After so many microseconds the request is refused with 503.
         timeout_us: u64,
     },
+    /// The answer to a request of our own, which comes back as [`Woken::Answered`].
+    Subrequest(Box<Subrequest>),
 }
 
 impl fmt::Debug for Wait {
@@ -43,6 +47,7 @@ impl fmt::Debug for Wait {
             Wait::Job { timeout_us, .. } => {
                 f.debug_struct("Job").field("timeout_us", timeout_us).finish_non_exhaustive()
             }
+            Wait::Subrequest(subrequest) => f.debug_tuple("Subrequest").field(subrequest).finish(),
         }
     }
 }
@@ -57,6 +62,8 @@ pub enum Woken {
     Delay,
     /// The job is done.
     Brought(Brought),
+    /// The subrequest has ended.
+    Answered(Result<Box<Answered>, Failure>),
 }
 
 /// How an exchange ended.
@@ -92,6 +99,20 @@ impl Later {
     /// Returns the lines that steps add to the answer for the client.
     pub fn response_lines(&self) -> &[u8] {
         &self.response
+    }
+
+    /// Makes one that has a line for the client already.
+    pub fn with_response_line(name: &str, value: &[u8]) -> Self {
+        let mut made = Self::default();
+        push_line(&mut made.response, name, value);
+        made
+    }
+
+    /// Adds what another one has.
+    pub fn absorb(&mut self, mut other: Self) {
+        self.watches.append(&mut other.watches);
+        self.request.extend_from_slice(&other.request);
+        self.response.extend_from_slice(&other.response);
     }
 
     /// Tells all who watch, once.
@@ -137,5 +158,33 @@ impl Place<'_> {
     /// Returns the counts of this step's results.
     pub fn results(&self, names: &'static [&'static str]) -> Arc<Results> {
         self.keep.results_of(self.name, self.kind, names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    struct Told(Arc<Mutex<Vec<u16>>>);
+
+    impl Watch for Told {
+        fn ended(self: Box<Self>, how: &Ended) {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(how.status);
+        }
+    }
+
+    #[test]
+    fn what_is_absorbed_is_kept_and_told_once() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let mut own = Later::with_response_line("set-cookie", b"a=1");
+        let mut other = Later::with_response_line("x", b"y");
+        other.watches.push(Box::new(Told(told.clone())));
+        own.absorb(other);
+        assert_eq!(own.response_lines(), b"set-cookie: a=1\r\nx: y\r\n");
+        assert!(told.lock().is_ok_and(|told| told.is_empty()));
+        own.end(&Ended { status: 200, took_us: 1 });
+        drop(own);
+        assert!(told.lock().is_ok_and(|told| *told == [200]));
     }
 }

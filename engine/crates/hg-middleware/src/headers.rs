@@ -15,6 +15,8 @@ pub struct HeaderProgram {
     /// Bit `n` is set when a dropped name is `n` bytes long; bit 63 for all from 63 on.
     lengths: u64,
     drops: Box<[Box<str>]>,
+    /// Beginnings of dropped names; their bits are set for every length that they can have.
+    prefixes: Box<[Box<str>]>,
     lines: Box<[Line]>,
 }
 
@@ -42,7 +44,8 @@ impl HeaderProgram {
     #[inline]
     pub fn drops(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name) != 0
-            && self.drops.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+            && (self.drops.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+                || self.prefixes.iter().any(|p| begins(p, name, <[u8]>::eq_ignore_ascii_case)))
     }
 
     /// Reports the same for a request's line, and for every name that a backend may read as a
@@ -51,7 +54,8 @@ impl HeaderProgram {
     #[inline]
     pub fn drops_spelling(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name) != 0
-            && self.drops.iter().any(|n| is_spelling(n.as_bytes(), name))
+            && (self.drops.iter().any(|n| is_spelling(n.as_bytes(), name))
+                || self.prefixes.iter().any(|p| begins(p, name, is_spelling)))
     }
 
     /// Appends the program's lines, each `name: value\r
@@ -102,11 +106,15 @@ impl HeaderProgram {
 
 /// Compares names in any case; a hyphen in `name` matches any character other than a letter or
 /// digit.
-fn is_spelling(name: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_spelling(name: &[u8], other: &[u8]) -> bool {
     let same = |(a, b): (&u8, &u8)| {
         a.eq_ignore_ascii_case(b) || (*a == b'-' && !b.is_ascii_alphanumeric())
     };
     name.len() == other.len() && name.iter().zip(other).all(same)
+}
+
+fn begins(prefix: &str, name: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| same(prefix.as_bytes(), start))
 }
 
 fn length_bit(name: &[u8]) -> u64 {
@@ -122,7 +130,7 @@ fn blank_controls(out: &mut [u8], from: usize) {
     }
 }
 
-/// Appends a line of a name in lower case; control characters in the value become spaces.
+/// Appends a line; control characters in the value become spaces.
 pub(crate) fn push_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -147,6 +155,7 @@ pub(crate) enum Direction {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Edits {
     remove: Vec<Box<str>>,
+    remove_prefixes: Vec<Box<str>>,
     set: Vec<(Box<str>, Template)>,
     add: Vec<(Box<str>, Template)>,
 }
@@ -196,6 +205,11 @@ impl Edits {
         self.remove.push(name.into());
     }
 
+    /// Removes the lines whose name begins so, in lower case.
+    pub(crate) fn remove_prefix(&mut self, prefix: &str) {
+        self.remove_prefixes.push(prefix.into());
+    }
+
     /// Reports whether a line of that name is set.
     pub(crate) fn sets(&self, name: &str) -> bool {
         self.set.iter().any(|(n, _)| &**n == name)
@@ -206,6 +220,7 @@ impl Edits {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Composition {
     drops: Vec<Box<str>>,
+    prefixes: Vec<Box<str>>,
     lines: Vec<(Box<str>, Template)>,
 }
 
@@ -214,6 +229,10 @@ impl Composition {
     pub(crate) fn then(&mut self, edits: &Edits) {
         for name in &edits.remove {
             self.drop_name(name);
+        }
+        for prefix in &edits.remove_prefixes {
+            self.lines.retain(|(n, _)| !n.starts_with(&**prefix));
+            self.prefixes.push(prefix.clone());
         }
         for (name, value) in &edits.set {
             self.drop_name(name);
@@ -246,9 +265,12 @@ impl Composition {
         if !bytes.is_empty() {
             lines.push(Line::Bytes(bytes.into()));
         }
+        let named = self.drops.iter().fold(0, |bits, n| bits | length_bit(n.as_bytes()));
+        let begun = |bits, p: &str| bits | (u64::MAX << p.len().min(63));
         HeaderProgram {
-            lengths: self.drops.iter().fold(0, |bits, n| bits | length_bit(n.as_bytes())),
+            lengths: self.prefixes.iter().fold(named, |bits, p| begun(bits, p)),
             drops: self.drops.clone().into(),
+            prefixes: self.prefixes.clone().into(),
             lines: lines.into(),
         }
     }

@@ -63,8 +63,8 @@ impl Keep {
         made
     }
 
-    /// Returns the counts of a kind, for the middleware of that name.
-    pub(crate) fn results_of(
+    /// Returns the counts of a kind, for the middleware, or other object, of that name.
+    pub fn results_of(
         &self,
         middleware: &str,
         kind: &'static str,

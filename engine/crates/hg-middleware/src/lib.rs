@@ -22,10 +22,12 @@ mod headers;
 mod keep;
 mod limit_answer;
 mod limit_key;
+mod pages;
 mod patterns;
 mod refusals;
 #[macro_use]
 mod step;
+mod subrequest;
 mod target;
 mod template;
 #[cfg(test)]
@@ -38,7 +40,9 @@ pub use context::{Brought, Context, Ended, Later, Place, Wait, Watch, Woken};
 pub use encoding::{AnswerHead, Encoding, Verdict, is_outdated, says_no_transform, weak};
 pub use headers::HeaderProgram;
 pub use keep::{Keep, ResultCount, Results};
+pub use pages::{ChainPages, Page, Source};
 pub use step::Run;
+pub use subrequest::{Answered, Failure, Seat, Subrequest, Target};
 pub use template::Template;
 pub use variables::VARIABLES;
 pub use view::{Answer, Client, ClientCertificate, Outcome, RequestView, Rewritten, Stage};
@@ -54,8 +58,10 @@ middlewares! {
     api_key => ApiKey,
     basic_auth => BasicAuth,
     jwt => Jwt,
+    forward_auth => ForwardAuth,
     fault => Fault,
     compress => Compress,
+    error_pages => ErrorPages,
     rate_limit => RateLimit,
     concurrency_limit => ConcurrencyLimit,
 }

@@ -2,15 +2,15 @@
 
 use crate::step::{Flow, Run};
 
-/// Answers 401 or 403 with a challenge (RFC 9110 §11.6.1).
+/// Answers 401 or 403 with a challenge (RFC 9110 §11.6.1); `refusal` is the word of the log.
 pub(crate) fn challenged(
     run: &mut Run<'_, '_, '_>,
-    status: u16,
+    (status, refusal): (u16, &'static str),
     challenge: &str,
     detail: &str,
 ) -> Flow {
     let answer = &mut run.out.answer;
-    answer.status = status;
+    (answer.status, answer.refusal) = (status, refusal);
     let title = if status == 403 { "403 Forbidden\n" } else { "401 Unauthorized\n" };
     for part in ["content-type: text/plain; charset=utf-8\r\nwww-authenticate: ", challenge, "\r\n"]
     {

@@ -3,6 +3,7 @@
 use crate::context::{Context, Place, Wait, Watch, Woken};
 use crate::encoding::Encoding;
 use crate::headers::{Edits, push_line};
+use crate::pages::Pages;
 use crate::view::{RequestView, Rewritten};
 use hg_plan::Middleware;
 use hg_proto::Reject;
@@ -51,6 +52,11 @@ pub(crate) trait Step: Sized {
     /// Returns which answers of endpoints are encoded on their way to the client. Of several steps
     /// of a chain the last one counts.
     fn encoding(&self) -> Option<&Arc<Encoding>> {
+        None
+    }
+
+    /// Returns the pages that clients get instead of the bodies of errors.
+    fn pages(&self) -> Option<&Pages> {
         None
     }
 
@@ -193,6 +199,12 @@ macro_rules! middlewares {
             pub(crate) fn encoding(&self) -> Option<&std::sync::Arc<encoding::Encoding>> {
                 match self {
                     $(Self::$Step(step) => step::Step::encoding(step),)+
+                }
+            }
+
+            pub(crate) fn pages(&self) -> Option<&pages::Pages> {
+                match self {
+                    $(Self::$Step(step) => step::Step::pages(step),)+
                 }
             }
 

@@ -134,6 +134,9 @@ pub(crate) fn live(chain: &Chain, view: &RequestView<'_>, drawn: &[u64]) -> Vec<
                 let (us, woken) = match out.wait.take().unwrap() {
                     Wait::Delay { us } => (us, Woken::Delay),
                     Wait::Job { job, timeout_us } => (timeout_us, Woken::Brought(job())),
+                    Wait::Subrequest(asked) => {
+                        (asked.timeout_us, Woken::Answered(Err(crate::Failure::Unavailable)))
+                    }
                 };
                 lived.push(Lived::Waited(us));
                 outcome = chain.resume(view, &mut out, &mut cx, woken);

@@ -89,6 +89,9 @@ pub struct Answer {
     pub headers: Vec<u8>,
     /// The body; its length is the Content-Length.
     pub body: Vec<u8>,
+    /// If the request was refused, why: a word of the log and of `headgate_rejects_total`. Empty if it
+    /// got what the config has for it, a redirect for example.
+    pub refusal: &'static str,
 }
 
 /// The result of a chain for one request. One per worker is enough: [`crate::Chain::request`]
@@ -151,7 +154,7 @@ impl Rewritten {
         self.path_changed = false;
         self.host_changed = false;
         self.stage = Stage::FORWARDED;
-        self.answer.status = 0;
+        (self.answer.status, self.answer.refusal) = (0, "");
         self.path.clear();
         self.host.clear();
         self.location.clear();

@@ -1,4 +1,4 @@
-//! Drops rights of a process that only serves, for good. Contains one of the crate's three `unsafe`
+//! Drops rights of a process that only serves, for good. Contains one of the crate's `unsafe`
 //! calls, because `seccomp` has no safe wrapper.
 
 use rustix::thread::{CapabilitySet, CapabilitySets};

@@ -1,4 +1,4 @@
-//! A socket filter that drops new connections. Contains one of the crate's three `unsafe` calls,
+//! A socket filter that drops new connections. Contains one of the crate's `unsafe` calls,
 //! because `SO_ATTACH_FILTER` has no safe wrapper.
 
 use std::io;

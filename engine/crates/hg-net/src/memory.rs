@@ -1,4 +1,4 @@
-//! The memory of this process. Contains one of the crate's three `unsafe` calls, because the
+//! The memory and the descriptors of this process. Contains one of the crate's `unsafe` calls, because the
 //! allocator's crate has no safe wrapper for it.
 
 // Links the allocator: the declaration below has no other owner.
@@ -24,6 +24,11 @@ pub fn resident_bytes() -> u64 {
 pub fn give_memory_back() {
     // SAFETY: it takes no pointer, any thread may call it at any time, and memory in use stays.
     unsafe { mi_collect(true) }
+}
+
+/// Returns how many descriptors this process may have open; the largest number if there is no limit.
+pub fn descriptor_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -157,6 +157,23 @@ pub fn connect(address: &Address) -> io::Result<OwnedFd> {
     }
 }
 
+/// Makes a socket that stays without a peer.
+///
+/// # Errors
+/// When there is no descriptor.
+pub fn unconnected() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?)
+}
+
+/// Returns the address to which the peer of an accepted connection connected.
+///
+/// # Errors
+/// When the socket is not an Internet socket.
+pub fn local_address(fd: impl AsFd) -> io::Result<SocketAddr> {
+    Ok(SocketAddr::try_from(rustix::net::getsockname(fd)?)?)
+}
+
 /// Takes the pending error of a socket: how a connect ended.
 ///
 /// # Errors

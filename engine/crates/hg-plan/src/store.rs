@@ -32,6 +32,10 @@ pub enum Object {
     Certificate(Box<Certificate>),
     /// See [`TlsPolicy`].
     TlsPolicy(Box<TlsPolicy>),
+    /// See [`TcpRoute`].
+    TcpRoute(Box<TcpRoute>),
+    /// See [`UdpRoute`].
+    UdpRoute(Box<UdpRoute>),
 }
 
 impl Route {
@@ -62,6 +66,8 @@ impl Object {
             Kind::Upstream => Object::Upstream(Box::new(d(bytes)?)),
             Kind::Certificate => Object::Certificate(Box::new(d(bytes)?)),
             Kind::TlsPolicy => Object::TlsPolicy(Box::new(d(bytes)?)),
+            Kind::TcpRoute => Object::TcpRoute(Box::new(d(bytes)?)),
+            Kind::UdpRoute => Object::UdpRoute(Box::new(d(bytes)?)),
         })
     }
 }
@@ -192,7 +198,7 @@ impl Plan {
     }
 
     fn map(&self, kind: Kind) -> &BTreeMap<Arc<str>, Stored> {
-        let [settings, listener, host, route, middleware, upstream, certificate, policy] =
+        let [settings, listener, host, route, middleware, upstream, certificate, policy, tcp, udp] =
             &self.objects;
         match kind {
             Kind::Settings => settings,
@@ -203,6 +209,8 @@ impl Plan {
             Kind::Upstream => upstream,
             Kind::Certificate => certificate,
             Kind::TlsPolicy => policy,
+            Kind::TcpRoute => tcp,
+            Kind::UdpRoute => udp,
         }
     }
 
@@ -310,6 +318,8 @@ typed! {
     upstream, upstreams, Upstream, Upstream;
     certificate, certificates, Certificate, Certificate;
     tls_policy, tls_policies, TlsPolicy, TlsPolicy;
+    tcp_route, tcp_routes, TcpRoute, TcpRoute;
+    udp_route, udp_routes, UdpRoute, UdpRoute;
 }
 
 #[cfg(test)]

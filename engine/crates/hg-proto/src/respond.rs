@@ -20,6 +20,8 @@ pub struct ErrorAnswer<'a> {
     pub date: &'a [u8],
     /// After how many seconds another try makes sense, if that is known (RFC 9110 §10.2.3).
     pub retry_after_s: Option<u64>,
+    /// Content type and text of what clients get instead of status, reason and detail.
+    pub page: Option<(&'a str, &'a [u8])>,
 }
 
 impl<'a> ErrorAnswer<'a> {
@@ -33,6 +35,7 @@ impl<'a> ErrorAnswer<'a> {
             head_only: false,
             date,
             retry_after_s: None,
+            page: None,
         }
     }
 }
@@ -58,12 +61,14 @@ pub fn write_error_with(
         write::line(out, "date", answer.date);
     }
     if !drops(b"content-type") {
-        write::line(out, "content-type", b"text/plain; charset=utf-8");
+        let kind = answer.page.map_or("text/plain; charset=utf-8", |(kind, _)| kind);
+        write::line(out, "content-type", kind.as_bytes());
     }
     let mut digits = itoa::Buffer::new();
     let status = digits.format(answer.status);
     // "<status> <reason>\n<detail>\n"
-    let body_len = status.len() + 1 + reason.len() + 1 + answer.detail.len() + 1;
+    let own_len = status.len() + 1 + reason.len() + 1 + answer.detail.len() + 1;
+    let body_len = answer.page.map_or(own_len, |(_, text)| text.len());
     write::content_length(out, body_len as u64);
     if !drops(b"proxy-status") {
         proxy_status(out, proxy_name, answer.error, answer.detail);
@@ -78,16 +83,20 @@ pub fn write_error_with(
     let persistence = if answer.keep { Persistence::Implied } else { Persistence::Close };
     write::connection(out, persistence);
     write::end(out);
-    if !answer.head_only {
-        out.extend_from_slice(status.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(reason.as_bytes());
-        out.push(b'\n');
-        printable(out, answer.detail);
-        out.push(b'\n');
+    if answer.head_only {
+        return 0;
+    }
+    if let Some((_, text)) = answer.page {
+        out.extend_from_slice(text);
         return body_len;
     }
-    0
+    out.extend_from_slice(status.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.push(b'\n');
+    printable(out, answer.detail);
+    out.push(b'\n');
+    body_len
 }
 
 /// Appends `proxy-status: name; error=token; details="…"\r

@@ -203,6 +203,11 @@ fn tls_hellos_hold_on_mutations() {
 }
 
 #[test]
+fn proxy_headers_hold_on_mutations() {
+    replay("proxy_header", 10_000);
+}
+
+#[test]
 fn http2_sessions_hold_on_mutations() {
     replay("h2_session", 6000);
 }

@@ -20,7 +20,7 @@ struct Openings(hg_text::Openings);
 
 #[pymethods]
 impl Openings {
-    /// Makes openings from pairs of a path and `host`, `path` or `word`: see
+    /// Makes openings from pairs of a path and `host`, `path`, `word` or `number`: see
     /// `hg_text::Openings::add`.
     ///
     /// Raises `ValueError` for another word.
@@ -55,7 +55,7 @@ fn alike(
             names: group.members.iter().filter_map(|&at| Some((*names.get(at)?).into())).collect(),
             markers: group.markers(),
             pattern: group.pattern(openings),
-            texts: group.texts.iter().map(|&text| text.into()).collect(),
+            texts: group.texts.iter().map(|text| &**text).map(Box::from).collect(),
             members: group.members,
         };
         groups.into_iter().map(own).collect()

@@ -9,6 +9,7 @@ mod health;
 mod library;
 mod plan;
 mod route;
+mod tcp;
 mod text;
 mod tls;
 
@@ -21,7 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every binding.
-const FACES: [Register; 10] = [
+const FACES: [Register; 11] = [
     access::register,
     alike::register,
     client::register,
@@ -30,6 +31,7 @@ const FACES: [Register; 10] = [
     library::register,
     plan::register,
     route::register,
+    tcp::register,
     text::register,
     tls::register,
 ];

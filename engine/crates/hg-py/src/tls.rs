@@ -77,6 +77,29 @@ impl TlsListeners {
             Some(Ok(false)) | None => "served",
         }
     }
+
+    /// Returns what becomes of the handshake of a client that asks a listener for the name `sni` and
+    /// offers these protocols, those that it prefers first: `name` or `protocol`, for want of which
+    /// it fails, or `agreed`, with the protocol if there is one.
+    #[pyo3(signature = (listener, sni, alpn))]
+    fn handshake(
+        &self,
+        listener: &str,
+        sni: Option<&str>,
+        alpn: Vec<String>,
+    ) -> (&'static str, Option<String>) {
+        let Some(selector) = self.context.listener(listener) else {
+            return ("agreed", None);
+        };
+        let Ok(selection) = selector.select(sni) else {
+            return ("name", None);
+        };
+        let offered: Vec<Box<[u8]>> = alpn.into_iter().map(|p| p.into_bytes().into()).collect();
+        match selection.agree(&offered) {
+            Ok(agreed) => ("agreed", agreed.map(|p| String::from_utf8_lossy(p).into_owned())),
+            Err(hg_tls::NoProtocol) => ("protocol", None),
+        }
+    }
 }
 
 type Taken = (Vec<Change>, HashMap<String, Arc<[u8]>>);

@@ -104,13 +104,16 @@ impl State {
         }
     }
 
-    /// Reports whether the endpoint takes a request of a session that belongs to it: what it takes
-    /// anyway, and more while it drains.
-    pub fn keeps_session(self, view: View) -> bool {
-        let undrained = State { operator: Admin::Ready, agent: Agent::Ready, ..self };
-        match (self.admin(), self.agent) {
-            (Admin::Maintenance, _) | (_, Agent::Down) => false,
-            (Admin::Ready | Admin::Drain, _) => undrained.takes(view) == Takes::Yes,
+    /// Reports whether the endpoint keeps a UDP flow that it has: while it drains it does, and while
+    /// it is probed, because that flow may be the probe.
+    pub fn keeps_flow(self, view: View) -> bool {
+        if self.admin() == Admin::Maintenance || self.agent == Agent::Down {
+            return false;
+        }
+        match (State { operator: Admin::Ready, agent: Agent::Ready, ..self }).standing() {
+            Standing::Out(Bar::Probing) => true,
+            Standing::Out(bar) => view.panic && bar.yields_to_panic(),
+            _ => true,
         }
     }
 }
@@ -220,15 +223,27 @@ mod tests {
     }
 
     #[test]
-    fn a_draining_endpoint_keeps_its_sessions_and_maintenance_does_not() {
+    fn a_draining_endpoint_keeps_its_flows_and_one_in_maintenance_does_not() {
         let calm = View { panic: false, known_good: true };
+        let panic = View { panic: true, known_good: true };
         let up = State { active: Active::Up, ..State::added(true, 0, 1_000) };
         let drains = State { operator: Admin::Drain, ..up };
-        assert!(up.keeps_session(calm) && drains.keeps_session(calm));
+        assert!(up.keeps_flow(calm) && drains.keeps_flow(calm));
         assert_eq!(drains.takes(calm), Takes::No);
-        assert!(!State { agent: Agent::Maintenance, ..drains }.keeps_session(calm));
-        assert!(!State { agent: Agent::Down, ..drains }.keeps_session(calm));
-        assert!(!State { active: Active::Down, ..drains }.keeps_session(calm));
+        assert!(!State { agent: Agent::Maintenance, ..drains }.keeps_flow(panic));
+        assert!(!State { agent: Agent::Down, ..drains }.keeps_flow(panic));
+        let down = State { active: Active::Down, ..drains };
+        assert!(!down.keeps_flow(calm) && down.keeps_flow(panic));
+        assert!(State { outlier: Outlier::Probing, ..up }.keeps_flow(calm));
+    }
+
+    #[test]
+    fn whoever_takes_newcomers_keeps_its_flows() {
+        for state in every_state() {
+            for view in VIEWS.into_iter().filter(|view| state.takes(*view) != Takes::No) {
+                assert!(state.keeps_flow(view), "{state:?} {view:?}");
+            }
+        }
     }
 
     #[test]

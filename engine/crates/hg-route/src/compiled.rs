@@ -165,7 +165,7 @@ fn compile_hosts(hosts: &[String], mistakes: &mut Mistakes) -> Hosts {
     Hosts::Many(hosts.into())
 }
 
-fn host_mistake(host: &str) -> Option<String> {
+pub(crate) fn host_mistake(host: &str) -> Option<String> {
     if host == "*" {
         return None;
     }

@@ -35,6 +35,7 @@ mod router;
 mod scratch;
 mod shadow;
 mod staging;
+pub mod tcp;
 
 pub use chunks::Chunks;
 pub use describe::{Condition, ConditionKind};

@@ -30,6 +30,10 @@ pub trait Headers {
     /// Calls `line` with the value of each line of that name, in order; `name` is lower case, and
     /// values have no white space around them.
     fn each(&self, name: &str, line: &mut dyn FnMut(&[u8]));
+
+    /// Calls `line` with name, as sent, and value of each line that is not for one hop only, in
+    /// order. Lines that can only be asked for by their name have none of these calls.
+    fn end_to_end(&self, _line: &mut dyn FnMut(&str, &[u8])) {}
 }
 
 /// The name that stands for the subject of the client's certificate. It is not a token, so no

@@ -34,6 +34,7 @@ mod source {
     pub(crate) mod negotiated;
     pub(crate) mod orders;
     pub(crate) mod outliers;
+    pub(crate) mod place;
     pub(crate) mod report;
     pub(crate) mod retired;
     pub(crate) mod shared;
@@ -47,5 +48,5 @@ mod source {
 // The engine's sources name their modules from the root of their crate.
 use source::{
     agents, breaker, concurrency, counters, engine, health, helpers, house, negotiated, outliers,
-    report, retired, shared, shares, slow_start, snapshot, thread, worker,
+    place, report, retired, shared, shares, slow_start, snapshot, thread, worker,
 };

@@ -11,6 +11,7 @@ use hg_log::AccessLog;
 use hg_net::{Fd, Figures, Poller};
 use hg_plan::{Change, Kind, ObjectError, Plan, Settings};
 use hg_tls::Ticketer;
+use hg_trace::Exporter;
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -58,12 +59,14 @@ fn play(seed: u64, traced: bool) -> (Result<Report, String>, Vec<String>) {
     (result, hg_net::end())
 }
 
-/// The access log, which writes nothing, and what makes session tickets: the same for all runs.
-fn lasting() -> io::Result<&'static (AccessLog, Arc<Ticketer>)> {
-    static LASTING: OnceLock<Result<(AccessLog, Arc<Ticketer>), String>> = OnceLock::new();
+/// The access log, which writes nothing, the exporter, which sends nothing, and what makes session tickets: the same for all runs.
+fn lasting() -> io::Result<&'static (AccessLog, Exporter, Arc<Ticketer>)> {
+    type Lasting = (AccessLog, Exporter, Arc<Ticketer>);
+    static LASTING: OnceLock<Result<Lasting, String>> = OnceLock::new();
     let make = || {
         let log = AccessLog::start(None, 1).map_err(|e| e.to_string())?;
-        Ok((log, Ticketer::new(&["11".repeat(32)])?))
+        let traces = Exporter::start(1, Box::new(drop)).map_err(|e| e.to_string())?;
+        Ok((log, traces, Ticketer::new(&["11".repeat(32)])?))
     };
     LASTING.get_or_init(make).as_ref().map_err(|e| io::Error::other(e.clone()))
 }
@@ -83,7 +86,7 @@ impl Plans {
 }
 
 fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
-    let (log, ticketer) = lasting()?;
+    let (log, traces, ticketer) = lasting()?;
     let shared = Arc::new(Shared::new(1));
     let counters = Arc::new(WorkerCounters::default());
     let poller = Poller::new()?;
@@ -99,9 +102,13 @@ fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
     let address = SocketAddr::from(([10, 0, 0, 1], LISTENER_PORT));
     let socket: Arc<Fd> = Arc::new(hg_net::listen(address));
     let ledger = Rc::new(RefCell::new(scenario.ledger()));
+    let records = crate::worker::Records { log: log.writer(), traces: traces.writer() };
     let mut worker =
-        Worker::new(shared.clone(), mailbox.clone(), counters.clone(), poller, log.writer())?;
-    worker.prime(Prime { snapshot: update.snapshot, sockets: vec![(address, socket)] });
+        Worker::new(shared.clone(), mailbox.clone(), counters.clone(), poller, records)?;
+    worker.prime(Prime {
+        snapshot: update.snapshot,
+        sockets: vec![(crate::place::Place { address, is_udp: false }, socket)],
+    });
     let plans = Rc::new(RefCell::new(plans));
     let deeds = deeds(plans.clone(), mailbox.clone());
     let mut world = World::new(scenario.clone(), ledger.clone(), mailbox, deeds);
@@ -155,10 +162,11 @@ fn check_limits(shared: &Shared, builder: &Builder) -> io::Result<()> {
         limits: listener.limits,
         http2: listener.http2,
         client: ClientSource { trusted: Vec::new(), source: listener.client.source },
+        proxy: None,
         open: listener.open.clone(),
         tls: None,
     };
-    let refused = shared.admit(&settings, &listener, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let refused = shared.admit(&settings, &listener, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     let upstreams = snapshot.upstreams.iter().flatten();
     let taken =
         upstreams.map(|u| u.in_use.load(Relaxed) + u.health.concurrency.in_flight()).sum::<u32>();

@@ -1,8 +1,9 @@
 //! The system calls of the engine.
 
-use crate::kernel::{Kernel, Object, with};
+use crate::kernel::{Kernel, Listener, Object, with};
 use crate::tcp::State;
 use crate::{Address, Flow};
+use std::collections::VecDeque;
 use std::io::{self, Error, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -199,6 +200,29 @@ pub fn connect(address: &Address) -> io::Result<Fd> {
     Ok(Fd::new(id))
 }
 
+/// Makes a socket that stays without a peer.
+///
+/// # Errors
+/// When there is no descriptor.
+pub fn unconnected() -> io::Result<Fd> {
+    let id = try_with(|k| {
+        k.call();
+        if k.descriptor_is_refused() {
+            return Err(Error::other("no descriptor is free"));
+        }
+        Ok(k.add(Object::Listener(nowhere())))
+    })?;
+    Ok(Fd::new(id))
+}
+
+/// Returns the address to which the peer of an accepted connection connected; here always the same.
+///
+/// # Errors
+/// None.
+pub fn local_address(_fd: impl AsFd) -> io::Result<SocketAddr> {
+    Ok(SocketAddr::from(([127, 0, 0, 1], 80)))
+}
+
 /// Takes the pending error of a socket: how a connect ended.
 ///
 /// # Errors
@@ -241,14 +265,15 @@ pub fn close_with_reset(fd: Fd) {
     drop(fd);
 }
 
+/// Returns a listener that nobody knows.
+fn nowhere() -> Listener {
+    let address = SocketAddr::from(([0, 0, 0, 0], 0));
+    Listener { address, queue: VecDeque::new(), token: None, deaf: false }
+}
+
 /// Makes a listening socket of the engine.
 pub(crate) fn open_listener(address: SocketAddr) -> Fd {
-    let listener = crate::kernel::Listener {
-        address,
-        queue: std::collections::VecDeque::new(),
-        token: None,
-        deaf: false,
-    };
+    let listener = Listener { address, ..nowhere() };
     let id = with(|k| {
         let id = k.add(Object::Listener(listener));
         k.listeners.push(id);

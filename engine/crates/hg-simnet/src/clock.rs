@@ -62,5 +62,10 @@ pub fn resident_bytes() -> u64 {
     0
 }
 
+/// Returns no limit: the weather says when there are no descriptors.
+pub fn descriptor_limit() -> u64 {
+    u64::MAX
+}
+
 /// Gives nothing back.
 pub fn give_memory_back() {}

@@ -7,6 +7,7 @@
 
 mod calls;
 mod clock;
+mod datagram;
 mod kernel;
 mod peers;
 mod pipe;
@@ -15,12 +16,15 @@ mod rng;
 mod tcp;
 
 pub use calls::{
-    AsFd, Fd, accept, close_with_reset, connect, drop_new_connections, is_readable_or_closed, read,
-    shutdown_write, take_error, take_new_connections, tune_listener, write, write_parts,
+    AsFd, Fd, accept, close_with_reset, connect, drop_new_connections, is_readable_or_closed,
+    local_address, read, shutdown_write, take_error, take_new_connections, tune_listener,
+    unconnected, write, write_parts,
 };
 pub use clock::{
-    Clock, bind_to_cpu, give_memory_back, resident_bytes, seed, thread_cpu_micros, unix_micros,
+    Clock, bind_to_cpu, descriptor_limit, give_memory_back, resident_bytes, seed,
+    thread_cpu_micros, unix_micros,
 };
+pub use datagram::{Batch, connect_datagrams, tell_local_address};
 pub use kernel::{Figures, Remote, Weather};
 pub use peers::{
     Happening, Peers, Received, abort, begin, close, dial, end, figures, finish, listen, now_us,
@@ -28,5 +32,5 @@ pub use peers::{
 };
 pub use pipe::Pipe;
 pub use poller::{Poller, Waker};
-pub use real::{Address, Event, Flow, Ticks, Token, Wheel};
+pub use real::{Address, Ends, Event, Flow, Ticks, Token, Trouble, Wheel};
 pub use rng::Rng;

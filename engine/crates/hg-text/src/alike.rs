@@ -1,70 +1,14 @@
-//! Objects that differ only in a few plain texts: what is true of one of them is true of all.
+//! Objects that differ only in a few plain values: what is true of one of them is true of all.
 //!
-//! The caller says which texts may differ ([`Openings`]): places in an object, and the kind of text
-//! at each. Everything else (keys, their order, types, other texts) must be equal.
+//! The caller says which values may differ ([`Openings`]): places in an object, and what is plain
+//! at each. Everything else (keys, their order, types, other values) must be equal.
 
-use crate::{Document, Value};
+use crate::{Document, Plain, Value};
 use foldhash::{HashMap, HashMapExt as _};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The kind of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plain {
-    /// A host name in lower case: labels of letters, digits, `_` and inner `-`, up to 253 bytes.
-    Host,
-    /// A path of segments of letters, digits, `_` and `-`, without a slash at its end.
-    Path,
-    /// 1 to 200 letters, digits, `.`, `_` and `-`.
-    Word,
-}
-
-impl Plain {
-    /// Returns the kind named `host`, `path` or `word`.
-    pub fn from_name(name: &str) -> Option<Plain> {
-        match name {
-            "host" => Some(Plain::Host),
-            "path" => Some(Plain::Path),
-            "word" => Some(Plain::Word),
-            _ => None,
-        }
-    }
-
-    /// Reports whether a text is of this kind.
-    pub fn admits(self, text: &str) -> bool {
-        match self {
-            Plain::Host => text.len() <= 253 && text.split('.').all(is_label),
-            Plain::Path => text.strip_prefix('/').is_some_and(|rest| {
-                rest.split('/').all(|segment| !segment.is_empty() && segment.bytes().all(is_inner))
-            }),
-            Plain::Word => {
-                (1..=200).contains(&text.len()) && text.bytes().all(|b| b == b'.' || is_inner(b))
-            }
-        }
-    }
-
-    /// Returns a text of this kind that identifies an opening, with capitals if the kind allows
-    /// them.
-    fn marker(self, opening: usize) -> String {
-        match self {
-            Plain::Host => format!("opening-{opening}.invalid"),
-            Plain::Path => format!("/Opening-{opening}-here"),
-            Plain::Word => format!("Opening-{opening}-word"),
-        }
-    }
-}
-
-fn is_inner(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
-}
-
-fn is_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && label.bytes().all(|b| is_inner(b) && !b.is_ascii_uppercase())
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-}
-
-/// Places in an object at which texts may differ.
+/// Places in an object at which values may differ.
 #[derive(Clone, Debug, Default)]
 pub struct Openings {
     here: Option<Plain>,
@@ -109,17 +53,17 @@ impl Openings {
 pub struct Alike<'d> {
     /// Indices of the members in the list of names given, in its order.
     pub members: Vec<usize>,
-    /// The members' texts: those of the first member, as many as [`Alike::markers`], then those of
-    /// the second …
-    pub texts: Vec<&'d str>,
-    /// The kind of text at each opening, and whether the texts there differ.
+    /// The members' values as text: those of the first member, as many as [`Alike::markers`], then
+    /// those of the second …
+    pub texts: Vec<Cow<'d, str>>,
+    /// The kind of value at each opening, and whether the values there differ.
     openings: Vec<(Plain, bool)>,
     /// The first member.
     first: &'d Value,
 }
 
 impl Alike<'_> {
-    /// Returns the texts that replace in [`Alike::pattern`] those that differ.
+    /// Returns what replaces in [`Alike::pattern`] the values that differ.
     pub fn markers(&self) -> Vec<String> {
         let open = self.openings.iter().filter(|(_, differs)| *differs);
         open.enumerate().map(|(at, (plain, _))| plain.marker(at)).collect()
@@ -135,7 +79,7 @@ impl Alike<'_> {
         pattern
     }
 
-    /// Closes the openings at which every member has the same text.
+    /// Closes the openings at which every member has the same value.
     fn close(&mut self) {
         let every = self.openings.len().max(1);
         for (at, (_, differs)) in self.openings.iter_mut().enumerate() {
@@ -191,13 +135,12 @@ impl Document {
     }
 }
 
-/// A value as bytes that are equal exactly for values that are alike, and the texts at its
-/// openings.
+/// A value as bytes that are equal exactly for values that are alike, and what is at its openings.
 #[derive(Default)]
 struct Look<'d> {
     shape: Vec<u8>,
     openings: Vec<Plain>,
-    texts: Vec<&'d str>,
+    texts: Vec<Cow<'d, str>>,
 }
 
 impl<'d> Look<'d> {
@@ -210,19 +153,18 @@ impl<'d> Look<'d> {
     /// Writes each value as a letter, then its content; lengths come first, so that no two shapes
     /// have the same bytes.
     fn write(&mut self, value: &'d Value, openings: Option<&Openings>) {
+        if let Some((plain, text)) = opened(value, openings) {
+            self.shape.push(b'o');
+            self.openings.push(plain);
+            self.texts.push(text);
+            return;
+        }
         match value {
             Value::Null => self.shape.push(b'n'),
             Value::Bool(truth) => self.shape.push(if *truth { b't' } else { b'f' }),
             Value::Int(number) => self.tagged(b'i', number.to_le_bytes()),
             Value::Float(number) => self.tagged(b'd', number.to_le_bytes()),
-            Value::Str(text) => match opened(text, openings) {
-                Some(plain) => {
-                    self.shape.push(b'o');
-                    self.openings.push(plain);
-                    self.texts.push(text);
-                }
-                None => self.text(text),
-            },
+            Value::Str(text) => self.text(text),
             Value::List(items) => {
                 self.tagged(b'l', (items.len() as u64).to_le_bytes());
                 let below = openings.and_then(|o| o.item(items.len()));
@@ -249,24 +191,27 @@ impl<'d> Look<'d> {
     }
 }
 
-fn opened(text: &str, openings: Option<&Openings>) -> Option<Plain> {
-    openings.and_then(|o| o.here).filter(|plain| plain.admits(text))
+fn opened<'d>(value: &'d Value, openings: Option<&Openings>) -> Option<(Plain, Cow<'d, str>)> {
+    let plain = openings?.here?;
+    Some((plain, plain.text(value)?))
 }
 
-/// Puts marks at the openings that [`Look::write`] finds, in the same order; none = the text stays.
+/// Puts marks at the openings that [`Look::write`] finds, in the same order; none = it stays.
 fn mark(
     value: &mut Value,
     openings: Option<&Openings>,
     marks: &mut impl Iterator<Item = Option<String>>,
 ) {
-    match value {
-        Value::Str(text) => {
-            if opened(text, openings).is_some()
-                && let Some(Some(marker)) = marks.next()
-            {
-                *text = marker.into();
-            }
+    if opened(value, openings).is_some() {
+        if let Some(Some(marker)) = marks.next() {
+            *value = match value {
+                Value::Int(_) => Value::Int(marker.parse().unwrap_or_default()),
+                _ => Value::Str(marker.into()),
+            };
         }
+        return;
+    }
+    match value {
         Value::List(items) => {
             let below = openings.and_then(|o| o.item(items.len()));
             items.iter_mut().for_each(|item| mark(&mut item.value, below, marks));

@@ -143,18 +143,45 @@ pub(crate) fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
     GROUPS.iter().map(|(_, group)| *group).collect()
 }
 
-/// Returns the protocols of a policy in order of preference.
-pub(crate) fn alpn(wanted: &[String], problems: &mut Vec<Problem>) -> Vec<Vec<u8>> {
-    for (i, name) in wanted.iter().enumerate() {
-        if !PROTOCOLS.contains(&name.as_str()) {
-            problems.push((
-                format!("alpn[{i}]"),
-                format!("the protocol `{name}` is not supported; write h2 or http/1.1"),
-            ));
+/// What the clients of a listener speak inside TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Speaks {
+    Http,
+    /// Anything: its bytes pass as they are.
+    Any,
+}
+
+/// The protocols of a policy in order of preference.
+pub(crate) struct Protocols(Vec<String>);
+
+impl Protocols {
+    /// Takes the names of a policy.
+    pub(crate) fn new(wanted: &[String], problems: &mut Vec<Problem>) -> Self {
+        for (i, name) in wanted.iter().enumerate() {
+            let mistake = match name.as_str() {
+                "h3" => "the protocol `h3` goes over QUIC alone; write h2 or http/1.1".into(),
+                _ if (1..=255).contains(&name.len()) => continue,
+                _ => format!("the name has {} bytes; write one of 1 to 255", name.len()),
+            };
+            problems.push((format!("alpn[{i}]"), mistake));
+        }
+        Self(wanted.to_vec())
+    }
+
+    /// Returns what is offered: to clients of HTTP what they speak, to others exactly what the
+    /// policy names, which is nothing if it names nothing.
+    pub(crate) fn offered(&self, speaks: Speaks) -> Vec<Vec<u8>> {
+        let of_http = |name: &&str| speaks == Speaks::Any || PROTOCOLS.contains(name);
+        let named = self.0.iter().map(String::as_str).filter(of_http);
+        let otherwise = PROTOCOLS.into_iter();
+        match (self.0.is_empty(), speaks) {
+            (true, Speaks::Http) => otherwise.map(|name| name.as_bytes().to_vec()).collect(),
+            _ => named.map(|name| name.as_bytes().to_vec()).collect(),
         }
     }
-    if wanted.is_empty() {
-        return PROTOCOLS.map(Into::into).to_vec();
+
+    /// Returns the first protocol that clients of HTTP do not speak.
+    pub(crate) fn foreign(&self) -> Option<&str> {
+        self.0.iter().map(String::as_str).find(|name| !PROTOCOLS.contains(name))
     }
-    wanted.iter().map(|name| name.clone().into_bytes()).collect()
 }

@@ -1,12 +1,14 @@
 //! Builds a [`TlsContext`] from a plan: all of it, or what a change touches.
 
+use crate::algorithms::Speaks;
 use crate::certificate::{Certified, Problem};
 use crate::client::ClientTls;
 use crate::context::{Blobs, TableKey, TlsContext, error};
 use crate::policy::{self, Policy};
 use crate::selector::{Names, Selection, Selector};
 use crate::ticket::Ticketer;
-use hg_plan::{Digest, Host, Kind, ListenerTls, ObjectError, Plan, TlsPolicy, Upstream};
+use hg_plan::{Digest, Host, Kind, Listener, ListenerProtocol, ListenerTls};
+use hg_plan::{ObjectError, Plan, TlsPolicy, Upstream};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use std::collections::HashMap;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 /// The policy of listeners that name none.
 const DEFAULT_POLICY: &str = "default";
 
-type OfferKey = (Digest, Box<[Arc<str>]>);
+type OfferKey = (Digest, Speaks, Box<[Arc<str>]>);
 
 pub(crate) struct Build<'a> {
     pub(crate) plan: &'a Plan,
@@ -65,7 +67,7 @@ impl<'a> Build<'a> {
         self.policies();
         for (name, listener) in plan.listeners() {
             if let Some(tls) = &listener.tls {
-                self.listener(name, tls);
+                self.listener(name, listener, tls);
             }
         }
         for (name, upstream) in plan.upstreams() {
@@ -130,7 +132,7 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn listener(&mut self, name: &Arc<str>, tls: &ListenerTls) {
+    fn listener(&mut self, name: &Arc<str>, listener: &Listener, tls: &ListenerTls) {
         let policy = match self.find_policy(tls.policy.as_deref().unwrap_or(DEFAULT_POLICY)) {
             Ok(Some(policy)) => policy,
             Ok(None) => return,
@@ -138,15 +140,26 @@ impl<'a> Build<'a> {
                 return self.refuse(Kind::Listener, name, [("tls.policy".into(), message)]);
             }
         };
-        let default = tls.default_certificate.as_deref().map(Arc::from);
-        let offer = match self.offer(&policy, default.as_slice(), None) {
+        let default: Option<Arc<str>> = tls.default_certificate.as_deref().map(Arc::from);
+        let speaks = match listener.protocol {
+            ListenerProtocol::Http => Speaks::Http,
+            _ => Speaks::Any,
+        };
+        if let Some(foreign) = policy.protocols.foreign().filter(|_| speaks == Speaks::Http) {
+            let message = format!(
+                "its `alpn` has `{foreign}`, which clients of an HTTP listener do not speak; name a \
+                 policy whose `alpn` has h2 and http/1.1 alone"
+            );
+            return self.refuse(Kind::Listener, name, [("tls.policy".into(), message)]);
+        }
+        let offer = match self.offer(&policy, speaks, default.as_slice(), None) {
             Ok(offer) => offer,
             Err(messages) => {
                 let problem = |m| ("tls.default_certificate".to_owned(), m);
                 return self.refuse(Kind::Listener, name, messages.into_iter().map(problem));
             }
         };
-        let table: TableKey = (policy.digest, default);
+        let table = TableKey { policy: policy.digest, default, speaks };
         let names = self.table(&table, &policy);
         let selector = Selector {
             names,
@@ -165,19 +178,19 @@ impl<'a> Build<'a> {
         }
         let mut names = Names::default();
         for host in self.plan.hosts() {
-            self.host(&mut names, policy, key.1.as_ref(), host);
+            self.host(&mut names, policy, key, host);
         }
         let names = Arc::new(names);
         self.next.tables.insert(key.clone(), names.clone());
         names
     }
 
-    /// Enters one host under the listener's policy and default certificate.
+    /// Enters one host under the listener's policy and the other things of the table's key.
     pub(crate) fn host(
         &mut self,
         names: &mut Names,
         listeners: &Arc<Policy>,
-        default: Option<&Arc<str>>,
+        key: &TableKey,
         (name, host): (&Arc<str>, &Host),
     ) {
         let policy = match host.tls_policy.as_deref().map(|p| self.find_policy(p)) {
@@ -189,13 +202,12 @@ impl<'a> Build<'a> {
             }
         };
         let own: Vec<Arc<str>> = if host.certificates.is_empty() {
-            default.cloned().into_iter().collect()
+            key.default.iter().cloned().collect()
         } else {
             host.certificates.iter().map(|c| c.as_str().into()).collect()
         };
-        let key: TableKey = (listeners.digest, default.cloned());
-        let before = self.previous.and_then(|p| p.tables.get(&key)?.get(name)).cloned();
-        match self.offer(&policy, &own, before) {
+        let before = self.previous.and_then(|p| p.tables.get(key)?.get(name)).cloned();
+        match self.offer(&policy, key.speaks, &own, before) {
             Ok(Some(offer)) => names.insert(name, offer),
             // Another host's certificate would answer for its name, under that host's policy.
             Ok(None) if policy.asks_client_certificate() && host.tls_policy.is_some() => {
@@ -216,6 +228,7 @@ impl<'a> Build<'a> {
     fn offer(
         &mut self,
         policy: &Arc<Policy>,
+        speaks: Speaks,
         names: &[Arc<str>],
         before: Option<Selection>,
     ) -> Result<Option<Selection>, Vec<String>> {
@@ -231,13 +244,14 @@ impl<'a> Build<'a> {
         if !missing.is_empty() {
             return Err(missing);
         }
-        let key = (policy.digest, certificates.iter().map(|c| c.info.name.clone()).collect());
+        let key =
+            (policy.digest, speaks, certificates.iter().map(|c| c.info.name.clone()).collect());
         if let Some(known) = self.offers.get(&key) {
             return Ok(Some(known.clone()));
         }
         let offer = before
             .filter(|b| b.is_of(policy, &certificates))
-            .or_else(|| Selection::new(policy, &certificates));
+            .or_else(|| Selection::new(policy, speaks, &certificates));
         if let Some(offer) = &offer {
             self.offers.insert(key, offer.clone());
         }

@@ -17,7 +17,9 @@ impl Build<'_> {
                 let before = self.previous.is_some_and(|p| p.upstream(&key.name).is_some());
                 before || self.plan.upstream(&key.name).is_some_and(|u| u.tls.is_some())
             }
-            Kind::Settings | Kind::Route | Kind::Middleware => false,
+            Kind::Settings | Kind::Route | Kind::Middleware | Kind::TcpRoute | Kind::UdpRoute => {
+                false
+            }
         }
     }
 
@@ -33,9 +35,9 @@ impl Build<'_> {
                 before(|p, name| p.listener(name).is_some())
                     || self.plan.listener(&key.name).is_some_and(|l| l.tls.is_some())
             }
-            Kind::Certificate => before(|p, name| {
-                p.tables.keys().any(|(_, default)| default.as_deref() == Some(name))
-            }),
+            Kind::Certificate => {
+                before(|p, name| p.tables.keys().any(|key| key.default.as_deref() == Some(name)))
+            }
             _ => false,
         }
     }
@@ -78,8 +80,9 @@ impl Build<'_> {
         if hosts.is_empty() {
             return;
         }
-        for ((digest, default), table) in std::mem::take(&mut self.next.tables) {
-            let Some(policy) = self.next.policies.values().find(|p| p.digest == digest).cloned()
+        for (key, table) in std::mem::take(&mut self.next.tables) {
+            let Some(policy) =
+                self.next.policies.values().find(|p| p.digest == key.policy).cloned()
             else {
                 continue;
             };
@@ -87,10 +90,10 @@ impl Build<'_> {
             for name in hosts {
                 names.remove(name);
                 if let Some(host) = self.plan.host(name) {
-                    self.host(&mut names, &policy, default.as_ref(), (name, host));
+                    self.host(&mut names, &policy, &key, (name, host));
                 }
             }
-            self.next.tables.insert((digest, default), Arc::new(names));
+            self.next.tables.insert(key, Arc::new(names));
         }
         for selector in self.next.listeners.values_mut() {
             if let Some(names) = self.next.tables.get(&selector.table) {

@@ -116,11 +116,33 @@ impl ClientTls {
     /// # Errors
     /// If `host` is needed and is neither a name nor an address (for example, a Unix socket).
     pub fn session_offering(&self, host: &str, offer: Offer) -> Result<ClientSession, TlsError> {
-        let config = match offer {
-            Offer::Http1 => &self.config,
-            Offer::Http2 => &self.http2,
-            Offer::Either => &self.either,
-        };
+        self.session_with(
+            host,
+            match offer {
+                Offer::Http1 => &self.config,
+                Offer::Http2 => &self.http2,
+                Offer::Either => &self.either,
+            },
+        )
+    }
+
+    /// Makes a session that offers this protocol alone, or none, as [`Self::session_offering`] does.
+    ///
+    /// # Errors
+    /// If `host` is needed and is neither a name nor an address (for example, a Unix socket).
+    pub fn session_for(
+        &self,
+        host: &str,
+        protocol: Option<&[u8]>,
+    ) -> Result<ClientSession, TlsError> {
+        self.session_with(host, &offering(&self.config, protocol.as_slice()))
+    }
+
+    fn session_with(
+        &self,
+        host: &str,
+        config: &Arc<ClientConfig>,
+    ) -> Result<ClientSession, TlsError> {
         let name = self.object.verify_name.as_deref().unwrap_or(host);
         let name =
             server_name(name).map_err(|message| TlsError::new(TlsErrorKind::Internal, message))?;

@@ -1,6 +1,7 @@
 //! Everything that a plan says about TLS, compiled outside the workers: immutable, and shared with
 //! the previous context as far as nothing changed.
 
+use crate::algorithms::Speaks;
 use crate::build::Build;
 use crate::certificate::{CertificateInfo, Certified, Problem};
 use crate::client::ClientTls;
@@ -26,9 +27,14 @@ pub struct TlsContext {
     pub(crate) tables: HashMap<TableKey, Arc<Names>>,
 }
 
-/// What the selections of hosts depend on besides the hosts: the listener's policy and its default
-/// certificate. Listeners that agree in both share a table.
-pub(crate) type TableKey = (Digest, Option<Arc<str>>);
+/// What the selections of hosts depend on besides the hosts: the listener's policy, its default
+/// certificate, and what its clients speak. Listeners that agree in these share a table.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TableKey {
+    pub(crate) policy: Digest,
+    pub(crate) default: Option<Arc<str>>,
+    pub(crate) speaks: Speaks,
+}
 
 impl TlsContext {
     /// Compiles what `plan` says about TLS. Reuses certificates, policies and configurations that

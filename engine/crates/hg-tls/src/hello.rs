@@ -256,15 +256,17 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// The entry point for fuzzers: parses any bytes and checks that a shorter prefix yields only
-/// "more" or an error that the whole input also yields.
+/// The entry point for fuzzers: parses any bytes and checks that prefixes yield only "more" or what
+/// the whole input also yields.
 #[doc(hidden)]
 pub fn fuzz_client_hello(bytes: &[u8]) {
     let whole = peek_client_hello(bytes);
-    let half = peek_client_hello(bytes.get(..bytes.len() / 2).unwrap_or_default());
-    match half {
-        Ok(Parse::Partial) => {}
-        told => assert_eq!(told, whole, "a prefix was judged otherwise than the whole"),
+    let step = bytes.len() / 64 + 1;
+    for end in (0..bytes.len()).step_by(step) {
+        match peek_client_hello(bytes.get(..end).unwrap_or_default()) {
+            Ok(Parse::Partial) => {}
+            told => assert_eq!(told, whole, "a prefix was judged otherwise than the whole"),
+        }
     }
     if let Ok(Parse::Complete(ClientHelloInfo { sni: Some(name), .. })) = &whole {
         assert!(!name.is_empty() && !name.bytes().any(|b| b.is_ascii_uppercase()));

@@ -33,7 +33,7 @@ pub use context::{Blobs, TlsContext};
 pub use error::{TlsError, TlsErrorKind};
 pub use hello::{ClientHelloInfo, HelloError, Parse, fuzz_client_hello, peek_client_hello};
 pub use rustls::ProtocolVersion;
-pub use selector::{Refusal, Selection, Selector};
+pub use selector::{NoProtocol, Refusal, Selection, Selector};
 pub use session::{PeerCertificate, ServerSession};
 pub use ticket::Ticketer;
 pub use tunnel::HandshakeKind;

@@ -1,7 +1,7 @@
 //! A TLS policy of the plan, compiled: the rustls configuration that all its certificates share,
 //! and the digest that binds sessions and tickets to it.
 
-use crate::algorithms::{alpn, groups, suites, versions};
+use crate::algorithms::{Protocols, Speaks, groups, suites, versions};
 use crate::certificate::{self, Problem};
 use crate::context::Blobs;
 use crate::ticket::Ticketer;
@@ -17,7 +17,8 @@ use std::sync::Arc;
 /// A compiled policy. One per distinct content, however many names refer to it.
 pub(crate) struct Policy {
     pub digest: Digest,
-    /// Everything but the certificate.
+    pub protocols: Protocols,
+    /// Everything but the certificate and the protocols.
     template: ServerConfig,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
     auth: Option<ClientAuth>,
@@ -42,7 +43,7 @@ impl Policy {
         let versions = versions(policy, &mut problems);
         let suites = suites(policy, &versions, &mut problems);
         let groups = groups(&policy.groups, &mut problems);
-        let alpn = alpn(&policy.alpn, &mut problems);
+        let protocols = Protocols::new(&policy.alpn, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -60,18 +61,23 @@ impl Policy {
         let digest = digest(policy);
         let mut template = template(provider, &versions, verifier.clone())
             .map_err(|message| vec![(String::new(), message)])?;
-        template.alpn_protocols = alpn;
         template.time_provider = ticketer.time();
         if policy.tickets {
             template.ticketer = ticketer.for_policy(&digest);
             template.send_tls13_tickets = TICKETS;
         }
-        Ok(Self { digest, template, verifier, auth: policy.client_auth.clone() })
+        Ok(Self { digest, protocols, template, verifier, auth: policy.client_auth.clone() })
     }
 
-    /// Returns the configuration of this policy with a certificate resolver.
-    pub fn config(&self, resolver: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
+    /// Returns the configuration of this policy with a certificate resolver, for clients that speak
+    /// this.
+    pub fn config(
+        &self,
+        resolver: Arc<dyn ResolvesServerCert>,
+        speaks: Speaks,
+    ) -> Arc<ServerConfig> {
         let mut config = self.template.clone();
+        config.alpn_protocols = self.protocols.offered(speaks);
         config.cert_resolver = resolver;
         Arc::new(config)
     }

@@ -1,6 +1,7 @@
 //! What a listener offers for each server name, and which requests do not belong on a connection.
 
 use crate::alert;
+use crate::algorithms::Speaks;
 use crate::certificate::{CertificateInfo, Certified};
 use crate::context::TableKey;
 use crate::policy::Policy;
@@ -28,13 +29,17 @@ struct Offer {
 
 impl Selection {
     /// Returns `None` without a certificate.
-    pub(crate) fn new(policy: &Arc<Policy>, certificates: &[Arc<Certified>]) -> Option<Self> {
+    pub(crate) fn new(
+        policy: &Arc<Policy>,
+        speaks: Speaks,
+        certificates: &[Arc<Certified>],
+    ) -> Option<Self> {
         let mut certificates = certificates.to_vec();
         certificates.sort_by_key(|c| c.cost());
         let first = certificates.first()?.info.name.clone();
         let keys = certificates.iter().map(|c| c.key.clone()).collect();
         Some(Self(Arc::new(Offer {
-            config: policy.config(Arc::new(Resolver { keys })),
+            config: policy.config(Arc::new(Resolver { keys }), speaks),
             policy: policy.clone(),
             certificates: certificates.into(),
             first,
@@ -44,6 +49,20 @@ impl Selection {
     /// Returns what rustls needs for a session.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.0.config
+    }
+
+    /// Returns the protocol that a session agrees on with a client that offers these; `None` without
+    /// one.
+    ///
+    /// # Errors
+    /// If both sides have protocols and none in common: the handshake fails (RFC 7301 §3.2).
+    pub fn agree(&self, offered: &[Box<[u8]>]) -> Result<Option<&[u8]>, NoProtocol> {
+        let ours = &self.0.config.alpn_protocols;
+        if ours.is_empty() || offered.is_empty() {
+            return Ok(None);
+        }
+        let agreed = ours.iter().find(|one| offered.iter().any(|theirs| **theirs == ***one));
+        agreed.map(|one| Some(&one[..])).ok_or(NoProtocol)
     }
 
     /// Returns the digest of the policy's meaning.
@@ -116,6 +135,10 @@ impl ResolvesServerCert for Resolver {
         self.keys.get(i).cloned()
     }
 }
+
+/// A client offers protocols by ALPN of which its listener has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoProtocol;
 
 /// Why a client gets no session; each has its alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -83,7 +83,7 @@ fn every_problem_is_said_at_once() {
             "tls_policy p cipher_suites[0]: the cipher suite `RC4` is unknown; write one of TLS13_AES_128_GCM_SHA256, ",
             "tls_policy p groups[0]: the group `p256` is unknown; write one of x25519mlkem768, x25519, secp256r1, secp384r1",
             "tls_policy p groups[2]: `x25519` is listed twice",
-            "tls_policy p alpn[0]: the protocol `h3` is not supported; write h2 or http/1.1",
+            "tls_policy p alpn[0]: the protocol `h3` goes over QUIC alone; write h2 or http/1.1",
             "host b.example tls_policy: there is no TLS policy `nix`",
             "host c.example certificates: there is no certificate `nix`",
             "upstream u tls.client_certificate: there is no certificate `nix`",

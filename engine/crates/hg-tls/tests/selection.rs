@@ -11,7 +11,7 @@ mod common;
 
 use common::*;
 use hg_plan::Kind;
-use hg_tls::{Refusal, Selection, ServerSession, TlsContext};
+use hg_tls::{NoProtocol, Refusal, Selection, ServerSession, TlsContext};
 use rustls::crypto::aws_lc_rs::cipher_suite as suites;
 use std::sync::Arc;
 
@@ -299,4 +299,63 @@ fn a_renewed_certificate_does_not_misdirect() {
     let (before, after) = (for_421(&ca, "{}"), for_421(&ca, "{}"));
     let (_, server) = connect(&config, &before, "a.example");
     assert_eq!(misdirected(&after, &server.session), ["c.example", "p.example"]);
+}
+
+/// The protocols that a listener agrees on with a client that offers these.
+fn agreed(selection: &Selection, offered: &[&str]) -> Result<Option<String>, NoProtocol> {
+    let offered: Vec<Box<[u8]>> = offered.iter().map(|one| one.as_bytes().into()).collect();
+    let agreed = selection.agree(&offered)?;
+    Ok(agreed.map(|one| String::from_utf8(one.to_vec()).unwrap()))
+}
+
+/// Does the same in a handshake.
+fn shaken(selection: &Selection, ca: &Authority, offered: &[&str]) -> Option<Option<String>> {
+    let alpn = offered.iter().map(|one| one.as_bytes().to_vec()).collect();
+    let options = ClientOptions { alpn, ..ClientOptions::default() };
+    let mut client = client(&client_config(ca, &options), "a.example");
+    let session = ServerSession::new(selection.clone(), Some("a.example")).unwrap();
+    let mut server = Server::new(session);
+    converse(&mut client, &mut server, usize::MAX).ok()?;
+    let alpn = server.session.alpn().map(<[u8]>::to_vec);
+    Some(alpn.map(|one| String::from_utf8(one).unwrap()))
+}
+
+#[test]
+fn what_clients_speak_decides_what_a_policy_offers_them() {
+    let ca = Authority::new("ca");
+    let mut world = world(&ca);
+    let tcp = r#"{"addresses":["127.0.0.1:2"],"protocol":"tcp","tls":{"policy":"TCP"}}"#;
+    let cases = [
+        // The policy; what is agreed on by clients that offer imap and h2, http/1.1 alone, nothing.
+        ("{}", ["h2", "http/1.1", "-"], ["-", "-", "-"]),
+        (r#"{"alpn":["http/1.1"]}"#, ["none", "http/1.1", "-"], ["none", "http/1.1", "-"]),
+        (r#"{"alpn":["imap","h2"]}"#, ["", "", ""], ["imap", "none", "-"]),
+    ];
+    for (policy, http, other) in cases {
+        world.put(Kind::TlsPolicy, "p", policy);
+        let on_http = if http[0].is_empty() { "{}" } else { r#"{"policy":"p"}"# };
+        world.listener(on_http).put(Kind::Listener, "t", &tcp.replace("TCP", "p"));
+        let context = world.context();
+        for (listener, wanted) in [("l", http), ("t", other)] {
+            let selection = context.listener(listener).unwrap().select(Some("a.example")).unwrap();
+            let offers: [&[&str]; 3] = [&["imap", "h2"], &["http/1.1"], &[]];
+            for (offer, wanted) in offers.into_iter().zip(wanted).filter(|(_, w)| !w.is_empty()) {
+                let foreseen = agreed(&selection, offer).ok();
+                let seen = shaken(&selection, &ca, offer);
+                let word = |of: Option<Option<String>>| {
+                    of.map_or("none".to_owned(), |agreed| agreed.unwrap_or("-".to_owned()))
+                };
+                assert_eq!(word(seen.clone()), wanted, "{policy} {listener} {offer:?}");
+                assert_eq!(foreseen, seen, "{policy} {listener} {offer:?}");
+            }
+        }
+    }
+    world.listener(r#"{"policy":"p"}"#);
+    assert_eq!(
+        world.errors(),
+        [
+            "l: tls.policy: its `alpn` has `imap`, which clients of an HTTP listener do not speak; name a policy \
+          whose `alpn` has h2 and http/1.1 alone"
+        ]
+    );
 }

@@ -77,13 +77,18 @@ def _import(path: Path | None, pid: int | None) -> "tuple[Tree, Imported]":
     from headgate.engines.nginx.common.types import RightMissingError
     from headgate.engines.nginx.imports.imported import ImportRefusedError
     from headgate.engines.nginx.imports.recognise import import_tree
-    from headgate.engines.nginx.imports.source import NoSourceError, tree_at, tree_of_running
+    from headgate.engines.nginx.imports.source import (
+        NoSourceError,
+        tree_at,
+        tree_of_running,
+        users_at,
+    )
     from headgate.kernel.collector import paused
 
     try:
         tree = tree_at(path) if path is not None else tree_of_running(pid)
         with paused():
-            return tree, import_tree(tree)
+            return tree, import_tree(tree, users_at)
     except (NoSourceError, RightMissingError, LookupError) as error:
         raise complain(str(error)) from None
     except ImportRefusedError as error:

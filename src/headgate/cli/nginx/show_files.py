@@ -17,7 +17,7 @@ from headgate.engines.nginx.common.types import Rendered, RenderedFile
 _HIDDEN: Final = "(not shown)"
 _SECRET_MODE: Final = 0o600
 _SECRET_TEXT: Final = re.compile(
-    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|^[^\s:]+:\$(?:2[aby]|apr1|[156])\$", re.MULTILINE
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|^[^:\n]+:\$(?:2[aby]|apr1|[156])\$", re.MULTILINE
 )
 _VALUED: Final = re.compile(
     r"\s*(?:proxy_set_header|grpc_set_header|add_header|more_\w+|set)\s+\S+"

@@ -135,6 +135,8 @@ _CONFIG: Final = {
     "listeners": "listener",
     "hosts": "host",
     "routes": "route",
+    "tcp_routes": "tcp_route",
+    "udp_routes": "udp_route",
     "middlewares": "middleware",
     "upstreams": "upstream",
     "certificates": "certificate",

@@ -172,6 +172,7 @@ def _status(reply: pb.StatusReply) -> DataPlaneStatus:
         ],
         overload=reply.overload,
         overload_cause=reply.overload_cause,
+        traces=reply.traces,
     )
 
 

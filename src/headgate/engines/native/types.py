@@ -65,7 +65,8 @@ class DataPlaneStatus(msgspec.Struct, frozen=True):
     """The present state of a data plane.
 
     `overload` is `strained`, `overloaded` or `critical`, and empty while there is not too much to
-    do; `overload_cause` is `memory`, `queue` or `lag`.
+    do; `overload_cause` is `memory`, `queue` or `lag`. `traces` is `failing` while spans do not
+    reach the collector, else empty.
     """
 
     plan_digest: str
@@ -77,6 +78,7 @@ class DataPlaneStatus(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamStatus]
     overload: str = ""
     overload_cause: str = ""
+    traces: str = ""
 
 
 class DataPlaneEvent(msgspec.Struct, frozen=True):

@@ -123,7 +123,7 @@ class _GrpcCarrier:
     async def send(self, frame: MasterFrame) -> None:
         try:
             await self._context.write(codec.encode_master(frame))
-        except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.UsageError) as error:
+        except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.BaseError) as error:
             raise ConnectionError(str(error)) from None
 
     def close(self) -> None:

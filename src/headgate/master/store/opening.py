@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -25,6 +26,9 @@ _POSTGRES_POOL = 10
 _CONNECT_S = 10.0
 _COMMAND_S = 30.0
 """A database behind a network that drops every packet must not hold callers for ever."""
+_IDLE_S = 15.0
+"""Nor must a master behind such a network hold rows that others wait for: PostgreSQL ends its
+transaction after this time without a statement, not when TCP gives up, which takes hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def postgres(text: str, command_s: float | None = None) -> AsyncEngine:
     `command_s`: how many seconds a statement may take; None = as long as it takes.
     """
     url = _postgres_url(text)
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=_POSTGRES_POOL,
         max_overflow=0,
@@ -91,6 +95,16 @@ def postgres(text: str, command_s: float | None = None) -> AsyncEngine:
         connect_args={"timeout": _CONNECT_S, "command_timeout": command_s},
         hide_parameters=True,
     )
+
+    def configure(connection: DBAPIConnection, _record: object) -> None:
+        # By a statement, not as a parameter of the start, which poolers refuse.
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {round(_IDLE_S * 1000)}")
+        cursor.close()
+        connection.commit()
+
+    event.listen(engine.sync_engine, "connect", configure)
+    return engine
 
 
 def _postgres_url(text: str) -> URL:

@@ -26,6 +26,7 @@ from headgate.node.link import SupervisorLink
 from headgate.node.options import Options
 from headgate.node.ports import Serving
 from headgate.node.remote.link import RemoteLink
+from headgate.node.source import fetched
 from headgate.node.state import Node
 from headgate.providers.master.bundle import Verify, verifier
 from headgate.providers.master.fallback import Fallback
@@ -49,7 +50,8 @@ def agent_node(
     place = folder(Path(options.state_dir))
     identities = IdentityStore(place)
     store = BundleStore(place / "bundles", _verify(identities))
-    source = MasterSource([Path(path) for path in options.configs], store, str(url))
+    own = [Path(path) for path in options.configs]
+    source = MasterSource(own, store, str(url), fetched(options))
     node = Node(options, source, link, serving, door)
     parts = Parts(url, identities, store, Incoming(place / "incoming"), source)
     # Of an nginx nothing is known before it was asked.

@@ -1,8 +1,12 @@
 """Reads the config of an agent: the master's newest bundle, and the settings of the node itself."""
 
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import PurePath
+from typing import Final
+
+import msgspec
 
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded, Watched
@@ -11,6 +15,7 @@ from headgate.compile.quarantine import LastGood, Refusal
 from headgate.compile.settings import NodeSettings
 from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import Diagnostic
+from headgate.model.config import SECTIONS
 from headgate.model.files import Files
 from headgate.node.agent.refused import Refused
 from headgate.node.ports import Candidate, NothingYetError, Rejected, Verdict
@@ -21,13 +26,28 @@ from headgate.providers.master.documents import BundleFiles, documents
 from headgate.providers.master.forms import LastForms
 from headgate.providers.master.store import BundleStore
 
+_ELSEWHERE: Final = (
+    "the config of an agent comes from its master, and its own file has [node] alone"
+)
+_PUBLISH: Final = "publish it at the master, or run the node with `headgate run`"
+_PARTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^.\[\]"]+')
+"""The keys of a dotted path, as they are written."""
+
 
 class MasterSource(FileSource):
     """The bundle that the master offers while it is tried, else the last good one."""
 
-    def __init__(self, own: Sequence[PurePath], store: BundleStore, master: str) -> None:
-        """`own`: documents with the node's settings, may be none; `master`: what people call it."""
-        super().__init__(own)
+    def __init__(
+        self,
+        own: Sequence[PurePath],
+        store: BundleStore,
+        master: str,
+        fetched: PurePath | None = None,
+    ) -> None:
+        """`own`: documents with the node's settings, may be none; `master`: what people call it;
+        `fetched`: the folder of the key sets that were fetched, if any are.
+        """
+        super().__init__(own, fetched=fetched)
         self._own = list(own)
         self._store = store
         self._master = master
@@ -123,16 +143,25 @@ class MasterSource(FileSource):
 
     def _watched(self, loaded: Loaded) -> Watched:
         """Returns files of this machine only; a bundle does not change."""
-        own = {path for path in loaded.watched.files if path.is_absolute()}
-        return Watched(frozenset(own) | frozenset(self._own), loaded.watched.globs)
+        watched = super()._watched(loaded)
+        own = {path for path in watched.files if path.is_absolute()}
+        return Watched(frozenset(own) | frozenset(self._own), watched.globs)
 
 
 def _own_errors(loaded: Loaded) -> tuple[Diagnostic, ...]:
     """Returns why the node's own documents cannot be used."""
     if loaded.plan is None:
-        return loaded.diagnostics
+        return tuple(dict.fromkeys(map(_of_the_node, loaded.diagnostics)))
     strange = (key for key in loaded.plan.objects if key.kind != "settings")
     return tuple(_published_elsewhere(loaded, key.kind, key.name) for key in strange)
+
+
+def _of_the_node(wrong: Diagnostic) -> Diagnostic:
+    """Returns an error; of an object that does not belong here it says that, whatever is wrong."""
+    parts = _PARTS.findall(wrong.path)
+    if not parts or parts[0] not in SECTIONS:
+        return wrong
+    return said(msgspec.structs.replace(wrong, path=".".join(parts[:2])), _ELSEWHERE, _PUBLISH)
 
 
 def _observes(node: NodeSettings | None) -> bool:
@@ -142,5 +171,4 @@ def _observes(node: NodeSettings | None) -> bool:
 
 def _published_elsewhere(loaded: Loaded, kind: str, name: str) -> Diagnostic:
     place = locator(loaded, "config")(kind, name, "")
-    what = "the config of an agent comes from its master, and its own file has [node] alone"
-    return said(place, what, "publish it at the master, or run the node with `headgate run`")
+    return said(place, _ELSEWHERE, _PUBLISH)

@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from headgate.supervisor.holder import listening_inodes, owner, process_of
+from headgate.supervisor.holder import Place, listening_inodes, owner, process_of
 
 _BACKLOG = 16
 
@@ -38,6 +38,7 @@ def open_port(address: str) -> socket.socket:
 def _held(error: OSError, is_6: bool, host: str, port: int) -> str:
     if error.errno != errno.EADDRINUSE:
         return ""
-    inodes = listening_inodes(is_6, host, port)
-    holder = (process_of(inodes) if inodes else "") or owner(is_6, host, port)
+    place = Place(is_6, host, port)
+    inodes = listening_inodes(place)
+    holder = (process_of(inodes) if inodes else "") or owner(place)
     return f" (held by {holder})" if holder else ""

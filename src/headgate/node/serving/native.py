@@ -180,7 +180,7 @@ def _addresses(plan: Plan) -> Iterator[tuple[str, Listener, str]]:
             continue
         listener = entry.value
         if isinstance(listener, Listener):
-            for address in listener.addresses:
+            for address in listener.places:
                 yield key.name, listener, address
 
 

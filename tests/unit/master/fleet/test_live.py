@@ -3,6 +3,7 @@
 import asyncio
 import functools
 
+import loops
 import pytest
 from live_master import HOST, new_book
 from waiting import until_async
@@ -57,7 +58,7 @@ def test_an_agent_that_takes_nothing_is_left() -> None:
         assert carrier.is_closed
         assert session.has_ended
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 def test_a_fault_of_one_session_costs_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +91,7 @@ def test_a_fault_of_one_session_costs_no_other_one(monkeypatch: pytest.MonkeyPat
         assert broken.has_ended
         assert hub.connected() == {other.identity}
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 class BrokenBook(MemoryBook):
@@ -107,7 +108,7 @@ def test_a_fault_of_the_book_ends_one_session_and_says_so() -> None:
         assert carrier.sent[-1].code == "fault"
         assert hub.connected() == frozenset()
 
-    asyncio.run(scenario())
+    loops.run(scenario())
 
 
 def test_a_difference_is_made_once_and_an_old_base_is_forgotten() -> None:
@@ -151,4 +152,4 @@ def test_what_an_agent_says_only_once_outlasts_a_store_that_is_away() -> None:
         (kept,) = seen
         assert (kept.clock_ms, kept.instances, kept.inventory) == (7, said, inventory)
 
-    asyncio.run(scenario())
+    loops.run(scenario())

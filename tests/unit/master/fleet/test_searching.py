@@ -1,10 +1,10 @@
 """Searches that agents answer, never answer, or answer with too much."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+import loops
 import pytest
 
 from headgate.fleet import master_events as ev
@@ -44,7 +44,7 @@ def ask(answer: Answer, takes: str = LOGS, agent: str = "a", patience_s: float =
         finally:
             assert not asking._waiting
 
-    return asyncio.run(scenario())
+    return loops.run(scenario())
 
 
 def test_parts_become_one_answer_and_those_of_others_do_not_count() -> None:

@@ -1,8 +1,8 @@
 """Requests are counted by route and status; nobody outside makes series."""
 
-import asyncio
 import contextlib
 
+import loops
 from asgi import ask
 from fastapi import FastAPI, HTTPException
 
@@ -29,8 +29,8 @@ def test_requests_are_counted_by_route_and_status() -> None:
     counts = RestCounts()
     app = application(counts)
     for path in ("/things/a", "/things/b", "/things/none", "/elsewhere/1", "/elsewhere/2"):
-        asyncio.run(ask(app, "GET", path))
-    asyncio.run(ask(app, "BREW", "/things/a"))
+        loops.run(ask(app, "GET", path))
+    loops.run(ask(app, "BREW", "/things/a"))
     route = "/things/{name}"
     assert counts.requests == {
         ("GET", route, 200): 2,
@@ -46,6 +46,6 @@ def test_requests_are_counted_by_route_and_status() -> None:
 def test_a_handler_that_breaks_is_counted_as_failed() -> None:
     counts = RestCounts()
     with contextlib.suppress(RuntimeError):
-        asyncio.run(ask(application(counts), "GET", "/things/broken"))
+        loops.run(ask(application(counts), "GET", "/things/broken"))
     assert counts.requests == {("GET", "/things/{name}", 500): 1}
     assert counts.in_progress == 0

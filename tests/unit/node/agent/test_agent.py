@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import loops
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -117,7 +118,7 @@ def test_a_renewed_certificate_that_cannot_be_written_ends_nothing(
         return one.status().certificate_not_after > time.time() + 20 * 3600
 
     with capture_logs() as lines:
-        asyncio.run(running(one, is_renewed))
+        loops.run(running(one, is_renewed))
 
     told = [line["message"] for line in lines if line["event"] == "master.refused"]
     assert told == [f"renewal of the certificate: {FULL}"] * 2
@@ -142,7 +143,7 @@ def test_a_disk_that_takes_nothing_at_the_start_is_tried_again(
     monkeypatch.setattr(module, "_AGAIN_S", 0.0)
     one = agent(tmp_path, Office())
 
-    asyncio.run(running(one, lambda: one.status().dials > 0))
+    loops.run(running(one, lambda: one.status().dials > 0))
 
     assert not failures
 
@@ -168,4 +169,4 @@ def test_it_dials_while_its_engine_is_asked_and_tells_the_answer(tmp_path: Path)
         return ev.Described((able,)) in posted
 
     one.describe = describe
-    asyncio.run(running(one, dialled))
+    loops.run(running(one, dialled))

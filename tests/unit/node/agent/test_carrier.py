@@ -2,6 +2,7 @@
 
 import asyncio
 
+import loops
 import pytest
 from live_master import live_master
 from ports import dead_port
@@ -27,7 +28,7 @@ def test_a_refused_connection_is_told_long_before_the_time_is_over() -> None:
         return str(refused.value)
 
     with dead_port() as port:
-        assert "unavailable" in asyncio.run(scenario(port))
+        assert "unavailable" in loops.run(scenario(port))
 
 
 def test_a_port_that_speaks_something_else_is_told_at_once() -> None:
@@ -47,7 +48,7 @@ def test_a_port_that_speaks_something_else_is_told_at_once() -> None:
             server.close()
         return str(refused.value)
 
-    assert "unavailable" in asyncio.run(scenario())
+    assert "unavailable" in loops.run(scenario())
 
 
 async def _says_no(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import loops
 from waiting import until_async
 
 from headgate.engines.nginx.common.drifted import DriftFile, DriftReport
@@ -75,7 +76,7 @@ def test_drift_is_told_when_it_changes_and_a_heal_is_done_once(tmp_path: Path) -
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
-    asyncio.run(play())
+    loops.run(play())
     assert nginx.heals == 1
     assert [one.heal for one in told] == [None, HealEnd(7, "a hold keeps it")]
     assert [one.states for one in told] == [("disk drift",)] * 2

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
+import loops
 from structlog.testing import capture_logs
 from waiting import until_async
 
@@ -63,7 +64,7 @@ def logged(folder: Path, carrier: OddCarrier) -> list[str]:
             task.cancel()
 
     with capture_logs() as lines:
-        asyncio.run(scenario())
+        loops.run(scenario())
     return [f"{one['event']}: {one.get('exc_info', '')}" for one in lines]
 
 
@@ -104,4 +105,4 @@ def test_why_the_master_hung_up_is_told_although_the_connection_ends_too(tmp_pat
         finally:
             task.cancel()
 
-    assert asyncio.run(scenario()) == "revoked: this agent was revoked"
+    assert loops.run(scenario()) == "revoked: this agent was revoked"

@@ -1,6 +1,6 @@
 """What heartbeats say of a node's traffic."""
 
-import asyncio
+import loops
 
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.fleet.agent_events import Summary
@@ -74,7 +74,7 @@ def test_nothing_is_said_while_nothing_serves() -> None:
         engine.page = PAGE
         return nothing, await measured()
 
-    nothing, found = asyncio.run(looks())
+    nothing, found = loops.run(looks())
     assert nothing == Summary()
     assert found.figures["requests"] == 100
     assert found.figures["measured_s"] > 0
@@ -85,6 +85,6 @@ def test_nothing_is_said_while_nothing_serves() -> None:
 def test_an_engine_without_an_uptime_counts_since_the_agent_does() -> None:
     engine = Engine()
     engine.page = b"http_requests_total 1\n"
-    found = asyncio.run(Measured(engine)())  # type: ignore[arg-type]
+    found = loops.run(Measured(engine)())  # type: ignore[arg-type]
     assert 0 <= found.figures["uptime_s"] < 60
     assert found.latency is None

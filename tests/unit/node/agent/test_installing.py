@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import loops
 import pytest
 from waiting import until, until_async
 
@@ -26,15 +27,15 @@ def installer(folder: Path, text: str, limit_s: float = 30.0) -> CommandInstalle
 
 def test_the_version_is_the_one_argument(tmp_path: Path) -> None:
     one = installer(tmp_path, f'echo "$1" >{tmp_path}/version; echo "$#" >{tmp_path}/count')
-    asyncio.run(one.install("1.4.2"))
-    assert asyncio.run(one.installed()) == "1.4.2"
+    loops.run(one.install("1.4.2"))
+    assert loops.run(one.installed()) == "1.4.2"
     assert (tmp_path / "count").read_text() == "1\n"
 
 
 def test_a_failure_is_told_with_the_end_of_what_the_command_wrote(tmp_path: Path) -> None:
     one = installer(tmp_path, "seq 1 5000; echo 'no such wheel' >&2; exit 7")
     with pytest.raises(InstallError, match="failed with exit code 7: ") as failed:
-        asyncio.run(one.install("1.4.2"))
+        loops.run(one.install("1.4.2"))
     assert str(failed.value).endswith("5000\nno such wheel")
     assert len(str(failed.value)) < 2_000
 
@@ -43,14 +44,14 @@ def test_the_join_token_does_not_reach_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADGATE_AGENT_TOKEN", "hgj_secret")
-    asyncio.run(installer(tmp_path, f"env >{tmp_path}/env").install("1.4.2"))
+    loops.run(installer(tmp_path, f"env >{tmp_path}/env").install("1.4.2"))
     assert "hgj_secret" not in (tmp_path / "env").read_text()
 
 
 def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
     one = installer(tmp_path, f"sleep 1000 & echo $! >{tmp_path}/child; wait", limit_s=1.0)
     with pytest.raises(InstallError, match="did not end within 1 s"):
-        asyncio.run(one.install("1.4.2"))
+        loops.run(one.install("1.4.2"))
     child = int((tmp_path / "child").read_text())
     until(lambda: not _lives(child), "the child is gone")
 
@@ -78,7 +79,7 @@ def test_no_second_command_runs_beside_one_that_outlived_its_agent(tmp_path: Pat
         with contextlib.suppress(InstallError):
             await first
 
-    asyncio.run(story())
+    loops.run(story())
 
 
 @pytest.mark.parametrize(("text", "said"), [("boom", "boom"), ("", "")])
@@ -87,11 +88,11 @@ def test_a_program_that_does_not_say_its_version_cannot_drive_the_node(
 ) -> None:
     (tmp_path / "version").write_text(text)
     with pytest.raises(InstallError, match=f"cannot drive this node.*{said}"):
-        asyncio.run(installer(tmp_path, "").installed())
+        loops.run(installer(tmp_path, "").installed())
 
 
 def test_a_command_that_is_gone_is_said(tmp_path: Path) -> None:
     one = installer(tmp_path, "")
     (tmp_path / "install").unlink()
     with pytest.raises(InstallError, match="cannot be run: No such file"):
-        asyncio.run(one.install("1.4.2"))
+        loops.run(one.install("1.4.2"))

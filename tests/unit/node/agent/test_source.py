@@ -41,3 +41,27 @@ def test_an_upstream_of_its_own_is_refused(tmp_path: Path) -> None:
     found = source(tmp_path, '[upstreams.a]\nendpoints = ["127.0.0.1:9"]\n').load()
     assert isinstance(found, Rejected)
     assert "the config of an agent comes from its master" in str(found.diagnostics[0])
+
+
+@pytest.mark.parametrize(
+    ("own", "path"),
+    [
+        ("[routes.r]\nrespond = { status = 200 }\n", "routes.r"),
+        ('[routes."a b"]\nrespond = { status = 200 }\nunknown = 1\n', 'routes."a b"'),
+        ('[listeners.web]\naddress = "nowhere"\n', "listeners.web"),
+    ],
+)
+def test_an_object_of_its_own_is_said_to_belong_to_the_master_whatever_is_wrong_in_it(
+    tmp_path: Path, own: str, path: str
+) -> None:
+    found = source(tmp_path, own).load()
+    assert isinstance(found, Rejected)
+    assert {(one.path, "comes from its master" in one.message) for one in found.diagnostics} == {
+        (path, True)
+    }
+
+
+def test_mistakes_in_its_own_settings_are_said_as_they_are(tmp_path: Path) -> None:
+    found = source(tmp_path, '[node]\nlog_level = "loud"\n').load()
+    assert isinstance(found, Rejected)
+    assert [one.path for one in found.diagnostics] == ["node.log_level"]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import loops
 import pytest
 from waiting import until_async
 
@@ -76,7 +77,7 @@ def test_a_version_is_installed_and_takes_over_once(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         assert host.told == [UpgradeEnded(5, "2.0.0", "")] * 2
 
-    asyncio.run(story())
+    loops.run(story())
     assert host.calls == ["install 2.0.0", "hand over"]
 
 
@@ -92,7 +93,7 @@ def test_a_command_that_fails_says_why_and_nothing_takes_over(tmp_path: Path) ->
         process.order(Upgrade(4, "0.9.0"))
         await asyncio.sleep(0)
 
-    asyncio.run(story())
+    loops.run(story())
     assert host.calls == ["install 2.0.0"], "an order that ended is not obeyed again"
     assert host.told == [UpgradeEnded(5, "2.0.0", "exit code 7: no such wheel")] * 2
     assert host.process().ended == host.told[0], "a start later it is still known"
@@ -103,7 +104,7 @@ def test_another_version_than_the_wanted_one_is_put_back_before_anything_takes_o
 ) -> None:
     host = Host(tmp_path)
     host.lies = {"2.0.0": "3.0.0"}
-    asyncio.run(ordered(host, host.process(), lambda: bool(host.told)))
+    loops.run(ordered(host, host.process(), lambda: bool(host.told)))
     assert host.told[0].text == "the command ended well, but installed is 3.0.0"
     assert (host.on_disk, host.runs) == ("1.0.0", "1.0.0")
     assert "hand over" not in host.calls
@@ -114,7 +115,7 @@ def test_processes_that_do_not_take_over_leave_the_former_version_installed(
 ) -> None:
     host = Host(tmp_path)
     host.link_error = "the new data plane ended"
-    asyncio.run(ordered(host, host.process(), lambda: bool(host.told)))
+    loops.run(ordered(host, host.process(), lambda: bool(host.told)))
     assert "did not take over: the new data plane ended" in host.told[0].text
     assert host.calls == ["install 2.0.0", "hand over", "install 1.0.0"]
     assert host.on_disk == "1.0.0"
@@ -123,7 +124,7 @@ def test_processes_that_do_not_take_over_leave_the_former_version_installed(
 def test_what_cannot_be_put_back_is_said(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.link_error, host.failing = "it ended", {"1.0.0": "no such wheel"}
-    asyncio.run(ordered(host, host.process(), lambda: bool(host.told)))
+    loops.run(ordered(host, host.process(), lambda: bool(host.told)))
     assert host.told[0].text.endswith("1.0.0 could not be installed again: no such wheel")
 
 
@@ -151,9 +152,9 @@ def test_a_node_that_was_killed_in_a_step_puts_back_and_says_so(
         await until_async(lambda: bool(host.told), "a failure")
         assert why(process) == text
 
-    asyncio.run(killed())
+    loops.run(killed())
     host.dies = ""
-    asyncio.run(started())
+    loops.run(started())
     assert host.on_disk == "1.0.0"
 
 
@@ -174,9 +175,9 @@ def test_a_start_of_what_was_just_installed_is_no_hand_over(tmp_path: Path, erro
         after.on_ended = host.told.append
         after.begin()
 
-    asyncio.run(killed())
+    loops.run(killed())
     host.dies, host.link_error = "", error
-    asyncio.run(started())
+    loops.run(started())
     assert host.calls == ["install 2.0.0", "hand over"]
     expected = f"its control process runs 2.0.0, and the others did not follow: {error}"
     assert host.told == [UpgradeEnded(5, "2.0.0", expected if error else "")]
@@ -190,7 +191,7 @@ def test_what_is_not_a_version_reaches_no_command(tmp_path: Path, program: str) 
         host.process().order(Upgrade(5, program))
         await until_async(lambda: bool(host.told), "a failure")
 
-    asyncio.run(story())
+    loops.run(story())
     assert "is not a version" in host.told[0].text
     assert host.calls == []
 
@@ -199,7 +200,7 @@ def test_a_node_without_a_command_takes_no_order(tmp_path: Path) -> None:
     host = Host(tmp_path)
     process = host.process(can_upgrade=False)
     assert not process.can_upgrade
-    asyncio.run(ordered(host, process, lambda: bool(host.told)))
+    loops.run(ordered(host, process, lambda: bool(host.told)))
     assert "no upgrade command" in host.told[0].text
 
 
@@ -222,7 +223,7 @@ def test_a_disk_that_takes_nothing_begins_nothing(
         assert host.calls == []
         await ordered(host, process, lambda: host.runs == "2.0.0")
 
-    asyncio.run(story())
+    loops.run(story())
 
 
 def test_an_order_for_what_runs_ends_at_once(tmp_path: Path) -> None:
@@ -232,5 +233,5 @@ def test_an_order_for_what_runs_ends_at_once(tmp_path: Path) -> None:
         host.process().order(Upgrade(5, "1.0.0"))
         await until_async(lambda: bool(host.told), "an end")
 
-    asyncio.run(story())
+    loops.run(story())
     assert (host.calls, host.told) == ([], [UpgradeEnded(5, "1.0.0", "")])

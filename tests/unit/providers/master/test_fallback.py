@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import loops
 import pytest
 
 from headgate.providers.master.fallback import Fallback, LinkError
@@ -55,7 +56,7 @@ class Ways:
     def tries(self) -> list[str]:
         """What one dialling tries."""
         self.tried.clear()
-        asyncio.run(self.once())
+        loops.run(self.once())
         return list(self.tried)
 
     async def once(self) -> Connection:
@@ -81,7 +82,7 @@ def test_what_every_way_said_is_told() -> None:
 def test_a_way_that_says_nothing_holds_up_no_other() -> None:
     ways = Ways(head_start_s=0.0)
     ways.silent.add("grpc")
-    assert asyncio.run(ways.once()).name == "websocket"
+    assert loops.run(ways.once()).name == "websocket"
     assert (ways.tried, ways.cancelled) == (["grpc", "websocket"], ["grpc"])
     assert ways.tries() == ["websocket"], "the way that passed comes first"
 
@@ -100,7 +101,7 @@ def test_of_two_that_pass_together_one_is_closed() -> None:
         ways.all_tried = asyncio.Event()
         return await ways.once()
 
-    kept = asyncio.run(once())
+    kept = loops.run(once())
     assert len(ways.made) == 2
     assert [one.is_closed for one in ways.made] == [one is not kept for one in ways.made]
 
@@ -117,5 +118,5 @@ def test_who_gives_up_dialling_ends_every_way() -> None:
         with pytest.raises(asyncio.CancelledError):
             await dialling
 
-    asyncio.run(give_up())
+    loops.run(give_up())
     assert sorted(ways.cancelled) == ["grpc", "websocket"]

@@ -107,6 +107,8 @@ fn each(object: &Object, visit: &mut dyn FnMut(&str)) {
             }
         }
         Object::Settings(_)
+        | Object::TcpRoute(_)
+        | Object::UdpRoute(_)
         | Object::Listener(_)
         | Object::Host(_)
         | Object::Route(_)

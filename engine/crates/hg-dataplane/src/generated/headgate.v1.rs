@@ -179,6 +179,8 @@ pub struct StatusReply {
     pub overload: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub overload_cause: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub traces: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerStatus {

@@ -10,8 +10,8 @@ pub use process::ProcessReport;
 
 use crate::resolver::HostReport;
 use hg_engine::{
-    EngineMetrics, Http2Metrics, LATENCY_BOUNDS_US, OverloadReport, ReasonCount, UpstreamReport,
-    WorkerReport,
+    EngineMetrics, Http2Metrics, LATENCY_BOUNDS_US, MIRROR, OverloadReport, ReasonCount, SPLIT,
+    TcpMetrics, TraceStats, UdpMetrics, UpstreamReport, WorkerReport,
 };
 use std::time::Duration;
 use text::{Text, Type};
@@ -43,6 +43,7 @@ pub fn render(figures: &Figures<'_>) -> String {
     failures(&mut text, figures.engine);
     overload(&mut text, &figures.engine.overload);
     middlewares(&mut text, figures.engine);
+    routes(&mut text, figures.engine);
     endpoints(&mut text, &figures.engine.upstreams);
     upstream_figures(&mut text, &figures.engine.upstreams);
     tls(&mut text, figures.engine);
@@ -94,7 +95,7 @@ fn connections(text: &mut Text, engine: &EngineMetrics) {
     for listener in &engine.listeners {
         text.int(&[("listener", &listener.name)], listener.accepted);
     }
-    let help = "Connections closed on accept, by the limit that was reached.";
+    let help = "Connections closed before their first request, by the reason.";
     reasons(text, "headgate_connections_refused", "reason", help, &engine.refused_connections);
     text.family("headgate_tunnels", Gauge, "", "WebSocket tunnels open.");
     text.int(&[], engine.tunnels.active);
@@ -112,6 +113,40 @@ fn connections(text: &mut Text, engine: &EngineMetrics) {
     let help = "HTTP/2 connections that we ended because of what the client did.";
     reasons(text, "headgate_http2_closed", "reason", help, &engine.http2.closed);
     http2_upstream(text, &engine.http2);
+    tcp(text, &engine.tcp);
+    udp(text, &engine.udp);
+}
+
+fn tcp(text: &mut Text, tcp: &TcpMetrics) {
+    use Type::{Counter, Gauge};
+    text.family("headgate_tcp_connections", Gauge, "", "Connections of TCP routes open.");
+    text.int(&[], tcp.connections.active);
+    text.family("headgate_tcp_connections_opened", Counter, "", "Connections of TCP routes taken.");
+    text.int(&[], tcp.connections.total);
+    let help = "Connections of TCP listeners that ended, by why.";
+    reasons(text, "headgate_tcp_closed", "reason", help, &tcp.closed);
+}
+
+fn udp(text: &mut Text, udp: &UdpMetrics) {
+    use Type::{Counter, Gauge};
+    text.family("headgate_udp_flows", Gauge, "", "Flows of UDP routes open.");
+    text.int(&[], udp.flows.active);
+    text.family("headgate_udp_flows_opened", Counter, "", "Flows of UDP routes ever opened.");
+    text.int(&[], udp.flows.total);
+    reasons(text, "headgate_udp_closed", "reason", "Flows that ended, by why.", &udp.ended);
+    let help = "Datagrams that were not passed on, by why.";
+    reasons(text, "headgate_udp_dropped", "reason", help, &udp.dropped);
+    let ways = [("received", udp.received), ("sent", udp.sent)];
+    let help = "Datagrams received from clients and passed on, and sent to them.";
+    text.family("headgate_udp_datagrams", Counter, "", help);
+    for (direction, (datagrams, _)) in ways {
+        text.int(&[("direction", direction)], datagrams);
+    }
+    let help = "The bytes of headgate_udp_datagrams.";
+    text.family("headgate_udp_bytes", Counter, "", help);
+    for (direction, (_, bytes)) in ways {
+        text.int(&[("direction", direction)], bytes);
+    }
 }
 
 fn http2_upstream(text: &mut Text, http2: &Http2Metrics) {
@@ -148,9 +183,23 @@ fn overload(text: &mut Text, overload: &OverloadReport) {
 fn middlewares(text: &mut Text, engine: &EngineMetrics) {
     let help = "What came of middlewares; no middleware: all that are written where they are used.";
     text.family("headgate_middleware_results", Type::Counter, "", help);
-    for one in &engine.middlewares {
+    let of_routes = [SPLIT, MIRROR];
+    for one in engine.middlewares.iter().filter(|one| !of_routes.contains(&one.kind)) {
         let labels = [("kind", one.kind), ("middleware", &one.middleware), ("result", one.result)];
         text.int(&labels, one.count);
+    }
+}
+
+fn routes(text: &mut Text, engine: &EngineMetrics) {
+    let split = "Requests of routes with sticky splits, by how their branch was found.";
+    let mirror = "Requests chosen to be sent to a mirror, too, by what came of that.";
+    for (name, kind, help) in
+        [("headgate_split_requests", SPLIT, split), ("headgate_mirror_requests", MIRROR, mirror)]
+    {
+        text.family(name, Type::Counter, "", help);
+        for one in engine.middlewares.iter().filter(|one| one.kind == kind) {
+            text.int(&[("route", &*one.middleware), ("result", one.result)], one.count);
+        }
     }
 }
 
@@ -172,12 +221,32 @@ fn failures(text: &mut Text, engine: &EngineMetrics) {
                 names that a backend may mistake for such, names with an underscore.";
     reasons(text, "headgate_headers_dropped", "reason", help, &engine.withheld_headers);
     text.family("headgate_access_log_lines", Type::Counter, "", "Lines handed to the sink.");
-    text.int(&[], engine.log_lines);
+    text.int(&[], engine.log.lines);
     let help = "Lines dropped because the sink was behind.";
     text.family("headgate_access_log_dropped", Type::Counter, "", help)
-        .int(&[], engine.log_dropped);
+        .int(&[], engine.log.dropped);
     let help = "Writes to the sink that failed.";
-    text.family("headgate_access_log_errors", Type::Counter, "", help).int(&[], engine.log_errors);
+    text.family("headgate_access_log_errors", Type::Counter, "", help)
+        .int(&[], engine.log.write_errors);
+    traces(text, &engine.traces);
+}
+
+fn traces(text: &mut Text, traces: &TraceStats) {
+    use Type::{Counter, Gauge};
+    let help = "Spans that the collector of traces took.";
+    text.family("headgate_traces_exported", Counter, "", help).int(&[], traces.exported);
+    let dropped = [
+        ("queue_full", traces.queue_full),
+        ("refused", traces.refused),
+        ("unreachable", traces.unreachable),
+    ];
+    let dropped = dropped.map(|(reason, count)| ReasonCount { reason, count });
+    let help = "Spans that did not reach the collector, by why.";
+    reasons(text, "headgate_traces_dropped", "reason", help, &dropped);
+    let help = "Exports of spans that failed, those that were tried again included.";
+    text.family("headgate_traces_export_failures", Counter, "", help).int(&[], traces.failures);
+    let help = "1 while exports of spans fail.";
+    text.family("headgate_traces_failing", Gauge, "", help).int(&[], u64::from(traces.is_failing));
 }
 
 fn endpoints(text: &mut Text, upstreams: &[UpstreamReport]) {
@@ -279,6 +348,13 @@ fn upstream_figures(text: &mut Text, upstreams: &[UpstreamReport]) {
     text.family("headgate_upstream_outliers", Counter, "", help);
     for upstream in upstreams {
         for one in &upstream.outliers {
+            text.int(&[("upstream", &upstream.name), ("outcome", one.reason)], one.count);
+        }
+    }
+    let help = "Answered requests at upstreams with affinity, by what became of their cookie.";
+    text.family("headgate_upstream_affinity", Counter, "", help);
+    for upstream in upstreams {
+        for one in &upstream.affinity {
             text.int(&[("upstream", &upstream.name), ("outcome", one.reason)], one.count);
         }
     }

@@ -4,6 +4,7 @@ use super::*;
 use hg_engine::{
     AgentReport, EndpointReport, HandshakeCount, HealthReport, Histogram, Http2Metrics,
     ListenerReport, NegotiatedReport, OpenCount, RequestCount, ResultCount, RetryMetrics,
+    TcpMetrics, UdpMetrics,
 };
 
 fn health(takes: bool) -> HealthReport {
@@ -42,19 +43,25 @@ fn upstream() -> UpstreamReport {
         panic: true,
         breaker_opened: 3,
         outliers: vec![ReasonCount { reason: "dry_run", count: 6 }],
+        affinity: vec![ReasonCount { reason: "moved", count: 2 }],
     }
 }
 
 fn middlewares() -> Vec<ResultCount> {
-    let (middleware, kind, result) = ("slow".into(), "fault", "delay");
-    vec![ResultCount { middleware, kind, result, count: 5 }]
+    let one = |name: &str, kind, result, count| {
+        let middleware = name.into();
+        ResultCount { middleware, kind, result, count }
+    };
+    vec![
+        one("shop", MIRROR, "answered", 4),
+        one("shop", SPLIT, "kept", 6),
+        one("slow", "fault", "delay", 5),
+    ]
 }
 
 fn engine() -> EngineMetrics {
     let mut duration = Histogram::default();
-    duration.record(90);
-    duration.record(1_500);
-    duration.record(70_000_000);
+    [90, 1_500, 70_000_000].iter().for_each(|us| duration.record(*us));
     EngineMetrics {
         plan_digest: "ab".into(),
         plan_objects: 4,
@@ -69,6 +76,8 @@ fn engine() -> EngineMetrics {
         bytes_received: 100,
         bytes_sent: 2000,
         http2: http2(),
+        tcp: tcp(),
+        udp: udp(),
         rejects: vec![ReasonCount { reason: "http_request_error", count: 1 }],
         refused_connections: vec![ReasonCount { reason: "client", count: 3 }],
         retries: retries(),
@@ -95,7 +104,19 @@ fn engine() -> EngineMetrics {
         upstreams: vec![upstream()],
         overload: shedding(),
         middlewares: middlewares(),
+        traces: traces(),
         ..EngineMetrics::default()
+    }
+}
+
+fn traces() -> TraceStats {
+    TraceStats {
+        exported: 21,
+        queue_full: 22,
+        unreachable: 23,
+        refused: 24,
+        failures: 25,
+        is_failing: true,
     }
 }
 
@@ -112,6 +133,23 @@ fn retries() -> RetryMetrics {
         sent: vec![ReasonCount { reason: "connect_failure", count: 2 }],
         denied: vec![ReasonCount { reason: "budget", count: 5 }],
         hedges: vec![ReasonCount { reason: "won", count: 1 }],
+    }
+}
+
+fn tcp() -> TcpMetrics {
+    TcpMetrics {
+        connections: OpenCount { active: 6, total: 60 },
+        closed: vec![ReasonCount { reason: "client-end", count: 3 }],
+    }
+}
+
+fn udp() -> UdpMetrics {
+    UdpMetrics {
+        flows: OpenCount { active: 7, total: 70 },
+        ended: vec![ReasonCount { reason: "answered", count: 60 }],
+        dropped: vec![ReasonCount { reason: "no-route", count: 2 }],
+        received: (80, 3200),
+        sent: (75, 9000),
     }
 }
 

@@ -174,6 +174,8 @@ fn code(kind: Kind) -> u8 {
         Kind::Upstream => 5,
         Kind::Certificate => 6,
         Kind::TlsPolicy => 7,
+        Kind::TcpRoute => 8,
+        Kind::UdpRoute => 9,
     }
 }
 

@@ -63,6 +63,8 @@ impl Asked {
             grpc,
             agent: agent.map(|agent| agent.send.as_str().into()),
             protocol: entry.plan.protocol,
+            // Agents have ports of their own.
+            proxy: entry.plan.pool.proxy_protocol.filter(|_| agent.is_none()),
             address: e.address.clone(),
             targets: match agent {
                 Some(agent) => targets(&e.targets, agent.port).into(),

@@ -5,8 +5,9 @@ use super::answer::{self, Answer, Failure};
 use super::http2::{Asks, Http2};
 use crate::snapshot::host_of;
 use hg_net::{Address, Event, Fd, Flow};
-use hg_plan::{GrpcCheck, HttpCheck, UpstreamProtocol};
+use hg_plan::{GrpcCheck, HttpCheck, ProxyVersion, UpstreamProtocol};
 use hg_proto::Limits;
+use hg_relay::proxy_protocol::{write_local, write_unknown};
 use hg_resilience::{Reason, Report};
 use hg_tls::{ClientSession, ClientTls, Offer, TlsError};
 use std::io::{self, ErrorKind};
@@ -20,6 +21,8 @@ pub(super) struct Terms {
     /// What an agent is sent, if this is one.
     pub(super) agent: Option<Arc<str>>,
     pub(super) protocol: UpstreamProtocol,
+    /// How the endpoint is told that no client is behind the connection.
+    pub(super) proxy: Option<ProxyVersion>,
     /// The endpoint's address as configured.
     pub(super) address: Arc<str>,
     pub(super) targets: Arc<[Address]>,
@@ -122,12 +125,25 @@ impl Attempt {
 
     /// Begins TLS or the request; returns whether the connection alone was asked for.
     fn begin(&mut self, terms: &Terms) -> Result<bool, Failure> {
+        match terms.proxy {
+            Some(ProxyVersion::V1) => write_unknown(&mut self.out),
+            Some(ProxyVersion::V2) => write_local(&mut self.out),
+            None => {}
+        }
         let Some(tls) = &terms.tls else {
             self.stage = Stage::Asking(None);
-            return self.ask(terms);
+            let passed = self.ask(terms)?;
+            // Nothing follows where the connection alone is asked for.
+            self.flush()?;
+            return Ok(passed);
         };
         let host = host_of(&terms.address).trim_matches(['[', ']']);
-        let session = tls.session_offering(host, terms.offer());
+        // Where the connection alone is asked for, the endpoint may be one of TCP routes.
+        let asks_nothing = terms.agent.is_none() && terms.asks().is_none();
+        let session = match terms.offer() {
+            Offer::Http1 if asks_nothing => tls.session_for(host, None),
+            offer => tls.session_offering(host, offer),
+        };
         let mut session = session.map_err(|e| not_secure(&e))?;
         session.start(&mut self.out).map_err(|e| not_secure(&e))?;
         self.stage = Stage::Handshake(Box::new(session));

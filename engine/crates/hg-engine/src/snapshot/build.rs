@@ -2,7 +2,9 @@
 
 use super::slots::Slots;
 use super::upstreams::{Addresses, InUse, Surroundings};
-use super::{ListenerEntry, Snapshot, UpstreamEntry, listeners, routes, upstreams};
+use super::{
+    ListenerEntry, Snapshot, TracingTerms, UpstreamEntry, listeners, routes, tcp, udp, upstreams,
+};
 use crate::health::HealthTable;
 use foldhash::{HashMap, HashMapExt as _};
 use hg_middleware::Keep;
@@ -160,6 +162,11 @@ impl Builder {
         work.listeners(&mut next);
         let slots = work.upstreams(&mut next);
         let staged = work.routes(&mut next);
+        let (listeners, upstreams) = (&work.builder.listeners, &work.builder.upstreams);
+        let told = tcp::update(&mut next, (plan, changed), listeners, upstreams);
+        work.errors.extend(told);
+        let told = udp::update(&mut next, (plan, changed), listeners, upstreams);
+        work.errors.extend(told);
         let Work { errors, new, .. } = work;
         if !errors.is_empty() {
             for key in new {
@@ -171,6 +178,7 @@ impl Builder {
             && *next.settings != *s
         {
             next.settings = Arc::new(s.clone());
+            next.tracing = TracingTerms::of(s);
         }
         next.digest = plan.digest().hex();
         next.objects = plan.len() as u64;
@@ -476,14 +484,14 @@ impl<'w> Work<'_, 'w> {
         let mut ids = Vec::with_capacity(route.listeners.len());
         for (i, listener) in route.listeners.iter().enumerate() {
             match self.builder.listeners.get(listener.as_str()) {
-                Some(slot) if self.plan.listener(listener).is_some() => {
+                Some(slot) if self.plan.listener(listener).is_some_and(listeners::is_http) => {
                     ids.push(ListenerId(u16::try_from(slot).unwrap_or(u16::MAX)));
                 }
                 _ => self.errors.push(ObjectError {
                     kind: Kind::Route,
                     name: name.clone(),
                     path: format!("listeners[{i}]"),
-                    message: format!("there is no listener `{listener}`"),
+                    message: listeners::not_http(self.plan, listener),
                 }),
             }
         }

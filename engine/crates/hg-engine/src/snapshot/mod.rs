@@ -5,26 +5,35 @@
 mod build;
 mod http2;
 mod listeners;
+mod mirror;
 mod retry;
 mod routes;
 mod slots;
+mod tcp;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod upstreams;
 
 pub(crate) use build::{Builder, Update};
 pub(crate) use http2::{Bounds, Http2Terms};
+pub use mirror::MIRROR;
+pub(crate) use mirror::{Flight, MirrorTerms, Mirrored};
 pub(crate) use retry::RetryTerms;
+pub(crate) use tcp::{TcpEntry, TcpTable};
+pub(crate) use udp::{UdpEntry, UdpTable};
 
 use crate::agents::Weighed;
 use crate::health::{EndpointHealth, UpstreamHealth};
-use hg_middleware::Chain;
+use crate::place::Place;
+use hg_middleware::{Chain, Results};
 use hg_net::Address;
 use hg_plan::{HostHeader, Settings};
-use hg_policy::{Balancer, KeySource};
+use hg_policy::{Affinity, Balancer, KeySource, Sticky};
 use hg_resilience::Importance;
 use hg_route::{Chunks, Router};
 use hg_tls::{ClientTls, TlsContext};
+use hg_trace::Sampling;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -38,8 +47,32 @@ pub(crate) struct Snapshot {
     pub(crate) listeners: Vec<Option<Arc<ListenerEntry>>>,
     pub(crate) routes: Chunks<RouteEntry>,
     pub(crate) upstreams: Vec<Option<Arc<UpstreamEntry>>>,
+    pub(crate) tcp: Arc<TcpTable>,
+    pub(crate) udp: Arc<UdpTable>,
     pub(crate) settings: Arc<Settings>,
+    /// How requests belong to traces, if they do.
+    pub(crate) tracing: Option<TracingTerms>,
     pub(crate) tls: Arc<TlsContext>,
+}
+
+/// How requests belong to traces.
+#[derive(Clone, Copy)]
+pub(crate) struct TracingTerms {
+    pub(crate) sampling: Sampling,
+    /// Whether the traces of all clients go on here, not those of trusted peers alone.
+    pub(crate) believes_all: bool,
+    /// Whether spans go anywhere.
+    pub(crate) exports: bool,
+}
+
+impl TracingTerms {
+    pub(crate) fn of(settings: &Settings) -> Option<Self> {
+        settings.tracing.as_ref().map(|plan| Self {
+            sampling: Sampling::per_million(plan.sample_ppm),
+            believes_all: plan.parents == hg_plan::Parents::Any,
+            exports: plan.export.is_some(),
+        })
+    }
 }
 
 /// A listener.
@@ -50,9 +83,23 @@ pub(crate) struct ListenerEntry {
     pub(crate) limits: hg_proto::Limits,
     pub(crate) http2: Http2Terms,
     pub(crate) client: ClientSource,
+    /// Whose connections begin with a PROXY header.
+    pub(crate) proxy: Option<ProxyTerms>,
     /// Connections open on all workers.
     pub(crate) open: Arc<AtomicU32>,
     pub(crate) tls: Option<Arc<hg_tls::Selector>>,
+}
+
+impl ListenerEntry {
+    /// Reports whether it is of UDP: its flows have no place in the counts of open connections.
+    pub(crate) fn is_udp(&self) -> bool {
+        self.plan.protocol == hg_plan::ListenerProtocol::Udp
+    }
+
+    /// Reports whether a socket at this place belongs to it.
+    pub(crate) fn is_at(&self, place: Place) -> bool {
+        self.is_udp() == place.is_udp && self.addresses.contains(&place.address)
+    }
 }
 
 /// Which peers may state the client's address, and in which header.
@@ -65,6 +112,22 @@ impl ClientSource {
     /// Reports whether the listener believes this peer's headers.
     pub(crate) fn trusts(&self, ip: std::net::IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&ip))
+    }
+}
+
+/// Whose connections begin with a PROXY header.
+pub(crate) struct ProxyTerms {
+    trusted: Vec<ipnet::IpNet>,
+    /// Whether every connection must have one.
+    pub(crate) is_required: bool,
+    pub(crate) timeout_ms: u64,
+}
+
+impl ProxyTerms {
+    /// Reports whether the headers of this peer count.
+    pub(crate) fn trusts(&self, peer: std::net::IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted.iter().any(|net| net.contains(&peer))
     }
 }
 
@@ -98,15 +161,17 @@ pub(crate) struct Terms {
     pub(crate) not_imported: bool,
     /// How much its requests matter while there is too much to do.
     pub(crate) importance: Importance,
-    /// How many percent of its requests are in the access log.
-    pub(crate) access_log_percent: u8,
+    /// What is kept of its requests.
+    pub(crate) observed: hg_plan::Observed,
+    /// Where some of its requests are sent a second time.
+    pub(crate) mirror: Option<Box<MirrorTerms>>,
 }
 
 impl Terms {
     /// Reports whether a request that was answered so is in the access log; a share of the others
     /// leaves out no errors.
     pub(crate) fn is_logged(&self, status: u16, random: impl FnOnce() -> u64) -> bool {
-        match self.access_log_percent {
+        match self.observed.access_log_percent {
             0 => false,
             100.. => true,
             percent => status >= 500 || random() % 100 < u64::from(percent),
@@ -118,7 +183,12 @@ impl Terms {
 pub(crate) struct Split {
     pub(crate) parts: Vec<(u32, u32)>,
     pub(crate) total: u64,
+    /// How a client finds its upstream again, and counts of that.
+    pub(crate) sticky: Option<(Sticky, Arc<Results>)>,
 }
+
+/// The kind of the counts of sticky splits, beside those of middlewares.
+pub const SPLIT: &str = "split";
 
 /// An upstream.
 pub(crate) struct UpstreamEntry {
@@ -129,6 +199,8 @@ pub(crate) struct UpstreamEntry {
     /// The weights that agents ask for.
     pub(crate) weighed: Option<Box<Weighed>>,
     pub(crate) key: Option<KeySource>,
+    /// The cookie that keeps clients at their endpoints.
+    pub(crate) affinity: Option<Box<Affinity>>,
     pub(crate) host_header: HostHeader,
     pub(crate) plan: hg_plan::Upstream,
     pub(crate) limits: hg_proto::Limits,

@@ -1,8 +1,9 @@
 //! Compiles routes from plan to entries, one for each set of hosts that share their middlewares.
 
-use super::{RetryTerms, RouteEntry, Split, Terms, retry};
-use hg_middleware::{Chain, Keep};
+use super::{MirrorTerms, RetryTerms, RouteEntry, SPLIT, Split, Terms, retry};
+use hg_middleware::{Chain, Keep, Results};
 use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
+use hg_policy::{Found, Sticky};
 use hg_resilience::Importance;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -53,7 +54,8 @@ impl Kept {
             retry,
             not_imported,
             importance,
-            access_log_percent,
+            observed,
+            mirror: _,
         } = &*self.terms;
         self.owner == group.owner
             && self.middlewares == route.middlewares
@@ -66,22 +68,23 @@ impl Kept {
             && retry.as_deref().map(|r| &r.plan) == route.retry.as_ref()
             && *not_imported == is_not_imported(route)
             && *importance == importance_of(route)
-            && *access_log_percent == route.access_log_percent
+            && *observed == route.observed
     }
 }
 
 impl SharedTerms {
     /// Returns kept terms that fit the route.
     fn find(&self, route: &Route, group: &Group<'_>) -> Option<Arc<Terms>> {
-        let is_split = matches!(route.action, Action::Split(_));
-        let kept = self.kept.iter().find(|kept| !is_split && kept.fits(route, group));
+        let is_own = matches!(route.action, Action::Split(_)) || route.mirror.is_some();
+        let kept = self.kept.iter().find(|kept| !is_own && kept.fits(route, group));
         kept.map(|kept| kept.terms.clone())
     }
 
     /// Keeps terms for the routes that follow, unless they name upstreams or have scratch space of
     /// their own.
     fn keep(&mut self, route: &Route, group: &Group<'_>, terms: Terms) -> Arc<Terms> {
-        let is_shared = terms.split.is_none() && !terms.chain.is_own();
+        let names_none = terms.split.is_none() && terms.mirror.is_none();
+        let is_shared = names_none && !terms.chain.is_own();
         let terms = Arc::new(terms);
         if is_shared {
             let kept = Kept {
@@ -173,23 +176,43 @@ pub(super) fn compile(
                 .map(|(i, p)| (slot(&p.upstream, format!("action.split[{i}].upstream")), p.weight))
                 .collect();
             let total = parts.iter().map(|(_, w)| u64::from(*w)).sum();
-            (None, Some(Split { parts, total }))
+            (None, Some(Split { parts, total, sticky: None }))
         }
         Action::Respond(_) | Action::Redirect(_) | Action::NotImported(_) => (None, None),
     };
+    let mirror = route.mirror.as_ref().map(|plan| {
+        let slot = slot(&plan.upstream, "mirror.upstream".into());
+        Box::new(MirrorTerms::new(plan, slot, name, of.keep))
+    });
+    let split = split.map(|split| Split { sticky: sticky(of, &mut errors), ..split });
     let terms = shared.find(route, group).unwrap_or_else(|| {
         let chain = compile_chain(of, &mut errors).unwrap_or_default();
-        let terms = terms(route, chain, split, retry::compile(name, route, &mut errors));
+        let terms = terms(route, chain, (split, mirror), retry::compile(name, route, &mut errors));
         if errors.is_empty() { shared.keep(route, group, terms) } else { Arc::new(terms) }
     });
     let entry = RouteEntry { name: name.clone(), terms, upstream };
     if errors.is_empty() { Ok(entry) } else { Err(errors) }
 }
 
+/// Compiles how clients find their branches of a split again.
+fn sticky(of: &Of<'_>, errors: &mut Vec<ObjectError>) -> Option<(Sticky, Arc<Results>)> {
+    let (Some(plan), Action::Split(parts)) = (&of.route.sticky, &of.route.action) else {
+        return None;
+    };
+    match Sticky::new(plan, of.name, parts) {
+        Ok(sticky) => Some((sticky, of.keep.results_of(of.name, SPLIT, Found::NAMES))),
+        Err((index, message)) => {
+            let path = format!("sticky.by[{index}]");
+            errors.push(ObjectError { kind: Kind::Route, name: of.name.clone(), path, message });
+            None
+        }
+    }
+}
+
 fn terms(
     route: &Route,
     chain: Chain,
-    split: Option<Split>,
+    (split, mirror): (Option<Split>, Option<Box<MirrorTerms>>),
     retry: Option<Box<RetryTerms>>,
 ) -> Terms {
     Terms {
@@ -203,7 +226,8 @@ fn terms(
         retry,
         not_imported: is_not_imported(route),
         importance: importance_of(route),
-        access_log_percent: route.access_log_percent,
+        observed: route.observed,
+        mirror,
     }
 }
 
@@ -258,7 +282,9 @@ impl Touched<'_> {
             Action::Split(parts) => parts.iter().any(|part| is_gone(&part.upstream)),
             Action::Respond(_) | Action::Redirect(_) | Action::NotImported(_) => false,
         };
-        acts || route.listeners.iter().any(|l| gone_listeners.contains(l.as_str()))
+        let mirrors = route.mirror.as_ref().is_some_and(|mirror| is_gone(&mirror.upstream));
+        acts || mirrors
+            || route.listeners.iter().any(|l| gone_listeners.contains(l.as_str()))
             || route.hosts.iter().any(|h| hosts.contains(h.as_str()))
             || uses(&route.middlewares)
             || (!middlewares.is_empty()

@@ -143,7 +143,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         terms.body_bytes,
         terms.retry,
         terms.importance,
-        terms.access_log_percent
+        terms.observed.access_log_percent
     ))
 }
 
@@ -177,7 +177,7 @@ fn kinds() -> Vec<(String, &'static str)> {
         (TO_U.to_owned(), r#","forward_raw_path":true"#),
         (TO_U.to_owned(), r#","websocket":false"#),
         (TO_U.to_owned(), r#","importance":"low""#),
-        (TO_U.to_owned(), r#","access_log_percent":7"#),
+        (TO_U.to_owned(), r#","observed":{"access_log_percent":7}"#),
     ]
 }
 

@@ -6,7 +6,7 @@ use crate::health::HealthTable;
 use crate::{agents, house, slow_start};
 use hg_net::Address;
 use hg_plan::{Balance, Endpoint, Kind, ObjectError, UpstreamProtocol};
-use hg_policy::{Balancer, KeySource};
+use hg_policy::{Affinity, Balancer};
 use hg_tls::ClientTls;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -61,7 +61,7 @@ pub(super) fn compile(
     let refused = |problems: Vec<_>| problems.into_iter().map(error).collect::<Vec<_>>();
     let check = plan.health.check.as_ref();
     let mut problems = check.map_or_else(Vec::new, |check| house::problems(check, plan.protocol));
-    problems.extend(protocol_problem(plan));
+    problems.extend(protocol_problem(plan).or_else(|| proxy_problem(plan)));
     let agent = plan.health.agent.as_ref();
     problems.extend(agent.into_iter().flat_map(|agent| agents::problems(agent, &plan.endpoints)));
     if !problems.is_empty() {
@@ -76,13 +76,15 @@ pub(super) fn compile(
             (weighed.balancer(), Some(Box::new(weighed)))
         }
     };
-    let key: Option<KeySource> = balancer.needs_key().cloned();
+    let identities = endpoints.iter().map(|e| &*e.pool.address);
+    let affinity = plan.affinity.as_ref().map(|a| Box::new(Affinity::new(a, name, identities)));
     Ok(UpstreamEntry {
         name: name.clone(),
         endpoints,
+        key: balancer.needs_key().cloned(),
         balancer,
         weighed,
-        key,
+        affinity,
         host_header: plan.host_header.clone(),
         limits: hg_proto::Limits {
             head_bytes: plan.head_bytes as usize,
@@ -99,10 +101,10 @@ pub(super) fn compile(
 /// endpoint.
 fn setup(plan: &hg_plan::Upstream, tls: Option<&ClientTls>) -> Arc<str> {
     let security = tls.map_or_else(|| "plain".to_owned(), |t| t.digest().hex());
-    match plan.protocol {
-        UpstreamProtocol::Http1 => security.into(),
-        other => format!("{security} {}", other.as_str()).into(),
-    }
+    let protocol = (plan.protocol != UpstreamProtocol::Http1).then(|| plan.protocol.as_str());
+    let told = plan.pool.proxy_protocol.map(|version| version.as_str());
+    let words = [Some(security.as_str()), protocol, told];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ").into()
 }
 
 /// Returns what is wrong with the protocol beside the other settings.
@@ -118,6 +120,17 @@ fn protocol_problem(plan: &hg_plan::Upstream) -> Option<hg_policy::Problem> {
         _ => return None,
     };
     Some(("protocol".into(), message))
+}
+
+/// Returns what is wrong with PROXY headers beside the other settings.
+fn proxy_problem(plan: &hg_plan::Upstream) -> Option<hg_policy::Problem> {
+    plan.pool.proxy_protocol.filter(|_| plan.protocol != UpstreamProtocol::Http1)?;
+    let message = format!(
+        "a PROXY header tells of one client, and over `{}` clients share connections; write \
+         `http1`, or leave `proxy_protocol` out",
+        plan.protocol.as_str()
+    );
+    Some(("proxy_protocol".into(), message))
 }
 
 /// Returns the endpoints over which requests are balanced, and what the balancer needs to know of

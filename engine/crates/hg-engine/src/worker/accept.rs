@@ -4,10 +4,13 @@ use super::client::{Client, Phase, Seat};
 use super::conn::Conn;
 use super::exchange::Held;
 use super::retire::Retired;
+use super::tcp::Origin;
 use super::{KIND_LISTENER, Worker};
 use crate::counters::{ListenerCounters, Refused};
+use crate::place::Place;
 use crate::report::EventLevel;
 use hg_net::{Clock, Fd, Ticks, Token};
+use hg_plan::ListenerProtocol;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -24,6 +27,11 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
+    /// Returns where it is.
+    pub(super) fn place(&self) -> Place {
+        Place { address: self.address, is_udp: false }
+    }
+
     /// Returns the listener that its connections belong to: the one in the plan served now, or its
     /// last one together with the snapshot that knows it.
     pub(super) fn owner(&self) -> Option<(u16, Arc<ListenerCounters>, Option<Held>)> {
@@ -35,6 +43,16 @@ impl Acceptor {
             None => self.listener.clone().map(|(slot, counters)| (slot, counters, None)),
         }
     }
+}
+
+/// A connection that the limits admit.
+struct Arrival {
+    fd: Fd,
+    peer: SocketAddr,
+    listener: u16,
+    counters: Arc<ListenerCounters>,
+    seat: Seat,
+    pinned: Option<Held>,
 }
 
 /// Connections accepted from one socket in one turn.
@@ -66,7 +84,7 @@ impl Worker {
         for (index, a) in &mut self.listeners {
             let found = self.held.listeners.iter().enumerate().find_map(|(i, l)| {
                 let l = l.as_ref()?;
-                l.addresses.contains(&a.address).then(|| (u16::try_from(i).unwrap_or(0), l))
+                l.is_at(a.place()).then(|| (u16::try_from(i).unwrap_or(0), l))
             });
             if let Some((_, l)) = found
                 && let Err(e) =
@@ -159,31 +177,41 @@ impl Worker {
             return;
         };
         counters.accepted.add(1);
-        if let Some(why) = self.shared.admit(&self.held.settings, entry, peer.ip()) {
+        if let Some(why) = self.refusal(entry, peer.ip()) {
             // Count before the client sees the reset; an end of stream would look like an answer.
             self.counters.refuse(why);
             hg_net::close_with_reset(fd);
             return;
         }
-        let open = entry.open.clone();
-        let counted = self.held.settings.max_connections_per_client > 0;
-        let tls = entry.plan.tls.is_some();
-        let wait = if tls { entry.plan.handshake_timeout_ms } else { entry.plan.head_timeout_ms };
-        let deadline = deadline_after(self.now_us, wait);
+        let is_known = !entry.tells_client(peer.ip());
+        let counted = is_known && self.held.settings.max_connections_per_client > 0;
+        let seat = Seat { open: entry.open.clone(), counted };
+        if entry.plan.protocol == ListenerProtocol::Tcp {
+            let origin =
+                Origin { peer, listener, listener_name: entry.name.clone(), counters, seat };
+            return self.open_session(fd, origin, pinned);
+        }
+        let first = self.first_phase(entry);
+        self.open_client(Arrival { fd, peer, listener, counters, seat, pinned }, first);
+    }
+
+    /// Makes a client of a connection that the limits admit.
+    fn open_client(&mut self, arrival: Arrival, (phase, deadline): (Phase, Ticks)) {
+        let Arrival { fd, peer, listener, counters, seat, pinned } = arrival;
         let generation = self.next_generation();
         let vacant = self.clients.vacant_entry();
         let ci = vacant.key();
         let token = Token::new(super::KIND_CLIENT, generation, ci);
         let conn = Conn::new(fd);
         if let Err(e) = self.poller.add_stream(&conn.fd, token) {
-            self.shared.leave(&open, peer.ip(), counted);
+            self.shared.leave(&seat.open, peer.ip(), seat.counted);
             self.shared.event(EventLevel::Error, "accept.failed", e.to_string());
             return;
         }
         vacant.insert(Client {
             conn,
             generation,
-            phase: if tls { Phase::Hello } else { Phase::Idle },
+            phase,
             peer,
             listener,
             queued: false,
@@ -194,7 +222,7 @@ impl Worker {
             exchange: None,
             http2: None,
             counters: counters.clone(),
-            seat: Seat { open, counted },
+            seat,
             pinned,
         });
         self.counters.connections.add(1);

@@ -2,12 +2,14 @@
 
 use super::Worker;
 use super::exchange::{Connection, ExId, Exchange, pair};
+use super::pages::without_body_lines;
+use super::subrequest::failure_of;
 use crate::snapshot::RouteEntry;
 use hg_h2::grpc;
-use hg_middleware::Rewritten;
+use hg_middleware::{Rewritten, Source};
 use hg_proto::respond::{self, ErrorAnswer};
 use hg_proto::write::{self, Persistence};
-use hg_proto::{Method, Reject};
+use hg_proto::{Method, Reject, Version};
 use hg_resilience::Outcome;
 
 /// Our name in `Proxy-Status`.
@@ -134,12 +136,16 @@ impl Worker {
     /// Answers with an error as [`Worker::refuse`] does, and never tries again; says after how many
     /// seconds another request makes sense.
     pub(super) fn refuse_for(&mut self, x: ExId, reject: &Reject, retry_after_s: Option<u64>) {
-        self.counters.reject(reject.code);
         // Neither an endpoint that does not speak HTTP/2 nor the end of the node is a failure of it.
         let is_ours = [own::NO_GRPC.code, own::DRAIN_DEADLINE.code].contains(&reject.code);
         let is_failure = reject.status >= 500 && !is_ours;
         let failed = is_failure.then(|| outcome_of(reject, self.exchanges.get(x)));
         self.detach(x, failed, reject.detail);
+        if self.end_sub(x, Some(failure_of(reject))) {
+            return;
+        }
+        self.counters.reject(reject.code);
+        let worker = self.mailbox.index;
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
@@ -157,7 +163,11 @@ impl Worker {
             head_only: e.method == Method::Head,
             date: &date,
             retry_after_s,
+            page: None,
         };
+        let page = e.page((reject.status, Source::Node), worker);
+        let page = page.as_ref().map(|(page, text)| (&*page.content_type, &text[..]));
+        let answer = ErrorAnswer { page, ..answer };
         let mut head = std::mem::take(&mut e.head);
         head.clear();
         let body = if e.stream.is_grpc {
@@ -177,7 +187,7 @@ impl Worker {
     /// log.
     pub(super) fn refuse_head(&mut self, ci: usize, head: &[u8], reject: &Reject) {
         let (name, target) = hg_proto::glance(head);
-        let is_logged = self.log.is_on();
+        let is_logged = self.records.log.is_on();
         let Some(x) = self.open_exchange(ci) else {
             return;
         };
@@ -201,10 +211,13 @@ impl Worker {
     pub(super) fn answer_own(&mut self, x: ExId, route: &RouteEntry, made: &Rewritten) {
         let keeps = self.leaving.keeps_alive();
         let date = self.date.text();
+        let worker = self.mailbox.index;
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let answer = &made.answer;
+        let page = Some((answer.status, Source::Node)).filter(|_| !answer.refusal.is_empty());
+        let page = page.and_then(|asked| e.page(asked, worker));
         if e.stream.is_tunnel && matches!(answer.status, 200..=299) {
             // To its client this would be an open WebSocket.
             return self.refuse(x, &own::NO_TUNNEL);
@@ -217,31 +230,32 @@ impl Worker {
         if !edits.drops(b"date") {
             write::line(head, "date", &date);
         }
-        head.extend_from_slice(&answer.headers);
-        if !matches!(answer.status, 204 | 304) {
-            write::content_length(head, answer.body.len() as u64);
+        let body = page.as_ref().map_or(&answer.body, |(_, text)| text);
+        match &page {
+            Some((page, _)) => without_body_lines(&answer.headers, page, head),
+            None => head.extend_from_slice(&answer.headers),
         }
-        write::connection(
-            head,
-            match (keep, e.version) {
-                (false, _) => Persistence::Close,
-                (true, hg_proto::Version::H10) => Persistence::KeepAlive,
-                (true, _) => Persistence::Implied,
-            },
-        );
+        if !matches!(answer.status, 204 | 304) {
+            write::content_length(head, body.len() as u64);
+        }
+        write::connection(head, persistence(keep, e.version));
         write::end(head);
         let has_body = e.method != Method::Head && !matches!(answer.status, 204 | 304);
         if has_body {
-            head.extend_from_slice(&answer.body);
-            e.response.bytes = answer.body.len() as u64;
+            head.extend_from_slice(body);
+            e.response.bytes = body.len() as u64;
         }
         e.status = answer.status;
+        e.reason = answer.refusal;
         e.close_after = !keep;
+        if !answer.refusal.is_empty() {
+            self.counters.reject(answer.refusal);
+        }
         self.send_own(x);
     }
 
     /// Sends `head` of the exchange as the whole answer.
-    fn send_own(&mut self, x: ExId) {
+    pub(super) fn send_own(&mut self, x: ExId) {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
@@ -258,6 +272,15 @@ impl Worker {
             Ok(()) if all => self.finish(x),
             Ok(()) => self.progress(x),
         }
+    }
+}
+
+/// Returns what an answer says of the client's connection after it.
+pub(super) fn persistence(keep: bool, version: Version) -> Persistence {
+    match (keep, version) {
+        (false, _) => Persistence::Close,
+        (true, Version::H10) => Persistence::KeepAlive,
+        (true, _) => Persistence::Implied,
     }
 }
 

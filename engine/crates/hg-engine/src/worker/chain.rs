@@ -4,7 +4,8 @@ use super::Worker;
 use super::exchange::ExId;
 use super::pause::Paused;
 use super::request::{Asked, Forward, Lines, Step};
-use crate::snapshot::{RouteEntry, UpstreamEntry};
+use super::subrequest::Sub;
+use crate::snapshot::{Flight, RouteEntry, UpstreamEntry};
 use hg_middleware::{Client, Context, Later, Outcome, RequestView, Rewritten, Stage, Woken};
 use hg_policy::Random as _;
 use hg_proto::RequestHead;
@@ -18,6 +19,10 @@ pub(crate) struct Chained {
     pub(crate) later: Option<Box<Later>>,
     /// What goes on once a middleware has waited.
     pub(crate) paused: Option<Box<Paused>>,
+    /// Set if it answers a middleware of another exchange, not a client.
+    pub(crate) sub: Option<Box<Sub>>,
+    /// Set if it is a copy of a request, whose answer is for nobody.
+    pub(crate) flight: Option<Box<Flight>>,
 }
 
 impl Chained {
@@ -72,12 +77,16 @@ impl Worker {
             }
         };
         if let Ok(Outcome::Wait) = outcome {
+            self.begin_wait(x, route.terms.chain.waiting(rewritten));
             return self.pause(x, asked, slot, std::mem::take(rewritten));
         }
         if let Some(later) = rewritten.take_later()
             && let Some(e) = self.exchanges.get_mut(x)
         {
-            e.chained.later = Some(later);
+            match &mut e.chained.later {
+                Some(own) => own.absorb(*later),
+                None => e.chained.later = Some(later),
+            }
         }
         match outcome {
             Ok(Outcome::Answer) => {

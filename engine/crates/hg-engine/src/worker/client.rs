@@ -12,6 +12,8 @@ use std::sync::atomic::AtomicU32;
 /// The state of a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// Waits for a header of the PROXY protocol.
+    ProxyHeader,
     /// TLS: waits for the hello, then for the handshake.
     Hello,
     Handshake,
@@ -46,6 +48,7 @@ pub(crate) struct Client {
     pub(crate) conn: Conn,
     pub(crate) generation: u32,
     pub(crate) phase: Phase,
+    /// Who connected, by a PROXY header if there was one.
     pub(crate) peer: SocketAddr,
     pub(crate) listener: u16,
     /// Whether it is in the queue of clients for the next turn.
@@ -69,7 +72,10 @@ pub(crate) struct Client {
 impl Client {
     /// Reports whether the client of an exchange takes more of its answer now.
     pub(crate) fn has_room(&self, e: &Exchange) -> bool {
-        if e.stream.is_http2() { e.stream.held.is_empty() } else { self.conn.out.is_empty() }
+        match e.stream.is_http2() {
+            true => e.stream.held.is_empty(),
+            false => self.conn.out.is_empty() || e.is_sub(),
+        }
     }
 
     /// Reports whether the client has not ended its half, as one that gives up does.

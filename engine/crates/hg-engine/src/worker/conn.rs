@@ -6,6 +6,7 @@ use hg_middleware::ClientCertificate;
 use hg_net::{Fd, Flow, Pipe};
 use hg_tls::{ClientSession, HandshakeKind, PeerCertificate, ServerSession, TlsError};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -117,8 +118,10 @@ pub(crate) struct Tls {
     /// An incomplete record.
     input: Vec<u8>,
     pub(crate) established: bool,
-    /// Whether the peer's end came in the same read as its last bytes.
+    /// Whether the peer has ended its half.
     ended: bool,
+    /// Whether it ended it as TLS does, with close_notify: nothing is missing then.
+    is_whole: bool,
 }
 
 /// The result of a read.
@@ -129,6 +132,14 @@ pub(crate) enum Read {
     Blocked,
     /// The peer sends no more.
     End,
+}
+
+/// What a PROXY header told.
+pub(crate) enum Told {
+    /// Where a client's connection went.
+    Destination(SocketAddr),
+    /// To an endpoint, of the client: only its requests may use the connection.
+    Client(Box<[u8]>),
 }
 
 pub(crate) struct Conn {
@@ -144,6 +155,8 @@ pub(crate) struct Conn {
     was_reset: bool,
     /// Whether the last message had a large body; the next one is then expected to have one.
     pub(crate) brings_much: bool,
+    /// What the PROXY header told with which it began.
+    pub(crate) told: Option<Box<Told>>,
 }
 
 /// Converts a client's certificate to the form that templates use.
@@ -161,6 +174,7 @@ impl Conn {
             read_closed: false,
             was_reset: false,
             brings_much: false,
+            told: None,
         }
     }
 
@@ -171,7 +185,8 @@ impl Conn {
     /// Begins TLS; `first` holds the bytes already read. [`Conn::hello`] then sends a client's
     /// hello.
     pub(crate) fn start_tls(&mut self, session: Session, first: Vec<u8>) {
-        self.tls = Some(Box::new(Tls { session, input: first, established: false, ended: false }));
+        let (established, ended, is_whole) = (false, false, false);
+        self.tls = Some(Box::new(Tls { session, input: first, established, ended, is_whole }));
     }
 
     /// Returns the TLS session, if there is one.
@@ -209,6 +224,20 @@ impl Conn {
     /// Reports whether the TLS handshake is over.
     pub(crate) fn is_established(&self) -> bool {
         self.tls.as_deref().is_some_and(|t| t.established)
+    }
+
+    /// Reports whether the peer's end came without close_notify: somebody else may have cut off what
+    /// it had to say (RFC 8446 §6.1).
+    pub(crate) fn is_cut(&self) -> bool {
+        self.tls.as_deref().is_some_and(|t| t.ended && !t.is_whole)
+    }
+
+    /// Returns the protocol agreed by ALPN, if any.
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        match self.session()? {
+            Session::Server(session) => session.alpn(),
+            Session::Client(session) => session.alpn(),
+        }
     }
 
     /// Sends a client session's hello.
@@ -283,7 +312,8 @@ impl Conn {
         old.copy_from_slice(&tls.input);
         let (mut filled, mut ended) = (had, false);
         if self.readable {
-            let space = io.cipher.get_mut(had..READ_MAX).unwrap_or_default();
+            let most = READ_MAX.min(had + io.pool.read_limit());
+            let space = io.cipher.get_mut(had..most).unwrap_or_default();
             let want = space.len();
             let flow = unless_reset(hg_net::read(&self.fd, space)?, self.was_reset)?;
             let n = if let Flow::Bytes(n) = flow { n } else { 0 };
@@ -315,15 +345,13 @@ impl Conn {
         if let Some(e) = error {
             return Err(io::Error::other(e));
         }
-        if plain.len() > RESERVE {
-            // The next read reports the end: no event need follow a close_notify.
-            if let Some(tls) = self.tls.as_deref_mut().filter(|_| closed || ended) {
-                tls.ended = true;
-                self.readable = true;
-            }
-            return Ok(Read::Data(RESERVE..plain.len()));
+        let (has_data, is_over) = (plain.len() > RESERVE, closed || ended);
+        if let Some(tls) = self.tls.as_deref_mut() {
+            (tls.ended, tls.is_whole) = (is_over, closed);
         }
-        Ok(if closed || ended { Read::End } else { Read::Data(RESERVE..RESERVE) })
+        // The next read reports the end: no event need follow a close_notify.
+        self.readable |= is_over && has_data;
+        Ok(if is_over && !has_data { Read::End } else { Read::Data(RESERVE..plain.len()) })
     }
 
     /// Takes all of `head` and `buffer[range]`: writes what the socket accepts now and keeps the

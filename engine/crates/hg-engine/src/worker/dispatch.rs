@@ -10,6 +10,7 @@ use super::upstreams::{EndpointState, NoPick};
 use super::{KIND_UP, Worker, head, multiplex};
 use crate::counters::Retry;
 use hg_net::{Address, Event, Ticks, Token};
+use hg_policy::Random as _;
 use hg_proto::Reject;
 use hg_resilience::Outcome;
 use std::rc::Rc;
@@ -77,6 +78,9 @@ impl Worker {
         let left = e.due.connect.saturating_sub(self.now);
         e.due.endpoint = self.now.saturating_add(left / shares);
         e.endpoint = Some(endpoint.clone());
+        if e.log.trace.is_recorded() {
+            e.begin_try(self.rng.next_u64().max(1));
+        }
         if e.may_multiplex() {
             return self.join(x);
         }
@@ -94,7 +98,7 @@ impl Worker {
             return;
         };
         let plan = &u.entry.plan;
-        if u.waiting.len() >= plan.queue as usize {
+        if u.queue_len() >= u64::from(plan.queue) {
             u.counters.queue_full.add(1);
             return self.refuse(x, &own::QUEUE_FULL);
         }
@@ -153,8 +157,9 @@ impl Worker {
             return None;
         }
         let max_age = e.entry().map_or(0, |u| u.plan.pool.max_age_ms);
+        let told = self.would_tell(x);
         loop {
-            let ui = self.pools.get(endpoint.pool)?.idle.pop()?;
+            let ui = self.next_idle(endpoint.pool, told.as_deref())?;
             let Some(up) = self.ups.get(ui) else { continue };
             up.endpoint.counters.idle.sub(1);
             let too_old = max_age > 0
@@ -306,6 +311,12 @@ impl Worker {
         }
         let at = up.endpoint.targets.iter().position(|a| *a == up.target);
         up.endpoint.preferred.set(at.unwrap_or(0));
+        if self.tell_client(x, ui).is_err() {
+            return self.attempt_failed(x, ui, &own::CONNECT_REFUSED);
+        }
+        let Some(up) = self.ups.get_mut(ui) else {
+            return;
+        };
         let exchange = self.exchanges.get(x);
         let entry = exchange.and_then(|e| Some((e, e.entry()?)));
         let tls = entry.and_then(|(e, u)| Some((u.tls.clone()?, multiplex::offer(u, e))));
@@ -440,7 +451,7 @@ impl Worker {
     }
 
     /// Closes an idle connection that received bytes or ended: it is of no use any more.
-    fn forget_idle(&mut self, ui: usize) {
+    pub(super) fn forget_idle(&mut self, ui: usize) {
         let Some(up) = self.ups.get(ui) else { return };
         if let Some(pool) = self.pools.get(up.pool) {
             pool.idle.retain(|i| *i != ui);

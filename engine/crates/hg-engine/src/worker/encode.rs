@@ -3,6 +3,7 @@
 use super::Worker;
 use super::buffers::RESERVE;
 use super::exchange::{ExId, Relay, pair};
+use super::pages::is_of_body;
 use super::relay::frame;
 use hg_codec::{Coding, Leased, Pool};
 use hg_middleware::{AnswerHead, Encoding, Verdict, is_outdated, says_no_transform, weak};
@@ -61,6 +62,8 @@ pub(super) enum Coded {
     /// It stays as it is, for this client.
     Varies,
     As(Coding),
+    /// A page is sent in its place.
+    Page,
 }
 
 impl Coded {
@@ -74,12 +77,16 @@ impl Coded {
 
     /// Reports whether the length that the endpoint told is that of what leaves.
     pub(super) fn keeps_length(self) -> bool {
-        !matches!(self, Self::As(_))
+        matches!(self, Self::Plain | Self::Varies)
     }
 
     /// Reports whether a line of the endpoint's head is not sent, or in another form.
     pub(super) fn drops(self, field: &Field<'_>) -> bool {
-        !self.keeps_length() && (is_etag(field) || is_outdated(field.name.as_bytes()))
+        match self {
+            Self::Plain | Self::Varies => false,
+            Self::As(_) => is_etag(field) || is_outdated(field.name.as_bytes()),
+            Self::Page => is_of_body(field.name.as_bytes()),
+        }
     }
 
     /// Appends the lines in their place. `dropped` are names that the route takes away.
@@ -98,7 +105,7 @@ impl Coded {
                 write::line(out, "etag", &value);
             }
         }
-        if self != Self::Plain {
+        if matches!(self, Self::Varies | Self::As(_)) {
             write::line(out, "vary", b"Accept-Encoding");
         }
     }

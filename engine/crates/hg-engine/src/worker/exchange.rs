@@ -1,11 +1,13 @@
 //! One request and its answer while they are in progress. Exchanges are recycled, so a steady
 //! stream of requests allocates none.
 
+use super::affinity::Wanted;
 use super::claim::Claim;
 use super::client::Client;
 use super::http2::Stream;
 use super::multiplex::Link;
 use super::store::{Id, Recycle, Store};
+use super::trace::Trace;
 use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
 use hg_h2::NeverIndexed;
@@ -36,6 +38,8 @@ pub(crate) struct Relay {
     pub(crate) trailers: Vec<u8>,
     /// Which fields of its head and its trailers no table of HTTP/2 may hold.
     pub(crate) never: NeverIndexed,
+    /// What another upstream gets of it, too.
+    pub(crate) mirror: Option<Box<super::mirror::Pending>>,
 }
 
 impl Relay {
@@ -63,6 +67,7 @@ impl Default for Relay {
             told: false,
             trailers: Vec::new(),
             never: NeverIndexed::default(),
+            mirror: None,
         }
     }
 }
@@ -94,6 +99,17 @@ pub(crate) struct LogText {
     /// Target, host, user agent and referer, one after the other.
     pub(crate) text: Vec<u8>,
     pub(crate) ends: [u32; 4],
+    /// Where it is in a trace.
+    pub(crate) trace: Trace,
+}
+
+impl LogText {
+    /// Returns the target (0), the host (1), the user agent (2) or the referer (3).
+    pub(crate) fn part(&self, at: usize) -> &[u8] {
+        let end = |at: usize| self.ends.get(at).map_or(0, |end| *end as usize);
+        let start = at.checked_sub(1).map_or(0, end);
+        self.text.get(start..end(at)).unwrap_or_default()
+    }
 }
 
 /// What templates use of a client's connection.
@@ -222,7 +238,8 @@ pub(crate) struct KeptHead {
 pub(crate) type ExId = Id;
 
 pub(crate) struct Exchange {
-    /// Its client's connection, by slab index; the connection outlives it.
+    /// Its client's connection, by slab index; the connection outlives it. That of a subrequest is
+    /// the one of the exchange that waits for it; that of a copy is the worker's own.
     pub(crate) client: usize,
     pub(crate) stream: Stream,
     pub(crate) snapshot: Option<Held>,
@@ -235,7 +252,7 @@ pub(crate) struct Exchange {
     pub(crate) endpoint: Option<Rc<EndpointState>>,
     /// Endpoints already tried for this request.
     pub(crate) tried: hg_policy::Tried,
-    pub(crate) key: Option<u64>,
+    pub(crate) wanted: Wanted,
     pub(crate) stage: Stage,
     /// The connection to the endpoint, by slab index.
     pub(crate) up: Option<usize>,
@@ -303,7 +320,7 @@ impl Default for Exchange {
             upstream_id: 0,
             endpoint: None,
             tried: hg_policy::Tried::default(),
-            key: None,
+            wanted: Wanted::default(),
             stage: Stage::Connecting,
             up: None,
             attempts: Vec::new(),
@@ -354,6 +371,7 @@ impl Recycle for Exchange {
         let (stream, link) = (self.stream.recycle(), self.link.recycle());
         head.clear();
         head.shrink_to(4096);
+        log.trace = Trace::default();
         log.text.clear();
         log.text.shrink_to(4096);
         attempts.clear();

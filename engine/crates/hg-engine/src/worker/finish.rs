@@ -7,7 +7,7 @@ use super::client::Phase;
 use super::exchange::{ExId, Exchange};
 use super::http2::StreamEnd;
 use super::upstreams::release_limits;
-use hg_middleware::Ended;
+use hg_middleware::{Ended, Failure};
 use hg_resilience::Outcome;
 
 /// How much a client may still send after an answer that closes its connection, bytes.
@@ -22,6 +22,9 @@ impl Worker {
     /// closes.
     pub(super) fn finish(&mut self, x: ExId) {
         self.detach(x, None, "");
+        if self.end_sub(x, None) {
+            return;
+        }
         let Some(e) = self.end_exchange(x) else {
             return;
         };
@@ -80,6 +83,9 @@ impl Worker {
                 None => self.counters.own.add(method, status),
             },
         }
+        if e.log.trace.is_recorded() {
+            self.write_spans(&e);
+        }
         self.log_exchange(&e, total);
         self.exchanges.give_back(e);
     }
@@ -111,6 +117,9 @@ impl Worker {
     /// Ends an exchange whose client is gone or cannot be reached, and the client's connection.
     pub(super) fn client_gone(&mut self, x: ExId) {
         self.detach(x, None, "");
+        if self.end_sub(x, Some(Failure::Unavailable)) {
+            return;
+        }
         let Some(mut e) = self.end_exchange(x) else {
             return;
         };
@@ -133,6 +142,9 @@ impl Worker {
     /// answer.
     pub(super) fn cut(&mut self, x: ExId) {
         self.detach(x, None, "");
+        if self.end_sub(x, Some(Failure::Invalid)) {
+            return;
+        }
         let Some(e) = self.end_exchange(x) else {
             return;
         };
@@ -142,6 +154,11 @@ impl Worker {
             return self.account(e);
         }
         self.account(e);
+        self.reset_client(ci);
+    }
+
+    /// Closes a connection without an exchange so that nobody takes the end for an answer.
+    pub(super) fn reset_client(&mut self, ci: usize) {
         if let Some(c) = self.forget_client(ci) {
             hg_net::close_with_reset(c.conn.fd);
         }
@@ -197,6 +214,12 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
+        if e.chained.paused.is_some() {
+            self.drop_sub(x, None);
+        }
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
         if e.link.stream.is_some() {
             self.leave_lead(x);
             self.leave_stream(x, failed == Some(Outcome::Timeout));
@@ -230,6 +253,7 @@ impl Worker {
         if !std::mem::take(&mut e.counted) {
             return;
         }
+        e.end_try(now_us, outcome);
         let claim = std::mem::take(&mut e.claim);
         let Some(endpoint) = &e.endpoint else { return };
         endpoint.counters.active.sub(1);
@@ -248,7 +272,7 @@ impl Worker {
     }
 
     fn log_exchange(&mut self, e: &Exchange, total_us: u64) {
-        if !self.log.is_on() || !self.is_logged(e) {
+        if !self.records.log.is_on() || !self.is_logged(e) {
             return;
         }
         let Some(c) = self.clients.get(e.client) else {
@@ -260,14 +284,9 @@ impl Worker {
             .get(usize::from(c.listener))
             .and_then(|l| l.as_deref())
             .map_or("", |l| &l.name);
-        let part = |i: usize| {
-            let end = e.log.ends.get(i).copied().unwrap_or(0) as usize;
-            let start =
-                if i == 0 { 0 } else { e.log.ends.get(i - 1).copied().unwrap_or(0) as usize };
-            e.log.text.get(start..end).unwrap_or_default()
-        };
+        let part = |i| e.log.part(i);
         let after = |us: u64| (us > 0).then(|| us.saturating_sub(e.start_us));
-        self.log.write(&hg_log::AccessRecord {
+        self.records.log.write(&hg_log::AccessRecord {
             time_us: hg_net::unix_micros().saturating_sub(total_us),
             request_id: e.id(),
             client_ip: e.client_ip,
@@ -286,7 +305,7 @@ impl Worker {
             connect_us: e.connect.took_us,
             first_byte_us: after(e.times.first_byte_us),
             total_us,
-            sent: hg_log::SentRecord { reused: e.on_reused, tries: e.tries.sent },
+            sent: e.sent(),
             reason: if e.reason.is_empty() { "-" } else { e.reason },
             user_agent: part(2),
             referer: part(3),
@@ -296,5 +315,13 @@ impl Worker {
                 client_subject: c.conn.client_certificate().map(|one| one.subject),
             },
         });
+    }
+}
+
+impl Exchange {
+    /// Returns how it was sent, for the log.
+    fn sent(&self) -> hg_log::SentRecord {
+        let trace = self.log.trace.record();
+        hg_log::SentRecord { reused: self.on_reused, tries: self.tries.sent, trace }
     }
 }

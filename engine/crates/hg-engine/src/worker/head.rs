@@ -1,5 +1,6 @@
 //! The head for an upstream: rebuilt from what was parsed, never copied whole.
 
+use super::trace::Told;
 use crate::snapshot::UpstreamEntry;
 use hg_middleware::{HeaderProgram, RequestView};
 use hg_plan::HostHeader;
@@ -54,14 +55,24 @@ pub(crate) struct Parts<'a> {
     pub(crate) edits: &'a HeaderProgram,
     /// Lines that middlewares add.
     pub(crate) added: &'a [u8],
+    /// What is told of a trace in place of the client's lines.
+    pub(crate) trace: Option<Told>,
     pub(crate) forwarding: Forwarding<'a>,
     pub(crate) upgrade: bool,
     /// The key of a WebSocket whose client has none.
     pub(crate) upgrade_key: Option<&'a [u8]>,
 }
 
-/// Appends the head to `out`; returns where the Host value is if it follows the endpoint.
-pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Option<(usize, usize)> {
+/// By this header an upstream knows a copy; its value is the route's name.
+const MARK: &str = "x-headgate-mirror";
+
+/// Appends the head to `out`; returns where the Host value is if it follows the endpoint. `copy_of`
+/// is the route whose request it is a copy of, if it is one.
+pub(crate) fn write_upstream_head(
+    out: &mut Vec<u8>,
+    parts: &Parts<'_>,
+    copy_of: Option<&str>,
+) -> Option<(usize, usize)> {
     let head = parts.head;
     write::request_line(out, head.method.as_str(), parts.path, parts.query);
     out.extend_from_slice(b"host: ");
@@ -78,7 +89,12 @@ pub(crate) fn write_upstream_head(out: &mut Vec<u8>, parts: &Parts<'_>) -> Optio
         parts.forwarding.drops(f)
             || matches!(f.known, Known::Expect | Known::XRequestId)
             || parts.edits.drops_spelling(f.name.as_bytes())
+            || parts.trace.is_some_and(|told| told.drops(f.known, f.name))
+            || (copy_of.is_some() && f.name.eq_ignore_ascii_case(MARK))
     });
+    if let Some(route) = copy_of {
+        write::line(out, MARK, route.as_bytes());
+    }
     write_client(out, parts);
     parts.edits.append(parts.view, out);
     out.extend_from_slice(parts.added);
@@ -107,14 +123,23 @@ pub(crate) fn as_text(head: &RequestHead<'_, '_>) -> Vec<u8> {
     out
 }
 
-/// Names that [`Forwarding::write`] sets, and the request id.
-const OURS: [&str; 5] =
-    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-request-id"];
+/// Names that [`Forwarding::write`] sets, the request id, and the place in a trace.
+const OURS: [&str; 6] = [
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-real-ip",
+    "x-request-id",
+    "traceparent",
+];
 
 fn write_client(out: &mut Vec<u8>, parts: &Parts<'_>) {
     let start = out.len();
     parts.forwarding.write(out, &parts.head.fields);
     write::line(out, "x-request-id", parts.view.request_id.as_bytes());
+    if let Some(told) = parts.trace {
+        write::line(out, "traceparent", &told.context.text());
+    }
     if !parts.edits.is_empty() && OURS.iter().any(|n| parts.edits.drops(n.as_bytes())) {
         // If a middleware sets or removes some of them, its edit wins.
         let lines = out.split_off(start);

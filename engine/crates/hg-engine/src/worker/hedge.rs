@@ -188,7 +188,7 @@ impl Worker {
             return None;
         }
         let u = self.upstreams.same(e.upstream, e.upstream_id)?;
-        let picked = u.pick(&e.tried, e.key, (now_us, &mut self.rng), &self.shared).ok()?;
+        let picked = u.pick(&e.tried, e.wanted, (now_us, &mut self.rng), &self.shared).ok()?;
         let connect_ms = u.entry.plan.connect_timeout_ms;
         let budget = self.upstreams.budget(e.upstream, e.upstream_id)?;
         // There is one: it was asked a moment ago.

@@ -86,7 +86,7 @@ impl Worker {
             }
             Phase::Http2 => self.read_http2(ci),
             Phase::Lingering => self.discard_input(ci),
-            Phase::Hello | Phase::Handshake | Phase::Idle | Phase::Head => {
+            Phase::ProxyHeader | Phase::Hello | Phase::Handshake | Phase::Idle | Phase::Head => {
                 self.use_input(ci);
                 // The bytes kept may end inside a head whose rest came during the last request: no
                 // event will announce it again.
@@ -137,7 +137,7 @@ impl Worker {
             return;
         };
         match c.phase {
-            Phase::Hello => self.read_hello(ci),
+            Phase::ProxyHeader | Phase::Hello => self.read_first(ci),
             Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(ci),
             Phase::Exchange | Phase::Tunnel => match c.exchange {
                 Some(x) if c.phase == Phase::Exchange => self.pump_request(x),

@@ -55,6 +55,7 @@ impl Worker {
             return;
         }
         self.forget_listeners();
+        self.forget_datagram_sockets();
         self.begin_closing(self.held.settings.drain.deadline_ms);
     }
 
@@ -107,7 +108,10 @@ impl Worker {
                     self.close_some_tunnels(deadline);
                 }
                 if self.now >= deadline {
-                    let all: Vec<usize> = self.clients.iter().map(|(i, _)| i).collect();
+                    self.cut_sessions();
+                    self.cut_flows();
+                    let all = self.clients.iter().map(|(i, _)| i);
+                    let all: Vec<usize> = all.filter(|ci| self.stand_in != Some(*ci)).collect();
                     for ci in all {
                         self.end_client(ci);
                     }
@@ -171,8 +175,10 @@ impl Worker {
         self.close_client(ci);
     }
 
-    /// Tells endpoints over HTTP/2 that this process leaves, so that they see no broken connection.
+    /// Tells endpoints over HTTP/2 that this process leaves, so that they see no broken connection;
+    /// nobody waits for copies of requests.
     pub(super) fn say_farewell(&mut self) {
+        self.abandon_mirrors();
         let is_shared = |up: &Up| up.http2.is_some();
         let all: Vec<usize> =
             self.ups.iter().filter(|(_, up)| is_shared(up)).map(|(ui, _)| ui).collect();
@@ -188,7 +194,9 @@ impl Worker {
 
     pub(super) fn has_left(&self) -> bool {
         matches!(self.leaving, Leaving::Closing { .. })
-            && self.clients.is_empty()
+            && self.has_no_clients()
+            && self.tcp.is_empty()
+            && self.udp.is_empty()
             && self.listeners.is_empty()
     }
 }
@@ -197,6 +205,8 @@ impl Drop for Worker {
     /// After a panic, removes its clients from the limits that all workers share. A worker that
     /// left in order has no clients any more.
     fn drop(&mut self) {
+        self.forget_sessions();
+        self.forget_flows();
         for (_, c) in &mut self.clients {
             if c.seat.counted {
                 self.shared.forget_client(c.peer.ip());

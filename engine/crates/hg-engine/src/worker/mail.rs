@@ -3,11 +3,11 @@
 use super::Worker;
 use super::exchange::ExId;
 use crate::counters::lock;
+use crate::place::Place;
 use crate::snapshot::Snapshot;
 use hg_middleware::Brought;
 use hg_net::{Fd, Waker};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -16,9 +16,9 @@ pub(crate) enum Message {
     /// Serve this from now on; `upstreams` are the slots that changed.
     Swap { snapshot: Arc<Snapshot>, upstreams: Arc<[usize]>, done: mpsc::Sender<()> },
     /// A listening socket of this worker.
-    Socket { address: SocketAddr, fd: Arc<Fd> },
+    Socket { place: Place, fd: Arc<Fd> },
     /// Accept what waits in the socket's queue, then close the socket.
-    CloseListener { address: SocketAddr, done: Arc<Done> },
+    CloseListener { place: Place, done: Arc<Done> },
     /// A successor has the sockets: release them and finish what is in flight.
     HandOff,
     /// Drain; release the notice once every listener is closed.
@@ -55,7 +55,7 @@ impl Drop for Done {
 /// What a worker starts with.
 pub(crate) struct Prime {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) sockets: Vec<(SocketAddr, Arc<Fd>)>,
+    pub(crate) sockets: Vec<(Place, Arc<Fd>)>,
 }
 
 /// A worker's inbox.
@@ -97,9 +97,13 @@ impl Worker {
                     // The sender may have given up waiting.
                     let _ = done.send(());
                 }
-                Message::Socket { address, fd } => self.add_socket(address, fd),
-                Message::CloseListener { address, done } => {
-                    self.close_listener(address, &done);
+                Message::Socket { place, fd } => self.add_any_socket(place, fd),
+                Message::CloseListener { place, done } => {
+                    let Place { address, is_udp } = place;
+                    match is_udp {
+                        true => self.close_datagram_socket(address),
+                        false => self.close_listener(address, &done),
+                    }
                 }
                 Message::HandOff => self.hand_off(),
                 Message::Drain(closed) => self.drain(closed),
@@ -117,14 +121,22 @@ impl Worker {
     pub(crate) fn prime(&mut self, prime: Prime) {
         let all: Vec<usize> = (0..prime.snapshot.upstreams.len()).collect();
         self.swap(prime.snapshot, &all);
-        for (address, fd) in prime.sockets {
-            self.add_socket(address, fd);
+        for (place, fd) in prime.sockets {
+            self.add_any_socket(place, fd);
+        }
+    }
+
+    fn add_any_socket(&mut self, Place { address, is_udp }: Place, fd: Arc<Fd>) {
+        match is_udp {
+            true => self.add_datagram_socket(address, fd),
+            false => self.add_socket(address, fd),
         }
     }
 
     /// Serves a new snapshot; requests in flight keep the one they began with.
     fn swap(&mut self, snapshot: Arc<Snapshot>, upstreams: &[usize]) {
         self.retire_listeners(&snapshot);
+        self.drain_removed_routes(&snapshot);
         if snapshot.settings.max_connections_per_client == 0 {
             self.shared.forget_clients();
         }
@@ -132,8 +144,14 @@ impl Worker {
         for ui in orphans {
             self.close_up(ui);
         }
+        // Without these changes every flow has its route and its endpoint still.
+        let flows_stay = upstreams.is_empty() && Arc::ptr_eq(&self.held.udp, &snapshot.udp);
         self.held = Rc::new(snapshot);
         self.take_back_retired();
         self.refresh_listeners();
+        self.refresh_datagram_sockets();
+        if !flows_stay {
+            self.settle_flows();
+        }
     }
 }

@@ -3,7 +3,9 @@
 
 mod accept;
 mod adaptive;
+mod affinity;
 mod answer;
+mod branch;
 mod buffers;
 mod calls;
 mod chain;
@@ -22,8 +24,11 @@ mod input;
 mod leave;
 mod left_over;
 mod mail;
+mod mirror;
 mod multiplex;
+mod pages;
 mod pause;
+mod proxy_protocol;
 mod relay;
 mod request;
 mod response;
@@ -33,9 +38,13 @@ mod seen;
 mod shed;
 mod splice;
 mod store;
+mod subrequest;
+mod tcp;
 mod timers;
 mod tls;
+mod trace;
 mod tunnel;
+mod udp;
 mod up;
 mod upload;
 mod upstreams;
@@ -52,6 +61,7 @@ use exchange::{ExId, Exchange, Held};
 use hg_log::LogWriter;
 use hg_net::{Clock, Event, Poller, Ticks, Wheel};
 use hg_policy::WyRand;
+use hg_trace::TraceWriter;
 use leave::Leaving;
 use slab::Slab;
 use std::collections::VecDeque;
@@ -83,6 +93,8 @@ struct Scratch {
     /// Head and body of an answer over HTTP/2 on their way to its client.
     answer: (Vec<u8>, Vec<u8>),
     codecs: encode::Codecs,
+    /// The head of an answer on its way to a client.
+    answer_head: Vec<u8>,
 }
 
 /// What continues in the next turn.
@@ -96,6 +108,18 @@ enum Turn {
     Up(usize, u32),
     /// An exchange that waited for a connection which another one opened.
     Join(ExId),
+    /// An exchange whose subrequest has ended, and the wait that this ends.
+    Answered(ExId, u64),
+    /// The copy of a request that is out.
+    Mirror(ExId),
+    /// A TCP session with unread bytes.
+    Session(tcp::SessionId),
+}
+
+/// Where what is told of requests goes.
+pub(crate) struct Records {
+    pub(crate) log: LogWriter,
+    pub(crate) traces: TraceWriter,
 }
 
 pub(crate) struct Worker {
@@ -114,11 +138,15 @@ pub(crate) struct Worker {
     listeners: Slab<Acceptor>,
     accept_paused: bool,
     clients: Slab<Client>,
+    /// The client of exchanges that have none, once there was one.
+    stand_in: Option<usize>,
     ups: Slab<Up>,
     pools: Pools,
     upstreams: Upstreams,
     io: Io,
     exchanges: Store<Exchange>,
+    tcp: tcp::Tcp,
+    udp: udp::Udp,
     /// What continues in the next turn.
     queue: VecDeque<Turn>,
     /// HTTP/2 connections with something to send at the end of this turn.
@@ -126,9 +154,7 @@ pub(crate) struct Worker {
     held: Held,
     rng: WyRand,
     scratch: Scratch,
-    /// The head of an answer on its way to a client.
-    answer_head: Vec<u8>,
-    log: LogWriter,
+    records: Records,
     date: head::Date,
     leaving: Leaving,
     /// Released once the listeners are closed.
@@ -146,7 +172,7 @@ impl Worker {
         mailbox: Arc<Mailbox>,
         counters: Arc<WorkerCounters>,
         poller: Poller,
-        log: LogWriter,
+        records: Records,
     ) -> io::Result<Self> {
         let clock = shared.clock;
         let seed = hg_net::seed(&*counters);
@@ -166,18 +192,20 @@ impl Worker {
             listeners: Slab::new(),
             accept_paused: false,
             clients: Slab::new(),
+            stand_in: None,
             ups: Slab::new(),
             pools: Pools::default(),
             upstreams: Upstreams::default(),
             io: Io::default(),
             exchanges: Store::default(),
+            tcp: tcp::Tcp::default(),
+            udp: udp::Udp::default(),
             queue: VecDeque::new(),
             dirty: http2::Dirty::default(),
             held: Rc::new(Arc::new(Snapshot::default())),
             rng: WyRand::new(seed),
             scratch: Scratch::default(),
-            answer_head: Vec::new(),
-            log,
+            records,
             date: head::Date::default(),
             leaving: Leaving::No,
             listeners_closed: None,
@@ -208,10 +236,12 @@ impl Worker {
             self.run_queue();
             self.run_timers();
             self.serve_waiting();
+            self.serve_waiting_sessions();
             if woken {
                 self.read_mail();
             }
             self.flush_dirty();
+            self.flush_answers();
             self.note_turn(began_us);
             if self.has_left() {
                 self.say_farewell();
@@ -224,7 +254,7 @@ impl Worker {
         if !self.queue.is_empty() {
             return Some(0);
         }
-        if !self.upstreams.waiting.is_empty() {
+        if !self.upstreams.waiting.is_empty() || self.tcp.waits() {
             // Another worker may free a place.
             return Some(WAITING_MS);
         }
@@ -254,6 +284,10 @@ impl Worker {
                 self.on_client_event(index, event);
             }
             KIND_UP if self.ups.get(index).is_some_and(is_up) => self.on_up_event(index, event),
+            tcp::KIND_SESSION => self.on_session_event(event),
+            tcp::KIND_SESSION_UP => self.on_session_up_event(event),
+            udp::KIND_DATAGRAMS => self.on_datagrams(index, generation),
+            udp::KIND_FLOW => self.on_answers(index, generation),
             // An event of a connection that is gone.
             _ => {}
         }
@@ -288,6 +322,9 @@ impl Worker {
                 }
                 Some(Turn::Up(ui, generation)) => self.take_shared_turn(ui, generation),
                 Some(Turn::Join(x)) => self.join_again(x),
+                Some(Turn::Answered(x, ticket)) => self.take_answered(x, ticket),
+                Some(Turn::Mirror(x)) => self.dispatch(x),
+                Some(Turn::Session(id)) => self.take_session_turn(id),
                 None => break,
             }
         }
@@ -298,7 +335,7 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
-        if !e.stream.is_http2() {
+        if !e.has_own_timer() {
             let ci = e.client;
             self.enqueue(ci);
         } else if !std::mem::replace(&mut e.stream.queued, true) {

@@ -1,5 +1,6 @@
-//! Exchanges whose middlewares wait: for a time, or for a job that helper threads do. Meanwhile the
-//! body stays with the client, and nothing is asked of an upstream.
+//! Exchanges whose middlewares wait: for a time, for a job that helper threads do, or for the answer
+//! to a request of their own. Meanwhile the body stays with the client, and nothing is asked of the
+//! route's upstream.
 
 use super::buffers::RESERVE;
 use super::chain::request_view;
@@ -7,9 +8,10 @@ use super::client::Phase;
 use super::conn::of_peer;
 use super::exchange::{ExId, KeptHead, Stage, pair};
 use super::request::{Asked, Lines, Sent, Step};
+use super::subrequest::Asks;
 use super::{Message, Worker, head};
 use crate::worker::answer::own;
-use hg_middleware::{Brought, Rewritten, Wait, Woken};
+use hg_middleware::{Brought, Failure, Rewritten, Wait, Woken};
 use hg_net::Clock;
 use hg_proto::{Connection, Framing, HeaderSlots, Limits, Parse, RequestHead};
 
@@ -22,6 +24,8 @@ pub(crate) struct Paused {
     /// Names this wait; nothing else resumes it.
     pub(super) ticket: u64,
     pub(super) is_job: bool,
+    /// Set if it waits for the answer to a subrequest.
+    pub(super) asks: Option<Asks>,
     /// How long a stream of HTTP/2 waits for its place.
     pub(crate) wait_ms: u16,
 }
@@ -63,6 +67,7 @@ impl Worker {
     ) -> Step {
         let wait = rewritten.wait.take();
         let ticket = self.shared.ticket();
+        let mut subrequest = None;
         let (is_job, us) = match wait {
             Some(Wait::Job { job, timeout_us }) => {
                 if !self.submit(x, ticket, job) {
@@ -72,6 +77,11 @@ impl Worker {
                 (true, timeout_us)
             }
             Some(Wait::Delay { us }) => (false, us),
+            Some(Wait::Subrequest(one)) => {
+                let us = one.timeout_us;
+                subrequest = Some(one);
+                (false, us)
+            }
             None => (false, 0),
         };
         let Some(e) = self.exchanges.get_mut(x) else {
@@ -84,11 +94,16 @@ impl Worker {
             e.kept_head = KeptHead { bytes, admission };
         }
         let head = HeadFacts::of(asked.head);
+        let asks = subrequest.is_some().then(Asks::default);
+        let us = if asks.is_some() { us.min(e.request_us()) } else { us };
         e.chained.paused =
-            Some(Box::new(Paused { rewritten, head, slot, ticket, is_job, wait_ms: 0 }));
+            Some(Box::new(Paused { rewritten, head, slot, ticket, is_job, asks, wait_ms: 0 }));
         e.stage = Stage::Paused;
         e.due.again = Clock::after(self.now_us.saturating_add(us), 0);
         self.progress(x);
+        if let Some(subrequest) = subrequest {
+            self.ask(x, ticket, *subrequest);
+        }
         Step::Wait
     }
 
@@ -117,9 +132,13 @@ impl Worker {
         if e.due.again > self.now {
             return self.rearm(x);
         }
-        match e.chained.paused.as_ref().is_some_and(|paused| paused.is_job) {
-            true => self.refuse(x, &own::HELPER_TIMEOUT),
-            false => self.resume(x, Woken::Delay),
+        match e.chained.paused.as_deref() {
+            Some(Paused { is_job: true, .. }) => self.refuse(x, &own::HELPER_TIMEOUT),
+            Some(Paused { asks: Some(_), .. }) => {
+                self.drop_sub(x, Some(hg_resilience::Outcome::Timeout));
+                self.resume(x, Woken::Answered(Err(Failure::Timeout)));
+            }
+            _ => self.resume(x, Woken::Delay),
         }
     }
 
@@ -136,7 +155,7 @@ impl Worker {
     }
 
     /// Goes on with the chain of an exchange.
-    fn resume(&mut self, x: ExId, woken: Woken) {
+    pub(super) fn resume(&mut self, x: ExId, woken: Woken) {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
@@ -145,6 +164,7 @@ impl Worker {
         };
         e.stage = Stage::Connecting;
         e.due.again = hg_net::Ticks::MAX;
+        e.log.trace.end_wait(self.now_us);
         // What refuses may render the head, too.
         let kept = KeptHead { bytes: e.kept_head.bytes.clone(), admission: e.kept_head.admission };
         let mut slots = HeaderSlots::new();
@@ -197,6 +217,13 @@ impl Worker {
         let peer = c.conn.peer_certificate().cloned();
         let certificate = peer.as_deref().map(of_peer);
         let lines = Lines { fields: head.fields, certificate };
+        // Meanwhile the upstream may have gone, and another one may have its slot.
+        paused.slot = paused.slot.filter(|slot| {
+            let now = self.upstreams.get_mut(*slot).map(|u| &u.entry.name);
+            now.is_some_and(|now| {
+                held.upstreams.get(*slot).and_then(Option::as_ref).is_some_and(|u| u.name == *now)
+            })
+        });
         let upstream = paused.slot.and_then(|s| held.upstreams.get(s)?.as_deref());
         let (id, id_len) = (e.request_id, e.id_len);
         let mut view = request_view(head, (host, path), &lines, (&id, id_len));

@@ -25,6 +25,7 @@ pub(super) fn frame(
     fed: &Fed,
 ) -> Range<usize> {
     let done = fed.done || relay.ends;
+    relay.copy(buffer.get(start..start + fed.data_len).unwrap_or_default());
     relay.bytes += fed.data_len as u64;
     relay.done = done;
     let mut range = start..start + fed.data_len;
@@ -178,6 +179,7 @@ impl Worker {
         }
         self.expect_hedge(x);
         self.progress(x);
+        self.release_mirror(x);
         self.end_tunnel_half(x, ui);
     }
 
@@ -265,7 +267,7 @@ impl Worker {
         buffer: &mut Vec<u8>,
         range: Range<usize>,
     ) {
-        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         let input = buffer.get_mut(range.clone()).unwrap_or_default();
@@ -287,12 +289,7 @@ impl Worker {
         if e.status == 101 {
             e.frames.feed(buffer.get(framed.clone()).unwrap_or_default());
         }
-        self.counters.bytes_sent.add((head.len() + framed.len()) as u64);
-        if !e.stream.is_http2() {
-            if c.conn.send(&mut self.io, head, buffer, framed).is_err() {
-                return self.client_gone(x);
-            }
-        } else if !self.send_stream(x, head, buffer.get(framed).unwrap_or_default()) {
+        if !self.send_part(x, head, buffer, framed) {
             return;
         }
         self.scratch.codecs.keep(own);
@@ -305,6 +302,33 @@ impl Worker {
         } else {
             self.progress(x);
         }
+    }
+
+    /// Sends `head` and a part of the answer's body to whom it is for. Reports whether that is still
+    /// there.
+    #[inline]
+    fn send_part(
+        &mut self,
+        x: ExId,
+        head: &[u8],
+        buffer: &mut Vec<u8>,
+        framed: Range<usize>,
+    ) -> bool {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return false;
+        };
+        if e.is_sub() {
+            return self.take_sub_body(x, buffer.get(framed).unwrap_or_default());
+        }
+        self.counters.bytes_sent.add((head.len() + framed.len()) as u64);
+        if e.stream.is_http2() {
+            return self.send_stream(x, head, buffer.get(framed).unwrap_or_default());
+        }
+        let is_sent = c.conn.send(&mut self.io, head, buffer, framed).is_ok();
+        if !is_sent {
+            self.client_gone(x);
+        }
+        is_sent
     }
 
     /// Handles the end of the upstream's half: it completes an answer without length and truncates

@@ -3,14 +3,16 @@
 
 use super::Worker;
 use super::accept::deadline_after;
+use super::affinity::Wanted;
 use super::answer::own;
 use super::chain::request_view;
 use super::client::Phase;
 use super::conn::of_peer;
-use super::exchange::{ExId, Held, KeptHead, pair};
+use super::exchange::{Deadlines, ExId, Held, KeptHead, pair};
 use super::head::{self, Parts};
 use super::http2::Opening;
 use super::shed::Load;
+use super::trace::Trace;
 use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
 use hg_middleware::{Client, ClientCertificate, RequestView};
 use hg_policy::{KeySource, Random as _};
@@ -47,6 +49,10 @@ impl hg_route::Headers for Lines<'_> {
         for f in self.fields.iter().filter(|f| f.name.eq_ignore_ascii_case(name)) {
             line(f.value);
         }
+    }
+
+    fn end_to_end(&self, line: &mut dyn FnMut(&str, &[u8])) {
+        self.fields.iter().filter(|f| !f.hop).for_each(|f| line(f.name, f.value));
     }
 }
 
@@ -179,13 +185,17 @@ impl Worker {
     fn note_request(&mut self, x: ExId, head: &RequestHead<'_, '_>, client: IpAddr, trusted: bool) {
         let id = self.request_id(head, trusted);
         self.note_request_size(x);
+        let tracing = self.exchanges.get(x).and_then(|e| e.snapshot.as_ref()?.tracing);
+        if let Some(terms) = tracing {
+            self.begin_trace(x, terms, head, trusted);
+        }
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
         e.client_ip = client;
         (e.request_id, e.id_len) = id;
         e.expects_continue = head.expect_continue;
-        if self.log.is_on() {
+        if self.records.log.is_on() || e.log.trace.is_recorded() {
             let get = |known| head.fields.get(known).unwrap_or_default();
             let text = &mut e.log.text;
             text.extend_from_slice(head.path.as_bytes());
@@ -222,13 +232,19 @@ impl Worker {
             to.copy_from_slice(told);
             return (id, u8::try_from(told.len()).unwrap_or(32));
         }
+        (self.random_id(), 32)
+    }
+
+    /// Returns 128 random bits in hex.
+    pub(super) fn random_id(&mut self) -> [u8; 32] {
+        let mut id = [0u8; 32];
         let random = [self.rng.next_u64(), self.rng.next_u64()];
         for (i, out) in id.iter_mut().enumerate() {
             let word = random.get(i / 16).copied().unwrap_or(self.id_seed);
             let nibble = (word >> (4 * (i % 16))) as u8 & 15;
             *out = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
         }
-        (id, 32)
+        id
     }
 
     fn route(&mut self, x: ExId, asked: &Asked<'_>, names: &mut head::Names) -> Step {
@@ -270,7 +286,7 @@ impl Worker {
         };
         let id = (e.request_id, e.id_len);
         let scheme = if c.conn.is_tls() { "https" } else { "http" };
-        let slot = self.choose_upstream(route);
+        let slot = self.choose_upstream(x, route, client, (path, &lines), scheme);
         let upstream = slot.and_then(|s| held.upstreams.get(s)?.as_deref());
         let view = RequestView {
             scheme,
@@ -294,6 +310,9 @@ impl Worker {
         };
         e.route = Some(found.route.0);
         e.prefix_len = u32::try_from(found.prefix_len).unwrap_or(0);
+        if e.log.trace.context.is_some() && e.route().is_some_and(|r| !r.terms.observed.tracing) {
+            e.log.trace = Trace::default();
+        }
         // Templates of the answer's headers use the request, which is then parsed again.
         if e.answer_needs_request() {
             let Sent { bytes, admission } = asked.sent;
@@ -301,23 +320,6 @@ impl Worker {
                 if e.stream.is_http2() { head::as_text(asked.head) } else { bytes.to_vec() };
             e.kept_head = KeptHead { bytes, admission };
         }
-    }
-
-    /// Returns the slot of the upstream that a request goes to, if there is one.
-    fn choose_upstream(&mut self, route: &RouteEntry) -> Option<usize> {
-        let slot = match &route.terms.split {
-            None => route.upstream?,
-            Some(split) => {
-                let mut at = if split.total == 0 { 0 } else { self.rng.next_u64() % split.total };
-                let (slot, _) = split.parts.iter().find(|(_, weight)| {
-                    let is_it = at < u64::from(*weight);
-                    at = at.saturating_sub(u64::from(*weight));
-                    is_it
-                })?;
-                *slot
-            }
-        };
-        Some(slot as usize)
     }
 
     /// Returns what the answer to a request must contain if it opens a WebSocket, and the key that we
@@ -361,8 +363,8 @@ impl Worker {
                 return Step::Over;
             }
         };
-        let key = entry.key.as_ref().and_then(|source| hash_key(source, view, &head.fields));
-        let now_us = self.now_us;
+        let wanted = Wanted::of(entry, view, &head.fields);
+        let mirror = self.draw_mirror(x, forward, upgrade.is_some());
         let id = self.upstreams.get_mut(slot).map_or(0, |u| u.id);
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return Step::Over;
@@ -382,6 +384,7 @@ impl Worker {
             upstream: entry,
             edits: route.terms.chain.request_headers(),
             added: e.chained.request_lines(),
+            trace: e.log.trace.told(),
             forwarding: Forwarding {
                 peer: peer.as_bytes(),
                 client: client.as_bytes(),
@@ -393,16 +396,23 @@ impl Worker {
             upgrade_key: upgrade_key.as_ref().map(|key| &key[..]),
         };
         e.head.clear();
-        e.host_at = head::write_upstream_head(&mut e.head, &parts);
+        e.host_at = head::write_upstream_head(&mut e.head, &parts, None);
+        e.request.mirror = mirror.map(|copy| copy.with_head(&parts));
         e.upgrade = upgrade;
-        e.upstream = slot;
-        e.upstream_id = id;
-        e.key = key;
+        (e.upstream, e.upstream_id) = (slot, id);
+        e.wanted = wanted;
         e.chained.stage = rewritten.stage();
-        e.due.request = deadline_after(now_us, route.terms.timeouts.request_ms);
-        e.due.idle = deadline_after(now_us, route.terms.timeouts.stream_idle_ms);
-        e.due.connect = deadline_after(now_us, entry.plan.connect_timeout_ms);
+        e.due.begin(self.now_us, &route.terms.timeouts, entry);
         Step::Forward
+    }
+}
+
+impl Deadlines {
+    /// Sets those that count from the time at which a request is ready for its upstream.
+    fn begin(&mut self, now_us: u64, of: &hg_plan::RouteTimeouts, entry: &UpstreamEntry) {
+        self.request = deadline_after(now_us, of.request_ms);
+        self.idle = deadline_after(now_us, of.stream_idle_ms);
+        self.connect = deadline_after(now_us, entry.plan.connect_timeout_ms);
     }
 }
 
@@ -434,7 +444,11 @@ pub(super) struct Forward<'a> {
     pub(super) rewritten: &'a hg_middleware::Rewritten,
 }
 
-fn hash_key(source: &KeySource, view: &RequestView<'_>, fields: &Fields<'_, '_>) -> Option<u64> {
+pub(super) fn hash_key(
+    source: &KeySource,
+    view: &RequestView<'_>,
+    fields: &Fields<'_, '_>,
+) -> Option<u64> {
     match source {
         KeySource::ClientIp => Some(hg_policy::hash_client(view.client.ip)),
         KeySource::Path => Some(hg_policy::hash_key(view.path.as_bytes())),

@@ -2,7 +2,7 @@
 
 use super::Worker;
 use super::accept::deadline_after;
-use super::answer::own;
+use super::answer::{own, persistence};
 use super::buffers::RESERVE;
 use super::conn::Read;
 use super::encode::Coded;
@@ -95,7 +95,7 @@ impl Worker {
     }
 
     fn take_answer(&mut self, x: ExId, ui: usize, buffer: &mut Vec<u8>, mut range: Range<usize>) {
-        let mut head = std::mem::take(&mut self.answer_head);
+        let mut head = std::mem::take(&mut self.scratch.answer_head);
         loop {
             head.clear();
             let bytes = buffer.get(range.clone()).unwrap_or_default();
@@ -122,7 +122,7 @@ impl Worker {
                 Next::Over => break,
             }
         }
-        self.answer_head = head;
+        self.scratch.answer_head = head;
     }
 
     /// Parses one head and writes what the client gets of it to `out`.
@@ -162,17 +162,8 @@ impl Worker {
         if e.times.first_byte_us == 0 {
             e.times.first_byte_us = self.now_us;
         }
-        let Some(limits) = e.entry().map(|u| u.limits) else {
-            return Next::Over;
-        };
         if head.is_interim {
-            e.interim = (e.interim.0 + 1, e.interim.1 + head.head_len);
-            // All interim heads together may be as long as one head.
-            if e.interim.0 > MAX_INTERIM || e.interim.1 > limits.head_bytes {
-                self.refuse(x, &hg_proto::rejects::R_INTERIM);
-                return Next::Over;
-            }
-            return self.pass_interim(x, head, out);
+            return self.take_interim(x, head, out);
         }
         e.note_call(head);
         let may_fail = head.status >= 400 || e.stream.grpc_status.is_some();
@@ -195,9 +186,34 @@ impl Worker {
             self.refuse(x, &hg_proto::rejects::R_UPGRADE);
             return Next::Over;
         }
+        if let Some(e) = self.exchanges.get(x).filter(|e| e.is_sub()) {
+            return match e.is_mirrored() {
+                true => self.take_mirrored_head(x, head),
+                false => self.take_sub_head(x, head),
+            };
+        }
+        if head.status >= 400 && !is_tunnel && self.replaces(x, head, bytes) {
+            return Next::Over;
+        }
         self.counters.ignored_nominations.add(u64::from(head.ignored));
         self.write_answer_head(x, head, out);
         if head.status == 101 { Next::Tunnel(head.head_len) } else { Next::Body(head.head_len) }
+    }
+
+    fn take_interim(&mut self, x: ExId, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> Next {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return Next::Over;
+        };
+        let Some(limits) = e.entry().map(|u| u.limits) else {
+            return Next::Over;
+        };
+        e.interim = (e.interim.0 + 1, e.interim.1 + head.head_len);
+        // All interim heads together may be as long as one head.
+        if e.interim.0 > MAX_INTERIM || e.interim.1 > limits.head_bytes {
+            self.refuse(x, &hg_proto::rejects::R_INTERIM);
+            return Next::Over;
+        }
+        self.pass_interim(x, head, out)
     }
 
     /// Passes 103 and similar answers on to clients that know them; our own 100 was sent already.
@@ -206,7 +222,7 @@ impl Worker {
             return Next::Over;
         };
         // While two tries are under way nobody knows which one answers.
-        let is_passed = head.status != 100 && e.tries.side.is_none();
+        let is_passed = head.status != 100 && e.tries.side.is_none() && !e.is_sub();
         if is_passed && e.version != Version::H10 {
             out.clear();
             write::status_line(out, head.status, head.reason);
@@ -231,6 +247,7 @@ impl Worker {
             self.trial_answered(x, head.status);
         }
         let coded = self.coded(x, head);
+        let token = self.note_affinity(x);
         let keeps = self.leaving.keeps_alive();
         // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
         let date = head.fields.get(Known::Date).is_none().then(|| self.date.text());
@@ -254,6 +271,7 @@ impl Worker {
         e.stage = Stage::Answering;
         write::status_line(out, head.status, head.reason);
         answer_fields(out, head, e, connection, (date.as_ref(), coded));
+        e.write_affinity(token, connection.scheme, out);
         if head.status == 101 {
             let made = e.upgrade.as_ref().filter(|_| head.version == Version::H2);
             return finish_upgrade_head(out, made);
@@ -263,14 +281,7 @@ impl Worker {
             let length = head.content_length.filter(|_| !bare && coded.keeps_length());
             write::response_framing(out, framing, length);
         }
-        write::connection(
-            out,
-            match (keep, old_client) {
-                (false, _) => Persistence::Close,
-                (true, true) => Persistence::KeepAlive,
-                (true, false) => Persistence::Implied,
-            },
-        );
+        write::connection(out, persistence(keep, e.version));
         write::end(out);
     }
 
@@ -357,6 +368,7 @@ impl Worker {
 
     /// Puts the connection into its pool if the pool still exists and has room.
     pub(super) fn put_idle(&mut self, ui: usize, idle_ms: u64, max_idle: usize) {
+        self.make_room(ui, max_idle);
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
@@ -379,7 +391,7 @@ impl Worker {
 
 /// Returns the fields of an answer as its route edits them and its coding needs them, with `date` if
 /// the upstream sent none.
-fn answer_fields(
+pub(super) fn answer_fields(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_, '_>,
     e: &Exchange,

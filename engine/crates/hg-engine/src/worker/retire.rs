@@ -1,7 +1,7 @@
 //! Listening sockets that are about to close, without a reset for any connection that its client
 //! takes for established.
 
-use super::accept::deadline_after;
+use super::accept::{Acceptor, deadline_after};
 use super::client::Phase;
 use super::exchange::Held;
 use super::{Done, Worker};
@@ -101,9 +101,7 @@ impl Worker {
         for (_, a) in &mut self.listeners {
             let mut listeners = self.held.listeners.iter().flatten();
             let is_back = |r: &Retired| r.done.is_none();
-            if a.retired.as_ref().is_some_and(is_back)
-                && listeners.any(|l| l.addresses.contains(&a.address))
-            {
+            if a.retired.as_ref().is_some_and(is_back) && listeners.any(|l| l.is_at(a.place())) {
                 a.retired = None;
                 if let Err(e) = hg_net::take_new_connections(&a.fd) {
                     let text = format!("{}: {e}", a.address);
@@ -139,13 +137,11 @@ impl Worker {
     /// Accepts what waits at listeners that the next snapshot lacks, while their settings are still
     /// known; their connections keep these settings.
     pub(super) fn retire_listeners(&mut self, next: &Snapshot) {
-        let stays = |address: &SocketAddr| {
-            next.listeners.iter().flatten().any(|l| l.addresses.contains(address))
-        };
+        let stays = |a: &Acceptor| next.listeners.iter().flatten().any(|l| l.is_at(a.place()));
         let gone: Vec<usize> = self
             .listeners
             .iter()
-            .filter(|(_, a)| a.listener.is_some() && !stays(&a.address))
+            .filter(|(_, a)| a.listener.is_some() && !stays(a))
             .map(|(i, _)| i)
             .collect();
         for index in gone {
@@ -159,7 +155,9 @@ impl Worker {
         let orphans: Vec<usize> = self
             .clients
             .iter()
-            .filter(|(_, c)| c.pinned.is_none() && !is_same(c.listener))
+            .filter(|(ci, c)| {
+                self.stand_in != Some(*ci) && c.pinned.is_none() && !is_same(c.listener)
+            })
             .map(|(i, _)| i)
             .collect();
         let grace = deadline_after(self.now_us, self.held.settings.drain.idle_grace_ms.max(1));

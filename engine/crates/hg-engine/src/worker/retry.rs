@@ -121,20 +121,20 @@ impl Exchange {
         (now_us, rng): (u64, &mut WyRand),
         shared: &Shared,
     ) -> Result<(Rc<EndpointState>, Claim), NoPick> {
-        let picked = u.pick(&self.tried, self.key, (now_us, rng), shared);
+        let picked = u.pick(&self.tried, self.wanted, (now_us, rng), shared);
         if !self.tries.may_return || picked.is_ok() {
             return picked;
         }
         self.tries.may_return = false;
         self.tried = Tried::new();
         if self.mark_tried() {
-            let picked = u.pick(&self.tried, self.key, (now_us, rng), shared);
+            let picked = u.pick(&self.tried, self.wanted, (now_us, rng), shared);
             if picked.is_ok() {
                 return picked;
             }
             self.tried = Tried::new();
         }
-        u.pick(&self.tried, self.key, (now_us, rng), shared)
+        u.pick(&self.tried, self.wanted, (now_us, rng), shared)
     }
 
     /// Notes that the endpoint of the last try was tried; reports whether there was room for it.
@@ -210,8 +210,10 @@ impl Worker {
         let Some(after_ms) = self.retries(x, &ended) else {
             return false;
         };
-        let body = bytes.get(head.head_len..).unwrap_or_default();
-        self.let_go(x, head, is_whole(head.framing, body));
+        if let Some(e) = self.exchanges.get_mut(x) {
+            e.note_discarded(head.status);
+        }
+        self.let_go(x, head, bytes);
         self.leave_endpoint(x, self.now_us, ended.outcome);
         self.back_off(x, after_ms);
         true
@@ -264,8 +266,8 @@ impl Worker {
     }
 
     /// Gives up the connection of a try whose answer is discarded: into its pool if the answer came
-    /// whole.
-    fn let_go(&mut self, x: ExId, head: &ResponseHead<'_, '_>, is_whole: bool) {
+    /// whole. Over HTTP/1 `bytes` begin with the head.
+    pub(super) fn let_go(&mut self, x: ExId, head: &ResponseHead<'_, '_>, bytes: &[u8]) {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
@@ -273,7 +275,8 @@ impl Worker {
             return self.leave_stream(x, false);
         }
         let Some(ui) = e.up.take() else { return };
-        let keeps = is_whole && head.keep_alive && e.request.done;
+        let body = bytes.get(head.head_len..).unwrap_or_default();
+        let keeps = is_whole(head.framing, body) && head.keep_alive && e.request.done;
         let keep_ms =
             head.keep_alive_timeout_s.map_or(u64::MAX, |s| u64::from(s).saturating_sub(1) * 1000);
         let pool = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));

@@ -41,6 +41,11 @@ impl Worker {
         self.upstreams.shedder.overload(self.now_us, self.shared.memory.level())
     }
 
+    /// Reports whether there is too much to do.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.load().is_some()
+    }
+
     /// Returns what there is too much of, before a request is routed. While that is memory, the
     /// client's connection ends after this answer.
     pub(super) fn load_at_request(&mut self, x: ExId) -> Option<Load> {

@@ -61,6 +61,14 @@ impl<T: Recycle> Store<T> {
         (*number == id.number).then_some(value)
     }
 
+    /// Returns two values, which are not the same.
+    pub(crate) fn get_two(&mut self, first: Id, second: Id) -> Option<[&mut T; 2]> {
+        self.get(first)?;
+        self.get(second)?;
+        let ((_, first), (_, second)) = self.slots.get2_mut(first.index, second.index)?;
+        Some([first, second])
+    }
+
     /// Returns the id of the value that a token names, if it is still there.
     pub(crate) fn named(&self, token: Token) -> Option<Id> {
         let (number, _) = self.slots.get(token.index())?;

@@ -4,8 +4,8 @@
 use super::accept::deadline_after;
 use super::answer::own;
 use super::client::{Client, Phase};
-use super::exchange::{ExId, Stage, pair};
-use super::{KIND_CLIENT, KIND_EXCHANGE, KIND_HOUSE, KIND_UP, Worker};
+use super::exchange::{ExId, Exchange, Stage, pair};
+use super::{KIND_CLIENT, KIND_EXCHANGE, KIND_HOUSE, KIND_UP, Worker, tcp};
 use crate::counters::Timeout;
 use crate::snapshot::ListenerEntry;
 use hg_net::{Ticks, Token};
@@ -54,7 +54,7 @@ impl Worker {
         let idle_ms = e.route().map_or(0, |r| r.terms.timeouts.stream_idle_ms);
         e.due.idle = deadline_after(self.now_us, idle_ms);
         let (ci, deadline) = (e.client, e.deadline());
-        if e.stream.is_http2() {
+        if e.has_own_timer() {
             e.stream.deadline = deadline;
             return self.arm_stream(x);
         }
@@ -62,7 +62,8 @@ impl Worker {
         self.arm_client(ci);
     }
 
-    /// Makes sure that the wheel fires no later than the deadline of an exchange over HTTP/2.
+    /// Makes sure that the wheel fires no later than the deadline of an exchange that has a timer of
+    /// its own.
     fn arm_stream(&mut self, x: ExId) {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
@@ -111,6 +112,7 @@ impl Worker {
                 KIND_CLIENT => self.fire_client(token, at),
                 KIND_UP => self.fire_up(token, at),
                 KIND_EXCHANGE => self.fire_stream(token, at),
+                tcp::KIND_SESSION => self.fire_session(token, at),
                 KIND_HOUSE => self.house_keeping(),
                 _ => {}
             }
@@ -157,6 +159,7 @@ impl Worker {
             return;
         };
         match c.phase {
+            Phase::ProxyHeader => self.expire_header(ci),
             Phase::Hello | Phase::Handshake => {
                 self.counters.timeout(Timeout::Handshake);
                 self.close_client(ci);
@@ -226,7 +229,7 @@ impl Worker {
         } else if e.stage == Stage::Connecting && e.due.connect <= now {
             (Timeout::Connect, own::CONNECT_TIMEOUT)
         } else if e.stage == Stage::Connecting && e.due.endpoint <= now {
-            self.counters.timeout(Timeout::Connect);
+            self.count_timeout(x, Timeout::Connect);
             return self.attempts_too_slow(x);
         } else if e.stage == Stage::Connecting && e.due.next_address <= now {
             e.due.next_address = Ticks::MAX;
@@ -244,8 +247,15 @@ impl Worker {
             // The deadline was moved after the entry was made.
             return self.rearm(x);
         };
-        self.counters.timeout(which);
+        self.count_timeout(x, which);
         self.refuse(x, &reject);
+    }
+
+    /// Counts a timeout, unless nobody waited.
+    fn count_timeout(&self, x: ExId, which: Timeout) {
+        if !self.exchanges.get(x).is_some_and(Exchange::is_mirrored) {
+            self.counters.timeout(which);
+        }
     }
 
     pub(super) fn rearm(&mut self, x: ExId) {
@@ -253,7 +263,7 @@ impl Worker {
             return;
         };
         let (ci, deadline) = (e.client, e.deadline());
-        if e.stream.is_http2() {
+        if e.has_own_timer() {
             e.stream.deadline = deadline;
             return self.arm_stream(x);
         }
@@ -266,10 +276,12 @@ impl Worker {
         let next = deadline_after(self.now_us, HOUSE_MS);
         self.wheel.insert(Token::new(KIND_HOUSE, 0, 0).raw(), next);
         self.wheel_next = self.wheel_next.min(next);
-        self.log.flush();
+        self.records.log.flush();
+        self.records.traces.flush();
         self.counters.cpu_us.set(hg_net::thread_cpu_micros());
         self.resume_accepting();
         self.end_retired();
+        self.sweep_flows();
         self.relieve();
         self.go_on_leaving();
     }

@@ -13,9 +13,12 @@ use hg_tls::{HandshakeKind, Parse, ServerSession, TlsError, TlsErrorKind};
 const HELLO_READ: usize = 16 * 1024;
 
 impl Worker {
-    /// Reads until the hello is complete, then chooses certificate and policy by its name.
-    pub(super) fn read_hello(&mut self, ci: usize) {
-        let waits = |c: &&mut Client| c.phase == Phase::Hello && c.conn.readable;
+    /// Reads what comes before the first request: a PROXY header, then a hello, by whose name
+    /// certificate and policy are chosen.
+    pub(super) fn read_first(&mut self, ci: usize) {
+        let waits = |c: &&mut Client| {
+            matches!(c.phase, Phase::ProxyHeader | Phase::Hello) && c.conn.readable
+        };
         while let Some(c) = self.clients.get_mut(ci).filter(waits) {
             let mut buffer = self.io.take_for(&c.conn);
             let read = c.conn.read(&mut self.io, &mut buffer, HELLO_READ);
@@ -24,15 +27,16 @@ impl Worker {
             }
             self.io.give_back(false, buffer);
             match read {
+                Ok(Read::Data(_)) if c.phase == Phase::ProxyHeader => self.on_header(ci),
                 Ok(Read::Data(_)) => self.on_hello(ci),
                 Ok(Read::Blocked) => return,
                 // The end may follow a part of the hello directly.
-                Ok(Read::End) | Err(_) => return self.close_client(ci),
+                Ok(Read::End) | Err(_) => return self.ended_early(ci),
             }
         }
     }
 
-    fn on_hello(&mut self, ci: usize) {
+    pub(super) fn on_hello(&mut self, ci: usize) {
         let Some(c) = self.clients.get(ci) else {
             return;
         };
@@ -218,7 +222,8 @@ fn reject_of(error: &std::io::Error) -> Reject {
     }
 }
 
-fn kind_word(kind: Option<HandshakeKind>) -> &'static str {
+/// Returns the word of metrics for how a session got its keys.
+pub(super) fn kind_word(kind: Option<HandshakeKind>) -> &'static str {
     match kind {
         Some(HandshakeKind::Resumed) => "resumed",
         _ => "full",

@@ -163,7 +163,8 @@ impl Worker {
         };
         if e.request.done {
             self.expect_hedge(x);
-            return self.progress(x);
+            self.progress(x);
+            return self.release_mirror(x);
         }
         if e.expects_continue && c.input.is_empty() {
             e.expects_continue = false;

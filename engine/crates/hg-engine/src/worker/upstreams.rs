@@ -1,6 +1,7 @@
 //! A worker's state of upstreams and endpoints: keyed by identity, kept over every swap.
 
 use super::adaptive::Adaptive;
+use super::affinity::Wanted;
 use super::claim::{Claim, Left};
 use super::exchange::ExId;
 use super::hedge::Latencies;
@@ -13,7 +14,7 @@ use crate::shared::Shared;
 use crate::shares::Pending;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
-use hg_policy::{Balancer, Load, Tried, WyRand};
+use hg_policy::{Balancer, Load, Token, Tried, WyRand};
 use hg_resilience::{Budget, Permit, Shedder, Verdict};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -38,11 +39,19 @@ pub(crate) struct EndpointState {
     /// Until when its idle connections are not trusted, because one closed as a request went out on
     /// it.
     pub(crate) distrusted_until: Cell<Ticks>,
+    /// What names it in affinity cookies.
+    pub(crate) token: Token,
 }
 
 impl EndpointState {
-    fn new(entry: &EndpointEntry, pools: &mut Pools, counters: &UpstreamCounters) -> Self {
+    fn new(
+        upstream: &str,
+        entry: &EndpointEntry,
+        pools: &mut Pools,
+        counters: &UpstreamCounters,
+    ) -> Self {
         Self {
+            token: hg_policy::token(upstream, &entry.pool.address),
             address: entry.address.clone(),
             slot: Cell::new(GONE),
             pool: pools.acquire(&entry.pool),
@@ -121,13 +130,13 @@ impl UpstreamState {
     pub(crate) fn pick(
         &mut self,
         tried: &Tried,
-        key: Option<u64>,
+        wanted: Wanted,
         (now_us, rng): (u64, &mut WyRand),
         shared: &Shared,
     ) -> Result<(Rc<EndpointState>, Claim), NoPick> {
         let now_ms = now_us / 1_000;
         let of_all = self.entry.acquire(shared, None, now_ms).map_err(|_| NoPick::Broken)?;
-        let picked = self.pick_endpoint(tried, key, (now_us, rng), shared);
+        let picked = self.pick_endpoint(tried, wanted, (now_us, rng), shared);
         if let (Err(_), Some(permit)) = (&picked, of_all) {
             self.entry.unused(shared, 0, permit, now_ms);
         }
@@ -156,7 +165,7 @@ impl UpstreamState {
     fn pick_endpoint(
         &mut self,
         tried: &Tried,
-        key: Option<u64>,
+        wanted: Wanted,
         (now_us, rng): (u64, &mut WyRand),
         shared: &Shared,
     ) -> Result<(usize, Option<Permit>), NoPick> {
@@ -166,10 +175,13 @@ impl UpstreamState {
         }
         let full = self.limited && self.look_for_room()?;
         let mut spared: Option<(usize, Tried)> = None;
+        let mut own = self.own(wanted, tried);
         loop {
             let load = Load { active: &self.active, usable: &self.usable };
             let but = spared.as_ref().map_or(tried, |(_, but)| but);
-            let i = match (self.balancer.pick(&load, but, key, now_us, rng), spared.take()) {
+            let picked = own.or_else(|| self.balancer.pick(&load, but, wanted.key, now_us, rng));
+            let i = match (picked, spared.take()) {
+                (Some(i), _) if own.take().is_some() => i,
                 (Some(i), before) if self.seen.warming && self.seen.spares(i, rng) => {
                     let mut but = before.map_or(*tried, |(_, but)| but);
                     if but.insert(i) {
@@ -196,6 +208,14 @@ impl UpstreamState {
                 None => return Err(NoPick::None),
             }
         }
+    }
+
+    /// Returns the endpoint that the client's cookie names, if it takes requests: also one of weight
+    /// 0, which gets no new clients.
+    fn own(&self, wanted: Wanted, tried: &Tried) -> Option<usize> {
+        let slot = self.entry.affinity.as_ref()?.slot(wanted.token?)?;
+        let usable = self.usable.get(slot).copied().unwrap_or(false);
+        (usable && !tried.contains(slot)).then_some(slot)
     }
 
     /// Looks up which endpoints are below their limits. Reports whether one is not that takes
@@ -238,17 +258,27 @@ impl UpstreamState {
 
     /// Counts a request that [`UpstreamState::pick`] counted as gone from its endpoint.
     pub(crate) fn left(&mut self, endpoint: &EndpointState, left: &Left, shared: &Shared) {
+        self.gone(endpoint, left);
+        self.learn(endpoint, left, shared);
+    }
+
+    /// Does the same for what [`UpstreamState::learn`] was told of before.
+    pub(crate) fn gone(&mut self, endpoint: &EndpointState, left: &Left) {
         let i = endpoint.slot.get();
         if let Some(limit) = &mut self.learned.limit {
             limit.end(left);
         }
-        let Some(a) = self.active.get_mut(i) else {
-            // The endpoint is gone, but not the breaker of all.
-            return self.judge(shared, i, left);
-        };
-        *a = a.saturating_sub(1);
-        self.balancer.finished(i, left.now_us, left.sample());
-        if self.entry.plan.health.outliers.is_some() {
+        if let Some(a) = self.active.get_mut(i) {
+            *a = a.saturating_sub(1);
+            self.balancer.finished(i, left.now_us, left.sample());
+        }
+    }
+
+    /// Tells outlier detection and the breaker how a request went, which may last on.
+    pub(crate) fn learn(&mut self, endpoint: &EndpointState, left: &Left, shared: &Shared) {
+        let i = endpoint.slot.get();
+        // Of an endpoint that is gone only the breaker of all learns.
+        if i < self.active.len() && self.entry.plan.health.outliers.is_some() {
             let now_ms = left.now_us / 1_000;
             let ended =
                 Ended { outcome: left.outcome, began_ms: left.times.began_us / 1_000, now_ms };
@@ -423,8 +453,9 @@ impl Upstreams {
             .enumerate()
             .map(|(i, e)| {
                 let state = before(i).and_then(|at| old?.endpoints.get(at)).cloned();
-                let state =
-                    state.unwrap_or_else(|| Rc::new(EndpointState::new(e, pools, &counters)));
+                let state = state.unwrap_or_else(|| {
+                    Rc::new(EndpointState::new(&entry.name, e, pools, &counters))
+                });
                 state.slot.set(i);
                 state
             })

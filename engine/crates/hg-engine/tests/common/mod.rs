@@ -5,6 +5,7 @@ pub mod endpoint;
 pub mod http2;
 pub mod http2_peer;
 pub mod tls;
+pub mod udp;
 
 use hg_engine::{Engine, EngineConfig};
 use hg_plan::{Change, Kind, ObjectError, Plan};

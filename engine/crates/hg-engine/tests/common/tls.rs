@@ -47,6 +47,11 @@ impl Authority {
 
     /// Opens a client's session that offers these protocols by ALPN.
     pub fn connect_with(&self, node: &Node, alpn: &[&[u8]]) -> TlsStream {
+        self.over(node.connect(), alpn)
+    }
+
+    /// Opens such a session on this connection.
+    pub fn over(&self, stream: TcpStream, alpn: &[&[u8]]) -> TlsStream {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.clone()).unwrap();
         let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -58,6 +63,6 @@ impl Authority {
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let name = ServerName::try_from("a.example").unwrap();
         let session = ClientConnection::new(config.into(), name).unwrap();
-        StreamOwned::new(session, node.connect())
+        StreamOwned::new(session, stream)
     }
 }

@@ -73,7 +73,12 @@ impl Step for ApiKey {
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
         match self.place.read(run.view, &mut run.out.scratch) {
             Sent::None => {
-                return Ok(refusals::challenged(run, 401, CHALLENGE, "an API key is needed here"));
+                return Ok(refusals::challenged(
+                    run,
+                    (401, "api-key-missing"),
+                    CHALLENGE,
+                    "an API key is needed here",
+                ));
             }
             Sent::Several => return Err(UNKNOWN),
             Sent::One => {}

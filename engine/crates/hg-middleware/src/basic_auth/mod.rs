@@ -156,7 +156,8 @@ impl BasicAuth {
         let Some(user) = user else {
             self.count(run, REFUSED);
             let detail = "the name or the password is wrong";
-            return refusals::challenged(run, 401, &self.challenge, detail);
+            let refusal = (401, "basic-auth-refused");
+            return refusals::challenged(run, refusal, &self.challenge, detail);
         };
         self.count(run, result);
         if let Some(name) = &self.user_header {
@@ -167,7 +168,8 @@ impl BasicAuth {
 
     fn missing(&self, run: &mut Run<'_, '_, '_>) -> Flow {
         self.count(run, MISSING);
-        refusals::challenged(run, 401, &self.challenge, "a name and a password are needed here")
+        let refusal = (401, "basic-auth-missing");
+        refusals::challenged(run, refusal, &self.challenge, "a name and a password are needed here")
     }
 
     fn count(&self, run: &Run<'_, '_, '_>, result: usize) {

@@ -142,7 +142,8 @@ impl Step for ConcurrencyLimit {
             return Ok(Flow::Next);
         }
         self.count(run, if refusal == Refusal::Full { LIMITED } else { CROWDED });
-        refuse(&mut run.out.answer, self.status, DETAIL, Some(AGAIN_S));
+        let refusal = (self.status, "concurrency-limit");
+        refuse(&mut run.out.answer, refusal, DETAIL, Some(AGAIN_S));
         Ok(Flow::Answer)
     }
 }

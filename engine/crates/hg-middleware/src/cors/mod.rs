@@ -107,7 +107,7 @@ impl Cors {
         };
         if !asked.origin.as_deref().is_some_and(|origin| self.origins.allow(origin)) {
             line("content-type", b"text/plain; charset=utf-8");
-            answer.status = 403;
+            (answer.status, answer.refusal) = (403, "cors-origin");
             answer.body.extend_from_slice(b"403 Forbidden\nthis origin is not allowed here\n");
             return;
         }

@@ -154,17 +154,18 @@ impl Jwt {
     fn refuse(&self, run: &mut Run<'_, '_, '_>, refusal: Option<Refusal>) -> Flow {
         let Some(refusal) = refusal else {
             self.count(run, MISSING);
-            return refusals::challenged(run, 401, &self.challenge, "a token is needed here");
+            let missing = (401, "jwt-missing");
+            return refusals::challenged(run, missing, &self.challenge, "a token is needed here");
         };
-        let (status, error, result) = match refusal {
-            Refusal::Forbidden => (403, "insufficient_scope", FORBIDDEN),
-            _ => (401, "invalid_token", REFUSED),
+        let (answer, error, result) = match refusal {
+            Refusal::Forbidden => ((403, "jwt-forbidden"), "insufficient_scope", FORBIDDEN),
+            _ => ((401, "jwt-refused"), "invalid_token", REFUSED),
         };
         self.count(run, result);
         let reason = refusal.reason();
         let challenge =
             format!("{}, error=\"{error}\", error_description=\"{reason}\"", self.challenge);
-        refusals::challenged(run, status, &challenge, reason)
+        refusals::challenged(run, answer, &challenge, reason)
     }
 
     fn count(&self, run: &Run<'_, '_, '_>, result: usize) {

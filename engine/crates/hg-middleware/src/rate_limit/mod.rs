@@ -168,7 +168,7 @@ impl RateLimit {
     /// Answers a request that is over the limit.
     fn refuse(&self, verdict: &Verdict, answer: &mut Answer) {
         let wait_s = self.rate.wait_us(verdict).div_ceil(1_000_000).max(1);
-        refuse(answer, self.status, DETAIL, Some(wait_s));
+        refuse(answer, (self.status, "rate-limit"), DETAIL, Some(wait_s));
         self.fields.append(verdict.remaining(), wait_s, &mut answer.headers);
     }
 }

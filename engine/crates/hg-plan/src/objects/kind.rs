@@ -19,11 +19,15 @@ pub enum Kind {
     Certificate,
     /// TLS versions, ciphers and client authentication.
     TlsPolicy,
+    /// A TCP route.
+    TcpRoute,
+    /// A UDP route.
+    UdpRoute,
 }
 
 impl Kind {
     /// Every kind, in the order of `Ord`.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Settings,
         Kind::Listener,
         Kind::Host,
@@ -32,6 +36,8 @@ impl Kind {
         Kind::Upstream,
         Kind::Certificate,
         Kind::TlsPolicy,
+        Kind::TcpRoute,
+        Kind::UdpRoute,
     ];
 
     /// Returns the canonical word, as in digests and messages.
@@ -45,6 +51,8 @@ impl Kind {
             Kind::Upstream => "upstream",
             Kind::Certificate => "certificate",
             Kind::TlsPolicy => "tls_policy",
+            Kind::TcpRoute => "tcp_route",
+            Kind::UdpRoute => "udp_route",
         }
     }
 

@@ -1,7 +1,9 @@
 //! Listeners.
 
 use super::Http2;
-use super::defaults::{backlog, head_bytes, header_count, keepalive_requests, ms_10000, ms_60000};
+use super::defaults::{
+    backlog, flows, head_bytes, header_count, keepalive_requests, ms_3000, ms_10000, ms_60000,
+};
 use serde::Deserialize;
 
 /// An address that accepts connections.
@@ -10,7 +12,7 @@ use serde::Deserialize;
 pub struct Listener {
     /// `1.2.3.4:80`, `[::1]:80`; never empty.
     pub addresses: Vec<String>,
-    /// `http` is the only protocol of this version.
+    /// What its clients speak.
     pub protocol: ListenerProtocol,
     /// TLS; absent = plain.
     #[serde(default)]
@@ -33,6 +35,9 @@ pub struct Listener {
     /// Most client connections open at once on this listener; 0 = only the process's limit.
     #[serde(default)]
     pub max_connections: u32,
+    /// Most flows open at once on this listener, if it is of UDP; never 0.
+    #[serde(default = "flows")]
+    pub flows: u32,
     /// Most bytes of one request head.
     #[serde(default = "head_bytes")]
     pub head_bytes: u32,
@@ -65,6 +70,10 @@ pub struct Listener {
 pub enum ListenerProtocol {
     /// HTTP/1.1 (and what later versions bring by ALPN).
     Http,
+    /// Anything over TCP.
+    Tcp,
+    /// Anything over UDP.
+    Udp,
 }
 
 /// TLS on a listener; mode `terminate` is the only one of this version.
@@ -104,4 +113,31 @@ pub struct ClientIp {
     pub trusted: Vec<String>,
     /// `x-forwarded-for`, `forwarded` or `x-real-ip`; lower case. Empty = `x-forwarded-for`.
     pub header: String,
+    /// What tells of the peer before the first byte of a connection; absent = nothing.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Whose connections begin with a header of the PROXY protocol.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocol {
+    /// Whether connections without a header are served.
+    #[serde(default)]
+    pub mode: ProxyMode,
+    /// The peers whose headers count; CIDR, never empty.
+    pub trusted: Vec<String>,
+    /// Time for the whole header.
+    #[serde(default = "ms_3000")]
+    pub timeout_ms: u64,
+}
+
+/// Whether connections must begin with a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyMode {
+    /// Each connection must, so that only trusted peers have any.
+    #[default]
+    Required,
+    /// Those of trusted peers may.
+    Optional,
 }

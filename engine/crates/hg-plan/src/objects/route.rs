@@ -1,8 +1,11 @@
 //! Hosts and routes.
 
-use super::defaults::{ms_30000, ms_60000, ms_300000, one, yes};
+use super::defaults::{
+    kib_64, mirrored, ms_10000, ms_30000, ms_60000, ms_300000, one, share_all, yes,
+};
 use super::middleware::{MiddlewareUse, Redirect, Respond};
 use super::retry::Retry;
+use super::upstream::Affinity;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -60,14 +63,63 @@ pub struct Route {
     /// How much its requests matter while there is too much to do.
     #[serde(default)]
     pub importance: Importance,
-    /// How many percent of its requests are in the access log, 0 to 100; those that get an error
-    /// (500 and above) are, unless it is 0.
-    #[serde(default = "all_percent")]
-    pub access_log_percent: u8,
+    /// What is kept of its requests.
+    #[serde(default)]
+    pub observed: Observed,
+    /// How a client finds its branch of a split again; absent = it does not.
+    #[serde(default)]
+    pub sticky: Option<Sticky>,
+    /// Where some of its requests are sent a second time; absent = nowhere.
+    #[serde(default)]
+    pub mirror: Option<Mirror>,
 }
 
-fn all_percent() -> u8 {
-    100
+/// Where some requests are sent a second time, and which.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    /// Name of the upstream; none of those that answer.
+    pub upstream: String,
+    /// How many of 10,000 requests.
+    #[serde(default = "share_all")]
+    pub share: u16,
+    /// Most bytes of a request's body.
+    #[serde(default = "kib_64")]
+    pub body_bytes: u64,
+    /// After so long a mirrored request is given up; above 0.
+    #[serde(default = "ms_10000")]
+    pub timeout_ms: u64,
+    /// Most mirrored requests that have not ended, on all workers.
+    #[serde(default = "mirrored")]
+    pub in_flight: u32,
+}
+
+/// What keeps a client at its branch of a split.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Sticky {
+    /// A signed cookie.
+    Cookie(Affinity),
+    /// The hash of the first of these that a request has: `client_ip`, `header:NAME`, `cookie:NAME`
+    /// or `path`.
+    By(Vec<String>),
+}
+
+/// What is kept of the requests of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Observed {
+    /// How many percent of them are in the access log, 0 to 100; those that get an error (500 and
+    /// above) are, unless it is 0.
+    pub access_log_percent: u8,
+    /// Whether they belong to traces, where the settings have them.
+    pub tracing: bool,
+}
+
+impl Default for Observed {
+    fn default() -> Self {
+        Self { access_log_percent: 100, tracing: true }
+    }
 }
 
 /// How much requests matter beside others: those of low importance are refused first.

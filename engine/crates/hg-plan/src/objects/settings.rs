@@ -1,6 +1,7 @@
 //! Process-wide settings.
 
 use super::defaults::max_connections;
+use super::tracing::Tracing;
 use serde::Deserialize;
 
 /// Process-wide settings.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub resolver: Resolver,
     /// When new requests are refused because there is too much to do; absent = never.
     pub shedding: Option<Shedding>,
+    /// How requests belong to traces; absent = their headers pass untouched.
+    pub tracing: Option<Tracing>,
 }
 
 /// When new requests are refused because there is too much to do; 0 = not for that.
@@ -61,6 +64,7 @@ impl Default for Settings {
             drain: Drain::default(),
             resolver: Resolver::default(),
             shedding: None,
+            tracing: None,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Upstreams and endpoints.
 
 use super::defaults::{
-    head_bytes, load_bound, maglev_table, max_idle, ms_5000, ms_60000, one, queue, virtual_nodes,
-    yes,
+    head_bytes, load_bound, maglev_table, max_idle, ms_5000, ms_60000, one, queue, root_path,
+    virtual_nodes, yes,
 };
 use super::health::Health;
 use super::tls::TlsVersion;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A pool of endpoints.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Upstream {
     /// How to pick an endpoint.
     #[serde(default)]
     pub balance: Balance,
+    /// The cookie that keeps a client at its endpoint.
+    #[serde(default)]
+    pub affinity: Option<Affinity>,
     /// The Host that the upstream receives.
     #[serde(default)]
     pub host_header: HostHeader,
@@ -107,6 +111,53 @@ pub enum Balance {
     },
 }
 
+/// A cookie that keeps a client at the endpoint that answered first.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Affinity {
+    /// Its name.
+    pub cookie: String,
+    /// How long a client keeps it; 0 = until the browser ends.
+    #[serde(default)]
+    pub max_age_s: u64,
+    /// The paths that it is sent with.
+    #[serde(default = "root_path")]
+    pub path: String,
+    /// Whether it is sent with requests from other sites.
+    #[serde(default)]
+    pub same_site: SameSite,
+    /// Whether it is sent over TLS only; absent = if the client came over TLS.
+    #[serde(default)]
+    pub secure: Option<bool>,
+    /// Whether scripts cannot read it.
+    #[serde(default = "yes")]
+    pub http_only: bool,
+    /// Texts of keys: the first one signs its values, each of them verifies them. None = values are
+    /// not signed.
+    #[serde(default)]
+    pub keys: Vec<String>,
+}
+
+impl fmt::Debug for Affinity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without its keys.
+        f.debug_struct("Affinity").field("cookie", &self.cookie).finish_non_exhaustive()
+    }
+}
+
+/// With which requests from other sites a cookie is sent (RFC 6265bis §5.6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SameSite {
+    /// With those that a user follows.
+    #[default]
+    Lax,
+    /// With none.
+    Strict,
+    /// With all.
+    None,
+}
+
 /// The Host that an upstream receives.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,6 +198,26 @@ impl UpstreamProtocol {
     }
 }
 
+/// The version of the PROXY protocol that endpoints are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary, with what else is known of the client.
+    V2,
+}
+
+impl ProxyVersion {
+    /// Returns the word of the plan.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+}
+
 /// TLS towards endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,10 +249,18 @@ pub struct Pool {
     pub idle_timeout_ms: u64,
     /// Age at which a connection is not used again; 0 = off.
     pub max_age_ms: u64,
+    /// The header with which each begins, so that only one client's requests may use it; absent =
+    /// none.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { max_idle: max_idle(), idle_timeout_ms: ms_60000(), max_age_ms: 0 }
+        Self {
+            max_idle: max_idle(),
+            idle_timeout_ms: ms_60000(),
+            max_age_ms: 0,
+            proxy_protocol: None,
+        }
     }
 }

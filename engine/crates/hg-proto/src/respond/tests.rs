@@ -50,6 +50,7 @@ fn the_answer_reads_as_documented() {
         head_only: false,
         date: DATE,
         retry_after_s: None,
+        page: None,
     };
     let mut out = Vec::new();
     write_error(&mut out, &answer, "headgate");

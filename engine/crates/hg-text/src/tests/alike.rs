@@ -24,8 +24,10 @@ fn objects_that_differ_at_openings_only_are_alike() {
                 [r.c]\nhosts = ['c']\nto = 'y'\nn = 2\n";
     let document = document(text);
     let groups = found(&document, &["a", "c", "b", "gone"], 1);
-    let told: Vec<_> = groups.iter().map(|g| (&g.members[..], &g.texts[..])).collect();
-    assert_eq!(told, [(&[0, 2][..], &["a.b", "x", "c", "y"][..]), (&[1], &[])]);
+    let members: Vec<_> = groups.iter().map(|g| &g.members[..]).collect();
+    assert_eq!(members, [&[0, 2][..], &[1]]);
+    assert_eq!(groups[0].texts, ["a.b", "x", "c", "y"]);
+    assert!(groups[1].texts.is_empty());
     assert_eq!(groups[0].markers().len(), 2);
     assert!(groups[1].markers().is_empty());
     assert_eq!(found(&document, &["a", "b", "c"], 2).len(), 1);
@@ -47,6 +49,22 @@ fn a_pattern_is_the_object_with_markers() {
     let expected = Document::read(text.as_bytes(), Format::Toml).expect(&text);
     assert_eq!(Some(&group.pattern(&openings())), expected.entry("r", "a"));
     assert!(Plain::Path.admits(first));
+}
+
+#[test]
+fn numbers_differ_at_openings_for_numbers_alone() {
+    let text = "[r.a]\nrank = 2\n[r.b]\nrank = 999_999\n[r.c]\nrank = 1\n[r.d]\nrank = 1000000\n\
+                [r.e]\nrank = '3'\n[r.f]\nrank = -2\n[r.g]\nto = 2\n[r.h]\nto = 3\n";
+    let document = document(text);
+    let mut openings = openings();
+    openings.add("rank", Plain::Number);
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let groups = document.alike("r", &names, &openings, 1);
+    assert_eq!(groups.len(), 7);
+    let [marker] = &groups[0].markers()[..] else { panic!("one opening") };
+    assert_eq!(groups[0].texts, ["2", "999999"]);
+    let expected = Document::read(format!("[r.a]\nrank = {marker}").as_bytes(), Format::Toml);
+    assert_eq!(Some(&groups[0].pattern(&openings)), expected.unwrap().entry("r", "a"));
 }
 
 #[test]
@@ -85,7 +103,10 @@ fn what_plain_texts_are_made_of() {
     assert!(!no_paths.iter().any(|p| Plain::Path.admits(p)));
     assert!(["a", "A.b_c-1"].iter().all(|w| Plain::Word.admits(w)));
     assert!(!["", "a b", "$", "\"", "ä", &"a".repeat(201)].iter().any(|w| Plain::Word.admits(w)));
-    assert_eq!(["host", "path", "word"].map(|n| Plain::from_name(n).is_some()), [true; 3]);
+    assert_eq!(
+        ["host", "path", "word", "number"].map(|n| Plain::from_name(n).is_some()),
+        [true; 4]
+    );
     assert_eq!(Plain::from_name("text"), None);
 }
 

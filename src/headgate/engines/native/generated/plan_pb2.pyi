@@ -138,7 +138,7 @@ class StatusRequest(_message.Message):
     def __init__(self, endpoints: _Optional[bool] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("plan_digest", "generation", "uptime_s", "draining", "workers", "listeners", "upstreams", "overload", "overload_cause")
+    __slots__ = ("plan_digest", "generation", "uptime_s", "draining", "workers", "listeners", "upstreams", "overload", "overload_cause", "traces")
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     UPTIME_S_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +148,7 @@ class StatusReply(_message.Message):
     UPSTREAMS_FIELD_NUMBER: _ClassVar[int]
     OVERLOAD_FIELD_NUMBER: _ClassVar[int]
     OVERLOAD_CAUSE_FIELD_NUMBER: _ClassVar[int]
+    TRACES_FIELD_NUMBER: _ClassVar[int]
     plan_digest: str
     generation: int
     uptime_s: float
@@ -157,7 +158,8 @@ class StatusReply(_message.Message):
     upstreams: _containers.RepeatedCompositeFieldContainer[UpstreamStatus]
     overload: str
     overload_cause: str
-    def __init__(self, plan_digest: _Optional[str] = ..., generation: _Optional[int] = ..., uptime_s: _Optional[float] = ..., draining: _Optional[bool] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., overload: _Optional[str] = ..., overload_cause: _Optional[str] = ...) -> None: ...
+    traces: str
+    def __init__(self, plan_digest: _Optional[str] = ..., generation: _Optional[int] = ..., uptime_s: _Optional[float] = ..., draining: _Optional[bool] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., overload: _Optional[str] = ..., overload_cause: _Optional[str] = ..., traces: _Optional[str] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
     __slots__ = ("index", "connections", "requests", "restarts")

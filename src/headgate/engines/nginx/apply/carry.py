@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from msgspec.structs import replace as revised
+
 from headgate.engines.nginx.apply.conftree import Conf, read_conf
-from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile, ServedName
+from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.observe.certificates import Reader
 from headgate.engines.nginx.releases.store import Release, Store
 
@@ -74,9 +76,7 @@ def carried(
         base,
         files=tuple(map(later, base.files)),
         served_names=tuple(
-            ServedName(
-                one.address, one.name, tuple(what.leaves.get(leaf, leaf) for leaf in one.leaves)
-            )
+            revised(one, leaves=tuple(what.leaves.get(leaf, leaf) for leaf in one.leaves))
             for one in base.served_names
         ),
     )

@@ -148,17 +148,17 @@ class Checks:
         yield from lint.zones(conf, before, told, by)
         yield from lint.worker_start(conf)
         yield from lint_files.certificates(conf, self._clock())
-        yield from lint_files.variable_certificates(conf, self._readable)
-        yield from lint_files.password_files(conf, self._readable)
+        yield from lint_files.variable_certificates(conf, self._keeps)
+        yield from lint_files.password_files(conf, self._keeps)
         yield from lint.hosts(conf, self._resolve)
         if running is not None:
             yield from _listeners(release, running)
 
-    def _readable(self, path: str) -> bool:
+    def _keeps(self, path: str) -> str | None:
         try:
-            return self._instance.readable_by_workers(path)
+            return self._instance.kept_from_workers(path)
         except RightMissingError:
-            return True  # not readable for us; VERIFY shows it
+            return None  # not readable for us; VERIFY shows it
 
 
 def _stamps(folder: Path) -> _Stamps:

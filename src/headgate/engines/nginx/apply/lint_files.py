@@ -12,8 +12,9 @@ from headgate.engines.nginx.apply.causes import Finding
 from headgate.engines.nginx.apply.conftree import Conf, Placed
 from headgate.engines.nginx.observe.certificates import CertificateFile, Reader
 
-Readable = Callable[[str], bool]
-"""Whether the workers' user may read a file, by its absolute path."""
+Keeps = Callable[[str], str | None]
+"""The path of what keeps the workers' user from a file, by its absolute path: a folder on the way,
+or the file; None if nothing does."""
 
 _SOON_DAYS: Final = 7.0
 _NAME_VARIABLES: Final = ("$ssl_server_name", "${ssl_server_name}", "$host", "${host}")
@@ -34,19 +35,19 @@ def certificates(conf: Conf, now_s: float) -> Iterator[Finding]:
             yield from _pair(conf, cert, about, now_s)
 
 
-def variable_certificates(conf: Conf, readable: Readable) -> Iterator[Finding]:
+def variable_certificates(conf: Conf, keeps: Keeps) -> Iterator[Finding]:
     """Finds variables in certificate paths that lead to no file: every handshake would fail."""
     names = [name for one in conf.all("server_name") for name in one.args if _is_plain(name)]
     for one in conf.all("ssl_certificate", "ssl_certificate_key"):
         if not one.args or "$" not in one.args[0] or one.args[0].startswith("data:"):
             continue
         for path in _candidates(conf, one.args[0], names):
-            what = _unusable(path, readable)
+            what = _unusable(path, keeps)
             if what:
                 yield conf.finding(one, "certificate", f"{path} {what}: handshakes would fail")
 
 
-def password_files(conf: Conf, readable: Readable) -> Iterator[Finding]:
+def password_files(conf: Conf, keeps: Keeps) -> Iterator[Finding]:
     """Finds password files that are missing or unreadable for workers: every request would fail."""
     seen: set[Path] = set()
     for one in conf.all("auth_basic_user_file"):
@@ -56,7 +57,7 @@ def password_files(conf: Conf, readable: Readable) -> Iterator[Finding]:
         if path in seen:
             continue
         seen.add(path)
-        what = _unusable(path, readable)
+        what = _unusable(path, keeps)
         if what:
             yield conf.finding(one, "password_file", f"{path} {what}: every request would fail")
 
@@ -107,10 +108,16 @@ def _candidates(conf: Conf, value: str, names: list[str]) -> Iterator[Path]:
     yield conf.path(value.partition("$")[0].rpartition("/")[0])
 
 
-def _unusable(path: Path, readable: Readable) -> str:
+def _unusable(path: Path, keeps: Keeps) -> str:
     if not path.exists():
         return "is missing"
-    return "" if readable(str(path)) else "cannot be read by the workers' user"
+    closed = keeps(str(path))
+    if closed is None:
+        return ""
+    what = "cannot be read by the workers' user"
+    if closed == str(path):
+        return what
+    return f'{what}, who cannot pass through "{closed}" (`chmod o+x {closed}` lets it)'
 
 
 def _is_plain(name: str) -> bool:

@@ -29,7 +29,7 @@ def knock(expected: Expectation) -> tuple[str, ...]:
         return accepts(address)
 
     def name(one: ServedName) -> str:
-        return serves(one, proxied=one.address in expected.proxied)
+        return serves(one, proxied=one.proxied or one.address in expected.proxied)
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="knock") as threads:
         return (

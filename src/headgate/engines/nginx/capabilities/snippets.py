@@ -164,6 +164,7 @@ SNIPPETS: Final = (
         "limit_conn_zone $binary_remote_addr zone=l:1m;"
         " server { location / { limit_conn l 5; limit_conn_status 429; } }",
     ),
+    Snippet("limit_conn_dry_run", "location", "limit_conn_dry_run on;"),
     Snippet("access", "location", "allow 127.0.0.1; deny all;"),
     Snippet("realip", "server", "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"),
     Snippet("realip_recursive", "server", "real_ip_recursive on;"),
@@ -237,6 +238,8 @@ SNIPPETS: Final = (
     Snippet("stream_least_conn", "stream_upstream", "least_conn;", _STREAM),
     Snippet("stream_least_time", "stream_upstream", "least_time connect;", _STREAM),
     Snippet("stream_random_two", "stream_upstream", "random two least_conn;", _STREAM),
+    Snippet("stream_random", "stream_upstream", "random;", _STREAM),
+    Snippet("stream_half_close", "stream_server", _STREAM_PROXY + " proxy_half_close on;", _STREAM),
     Snippet("stream_zone", "stream_upstream", "zone u 64k;", _STREAM),
     Snippet("stream_max_conns", "stream_upstream", "server 127.0.0.1:10 max_conns=5;", _STREAM),
 )

@@ -13,6 +13,8 @@ from headgate.plan.objects import HealthCheck
 
 _NO_ROUTE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
 _UNIX: Final = "unix:"
+_NO_CLIENT: Final = b"PROXY UNKNOWN\r\n"
+"""Tells that no client is behind a connection."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -20,7 +22,8 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a check needs to know: `address` is the endpoint's as configured, `target` where to
-    connect, `name` what its certificate is verified against.
+    connect, `name` what its certificate is verified against. `is_told`: the endpoint wants a PROXY
+    header, in version 1.
     """
 
     check: HealthCheck
@@ -29,6 +32,7 @@ class Terms:
     tls: ssl.SSLContext | None
     name: str
     head_bytes: int
+    is_told: bool = False
 
 
 async def probe(terms: Terms) -> Failure | None:
@@ -51,6 +55,8 @@ async def _checked(terms: Terms, writers: list[asyncio.StreamWriter]) -> Failure
         word = "check-no-route" if error.errno in _NO_ROUTE else "check-connect"
         return Failure(word, _text(error))
     writers.append(writer)
+    if terms.is_told:
+        writer.write(_NO_CLIENT)
     if terms.tls is not None:
         try:
             await writer.start_tls(terms.tls, server_hostname=terms.name)

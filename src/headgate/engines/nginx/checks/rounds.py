@@ -97,7 +97,8 @@ class Rounds:
             return context
         address = member.endpoint.address
         name = tls.name_of(upstream.tls, address) if upstream.tls is not None else ""
-        terms = Terms(check, address, member.target, context, name, upstream.head_bytes)
+        is_told = upstream.pool.proxy_protocol is not None
+        terms = Terms(check, address, member.target, context, name, upstream.head_bytes, is_told)
         return await probe(terms)
 
 

@@ -74,11 +74,15 @@ class RenderedFile(msgspec.Struct, frozen=True):
 
 
 class ServedName(msgspec.Struct, frozen=True):
-    """A TLS name on a listener and the sha256 (hex, of the DER) of the leaves that may serve it."""
+    """A TLS name on a listener and the sha256 (hex, of the DER) of the leaves that may serve it.
+
+    `proxied`: the listener expects a PROXY header first.
+    """
 
     address: str
     name: str
     leaves: tuple[str, ...]
+    proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,8 @@ class Instance(Protocol):
         """
         ...
 
-    def readable_by_workers(self, path: str) -> bool:
-        """Reports whether the workers' user may read this file."""
+    def kept_from_workers(self, path: str) -> str | None:
+        """Returns the path of what keeps the workers' user from reading this file: a folder on the
+        way, or the file; None if nothing does.
+        """
         ...

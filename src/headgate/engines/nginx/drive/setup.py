@@ -24,6 +24,7 @@ from headgate.engines.nginx.instance import Place
 DEFAULT_UNIT: Final = "nginx.service"
 _USUAL: Final = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
 _ROOTS: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+_OTHERS_PASS: Final = 0o001
 _WORKERS: Final = ("www-data", "nginx", "nobody")
 
 
@@ -151,7 +152,7 @@ def _is_user(name: str) -> bool:
 
 def make_folders(root: Path, user: str | None) -> None:
     """Makes the folders that nginx writes in;
-    workers reach the status socket and can reopen their logs.
+    workers reach the status socket and files of users, and can reopen their logs.
 
     It replaces folders that somebody removed. Raises OSError.
     """
@@ -165,5 +166,12 @@ def make_folders(root: Path, user: str | None) -> None:
         return
     group = pwd.getpwnam(user).pw_gid
     for path in (root, root / "run", root / "logs"):
-        os.chown(path, -1, group)
-        path.chmod(path.stat().st_mode | 0o010)
+        _let_pass(path, group)
+    # The state directory is its owner's alone by default: workers pass through, and see nothing.
+    if not root.parent.stat().st_mode & _OTHERS_PASS:
+        _let_pass(root.parent, group)
+
+
+def _let_pass(folder: Path, group: int) -> None:
+    os.chown(folder, -1, group)
+    folder.chmod(folder.stat().st_mode | 0o010)

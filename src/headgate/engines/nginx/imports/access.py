@@ -1,83 +1,126 @@
-"""Converts `allow` and `deny` to conditions on the client's address, and back."""
+"""Converts `allow` and `deny` to `ip_access`, and back.
 
-from collections.abc import Mapping, Sequence
+nginx asks its rules in their order and takes the first that fits; `ip_access` asks `deny` and then
+`allow`. Where the order means something else the networks are computed.
+"""
+
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import values
-from headgate.engines.nginx.imports.objects import NotExpressibleError, Table, Toml, items_in
+from headgate.engines.nginx.imports import networks, values
+from headgate.engines.nginx.imports.headers import middleware
+from headgate.engines.nginx.imports.networks import Network
+from headgate.engines.nginx.imports.objects import Table, items_in
 from headgate.nginxtext.includes import Located
 from headgate.nginxtext.tree import Directive
 from headgate.nginxtext.writer import Plain, Word, directive
 
+KIND: Final = "ip_access"
 DENIED: Final = 403
-SUFFIX: Final = "-denied"
-"""The suffix of the route that answers the clients that are not let in."""
+NAMES: Final = frozenset({"allow", "deny"})
 
 _ALL: Final = "all"
 
 
+class Rule(NamedTuple):
+    """One `allow` or `deny`; the network as it was written, without bits beyond its mask."""
+
+    allows: bool
+    network: Network
+    text: str
+
+
 class Access(NamedTuple):
-    """Who is let in: nobody but `allowed`, or everybody but `denied`."""
+    """Who is let in: nobody of `denied`, and of the others everybody or `allowed` alone.
+
+    `computed` says that these are other networks than the ones written.
+    """
 
     allowed: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
+    computed: bool = False
 
     @property
     def is_closed(self) -> bool:
         """Whether it lets nobody in."""
         return not self.allowed and not self.denied
 
+    def to_model(self) -> Table:
+        """Returns the middleware."""
+        lists = {"allow": self.allowed, "deny": self.denied}
+        return {KIND: {key: list(found) for key, found in lists.items() if found}}
+
 
 def access_of(lines: Sequence[Located]) -> Access | None:
     """Returns what the lines in effect say; None if they let everybody in.
 
-    Raises `NotExpressibleError` where they allow and deny alternately.
+    Raises `NotExpressibleError` for what is no network of ours.
     """
-    kinds: list[bytes] = []
-    networks: list[str] = []
+    rules: list[Rule] = []
+    otherwise = True
+    has_ipv4 = False
     for _, line in lines:
+        allows = line.name == b"allow"
         value = values.text(line.values[0])
         if value == _ALL:
-            kinds.append(line.name)
-            return _closed_by(line.name, kinds, networks)
-        kinds.append(line.name)
-        networks.append(value)
-    return _closed_by(b"allow", kinds, networks)
+            otherwise, has_ipv4 = allows, True
+            break
+        rules.append(_rule(allows, value))
+        has_ipv4 = has_ipv4 or rules[-1].network.version == networks.IPV4
+    if not has_ipv4:
+        networks.check_unmapped(rule.network for rule in rules)
+    while rules and rules[-1].allows == otherwise:
+        rules.pop()
+    return _reduced(rules, otherwise=otherwise)
 
 
-def _closed_by(last: bytes, kinds: Sequence[bytes], networks: Sequence[str]) -> Access | None:
-    others = set(kinds[: len(networks)])
-    if not others - {last}:
-        return Access() if last == b"deny" else None
-    if len(others) > 1:
-        raise NotExpressibleError("`allow` and `deny` in turns have no counterpart")
-    found = tuple(dict.fromkeys(networks))
-    return Access(allowed=found) if last == b"deny" else Access(denied=found)
+def _rule(allows: bool, text: str) -> Rule:
+    network = networks.network_of(text)
+    plain = text if networks.is_exact(text) else str(network)
+    return Rule(allows, network, plain)
 
 
-def with_clients(match: Sequence[Table], networks: Sequence[str]) -> list[Table]:
-    """Returns the matches, of these clients only."""
-    return [{**one, "client": list(networks)} for one in match or ({},)]
+def _reduced(rules: Sequence[Rule], *, otherwise: bool) -> Access | None:
+    """Returns the rules as two lists; the last of them is not what counts `otherwise`."""
+    if not rules:
+        return None if otherwise else Access()
+    first = next(at for at, rule in enumerate(rules) if rule.allows is not otherwise)
+    before, rest = rules[:first], rules[first:]
+    if all(rule.allows is not otherwise for rule in rest):
+        if otherwise and not before:
+            return Access(denied=_texts(rest))
+        if not otherwise:
+            return Access(allowed=_texts(rest), denied=_texts(before))
+    found = networks.first_of(
+        [(rule.allows is not otherwise, rule.network) for rule in rules],
+    )
+    texts = tuple(map(str, found))
+    if not texts:
+        return None if otherwise else Access()
+    return Access(denied=texts, computed=True) if otherwise else Access(texts, computed=True)
 
 
-def clients_of(route: Table) -> list[str]:
-    """Returns the networks of a route's clients; none if it is for everybody."""
-    first = next(iter(items_in(route, "match")), {})
-    return [str(one) for one in items_in(first, "client")] if isinstance(first, Mapping) else []
+def _texts(rules: Sequence[Rule]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rule.text for rule in rules))
 
 
-def without_clients(match: Sequence[Toml]) -> list[Toml]:
-    """Returns the matches, of every client."""
-    every = [
-        {key: value for key, value in one.items() if key != "client"}
-        for one in match
-        if isinstance(one, Mapping)
-    ]
-    return [one for one in every if one]
+def notes_of(found: Access | None, *, adds_headers: bool) -> tuple[str, ...]:
+    """Returns what differs for clients that are not let in."""
+    if found is None:
+        return ()
+    notes = ["`allow`, `deny`: the page of the answer 403 is ours"]
+    if adds_headers:
+        notes.append("`add_header`: the answer 403 to clients that are not let in has none here")
+    if found.computed:
+        count = len(found.allowed) + len(found.denied)
+        notes.append(f"`allow`, `deny` in turns became {count} networks")
+    return tuple(notes)
 
 
-def to_nginx(allowed: Sequence[str], denied: Sequence[str]) -> list[Directive]:
-    """Returns the lines that let in nobody but those, or everybody but these."""
-    lines = [directive("allow", Plain(one)) for one in allowed]
-    lines += [directive("deny", Plain(one)) for one in denied]
+def to_nginx(route: Table) -> list[Directive]:
+    """Returns the lines of a route's `ip_access`; the inverse of `access_of`."""
+    table = middleware(route, KIND)
+    allowed = [str(one) for one in items_in(table, "allow")]
+    lines = [directive("deny", Plain(str(one))) for one in items_in(table, "deny")]
+    lines += [directive("allow", Plain(one)) for one in allowed]
     return [*lines, directive("deny", Word(_ALL))] if allowed else lines

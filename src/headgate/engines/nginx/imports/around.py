@@ -1,7 +1,8 @@
 """Knows what a location inherits, and its sibling locations."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from headgate.engines.nginx.imports import effects, hostifs
@@ -35,18 +36,27 @@ class Level:
         return any(name.startswith(prefix) for name in self._named)
 
 
+UserFiles = Callable[[str], bytes]
+"""Reads a file of users; raises `OSError`, with a reason where every user of the host may."""
+
+
 class Around(NamedTuple):
     """The lines of a location and of what it stands in.
 
     `levels` are those of the location, the server and `http`, nearest first. `siblings` are the
     other prefix and exact locations of the server, `upgrades` the variables that a `map` makes of
-    `$http_upgrade`. `ranked` says that the server's routes have priorities of their own.
+    `$http_upgrade`. `ranked` says that the server's routes have priorities of their own. `prefix`
+    is the base of relative paths, `users` reads files of users, None where these are not at hand.
+    `services` are the lines of locations by the path that nginx asks them for.
     """
 
     levels: tuple[Level, ...]
     siblings: tuple[Sibling, ...] = ()
     upgrades: frozenset[bytes] = frozenset()
     ranked: bool = False
+    prefix: str = ""
+    users: UserFiles | None = None
+    services: Mapping[str, Level] = MappingProxyType({})
 
     def nearest(self, name: bytes) -> list[Located]:
         """Returns the lines of that name at the nearest level that has any: nginx's inheritance."""
@@ -84,7 +94,7 @@ def unknown_around(lines: Sequence[Located], names: Sequence[str] = ()) -> list[
         if any(located is one for one in routed):
             continue
         name = line.name.decode(errors="replace")
-        if effects.is_plain_set(line):
+        if effects.is_plain_set(line) or effects.is_inert(line):
             continue
         if name in effects.FOLDED or name in effects.SERVER_OWN or effects.is_kept_around(name):
             continue

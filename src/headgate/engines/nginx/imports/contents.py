@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import access, effects
+from headgate.engines.nginx.imports import access, compression, effects, passwords
 from headgate.engines.nginx.imports.access import Access
 from headgate.engines.nginx.imports.around import Around
-from headgate.engines.nginx.imports.objects import NotExpressibleError
+from headgate.engines.nginx.imports.objects import NotExpressibleError, Table
+from headgate.engines.nginx.imports.passwords import Asked
 from headgate.nginxtext.includes import Located, is_include
 from headgate.nginxtext.tree import Directive
 
@@ -19,14 +20,17 @@ _OF_ANSWERS: Final = frozenset({"add_header", "default_type"})
 class Content(NamedTuple):
     """The lines that say what a location does, or the `status` it answers with by itself.
 
-    `let_in` are the clients it proxies for, None = everybody; `own` are the names of the lines that
-    become part of the route, None = those that do not stay in any route.
+    `let_in` are the clients it proxies for, None = everybody; `asked` is who is asked for a
+    password, None = nobody; `compress` the middleware that does it, None = none. `own` are the
+    names of the lines that become part of the route, None = those that do not stay in any route.
     """
 
     proxy_pass: Located | None = None
     returned: Located | None = None
     status: int = 0
     let_in: Access | None = None
+    asked: Asked | None = None
+    compress: Table | None = None
     own: frozenset[str] | None = None
     keeps_includes: bool = False
 
@@ -35,13 +39,22 @@ class Content(NamedTuple):
         name = line.name.decode(errors="replace")
         if is_include(line):
             return self.keeps_includes
-        if effects.is_plain_set(line):
+        if _does_nothing(line) or name in effects.ASKING:
             return True
         if self.own is not None:
             return name not in self.own
-        if name in ("allow", "deny"):
-            return self.let_in is None
+        for names, part in (
+            (access.NAMES, self.let_in),
+            (passwords.NAMES, self.asked),
+            (compression.NAMES, self.compress),
+        ):
+            if name in names:
+                return part is None
         return effects.is_kept_in_location(name)
+
+
+def _does_nothing(line: Directive) -> bool:
+    return effects.is_plain_set(line) or effects.is_inert(line)
 
 
 def content_of(block: Located, lines: Sequence[Located], around: Around) -> Content:
@@ -57,7 +70,7 @@ def _content(lines: Sequence[Located], around: Around) -> Content:
         first.setdefault(one.directive.name, one)
     if b"internal" in first:
         _check_behind(lines, "internal", is_denied=False)
-        return Content(status=INTERNAL, own=_OF_ANSWERS | {"internal"})
+        return Content(status=INTERNAL, own=_OF_ANSWERS)
     if b"return" in first:
         _check_behind(lines, "return", is_denied=False)
         return Content(returned=first[b"return"], own=_OF_ANSWERS | {"return"})
@@ -68,13 +81,18 @@ def _content(lines: Sequence[Located], around: Around) -> Content:
     _check_known(lines)
     if b"proxy_pass" not in first:
         raise NotExpressibleError("it serves files")
-    return Content(first[b"proxy_pass"], let_in=let_in)
+    return Content(
+        first[b"proxy_pass"],
+        let_in=let_in,
+        asked=passwords.asked_of(around),
+        compress=compression.compress_of(around),
+    )
 
 
 def _check_behind(lines: Sequence[Located], own: str, *, is_denied: bool) -> None:
     unknown = {
         name: None
-        for name in (_name(one) for one in lines if not effects.is_plain_set(one.directive))
+        for name in (_name(one) for one in lines if not _does_nothing(one.directive))
         if name != own and name not in _OF_ANSWERS
         if not effects.is_behind(name, is_denied=is_denied)
     }
@@ -86,7 +104,9 @@ def _check_known(lines: Sequence[Located]) -> None:
     seen: set[str] = set()
     for one in lines:
         name = _name(one)
-        if effects.is_plain_set(one.directive):
+        if _does_nothing(one.directive):
+            continue
+        if name in effects.ASKING:
             continue
         is_first = name not in seen
         seen.add(name)

@@ -130,6 +130,33 @@ _DEFINITIONS: Final = {
     "types",
     "upstream",
 }
+_INERT: Final = {
+    *(
+        f"proxy_cache_{rest}"
+        for rest in (
+            *("background_update", "bypass", "convert_head", "key", "lock", "lock_age"),
+            *("lock_timeout", "max_range_offset", "methods", "min_uses", "revalidate"),
+            *("use_stale", "valid"),
+        )
+    ),
+    *("if_modified_since", "proxy_ignore_client_abort", "proxy_no_cache", "send_lowat"),
+}
+"""What does nothing to a request that is proxied and not cached."""
+
+_USUAL: Final = {
+    "ignore_invalid_headers": b"on",
+    "merge_slashes": b"on",
+    "proxy_cache": b"off",
+    "proxy_intercept_errors": b"off",
+    "proxy_store": b"off",
+    "satisfy": b"all",
+    "underscores_in_headers": b"off",
+}
+"""nginx's defaults of what would otherwise change an answer."""
+
+_TO_TLS: Final = "proxy_ssl_"
+"""How TLS is spoken to endpoints; only `http://` becomes model."""
+
 _REAL_IP: Final = {"real_ip_header", "real_ip_recursive", "set_real_ip_from"}
 _REDIRECTS: Final = {"absolute_redirect", "port_in_redirect", "server_name_in_redirect"}
 _OTHER_GATEWAYS: Final = ("fastcgi_", "uwsgi_", "scgi_", "grpc_", "memcached_")
@@ -149,6 +176,8 @@ FOLDED: Final = frozenset(
     {
         "add_header",
         "allow",
+        "auth_basic",
+        "auth_basic_user_file",
         "client_max_body_size",
         "default_type",
         "deny",
@@ -177,9 +206,12 @@ SERVER_OWN: Final = frozenset(
 LOCATION_OWN: Final = frozenset({"proxy_pass", "return"})
 """The directives of a location that become part of its route."""
 
+ASKING: Final = frozenset({"auth_request", "auth_request_set"})
+"""They stay beside the middleware that says the same; each location that they apply to asks."""
+
 _KEPT: Final = frozenset(_LOGGING | _TRANSPORT | _COMPRESSION | _TLS)
 _AROUND: Final = frozenset(
-    _KEPT | _FILES | _DEFINITIONS | _REAL_IP | _REDIRECTS | {"charset", "error_page"}
+    _KEPT | _FILES | _DEFINITIONS | _REAL_IP | _REDIRECTS | ASKING | {"charset", "error_page"}
 )
 
 
@@ -188,10 +220,24 @@ def is_plain_set(line: Directive) -> bool:
     it sets none of nginx's own.
     """
     words = line.values
-    if line.name != b"set" or len(words) != _SET_WORDS or not words[0].startswith(b"$"):
-        return False
-    name = words[0][1:].lower()
-    return name not in _CHANGEABLE and not name.startswith(_FAMILIES)
+    return line.name == b"set" and len(words) == _SET_WORDS and is_own_variable(words[0])
+
+
+def is_own_variable(word: bytes) -> bool:
+    """Reports whether it is a variable (`$name`) of the config's own: none that nginx acts on."""
+    name = word[1:].lower()
+    return word.startswith(b"$") and name not in _CHANGEABLE and not name.startswith(_FAMILIES)
+
+
+def is_inert(line: Directive) -> bool:
+    """Reports whether a line does nothing to what can become model: its own name is enough, or it
+    says what nginx does anyway.
+    """
+    name = line.name.decode(errors="replace")
+    usual = _USUAL.get(name)
+    if usual is not None:
+        return line.values == (usual,)
+    return name in _INERT or name.startswith(_TO_TLS)
 
 
 def is_tls(name: bytes) -> bool:

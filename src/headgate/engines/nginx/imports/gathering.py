@@ -17,7 +17,7 @@ class Gathered:
         self.edits: dict[skeleton.Key, Directive] = {}
         self.originals: dict[str, str] = {}
         self.routes: list[ModelObject] = []
-        self.limits: dict[str, Table] = {}
+        self.middlewares: dict[str, Table] = {}
         self.notes: list[Note] = []
         self.names = naming.Names()
         self._objects: dict[skeleton.Key, str] = {}

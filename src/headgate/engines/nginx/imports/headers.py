@@ -44,8 +44,10 @@ class Forwarded(NamedTuple):
     websocket: bool
 
 
-def forwarded(around: Around, own_host: str) -> Forwarded:
-    """Returns the `proxy_set_header` lines in effect; `own_host` is nginx's `$proxy_host` here.
+def forwarded(around: Around, own_host: str, said: Mapping[str, str]) -> Forwarded:
+    """Returns the `proxy_set_header` lines in effect; `own_host` is nginx's `$proxy_host` here,
+    `said` the header that a service said for each variable of its, which goes on by itself, empty
+    where nobody was asked.
 
     Raises `NotExpressibleError` for an unknown variable or a header of the connection.
     """
@@ -55,7 +57,7 @@ def forwarded(around: Around, own_host: str) -> Forwarded:
     upgrades = connection = False
     seen: set[str] = set()
     for _, line in around.nearest(b"proxy_set_header"):
-        name, value = _two(line)
+        name, value = two(line)
         lower = name.lower()
         if lower in seen:
             raise NotExpressibleError(f"`proxy_set_header {name}` comes twice: nginx sends both")
@@ -66,9 +68,9 @@ def forwarded(around: Around, own_host: str) -> Forwarded:
             upgrades = _is(value, "$http_upgrade", "Upgrade")
         elif lower == "connection":
             connection = _keeps_upgrades(value, around)
-        elif value in IMPLIED.get(lower, ()):
+        elif value in IMPLIED.get(lower, ()) or said.get(value) == lower:
             continue
-        elif not value:
+        elif not value or said.get(value) == "":
             removed.append(lower)
         else:
             edits[lower] = values.template(value.encode())
@@ -77,7 +79,7 @@ def forwarded(around: Around, own_host: str) -> Forwarded:
     return Forwarded(host, edits, sorted(removed), upgrades)
 
 
-def _two(line: Directive) -> tuple[str, str]:
+def two(line: Directive) -> tuple[str, str]:
     if len(line.args) != _SET_WORDS:
         raise NotExpressibleError("`proxy_set_header` does not have two arguments")
     return values.text(line.values[0]), values.text(line.values[1])

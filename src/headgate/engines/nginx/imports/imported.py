@@ -18,8 +18,11 @@ CERTIFICATE: Final = b"headgate_certificate"
 KEY: Final = b"headgate_certificate_key"
 ROUTE: Final = b"headgate_route"
 RETURN: Final = b"headgate_return"
+TCP_ROUTE: Final = b"headgate_tcp_route"
 
-PLACEHOLDERS: Final = frozenset({UPSTREAM, LISTEN, NAMES, CERTIFICATE, KEY, ROUTE, RETURN})
+PLACEHOLDERS: Final = frozenset(
+    {UPSTREAM, LISTEN, NAMES, CERTIFICATE, KEY, ROUTE, RETURN, TCP_ROUTE}
+)
 
 
 class Fate(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from headgate.engines.nginx.imports.objects import (
     table_in,
     validated,
 )
+from headgate.features import nginx_limits
 from headgate.nginxtext.tree import Directive
 from headgate.nginxtext.writer import Plain, Word, directive
 
@@ -169,5 +170,5 @@ def _written(kind: bytes, name: str, table: Table, lines: Sequence[Directive]) -
     zone = next(one for one in declared if one and _name(one, most, table) == name)
     if kind == b"limit_conn":
         return directive("limit_conn", Plain(zone), Word(str(table["requests"])))
-    burst = Word(f"burst={int(str(table['burst'])) - 1}")
-    return directive("limit_req", Plain(f"zone={zone}"), burst, Word("nodelay"))
+    burst = nginx_limits.burst(int(str(table["burst"])))
+    return directive("limit_req", Plain(f"zone={zone}"), *map(Word, burst))

@@ -19,6 +19,7 @@ _KEPT: Final = (
     "fastopen=",
     "http2",
     "ipv6only=",
+    "proxy_protocol",
     "rcvbuf=",
     "reuseport",
     "setfib=",
@@ -49,6 +50,11 @@ class Listen(NamedTuple):
     def http2(self) -> bool:
         """Whether it says `http2`, which is true of every server on the address."""
         return any(word.value == b"http2" for word in self.kept)
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether it says `proxy_protocol`, which is true of every server on the address."""
+        return any(word.value == b"proxy_protocol" for word in self.kept)
 
     @property
     def port(self) -> str:

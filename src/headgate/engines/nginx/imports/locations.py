@@ -1,19 +1,21 @@
 """Makes the routes of one server: for each location its routes, or a refusal at its rank."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from headgate.engines.nginx.imports import (
-    access,
     hostifs,
     imported,
+    matching,
     ranks,
     refusals,
     returns,
     routing,
     skeleton,
+    splits,
 )
-from headgate.engines.nginx.imports.around import Around, Level, Sibling
+from headgate.engines.nginx.imports.around import Around, Level, Sibling, UserFiles
 from headgate.engines.nginx.imports.gathering import Gathered
 from headgate.engines.nginx.imports.objects import (
     ModelObject,
@@ -54,10 +56,14 @@ class _Return(NamedTuple):
 class Locations:
     """Imports servers one after the other."""
 
-    def __init__(self, tree: Tree, gathered: Gathered, pools: Pools) -> None:
+    def __init__(
+        self, tree: Tree, gathered: Gathered, pools: Pools, users: UserFiles | None
+    ) -> None:
         self._tree = tree
         self._gathered = gathered
         self._pools = pools
+        self._users = users
+        self._prefix = posixpath.dirname(tree.entry)
 
     def take(self, site: Site) -> bool:
         """Imports a server; returns whether a location of it,
@@ -73,12 +79,16 @@ class Locations:
         for block in hostifs.blocks_of(lines.lines, site.server.names):
             taken = self._host(site, block) or taken
         siblings = [_sibling(spot) for spot in spots]
+        insides = [Level(self._tree.inside(block)) for block in blocks]
+        asked = _services(spots, insides)
         for index, (block, spot) in enumerate(zip(blocks, spots, strict=True)):
             others = tuple(
                 one for at, one in enumerate(siblings) if one is not None and at != index
             )
-            levels = (Level(self._tree.inside(block)), lines, site.http)
-            around = Around(levels, others, site.upgrades, order.is_ranked)
+            levels = (insides[index], lines, site.http)
+            around = Around(
+                levels, others, site.upgrades, order.is_ranked, self._prefix, self._users, asked
+            )
             taken = self._location(site, block, spot, around, order) or taken
         if lines.named(b"return") and not site.server.whys and taken:
             return taken
@@ -144,7 +154,7 @@ class Locations:
             routed = routing.route_location(block, lines, around, site.server, self._pools)
             name = self._gathered.names.take(_name(site, spot))
             self._gathered.routes += _built(name, routed, site, order.of(spot))
-            self._gathered.limits.update(routed.limits)
+            self._gathered.middlewares.update(routed.named)
         except NotExpressibleError as error:
             self._refuse(site, block, spot, str(error), order)
             return False
@@ -211,35 +221,37 @@ def _sibling(spot: Spot) -> Sibling | None:
     return None
 
 
+def _services(spots: Sequence[Spot], insides: Sequence[Level]) -> dict[str, Level]:
+    """Returns the locations that nginx chooses for a subrequest of their own path: that of no
+    prefix is theirs where an expression might take it.
+    """
+    has_regex = any(spot.is_regex for spot in spots)
+    chosen = (b"=", b"^~") if has_regex else (b"=", b"^~", b"")
+    found: dict[str, Level] = {}
+    for modifier in reversed(chosen):
+        for spot, inside in zip(spots, insides, strict=True):
+            if spot.modifier == modifier and matching.is_safe(spot.path):
+                found[spot.path.decode()] = inside
+    return found
+
+
 def _name(site: Site, spot: Spot) -> str:
     path = spot.path.decode(errors="replace").replace("/", "-")
     return f"{site.own}{'-' if spot.is_regex else ''}{path}"
 
 
 def _built(name: str, routed: Routed, site: Site, priority: int) -> list[ModelObject]:
+    if len(site.attached) > 1 and "sticky" in routed.table:
+        raise NotExpressibleError(splits.SEVERAL)
     found = []
     for one in site.attached:
-        found += _let_in(name, one, routed, priority)
+        found.append(routing.built(name, one, routed.matched.match, routed.table, priority))
         if routed.matched.redirected is not None:
             slash: Table = {"path": {"exact": routed.matched.redirected}}
             table = routing.redirect_to_slash(routed.matched.redirected, routed.table)
             exact = ranks.EXACT if priority else 0
             found.append(routing.built(f"{name}-slash", one, (slash,), table, exact))
     return found
-
-
-def _let_in(name: str, attached: Attachment, routed: Routed, priority: int) -> list[ModelObject]:
-    """Returns the route, and the one that answers the clients it does not let in."""
-    match = list(routed.matched.match)
-    let_in = routed.content.let_in
-    if let_in is None:
-        return [routing.built(name, attached, match, routed.table, priority)]
-    own = access.with_clients(match, let_in.allowed) if let_in.allowed else match
-    others = access.with_clients(match, let_in.denied) if let_in.denied else match
-    return [
-        routing.built(name, attached, own, routed.table, priority),
-        routing.built(f"{name}{access.SUFFIX}", attached, others, routed.denied, priority),
-    ]
 
 
 def unknown_hosts(

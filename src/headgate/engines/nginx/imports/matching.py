@@ -56,9 +56,14 @@ def wanted(location: Directive) -> Wanted:
         return Wanted(modifier.decode(), text(path), found)
     if modifier == b"@":
         raise NotExpressibleError("a named location is kept")
-    if not _SAFE.fullmatch(path):
+    if not is_safe(path):
         raise NotExpressibleError("its path has characters that nginx and we compare differently")
     return Wanted(modifier.decode(), path.decode())
+
+
+def is_safe(path: bytes) -> bool:
+    """Reports whether nginx and headgate compare that path alike."""
+    return _SAFE.fullmatch(path) is not None
 
 
 def split(location: Directive) -> tuple[bytes, bytes]:

@@ -44,6 +44,14 @@ class NotExpressibleError(Exception):
     """Our model cannot express something; the message says what."""
 
 
+def by_section(objects: Iterable[ModelObject]) -> tuple[ModelObject, ...]:
+    """Returns objects with those of a section together: sections in the order that they begin."""
+    found: dict[str, list[ModelObject]] = {}
+    for one in objects:
+        found.setdefault(one.section, []).append(one)
+    return tuple(one for section in found.values() for one in section)
+
+
 def validated(one: ModelObject) -> ModelObject:
     """Returns the object as it is; raises `NotExpressibleError` with the model's errors."""
     section = SECTIONS[one.section]

@@ -1,9 +1,10 @@
 """Converts `proxy_pass` and its settings to a route to an upstream, and back."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import headers, upstreams, values
+from headgate.engines.nginx.imports import headers, splits, upstreams, values
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.matching import Wanted
 from headgate.engines.nginx.imports.objects import (
@@ -14,8 +15,9 @@ from headgate.engines.nginx.imports.objects import (
     table_in,
     validated,
 )
+from headgate.engines.nginx.imports.splits import Split
 from headgate.nginxtext.tree import Directive
-from headgate.nginxtext.writer import Arg, Plain, Word, directive
+from headgate.nginxtext.writer import Plain, Word, directive
 
 _HTTP: Final = "http://"
 _READ_TIMEOUT: Final = b"60s"
@@ -25,12 +27,19 @@ _BODY_SIZE: Final = b"1m"
 class Pools:
     """The upstreams that routes may name, and those that addresses in `proxy_pass` make.
 
-    A pool has the connect timeout of its first route.
+    A pool has the connect timeout of its first route. `splits` are what `proxy_pass` may follow, by
+    their variables.
     """
 
-    def __init__(self, explicit: Mapping[str, Table], verbatim: frozenset[str]) -> None:
+    def __init__(
+        self,
+        explicit: Mapping[str, Table],
+        verbatim: frozenset[str],
+        splits: Mapping[bytes, Split] = MappingProxyType({}),
+    ) -> None:
         self.explicit = dict(explicit)
         self.implicit: dict[str, Table] = {}
+        self.splits = splits
         self._verbatim = verbatim
         self._timed: set[str] = set()
 
@@ -55,15 +64,22 @@ class Proxied(NamedTuple):
     rest: dict[str, Toml]
 
 
-def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> Proxied:
-    """Returns the route of a `proxy_pass`; raises `NotExpressibleError`."""
-    target, uri = _target(line, around)
+def proxied(
+    line: Directive, around: Around, location: Wanted, pools: Pools, said: Mapping[str, str]
+) -> Proxied:
+    """Returns the route of a `proxy_pass`; `said` as for `headers.forwarded`.
+
+    Raises `NotExpressibleError`.
+    """
+    target, uri, split = target_of(line, around, pools)
     rewrite = _rewrite(uri, location)
-    seen = headers.forwarded(around, target)
+    seen = headers.forwarded(around, target, said)
+    if split is not None and seen.host == "":
+        raise NotExpressibleError(splits.OWN_NAME)
     added = headers.added(around, None)
     if seen.host is not None:
         rewrite["host"] = seen.host
-    read, connect = _timeouts(around)
+    read, connect = timeouts_of(around)
     _check_redirects(around)
     limit = values.size(around.value(b"client_max_body_size", _BODY_SIZE))
     edits: dict[str, Toml] = {"set": seen.set, "remove": seen.remove}
@@ -77,7 +93,7 @@ def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> 
         if table
     ]
     rest: dict[str, Toml] = {
-        "upstream": pools.lead_to(target, connect),
+        **_action(target, split, pools, connect),
         "timeouts": {"first_byte": read, "stream_idle": read},
         "limits": {"body": limit},
         "forward_path": "normalised" if uri else "raw",
@@ -86,12 +102,16 @@ def proxied(line: Directive, around: Around, location: Wanted, pools: Pools) -> 
     return Proxied(middlewares, rest)
 
 
-def _target(line: Directive, around: Around) -> tuple[str, str]:
-    """Returns host and URI of a `proxy_pass`; the URI is empty where there is none."""
+def target_of(line: Directive, around: Around, pools: Pools) -> tuple[str, str, Split | None]:
+    """Returns host and URI of a `proxy_pass`, and the split that it follows: then there is neither.
+
+    The URI is empty where there is none.
+    """
     if len(line.args) != 1:
         raise NotExpressibleError("`proxy_pass` does not have one argument")
     written = values.folded(line.values[0], around.constants())
-    if values.has_variables(written):
+    split = splits.branches_of(written, pools.splits)
+    if split is None and values.has_variables(written):
         raise NotExpressibleError("`proxy_pass` with variables has no counterpart")
     url = values.text(written)
     if not url.startswith(_HTTP) or url.startswith(f"{_HTTP}unix:"):
@@ -99,7 +119,16 @@ def _target(line: Directive, around: Around) -> tuple[str, str]:
     host, slash, rest = url.removeprefix(_HTTP).partition("/")
     if slash and values.has_variables(line.values[0]):
         raise NotExpressibleError("`proxy_pass` with variables and a path has no counterpart")
-    return host, f"{slash}{rest}"
+    return ("" if split is not None else host), f"{slash}{rest}", split
+
+
+def _action(target: str, split: Split | None, pools: Pools, connect: str) -> dict[str, Toml]:
+    if split is None:
+        return {"upstream": pools.lead_to(target, connect)}
+    targets = [values.text(value) for value, _ in split.parts]
+    for one in targets:
+        splits.check_target(one, pools.explicit)
+    return splits.action_of([pools.lead_to(one, connect) for one in targets], split)
 
 
 def _rewrite(uri: str, location: Wanted) -> dict[str, Toml]:
@@ -114,7 +143,8 @@ def _rewrite(uri: str, location: Wanted) -> dict[str, Toml]:
     return {"prefix": uri.rstrip("/") or "/"}
 
 
-def _timeouts(around: Around) -> tuple[str, str]:
+def timeouts_of(around: Around) -> tuple[str, str]:
+    """Returns the time between two reads, and that to connect."""
     read = values.duration(around.value(b"proxy_read_timeout", _READ_TIMEOUT))
     connect = values.duration(around.value(b"proxy_connect_timeout", b"60s"))
     return read, connect
@@ -125,12 +155,11 @@ def _check_redirects(around: Around) -> None:
         raise NotExpressibleError("`proxy_redirect` has no counterpart")
 
 
-def to_nginx(route: Table, pool: Table, upgrade: str) -> list[Directive]:
+def to_nginx(route: Table, pool: Table, name: str, upgrade: str) -> list[Directive]:
     """Returns the lines of a location that a route to an upstream stands for; the inverse.
 
-    `pool` is its upstream, under the name in `proxy_pass`.
+    `pool` is its upstream, or one of them; `name` what `proxy_pass` calls it.
     """
-    name = str(route["upstream"])
     rewrite = headers.middleware(route, "rewrite")
     timeouts = table_in(route, "timeouts")
     idle = values.nginx_time(str(timeouts["stream_idle"]))
@@ -141,7 +170,7 @@ def to_nginx(route: Table, pool: Table, upgrade: str) -> list[Directive]:
         ("proxy_send_timeout", idle),
         ("client_max_body_size", values.nginx_size(str(table_in(route, "limits")["body"]))),
     )
-    target: Arg = Plain(f"{_HTTP}{name}{_uri(route, rewrite)}")
+    target = Plain(f"{_HTTP}{name}{_uri(route, rewrite)}")
     return [
         directive("proxy_pass", target),
         *headers.to_nginx(route, None if host is None else str(host), upgrade),

@@ -1,8 +1,10 @@
-"""Converts `set_real_ip_from` and its like to the trusted peers of a listener.
+"""Converts `set_real_ip_from` and its like to the peers that a listener trusts: about the client,
+or with a PROXY header.
 
 The lines stay in the kept text, too: a listener has no single place there.
 """
 
+from collections.abc import Set
 from typing import Final
 
 from headgate.engines.nginx.imports import values
@@ -20,23 +22,46 @@ _HEADER: Final = b"X-Real-IP"
 _ADDRESS: Final = "127.0.0.1:1"
 _SINGLE: Final = "x-real-ip"
 _LIST: Final = "x-forwarded-for"
+_PROXY: Final = "proxy_protocol"
 
 
-def client_of(server: Level, http: Level) -> Table:
-    """Returns the `client_ip` of the listeners of a server; empty where it trusts nobody.
+def client_of(server: Level, http: Level, proxied: Set[bool]) -> Table:
+    """Returns what the listeners of a server say of clients; empty where it trusts nobody.
 
-    Raises `NotExpressibleError` for headers that we do not read, or read otherwise.
+    `proxied`: whether its addresses have PROXY headers. Raises `NotExpressibleError` for headers
+    that we do not read, or read otherwise.
     """
     levels = (server, http)
     peers = _nearest(levels, b"set_real_ip_from")
+    named = values.text((_nearest(levels, b"real_ip_header") or [_HEADER])[0]).lower()
+    if True in proxied:
+        return _proxied(peers if named == _PROXY else [], proxied)
     if not peers:
         return {}
-    header = values.text((_nearest(levels, b"real_ip_header") or [_HEADER])[0]).lower()
+    if named == _PROXY:
+        raise NotExpressibleError("`real_ip_header proxy_protocol` without such a `listen`")
+    return {"client_ip": _client_ip(levels, peers, named)}
+
+
+def _proxied(peers: list[bytes], proxied: Set[bool]) -> Table:
+    if False in proxied:
+        raise NotExpressibleError("`proxy_protocol` holds for some of its addresses only")
+    if not peers:
+        raise NotExpressibleError(
+            "`listen … proxy_protocol` without `set_real_ip_from` and `real_ip_header "
+            "proxy_protocol` believes no header"
+        )
+    table: Table = {"trusted": [values.text(one) for one in peers]}
+    validated(ModelObject("listeners", "x", {"address": _ADDRESS, "proxy_protocol": table}))
+    return {"proxy_protocol": table}
+
+
+def _client_ip(levels: tuple[Level, ...], peers: list[bytes], header: str) -> Table:
     if header not in (_SINGLE, _LIST):
         raise NotExpressibleError(f"`real_ip_header {header}` has no counterpart")
     if header == _LIST and _nearest(levels, b"real_ip_recursive") != [b"on"]:
         raise NotExpressibleError("`real_ip_recursive` is off: trusted peers count as clients")
-    table = {"trusted": [values.text(one) for one in peers], "header": header}
+    table: Table = {"trusted": [values.text(one) for one in peers], "header": header}
     validated(ModelObject("listeners", "x", {"address": _ADDRESS, "client_ip": table}))
     return table
 

@@ -14,12 +14,15 @@ from headgate.engines.nginx.imports import (
     locations,
     proof,
     routing,
+    services,
     skeleton,
+    splits,
+    streams,
     survey,
     tables,
     upstreams,
 )
-from headgate.engines.nginx.imports.around import Level
+from headgate.engines.nginx.imports.around import Level, UserFiles
 from headgate.engines.nginx.imports.gathering import Gathered
 from headgate.engines.nginx.imports.imported import Imported, ImportRefusedError
 from headgate.engines.nginx.imports.locations import Locations, Site
@@ -27,6 +30,7 @@ from headgate.engines.nginx.imports.objects import (
     ModelObject,
     NotExpressibleError,
     Table,
+    by_section,
     object_path,
     validated,
 )
@@ -42,14 +46,16 @@ _CERTIFICATE_LINES: Final = (
 )
 
 
-def import_tree(tree: Tree) -> Imported:
-    """Imports a config; raises `ImportRefusedError` where it would lose something: a file that is
-    missing or broken, blocks nested more than 100 deep, or directives named as our own.
+def import_tree(tree: Tree, users: UserFiles | None = None) -> Imported:
+    """Imports a config; `users` reads files of users, without it these are not at hand.
+
+    Raises `ImportRefusedError` where it would lose something: a file that is missing or broken,
+    blocks nested more than 100 deep, or directives named as our own.
     """
     problems = survey.refusals(tree)
     if problems:
         raise ImportRefusedError(problems)
-    one = _Recogniser(tree).run()
+    one = _Recogniser(tree, users).run()
     lost = proof.lost(tree, one)
     if lost:
         raise ImportRefusedError(lost)
@@ -59,8 +65,9 @@ def import_tree(tree: Tree) -> Imported:
 class _Recogniser:
     """One import."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, users: UserFiles | None) -> None:
         self._tree = tree
+        self._users = users
         self._gathered = Gathered(survey.uses(tree))
         blocks = [one for one in tree.top() if one.directive.name == b"http"]
         self._http = Level(line for block in blocks for line in tree.inside(block))
@@ -75,9 +82,10 @@ class _Recogniser:
         self._take_certificates()
         used = self._used()
         self._take_upstreams(pools, used)
+        of_tcp = streams.Streams(self._tree, self._gathered, used).run()
         return Imported(
             self._tree.entry,
-            self._objects(pools, used),
+            by_section((*self._objects(pools, used), *of_tcp)),
             {
                 file: to_bytes(skeleton.edited(document.nodes, file, self._gathered.edits))
                 for file, document in self._tree.documents.items()
@@ -112,7 +120,7 @@ class _Recogniser:
                 kept.add(name)
                 explicit.pop(name, None)
                 self._gathered.keep(block, str(error))
-        return Pools(explicit, frozenset(kept))
+        return Pools(explicit, frozenset(kept), splits.splits_of(self._tree))
 
     def _all_servers(self, pools: Pools) -> None:
         blocks = [(one, list(self._tree.inside(one))) for one in self._http.named(b"server")]
@@ -120,7 +128,7 @@ class _Recogniser:
         found, unknown = servers_of(blocks, self._http, prefix)
         self._servers = self._checked(found)
         self._listeners = tables.listener_names(self._servers)
-        taker = Locations(self._tree, self._gathered, pools)
+        taker = Locations(self._tree, self._gathered, pools, self._users)
         upgrades = survey.upgrade_variables(self._http)
         spoken = http2.spoken_on(self._servers)
         for server in self._servers:
@@ -210,7 +218,7 @@ class _Recogniser:
             *tables.listener_objects(self._servers, self._listeners),
             *tables.host_objects(self._servers),
             *self._gathered.routes,
-            *(ModelObject("middlewares", *one) for one in self._gathered.limits.items()),
+            *(ModelObject("middlewares", *one) for one in self._gathered.middlewares.items()),
             *(ModelObject("upstreams", name, table) for name, table in named.items()),
             *tables.policy_objects(self._servers),
             *tables.certificate_objects(self._servers),
@@ -219,7 +227,8 @@ class _Recogniser:
     def _used(self) -> set[str]:
         """Returns the upstreams that routes lead to; others may serve FastCGI or nothing."""
         routes = self._gathered.routes
-        return {str(one.table["upstream"]) for one in routes if "upstream" in one.table}
+        asked = services.upstreams_of(self._gathered.middlewares.values())
+        return {*asked, *(name for one in routes for name in splits.upstreams_of(one.table))}
 
 
 def _check_one_file(block: Located, lines: Sequence[Located]) -> None:

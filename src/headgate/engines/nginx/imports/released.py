@@ -97,18 +97,20 @@ def addresses(tree: Tree) -> tuple[str, ...]:
     """Returns the TCP addresses that its servers listen on."""
     found: set[str] = set()
     for block in tree.top():
-        if block.directive.name != b"http":
+        kind = block.directive.name
+        if kind not in (b"http", b"stream"):
             continue
         for server in tree.inside(block):
             if server.directive.name == b"server":
-                found.update(_addresses(tree, server))
+                found.update(_addresses(tree, server, is_http=kind == b"http"))
     return tuple(sorted(found))
 
 
-def _addresses(tree: Tree, server: Located) -> list[str]:
+def _addresses(tree: Tree, server: Located, *, is_http: bool) -> list[str]:
     lines = [one for one in tree.inside(server) if one.directive.name == b"listen"]
+    lines = [one for one in lines if b"udp" not in one.directive.values]
     if not lines:
-        return [listens.DEFAULT_ADDRESS]
+        return [listens.DEFAULT_ADDRESS] if is_http else []
     every = [listens.listen_of(one) for one in lines]
     return [one.address for one in every if one is not None and one.is_address]
 

@@ -9,12 +9,16 @@ from msgspec.structs import replace
 
 from headgate.engines.nginx.imports import (
     access,
+    compression,
     imported,
     limits,
     matching,
     naming,
+    passwords,
     proxies,
     returns,
+    services,
+    splits,
     upstreams,
 )
 from headgate.engines.nginx.imports.headers import added_lines
@@ -54,7 +58,8 @@ class _Rerender:
         }
         maps = (node.values for node in kept if node.name == b"map")
         self._kept = kept
-        self._limits = {one.name: one.table for one in objects if one.section == "middlewares"}
+        self._within: list[Directive] = []
+        self._named = {one.name: one.table for one in objects if one.section == "middlewares"}
         self._upgrade = next(
             (words[1].decode() for words in maps if words[:1] == (b"$http_upgrade",)), UPGRADE
         )
@@ -68,7 +73,9 @@ class _Rerender:
             elif node.name in imported.PLACEHOLDERS:
                 out += self._written(node)
             elif node.children:
+                self._within.append(node)
                 out.append(replace(node, children=self.nodes(node.children)))
+                self._within.pop()
             else:
                 out.append(node)
         return tuple(out)
@@ -86,7 +93,15 @@ class _Rerender:
             case imported.RETURN:
                 return self._returned(node)
             case _:
-                return [self._certificate(node)]
+                return [self._line(node)]
+
+    def _line(self, node: Directive) -> Directive:
+        if node.name == imported.TCP_ROUTE:
+            route = self._table("tcp_routes", node.values[0].decode())
+            if len(node.args) > 1:
+                return Directive(b"proxy_pass", node.args[1:])
+            return directive("proxy_pass", Plain(str(route["upstream"])))
+        return self._certificate(node)
 
     def _table(self, section: str, name: str) -> Table:
         try:
@@ -121,28 +136,43 @@ class _Rerender:
 
     def _location(self, node: Directive) -> Directive:
         route = self._route(node)
-        name, modifier, pattern = (*(value.decode() for value in node.values), "", "")[:3]
-        match = access.without_clients(items_in(route, "match"))
-        words = matching.location_words(match, modifier, pattern or None)
-        lines = self._lines(route)
-        denied = self._tables.get(("routes", f"{name}{access.SUFFIX}"), {})
-        if "upstream" in route:
-            lines += access.to_nginx(access.clients_of(route), access.clients_of(denied))
-        return directive("location", *words, children=_with(lines, node))
+        _, modifier, pattern = (*(value.decode() for value in node.values), "", "")[:3]
+        words = matching.location_words(items_in(route, "match"), modifier, pattern or None)
+        return directive("location", *words, children=_with(self._lines(route, node), node))
 
     def _returned(self, node: Directive) -> list[Node]:
         """Returns a server's own `return`; the rest of the route is still in the kept server."""
-        return [line for line in self._lines(self._route(node)) if line.name == b"return"]
+        return [line for line in self._lines(self._route(node), node) if line.name == b"return"]
 
     def _route(self, node: Directive) -> Table:
         return self._table("routes", node.values[0].decode())
 
-    def _lines(self, route: Table) -> list[Directive]:
-        if "upstream" not in route:
+    def _lines(self, route: Table, node: Directive) -> list[Directive]:
+        """Returns the lines of a route for its placeholder."""
+        names = splits.upstreams_of(route)
+        if not names and any(line.name == b"internal" for line in node.directives()):
+            return added_lines(route)
+        if not names:
             return [*returns.to_nginx(route), *added_lines(route)]
-        pool = self._table("upstreams", str(route["upstream"]))
-        lines = proxies.to_nginx(route, pool, self._upgrade)
-        return [*lines, *limits.to_nginx(route, self._limits, self._kept)]
+        pool = self._table("upstreams", names[0])
+        around = [node, *reversed(self._within)]
+        near = [*(line for block in around for line in block.directives()), *self._kept]
+        if services.is_asked(route, self._named):
+            route = {**route, "forward_path": "raw"}
+        return [
+            *proxies.to_nginx(route, pool, self._host(route), self._upgrade),
+            *limits.to_nginx(route, self._named, self._kept),
+            *access.to_nginx(route),
+            *passwords.to_nginx(route, self._named),
+            *compression.to_nginx(route),
+            *services.to_nginx(route, self._named, near),
+        ]
+
+    def _host(self, route: Table) -> str:
+        try:
+            return splits.host_of(route, self._kept)
+        except LookupError as error:
+            raise NoSuchObjectError(str(error)) from None
 
 
 def _with(lines: list[Directive], node: Directive) -> list[Node]:

@@ -6,12 +6,16 @@ from typing import NamedTuple, TypeVar
 
 from headgate.engines.nginx.imports import (
     access,
+    compression,
     contents,
     headers,
     limits,
     matching,
+    passwords,
     proxies,
     returns,
+    services,
+    splits,
 )
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.contents import Content
@@ -24,6 +28,7 @@ from headgate.engines.nginx.imports.objects import (
     table_in,
     validated,
 )
+from headgate.engines.nginx.imports.passwords import Asked
 from headgate.engines.nginx.imports.proxies import Pools
 from headgate.engines.nginx.imports.servers import Server
 from headgate.nginxtext.includes import Located
@@ -33,17 +38,15 @@ T = TypeVar("T")
 
 class Routed(NamedTuple):
     """What the routes of a location have in common: the wanted location, the matches, the rest of
-    the table, what it uses, the table for clients that are not let in, the differences from nginx,
-    and the middlewares by name.
+    the table, what it uses, the differences from nginx, and the middlewares by name.
     """
 
     wanted: Wanted
     matched: Matched
     table: Table
     content: Content
-    denied: Table = MappingProxyType({})
     notes: tuple[str, ...] = ()
-    limits: Mapping[str, Table] = MappingProxyType({})
+    named: Mapping[str, Table] = MappingProxyType({})
 
 
 class Attachment(NamedTuple):
@@ -98,12 +101,16 @@ def route_location(
     matched = matching.match_of(wanted, around.siblings, proxied=passes, ranked=around.ranked)
     if own.proxy_pass is not None:
         limited = limits.limits_of(around)
-        found = proxies.proxied(own.proxy_pass.directive, around, wanted, pools)
-        middlewares = [*limited.tables, *found.middlewares]
-        table = {"middlewares": middlewares, **found.rest} if middlewares else found.rest
-        denied = _denied(around) if own.let_in is not None else {}
-        notes = (*_proxy_notes(around), *_charset_notes(around), *limited.notes)
-        return Routed(wanted, matched, table, own, denied, notes, limited.tables)
+        asked = _asked(own, around, pools)
+        said = services.said_to(around, asked)
+        found = proxies.proxied(own.proxy_pass.directive, around, wanted, pools, said)
+        middlewares = _chain(own, [*limited.tables], asked, found.middlewares, around)
+        rest = services.judged(found.rest, asked)
+        table = {"middlewares": middlewares, **rest} if middlewares else rest
+        notes = (*_proxy_notes(own, around), *_charset_notes(around), *limited.notes)
+        notes += (*splits.notes_of(found.rest), *services.notes_of(asked, found.rest))
+        named = {one.name: one.table for one in asked}
+        return Routed(wanted, matched, table, own, notes, {**limited.tables, **named})
     path = wanted.path if wanted.is_exact else ""
     action = _action(own, around, server, path)
     table = {**_added(around, action), **action}
@@ -126,11 +133,36 @@ def collected(whys: list[str], part: Callable[[], T]) -> T | None:
         return None
 
 
-def _denied(around: Around) -> dict[str, Toml]:
-    """Returns the answer to clients that are not let in."""
-    returns.check_error_pages(str(access.DENIED), around)
-    action: dict[str, Toml] = {"respond": {"status": access.DENIED}}
-    return {**_added(around, action), **action}
+def _asked(own: Content, around: Around, pools: Pools) -> list[Asked]:
+    """Returns who decides beside addresses: a file of users or a service."""
+    service = services.service_of(around, pools)
+    if own.asked is not None and service is not None:
+        raise NotExpressibleError("`auth_basic` beside `auth_request` has no counterpart")
+    return [one for one in (own.asked, service) if one is not None]
+
+
+def _chain(
+    own: Content,
+    limited: Sequence[Toml],
+    asked: Sequence[Asked],
+    edits: Sequence[Toml],
+    around: Around,
+) -> list[Toml]:
+    """Returns the middlewares in the order in which nginx asks: limits, addresses, then others.
+
+    An answer of 401 has the headers of the location, so that these come before who gives it.
+    """
+    chain: list[Toml] = [*limited]
+    if own.let_in is not None:
+        returns.check_error_pages(str(access.DENIED), around)
+        chain.append(own.let_in.to_model())
+    rest = list(edits)
+    if asked:
+        answers = [one for one in rest if isinstance(one, Mapping) and "response_headers" in one]
+        rest = [one for one in rest if one not in answers]
+        chain += [*answers, *(one.name for one in asked)]
+    chain += rest
+    return chain if own.compress is None else [*chain, own.compress]
 
 
 def _action(own: Content, around: Around, server: Server, path: str) -> dict[str, Toml]:
@@ -195,7 +227,7 @@ def _answer_notes(action: Table) -> tuple[str, ...]:
     return ()
 
 
-def _proxy_notes(around: Around) -> tuple[str, ...]:
+def _proxy_notes(own: Content, around: Around) -> tuple[str, ...]:
     notes = []
     if around.value(b"proxy_redirect", b"default") != b"off":
         notes.append("`Location` headers that name the upstream are not rewritten here")
@@ -211,6 +243,8 @@ def _proxy_notes(around: Around) -> tuple[str, ...]:
         notes.append(f"{', '.join(more)}: set for the endpoint here, not there")
     if around.nearest(b"error_page"):
         notes.append("error pages for answers that nginx makes itself stay in the kept text")
-    if any(level.has_any(b"gzip") for level in around.levels):
-        notes.append("compression stays in the kept text")
+    adds_headers = bool(around.nearest(b"add_header"))
+    notes += access.notes_of(own.let_in, adds_headers=adds_headers)
+    notes += passwords.notes_of(own.asked)
+    notes += compression.notes_of(own.compress, around)
     return tuple(notes)

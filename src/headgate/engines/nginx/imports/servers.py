@@ -5,7 +5,7 @@ depends on the other servers: which is the default of an address, and which has 
 """
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -85,6 +85,7 @@ def servers_of(
     own: dict[int, set[str]] = {}
     for address, index in defaults.items():
         own.setdefault(index, set()).add(address)
+    proxied = {listen.address for one in read for listen in one.listens if listen.is_proxied}
     taken: dict[str, set[str]] = {}
     unknown: set[str] = set()
     found = []
@@ -98,7 +99,7 @@ def servers_of(
         whys += [ports[n.port] for n in one.listens if n.port in ports]
         whys += [ports[""]] if "" in ports else []
         hosts = _hosts(one.names, usable, taken)
-        found.append(_server(one, (hosts, at, usable), [*whys, *around], http, prefix))
+        found.append(_server(one, (hosts, at, usable, proxied), [*whys, *around], http, prefix))
     return found, frozenset(unknown)
 
 
@@ -160,12 +161,12 @@ def _hosts(
 
 def _server(
     one: _Read,
-    at: tuple[dict[str, tuple[str, ...]], frozenset[str], Sequence[Listen]],
+    at: tuple[dict[str, tuple[str, ...]], frozenset[str], Sequence[Listen], Set[str]],
     whys: Sequence[str],
     http: Level,
     prefix: str,
 ) -> Server:
-    hosts, defaults, usable = at
+    hosts, defaults, usable, proxied = at
     reasons = [*unknown_around(one.lines.lines, one.names), *whys]
     rejects = any(
         line.directive.values == (b"on",) for line in one.lines.named(b"ssl_reject_handshake")
@@ -181,7 +182,7 @@ def _server(
                 reasons.append("it listens with TLS and has no certificate")
     client: Table = {}
     try:
-        client = realip.client_of(one.lines, http)
+        client = realip.client_of(one.lines, http, {n.address in proxied for n in usable})
     except NotExpressibleError as error:
         reasons.append(str(error))
     if not one.names and not defaults:
@@ -215,7 +216,9 @@ def _has_http2(lines: Level, http: Level) -> bool:
 def server_notes(server: Server) -> list[str]:
     """Returns how the model of a server differs."""
     notes = []
-    if server.client:
+    if "proxy_protocol" in server.client:
+        notes.append("proxy_protocol: connections of other peers than these are closed here")
+    if "client_ip" in server.client:
         notes.append("real_ip: trusted peers are also believed about host and scheme here")
     kept = [one.directive.name.decode() for one in server.lines.lines if is_tls(one.directive.name)]
     if kept:

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from headgate.engines.nginx.imports.objects import NotExpressibleError
 from headgate.engines.nginx.instance import NginxInstance, Place
 from headgate.engines.nginx.instance.rooted import RootedFiles
 from headgate.engines.nginx.observe.masters import Running, running
@@ -65,6 +67,18 @@ def tree_of_running(pid: int | None) -> Tree:
 
 def _instance(one: Running) -> NginxInstance:
     return NginxInstance(Place(conf=one.conf, binary=one.binary or "nginx"))
+
+
+def users_at(path: str) -> bytes:
+    """Returns a file of users; raises `OSError`, and `NotExpressibleError` if headgate would not
+    take it because every user of the host may read it.
+    """
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise NotExpressibleError(f"{path}: it is not a regular file")
+    if mode & stat.S_IROTH:
+        raise NotExpressibleError(f"{path}: every user of this host may read it; chmod o-r it")
+    return Path(path).read_bytes()
 
 
 def write_bundle(files: Mapping[str, bytes], folder: Path) -> None:

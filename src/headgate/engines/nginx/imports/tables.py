@@ -13,14 +13,14 @@ def listener_names(servers: Sequence[Server]) -> dict[str, str]:
     tls = _tls_addresses(servers)
     names = Names()
     return {
-        address: names.take(_listener_name(address, tls=address in tls))
+        address: names.take(listener_name("https" if address in tls else "http", address))
         for address in dict.fromkeys(one for server in servers for one in server.addresses)
     }
 
 
-def _listener_name(address: str, *, tls: bool) -> str:
+def listener_name(scheme: str, address: str) -> str:
+    """Returns what to call a listener, such as `http-80`."""
     host, _, port = address.rpartition(":")
-    scheme = "https" if tls else "http"
     where = {"0.0.0.0": "", "[::]": "-v6"}.get(host, f"-{host.strip('[]')}")  # noqa: S104
     return f"{scheme}{where}-{port}"
 
@@ -36,9 +36,7 @@ def listener_objects(servers: Sequence[Server], names: dict[str, str]) -> list[M
             clients.setdefault(address, server.client)
     found = []
     for address, name in names.items():
-        table: dict[str, Toml] = {"address": address}
-        if clients[address]:
-            table["client_ip"] = clients[address]
+        table: dict[str, Toml] = {"address": address, **clients[address]}
         if address in tls:
             policy: dict[str, Toml] = {} if address in spoken.some else {"policy": http2.POLICY}
             table["tls"] = {**_tls(address, servers, certificates), **policy}

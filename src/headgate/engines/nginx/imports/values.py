@@ -96,6 +96,11 @@ def folded(value: bytes, constants: Mapping[bytes, bytes]) -> bytes:
     return _BYTES_VARIABLE.sub(lambda found: constants.get(found[1] or found[2], found[0]), value)
 
 
+def names(value: bytes) -> list[bytes]:
+    """Returns the names of the variables in a value, as written."""
+    return [found[1] or found[2] for found in _BYTES_VARIABLE.finditer(value)]
+
+
 def has_variables(value: bytes) -> bool:
     """Reports whether nginx would evaluate something in it."""
     return b"$" in value

@@ -22,23 +22,31 @@ def may_read(root: Path, path: str, who: Rights) -> bool:
     `path` is absolute below `root`; links are followed as a process with that root would. False
     when the file is missing or we may not look ourselves.
     """
+    return kept_by(root, path, who) is None
+
+
+def kept_by(root: Path, path: str, who: Rights) -> str | None:
+    """Returns what keeps `who` from reading a file, as `may_read` says: the path of a folder on the
+    way or of the file itself, below `root`. None if nothing does.
+    """
     try:
         *folders, last = _steps(root, path)
     except (OSError, ValueError):
-        return False
+        return path
     if who.uid == 0:
-        return True
-    return all(_allows(found, who, _SEARCH) for found in folders) and _allows(last, who, _READ)
+        return None
+    closed = (at for at, found in folders if not _allows(found, who, _SEARCH))
+    return next(closed, None if _allows(last[1], who, _READ) else last[0])
 
 
-def _steps(root: Path, path: str) -> Iterator[os.stat_result]:
-    """Yields what lies on the way, the file itself last, with the folders
+def _steps(root: Path, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yields what lies on the way with its path, the file itself last, with the folders
     that links lead through.
     """
     pending = [part for part in path.split("/") if part not in {"", "."}][::-1]
     here: list[str] = []
     links = 0
-    yield root.stat()
+    yield "/", root.stat()
     while pending:
         part = pending.pop()
         if part == "..":
@@ -48,7 +56,7 @@ def _steps(root: Path, path: str) -> Iterator[os.stat_result]:
         found = at.lstat()
         if not stat.S_ISLNK(found.st_mode):
             here.append(part)
-            yield found
+            yield f"/{'/'.join(here)}", found
             continue
         links += 1
         if links > _LINKS:

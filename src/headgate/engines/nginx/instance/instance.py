@@ -192,16 +192,16 @@ class NginxInstance:
         own = self._own_pids(seen) if seen else frozenset[int]()
         return sockets.holder(self.procfs, address, seen.pid if seen else None, own.__contains__)
 
-    def readable_by_workers(self, path: str) -> bool:
-        """Reports whether the workers' user may read this file, by owners
-        and mode bits on the way.
+    def kept_from_workers(self, path: str) -> str | None:
+        """Returns what keeps the workers' user from reading this file, by owners and mode bits: the
+        path of a folder on the way, or of the file; None if nothing does.
 
         The user is that of a running worker, else `Place.user`, else the master's or ours.
         """
         seen = self._master()
         root = self.root(seen.pid) if seen else Path("/")
         who = self._workers_rights(seen)
-        return who is not None and access.may_read(root, path, who)
+        return path if who is None else access.kept_by(root, path, who)
 
     def may_load(self, value: str) -> bool:
         """Reports whether the argument of a `load_module` is a file found beside the binary.

@@ -37,12 +37,7 @@ def of_traffic(traffic: Traffic, mean_ms: float, p99_ms: float) -> Iterator[Fami
     yield gauge(
         "proxy_latency_p99_ms", "99th percentile of the same, milliseconds.", [({}, p99_ms)]
     )
-    yield counter(
-        "proxy_bytes_sent", "Bytes written to clients, inside TLS.", [({}, traffic.bytes_out)]
-    )
-    yield counter(
-        "proxy_bytes_received", "Bytes read from clients, inside TLS.", [({}, traffic.bytes_in)]
-    )
+    yield from _connections(traffic)
     yield from _backends(traffic)
     for label, table in (("route", traffic.routes), ("site", traffic.sites)):
         if table or label == "route":
@@ -64,6 +59,21 @@ def of_traffic(traffic: Traffic, mean_ms: float, p99_ms: float) -> Iterator[Fami
         "headgate_upstream_duration_seconds",
         "Time endpoints took for an answer, all tries of a request together.",
         (({"upstream": name}, one.latency) for name, one in sorted(traffic.upstreams.items())),
+    )
+
+
+def _connections(traffic: Traffic) -> Iterator[Family]:
+    """Yields what requests and TCP connections have in common, and how the latter ended."""
+    yield counter(
+        "proxy_bytes_sent", "Bytes written to clients, inside TLS.", [({}, traffic.bytes_out)]
+    )
+    yield counter(
+        "proxy_bytes_received", "Bytes read from clients, inside TLS.", [({}, traffic.bytes_in)]
+    )
+    yield counter(
+        "headgate_tcp_closed",
+        "Connections of TCP listeners that ended, by why.",
+        [({"reason": why}, count) for why, count in sorted(traffic.tcp_closed.items())],
     )
 
 
@@ -94,7 +104,7 @@ def of_connections(status: StubStatus) -> Iterator[Family]:
     )
     yield counter(
         "headgate_connections_refused",
-        "Connections closed on accept, by the limit that was reached.",
+        "Connections closed before their first request, by the reason.",
         [({"reason": "worker_connections"}, status.accepts - status.handled)],
     )
     yield counter(

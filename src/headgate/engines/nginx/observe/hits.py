@@ -15,7 +15,8 @@ class Hit(msgspec.Struct, gc=False):
 
     `endpoint` and the times and statuses of upstreams are lists as nginx writes them: `, ` between
     tries of one upstream, ` : ` where an internal redirect led to another; `-` for none. `site` is
-    the virtual host if the routes are not ours. Not frozen, as that costs time on every line.
+    the virtual host if the routes are not ours. `tcp` is why a TCP connection ended; empty for
+    requests. Not frozen, as that costs time on every line.
     """
 
     route: str = ""
@@ -31,6 +32,7 @@ class Hit(msgspec.Struct, gc=False):
     upstream_status: str = ""
     total_s: float = UNTIMED
     site: str = ""
+    tcp: str = ""
 
 
 class Parser(Protocol):

@@ -1,4 +1,5 @@
-"""Counts requests of access logs by route, upstream, endpoint, status and latency. Pure.
+"""Counts requests of access logs by route, upstream, endpoint, status and latency, and TCP
+connections by how they ended. Pure.
 
 About 1 µs a request. Every table of labels is bounded: labels over the limit count under `(other)`,
 so that neither clients nor a config can make the page grow without end.
@@ -7,6 +8,8 @@ so that neither clients nor a config can make the page grow without end.
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
+
+from msgspec.structs import replace
 
 from headgate.engines.nginx.observe.histogram import Histogram
 from headgate.engines.nginx.observe.hits import UNTIMED, Hit
@@ -19,6 +22,8 @@ _METHODS: Final = frozenset(
 _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", OTHER)
 _STATUS_LENGTH: Final = 3
 _KEPT: Final = 100_000
+_GROUP: Final = "hg_"
+"""What the names of our `upstream` blocks begin with."""
 
 
 class Served:
@@ -87,6 +92,8 @@ class Traffic:
         self.upstreams = Table(names)
         self.backends: dict[str, Backend] = {}
         """By `upstream/address`, or `address` where the upstream's name is unknown."""
+        self.tcp_closed: dict[str, int] = {}
+        """TCP connections by why they ended."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.watched: frozenset[str] = frozenset()
@@ -100,6 +107,9 @@ class Traffic:
         """Counts requests."""
         requests, duration = self.requests, self.duration
         for hit in hits:
+            if hit.tcp:
+                self._connection(hit)
+                continue
             status = hit.status
             key = (hit.method, status, hit.upstream)
             if key in requests:
@@ -121,6 +131,20 @@ class Traffic:
     def total(self) -> int:
         """Returns all requests."""
         return sum(self.requests.values())
+
+    def _connection(self, hit: Hit) -> None:
+        """Counts a TCP connection that ended; for an endpoint it is a request."""
+        self.tcp_closed[hit.tcp] = self.tcp_closed.get(hit.tcp, 0) + 1
+        self.bytes_in += hit.bytes_in
+        self.bytes_out += hit.bytes_out
+        judged = tcp_tries(hit)
+        if not judged.endpoint:
+            return
+        if hit.upstream in self.watched:
+            self.kept.append(judged)
+        columns = (judged.endpoint, judged.upstream_status, judged.connect_s)
+        for endpoint, status, connect in zip(*map(tries, columns), strict=True):
+            self._backend(hit.upstream, endpoint, status, connect, connect)
 
     def _new(self, key: tuple[str, str, str]) -> None:
         """Counts a new combination, perhaps under another name."""
@@ -181,6 +205,29 @@ def tries(text: str) -> list[str]:
     ['127.0.0.1:1', '127.0.0.1:2', 'unix:/x']
     """
     return text.replace(" : ", ", ").split(", ") if text else []
+
+
+def tcp_tries(hit: Hit) -> Hit:
+    """Returns a TCP connection as tries of a request: one that connected counts as answered then.
+
+    The last one has not failed if the client left meanwhile. nginx writes the name of the
+    `upstream` where it found no endpoint; that is no try.
+    """
+    endpoints = tries(hit.endpoint)
+    connects = _padded(tries(hit.connect_s), len(endpoints))
+    made = [one for one in zip(endpoints, connects, strict=True) if not one[0].startswith(_GROUP)]
+    statuses = ["502" if connect == "-" else "200" for _, connect in made]
+    if made and made[-1][1] == "-" and hit.status != "502":
+        statuses[-1] = "-"
+    connected = ", ".join(connect for _, connect in made)
+    return replace(
+        hit,
+        endpoint=", ".join(endpoint for endpoint, _ in made),
+        connect_s=connected,
+        first_byte_s=connected,
+        upstream_s=connected,
+        upstream_status=", ".join(statuses),
+    )
 
 
 def class_name(status: str) -> str:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from headgate.engines.nginx.render import (
+    asking,
     faults,
     forwarded,
     listening,
     lua,
+    mirroring,
     names,
     retries,
     timeouts,
@@ -21,7 +23,8 @@ from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.precedence import Candidate
 from headgate.features import nginx_limits
 from headgate.features.nginx import Parts, Scope, as_arg, merged
-from headgate.features.nginx_chain import Answer, Chain
+from headgate.features.nginx_balance import key_variable
+from headgate.features.nginx_chain import Answer, Chain, Consulted
 from headgate.features.nginx_registry import add_middleware, add_redirect, add_respond
 from headgate.features.nodes import node_of
 from headgate.nginxtext.tree import Node
@@ -37,7 +40,7 @@ from headgate.nginxtext.writer import (
     directive,
 )
 from headgate.plan.middleware import Middleware, MiddlewareUse
-from headgate.plan.objects import HostLiteral, Listener, Route, SplitPart, Upstream
+from headgate.plan.objects import Listener, Mirror, Route, SplitPart, Upstream
 
 BASE_HIDDEN: Final = ("proxy-authenticate", "proxy-connection", "trailer")
 """Response headers that stop here whatever a route says."""
@@ -63,6 +66,8 @@ class Bodies:
     host: str | None
     listener: Listener
     base: list[tuple[str, Arg]]
+    asks_service: bool = False
+    """Whether one of them asks a service about requests, or sends copies."""
     _made: dict[tuple[str, str], Body] = field(default_factory=dict)
 
     def of(self, one: Candidate) -> Body:
@@ -106,11 +111,34 @@ class Bodies:
             self._one(name, route, matched, f"{place}:{index}", p.upstream)
             for index, p in enumerate(parts)
         ]
-        split = self._split(name, parts, bodies)
+        split = self._split(name, parts, bodies, self._split_by(name, route))
         jump = directive("rewrite", Regex("^"), split, Word("last"))
         return Body(place, (comment(f"route {name}, split"), jump), tuple(bodies))
 
-    def _split(self, name: str, parts: list[SplitPart], bodies: list[Body]) -> Var:
+    def _split_by(self, name: str, route: Route) -> Var:
+        """Returns what a split hashes: the first key that a request has, else its number."""
+        by = Var("request_id")
+        about = self.ctx.findings.of("route", name, "sticky")
+        if route.sticky is None:
+            return by
+        if route.sticky.cookie is not None:
+            about.refuse("cookie", "nginx signs no cookies; `by` can hash one of the application")
+        keys = route.sticky.by or ()
+        for key in reversed(keys):
+            variable = key_variable(key, self.ctx.shared, about.at("by"))
+            if variable is None:
+                continue
+            entries = ((Literal(""), by),)
+            by = self.ctx.shared.map("sticky", variable, entries, variable)
+        if keys:
+            about.note(
+                "by",
+                "nginx gives each branch a range of hashes: when weights change, clients move "
+                "between branches whose share stayed, too",
+            )
+        return by
+
+    def _split(self, name: str, parts: list[SplitPart], bodies: list[Body], by: Var) -> Var:
         total = sum(part.weight for part in parts)
         shares: list[tuple[str, Arg]] = []
         about = self.ctx.findings.of("route", name, "action.split")
@@ -120,7 +148,7 @@ class Bodies:
                 about.note("", f"nginx splits in steps of 0.01 %: {part.upstream} is rounded")
             shares.append((f"{share // 100}.{share % 100:02}%", Literal(body.place)))
         shares.append(("*", Literal(bodies[-1].place)))
-        return self.ctx.shared.split("split", Var("request_id"), shares)
+        return self.ctx.shared.split("split", by, shares)
 
     def _named_route(self, name: str, upstream: str = "") -> list[Node]:
         nodes: list[Node] = [
@@ -142,6 +170,13 @@ class Bodies:
             for detour, answer in chain.detours
         )
         nodes += self._limits(chain)
+        asked = chain.checked_asked()
+        if asked is not None:
+            found = asking.asking(self.ctx, asked, place)
+            nodes += found.lines
+            self.asks_service = self.asks_service or isinstance(asked, Consulted)
+            known = self._named_route(name)
+            beside += tuple(Body(at, (*known, *one)) for at, one in found.beside)
         nodes += chain.steps
         if chain.answer is not None:
             return Body(place, (*nodes, *self._answer(chain.answer)), beside)
@@ -152,13 +187,33 @@ class Bodies:
         target = self.ctx.upstreams.get(upstream or "")
         if target is None or upstream is None or not upstreams.is_usable(target, self.ctx):
             return Body(place, (*nodes, _unavailable()), beside)
-        return Body(place, (*nodes, *self._forward(name, route, upstream, target, chain)), beside)
+        nodes += self._forward(name, route, upstream, target, chain)
+        if route.mirror is None or not route.mirror.share:
+            return Body(place, tuple(nodes), beside)
+        own, copies = self._mirrored(name, route, route.mirror, place, chain)
+        return Body(place, (*nodes[:-1], *own, nodes[-1]), (*beside, *copies))
+
+    def _mirrored(
+        self, name: str, route: Route, mirror: Mirror, place: str, chain: Chain
+    ) -> tuple[list[Node], list[Body]]:
+        """Returns the lines of a location that mirrors, and the locations of its copies."""
+        ctx = self.ctx
+        own = mirroring.lines(ctx, mirror, place, ctx.findings.of("route", name, "mirror"))
+        host = as_arg(chain.host) if chain.host is not None else None
+        base = [*self.base, (mirroring.MARK, Literal(name))]
+        sent = forwarded.with_edits(
+            base, mirroring.replaced(ctx, mirror, host), chain.request, ctx.shared
+        )
+        url = self._url(route, mirror.upstream, chain)
+        made = mirroring.beside(ctx, mirror, place, sent, url)
+        self.asks_service = True
+        return own, [Body(at, (comment(f"mirror of route {name}"), *one)) for at, one in made]
 
     def _limits(self, chain: Chain) -> list[Node]:
         limits = chain.checked_limits()
         for one in limits:
             if not self.ctx.has(one.kind) or (
-                one.dry_run and not self.ctx.has("limit_req_dry_run")
+                one.dry_run and not self.ctx.has(f"{one.kind}_dry_run")
             ):
                 one.about.refuse("", f"this nginx has no `{one.kind}` that can do it")
         # Its own `limit_conn` lines would hide those of the node; the status comes with them.
@@ -201,7 +256,7 @@ class Bodies:
 
     def _answer(self, answer: Answer) -> list[Node]:
         nodes: list[Node] = [directive("default_type", Literal(answer.content_type))]
-        nodes += _added(answer.lines)
+        nodes += asking.added(answer.lines)
         status = Word(str(answer.status))
         if answer.location is not None:
             return [*nodes, directive("return", status, as_arg(answer.location))]
@@ -226,17 +281,20 @@ class Bodies:
         if headers.drops:
             hidden = dict.fromkeys((*BASE_HIDDEN, *headers.drops))
             nodes += [directive("proxy_hide_header", Plain(header)) for header in hidden]
-        nodes += _added(headers.lines)
+        nodes += asking.added(headers.lines)
         nodes += chain.body
         nodes += upstreams.tls(target, upstream, ctx)
         if lua.is_dynamic(target, ctx):
             nodes += lua.unavailable()
-        scheme = "https" if target.tls is not None else "http"
+        return [*nodes, directive("proxy_pass", self._url(route, upstream, chain))]
+
+    def _url(self, route: Route, upstream: str, chain: Chain) -> Template:
+        target = self.ctx.upstreams.get(upstream)
+        scheme = "https" if target is not None and target.tls is not None else "http"
         path: Parts = (chain.path, Var("hg_query"))
         if route.forward_raw_path and chain.path == Var("hg_path"):
             path = (Var("request_uri"),)
-        url = merged((f"{scheme}://{names.upstream(upstream)}", *path))
-        return [*nodes, directive("proxy_pass", Template(url))]
+        return Template(merged((f"{scheme}://{names.upstream(upstream)}", *path)))
 
     def _replaced(self, route: Route, upstream: str, chain: Chain) -> dict[str, Arg]:
         """Returns the base header lines that have another value here."""
@@ -244,26 +302,13 @@ class Bodies:
         found: dict[str, Arg] = {}
         if chain.host is not None:
             found["host"] = as_arg(chain.host)
-        elif isinstance(target.host_header, HostLiteral):
-            found["host"] = Literal(target.host_header.literal)
-        elif target.host_header == "endpoint":
-            found["host"] = Literal(self._endpoint_host(upstream, target))
+        else:
+            about = self.ctx.findings.of("upstream", upstream)
+            fixed = forwarded.host_header(target, about)
+            found |= {"host": Literal(fixed)} if fixed is not None else {}
         if not route.websocket:
             found["connection"] = found["upgrade"] = Literal("")
         return found
-
-    def _endpoint_host(self, name: str, target: Upstream) -> str:
-        if len(target.endpoints) > 1:
-            about = self.ctx.findings.of("upstream", name)
-            about.refuse("host_header", "nginx writes Host before it chooses an endpoint")
-        address = target.endpoints[0].address
-        return "localhost" if address.startswith("unix:") else address
-
-
-def _added(lines: list[tuple[str, Parts]]) -> list[Node]:
-    return [
-        directive("add_header", Plain(name), as_arg(value), Word("always")) for name, value in lines
-    ]
 
 
 def _unavailable() -> Node:

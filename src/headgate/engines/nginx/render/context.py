@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from headgate.engines.nginx.common.types import RenderedFile, Target
+from headgate.engines.nginx.render import names
 from headgate.engines.nginx.render.faults import RouteLines
 from headgate.features.nginx import Findings, Shared
 from headgate.kernel.ids import BlobId, ObjectName
@@ -13,13 +14,18 @@ from headgate.plan.middleware import Middleware
 from headgate.plan.objects import Certificate, Host, Listener, Route, TlsPolicy, Upstream
 from headgate.plan.plan import Plan
 from headgate.plan.settings import Settings
+from headgate.plan.tcp import TcpRoute
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Context:
-    """The plan by kind, the target, and what the parts leave for each other."""
+    """The plan by kind, the target, and what the parts leave for each other.
+
+    `listeners` are those of HTTP. `within` is the block that is rendered: the other one has its own
+    directives, variables and zones.
+    """
 
     target: Target
     blobs: Mapping[BlobId, bytes]
@@ -31,6 +37,9 @@ class Context:
     upstreams: Mapping[str, Upstream]
     certificates: Mapping[str, Certificate]
     policies: Mapping[str, TlsPolicy]
+    tcp_listeners: Mapping[str, Listener]
+    tcp_routes: Mapping[str, TcpRoute]
+    within: Literal["http", "stream"] = "http"
     findings: Findings = field(default_factory=Findings)
     shared: Shared = field(default_factory=Shared)
     fault_lines: RouteLines = field(default_factory=RouteLines)
@@ -45,6 +54,15 @@ class Context:
         """Returns the path in the release of a file with a blob's bytes."""
         mode = 0o600 if secret else 0o640
         self.secrets[path] = RenderedFile(path, self.blobs[blob], mode)
+        return self.release_path(path)
+
+    def users(self, owner: str, content: bytes) -> str:
+        """Returns the path in the release of a file of users, which workers read for each request.
+
+        It is the same in each release, so that workers that are about to end read the newest one.
+        """
+        path = f"users/{names.slug(owner)}.htpasswd"
+        self.secrets[path] = RenderedFile(path, content)
         return self.release_path(path)
 
     def release_path(self, path: str) -> str:
@@ -67,17 +85,20 @@ def context_of(plan: Plan, blobs: Mapping[BlobId, bytes], target: Target) -> Con
 
     settings = plan.objects.get(ObjectKey("settings", SETTINGS_NAME))
     value = settings.value if settings is not None else None
+    listeners = of("listener", Listener)
     return Context(
         target=target,
         blobs=blobs,
         settings=value if isinstance(value, Settings) else Settings(),
-        listeners=of("listener", Listener),
+        listeners={name: one for name, one in listeners.items() if one.protocol != "tcp"},
         hosts=of("host", Host),
         routes=of("route", Route),
         middlewares=of("middleware", Middleware),
         upstreams=of("upstream", Upstream),
         certificates=of("certificate", Certificate),
         policies=of("tls_policy", TlsPolicy),
+        tcp_listeners={name: one for name, one in listeners.items() if one.protocol == "tcp"},
+        tcp_routes=of("tcp_route", TcpRoute),
     )
 
 

@@ -108,7 +108,8 @@ def _location(place: Place, children: Sequence[Node]) -> Node:
 
 
 def _named(body: Body) -> Node:
-    return directive("location", Op("="), Plain(body.place), children=body.nodes)
+    words = (Plain(body.place),) if body.place.startswith("@") else (Op("="), Plain(body.place))
+    return directive("location", *words, children=body.nodes)
 
 
 def _jump(ctx: Context, tried: Sequence[Candidate], made: Mapping[Candidate, Body]) -> list[Node]:

@@ -6,9 +6,10 @@ by a name prefix, so this module lists the names that are in use.
 
 from typing import Final
 
+from headgate.engines.nginx.render import proxied
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.prelude import mapped
-from headgate.features.nginx import Shared, claim_variable, quoted, whole
+from headgate.features.nginx import About, Shared, claim_variable, quoted, whole
 from headgate.features.nginx_chain import Headers
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
@@ -22,7 +23,7 @@ from headgate.nginxtext.writer import (
     comment,
     directive,
 )
-from headgate.plan.objects import Listener
+from headgate.plan.objects import HostLiteral, Listener, Upstream
 
 CLAIMS: Final = (
     "forwarded",
@@ -93,6 +94,9 @@ _HOP: Final = (
 )
 """Headers for one hop only; nginx drops the others by itself (RFC 9110 §7.6.1)."""
 
+NOT_CLIENTS: Final = (*_HOP, "upgrade", "x-real-ip", *CLAIMS)
+"""What never goes along with the other headers of a client to a service that is asked."""
+
 _NOTHING: Final = Literal("")
 _PEER: Final = Var("realip_remote_addr")
 
@@ -107,6 +111,7 @@ def maps(ctx: Context) -> list[Node]:
     where none is trusted, empty ones if needed.
     """
     asked = sorted(ctx.shared.claims)
+    peer = proxied.peer(ctx)
     if not ctx.trusting:
         return [mapped(claim_variable(name).name, _NOTHING, _NOTHING) for name in asked]
     listener = Var("hg_listener")
@@ -121,8 +126,8 @@ def maps(ctx: Context) -> list[Node]:
         mapped(
             "hg_forwarded_for",
             Template((Var("hg_trusted"), " ", Var("http_x_forwarded_for"))),
-            _PEER,
-            (Regex(r"~\A1 ."), Template((Var("http_x_forwarded_for"), ", ", _PEER))),
+            peer,
+            (Regex(r"~\A1 ."), Template((Var("http_x_forwarded_for"), ", ", peer))),
         ),
         _kept("hg_forwarded_proto", "x-forwarded-proto", Var("scheme")),
         _kept("hg_forwarded_host", "x-forwarded-host", Var("http_host")),
@@ -144,7 +149,7 @@ def request_headers(ctx: Context) -> list[tuple[str, Arg]]:
         ("host", Var("hg_host")),
         ("connection", Var("hg_connection")),
         ("upgrade", Var("hg_upgrade")),
-        ("x-forwarded-for", Var("hg_forwarded_for") if trusting else _PEER),
+        ("x-forwarded-for", Var("hg_forwarded_for") if trusting else proxied.peer(ctx)),
         ("x-forwarded-proto", Var("hg_forwarded_proto" if trusting else "scheme")),
         ("x-forwarded-host", Var("hg_forwarded_host" if trusting else "http_host")),
         ("x-real-ip", Var("remote_addr")),
@@ -152,6 +157,18 @@ def request_headers(ctx: Context) -> list[tuple[str, Arg]]:
     ]
     found += [(name, _NOTHING) for name in _HOP]
     return found + [(name, claim_variable(name) if trusting else _NOTHING) for name in CLAIMS]
+
+
+def host_header(upstream: Upstream, about: About) -> str | None:
+    """Returns the Host that requests to an upstream have; None for what the client asked for."""
+    if isinstance(upstream.host_header, HostLiteral):
+        return upstream.host_header.literal
+    if upstream.host_header != "endpoint":
+        return None
+    if len(upstream.endpoints) > 1:
+        about.refuse("host_header", "nginx writes Host before it chooses an endpoint")
+    address = upstream.endpoints[0].address
+    return "localhost" if address.startswith("unix:") else address
 
 
 def with_edits(

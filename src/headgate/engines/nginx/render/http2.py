@@ -36,8 +36,8 @@ _KEYS: Final = (
 
 
 def protocols(policy: TlsPolicy) -> tuple[str, ...]:
-    """Returns what a policy offers by ALPN, in order of preference."""
-    return policy.alpn or _ALPN
+    """Returns what a policy offers clients of HTTP by ALPN, in order of preference."""
+    return tuple(one for one in policy.alpn or _ALPN if one in _ALPN)
 
 
 def check_policy(ctx: Context, name: str, policy: TlsPolicy) -> None:

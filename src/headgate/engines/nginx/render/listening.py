@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from headgate.engines.nginx.render import forwarded, http2, names
+from headgate.engines.nginx.render import forwarded, http2, names, proxied
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.engines.nginx.render.upstreams import time
@@ -34,14 +34,23 @@ def listens(ctx: Context, listeners: list[str], *, is_default: bool) -> list[Nod
     found: list[Node] = []
     for name in listeners:
         listener = ctx.listeners[name]
-        words = [Word("ssl")] if listener.tls is not None else []
+        words = [Word("proxy_protocol")] if listener.client_ip.proxy_protocol is not None else []
+        words += [Word("ssl")] if listener.tls is not None else []
         words += [Word("http2")] if http2.in_listen(ctx, name) else []
         if is_default:
-            words += [Word("default_server"), Word(f"backlog={listener.backlog}")]
-            words.append(Word(_keepalive(listener)))
-        for address in listener.addresses:
-            only = [Word("ipv6only=on")] if is_default and address.startswith("[") else []
-            found.append(directive("listen", Word(address), *words, *only))
+            words.append(Word("default_server"))
+        found += addresses(listener, words, with_options=is_default)
+    return found
+
+
+def addresses(listener: Listener, words: list[Word], *, with_options: bool) -> list[Node]:
+    """Returns the `listen` lines of a listener, with the options of its sockets."""
+    options = [Word(f"backlog={listener.backlog}"), Word(_keepalive(listener))]
+    words = words + (options if with_options else [])
+    found: list[Node] = []
+    for address in listener.addresses:
+        only = [Word("ipv6only=on")] if with_options and address.startswith("[") else []
+        found.append(directive("listen", Word(address), *words, *only))
     return found
 
 
@@ -61,7 +70,8 @@ def base(ctx: Context) -> list[Node]:
 def settings(ctx: Context, listener: Listener) -> list[Node]:
     """Returns what differs from the defaults, and the trusted peers."""
     changed = {key for key in _every_field() if getattr(listener, key) != getattr(_OURS, key)}
-    nodes = forwarded.real_ip(listener) + _settings(listener, changed)
+    nodes = proxied.settings(ctx, listener) + forwarded.real_ip(listener)
+    nodes += _settings(listener, changed)
     if listener.header_count != _OURS.header_count and ctx.has("max_headers"):
         nodes.append(directive("max_headers", Word(str(listener.header_count))))
     return nodes + http2.settings(ctx, listener)
@@ -93,15 +103,16 @@ def check(ctx: Context) -> None:
     """
     written = {}
     for name, listener in ctx.listeners.items():
-        with ctx.findings.of("listener", name).guarded(""):
-            argument(whole(quoted(name)))
-            argument(Literal(name))
+        if is_written(ctx, "listener", name):
             written[name] = listener
     ctx.listeners = written
     for name, listener in ctx.listeners.items():
         about = ctx.findings.of("listener", name)
+        if listener.protocol == "udp":
+            about.refuse("protocol", "UDP is proxied by the native engine only")
         if listener.client_ip.header == "forwarded" and listener.client_ip.trusted:
             about.refuse("client_ip.header", "nginx does not read `Forwarded`")
+        proxied.check(ctx, listener, about)
         if listener.header_count != _OURS.header_count and not ctx.has("max_headers"):
             about.refuse("limits.headers", "this nginx does not count header lines")
         if listener.underscores_in_headers:
@@ -126,8 +137,17 @@ def check(ctx: Context) -> None:
             about.refuse("tls.strict_sni", "nginx compares no host with a certificate")
 
 
+def is_written(ctx: Context, kind: str, name: str) -> bool:
+    """Reports whether nginx can read an object's name; refuses the object if not."""
+    with ctx.findings.of(kind, name).guarded(""):
+        argument(whole(quoted(name)))
+        argument(Literal(name))
+        return True
+    return False
+
+
 def maps(ctx: Context) -> list[Node]:
-    """Returns the map to the name of a request's listener."""
+    """Returns the map to the name of a request's or connection's listener."""
     exact: list[tuple[Arg, Arg]] = []
     wild: list[tuple[Arg, Arg]] = []
     for name, listener in ctx.listeners.items():
@@ -151,6 +171,8 @@ def limits(ctx: Context) -> tuple[list[Node], list[Node]]:
     about = ctx.findings.of("settings", "node")
     if ctx.settings.shedding is not None:
         about.refuse("shedding", "nginx refuses no requests for what it has to do")
+    if ctx.settings.tracing is not None:
+        about.refuse("tracing", "nginx makes no traces without a module that Debian does not have")
     most = ctx.settings.max_connections_per_client
     if not most:
         return [], []

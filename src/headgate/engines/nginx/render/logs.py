@@ -80,15 +80,15 @@ def maps() -> list[Node]:
         mapped("hg_client_subject", Var("ssl_client_verify"), Literal(""), verified),
         comment("What logs say: the endpoint tried last, times in microseconds"),
         mapped("hg_endpoint", Var("upstream_addr"), Literal(""), last),
-        _microseconds("hg_log_connect_us", "upstream_connect_time"),
-        _microseconds("hg_log_first_byte_us", "upstream_header_time"),
-        _microseconds("hg_log_total_us", "request_time"),
+        microseconds("hg_log_connect_us", "upstream_connect_time"),
+        microseconds("hg_log_first_byte_us", "upstream_header_time"),
+        microseconds("hg_log_total_us", "request_time"),
         mapped("hg_log_bytes_in", Var("content_length"), Word("0"), whole),
         mapped("hg_log_reason", Var("hg_reason"), Word("-"), reason),
     ]
 
 
-def _microseconds(name: str, source: str) -> Node:
+def microseconds(name: str, source: str) -> Node:
     """Returns a map from seconds with three digits, the last of a list,
     to whole µs; else `null`.
     """
@@ -111,8 +111,8 @@ def directives(ctx: Context) -> list[Node]:
     metrics = _object([(key, Var(variable)) for key, variable in VARIABLES], ())
     nodes: list[Node] = [
         comment("Access logs"),
-        _format(METRICS_FORMAT, metrics, "json"),
-        _log(FilePath(ctx.target.access_log), METRICS_FORMAT),
+        log_format(METRICS_FORMAT, metrics, "json"),
+        log_to(FilePath(ctx.target.access_log), METRICS_FORMAT),
     ]
     if ctx.settings.access_log is not None:
         nodes += _wanted(ctx, ctx.settings.access_log)
@@ -124,20 +124,24 @@ def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
     identity[1] = ("request_id", request_id(ctx))
     if log.format == "json":
         text = _object(identity, [(key, Var(v)) for key, v in _NUMBERS])
-        name, form = JSON_FORMAT, _format(JSON_FORMAT, text, "json")
+        name, form = JSON_FORMAT, log_format(JSON_FORMAT, text, "json")
     else:
-        name, form = COMBINED_FORMAT, _format(COMBINED_FORMAT, Template(_COMBINED), "default")
+        name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, Template(_COMBINED), "default")
+    return [form, to_sink(ctx, log, name, *_chosen(ctx))]
+
+
+def to_sink(ctx: Context, log: AccessLog, name: str, *chosen: Arg) -> Node:
+    """Returns the line that writes a format to the sink of the config."""
     sink = log.sink
     about = ctx.findings.of("settings", "node", "access_log")
-    chosen = _chosen(ctx)
     if sink.file is not None:
-        return [form, _log(FilePath(sink.file.path), name, *chosen)]
+        return log_to(FilePath(sink.file.path), name, *chosen)
     if sink.syslog is not None:
         about.note("sink", "nginx writes RFC 3164 datagrams")
         where = f"syslog:server={sink.syslog.address},facility=local7,severity=info,tag=headgate"
-        return [form, directive("access_log", Plain(where), Word(name), *chosen)]
+        return directive("access_log", Plain(where), Word(name), *chosen)
     about.note("sink", "standard output is nginx's own, which leads nowhere when it is a daemon")
-    return [form, directive("access_log", Word("/dev/stdout"), Word(name), *chosen)]
+    return directive("access_log", Word("/dev/stdout"), Word(name), *chosen)
 
 
 def _object(texts: list[tuple[str, Var]], numbers: object) -> Template:
@@ -154,12 +158,14 @@ def _object(texts: list[tuple[str, Var]], numbers: object) -> Template:
     return Template((*parts, "}"))
 
 
-def _format(name: str, text: Template, escape: str) -> Node:
+def log_format(name: str, text: Template, escape: str) -> Node:
+    """Returns a format under a name; `escape` as nginx has it."""
     words: tuple[Arg, ...] = (Word(name), Word(f"escape={escape}"), text)
     return directive("log_format", *words)
 
 
-def _log(path: FilePath, name: str, *chosen: Arg) -> Node:
+def log_to(path: FilePath, name: str, *chosen: Arg) -> Node:
+    """Returns the line that writes a format to a file, which HTTP and TCP may share so."""
     buffered = (Word("buffer=64k"), Word("flush=200ms"))
     return directive("access_log", path, Word(name), *buffered, *chosen)
 
@@ -168,7 +174,7 @@ def _chosen(ctx: Context) -> tuple[Arg, ...]:
     """Returns the condition of the log of the config, if routes are left out of it."""
     shares: list[Entry] = []
     for name, route in ctx.routes.items():
-        percent = route.access_log_percent
+        percent = route.observed.access_log_percent
         if percent == 0:
             shares.append((whole(quoted(name)), Word("none")))
         elif percent < _ALL:

@@ -10,6 +10,8 @@ from headgate.engines.nginx.render import (
     logs,
     lua,
     prelude,
+    proxied,
+    stream,
     timeouts,
     upstreams,
 )
@@ -48,7 +50,8 @@ def main(ctx: Context, hashes: list[Node]) -> list[Node]:
     """Returns nginx.conf where it is ours."""
     target = ctx.target
     workers = str(target.workers) if target.workers else "auto"
-    nodes: list[Node] = [comment("Rendered by headgate; edits are drift"), *lua.modules(ctx)]
+    nodes: list[Node] = [comment("Rendered by headgate; edits are drift")]
+    nodes += [*lua.modules(ctx), *stream.modules(ctx)]
     if target.user is not None:
         nodes.append(directive("user", Plain(target.user)))
     nodes += [
@@ -67,7 +70,7 @@ def main(ctx: Context, hashes: list[Node]) -> list[Node]:
     files = ("generation.conf", "http.conf", "defaults.conf")
     http = [*_temporary(ctx), *hashes, *(directive("include", Plain(file)) for file in files)]
     nodes.append(directive("http", children=http))
-    return nodes
+    return nodes + stream.block(ctx)
 
 
 def _temporary(ctx: Context) -> list[Node]:
@@ -104,6 +107,7 @@ def client_maps(ctx: Context) -> list[Node]:
     """Returns the maps about listeners, clients, faults and logs."""
     return [
         *listening.maps(ctx),
+        *proxied.maps(ctx),
         *forwarded.maps(ctx),
         *faults.maps(),
         *logs.maps(),

@@ -16,6 +16,12 @@ it cannot be a route's own, since names are not empty.
 """
 
 
+SERVICE: Final = "auth:"
+"""How the locations begin that ask services or send copies;
+a request's path begins with a slash.
+"""
+
+
 def slug(name: str) -> str:
     """Returns a name that nginx reads without quotes; cuts other names and adds a hash.
 
@@ -31,6 +37,26 @@ def slug(name: str) -> str:
 def upstream(name: str) -> str:
     """Returns the `upstream` block of an upstream."""
     return f"hg_up_{slug(name)}"
+
+
+def asked(place: str) -> str:
+    """Returns the location that answers who does not pass the one at a place."""
+    return f"@hg_asked_{place.replace(':', '_')}"
+
+
+def service(place: str) -> str:
+    """Returns the location that asks a service for the one at a place."""
+    return SERVICE + place
+
+
+def mirror(place: str) -> str:
+    """Returns the location that sends copies of the requests of the one at a place."""
+    return f"{SERVICE}mirror:{place}"
+
+
+def mirrored(place: str) -> str:
+    """Returns the location in which a copy ends that cannot be sent."""
+    return f"@hg_mirrored_{place.replace(':', '_')}"
 
 
 def zone(kind: str, *what: object) -> str:

@@ -27,6 +27,7 @@ _ONE_TIME: Final = (
 )
 
 _SHEDDING: Final = ("memory", "queued", "lag", "strained", "critical")
+_TRACING: Final = ("endpoint", "service_name", "headers", "timeout", "sample", "parents")
 
 _NODE: Final = (
     Parity("node.log_level", "same", "of the error log; `info` is nginx's `notice`"),
@@ -34,7 +35,9 @@ _NODE: Final = (
         "node.access_log.format",
         "differs",
         "unknown values are empty or `null` instead of left out; times have three digits; "
-        "`bytes_in` is the Content-Length",
+        "`bytes_in` is the Content-Length; of TCP connections `time` is that of the end, and "
+        "`reason` does not say who ended them; it is `limited` over any limit, and `-` without the "
+        "right password",
     ),
     Parity("node.access_log.sink.path", "same"),
     Parity("node.access_log.sink.syslog", "differs", "RFC 3164 datagrams"),
@@ -43,9 +46,10 @@ _NODE: Final = (
         "node.limits.connections_per_client",
         "differs",
         "connections with a request in flight are counted, and each request of HTTP/2; above the "
-        "limit requests get 503",
+        "limit requests get 503; those of TCP are counted apart",
     ),
     *(Parity(f"node.shedding.{key}", "no", "refused") for key in _SHEDDING),
+    *(Parity(f"node.tracing.{key}", "no", "refused") for key in _TRACING),
     Parity(
         "node.drain.delay", "no", "nginx closes its listeners as soon as it gets the signal to stop"
     ),
@@ -72,9 +76,15 @@ _NODE: Final = (
 )
 _LISTENERS: Final = (
     Parity("listeners.NAME.address", "same"),
-    Parity("listeners.NAME.protocol", "same"),
+    Parity(
+        "listeners.NAME.protocol",
+        "differs",
+        "`tcp` takes nginx's `stream` with `proxy_half_close`, and mode `full`; a reset, and a cut "
+        "by nginx, reach the other side as an end of stream; connections older than a reload are "
+        "cut after `node.nginx.shutdown_timeout`; `udp` is refused",
+    ),
     Parity("listeners.NAME.default", "same"),
-    Parity("listeners.NAME.tls.mode", "same"),
+    Parity("listeners.NAME.tls.mode", "differs", "TLS of TCP listeners is refused"),
     Parity(
         "listeners.NAME.tls.policy",
         "differs",
@@ -88,7 +98,24 @@ _LISTENERS: Final = (
     ),
     Parity("listeners.NAME.client_ip.trusted", "same"),
     Parity("listeners.NAME.client_ip.header", "differs", "`forwarded` is refused"),
-    Parity("listeners.NAME.limits.connections", "no", "refused"),
+    Parity(
+        "listeners.NAME.proxy_protocol.mode", "differs", "`optional` is refused; so is mode `guest`"
+    ),
+    Parity(
+        "listeners.NAME.proxy_protocol.trusted",
+        "differs",
+        "the requests of other peers get no answer, after a handshake if there is TLS, and their "
+        "connections over TCP no route, once they have sent a header; checksums are not verified; "
+        "refused beside `client_ip.trusted`",
+    ),
+    Parity(
+        "listeners.NAME.proxy_protocol.timeout",
+        "differs",
+        "for TCP its own; else the time of `timeouts.head`, and anything but that and the default "
+        "is refused",
+    ),
+    Parity("listeners.NAME.limits.connections", "differs", "of TCP only; refused for HTTP"),
+    Parity("listeners.NAME.limits.flows", "no", "of UDP, which is refused"),
     Parity("listeners.NAME.limits.head", "differs", "up to 1 KiB more"),
     Parity("listeners.NAME.limits.headers", "differs", "refused by an nginx without `max_headers`"),
     Parity("listeners.NAME.limits.body", "same"),
@@ -96,7 +123,9 @@ _LISTENERS: Final = (
     Parity("listeners.NAME.timeouts.head", "differs", "the connection is closed without an answer"),
     Parity("listeners.NAME.timeouts.idle", "same"),
     Parity(
-        "listeners.NAME.timeouts.handshake", "differs", "must be that of `head`, or its default"
+        "listeners.NAME.timeouts.handshake",
+        "differs",
+        "must be that of `head`, or its default; for TCP the time for the ClientHello",
     ),
     Parity(
         "listeners.NAME.underscores_in_headers",
@@ -129,6 +158,33 @@ _LISTENERS: Final = (
     Parity("listeners.NAME.backlog", "same"),
     Parity("listeners.NAME.tcp_keepalive", "same", "in whole seconds"),
 )
+_TCP_ROUTES: Final = (
+    Parity("tcp_routes.NAME.listeners", "same"),
+    Parity("tcp_routes.NAME.client", "same"),
+    Parity(
+        "tcp_routes.NAME.sni",
+        "differs",
+        "by `ssl_preread`; a ClientHello that nginx cannot read counts as one without a name",
+    ),
+    Parity("tcp_routes.NAME.alpn", "no", "refused: a map does not know what a client prefers"),
+    Parity(
+        "tcp_routes.NAME.upstream",
+        "differs",
+        "`timeouts.connect` is for each endpoint that is tried, and none is tried after it has "
+        "passed; routes of a listener must agree in it, and in `tls`, with a `verify_name` if they "
+        "have several upstreams; endpoints with TLS see ends without a close_notify; of names, "
+        "health and state: as for HTTP, except that the log tells of a connection that has ended",
+    ),
+    Parity("tcp_routes.NAME.timeouts.idle", "differs", "routes of a listener must agree in it"),
+    Parity(
+        "tcp_routes.NAME.timeouts.half_open", "differs", "must be that of `idle`, or its default"
+    ),
+    Parity("tcp_routes.NAME.timeouts.lifetime", "no", "refused"),
+)
+_UDP_ROUTES: Final = tuple(
+    Parity(f"udp_routes.NAME.{key}", "no", "refused with its listener")
+    for key in ("listeners", "client", "upstream", "balance_by", "answers", "timeouts.idle")
+)
 _ROUTES: Final = (
     Parity("hosts.NAME.certificate", "same"),
     Parity("hosts.NAME.tls_policy", "differs", "see `listeners.NAME.tls.policy`"),
@@ -144,6 +200,35 @@ _ROUTES: Final = (
     Parity("routes.NAME.not_imported", "same"),
     Parity("routes.NAME.split[].upstream", "same"),
     Parity("routes.NAME.split[].weight", "differs", "in steps of 0.01 %"),
+    Parity(
+        "routes.NAME.sticky.by",
+        "differs",
+        "by `split_clients`: of weights that change, more clients move than need to, and routes "
+        "with equal keys and shares send a client to the same branch",
+    ),
+    *(
+        Parity(f"routes.NAME.sticky.{key}", "no", "refused: nginx signs no cookies")
+        for key in ("cookie", "ttl", "path", "same_site", "secure", "http_only", "keys[].file")
+    ),
+    Parity(
+        "routes.NAME.mirror.upstream",
+        "differs",
+        "the next request on the client's connection over HTTP/1 waits until the copy has ended; "
+        "of the answer only the head is read; no counts",
+    ),
+    Parity(
+        "routes.NAME.mirror.percent", "differs", "by chance (`split_clients`), not of each block"
+    ),
+    Parity(
+        "routes.NAME.mirror.max_body",
+        "differs",
+        "nginx reads the body of every request of the route, whatever its size, before it asks the "
+        "upstream",
+    ),
+    Parity("routes.NAME.mirror.timeout", "differs", "for each step of a copy: connect, send, head"),
+    Parity(
+        "routes.NAME.mirror.max_in_flight", "no", "no limit; anything but the default is refused"
+    ),
     Parity("routes.NAME.timeouts.request", "no", "refused"),
     Parity("routes.NAME.timeouts.per_try", "differs", "counted anew with every read"),
     Parity(
@@ -184,6 +269,7 @@ _ROUTES: Final = (
     ),
     Parity("routes.NAME.forward_path", "same"),
     Parity("routes.NAME.access_log", "same"),
+    Parity("routes.NAME.tracing", "no", "nginx makes no traces; their headers pass untouched"),
     Parity("routes.NAME.importance", "no", "nginx refuses no requests for what it has to do"),
     Parity(
         "routes.NAME.websocket",
@@ -211,6 +297,12 @@ _UPSTREAMS: Final = (
     Parity("upstreams.NAME.endpoints[].labels", "same", "means nothing yet"),
     Parity("upstreams.NAME.host_header", "differs", "`endpoint` is refused for several endpoints"),
     Parity("upstreams.NAME.protocol", "no", "HTTP/1.1; anything else is refused"),
+    Parity(
+        "upstreams.NAME.proxy_protocol",
+        "differs",
+        "`v1` for TCP routes, which must agree in it where they share a listener, and tell of the "
+        "address that nginx was reached at; else refused",
+    ),
     Parity("upstreams.NAME.tls.verify", "same"),
     Parity(
         "upstreams.NAME.tls.verify_name",
@@ -280,6 +372,10 @@ _UPSTREAMS: Final = (
         for key in ("initial", "min", "max")
     ),
     *(
+        Parity(f"upstreams.NAME.affinity.{key}", "no", "refused; `balance` can hash a cookie")
+        for key in ("cookie", "ttl", "path", "same_site", "secure", "http_only", "keys[].file")
+    ),
+    *(
         Parity(f"upstreams.NAME.agent_check.{key}", "no", "refused")
         for key in ("port", "send", "interval", "timeout")
     ),
@@ -323,6 +419,8 @@ PARITY: Final[tuple[Parity, ...]] = (
     *_NODE,
     *_LISTENERS,
     *_ROUTES,
+    *_TCP_ROUTES,
+    *_UDP_ROUTES,
     *_UPSTREAMS,
     *_TLS,
     *nginx_registry.PARITY,

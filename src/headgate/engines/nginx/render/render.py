@@ -10,7 +10,15 @@ from headgate.engines.nginx.common.types import (
     RenderedFile,
     Target,
 )
-from headgate.engines.nginx.render import hashes, listening, lua, main_file, servers, upstreams
+from headgate.engines.nginx.render import (
+    hashes,
+    listening,
+    lua,
+    main_file,
+    servers,
+    stream,
+    upstreams,
+)
 from headgate.engines.nginx.render.context import Context, context_of
 from headgate.kernel.ids import BlobId
 from headgate.nginxtext import writer
@@ -30,13 +38,14 @@ def render(
     listening.check(ctx)
     lua.check(ctx)
     found = servers.sites(ctx)
-    files = _files(ctx, found)
+    files = _files(ctx, found, stream.alone(plan))
     problems = ctx.findings.problems
     if problems:
         return [CannotExpress(*problem) for problem in sorted(problems)]
     texts = [RenderedFile(path, writer.render(nodes)) for path, nodes in files.items()]
     texts += ctx.secrets.values()
-    addresses = {a for one in ctx.listeners.values() for a in one.addresses}
+    listeners = [*ctx.listeners.values(), *ctx.tcp_listeners.values()]
+    addresses = {a for one in listeners for a in one.addresses}
     return Rendered(
         files=tuple(sorted(texts, key=lambda file: file.path)),
         listeners=tuple(sorted(addresses)),
@@ -53,10 +62,15 @@ def renumbered(made: Rendered, number: Generation) -> Rendered:
     return replace(made, files=files)
 
 
-def _files(ctx: Context, found: list[servers.Site]) -> dict[str, list[Node]]:
+def _files(
+    ctx: Context, found: list[servers.Site], of_tcp: frozenset[str]
+) -> dict[str, list[Node]]:
+    """Returns the files; `of_tcp` are upstreams that `http` does not need."""
     files = servers.render(ctx, found)
     files["upstreams.conf"] = []
     for name, one in ctx.upstreams.items():
+        if name in of_tcp:
+            continue
         with ctx.findings.of("upstream", name).guarded("endpoints"):
             files["upstreams.conf"] += upstreams.block(name, one, ctx)
     files["maps/request.conf"] = main_file.request_maps()
@@ -68,6 +82,7 @@ def _files(ctx: Context, found: list[servers.Site]) -> dict[str, list[Node]]:
     files["generation.conf"] = main_file.generation(ctx)
     with ctx.findings.of("settings", "node").guarded("access_log"):
         files["http.conf"] = main_file.http(ctx)
+    of_stream = stream.files(ctx)
     if ctx.target.mode == "full":
         files["nginx.conf"] = main_file.main(ctx, hashes.directives(files.values()))
-    return files
+    return files | of_stream

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.common.types import ServedName
-from headgate.engines.nginx.render import admission, forwarded, http2, shapes, tls
+from headgate.engines.nginx.render import admission, asking, forwarded, http2, shapes, tls
 from headgate.engines.nginx.render import misdirected as wrong_host
 from headgate.engines.nginx.render.bodies import Bodies
 from headgate.engines.nginx.render.context import Context
@@ -193,10 +193,14 @@ def _server(
     nodes += [*settings(ctx, listener), *secured]
     if ctx.target.mode == "guest":
         nodes.append(directive("include", Plain(ctx.release_path("defaults.conf"))))
+    bodies = Bodies(ctx, site.host, listener, base)
+    found = locations(ctx, site.routes, bodies)
     nodes += [
         directive("include", Plain(ctx.release_path("errors.conf"))),
+        *(asking.at_first(ctx) if bodies.asks_service else ()),
         *admission.directives(ctx, taken),
-        *locations(ctx, site.routes, Bodies(ctx, site.host, listener, base)),
+        *found,
+        *([asking.moved()] if bodies.asks_service else ()),
     ]
     what = f"host {site.host}" if site.host is not None else "no host"
     text = f"{what} on {', '.join(site.listeners)}"
@@ -229,10 +233,11 @@ def served_names(ctx: Context, found: list[Site]) -> tuple[ServedName, ...]:
         for listener in site.listeners:
             if ctx.listeners[listener].tls is None:
                 continue
+            is_proxied = ctx.listeners[listener].client_ip.proxy_protocol is not None
             for name in site.names:
                 if name != CATCH_ALL and not name.startswith("~"):
                     served += [
-                        ServedName(address, name, leaves)
+                        ServedName(address, name, leaves, is_proxied)
                         for address in ctx.listeners[listener].addresses
                     ]
     return tuple(served)

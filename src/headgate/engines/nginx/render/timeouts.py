@@ -20,7 +20,7 @@ def base() -> list[Node]:
         *_idle(_ROUTE.stream_idle_ms),
         directive("client_body_timeout", time(_body_ms(_ROUTE))),
         directive("proxy_read_timeout", time(_ROUTE.stream_idle_ms)),
-        *_buffers(_UPSTREAM.head_bytes),
+        *buffers(_UPSTREAM.head_bytes),
     ]
 
 
@@ -53,7 +53,7 @@ def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) 
     if wanted.per_try_ms:
         about.note("per_try", "nginx counts it anew with every read")
     if target.head_bytes != _UPSTREAM.head_bytes:
-        nodes += _buffers(target.head_bytes)
+        nodes += buffers(target.head_bytes)
     return nodes
 
 
@@ -89,7 +89,8 @@ def _collected(most: int) -> list[Node]:
     ]
 
 
-def _buffers(head_bytes: int) -> list[Node]:
+def buffers(head_bytes: int) -> list[Node]:
+    """Returns the room for the head of an answer, bytes."""
     size = Word(str(head_bytes))
     return [
         directive("proxy_buffer_size", size),

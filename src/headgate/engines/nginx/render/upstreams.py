@@ -41,7 +41,7 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     nodes = []
     if ctx.has("zone") and _shares(used, upstream, ctx):
         size = _ZONE_BASE + len(used) // _ENDPOINTS_PER_KIB
-        zone = names.zone("up", name, size)
+        zone = names.zone("up" if ctx.within == "http" else "tcp_up", name, size)
         ctx.zones[zone] = f"upstream {name} {size}k"
         nodes.append(directive("zone", Word(zone), Word(f"{size}k")))
     nodes += method.nodes
@@ -72,6 +72,13 @@ def _block(name: str, nodes: list[Node]) -> list[Node]:
     return [text, directive("upstream", Word(names.upstream(name)), children=nodes)]
 
 
+def _check_connections(upstream: Upstream, about: About, ctx: Context) -> None:
+    if upstream.protocol != _DEFAULT.protocol:
+        about.refuse("protocol", "this engine has nginx speak HTTP/1.1 to endpoints")
+    if upstream.pool.proxy_protocol is not None and ctx.within == "http":
+        about.refuse("proxy_protocol", "nginx tells endpoints of HTTP nothing before a request")
+
+
 def _check(upstream: Upstream, about: About, ctx: Context) -> None:
     """Refuses what neither nginx nor the node beside it does for an upstream."""
     if upstream.max_connections and len(upstream.endpoints) > 1:
@@ -80,14 +87,23 @@ def _check(upstream: Upstream, about: About, ctx: Context) -> None:
         about.refuse("limits.queue", "nginx has no queue")
     if upstream.queue_timeout_ms != _DEFAULT.queue_timeout_ms:
         about.refuse("timeouts.queue", "nginx has no queue")
-    if upstream.health.concurrency is not None:
-        about.refuse("adaptive_concurrency", "nginx learns no limit from latency")
-    if upstream.health.agent is not None:
-        about.refuse("agent_check", "nginx gives an endpoint no other weight without a reload")
-    if upstream.health.slow_start_ms:
-        about.refuse("slow_start", "nginx gives an endpoint that comes back its whole share")
-    if upstream.protocol != _DEFAULT.protocol:
-        about.refuse("protocol", "this engine has nginx speak HTTP/1.1 to endpoints")
+    for key, value, why in (
+        ("adaptive_concurrency", upstream.health.concurrency, "nginx learns no limit from latency"),
+        ("affinity", upstream.affinity, "this engine does not write nginx's `sticky`"),
+        (
+            "agent_check",
+            upstream.health.agent,
+            "nginx gives an endpoint no other weight without a reload",
+        ),
+        (
+            "slow_start",
+            upstream.health.slow_start_ms,
+            "nginx gives an endpoint that comes back its whole share",
+        ),
+    ):
+        if value:
+            about.refuse(key, why)
+    _check_connections(upstream, about, ctx)
     is_named = any(_is_named(endpoint.address) for endpoint in upstream.endpoints)
     judged = {
         "health_check": upstream.health.check,
@@ -105,9 +121,8 @@ def _check(upstream: Upstream, about: About, ctx: Context) -> None:
         about.refuse("circuit_breaker.per", "nginx has no breaker of all endpoints together")
     limited = upstream.max_connections or any(e.max_connections for e in upstream.endpoints)
     if limited and upstream.queue:
-        about.note(
-            "limits.queue", "nginx has no queue: above the limit of connections it answers 502"
-        )
+        told = "answers 502" if ctx.within == "http" else "ends a connection"
+        about.note("limits.queue", f"nginx has no queue: above the limit of connections it {told}")
 
 
 def _servers(

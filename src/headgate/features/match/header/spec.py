@@ -19,6 +19,8 @@ class Headers(
     key: ClassVar[str] = "headers"
     summary: ClassVar[str] = "Conditions on request headers by name; all of them must hold."
 
+    plain_texts: ClassVar[tuple[str, ...]] = ("*.exact", "*.prefix")
+
     def to_plan(self) -> dict[str, ValueMatch]:
         """Returns the conditions by lower-case name."""
         return {name: condition.to_plan() for name, condition in self.root.items()}

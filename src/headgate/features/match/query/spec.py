@@ -16,6 +16,8 @@ class Query(RootModel[dict[str, ValueCondition]], MatchCondition):
     key: ClassVar[str] = "query"
     summary: ClassVar[str] = "Conditions on query parameters by name; all of them must hold."
 
+    plain_texts: ClassVar[tuple[str, ...]] = ("*.exact", "*.prefix")
+
     def to_plan(self) -> dict[str, ValueMatch]:
         """Returns the conditions by name; of a repeated parameter the first value counts."""
         return {name: condition.to_plan() for name, condition in self.root.items()}

@@ -32,6 +32,11 @@ class ApiKeyNode(MiddlewareNode, frozen=True):
     client_header: str | None = None
     keep: bool = False
 
+    @property
+    def wants_credentials(self) -> bool:
+        """It does."""
+        return True
+
     def shown(self) -> Shown:
         """Returns nothing: no request shows the sum of a key."""
         return Shown()

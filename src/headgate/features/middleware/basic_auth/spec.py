@@ -29,6 +29,11 @@ class BasicAuthNode(MiddlewareNode, frozen=True):
     keep: bool = False
     remember_ms: int = 0
 
+    @property
+    def wants_credentials(self) -> bool:
+        """It does."""
+        return True
+
     def shown(self) -> Shown:
         """Returns the text of the challenge."""
         return Shown(headers=(("www-authenticate", self.realm),))

@@ -31,6 +31,11 @@ class CorsNode(DefaultedMiddlewareNode, frozen=True):
     credentials: bool = False
     max_age_s: int = MAX_AGE_S
 
+    @property
+    def answers_preflights(self) -> bool:
+        """It does."""
+        return True
+
     def shown(self) -> Shown:
         """Returns no texts: none of them comes from a secret's file."""
         return Shown()

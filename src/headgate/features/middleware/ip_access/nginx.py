@@ -30,8 +30,9 @@ def apply(node: IpAccessNode, chain: Chain, about: About) -> None:
             continue
         known = [_without_mapping(network) for network in networks]
         found = chain.shared.geo("clients", _ADDRESS, known)
-        answer = refusal(403, _DETAIL)
-        chain.steps.append(writer.if_(found, "=", Literal(refused), children=[answer]))
+        told = writer.directive("set", Var("hg_reason"), Literal("ip-access"))
+        answer = [told, refusal(403, _DETAIL)]
+        chain.steps.append(writer.if_(found, "=", Literal(refused), children=answer))
 
 
 def _without_mapping(network: str) -> str:

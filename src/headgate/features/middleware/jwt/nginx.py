@@ -10,7 +10,14 @@ _WHY: Final = "nginx verifies no signatures of tokens (NGINX Plus does)"
 
 PARITY: Final = tuple(
     Parity(f"middlewares.NAME.jwt.{key}", "no", _WHY)
-    for key in (*Jwt.model_fields, "keys.file")
+    for key in (
+        *Jwt.model_fields,
+        "keys.file",
+        "keys.url",
+        "keys.refresh",
+        "keys.max_stale",
+        "keys.ca_file",
+    )
     if key != "keys"
 )
 

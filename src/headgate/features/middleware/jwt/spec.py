@@ -1,33 +1,26 @@
 """`jwt`: let in who sends a signed token."""
 
-import json
 from collections.abc import Iterator, Set
-from typing import Annotated, ClassVar, Final, cast
+from typing import Annotated, ClassVar, Final
 
 import msgspec
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from headgate._core import key_set_problem
-from headgate.features import syntax
-from headgate.features.base import MiddlewareOptions, excluding
+from headgate.features.base import MiddlewareOptions, StandIn, excluding
 from headgate.features.fields import DurationText, Flag
 from headgate.features.middleware.api_key.spec import PlaceName
 from headgate.features.middleware.basic_auth.spec import Realm
-from headgate.features.values import (
-    DISTINCT_HEADERS,
-    FILE_SCHEMA,
-    EditedName,
-    Secrets,
-    named_file,
-)
+from headgate.features.middleware.jwt.keys import MISSING, Keys
+from headgate.features.values import DISTINCT_HEADERS, EditedName
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
-from headgate.plan.middleware import MiddlewareNode, Shown
+from headgate.plan.middleware import MiddlewareNode, Respond, Shown
 
 _MOST_LEEWAY_MS: Final = 300_000
 _MINUTE: Final = Duration.parse("60s")
 _PLACES: Final = ("header", "query", "cookie")
-_KEYS_ALLOWED: Final = 'write a JWK set as JSON text, or { file = "…" }'
+_NO_KEYS: Final = "jwt-keys-missing"
+"""The reason of the answer while there are no keys."""
 
 
 class JwtNode(MiddlewareNode, frozen=True):
@@ -46,35 +39,14 @@ class JwtNode(MiddlewareNode, frozen=True):
     realm: str = ""
     keep: bool = False
 
+    @property
+    def wants_credentials(self) -> bool:
+        """It does."""
+        return True
+
     def shown(self) -> Shown:
         """Returns the text of the challenge."""
         return Shown(headers=(("www-authenticate", self.realm),))
-
-
-def _keys(value: object, info: ValidationInfo) -> str:
-    """Returns a JWK set; one with a secret is a secret."""
-    context = cast(Secrets, info.context)
-    path = named_file(value)
-    text = context.secret(path) if path is not None else value
-    if not isinstance(text, str):
-        raise Invalid(f"{syntax.described(value)} is no key set", _KEYS_ALLOWED)
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        raise Invalid("the key set is not JSON", _KEYS_ALLOWED) from None
-    keys = parsed.get("keys") if isinstance(parsed, dict) else None
-    if not isinstance(keys, list):
-        raise Invalid("the key set has no list `keys`", _KEYS_ALLOWED)
-    if any(isinstance(key, dict) and key.get("kty") == "oct" for key in keys):
-        if path is None:
-            raise Invalid("the key set has a secret (`kty` oct)", 'write { file = "…" }')
-        context.private(path)
-        context.hide(text)
-    if wrong := key_set_problem(text):
-        where, sentence = wrong
-        what, _, allowed = sentence.partition("; ")
-        raise Invalid(f"{where}: {what}" if where else what, allowed or _KEYS_ALLOWED)
-    return text
 
 
 def _list(value: object) -> object:
@@ -88,11 +60,6 @@ Texts = Annotated[
     BeforeValidator(_list),
     WithJsonSchema({"anyOf": [{"type": "array", "items": _TEXT_SCHEMA}, _TEXT_SCHEMA]}),
 ]
-Keys = Annotated[
-    str,
-    PlainValidator(_keys),
-    WithJsonSchema({"anyOf": [{"type": "string"}, FILE_SCHEMA]}),
-]
 
 
 class Jwt(MiddlewareOptions):
@@ -103,8 +70,8 @@ class Jwt(MiddlewareOptions):
     node = JwtNode
 
     keys: Keys = Field(
-        description="A JWK set, as JSON text or in a file. Each key has one algorithm: its `alg`, "
-        "else that of its curve, else RS256. Sets with secrets are in files."
+        description="A JWK set, as JSON text, in a file, or from a URL. Each key has one "
+        "algorithm: its `alg`, else that of its curve, else RS256. Sets with secrets are in files."
     )
     issuer: Texts = Field(
         default_factory=list, description="The issuers (`iss`) that are accepted; none = any."
@@ -157,6 +124,18 @@ class Jwt(MiddlewareOptions):
             yield Invalid('"host" names the site', "write another header", at=("header",))
         if "host" in self.claims:
             yield Invalid('"host" names the site', "write another header", at=("claims", "host"))
+
+    def stand_in(self) -> StandIn | None:
+        """Returns an answer for everybody while a set that is fetched was never there."""
+        if self.keys != MISSING:
+            return None
+        why = "the keys that tokens are signed with were not fetched yet"
+        headers = {
+            "content-type": "text/plain; charset=utf-8",
+            "proxy-status": f'headgate; error=destination_unavailable; details="{_NO_KEYS}"',
+        }
+        body = f"503 Service Unavailable\n{_NO_KEYS}: {why}\n"
+        return StandIn("respond", Respond(status=503, body=body, headers=headers))
 
     def to_plan(self) -> JwtNode:
         """Returns the plan node."""

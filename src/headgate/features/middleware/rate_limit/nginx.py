@@ -59,7 +59,7 @@ def apply(node: RateLimitNode, chain: Chain, about: About) -> None:
     name = nginx_limits.zone(
         "limit_req", of, chain.shared, about, chain.scope.route, f"rate={rate}"
     )
-    words = (f"zone={name}", f"burst={node.burst - 1}", "nodelay")
+    words = (f"zone={name}", *nginx_limits.burst(node.burst))
     again = -(-node.period_ms // (node.requests * 1_000))
     chain.limit(Limit(about, "limit_req", words, node.dry_run, max(again, 1)))
 

@@ -8,7 +8,15 @@ from headgate.master.api.types import Body, Moment, Versioned, View
 from headgate.master.domains.fleets.types import Labels
 
 Kind = Literal[
-    "listeners", "hosts", "routes", "middlewares", "upstreams", "certificates", "tls_policies"
+    "listeners",
+    "hosts",
+    "routes",
+    "tcp_routes",
+    "udp_routes",
+    "middlewares",
+    "upstreams",
+    "certificates",
+    "tls_policies",
 ]
 """The sections of the config that hold named objects."""
 Spec = Annotated[

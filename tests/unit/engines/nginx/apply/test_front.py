@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import loops
 import pytest
 from waiting import DEADLINE_S
 
@@ -58,7 +59,7 @@ def run(story: Callable[[Front, FakeApplier], "asyncio.Future[None]"]) -> Front:
             await working
         return front
 
-    return asyncio.run(main())
+    return loops.run(main())
 
 
 def test_the_latest_of_many_is_applied_and_the_others_hear_of_it() -> None:
@@ -147,7 +148,7 @@ def test_a_long_wait_is_told_once() -> None:
         assert applier.digests == ["one"]
         return told
 
-    [seconds] = asyncio.run(main())
+    [seconds] = loops.run(main())
     assert 2 < seconds <= 60
 
 
@@ -162,7 +163,7 @@ def test_what_an_apply_waited_is_told_and_then_nothing_waits() -> None:
             await working
         return front.figures.waited_s, front.waits_s()
 
-    waited_s, waits_s = asyncio.run(main())
+    waited_s, waits_s = loops.run(main())
     assert 0.2 <= waited_s < DEADLINE_S
     assert waits_s == 0.0
 

@@ -178,32 +178,33 @@ def test_certificates_behind_variables(write: Write, tmp_path: Path) -> None:
         (folder / name).write_text("")
     text = "server {{ server_name {names}; ssl_certificate {folder}/$ssl_server_name.pem; }}"
     both = write("a", a=text.format(folder=folder, names="a.example b.example *.example ~x _"))
-    assert codes(lint_files.variable_certificates(both, lambda _: True)) == []
+    assert codes(lint_files.variable_certificates(both, lambda _: None)) == []
     one_more = write("b", a=text.format(folder=folder, names="a.example c.example"))
-    (found,) = lint_files.variable_certificates(one_more, lambda _: True)
+    (found,) = lint_files.variable_certificates(one_more, lambda _: None)
     assert f"{folder}/c.example.pem is missing" in found.text
-    (found, *_) = lint_files.variable_certificates(both, lambda _: False)
+    (found, *_) = lint_files.variable_certificates(both, lambda path: path)
     assert "cannot be read by the workers' user" in found.text
     other = write("c", a="server { ssl_certificate /no/such/$http_x.pem; }")
-    assert [one.code for one in lint_files.variable_certificates(other, lambda _: True)] == [
+    assert [one.code for one in lint_files.variable_certificates(other, lambda _: None)] == [
         "certificate"
     ]
 
 
 def test_password_files(write: Write, tmp_path: Path) -> None:
     conf = write(a="server { auth_basic_user_file users; }\nserver { auth_basic_user_file $x; }")
-    assert codes(lint_files.password_files(conf, lambda _: True)) == [
+    assert codes(lint_files.password_files(conf, lambda _: None)) == [
         ("password_file", "http/a.conf", 1)
     ]
     (tmp_path / "a" / "users").write_text("")
     asked: list[str] = []
 
-    def readable(path: str) -> bool:
+    def keeps(path: str) -> str | None:
         asked.append(path)
-        return os.path.basename(path) != "users"  # noqa: PTH119 - a text is given
+        return "/closed" if os.path.basename(path) == "users" else None  # noqa: PTH119 - a text
 
-    (found,) = lint_files.password_files(conf, readable)
-    assert "cannot be read" in found.text
+    (found,) = lint_files.password_files(conf, keeps)
+    assert 'cannot be read by the workers\' user, who cannot pass through "/closed"' in found.text
+    assert "chmod o+x /closed" in found.text
     assert asked == [str(tmp_path / "a" / "users")]
 
 

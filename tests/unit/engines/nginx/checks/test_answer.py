@@ -2,6 +2,7 @@
 
 import asyncio
 
+import loops
 import pytest
 
 from headgate.engines.nginx.checks.answer import Failure, judged, request
@@ -20,7 +21,7 @@ def verdict(check: HttpCheck, answer: bytes, limit: int = 1024) -> Failure | Non
         reader.feed_eof()
         return await judged(check, reader)
 
-    return asyncio.run(run())
+    return loops.run(run())
 
 
 def test_a_request_has_the_host_and_the_headers_of_the_check() -> None:

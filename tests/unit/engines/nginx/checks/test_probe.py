@@ -1,16 +1,17 @@
 """Checks over real sockets: connection, TLS, answer."""
 
-import asyncio
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import loops
 import pytest
 from lua_nginx import answer_all
 from ports import dead_port
 from tls_authority import Authority
+from waiting import DEADLINE_S
 
 from headgate.engines.nginx.checks import tls
 from headgate.engines.nginx.checks.answer import Failure
@@ -25,7 +26,7 @@ def checked(
     address: str, check: HealthCheck = CHECK, context: ssl.SSLContext | None = None, name: str = ""
 ) -> Failure | None:
     """The result of a check."""
-    return asyncio.run(probe(Terms(check, address, address, context, name, 32_768)))
+    return loops.run(probe(Terms(check, address, address, context, name, 32_768)))
 
 
 @pytest.fixture
@@ -51,6 +52,19 @@ def test_an_answer_is_judged(server: socket.socket) -> None:
 def test_a_connection_is_enough_without_a_request(server: socket.socket) -> None:
     address = f"127.0.0.1:{server.getsockname()[1]}"
     assert checked(address, HealthCheck(timeout_ms=30_000)) is None
+
+
+def test_an_endpoint_that_wants_a_header_is_told_that_no_client_is_there(
+    server: socket.socket,
+) -> None:
+    address = f"127.0.0.1:{server.getsockname()[1]}"
+    check = HealthCheck(timeout_ms=30_000)
+    told = loops.run(probe(Terms(check, address, address, None, "", 32_768, is_told=True)))
+    assert told is None
+    got, _ = server.accept()
+    with got:
+        got.settimeout(DEADLINE_S)
+        assert got.recv(64) == b"PROXY UNKNOWN\r\n"
 
 
 def test_nobody_answers_and_nobody_listens(server: socket.socket) -> None:

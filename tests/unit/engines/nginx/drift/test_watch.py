@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
+import loops
 from waiting import until_async
 
 from headgate.engines.nginx.drift import (
@@ -96,7 +97,7 @@ def test_a_cancellation_that_comes_while_it_wakes_up_ends_it(tmp_path: Path) -> 
     async def play() -> None:
         await asyncio.gather(*(cancelled_while_waking(tmp_path, turns) for turns in range(8)))
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 class Edited(Nothing):
@@ -144,7 +145,7 @@ def test_a_heal_is_ordered_under_any_policy_and_says_how_it_ended(tmp_path: Path
         await asyncio.gather(running, return_exceptions=True)
         return said
 
-    assert asyncio.run(play()) == ["a hold keeps this nginx as it is; release it first", "", ""]
+    assert loops.run(play()) == ["a hold keeps this nginx as it is; release it first", "", ""]
     assert edited.file.read_text() == "ours"
 
 
@@ -160,4 +161,4 @@ def test_a_heal_before_anything_was_applied_says_so(tmp_path: Path) -> None:
         await asyncio.gather(running, return_exceptions=True)
         return said
 
-    assert asyncio.run(play()) == "nothing was applied yet"
+    assert loops.run(play()) == "nothing was applied yet"

@@ -19,6 +19,12 @@ SITES = [
     "upstream u { hash $cookie_a consistent; server 127.0.0.1:9 max_conns=3; keepalive 4;"
     " zone u 64k; } server { listen 127.0.0.1:8080; location /x { proxy_pass http://u;"
     " client_max_body_size 0; proxy_read_timeout 5s; } location / { try_files $uri =404; } }",
+    "server { auth_request /_a; auth_request_set $user $upstream_http_remote_user; location = /_a {"
+    " internal; proxy_pass http://127.0.0.1:9/x?y; proxy_pass_request_body off; proxy_set_header"
+    " Content-Length ''; proxy_pass_request_headers off; proxy_set_header Host $host; }"
+    " location / { proxy_set_header Remote-User $user; proxy_pass http://127.0.0.1:9; } }",
+    "split_clients $remote_addr $to { 0.25% 10.0.0.1; * 10.0.0.2; } server { location / {"
+    " proxy_pass http://${to}:81; proxy_set_header Host $http_host; } }",
     "map $http_upgrade $c { default upgrade; '' close; }"
     " server { listen [::1]:8080 backlog=64; default_type text/html;"
     " return 302 https://$host:8443$request_uri; }",

@@ -1,6 +1,5 @@
 """What becomes model, what is kept, and that nothing is lost in between."""
 
-from collections.abc import Mapping
 from pathlib import PurePath
 
 import pytest
@@ -10,6 +9,7 @@ from nginx_trees import ENTRY, tree_of, tree_of_http
 from headgate.compile.load import load as compiled
 from headgate.engines.nginx.imports import proof
 from headgate.engines.nginx.imports.bundle import BrokenBundleError, from_files, to_files
+from headgate.engines.nginx.imports.headers import middleware
 from headgate.engines.nginx.imports.imported import Imported, ImportRefusedError
 from headgate.engines.nginx.imports.objects import Table, items_in, table_in, to_toml
 from headgate.engines.nginx.imports.recognise import import_tree
@@ -237,23 +237,18 @@ def test_variables_that_are_set_once_are_their_values() -> None:
     assert route["upstream"] == "hydra:5076"
 
 
-def test_addresses_that_are_let_in_are_conditions() -> None:
+def test_addresses_that_are_let_in_are_a_middleware() -> None:
     one = _imported(
         "server { deny 10.0.0.1; deny 10.1.0.0/16;"
         " location = /a { allow 127.0.0.1; allow ::1/128; deny all; proxy_pass http://x; }"
         " location = /b { proxy_pass http://x; }"
         " location = /c { allow all; proxy_pass http://x; } }"
     )
-    found = {
-        name: [one.get("client") for one in items_in(route, "match") if isinstance(one, Mapping)]
-        for name, route in _open(one).items()
-    }
+    found = {name: middleware(route, "ip_access") for name, route in _open(one).items()}
     assert found == {
-        "default-a": [["127.0.0.1", "::1/128"]],
-        "default-a-denied": [None],
-        "default-b": [None],
-        "default-b-denied": [["10.0.0.1", "10.1.0.0/16"]],
-        "default-c": [None],
+        "default-a": {"allow": ["127.0.0.1", "::1/128"]},
+        "default-b": {"deny": ["10.0.0.1", "10.1.0.0/16"]},
+        "default-c": {},
     }
 
 
@@ -263,7 +258,8 @@ def test_addresses_that_are_let_in_are_conditions() -> None:
         ("location ~ x(?=y) { return 204; }", "regular expression"),
         ("location @x { return 204; }", "named location"),
         ("location /a { root /srv; }", "`root` has no counterpart"),
-        ("location /a { allow ::1; deny 1.1.1.1; deny all; proxy_pass http://x; }", "in turns"),
+        ("location /a { allow unix:; deny all; proxy_pass http://x; }", "`unix:` is no network"),
+        ("error_page 403 /x; location /a { deny ::1; proxy_pass http://x; }", "error_page"),
         ("location /a { deny all; satisfy any; proxy_pass http://x; }", "`satisfy`"),
         ("error_page 403 /x; location /a { deny all; }", "error_page"),
         ("location ~ (?=x) { root /srv; expires 1d; }", "`root` has no counterpart; `expires`"),
@@ -288,10 +284,18 @@ def test_addresses_that_are_let_in_are_conditions() -> None:
         ("set_real_ip_from ::1; real_ip_header X-Forwarded-For; return 200;", "real_ip_recursive"),
         ("location / { return 444; }", "444"),
         ("error_page 404 /x; location / { return 404; }", "error_page"),
-        ("auth_basic x; location / { return 204; }", "`auth_basic` (/etc/nginx/nginx.conf:2)"),
+        ("auth_request /x; location / { proxy_pass http://x; }", "`auth_request /x` leads to no"),
         ("if ($x) { return 403; } location / { return 204; }", "`if`"),
         ("listen 443 ssl; location / { return 204; }", "no certificate"),
-        ("listen 80 proxy_protocol; location / { return 204; }", "proxy_protocol"),
+        ("listen 80 proxy_protocol; location / { return 204; }", "believes no header"),
+        (
+            "listen 80 proxy_protocol; set_real_ip_from ::1; real_ip_header X-Real-IP; return 200;",
+            "believes no header",
+        ),
+        (
+            "set_real_ip_from ::1; real_ip_header proxy_protocol; return 200;",
+            "without such a `listen`",
+        ),
         ("server_name ~x; location / { return 204; }", "regular expression"),
     ],
 )

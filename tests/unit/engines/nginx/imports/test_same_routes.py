@@ -5,6 +5,7 @@ import random
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -133,9 +134,20 @@ def _number(route: Table) -> str:
 
 def _status(route: Table) -> int:
     """What the route answers while its upstream is closed."""
+    if not _lets_in(middleware(route, "ip_access")):
+        return 403
     if "redirect" in route:
         return int(str(table_in(route, "redirect")["status"]))
     return 502 if "upstream" in route else int(str(table_in(route, "respond")["status"]))
+
+
+def _lets_in(access: Table) -> bool:
+    """Whether `ip_access` lets in this host."""
+
+    def has(key: str) -> bool:
+        return any(ip_address("127.0.0.1") in ip_network(str(one)) for one in items_in(access, key))
+
+    return not has("deny") and (not items_in(access, "allow") or has("allow"))
 
 
 def test_nginx_and_the_imported_routes_agree(asked: tuple[Imported, list[Asked]]) -> None:

@@ -95,6 +95,7 @@ def test_server_names_we_cannot_match_are_refused(name: str) -> None:
         ("80", "0.0.0.0:80", False, []),
         ("*:81 default_server", "0.0.0.0:81", False, [b"default_server"]),
         ("127.0.0.1", "127.0.0.1:80", False, []),
+        ("80 proxy_protocol", "0.0.0.0:80", False, [b"proxy_protocol"]),
         ("[::]:443 ssl http2", "[::]:443", True, [b"http2"]),
         ("[::1]", "[::1]:80", False, []),
     ],
@@ -110,7 +111,7 @@ def test_listen_lines(line: str, address: str, tls: bool, kept: list[bytes]) -> 
 
 @pytest.mark.parametrize(
     ("line", "port"),
-    [("80 proxy_protocol", "80"), ("host:81", "81"), ("8000-8010", ""), ("a", "80")],
+    [("80 multipath", "80"), ("host:81", "81"), ("8000-8010", ""), ("a", "80")],
 )
 def test_listen_lines_without_a_counterpart_say_why(line: str, port: str) -> None:
     (directive,) = parse(f"listen {line};".encode()).directives()

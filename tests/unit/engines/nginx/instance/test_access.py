@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate.engines.nginx.instance.access import may_read
+from headgate.engines.nginx.instance.access import kept_by, may_read
 from headgate.engines.nginx.instance.procfs import Rights
 
 ME = os.geteuid()
@@ -32,8 +32,11 @@ def test_everybody_may_read_what_is_open(root: Path) -> None:
 def test_each_folder_on_the_way_counts(root: Path) -> None:
     (root / "a").chmod(0o700)
     assert not may_read(root, "/a/b/file", STRANGER)
+    assert kept_by(root, "/a/b/file", STRANGER) == "/a"
     (root / "a").chmod(0o711)
     assert may_read(root, "/a/b/file", STRANGER)
+    assert kept_by(root, "/a/b/file", STRANGER) is None
+    assert kept_by(root, "/a/b/gone", STRANGER) == "/a/b/gone"
 
 
 def test_the_owners_bits_go_before_the_groups_and_the_others(root: Path) -> None:

@@ -130,3 +130,44 @@ def test_lately_covers_the_last_minute_or_two() -> None:
         histogram.record(0.001)
     assert window.read(119, histogram)[0] > 900
     assert window.read(120, histogram)[0] == pytest.approx(1.0)
+
+
+def _connection(**fields: str | int | float) -> Hit:
+    given: dict[str, str | int | float] = {"tcp": "ended", "method": "", "total_s": 3600.0}
+    given |= dict.fromkeys(("first_byte_s", "upstream_s", "upstream_status"), "")
+    return _hit(**(given | fields))
+
+
+def test_a_tcp_connection_is_no_request_but_one_of_its_endpoint() -> None:
+    traffic = Traffic()
+    traffic.add([_connection(bytes_in=5, bytes_out=7), _connection(tcp="no-route", endpoint="")])
+    assert (traffic.requests, traffic.routes, traffic.duration.count) == ({}, {}, 0)
+    assert traffic.tcp_closed == {"ended": 1, "no-route": 1}
+    assert (traffic.bytes_in, traffic.bytes_out) == (5, 7)
+    backend = traffic.backends["app/127.0.0.1:1"]
+    assert (len(traffic.backends), backend.requests, backend.failures) == (1, 1, 0)
+
+
+def test_an_endpoint_of_tcp_has_failed_where_connecting_did() -> None:
+    traffic = Traffic()
+    two = "127.0.0.1:1, 127.0.0.1:2"
+    traffic.add(
+        [
+            _connection(endpoint=two, connect_s="-, 0.001"),
+            _connection(endpoint=two, connect_s="-, -", status="502", tcp="connect-failed"),
+            _connection(endpoint="127.0.0.1:2, hg_up_app", connect_s="-, -", status="502"),
+            _connection(endpoint="127.0.0.1:2", connect_s="-"),  # the client left before
+        ]
+    )
+    first, second = (traffic.backends[f"app/127.0.0.1:{n}"] for n in (1, 2))
+    assert (first.requests, first.failures, first.connect_failures) == (2, 2, 2)
+    assert (second.requests, second.failures) == (4, 2)
+    assert len(traffic.backends) == 2
+
+
+def test_connections_of_a_watched_upstream_are_kept_as_tries() -> None:
+    traffic = Traffic()
+    traffic.watched = frozenset({"app"})
+    traffic.add([_connection(endpoint="127.0.0.1:1, 127.0.0.1:2", connect_s="-, 0.001")])
+    (kept,) = traffic.kept
+    assert (kept.upstream_status, kept.first_byte_s) == ("502, 200", "-, 0.001")

@@ -11,7 +11,15 @@ from pathlib import Path, PurePath
 import msgspec
 import pytest
 from memory_files import MemoryFiles
-from nginx_engine import NotRenderedError, capabilities, checked, expressed, target, write_release
+from nginx_engine import (
+    NotRenderedError,
+    capabilities,
+    checked,
+    expressed,
+    stream_capabilities,
+    target,
+    write_release,
+)
 from tls_authority import Authority
 
 from headgate.compile.load import load
@@ -100,7 +108,8 @@ def test_the_real_nginx_accepts_it(case: Path, tmp_path: Path) -> None:
     there.write_text(text, encoding="utf-8")
     root = tmp_path / "state"
     root.mkdir()
-    on = target(str(root), capabilities(), user="root" if os.geteuid() == 0 else None)
+    able = stream_capabilities() if case.stem.startswith("tcp") else capabilities()
+    on = target(str(root), able, user="root" if os.geteuid() == 0 else None)
     found = checked(write_release(expressed(loaded(there, files), on), root))
     assert found.returncode == 0, found.stderr
     assert "[warn]" not in found.stderr, found.stderr

@@ -1,5 +1,6 @@
 """Limits in nginx's words, and what of them nginx cannot do."""
 
+import re
 from pathlib import Path, PurePath
 
 import pytest
@@ -43,18 +44,18 @@ def busy(keys: str) -> str:
 @pytest.mark.parametrize(
     ("keys", "zone", "use", "again"),
     [
-        ('rate = "10/s"', "rate=10r/s", "burst=9 nodelay", "1"),
-        ('rate = "10/s", burst = 1', "rate=10r/s", "burst=0 nodelay", "1"),
-        ('rate = "600/m"', "rate=10r/s", "burst=599 nodelay", "1"),
-        ('rate = "20/m"', "rate=20r/m", "burst=19 nodelay", "3"),
-        ('rate = "120/h"', "rate=2r/m", "burst=119 nodelay", "30"),
-        ('rate = { requests = 1, per = "2s" }', "rate=30r/m", "burst=0 nodelay", "2"),
+        ('rate = "10/s"', "rate=10r/s", " burst=9 nodelay", "1"),
+        ('rate = "10/s", burst = 1', "rate=10r/s", "", "1"),
+        ('rate = "600/m"', "rate=10r/s", " burst=599 nodelay", "1"),
+        ('rate = "20/m"', "rate=20r/m", " burst=19 nodelay", "3"),
+        ('rate = "120/h"', "rate=2r/m", " burst=119 nodelay", "30"),
+        ('rate = { requests = 1, per = "2s" }', "rate=30r/m", "", "2"),
     ],
 )
 def test_a_rate_limit_is_a_zone_and_its_use(keys: str, zone: str, use: str, again: str) -> None:
     text = text_of(rendered(rate(keys)))
     assert f"{zone};" in text
-    assert f"{use};" in text
+    assert re.search(rf" limit_req zone=\w+{use};", text)
     assert "limit_req_status 429;" in text
     assert f"set $hg_retry {again};" in text
 
@@ -122,3 +123,18 @@ def test_an_nginx_without_the_module_is_refused() -> None:
     with pytest.raises(NotRenderedError):
         rendered(rate('rate = "1/s"'), has=none)
     assert rendered(busy("requests = 1"), has=none).zones
+
+
+@pytest.mark.parametrize(
+    ("tried", "other", "probe"),
+    [
+        (rate('rate = "1/s", dry_run = true'), "limit_conn_dry_run", "limit_req_dry_run"),
+        (busy("requests = 1, dry_run = true"), "limit_req_dry_run", "limit_conn_dry_run"),
+    ],
+)
+def test_each_kind_of_limit_is_tried_out_where_the_nginx_can_do_that(
+    tried: str, other: str, probe: str
+) -> None:
+    assert rendered(tried, has=Capabilities("", "", "", DEBIAN_12.accepted - {other})).zones
+    with pytest.raises(NotRenderedError, match="this nginx"):
+        rendered(tried, has=Capabilities("", "", "", DEBIAN_12.accepted - {probe}))

@@ -228,7 +228,7 @@ def test_both_access_logs_have_a_line_for_each_request(running: Running) -> None
     assert (logged["status"], logged["reason"], logged["user_agent"]) == (200, "-", 'a"b')
     assert isinstance(logged["total_us"], int)
     assert isinstance(logged["connect_us"], int)
-    assert logged.keys() == documented_keys() - {"reused", "tries"}
+    assert logged.keys() == documented_keys() - {"reused", "tries", "trace_id", "span_id"}
     missed = next(line for line in lines(asked) if line["target"] == "/none")
     assert (missed["route"], missed["reason"], missed["connect_us"]) == ("", "no-route", None)
     assert next(line for line in lines(metrics) if line["target"] == "/none")["route"] == ""

@@ -1,11 +1,11 @@
 """Orders and the pace of reloads, beside an engine that only remembers what it was asked."""
 
-import asyncio
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import loops
 import pytest
 
 from headgate.compile.settings import NginxSettings
@@ -45,7 +45,7 @@ class Beside:
 
     def order(self, order: str, address: str = TWO) -> str:
         """What an order ends with."""
-        return asyncio.run(self.checker.order("app", address, order))
+        return loops.run(self.checker.order("app", address, order))
 
 
 def test_an_order_is_kept_before_nginx_follows(tmp_path: Path) -> None:

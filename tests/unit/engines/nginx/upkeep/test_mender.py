@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import loops
 from waiting import until_async
 
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
@@ -66,7 +67,7 @@ def test_an_alarm_over_a_damaged_copy_ends_with_the_next_good_release(tmp_path: 
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
-    asyncio.run(play())
+    loops.run(play())
     assert mender.alarm_text == ""
     assert told == ["nginx.alarm", "nginx.drift"]
 
@@ -90,6 +91,6 @@ def test_a_copy_that_is_damaged_later_does_not_end_the_watch(tmp_path: Path) -> 
         await asyncio.gather(running, return_exceptions=True)
         assert running.cancelled()
 
-    asyncio.run(play())
+    loops.run(play())
     assert "is damaged" in mender.alarm_text
     assert conf.read_text() == "# edited"

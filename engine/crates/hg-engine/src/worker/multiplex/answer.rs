@@ -32,7 +32,7 @@ impl Worker {
         let asked = Asked { is_head, websocket, end };
         let mut head = incoming.message().response(&mut lines, &asked);
         head.reason = reason_phrase(head.status).as_bytes();
-        let mut text = std::mem::take(&mut self.answer_head);
+        let mut text = std::mem::take(&mut self.scratch.answer_head);
         text.clear();
         let next = self.take_answer_head(x, &head, &[], &mut text);
         let is_tunnel = matches!(next, Next::Tunnel(_));
@@ -50,7 +50,7 @@ impl Worker {
             std::mem::swap(&mut s.head, &mut text);
             self.note_ready(ui, x);
         }
-        self.answer_head = text;
+        self.scratch.answer_head = text;
         if is_tunnel {
             self.pump_request(x);
         }

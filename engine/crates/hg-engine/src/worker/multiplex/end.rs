@@ -2,11 +2,11 @@
 
 use super::{DETACHED, PROBE_MS};
 use crate::counters::Retry;
-use crate::worker::Worker;
 use crate::worker::accept::deadline_after;
 use crate::worker::answer::own;
 use crate::worker::exchange::{ExId, Stage};
 use crate::worker::http2::in_order;
+use crate::worker::{Turn, Worker};
 use hg_h2::{Code, Due};
 use hg_net::{Clock, Ticks};
 use hg_resilience::Outcome;
@@ -122,6 +122,8 @@ impl Worker {
         if h.noted.idle {
             up.endpoint.counters.idle.sub(1);
         }
+        // Those that waited for its greeting look for another one.
+        self.queue.extend(h.late.into_iter().map(Turn::Join));
         self.counters.http2.upstream.connections.closed();
         self.drop_up(ui);
     }

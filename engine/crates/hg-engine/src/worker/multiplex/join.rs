@@ -259,9 +259,22 @@ impl Worker {
 
     /// Looks again for a connection for a request that waited for one.
     pub(crate) fn join_again(&mut self, x: ExId) {
-        if self.waits_to_join(x) {
-            self.join(x);
+        if !self.waits_to_join(x) {
+            return;
         }
+        match self.greeted(x) {
+            Some(ui) => self.attach_stream(x, ui, false),
+            None => self.join(x),
+        }
+    }
+
+    /// Returns the connection whose greeting a request has waited for, if it has room. Its endpoint may
+    /// have left the plan meanwhile: no pool knows of it then.
+    fn greeted(&mut self, x: ExId) -> Option<usize> {
+        let s = self.exchanges.get_mut(x)?.link.stream.as_deref_mut()?;
+        let (ui, generation) = s.awaited.take()?;
+        let up = self.ups.get(ui).filter(|up| up.generation == generation)?;
+        up.http2.as_deref().is_some_and(|h| h.is_greeted() && h.has_room()).then_some(ui)
     }
 
     /// Reports whether an exchange still waits for a connection that another one opens.

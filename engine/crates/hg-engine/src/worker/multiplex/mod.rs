@@ -139,6 +139,8 @@ pub(crate) struct UpStream {
     refused: u8,
     /// For how many new connections it has waited until they were greeted.
     waits: u8,
+    /// The last one of these, and its generation.
+    awaited: Option<(usize, u32)>,
 }
 
 impl UpStream {

@@ -109,6 +109,7 @@ impl Worker {
                 return self.endpoint_failed(x, &own::NO_STREAMS, Some(why));
             }
             s.waits += 1;
+            s.awaited = Some((ui, up.generation));
             h.late.push(x);
             return self.progress(x);
         }
@@ -198,6 +199,7 @@ impl Worker {
         }
         self.mark_shared(ui);
         self.progress(x);
+        self.release_mirror(x);
         self.end_if_over(x);
     }
 

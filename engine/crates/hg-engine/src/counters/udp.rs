@@ -1,0 +1,62 @@
+//! What one worker counts of UDP routes.
+
+use super::{Counter, OpenCounter};
+
+reasons! {
+    /// Why a flow ended.
+    Ended {
+        Idle = "idle-timeout", Answered = "answered", Evicted = "evicted",
+        Unreachable = "endpoint-unreachable", RouteRemoved = "route-removed",
+        Drained = "drained", DrainDeadline = "drain-deadline",
+    }
+}
+reasons! {
+    /// Why a datagram was not passed on.
+    Dropped {
+        NoRoute = "no-route", NoUpstream = "no-upstream", NoEndpoint = "no-endpoint",
+        BreakerOpen = "breaker-open", Unresolved = "unresolved", UpstreamFull = "upstream-full",
+        FlowsFull = "flows-full", NoSocket = "no-socket", Unreachable = "endpoint-unreachable",
+        Draining = "draining", TooLarge = "too-large", Blocked = "send-blocked",
+        SendFailed = "send-failed",
+    }
+}
+
+impl Ended {
+    /// Returns the word of logs and metrics.
+    pub(crate) fn word(self) -> &'static str {
+        Self::ALL.get(self as usize).map_or("-", |(_, word)| word)
+    }
+}
+
+/// Datagrams that were passed on in one direction, and their bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    pub(crate) datagrams: Counter,
+    pub(crate) bytes: Counter,
+}
+
+/// Flows of UDP routes, and their datagrams.
+#[derive(Debug, Default)]
+pub(crate) struct UdpCounters {
+    pub(crate) flows: OpenCounter,
+    pub(crate) ended: [Counter; Ended::ALL.len()],
+    pub(crate) dropped: [Counter; Dropped::ALL.len()],
+    /// From clients.
+    pub(crate) received: Passed,
+    /// To clients.
+    pub(crate) sent: Passed,
+}
+
+impl UdpCounters {
+    pub(crate) fn end(&self, why: Ended) {
+        if let Some(c) = self.ended.get(why as usize) {
+            c.add(1);
+        }
+    }
+
+    pub(crate) fn drop(&self, why: Dropped, datagrams: usize) {
+        if let Some(c) = self.dropped.get(why as usize) {
+            c.add(datagrams as u64);
+        }
+    }
+}

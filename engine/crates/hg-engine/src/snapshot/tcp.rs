@@ -1,0 +1,148 @@
+//! Compiles TCP routes: for each TCP listener the rules that choose the route of a connection.
+
+use super::Snapshot;
+use super::slots::Slots;
+use hg_plan::{Change, Kind, ListenerProtocol, ObjectError, Plan, TcpRoute, TcpTimeouts};
+use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network, protocol, server_name};
+use std::sync::Arc;
+
+/// What becomes of the connections of a TCP route.
+#[derive(Debug)]
+pub(crate) struct TcpTerms {
+    /// The slot of its upstream.
+    pub(crate) upstream: usize,
+    /// Its name: a connection may wait while another upstream comes into the slot.
+    pub(crate) upstream_name: Arc<str>,
+    pub(crate) timeouts: TcpTimeouts,
+}
+
+/// A route on one listener.
+pub(crate) type TcpEntry = Arc<TcpRule<TcpTerms>>;
+
+/// The TCP routes of every listener, by its slot.
+#[derive(Debug, Default)]
+pub(crate) struct TcpTable(Vec<TcpRules<TcpEntry>>);
+
+impl TcpTable {
+    /// Returns the route that takes a connection.
+    pub(crate) fn find(&self, listener: u16, arriving: Arriving<'_>) -> Option<&TcpEntry> {
+        self.0.get(usize::from(listener))?.find(arriving).map(|rule| &rule.then)
+    }
+
+    /// Reports whether connections of a listener have no route before their ClientHello was read.
+    pub(crate) fn asks_hello(&self, listener: u16) -> bool {
+        self.0.get(usize::from(listener)).is_some_and(TcpRules::asks_hello)
+    }
+
+    /// Reports whether a route of that name takes connections of a listener.
+    pub(crate) fn has(&self, listener: u16, route: &str) -> bool {
+        let rules = self.0.get(usize::from(listener));
+        rules.is_some_and(|rules| rules.iter().any(|rule| &*rule.name == route))
+    }
+}
+
+/// Compiles the TCP routes anew if one of them changed, or something that they may name. Returns
+/// every problem; the table is then as it was.
+pub(super) fn update(
+    next: &mut Snapshot,
+    (plan, changed): (&Plan, &[Change]),
+    listeners: &Slots<Arc<str>>,
+    upstreams: &Slots<Arc<str>>,
+) -> Vec<ObjectError> {
+    let named = [Kind::TcpRoute, Kind::Listener, Kind::Upstream];
+    if !changed.iter().any(|c| named.contains(&c.kind)) {
+        return Vec::new();
+    }
+    match compile(plan, listeners, upstreams) {
+        Ok(table) => {
+            next.tcp = Arc::new(table);
+            Vec::new()
+        }
+        Err(errors) => errors,
+    }
+}
+
+/// Compiles every TCP route of a plan: there are few, and connections keep the entries they have.
+fn compile(
+    plan: &Plan,
+    listeners: &Slots<Arc<str>>,
+    upstreams: &Slots<Arc<str>>,
+) -> Result<TcpTable, Vec<ObjectError>> {
+    let mut errors = Vec::new();
+    let mut by_listener: Vec<Vec<TcpRule<TcpEntry>>> = Vec::new();
+    for (name, route) in plan.tcp_routes() {
+        let entry = match entry(name, route, plan, upstreams) {
+            Ok(entry) => Arc::new(entry),
+            Err((path, message)) => {
+                errors.push(refused(name, path, message));
+                continue;
+            }
+        };
+        for (i, listener) in route.listeners.iter().enumerate() {
+            match slot_of(listener, plan, listeners) {
+                Ok(slot) => {
+                    if by_listener.len() <= slot {
+                        by_listener.resize_with(slot + 1, Vec::new);
+                    }
+                    if let Some(rules) = by_listener.get_mut(slot) {
+                        let (name, when) = (entry.name.clone(), entry.when.clone());
+                        rules.push(TcpRule { name, when, then: entry.clone() });
+                    }
+                }
+                Err(message) => errors.push(refused(name, format!("listeners[{i}]"), message)),
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(TcpTable(by_listener.into_iter().map(TcpRules::new).collect()))
+}
+
+fn refused(name: &Arc<str>, path: String, message: String) -> ObjectError {
+    ObjectError { kind: Kind::TcpRoute, name: name.clone(), path, message }
+}
+
+fn entry(
+    name: &Arc<str>,
+    route: &TcpRoute,
+    plan: &Plan,
+    upstreams: &Slots<Arc<str>>,
+) -> Result<TcpRule<TcpTerms>, (String, String)> {
+    let when = Conditions {
+        clients: read("client", &route.client, network)?,
+        names: read("sni", &route.sni, server_name)?,
+        protocols: read("alpn", &route.alpn, protocol)?,
+    };
+    let upstream = plan
+        .upstream(&route.upstream)
+        .and_then(|_| upstreams.get(route.upstream.as_str()))
+        .ok_or_else(|| ("upstream".into(), format!("there is no upstream `{}`", route.upstream)))?;
+    let upstream_name = route.upstream.as_str().into();
+    let then = TcpTerms { upstream, upstream_name, timeouts: route.timeouts.clone() };
+    Ok(TcpRule { name: name.clone(), when, then })
+}
+
+/// Reads the texts of a key; an error has the path of the text.
+fn read<T>(
+    key: &str,
+    texts: &[String],
+    one: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, (String, String)> {
+    let each = texts.iter().enumerate();
+    each.map(|(i, text)| one(text).map_err(|message| (format!("{key}[{i}]"), message))).collect()
+}
+
+fn slot_of(name: &str, plan: &Plan, listeners: &Slots<Arc<str>>) -> Result<usize, String> {
+    let found = plan.listener(name).zip(listeners.get(name));
+    let (listener, slot) = found.ok_or_else(|| format!("there is no listener `{name}`"))?;
+    match listener.protocol {
+        ListenerProtocol::Tcp => Ok(slot),
+        ListenerProtocol::Http => {
+            Err(format!("listener `{name}` speaks HTTP; name one whose protocol is `tcp`"))
+        }
+        ListenerProtocol::Udp => {
+            Err(format!("listener `{name}` speaks UDP; name one whose protocol is `tcp`"))
+        }
+    }
+}

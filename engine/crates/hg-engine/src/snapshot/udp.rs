@@ -1,0 +1,150 @@
+//! Compiles UDP routes: for each UDP listener the rules that choose the route of a datagram.
+
+use super::Snapshot;
+use super::slots::Slots;
+use hg_plan::{BalanceBy, Change, Kind, ListenerProtocol, ObjectError, Plan, UdpRoute};
+use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What becomes of the datagrams of a UDP route.
+#[derive(Debug)]
+pub(crate) struct UdpTerms {
+    /// The slot of its upstream.
+    pub(crate) upstream: usize,
+    /// Its name: a flow that drains may outlive the upstream, and another one come into the slot.
+    pub(crate) upstream_name: Arc<str>,
+    pub(crate) idle_ms: u64,
+    /// How many answers to each datagram of a client end its flow.
+    pub(crate) answers: Option<u32>,
+    /// Whether each datagram has an endpoint chosen for it.
+    pub(crate) each: bool,
+}
+
+/// A route on one listener.
+pub(crate) type UdpEntry = Arc<TcpRule<UdpTerms>>;
+
+/// The UDP routes of every listener, by its slot.
+#[derive(Debug, Default)]
+pub(crate) struct UdpTable {
+    by_listener: Vec<TcpRules<UdpEntry>>,
+    shortest_idle_ms: u64,
+}
+
+impl UdpTable {
+    /// Returns the route that takes the datagrams of this client.
+    pub(crate) fn find(&self, listener: u16, client: IpAddr) -> Option<&UdpEntry> {
+        let rules = self.by_listener.get(usize::from(listener))?;
+        rules.find(Arriving { client, sni: None, alpn: &[] }).map(|rule| &rule.then)
+    }
+
+    /// Returns the idle time of the route that has the least patience; 0 without routes.
+    pub(crate) fn shortest_idle_ms(&self) -> u64 {
+        self.shortest_idle_ms
+    }
+}
+
+/// Compiles the UDP routes anew if one of them changed, or something that they may name. Returns
+/// every problem; the table is then as it was.
+pub(super) fn update(
+    next: &mut Snapshot,
+    (plan, changed): (&Plan, &[Change]),
+    listeners: &Slots<Arc<str>>,
+    upstreams: &Slots<Arc<str>>,
+) -> Vec<ObjectError> {
+    let named = [Kind::UdpRoute, Kind::Listener, Kind::Upstream];
+    if !changed.iter().any(|c| named.contains(&c.kind)) {
+        return Vec::new();
+    }
+    match compile(plan, listeners, upstreams) {
+        Ok(table) => {
+            next.udp = Arc::new(table);
+            Vec::new()
+        }
+        Err(errors) => errors,
+    }
+}
+
+/// Compiles every UDP route of a plan: there are few, and flows keep the entries they have.
+fn compile(
+    plan: &Plan,
+    listeners: &Slots<Arc<str>>,
+    upstreams: &Slots<Arc<str>>,
+) -> Result<UdpTable, Vec<ObjectError>> {
+    let mut errors = Vec::new();
+    let mut by_listener: Vec<Vec<TcpRule<UdpEntry>>> = Vec::new();
+    for (name, route) in plan.udp_routes() {
+        let mut refused = |path: String, message: String| {
+            errors.push(ObjectError { kind: Kind::UdpRoute, name: name.clone(), path, message });
+        };
+        let entry = match entry(name, route, plan, upstreams) {
+            Ok(entry) => Arc::new(entry),
+            Err((path, message)) => {
+                refused(path, message);
+                continue;
+            }
+        };
+        for (i, listener) in route.listeners.iter().enumerate() {
+            match slot_of(listener, plan, listeners) {
+                Ok(slot) => {
+                    if by_listener.len() <= slot {
+                        by_listener.resize_with(slot + 1, Vec::new);
+                    }
+                    if let Some(rules) = by_listener.get_mut(slot) {
+                        let (name, when) = (entry.name.clone(), entry.when.clone());
+                        rules.push(TcpRule { name, when, then: entry.clone() });
+                    }
+                }
+                Err(message) => refused(format!("listeners[{i}]"), message),
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let shortest_idle_ms = plan.udp_routes().map(|(_, r)| r.idle_ms).min().unwrap_or(0);
+    let by_listener = by_listener.into_iter().map(TcpRules::new).collect();
+    Ok(UdpTable { by_listener, shortest_idle_ms })
+}
+
+fn entry(
+    name: &Arc<str>,
+    route: &UdpRoute,
+    plan: &Plan,
+    upstreams: &Slots<Arc<str>>,
+) -> Result<TcpRule<UdpTerms>, (String, String)> {
+    let mut clients = Vec::with_capacity(route.client.len());
+    for (i, text) in route.client.iter().enumerate() {
+        clients.push(network(text).map_err(|message| (format!("client[{i}]"), message))?);
+    }
+    let found = plan.upstream(&route.upstream).zip(upstreams.get(route.upstream.as_str()));
+    let Some((there, upstream)) = found else {
+        return Err(("upstream".into(), format!("there is no upstream `{}`", route.upstream)));
+    };
+    if let Some(e) = there.endpoints.iter().find(|e| e.address.starts_with("unix:")) {
+        let message = format!("`{}` takes no datagrams; name an address and port", e.address);
+        return Err(("upstream".into(), message));
+    }
+    if route.idle_ms == 0 || route.answers == Some(0) {
+        let message = "a flow without an end is not allowed; write a number above 0".into();
+        return Err((if route.idle_ms == 0 { "idle_ms" } else { "answers" }.into(), message));
+    }
+    let then = UdpTerms {
+        upstream,
+        upstream_name: route.upstream.as_str().into(),
+        idle_ms: route.idle_ms,
+        answers: route.answers,
+        each: route.balance_by == BalanceBy::Datagram,
+    };
+    let when = Conditions { clients, ..Conditions::default() };
+    Ok(TcpRule { name: name.clone(), when, then })
+}
+
+fn slot_of(name: &str, plan: &Plan, listeners: &Slots<Arc<str>>) -> Result<usize, String> {
+    let found = plan.listener(name).zip(listeners.get(name));
+    let (listener, slot) = found.ok_or_else(|| format!("there is no listener `{name}`"))?;
+    if listener.protocol == ListenerProtocol::Udp {
+        return Ok(slot);
+    }
+    Err(format!("listener `{name}` does not speak UDP; name one whose protocol is `udp`"))
+}

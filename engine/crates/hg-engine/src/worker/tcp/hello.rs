@@ -1,0 +1,78 @@
+//! Sessions that begin with a ClientHello: where routes ask for names it is read, never changed, and
+//! handed to the endpoint; where the listener ends TLS a handshake follows.
+
+use super::super::Worker;
+use super::session::{SessionId, Target};
+use crate::counters::Close;
+use crate::snapshot::{Snapshot, TcpEntry};
+use hg_net::Ticks;
+use hg_route::tcp::Arriving;
+use hg_tls::{ClientHelloInfo, HelloError, Parse};
+
+fn reason(error: HelloError) -> Close {
+    match error {
+        HelloError::NotTls => Close::NotTls,
+        HelloError::Malformed => Close::BadHello,
+        HelloError::TooLong => Close::HelloTooLong,
+    }
+}
+
+impl Worker {
+    /// Looks at what came so far.
+    pub(super) fn on_session_hello(&mut self, id: SessionId) {
+        let Some(early) = self.tcp.get_mut(id).and_then(|s| s.early.as_mut()) else {
+            return;
+        };
+        let hello = hg_tls::peek_client_hello(&early.input);
+        match (hello, early.tls.clone()) {
+            (Ok(Parse::Partial), _) => {}
+            (Ok(Parse::Complete(info)), None) => self.route_session(id, info),
+            (Ok(Parse::Complete(info)), Some(selector)) => {
+                self.begin_handshake(id, &selector, info.sni);
+            }
+            (Err(error), None) => self.close_session(id, reason(error)),
+            (Err(error), Some(_)) => {
+                let mut alert = Vec::new();
+                error.write_alert(&mut alert);
+                self.refuse_handshake(id, &alert, reason(error));
+            }
+        }
+    }
+
+    /// Finds the route of a session by its hello, if it has one, or by its handshake, and begins to connect to an
+    /// endpoint.
+    pub(super) fn route_session(&mut self, id: SessionId, info: ClientHelloInfo) {
+        let Some(s) = self.tcp.get(id) else {
+            return;
+        };
+        let client = s.origin.peer.ip();
+        let arriving = Arriving { client, sni: info.sni.as_deref(), alpn: &info.alpn };
+        let held = self.session_snapshot(s);
+        let route = held.tcp.find(s.origin.listener, arriving).cloned();
+        if let Some(early) = self.tcp.get_mut(id).and_then(|s| s.early.as_mut()) {
+            early.sni = info.sni;
+            early.pinned = None;
+        }
+        match route {
+            Some(route) => self.take_route(id, route),
+            None => self.close_session(id, Close::NoRoute),
+        }
+    }
+
+    fn take_route(&mut self, id: SessionId, route: TcpEntry) {
+        let Some(s) = self.tcp.get_mut(id) else {
+            return;
+        };
+        s.target = Target::of(&route);
+        s.times.lives(&route);
+        s.route = Some(route);
+        self.begin_dial(id);
+    }
+
+    /// Returns until when a hello must have come.
+    pub(super) fn hello_until(&self, held: &Snapshot, listener: u16) -> Ticks {
+        let entry = held.listeners.get(usize::from(listener)).and_then(Option::as_ref);
+        let ms = entry.map_or(0, |entry| entry.plan.handshake_timeout_ms);
+        super::super::accept::deadline_after(self.now_us, ms)
+    }
+}

@@ -1,0 +1,100 @@
+//! From an accepted connection to a session with a route.
+
+use super::super::Worker;
+use super::super::accept::deadline_after;
+use super::super::client::Seat;
+use super::super::conn::Conn;
+use super::super::exchange::Held;
+use super::KIND_SESSION;
+use super::early::Early;
+use super::halves::Halves;
+use super::session::{Origin, Phase, Session, SessionId, Target, Times};
+use crate::counters::Close;
+use crate::report::EventLevel;
+use crate::snapshot::{Snapshot, TcpEntry};
+use hg_net::{Fd, Ticks, Token};
+
+impl Worker {
+    /// Makes a session of a connection. Where the listener has no PROXY headers and ends no TLS, and
+    /// no route of it asks for a name, it has its route at once, and waits for no byte of the client: in many
+    /// protocols the server speaks first.
+    /// `pinned` knows a listener that has left the plan.
+    pub(in super::super) fn open_session(&mut self, fd: Fd, origin: Origin, pinned: Option<Held>) {
+        let held = pinned.as_ref().unwrap_or(&self.held).clone();
+        if let Some(phase) = self.early_phase(&held, origin.listener) {
+            let tls = held.tls_of(origin.listener).cloned();
+            let early = Box::new(Early::new(tls, pinned));
+            if let Some(id) = self.insert_session(fd, origin, (None, Some(early)), phase) {
+                self.arm_session(id);
+                // It is often there already.
+                self.read_early(id);
+            }
+            return;
+        }
+        let Some(route) = held.tcp.find(origin.listener, origin.peer.ip().into()).cloned() else {
+            return self.refuse_session(fd, &origin, Close::NoRoute);
+        };
+        let phase = Phase::Dialing(Box::default());
+        if let Some(id) = self.insert_session(fd, origin, (Some(route), None), phase) {
+            self.begin_dial(id);
+        }
+    }
+
+    /// Returns what connections of a listener begin with, if it has to be read before they have a
+    /// route.
+    fn early_phase(&self, held: &Snapshot, listener: u16) -> Option<Phase> {
+        if let Some(terms) = held.proxy_terms(listener) {
+            return Some(Phase::Header { until: deadline_after(self.now_us, terms.timeout_ms) });
+        }
+        let until = self.hello_until(held, listener);
+        let asks = held.tcp.asks_hello(listener) || held.tls_of(listener).is_some();
+        asks.then_some(Phase::Hello { until })
+    }
+
+    fn insert_session(
+        &mut self,
+        fd: Fd,
+        origin: Origin,
+        (route, early): (Option<TcpEntry>, Option<Box<Early>>),
+        phase: Phase,
+    ) -> Option<SessionId> {
+        let generation = self.next_generation();
+        let vacant = self.tcp.sessions.vacant_entry();
+        let id = SessionId { index: vacant.key(), generation };
+        let mut client = Conn::new(fd);
+        client.readable = early.is_some();
+        let token = Token::new(KIND_SESSION, generation, id.index);
+        if let Err(e) = self.poller.add_stream(&client.fd, token) {
+            let Seat { open, counted } = &origin.seat;
+            self.shared.leave(open, origin.peer.ip(), *counted);
+            self.shared.event(EventLevel::Error, "accept.failed", e.to_string());
+            return None;
+        }
+        self.counters.connections.add(1);
+        self.counters.tcp.sessions.opened();
+        origin.counters.connections.add(1);
+        let mut times = Times {
+            began_us: self.now_us,
+            active_at: self.now,
+            ends_at: Ticks::MAX,
+            drained_at: Ticks::MAX,
+            timer_at: Ticks::MAX,
+        };
+        route.iter().for_each(|route| times.lives(route));
+        vacant.insert(Session {
+            generation,
+            up_generation: 0,
+            client,
+            origin,
+            phase,
+            target: route.as_ref().map(Target::of).unwrap_or_default(),
+            halves: Halves::default(),
+            times,
+            route,
+            early,
+            told_id: None,
+            queued: false,
+        });
+        Some(id)
+    }
+}

@@ -1,0 +1,239 @@
+//! Bytes in both directions. A side is read only while the other one has taken everything, so that
+//! a session holds at most one read, or the content of one pipe, for each direction.
+
+use super::super::conn::{Conn, Io, Read};
+use super::super::{Turn, Worker};
+use super::halves::{Half, Side};
+use super::session::{Phase, Session, SessionId};
+use crate::counters::Close;
+use hg_net::{Event, Flow};
+use hg_tls::TlsError;
+use std::error::Error;
+use std::io;
+
+/// Bytes that a session passes in one turn before others have theirs.
+const QUANTUM: usize = 1024 * 1024;
+
+/// After a read of so many bytes the next ones are spliced: their pages pass without a copy.
+const BULK: usize = 64 * 1024;
+
+/// What a read costs at least, in bytes: TLS records may hold none.
+const READ_COST: usize = 4 * 1024;
+
+/// Fewer bytes than these in a pipe are cheaper to copy.
+const SCANT: usize = 16 * 1024;
+
+/// What one step in one direction did.
+enum Step {
+    Passed(usize),
+    /// Nothing to read, or the sink is behind.
+    Blocked,
+    /// The source has sent its end.
+    Ended,
+}
+
+/// Why a session cannot go on.
+struct Failed(Close);
+
+impl Failed {
+    /// Returns what it means that a read of a side failed.
+    fn read(side: Side, error: &io::Error) -> Self {
+        let is_tls = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<TlsError>);
+        Self(match side {
+            Side::Client if is_tls => Close::ClientTls,
+            Side::Endpoint if is_tls => Close::EndpointTls,
+            _ => reset_by(side),
+        })
+    }
+
+    /// Returns what it means that nothing can be written to a side.
+    fn write(side: Side) -> Self {
+        Self(reset_by(side))
+    }
+}
+
+impl Worker {
+    /// Continues after an event of one side.
+    pub(super) fn on_side_event(&mut self, id: SessionId, side: Side, event: Event) {
+        let Some(s) = self.tcp.get_mut(id) else {
+            return;
+        };
+        let Phase::Relaying(up) = &mut s.phase else { return };
+        let (conn, other) = match side {
+            Side::Client => (&mut s.client, up),
+            Side::Endpoint => (up, &mut s.client),
+        };
+        // Where the other side is behind, no read finds the reset.
+        if event.closed && !other.out.is_empty() && hg_net::take_error(&conn.fd).is_err() {
+            return self.close_session(id, reset_by(side));
+        }
+        if event.writable && !conn.out.is_empty() {
+            if conn.flush(&mut self.io).is_err() {
+                return self.close_session(id, reset_by(side));
+            }
+            s.times.active_at = self.now;
+        }
+        self.pump_session(id);
+    }
+
+    /// Passes what has come in both directions while the other side takes it.
+    pub(super) fn pump_session(&mut self, id: SessionId) {
+        let Some(s) = self.tcp.get_mut(id) else {
+            return;
+        };
+        let was_half_open = s.halves.is_half_open();
+        let before = s.halves.bytes();
+        let mut again = false;
+        for from in [Side::Client, Side::Endpoint] {
+            match pass_all(&mut self.io, s, from) {
+                Ok(more) => again |= more,
+                Err(Failed(why)) => {
+                    self.count_bytes(id, before);
+                    return self.close_session(id, why);
+                }
+            }
+        }
+        if s.halves.bytes() != before {
+            s.times.active_at = self.now;
+        }
+        let over = s.halves.over();
+        let turned = s.halves.is_half_open() != was_half_open;
+        if again && !std::mem::replace(&mut s.queued, true) {
+            self.queue.push_back(Turn::Session(id));
+        }
+        self.count_bytes(id, before);
+        match over {
+            Some(Side::Client) => self.close_session(id, Close::ClientEnd),
+            Some(Side::Endpoint) => self.close_session(id, Close::EndpointEnd),
+            None if turned => self.arm_session(id),
+            None => {}
+        }
+    }
+
+    /// Takes the session's next turn.
+    pub(in super::super) fn take_session_turn(&mut self, id: SessionId) {
+        if let Some(s) = self.tcp.get_mut(id) {
+            s.queued = false;
+            self.pump_session(id);
+        }
+    }
+
+    fn count_bytes(&mut self, id: SessionId, before: (u64, u64)) {
+        if let Some(s) = self.tcp.get_mut(id) {
+            let (received, sent) = s.halves.bytes();
+            self.counters.bytes_received.add(received - before.0);
+            self.counters.bytes_sent.add(sent - before.1);
+        }
+    }
+}
+
+fn reset_by(side: Side) -> Close {
+    match side {
+        Side::Client => Close::ClientReset,
+        Side::Endpoint => Close::EndpointReset,
+    }
+}
+
+/// Passes what one side has sent, and its end. Reports whether there may be more after this turn.
+fn pass_all(io: &mut Io, s: &mut Session, from: Side) -> Result<bool, Failed> {
+    let Phase::Relaying(up) = &mut s.phase else {
+        return Ok(false);
+    };
+    let (source, sink) = match from {
+        Side::Client => (&mut s.client, up),
+        Side::Endpoint => (up, &mut s.client),
+    };
+    let mut passed = 0;
+    let mut ended = false;
+    while s.halves.of(from).is_open() && source.readable && sink.out.is_empty() {
+        if passed >= QUANTUM {
+            return Ok(true);
+        }
+        let half = s.halves.of(from);
+        let splices = half.is_bulk && !source.is_tls() && !sink.is_tls();
+        let step = if splices { splice(io, half, (source, sink), from) } else { None };
+        let step = match step {
+            Some(step) => step,
+            None => copy(io, half, (source, sink), from),
+        };
+        match step? {
+            Step::Passed(n) => {
+                half.bytes += n as u64;
+                passed += n.max(READ_COST);
+            }
+            Step::Blocked => break,
+            Step::Ended => {
+                ended = true;
+                break;
+            }
+        }
+    }
+    if ended {
+        if source.is_cut() {
+            return Err(Failed(cut_by(from)));
+        }
+        s.halves.end(from);
+    }
+    if s.halves.of(from).owes_end() && sink.out.is_empty() {
+        // Once: a second close_notify is none.
+        sink.end_tls(io);
+    }
+    if s.halves.of(from).owes_end() && sink.out.is_empty() {
+        hg_net::shutdown_write(&sink.fd);
+        s.halves.of(from).told();
+    }
+    Ok(false)
+}
+
+fn cut_by(side: Side) -> Close {
+    match side {
+        Side::Client => Close::ClientCut,
+        Side::Endpoint => Close::EndpointCut,
+    }
+}
+
+/// Reads once and sends that.
+fn copy(
+    io: &mut Io,
+    half: &mut Half,
+    (source, sink): (&mut Conn, &mut Conn),
+    from: Side,
+) -> Result<Step, Failed> {
+    let limit = io.pool.read_limit();
+    let mut buffer = io.take_for(source);
+    let step = match source.read(io, &mut buffer, limit) {
+        Ok(Read::Data(range)) => {
+            let n = range.len();
+            half.is_bulk = n >= BULK;
+            let sent = sink.send(io, &[], &mut buffer, range);
+            sent.map(|()| Step::Passed(n)).map_err(|_| Failed::write(from.other()))
+        }
+        Ok(Read::Blocked) => Ok(Step::Blocked),
+        Ok(Read::End) => Ok(Step::Ended),
+        Err(e) => Err(Failed::read(from, &e)),
+    };
+    io.give_back(source.is_tls(), buffer);
+    step
+}
+
+/// Moves pages through a pipe; `None` if there is no pipe to be had.
+fn splice(
+    io: &mut Io,
+    half: &mut Half,
+    (source, sink): (&mut Conn, &mut Conn),
+    from: Side,
+) -> Option<Result<Step, Failed>> {
+    let mut pipe = io.pool.take_pipe()?;
+    let n = match source.fill(&mut pipe, usize::MAX) {
+        Ok(Flow::Bytes(n)) => n,
+        Ok(empty) => {
+            io.pool.put_pipe(pipe);
+            half.is_bulk = false;
+            return Some(Ok(if empty == Flow::End { Step::Ended } else { Step::Blocked }));
+        }
+        Err(e) => return Some(Err(Failed::read(from, &e))),
+    };
+    half.is_bulk = n >= SCANT;
+    let sent = sink.send_pipe(io, pipe);
+    Some(sent.map(|()| Step::Passed(n)).map_err(|_| Failed::write(from.other())))
+}

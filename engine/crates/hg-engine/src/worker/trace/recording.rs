@@ -1,0 +1,130 @@
+//! What is recorded of a request while it is under way: its tries at endpoints, and the times in which
+//! middlewares waited. They become spans when it has ended.
+
+use crate::worker::exchange::Exchange;
+use hg_resilience::Outcome;
+use std::sync::Arc;
+
+/// Most tries and waits of one request that are recorded.
+const MOST: usize = 64;
+
+/// What is recorded of a request.
+#[derive(Default)]
+pub(crate) struct Recording {
+    /// The client's span; 0 = the trace begins here.
+    pub(crate) parent: u64,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One try, or one wait.
+pub(crate) struct Part {
+    pub(crate) span_id: u64,
+    pub(crate) began_us: u64,
+    /// 0 = it has not ended.
+    pub(crate) ended_us: u64,
+    pub(crate) what: What,
+}
+
+/// What a part of a request was.
+pub(crate) enum What {
+    /// A middleware of this kind waited.
+    Wait(&'static str),
+    Try(Try),
+}
+
+/// A try at an endpoint.
+pub(crate) struct Try {
+    pub(crate) endpoint: Arc<str>,
+    /// How many came before it.
+    pub(crate) repeats: u32,
+    /// 0 = no answer came.
+    pub(crate) status: u16,
+    pub(crate) is_reused: bool,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+impl Recording {
+    fn add(&mut self, span_id: u64, began_us: u64, what: What) -> bool {
+        let has_room = self.parts.len() < MOST;
+        if has_room {
+            self.parts.push(Part { span_id, began_us, ended_us: 0, what });
+        }
+        has_room
+    }
+
+    /// Notes that a middleware begins to wait.
+    pub(crate) fn begin_wait(&mut self, span_id: u64, now_us: u64, kind: &'static str) {
+        self.add(span_id, now_us, What::Wait(kind));
+    }
+
+    /// Notes the end of a wait.
+    pub(crate) fn end_wait(&mut self, now_us: u64) {
+        let is_open = |p: &&mut Part| p.ended_us == 0 && matches!(p.what, What::Wait(_));
+        if let Some(part) = self.parts.iter_mut().rfind(is_open) {
+            part.ended_us = now_us;
+        }
+    }
+
+    /// Returns the span of the wait that goes on.
+    pub(crate) fn waiting(&self) -> Option<u64> {
+        let is_open = |p: &&Part| p.ended_us == 0 && matches!(p.what, What::Wait(_));
+        self.parts.iter().rfind(is_open).map(|part| part.span_id)
+    }
+
+    /// Returns the try at an endpoint that began then and has not ended; two may be under way.
+    fn open_try(&mut self, began_us: u64, endpoint: &str) -> Option<(&mut u64, &mut Try)> {
+        self.parts.iter_mut().rev().find_map(|part| match &mut part.what {
+            What::Try(one)
+                if part.ended_us == 0
+                    && part.began_us == began_us
+                    && *one.endpoint == *endpoint =>
+            {
+                Some((&mut part.ended_us, one))
+            }
+            _ => None,
+        })
+    }
+}
+
+impl Exchange {
+    /// Notes that a try begins, and makes its span the parent of what the endpoint does.
+    pub(crate) fn begin_try(&mut self, span_id: u64) {
+        let Some((context, recording)) = self.log.trace.recorded() else {
+            return;
+        };
+        let endpoint = self.endpoint.as_ref().map_or_else(Arc::default, |e| e.address.clone());
+        let repeats = recording.parts.iter().filter(|p| matches!(p.what, What::Try(_))).count();
+        let repeats = u32::try_from(repeats).unwrap_or(u32::MAX);
+        let (status, is_reused, outcome) = (0, false, None);
+        let what = What::Try(Try { endpoint, repeats, status, is_reused, outcome });
+        if recording.add(span_id, self.times.began_us, what) {
+            context.replace_span(&mut self.head, span_id);
+        }
+    }
+
+    /// Notes the status of an answer that the client does not get.
+    pub(crate) fn note_discarded(&mut self, status: u16) {
+        let began_us = self.times.began_us;
+        if let Some((_, recording)) = self.log.trace.recorded()
+            && let Some(endpoint) = &self.endpoint
+            && let Some((_, one)) = recording.open_try(began_us, &endpoint.address)
+        {
+            one.status = status;
+        }
+    }
+
+    /// Notes how the try at hand ended.
+    pub(crate) fn end_try(&mut self, now_us: u64, outcome: Outcome) {
+        let (times, status, is_reused) = (self.times, self.status, self.on_reused);
+        if let Some((_, recording)) = self.log.trace.recorded()
+            && let Some(endpoint) = &self.endpoint
+            && let Some((ended_us, one)) = recording.open_try(times.began_us, &endpoint.address)
+        {
+            *ended_us = now_us.max(1);
+            (one.outcome, one.is_reused) = (Some(outcome), is_reused);
+            if one.status == 0 && times.first_byte_us > 0 {
+                one.status = status;
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! UDP routes: datagrams of which no byte is read for its meaning. A flow is what one client sends
+//! to one address and what comes back; it lives in the table of `hg_relay::flows` and has a
+//! connected socket of its own towards its endpoint, so that only the endpoint can answer.
+//!
+//! - `socket`: the sockets that clients send to,
+//! - `receive`: from clients to endpoints,
+//! - `aim`: an endpoint, and a socket to it, or the next one,
+//! - `open`: a client's first datagram,
+//! - `answer`: from endpoints to clients,
+//! - `close`: counts and log line,
+//! - `leave`: idle flows, drain, and what left the plan.
+//!
+//! Nothing is kept of a datagram that cannot be sent at once: it is dropped and counted.
+
+mod aim;
+mod answer;
+mod close;
+mod leave;
+mod open;
+mod receive;
+mod socket;
+
+use crate::counters::ListenerCounters;
+use crate::snapshot::UdpEntry;
+use aim::Aim;
+use answer::Replies;
+use hg_net::{Batch, Ends, Fd, Ticks};
+use hg_policy::Tried;
+use hg_relay::flows::{FlowId, Flows, Traffic};
+use slab::Slab;
+use socket::Socket;
+use std::sync::Arc;
+
+/// Tokens of the sockets that clients send to.
+pub(crate) const KIND_DATAGRAMS: u8 = 7;
+/// Tokens of flows: their sockets towards endpoints.
+pub(crate) const KIND_FLOW: u8 = 8;
+
+/// The flows of a worker.
+#[derive(Default)]
+pub(crate) struct Udp {
+    sockets: Slab<Socket>,
+    flows: Flows<Flow>,
+    /// Room for datagrams of clients, once there were any.
+    batch: Option<Box<Batch>>,
+    replies: Replies,
+    /// When the first flow ends because of the plan.
+    drain_at: Option<Ticks>,
+    /// Flows that end now; used again.
+    ending: Vec<FlowId>,
+}
+
+impl Udp {
+    /// Reports whether no flow is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+}
+
+/// Where a flow comes from.
+#[derive(Clone)]
+struct Source {
+    /// The socket that its client sends to, and gets answers from.
+    fd: Arc<Fd>,
+    ends: Ends,
+    listener: u16,
+    listener_name: Arc<str>,
+    counters: Arc<ListenerCounters>,
+}
+
+struct Flow {
+    source: Source,
+    route: UdpEntry,
+    /// Its endpoint, and the socket to it; none after the endpoint was unreachable.
+    aim: Option<(Aim, Fd)>,
+    /// The endpoint in use, or the last one.
+    endpoint: Arc<str>,
+    /// Endpoints that were unreachable since the last answer.
+    tried: Option<Box<Tried>>,
+    traffic: Traffic,
+    began_us: u64,
+    /// It ends then because its route or its endpoint has left the plan.
+    drained_at: Option<Ticks>,
+}

@@ -1,0 +1,105 @@
+//! From a client's first datagram to a flow.
+
+use super::super::Worker;
+use super::super::leave::Leaving;
+use super::{Flow, Source};
+use crate::counters::{Dropped, Ended};
+use crate::snapshot::UdpEntry;
+use hg_net::{Clock, Ends};
+use hg_policy::Tried;
+use hg_relay::flows::{FlowId, FlowKey, Room, Traffic};
+use hg_resilience::Outcome;
+
+/// A flow that has been quiet for so long gives its place to a newcomer.
+const QUIET_MS: u64 = 1_000;
+
+impl Worker {
+    /// Opens the flow of a datagram that has none, or finds it, where each datagram has an endpoint
+    /// chosen for it. Reports in the second case that the flow takes only this datagram.
+    pub(super) fn open_flow(
+        &mut self,
+        socket: usize,
+        mut key: FlowKey,
+        ends: Ends,
+    ) -> Result<(FlowId, bool), Dropped> {
+        let source = self.udp.sockets.get(socket).and_then(|s| s.source(ends));
+        let source = source.ok_or(Dropped::NoRoute)?;
+        let client = ends.client.ip();
+        let route = self.held.udp.find(source.listener, client).ok_or(Dropped::NoRoute)?.clone();
+        let mut tried = Tried::new();
+        let aim = self.aim(&route, client, &tried)?;
+        let each = route.then.each;
+        if each {
+            // 0 stands for a flow to any endpoint.
+            key.endpoint = aim.endpoint.token.max(1);
+            if let Some(id) = self.udp.flows.find(&key) {
+                self.leave_aim(aim, Outcome::Cancelled);
+                return Ok((id, true));
+            }
+        }
+        if let Err(why) = self.room_for_flow(&source) {
+            self.leave_aim(aim, Outcome::Cancelled);
+            return Err(why);
+        }
+        let (aim, fd) = self.connect_flow(&route, client, &mut tried, aim)?;
+        if each {
+            key.endpoint = aim.endpoint.token.max(1);
+        }
+        let endpoint = aim.endpoint.clone();
+        let flow = self.new_flow(source, route);
+        let id = self.start_flow(key, Flow { endpoint: endpoint.address.clone(), ..flow });
+        if let Err(why) = self.watch_flow(id, &fd, &aim) {
+            self.leave_aim(aim, Outcome::Cancelled);
+            self.end_flow(id, Ended::Unreachable);
+            return Err(why);
+        }
+        endpoint.counters.requests.add(1);
+        if let Some(flow) = self.udp.flows.get_mut(id) {
+            flow.aim = Some((aim, fd));
+        }
+        Ok((id, each))
+    }
+
+    /// Makes room for one more flow of a listener.
+    fn room_for_flow(&mut self, source: &Source) -> Result<(), Dropped> {
+        if matches!(self.leaving, Leaving::Closing { .. }) {
+            return Err(Dropped::Draining);
+        }
+        let slot = usize::from(source.listener);
+        let entry = self.held.listeners.get(slot).and_then(Option::as_ref);
+        let most = entry.map_or(0, |l| l.plan.flows.div_ceil(self.shared.workers));
+        let quiet_since = self.now.checked_sub(QUIET_MS / Clock::TICK_MS);
+        let has_room = self.shared.flows.has_room();
+        let most = if has_room { most } else { 0 };
+        match self.udp.flows.room(slot, most as usize, quiet_since) {
+            Room::Free if has_room => Ok(()),
+            Room::After(oldest) => {
+                self.end_flow(oldest, Ended::Evicted);
+                Ok(())
+            }
+            Room::Free | Room::Full => Err(Dropped::FlowsFull),
+        }
+    }
+
+    fn new_flow(&self, source: Source, route: UdpEntry) -> Flow {
+        Flow {
+            source,
+            route,
+            aim: None,
+            endpoint: "".into(),
+            tried: None,
+            traffic: Traffic::default(),
+            began_us: self.now_us,
+            drained_at: None,
+        }
+    }
+
+    fn start_flow(&mut self, key: FlowKey, flow: Flow) -> FlowId {
+        self.counters.udp.flows.opened();
+        self.shared.flows.opened();
+        flow.source.counters.connections.add(1);
+        flow.source.counters.accepted.add(1);
+        let group = usize::from(flow.source.listener);
+        self.udp.flows.insert(group, key, self.now, flow)
+    }
+}

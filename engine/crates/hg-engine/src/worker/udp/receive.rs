@@ -1,0 +1,109 @@
+//! From clients to endpoints.
+
+use super::super::Worker;
+use crate::counters::Dropped;
+use hg_net::{Batch, Trouble};
+use hg_relay::flows::{FlowId, FlowKey};
+use std::ops::Range;
+
+impl Worker {
+    /// Takes what waits at a socket, a batch in a turn.
+    pub(in super::super) fn on_datagrams(&mut self, index: usize, generation: u32) {
+        let socket = self.udp.sockets.get(index).filter(|s| s.generation == generation);
+        let Some(fd) = socket.map(|s| s.fd.clone()) else {
+            return;
+        };
+        let mut batch = self.udp.batch.take().unwrap_or_default();
+        // The kernel keeps no errors for a socket that is not connected.
+        if batch.receive(&fd).is_ok() {
+            self.take_datagrams(index, &batch);
+        }
+        batch.clear();
+        self.udp.batch = Some(batch);
+    }
+
+    /// Passes datagrams on; those of one client that follow each other go in one call.
+    fn take_datagrams(&mut self, socket: usize, batch: &Batch) {
+        let mut at = 0;
+        while at < batch.len() {
+            let same = (at + 1..batch.len()).take_while(|i| batch.ends(*i) == batch.ends(at));
+            let mut end = at + 1 + same.count();
+            match self.flow_of(socket, batch, at) {
+                Ok((id, is_for_one)) => {
+                    if is_for_one {
+                        end = at + 1;
+                    }
+                    self.pass_on(id, batch, at..end);
+                }
+                Err(why) => self.counters.udp.drop(why, end - at),
+            }
+            at = end;
+        }
+    }
+
+    /// Returns the flow that a datagram belongs to, and whether only this one does.
+    fn flow_of(
+        &mut self,
+        socket: usize,
+        batch: &Batch,
+        at: usize,
+    ) -> Result<(FlowId, bool), Dropped> {
+        let ends = batch.ends(at).ok_or(Dropped::NoRoute)?;
+        let key = FlowKey {
+            socket: u32::try_from(socket).unwrap_or(u32::MAX),
+            client: ends.client,
+            local: ends.local,
+            endpoint: 0,
+        };
+        match self.udp.flows.find(&key) {
+            Some(id) => Ok((id, false)),
+            None => self.open_flow(socket, key, ends),
+        }
+    }
+
+    /// Sends datagrams to the endpoint of their flow, or to the next one if it is unreachable.
+    fn pass_on(&mut self, id: FlowId, batch: &Batch, range: Range<usize>) {
+        let mut at = range.start;
+        self.leave_bad_endpoint(id);
+        while at < range.end {
+            let Some(flow) = self.udp.flows.get_mut(id) else {
+                return self.counters.udp.drop(Dropped::Unreachable, range.end - at);
+            };
+            let Some((_, up)) = &flow.aim else {
+                match self.aim_again(id) {
+                    Ok(()) => continue,
+                    Err(why) => return self.counters.udp.drop(why, range.end - at),
+                }
+            };
+            let (sent, result) = batch.forward(up, at..range.end);
+            let mut bytes = 0;
+            for size in (at..at + sent).map(|i| batch.size(i)) {
+                flow.traffic.from_client(size);
+                bytes += size as u64;
+            }
+            self.counters.udp.received.datagrams.add(sent as u64);
+            self.counters.udp.received.bytes.add(bytes);
+            self.counters.bytes_received.add(bytes);
+            self.udp.flows.touch(id, self.now);
+            at += sent;
+            let Err(error) = result else {
+                return;
+            };
+            match Trouble::of(&error) {
+                Trouble::Blocked => {
+                    return self.counters.udp.drop(Dropped::Blocked, range.end - at);
+                }
+                // The error is of a datagram before, and this one was not sent.
+                Trouble::Unreachable => self.lose_endpoint(id, &error),
+                Trouble::TooLarge => {
+                    self.counters.udp.drop(Dropped::TooLarge, 1);
+                    at += 1;
+                }
+                Trouble::Failed => {
+                    self.counters.udp.drop(Dropped::SendFailed, 1);
+                    at += 1;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! How requests belong to traces.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// How requests belong to traces.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tracing {
+    /// How many millionths of the traces that begin here are recorded.
+    pub sample_ppm: u32,
+    /// Whose trace a request goes on with.
+    pub parents: Parents,
+    /// Where spans go; absent = none are made.
+    pub export: Option<TraceExport>,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self { sample_ppm: 1_000_000, parents: Parents::Any, export: None }
+    }
+}
+
+/// Whose trace a request goes on with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parents {
+    /// Every client's.
+    #[default]
+    Any,
+    /// That of peers whose headers the listener believes; others begin a new one.
+    Trusted,
+}
+
+/// Where spans go: a collector that takes OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceExport {
+    /// `http://host:port/path`.
+    pub endpoint: String,
+    /// `service.name` of the resource.
+    pub service_name: String,
+    /// Header lines of each export, by name.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// How long one export may take.
+    pub timeout_ms: u64,
+}

@@ -1,0 +1,262 @@
+//! The exporter's thread: gathers what workers hand over and sends it to the collector.
+
+use crate::hand_over::{Shared, TraceStats, TraceWriter};
+use crate::post::Client;
+use crate::span;
+use crate::target::Target;
+use crate::verdict::{Verdict, verdict, wait};
+use hg_plan::TraceExport;
+use std::io;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// How long spans are gathered, unless there are many.
+const GATHER: Duration = Duration::from_millis(500);
+/// So many bytes of spans are sent at once.
+const BATCH_BYTES: usize = 512 * 1024;
+/// Most bytes of spans that wait beside those that are sent.
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// After so long spans are given up.
+const GIVE_UP: Duration = Duration::from_secs(60);
+/// How long a process that ends waits for its last export.
+const LAST: Duration = Duration::from_secs(5);
+
+/// What a person is told of exports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Exports fail, for this reason; said once until they work again.
+    Failing(String),
+    /// They work again.
+    Working,
+}
+
+type Tell = Box<dyn Fn(News) + Send>;
+
+/// Sends spans to a collector, from a thread of its own. When it is dropped, the thread tries once
+/// more to send what it has, and ends.
+pub struct Exporter {
+    shared: Arc<Shared>,
+    thread: Thread,
+    current: Mutex<(Option<TraceExport>, Sender<Option<Target>>)>,
+    stopped: OnceLock<Instant>,
+}
+
+impl Exporter {
+    /// Starts the thread, which sends nothing before it is configured, for so many workers. `tell` is
+    /// called on it.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(workers: usize, tell: Tell) -> io::Result<Self> {
+        let (changes, incoming) = channel();
+        let shared = Arc::new(Shared::new(workers));
+        let theirs = shared.clone();
+        let thread = std::thread::Builder::new().name("hg-trace".into()).spawn(move || {
+            Gathered::new(&theirs, tell).run(&incoming);
+            theirs.has_ended.store(true, Release);
+        })?;
+        let thread = thread.thread().clone();
+        let (current, stopped) = (Mutex::new((None, changes)), OnceLock::new());
+        Ok(Self { shared, thread, current, stopped })
+    }
+
+    /// Changes where spans go, while they flow: what waits goes to the new collector, or, if there
+    /// is none any more, to the old one. The same again changes nothing.
+    pub fn configure(&self, plan: Option<&TraceExport>) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.0.as_ref() == plan {
+            return;
+        }
+        current.0 = plan.cloned();
+        // A plan that is no target was refused before.
+        let _ = current.1.send(plan.and_then(|plan| Target::new(plan).ok()));
+        self.thread.unpark();
+    }
+
+    /// Returns a worker's end.
+    pub fn writer(&self) -> TraceWriter {
+        TraceWriter::new(self.shared.clone(), self.thread.clone())
+    }
+
+    /// Returns the counts since the start.
+    pub fn stats(&self) -> TraceStats {
+        self.shared.stats()
+    }
+
+    /// Has the thread send what it has and end. Drop the writers before.
+    pub fn stop(&self) {
+        self.stopped.get_or_init(Instant::now);
+        self.shared.stop.store(true, Release);
+        self.thread.unpark();
+    }
+
+    /// Reports whether the thread has ended since [`Self::stop`], or has had its time for that.
+    pub fn is_over(&self) -> bool {
+        let has_ended = self.shared.has_ended.load(Acquire);
+        has_ended || self.stopped.get().is_some_and(|since| since.elapsed() >= LAST)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Spans that are sent together.
+struct Batch {
+    bytes: Vec<u8>,
+    spans: u64,
+    began: Instant,
+    tries: u32,
+    next: Instant,
+}
+
+/// What the thread has.
+struct Gathered<'a> {
+    shared: &'a Shared,
+    tell: Tell,
+    client: Client,
+    target: Option<Target>,
+    waiting: Vec<u8>,
+    spans: u64,
+    /// When the first of those that wait came.
+    since: Instant,
+    batch: Option<Batch>,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(shared: &'a Shared, tell: Tell) -> Self {
+        let (client, target, waiting, batch) = Default::default();
+        Self { shared, tell, client, target, waiting, spans: 0, since: Instant::now(), batch }
+    }
+
+    fn run(&mut self, incoming: &Receiver<Option<Target>>) {
+        loop {
+            // Read before the queue, so that what was handed over before the stop is found.
+            let is_stopping = self.shared.stop.load(Acquire);
+            while let Ok(target) = incoming.try_recv() {
+                if let Some(target) = target {
+                    self.target = Some(target);
+                    self.client.close();
+                    if let Some(batch) = &mut self.batch {
+                        batch.next = Instant::now();
+                    }
+                } else {
+                    self.shared.is_failing.store(false, Relaxed);
+                }
+            }
+            take(self.shared, &mut self.waiting, &mut self.spans, &mut self.since);
+            self.form(is_stopping);
+            self.send(is_stopping);
+            if is_stopping {
+                return;
+            }
+            match self.rest() {
+                Some(rest) if rest.is_zero() => {}
+                Some(rest) => std::thread::park_timeout(rest),
+                None => std::thread::park(),
+            }
+        }
+    }
+
+    /// Returns how long there is nothing to do; nothing = until something comes.
+    fn rest(&self) -> Option<Duration> {
+        let now = Instant::now();
+        match &self.batch {
+            Some(batch) => Some(batch.next.saturating_duration_since(now)),
+            None if self.spans > 0 && self.waiting.len() >= BATCH_BYTES => Some(Duration::ZERO),
+            None if self.spans > 0 => Some((self.since + GATHER).saturating_duration_since(now)),
+            None => None,
+        }
+    }
+
+    /// Makes a batch of what waits, once that is much or old.
+    fn form(&mut self, now: bool) {
+        let is_due = now || self.waiting.len() >= BATCH_BYTES || self.since.elapsed() >= GATHER;
+        if self.batch.is_some() || self.spans == 0 || !is_due {
+            return;
+        }
+        let began = Instant::now();
+        let (bytes, spans) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.spans));
+        self.batch = Some(Batch { bytes, spans, began, tries: 0, next: began });
+    }
+
+    fn send(&mut self, now: bool) {
+        let Self { shared, client, target, waiting, spans, since, .. } = self;
+        let Some(batch) = self.batch.as_mut().filter(|b| now || b.next <= Instant::now()) else {
+            return;
+        };
+        let Some(target) = target else {
+            shared.unreachable.fetch_add(batch.spans, Relaxed);
+            self.batch = None;
+            return;
+        };
+        batch.tries += 1;
+        let head = span::request_head(&target.service, batch.bytes.len());
+        let mut between = || take(shared, waiting, spans, since);
+        let verdict = match client.post(target, [&head, &batch.bytes], &mut between) {
+            Ok(answer) => verdict(answer.status, answer.retry_after_s, &answer.body),
+            Err(why) => Verdict::Again { why, after_s: 0 },
+        };
+        let sent = batch.spans;
+        match verdict {
+            Verdict::Taken { rejected } => {
+                let rejected = rejected.min(sent);
+                shared.exported.fetch_add(sent - rejected, Relaxed);
+                shared.refused.fetch_add(rejected, Relaxed);
+                self.batch = None;
+                self.works();
+            }
+            Verdict::Again { why, after_s } => {
+                if now || batch.began.elapsed() >= GIVE_UP {
+                    shared.unreachable.fetch_add(sent, Relaxed);
+                    self.batch = None;
+                } else {
+                    let random = u64::from(batch.began.elapsed().subsec_nanos());
+                    batch.next = Instant::now() + wait(batch.tries, after_s, random);
+                }
+                self.fails(why);
+            }
+            Verdict::Refused { why } => {
+                shared.refused.fetch_add(sent, Relaxed);
+                self.batch = None;
+                self.fails(why);
+            }
+        }
+    }
+
+    fn works(&self) {
+        if self.shared.is_failing.swap(false, AcqRel) {
+            (self.tell)(News::Working);
+        }
+    }
+
+    fn fails(&self, why: String) {
+        self.shared.failures.fetch_add(1, Relaxed);
+        if !self.shared.is_failing.swap(true, AcqRel) {
+            (self.tell)(News::Failing(why));
+        }
+    }
+}
+
+/// Takes what workers have handed over, as long as there is room.
+fn take(shared: &Shared, waiting: &mut Vec<u8>, spans: &mut u64, since: &mut Instant) {
+    while waiting.len() < WAITING_BYTES
+        && let Some(filled) = shared.buffers.pop()
+    {
+        if *spans == 0 {
+            *since = Instant::now();
+        }
+        waiting.extend_from_slice(&filled.bytes);
+        *spans += filled.spans;
+        shared.buffers.give_back(filled.bytes);
+    }
+}
+
+#[cfg(test)]
+#[path = "exporter_tests.rs"]
+mod tests;

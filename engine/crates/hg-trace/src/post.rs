@@ -1,0 +1,230 @@
+//! One request to a collector at a time, over a connection that is kept. Runs on the exporter's
+//! thread and may wait there, in slices, between which it lets the thread do its other work.
+
+use crate::target::Target;
+use hg_proto::{BodyReader, HeaderSlots, Known, Limits, Method, Parse, parse_response};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+/// How long a read or a write waits before the thread looks at its other work.
+const SLICE: Duration = Duration::from_millis(100);
+/// Longest wait for a connection: nothing else is done meanwhile.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Most bytes of an answer's head, and of its body.
+const HEAD_BYTES: usize = 16 * 1024;
+const BODY_BYTES: usize = 64 * 1024;
+
+/// An answer of a collector.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after_s: Option<u64>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// The way to a collector.
+#[derive(Default)]
+pub(crate) struct Client {
+    kept: Option<TcpStream>,
+}
+
+impl Client {
+    /// Sends spans; an old connection that turns out to be closed is replaced once.
+    ///
+    /// # Errors
+    /// Why there is no answer, for a person.
+    pub(crate) fn post(
+        &mut self,
+        target: &Target,
+        body: [&[u8]; 2],
+        between: &mut dyn FnMut(),
+    ) -> Result<Answer, String> {
+        let until = Instant::now() + target.timeout;
+        let length: usize = body.iter().map(|part| part.len()).sum();
+        let mut head = target.head.clone();
+        head.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+        let [first, second] = body;
+        if let Some(stream) = self.kept.take()
+            && let Ok(answer) = self.ask(stream, [&head, first, second], until, between)
+        {
+            return Ok(answer);
+        }
+        let stream = connect(target).map_err(|e| format!("no connection: {e}"))?;
+        self.ask(stream, [&head, first, second], until, between)
+    }
+
+    /// Forgets the connection.
+    pub(crate) fn close(&mut self) {
+        self.kept = None;
+    }
+
+    fn ask(
+        &mut self,
+        mut stream: TcpStream,
+        parts: [&[u8]; 3],
+        until: Instant,
+        between: &mut dyn FnMut(),
+    ) -> Result<Answer, String> {
+        for part in parts {
+            send(&mut stream, part, until, between)?;
+        }
+        let mut input = Vec::new();
+        loop {
+            if let Some((answer, keeps)) = answer(&input)? {
+                self.kept = keeps.then_some(stream);
+                return Ok(answer);
+            }
+            if receive(&mut stream, &mut input, until, between)? == 0 {
+                return Err("it closed the connection without an answer".into());
+            }
+        }
+    }
+}
+
+fn connect(target: &Target) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::other("its name has no address");
+    for address in target.address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, target.timeout.min(CONNECT)) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(SLICE))?;
+                stream.set_write_timeout(Some(SLICE))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn send(
+    stream: &mut TcpStream,
+    mut part: &[u8],
+    until: Instant,
+    between: &mut dyn FnMut(),
+) -> Result<(), String> {
+    while !part.is_empty() {
+        let sent = slice(stream.write(part), until, between)?.unwrap_or(0);
+        part = part.get(sent..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn receive(
+    stream: &mut TcpStream,
+    input: &mut Vec<u8>,
+    until: Instant,
+    between: &mut dyn FnMut(),
+) -> Result<usize, String> {
+    let mut room = [0u8; 4096];
+    loop {
+        if let Some(n) = slice(stream.read(&mut room), until, between)? {
+            input.extend_from_slice(room.get(..n).unwrap_or_default());
+            return Ok(n);
+        }
+    }
+}
+
+/// Returns the bytes of one step; nothing if it was too short for any, after other work.
+fn slice(
+    step: std::io::Result<usize>,
+    until: Instant,
+    between: &mut dyn FnMut(),
+) -> Result<Option<usize>, String> {
+    let waits = [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::Interrupted];
+    let done = match step {
+        Ok(n) => Some(n),
+        Err(error) if waits.contains(&error.kind()) => None,
+        Err(error) => return Err(error.to_string()),
+    };
+    between();
+    if done.is_none_or(|n| n > 0) && Instant::now() >= until {
+        return Err("no answer in time".into());
+    }
+    Ok(done)
+}
+
+/// Reads an answer from what has come; returns it with whether the connection may be kept, or
+/// nothing before it is whole.
+fn answer(input: &[u8]) -> Result<Option<(Answer, bool)>, String> {
+    let limits = Limits { head_bytes: HEAD_BYTES, header_count: hg_proto::MAX_HEADERS };
+    let mut rest = input;
+    loop {
+        let mut slots = HeaderSlots::new();
+        let head = match parse_response(rest, &mut slots, &limits, Method::Post) {
+            Ok(Parse::Complete(head)) => head,
+            Ok(Parse::Partial) if rest.len() < HEAD_BYTES => return Ok(None),
+            Ok(Parse::Partial) => return Err("its answer has no end".into()),
+            Err(reject) => return Err(format!("its answer is no HTTP: {}", reject.detail)),
+        };
+        let after = rest.get(head.head_len..).unwrap_or_default();
+        if head.is_interim {
+            rest = after;
+            continue;
+        }
+        let asked = head.fields.get(Known::RetryAfter);
+        let retry_after_s = asked.and_then(|value| hg_proto::retry_after(value, 0));
+        let Some(body) = body(head.framing.into(), after)? else {
+            return Ok(None);
+        };
+        let answer = Answer { status: head.status, retry_after_s, body };
+        return Ok(Some((answer, head.keep_alive)));
+    }
+}
+
+/// Returns a body once it is whole. One that ends with the connection counts as it is: nothing of
+/// it is needed.
+fn body(mut reader: BodyReader, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    if matches!(reader, BodyReader::UntilClose) || reader.is_done() {
+        return Ok(Some(bytes.to_vec()));
+    }
+    if bytes.len() > BODY_BYTES {
+        return Err("its answer is too long".into());
+    }
+    let (mut bytes, mut at, mut body) = (bytes.to_vec(), 0, Vec::new());
+    while let Some(left) = bytes.get_mut(at..).filter(|left| !left.is_empty()) {
+        let fed = reader.feed(left).map_err(|_| "its answer has a broken body".to_owned())?;
+        body.extend_from_slice(left.get(..fed.data_len).unwrap_or_default());
+        if fed.done {
+            return Ok(Some(body));
+        }
+        if fed.consumed == 0 {
+            break;
+        }
+        at += fed.consumed;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answer;
+
+    fn read(text: &str) -> Option<(u16, Vec<u8>, bool)> {
+        answer(text.as_bytes()).unwrap().map(|(a, keeps)| (a.status, a.body, keeps))
+    }
+
+    #[test]
+    fn answers_whole_and_in_parts() {
+        let whole = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab";
+        assert_eq!(read(whole), Some((200, b"ab".to_vec(), true)));
+        for end in 0..whole.len() {
+            assert_eq!(whole.get(..end).and_then(read), None, "{end}");
+        }
+        let chunked =
+            "HTTP/1.1 503 x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n";
+        assert_eq!(read(chunked), Some((503, b"ab".to_vec(), true)));
+        let closing = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(read(closing), Some((200, Vec::new(), false)));
+    }
+
+    #[test]
+    fn what_is_none() {
+        assert!(answer(b"hello").is_err());
+        let endless = [&b"HTTP/1.1 200 OK\r\nx: "[..], &[b'y'; 20_000][..]].concat();
+        assert!(answer(&endless).is_err());
+        let long =
+            [&b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"[..], &[0; 70_000]].concat();
+        assert!(answer(&long).is_err());
+    }
+}

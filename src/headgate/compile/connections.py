@@ -1,0 +1,148 @@
+"""Explains which TCP route takes a connection, by the code that the data plane asks."""
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from headgate._core import tcp_route
+from headgate.compile.explanation import (
+    Condition,
+    Explanation,
+    Locate,
+    Outcome,
+    States,
+    Won,
+    explain,
+    share,
+)
+from headgate.compile.routing import Question, Routing
+from headgate.features import syntax
+from headgate.kernel.errors import Invalid
+from headgate.kernel.ids import ObjectName
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.objects import Upstream
+from headgate.plan.tcp import TcpRoute
+
+_Key = Literal["client", "sni", "alpn"]
+
+SCHEME: Final = "tcp://"
+_URL: Final = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^:/\[\]@\s]+):([0-9]{1,5})/?")
+_ALLOWED: Final = 'write an address with its port, such as "tcp://127.0.0.1:5432"'
+
+
+def answer(
+    routing: Routing, question: Question, locate: Locate, states: States | None = None
+) -> Explanation:
+    """Explains what becomes of a request, or of a connection where the URL begins with `tcp://`.
+
+    Raises `Invalid` when it is neither, `ValueError` for a client that is not an address.
+    """
+    if not question.url.startswith(SCHEME):
+        if question.sni is not None or question.alpn:
+            allowed = 'write it of a connection, such as "tcp://127.0.0.1:5432"'
+            raise Invalid("the server name of a request is its host", allowed, at=("sni",))
+        return explain(routing, routing.request(question), locate, states)
+    return _connection(routing, question, locate, states)
+
+
+def _connection(
+    routing: Routing, question: Question, locate: Locate, states: States | None
+) -> Explanation:
+    listener = _listener(routing, question)
+    routes = {
+        str(key.name): entry.value
+        for key, entry in routing.plan.objects.items()
+        if key.kind == "tcp_route"
+        and isinstance(entry.value, TcpRoute)
+        and listener in entry.value.listeners
+    }
+    sni = _server_name(question.sni) if question.sni is not None else None
+    written = [(name, one.client, one.sni, one.alpn) for name, one in routes.items()]
+    asked = Explanation(url=question.url, listener=listener, host=sni, client=question.client)
+    offered, ended = question.alpn, ""
+    if routing.tcp_listeners[listener].tls is not None:
+        match routing.handshake(listener, sni, offered):
+            case ("agreed", agreed):
+                offered = [agreed] if agreed else []
+                ended = f"TLS ends here{f', agreed on {agreed}' if agreed else ''}"
+            case (failed, _):
+                return msgspec.structs.replace(asked, refused=_failed(failed, sni))
+            case None:
+                ended = "TLS ends here"
+    taken = tcp_route(written, question.client, sni, offered)
+    if taken is None:
+        why = "no TCP route of the listener takes it, so it is reset (no-route)"
+        return msgspec.structs.replace(asked, refused=why)
+    won = _won(taken, routes[taken], routing, locate, states)
+    if ended:
+        outcome = Outcome("forward", detail=f"{ended}; what is inside is passed on")
+        won = msgspec.structs.replace(won, outcome=outcome)
+    return msgspec.structs.replace(asked, won=won)
+
+
+def _failed(want: Literal["name", "protocol"], sni: str | None) -> str:
+    """Returns why a handshake fails."""
+    if want == "protocol":
+        return "the TLS handshake fails: the listener offers none of these protocols (ALPN)"
+    what = f'the name "{sni}"' if sni else "clients that send no name"
+    return f"the TLS handshake fails: no certificate for {what}"
+
+
+def _listener(routing: Routing, question: Question) -> str:
+    url = _URL.fullmatch(question.url)
+    if url is None:
+        raise Invalid(f'"{question.url}" is not a connection', _ALLOWED, at=("request",))
+    known = routing.tcp_listeners
+    names = ", ".join(f'"{name}"' for name in known) or "none are configured"
+    if question.listener is not None:
+        if question.listener not in known:
+            what = f'there is no TCP listener "{question.listener}"'
+            raise Invalid(what, f"write one of the listeners: {names}", at=("listener",))
+        return question.listener
+    address, port = f"{url[1]}:{url[2]}", f":{url[2]}"
+    fitting = [
+        (address not in one.addresses, name)
+        for name, one in known.items()
+        if any(text.endswith(port) for text in one.addresses)
+    ]
+    if not fitting:
+        what = f"no TCP listener has port {url[2]}"
+        raise Invalid(what, f"write that of one of the listeners: {names}", at=("request",))
+    return min(fitting)[1]
+
+
+def _server_name(text: str) -> str:
+    name = syntax.server_name(text)
+    if "*" in name:
+        raise Invalid(f'"{text}" is not one name', 'write a name such as "a.example"', at=("sni",))
+    return name
+
+
+def _won(
+    name: str, route: TcpRoute, routing: Routing, locate: Locate, states: States | None
+) -> Won:
+    texts: dict[_Key, tuple[str, ...]] = {
+        "client": route.client,
+        "sni": route.sni,
+        "alpn": route.alpn,
+    }
+    held = [
+        Condition(key, key, f"{key} is {' or '.join(values)}", locate("tcp_route", name, key))
+        for key, values in texts.items()
+        if values
+    ]
+    upstream = share(routing.plan, route.upstream, 1, locate, states)
+    target = routing.plan.objects[ObjectKey("upstream", ObjectName(route.upstream))].value
+    has_tls = isinstance(target, Upstream) and target.tls is not None
+    spoken = "tcp with TLS" if has_tls else "tcp"
+    return Won(
+        route=name,
+        match=0,
+        host="",
+        prefix_len=0,
+        held=held,
+        outcome=Outcome("forward"),
+        place=locate("tcp_route", name, ""),
+        upstreams=[msgspec.structs.replace(upstream, host="", protocol=spoken)],
+    )

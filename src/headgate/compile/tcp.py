@@ -1,0 +1,149 @@
+"""Compiles TCP routes, and checks them with the objects that they name."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+
+from headgate.compile.resolved import Ref, Resolved
+from headgate.kernel.ids import ObjectName
+from headgate.model.problems import Problem
+from headgate.model.tcp_route import TcpRoute as TcpRouteModel
+from headgate.plan.kinds import Kind, ObjectKey
+from headgate.plan.objects import HashBalance, Listener, Route, Upstream
+from headgate.plan.plan import PlanEntry
+from headgate.plan.tcp import TcpRoute, TcpTimeouts
+
+_Seen = dict[tuple[str, str, str, str], str]
+"""The first route by listener, server name, protocol and network."""
+
+Entries = Callable[[Kind], list[PlanEntry]]
+"""The plan objects of a kind, by name."""
+
+
+def tcp_route(model: TcpRouteModel) -> Resolved:
+    """Returns a TCP route; refers to its listeners and its upstream."""
+    out = Resolved()
+    for index, name in enumerate(model.listeners):
+        out.refs.append(Ref("listener", name, ("listeners", index)))
+    out.refs.append(Ref("upstream", model.upstream, ("upstream",)))
+    out.value = TcpRoute(
+        listeners=tuple(sorted(set(model.listeners))),
+        client=tuple(sorted(set(model.client))),
+        sni=tuple(sorted(set(model.sni))),
+        alpn=tuple(sorted(set(model.alpn))),
+        upstream=model.upstream,
+        timeouts=TcpTimeouts(
+            idle_ms=model.timeouts.idle.ms,
+            half_open_ms=model.timeouts.half_open.ms,
+            lifetime_ms=model.timeouts.lifetime.ms,
+        ),
+    )
+    return out
+
+
+def misattached(entries: Entries, objects: Mapping[ObjectKey, PlanEntry]) -> list[Problem]:
+    """Returns routes on listeners of another protocol, and TCP routes that cannot work.
+
+    It looks at every HTTP route if there is a TCP listener, else at TCP routes and listeners alone.
+    """
+    speaks = {
+        str(entry.key.name): entry.value.protocol
+        for entry in entries("listener")
+        if isinstance(entry.value, Listener)
+    }
+    tcp = {name for name, protocol in speaks.items() if protocol == "tcp"}
+    out: list[Problem] = []
+    for entry in entries("route") if tcp else []:
+        if isinstance(entry.value, Route) and not tcp.isdisjoint(entry.value.listeners):
+            out += elsewhere("routes", entry, sorted(tcp & set(entry.value.listeners)), speaks)
+    seen: _Seen = {}
+    for entry in entries("tcp_route"):
+        if not isinstance(entry.value, TcpRoute):
+            continue
+        known = [name for name in entry.value.listeners if name in speaks]
+        wrong = [name for name in known if name not in tcp]
+        out += elsewhere("tcp_routes", entry, wrong, speaks)
+        out += _unreachable(entry, entry.value, seen)
+        out += _unusable(entry, entry.value, objects)
+    return out
+
+
+def elsewhere(
+    section: str, entry: PlanEntry, listeners: list[str], speaks: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Yields an error for each of these listeners, which speak another protocol."""
+    needed = {"tcp_routes": "tcp", "udp_routes": "udp"}.get(section, "http")
+    fitting = sorted(name for name, protocol in speaks.items() if protocol == needed)
+    named = ", ".join(f'"{name}"' for name in fitting)
+    allowed = f'name listeners with protocol = "{needed}"' + (f": {named}" if named else "")
+    for name in listeners:
+        what = f'listener "{name}" has protocol = "{speaks[name]}"'
+        yield Problem((section, entry.key.name, "listeners"), what, allowed)
+
+
+def _unreachable(entry: PlanEntry, route: TcpRoute, seen: _Seen) -> Iterator[Problem]:
+    """Yields an error if another route of a listener takes the same connections."""
+    for listener in route.listeners:
+        told: set[str] = set()
+        for one in product(route.sni or ("",), route.alpn or ("",), route.client or ("",)):
+            first = seen.setdefault((listener, *one), entry.key.name)
+            if first == entry.key.name or first in told:
+                continue
+            told.add(first)
+            key = next((k for k in ("client", "sni", "alpn") if getattr(route, k)), None)
+            yield Problem(
+                ("tcp_routes", entry.key.name, *((key,) if key else ())),
+                f'TCP route "{first}" takes {_whom(*one)} on listener "{listener}"',
+                "write other networks as `client`, or other names as `sni`",
+                "value" if key else "key",
+            )
+
+
+def _whom(name: str, protocol: str, network: str) -> str:
+    """Returns the connections that meet these conditions, in words."""
+    if not (name or protocol or network):
+        return "all other clients"
+    whom = f"the clients of {network}" if network else "all clients"
+    asked = [f'ask for "{name}"'] if name else []
+    asked += [f'offer "{protocol}"'] if protocol else []
+    return f"{whom} that {' and '.join(asked)}" if asked else whom
+
+
+def _unusable(
+    entry: PlanEntry, route: TcpRoute, objects: Mapping[ObjectKey, PlanEntry]
+) -> Iterator[Problem]:
+    """Yields what the upstream of a TCP route has that is of HTTP, or not passed on here."""
+    found = objects.get(ObjectKey("upstream", ObjectName(route.upstream)))
+    upstream = found.value if found is not None else None
+    if not isinstance(upstream, Upstream):
+        return
+    path = ("tcp_routes", entry.key.name, "upstream")
+    name = f'upstream "{route.upstream}"'
+    if upstream.protocol != "http1":
+        what = f'{name} has protocol = "{upstream.protocol}"'
+        yield Problem(path, what, "name one without `protocol`")
+    key = hashed(upstream)
+    if key not in ("", "client_ip"):
+        yield Problem(
+            path,
+            f'{name} is balanced by "{key}", which a TCP connection does not have',
+            'name one that is balanced by "client_ip"',
+        )
+    if upstream.affinity is not None:
+        yield Problem(
+            path,
+            f"{name} has `affinity`, whose cookie a TCP connection does not have",
+            'name one that is balanced by "client_ip"',
+        )
+    if upstream.health.concurrency is not None:
+        yield Problem(
+            path,
+            f"{name} has `adaptive_concurrency`, which learns from answers to requests",
+            "name one with `limits.connections` instead",
+        )
+
+
+def hashed(upstream: Upstream) -> str:
+    """Returns what the upstream is balanced by the hash of; empty for other balancers."""
+    balance = upstream.balance
+    hashed = balance.ring_hash or balance.maglev if isinstance(balance, HashBalance) else None
+    return hashed.key if hashed is not None else ""

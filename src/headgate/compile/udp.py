@@ -1,0 +1,106 @@
+"""Compiles UDP routes, and checks them with the objects that they name."""
+
+from collections.abc import Iterator, Mapping
+
+from headgate.compile.resolved import Ref, Resolved
+from headgate.compile.tcp import Entries, elsewhere, hashed
+from headgate.kernel.ids import ObjectName
+from headgate.model.problems import Problem
+from headgate.model.udp_route import UdpRoute as UdpRouteModel
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.objects import Listener, Route, Upstream
+from headgate.plan.plan import PlanEntry
+from headgate.plan.udp import UdpRoute
+
+
+def udp_route(model: UdpRouteModel) -> Resolved:
+    """Returns a UDP route; refers to its listeners and its upstream."""
+    out = Resolved()
+    for index, name in enumerate(model.listeners):
+        out.refs.append(Ref("listener", name, ("listeners", index)))
+    out.refs.append(Ref("upstream", model.upstream, ("upstream",)))
+    out.value = UdpRoute(
+        listeners=tuple(sorted(set(model.listeners))),
+        client=tuple(sorted(set(model.client))),
+        upstream=model.upstream,
+        balance_by=model.balance_by,
+        answers=model.answers,
+        idle_ms=model.timeouts.idle.ms,
+    )
+    return out
+
+
+def misattached_udp(entries: Entries, objects: Mapping[ObjectKey, PlanEntry]) -> list[Problem]:
+    """Returns HTTP routes on UDP listeners, and UDP routes that cannot work.
+
+    It looks at every HTTP route if there is a UDP listener, else at UDP routes and listeners alone.
+    """
+    speaks = {
+        str(entry.key.name): entry.value.protocol
+        for entry in entries("listener")
+        if isinstance(entry.value, Listener)
+    }
+    udp = {name for name, protocol in speaks.items() if protocol == "udp"}
+    out: list[Problem] = []
+    for entry in entries("route") if udp else []:
+        if isinstance(entry.value, Route) and not udp.isdisjoint(entry.value.listeners):
+            out += elsewhere("routes", entry, sorted(udp & set(entry.value.listeners)), speaks)
+    seen: dict[tuple[str, str], str] = {}
+    for entry in entries("udp_route"):
+        if not isinstance(entry.value, UdpRoute):
+            continue
+        wrong = [name for name in entry.value.listeners if name in speaks and name not in udp]
+        out += elsewhere("udp_routes", entry, wrong, speaks)
+        out += _unreachable(entry, entry.value, seen)
+        out += _unusable(entry, entry.value, objects)
+    return out
+
+
+def _unreachable(
+    entry: PlanEntry, route: UdpRoute, seen: dict[tuple[str, str], str]
+) -> Iterator[Problem]:
+    """Yields an error if another route of a listener takes the same clients."""
+    for listener in route.listeners:
+        for network in route.client or ("",):
+            first = seen.setdefault((listener, network), entry.key.name)
+            if first == entry.key.name:
+                continue
+            whom = f"the clients of {network}" if network else "all other clients"
+            yield Problem(
+                ("udp_routes", entry.key.name, *(("client",) if network else ())),
+                f'UDP route "{first}" takes {whom} on listener "{listener}"',
+                "write other networks as `client`",
+                "value" if network else "key",
+            )
+
+
+def _unusable(
+    entry: PlanEntry, route: UdpRoute, objects: Mapping[ObjectKey, PlanEntry]
+) -> Iterator[Problem]:
+    """Yields what the upstream of a UDP route has that needs a connection, or a request."""
+    found = objects.get(ObjectKey("upstream", ObjectName(route.upstream)))
+    upstream = found.value if found is not None else None
+    if not isinstance(upstream, Upstream):
+        return
+    path = ("udp_routes", entry.key.name, "upstream")
+    name = f'upstream "{route.upstream}"'
+    for key, is_there in (
+        ("tls", upstream.tls is not None),
+        ("proxy_protocol", upstream.pool.proxy_protocol is not None),
+        ("affinity", upstream.affinity is not None),
+        ("adaptive_concurrency", upstream.health.concurrency is not None),
+    ):
+        if is_there:
+            what = f"{name} has `{key}`, which datagrams do not have"
+            yield Problem(path, what, f"name one without `{key}`")
+    if upstream.protocol != "http1":
+        what = f'{name} has protocol = "{upstream.protocol}"'
+        yield Problem(path, what, "name one without `protocol`")
+    for endpoint in upstream.endpoints:
+        if endpoint.address.startswith("unix:"):
+            what = f'{name} has the endpoint "{endpoint.address}", which takes no datagrams'
+            yield Problem(path, what, "name one whose endpoints have an address and port")
+    key = hashed(upstream)
+    if key not in ("", "client_ip"):
+        what = f'{name} is balanced by "{key}", which a datagram does not have'
+        yield Problem(path, what, 'name one that is balanced by "client_ip"')

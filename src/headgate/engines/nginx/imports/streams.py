@@ -1,0 +1,192 @@
+"""Recognises what of `stream` becomes model: a server is TCP listeners with one route, or with one
+for each upstream that server names lead to.
+
+A server becomes model as a whole or not at all. Nothing listens natively for one that is kept, so
+that nothing that was closed is open.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+
+from headgate.engines.nginx.imports import (
+    imported,
+    listens,
+    servernames,
+    skeleton,
+    streamservers,
+    tables,
+    upstreams,
+    values,
+)
+from headgate.engines.nginx.imports.around import Level
+from headgate.engines.nginx.imports.gathering import Gathered
+from headgate.engines.nginx.imports.naming import Names
+from headgate.engines.nginx.imports.objects import (
+    ModelObject,
+    NotExpressibleError,
+    Table,
+    Toml,
+    object_path,
+    validated,
+)
+from headgate.engines.nginx.imports.streamservers import StreamServer
+from headgate.nginxtext.includes import Located, Tree
+from headgate.nginxtext.tree import Argument
+
+
+class Streams:
+    """The `stream` blocks of one import. `taken` are names of upstreams of `http`."""
+
+    def __init__(self, tree: Tree, gathered: Gathered, taken: Set[str]) -> None:
+        self._tree = tree
+        self._gathered = gathered
+        self._taken = taken
+        self._names = Names()
+        self._routes = Names()
+        self._pools: dict[str, Table] = {}
+        self._blocks: dict[str, Located] = {}
+        self._used: dict[str, Table] = {}
+        self._objects: list[ModelObject] = []
+
+    def run(self) -> tuple[ModelObject, ...]:
+        """Marks what became model; returns the objects."""
+        for block in self._tree.top():
+            if block.directive.name == b"stream":
+                self._block(Level(self._tree.inside(block)))
+        pools = [ModelObject("upstreams", name, self._pools[name]) for name in self._used]
+        return (*self._objects, *pools)
+
+    def _block(self, around: Level) -> None:
+        for block in around.named(b"upstream"):
+            self._pool(block)
+        servers = [self._server(one, around) for one in around.named(b"server")]
+        heard = [listen for one in servers for listen in one.listens]
+        often = Counter(one.address for one in heard if not streamservers.is_udp(one))
+        for one in servers:
+            try:
+                self._take(one, often)
+            except NotExpressibleError as error:
+                self._gathered.keep(one.located, str(error))
+        for name, block in self._blocks.items():
+            if name in self._used:
+                self._take_pool(block, name)
+            else:
+                self._gathered.keep(block, "no TCP route leads to it")
+        self._blocks = {}
+
+    def _server(self, located: Located, around: Level) -> StreamServer:
+        level = Level(self._tree.inside(located))
+        found = [listens.listen_of(one) for one in level.named(b"listen")]
+        return StreamServer(
+            located, (level, around), tuple(one for one in found if one is not None)
+        )
+
+    def _pool(self, block: Located) -> None:
+        name = block.directive.values[0].decode(errors="replace") if block.directive.args else ""
+        lines = list(self._tree.inside(block))
+        try:
+            self._gathered.check_own_file(block)
+            if name in self._taken or name in self._pools:
+                raise NotExpressibleError("the name is taken")
+            if any(one.file != block.file for one in lines):
+                raise NotExpressibleError("it includes another file")
+            table = upstreams.table_of(lines)
+            self._pools[name] = validated(ModelObject("upstreams", name, table)).table
+            self._blocks[name] = block
+        except NotExpressibleError as error:
+            self._gathered.keep(block, str(error))
+
+    def _take(self, server: StreamServer, often: Mapping[str, int]) -> None:
+        """Makes the objects of a server; raises `NotExpressibleError` before it marks anything."""
+        own = server.levels[0]
+        streamservers.check_lines(server)
+        self._gathered.check_own_file(server.located)
+        for one in server.listens:
+            streamservers.check_listen(one)
+            if often[one.address] > 1:
+                raise NotExpressibleError(f"another server listens on {one.address}, too")
+        passed = own.named(b"proxy_pass")
+        if len(passed) != 1 or not server.listens:
+            raise NotExpressibleError("it proxies nothing")
+        if any(not self._gathered.is_own(one) for one in (*passed, *own.named(b"listen"))):
+            raise NotExpressibleError("its file is included more than once")
+        routes = self._routes_of(server, passed[0])
+        heard = [streamservers.listener(server, one) for one in server.listens]
+        pools = {str(route["upstream"]): self._pool_of(server, route) for route in routes}
+        for target, pool in pools.items():
+            self._pools[target] = pool
+            self._used[target] = streamservers.told(server)
+        self._add(server, passed[0], routes, heard)
+
+    def _routes_of(self, server: StreamServer, line: Located) -> list[dict[str, Toml]]:
+        """Returns the routes of a server: one, or one for each upstream that names lead to."""
+        target = (*line.directive.values, b"")[0]
+        if not values.has_variables(target):
+            if server.value(servernames.PREREAD, b"off") != b"off":
+                raise NotExpressibleError("`ssl_preread` without a choice has no counterpart")
+            return [streamservers.route(server, servernames.Branch(values.text(target)))]
+        if server.value(servernames.PREREAD, b"off") != b"on":
+            raise NotExpressibleError("`proxy_pass` of a variable has no counterpart")
+        known = [*self._pools, *self._taken]
+        branches = servernames.branches_of(line.directive, server.levels[1], known)
+        return [streamservers.route(server, branch) for branch in branches]
+
+    def _pool_of(self, server: StreamServer, route: Table) -> Table:
+        """Returns the upstream of a route with what a server says of connections to it."""
+        target = str(route["upstream"])
+        if target not in self._pools:
+            if target in self._taken:
+                raise NotExpressibleError(f"an upstream of `http` is called {target}, too")
+            if not target.startswith("unix:") and not target.rpartition(":")[2].isdigit():
+                raise NotExpressibleError(f"{target} stays verbatim")
+            table: Table = upstreams.table_of_address(target)
+        else:
+            table = self._pools[target]
+        told = streamservers.told(server)
+        if self._used.get(target, told) != told:
+            raise NotExpressibleError(
+                f"another server connects to {target} with another timeout or PROXY header"
+            )
+        table = {**table, **told}
+        validated(ModelObject("upstreams", target, table))
+        return table
+
+    def _add(
+        self,
+        server: StreamServer,
+        passed: Located,
+        routes: Sequence[dict[str, Toml]],
+        heard: Sequence[Table],
+    ) -> None:
+        names = []
+        for one, table in zip(server.listens, heard, strict=True):
+            name = self._names.take(tables.listener_name("tcp", one.address))
+            names.append(name)
+            listener = ModelObject("listeners", name, table)
+            self._objects.append(listener)
+            if one.place is not None:
+                words: list[str | Argument] = [one.address, *one.kept]
+                instead = skeleton.placeholder(imported.LISTEN, words)
+                self._gathered.replace(one.place, listener.path, instead)
+        made = [
+            ModelObject("tcp_routes", self._routes.take(names[0]), {"listeners": names, **route})
+            for route in routes
+        ]
+        self._objects += made
+        target = passed.directive.args[0]
+        own = [target] if values.has_variables(target.value) else []
+        instead = skeleton.placeholder(imported.TCP_ROUTE, [made[0].name, *own])
+        self._gathered.replace(passed, made[0].path, instead)
+        self._gathered.became(server.located, made[0].path)
+        for note in streamservers.notes(server, has_names=bool(own)):
+            self._gathered.note(server.located, note)
+
+    def _take_pool(self, block: Located, name: str) -> None:
+        kept = skeleton.kept_children(block.directive, upstreams.is_kept)
+        path = object_path("upstreams", name)
+        self._gathered.replace(block, path, skeleton.placeholder(imported.UPSTREAM, [name], kept))
+        for note in upstreams.notes_of(self._pools[name]):
+            self._gathered.note(block, note)
+        for one in block.directive.directives():
+            if not upstreams.is_kept(one):
+                self._gathered.became(Located(block.file, one), path)

@@ -1,0 +1,177 @@
+"""One server of `stream`: what it says of its listeners, its routes and their upstreams."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from headgate.engines.nginx.imports import servernames, values
+from headgate.engines.nginx.imports.access import access_of
+from headgate.engines.nginx.imports.around import Level
+from headgate.engines.nginx.imports.listens import Listen
+from headgate.engines.nginx.imports.objects import (
+    ModelObject,
+    NotExpressibleError,
+    Table,
+    Toml,
+    validated,
+)
+from headgate.engines.nginx.imports.servernames import Branch
+from headgate.nginxtext.includes import Located
+
+_IDLE: Final = b"10m"
+_CONNECT: Final = b"60s"
+"""nginx's defaults of `proxy_timeout` and `proxy_connect_timeout`."""
+
+_HEAD: Final = b"30s"
+"""nginx's default of `preread_timeout` and `proxy_protocol_timeout`."""
+
+_KEPT: Final = frozenset(
+    {
+        *(b"access_log", b"error_log", b"limit_conn_log_level", b"open_log_file_cache"),
+        *(b"map_hash_bucket_size", b"map_hash_max_size", b"proxy_buffer_size", b"proxy_half_close"),
+        *(b"proxy_socket_keepalive", b"resolver", b"resolver_timeout", b"tcp_nodelay"),
+        *(b"variables_hash_bucket_size", b"variables_hash_max_size"),
+    }
+)
+"""What concerns how bytes move and what is logged."""
+
+_FOLDED: Final = frozenset(
+    {
+        *(b"allow", b"deny", b"proxy_connect_timeout", b"proxy_next_upstream", b"proxy_timeout"),
+        *(b"proxy_protocol", b"proxy_protocol_timeout", b"set_real_ip_from"),
+        *(servernames.PREREAD, b"preread_timeout"),
+    }
+)
+"""Settings that become part of the model, of the server or around it."""
+
+_DEFINITIONS: Final = frozenset(
+    {b"geo", b"limit_conn_zone", b"log_format", b"map", b"server", b"split_clients", b"upstream"}
+)
+_WHYS: Final[Mapping[bytes, str]] = {
+    b"limit_conn": ": a listener counts all its connections, and the node those of a client on all "
+    "listeners",
+}
+"""What is there instead."""
+
+_OWN: Final = frozenset({b"listen", b"proxy_pass"})
+_TRUSTED: Final = b"set_real_ip_from"
+
+
+class StreamServer(NamedTuple):
+    """A server: its own lines, those of it and what it stands in, its addresses."""
+
+    located: Located
+    levels: tuple[Level, Level]
+    listens: tuple[Listen, ...]
+
+    def value(self, name: bytes, default: bytes) -> bytes:
+        """Returns the argument of the nearest line of a name."""
+        for level in self.levels:
+            if found := level.named(name):
+                return (*found[0].directive.values, b"")[0]
+        return default
+
+    @property
+    def told(self) -> bool:
+        """Whether its endpoints are told of the client."""
+        return self.value(b"proxy_protocol", b"off") == b"on"
+
+    def trusted(self) -> list[str]:
+        """Returns the peers whose PROXY headers count."""
+        found = next((of for level in self.levels if (of := level.named(_TRUSTED))), [])
+        return [values.text((*one.directive.values, b"")[0]) for one in found]
+
+    def access(self) -> Sequence[Located]:
+        """Returns the `allow` and `deny` lines in effect."""
+        return next((level.access for level in self.levels if level.access), ())
+
+
+def route(server: StreamServer, branch: Branch) -> dict[str, Toml]:
+    """Returns the route of a branch without its listeners; raises `NotExpressibleError`."""
+    access = access_of(server.access())
+    client: dict[str, Toml] = {}
+    if access is not None:
+        if access.denied or not access.allowed:
+            raise NotExpressibleError("`deny` of some networks has no counterpart")
+        client = {"client": list(access.allowed)}
+    idle = values.duration(server.value(b"proxy_timeout", _IDLE))
+    route: dict[str, Toml] = {
+        **client,
+        **branch.to_model(),
+        "upstream": branch.target,
+        "timeouts": {"idle": idle, "half_open": idle},
+    }
+    validated(ModelObject("tcp_routes", "x", {"listeners": ["x"], **route}))
+    return route
+
+
+def listener(server: StreamServer, one: Listen) -> dict[str, Toml]:
+    """Returns the listener of a `listen`; raises `NotExpressibleError`."""
+    table: dict[str, Toml] = {"address": one.address, "protocol": "tcp"}
+    if one.is_proxied:
+        trusted = server.trusted()
+        if not trusted:
+            raise NotExpressibleError(
+                "`listen … proxy_protocol` without `set_real_ip_from` believes no header"
+            )
+        timeout = values.duration(server.value(b"proxy_protocol_timeout", _HEAD))
+        table["proxy_protocol"] = {"trusted": trusted, "timeout": timeout}
+    if server.value(servernames.PREREAD, b"off") == b"on":
+        time = values.duration(server.value(b"preread_timeout", _HEAD))
+        table["timeouts"] = {"handshake": time}
+    validated(ModelObject("listeners", "x", table))
+    return table
+
+
+def told(server: StreamServer) -> Table:
+    """Returns what a server says of the connections to its upstreams."""
+    connect = values.duration(server.value(b"proxy_connect_timeout", _CONNECT))
+    times: Table = {"timeouts": {"connect": connect}}
+    return {**times, "proxy_protocol": "v1"} if server.told else times
+
+
+def notes(server: StreamServer, *, has_names: bool) -> Iterator[str]:
+    """Yields what differs."""
+    if server.value(b"proxy_half_close", b"off") != b"on":
+        yield (
+            "proxy_half_close: when one side ends, nginx ends the connection; here the other may "
+            "still send"
+        )
+    if has_names:
+        yield servernames.NOTE
+    if any(one.is_proxied for one in server.listens):
+        yield "proxy_protocol: peers that are not trusted are refused here, and clients there"
+
+
+def check_lines(server: StreamServer) -> None:
+    """Raises `NotExpressibleError` for the first line that may change what a server does."""
+    own, around = server.levels
+    for line in own.lines:
+        if line.directive.name not in _KEPT | _FOLDED | _OWN:
+            name = line.directive.name
+            why = _WHYS.get(name, "")
+            raise NotExpressibleError(f"`{values.text(name)}` has no counterpart{why}")
+    for name in _unknown(around):
+        raise NotExpressibleError(f"`{values.text(name)}` around it has no counterpart")
+    if server.value(b"proxy_next_upstream", b"on") != b"on":
+        raise NotExpressibleError("`proxy_next_upstream off` has no counterpart")
+
+
+def _unknown(around: Level) -> Iterator[bytes]:
+    for line in around.lines:
+        if line.directive.name not in _KEPT | _FOLDED | _DEFINITIONS:
+            yield line.directive.name
+
+
+def is_udp(one: Listen) -> bool:
+    """Reports whether it is about datagrams, whose ports are others than those of TCP."""
+    return one.place is not None and b"udp" in one.place.directive.values
+
+
+def check_listen(one: Listen) -> None:
+    """Raises `NotExpressibleError` for an address that no listener of ours can have."""
+    if is_udp(one):
+        raise NotExpressibleError("`listen … udp` is not imported: the nginx engine has no UDP")
+    if one.why or not one.is_address:
+        raise NotExpressibleError(one.why or f"`listen {one.address}` has no counterpart")
+    if one.tls:
+        raise NotExpressibleError("`listen … ssl` of TCP is not imported; see `listeners.NAME.tls`")

@@ -1,0 +1,234 @@
+"""Renders TCP listeners and their routes as nginx's `stream`.
+
+A listener is one server. It looks the client's network up in a `geo` for the route (`tcp_route.py`:
+of those with the name in the ClientHello), and the route in a map for the upstream. A server has
+one set of timeouts, so the routes of a listener must agree in them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from headgate.compile.references import references
+from headgate.engines.nginx.capabilities.probe import loads
+from headgate.engines.nginx.render import (
+    hashes,
+    listening,
+    names,
+    tcp_logs,
+    tcp_proxied,
+    tcp_route,
+    tcp_secured,
+    upstreams,
+)
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.prelude import mapped
+from headgate.engines.nginx.render.tcp_check import check
+from headgate.engines.nginx.render.tcp_route import Routes
+from headgate.features.nginx import Shared, quoted, whole
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    Arg,
+    FilePath,
+    Literal,
+    Plain,
+    Var,
+    Word,
+    comment,
+    directive,
+    dollar,
+)
+from headgate.plan.objects import Listener, Upstream
+from headgate.plan.plan import Plan
+
+FILE: Final = "stream.conf"
+
+_LISTENER: Final = Var("hg_listener")
+_CLIENT: Final = Var("binary_remote_addr")
+_PREFIX: Final = "stream_"
+_NONE: Final = "hg_none"
+"""The group of connections that no route takes."""
+
+_HELLO_SIZE: Final = "16k"
+"""The largest ClientHello, as with the native engine."""
+
+
+def alone(plan: Plan) -> frozenset[str]:
+    """Returns the upstreams that TCP routes alone use: `http` needs none of them."""
+    by_tcp: set[str] = set()
+    by_http: set[str] = set()
+    for key, entry in plan.objects.items():
+        named = by_tcp if key.kind == "tcp_route" else by_http
+        named.update(one.name for one in references(entry) if one.kind == "upstream")
+    return frozenset(by_tcp - by_http)
+
+
+def modules(ctx: Context) -> list[Node]:
+    """Returns the first lines of nginx.conf."""
+    if not ctx.tcp_listeners:
+        return []
+    paths = loads(ctx.target.capabilities, ("stream",))
+    return [directive("load_module", FilePath(path)) for path in paths]
+
+
+def block(ctx: Context) -> list[Node]:
+    """Returns the block of nginx.conf; none where nobody speaks TCP."""
+    if not ctx.tcp_listeners:
+        return []
+    return [directive("stream", children=[directive("include", Plain(FILE))])]
+
+
+def files(ctx: Context) -> dict[str, list[Node]]:
+    """Returns the files of `stream`; refuses what it cannot do."""
+    ctx.tcp_listeners = check(ctx)
+    if not ctx.tcp_listeners:
+        return {}
+    inside = _inside(ctx)
+    used = {one.upstream for one in ctx.tcp_routes.values()}
+    nodes: list[Node] = [comment("Data with a dollar sign in it"), dollar()]
+    asks_hello = tcp_route.asks_hello(ctx.tcp_routes)
+    nodes += [*listening.maps(inside), *tcp_logs.maps()]
+    nodes += tcp_logs.directives(inside, with_names=asks_hello)
+    servers: list[Node] = []
+    chosen: list[tuple[Arg, Arg]] = []
+    for name, listener in ctx.tcp_listeners.items():
+        routes = {k: r for k, r in ctx.tcp_routes.items() if name in r.listeners}
+        owner = f"listener {name}"
+        with inside.shared.owned(owner), ctx.findings.of("listener", name).guarded(""):
+            route = tcp_route.chosen(routes, inside.shared)
+            route = tcp_proxied.known(listener, route, inside.shared)
+            chosen.append((whole(quoted(name)), route))
+            servers += _server(inside, name, listener, routes, route)
+    upstream = [
+        (whole(quoted(name)), Literal(one.upstream)) for name, one in ctx.tcp_routes.items()
+    ]
+    nodes += [
+        *inside.shared.nodes,
+        comment("The route by the listener, and its upstream"),
+        mapped("hg_route", _LISTENER, Literal(""), *chosen),
+        mapped("hg_upstream", Var("hg_route"), Literal(""), *upstream),
+        *_zones(inside),
+    ]
+    if asks_hello or any(tcp_proxied.is_proxied(one) for one in ctx.tcp_listeners.values()):
+        nodes += _nobody(_NONE)
+    for name in sorted(used & ctx.upstreams.keys()):
+        with ctx.findings.of("upstream", name).guarded("endpoints"):
+            nodes += _upstream(name, ctx.upstreams[name], inside)
+    nodes += servers
+    return {FILE: [*hashes.stream(nodes), *nodes]}
+
+
+def _inside(ctx: Context) -> Context:
+    """Returns the same for `stream`: its listeners, its blocks, what it accepts."""
+    able = ctx.target.capabilities
+    accepted = {one.removeprefix(_PREFIX) for one in able.accepted if one.startswith(_PREFIX)}
+    there = msgspec.structs.replace(able, accepted=frozenset(accepted))
+    target = replace(ctx.target, capabilities=there, endpoints="reload")
+    return replace(
+        ctx, target=target, listeners=ctx.tcp_listeners, shared=Shared(), within="stream"
+    )
+
+
+def _server(
+    ctx: Context, name: str, listener: Listener, routes: Routes, route: Arg
+) -> Iterator[Node]:
+    nodes = listening.addresses(listener, tcp_proxied.words(listener), with_options=True)
+    nodes += tcp_proxied.settings(listener)
+    nodes += _limits(ctx, listener)
+    nodes += _admitted(routes)
+    if not routes:
+        # nginx takes no server without a purpose; nobody gets so far.
+        nodes.append(directive("return", Literal("")))
+    else:
+        nodes += [*_hello(listener, routes), *_passed(ctx, listener, routes, route)]
+    yield comment(f"listener {name}")
+    yield directive("server", children=nodes)
+
+
+def _admitted(routes: Routes) -> list[Node]:
+    """Returns who may connect, unless a route takes everybody or a ClientHello decides."""
+    if tcp_route.asks_hello(routes) or any(not one.client for one in routes.values()):
+        return []
+    networks = sorted({network for one in routes.values() for network in one.client})
+    return [
+        *(directive("allow", Word(network)) for network in networks),
+        directive("deny", Word("all")),
+    ]
+
+
+def _hello(listener: Listener, routes: Routes) -> list[Node]:
+    """Returns what makes nginx wait for a ClientHello, where a route asks for one."""
+    if not tcp_route.asks_hello(routes):
+        return []
+    return [
+        directive("ssl_preread", Word("on")),
+        directive("preread_timeout", upstreams.time(listener.handshake_timeout_ms)),
+        directive("preread_buffer_size", Word(_HELLO_SIZE)),
+    ]
+
+
+def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> list[Node]:
+    first = next(iter(routes.values()))
+    upstream = ctx.upstreams[first.upstream]
+    connect = upstreams.time(upstream.connect_timeout_ms)
+    groups = {one.upstream for one in routes.values()}
+    group: Arg = Word(names.upstream(first.upstream))
+    chooses = len(groups) > 1 or tcp_route.asks_hello(routes)
+    if chooses or tcp_proxied.is_proxied(listener):
+        entries = [
+            (whole(quoted(name)), Word(names.upstream(one.upstream)))
+            for name, one in routes.items()
+        ]
+        group = ctx.shared.map("group", route, entries, Word(_NONE))
+    return [
+        directive("proxy_connect_timeout", connect),
+        directive("proxy_next_upstream_timeout", connect),
+        directive("proxy_timeout", upstreams.time(first.timeouts.idle_ms)),
+        directive("proxy_half_close", Word("on")),
+        *tcp_proxied.told(upstream),
+        *tcp_secured.towards(upstream, first.upstream, ctx),
+        directive("proxy_pass", group),
+    ]
+
+
+def _upstream(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
+    found = upstreams.block(name, upstream, ctx)
+    if found:
+        return found
+    return [comment(f"upstream {name}"), *_nobody(names.upstream(name))]
+
+
+def _nobody(group: str) -> list[Node]:
+    """Returns an upstream that ends connections: nginx needs a server in it, and tries none."""
+    nobody = directive("server", Plain("0.0.0.1:1"), Word("down"))
+    return [directive("upstream", Word(group), children=[nobody])]
+
+
+def _zones(ctx: Context) -> list[Node]:
+    return [
+        directive("limit_conn_zone", key, Word(f"zone={zone}:{size}"))
+        for key, zone, size, is_used in _counted(ctx)
+        if is_used
+    ]
+
+
+def _counted(ctx: Context) -> Iterator[tuple[Var, str, str, bool]]:
+    """Yields what connections are counted by: the key, its zone and size, whether anybody asks."""
+    limited = any(one.max_connections for one in ctx.listeners.values())
+    per_client = ctx.settings.max_connections_per_client
+    for key, size, is_used in ((_LISTENER, "1m", limited), (_CLIENT, "10m", bool(per_client))):
+        zone = names.zone("tcp_conn", f"${key.name}", size)
+        if is_used:
+            ctx.zones[zone] = f"limit_conn ${key.name} {size}"
+        yield key, zone, size, is_used
+
+
+def _limits(ctx: Context, listener: Listener) -> list[Node]:
+    most = {_LISTENER: listener.max_connections, _CLIENT: ctx.settings.max_connections_per_client}
+    return [
+        directive("limit_conn", Word(zone), Word(str(most[key])))
+        for key, zone, _, _ in _counted(ctx)
+        if most[key]
+    ]

@@ -1,0 +1,111 @@
+"""Refuses what nginx's `stream` cannot do for TCP listeners and their routes, by its place."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from headgate.engines.nginx.render import tcp_proxied, tcp_secured
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.listening import is_written
+from headgate.features.nginx import About
+from headgate.plan.objects import Listener, Upstream
+from headgate.plan.tcp import TcpRoute, TcpTimeouts
+
+_NEEDED: Final = {
+    "stream_map": "map",
+    "stream_geo": "geo",
+    "stream_log": "log_format",
+    "stream_access": "allow",
+    "stream_limit_conn": "limit_conn",
+    "stream_return": "return",
+    "stream_half_close": "proxy_half_close",
+}
+"""What every rendering may need of `stream`, by the name that a probe asks for it."""
+
+_RENDERED: Final = ("listeners", "client", "sni", "upstream", "timeouts")
+_OURS: Final = TcpTimeouts()
+
+
+def check(ctx: Context) -> Mapping[str, Listener]:
+    """Returns the TCP listeners that can be rendered; refuses and notes the rest."""
+    found = {}
+    why = _why_not(ctx) if ctx.tcp_listeners else ""
+    for name, listener in ctx.tcp_listeners.items():
+        about = ctx.findings.of("listener", name)
+        if why:
+            about.refuse("protocol", why)
+        elif is_written(ctx, "listener", name):
+            _listener(listener, about)
+            tcp_proxied.check_listener(ctx, listener, about)
+            found[name] = listener
+    ctx.tcp_routes = {
+        name: one for name, one in ctx.tcp_routes.items() if is_written(ctx, "tcp_route", name)
+    }
+    for name, route in ctx.tcp_routes.items() if found else ():
+        about = ctx.findings.of("tcp_route", name)
+        _route(route, about)
+        upstream = ctx.upstreams.get(route.upstream)
+        if upstream is not None:
+            tcp_secured.check_upstream(ctx, upstream, about)
+        if route.sni and not ctx.has("stream_ssl_preread"):
+            about.refuse("sni", "`stream` of this nginx has no ssl_preread")
+    tcp_proxied.check_upstreams(ctx, ctx.tcp_routes if found else {})
+    for name in found:
+        _alike(ctx, name)
+    return found
+
+
+def _why_not(ctx: Context) -> str:
+    """Returns why this nginx proxies no TCP at all; empty if it does."""
+    if ctx.target.mode == "guest":
+        return "a foreign nginx.conf includes headgate's files inside `http`, where TCP cannot be"
+    if not ctx.has("stream"):
+        return (
+            "this nginx has no `stream`: install its module (Debian: libnginx-mod-stream, Fedora: "
+            "nginx-mod-stream)"
+        )
+    missing = [word for snippet, word in _NEEDED.items() if not ctx.has(snippet)]
+    return f"`stream` of this nginx has no {', '.join(missing)}" if missing else ""
+
+
+def _listener(listener: Listener, about: About) -> None:
+    tcp_secured.check_listener(listener, about)
+    about.note(
+        "protocol",
+        "after a reload old workers keep their connections for `node.nginx.shutdown_timeout`, then "
+        "cut them",
+    )
+
+
+def _route(route: TcpRoute, about: About) -> None:
+    for field in msgspec.structs.fields(route):
+        if field.name not in _RENDERED and getattr(route, field.name) != field.default:
+            about.refuse(field.name, "this engine chooses TCP routes by network and name")
+    timeouts = route.timeouts
+    if timeouts.lifetime_ms:
+        about.refuse("timeouts.lifetime", "nginx has no limit for a whole connection")
+    if timeouts.half_open_ms not in (_OURS.half_open_ms, timeouts.idle_ms):
+        about.refuse("timeouts.half_open", "nginx has one time for this and `idle`")
+
+
+def _alike(ctx: Context, listener: str) -> None:
+    """Refuses routes of a listener that differ in what its one server says."""
+    first: tuple[str, TcpRoute, Upstream] | None = None
+    for name, route in ctx.tcp_routes.items():
+        upstream = ctx.upstreams.get(route.upstream)
+        if listener not in route.listeners or upstream is None:
+            continue
+        if first is None:
+            first = name, route, upstream
+            continue
+        known, other, others = first
+        about = ctx.findings.of("tcp_route", name)
+        shared = f"nginx has one for all routes of listener {listener}, and {known} has another"
+        if route.timeouts.idle_ms != other.timeouts.idle_ms:
+            about.refuse("timeouts.idle", shared)
+        if upstream.connect_timeout_ms != others.connect_timeout_ms:
+            about.refuse("upstream", f"its `timeouts.connect`: {shared}")
+        if upstream.pool.proxy_protocol != others.pool.proxy_protocol:
+            about.refuse("upstream", f"its `proxy_protocol`: {shared}")
+        tcp_secured.check_alike(upstream, others, about, shared)

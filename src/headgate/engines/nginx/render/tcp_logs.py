@@ -1,0 +1,109 @@
+"""Renders the access logs of TCP connections: the engine's own, and that of the config.
+
+The latter has the keys of docs/reference/access-log.md as far as nginx knows them. It says neither
+which side ended a connection nor whether a timeout did: the reason is `ended` then.
+"""
+
+from typing import Final
+
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.logs import log_format, log_to, microseconds, to_sink
+from headgate.engines.nginx.render.prelude import mapped
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import (
+    FilePath,
+    Literal,
+    Regex,
+    Template,
+    Var,
+    Word,
+    comment,
+)
+
+METRICS_FORMAT: Final = "hg_tcp_metrics"
+JSON_FORMAT: Final = "hg_tcp_json"
+COMBINED_FORMAT: Final = "hg_tcp_combined"
+
+_METRICS: Final = (
+    ("time", "time_iso8601"),
+    ("tcp", "hg_reason"),
+    ("client_ip", "remote_addr"),
+    ("listener", "hg_listener"),
+    ("route", "hg_route"),
+    ("upstream", "hg_upstream"),
+    ("endpoint", "upstream_addr"),
+    ("status", "status"),
+    ("bytes_in", "bytes_received"),
+    ("bytes_out", "bytes_sent"),
+    ("connect_s", "upstream_connect_time"),
+    ("total_s", "session_time"),
+)
+"""(key, variable), read by `observe/hits.py`; only lines of TCP have the key `tcp`."""
+
+_JSON: Final = (
+    *('{"time":"', Var("time_iso8601"), '","client_ip":"', Var("remote_addr")),
+    *('","client_port":', Var("remote_port"), ',"listener":"', Var("hg_listener")),
+    *('","route":"', Var("hg_route"), '","upstream":"', Var("hg_upstream")),
+    *('","endpoint":"', Var("hg_endpoint"), '","protocol":"tcp","bytes_in":'),
+    *(Var("bytes_received"), ',"bytes_out":', Var("bytes_sent"), ',"connect_us":'),
+    *(Var("hg_log_connect_us"), ',"total_us":', Var("hg_log_total_us"), ',"reason":"'),
+    Var("hg_reason"),
+)
+_COMBINED: Final = Template(
+    (
+        *(Var("remote_addr"), " - - [", Var("time_local"), '] "TCP ', Var("hg_route"), " "),
+        *(Var("hg_endpoint"), '" - ', Var("bytes_sent"), ' "-" "-" ', Var("session_time"), " "),
+        Var("hg_reason"),
+    )
+)
+
+
+def maps() -> list[Node]:
+    """Returns the maps for log variables that nginx has in another form."""
+    last = (Regex(r"~(?:\A|[ ,])(?<hg_raw>(?!hg_)[^ ,]+)\z"), Var("hg_raw"))
+    nobody = Regex(r"~\A502 (?:.*, )?hg_up_[^ ,]*\z")
+    return [
+        comment("What logs say: the endpoint tried last, times in microseconds, why it ended"),
+        mapped("hg_endpoint", Var("upstream_addr"), Literal(""), last),
+        microseconds("hg_log_connect_us", "upstream_connect_time"),
+        microseconds("hg_log_total_us", "session_time"),
+        mapped(
+            "hg_reason",
+            Template((Var("status"), " ", Var("upstream_addr"))),
+            Word("error"),
+            (Regex(r"~\A200 \z"), Word("hello-cut")),
+            (Regex("~^200 "), Word("ended")),
+            (Regex("~^400 "), Word("bad-hello")),
+            (Regex(r"~\A502 hg_none\z"), Word("no-route")),
+            (Regex("~^403 "), Word("no-route")),
+            (nobody, Word("no-endpoint")),
+            (Regex("~^502 "), Word("connect-failed")),
+            (Regex("~^503 "), Word("connection-limit")),
+        ),
+    ]
+
+
+def directives(ctx: Context, *, with_names: bool) -> list[Node]:
+    """Returns formats and sinks; a file may be that of HTTP too.
+
+    `with_names`: the variable of the name in a ClientHello exists only where nginx can read that.
+    """
+    parts: list[str | Var] = []
+    lead = "{"
+    for key, variable in _METRICS:
+        parts += [f'{lead}"{key}":"', Var(variable), '"']
+        lead = ","
+    nodes: list[Node] = [
+        comment("Access logs"),
+        log_format(METRICS_FORMAT, Template((*parts, "}")), "json"),
+        log_to(FilePath(ctx.target.access_log), METRICS_FORMAT),
+    ]
+    log = ctx.settings.access_log
+    if log is None:
+        return nodes
+    if log.format == "json":
+        named = (*_JSON, '","sni":"', Var("ssl_preread_server_name")) if with_names else _JSON
+        name, form = JSON_FORMAT, log_format(JSON_FORMAT, Template((*named, '"}')), "json")
+    else:
+        name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, _COMBINED, "default")
+    return [*nodes, form, to_sink(ctx, log, name)]

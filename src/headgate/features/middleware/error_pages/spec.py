@@ -1,0 +1,120 @@
+"""`error_pages`: pages of one's own instead of the bodies of errors.
+
+As with nginx's `error_page` and Traefik's `errors`, a page is chosen by the status of the answer.
+"""
+
+import re
+from typing import Annotated, ClassVar, Final, cast
+
+from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema
+
+from headgate.features import syntax
+from headgate.features.base import MiddlewareOptions, Options
+from headgate.features.values import FILE_SCHEMA, Secrets, named_file
+from headgate.kernel.errors import Invalid
+from headgate.plan.middleware import MiddlewareNode, Shown
+from headgate.plan.node import DefaultedNode
+
+HTML: Final = "text/html; charset=utf-8"
+_MOST_BYTES: Final = 64 * 1024
+_STATUS: Final = re.compile(r"([45])xx|([45]\d\d)(?:-([45]\d\d))?")
+_STATUS_ALLOWED: Final = 'write 404, "500-503" or "5xx"; errors are 400 to 599'
+_TYPE: Final = re.compile(r"[!-.0-~]+/[!-~]+(?: *; *[!-~]+)*")
+
+Range = tuple[int, int]
+
+
+class PageNode(DefaultedNode, frozen=True, gc=False):
+    """A page; the mirror of hg-middleware's `error_pages`. Ranges are first and last status."""
+
+    statuses: tuple[Range, ...]
+    body: str
+    content_type: str = HTML
+
+
+class ErrorPagesNode(MiddlewareNode, frozen=True):
+    """The plan node."""
+
+    pages: tuple[PageNode, ...]
+
+    def shown(self) -> Shown:
+        """Returns nothing: pages belong to answers that no explanation knows."""
+        return Shown()
+
+
+def _range(value: object) -> Range:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    found = _STATUS.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise Invalid(f"{syntax.described(value)} is not a status of errors", _STATUS_ALLOWED)
+    kind, first, last = found.groups()
+    if kind:
+        return int(kind) * 100, int(kind) * 100 + 99
+    if last and last < first:
+        raise Invalid(f'"{text}" ends before it begins', _STATUS_ALLOWED)
+    return int(first), int(last or first)
+
+
+def _body(value: object, info: ValidationInfo) -> str:
+    if isinstance(value, str):
+        text = value
+    elif (path := named_file(value)) is not None:
+        text = cast(Secrets, info.context).text(path)
+    else:
+        raise Invalid(f"{syntax.described(value)} is not a page", 'write text, or { file = "…" }')
+    if (size := len(text.encode())) > _MOST_BYTES:
+        raise Invalid(f"the page has {size} bytes", f"write at most {_MOST_BYTES}")
+    return text
+
+
+def _type(value: object) -> str:
+    if not isinstance(value, str) or not _TYPE.fullmatch(value):
+        raise Invalid(f"{syntax.described(value)} is not a type", 'write one such as "text/html"')
+    return value
+
+
+_STATUS_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "integer", "minimum": 400, "maximum": 599},
+        {"type": "string", "pattern": "^([45]xx|[45][0-9][0-9](-[45][0-9][0-9])?)$"},
+    ]
+}
+StatusRange = Annotated[Range, PlainValidator(_range), WithJsonSchema(_STATUS_SCHEMA)]
+Body = Annotated[
+    str,
+    PlainValidator(_body),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": _MOST_BYTES}, FILE_SCHEMA]}),
+]
+ContentType = Annotated[str, PlainValidator(_type), WithJsonSchema({"type": "string"})]
+
+
+class Page(Options):
+    """A page, and the statuses that it is for."""
+
+    statuses: Annotated[list[StatusRange], Field(min_length=1, max_length=64)] = Field(
+        description="The statuses that it is for: numbers such as `404`, ranges such as "
+        '`"500-503"`, and `"4xx"` or `"5xx"`.'
+    )
+    body: Body = Field(
+        description="The text of the page, or a file with it, at most 64 KiB. `${status}`, "
+        "`${reason}` and `${request_id}` are filled in; every other `$` stays."
+    )
+    content_type: ContentType = Field(default=HTML, description="Its `Content-Type`.")
+
+
+class ErrorPages(MiddlewareOptions):
+    """Answer errors with pages of one's own."""
+
+    key: ClassVar[str] = "error_pages"
+    summary: ClassVar[str] = "Answers errors with pages of one's own."
+    node = ErrorPagesNode
+    aliases = ("errors", "error_page", "handle_errors", "custom_errors")
+
+    pages: Annotated[list[Page], Field(min_length=1, max_length=64)] = Field(
+        description="The pages; the first one for a status counts."
+    )
+
+    def to_plan(self) -> ErrorPagesNode:
+        """Returns the plan node."""
+        pages = [PageNode(tuple(p.statuses), p.body, p.content_type) for p in self.pages]
+        return ErrorPagesNode(pages=tuple(pages))

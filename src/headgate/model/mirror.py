@@ -1,0 +1,91 @@
+"""`mirror` of a route: the upstream that gets some requests a second time.
+
+The share, the bounded body and that its answers are read and thrown away are those of Traefik's
+mirroring service (`percent`, `maxBodySize`); that the copy is marked is Envoy's
+`request_mirror_policies`, which marks its host. Neither bounds copies under way.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, PlainValidator, Strict, WithJsonSchema
+
+from headgate.features.base import Options
+from headgate.features.fields import FROM_ENV, DurationText, SizeText, number
+from headgate.features.syntax import described
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import ByteSize, Duration
+
+_ALL: Final = 100
+_STEPS: Final = 100
+"""The steps of one percent."""
+_LONGEST: Final = Duration(300_000)
+_LARGEST: Final = ByteSize(1 << 20)
+
+
+def _percent(value: object) -> float:
+    percent = number(value)
+    if isinstance(percent, int | float) and not isinstance(percent, bool) and 0 <= percent <= _ALL:
+        steps = Decimal(str(percent)) * _STEPS
+        if steps == int(steps):
+            return percent
+    raise Invalid(
+        f"{described(value)} is not a share of the requests",
+        "write a percentage from 0 to 100, in steps of 0.01",
+    )
+
+
+def _within(timeout: Duration) -> Duration:
+    if timeout > _LONGEST:
+        raise Invalid(f'"{timeout}" is longer than a copy may take', f'write at most "{_LONGEST}"')
+    return timeout
+
+
+def _held(size: ByteSize) -> ByteSize:
+    if size > _LARGEST:
+        raise Invalid(f'"{size}" is more than is kept of a copy', 'write at most "1MiB"')
+    return size
+
+
+MirroredPercent = Annotated[
+    float,
+    PlainValidator(_percent),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": _ALL}),
+]
+
+
+class Mirror(Options):
+    """Where some requests of a route are sent a second time.
+
+    Nobody gets the answers to the copies. A copy begins once its request is out, holds it up in
+    nothing, and whatever becomes of it is counted and nothing else.
+    """
+
+    upstream: str = Field(
+        description="The upstream that gets the copies; none of those that answer."
+    )
+    percent: MirroredPercent = Field(
+        default=_ALL,
+        description="How many of a hundred requests are mirrored, in steps of 0.01; 0 = none. Of "
+        "each block of requests it is exactly so many, at places that chance chooses.",
+    )
+    max_body: Annotated[SizeText, AfterValidator(_held)] = Field(
+        default=ByteSize(64 << 10),
+        description="The largest body of a request that is mirrored, at most 1 MiB. A request with "
+        "a longer one is not mirrored at all.",
+    )
+    timeout: Annotated[DurationText, AfterValidator(_within)] = Field(
+        default=Duration(10_000),
+        description="How long a copy may take, up to the last byte of the answer, at most 5 "
+        "minutes.",
+    )
+    max_in_flight: Annotated[int, Strict(), Field(ge=1, le=10_000), FROM_ENV] = Field(
+        default=64,
+        description="Most requests that are being mirrored, from their head to the end of the "
+        "copy, on all workers; above it none are.",
+    )
+
+    @property
+    def share(self) -> int:
+        """How many of ten thousand requests are mirrored."""
+        return round(self.percent * _STEPS)

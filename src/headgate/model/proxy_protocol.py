@@ -1,0 +1,29 @@
+"""`[listeners.NAME.proxy_protocol]`: whose connections begin with a PROXY header."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from headgate.features.base import Options
+from headgate.features.fields import Cidr, DurationText
+from headgate.kernel.units import Duration
+
+
+class ProxyProtocol(Options):
+    """Headers of the PROXY protocol, version 1 or 2, before the first byte of a client."""
+
+    mode: Literal["required", "optional"] = Field(
+        default="required",
+        description="`required`: a connection without a header is closed, and so is any of other "
+        "peers than `trusted`. `optional`: connections without a header are served, and their peer "
+        "is the client.",
+    )
+    trusted: Annotated[list[Cidr], Field(min_length=1)] = Field(
+        description="Networks of the peers whose headers count. The header of any other peer "
+        "closes the connection."
+    )
+    timeout: DurationText = Field(
+        default=Duration(3_000),
+        description="How long the header may take. Where it is optional, a client of a TCP "
+        "listener that has sent nothing until then is served without one.",
+    )

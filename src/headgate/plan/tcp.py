@@ -1,0 +1,24 @@
+"""The plan's TCP routes; the mirror of hg-plan's `objects/tcp_route.rs`."""
+
+from headgate.plan.node import DefaultedNode
+
+
+class TcpTimeouts(DefaultedNode, frozen=True):
+    """Timeouts of a TCP route; 0 = off."""
+
+    idle_ms: int = 3_600_000
+    half_open_ms: int = 60_000
+    lifetime_ms: int = 0
+
+
+class TcpRoute(DefaultedNode, frozen=True):
+    """A TCP route; `listeners` is sorted and never empty, no `client` = every client, no `sni` =
+    what no other route names, no `alpn` = whatever is offered.
+    """
+
+    listeners: tuple[str, ...]
+    upstream: str
+    client: tuple[str, ...] = ()
+    sni: tuple[str, ...] = ()
+    alpn: tuple[str, ...] = ()
+    timeouts: TcpTimeouts = TcpTimeouts()

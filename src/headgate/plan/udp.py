@@ -1,0 +1,16 @@
+"""The plan's UDP routes; the mirror of hg-plan's `objects/udp_route.rs`."""
+
+from typing import Literal
+
+from headgate.plan.node import DefaultedNode
+
+
+class UdpRoute(DefaultedNode, frozen=True):
+    """A UDP route; `listeners` is sorted and never empty, no `client` = every client."""
+
+    listeners: tuple[str, ...]
+    upstream: str
+    client: tuple[str, ...] = ()
+    balance_by: Literal["flow", "datagram"] = "flow"
+    answers: int | None = None
+    idle_ms: int = 60_000

@@ -1,0 +1,257 @@
+"""TLS towards the endpoints of TCP routes: real servers, and those with whom it fails."""
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from cut_off import CutOff
+from peers import peer
+from ports import free_port
+from running_node import RunningNode
+from stream_end import Secured
+from tcp_echo import talk
+from tls_authority import Authority
+from tls_client import trusting
+from tls_echo import TlsEcho
+from waiting import DEADLINE_S, until
+
+FAILED = 'headgate_tls_handshakes_total{side="upstream",version="",kind="failed"}'
+
+
+def config(port: int, folder: Path, endpoints: str, tls: str, more: str = "") -> str:
+    """A config with one TCP route to these endpoints, over TLS."""
+    return f"""
+[node]
+admin = "off"
+drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "60s" }}
+access_log = {{ format = "json", sink = {{ path = "{folder}/access.log" }} }}
+[listeners.raw]
+address = "127.0.0.1:{port}"
+protocol = "tcp"
+[tcp_routes.raw]
+listeners = "raw"
+upstream = "raw"
+[upstreams.raw]
+endpoints = [{endpoints}]
+tls = {{ ca_file = "{folder}/test-authority.pem", {tls} }}
+{more}"""
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    """The lines of the access log; workers write theirs in no order."""
+    log = folder / "access.log"
+    text = log.read_text() if log.exists() else ""
+    return [json.loads(one) for one in text.splitlines(keepends=True) if one[-1:] == "\n"]
+
+
+def states(node: RunningNode) -> set[str]:
+    """The states of the endpoints."""
+    (upstream,) = json.loads(node.admin("GET", "/health")[1])["upstreams"]
+    return {one["state"] for one in upstream["endpoints"]}
+
+
+def logged(folder: Path, reason: str) -> dict[str, object]:
+    """The first line of the access log with this reason."""
+
+    def found() -> list[dict[str, object]]:
+        return [one for one in lines(folder) if one["reason"] == reason]
+
+    until(lambda: bool(found()), reason)
+    return found()[0]
+
+
+@pytest.fixture
+def authority(folder: Path) -> Authority:
+    """Who signed the servers' certificates."""
+    return Authority(folder)
+
+
+@pytest.fixture
+def echo(authority: Authority) -> Iterator[TlsEcho]:
+    """A server that speaks first, inside TLS."""
+    one = TlsEcho(b"a", authority.issue("a", "a.example", "127.0.0.1"), ["imap"])
+    yield one
+    one.close()
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def running(command: list[str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server, once it listens."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **quiet) as server:  # type: ignore[call-overload]
+        try:
+            until(lambda: is_open(port), "the server listens")
+            yield server
+        finally:
+            server.kill()
+
+
+def test_plain_clients_reach_a_server_with_tls(folder: Path, port: int, echo: TlsEcho) -> None:
+    text = config(port, folder, f'"127.0.0.1:{echo.port}"', 'verify_name = "a.example"')
+    with RunningNode(folder, text).until_ready() as node:
+        assert talk(port, b"x" * 300_000) == b"a"
+        assert talk(port, b"") == b"a"
+        assert (echo.asked[0], echo.agreed[0]) == ("a.example", None)
+        for kind in ("full", "resumed"):
+            name = f'headgate_tls_handshakes_total{{side="upstream",version="1.3",kind="{kind}"}}'
+            until(lambda name=name: node.metric(name) == 1, kind)  # type: ignore[misc]
+        until(lambda: len(lines(folder)) == 2, "both are logged")
+        assert sorted(str(one["bytes_in"]) for one in lines(folder)) == ["0", "300000"]
+
+
+def test_openssl_s_server_is_an_endpoint(folder: Path, port: int, authority: Authority) -> None:
+    pair, at = authority.issue("server", "127.0.0.1"), free_port()
+    command = ["openssl", "s_server", "-quiet", "-rev", "-accept", f"127.0.0.1:{at}"]
+    command += ["-cert", str(pair.cert_file), "-key", str(pair.key_file)]
+    text = config(port, folder, f'"127.0.0.1:{at}"', "verify = true")
+    with (
+        running(command, at),
+        RunningNode(folder, text).until_ready(),
+        socket.create_connection(("127.0.0.1", port), DEADLINE_S) as one,
+    ):
+        lines = one.makefile("rw")
+        lines.write("hello\n")
+        lines.flush()
+        assert lines.readline() == "olleh\n"
+
+
+def test_a_redis_with_tls_asks_for_our_certificate(
+    folder: Path, port: int, authority: Authority
+) -> None:
+    pair, own, at = authority.issue("redis", "127.0.0.1"), authority.issue("own", "me"), free_port()
+    command = [str(peer("redis-server")), "--port", "0", "--tls-port", str(at), "--save", ""]
+    command += ["--tls-cert-file", str(pair.cert_file), "--tls-key-file", str(pair.key_file)]
+    command += ["--tls-ca-cert-file", str(authority.ca_file), "--bind", "127.0.0.1"]
+    tls = 'client_certificate = "own"'
+    more = 'health_check = { protocol = "tcp" }\n' + own.toml("own")
+    text = config(port, folder, f'"127.0.0.1:{at}"', tls, more)
+    with running(command, at), RunningNode(folder, text).until_ready() as node:
+        until(lambda: states(node) == {"up"}, "a handshake passes the check")
+        ask = [str(peer("redis-cli")), "-h", "127.0.0.1", "-p", str(port)]
+        said = subprocess.run(
+            [*ask, "SET", "k", "v"], capture_output=True, timeout=DEADLINE_S, check=True
+        )
+        assert said.stdout == b"OK\n"
+        bench = [str(peer("redis-benchmark")), "-h", "127.0.0.1", "-p", str(port)]
+        bench += ["-n", "2000", "-c", "10", "-t", "set,get", "-d", "1000", "-q"]
+        done = subprocess.run(bench, capture_output=True, timeout=DEADLINE_S, check=True)
+        assert b"GET" in done.stdout
+
+
+def test_tls_ends_and_begins_again_with_the_same_protocol(
+    folder: Path, port: int, authority: Authority, echo: TlsEcho
+) -> None:
+    pair = authority.issue("front", "f.example")
+    more = f"""
+{pair.toml("f")}
+[tls_policies.mail]
+alpn = ["imap"]
+"""
+    text = config(port, folder, f'"127.0.0.1:{echo.port}"', "verify = true", more)
+    front = 'tls = { default_certificate = "f", policy = "mail" }'
+    text = text.replace('protocol = "tcp"\n', f'protocol = "tcp"\n{front}\n')
+    context = trusting(authority.ca_file)
+    context.set_alpn_protocols(["imap"])
+    with RunningNode(folder, text).until_ready():
+        one = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
+        with Secured(one, context, "f.example") as client:
+            client.send(b"x" * 300_000)
+            client.end()
+            assert client.rest() == b"a" + b"x" * 300_000
+        assert echo.agreed == ["imap"]
+        assert logged(folder, "client-end")["alpn"] == "imap"
+
+
+def test_another_endpoint_takes_the_place_of_one_whose_tls_fails(
+    folder: Path, port: int, authority: Authority, echo: TlsEcho
+) -> None:
+    other = TlsEcho(b"b", Authority(folder, "stranger").issue("b", "127.0.0.1"))
+    endpoints = f'"127.0.0.1:{other.port}", "127.0.0.1:{echo.port}"'
+    more = 'outlier_detection = { consecutive_local = 2, ejection = "60s" }\n'
+    try:
+        with RunningNode(folder, config(port, folder, endpoints, "verify = true", more)) as node:
+            node.until_ready()
+
+            def is_ejected() -> bool:
+                assert talk(port, b"hello") == b"a"
+                return states(node) == {"up", "ejected"}
+
+            until(is_ejected, "the other one is ejected")
+            assert node.metric(FAILED) >= 2
+    finally:
+        other.close()
+
+
+def test_an_endpoint_that_shakes_no_hands_is_left_in_time(
+    folder: Path, port: int, echo: TlsEcho
+) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    endpoints = f'"127.0.0.1:{silent.getsockname()[1]}", "127.0.0.1:{echo.port}"'
+    more = 'timeouts = { connect = "2s" }\n'
+    text = config(port, folder, endpoints, "verify = true", more)
+    with silent, RunningNode(folder, text).until_ready() as node:
+
+        def is_left() -> bool:
+            assert talk(port, b"hello") == b"a"
+            return node.metric(FAILED) >= 1
+
+        until(is_left, "it was tried")
+
+
+def test_nobody_with_whom_hands_are_shaken_is_a_reset(
+    folder: Path, port: int, authority: Authority
+) -> None:
+    echo = TlsEcho(b"b", authority.issue("b", "b.example"))
+    text = config(port, folder, f'"127.0.0.1:{echo.port}"', "verify = true")
+    try:
+        with RunningNode(folder, text).until_ready() as node:
+            with CutOff() as cut, socket.create_connection(("127.0.0.1", port), DEADLINE_S) as one:
+                one.sendall(b"hello")
+                one.recv(1)
+            assert cut.happened
+            assert logged(folder, "connect-tls")["bytes_out"] == 0
+            until(
+                lambda: b"certificate" in node.admin("GET", "/health")[1].lower(),
+                "the endpoint's state says why",
+            )
+    finally:
+        echo.close()
+
+
+def test_an_endpoint_s_end_without_close_notify_is_a_reset(
+    folder: Path, port: int, authority: Authority
+) -> None:
+    pair = authority.issue("s", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert_file, pair.key_file)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with (
+            suppress(OSError),
+            Secured(listener.accept()[0], context, is_server=True) as end,
+        ):
+            end.send(b"half of it")
+            end.socket.shutdown(socket.SHUT_WR)
+            end.rest()
+
+    threading.Thread(target=serve, daemon=True).start()
+    text = config(port, folder, f'"127.0.0.1:{listener.getsockname()[1]}"', "verify = true")
+    with listener, RunningNode(folder, text).until_ready():
+        with CutOff() as cut, socket.create_connection(("127.0.0.1", port), DEADLINE_S) as one:
+            while one.recv(65536):
+                pass
+        assert cut.happened
+        assert logged(folder, "endpoint-cut")["bytes_out"] == len(b"half of it")

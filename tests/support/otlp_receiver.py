@@ -1,0 +1,134 @@
+"""A collector of traces: takes OTLP over HTTP, decodes it with OpenTelemetry's own messages, and
+answers as a test wants."""
+
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from typing import Self
+
+from google.protobuf.unknown_fields import UnknownFieldSet
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from ports import free_port
+from waiting import until
+
+from headgate.testing.server import HttpServer
+
+SERVER, CLIENT, INTERNAL = Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_INTERNAL
+
+
+@dataclass(frozen=True)
+class Got:
+    """A span as a person reads it."""
+
+    trace: str
+    span: str
+    parent: str
+    name: str
+    kind: int
+    is_error: bool
+    began_ns: int
+    ended_ns: int
+    service: str
+    attributes: dict[str, object]
+
+
+class OtlpReceiver:
+    """Listens until the block ends; `status` is what it answers, `hold` lets answers wait."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.port = port or free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}/v1/traces"
+        self.status = 200
+        self.rejects = 0
+        self.hold = threading.Event()
+        self.hold.set()
+        self.asked = 0
+        self.heads: list[dict[str, str]] = []
+        self._spans: list[Got] = []
+        self._server = HttpServer(("127.0.0.1", self.port), self._handler())
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hold.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def spans(self, trace: str = "") -> list[Got]:
+        """What was taken, of one trace or of all, in the order of the begins."""
+        found = [one for one in list(self._spans) if trace in ("", one.trace)]
+        return sorted(found, key=lambda one: (one.began_ns, one.kind != SERVER))
+
+    def whole(self, trace: str, count: int) -> list[Got]:
+        """The spans of a trace, once there are so many."""
+        until(lambda: len(self.spans(trace)) >= count, f"{count} spans of {trace}")
+        return self.spans(trace)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                receiver.heads.append({k.lower(): v for k, v in self.headers.items()})
+                receiver.asked += 1
+                receiver.hold.wait()
+                status = receiver.status
+                answer = ExportTraceServiceResponse()
+                if status == 200:
+                    # First: who sees the spans may change what the next answer says.
+                    answer.partial_success.rejected_spans = receiver.rejects
+                    receiver.take(body)
+                content = answer.SerializeToString()
+                self.send_response(status)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        return Handler
+
+    def take(self, body: bytes) -> None:
+        """Decodes an export; a field that its messages do not know is an error."""
+        request = ExportTraceServiceRequest.FromString(body)
+        assert not len(UnknownFieldSet(request)), "unknown fields"
+        for resource in request.resource_spans:
+            about = {one.key: one.value.string_value for one in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                assert scope.scope.name == "headgate"
+                assert not len(UnknownFieldSet(scope)), "unknown fields"
+                for span in scope.spans:
+                    assert not len(UnknownFieldSet(span)), "unknown fields"
+                    self._spans.append(_read(span, about["service.name"]))
+
+
+def _read(span: Span, service: str) -> Got:
+    attributes: dict[str, object] = {}
+    for one in span.attributes:
+        assert one.key not in attributes, one.key
+        attributes[one.key] = getattr(one.value, str(one.value.WhichOneof("value")))
+    assert (len(span.trace_id), len(span.span_id)) == (16, 8)
+    assert span.start_time_unix_nano <= span.end_time_unix_nano
+    return Got(
+        trace=span.trace_id.hex(),
+        span=span.span_id.hex(),
+        parent=span.parent_span_id.hex(),
+        name=span.name,
+        kind=span.kind,
+        is_error=span.status.code == 2,
+        began_ns=span.start_time_unix_nano,
+        ended_ns=span.end_time_unix_nano,
+        service=service,
+        attributes=attributes,
+    )
