@@ -43,6 +43,8 @@ impl Verdicts {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
+    /// Whether it was sent to probe an endpoint whose ejection was over.
+    pub(crate) is_probe: bool,
     pub(crate) began_ms: u64,
     pub(crate) now_ms: u64,
 }
@@ -76,22 +78,18 @@ pub(crate) fn ejections(plan: &OutlierDetection) -> EjectionPolicy {
 }
 
 impl UpstreamEntry {
-    /// Reports whether a request may go to an endpoint that was picked, as far as its ejections say.
-    /// An endpoint whose ejection ended takes one request of all workers as a probe.
-    pub(crate) fn admits(&self, at: usize, now_ms: u64) -> bool {
-        let Some(e) = self.endpoints.get(at) else {
-            return false;
-        };
+    /// Returns whether a request that may go to an endpoint that was picked is its probe; nothing if
+    /// its ejections keep the request away. An endpoint whose ejection ended takes one request of all
+    /// workers as a probe.
+    pub(crate) fn admits(&self, at: usize, now_ms: u64) -> Option<bool> {
+        let e = self.endpoints.get(at)?;
         match self.takes(at) {
-            Takes::Yes | Takes::Permitted => true,
-            Takes::Probe => {
-                let claimed = e.health.shared.claim_probe(now_ms);
-                if claimed {
-                    self.health.epoch.advance();
-                }
-                claimed
+            Takes::Yes | Takes::Permitted => Some(false),
+            Takes::Probe if e.health.shared.claim_probe(now_ms) => {
+                self.health.epoch.advance();
+                Some(true)
             }
-            Takes::No => false,
+            Takes::Probe | Takes::No => None,
         }
     }
 
@@ -104,10 +102,9 @@ impl UpstreamEntry {
         let state = e.health.shared.load();
         let is_new = state.outlier == Outlier::In && ended.began_ms >= state.changed_ms;
         match state.outlier {
-            // Requests from before the probe say nothing of the endpoint as it is now.
-            Outlier::Probing if ended.began_ms >= state.changed_ms => {
-                self.probed(shared, at, ended);
-            }
+            // Requests from before the probe say nothing of the endpoint as it is now. Times do not
+            // tell them apart: another thread, whose clock is read apart, may have changed the state.
+            Outlier::Probing if ended.is_probe => self.probed(shared, at, ended),
             Outlier::In => {
                 if let Some(why) = e.health.streaks.note(ended.outcome, &streaks(plan)) {
                     self.eject(shared, at, plan, (why, ended.now_ms));
@@ -144,7 +141,8 @@ impl UpstreamEntry {
         }
     }
 
-    fn probed(&self, shared: &Shared, at: usize, ended: Ended) {
+    /// Takes in how the probe of an endpoint ended; nothing comes of it if none is under way.
+    pub(crate) fn probed(&self, shared: &Shared, at: usize, ended: Ended) {
         let event = match ended.outcome.verdict() {
             Verdict::Good => Event::ProbePassed,
             Verdict::Bad | Verdict::Throttled => Event::ProbeFailed,

@@ -2,7 +2,10 @@
 
 use super::Worker;
 use super::exchange::{ExId, TryTimes};
+use super::upstreams::UpstreamState;
 use crate::breaker::Judged;
+use crate::outliers::Ended;
+use crate::shared::Shared;
 use crate::snapshot::UpstreamEntry;
 use hg_policy::Sample;
 use hg_resilience::{Outcome, Permit, Verdict};
@@ -13,14 +16,32 @@ use std::sync::Arc;
 pub(crate) struct Claim {
     /// The upstream whose limits count it, if there are any.
     pub(crate) limits: Option<Arc<UpstreamEntry>>,
+    pub(crate) admission: Admission,
+}
+
+/// What let a request through to its endpoint, and waits for how it ends.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Admission {
     /// What a breaker permitted.
     pub(crate) permit: Option<Permit>,
+    /// Whether it is the one request that probes an endpoint after an ejection.
+    pub(crate) is_probe: bool,
+}
+
+impl Admission {
+    /// Takes out what waits for the head of an answer: the body may be a stream without an end, or
+    /// the head the begin of a tunnel.
+    fn take_trial(&mut self) -> Option<Self> {
+        let permit = self.permit.take_if(|permit| permit.is_trial());
+        let is_probe = std::mem::take(&mut self.is_probe);
+        (permit.is_some() || is_probe).then_some(Self { permit, is_probe })
+    }
 }
 
 /// How a request left its endpoint.
 pub(crate) struct Left {
     pub(crate) outcome: Outcome,
-    pub(crate) permit: Option<Permit>,
+    pub(crate) admission: Admission,
     pub(crate) times: TryTimes,
     pub(crate) now_us: u64,
 }
@@ -43,10 +64,20 @@ impl Left {
         }
     }
 
+    /// Returns what outlier detection learns of it.
+    pub(crate) fn ended(&self) -> Ended {
+        Ended {
+            outcome: self.outcome,
+            is_probe: self.admission.is_probe,
+            began_ms: self.times.began_us / 1_000,
+            now_ms: self.now_us / 1_000,
+        }
+    }
+
     /// Returns what a breaker learns of it.
     pub(crate) fn judged(&self) -> Option<Judged> {
         Some(Judged {
-            permit: self.permit?,
+            permit: self.admission.permit?,
             verdict: self.outcome.verdict(),
             head_ms: self.head_us() / 1_000,
             now_ms: self.now_us / 1_000,
@@ -54,25 +85,38 @@ impl Left {
     }
 }
 
+impl UpstreamState {
+    /// Tells a probed endpoint and the breaker that let a request through what the head of its answer
+    /// says, and nothing else of it.
+    pub(crate) fn answered(&self, shared: &Shared, i: usize, left: &Left) {
+        if left.admission.is_probe {
+            self.entry.probed(shared, i, left.ended());
+        }
+        self.judge(shared, i, left);
+    }
+
+    /// Tells the breaker that let a request through how it ended.
+    pub(crate) fn judge(&self, shared: &Shared, i: usize, left: &Left) {
+        if let Some(judged) = left.judged() {
+            self.entry.judge(shared, i, judged);
+        }
+    }
+}
+
 impl Worker {
-    /// Tells a half-open breaker at the head of an answer what it waits for: the body may be a
-    /// stream without an end, or the head the begin of a tunnel.
+    /// Tells a half-open breaker and an ejected endpoint at the head of an answer what they wait for.
     pub(super) fn trial_answered(&mut self, x: ExId, status: u16) {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
-        let Some(permit) = e.claim.permit.take_if(|permit| permit.is_trial()) else {
+        let Some(admission) = e.claim.admission.take_trial() else {
             return;
         };
-        let left = Left {
-            outcome: Outcome::of_status(status),
-            permit: Some(permit),
-            times: e.times,
-            now_us: self.now_us,
-        };
+        let outcome = Outcome::of_status(status);
+        let left = Left { outcome, admission, times: e.times, now_us: self.now_us };
         let at = e.endpoint.as_ref().map_or(usize::MAX, |endpoint| endpoint.slot.get());
         if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
-            u.judge(&self.shared, at, &left);
+            u.answered(&self.shared, at, &left);
         }
     }
 }

@@ -258,7 +258,7 @@ impl Worker {
         let Some(endpoint) = &e.endpoint else { return };
         endpoint.counters.active.sub(1);
         if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
-            let left = Left { outcome, permit: claim.permit, times: e.times, now_us };
+            let left = Left { outcome, admission: claim.admission, times: e.times, now_us };
             u.left(endpoint, &left, &self.shared);
         }
         if let Some(entry) = claim.limits {

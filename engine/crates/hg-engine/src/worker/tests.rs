@@ -14,6 +14,7 @@ use std::sync::{Mutex, mpsc};
 mod http2;
 mod keeping;
 mod pausing;
+mod probes;
 mod shedding;
 mod times;
 mod uploads;
@@ -53,6 +54,13 @@ impl Drop for Held {
     fn drop(&mut self) {
         drop(self.0.take());
     }
+}
+
+/// Sends one request on a connection of its own.
+fn ask(node: &Node, request: &[u8]) -> TcpStream {
+    let mut s = node.connect();
+    s.write_all(request).unwrap();
+    s
 }
 
 /// Moves the clock on for what waits at this moment: whatever is due ends.

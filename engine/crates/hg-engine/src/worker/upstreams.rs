@@ -2,20 +2,19 @@
 
 use super::adaptive::Adaptive;
 use super::affinity::Wanted;
-use super::claim::{Claim, Left};
+use super::claim::{Admission, Claim, Left};
 use super::exchange::ExId;
 use super::hedge::Latencies;
 use super::retry::Budgets;
 use super::seen::{STALE, Seen};
 use super::up::{PoolRef, Pools};
 use crate::counters::{EndpointCounters, UpstreamCounters, WorkerCounters, lock};
-use crate::outliers::Ended;
 use crate::shared::Shared;
 use crate::shares::Pending;
 use crate::snapshot::{EndpointEntry, PoolKey, Snapshot, UpstreamEntry};
 use hg_net::{Address, Ticks};
 use hg_policy::{Balancer, Load, Token, Tried, WyRand};
-use hg_resilience::{Budget, Permit, Shedder, Verdict};
+use hg_resilience::{Budget, Shedder, Verdict};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -140,7 +139,7 @@ impl UpstreamState {
         if let (Err(_), Some(permit)) = (&picked, of_all) {
             self.entry.unused(shared, 0, permit, now_ms);
         }
-        let (i, permit) = picked?;
+        let (i, mut admission) = picked?;
         let Some(endpoint) = self.endpoints.get(i) else {
             return Err(NoPick::None);
         };
@@ -158,7 +157,8 @@ impl UpstreamState {
             }
         }
         let limits = self.limited.then(|| self.entry.clone());
-        Ok((endpoint.clone(), Claim { limits, permit: permit.or(of_all) }))
+        admission.permit = admission.permit.or(of_all);
+        Ok((endpoint.clone(), Claim { limits, admission }))
     }
 
     /// Picks the endpoint that takes a request, and asks its breaker.
@@ -168,7 +168,7 @@ impl UpstreamState {
         wanted: Wanted,
         (now_us, rng): (u64, &mut WyRand),
         shared: &Shared,
-    ) -> Result<(usize, Option<Permit>), NoPick> {
+    ) -> Result<(usize, Admission), NoPick> {
         self.follow_health();
         if self.is_full(shared, now_us) {
             return Err(NoPick::Full);
@@ -196,10 +196,10 @@ impl UpstreamState {
                 (None, None) => return Err(self.no_pick(tried, full)),
             };
             if !self.seen.probes && !self.breaks {
-                return Ok((i, None));
+                return Ok((i, Admission::default()));
             }
-            if let Some(permit) = self.ask(shared, i, now_us / 1_000) {
-                return Ok((i, permit));
+            if let Some(admission) = self.ask(shared, i, now_us / 1_000) {
+                return Ok((i, admission));
             }
             // Other requests try the endpoint; the next pick looks again.
             self.seen.epoch = STALE;
@@ -245,10 +245,11 @@ impl UpstreamState {
     }
 
     /// Asks breaker and ejections whether an endpoint takes one more request.
-    fn ask(&self, shared: &Shared, i: usize, now_ms: u64) -> Option<Option<Permit>> {
+    fn ask(&self, shared: &Shared, i: usize, now_ms: u64) -> Option<Admission> {
         let permit = self.entry.acquire(shared, Some(i), now_ms).ok()?;
-        if !self.seen.probes || self.entry.admits(i, now_ms) {
-            return Some(permit);
+        let probes = if self.seen.probes { self.entry.admits(i, now_ms) } else { Some(false) };
+        if let Some(is_probe) = probes {
+            return Some(Admission { permit, is_probe });
         }
         if let Some(permit) = permit {
             self.entry.unused(shared, i, permit, now_ms);
@@ -279,11 +280,9 @@ impl UpstreamState {
         let i = endpoint.slot.get();
         // Of an endpoint that is gone only the breaker of all learns.
         if i < self.active.len() && self.entry.plan.health.outliers.is_some() {
-            let now_ms = left.now_us / 1_000;
-            let ended =
-                Ended { outcome: left.outcome, began_ms: left.times.began_us / 1_000, now_ms };
+            let ended = left.ended();
             if self.entry.note(shared, i, ended) {
-                self.count(i, left.outcome.verdict(), now_ms);
+                self.count(i, left.outcome.verdict(), ended.now_ms);
             }
         }
         self.judge(shared, i, left);
@@ -298,13 +297,6 @@ impl UpstreamState {
             if let Some(e) = self.entry.endpoints.get(at) {
                 e.health.shares().tally.add(counts);
             }
-        }
-    }
-
-    /// Tells the breaker that let a request through how it ended.
-    pub(crate) fn judge(&self, shared: &Shared, i: usize, left: &Left) {
-        if let Some(judged) = left.judged() {
-            self.entry.judge(shared, i, judged);
         }
     }
 

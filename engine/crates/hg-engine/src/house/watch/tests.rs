@@ -270,7 +270,12 @@ fn equal_seeds_enforce_the_same_verdicts() {
         let json = upstream(&endpoints(2), rest);
         let snapshot = world.serve("u", Some(json));
         let entry = entry(&snapshot, "u");
-        let ended = |began_ms| Ended { outcome: Outcome::ServerError, began_ms, now_ms: began_ms };
+        let ended = |began_ms| Ended {
+            outcome: Outcome::ServerError,
+            is_probe: false,
+            began_ms,
+            now_ms: began_ms,
+        };
         let mut drawn = Vec::new();
         for turn in 0..60_u64 {
             let now_ms = 2_000 + turn * 10;

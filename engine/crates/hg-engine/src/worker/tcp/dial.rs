@@ -264,8 +264,8 @@ impl Worker {
             return;
         };
         let target = &mut s.target;
-        let permit = target.claim.permit.take();
-        let left = Left { outcome: Outcome::Ok, permit, times: target.times, now_us };
+        let admission = std::mem::take(&mut target.claim.admission);
+        let left = Left { outcome: Outcome::Ok, admission, times: target.times, now_us };
         let (slot, upstream) = target.upstream;
         if let (Some(endpoint), Some(u)) = (&target.endpoint, self.upstreams.same(slot, upstream)) {
             endpoint.counters.requests.add(1);
@@ -340,7 +340,7 @@ impl Worker {
         endpoint.counters.active.sub(1);
         let (slot, upstream) = s.target.upstream;
         if let Some(u) = self.upstreams.same(slot, upstream) {
-            let left = Left { outcome, permit: claim.permit, times, now_us };
+            let left = Left { outcome, admission: claim.admission, times, now_us };
             if times.first_byte_us > 0 {
                 u.gone(&endpoint, &left);
             } else {

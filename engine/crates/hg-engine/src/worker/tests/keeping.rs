@@ -22,13 +22,6 @@ fn narrow(address: SocketAddr, queue: u32, route: &str) -> Node {
     Node::start(&json, route, 1)
 }
 
-/// Sends one request on a connection of its own.
-fn ask(node: &Node, request: &[u8]) -> TcpStream {
-    let mut s = node.connect();
-    s.write_all(request).unwrap();
-    s
-}
-
 fn status(s: &mut TcpStream) -> String {
     read_head(s).unwrap().split(' ').nth(1).unwrap().to_owned()
 }

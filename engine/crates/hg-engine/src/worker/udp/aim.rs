@@ -200,8 +200,8 @@ impl Worker {
             return;
         };
         aim.times.first_byte_us = now_us;
-        let permit = aim.claim.permit.take();
-        let left = Left { outcome: Outcome::Ok, permit, times: aim.times, now_us };
+        let admission = std::mem::take(&mut aim.claim.admission);
+        let left = Left { outcome: Outcome::Ok, admission, times: aim.times, now_us };
         let (slot, upstream) = aim.upstream;
         if let Some(u) = self.upstreams.same(slot, upstream) {
             u.learn(&aim.endpoint, &left, &self.shared);
@@ -213,7 +213,7 @@ impl Worker {
         let Aim { upstream: (slot, upstream), endpoint, claim, times, .. } = aim;
         endpoint.counters.active.sub(1);
         if let Some(u) = self.upstreams.same(slot, upstream) {
-            let left = Left { outcome, permit: claim.permit, times, now_us: self.now_us };
+            let left = Left { outcome, admission: claim.admission, times, now_us: self.now_us };
             if times.first_byte_us > 0 && outcome == Outcome::Cancelled {
                 u.gone(&endpoint, &left);
             } else {
