@@ -2,8 +2,9 @@
 and the rollout that follows from it."""
 
 import asyncio
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 from master_world import Answer, World
@@ -21,7 +22,13 @@ from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
 
 _BASE = "/workspaces/default/rollouts"
+T = TypeVar("T")
+Work: TypeAlias = Callable[[Transaction], Awaitable[T]]
 _OLD, _NEW = "1.0.0", "2.0.0"
+
+
+class UndoneError(Exception):
+    """A transaction is undone, and is carried out again."""
 
 
 class Node:
@@ -171,6 +178,29 @@ def test_a_program_reaches_the_agents_in_waves_and_names_who_cannot(fleet: Fleet
         {"is_possible": True, "program": _NEW, "state": "done", "error": ""},
         {"is_possible": False, "program": None, "state": None, "error": ""},
     ]
+
+
+def test_a_transaction_that_is_carried_out_again_tells_of_an_upgrade_once(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = fleet.world.database.write
+
+    async def again(scope: Scope, work: Work[T]) -> T:
+        """As after a conflict: the first time is undone."""
+
+        async def conflicts(tx: Transaction) -> T:
+            await work(tx)
+            raise UndoneError
+
+        with suppress(UndoneError):
+            await once(scope, conflicts)
+        return await once(scope, work)
+
+    monkeypatch.setattr(fleet.world.database, "write", again)
+    fleet.begin()
+    fleet.live(15)
+    assert sorted(fleet.programs()) == [_OLD, _OLD, _NEW]
+    assert fleet.heard("agents.upgraded") == 1
 
 
 def test_an_upgrade_that_fails_is_undone_with_its_reason(fleet: Fleet) -> None:

@@ -63,15 +63,27 @@ class Stage:
         wanted |= {"gates": {"min_requests": 0}}
         return str(self.person.ask(f"{W}/rollouts", wanted)["id"])
 
+    def upgrade(self, program: str) -> str:
+        """Begins a rollout that upgrades the agents, whose id it returns."""
+        wanted: dict[str, Any] = {"fleet": "edge", "program": program, "waves": ["1", "rest"]}
+        wanted |= {"soak_s": self.options.soak, "settle_s": 5, "apply_s": 300}
+        wanted |= {"gates": {"min_requests": 0}}
+        return str(self.person.ask(f"{W}/rollouts", wanted)["id"])
+
     def until_ended(self, rollout: str, status: str, serving: int) -> None:
         """Waits until a rollout ended that way, and every agent proved to serve that revision."""
 
-        def has_ended() -> bool:
-            return bool(self.watcher.latest.get(rollout, {}).get("status") == status)
-
-        self.wait(has_ended, status, rollout)
+        self.until_status(rollout, status)
         self.until_all_serve(serving)
         self.serving = serving
+
+    def until_status(self, rollout: str, status: str) -> None:
+        """Waits until a rollout has this status."""
+
+        def has_it() -> bool:
+            return bool(self.watcher.latest.get(rollout, {}).get("status") == status)
+
+        self.wait(has_it, status, rollout)
 
     def until_all_serve(self, number: int) -> None:
         """Waits until every agent proved to serve a revision, as the master knows it."""
@@ -106,8 +118,10 @@ class Stage:
 
 
 @contextlib.contextmanager
-def staged(folder: Path, star: Star, options: argparse.Namespace) -> Iterator[Stage]:
-    """The fleet, serving revision 1 under load."""
+def staged(
+    folder: Path, star: Star, options: argparse.Namespace, kind: type[Node] = Node
+) -> Iterator[Stage]:
+    """The fleet of nodes of that kind, serving revision 1 under load."""
     history = History(endpoints=endpoints_of(star.names))
     with contextlib.ExitStack() as ends:
         postgres = None
@@ -124,7 +138,7 @@ def staged(folder: Path, star: Star, options: argparse.Namespace) -> Iterator[St
         nodes = []
         for name, engine in engines.items():
             token = str(person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"])
-            nodes.append(ends.enter_context(Node(folder / name, star, name, engine, token)))
+            nodes.append(ends.enter_context(kind(folder / name, star, name, engine, token)))
         watcher = Watcher(history)
         ends.callback(watcher.end)
         chance = random.Random(options.seed)  # noqa: S311
@@ -156,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def run(options: argparse.Namespace, play: Callable[[Stage], int]) -> int:
+def run(options: argparse.Namespace, play: Callable[[Stage], int], kind: type[Node] = Node) -> int:
     """Builds the star and plays in its middle, in a process of its own; the exit code."""
     names = _NAMES[: len(options.engines.split(","))]
     if options.middle:
@@ -164,7 +178,7 @@ def run(options: argparse.Namespace, play: Callable[[Stage], int]) -> int:
         star.middle = options.middle
         with (
             tempfile.TemporaryDirectory(prefix="hg-") as name,
-            staged(Path(name), star, options) as stage,
+            staged(Path(name), star, options, kind) as stage,
         ):
             return 1 if play(stage) else 0
     with Star(names) as star:

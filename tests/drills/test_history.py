@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from history import (
+    AGAIN,
     BACK,
     CONJURED,
     FAILED,
@@ -16,9 +17,12 @@ from history import (
     SILENT,
     STEP_LOST,
     STEP_UNDUE,
+    STRAY,
     TWICE,
+    UNORDERED,
     Allowed,
     Down,
+    Ended,
     History,
     Outcome,
     Request,
@@ -42,6 +46,7 @@ def right(chance: random.Random) -> History:
     for node in NODES:
         _served(history, chance, node, newest)
         _asked(history, chance, node)
+        _upgraded(history, chance, node)
     _rolled(history, chance, newest)
     return history
 
@@ -91,6 +96,14 @@ def _asked(history: History, chance: random.Random, node: str) -> None:
     history.down.append(Down(node, "b", 8.0, 9.0))
     history.requests.append(Request(node, 5.6, 5.7, "no connection"))
     history.requests.append(Request(node, 8.2, 8.3))
+
+
+def _upgraded(history: History, chance: random.Random, node: str) -> None:
+    new = f"9.{chance.randint(1, 9)}.0"
+    history.upgrades.append(Ended(node, new, new, new, (new,), (new,)))
+    back = ("9.0.0",) if chance.random() < 0.5 else ()
+    # One that failed to install it has nothing to put back.
+    history.upgrades.append(Ended(node, "9.0.0", "9.0.0", "9.0.0", back, (new, "9.0.0")))
 
 
 def _rolled(history: History, chance: random.Random, revision: int) -> None:
@@ -204,6 +217,24 @@ def record_no_requests(history: History, chance: random.Random) -> None:
     history.requests = [one for one in history.requests if one.node != node]
 
 
+def _changed(history: History, chance: random.Random, **fields: object) -> None:
+    number = chance.randrange(len(history.upgrades))
+    history.upgrades[number] = replace(history.upgrades[number], **fields)  # type: ignore[arg-type]
+
+
+def run_another_version(history: History, chance: random.Random) -> None:
+    _changed(history, chance, **{chance.choice(["runs", "installed"]): "9.99.0"})
+
+
+def install_again(history: History, chance: random.Random) -> None:
+    one = chance.choice(history.upgrades)
+    _changed(history, chance, asked=one.ordered * 2, ordered=one.ordered)
+
+
+def install_without_an_order(history: History, chance: random.Random) -> None:
+    _changed(history, chance, asked=("9.99.0",))
+
+
 SEEDED: dict[Callable[[History, random.Random], None], str] = {
     forget_a_write: LOST,
     keep_an_older_write: LOST,
@@ -218,6 +249,9 @@ SEEDED: dict[Callable[[History, random.Random], None], str] = {
     serve_before_the_wave: STEP_UNDUE,
     fail_a_request: FAILED,
     record_no_requests: SILENT,
+    run_another_version: STRAY,
+    install_again: AGAIN,
+    install_without_an_order: UNORDERED,
 }
 
 

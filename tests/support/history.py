@@ -21,6 +21,7 @@ BACK, FOREIGN = "revision went back", "revision never published"
 REPEATED, STEP_LOST, STEP_UNDUE = "step repeated", "step lost", "step out of turn"
 FAILED = "request failed"
 SILENT = "nothing was recorded"
+AGAIN, UNORDERED, STRAY = "installed again", "installed without an order", "runs another version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,21 @@ class Down:
     ended: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a node ran, and what was installed there, once a rollout of `wanted` had ended, be it
+    the version that it brought or, undone, the one before. `asked`: what its upgrade command was
+    called for during the rollout; `ordered`: the versions that the rollout can have asked it for,
+    one after the other."""
+
+    node: str
+    wanted: str
+    runs: str
+    installed: str
+    asked: tuple[str, ...]
+    ordered: tuple[str, ...]
+
+
 @dataclass
 class History:
     """Everything that a drill recorded. `endpoints`: those behind each node."""
@@ -104,6 +120,7 @@ class History:
     requests: list[Request] = field(default_factory=list)
     down: list[Down] = field(default_factory=list)
     endpoints: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    upgrades: list[Ended] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +146,7 @@ def faults(history: History) -> list[Fault]:
         *_revisions(history),
         *_rollouts(history.timelines),
         *_requests(history),
+        *_upgrades(history.upgrades),
     ]
 
 
@@ -255,3 +273,15 @@ def _requests(history: History) -> Iterator[Fault]:
                 FAILED,
                 f"{one.node} at {one.begun:.2f}: {one.error}; {', '.join(healthy)} was healthy",
             )
+
+
+def _upgrades(upgrades: Iterable[Ended]) -> Iterator[Fault]:
+    for one in upgrades:
+        if {one.runs, one.installed} != {one.wanted}:
+            text = f"{one.node} runs {one.runs}, installed is {one.installed}, not {one.wanted}"
+            yield Fault(STRAY, text)
+        for program, count in Counter(one.asked).items():
+            if program not in one.ordered:
+                yield Fault(UNORDERED, f"{one.node}: {program}")
+            elif count > one.ordered.count(program):
+                yield Fault(AGAIN, f"{one.node}: {program} {count} times")

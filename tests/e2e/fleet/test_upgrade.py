@@ -9,53 +9,11 @@ from typing import Any
 
 import pytest
 from fleet_node import Node, serving
+from fleet_programs import BROKEN, LYING, MISSING, NEW, OLD, Programs
 from master_operator import Operator, W, put
 from master_process import master
 from running_node import Upstream, get
 from waiting import until
-
-OLD, NEW, LYING, BROKEN, MISSING = "9.0.0", "9.1.0", "9.2.0", "9.3.0", "9.4.0"
-
-
-class Programs:
-    """Versions of headgate on this host: the same code under other names, the first one found by
-    Python. `current` is a link to the installed one, which the upgrade command turns."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.current = folder / "current"
-        for version in (OLD, NEW):
-            self._add(version, version)
-        self._add(LYING, "9.2.9")
-        self._add(BROKEN, BROKEN)
-        # A program that ends as soon as it is a control process.
-        broken = (
-            "import os, sys\n"
-            "if 'headgate.node' in sys.orig_argv:\n"
-            "    os.write(1, b'it is broken\\n')\n"
-            "    os._exit(3)\n"
-        )
-        (folder / BROKEN / "sitecustomize.py").write_text(broken)
-        self.current.symlink_to(OLD)
-        self.command = folder / "install-headgate"
-        self.command.write_text(
-            '#!/bin/sh\nset -eu\ncd "$(dirname "$0")"\n'
-            '[ -d "$1" ] || { echo "there is no headgate $1 here" >&2; exit 7; }\n'
-            'ln -sfn "$1" next && mv -T next current\n'
-        )
-        self.command.chmod(0o755)
-
-    def _add(self, version: str, told: str) -> None:
-        metadata = self.folder / version / "headgate-9.dist-info"
-        metadata.mkdir(parents=True)
-        (metadata / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: headgate\nVersion: {told}\n"
-        )
-
-    @property
-    def installed(self) -> str:
-        """What would be started now."""
-        return self.current.readlink().name
 
 
 class UpgradableNode(Node):
@@ -66,11 +24,7 @@ class UpgradableNode(Node):
         super().__init__(folder, url, token)
 
     def _start(self, command: list[str], *arguments: str, **env: str) -> Any:
-        more = {
-            "PYTHONPATH": str(self._programs.current),
-            "HEADGATE_UPGRADE_COMMAND": str(self._programs.command),
-        }
-        return super()._start(command, *arguments, **env, **more)
+        return super()._start(command, *arguments, **env, **self._programs.environment)
 
 
 class Client:

@@ -154,6 +154,7 @@ class _Written(NamedTuple):
 
 
 async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> _Written:
+    batch.said.upgrades.clear()  # of a transaction that was undone, and is carried out again
     # In one order everywhere, so that two masters do not wait for each other.
     ids = sorted({*batch.values, *(agent for agent, _ in batch.ends)})
     standings = await store.standings(tx, ids, is_locked=True)
