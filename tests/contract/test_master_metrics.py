@@ -7,9 +7,20 @@ import pytest
 from asgi import ask
 from master_world import World
 from said_agent import Agent, W
+from sqlalchemy import update
 
-from headgate.fleet.frames import Heartbeat, Held, Inventory, SeenCertificate
+from headgate.fleet.frames import (
+    Heartbeat,
+    Held,
+    Hello,
+    Inventory,
+    SeenCertificate,
+    UpgradeEnded,
+)
+from headgate.master.domains.agents.store import AGENTS
 from headgate.master.store.errors import StoreUnavailableError
+from headgate.master.store.scope import MASTER
+from headgate.master.store.transaction import Transaction
 from headgate.master.telemetry import standing
 from headgate.master.telemetry.port import Metrics, metrics_application
 
@@ -114,3 +125,68 @@ def test_scrapes_at_once_look_once_and_one_without_a_database_still_answers(
         assert b"headgate_master_database_up{" in page
         assert b"} 0\n" in page
         assert b"headgate_agents{" not in page
+
+
+def test_upgrades_of_agents_are_shown_by_fleet_version_and_state(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = world.set_up()
+    world.ask("POST", f"{W}/fleets", {"name": "edge"}, admin)
+    world.runner.run(world.master.authority.authorities())
+    agent = Agent(world, admin)
+    hello = Hello(agent.id, 1, "1.0.0", can_upgrade=True)
+    world.runner.run(world.master.book.joined(agent.id, hello, "192.0.2.1"))
+    begun = {"fleet": "edge", "program": "2.0.0", "waves": ["rest"]}
+    rollout = world.ask("POST", f"{W}/rollouts", begun, admin)["id"]
+    ordered = world.now_ms
+    values_of = {"wanted_program": "2.0.0", "upgrade_order": ordered, "upgrade_state": "asked"}
+
+    async def order(tx: Transaction) -> None:
+        await tx.change(update(AGENTS).where(AGENTS.c.id == agent.id).values(values_of))
+
+    world.runner.run(world.database.write(MASTER, order))
+    fleet = 'organisation="main",workspace="default",fleet="edge"'
+    page = scrape(world)
+    assert values(page, "headgate_master_agent_programs") == {f'{fleet},version="1.0.0"': 1}
+    assert values(page, "headgate_master_agent_upgrades")[f'{fleet},state="asked"'] == 1
+    assert values(page, "headgate_master_program_rollouts")['state="queued"'] == 1, rollout
+    assert values(page, "headgate_rollouts")['state="queued"'] == 1
+    world.advance(seconds=20)
+    beat = Heartbeat(Held(), upgrade_ended=UpgradeEnded(ordered, "2.0.0", "no such wheel"))
+    world.runner.run(world.master.book.seen(agent.id, beat))
+    monkeypatch.setattr(standing, "MOST_PROGRAMS", 0)
+    page = scrape(world)
+    assert values(page, "headgate_master_agent_programs") == {f'{fleet},version="(other)"': 1}
+    assert values(page, "headgate_master_agent_upgrades")[f'{fleet},state="failed"'] == 1
+    ended = values(page, "headgate_master_agent_upgrades_ended_total")
+    assert ended == {'result="done"': 0, 'result="failed"': 1}
+    assert values(page, "headgate_master_agent_upgrade_seconds_sum") == {"": 20}
+
+
+def test_searches_and_previews_are_counted_by_how_they_went(world: World) -> None:
+    admin = world.set_up()
+    world.ask("POST", f"{W}/fleets", {"name": "edge"}, admin)
+    world.runner.run(world.master.authority.authorities())
+    agent = Agent(world, admin)
+    assert world.ask("POST", f"{W}/fleets/edge/logs", {}, admin).status == 200
+    assert world.ask("POST", f"{W}/agents/{agent.id}0/logs", {}, admin).status == 404
+    route = {"listeners": ["web"], "respond": {"body": "one"}}
+    changes = [
+        {"kind": "listeners", "name": "web", "spec": {"address": "127.0.0.1:8000"}},
+        {"kind": "routes", "name": "all", "spec": route},
+    ]
+    assert world.ask("POST", f"{W}/preview", {"changes": changes}, admin).status == 200
+    wrong = [{"kind": "routes", "name": "all", "spec": route | {"listeners": ["none"]}}]
+    assert world.ask("POST", f"{W}/preview", {"changes": wrong}, admin).status == 200
+    page = scrape(world)
+    found = values(page, "headgate_master_log_searches_total")
+    assert found == {'result="answered"': 1, 'result="throttled"': 0, 'result="refused"': 1}
+    assert values(page, "headgate_master_log_search_seconds_count") == {"": 1}
+    assert values(page, "headgate_master_log_searches_in_progress") == {"": 0}
+    assert values(page, "headgate_master_log_search_agents_total")['state="away"'] == 1
+    assert values(page, "headgate_master_previews_total") == {
+        'result="passed"': 1,
+        'result="refused"': 1,
+    }
+    asked = values(page, "headgate_master_preview_requests_total")
+    assert asked['fate="elsewhere"'] >= 1

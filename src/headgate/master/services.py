@@ -6,9 +6,11 @@ from pathlib import Path
 from headgate.fleet.frames import Heartbeat
 from headgate.master.api.rates import Rates
 from headgate.master.domains.agents.book import StoreBook
+from headgate.master.domains.drafts.counting import PreviewCounts
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.events.feed import Feeds
+from headgate.master.domains.logs.counting import SearchCounts
 from headgate.master.domains.logs.turns import Turns
 from headgate.master.domains.metrics.recorder import Recorder
 from headgate.master.domains.rollouts.figures import Figures
@@ -44,6 +46,8 @@ class Master:
     recorder: Recorder
     rates: Rates
     searches: Turns = field(default_factory=Turns)
+    searched: SearchCounts = field(default_factory=SearchCounts)
+    previews: PreviewCounts = field(default_factory=PreviewCounts)
     rest: RestCounts = field(default_factory=RestCounts)
     key_file: Path | None = None
     """Where the master's key is; None: it came from the environment."""

@@ -16,9 +16,10 @@ _NAME = re.compile(r"\b((?:http|proxy|headgate)_[a-z0-9_]+|up)\b(?=[\s{\[)]|$)")
 
 
 def known() -> set[str]:
-    """Every name that the page of a node can have, as the reference lists them."""
+    """Every name that the page of a node or of a master can have, as the reference lists them."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     page += (ROOT / "docs" / "reference" / "nginx-metrics.md").read_text()
+    page += (ROOT / "docs" / "reference" / "master-metrics.md").read_text()
     names = set()
     for name, kind in re.findall(r"(?m)^\| `([a-z0-9_]+)` \| (\w+) \|", page):
         endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}

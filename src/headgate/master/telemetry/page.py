@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from headgate.kernel.openmetrics import END, Buckets, Labels, family, histogram
+from headgate.master.telemetry import work
 from headgate.master.telemetry.rest import RestCounts
 from headgate.master.telemetry.standing import FleetName, SeenAuthority, Standing
+from headgate.master.telemetry.work import Work
 
 _DAY_S: Final = 86_400.0
 _LOGIN: Final = ("POST", "/api/v1/auth/login")
@@ -58,6 +60,7 @@ class Seen:
     process: Process
     store: Store
     sessions: Sessions
+    work: Work
     rest: RestCounts
     authorities: tuple[SeenAuthority, ...]
     standing: Standing | None
@@ -67,6 +70,7 @@ def page(seen: Seen) -> bytes:
     """Returns OpenMetrics text. What only the database knows is missing while it does not
     answer, and `headgate_master_database_up` is 0."""
     parts = [*_process(seen.process), *_store(seen), *_sessions(seen.sessions), *_rest(seen.rest)]
+    parts += work.families(seen.work)
     parts += _authorities(seen)
     if seen.standing is not None:
         parts += [*_fleets(seen.standing), *_certificates(seen.standing, seen.now_s)]
@@ -192,6 +196,7 @@ def _fleets(standing: Standing) -> Iterator[str]:
         "Agents whose nginx differs from what was applied there, by fleet.",
         [(_names(fleet), count) for fleet, count in sorted(standing.drifting.items())],
     )
+    yield from _programs(standing)
     phases = dict.fromkeys(PHASES, 0) | standing.rollouts
     yield family(
         "headgate_rollouts",
@@ -199,7 +204,36 @@ def _fleets(standing: Standing) -> Iterator[str]:
         "Rollouts by `state`; those that ended are kept for 400 days.",
         [({"state": phase}, count) for phase, count in phases.items()],
     )
+    phases = dict.fromkeys(PHASES, 0) | standing.program_rollouts
+    yield family(
+        "headgate_master_program_rollouts",
+        "gauge",
+        "Those of them that bring a version of headgate to agents, by `state`.",
+        [({"state": phase}, count) for phase, count in phases.items()],
+    )
     yield family("headgate_events", "counter", "Events of all workspaces.", [({}, standing.events)])
+
+
+def _programs(standing: Standing) -> Iterator[str]:
+    yield family(
+        "headgate_master_agent_programs",
+        "gauge",
+        "Agents by fleet and the version of headgate that they run: the 10 versions that most run,"
+        " and `(other)`.",
+        [
+            (_names(fleet) | {"version": version}, count)
+            for (fleet, version), count in sorted(standing.programs.items())
+        ],
+    )
+    yield family(
+        "headgate_master_agent_upgrades",
+        "gauge",
+        "Agents by fleet and the `state` of their newest order to upgrade: asked, done or failed.",
+        [
+            (_names(fleet) | {"state": state}, count)
+            for (fleet, state), count in sorted(standing.upgrades.items())
+        ],
+    )
 
 
 def _certificates(standing: Standing, now_s: float) -> Iterator[str]:

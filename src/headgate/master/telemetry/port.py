@@ -21,6 +21,7 @@ from headgate.master.store.scope import MASTER
 from headgate.master.telemetry import standing
 from headgate.master.telemetry.page import Process, Seen, Sessions, Store, page
 from headgate.master.telemetry.standing import Standing
+from headgate.master.telemetry.work import Work
 
 _FRESH_S: Final = 1.0
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -76,6 +77,12 @@ class Metrics:
                 watchers=master.feeds.watchers,
                 from_publication=arrivals.from_publication.buckets(),
                 from_offer=arrivals.from_offer.buckets(),
+            ),
+            work=Work(
+                upgrades=master.book.upgrades,
+                searches=master.searched,
+                searches_under_way=master.searches.under_way,
+                previews=master.previews,
             ),
             rest=master.rest,
             authorities=standing.authorities(master.authority.current),

@@ -24,6 +24,9 @@ MOST_FLEETS: Final = 1_000
 MOST_CERTIFICATES: Final = 200
 """Certificates that are shown: those that end first."""
 STATES: Final = ("new", "connected", "away", "revoked")
+UPGRADES: Final = ("asked", "done", "failed")
+MOST_PROGRAMS: Final = 10
+"""Versions of agents with series of their own; the others are one, `(other)`."""
 OTHER: Final = "(other)"
 
 
@@ -65,6 +68,12 @@ class Standing:
     """Agents whose nginx drifts, by fleet."""
     rollouts: dict[str, int]
     """By phase."""
+    program_rollouts: dict[str, int]
+    """Those that bring a version of headgate, by phase."""
+    programs: dict[tuple[FleetName, str], int]
+    """Agents by fleet and the version that they run."""
+    upgrades: dict[tuple[FleetName, str], int]
+    """Agents by fleet and the state of their newest order to upgrade."""
     events: int
     served_certificates: int
     certificates: tuple[SeenCertificate, ...]
@@ -91,6 +100,19 @@ class _Drifting(BaseModel):
 
 class _Rollouts(BaseModel):
     phase: str
+    is_of_program: bool
+    count: int
+
+
+class _Programs(BaseModel):
+    fleet: str
+    program: str
+    count: int
+
+
+class _Upgrades(BaseModel):
+    fleet: str
+    upgrade_state: str
     count: int
 
 
@@ -114,15 +136,16 @@ async def look(tx: Transaction, now_ms: int) -> Standing:
         found.update({(name, state): 0 for state in STATES})
     for row in await tx.all(_Agents, _agents(now_ms)):
         found[names.get(row.fleet, NO_FLEET), row.state] += row.count
-    phases: Query = select(ROLLOUTS.c.phase, func.count().label("count"))
     events: Query = select(func.sum(COUNTERS.c.newest).label("newest"))
     told = await tx.first(_Events, events)
+    rollouts = await _rollouts(tx)
     return Standing(
         agents=dict(found),
         drifting=await _drifting(tx, names),
-        rollouts={
-            r.phase: r.count for r in await tx.all(_Rollouts, phases.group_by(ROLLOUTS.c.phase))
-        },
+        rollouts=dict(rollouts[False] + rollouts[True]),
+        program_rollouts=dict(rollouts[True]),
+        programs=await _programs(tx, names),
+        upgrades=await _upgrades(tx, names),
         events=(told.newest if told else None) or 0,
         served_certificates=await tx.count(SERVED),
         certificates=await _certificates(tx, names),
@@ -162,6 +185,51 @@ async def _drifting(tx: Transaction, names: dict[str, FleetName]) -> dict[FleetN
     found = Counter(dict.fromkeys(names.values(), 0))
     for row in await tx.all(_Drifting, query.group_by(AGENTS.c.fleet)):
         found[names.get(row.fleet, NO_FLEET)] += row.count
+    return dict(found)
+
+
+async def _rollouts(tx: Transaction) -> dict[bool, Counter[str]]:
+    """Returns how many rollouts there are by phase: those of revisions, and those of programs."""
+    is_of_program = ROLLOUTS.c.program.is_not(None)
+    query: Query = select(
+        ROLLOUTS.c.phase, is_of_program.label("is_of_program"), func.count().label("count")
+    )
+    found: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
+    for row in await tx.all(_Rollouts, query.group_by(ROLLOUTS.c.phase, is_of_program)):
+        found[row.is_of_program][row.phase] += row.count
+    return found
+
+
+async def _programs(
+    tx: Transaction, names: dict[str, FleetName]
+) -> dict[tuple[FleetName, str], int]:
+    """Returns agents by fleet and version; agents say these, so that only few have a series."""
+    where = (AGENTS.c.program.is_not(None), AGENTS.c.revoked_at.is_(None))
+    query: Query = select(AGENTS.c.fleet, AGENTS.c.program, func.count().label("count"))
+    rows = await tx.all(_Programs, query.where(*where).group_by(AGENTS.c.fleet, AGENTS.c.program))
+    every: Counter[str] = Counter()
+    for row in rows:
+        every[row.program] += row.count
+    # In one order for as many agents, so that series do not come and go.
+    most = sorted(every, key=lambda program: (-every[program], program))[:MOST_PROGRAMS]
+    found: Counter[tuple[FleetName, str]] = Counter()
+    for row in rows:
+        version = row.program if row.program in most else OTHER
+        found[names.get(row.fleet, NO_FLEET), version] += row.count
+    return dict(found)
+
+
+async def _upgrades(
+    tx: Transaction, names: dict[str, FleetName]
+) -> dict[tuple[FleetName, str], int]:
+    where = (AGENTS.c.upgrade_state.is_not(None), AGENTS.c.revoked_at.is_(None))
+    query: Query = select(AGENTS.c.fleet, AGENTS.c.upgrade_state, func.count().label("count"))
+    query = query.where(*where).group_by(AGENTS.c.fleet, AGENTS.c.upgrade_state)
+    found: Counter[tuple[FleetName, str]] = Counter()
+    for name in names.values():
+        found.update({(name, state): 0 for state in UPGRADES})
+    for row in await tx.all(_Upgrades, query):
+        found[names.get(row.fleet, NO_FLEET), row.upgrade_state] += row.count
     return dict(found)
 
 

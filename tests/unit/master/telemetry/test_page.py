@@ -5,6 +5,11 @@ from pathlib import Path
 
 from headgate.kernel.durations import QUICK_S, SLOW_S, Durations
 from headgate.kernel.openmetrics import classic
+from headgate.master.domains.agents.ending import EndedUpgrades
+from headgate.master.domains.agents.upgrading import Ended
+from headgate.master.domains.drafts.counting import PreviewCounts
+from headgate.master.domains.logs.counting import SearchCounts
+from headgate.master.domains.logs.types import SearchedAgent
 from headgate.master.telemetry.page import Process, Seen, Sessions, Store, page
 from headgate.master.telemetry.rest import RestCounts
 from headgate.master.telemetry.standing import (
@@ -13,6 +18,7 @@ from headgate.master.telemetry.standing import (
     SeenCertificate,
     Standing,
 )
+from headgate.master.telemetry.work import Work
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden/master/metrics.txt"
 NOW = 1_800_000_000.0
@@ -49,17 +55,32 @@ def seen() -> Seen:
             from_publication=counted(1.5, 620.0).buckets(),
             from_offer=counted(0.4, 0.6).buckets(),
         ),
+        work=worked(),
         rest=rest,
         authorities=(SeenAuthority("sha256:aa", True, NOW + 3650 * DAY_S),),
         standing=Standing(
             agents={(edge, "new"): 0, (edge, "connected"): 3},
             drifting={edge: 1},
             rollouts={"rolling": 1, "succeeded": 4},
+            program_rollouts={"succeeded": 1},
+            programs={(edge, "0.1.0"): 2, (edge, "(other)"): 1},
+            upgrades={(edge, "asked"): 1, (edge, "done"): 2, (edge, "failed"): 0},
             events=128,
             served_certificates=1,
             certificates=(SeenCertificate(edge, "01ag", 'site"1"', NOW + 12.5 * DAY_S),),
         ),
     )
+
+
+def worked() -> Work:
+    """What was done, some of each."""
+    upgrades, searches, previews = EndedUpgrades(), SearchCounts(), PreviewCounts()
+    upgrades.add([(Ended("0.1.0", ""), 1_000), (Ended("0.2.0", "no such wheel"), None)], 21_000)
+    searches.answered([SearchedAgent(agent="a", name="n", state="away", why="", lines=0)], 0.2)
+    searches.results["throttled"] += 1
+    previews.results["passed"] += 1
+    previews.requests.update({"same": 5, "elsewhere": 1})
+    return Work(upgrades, searches, 1, previews)
 
 
 def test_the_page_is_the_golden_one() -> None:

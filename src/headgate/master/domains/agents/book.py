@@ -26,6 +26,7 @@ from headgate.fleet.orders import NODE, DriftPolicy, Heal, OrderBody
 from headgate.fleet.signing import Bind
 from headgate.master.domains.agents import store, upgrading
 from headgate.master.domains.agents.arriving import Arrivals
+from headgate.master.domains.agents.ending import EndedUpgrades
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
 from headgate.master.domains.certificates import store as certificates
@@ -82,6 +83,11 @@ class StoreBook:
         """Called for agents that are to run another program."""
         self.measured: Callable[[str, Heartbeat], None] = _unmeasured
         """Called with the heartbeats that have figures."""
+
+    @property
+    def upgrades(self) -> EndedUpgrades:
+        """The orders to upgrade that agents ended."""
+        return self._writing.upgrades
 
     def tells(self, told: Callable[[str], None]) -> None:
         """`told` is called with the id of each workspace in which events were written."""

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from headgate.fleet.frames import Notices, UpgradeEnded
 from headgate.fleet.master_events import AgentReport
 from headgate.master.domains.agents import store, telling, upgrading
+from headgate.master.domains.agents.ending import EndedUpgrades
 from headgate.master.domains.agents.store import CONNECTED, Standing
 from headgate.master.domains.agents.telling import Detail, Said
 from headgate.master.domains.events import store as events
@@ -50,6 +51,8 @@ class Writing:
         """`stands` is told, after each transaction, how the agents stand that it was about."""
         self.told: Callable[[str], None] = _nobody
         """Called with the id of each workspace in which events were written."""
+        self.upgrades = EndedUpgrades()
+        """The orders to upgrade that agents ended."""
         self._database = database
         self._clock = clock
         self._stands = stands
@@ -142,6 +145,9 @@ class Writing:
             batch.done.exception()  # they may have left
             return
         batch.done.set_result(written.fences)
+        stood = written.standings
+        ends = [(end, stood[agent].upgrade_order) for agent, end in batch.said.upgrades]
+        self.upgrades.add(ends, now_ms)
         self._stands(written.standings)
         for workspace_id in written.workspaces:
             self.told(workspace_id)

@@ -81,4 +81,6 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
             after = await gathered(tx, changes, sealer, fleet.shown().labels)
         rows = [fleet] if fleet is not None else await fleet_rows.some(tx, MOST_FLEETS)
         touched = [await affected(tx, row, changes, sealer) for row in rows]
-    return await asyncio.to_thread(worked_out, differences(before, after), after, touched)
+    found = await asyncio.to_thread(worked_out, differences(before, after), after, touched)
+    call.master.previews.shown(found)
+    return found

@@ -1,12 +1,15 @@
 """The routes of logs."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 from headgate.fleet.signing import Bind
 from headgate.master.access import Permission
 from headgate.master.api.call import Call, Here
+from headgate.master.api.problems import ProblemError
 from headgate.master.api.routing import Routes
 from headgate.master.domains.logs import service
+from headgate.master.domains.logs.turns import THROTTLED
 from headgate.master.domains.logs.types import FoundLogs, LogQuery
 from headgate.master.store.transaction import Transaction
 
@@ -36,6 +39,13 @@ async def _searched(
     async def begun(tx: Transaction) -> tuple[service.Asked, Bind]:
         return await asked_of(tx), await master.authority.bind(tx.as_master())
 
-    with master.searches.taken(call.scope.workspace_id):
-        asked, bind = await call.write(begun)
-        return await service.searched(master.hub, asked, query, call.now_ms, bind)
+    counts, began = master.searched, time.monotonic()
+    try:
+        with master.searches.taken(call.scope.workspace_id):
+            asked, bind = await call.write(begun)
+            found = await service.searched(master.hub, asked, query, call.now_ms, bind)
+    except ProblemError as refusal:
+        counts.results["throttled" if refusal.status == THROTTLED else "refused"] += 1
+        raise
+    counts.answered(found.agents, time.monotonic() - began)
+    return found

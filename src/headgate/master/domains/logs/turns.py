@@ -9,6 +9,7 @@ from headgate.master.api.problems import ProblemError
 
 OF_A_WORKSPACE: Final = 2
 OF_ALL: Final = 4
+THROTTLED: Final = 429
 
 
 class Turns:
@@ -17,12 +18,17 @@ class Turns:
     def __init__(self) -> None:
         self._searches: Counter[str] = Counter()
 
+    @property
+    def under_way(self) -> int:
+        """How many searches are under way."""
+        return self._searches.total()
+
     @contextmanager
     def taken(self, workspace_id: str) -> Iterator[None]:
         """Takes a turn for the block; raises ProblemError (429) if there is none."""
         if self._searches[workspace_id] >= OF_A_WORKSPACE or self._searches.total() >= OF_ALL:
             raise ProblemError(
-                429,
+                THROTTLED,
                 "throttled",
                 f"a workspace may search logs {OF_A_WORKSPACE} times at once, and all of them"
                 f" {OF_ALL} times; wait until a search has ended",
