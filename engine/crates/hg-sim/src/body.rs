@@ -34,6 +34,12 @@ pub(crate) fn stray(id: usize, way: Way, most: usize, got: &[u8]) -> Option<Stri
     difference(id, way, got.len(), got).or_else(is_too_much)
 }
 
+/// Returns the place in a body of the first byte that is wrong, if these are its bytes from `from` on.
+pub(crate) fn misplaced(id: usize, way: Way, from: usize, got: &[u8]) -> Option<usize> {
+    let is_wrong = |(at, b): (usize, &u8)| *b != byte(id, way, from + at);
+    got.iter().enumerate().position(is_wrong).map(|at| from + at)
+}
+
 /// Returns the trailers that follow a body.
 pub(crate) fn trailers(id: usize, way: Way) -> Vec<(String, String)> {
     let direction = if way == Way::Up { "up" } else { "down" };

@@ -8,16 +8,19 @@
 mod body;
 mod client;
 mod endpoint;
+mod http;
 mod http1;
 mod http2;
 mod ledger;
+mod play;
 mod run;
 mod scenario;
 mod speaker;
+mod tcp;
 mod tunnel;
 mod world;
 
-pub use run::{Report, replay, run};
+pub use run::{Report, Scene, replay, run};
 
 #[allow(dead_code, unused_imports, reason = "the simulator needs a part of the engine")]
 #[path = "../../hg-engine/src"]

@@ -1,15 +1,16 @@
 //! One run: sets the stage, lets the worker serve until it leaves, and checks what is left.
 
 use crate::counters::WorkerCounters;
-use crate::ledger::{Ledger, Outcome};
-use crate::scenario::{Deed, Scenario, put};
+use crate::http::Http;
+use crate::play::{Deed, Play, change};
 use crate::shared::Shared;
 use crate::snapshot::{Builder, ClientSource, ListenerEntry};
+use crate::tcp::Tcp;
 use crate::worker::{Mailbox, Message, Prime, Worker};
 use crate::world::{Deeds, LISTENER_PORT, World};
 use hg_log::AccessLog;
 use hg_net::{Fd, Figures, Poller};
-use hg_plan::{Change, Kind, ObjectError, Plan, Settings};
+use hg_plan::{Change, ObjectError, Plan, Settings};
 use hg_tls::Ticketer;
 use hg_trace::Exporter;
 use std::cell::RefCell;
@@ -25,33 +26,52 @@ use std::sync::{Arc, OnceLock, mpsc};
 pub struct Report {
     /// What the kernel counted; its hash names the whole run.
     pub figures: Figures,
-    /// Requests made.
-    pub requests: usize,
-    /// Requests answered by an endpoint.
+    /// Requests, or what else clients ask for.
+    pub asked: usize,
+    /// Those that an endpoint served.
     pub served: usize,
     /// Virtual time, microseconds.
     pub virtual_us: u64,
+}
+
+/// What the clients of a run speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// HTTP/1, HTTP/2 and WebSockets.
+    Http,
+    /// Anything over TCP.
+    Tcp,
+}
+
+impl Scene {
+    /// Draws the run of a seed.
+    fn draw(self, seed: u64) -> Rc<dyn Play> {
+        match self {
+            Self::Http => Rc::new(Http::new(seed)),
+            Self::Tcp => Rc::new(Tcp::new(seed)),
+        }
+    }
 }
 
 /// Plays the run of a seed.
 ///
 /// # Errors
 /// What was wrong, with what it takes to see it again.
-pub fn run(seed: u64) -> Result<Report, String> {
-    let (result, _) = play(seed, false);
+pub fn run(scene: Scene, seed: u64) -> Result<Report, String> {
+    let (result, _) = perform(scene, seed, false);
     result.map_err(|e| format!("seed {seed}: {e}; to see it: HEADGATE_SIM_SEED={seed}"))
 }
 
 /// Plays the run of a seed and returns all that happened.
-pub fn replay(seed: u64) -> (Result<Report, String>, Vec<String>) {
-    play(seed, true)
+pub fn replay(scene: Scene, seed: u64) -> (Result<Report, String>, Vec<String>) {
+    perform(scene, seed, true)
 }
 
-fn play(seed: u64, traced: bool) -> (Result<Report, String>, Vec<String>) {
-    let scenario = Rc::new(Scenario::new(seed));
-    hg_net::begin(seed, scenario.weather.clone(), traced);
-    hg_net::trace(|| format!("{scenario:#?}"));
-    let served = catch_unwind(AssertUnwindSafe(|| serve(&scenario)));
+fn perform(scene: Scene, seed: u64, traced: bool) -> (Result<Report, String>, Vec<String>) {
+    let play = scene.draw(seed);
+    hg_net::begin(seed, play.weather(), traced);
+    hg_net::trace(|| play.text());
+    let served = catch_unwind(AssertUnwindSafe(|| serve(&play)));
     let result = match served {
         Ok(result) => result.map_err(|e| e.to_string()),
         Err(_) => Err("the worker panicked; what it said stands above".to_owned()),
@@ -85,7 +105,7 @@ impl Plans {
     }
 }
 
-fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
+fn serve(play: &Rc<dyn Play>) -> io::Result<Report> {
     let (log, traces, ticketer) = lasting()?;
     let shared = Arc::new(Shared::new(1));
     let counters = Arc::new(WorkerCounters::default());
@@ -93,15 +113,10 @@ fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
     let mailbox = Arc::new(Mailbox::new(poller.waker(), 0));
     let builder = Builder::new(ticketer.clone(), shared.clock, shared.keep.clone());
     let mut plans = Plans { plan: Plan::default(), builder };
-    let update = plans.apply(&[
-        put(Kind::Settings, "node", &scenario.settings),
-        put(Kind::Listener, "web", &scenario.listener),
-        put(Kind::Upstream, "u", &scenario.upstream),
-        put(Kind::Route, "r", &scenario.route),
-    ])?;
+    let objects: Vec<Change> = play.objects().iter().map(change).collect();
+    let update = plans.apply(&objects)?;
     let address = SocketAddr::from(([10, 0, 0, 1], LISTENER_PORT));
     let socket: Arc<Fd> = Arc::new(hg_net::listen(address));
-    let ledger = Rc::new(RefCell::new(scenario.ledger()));
     let records = crate::worker::Records { log: log.writer(), traces: traces.writer() };
     let mut worker =
         Worker::new(shared.clone(), mailbox.clone(), counters.clone(), poller, records)?;
@@ -111,7 +126,7 @@ fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
     });
     let plans = Rc::new(RefCell::new(plans));
     let deeds = deeds(plans.clone(), mailbox.clone());
-    let mut world = World::new(scenario.clone(), ledger.clone(), mailbox, deeds);
+    let mut world = World::new(play.clone(), mailbox, deeds);
     world.begin()?;
     hg_net::play(Box::new(world));
     worker.run()?;
@@ -120,14 +135,15 @@ fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
         return Err(io::Error::other(format!("left over: {}", left.join(", "))));
     }
     drop(worker);
-    check_counters(&counters)?;
-    check_sums(&counters, &ledger.borrow())?;
+    check_counters(&counters, &play.ports())?;
+    play.check(&counters)?;
     check_limits(&shared, &plans.borrow().builder)?;
     let poller = Poller::new()?;
-    while ledger.borrow().is_open() {
+    while play.is_open() {
         poller.wait(Some(1_000), &mut Vec::new())?;
     }
-    let report = report(&ledger.borrow());
+    let (asked, served) = play.totals();
+    let report = Report { figures: hg_net::figures(), asked, served, virtual_us: hg_net::now_us() };
     if report.figures.open > 0 {
         return Err(io::Error::other(format!("{} descriptors are open", report.figures.open)));
     }
@@ -137,8 +153,9 @@ fn serve(scenario: &Rc<Scenario>) -> io::Result<Report> {
 /// Returns what carries out a change of plan.
 fn deeds(plans: Rc<RefCell<Plans>>, mailbox: Arc<Mailbox>) -> Deeds {
     Box::new(move |deed| {
-        let Deed::Apply(upstream) = deed else { return Ok(()) };
-        let update = plans.borrow_mut().apply(&[put(Kind::Upstream, "u", upstream)])?;
+        let Deed::Apply(objects) = deed else { return Ok(()) };
+        let changes: Vec<Change> = objects.iter().map(change).collect();
+        let update = plans.borrow_mut().apply(&changes)?;
         hg_net::trace(|| "a new plan".to_owned());
         let (snapshot, upstreams) = (update.snapshot, update.upstreams);
         mailbox.send(Message::Swap { snapshot, upstreams, done: mpsc::channel().0 });
@@ -179,42 +196,23 @@ fn check_limits(shared: &Shared, builder: &Builder) -> io::Result<()> {
     }
 }
 
-fn check_counters(counters: &WorkerCounters) -> io::Result<()> {
+fn check_counters(counters: &WorkerCounters, ports: &[u16]) -> io::Result<()> {
     let mut left = vec![("connections", counters.connections.get())];
     left.push(("tunnels", counters.tunnels.active.get()));
+    left.push(("TCP sessions", counters.tcp.sessions.active.get()));
     left.push(("connections of HTTP/2", counters.http2.connections.active.get()));
     let upstream = &counters.http2.upstream;
     left.push(("connections of HTTP/2 to endpoints", upstream.connections.active.get()));
     left.push(("streams to endpoints", upstream.streams.active.get()));
     for (_, u) in counters.upstreams() {
         left.push(("waiting", u.waiting.get()));
-        for port in 8001..8004 {
-            let address = crate::world::address_of(port).to_string();
+        left.push(("waiting TCP sessions", u.sessions_waiting.get()));
+        for port in ports {
+            let address = crate::world::address_of(*port).to_string();
             let active = u.known_endpoint(&address).map_or(0, |e| e.active.get());
             left.push(("active at an endpoint", active));
         }
     }
     left.retain(|(_, n)| *n > 0);
     if left.is_empty() { Ok(()) } else { Err(io::Error::other(format!("still counted: {left:?}"))) }
-}
-
-/// Checks that requests are counted once, whatever became of them.
-fn check_sums(counters: &WorkerCounters, ledger: &Ledger) -> io::Result<()> {
-    let sum = |all: Vec<(u8, u16, u64)>| all.into_iter().map(|(_, _, n)| n).sum::<u64>();
-    let upstreams = counters.upstreams().into_iter().map(|(_, u)| sum(u.requests.entries()));
-    let by_status = sum(counters.own.entries()) + upstreams.sum::<u64>();
-    let all = counters.requests.get();
-    let has_answer = |o: Option<Outcome>| matches!(o, Some(Outcome::Served | Outcome::Refused(_)));
-    let answers = ledger.entries.iter().filter(|e| has_answer(e.outcome)).count() as u64;
-    if by_status != all || all < answers || (ledger.calm && all != answers) {
-        let what = format!("{all} requests, {by_status} by status, {answers} had an answer");
-        return Err(io::Error::other(what));
-    }
-    Ok(())
-}
-
-fn report(ledger: &Ledger) -> Report {
-    let served = ledger.entries.iter().filter(|e| e.outcome == Some(Outcome::Served)).count();
-    let (requests, virtual_us) = (ledger.entries.len(), hg_net::now_us());
-    Report { figures: hg_net::figures(), requests, served, virtual_us }
 }

@@ -4,21 +4,11 @@ use crate::client::Manner;
 use crate::endpoint::Habits;
 use crate::http2::Ways;
 use crate::ledger::{Act, Entry, Frame, Ledger, Spec};
+use crate::play::{Deed, remotes, settings, weather};
 use crate::world::{LISTENER_PORT, address_of};
-use hg_net::{Remote, Rng, Weather};
-use hg_plan::{Change, Kind};
+use hg_net::{Rng, Weather};
+use hg_plan::Kind;
 use std::collections::VecDeque;
-
-/// Something that happens at a set time.
-#[derive(Clone, Debug)]
-pub(crate) enum Deed {
-    /// The worker drains.
-    Drain,
-    /// A remote behaves so from now on.
-    Remote(u16, Remote),
-    /// A new plan: its upstream changes.
-    Apply(String),
-}
 
 /// A client.
 #[derive(Clone, Debug)]
@@ -48,11 +38,6 @@ pub(crate) struct Scenario {
     pub(crate) specs: Vec<Spec>,
     /// Times in microseconds, and what happens then.
     pub(crate) deeds: Vec<(u64, Deed)>,
-}
-
-/// Returns a change that puts an object.
-pub(crate) fn put(kind: Kind, name: &str, json: &str) -> Change {
-    Change { kind, name: name.into(), bytes: Some(json.as_bytes().to_vec()) }
 }
 
 impl Scenario {
@@ -139,21 +124,6 @@ fn pace(rng: &mut Rng) -> (u64, u64) {
     };
     let pause = if rng.chance(600) { 0 } else { rng.size(if most < 64 { 300 } else { 30_000 }) };
     (most, pause)
-}
-
-fn weather(rng: &mut Rng, calm: bool) -> Weather {
-    let rough =
-        |rng: &mut Rng, most: u64| if calm || rng.chance(500) { 0 } else { rng.below(most) };
-    Weather {
-        latency_us: rng.size(60_000) + 1,
-        piece: rng.size(20_000) + 1,
-        buffer: rng.size(300_000) + if rng.chance(100) { 64 } else { 4096 },
-        short_writes: if rng.chance(500) { rng.below(300) } else { 0 },
-        blocked_writes: if rng.chance(500) { rng.below(300) } else { 0 },
-        resets: rough(rng, 400),
-        no_descriptors: rough(rng, 60),
-        late: if rng.chance(300) { rng.below(20) } else { 0 },
-    }
 }
 
 fn client(rng: &mut Rng, calm: bool, buffer: u64, specs: &mut Vec<Spec>) -> Caller {
@@ -329,21 +299,13 @@ fn retry(rng: &mut Rng) -> (String, bool) {
     (json, any)
 }
 
-fn settings(rng: &mut Rng) -> String {
-    format!(
-        r#"{{"drain":{{"delay_ms":{},"idle_grace_ms":{},"deadline_ms":{}}}}}"#,
-        rng.size(3_000),
-        rng.size(3_000),
-        rng.between(1, 60_000)
-    )
-}
-
 fn deeds(rng: &mut Rng, calm: bool, ports: &[u16]) -> Vec<(u64, Deed)> {
     let mut deeds = Vec::new();
     if rng.chance(400) {
         for _ in 0..rng.between(1, 3) {
             let at = rng.size(20_000_000);
-            deeds.push((at, Deed::Apply(upstream(rng, calm, ports))));
+            let object = (Kind::Upstream, "u", Some(upstream(rng, calm, ports)));
+            deeds.push((at, Deed::Apply(vec![object])));
         }
     }
     if calm {
@@ -352,12 +314,6 @@ fn deeds(rng: &mut Rng, calm: bool, ports: &[u16]) -> Vec<(u64, Deed)> {
     if rng.chance(250) {
         deeds.push((rng.size(20_000_000), Deed::Drain));
     }
-    for port in ports {
-        let how = rng.pick(&[Remote::Refuses, Remote::Silent, Remote::Unreachable]);
-        let Some(how) = how.filter(|_| rng.chance(400)) else { continue };
-        let from = rng.size(10_000_000);
-        deeds.push((from, Deed::Remote(*port, how)));
-        deeds.push((from + rng.size(20_000_000), Deed::Remote(*port, Remote::Up)));
-    }
+    remotes(rng, ports, &mut deeds);
     deeds
 }

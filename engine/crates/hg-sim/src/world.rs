@@ -1,16 +1,12 @@
 //! Everyone around the worker: hands on what happens, and ends the run.
 
-use crate::client::Client;
-use crate::http2;
 use crate::ledger::{Ledger, wrong};
-use crate::scenario::{Caller, Deed, Scenario};
-use crate::speaker::Speaker;
-use crate::tunnel;
+use crate::play::{Deed, Play};
 use crate::worker::{Done, Mailbox, Message};
 use hg_net::{Happening, Peers, Remote, Rng};
 use std::cell::RefCell;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -80,7 +76,7 @@ const LEAVE_US: u64 = 120_000_000;
 pub(crate) type Deeds = Box<dyn FnMut(&Deed) -> io::Result<()>>;
 
 pub(crate) struct World {
-    scenario: Rc<Scenario>,
+    play: Rc<dyn Play>,
     rng: Rng,
     ledger: Rc<RefCell<Ledger>>,
     mailbox: Arc<Mailbox>,
@@ -88,20 +84,17 @@ pub(crate) struct World {
     actors: Vec<Option<Box<dyn Actor>>>,
     owners: Vec<usize>,
     finished: usize,
+    clients: usize,
     draining: bool,
     ending: bool,
 }
 
 impl World {
-    pub(crate) fn new(
-        scenario: Rc<Scenario>,
-        ledger: Rc<RefCell<Ledger>>,
-        mailbox: Arc<Mailbox>,
-        deeds: Deeds,
-    ) -> Self {
-        let rng = Rng::new(scenario.seed ^ 0x77_0a1d);
+    pub(crate) fn new(play: Rc<dyn Play>, mailbox: Arc<Mailbox>, deeds: Deeds) -> Self {
+        let rng = Rng::new(play.seed() ^ 0x77_0a1d);
+        let ledger = play.ledger();
         Self {
-            scenario,
+            play,
             rng,
             ledger,
             mailbox,
@@ -109,6 +102,7 @@ impl World {
             actors: Vec::new(),
             owners: Vec::new(),
             finished: 0,
+            clients: 0,
             draining: false,
             ending: false,
         }
@@ -116,17 +110,18 @@ impl World {
 
     /// Brings everyone onto the stage.
     pub(crate) fn begin(&mut self) -> io::Result<()> {
-        let scenario = self.scenario.clone();
-        for (port, _) in &scenario.endpoints {
-            hg_net::remote(address_of(*port), Remote::Up);
+        let play = self.play.clone();
+        for port in play.ports() {
+            hg_net::remote(address_of(port), Remote::Up);
         }
-        for (i, deed) in scenario.deeds.iter().enumerate() {
+        for (i, deed) in play.deeds().iter().enumerate() {
             hg_net::timer(deed.0, DEED | i as u64);
         }
-        for (i, caller) in scenario.clients.iter().enumerate() {
-            let ip = Ipv4Addr::from(0x0a01_0000 + u32::try_from(i).unwrap_or(0));
+        let clients = play.clients();
+        self.clients = clients.len();
+        for client in clients {
             let me = self.actors.len();
-            self.actors.push(Some(actor(ip, caller.clone())));
+            self.actors.push(Some(client));
             self.stir(me, Stir::Begin)?;
         }
         hg_net::timer(CLIENTS_US, OVERDUE);
@@ -160,13 +155,11 @@ impl World {
     }
 
     fn accepted(&mut self, port: u16, socket: usize) -> io::Result<()> {
-        let habits = self.scenario.endpoints.iter().find(|(p, _)| *p == port);
-        let Some((_, habits)) = habits else {
+        let Some(session) = self.play.endpoint(port, socket) else {
             return wrong(format!("the worker connected to port {port}"));
         };
-        let session = Speaker::new(socket, habits.clone());
         let me = self.actors.len();
-        self.actors.push(Some(Box::new(session)));
+        self.actors.push(Some(session));
         if self.owners.len() <= socket {
             self.owners.resize(socket + 1, usize::MAX);
         }
@@ -189,9 +182,9 @@ impl World {
             DRAIN => self.drain(),
             OVERDUE => return self.overdue(),
             _ if tag & DEED == DEED => {
-                let scenario = self.scenario.clone();
-                let deed =
-                    usize::try_from(tag & 0xffff_ffff).ok().and_then(|i| scenario.deeds.get(i));
+                let play = self.play.clone();
+                let at = usize::try_from(tag & 0xffff_ffff).unwrap_or(usize::MAX);
+                let deed = play.deeds().get(at);
                 match deed {
                     Some((_, Deed::Drain)) => self.drain(),
                     Some((_, Deed::Remote(port, how))) => {
@@ -210,7 +203,7 @@ impl World {
     }
 
     fn overdue(&self) -> io::Result<()> {
-        let what = if self.finished < self.scenario.clients.len() {
+        let what = if self.finished < self.clients {
             "a client still waits"
         } else if self.draining {
             "the worker does not leave"
@@ -219,16 +212,6 @@ impl World {
         };
         let states: Vec<String> = self.actors.iter().flatten().map(|a| a.state()).collect();
         wrong(format!("{what}: {}", states.join("; ")))
-    }
-}
-
-/// Makes a client.
-fn actor(ip: Ipv4Addr, caller: Caller) -> Box<dyn Actor> {
-    let Caller { manner, http2, tunnels, ids } = caller;
-    match http2 {
-        None if tunnels => Box::new(tunnel::Client::new((ip, LISTENER_PORT), manner, ids)),
-        None => Box::new(Client::new(ip, LISTENER_PORT, manner, ids)),
-        Some(ways) => Box::new(http2::Client::new((ip, LISTENER_PORT), manner, ways, ids)),
     }
 }
 
@@ -241,9 +224,7 @@ impl Peers for World {
             Happening::Accepted { port, socket } => self.accepted(port, socket)?,
             Happening::Timer(tag) => self.on_timer(tag)?,
         }
-        if self.finished >= self.scenario.clients.len()
-            && !std::mem::replace(&mut self.ending, true)
-        {
+        if self.finished >= self.clients && !std::mem::replace(&mut self.ending, true) {
             hg_net::timer(self.rng.below(2_000_000), DRAIN);
         }
         Ok(())

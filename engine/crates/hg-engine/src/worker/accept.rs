@@ -174,7 +174,7 @@ impl Worker {
     ) {
         let held = pinned.as_ref().unwrap_or(&self.held);
         let Some(entry) = held.listeners.get(usize::from(listener)).and_then(Option::as_ref) else {
-            return;
+            return hg_net::close_with_reset(fd);
         };
         counters.accepted.add(1);
         if let Some(why) = self.refusal(entry, peer.ip()) {
@@ -206,6 +206,7 @@ impl Worker {
         if let Err(e) = self.poller.add_stream(&conn.fd, token) {
             self.shared.leave(&seat.open, peer.ip(), seat.counted);
             self.shared.event(EventLevel::Error, "accept.failed", e.to_string());
+            hg_net::close_with_reset(conn.fd);
             return;
         }
         vacant.insert(Client {

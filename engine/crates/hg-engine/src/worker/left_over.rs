@@ -13,6 +13,7 @@ impl Worker {
             ("listeners", self.listeners.len()),
             ("exchanges", self.exchanges.ids(|_| true).len()),
             ("connections to endpoints in use", busy),
+            ("TCP sessions", self.tcp.sessions.len()),
             ("waiting upstreams", self.upstreams.waiting.len()),
             ("hedged exchanges", self.upstreams.hedged),
             ("bytes of collected bodies", self.io.pool.collected),

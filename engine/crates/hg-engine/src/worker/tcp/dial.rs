@@ -86,9 +86,10 @@ impl Dial {
         self.why = why;
     }
 
-    /// Gives up every connection in the making.
+    /// Gives up every connection in the making. One that its endpoint has accepted ends with a reset:
+    /// an end of stream would look like a client that had nothing to say.
     pub(super) fn forget_attempts(&mut self, pool: &mut BufferPool) {
-        self.attempts.clear();
+        self.attempts.drain(..).for_each(|attempt| hg_net::close_with_reset(attempt.fd));
         if let Some(mut up) = self.securing.take() {
             up.out.release(pool);
         }
@@ -189,8 +190,14 @@ impl Worker {
             };
             endpoint.counters.connects.add(1);
             let token = Token::new(KIND_SESSION_UP, generation, id.index);
-            let made = hg_net::connect(address)
-                .and_then(|fd| self.poller.add_stream(&fd, token).map(|()| fd));
+            let watched = |fd: Fd| match self.poller.add_stream(&fd, token) {
+                Ok(()) => Ok(fd),
+                Err(e) => {
+                    hg_net::close_with_reset(fd);
+                    Err(e)
+                }
+            };
+            let made = hg_net::connect(address).and_then(watched);
             match made {
                 Ok(fd) => {
                     dial.attempts.push(Attempt { fd, generation, at });
@@ -228,7 +235,7 @@ impl Worker {
         // No event repeats what came together with the connection.
         up.read_closed = event.read_closed || event.closed;
         up.readable = event.readable || up.read_closed;
-        dial.attempts.clear();
+        dial.forget_attempts(&mut self.io.pool);
         s.up_generation = generation;
         if !self.tell_session(id, &mut up) {
             return self.close_session(id, Close::EndpointReset);

@@ -68,6 +68,7 @@ impl Worker {
             let Seat { open, counted } = &origin.seat;
             self.shared.leave(open, origin.peer.ip(), *counted);
             self.shared.event(EventLevel::Error, "accept.failed", e.to_string());
+            hg_net::close_with_reset(client.fd);
             return None;
         }
         self.counters.connections.add(1);
