@@ -22,8 +22,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(seed: u64) -> Self {
-        let scenario = Scenario::new(seed);
+    pub(crate) fn new(scenario: Scenario) -> Self {
         let ledger = Rc::new(RefCell::new(scenario.ledger()));
         Self { scenario, ledger }
     }

@@ -16,5 +16,6 @@ mod wire;
 
 pub(crate) use client::Client;
 pub(crate) use endpoint::Session;
+pub(crate) use fields::Fields;
 pub(crate) use frame::PREFACE;
 pub(crate) use ways::Ways;

@@ -1,6 +1,7 @@
 //! What each request is, and what becomes of it on both sides.
 
 use crate::body::{Way, difference, stray, trailers};
+use crate::grpc::Call;
 use crate::http1::Message;
 use std::io;
 
@@ -48,6 +49,8 @@ pub(crate) struct Spec {
     pub(crate) act: Act,
     /// For a WebSocket: the bytes that its client and its endpoint send.
     pub(crate) tunnel: Option<(usize, usize)>,
+    /// For a call of gRPC: how it ends.
+    pub(crate) call: Option<Call>,
     /// How long the endpoint thinks, microseconds.
     pub(crate) think_us: u64,
 }
@@ -89,6 +92,8 @@ pub(crate) struct Entry {
     pub(crate) sends_trailers: bool,
     /// How often its head has reached an endpoint that did not say otherwise.
     pub(crate) arrivals: u32,
+    /// How often an endpoint ended it so that the route may repeat it.
+    pub(crate) excused: u32,
     /// How often an endpoint said that it did nothing with it.
     pub(crate) refusals: u32,
     pub(crate) outcome: Option<Outcome>,
@@ -100,8 +105,16 @@ pub(crate) struct Ledger {
     pub(crate) entries: Vec<Entry>,
     /// Whether nothing may fail.
     pub(crate) calm: bool,
-    /// Whether requests that are not idempotent may be repeated.
-    pub(crate) repeats_any: bool,
+    pub(crate) repeats: Repeats,
+}
+
+/// What the route repeats although an endpoint may have processed it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Repeats {
+    /// Whether it repeats requests that are not idempotent.
+    pub(crate) any: bool,
+    /// The codes of gRPC that it repeats.
+    pub(crate) codes: Vec<u32>,
 }
 
 /// Makes an error of something that must never happen.
@@ -176,13 +189,13 @@ impl Ledger {
 
     /// Notes that a request's head has reached an endpoint.
     pub(crate) fn arrived(&mut self, id: usize) -> io::Result<()> {
-        let any = self.repeats_any;
+        let any = self.repeats.any;
         let e = self.entry(id)?;
         if !e.asked {
             return wrong(format!("request {id} arrived although nobody waits for it"));
         }
         e.arrivals += 1;
-        if e.arrivals > 1 && !e.spec.is_idempotent() && !any {
+        if e.arrivals > 1 + e.excused && !e.spec.is_idempotent() && !any {
             return wrong(format!("request {id} ({}) was sent twice", e.spec.method));
         }
         Ok(())
@@ -226,6 +239,9 @@ impl Ledger {
     /// Checks a whole answer that the client of a request got, and notes its outcome.
     pub(crate) fn answered(&mut self, id: usize, message: &Message) -> io::Result<()> {
         let spec = self.spec(id)?;
+        if let Some(call) = spec.call {
+            return self.called(id, &call, message);
+        }
         let status = message.status();
         match message.field("x-id").map(str::parse::<usize>) {
             Some(Ok(of)) if of == id => {}

@@ -8,6 +8,7 @@
 mod body;
 mod client;
 mod endpoint;
+mod grpc;
 mod http;
 mod http1;
 mod http2;

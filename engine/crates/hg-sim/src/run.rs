@@ -1,8 +1,10 @@
 //! One run: sets the stage, lets the worker serve until it leaves, and checks what is left.
 
 use crate::counters::WorkerCounters;
+use crate::grpc;
 use crate::http::Http;
 use crate::play::{Deed, Play, change};
+use crate::scenario::Scenario;
 use crate::shared::Shared;
 use crate::snapshot::{Builder, ClientSource, ListenerEntry};
 use crate::tcp::Tcp;
@@ -39,6 +41,8 @@ pub struct Report {
 pub enum Scene {
     /// HTTP/1, HTTP/2 and WebSockets.
     Http,
+    /// Calls of gRPC.
+    Grpc,
     /// Anything over TCP.
     Tcp,
 }
@@ -47,7 +51,8 @@ impl Scene {
     /// Draws the run of a seed.
     fn draw(self, seed: u64) -> Rc<dyn Play> {
         match self {
-            Self::Http => Rc::new(Http::new(seed)),
+            Self::Http => Rc::new(Http::new(Scenario::new(seed))),
+            Self::Grpc => Rc::new(Http::new(grpc::scenario(seed))),
             Self::Tcp => Rc::new(Tcp::new(seed)),
         }
     }

@@ -3,7 +3,7 @@
 use crate::client::Manner;
 use crate::endpoint::Habits;
 use crate::http2::Ways;
-use crate::ledger::{Act, Entry, Frame, Ledger, Spec};
+use crate::ledger::{Act, Entry, Frame, Ledger, Repeats, Spec};
 use crate::play::{Deed, remotes, settings, weather};
 use crate::world::{LISTENER_PORT, address_of};
 use hg_net::{Rng, Weather};
@@ -31,7 +31,7 @@ pub(crate) struct Scenario {
     pub(crate) upstream: String,
     pub(crate) route: String,
     pub(crate) settings: String,
-    pub(crate) repeats_any: bool,
+    pub(crate) repeats: Repeats,
     /// Ports of the endpoints.
     pub(crate) endpoints: Vec<(u16, (Habits, Ways))>,
     pub(crate) clients: Vec<Caller>,
@@ -48,14 +48,7 @@ impl Scenario {
         let ports: Vec<u16> = (0..count).map(|i| 8001 + i as u16).collect();
         let idle_us = if calm || rng.chance(500) { 0 } else { rng.below(2_000_000) + 1 };
         let weather = weather(rng, calm);
-        let endpoints = ports
-            .iter()
-            .map(|p| {
-                let (dribble, sips) = (pace(rng), pace(rng));
-                let ways = Ways::draw(rng, calm, weather.buffer);
-                (*p, (Habits { dribble, sips, idle_us }, ways))
-            })
-            .collect();
+        let endpoints = endpoints(rng, (calm, idle_us), &ports, weather.buffer);
         let mut specs = Vec::new();
         let clients =
             (0..rng.between(1, 5)).map(|_| client(rng, calm, weather.buffer, &mut specs)).collect();
@@ -69,7 +62,7 @@ impl Scenario {
             upstream: upstream(rng, calm, &ports),
             route,
             settings: settings(rng),
-            repeats_any,
+            repeats: Repeats { any: repeats_any, codes: Vec::new() },
             endpoints,
             clients,
             specs,
@@ -87,15 +80,31 @@ impl Scenario {
             asked: false,
             sends_trailers: false,
             arrivals: 0,
+            excused: 0,
             refusals: 0,
             outcome: None,
         };
         Ledger {
             entries: self.specs.iter().map(entry).collect(),
             calm: self.calm,
-            repeats_any: self.repeats_any,
+            repeats: self.repeats.clone(),
         }
     }
+}
+
+/// Draws how endpoints behave.
+pub(crate) fn endpoints(
+    rng: &mut Rng,
+    (calm, idle_us): (bool, u64),
+    ports: &[u16],
+    buffer: u64,
+) -> Vec<(u16, (Habits, Ways))> {
+    let mut draw = |port: &u16| {
+        let (dribble, sips) = (pace(rng), pace(rng));
+        let ways = Ways::draw(rng, calm, buffer);
+        (*port, (Habits { dribble, sips, idle_us }, ways))
+    };
+    ports.iter().map(&mut draw).collect()
 }
 
 /// Draws a client that opens WebSockets.
@@ -126,7 +135,8 @@ fn pace(rng: &mut Rng) -> (u64, u64) {
     (most, pause)
 }
 
-fn client(rng: &mut Rng, calm: bool, buffer: u64, specs: &mut Vec<Spec>) -> Caller {
+/// Draws a client and its requests.
+pub(crate) fn client(rng: &mut Rng, calm: bool, buffer: u64, specs: &mut Vec<Spec>) -> Caller {
     let largest = buffer * 100;
     let http2 = rng.chance(500).then(|| Ways::draw(rng, calm, buffer));
     let most = if http2.is_some() { 12 } else { 5 };
@@ -182,15 +192,26 @@ fn spec(rng: &mut Rng, calm: bool, largest: u64) -> Spec {
     let waits_for_continue = up.is_some() && rng.chance(200);
     let think_us = if rng.chance(500) { 0 } else { rng.size(800_000) };
     let (up_trailers, down_trailers) = (rng.chance(400), rng.chance(400));
-    let tunnel = None;
-    Spec { method, up, up_trailers, down_trailers, waits_for_continue, down, act, tunnel, think_us }
+    let (tunnel, call) = (None, None);
+    Spec {
+        method,
+        up,
+        up_trailers,
+        down_trailers,
+        waits_for_continue,
+        down,
+        act,
+        tunnel,
+        call,
+        think_us,
+    }
 }
 
 fn size(rng: &mut Rng, most: u64) -> usize {
     usize::try_from(rng.size(most)).unwrap_or(0)
 }
 
-fn listener(rng: &mut Rng, calm: bool) -> String {
+pub(crate) fn listener(rng: &mut Rng, calm: bool) -> String {
     let (requests, idle) = match calm {
         true => (1000, 60_000),
         false => (rng.between(1, 20), rng.between(200, 20_000)),
@@ -218,7 +239,7 @@ fn http2(rng: &mut Rng) -> String {
     )
 }
 
-fn upstream(rng: &mut Rng, calm: bool, ports: &[u16]) -> String {
+pub(crate) fn upstream(rng: &mut Rng, calm: bool, ports: &[u16]) -> String {
     let endpoints: Vec<String> =
         ports.iter().map(|p| format!(r#"{{"address":"{}"}}"#, address_of(*p))).collect();
     let limited = rng.chance(300);
@@ -246,7 +267,8 @@ fn upstream(rng: &mut Rng, calm: bool, ports: &[u16]) -> String {
     )
 }
 
-fn route(rng: &mut Rng, calm: bool) -> (String, bool) {
+/// Draws a route; returns whether it repeats any method, too.
+pub(crate) fn route(rng: &mut Rng, calm: bool) -> (String, bool) {
     let mut t = |least: u64, most: u64| if calm { 600_000 } else { rng.between(least, most) };
     let limits = (t(2_000, 90_000), t(1_000, 60_000), t(500, 20_000), t(1_000, 30_000));
     let rate = if calm { 0 } else { rng.size(2_000) };
@@ -299,7 +321,7 @@ fn retry(rng: &mut Rng) -> (String, bool) {
     (json, any)
 }
 
-fn deeds(rng: &mut Rng, calm: bool, ports: &[u16]) -> Vec<(u64, Deed)> {
+pub(crate) fn deeds(rng: &mut Rng, calm: bool, ports: &[u16]) -> Vec<(u64, Deed)> {
     let mut deeds = Vec::new();
     if rng.chance(400) {
         for _ in 0..rng.between(1, 3) {

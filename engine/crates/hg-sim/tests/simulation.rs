@@ -47,6 +47,11 @@ fn what_must_always_hold_of_http_holds_for_every_seed() {
 }
 
 #[test]
+fn what_must_always_hold_of_grpc_holds_for_every_seed() {
+    play(Scene::Grpc, 400, 25);
+}
+
+#[test]
 fn what_must_always_hold_of_tcp_holds_for_every_seed() {
     play(Scene::Tcp, 400, 25);
 }

@@ -5,6 +5,7 @@ use super::link::{Heard, Link};
 use super::request::{GO_ON, answer, request};
 use super::ways::Ways;
 use super::wire::{PULL, PUSH, Pulled};
+use crate::body::Way;
 use crate::client::Manner;
 use crate::ledger::{Outcome, wrong};
 use crate::world::{Actor, Cx, Stir};
@@ -156,6 +157,7 @@ impl Client {
     fn end(&mut self, outcome: Outcome, reset: bool, cx: &mut Cx<'_>) -> io::Result<()> {
         if let Some(mut link) = self.link.take() {
             for s in link.streams.values().filter(|s| !s.ended) {
+                cx.ledger.check_part(s.id, Way::Down, &s.message)?;
                 cx.ledger.note(s.id, outcome)?;
             }
             link.wire.close(reset);
@@ -202,6 +204,7 @@ impl Client {
                 } else {
                     s.message = message;
                     s.send.held = false;
+                    s.send.go_on();
                 }
             }
             Heard::End(stream) => {
@@ -214,6 +217,7 @@ impl Client {
                 let Some(s) = link.streams.remove(&stream).filter(|s| !s.ended) else {
                     return Ok(());
                 };
+                cx.ledger.check_part(s.id, Way::Down, &s.message)?;
                 match code {
                     frame::REFUSED_STREAM => self.ask_again(s.id, cx)?,
                     frame::NO_ERROR => {

@@ -8,6 +8,7 @@ use super::ways::Ways;
 use super::wire::{PULL, PUSH, Pulled};
 use crate::body::{Way, content, trailers};
 use crate::endpoint::Habits;
+use crate::grpc;
 use crate::http1::Message;
 use crate::ledger::{Act, Frame, Spec, wrong};
 use crate::world::{Actor, Cx, Stir};
@@ -92,9 +93,11 @@ impl Session {
             Heard::Head(stream, fields) => self.on_head(stream, fields, cx),
             Heard::End(stream) => self.on_end(stream, cx),
             Heard::Reset(stream, _) => {
-                self.link.streams.remove(&stream);
                 self.thinks.remove(&stream);
-                Ok(())
+                match self.link.streams.remove(&stream).filter(|s| s.id != usize::MAX) {
+                    Some(s) => cx.ledger.check_part(s.id, Way::Up, &s.message),
+                    None => Ok(()),
+                }
             }
             Heard::Pong(FIRST_AWAY) => {
                 self.say_away(self.link.last, frame::NO_ERROR);
@@ -138,12 +141,13 @@ impl Session {
             return Ok(());
         }
         cx.ledger.arrived(id)?;
+        cx.ledger.check_call(id, &message)?;
         let spec = cx.ledger.spec(id)?.clone();
         let waits = message.has("expect", "100-continue");
         let Some(s) = self.link.streams.get_mut(&stream) else { return Ok(()) };
         (s.id, s.message) = (id, message);
         if matches!(spec.act, Act::Early | Act::EarlyClose) {
-            self.answer(stream, &spec, cx);
+            self.answer(stream, &spec, cx)?;
         } else if spec.tunnel.is_some() && spec.act != Act::Hang {
             // Its client sends nothing before the answer.
             self.thinks.insert(stream, hg_net::now_us() + spec.think_us);
@@ -156,9 +160,10 @@ impl Session {
     }
 
     fn on_end(&mut self, stream: u32, cx: &mut Cx<'_>) -> io::Result<()> {
-        let Some(s) = self.link.streams.get(&stream) else { return Ok(()) };
+        let Some(s) = self.link.streams.get_mut(&stream) else { return Ok(()) };
         let id = s.id;
         cx.ledger.check_request(id, &s.message)?;
+        s.send.go_on();
         let spec = cx.ledger.spec(id)?;
         if !s.send.held || s.send.done {
             self.link.forget(stream);
@@ -172,11 +177,13 @@ impl Session {
     }
 
     /// Sends the head of a request's answer, and readies what follows.
-    fn answer(&mut self, stream: u32, spec: &Spec, cx: &mut Cx<'_>) {
-        let Some(id) = self.link.streams.get(&stream).map(|s| s.id) else { return };
+    fn answer(&mut self, stream: u32, spec: &Spec, cx: &mut Cx<'_>) -> io::Result<()> {
+        let Some(id) = self.link.streams.get(&stream).map(|s| s.id) else { return Ok(()) };
         if spec.act == Act::Garbage {
-            return self.speak_nonsense(stream, cx);
+            self.speak_nonsense(stream, cx);
+            return Ok(());
         }
+        let ending = spec.call.map(|call| cx.ledger.ending(id, &call)).transpose()?;
         if spec.act == Act::Interim {
             let hints = [(":status", "103"), ("link", "</a>")];
             let hints = hints.map(|(n, v)| (n.to_owned(), v.to_owned()));
@@ -189,14 +196,21 @@ impl Session {
         if spec.down.1 == Frame::Length && tunnel.is_none() {
             fields.push(("content-length".to_owned(), spec.down.0.to_string()));
         }
-        let body = content(id, Way::Down, tunnel.map_or(spec.answer_len(), |(_, down)| down));
-        let has_trailers = spec.has_down_trailers();
-        let end = body.is_empty() && !has_trailers && tunnel.is_none();
+        let mut body = content(id, Way::Down, tunnel.map_or(spec.answer_len(), |(_, down)| down));
+        let mut trailers = spec.has_down_trailers().then(|| trailers(id, Way::Down));
+        if let Some(ending) = ending {
+            ending.put(&mut fields, &mut body, &mut trailers);
+        }
+        let more = grpc::split(spec.call.filter(|_| trailers.is_some()), &mut body);
+        let end = body.is_empty() && trailers.is_none() && tunnel.is_none();
         self.link.head(stream, &fields, end, cx.rng);
-        let Some(s) = self.link.streams.get_mut(&stream) else { return };
+        let Some(s) = self.link.streams.get_mut(&stream) else { return Ok(()) };
         s.send.bytes = body;
-        s.send.trailers = has_trailers.then(|| trailers(id, Way::Down));
+        (s.send.more, s.send.trailers) = (more, trailers);
         (s.send.held, s.send.done) = (false, end);
+        if s.ended {
+            s.send.go_on();
+        }
         if let Act::Cut(n, _) = spec.act {
             let n = n % (s.send.bytes.len() + 1);
             s.patience = Some(n).filter(|_| !end);
@@ -208,6 +222,7 @@ impl Session {
         if spec.act == Act::Last && self.away.is_none() {
             self.announce();
         }
+        Ok(())
     }
 
     /// Sends what no endpoint may send.
@@ -276,7 +291,7 @@ impl Session {
             self.thinks.remove(&stream);
             let Some(s) = self.link.streams.get(&stream) else { continue };
             let spec = cx.ledger.spec(s.id)?.clone();
-            self.answer(stream, &spec, cx);
+            self.answer(stream, &spec, cx)?;
         }
         self.push(cx)?;
         self.idle(cx);

@@ -198,7 +198,7 @@ impl Link {
         // Small frames are for the end of a body: the worker bounds them.
         let largest = if self.ways.pads == ALWAYS { 400 } else { 16_384 };
         let n = usize::try_from(rng.between(300, largest)).unwrap_or(300).min(most);
-        let whole = n == left;
+        let whole = n == left && s.send.more.is_none();
         let ends = whole && s.send.trailers.is_none() && s.patience != Some(n);
         let ends = ends && !(n > 0 && rng.chance(200));
         let spare = room.saturating_sub(n + 1).min(255);

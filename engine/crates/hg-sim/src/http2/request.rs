@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::link::Link;
 use crate::body::{Way, content, trailers};
+use crate::grpc;
 use crate::http1::Message;
 use crate::ledger::Frame;
 use crate::world::Cx;
@@ -27,12 +28,14 @@ pub(super) fn request(link: &mut Link, id: usize, cx: &mut Cx<'_>) -> io::Result
     ];
     if let Some((len, up)) = spec.up {
         s.send.bytes = content(id, Way::Up, len);
+        s.send.more = grpc::split(spec.call, &mut s.send.bytes);
         if up == Frame::Length {
             fields.push(("content-length".to_owned(), len.to_string()));
         } else if spec.up_trailers {
             s.send.trailers = Some(trailers(id, Way::Up));
         }
     }
+    spec.call.iter().for_each(|call| grpc::announce(call, &mut fields));
     if cx.rng.chance(100) {
         fields.push(("x-fill".to_owned(), "f".repeat(cx.rng.size(3000) as usize)));
     }
@@ -45,7 +48,8 @@ pub(super) fn request(link: &mut Link, id: usize, cx: &mut Cx<'_>) -> io::Result
         fields.push(("expect".to_owned(), "100-continue".to_owned()));
         cx.timer(GO_ON, CONTINUE_US);
     }
-    let empty = spec.up.is_none() || (s.send.left() == 0 && s.send.trailers.is_none());
+    let is_whole = s.send.more.is_none() && s.send.trailers.is_none();
+    let empty = spec.up.is_none() || (s.send.left() == 0 && is_whole);
     s.send.done = empty && (spec.up.is_none() || cx.rng.chance(500));
     link.head(stream, &fields, s.send.done, cx.rng);
     if cx.rng.chance(link.ways.cuts) {

@@ -9,6 +9,8 @@ pub(crate) struct Sending {
     pub(crate) bytes: Vec<u8>,
     /// How many of them are sent.
     pub(crate) at: usize,
+    /// What follows once the other side has said something.
+    pub(crate) more: Option<Vec<u8>>,
     pub(crate) trailers: Option<Fields>,
     /// Whether they wait for something.
     pub(crate) held: bool,
@@ -19,6 +21,11 @@ pub(crate) struct Sending {
 impl Sending {
     pub(crate) fn left(&self) -> usize {
         self.bytes.len() - self.at
+    }
+
+    /// Goes on with what had to wait for the other side.
+    pub(crate) fn go_on(&mut self) {
+        self.bytes.extend(self.more.take().unwrap_or_default());
     }
 }
 
@@ -63,7 +70,10 @@ impl Stream {
     /// Reports whether DATA or the end may be sent now.
     pub(crate) fn may_send(&self, window: i64) -> bool {
         let s = &self.send;
-        let room = s.left() == 0 || window.min(self.send_window) > 0;
+        let room = match s.left() {
+            0 => s.more.is_none(),
+            _ => window.min(self.send_window) > 0,
+        };
         !s.held && !s.done && self.patience != Some(0) && room
     }
 
