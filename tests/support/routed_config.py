@@ -47,9 +47,14 @@ endpoints = ["127.0.0.1:9003"]
 """
 
 
+_PEM = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+_KEY = "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n"
+
+
 def loaded(text: str = CONFIG) -> Loaded:
     """The config of a text, named `c.toml`; it must be right."""
-    found = load([PurePath("c.toml")], MemoryFiles({"c.toml": text}), {})
+    files = MemoryFiles({"c.toml": text, "main.pem": _PEM, "main.key": _KEY})
+    found = load([PurePath("c.toml")], files, {})
     assert found.plan is not None, found.diagnostics
     return found
 

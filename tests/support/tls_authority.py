@@ -133,6 +133,12 @@ def _name(common: str) -> x509.Name:
 
 
 def _general_name(name: str) -> x509.GeneralName:
+    """`uri:…` and `email:…` are of that type, others an address or a DNS name."""
+    kind, _, rest = name.partition(":")
+    if kind == "uri":
+        return x509.UniformResourceIdentifier(rest)
+    if kind == "email":
+        return x509.RFC822Name(rest)
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

@@ -123,6 +123,17 @@ def explain(
         list[str] | None,
         typer.Option(metavar="PROTOCOL", help="A protocol that a TLS client offers (tcp://)."),
     ] = None,
+    client_subject: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The subject of the client's certificate (RFC 4514)."),
+    ] = None,
+    client_san: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE:NAME", help="An alternative name of it, such as dns:a.example."),
+    ] = None,
+    client_fingerprint: Annotated[
+        str | None, typer.Option(metavar="HEX", help="The SHA-256 of it.")
+    ] = None,
     state: StateDir = None,
     node: NodeName = None,
     output: Output = Format.TEXT,
@@ -137,21 +148,21 @@ def explain(
       headgate explain GET https://shop.example.com/cart -H 'x-tenant: a'
       headgate explain http://127.0.0.1:8000/ --config headgate.toml --output json
       headgate explain tcp://127.0.0.1:5443 --sni shop.example.com
+      headgate explain https://shop.example.com/staff --client-subject CN=alice
     """
     from headgate.cli import explain as explainer
     from headgate.kernel.errors import Invalid
 
     try:
         asked = explainer.question(request, header or (), client, listener, sni, alpn or ())
+        asked = explainer.certified(asked, client_subject, client_san or (), client_fingerprint)
     except Invalid as error:
         raise typer.BadParameter(str(error)) from error
     if config:
         code = explainer.explain(asked, config, output.value, stream=sys.stdout, errors=sys.stderr)
     else:
-        place = state_dir(state, node)
-        code = explainer.explain_running(
-            asked, place, output.value, stream=sys.stdout, errors=sys.stderr
-        )
+        shown = {"stream": sys.stdout, "errors": sys.stderr}
+        code = explainer.explain_running(asked, state_dir(state, node), output.value, **shown)
     raise typer.Exit(code)
 
 

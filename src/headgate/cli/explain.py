@@ -18,6 +18,7 @@ from headgate.compile.explanation import Explanation, NearMiss, Outcome, Won
 from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Routing
 from headgate.compile.veil import veiled
+from headgate.features.middleware.client_certificate import patterns
 from headgate.kernel.diagnostics import render_text
 from headgate.kernel.errors import Invalid
 
@@ -71,6 +72,27 @@ def question(
         listener=listener,
         sni=sni,
         alpn=list(alpn),
+    )
+
+
+def certified(
+    asked: Question, subject: str | None, names: Sequence[str], fingerprint: str | None
+) -> Question:
+    """Returns the request of a client with such a certificate; without any of these it has none.
+
+    Raises `Invalid` for what no certificate has.
+    """
+    found: list[str] = []
+    for name in names:
+        if "*" in name:
+            allowed = "write the name of a certificate, without `*`"
+            raise Invalid(f'"{name}" is a pattern', allowed, at=("client_san",))
+        found.append(patterns.san(name))
+    return msgspec.structs.replace(
+        asked,
+        client_subject=subject,
+        client_san=found,
+        client_fingerprint=patterns.fingerprint(fingerprint) if fingerprint else None,
     )
 
 

@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from headgate.compile.certified import uncertified
 from headgate.compile.clientauth import most_specific, served_without
 from headgate.compile.crosscheck import hedged_over_http2, mirrored_to_itself, raw_paths
 from headgate.compile.references import references
@@ -298,6 +299,7 @@ class _Quarantine:
         old = {k for k, q in self._out.quarantined.items() if q.form == "last good"}
         routes = [objects[key] for key in old if key.kind == "route" and key in objects]
         found = served_without(entries, objects)
+        found += uncertified(entries, objects, objects.values())
         found += [*raw_paths(routes, objects), *hedged_over_http2(routes, objects)]
         found += mirrored_to_itself(routes)
         for problem in found:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from headgate.compile.certified import uncertified
 from headgate.compile.clientauth import served_without
 from headgate.compile.crosscheck import (
     dangling,
@@ -61,6 +62,7 @@ class Review:
         found += mirrored_to_itself(routes)
         if is_whole:
             found += served_without(table.entries, table.view())
+            found += uncertified(table.entries, table.view(), routes)
             found += misattached(table.entries, table.view())
             found += misattached_udp(table.entries, table.view())
         self.blamed = _blamed(sources, table, found)

@@ -26,6 +26,10 @@ _SUBJECT: Final = ":client-subject"
 of the client's certificate.
 """
 
+_SAN: Final = ":client-san"
+_FINGERPRINT: Final = ":client-fingerprint"
+"""Likewise, for what middlewares make of the certificate."""
+
 _ROUTED: Final = frozenset({"route", "host", "middleware"})
 
 
@@ -34,9 +38,10 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A `host` header takes the place of the URL's host, as with curl. `client` is the peer: what its
     headers tell about the client counts where the listener trusts it. Without `listener` one is
-    chosen that speaks the URL's scheme, if possible on its port. `client_subject` is the subject of
-    the client's certificate. Of a connection (`tcp://host:port`), `sni` and `alpn` are what its
-    ClientHello asks for and offers.
+    chosen that speaks the URL's scheme, if possible on its port. `client_subject`, `client_san`
+    (each with its type, `dns:a.example`) and `client_fingerprint` (SHA-256 in lower-case hex) are
+    those of the client's certificate; without any of them it has none. Of a connection
+    (`tcp://host:port`), `sni` and `alpn` are what its ClientHello asks for and offers.
     """
 
     url: str
@@ -45,6 +50,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client: str = "127.0.0.1"
     listener: str | None = None
     client_subject: str | None = None
+    client_san: list[str] = []
+    client_fingerprint: str | None = None
     sni: str | None = None
     alpn: list[str] = []
 
@@ -169,7 +176,7 @@ class Routing:
             query=query,
             headers=[
                 *(kept if any(key.lower() == "host" for key in told) else kept[1:]),
-                *((_SUBJECT, text) for text in [question.client_subject] if text),
+                *_certificate(question),
             ],
             client=client,
             dropped=[
@@ -289,6 +296,13 @@ def _header_lines(headers: Mapping[str, str | list[str]]) -> list[tuple[str, str
         for value in [values] if isinstance(values, str) else values:
             lines.append((name.lower(), value.strip()))
     return lines
+
+
+def _certificate(question: Question) -> list[tuple[str, str]]:
+    """Returns what the core is told of the client's certificate."""
+    one = ((_SUBJECT, question.client_subject), (_FINGERPRINT, question.client_fingerprint))
+    lines = [(name, text) for name, text in one if text]
+    return lines + [(_SAN, text) for text in question.client_san]
 
 
 def _is_address(name: str) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from pydantic import ValidationError
 
 from headgate.compile import objects
+from headgate.compile.certified import asks_certificates
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.compile.routes import is_crosschecked, route
@@ -57,7 +58,8 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     is_default_listener: bool = False
     takes_default_listeners: bool = False
     is_crosschecked: bool = False
-    """Whether a key of the route excludes keys of objects that it names."""
+    """Whether a key of the route excludes keys of objects that it names, or a middleware that is
+    written in it, or in a host, asks for certificates."""
     addresses: tuple[tuple[int, str], ...] = ()
     """The valid addresses of a listener with an error, with their indexes in the text."""
     key_sets: tuple[KeySetUrl, ...] = ()
@@ -187,6 +189,7 @@ def _compiled(
         tuple(context.reads.secrets),
         is_default_listener=type(model) is Listener and model.default,
         takes_default_listeners=type(model) is Route and model.listeners is None,
-        is_crosschecked=type(model) is Route and is_crosschecked(model),
+        is_crosschecked=(type(model) is Route and is_crosschecked(model))
+        or asks_certificates(out.value),
         key_sets=tuple(sorted(context.reads.key_sets)),
     )

@@ -257,6 +257,8 @@ class Scope:
 _PLAIN: Final[dict[str, Parts]] = {
     "client_ip": (Var("remote_addr"),),
     "client_subject": (Var("hg_client_subject"),),
+    "tls_version": (Var("ssl_protocol"),),
+    "sni": (Var("ssl_server_name"),),
     "method": (Var("request_method"),),
     "scheme": (Var("scheme"),),
     "protocol": (Var("server_protocol"),),
@@ -267,6 +269,13 @@ _PLAIN: Final[dict[str, Parts]] = {
     "target": (Var("hg_path"), Var("hg_query")),
     "listener": (Var("hg_listener"),),
 }
+
+_MISSING: Final = {
+    "client_fingerprint": "nginx has the sha1 of a certificate alone",
+    "client_san": "nginx has no variable of alternative names",
+    "client_spiffe": "nginx has no variable of alternative names",
+}
+"""What nginx does not know of a request, and why."""
 
 
 def answer_header(name: str) -> Var | None:
@@ -314,12 +323,8 @@ def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
     }
     if name in own:
         return own[name]
-    if name == "client_fingerprint":
-        about.refuse(
-            key,
-            "nginx has the sha1 of a certificate alone, so ${client_fingerprint} has no value "
-            "there",
-        )
+    if name in _MISSING:
+        about.refuse(key, f"{_MISSING[name]}, so ${{{name}}} has no value there")
         return ()
     if name == "endpoint":
         if scope.endpoint is not None:

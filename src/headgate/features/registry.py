@@ -33,6 +33,7 @@ MIDDLEWARES: Final = middlewares(
     "response_headers",
     "respond",
     "ip_access",
+    "client_certificate",
     "cors",
     "api_key",
     "basic_auth",

@@ -20,6 +20,12 @@ VARIABLES: Final[dict[str, str]] = {
     "client_subject": "The subject of the client's verified certificate, as RFC 4514 writes it; "
     "empty without one.",
     "client_fingerprint": "The SHA-256 of that certificate in lower-case hex; empty without one.",
+    "client_san": "The alternative names of that certificate, joined by `,`: "
+    "`dns:a.example,uri:spiffe://b/c,email:d@e.example,ip:192.0.2.7`; empty without one.",
+    "client_spiffe": "The SPIFFE ID of that certificate, if it has a valid one and no other URI; "
+    "else empty.",
+    "tls_version": "`TLSv1.2` or `TLSv1.3`; empty on a plain connection.",
+    "sni": "The name that the client asked for in the TLS handshake; empty if it sent none.",
     "request_id": "The id of this request, as in the access log.",
     "method": "The request's method.",
     "scheme": "`http` or `https`, depending on the connection of the client.",

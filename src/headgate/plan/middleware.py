@@ -46,6 +46,11 @@ class Made:
         return False
 
     @property
+    def wants_certificate(self) -> bool:
+        """Whether it asks for the certificate of a client's connection."""
+        return False
+
+    @property
     def answers_preflights(self) -> bool:
         """Whether it answers what browsers ask before a request, which has no credentials."""
         return False

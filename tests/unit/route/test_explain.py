@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from routed_config import CONFIG, asked, loaded, routing
 
-from headgate.cli.explain import explain, question, text
+from headgate.cli.explain import certified, explain, question, text
 from headgate.compile import explanation
 from headgate.compile.explanation import Explanation, Known, States
 from headgate.compile.routing import Question
@@ -50,6 +50,40 @@ def test_what_is_decided_when_a_request_comes_is_said(chain: str, path: str, exp
     question = router.request(asked(f"http://live.example{path}"))
     found = explanation.explain(router, question, explanation.places(loaded(config)))
     assert expected in [line.strip() for line in text(found)]
+
+
+@pytest.mark.parametrize(
+    ("subject", "names", "expected"),
+    [
+        (None, [], "refused with 403: a client certificate is needed here"),
+        ("CN=eve", [], "refused with 403: this client certificate may not pass here"),
+        (None, ["dns:A.staff.example"], "answered with 302"),
+    ],
+)
+def test_the_certificate_of_a_client_decides(
+    subject: str | None, names: list[str], expected: str
+) -> None:
+    chain = '{ client_certificate = { san = "dns:*.staff.example" } }'
+    config = (
+        CONFIG + "[routes.staff]\nhosts = ['staff.example']\n"
+        "redirect = { path = '/${client_san}', status = 302 }\n"
+        f'listeners = ["secure"]\nmiddlewares = [{chain}]\n'
+        '[listeners.secure]\naddress = "127.0.0.1:8443"\n'
+        'tls = { default_certificate = "main", policy = "guests" }\n'
+        '[tls_policies.guests]\nclient_auth = { ca_file = "main.pem", required = false }\n'
+        '[certificates.main]\ncert_file = "main.pem"\nkey_file = "main.key"\n'
+    )
+    router = routing(config)
+    question = certified(asked("https://staff.example/"), subject, names, None)
+    found = explanation.explain(
+        router, router.request(question), explanation.places(loaded(config))
+    )
+    assert expected in [line.strip() for line in text(found)]
+
+
+def test_a_pattern_is_no_name_of_a_certificate() -> None:
+    with pytest.raises(Invalid, match="is a pattern"):
+        certified(asked("https://staff.example/"), None, ["dns:*.example"], None)
 
 
 def test_the_winner_comes_with_its_conditions_middlewares_and_upstream() -> None:

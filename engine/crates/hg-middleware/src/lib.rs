@@ -45,7 +45,9 @@ pub use step::Run;
 pub use subrequest::{Answered, Failure, Seat, Subrequest, Target};
 pub use template::Template;
 pub use variables::VARIABLES;
-pub use view::{Answer, Client, ClientCertificate, Outcome, RequestView, Rewritten, Stage};
+pub use view::{
+    Answer, Client, ClientCertificate, ClientTls, Outcome, RequestView, Rewritten, Stage,
+};
 
 middlewares! {
     rewrite => Rewrite,
@@ -54,6 +56,7 @@ middlewares! {
     response_headers => ResponseHeaders,
     respond => Respond,
     ip_access => IpAccess,
+    client_certificate => ClientCertificate,
     cors => Cors,
     api_key => ApiKey,
     basic_auth => BasicAuth,

@@ -1,15 +1,29 @@
 //! A request and its way through a chain, for tests.
 
 use crate::template::Template;
-use crate::view::{Client, ClientCertificate, Outcome, RequestView, Rewritten};
+use crate::view::{Client, ClientCertificate, ClientTls, Outcome, RequestView, Rewritten};
 use crate::{Chain, Context, Problem, Wait, Woken};
 use hg_plan::{Action, MiddlewareUse};
 use hg_proto::Reject;
 use hg_route::Headers;
+use std::sync::LazyLock;
 
 static FINGERPRINT: hg_plan::Digest = hg_plan::Digest([0x0a; 32]);
-const ALICE: ClientCertificate<'static> =
-    ClientCertificate { subject: "CN=alice", fingerprint: &FINGERPRINT };
+static NAMES: LazyLock<Box<[Box<str>]>> = LazyLock::new(|| {
+    ["dns:alice.example", "uri:spiffe://prod.example/ns/shop/sa/web", "email:alice@example.com"]
+        .map(Box::from)
+        .into()
+});
+
+/// A client's certificate.
+pub(crate) fn alice() -> ClientCertificate<'static> {
+    ClientCertificate {
+        subject: "CN=alice",
+        fingerprint: &FINGERPRINT,
+        names: Some(&NAMES),
+        spiffe: "spiffe://prod.example/ns/shop/sa/web",
+    }
+}
 
 struct Lines;
 
@@ -34,7 +48,11 @@ pub(crate) fn view() -> RequestView<'static> {
         port: Some(8000),
         path: "/v1/users",
         query: Some("a=b"),
-        client: Client { ip: [192, 0, 2, 7].into(), certificate: Some(ALICE) },
+        client: Client {
+            ip: [192, 0, 2, 7].into(),
+            certificate: Some(alice()),
+            tls: Some(ClientTls { version: "TLSv1.3", sni: "api.example" }),
+        },
         request_id: "0123456789abcdef",
         listener: "web",
         route: "users",

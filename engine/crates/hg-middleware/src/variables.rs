@@ -31,6 +31,10 @@ variables! {
     ClientIp "client_ip" "The client's address, taken from the headers of trusted peers; IPv6 without brackets.";
     ClientSubject "client_subject" "The subject of the client's verified certificate, as RFC 4514 writes it; empty without one.";
     ClientFingerprint "client_fingerprint" "The SHA-256 of that certificate in lower-case hex; empty without one.";
+    ClientSan "client_san" "The alternative names of that certificate, joined by `,`: `dns:a.example,uri:spiffe://b/c,email:d@e.example,ip:192.0.2.7`; empty without one.";
+    ClientSpiffe "client_spiffe" "The SPIFFE ID of that certificate, if it has a valid one and no other URI; else empty.";
+    TlsVersion "tls_version" "`TLSv1.2` or `TLSv1.3`; empty on a plain connection.";
+    Sni "sni" "The name that the client asked for in the TLS handshake; empty if it sent none.";
     RequestId "request_id" "The id of this request, as in the access log.";
     Method "method" "The request's method.";
     Scheme "scheme" "`http` or `https`, depending on the connection of the client.";
@@ -95,6 +99,10 @@ impl Variable {
             Plain::ClientFingerprint => {
                 return view.client.certificate.iter().for_each(|c| hex(&c.fingerprint.0, out));
             }
+            Plain::ClientSan => return client_san(view, out),
+            Plain::ClientSpiffe => view.client.certificate.map_or("", |c| c.spiffe),
+            Plain::TlsVersion => view.client.tls.map_or("", |tls| tls.version),
+            Plain::Sni => view.client.tls.map_or("", |tls| tls.sni),
             Plain::RequestId => view.request_id,
             Plain::Method => view.method,
             Plain::Scheme => view.scheme,
@@ -125,6 +133,16 @@ pub(crate) fn is_token(text: &str) -> bool {
 /// Appends a number in decimal.
 pub(crate) fn number(n: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
+fn client_san(view: &RequestView<'_>, out: &mut Vec<u8>) {
+    let names = view.client.certificate.and_then(|c| c.names).unwrap_or_default();
+    for (i, name) in names.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(name.as_bytes());
+    }
 }
 
 fn hex(bytes: &[u8], out: &mut Vec<u8>) {

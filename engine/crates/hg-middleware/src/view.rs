@@ -47,6 +47,17 @@ pub struct Client<'a> {
     pub ip: IpAddr,
     /// The verified certificate, if there is one.
     pub certificate: Option<ClientCertificate<'a>>,
+    /// The TLS of its connection; `None` without, and where a chain has nothing to do.
+    pub tls: Option<ClientTls<'a>>,
+}
+
+/// What was agreed on for a client's connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientTls<'a> {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'a str,
+    /// The name that the client asked for; empty if it sent none.
+    pub sni: &'a str,
 }
 
 /// A client's identity by its certificate.
@@ -56,6 +67,10 @@ pub struct ClientCertificate<'a> {
     pub subject: &'a str,
     /// sha256 of the DER form.
     pub fingerprint: &'a hg_plan::Digest,
+    /// The alternative names, each with its type: `dns:a.example`; `None` if they cannot be read.
+    pub names: Option<&'a [Box<str>]>,
+    /// The SPIFFE ID; empty without one.
+    pub spiffe: &'a str,
 }
 
 /// The result of a chain for a request.

@@ -2,6 +2,7 @@
 
 mod chains;
 mod document;
+mod identity;
 
 use hg_plan::{Change, Kind, Object, ObjectError, Plan};
 use hg_route::{ListenerId, RouteChange, RouteId, Scratch, path};

@@ -1,6 +1,7 @@
 //! A TLS session with a client.
 
 use crate::alert;
+use crate::identity::PeerCertificate;
 use crate::policy::Policy;
 use crate::selector::{self, Selection};
 use crate::tunnel::{HandshakeKind, Tunnel};
@@ -11,23 +12,6 @@ use rustls::{CertificateError, CipherSuite, CommonState, Error, NamedGroup, Prot
 use rustls_pki_types::UnixTime;
 use std::sync::Arc;
 
-/// The verified certificate of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerCertificate {
-    /// Distinguished name, as RFC 4514 writes it.
-    pub subject: Box<str>,
-    /// sha256 of the DER form.
-    pub fingerprint: Digest,
-}
-
-impl PeerCertificate {
-    pub(crate) fn of(common: &CommonState) -> Option<Self> {
-        let leaf = common.peer_certificates()?.first()?;
-        let subject = crate::x509::fields(leaf).map(|leaf| leaf.subject).unwrap_or_default().into();
-        Some(Self { subject, fingerprint: Digest::of(leaf) })
-    }
-}
-
 /// A session with a client: pass it what was read, and write out what it appends.
 ///
 /// It owns no socket and no buffer. Between calls an established session holds its keys and a few
@@ -35,7 +19,7 @@ impl PeerCertificate {
 pub struct ServerSession {
     tunnel: Tunnel<UnbufferedServerConnection>,
     selection: Selection,
-    sni: Option<Box<str>>,
+    sni: Option<Arc<str>>,
     peer: Option<Arc<PeerCertificate>>,
     /// Index of the certificate offered.
     picked: u8,
@@ -125,6 +109,11 @@ impl ServerSession {
     /// Returns the name that the client asked for.
     pub fn sni(&self) -> Option<&str> {
         self.sni.as_deref()
+    }
+
+    /// Returns the same name to be kept.
+    pub fn shared_sni(&self) -> Option<&Arc<str>> {
+        self.sni.as_ref()
     }
 
     /// Returns the TLS version; `None` until the handshake is over.

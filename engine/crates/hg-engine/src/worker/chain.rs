@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::exchange::ExId;
+use super::identity::told;
 use super::pause::Paused;
 use super::request::{Asked, Forward, Lines, Step};
 use super::subrequest::Sub;
@@ -64,6 +65,9 @@ impl Worker {
         (route, slot, upstream): (&RouteEntry, Option<usize>, Option<&UpstreamEntry>),
         (rewritten, woken): (&mut Rewritten, Option<Woken>),
     ) -> Step {
+        let kept = self.kept_tls(x, view, route);
+        let with_tls = kept.as_ref().map(|kept| told(view, kept));
+        let view = with_tls.as_ref().unwrap_or(view);
         let outcome = {
             let rng = &mut self.rng;
             let mut random = || rng.next_u64();
@@ -120,7 +124,11 @@ pub(super) fn request_view<'a>(
         port: head.host_port.port,
         path,
         query: head.query,
-        client: Client { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), certificate: lines.certificate },
+        client: Client {
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            certificate: lines.certificate,
+            tls: None,
+        },
         request_id: std::str::from_utf8(id.get(..usize::from(len)).unwrap_or_default())
             .unwrap_or_default(),
         listener: "",

@@ -94,6 +94,7 @@ impl Client {
             scheme: if self.conn.is_tls() { "https" } else { "http" },
             listener: self.listener,
             certificate: self.conn.client_certificate(),
+            tls: self.conn.client_tls(),
         }
     }
 }

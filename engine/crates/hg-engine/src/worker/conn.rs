@@ -2,13 +2,11 @@
 //! not taken yet. The layers above see plaintext only.
 
 use super::buffers::{BufferPool, Out, READ_MAX, RESERVE, TAIL};
-use hg_middleware::ClientCertificate;
 use hg_net::{Fd, Flow, Pipe};
-use hg_tls::{ClientSession, HandshakeKind, PeerCertificate, ServerSession, TlsError};
+use hg_tls::{ClientSession, HandshakeKind, ServerSession, TlsError};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// The scratch space that all connections of a worker share.
 pub(crate) struct Io {
@@ -159,11 +157,6 @@ pub(crate) struct Conn {
     pub(crate) told: Option<Box<Told>>,
 }
 
-/// Converts a client's certificate to the form that templates use.
-pub(crate) fn of_peer(peer: &PeerCertificate) -> ClientCertificate<'_> {
-    ClientCertificate { subject: &peer.subject, fingerprint: &peer.fingerprint }
-}
-
 impl Conn {
     pub(crate) fn new(fd: Fd) -> Self {
         Self {
@@ -192,33 +185,6 @@ impl Conn {
     /// Returns the TLS session, if there is one.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.tls.as_deref().map(|t| &t.session)
-    }
-
-    /// Returns the name that a client asked for in its handshake.
-    pub(crate) fn sni(&self) -> Option<&str> {
-        match self.session()? {
-            Session::Server(session) => session.sni(),
-            Session::Client(_) => None,
-        }
-    }
-
-    /// Returns the client's verified certificate, if it sent one.
-    pub(crate) fn peer_certificate(&self) -> Option<&Arc<PeerCertificate>> {
-        match self.session()? {
-            Session::Server(session) => session.peer_certificate(),
-            Session::Client(_) => None,
-        }
-    }
-
-    /// Returns the client's verified certificate in the form that templates use.
-    pub(crate) fn client_certificate(&self) -> Option<ClientCertificate<'_>> {
-        self.peer_certificate().map(|peer| of_peer(peer))
-    }
-
-    /// Returns `TLSv1.2` or `TLSv1.3`; nothing on a plain connection.
-    pub(crate) fn tls_version(&self) -> Option<&'static str> {
-        let session = self.session()?;
-        Some(if session.version_word() == "1.2" { "TLSv1.2" } else { "TLSv1.3" })
     }
 
     /// Reports whether the TLS handshake is over.

@@ -11,7 +11,7 @@ use super::trace::Trace;
 use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
 use hg_h2::NeverIndexed;
-use hg_middleware::{ClientCertificate, RequestView};
+use hg_middleware::{ClientCertificate, ClientTls, RequestView};
 use hg_net::Ticks;
 use hg_proto::{Admission, BodyReader, HeaderSlots, Limits, Method, Parse, Version};
 use slab::Slab;
@@ -119,6 +119,7 @@ pub(crate) struct Connection<'a> {
     /// The listener's slot.
     pub(crate) listener: u16,
     pub(crate) certificate: Option<ClientCertificate<'a>>,
+    pub(crate) tls: Option<ClientTls<'a>>,
 }
 
 /// When the attempt to connect to the last endpoint began, and how long it took once it was done.
@@ -427,7 +428,7 @@ impl Exchange {
         use_it: impl FnOnce(&RequestView<'_>),
     ) {
         let snapshot = self.snapshot.as_deref();
-        let Connection { scheme, listener, certificate } = connection;
+        let Connection { scheme, listener, certificate, tls } = connection;
         let listener = snapshot
             .and_then(|s| s.listeners.get(usize::from(listener))?.as_deref())
             .map_or("", |l| &l.name);
@@ -439,7 +440,7 @@ impl Exchange {
             port: None,
             path: "/",
             query: None,
-            client: hg_middleware::Client { ip: self.client_ip, certificate },
+            client: hg_middleware::Client { ip: self.client_ip, certificate, tls },
             request_id: self.id(),
             listener,
             route: self.route().map_or("", |r| &r.name),

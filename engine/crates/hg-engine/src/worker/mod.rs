@@ -20,6 +20,7 @@ mod frames;
 mod head;
 mod hedge;
 mod http2;
+mod identity;
 mod input;
 mod leave;
 mod left_over;

@@ -5,8 +5,8 @@
 use super::buffers::RESERVE;
 use super::chain::request_view;
 use super::client::Phase;
-use super::conn::of_peer;
 use super::exchange::{ExId, KeptHead, Stage, pair};
+use super::identity::of_peer;
 use super::request::{Asked, Lines, Sent, Step};
 use super::subrequest::Asks;
 use super::{Message, Worker, head};

@@ -7,10 +7,10 @@ use super::affinity::Wanted;
 use super::answer::own;
 use super::chain::request_view;
 use super::client::Phase;
-use super::conn::of_peer;
 use super::exchange::{Deadlines, ExId, Held, KeptHead, pair};
 use super::head::{self, Parts};
 use super::http2::Opening;
+use super::identity::of_peer;
 use super::shed::Load;
 use super::trace::Trace;
 use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
@@ -290,7 +290,7 @@ impl Worker {
         let upstream = slot.and_then(|s| held.upstreams.get(s)?.as_deref());
         let view = RequestView {
             scheme,
-            client: Client { ip: client, certificate },
+            client: Client { ip: client, certificate, tls: None },
             listener: &listener.name,
             route: &route.name,
             upstream: upstream.map_or("", |u| &u.name),

@@ -1,6 +1,7 @@
 //! The effect of the winning route's middlewares on a request.
 
 use super::Request;
+use super::identity::Identity;
 use hg_middleware::{Answer, Chain, Outcome, Problem, RequestView, Rewritten};
 use hg_plan::{Kind, ObjectError, Plan, Route};
 use hg_proto::{Reject, write};
@@ -47,6 +48,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     let Ok(chain) = compile(plan, &route, &won.which.host) else {
         return Value::Null;
     };
+    let identity = Identity::of(&request.headers);
     let view = RequestView {
         method: q.method,
         scheme: &request.scheme,
@@ -55,7 +57,11 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         port: request.port,
         path: q.path,
         query: q.query,
-        client: hg_middleware::Client { ip: q.client, certificate: None },
+        client: hg_middleware::Client {
+            ip: q.client,
+            certificate: identity.as_ref().map(Identity::certificate),
+            tls: None,
+        },
         request_id: "",
         listener: &request.listener,
         route: &won.which.name,

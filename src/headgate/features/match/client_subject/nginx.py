@@ -10,12 +10,12 @@ from headgate.plan.objects import ValueMatch
 SUBJECT: Final = Var("hg_client_subject")
 """Empty unless the certificate was verified."""
 
-_ESCAPED: Final = "nginx writes characters other than ASCII in a subject as `\\XX`"
+ESCAPED: Final = "nginx writes characters other than ASCII in a subject as `\\XX`"
 
 PARITY: Final = (
-    Parity("routes.NAME.match[].client_subject.exact", "differs", f'{_ESCAPED}; `""` is refused'),
-    Parity("routes.NAME.match[].client_subject.prefix", "differs", _ESCAPED),
-    Parity("routes.NAME.match[].client_subject.regex", "differs", _ESCAPED),
+    Parity("routes.NAME.match[].client_subject.exact", "differs", f'{ESCAPED}; `""` is refused'),
+    Parity("routes.NAME.match[].client_subject.prefix", "differs", ESCAPED),
+    Parity("routes.NAME.match[].client_subject.regex", "differs", ESCAPED),
     Parity("routes.NAME.match[].client_subject.present", "same"),
     Parity("routes.NAME.match[].client_subject.absent", "same"),
 )

@@ -1,0 +1,66 @@
+"""`client_certificate` in nginx: `return 403` by the variables of a verified certificate.
+
+`if` with `return` alone is safe in a location; nginx asks these before any other phase.
+"""
+
+import re
+from typing import Final
+
+from headgate.features.match.client_subject.nginx import ESCAPED, SUBJECT
+from headgate.features.middleware.client_certificate.spec import ClientCertificateNode
+from headgate.features.nginx import About, Parity, quoted, whole
+from headgate.features.nginx_chain import Chain, refusal
+from headgate.nginxtext import writer
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import Literal, Var, Word
+
+_KEY: Final = "middlewares.NAME.client_certificate"
+_NO_NAMES: Final = "nginx has no variable of alternative names"
+_NO_SHA256: Final = "nginx has the sha1 of a certificate alone"
+
+PARITY: Final = (
+    Parity(f"{_KEY}.mode", "same"),
+    Parity(f"{_KEY}.subject", "differs", ESCAPED),
+    Parity(f"{_KEY}.san", "no", _NO_NAMES),
+    Parity(f"{_KEY}.fingerprint", "no", _NO_SHA256),
+)
+
+_VERIFIED: Final = Var("ssl_client_verify")
+_VALUE: Final = r"(?:[^,+\\]|\\.)*"
+_COMPONENTS: Final = r"(?:(?:[^,\\]|\\.)+,)*"
+_MISSING: Final = ("certificate-missing", "a client certificate is needed here")
+_REFUSED: Final = ("certificate-refused", "this client certificate may not pass here")
+
+
+def apply(node: ClientCertificateNode, chain: Chain, about: About) -> None:
+    """Refuses the clients that may not pass."""
+    if node.sans:
+        about.refuse("san", _NO_NAMES)
+    if node.fingerprints:
+        about.refuse("fingerprint", _NO_SHA256)
+    if not node.optional:
+        # Also `NONE`, and nothing at all on a plain connection.
+        answer = _refused(*_MISSING)
+        chain.steps.append(writer.if_(_VERIFIED, "!=", Literal("SUCCESS"), children=answer))
+    if node.subjects:
+        known = [(whole(_expression(pattern)), Word("1")) for pattern in node.subjects]
+        fits = chain.shared.map("certificate", SUBJECT, known, Literal("0"))
+        if node.optional:
+            nobody = [(whole("(?:NONE)?"), Word("1"))]
+            fits = chain.shared.map("certificate", _VERIFIED, nobody, fits)
+        chain.steps.append(writer.if_(fits, "!=", Literal("1"), children=_refused(*_REFUSED)))
+
+
+def _refused(reason: str, detail: str) -> list[Node]:
+    told = writer.directive("set", Var("hg_reason"), Literal(reason))
+    return [told, refusal(403, detail)]
+
+
+def _expression(pattern: str) -> str:
+    """Returns the expression of a pattern of subjects."""
+    rest = pattern.removeprefix("*,")
+    parts = re.findall(r"(?:[^\\,]|\\.)+", rest)
+    texts = [
+        quoted(part.removesuffix("*")) + (_VALUE if part.endswith("*") else "") for part in parts
+    ]
+    return (_COMPONENTS if rest != pattern else "") + ",".join(texts)
