@@ -4,7 +4,7 @@ use crate::AnyStep;
 use crate::context::{Context, Woken};
 use crate::encoding::Encoding;
 use crate::headers::{Composition, Edits, HeaderProgram};
-use crate::keep::Keep;
+use crate::keep::{Keep, NOBODY};
 use crate::pages::{ChainPages, Pages};
 use crate::step::{Flow, Problems, Run, Step};
 use crate::view::{Outcome, RequestView, Rewritten, Stage};
@@ -85,7 +85,7 @@ impl Chain {
             let owner = owners.get(list).copied().unwrap_or_default();
             for (index, used) in uses.iter().enumerate() {
                 let (mut step, found) = compile_use(used, named);
-                if let Some(step) = step.as_mut().filter(|step| step.traits().is_live) {
+                if let Some(step) = step.as_mut().filter(|step| step.traits().counts) {
                     bind(step, used, keep, (owner, index));
                 }
                 problems.extend(found.into_iter().map(|(path, message)| {
@@ -125,15 +125,15 @@ impl Chain {
         self.work.iter().any(|work| is_own(work.step.traits()))
     }
 
-    /// Does what [`Chain::begin`] does as far as the request alone decides it: steps that have state,
-    /// ask the time or draw lots are left out.
+    /// Does what [`Chain::begin`] does as far as the request alone decides it, and counts nothing:
+    /// steps that have state, ask the time or draw lots are left out.
     ///
     /// # Errors
     /// As [`Chain::begin`].
     pub fn request(&self, view: &RequestView<'_>, out: &mut Rewritten) -> Result<Outcome, Reject> {
         out.clear();
         let mut random = || 0;
-        let mut cx = Context { now_us: 0, unix_us: || 0, random: &mut random, worker: 0 };
+        let mut cx = Context { now_us: 0, unix_us: || 0, random: &mut random, worker: NOBODY };
         out.prefix_len = view.prefix_len;
         self.walk(view, out, &mut cx, (Woken::No, true))
     }

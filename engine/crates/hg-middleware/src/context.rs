@@ -15,7 +15,7 @@ pub struct Context<'a> {
     pub unix_us: fn() -> u64,
     /// Returns 64 random bits.
     pub random: &'a mut dyn FnMut() -> u64,
-    /// Number of the worker.
+    /// Number of the worker; [`NOBODY`](crate::keep::NOBODY) where nothing is counted.
     pub worker: usize,
 }
 

@@ -1,10 +1,12 @@
 //! Whether an answer is encoded on its way to the client, and what that changes of its head.
 
+use crate::keep::Results;
 use crate::view::RequestView;
 use hg_codec::{Accept, Coding, Levels};
+use std::sync::Arc;
 
 /// Which answers are encoded, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Encoding {
     /// Types in lower case, without parameters.
     pub(crate) types: Box<[Box<str>]>,
@@ -13,7 +15,11 @@ pub struct Encoding {
     /// In the order of our preference.
     pub(crate) offered: Box<[Coding]>,
     pub(crate) levels: Levels,
+    pub(crate) results: Option<Arc<Results>>,
 }
+
+/// The results that are counted.
+pub(crate) const RESULTS: &[&str] = &["zstd", "br", "gzip", "not_accepted", "busy", "unsuited"];
 
 /// What the head of an answer says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,6 +62,21 @@ impl Encoding {
             _ if no_transform || view.protocol == "HTTP/1.0" => Verdict::Vary,
             Some(coding) => Verdict::Encode(coding, self.levels),
             None => Verdict::Vary,
+        }
+    }
+
+    /// Counts what became of an answer, for the worker of that number: the coding that it got, if any.
+    pub fn count(&self, worker: usize, verdict: Verdict, got: Option<Coding>) {
+        let result = match (verdict, got) {
+            (_, Some(Coding::Zstd)) => 0,
+            (_, Some(Coding::Brotli)) => 1,
+            (_, Some(Coding::Gzip)) => 2,
+            (Verdict::Vary, None) => 3,
+            (Verdict::Encode(..), None) => 4,
+            (Verdict::Leave, None) => 5,
+        };
+        if let Some(results) = &self.results {
+            results.add(worker, result);
         }
     }
 

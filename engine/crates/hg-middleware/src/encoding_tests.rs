@@ -16,6 +16,7 @@ fn encoding() -> Encoding {
         least: 1000,
         offered: [Coding::Zstd, Coding::Gzip].into(),
         levels: Levels::default(),
+        results: None,
     }
 }
 
@@ -111,4 +112,25 @@ fn what_is_said_of_the_bytes_goes() {
         assert!(is_outdated(name.as_bytes()), "{name}");
     }
     assert!(!is_outdated(b"content-type") && !is_outdated(b"etag"));
+}
+
+#[test]
+fn what_became_of_answers_is_counted() {
+    let keep = crate::Keep::new(1);
+    let encoding =
+        Encoding { results: Some(keep.results_of("m", "compress", RESULTS)), ..encoding() };
+    let levels = Levels::default();
+    for (verdict, got) in [
+        (Verdict::Encode(Coding::Zstd, levels), Some(Coding::Zstd)),
+        (Verdict::Encode(Coding::Brotli, levels), Some(Coding::Brotli)),
+        (Verdict::Encode(Coding::Gzip, levels), Some(Coding::Gzip)),
+        (Verdict::Vary, None),
+        (Verdict::Encode(Coding::Gzip, levels), None),
+        (Verdict::Leave, None),
+    ] {
+        encoding.count(0, verdict, got);
+    }
+    let counts: Vec<_> = keep.results().iter().map(|one| (one.result, one.count)).collect();
+    let words = ["zstd", "br", "gzip", "not_accepted", "busy", "unsuited"];
+    assert_eq!(counts, words.map(|word| (word, 1)));
 }

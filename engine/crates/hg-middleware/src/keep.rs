@@ -71,10 +71,12 @@ impl Keep {
         names: &'static [&'static str],
     ) -> Arc<Results> {
         let mut results = lock(&self.results);
-        results.retain(|_, one| one.strong_count() > 0);
         let key = (Box::from(middleware), kind);
         if let Some(found) = results.get(&key).and_then(Weak::upgrade) {
             return found;
+        }
+        if results.len().is_power_of_two() {
+            results.retain(|_, one| one.strong_count() > 0);
         }
         let cells = (0..self.workers.max(1)).map(|_| Cells::default()).collect();
         let made = Arc::new(Results { names, cells });
@@ -103,6 +105,9 @@ impl Keep {
     }
 }
 
+/// The number of a worker that does not exist, for questions that are not counted.
+pub const NOBODY: usize = usize::MAX;
+
 /// Most results that a kind may have.
 const MOST: usize = 8;
 
@@ -119,8 +124,11 @@ pub struct Results {
 }
 
 impl Results {
-    /// Counts one; `worker` is the number of the worker that counts.
+    /// Counts one; `worker` is the number of the worker that counts, or [`NOBODY`].
     pub fn add(&self, worker: usize, index: usize) {
+        if worker == NOBODY {
+            return;
+        }
         let cells = self.cells.get(worker % self.cells.len());
         if let Some(cell) = cells.and_then(|cells| cells.0.get(index)) {
             cell.fetch_add(1, Relaxed);

@@ -3,6 +3,7 @@
 use crate::context::{Context, Place, Wait, Watch, Woken};
 use crate::encoding::Encoding;
 use crate::headers::{Edits, push_line};
+use crate::keep::Results;
 use crate::pages::Pages;
 use crate::view::{RequestView, Rewritten};
 use hg_plan::Middleware;
@@ -44,6 +45,9 @@ pub(crate) trait Step: Sized {
 
     /// Whether it has scratch space that workers had better not share.
     const HAS_SCRATCH: bool = false;
+
+    /// Whether its results are counted, so that `bind` is called.
+    const COUNTS: bool = Self::IS_LIVE;
 
     /// Whether what it does depends on more than the request: on state, time, chance. Explanations
     /// leave it out, and routes do not share what is compiled of it.
@@ -101,6 +105,13 @@ impl Run<'_, '_, '_> {
     /// Is told when the exchange ends.
     pub fn watch(&mut self, watch: Box<dyn Watch>) {
         self.out.later().watches.push(watch);
+    }
+
+    /// Counts a result of the step that has these counts, once it has them.
+    pub(crate) fn count(&self, results: Option<&Results>, result: usize) {
+        if let Some(results) = results {
+            results.add(self.cx.worker, result);
+        }
     }
 
     /// Adds a line to the request for the endpoint. Lines of that name that the client sent stay,
@@ -235,6 +246,7 @@ pub(crate) struct Traits {
     pub(crate) closes: bool,
     pub(crate) has_scratch: bool,
     pub(crate) is_live: bool,
+    pub(crate) counts: bool,
 }
 
 impl Traits {
@@ -245,6 +257,7 @@ impl Traits {
             closes: S::CLOSES,
             has_scratch: S::HAS_SCRATCH,
             is_live: S::IS_LIVE,
+            counts: S::COUNTS,
         }
     }
 }

@@ -123,19 +123,26 @@ impl Worker {
         };
         let mut verdict = Verdict::Leave;
         e.with_view(c.connection(), |view| verdict = judged(encoding, head, view));
-        let (coding, levels) = match verdict {
-            Verdict::Leave => return Coded::Plain,
-            Verdict::Vary => return Coded::Varies,
-            Verdict::Encode(coding, levels) => (coding, levels),
+        let coded = match verdict {
+            Verdict::Leave => Coded::Plain,
+            Verdict::Vary => Coded::Varies,
+            Verdict::Encode(coding, _) if e.method == Method::Head => Coded::As(coding),
+            Verdict::Encode(coding, levels) => {
+                match self.scratch.codecs.pool.take(coding, levels) {
+                    None => Coded::Varies,
+                    Some(encoder) => {
+                        let flushes = head.content_length.is_none();
+                        e.response.encoded = Some(Box::new(Encoded { encoder, flushes }));
+                        Coded::As(coding)
+                    }
+                }
+            }
         };
-        if e.method != Method::Head {
-            let Some(encoder) = self.scratch.codecs.pool.take(coding, levels) else {
-                return Coded::Varies;
-            };
-            let flushes = head.content_length.is_none();
-            e.response.encoded = Some(Box::new(Encoded { encoder, flushes }));
+        if let Some(encoding) = e.route().and_then(|r| r.terms.chain.encoding()) {
+            let got = if let Coded::As(coding) = coded { Some(coding) } else { None };
+            encoding.count(self.mailbox.index, verdict, got);
         }
-        Coded::As(coding)
+        coded
     }
 }
 

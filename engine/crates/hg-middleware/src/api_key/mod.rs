@@ -1,7 +1,9 @@
 //! `api_key`: who may pass by a key, of which the plan has the SHA-256 alone.
 
+use crate::context::Place as Bound;
 use crate::credential::{Place, Sent};
 use crate::headers::{Direction, Edits};
+use crate::keep::Results;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use hg_access::ApiKeys;
@@ -42,10 +44,17 @@ pub(crate) struct ApiKey {
     place: Place,
     edits: Edits,
     client_header: Option<Box<str>>,
+    results: Option<Arc<Results>>,
 }
+
+const RESULTS: &[&str] = &["pass", "missing", "refused"];
+const PASS: usize = 0;
+const MISSING: usize = 1;
+const REFUSED: usize = 2;
 
 impl Step for ApiKey {
     type Options = Options;
+    const COUNTS: bool = true;
 
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
@@ -62,8 +71,13 @@ impl Step for ApiKey {
             place: place?,
             edits,
             client_header: options.client_header.as_ref().map(|h| h.to_ascii_lowercase().into()),
+            results: None,
         };
         (problems.len() == before).then_some(step)
+    }
+
+    fn bind(&mut self, place: &Bound<'_>) {
+        self.results = Some(place.results(RESULTS));
     }
 
     fn edits(&self) -> Composed<'_> {
@@ -71,8 +85,11 @@ impl Step for ApiKey {
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
-        match self.place.read(run.view, &mut run.out.scratch) {
+        let results = self.results.as_deref();
+        let sent = self.place.read(run.view, &mut run.out.scratch);
+        let client = match sent {
             Sent::None => {
+                run.count(results, MISSING);
                 return Ok(refusals::challenged(
                     run,
                     (401, "api-key-missing"),
@@ -80,10 +97,11 @@ impl Step for ApiKey {
                     "an API key is needed here",
                 ));
             }
-            Sent::Several => return Err(UNKNOWN),
-            Sent::One => {}
-        }
-        let client = self.keys.client(&run.out.scratch).ok_or(UNKNOWN)?;
+            Sent::Several => None,
+            Sent::One => self.keys.client(&run.out.scratch),
+        };
+        run.count(results, if client.is_some() { PASS } else { REFUSED });
+        let client = client.ok_or(UNKNOWN)?;
         if let Some(header) = &self.client_header {
             run.request_line(header, client.as_bytes());
         }

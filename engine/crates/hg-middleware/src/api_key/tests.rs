@@ -74,3 +74,12 @@ fn mistakes_are_named() {
         assert!(!message.contains("k1"), "{message}");
     }
 }
+
+#[test]
+fn results_are_counted() {
+    let stage = crate::access_testing::Stage::new(&used(r#""header":"x-key""#));
+    for lines in [&[("x-key", &b"k1-long-enough"[..])][..], &[("x-key", b"k2")], &[]] {
+        stage.ask(lines, 0, || 0);
+    }
+    assert_eq!(stage.counts(), [("pass", 1), ("missing", 1), ("refused", 1)]);
+}

@@ -132,7 +132,7 @@ impl BasicAuth {
         }
         if self.state.jobs.fetch_add(1, Relaxed) >= MOST_JOBS {
             self.state.jobs.fetch_sub(1, Relaxed);
-            self.count(run, BUSY_RESULT);
+            run.count(self.results.as_deref(), BUSY_RESULT);
             return Err(BUSY);
         }
         let turn = Turn(self.state.clone());
@@ -154,12 +154,12 @@ impl BasicAuth {
 
     fn settle(&self, run: &mut Run<'_, '_, '_>, user: User, result: usize) -> Flow {
         let Some(user) = user else {
-            self.count(run, REFUSED);
+            run.count(self.results.as_deref(), REFUSED);
             let detail = "the name or the password is wrong";
             let refusal = (401, "basic-auth-refused");
             return refusals::challenged(run, refusal, &self.challenge, detail);
         };
-        self.count(run, result);
+        run.count(self.results.as_deref(), result);
         if let Some(name) = &self.user_header {
             run.request_line(name, user.as_bytes());
         }
@@ -167,15 +167,9 @@ impl BasicAuth {
     }
 
     fn missing(&self, run: &mut Run<'_, '_, '_>) -> Flow {
-        self.count(run, MISSING);
+        run.count(self.results.as_deref(), MISSING);
         let refusal = (401, "basic-auth-missing");
         refusals::challenged(run, refusal, &self.challenge, "a name and a password are needed here")
-    }
-
-    fn count(&self, run: &Run<'_, '_, '_>, result: usize) {
-        if let Some(results) = &self.results {
-            results.add(run.cx.worker, result);
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `compress`: answers in a coding that takes fewer bytes.
 
-use crate::encoding::Encoding;
+use crate::context::Place;
+use crate::encoding::{Encoding, RESULTS};
 use crate::step::{Problems, Step};
 use crate::variables::is_token;
 use hg_codec::{Coding, Levels};
@@ -63,6 +64,7 @@ impl Step for Compress {
     type Options = Options;
     const RUNS: bool = false;
     const ANSWERS: bool = false;
+    const COUNTS: bool = true;
 
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
@@ -97,8 +99,13 @@ impl Step for Compress {
                     brotli: options.brotli_level,
                     zstd: options.zstd_level,
                 },
+                results: None,
             }))
         })
+    }
+
+    fn bind(&mut self, place: &Place<'_>) {
+        Arc::make_mut(&mut self.0).results = Some(place.results(RESULTS));
     }
 
     fn encoding(&self) -> Option<&Arc<Encoding>> {

@@ -131,17 +131,20 @@ impl Step for ConcurrencyLimit {
         let state = self.kept.get_or_init(|| self.state(run.cx));
         let refusal = match self.begin(state, run.view) {
             Ok(permit) => {
-                self.count(run, ALLOWED);
+                run.count(self.results.as_deref(), ALLOWED);
                 run.watch(Box::new(Flight { kept: self.kept.clone(), permit }));
                 return Ok(Flow::Next);
             }
             Err(refusal) => refusal,
         };
         if self.dry_run {
-            self.count(run, DRY_RUN);
+            run.count(self.results.as_deref(), DRY_RUN);
             return Ok(Flow::Next);
         }
-        self.count(run, if refusal == Refusal::Full { LIMITED } else { CROWDED });
+        run.count(
+            self.results.as_deref(),
+            if refusal == Refusal::Full { LIMITED } else { CROWDED },
+        );
         let refusal = (self.status, "concurrency-limit");
         refuse(&mut run.out.answer, refusal, DETAIL, Some(AGAIN_S));
         Ok(Flow::Answer)
@@ -158,12 +161,6 @@ impl ConcurrencyLimit {
     #[inline]
     fn begin(&self, state: &State, view: &RequestView<'_>) -> Result<Permit, Refusal> {
         state.flights.begin(self.key.of(view, state.seed), self.requests)
-    }
-
-    fn count(&self, run: &Run<'_, '_, '_>, result: usize) {
-        if let Some(results) = &self.results {
-            results.add(run.cx.worker, result);
-        }
     }
 }
 

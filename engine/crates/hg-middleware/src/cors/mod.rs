@@ -6,7 +6,9 @@
 
 mod origins;
 
+use crate::context::Place;
 use crate::headers::Edits;
+use crate::keep::Results;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use crate::template::{Template, Value};
 use crate::view::{Answer, RequestView};
@@ -66,10 +68,19 @@ pub(crate) struct Cors {
     methods: Option<Box<str>>,
     headers: Option<Box<str>>,
     max_age_s: u32,
+    results: Option<Arc<Results>>,
 }
+
+const RESULTS: &[&str] = &["pass", "preflight", "refused"];
+/// It is no preflight, whatever page it comes from.
+const PASS: usize = 0;
+const PREFLIGHT: usize = 1;
+/// A preflight of an origin that is not allowed.
+const REFUSED: usize = 2;
 
 impl Step for Cors {
     type Options = Options;
+    const COUNTS: bool = true;
 
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
@@ -81,7 +92,12 @@ impl Step for Cors {
             methods: joined(&options.methods),
             headers: joined(&options.headers),
             max_age_s: options.max_age_s,
+            results: None,
         })
+    }
+
+    fn bind(&mut self, place: &Place<'_>) {
+        self.results = Some(place.results(RESULTS));
     }
 
     fn edits(&self) -> Composed<'_> {
@@ -89,10 +105,13 @@ impl Step for Cors {
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
+        let results = self.results.as_deref();
         let Some(asked) = Preflight::of(run.view) else {
+            run.count(results, PASS);
             return Ok(Flow::Next);
         };
         self.answer(&asked, &mut run.out.answer);
+        run.count(results, if run.out.answer.status == 204 { PREFLIGHT } else { REFUSED });
         Ok(Flow::Answer)
     }
 }

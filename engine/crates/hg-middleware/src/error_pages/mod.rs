@@ -41,7 +41,7 @@ impl Step for ErrorPages {
     type Options = Options;
     const RUNS: bool = false;
     const ANSWERS: bool = false;
-    const IS_LIVE: bool = true;
+    const COUNTS: bool = true;
 
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();

@@ -100,11 +100,11 @@ impl Step for Fault {
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
         let waited = !matches!(run.woken, Woken::No);
         if !waited && self.delay_us > 0 && run.chance(self.delay_percent) && self.may_delay(run) {
-            self.count(run, DELAY);
+            run.count(self.results.as_deref(), DELAY);
             return Ok(Flow::Wait(Wait::Delay { us: self.delay_us }));
         }
         if self.abort > 0 && run.chance(self.abort_percent) {
-            self.count(run, ABORT);
+            run.count(self.results.as_deref(), ABORT);
             return Err(Reject {
                 status: self.abort,
                 reason: "http_request_denied",
@@ -113,7 +113,7 @@ impl Step for Fault {
             });
         }
         if !waited {
-            self.count(run, PASS);
+            run.count(self.results.as_deref(), PASS);
         }
         Ok(Flow::Next)
     }
@@ -131,12 +131,6 @@ impl Fault {
         }
         run.watch(Box::new(Active(self.active.clone())));
         true
-    }
-
-    fn count(&self, run: &Run<'_, '_, '_>, result: usize) {
-        if let Some(results) = &self.results {
-            results.add(run.cx.worker, result);
-        }
     }
 }
 

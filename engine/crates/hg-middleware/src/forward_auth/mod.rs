@@ -121,11 +121,11 @@ impl ForwardAuth {
     fn ask(&self, run: &Run<'_, '_, '_>) -> Result<Flow, Reject> {
         let hops = hops(run.view);
         if hops >= MOST_HOPS {
-            self.count(run, LOOP_RESULT);
+            run.count(self.results.as_deref(), LOOP_RESULT);
             return Err(LOOP);
         }
         let Some(seat) = Seat::take(&self.taken, self.in_flight) else {
-            self.count(run, BUSY_RESULT);
+            run.count(self.results.as_deref(), BUSY_RESULT);
             return Err(BUSY);
         };
         let host = authority(run.view);
@@ -171,7 +171,7 @@ impl ForwardAuth {
     /// Lets the request pass after a 2xx; any other answer is the client's.
     fn settle(&self, run: &mut Run<'_, '_, '_>, answer: Answered) -> Flow {
         if !matches!(answer.status, 200..=299) {
-            self.count(run, DENIED);
+            run.count(self.results.as_deref(), DENIED);
             let out = &mut run.out.answer;
             (out.status, out.refusal) = (answer.status, "auth-denied");
             let fields = answer.fields().filter(|(name, _)| !name.eq_ignore_ascii_case("date"));
@@ -181,7 +181,7 @@ impl ForwardAuth {
             out.body = answer.body;
             return Flow::Answer;
         }
-        self.count(run, PASS);
+        run.count(self.results.as_deref(), PASS);
         for (name, value) in answer.fields() {
             let name = name.to_ascii_lowercase();
             let is_in = |names: &[Box<str>]| names.iter().any(|one| **one == *name);
@@ -204,19 +204,13 @@ impl ForwardAuth {
             Failure::Invalid => (INVALID_RESULT, INVALID, false),
             Failure::TooLarge => (INVALID_RESULT, TOO_LARGE, false),
         };
-        self.count(run, result);
+        run.count(self.results.as_deref(), result);
         if !(self.fail_open && is_away) {
             return Err(reject);
         }
-        self.count(run, BYPASSED);
+        run.count(self.results.as_deref(), BYPASSED);
         run.request_line(MARK, b"bypassed");
         Ok(Flow::Next)
-    }
-
-    fn count(&self, run: &Run<'_, '_, '_>, result: usize) {
-        if let Some(results) = &self.results {
-            results.add(run.cx.worker, result);
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `ip_access`: who may pass by the address alone.
 
+use crate::context::Place;
+use crate::keep::Results;
 use crate::step::{Flow, Problems, Run, Step};
 use hg_access::{IpRules, Verdict};
 use hg_proto::Reject;
@@ -27,11 +29,22 @@ pub(crate) struct Options {
 
 /// Rules, compiled; clones share the networks.
 #[derive(Clone, Debug)]
-pub(crate) struct IpAccess(Arc<IpRules>);
+pub(crate) struct IpAccess {
+    rules: Arc<IpRules>,
+    results: Option<Arc<Results>>,
+}
+
+const RESULTS: &[&str] = &["pass", "denied", "not_allowed"];
+const PASS: usize = 0;
+/// `deny` has the address.
+const IN_DENY: usize = 1;
+/// `allow` does not have it.
+const NOT_ALLOWED: usize = 2;
 
 impl Step for IpAccess {
     type Options = Options;
     const ANSWERS: bool = false;
+    const COUNTS: bool = true;
 
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
@@ -41,14 +54,22 @@ impl Step for IpAccess {
             let message = "there is no network; write `allow`, `deny` or both";
             problems.push(("ip_access".into(), message.into()));
         }
-        (problems.len() == before).then(|| Self(Arc::new(IpRules::new(&allow, &deny))))
+        let rules = || Arc::new(IpRules::new(&allow, &deny));
+        (problems.len() == before).then(|| Self { rules: rules(), results: None })
+    }
+
+    fn bind(&mut self, place: &Place<'_>) {
+        self.results = Some(place.results(RESULTS));
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
-        match self.0.judge(run.view.client.ip) {
-            Verdict::Allowed => Ok(Flow::Next),
-            Verdict::Denied | Verdict::NotAllowed => Err(DENIED),
-        }
+        let (result, flow) = match self.rules.judge(run.view.client.ip) {
+            Verdict::Allowed => (PASS, Ok(Flow::Next)),
+            Verdict::Denied => (IN_DENY, Err(DENIED)),
+            Verdict::NotAllowed => (NOT_ALLOWED, Err(DENIED)),
+        };
+        run.count(self.results.as_deref(), result);
+        flow
     }
 }
 

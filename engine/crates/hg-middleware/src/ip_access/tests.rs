@@ -1,4 +1,5 @@
 use super::DENIED;
+use crate::access_testing::Stage;
 use crate::testing::{Got, chain, problem, run, view};
 use crate::{Client, RequestView};
 use hg_proto::Reject;
@@ -39,4 +40,19 @@ fn wrong_networks_are_named() {
         problem(r#"{"ip_access":{}}"#),
         "middlewares[0].ip_access: there is no network; write `allow`, `deny` or both"
     );
+}
+
+#[test]
+fn results_are_counted_for_requests_and_not_for_questions() {
+    for (rules, result) in [
+        (r#""allow":["192.0.2.0/24"]"#, "pass"),
+        (r#""deny":["192.0.2.7/32"]"#, "denied"),
+        (r#""allow":["198.51.100.0/24"]"#, "not_allowed"),
+    ] {
+        let stage = Stage::new(&format!(r#"{{"ip_access":{{{rules}}}}}"#));
+        drop(run(&stage.chain, &view()));
+        assert_eq!(stage.counts(), []);
+        stage.ask(&[], 0, || 0);
+        assert_eq!(stage.counts(), [(result, 1)]);
+    }
 }

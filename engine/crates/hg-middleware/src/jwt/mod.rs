@@ -123,7 +123,7 @@ impl Jwt {
         let print = self.fingerprint(token);
         let remembered = |(state, print): &(&State, Fingerprint)| state.tokens.get(print, now_s);
         if let Some(lines) = print.as_ref().and_then(remembered) {
-            self.count(run, CACHED);
+            run.count(self.results.as_deref(), CACHED);
             return Ok(lines);
         }
         let claims = self.policy.verify(token, &self.keys, now_s)?;
@@ -134,7 +134,7 @@ impl Jwt {
             let until = ends.unwrap_or(u64::MAX).min(now_s + REMEMBERED_S);
             state.tokens.put(print, lines.clone(), until);
         }
-        self.count(run, PASS);
+        run.count(self.results.as_deref(), PASS);
         Ok(lines)
     }
 
@@ -153,7 +153,7 @@ impl Jwt {
     /// Answers as RFC 6750 §3 says.
     fn refuse(&self, run: &mut Run<'_, '_, '_>, refusal: Option<Refusal>) -> Flow {
         let Some(refusal) = refusal else {
-            self.count(run, MISSING);
+            run.count(self.results.as_deref(), MISSING);
             let missing = (401, "jwt-missing");
             return refusals::challenged(run, missing, &self.challenge, "a token is needed here");
         };
@@ -161,17 +161,11 @@ impl Jwt {
             Refusal::Forbidden => ((403, "jwt-forbidden"), "insufficient_scope", FORBIDDEN),
             _ => ((401, "jwt-refused"), "invalid_token", REFUSED),
         };
-        self.count(run, result);
+        run.count(self.results.as_deref(), result);
         let reason = refusal.reason();
         let challenge =
             format!("{}, error=\"{error}\", error_description=\"{reason}\"", self.challenge);
         refusals::challenged(run, answer, &challenge, reason)
-    }
-
-    fn count(&self, run: &Run<'_, '_, '_>, result: usize) {
-        if let Some(results) = &self.results {
-            results.add(run.cx.worker, result);
-        }
     }
 }
 

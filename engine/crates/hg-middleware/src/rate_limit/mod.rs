@@ -131,17 +131,17 @@ impl Step for RateLimit {
         let state = self.kept.get_or_init(|| State::new(self.rate, room, run.cx));
         let verdict = self.check(state, run.view, run.cx.now_us);
         if verdict.evicted {
-            self.count(run, EVICTED);
+            run.count(self.results.as_deref(), EVICTED);
         }
         if verdict.allowed {
-            self.count(run, ALLOWED);
+            run.count(self.results.as_deref(), ALLOWED);
             return Ok(Flow::Next);
         }
         if self.dry_run {
-            self.count(run, DRY_RUN);
+            run.count(self.results.as_deref(), DRY_RUN);
             return Ok(Flow::Next);
         }
-        self.count(run, LIMITED);
+        run.count(self.results.as_deref(), LIMITED);
         self.refuse(&verdict, &mut run.out.answer);
         Ok(Flow::Answer)
     }
@@ -156,12 +156,6 @@ impl RateLimit {
             State::Keys(table, seed) => {
                 table.check(self.key.of(view, *seed), now_us, self.cost, self.burst)
             }
-        }
-    }
-
-    fn count(&self, run: &Run<'_, '_, '_>, result: usize) {
-        if let Some(results) = &self.results {
-            results.add(run.cx.worker, result);
         }
     }
 
