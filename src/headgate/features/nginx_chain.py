@@ -11,6 +11,7 @@ from typing import Final
 from headgate._core import normalise_path
 from headgate.features.nginx import About, Parts, Scope, Shared, as_arg, template
 from headgate.features.nginx_limits import Limit
+from headgate.features.nginx_pages import Pages
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Arg, Literal, Op, Regex, Template, Var, Word
@@ -62,13 +63,17 @@ class Headers:
 
 @dataclass(slots=True)
 class Answer:
-    """An answer of our own: status, header lines, what `return` says."""
+    """An answer of our own: status, header lines, what `return` says.
+
+    A refusal has the page of its status, if the chain has one.
+    """
 
     status: int
     lines: list[tuple[str, Parts]]
     content_type: str = ""
     body: Parts = ()
     location: Parts | None = None
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,10 @@ class Chain:
     request: Headers = field(default_factory=Headers)
     response: list[Edits] = field(default_factory=list)
     detours: list[tuple[str, Answer]] = field(default_factory=list)
+    refusals: dict[str, Answer] = field(default_factory=dict)
+    """Refusals with a page, by their location."""
+    pages: Pages = field(default_factory=Pages)
+    """The pages of the whole chain, which are known before any other middleware is added."""
     answer: Answer | None = None
     body: list[Node] = field(default_factory=list)
     """What the location says of the bodies of answers; the last middleware counts."""
@@ -189,8 +198,17 @@ class Chain:
 
     def unless(self, variable: Var, detail: str) -> None:
         """Answers 400 with this detail when the variable is empty."""
-        refusal = bad_request(detail)
+        refusal = self.refusal(400, detail)
         self.steps.append(writer.if_(variable, "=", Literal(""), children=[refusal]))
+
+    def refusal(self, status: int, detail: str) -> Node:
+        """Returns what answers a request that is refused: with the page of the status, or this."""
+        if not self.pages.has(status):
+            text = f"{status} {HTTPStatus(status).phrase}\n{detail}\n"
+            return writer.directive("return", Word(str(status)), Literal(text, True))
+        place = f"{self.place}:refused{status}:{len(self.response)}"
+        self.refusals[place] = Answer(status, self.filtered([]), is_refusal=True)
+        return writer.directive("rewrite", Regex("^"), Literal(place), Word("last"))
 
     def detour(self, condition: Var, answer: Answer) -> None:
         """Answers the requests for which the variable is not empty."""
@@ -230,14 +248,3 @@ class Chain:
         )
         entries = ((odd, Literal("")), (Regex(r"~\A\z"), Literal("/")))
         return self.shared.map("path", as_arg(current), entries, as_arg(current))
-
-
-def bad_request(detail: str) -> Node:
-    """Returns `return` with our answer to a request that makes no sense."""
-    return refusal(400, detail)
-
-
-def refusal(status: int, detail: str) -> Node:
-    """Returns `return` with our answer to a request that is refused."""
-    text = f"{status} {HTTPStatus(status).phrase}\n{detail}\n"
-    return writer.directive("return", Word(str(status)), Literal(text, True))

@@ -56,6 +56,11 @@ class Made:
         return False
 
     @property
+    def is_of_whole_chain(self) -> bool:
+        """Whether its place among the others does not matter to them."""
+        return False
+
+    @property
     def upstreams(self) -> tuple[tuple[str, str], ...]:
         """The upstreams that it asks itself: the key of each, and its name."""
         return ()

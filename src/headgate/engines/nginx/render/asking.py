@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 from headgate.engines.nginx.render import faults, forwarded, names, timeouts, upstreams
 from headgate.engines.nginx.render.context import Context
 from headgate.features.nginx import Parts, as_arg
-from headgate.features.nginx_chain import Asked, Consulted
+from headgate.features.nginx_chain import Asked, Chain, Consulted
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
+    Arg,
     FilePath,
     Literal,
     MapKey,
@@ -38,11 +39,11 @@ class Asking(NamedTuple):
     beside: list[tuple[str, list[Node]]]
 
 
-def asking(ctx: Context, asked: Asked | Consulted, place: str) -> Asking:
+def asking(ctx: Context, asked: Asked | Consulted, place: str, chain: Chain) -> Asking:
     """Returns how the location at a place asks; refuses what this nginx cannot."""
     if isinstance(asked, Asked):
         return _password(ctx, asked, names.asked(place))
-    return _service(ctx, asked, place)
+    return _service(ctx, asked, place, chain)
 
 
 def at_first(ctx: Context) -> list[Node]:
@@ -85,7 +86,7 @@ def _password(ctx: Context, asked: Asked, refused: str) -> Asking:
     return Asking(lines, [(refused, answer)])
 
 
-def _service(ctx: Context, asked: Consulted, place: str) -> Asking:
+def _service(ctx: Context, asked: Consulted, place: str, chain: Chain) -> Asking:
     if not ctx.has("auth_request"):
         asked.about.refuse("", "this nginx has no `auth_request`")
     service, refused = names.service(place), names.asked(place)
@@ -95,7 +96,7 @@ def _service(ctx: Context, asked: Consulted, place: str) -> Asking:
         *faults.pages(),
         directive("error_page", *map(Word, ("401", "403", "500")), Word("="), Word(refused)),
     ]
-    return Asking(lines, [(service, _subrequest(ctx, asked)), (refused, _refused(asked))])
+    return Asking(lines, [(service, _subrequest(ctx, asked)), (refused, _refused(asked, chain))])
 
 
 def _subrequest(ctx: Context, asked: Consulted) -> list[Node]:
@@ -166,22 +167,34 @@ def _host(ctx: Context) -> Var:
     return ctx.shared.map("asked_host", asked, [(MapKey(""), Literal("localhost"))], asked)
 
 
-def _refused(asked: Consulted) -> list[Node]:
+def _refused(asked: Consulted, chain: Chain) -> list[Node]:
     """Returns the answer to who does not pass. After a pass it is that of an error of nginx's."""
-    text = as_arg(asked.answer.body, lines=True)
+    pages = chain.pages
+    own = as_arg(asked.answer.body, lines=True)
+
+    def text(status: int) -> Arg:
+        return pages.text(chain.shared) if pages.has(status) else own
+
     answers = [
         if_(
             asked.verdict,
             "=",
             Literal(str(status)),
-            children=[directive("return", Word(str(status)), as_arg(where) if where else text)],
+            children=[
+                directive("return", Word(str(status)), as_arg(where) if where else text(status))
+            ],
         )
         for status, where in asked.statuses
     ]
+    nodes: list[Node] = [directive("set", Var("hg_reason"), asked.reason)]
+    if any(pages.has(status) for status in (*dict(asked.statuses), asked.answer.status)):
+        kind = pages.kind(chain.shared, asked.answer.content_type)
+        nodes += [directive("default_type", Literal("")), *added([("content-type", (kind,))])]
+    else:
+        nodes.append(directive("default_type", Literal(asked.answer.content_type)))
     return [
-        directive("set", Var("hg_reason"), asked.reason),
-        directive("default_type", Literal(asked.answer.content_type)),
+        *nodes,
         *added(asked.answer.lines),
         *answers,
-        directive("return", Word(str(asked.answer.status)), text),
+        directive("return", Word(str(asked.answer.status)), text(asked.answer.status)),
     ]

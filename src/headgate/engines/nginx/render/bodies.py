@@ -15,15 +15,16 @@ from headgate.engines.nginx.render import (
     lua,
     mirroring,
     names,
+    pages,
     retries,
+    splits,
     timeouts,
     upstreams,
 )
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.precedence import Candidate
 from headgate.features import nginx_limits
-from headgate.features.nginx import Parts, Scope, as_arg, merged
-from headgate.features.nginx_balance import key_variable
+from headgate.features.nginx import About, Parts, Scope, as_arg, merged
 from headgate.features.nginx_chain import Answer, Chain, Consulted
 from headgate.features.nginx_registry import add_middleware, add_redirect, add_respond
 from headgate.features.nodes import node_of
@@ -40,13 +41,12 @@ from headgate.nginxtext.writer import (
     directive,
 )
 from headgate.plan.middleware import Middleware, MiddlewareUse
-from headgate.plan.objects import Listener, Mirror, Route, SplitPart, Upstream
+from headgate.plan.objects import Listener, Mirror, Route, Upstream
 
 BASE_HIDDEN: Final = ("proxy-authenticate", "proxy-connection", "trailer")
 """Response headers that stop here whatever a route says."""
 
 _NO_TEXT_BELOW: Final = 400
-_SHARES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,44 +111,10 @@ class Bodies:
             self._one(name, route, matched, f"{place}:{index}", p.upstream)
             for index, p in enumerate(parts)
         ]
-        split = self._split(name, parts, bodies, self._split_by(name, route))
+        branches = [(part, body.place) for part, body in zip(parts, bodies, strict=True)]
+        split = splits.split(self.ctx, name, route, branches)
         jump = directive("rewrite", Regex("^"), split, Word("last"))
         return Body(place, (comment(f"route {name}, split"), jump), tuple(bodies))
-
-    def _split_by(self, name: str, route: Route) -> Var:
-        """Returns what a split hashes: the first key that a request has, else its number."""
-        by = Var("request_id")
-        about = self.ctx.findings.of("route", name, "sticky")
-        if route.sticky is None:
-            return by
-        if route.sticky.cookie is not None:
-            about.refuse("cookie", "nginx signs no cookies; `by` can hash one of the application")
-        keys = route.sticky.by or ()
-        for key in reversed(keys):
-            variable = key_variable(key, self.ctx.shared, about.at("by"))
-            if variable is None:
-                continue
-            entries = ((Literal(""), by),)
-            by = self.ctx.shared.map("sticky", variable, entries, variable)
-        if keys:
-            about.note(
-                "by",
-                "nginx gives each branch a range of hashes: when weights change, clients move "
-                "between branches whose share stayed, too",
-            )
-        return by
-
-    def _split(self, name: str, parts: list[SplitPart], bodies: list[Body], by: Var) -> Var:
-        total = sum(part.weight for part in parts)
-        shares: list[tuple[str, Arg]] = []
-        about = self.ctx.findings.of("route", name, "action.split")
-        for part, body in zip(parts[:-1], bodies[:-1], strict=True):
-            share = max(round(part.weight * _SHARES / total), 1)
-            if abs(share / _SHARES - part.weight / total) > 0.1 * part.weight / total:
-                about.note("", f"nginx splits in steps of 0.01 %: {part.upstream} is rounded")
-            shares.append((f"{share // 100}.{share % 100:02}%", Literal(body.place)))
-        shares.append(("*", Literal(bodies[-1].place)))
-        return self.ctx.shared.split("split", by, shares)
 
     def _named_route(self, name: str, upstream: str = "") -> list[Node]:
         nodes: list[Node] = [
@@ -163,35 +129,51 @@ class Bodies:
         chain = self._chain(name, route, matched, place, upstream or "")
         nodes = self._named_route(name, upstream or "")
         limit = route.body_bytes if route.body_bytes is not None else self.listener.body_bytes
-        if limit:
-            nodes.append(directive("client_max_body_size", Word(str(limit))))
-        beside = tuple(
-            Body(detour, (*self._named_route(name), *self._answer(answer)))
-            for detour, answer in chain.detours
-        )
-        nodes += self._limits(chain)
-        asked = chain.checked_asked()
-        if asked is not None:
-            found = asking.asking(self.ctx, asked, place)
-            nodes += found.lines
-            self.asks_service = self.asks_service or isinstance(asked, Consulted)
-            known = self._named_route(name)
-            beside += tuple(Body(at, (*known, *one)) for at, one in found.beside)
+        limited = [directive("client_max_body_size", Word(str(limit)))] if limit else []
+        nodes += limited
+        guards, beside = self._guards(name, place, chain)
+        nodes += guards
         nodes += chain.steps
         if chain.answer is not None:
-            return Body(place, (*nodes, *self._answer(chain.answer)), beside)
+            return Body(place, (*nodes, *self._answer(chain.answer, chain)), beside)
         edits = chain.response_headers()
         if route.action.not_imported is not None:
-            return Body(place, (*nodes, *faults.not_imported(edits)), beside)
+            left_out = faults.not_imported(edits, has_page=chain.pages.has(503))
+            return Body(place, (*nodes, *left_out), beside)
         nodes += self.ctx.fault_lines.of(edits)
         target = self.ctx.upstreams.get(upstream or "")
         if target is None or upstream is None or not upstreams.is_usable(target, self.ctx):
             return Body(place, (*nodes, _unavailable()), beside)
-        nodes += self._forward(name, route, upstream, target, chain)
-        if route.mirror is None or not route.mirror.share:
-            return Body(place, tuple(nodes), beside)
-        own, copies = self._mirrored(name, route, route.mirror, place, chain)
-        return Body(place, (*nodes[:-1], *own, nodes[-1]), (*beside, *copies))
+        sent = self._forward(name, route, upstream, target, chain)
+        if route.mirror is not None and route.mirror.share:
+            own, copies = self._mirrored(name, route, route.mirror, place, chain)
+            sent, beside = [*sent[:-1], *own, sent[-1]], (*beside, *copies)
+        if not chain.pages.statuses:
+            return Body(place, (*nodes, *sent), beside)
+        pages.check(self.ctx, chain, target, self.ctx.findings.of("route", name, "middlewares"))
+        taken = (*limited, *pages.intercepting(chain, place), *pages.own_lines(self.ctx, chain))
+        beside += (Body(names.sent(place), (*taken, *sent)),)
+        return Body(place, (*nodes, pages.forwarding(place)), beside)
+
+    def _guards(self, name: str, place: str, chain: Chain) -> tuple[list[Node], tuple[Body, ...]]:
+        """Returns what a location does before it answers or forwards, and what stands beside it."""
+        beside = tuple(
+            Body(at, (*self._named_route(name), *self._answer(answer, chain)))
+            for at, answer in (*chain.detours, *chain.refusals.items())
+        )
+        nodes = [*self._limits(chain), *pages.leading(chain, place)]
+        asked = chain.checked_asked()
+        if asked is not None:
+            found = asking.asking(self.ctx, asked, place, chain)
+            nodes += found.lines
+            self.asks_service = self.asks_service or isinstance(asked, Consulted)
+            known = self._named_route(name)
+            beside += tuple(Body(at, (*known, *one)) for at, one in found.beside)
+        elif chain.pages.statuses:
+            nodes += faults.pages()
+        if chain.pages.statuses:
+            beside += (Body(names.page(place), tuple(pages.location(self.ctx, chain))),)
+        return nodes, beside
 
     def _mirrored(
         self, name: str, route: Route, mirror: Mirror, place: str, chain: Chain
@@ -238,15 +220,9 @@ class Bodies:
             matched_text=matched,
             request_matched=len(matched),
         )
-        counts = {"host": 0, "route": 0}
-        for kind, owner, used in self._middlewares(route):
-            index = counts[kind]
-            counts[kind] += 1
-            about = self.ctx.findings.of(kind, owner or name, f"middlewares[{index}]")
-            if used.use is not None:
-                about = self.ctx.findings.of("middleware", used.use)
+        for about, used in self._in_order(name, route):
             with self.ctx.shared.owned(f"{about.kind} {about.name}"):
-                add_middleware(self._named(used), chain, about)
+                add_middleware(used, chain, about)
         about = self.ctx.findings.of("route", name, "action")
         if chain.answer is None and route.action.respond is not None:
             add_respond(route.action.respond, chain, about.at("respond"))
@@ -254,7 +230,22 @@ class Bodies:
             add_redirect(route.action.redirect, chain, about.at("redirect"), may_pass=False)
         return chain
 
-    def _answer(self, answer: Answer) -> list[Node]:
+    def _in_order(self, name: str, route: Route) -> list[tuple[About, Middleware | MiddlewareUse]]:
+        """Returns the middlewares of a chain, those of the whole chain first."""
+        counts = {"host": 0, "route": 0}
+        found: list[tuple[bool, About, Middleware | MiddlewareUse]] = []
+        for kind, owner, used in self._middlewares(route):
+            about = self.ctx.findings.of(kind, owner or name, f"middlewares[{counts[kind]}]")
+            counts[kind] += 1
+            if used.use is not None:
+                about = self.ctx.findings.of("middleware", used.use)
+            named = self._named(used)
+            node = node_of(named)
+            found.append((node is None or not node.is_of_whole_chain, about, named))
+        return [(about, named) for _, about, named in sorted(found, key=lambda one: one[0])]
+
+    def _answer(self, answer: Answer, chain: Chain) -> list[Node]:
+        answer = pages.paged(answer, chain)
         nodes: list[Node] = [directive("default_type", Literal(answer.content_type))]
         nodes += asking.added(answer.lines)
         status = Word(str(answer.status))

@@ -112,6 +112,8 @@ _FAULTS: Final = (
 
 _NOT_IMPORTED: Final = "not-imported: this place of the imported config has no counterpart here"
 """The native engine's own words."""
+NOT_IMPORTED_STATUS: Final = f'headgate; error=destination_unavailable; details="{_NOT_IMPORTED}"'
+"""The same as a `Proxy-Status`."""
 
 _STATUS: Final = "proxy-status"
 _LINES: Final = Var("hg_lines")
@@ -219,15 +221,17 @@ def place(lines: list[Node] | None = None) -> list[Node]:
     ]
 
 
-def not_imported(edits: Headers) -> list[Node]:
+def not_imported(edits: Headers, *, has_page: bool) -> list[Node]:
     """Returns the answer of a route for a place of an imported config that was not imported."""
+    reason = directive("set", Var("hg_reason"), Literal("not-imported"))
+    if has_page:
+        return [reason, directive("return", Word("503"))]
     lines = [(name, value) for name, value in edits.lines if name != "content-type"]
-    status = f'headgate; error=destination_unavailable; details="{_NOT_IMPORTED}"'
     text = f"503 Service Unavailable\n{_NOT_IMPORTED}\n"
     return [
-        directive("set", Var("hg_reason"), Literal("not-imported")),
+        reason,
         directive("default_type", Literal("text/plain; charset=utf-8")),
-        *([] if _STATUS in edits.drops else [_added(_STATUS, Literal(status))]),
+        *([] if _STATUS in edits.drops else [_added(_STATUS, Literal(NOT_IMPORTED_STATUS))]),
         *(_added(name, as_arg(value)) for name, value in lines),
         directive("return", Word("503"), Literal(text, True)),
     ]

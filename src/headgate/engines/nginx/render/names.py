@@ -44,6 +44,16 @@ def asked(place: str) -> str:
     return f"@hg_asked_{place.replace(':', '_')}"
 
 
+def page(place: str) -> str:
+    """Returns the location that answers errors of the one at a place with pages."""
+    return f"@hg_page_{place.replace(':', '_')}"
+
+
+def sent(place: str) -> str:
+    """Returns the location that forwards for the one at a place, where that has pages."""
+    return f"@hg_sent_{place.replace(':', '_')}"
+
+
 def service(place: str) -> str:
     """Returns the location that asks a service for the one at a place."""
     return SERVICE + place

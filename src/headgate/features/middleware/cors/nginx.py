@@ -100,7 +100,8 @@ def _refuse(granted: Parts, question: Var, chain: Chain) -> None:
     refused = chain.shared.map("cors_refused", source, entries, _NONE)
     if granted != (ANY,):
         body = ("403 Forbidden\nthis origin is not allowed here\n",)
-        answer = Answer(403, chain.filtered([]), "text/plain; charset=utf-8", body)
+        kind = "text/plain; charset=utf-8"
+        answer = Answer(403, chain.filtered([]), kind, body, is_refusal=True)
         chain.detour(refused, answer)
 
 

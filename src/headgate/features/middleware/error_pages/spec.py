@@ -37,6 +37,11 @@ class ErrorPagesNode(MiddlewareNode, frozen=True):
 
     pages: tuple[PageNode, ...]
 
+    @property
+    def is_of_whole_chain(self) -> bool:
+        """Its pages are for the answers of every other middleware of the chain."""
+        return True
+
     def shown(self) -> Shown:
         """Returns nothing: pages belong to answers that no explanation knows."""
         return Shown()

@@ -6,6 +6,7 @@ the subrequest gives redirects out as 401, and `auth_request_set` keeps what the
 
 from typing import Final
 
+from headgate.features import nginx_cookies
 from headgate.features.middleware.forward_auth.spec import ForwardAuth, ForwardAuthNode
 from headgate.features.nginx import (
     HEADER_ALLOWED,
@@ -24,7 +25,6 @@ _NAMES: Final = "header names of letters, digits and hyphens, others are refused
 _JOINED: Final = (
     "several lines of one name are one with commas, before nginx 1.23 the first one alone"
 )
-_MOST_COOKIES: Final = 4
 
 PARITY: Final = (
     Parity(
@@ -32,9 +32,9 @@ PARITY: Final = (
         "differs",
         "to clients go 401 and 403 with a text of ours, 301, 302, 303, 307 and 308, each with "
         "`Location`, `WWW-Authenticate`, `Cache-Control` and `Set-Cookie` "
-        f"({_MOST_COOKIES} at most, before nginx 1.23 the first) and without the service's body; "
-        "any other answer is 503 (`auth-invalid`); a route that answers by itself after it is "
-        "refused, and so are two in a chain, or one beside `basic_auth`; limits count before it "
+        f"({nginx_cookies.MOST} at most, before nginx 1.23 the first) and without the service's "
+        "body; any other answer is 503 (`auth-invalid`); a route that answers by itself after it "
+        "is refused, and so are two in a chain, or one beside `basic_auth`; limits count before it "
         "asks, and `ip_access` always decides before it; no results are counted",
     ),
     Parity(f"{_KEY}.path", "same"),
@@ -95,7 +95,7 @@ def apply(node: ForwardAuthNode, chain: Chain, about: About) -> None:
     shared = chain.shared
     looped = _hops(shared)
     verdict = _verdict(shared, looped)
-    cookies = _cookies(shared)
+    cookies = nginx_cookies.lines(_COOKIE, shared, "auth")
     kept: list[tuple[Var, Arg]] = [
         (_STATUS, Var("upstream_status")),
         (_HEARD, Var("upstream_header_time")),
@@ -217,20 +217,6 @@ def _verdict(shared: Shared, looped: Var) -> Var:
         (Regex(rf"{last}504\|"), Word("timeout")),
     ]
     return shared.map("auth_verdict", source, entries, Word("unavailable"))
-
-
-def _cookies(shared: Shared) -> list[Var]:
-    """Returns the lines of `Set-Cookie`, of which newer nginx makes one with commas."""
-    begins = r"(?=[^\s=;,]+=)"
-    head, tail = Var("hg_head"), Var("hg_tail")
-    first: Entry = (Regex(rf"~\A(?<hg_head>.*?), ?{begins}"), head)
-    others: Entry = (Regex(rf"~\A.*?, ?(?<hg_tail>{begins}.*)\z"), tail)
-    found = []
-    rest = _COOKIE
-    for _ in range(_MOST_COOKIES):
-        found.append(shared.map("auth_cookie", rest, (first,), rest))
-        rest = shared.map("auth_cookies", rest, (others,), _NONE)
-    return found
 
 
 def _statuses() -> tuple[tuple[int, Parts], ...]:

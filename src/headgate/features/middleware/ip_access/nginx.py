@@ -9,7 +9,7 @@ from typing import Final
 
 from headgate.features.middleware.ip_access.spec import IpAccessNode
 from headgate.features.nginx import About, Parity
-from headgate.features.nginx_chain import Chain, refusal
+from headgate.features.nginx_chain import Chain
 from headgate.nginxtext import writer
 from headgate.nginxtext.writer import Literal, Var
 
@@ -31,7 +31,7 @@ def apply(node: IpAccessNode, chain: Chain, about: About) -> None:
         known = [_without_mapping(network) for network in networks]
         found = chain.shared.geo("clients", _ADDRESS, known)
         told = writer.directive("set", Var("hg_reason"), Literal("ip-access"))
-        answer = [told, refusal(403, _DETAIL)]
+        answer = [told, chain.refusal(403, _DETAIL)]
         chain.steps.append(writer.if_(found, "=", Literal(refused), children=answer))
 
 

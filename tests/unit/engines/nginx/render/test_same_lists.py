@@ -6,6 +6,8 @@ from pathlib import Path
 from headgate.engines.nginx.render.bodies import BASE_HIDDEN
 from headgate.engines.nginx.render.faults import _FAULTS, _NOT_IMPORTED
 from headgate.engines.nginx.render.forwarded import _HOP, CLAIMS
+from headgate.engines.nginx.render.pages import OF_BODY
+from headgate.features.middleware.error_pages.nginx import REASONS
 
 CRATES = Path(__file__).parents[5] / "engine" / "crates"
 ANSWERS = "".join(
@@ -61,3 +63,19 @@ def test_headers_for_one_hop_end_at_nginx_too() -> None:
     assert hop - BY_NGINX <= set(_HOP)
     assert set(_HOP) <= hop | {"trailer"}
     assert set(BASE_HIDDEN) <= set(_HOP)
+
+
+def test_pages_say_the_reasons_of_the_data_plane() -> None:
+    text = (CRATES / "hg-proto/src/respond.rs").read_text(encoding="utf-8")
+    found = {
+        int(m[1]): m[2] for m in re.finditer(r'^ +([45]\d\d) => "([^"]+)",', text, re.MULTILINE)
+    }
+    assert found == REASONS
+
+
+def test_the_same_headers_describe_a_body() -> None:
+    pages = (CRATES / "hg-engine/src/worker/pages.rs").read_text(encoding="utf-8")
+    coding = (CRATES / "hg-middleware/src/encoding.rs").read_text(encoding="utf-8")
+    outdated = coding[coding.index("fn is_outdated") :].split("}\n", maxsplit=1)[0]
+    names = re.findall(r'^ +(?:&?b"|&b")([a-z0-9-]+)"', pages + outdated, re.MULTILINE)
+    assert set(names) == OF_BODY
