@@ -58,6 +58,22 @@ http {{
             proxy_set_header Host $http_host;
             proxy_set_header Content-Length "";
         }}
+        location = /_every {{
+            internal;
+            proxy_pass http://service/verify?of=app;
+            proxy_pass_request_body off;
+            proxy_set_header Host $http_host;
+            proxy_set_header Content-Length "";
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-Method $request_method;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Uri $request_uri;
+            proxy_set_header X-Original-Method $request_method;
+            proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+            proxy_set_header X-Real-IP "";
+            proxy_set_header Forwarded "";
+        }}
         location / {{ proxy_pass http://127.0.0.1:{app}; }}
         location /far/ {{ allow 192.0.2.1; deny all; proxy_pass http://127.0.0.1:{app}; }}
         location /open/ {{ auth_request off; proxy_pass http://127.0.0.1:{app}; }}
@@ -65,11 +81,12 @@ http {{
         location /away/ {{ auth_request /_away; proxy_pass http://127.0.0.1:{app}; }}
         location /nowhere/ {{ auth_request /_nowhere; proxy_pass http://127.0.0.1:{app}; }}
         location /all/ {{ auth_request /_all; proxy_pass http://127.0.0.1:{app}; }}
+        location /every/ {{ auth_request /_every; proxy_pass http://127.0.0.1:{app}; }}
         location /login/ {{ error_page 401 = /text/; proxy_pass http://127.0.0.1:{app}; }}
     }}
 }}
 """
-PLACES = ["a", "far", "open", "away", "nowhere", "all", "login", "_auth", "_all"]
+PLACES = ["a", "far", "open", "away", "nowhere", "all", "every", "login", "_auth", "_all"]
 KEPT = {"nowhere", "all", "login"}
 TEXT = b"a text of some length"
 

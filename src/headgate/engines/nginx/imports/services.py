@@ -1,8 +1,9 @@
 """Converts `auth_request` to `forward_auth`.
 
 It closes routes, so that it is taken only where the service is asked the same question: by a
-location that sends it the headers of the client by name alone. The lines stay in the kept text,
-where they mean what the middleware says; the endpoint's headers come back with their variables.
+location that sends it the headers of the client by name, or all of them. The lines stay in the kept
+text, where they mean what the middleware says; the endpoint's headers come back with their
+variables.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
+from headgate._core import is_client_claim
 from headgate.engines.nginx.imports import effects, headers, proxies, returns, values
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import (
@@ -60,6 +62,20 @@ _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What the service is always told here, with the values that mean the same."""
 
+_NUMBERS: Final = frozenset({"x-request-id"})
+"""Of these, what nobody can decide by."""
+_ADDRESSES: Final = ("forwarded", "x-real-ip")
+"""Where services look for the client's address: a client's own never go along here."""
+_NEVER: Final = frozenset(
+    {
+        *("connection", "content-length", "expect", "http2-settings", "keep-alive"),
+        *("proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding"),
+        *("upgrade", *_ADDRESSES),
+    }
+)
+"""What never goes along here with all headers of a client, beside what tells who it is."""
+_OTHER_HOST: Final = "the service gets the client's `Host` here; set it to `$host`"
+
 _EMPTY: Final = frozenset({"connection", "content-length", "content-type", "upgrade"})
 
 
@@ -96,12 +112,6 @@ def _check_lines(uri: str, asking: Around, around: Around) -> None:
             continue
         if not effects.is_plain_set(line.directive) and not effects.is_inert(line.directive):
             raise NotExpressibleError(f"`auth_request {uri}`: `{name}` there has no counterpart")
-    if asking.value(b"proxy_pass_request_headers", _ON) != _OFF[0]:
-        raise NotExpressibleError(
-            f"`auth_request {uri}`: the service gets every header of the client there; an import "
-            "takes `proxy_pass_request_headers off` with a `proxy_set_header NAME $http_name` for "
-            'each that it reads, and `forward_auth` with `headers = "all"` can be written by hand'
-        )
     if asking.value(b"proxy_pass_request_body", _ON) != _OFF[0]:
         raise NotExpressibleError(f"`auth_request {uri}` without `proxy_pass_request_body off`")
     if any(asking.nearest(name) != around.nearest(name) for name in _LIMITS):
@@ -139,35 +149,62 @@ def _asked(uri: str, asking: Around, pools: Pools) -> dict[str, Toml]:
     }
 
 
-def _sent(asking: Around) -> list[Toml]:
-    """Returns the headers of the client that the service gets."""
+def _sent(asking: Around) -> Toml:
+    """Returns the headers of the client that the service gets: their names, or `all`."""
+    passes_all = asking.value(b"proxy_pass_request_headers", _ON) != _OFF[0]
     sent: list[Toml] = []
-    empty: set[str] = set()
-    host = ""
+    written: set[str] = set()
     for _, line in asking.nearest(b"proxy_set_header"):
         name, value = headers.two(line)
         lower = name.lower()
+        written.add(lower)
         if lower == "host":
-            host = value
+            if value not in headers.PASSED_HOST:
+                raise NotExpressibleError(_OTHER_HOST)
         elif lower in _TOLD:
             if value not in _TOLD[lower]:
                 raise NotExpressibleError(f"the service is told another {name} here")
         elif lower in _EMPTY or not value:
-            if value:
-                raise NotExpressibleError(f"the header {name} belongs to the connection")
-            empty.add(lower)
+            _check_empty(name, value, passes_all=passes_all)
         elif value in _own_values(lower) and lower not in sent:
             sent.append(lower)
         else:
             raise NotExpressibleError(f"the service is told {name} {value}, and not so here")
-    if host not in headers.PASSED_HOST:
-        raise NotExpressibleError("the service gets the client's `Host` here; set it to `$host`")
-    if "content-length" not in empty:
+    if "host" not in written:
+        raise NotExpressibleError(_OTHER_HOST)
+    if "content-length" not in written:
         raise NotExpressibleError(
             "the service is told the length of a body that it does not get; `proxy_set_header "
             'Content-Length ""` says that there is none'
         )
-    return sorted(sent, key=str)
+    if not passes_all:
+        return sorted(sent, key=str)
+    _check_told(written)
+    return "all"
+
+
+def _check_empty(name: str, value: str, *, passes_all: bool) -> None:
+    """Raises `NotExpressibleError` for a header that the service gets, or does not get, only
+    there.
+    """
+    lower = name.lower()
+    if value:
+        raise NotExpressibleError(f"the header {name} belongs to the connection")
+    if passes_all and lower not in _NEVER and not is_client_claim(lower):
+        raise NotExpressibleError(f"every header of the client goes to the service but {name}")
+
+
+def _check_told(written: set[str]) -> None:
+    """Raises `NotExpressibleError` where what a client says of itself goes to a service that here
+    is told the truth, or nothing: it may decide by that.
+    """
+    for name in (*_TOLD, *_ADDRESSES):
+        if name not in written and name not in _NUMBERS:
+            value = _TOLD[name][0] if name in _TOLD else '""'
+            raise NotExpressibleError(
+                f"the service gets every header of the client there, {name} among them; an import "
+                f"takes it with `proxy_set_header {name} {value}`"
+            )
 
 
 def _own_values(name: str) -> tuple[str, ...]:
@@ -216,10 +253,15 @@ def notes_of(asked: Sequence[Asked], rest: Table) -> tuple[str, ...]:
     if not _is_among(asked):
         return ()
     names = ", ".join(_TOLD)
-    notes = (
+    notes: tuple[str, ...] = (
         f"`auth_request`: the service is always told {names} here, of the normalised path; other "
         "answers than 401 and 403 go to the client, and 503 where there is none",
     )
+    if any(table_in(one.table, KIND)["headers"] == "all" for one in asked if KIND in one.table):
+        notes += (
+            "`auth_request`: of all headers of a client those that tell who it is do not go along "
+            "to the service",
+        )
     if rest["forward_path"] == "raw":
         return (*notes, "`auth_request`: the endpoint gets the path that was judged, normalised")
     return notes

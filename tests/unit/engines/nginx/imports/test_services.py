@@ -125,12 +125,40 @@ def test_without_an_uri_the_service_is_asked_for_the_path_of_the_location() -> N
         }
 
 
+def test_all_headers_go_along_where_the_service_is_told_the_rest() -> None:
+    more = (
+        'proxy_set_header TE ""; proxy_set_header X-Client-Cert ""; proxy_set_header X-A $http_x_a;'
+    )
+    one = imported(auth(NAMES, TOLD + more))
+    (table,) = asked(one).values()
+    assert table["forward_auth"] == {
+        "upstream": "10.0.0.9:81",
+        "path": "/verify?of=app",
+        "method": "GET",
+        "timeout": "3s",
+        "headers": "all",
+    }
+    assert whys(one) == []
+    assert any("those that tell who it is do not go along" in note.message for note in one.notes)
+
+
 def auth(old: str, new: str = "") -> str:
     """A server whose location for the service says something else."""
     assert old in ASKS
     return f"location = /auth {{ {ASKS.replace(old, new)} }} {CLOSED}"
 
 
+TOLD = """
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Host $http_host;
+    proxy_set_header X-Forwarded-Method $request_method;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Uri $request_uri;
+    proxy_set_header X-Original-Method $request_method;
+    proxy_set_header X-Real-IP "";
+    proxy_set_header Forwarded "";
+"""
+NAMED = {line.split()[1]: line for line in TOLD.strip().splitlines()}
 USERS = "auth_basic x; auth_basic_user_file users;"
 NAMES = "proxy_pass_request_headers off;"
 READS = "proxy_read_timeout 3s;"
@@ -143,7 +171,16 @@ READS = "proxy_read_timeout 3s;"
         (f"location /au {{ {ASKS} }} {CLOSED}", "leads to no location of that path"),
         (f"location ~ x {{ return 204; }} location /auth {{ {ASKS} }} {CLOSED}", "to no location"),
         (f"location @auth {{ {ASKS} }} {CLOSED.replace('/auth', '@auth')}", "to no location"),
-        (auth(NAMES), "the service gets every header of the client there"),
+        (auth(NAMES), "the service gets every header of the client there, x-forwarded-for among"),
+        *(
+            (auth(NAMES, TOLD.replace(one, "")), f"`proxy_set_header {name.lower()} ")
+            for name, one in NAMED.items()
+        ),
+        (auth(NAMES, TOLD.replace("$remote_addr", "$proxy_protocol_addr")), "another"),
+        (auth(NAMES, f'{TOLD} proxy_set_header Cookie "";'), "to the service but Cookie"),
+        (auth(NAMES, f'{TOLD} proxy_set_header Content-Type "";'), "but Content-Type"),
+        (auth(NAMES, f"{TOLD} proxy_set_header X-A b;"), "the service is told X-A b"),
+        (auth(NAMES, f"{TOLD} proxy_set_header X-Real-IP $remote_addr;"), "told X-Real-IP"),
         (auth("proxy_pass_request_body off;"), "without `proxy_pass_request_body off`"),
         (auth("$http_host;", "$proxy_host;"), "set it to `$host`"),
         (auth("proxy_set_header Host $http_host;"), "set it to `$host`"),
