@@ -9,7 +9,7 @@ from typing import Final
 from headgate.features.match.client_subject.nginx import ESCAPED, SUBJECT
 from headgate.features.middleware.client_certificate.spec import ClientCertificateNode
 from headgate.features.nginx import About, Parity, quoted, whole
-from headgate.features.nginx_chain import Chain, refusal
+from headgate.features.nginx_chain import Chain
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Literal, Var, Word
@@ -40,7 +40,7 @@ def apply(node: ClientCertificateNode, chain: Chain, about: About) -> None:
         about.refuse("fingerprint", _NO_SHA256)
     if not node.optional:
         # Also `NONE`, and nothing at all on a plain connection.
-        answer = _refused(*_MISSING)
+        answer = _refused(chain, *_MISSING)
         chain.steps.append(writer.if_(_VERIFIED, "!=", Literal("SUCCESS"), children=answer))
     if node.subjects:
         known = [(whole(_expression(pattern)), Word("1")) for pattern in node.subjects]
@@ -48,12 +48,14 @@ def apply(node: ClientCertificateNode, chain: Chain, about: About) -> None:
         if node.optional:
             nobody = [(whole("(?:NONE)?"), Word("1"))]
             fits = chain.shared.map("certificate", _VERIFIED, nobody, fits)
-        chain.steps.append(writer.if_(fits, "!=", Literal("1"), children=_refused(*_REFUSED)))
+        chain.steps.append(
+            writer.if_(fits, "!=", Literal("1"), children=_refused(chain, *_REFUSED))
+        )
 
 
-def _refused(reason: str, detail: str) -> list[Node]:
+def _refused(chain: Chain, reason: str, detail: str) -> list[Node]:
     told = writer.directive("set", Var("hg_reason"), Literal(reason))
-    return [told, refusal(403, detail)]
+    return [told, chain.refusal(403, detail)]
 
 
 def _expression(pattern: str) -> str:
