@@ -2,6 +2,8 @@
 
 mod patterns;
 
+use crate::context::Place;
+use crate::keep::Results;
 use crate::step::{Flow, Problems, Run, Step};
 use crate::view;
 use hg_plan::Digest;
@@ -45,7 +47,16 @@ pub(crate) struct Options {
 pub(crate) struct ClientCertificate {
     is_optional: bool,
     rules: Arc<Rules>,
+    results: Option<Arc<Results>>,
 }
+
+const RESULTS: &[&str] = &["pass", "anonymous", "missing", "refused", "unreadable"];
+const PASS: usize = 0;
+/// There is none, and there need not be one.
+const ANONYMOUS: usize = 1;
+const NONE: usize = 2;
+const REFUSED: usize = 3;
+const NOT_READ: usize = 4;
 
 #[derive(Debug)]
 struct Rules {
@@ -58,6 +69,7 @@ struct Rules {
 impl Step for ClientCertificate {
     type Options = Options;
     const ANSWERS: bool = false;
+    const COUNTS: bool = true;
 
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
@@ -70,15 +82,29 @@ impl Step for ClientCertificate {
             sans: sans.into(),
             fingerprints: fingerprints.into(),
         });
-        (problems.len() == before).then_some(Self { is_optional: options.optional, rules })
+        (problems.len() == before).then_some(Self {
+            is_optional: options.optional,
+            rules,
+            results: None,
+        })
+    }
+
+    fn bind(&mut self, place: &Place<'_>) {
+        self.results = Some(place.results(RESULTS));
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
-        match run.view.client.certificate {
-            Some(certificate) => self.rules.judge(&certificate).map(|()| Flow::Next),
-            None if self.is_optional => Ok(Flow::Next),
-            None => Err(MISSING),
-        }
+        let (result, judged) = match run.view.client.certificate {
+            Some(certificate) => match self.rules.judge(&certificate) {
+                Ok(()) => (PASS, Ok(())),
+                Err(reject) if reject.code == UNREADABLE.code => (NOT_READ, Err(reject)),
+                Err(reject) => (REFUSED, Err(reject)),
+            },
+            None if self.is_optional => (ANONYMOUS, Ok(())),
+            None => (NONE, Err(MISSING)),
+        };
+        run.count(self.results.as_deref(), result);
+        judged.map(|()| Flow::Next)
     }
 }
 

@@ -1,7 +1,8 @@
-use super::{DENIED, MISSING, UNREADABLE};
-use crate::testing::{Got, alice, chain, problem, run, view};
+use super::{DENIED, MISSING, RESULTS, UNREADABLE};
+use crate::keep::Keep;
+use crate::testing::{Got, alice, chain, problem, run, used, view};
 use crate::view::ClientCertificate;
-use crate::{Client, RequestView};
+use crate::{Chain, Client, Context, RequestView, Rewritten};
 use hg_proto::Reject;
 
 fn from(certificate: Option<ClientCertificate<'_>>, rules: &str) -> Result<(), Reject> {
@@ -159,4 +160,29 @@ fn wrong_rules_are_named() {
         let expected = format!("middlewares[0].client_certificate.{expected}");
         assert!(message.starts_with(&expected), "{message}");
     }
+}
+
+#[test]
+fn results_are_counted() {
+    let keep = Keep::default();
+    let _held = keep.results_of("", "client_certificate", RESULTS);
+    let certificates =
+        [None, Some(alice()), Some(ClientCertificate { subject: "CN=eve", ..alice() })];
+    for json in [
+        r#"{"client_certificate":{"subjects":["CN=alice"]}}"#,
+        r#"{"client_certificate":{"optional":true,"sans":["dns:x.example"]}}"#,
+    ] {
+        let uses = [used(json)];
+        let chain = Chain::compile_in(&[&uses], None, &|_| None, (&keep, &["route r"])).unwrap();
+        for certificate in certificates {
+            let certificate = certificate.map(|one| ClientCertificate { names: None, ..one });
+            let client = Client { certificate, ..view().client };
+            let (mut out, mut random) = (Rewritten::new(), || 0);
+            let mut cx = Context { now_us: 0, unix_us: || 0, random: &mut random, worker: 0 };
+            let _ = chain.begin(&RequestView { client, ..view() }, &mut out, &mut cx);
+        }
+    }
+    let counts: Vec<_> = keep.results().iter().map(|one| (one.result, one.count)).collect();
+    let of = ["pass", "anonymous", "missing", "refused", "unreadable"];
+    assert_eq!(counts, of.into_iter().zip([1, 1, 1, 1, 2]).collect::<Vec<_>>());
 }
