@@ -75,7 +75,7 @@ class Fleet:
 
         async def work(tx: Transaction) -> Revision:
             order = revisions.Order(self.id, Caller(id="a", name="ann"), "m", world.now_ms)
-            made = await revisions.publish(tx, order, contents, world.master.sealer)
+            made = await revisions.publish(tx, order, revisions.Made(contents), world.master.sealer)
             await set_desired(tx, self.id, made.id)
             return made
 

@@ -28,7 +28,7 @@ def publish(world: World, files: dict[str, bytes], scope: Scope = SCOPE) -> Revi
     order = service.Order(FLEET, Caller(id="u", name="ann"), "why", world.now_ms)
 
     async def work(tx: Transaction) -> Revision:
-        return await service.publish(tx, order, files, world.master.sealer)
+        return await service.publish(tx, order, service.Made(files), world.master.sealer)
 
     return world.runner.run(world.database.write(scope, work))
 
@@ -88,7 +88,7 @@ def test_who_publishes_at_the_same_time_gets_numbers_of_their_own(world: World) 
         files = {"routes/api.json": b'{"n":%d}' % number}
 
         async def work(tx: Transaction) -> Revision:
-            return await service.publish(tx, order, files, world.master.sealer)
+            return await service.publish(tx, order, service.Made(files), world.master.sealer)
 
         try:
             return (await world.database.write(SCOPE, work)).number

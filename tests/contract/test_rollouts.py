@@ -79,7 +79,7 @@ class Fleet:
         for number in (1, 2, 3):
             order = revisions.Order(self.id, Caller(id="u", name="ann"), "", self.world.now_ms)
             contents = {"upstreams/api.json": b'{"endpoints":["127.0.0.1:%d"]}' % number}
-            await revisions.publish(mine, order, contents, self.world.master.sealer)
+            await revisions.publish(mine, order, revisions.Made(contents), self.world.master.sealer)
         for name in self.names:
             values: dict[str, object] = {"id": name, "fleet": self.id, "name": name, "token": "t"}
             values |= {"labels": "{}", "key_hash": "k", "created_at": 1}
@@ -322,7 +322,9 @@ def unreadable(fleet: Fleet) -> str:
     async def publish(tx: Transaction) -> None:
         order = revisions.Order(made["id"], Caller(id="u", name="ann"), "", fleet.world.now_ms)
         contents = {"upstreams/api.json": b'{"endpoints":["127.0.0.1:1"]}'}
-        await revisions.publish(tx.within(fleet.scope), order, contents, fleet.world.master.sealer)
+        await revisions.publish(
+            tx.within(fleet.scope), order, revisions.Made(contents), fleet.world.master.sealer
+        )
 
     fleet.world.runner.run(fleet.world.database.write(MASTER, publish))
     rollout = fleet.begin(1, fleet="other")

@@ -313,8 +313,8 @@ def test_an_object_that_its_values_make_wrong_is_refused(room: Room) -> None:
 def test_the_example_of_the_reference_works(world: World) -> None:
     admin = world.set_up()
     section = PAGE.read_text().partition("## Templates")[2].partition("\n## ")[0]
-    found = re.findall(r"(PUT) /api/v1(\S+)\n(\{.*?\n\}|\{.*?\})\n```", section, re.DOTALL)
-    assert len(found) == 2
+    found = re.findall(r"(PUT) /api/v1(\S+)\n(\{[^\n]*\}|\{.*?\n\})\n```", section, re.DOTALL)
+    assert len(found) == 4
     for method, path, body in found:
         done = world.ask(method, path, json.loads(body), admin)
         assert done.status == 200, done.text

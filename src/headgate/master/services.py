@@ -13,6 +13,7 @@ from headgate.master.domains.events.feed import Feeds
 from headgate.master.domains.logs.counting import SearchCounts
 from headgate.master.domains.logs.turns import Turns
 from headgate.master.domains.metrics.recorder import Recorder
+from headgate.master.domains.revisions.variants import Variants
 from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.sessions.keys import Keys
 from headgate.master.domains.sessions.passwords import Passwords
@@ -60,6 +61,7 @@ def assembled(
     logins = SharedThrottle(database, clock)
     authority = FleetAuthority(database, sealer, clock)
     book = StoreBook(database, clock, authority, Enroller(database, clock, authority, logins))
+    book.manifests.variant = Variants(database, sealer, clock).of
     hub = LiveHub(book)
     figures = Figures()
     recorder = Recorder(database, clock)

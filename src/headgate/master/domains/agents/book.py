@@ -1,10 +1,10 @@
 """The agents' book on the store: what `headgate.master.fleet` asks of the rest of the master."""
 
-import contextlib
 import datetime as dt
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Final
+
+import structlog
 
 from headgate.fleet.drift import Drift
 from headgate.fleet.frames import (
@@ -20,13 +20,12 @@ from headgate.fleet.frames import (
     Upgrade,
     Version,
 )
-from headgate.fleet.manifest import parse
 from headgate.fleet.master_events import AgentReport, Desired, Orders
 from headgate.fleet.orders import NODE, DriftPolicy, Heal, OrderBody
-from headgate.fleet.signing import Bind
 from headgate.master.domains.agents import store, upgrading
 from headgate.master.domains.agents.arriving import Arrivals
 from headgate.master.domains.agents.ending import EndedUpgrades
+from headgate.master.domains.agents.manifests import Manifests, explained
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
 from headgate.master.domains.certificates import store as certificates
@@ -37,21 +36,18 @@ from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.revisions import store as revisions
-from headgate.master.domains.revisions.types import SignedManifest
-from headgate.master.fleet.book import AgentFacts, AgentRecord, Enrolled, UnavailableError
+from headgate.master.domains.revisions.variants import NoVariantError
+from headgate.master.fleet.book import AgentFacts, AgentRecord, Enrolled
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
-from headgate.master.store.errors import StoreUnavailableError
 from headgate.master.store.scope import MASTER, Scope
 
-_MANIFESTS: Final = 64
 _LONGEST: Final = 2_000
 _WORD: Final = 64
 _WORDS: Final = 512
 _INSTANCES: Final = 32
 
-
-_Listed: TypeAlias = tuple[SignedManifest, frozenset[str], Bind]
+_log = structlog.get_logger()
 
 
 class StoreBook:
@@ -68,7 +64,8 @@ class StoreBook:
         self._given: dict[str, str | None] = {}
         self._ordered: dict[str, int | None] = {}
         self._identities: dict[str, Identity | None] = {}
-        self._manifests: OrderedDict[str, _Listed] = OrderedDict()
+        self.manifests = Manifests(database, authority)
+        """What agents are offered."""
         self.arrivals = Arrivals()
         """How long revisions take until agents serve them."""
         self.cut: Callable[[str], None] = _nobody
@@ -95,19 +92,19 @@ class StoreBook:
 
     async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
         """See FleetBook."""
-        with _explained():
+        with explained():
             return await self._enroller.enrol(token, csr_pem, facts, address)
 
     async def renew(self, agent_id: str, csr_pem: bytes) -> Enrolled:
         """See FleetBook."""
-        with _explained():
+        with explained():
             return await self._enroller.renew(agent_id, csr_pem)
 
     async def rejoin(
         self, agent_id: str, csr_pem: bytes, address: str, expired: dt.datetime
     ) -> Enrolled:
         """See FleetBook."""
-        with _explained():
+        with explained():
             return await self._enroller.rejoin(agent_id, csr_pem, address, expired)
 
     async def identify(self, agent_id: str, certificate_serial: str) -> AgentRecord | None:
@@ -140,7 +137,7 @@ class StoreBook:
             **_told(hello),
         }
         self._identities[agent_id] = hello.identity
-        with _explained():
+        with explained():
             return await self._writing.join(agent_id, values, hello.upgrade_ended)
 
     async def left(self, agent_id: str, fence: int) -> None:
@@ -149,7 +146,7 @@ class StoreBook:
         self._ordered.pop(agent_id, None)
         self.arrivals.left(agent_id)
         self._identities.pop(agent_id, None)
-        with _explained():
+        with explained():
             await self._writing.end(agent_id, fence)
 
     async def desired(self, agent_id: str) -> Desired | None:
@@ -162,22 +159,36 @@ class StoreBook:
         self._ordered[agent_id] = row.orders_at
         if row.desired_id is None:
             return None
-        signed, _, bind = await self._manifest(row.desired_id)
+        try:
+            found = await self.manifests.of(row, row.desired_id)
+        except NoVariantError as why:
+            await self._cannot_get(row, str(why))
+            return None
         return Desired(
-            scope=signed.fleet_id,
-            version=Version(signed.number, signed.hash),
-            manifest=signed.manifest,
-            signature=signed.signature,
-            bind=bind,
+            scope=found.revision.fleet_id,
+            version=Version(found.revision.number, found.hash),
+            manifest=found.manifest,
+            signature=found.signature,
+            bind=found.bind,
             rollout=row.rollout,
             wave=row.wave,
         )
+
+    async def _cannot_get(self, row: store.AgentRow, why: str) -> None:
+        """Keeps why a node that has values of its own does not get what it is to serve."""
+        _log.error("an agent cannot get its revision", agent=row.id, reason=why)
+        fault = Fault("value-missing", why)
+        values: dict[str, object] = {"error": _error(fault, Version(row.desired or 0, ""))}
+        if not row.held_scope:
+            values["held_scope"] = row.fleet  # of which the error is
+        with explained():
+            await self._writing.keep(row.id, values)
 
     async def orders(self, agent_id: str) -> Orders | None:
         """See FleetBook."""
         if self._ordered.get(agent_id) is None:
             return None  # as almost always; `desired` has just read it
-        with _explained():
+        with explained():
             async with self._database.read(MASTER) as tx:
                 row = await store.find(tx, agent_id)
                 fleet = None if row is None else await fleets.find(tx, row.fleet)
@@ -196,9 +207,9 @@ class StoreBook:
         if row is None or row.revoked_at is not None:
             return None
         revision = self._given.get(agent_id, row.desired_id)
-        if revision is None or sha256 not in (await self._manifest(revision))[1]:
+        if revision is None or sha256 not in (await self.manifests.of(row, revision)).named:
             return None
-        with _explained():
+        with explained():
             async with self._database.read(Scope(row.organisation_id, row.workspace_id)) as tx:
                 found = (await revisions.blobs(tx, [sha256])).get(sha256)
         return None if found is None else self._authority.opened(found)
@@ -217,19 +228,19 @@ class StoreBook:
             values["error"] = None if fault is None else _error(fault, report.version)
         told = None if report.phase is Phase.OFFERED else report
         self._arrived(agent_id, report)
-        with _explained():
+        with explained():
             await self._writing.report(agent_id, values, told)
 
     def _arrived(self, agent_id: str, report: AgentReport) -> None:
-        given = self._manifests.get(self._given.get(agent_id) or "")
-        is_given = given is not None and given[0].number == report.version.revision
-        published_at = given[0].created_at if given is not None and is_given else None
+        given = self.manifests.published(self._given.get(agent_id) or "")
+        is_given = given is not None and given.number == report.version.revision
+        published_at = given.created_at if given is not None and is_given else None
         told = (report.phase, report.version.revision, published_at)
         self.arrivals.said(agent_id, *told, self._clock())
 
     async def noticed(self, agent_id: str, notices: Notices) -> None:
         """See FleetBook."""
-        with _explained():
+        with explained():
             await self._writing.notice(agent_id, notices)
 
     async def seen(self, agent_id: str, beat: Heartbeat) -> None:
@@ -242,7 +253,7 @@ class StoreBook:
             values |= _said(beat.identity)
         if beat.instances:
             values |= await self._described(agent_id, beat.instances)
-        with _explained():
+        with explained():
             if beat.inventory is not None:
                 await self._keep_inventory(agent_id, beat.inventory)
             if beat.upgrade_ended is not None:
@@ -282,26 +293,9 @@ class StoreBook:
         await self._writing.drift(agent_id, values, reading.news(row.known_drift, known))
 
     async def _row(self, agent_id: str) -> store.AgentRow | None:
-        with _explained():
+        with explained():
             async with self._database.read(MASTER) as tx:
                 return await store.find(tx, agent_id)
-
-    async def _manifest(self, revision_id: str) -> _Listed:
-        """Returns a revision's manifest, the hashes that it names, and what binds its offers; one
-        object for everyone."""
-        found = self._manifests.get(revision_id)
-        if found is None:
-            with _explained():
-                async with self._database.read(MASTER) as tx:
-                    signed = await revisions.manifest(tx, revision_id)
-                    bind = await self._authority.bind(tx)
-            if signed is None:
-                raise UnavailableError(f"the revision {revision_id} is not in the database")
-            named = frozenset(entry.sha256 for entry in parse(signed.manifest).entries)
-            found = self._manifests[revision_id] = (signed, named, bind)
-            if len(self._manifests) > _MANIFESTS:
-                self._manifests.popitem(last=False)
-        return found
 
     def _is_outdated(self, one: store.Standing) -> bool:
         """Says whether an agent is to renew for a rotation; one that cannot is not asked."""
@@ -407,12 +401,3 @@ def _error(fault: Fault, of: Version) -> str:
         file=fault.file[:_LONGEST],
         line=fault.line,
     ).model_dump_json()
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Says it in the port's words if the database is away."""
-    try:
-        yield
-    except StoreUnavailableError as error:
-        raise UnavailableError(str(error)) from error

@@ -232,6 +232,15 @@ class AgentName(BaseModel):
     name: str
 
 
+class AgentNode(BaseModel):
+    """An agent, what it is labelled, and what it said of itself, as JSON."""
+
+    id: str
+    name: str
+    labels: str
+    facts: str
+
+
 class Standing(BaseModel):
     """What may change under a session: whether its agent may stay, what it must serve, whose it
     is, and whether its certificate is as it should be. `told`: whether the last event about its
@@ -331,12 +340,12 @@ async def desired_ids(tx: Transaction, fleet_id: str) -> list[str]:
     return await tx.texts(query.distinct())
 
 
-async def facts_of(tx: Transaction, fleet_id: str) -> list[Facts]:
-    """Returns what the agents of a fleet said of themselves; of revoked ones nothing."""
-    query: Query = select(AGENTS.c.facts).where(
-        AGENTS.c.fleet == fleet_id, AGENTS.c.revoked_at.is_(None)
-    )
-    return [Facts.model_validate_json(text) for text in await tx.texts(query)]
+async def nodes_of(tx: Transaction, fleet_id: str) -> list[AgentNode]:
+    """Returns the agents of a fleet that are not revoked, by id, with what their configs depend
+    on."""
+    query = columns_of(AGENTS, AgentNode)
+    where = (AGENTS.c.fleet == fleet_id, AGENTS.c.revoked_at.is_(None))
+    return await tx.all(AgentNode, query.where(*where).order_by(AGENTS.c.id))
 
 
 async def change(tx: Transaction, row: AgentRow, values: dict[str, object]) -> int:

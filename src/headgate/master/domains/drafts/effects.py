@@ -35,6 +35,7 @@ from headgate.plan.plan import Plan
 _MOST_SHOWN: Final = 100
 _ROOT: Final = "/var/lib/headgate/nginx"
 _MODES: Final[dict[str, Mode]] = {"mode=full": "full", "mode=guest": "guest"}
+_CHANGES: Final = ("none", "in-place", "reload", "unknown")
 _CHANGE: Final = 'change it, or move the fleet to the engine "native"'
 
 
@@ -151,3 +152,23 @@ def refusals(effects: Sequence[EngineEffect]) -> list[Inability]:
     """Returns what any engine would refuse the whole revision for, each once."""
     found = {(one.object, one.path, one.detail): one for each in effects for one in each.refuses}
     return [found[key] for key in sorted(found)]
+
+
+def merged_engines(effects: Sequence[EngineEffect]) -> list[EngineEffect]:
+    """Returns effects of which each kind of engine has one: the sum of its agents, everything that
+    any of them refuses, and the change that costs most."""
+    found: dict[tuple[str, str, bool], EngineEffect] = {}
+    for one in effects:
+        key = (one.engine, one.version, one.is_known)
+        if (known := found.get(key)) is None:
+            found[key] = one
+            continue
+        found[key] = known.model_copy(
+            update={
+                "agents": known.agents + one.agents,
+                "refuses": [*known.refuses, *(x for x in one.refuses if x not in known.refuses)],
+                "notes": [*known.notes, *(x for x in one.notes if x not in known.notes)],
+                "change": max(known.change, one.change, key=_CHANGES.index),
+            }
+        )
+    return list(found.values())

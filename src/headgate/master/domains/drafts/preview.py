@@ -1,18 +1,27 @@
 """What publishing would do, gathered in one transaction and worked out in a thread."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from headgate.compile.compiler import Compiler
 from headgate.compile.loaded import Loaded
+from headgate.fleet.manifest import address
 from headgate.master.api.problems import Fault
 from headgate.master.domains.agents import store as agents
-from headgate.master.domains.agents.types import Engine
+from headgate.master.domains.agents.types import Engine, Facts
 from headgate.master.domains.drafts.contents import differences, gathered
-from headgate.master.domains.drafts.effects import engine_effect, kinds, requests_effect
+from headgate.master.domains.drafts.effects import (
+    engine_effect,
+    kinds,
+    merged_engines,
+    requests_effect,
+)
 from headgate.master.domains.drafts.types import (
     EngineEffect,
     FleetEffect,
+    NodeEffect,
     ObjectDiff,
     Preview,
     RequestsEffect,
@@ -21,50 +30,111 @@ from headgate.master.domains.fleets.store import FleetRow
 from headgate.master.domains.resources.types import Change
 from headgate.master.domains.resources.validation import Verdict, judged, loaded_from
 from headgate.master.domains.revisions import service as revisions
+from headgate.master.domains.revisions import store as revision_rows
+from headgate.master.domains.templates.node_values import (
+    MOST_NODES,
+    Node,
+    Recipe,
+    Variant,
+    variants,
+)
+from headgate.master.domains.templates.recipes import recipes_of
 from headgate.master.store.sealing import Sealer
 from headgate.master.store.transaction import Transaction
 
 MOST_FLEETS: Final = 20
+MOST_NODES_SHOWN: Final = 100
+_NAMED: Final = 5
+
+Contents = Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A fleet: what was published to it last, what would be, and the engines of its agents."""
+    """A fleet: what was published to it last, what would be, its agents and their engines.
+
+    With `recipes` nodes get their own: `befores` has what those that are shown had until now.
+    """
 
     row: FleetRow
-    before: Mapping[str, bytes]
-    after: Mapping[str, bytes]
+    before: Contents
+    after: Contents
     left_out: Sequence[str]
-    engines: Sequence[Engine]
-    unheard: int
+    nodes: Sequence[Node]
+    engines: Mapping[str, Sequence[Engine]]
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    befores: Mapping[str, Contents] = field(default_factory=dict)
+
+    @property
+    def unheard(self) -> int:
+        """How many agents have not said which engine they run."""
+        return sum(not one for one in self.engines.values())
+
+    def engines_of(self, nodes: Iterable[Node]) -> list[Engine]:
+        """Returns the engines of these agents."""
+        return [engine for node in nodes for engine in self.engines[node.id]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What a fleet's nodes get: a variant for those that get the same, with its verdict."""
+
+    variants: Sequence[Variant]
+    verdict: Verdict
 
 
 async def affected(
     tx: Transaction, row: FleetRow, changes: list[Change], sealer: Sealer
 ) -> Affected:
     """Returns what to know of a fleet."""
-    facts = await agents.facts_of(tx, row.id)
     after = await gathered(tx, changes, sealer, row.shown().labels)
+    every = await nodes_of(tx, row.id)
+    recipes = await recipes_of(tx, after)
     return Affected(
         row,
         await revisions.newest_contents(tx, row.id, sealer),
         after,
         sorted((await gathered(tx, changes, sealer)).keys() - after),
-        [engine for one in facts for engine in one.engines],
-        sum(not one.engines for one in facts),
+        [node for node, _ in every],
+        {node.id: engines for node, engines in every},
+        recipes,
+        await _befores(tx, row.id, [node for node, _ in every], sealer) if recipes else {},
     )
 
 
-def preview(
-    objects: list[ObjectDiff], after: Mapping[str, bytes], fleets: Sequence[Affected]
-) -> Preview:
+async def nodes_of(tx: Transaction, fleet_id: str) -> list[tuple[Node, list[Engine]]]:
+    """Returns the agents of a fleet, by id, and the engines that each reported."""
+    return [
+        (
+            Node(one.id, one.name, json.loads(one.labels)),
+            Facts.model_validate_json(one.facts).engines,
+        )
+        for one in await agents.nodes_of(tx, fleet_id)
+    ]
+
+
+async def _befores(
+    tx: Transaction, fleet_id: str, nodes: Sequence[Node], sealer: Sealer
+) -> dict[str, Contents]:
+    last = await revision_rows.newest(tx, fleet_id)
+    if last is None:
+        return {}
+    shown = [node.id for node in _shown(nodes)]
+    found = await revision_rows.node_manifests(tx, last.id, shown)
+    distinct = {one.hash: one for one in found.values()}
+    contents = {key: await revisions.contents_of(tx, one, sealer) for key, one in distinct.items()}
+    return {agent: contents[one.hash] for agent, one in found.items()}
+
+
+def preview(objects: list[ObjectDiff], after: Contents, fleets: Sequence[Affected]) -> Preview:
     """Returns the whole preview; costs a compilation for each config that differs.
 
     What is wrong is what would be wrong in a fleet; without fleets, in all objects together.
     """
-    compiled = _Compiled()
-    verdicts = [judged(compiled(one.after)) for one in fleets] or [judged(compiled(after))]
-    effects = [_effect(one, said, compiled) for one, said in zip(fleets, verdicts, strict=False)]
+    compiled = Compiled()
+    fates = [fate(one, compiled) for one in fleets]
+    verdicts = [one.verdict for one in fates] or [judged(compiled(after))]
+    effects = [_effect(one, said, compiled) for one, said in zip(fleets, fates, strict=True)]
     return Preview(
         objects=objects,
         errors=_once(verdict.errors for verdict in verdicts),
@@ -73,48 +143,137 @@ def preview(
     )
 
 
-def engine_effects(one: Affected) -> list[EngineEffect]:
-    """Returns what publishing would do to each kind of engine of a fleet."""
-    return _engines(one, loaded_from(one.before), loaded_from(one.after))
-
-
-class _Compiled:
-    """Configs that were compiled; fleets often have the same."""
+class Compiled:
+    """Configs that were compiled; fleets and nodes often have the same, or nearly the same."""
 
     def __init__(self) -> None:
-        self._known: list[tuple[Mapping[str, bytes], Loaded]] = []
+        self._known: dict[tuple[tuple[str, bytes], ...], Loaded] = {}
+        self._compiler = Compiler()
 
-    def __call__(self, contents: Mapping[str, bytes]) -> Loaded:
-        for known, loaded in self._known:
-            if known == contents:
-                return loaded
-        loaded = loaded_from(contents)
-        self._known.append((contents, loaded))
-        return loaded
-
-
-def _once(found: Iterable[Sequence[Fault]]) -> list[Fault]:
-    return list({(one.path, one.detail): one for part in found for one in part}.values())
+    def __call__(self, contents: Contents) -> Loaded:
+        key = tuple(sorted(contents.items()))
+        if key not in self._known:
+            self._known[key] = loaded_from(contents, self._compiler)
+        return self._known[key]
 
 
-def _effect(one: Affected, verdict: Verdict, compiled: _Compiled) -> FleetEffect:
-    before, after = compiled(one.before), compiled(one.after)
+def fate(one: Affected, compiled: Compiled) -> Fate:
+    """Returns what each node would get, and all that is wrong with that."""
+    if not one.recipes:
+        return Fate([Variant(one.after, list(one.nodes))], judged(compiled(one.after)))
+    if len(one.nodes) > MOST_NODES:
+        return Fate([], Verdict([_too_many(one)], []))
+    if not one.nodes:
+        # The first node has its config looked at when it comes.
+        said = judged(compiled(one.after))
+        errors = [fault for fault in said.errors if _file(fault) not in one.recipes]
+        return Fate([], Verdict(errors, said.warnings))
+    found, gaps = variants(one.after, one.recipes, one.nodes)
+    verdicts = [judged(compiled(variant.contents)) for variant in found]
+    errors = _once([gaps, *_of_nodes(found, [said.errors for said in verdicts])])
+    warnings = _once(_of_nodes(found, [said.warnings for said in verdicts]))
+    return Fate(found, Verdict(errors, warnings))
+
+
+def engine_effects(one: Affected, fate: Fate, compiled: Compiled) -> list[EngineEffect]:
+    """Returns what publishing would do to each kind of engine of a fleet."""
+    found: list[EngineEffect] = []
+    for variant in fate.variants:
+        before = compiled(_before(one, variant.nodes))
+        after = compiled(variant.contents)
+        found += [
+            engine_effect(kind, count, before, after)
+            for kind, count in sorted(kinds(one.engines_of(variant.nodes)).items())
+        ]
+    return merged_engines(found) if len(fate.variants) > 1 else found
+
+
+def _effect(one: Affected, fate: Fate, compiled: Compiled) -> FleetEffect:
+    errors = fate.verdict.errors
+    requests = RequestsEffect(source="made", asked=0, moved=[], more=0)
+    if not errors and fate.variants:
+        # Those of the nodes that come first: most requests are the same at all of them.
+        first = fate.variants[0]
+        requests = requests_effect(compiled(_before(one, first.nodes)), compiled(first.contents))
+    nodes = _nodes(one, fate) if one.recipes else []
     return FleetEffect(
         fleet=one.row.name,
         revision=one.row.revision,
         objects=differences(one.before, one.after),
         left_out=list(one.left_out),
-        errors=verdict.errors,
+        errors=errors,
         unheard=one.unheard,
-        engines=[] if verdict.errors else _engines(one, before, after),
-        requests=RequestsEffect(source="made", asked=0, moved=[], more=0)
-        if verdict.errors
-        else requests_effect(before, after),
+        engines=[] if errors else engine_effects(one, fate, compiled),
+        requests=requests,
+        nodes=nodes,
+        more_nodes=len(one.nodes) - len(nodes) if one.recipes else 0,
     )
 
 
-def _engines(one: Affected, before: Loaded, after: Loaded) -> list[EngineEffect]:
-    return [
-        engine_effect(kind, count, before, after)
-        for kind, count in sorted(kinds(one.engines).items())
-    ]
+def _before(one: Affected, nodes: Sequence[Node]) -> Contents:
+    """Returns what nodes that will get the same had until now: the first of them that is known."""
+    known = (one.befores[node.id] for node in nodes if node.id in one.befores)
+    return next(known, one.before)
+
+
+def _nodes(one: Affected, fate: Fate) -> list[NodeEffect]:
+    variant_of = {node.id: variant for variant in fate.variants for node in variant.nodes}
+    found = []
+    for node in _shown(one.nodes):
+        variant = variant_of.get(node.id)
+        before = one.befores.get(node.id, {})
+        found.append(
+            NodeEffect(
+                agent=node.id,
+                name=node.name,
+                digest="" if variant is None else digest(variant.contents),
+                values={} if variant is None else variant.values,
+                objects=[] if variant is None else differences(before, variant.contents),
+            )
+        )
+    return found
+
+
+def digest(contents: Contents) -> str:
+    """Returns the sha256 of contents: of the hash of each, by path."""
+    listed = {path: address(content) for path, content in sorted(contents.items())}
+    return address(json.dumps(listed, separators=(",", ":")).encode())
+
+
+def _shown(nodes: Sequence[Node]) -> list[Node]:
+    return sorted(nodes, key=lambda node: (node.name, node.id))[:MOST_NODES_SHOWN]
+
+
+def _of_nodes(found: Sequence[Variant], said: Sequence[Sequence[Fault]]) -> list[list[Fault]]:
+    """Returns faults of variants with the nodes that have them, unless all nodes do."""
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for variant, faults in zip(found, said, strict=True):
+        for one in faults:
+            nodes.setdefault((one.path, one.detail), []).extend(x.name for x in variant.nodes)
+    every = sum(len(variant.nodes) for variant in found)
+
+    def named(one: Fault) -> Fault:
+        names = sorted(nodes[one.path, one.detail])
+        if len(names) == every:
+            return one
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        which = ", ".join(names[:_NAMED]) + more
+        return one.model_copy(update={"detail": f"{one.detail} (for {which})"})
+
+    return [[named(one) for one in faults] for faults in said]
+
+
+def _too_many(one: Affected) -> Fault:
+    return Fault(
+        path=f"fleets.{one.row.name}",
+        detail=f"{len(one.nodes)} nodes are too many for values of nodes",
+        allowed=f"at most {MOST_NODES}; make several fleets",
+    )
+
+
+def _file(fault: Fault) -> str:
+    return fault.path.partition(": ")[0]
+
+
+def _once(found: Iterable[Sequence[Fault]]) -> list[Fault]:
+    return list({(one.path, one.detail): one for part in found for one in part}.values())

@@ -113,6 +113,23 @@ class RequestsEffect(View):
     more: int = Field(description="How many more would go elsewhere.")
 
 
+class NodeEffect(View):
+    """What a node would get, in a fleet whose nodes have values of their own."""
+
+    agent: str = Field(description="The agent's id.")
+    name: str
+    digest: str = Field(
+        description="The sha256 of what it would get: nodes with the same one get the same; empty"
+        " if a value is missing or wrong."
+    )
+    values: dict[str, dict[str, bool | int | str]] = Field(
+        description="Its values, by virtual host and parameter."
+    )
+    objects: list[ObjectDiff] = Field(
+        description="What differs from what it gets of the revision before."
+    )
+
+
 class FleetEffect(View):
     """What publishing would do to a fleet."""
 
@@ -126,6 +143,10 @@ class FleetEffect(View):
     unheard: int = Field(description="How many agents have not said which engine they run.")
     engines: list[EngineEffect]
     requests: RequestsEffect
+    nodes: list[NodeEffect] = Field(
+        description="At most 100, by name; none where every node gets the same."
+    )
+    more_nodes: int = Field(description="How many more there are.")
 
 
 class Preview(View):

@@ -1,12 +1,22 @@
 """The rules of resources."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from headgate.fleet.manifest import resource_bytes, resource_path
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller
-from headgate.master.api.problems import ProblemError, invalid, not_found, stale, taken
+from headgate.master.api.problems import (
+    Fault,
+    ProblemError,
+    invalid,
+    json_path,
+    not_found,
+    stale,
+    taken,
+)
 from headgate.master.domains.resources import store
 from headgate.master.domains.resources.types import Change, Resource, Row
 from headgate.master.domains.resources.validation import faults_of
@@ -15,6 +25,8 @@ from headgate.master.store.errors import TakenError
 from headgate.master.store.transaction import Transaction
 
 MOST_BYTES = 256 << 10
+PARAMETER: Final = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,62})\s*\}\}")
+"""How a text names a parameter of a template."""
 
 
 def checked(change: Change, at: str = "$") -> bytes | None:
@@ -30,12 +42,36 @@ def checked(change: Change, at: str = "$") -> bytes | None:
         raise invalid(f"{at}.spec", wrong.what, wrong.allowed) from None
     if len(content) > MOST_BYTES:
         raise invalid(f"{at}.spec", f"{len(content)} bytes are too many", f"at most {MOST_BYTES}")
-    faults = faults_of(change.kind, change.name, change.spec)
+    faults = _certain(faults_of(change.kind, change.name, change.spec), change.spec)
     if faults:
         found = [one.model_copy(update={"path": one.path.replace("$", at, 1)}) for one in faults]
         detail = "; ".join(f"{one.path}: {one.detail}" for one in found[:3])
         raise ProblemError(422, "invalid", detail, errors=found)
     return content
+
+
+def _certain(faults: list[Fault], spec: Mapping[str, object]) -> list[Fault]:
+    """Returns the faults that do not depend on values of nodes, which are known when they are
+    published: then the whole config is looked at for each node."""
+    open_ones = [json_path(("spec", *path)) for path in _open(spec, ())]
+
+    def depends(at: str) -> bool:
+        return any(
+            at.startswith(one) or (one.startswith(at) and at != "$.spec") for one in open_ones
+        )
+
+    return [one for one in faults if not depends(one.path)]
+
+
+def _open(node: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(node, dict):
+        for key, one in node.items():
+            yield from _open(one, (*path, key))
+    elif isinstance(node, list):
+        for index, one in enumerate(node):
+            yield from _open(one, (*path, index))
+    elif isinstance(node, str) and PARAMETER.search(node):
+        yield path
 
 
 async def write(

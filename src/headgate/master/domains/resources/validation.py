@@ -67,14 +67,15 @@ def verdict(contents: Contents) -> Verdict:
     return judged(loaded_from(contents))
 
 
-def loaded_from(contents: Contents) -> Loaded:
-    """Returns a compiled config; costs a compilation."""
+def loaded_from(contents: Contents, compiler: Compiler | None = None) -> Loaded:
+    """Returns a compiled config; costs a compilation, or with a compiler that had one like it only
+    what differs."""
     given = [
         Given(PurePath(path), Trust.REFUSE_WHOLE, PurePath())
         for path in sorted(contents)
         if resource_of(path) is not None
     ]
-    return Compiler().load(given, _Contents(contents), {})
+    return (compiler or Compiler()).load(given, _Contents(contents), {})
 
 
 def judged(loaded: Loaded) -> Verdict:

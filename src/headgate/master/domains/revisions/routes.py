@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Query
@@ -11,24 +12,36 @@ from headgate.master.api.call import Here
 from headgate.master.api.problems import Fault, ProblemError, not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page, Window
+from headgate.master.domains.agents import service as agent_rules
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.drafts import service as drafts
-from headgate.master.domains.drafts.contents import differences
+from headgate.master.domains.drafts.contents import differences, gathered
 from headgate.master.domains.drafts.effects import refusals
-from headgate.master.domains.drafts.preview import Affected, affected, engine_effects
+from headgate.master.domains.drafts.preview import (
+    Affected,
+    Compiled,
+    affected,
+    digest,
+    engine_effects,
+    fate,
+    nodes_of,
+)
+from headgate.master.domains.drafts.types import Inability
 from headgate.master.domains.fleets import service as fleets
-from headgate.master.domains.resources.validation import verdict
 from headgate.master.domains.revisions import service, store
 from headgate.master.domains.revisions.keeping import prune
 from headgate.master.domains.revisions.types import (
     Again,
     NewRevision,
+    NodeConfig,
     Published,
     Revision,
     RevisionConfig,
     RevisionDetail,
 )
 from headgate.master.domains.rollouts import store as rollouts
+from headgate.master.domains.templates.node_values import Node, variants
+from headgate.master.domains.templates.recipes import decoded, recipes_of
 from headgate.master.store.transaction import Transaction
 
 ROUTES = Routes("revisions")
@@ -63,15 +76,15 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
         labels = fleet.shown().labels
         contents, version = await service.wanted(tx, new.draft, sealer, labels)
         changes = [] if new.draft is None else (await drafts.find(tx, new.draft)).changes
-        fate = await affected(tx, fleet, changes, sealer)
-    before = fate.before
-    warnings = await _checked(contents)
-    await _require_able(fate)
+        fleet_fate = await affected(tx, fleet, changes, sealer)
+    before = fleet_fate.before
+    made, warnings = await _checked(fleet_fate)
     order = service.Order(fleet.id, call.caller, new.message, call.now_ms)
 
     async def work(tx: Transaction) -> Published:
         again = (await fleets.found(tx, fleet.id)).shown().labels
-        if await service.wanted(tx, new.draft, sealer, again) != (contents, version):
+        is_same = await service.wanted(tx, new.draft, sealer, again) == (contents, version)
+        if not is_same or not await _is_as_checked(tx, fleet_fate):
             raise ProblemError(
                 409, "changed", "the resources changed while they were checked; try again"
             )
@@ -79,7 +92,7 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
             await service.settle(tx, new.draft, call.caller, call.now_ms)
         if new.is_served:
             await _require_no_rollout(tx, fleet.id, "publish with is_served false")
-        revision = await service.publish(tx, order, contents, sealer)
+        revision = await service.publish(tx, order, made, sealer)
         if new.is_served:
             aimed.extend(await agents.set_desired(tx, fleet.id, revision.id))
         await prune(tx, fleet.id)
@@ -99,10 +112,37 @@ async def get_revision(call: Here, workspace: str, revision: str) -> RevisionDet
 
 
 @ROUTES.get(_ALL + "/{revision}/config", Permission.REVISIONS_READ)
-async def get_revision_config(call: Here, workspace: str, revision: str) -> RevisionConfig:
-    """Shows the objects of a revision's config; of secret files nothing."""
+async def get_revision_config(
+    call: Here, workspace: str, revision: str, agent: str | None = None
+) -> RevisionConfig:
+    """Shows the objects of a revision's config, or with `agent` what that agent gets of it; of
+    secret files nothing."""
     async with call.read() as tx:
-        return await service.config(tx, revision)
+        return await service.config(tx, revision, agent)
+
+
+@ROUTES.get("/workspaces/{workspace}/agents/{agent}/config", Permission.REVISIONS_READ)
+async def get_agent_config(call: Here, workspace: str, agent: str) -> NodeConfig:
+    """Shows what an agent would get if the workspace's resources were published now, with the
+    node's own values; of secret files nothing."""
+    sealer = call.master.sealer
+    async with call.read() as tx:
+        row = await agent_rules.found(tx, agent)
+        fleet = await fleets.found(tx, row.fleet)
+        contents = await gathered(tx, [], sealer, fleet.shown().labels)
+        recipes = await recipes_of(tx, contents)
+    node = Node(row.id, row.name, row.shown(call.now_ms).labels)
+    found, gaps = variants(contents, recipes, [node])
+    if gaps:
+        detail = f"{len(gaps)} values are missing or wrong, see `errors`"
+        raise ProblemError(422, "invalid", detail, errors=gaps)
+    return NodeConfig(
+        agent=row.id,
+        name=row.name,
+        digest=digest(found[0].contents),
+        values=found[0].values,
+        resources=service.held(found[0].contents),
+    )
 
 
 @ROUTES.post(_ALL + "/{revision}/publish", Permission.REVISIONS_PUBLISH)
@@ -117,13 +157,16 @@ async def publish_again(call: Here, workspace: str, revision: str, new: Again) -
         if signed is None:
             raise not_found("revision", revision)
         contents = await service.contents_of(tx, signed, sealer)
-        before = await service.newest_contents(tx, signed.fleet_id, sealer)
-    warnings = await _checked(contents)
+        fleet = await fleets.found(tx, signed.fleet_id)
+        now = await affected(tx, fleet, [], sealer)
+        again = replace(now, after=contents, recipes=decoded(signed.recipes), left_out=[])
+    before = again.before
+    checked, warnings = await _checked(again, is_able=False)
     order = service.Order(signed.fleet_id, call.caller, new.message, call.now_ms, signed.number)
 
     async def work(tx: Transaction) -> Published:
         await _require_no_rollout(tx, signed.fleet_id, "abort or undo it first")
-        made = await service.publish(tx, order, contents, sealer)
+        made = await service.publish(tx, order, checked, sealer)
         aimed.extend(await agents.set_desired(tx, signed.fleet_id, made.id))
         await prune(tx, signed.fleet_id)
         return _published(made, before, contents, warnings)
@@ -140,32 +183,48 @@ async def _require_no_rollout(tx: Transaction, fleet_id: str, advice: str) -> No
         raise ProblemError(409, "conflict", f"a rollout is under way in the fleet; {advice}")
 
 
-async def _require_able(fate: Affected) -> None:
+async def _checked(one: Affected, *, is_able: bool = True) -> tuple[service.Made, list[Fault]]:
+    """Returns what to publish, and the warnings; raises ProblemError with every error of the
+    config that a node would get, or with all that an engine of the fleet would refuse it for."""
+    return await asyncio.to_thread(_looked_at, one, is_able)
+
+
+def _looked_at(one: Affected, is_able: bool) -> tuple[service.Made, list[Fault]]:
+    compiled = Compiled()
+    found = fate(one, compiled)
+    if errors := found.verdict.errors:
+        detail = f"the config has {len(errors)} errors, see `errors`; nothing was published"
+        raise ProblemError(422, "invalid", detail, errors=errors)
+    # A native engine can do what the program can.
+    if is_able and any(e.engine != "native" for e in one.engines_of(one.nodes)):
+        _require_able(refusals(engine_effects(one, found, compiled)))
+    variants = found.variants if one.recipes else ()
+    return service.Made(one.after, one.recipes, variants), found.verdict.warnings
+
+
+def _require_able(found: list[Inability]) -> None:
     """Raises ProblemError with all that an engine of the fleet would refuse the revision for."""
-    if all(one.engine == "native" for one in fate.engines):
-        return  # it can do what the program can
-    found = refusals(await asyncio.to_thread(engine_effects, fate))
-    if found:
-        faults = [
-            Fault(path=f"{one.object}: {one.path}", detail=one.detail, allowed=one.allowed)
-            for one in found
-        ]
-        raise ProblemError(
-            422,
-            "engine-refuses",
-            "an engine of the fleet would refuse the whole revision, see `errors`; nothing was"
-            " published",
-            errors=faults,
-        )
+    if not found:
+        return
+    faults = [
+        Fault(path=f"{one.object}: {one.path}", detail=one.detail, allowed=one.allowed)
+        for one in found
+    ]
+    raise ProblemError(
+        422,
+        "engine-refuses",
+        "an engine of the fleet would refuse the whole revision, see `errors`; nothing was"
+        " published",
+        errors=faults,
+    )
 
 
-async def _checked(contents: Mapping[str, bytes]) -> list[Fault]:
-    """Returns the warnings of a config; raises ProblemError with every error."""
-    found = await asyncio.to_thread(verdict, contents)
-    if found.errors:
-        detail = f"the config has {len(found.errors)} errors, see `errors`; nothing was published"
-        raise ProblemError(422, "invalid", detail, errors=found.errors)
-    return found.warnings
+async def _is_as_checked(tx: Transaction, one: Affected) -> bool:
+    """Says whether nodes still get the values that were checked."""
+    if not one.recipes:
+        return not await recipes_of(tx, one.after)
+    nodes = [node for node, _ in await nodes_of(tx, one.row.id)]
+    return nodes == list(one.nodes) and await recipes_of(tx, one.after) == one.recipes
 
 
 def _published(

@@ -1,8 +1,10 @@
 """The rules of revisions: publishing checks a whole config, signs it, and never changes it."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from headgate.fleet.manifest import SECRETS, address, manifest_of, parse, resource_of
 from headgate.fleet.signing import sign_manifest
@@ -19,11 +21,14 @@ from headgate.master.domains.revisions.types import (
     Blob,
     EntryView,
     HeldResource,
+    NodeManifest,
     Revision,
     RevisionConfig,
     RevisionDetail,
     SignedManifest,
 )
+from headgate.master.domains.templates.node_values import Recipe, Variant
+from headgate.master.domains.templates.recipes import encoded
 from headgate.master.ids import new_id
 from headgate.master.store.errors import TakenError
 from headgate.master.store.sealing import Sealer
@@ -43,10 +48,18 @@ class Order:
     restores: int | None = None
 
 
-async def publish(
-    tx: Transaction, order: Order, contents: Mapping[str, bytes], sealer: Sealer
-) -> Revision:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What to publish: the contents; where nodes get their own, how, and what each gets."""
+
+    contents: Mapping[str, bytes]
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    variants: Sequence[Variant] = ()
+
+
+async def publish(tx: Transaction, order: Order, made: Made, sealer: Sealer) -> Revision:
     """Makes the next revision of a fleet of these contents; they were checked before."""
+    contents = made.contents
     last = await store.newest(tx, order.fleet_id)
     number = last.number + 1 if last else 1
     try:
@@ -73,10 +86,13 @@ async def publish(
         hash=revision.hash,
         manifest=text,
         signature=sign_manifest(key, text),
+        recipes=encoded(made.recipes),
     )
-    await _keep(tx, contents, sealer, order.now_ms)
+    every = [contents, *(one.contents for one in made.variants)]
+    await _keep(tx, every, sealer, order.now_ms)
     try:
         await store.insert(tx, revision, signed)
+        await store.add_nodes(tx, _of_nodes(signed, made.variants, key, order.now_ms))
     except TakenError:
         raise ProblemError(
             409, "taken", "somebody else published to this fleet at the same time; try again"
@@ -84,10 +100,44 @@ async def publish(
     return revision
 
 
-async def _keep(
-    tx: Transaction, contents: Mapping[str, bytes], sealer: Sealer, now_ms: int
+async def keep_for(
+    tx: Transaction, signed: SignedManifest, variant: Variant, sealer: Sealer, now_ms: int
 ) -> None:
-    by_hash = {address(content): (path, content) for path, content in contents.items()}
+    """Keeps what nodes that came later get of a revision; raises TakenError if one has it."""
+    key = await signing_key(tx, sealer, now_ms)
+    await _keep(tx, [variant.contents], sealer, now_ms)
+    await store.add_nodes(tx, _of_nodes(signed, [variant], key, now_ms))
+
+
+def _of_nodes(
+    signed: SignedManifest, variants: Sequence[Variant], key: Ed25519PrivateKey, now_ms: int
+) -> list[NodeManifest]:
+    found: list[NodeManifest] = []
+    for one in variants:
+        text = manifest_of(signed.fleet_id, signed.number, one.contents).canonical()
+        signature = sign_manifest(key, text)
+        found += [
+            NodeManifest(
+                id=new_id(now_ms),
+                revision_id=signed.id,
+                agent=node.id,
+                hash=address(text),
+                manifest=text,
+                signature=signature,
+            )
+            for node in one.nodes
+        ]
+    return found
+
+
+async def _keep(
+    tx: Transaction, every: Sequence[Mapping[str, bytes]], sealer: Sealer, now_ms: int
+) -> None:
+    by_hash = {
+        address(content): (path, content)
+        for contents in every
+        for path, content in contents.items()
+    }
     known = await store.blobs(tx, by_hash, is_locked=True)
     new = []
     for sha256, (path, content) in by_hash.items():
@@ -111,8 +161,10 @@ async def blob(tx: Transaction, sha256: str, sealer: Sealer) -> bytes | None:
     return None if found is None else opened(found, sealer)
 
 
-async def contents_of(tx: Transaction, signed: SignedManifest, sealer: Sealer) -> dict[str, bytes]:
-    """Returns what a revision holds, by path."""
+async def contents_of(
+    tx: Transaction, signed: SignedManifest | NodeManifest, sealer: Sealer
+) -> dict[str, bytes]:
+    """Returns what a revision holds, or what a node gets of it, by path."""
     entries = parse(signed.manifest).entries
     found = await store.blobs(tx, [entry.sha256 for entry in entries])
     return {entry.path: opened(found[entry.sha256], sealer) for entry in entries}
@@ -137,17 +189,25 @@ async def detail(tx: Transaction, revision_id: str) -> RevisionDetail:
     return RevisionDetail(**revision.model_dump(), entries=entries)
 
 
-async def config(tx: Transaction, revision_id: str) -> RevisionConfig:
-    """Returns the objects of a revision; no secret is opened. Raises ProblemError."""
-    signed = await store.manifest(tx, revision_id)
-    if signed is None:
+async def config(tx: Transaction, revision_id: str, agent: str | None = None) -> RevisionConfig:
+    """Returns the objects of a revision, or of what a node gets of it; no secret is opened. Raises
+    ProblemError."""
+    revision = await store.manifest(tx, revision_id)
+    if revision is None:
         raise not_found("revision", revision_id)
+    signed: SignedManifest | NodeManifest = revision
+    if agent is not None and revision.recipes is not None:
+        own = await store.node_manifest(tx, revision_id, agent)
+        if own is None:
+            raise not_found("agent with a part of this revision", agent)
+        signed = own
     entries = {entry.path: entry.sha256 for entry in parse(signed.manifest).entries}
     named = {path: of for path in entries if (of := resource_of(path)) is not None}
     found = await store.blobs(tx, [entries[path] for path in named])
     return RevisionConfig(
-        id=signed.id,
-        number=signed.number,
+        id=revision_id,
+        number=revision.number,
+        hash=signed.hash,
         resources=[
             HeldResource(
                 kind=kind,  # type: ignore[arg-type] # resource_of knows no kinds
@@ -157,6 +217,15 @@ async def config(tx: Transaction, revision_id: str) -> RevisionConfig:
             for path, (kind, name) in named.items()
         ],
     )
+
+
+def held(contents: Mapping[str, bytes]) -> list[HeldResource]:
+    """Returns the objects of contents, by path."""
+    return [
+        HeldResource(kind=of[0], name=of[1], spec=json.loads(content))  # type: ignore[arg-type]
+        for path, content in sorted(contents.items())
+        if (of := resource_of(path)) is not None
+    ]
 
 
 async def wanted(

@@ -15,7 +15,13 @@ from sqlalchemy import (
 )
 
 from headgate.master.api.types import Page, Window, cursor_of
-from headgate.master.domains.revisions.types import Blob, ManifestKey, Revision, SignedManifest
+from headgate.master.domains.revisions.types import (
+    Blob,
+    ManifestKey,
+    NodeManifest,
+    Revision,
+    SignedManifest,
+)
 from headgate.master.ids import new_id
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.scope import Query
@@ -34,9 +40,21 @@ REVISIONS: Final = table(
     Column("author_name", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("restores", BigInteger, nullable=True),
+    Column("recipes", Text, nullable=True),
     time_column("created_at"),
     version_column(),
     UniqueConstraint("fleet_id", "number"),
+)
+REVISION_NODES: Final = table(
+    "revision_nodes",
+    Tenancy.WORKSPACE,
+    id_column("id", is_key=True),
+    id_column("revision_id", is_indexed=True),
+    id_column("agent"),
+    Column("hash", String(64), nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    UniqueConstraint("revision_id", "agent"),
 )
 BLOBS: Final = table(
     "blobs",
@@ -94,8 +112,29 @@ async def insert(tx: Transaction, revision: Revision, signed: SignedManifest) ->
     values = revision.model_dump() | {
         "manifest": signed.manifest,
         "signature": signed.signature,
+        "recipes": signed.recipes,
     }
     await tx.insert(REVISIONS, **values)
+
+
+async def add_nodes(tx: Transaction, found: Iterable[NodeManifest]) -> None:
+    """Adds what nodes get of a revision; raises TakenError if one of them has it already."""
+    await tx.insert_all(REVISION_NODES, [one.model_dump() for one in found])
+
+
+async def node_manifest(tx: Transaction, revision_id: str, agent: str) -> NodeManifest | None:
+    """Returns what a node gets of a revision; None if nobody has made that yet."""
+    where = (REVISION_NODES.c.revision_id == revision_id, REVISION_NODES.c.agent == agent)
+    return await tx.find(NodeManifest, REVISION_NODES, *where)
+
+
+async def node_manifests(
+    tx: Transaction, revision_id: str, agents: Iterable[str]
+) -> dict[str, NodeManifest]:
+    """Returns what these nodes get of a revision, by agent; those that were made."""
+    where = (REVISION_NODES.c.revision_id == revision_id, REVISION_NODES.c.agent.in_(list(agents)))
+    query = columns_of(REVISION_NODES, NodeManifest).where(*where)
+    return {one.agent: one for one in await tx.all(NodeManifest, query)}
 
 
 async def beyond(tx: Transaction, fleet_id: str, most: int) -> list[str]:
@@ -108,6 +147,8 @@ async def beyond(tx: Transaction, fleet_id: str, most: int) -> list[str]:
 async def remove(tx: Transaction, revision_ids: list[str]) -> None:
     """Removes revisions; their contents stay until `sweeping` finds that no other has them."""
     if revision_ids:
+        of_nodes = REVISION_NODES.c.revision_id.in_(revision_ids)
+        await tx.change(delete(REVISION_NODES).where(of_nodes))
         await tx.change(delete(REVISIONS).where(REVISIONS.c.id.in_(revision_ids)))
 
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
 
 from headgate.master.domains.revisions import store
-from headgate.master.domains.revisions.store import BLOBS, REVISIONS
+from headgate.master.domains.revisions.store import BLOBS, REVISION_NODES, REVISIONS
 from headgate.master.domains.revisions.types import Named, Owner
 from headgate.master.ids import oldest_id
 from headgate.master.store.database import Database
@@ -23,6 +23,8 @@ from headgate.master.store.transaction import Transaction, columns_of
 DAY_MS: Final = 86_400_000
 _AT_ONCE: Final = 500
 _LOOK: Final = 50
+_NAMING: Final = (REVISIONS, REVISION_NODES)
+"""Whose manifests name contents."""
 _HASH: Final = re.compile(rb"[0-9a-f]{64}")
 
 
@@ -53,14 +55,15 @@ async def _unnamed(database: Database, scope: Scope, before: str) -> list[str]:
     async with database.read(scope) as tx:
         query: Query = select(BLOBS.c.sha256).where(BLOBS.c.id < before)
         left = set(await tx.texts(query))
-    after = ""
-    while left:
-        async with database.read(scope) as tx:
-            seen = await _manifests(tx, after)
-        if not seen:
-            break
-        after = seen[-1].id
-        _without(left, seen)
+    for of in _NAMING:
+        after = ""
+        while left:
+            async with database.read(scope) as tx:
+                seen = await _manifests(tx, of, after)
+            if not seen:
+                break
+            after = seen[-1].id
+            _without(left, seen)
     return sorted(left)
 
 
@@ -68,18 +71,19 @@ async def _remove(tx: Transaction, hashes: Collection[str], now_ms: int) -> int:
     """Removes those that still no revision names. Whoever publishes one of them meanwhile waits for
     its row, or we for theirs: `store.blobs` locks what is there."""
     left = set(await store.blobs(tx, hashes, is_locked=True))
-    after = oldest_id(now_ms - DAY_MS)
-    while left and (seen := await _manifests(tx, after)):
-        after = seen[-1].id
-        _without(left, seen)
+    for of in _NAMING:
+        after = oldest_id(now_ms - DAY_MS)
+        while left and (seen := await _manifests(tx, of, after)):
+            after = seen[-1].id
+            _without(left, seen)
     if not left:
         return 0
     return await tx.change(delete(BLOBS).where(BLOBS.c.sha256.in_(sorted(left))))
 
 
-async def _manifests(tx: Transaction, after: str) -> list[Named]:
-    query = columns_of(REVISIONS, Named).where(REVISIONS.c.id > after)
-    return await tx.all(Named, query.order_by(REVISIONS.c.id).limit(_LOOK))
+async def _manifests(tx: Transaction, of: Table, after: str) -> list[Named]:
+    query = columns_of(of, Named).where(of.c.id > after)
+    return await tx.all(Named, query.order_by(of.c.id).limit(_LOOK))
 
 
 def _without(left: set[str], seen: list[Named]) -> None:

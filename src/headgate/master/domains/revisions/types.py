@@ -79,6 +79,19 @@ class RevisionConfig(View):
 
     id: str
     number: int
+    hash: str = Field(description="sha256 of the manifest that lists them.")
+    resources: list[HeldResource]
+
+
+class NodeConfig(View):
+    """The config that an agent would get if the workspace's resources were published now."""
+
+    agent: str = Field(description="The agent's id.")
+    name: str
+    digest: str = Field(description="As a preview has it: the same for nodes that get the same.")
+    values: dict[str, dict[str, bool | int | str]] = Field(
+        description="The node's own values, by virtual host and parameter."
+    )
     resources: list[HeldResource]
 
 
@@ -92,6 +105,19 @@ class SignedManifest(View):
     manifest: bytes
     signature: bytes
     created_at: int = 0
+    recipes: str | None = None
+    """How its objects get the values of nodes, as JSON; None: every node gets the same."""
+
+
+class NodeManifest(View):
+    """The manifest of a revision for one node."""
+
+    id: str
+    revision_id: str
+    agent: str
+    hash: str
+    manifest: bytes
+    signature: bytes
 
 
 class Blob(View):

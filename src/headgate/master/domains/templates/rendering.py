@@ -4,6 +4,7 @@ A value takes the place of a text, or of a part of one, in the parsed document. 
 and never looked through for further parameters: it cannot become a key, a table or another object.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -11,11 +12,11 @@ from typing import Final
 from headgate.features import syntax
 from headgate.kernel.errors import Invalid
 from headgate.master.api.problems import Fault, ProblemError
+from headgate.master.domains.resources.service import PARAMETER
 from headgate.master.domains.resources.types import MOST_OF_A_NAME, Change
 from headgate.master.domains.templates.types import NewTemplate, Parameter, Value
 from headgate.model.config import object_name
 
-_PARAMETER: Final = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,62})\s*\}\}")
 _LONGEST: Final = 8_192
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -30,27 +31,53 @@ def check(template: NewTemplate) -> None:
 def values_of(
     template: NewTemplate, given: Mapping[str, Value], at: str = "$.values"
 ) -> dict[str, Value]:
-    """Returns a value for each parameter; raises ProblemError with every fault."""
+    """Returns a value for each parameter; raises ProblemError with every fault. A parameter of
+    nodes stays the text that names it."""
     known = ", ".join(sorted(template.parameters)) or "none"
     faults = [
         Fault(path=f"{at}.{name}", detail="the template has no such parameter", allowed=known)
         for name in sorted(given.keys() - template.parameters.keys())
     ]
     found: dict[str, Value] = {}
+    is_of_nodes = any(one.per_node for one in template.parameters.values())
     for name, parameter in template.parameters.items():
         value = given.get(name, parameter.default)
+        if parameter.per_node:
+            if name in given and (wrong := wrong_with(parameter, given[name])) is not None:
+                faults.append(Fault(path=f"{at}.{name}", detail=wrong[0], allowed=wrong[1]))
+            found[name] = "{{ " + name + " }}"
+            continue
         if value is None:
             faults.append(
                 Fault(path=f"{at}.{name}", detail="this value is missing", allowed="write it")
             )
             continue
-        wrong = _wrong(parameter, value)
+        wrong = wrong_with(parameter, value)
+        if wrong is None and is_of_nodes and "{{" in str(value):
+            wrong = ("values beside those of nodes have no `{{`", "leave it out")
         if wrong is not None:
             faults.append(Fault(path=f"{at}.{name}", detail=wrong[0], allowed=wrong[1]))
         found[name] = value
     if faults:
         _refuse(faults)
     return found
+
+
+def check_nodes(template: NewTemplate, nodes: Mapping[str, Mapping[str, Value]]) -> None:
+    """Raises ProblemError with everything that is wrong with the values of nodes."""
+    own = {name: one for name, one in template.parameters.items() if one.per_node}
+    known = ", ".join(sorted(own)) or "none"
+    faults = []
+    for node, values in nodes.items():
+        for name, value in values.items():
+            at = f"$.nodes[{json.dumps(node)}].{name}"
+            wrong = wrong_with(own[name], value) if name in own else None
+            if name not in own:
+                wrong = ("the template has no such parameter with `per_node`", known)
+            if wrong is not None:
+                faults.append(Fault(path=at, detail=wrong[0], allowed=wrong[1]))
+    if faults:
+        _refuse(faults)
 
 
 def rendered(
@@ -60,25 +87,25 @@ def rendered(
     return [
         Change.model_construct(
             kind=one.kind,
-            name=_name(f"$.objects[{index}].name", _put_in(one.name, values)),
-            spec=_put_in(one.spec, values),
+            name=_name(f"$.objects[{index}].name", put_in(one.name, values)),
+            spec=put_in(one.spec, values),
             fleets=dict(fleets),
         )
         for index, one in enumerate(template.objects)
     ]
 
 
-def _put_in(node: object, values: Mapping[str, Value]) -> object:
+def put_in(node: object, values: Mapping[str, Value]) -> object:
     if isinstance(node, dict):
-        return {key: _put_in(one, values) for key, one in node.items()}
+        return {key: put_in(one, values) for key, one in node.items()}
     if isinstance(node, list):
-        return [_put_in(one, values) for one in node]
+        return [put_in(one, values) for one in node]
     if not isinstance(node, str):
         return node
-    whole = _PARAMETER.fullmatch(node)
+    whole = PARAMETER.fullmatch(node)
     if whole is not None:
         return values[whole[1]]
-    text = _PARAMETER.sub(lambda found: _text(values[found[1]]), node)
+    text = PARAMETER.sub(lambda found: _text(values[found[1]]), node)
     if len(text) > _LONGEST:
         _refuse([Fault(path="$", detail="a text becomes too long", allowed=f"at most {_LONGEST}")])
     return text
@@ -106,9 +133,11 @@ def _wrong_parameters(template: NewTemplate) -> Iterator[Fault]:
         at = f"$.parameters.{name}"
         if (one.type == "enum") != bool(one.values):
             yield Fault(path=f"{at}.values", detail="these are for an enum", allowed="write both")
+        elif one.label is not None and not one.per_node:
+            yield Fault(path=f"{at}.label", detail="this is for `per_node`", allowed="write both")
         elif one.minimum > one.maximum:
             yield Fault(path=f"{at}.minimum", detail="it is above the maximum", allowed="less")
-        elif one.default is not None and (wrong := _wrong(one, one.default)) is not None:
+        elif one.default is not None and (wrong := wrong_with(one, one.default)) is not None:
             yield Fault(path=f"{at}.default", detail=wrong[0], allowed=wrong[1])
 
 
@@ -119,11 +148,14 @@ def _wrong_places(template: NewTemplate) -> Iterator[Fault]:
                 what = "a key cannot have a parameter"
                 yield Fault(path=path, detail=what, allowed="write the key itself")
                 continue
-            for name in _PARAMETER.findall(text):
+            for name in PARAMETER.findall(text):
                 if name not in template.parameters:
                     what = f'there is no parameter "{name}"'
                     yield Fault(path=path, detail=what, allowed="declare it in `parameters`")
-            if "{{" in _PARAMETER.sub("", text):
+                elif template.parameters[name].per_node and path == f"$.objects[{index}].name":
+                    what = f'"{name}" has a value for each node, and a name is the same for all'
+                    yield Fault(path=path, detail=what, allowed="use another parameter")
+            if "{{" in PARAMETER.sub("", text):
                 what = "this is not a parameter"
                 yield Fault(path=path, detail=what, allowed="write {{ name }}")
 
@@ -141,7 +173,7 @@ def _texts(path: str, node: object) -> Iterator[tuple[str, str, bool]]:
         yield path, node, False
 
 
-def _wrong(parameter: Parameter, value: Value) -> tuple[str, str] | None:
+def wrong_with(parameter: Parameter, value: Value) -> tuple[str, str] | None:
     """Returns what is wrong with a value, and what to write instead; None if nothing is."""
     match parameter.type:
         case "integer":

@@ -14,7 +14,12 @@ from headgate.master.domains.resources import service as resources
 from headgate.master.domains.resources import store as resource_store
 from headgate.master.domains.resources.types import Change
 from headgate.master.domains.templates import store
-from headgate.master.domains.templates.rendering import check, rendered, values_of
+from headgate.master.domains.templates.rendering import (
+    check,
+    check_nodes,
+    rendered,
+    values_of,
+)
 from headgate.master.domains.templates.types import (
     NewTemplate,
     NewVirtualHost,
@@ -89,7 +94,8 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
     current = await store.find_host(tx, writing.name)
     if writing.expected is not None and (current is None or current.version != writing.expected):
         raise _stale_host(writing.name, current)
-    changes = _made(store.body_of(template), new, "$.values")
+    body = store.body_of(template)
+    changes = _made(body, new, "$.values")
     before: list[str] = json.loads(current.objects) if current else []
     await _require_free(tx, changes, before)
     for change in [*changes, *_gone(before, changes)]:
@@ -102,6 +108,7 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
         template=new.template,
         given=json.dumps(new.values, sort_keys=True),
         fleets=resources.selector(new.fleets),
+        nodes=json.dumps(new.nodes, sort_keys=True) if _has_nodes(body) else None,
         objects=json.dumps(sorted(map(_path, changes))),
         changed_at=writing.now_ms,
     )
@@ -140,6 +147,7 @@ async def _taken_along(
             template=host.template,
             values=json.loads(host.given),
             fleets=json.loads(host.fleets),
+            nodes=json.loads(host.nodes or "{}"),
         )
         made = _made(new, said, f"virtual host {host.name}: $.values")
         before: list[str] = json.loads(host.objects)
@@ -151,6 +159,8 @@ async def _taken_along(
         after = host.model_copy(
             update={
                 "objects": json.dumps(linked),
+                # What is published now may still name what the template had.
+                "nodes": host.nodes or ("{}" if _has_nodes(new) else None),
                 "version": host.version + 1,
                 "changed_at": writing.now_ms,
             }
@@ -176,6 +186,7 @@ async def _drafted(
 
 def _made(template: NewTemplate, host: NewVirtualHost, at: str) -> list[Change]:
     """Returns the objects of a virtual host; raises ProblemError for one that is wrong."""
+    check_nodes(template, host.nodes)
     changes = rendered(template, values_of(template, host.values, at), host.fleets)
     seen: set[str] = set()
     for index, change in enumerate(changes):
@@ -184,6 +195,10 @@ def _made(template: NewTemplate, host: NewVirtualHost, at: str) -> list[Change]:
             raise invalid(f"$.objects[{index}].name", f"{_path(change)} is here twice")
         seen.add(_path(change))
     return changes
+
+
+def _has_nodes(template: NewTemplate) -> bool:
+    return any(one.per_node for one in template.parameters.values())
 
 
 async def _require_free(tx: Transaction, changes: Iterable[Change], own: list[str]) -> None:

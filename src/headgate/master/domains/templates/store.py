@@ -34,6 +34,7 @@ VIRTUAL_HOSTS: Final = table(
     Column("template", String(63), nullable=False),
     Column("given", Text, nullable=False),
     Column("fleets", Text, nullable=False),
+    Column("nodes", Text, nullable=True),
     Column("objects", Text, nullable=False),
     time_column("changed_at"),
     version_column(),
@@ -55,6 +56,7 @@ def shown(row: TemplateRow) -> Template:
         name=row.name,
         parameters=body.parameters,
         objects=body.objects,
+        source=body.source,
         changed_at=row.changed_at,
     )
 
@@ -64,6 +66,7 @@ def shown_host(row: VirtualHostRow) -> VirtualHost:
     read = {
         "values": json.loads(row.given),
         "fleets": json.loads(row.fleets),
+        "nodes": json.loads(row.nodes or "{}"),
         "objects": json.loads(row.objects),
     }
     return VirtualHost.model_validate(row.model_dump(exclude={"given"}) | read)
@@ -109,6 +112,12 @@ async def hosts(tx: Transaction, template: str | None = None) -> list[VirtualHos
     if template is not None:
         query = query.where(VIRTUAL_HOSTS.c.template == template)
     return await tx.all(VirtualHostRow, query)
+
+
+async def hosts_of_nodes(tx: Transaction) -> list[VirtualHostRow]:
+    """Returns the virtual hosts whose objects may have values of nodes, by name."""
+    query = columns_of(VIRTUAL_HOSTS, VirtualHostRow).order_by(VIRTUAL_HOSTS.c.name)
+    return await tx.all(VirtualHostRow, query.where(VIRTUAL_HOSTS.c.nodes.is_not(None)))
 
 
 async def listed_hosts(tx: Transaction, window: Window) -> Page[VirtualHost]:

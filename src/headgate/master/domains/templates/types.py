@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from headgate.master.api.types import Body, Moment, Name, Versioned, View
-from headgate.master.domains.fleets.types import Labels
+from headgate.master.domains.fleets.types import LabelKey, Labels
 from headgate.master.domains.resources.types import Kind, ObjectName, Spec
 
 ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Value = StrictBool | StrictInt | StrictStr
 Values = Annotated[dict[ParameterName, Value], Field(max_length=50)]
+NodeName = Annotated[str, Field(min_length=1, max_length=255)]
+Nodes = Annotated[dict[NodeName, Values], Field(max_length=1_000)]
 
 
 class Parameter(Body):
@@ -29,6 +31,20 @@ class Parameter(Body):
     longest: Annotated[int, Field(ge=1, le=1_000)] = Field(
         default=200, description="How many characters a `string` may have."
     )
+    per_node: bool = Field(
+        default=False,
+        description="Each node has a value of its own: of the virtual host's `nodes`, else the"
+        " node's label, else the virtual host's `values`, else the default.",
+    )
+    label: LabelKey | None = Field(
+        default=None,
+        description="The label of nodes that has the value; null: the parameter's name, with `-`"
+        " for `_`. For `per_node` only.",
+    )
+
+    def label_of(self, name: str) -> str:
+        """Returns the label of nodes that has the value of a parameter of that name."""
+        return self.label or name.replace("_", "-")
 
 
 class TemplateObject(Body):
@@ -39,11 +55,23 @@ class TemplateObject(Body):
     spec: Spec
 
 
+class Source(Body):
+    """The document that a template was written in."""
+
+    file: str = Field(max_length=500)
+    lines: dict[ParameterName, Annotated[int, Field(ge=1)]] = Field(
+        max_length=50, description="Where its objects name a parameter first, by parameter."
+    )
+
+
 class NewTemplate(Body):
     """What a template shall be."""
 
     parameters: dict[ParameterName, Parameter] = Field(default={}, max_length=50)
     objects: list[TemplateObject] = Field(min_length=1, max_length=50)
+    source: Source | None = Field(
+        default=None, description="For messages: where somebody wrote it; null: nowhere."
+    )
 
 
 class Template(Versioned):
@@ -52,6 +80,7 @@ class Template(Versioned):
     name: str
     parameters: dict[str, Parameter]
     objects: list[TemplateObject]
+    source: Source | None
     changed_at: Moment
 
 
@@ -74,6 +103,11 @@ class NewVirtualHost(Body):
         description="Its objects go to fleets that have all of these labels; with none, to every"
         " fleet.",
     )
+    nodes: Nodes = Field(
+        default={},
+        description="Values of nodes, by the name or id of the agent; for parameters with"
+        " `per_node`.",
+    )
 
 
 class VirtualHost(Versioned):
@@ -83,6 +117,7 @@ class VirtualHost(Versioned):
     template: str
     values: dict[str, Value]
     fleets: dict[str, str]
+    nodes: dict[str, dict[str, Value]]
     objects: list[str] = Field(description="The paths of its resources.")
     changed_at: Moment
 
@@ -106,5 +141,7 @@ class VirtualHostRow(View):
     template: str
     given: str
     fleets: str
+    nodes: str | None
+    """The values of nodes as JSON; None: its template has no parameters of nodes."""
     objects: str
     changed_at: int
