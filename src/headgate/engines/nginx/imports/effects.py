@@ -161,7 +161,7 @@ _REAL_IP: Final = {"real_ip_header", "real_ip_recursive", "set_real_ip_from"}
 _REDIRECTS: Final = {"absolute_redirect", "port_in_redirect", "server_name_in_redirect"}
 _OTHER_GATEWAYS: Final = ("fastcgi_", "uwsgi_", "scgi_", "grpc_", "memcached_")
 
-_BEHIND: Final = {"alias", "allow", "deny", "return"} | _FILES
+_BEHIND: Final = {"alias", "allow", "deny", "mirror", "mirror_request_body", "return"} | _FILES
 _BEHIND_RETURN: Final = {
     *("auth_basic", "auth_basic_user_file", "auth_request", "auth_request_set", "satisfy"),
     *("limit_conn", "limit_conn_status", "limit_rate", "limit_rate_after"),
@@ -206,8 +206,8 @@ SERVER_OWN: Final = frozenset(
 LOCATION_OWN: Final = frozenset({"proxy_pass", "return"})
 """The directives of a location that become part of its route."""
 
-ASKING: Final = frozenset({"auth_request", "auth_request_set"})
-"""They stay beside the middleware that says the same; each location that they apply to asks."""
+ASKING: Final = frozenset({"auth_request", "auth_request_set", "mirror", "mirror_request_body"})
+"""They stay beside what says the same: a middleware, or the mirror of a route."""
 
 _KEPT: Final = frozenset(_LOGGING | _TRANSPORT | _COMPRESSION | _TLS)
 _AROUND: Final = frozenset(

@@ -12,6 +12,7 @@ from headgate.engines.nginx.imports import (
     http2,
     imported,
     locations,
+    mirrors,
     proof,
     routing,
     services,
@@ -228,7 +229,8 @@ class _Recogniser:
         """Returns the upstreams that routes lead to; others may serve FastCGI or nothing."""
         routes = self._gathered.routes
         asked = services.upstreams_of(self._gathered.middlewares.values())
-        return {*asked, *(name for one in routes for name in splits.upstreams_of(one.table))}
+        copied = (name for one in routes for name in mirrors.upstream_of(one.table))
+        return {*asked, *copied, *(n for one in routes for n in splits.upstreams_of(one.table))}
 
 
 def _check_one_file(block: Located, lines: Sequence[Located]) -> None:

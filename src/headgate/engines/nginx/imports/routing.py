@@ -11,6 +11,7 @@ from headgate.engines.nginx.imports import (
     headers,
     limits,
     matching,
+    mirrors,
     passwords,
     proxies,
     returns,
@@ -105,10 +106,12 @@ def route_location(
         said = services.said_to(around, asked)
         found = proxies.proxied(own.proxy_pass.directive, around, wanted, pools, said)
         middlewares = _chain(own, [*limited.tables], asked, found.middlewares, around)
-        rest = services.judged(found.rest, asked)
+        copied = mirrors.mirror_of(around, pools, said, found.rest)
+        rest = {**services.judged(found.rest, asked), **copied}
         table = {"middlewares": middlewares, **rest} if middlewares else rest
         notes = (*_proxy_notes(own, around), *_charset_notes(around), *limited.notes)
         notes += (*splits.notes_of(found.rest), *services.notes_of(asked, found.rest))
+        notes += mirrors.notes_of(copied)
         named = {one.name: one.table for one in asked}
         return Routed(wanted, matched, table, own, notes, {**limited.tables, **named})
     path = wanted.path if wanted.is_exact else ""
