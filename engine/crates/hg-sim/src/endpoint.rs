@@ -45,6 +45,8 @@ pub(crate) struct Session {
     answered: bool,
     hangs: bool,
     requests: u32,
+    /// The key of the handshake, if the request at hand is one.
+    key: String,
     /// What came over a WebSocket, once the connection is one.
     tunnel: Option<Incoming>,
 }
@@ -61,6 +63,7 @@ impl Session {
             answered: false,
             hangs: false,
             requests: 0,
+            key: String::new(),
             tunnel: None,
         }
     }
@@ -134,6 +137,7 @@ impl Session {
 
     fn done(&mut self, m: &Message, cx: &mut Cx<'_>) -> io::Result<()> {
         let Some(id) = m.id() else { return Ok(()) };
+        self.key = m.field("sec-websocket-key").unwrap_or_default().to_owned();
         if cx.ledger.spec(id)?.tunnel.is_none() {
             cx.ledger.check_request(id, m)?;
         }
@@ -168,7 +172,7 @@ impl Session {
             _ => {}
         }
         if let Some((up, down)) = spec.tunnel.filter(|_| spec.act != Act::Busy) {
-            self.out.extend_from_slice(&tunnel::accepted(id));
+            self.out.extend_from_slice(&tunnel::accepted(id, &self.key));
             self.out.extend_from_slice(&content(id, Way::Down, down));
             self.tunnel = Some(Incoming::new(id, up));
             return self.cut(begin, spec);

@@ -92,6 +92,8 @@ pub(crate) struct Entry {
     pub(crate) sends_trailers: bool,
     /// How often its head has reached an endpoint that did not say otherwise.
     pub(crate) arrivals: u32,
+    /// Whether its endpoint has heard the end of what its client sends over a WebSocket.
+    pub(crate) has_ended: bool,
     /// How often an endpoint ended it so that the route may repeat it.
     pub(crate) excused: u32,
     /// How often an endpoint said that it did nothing with it.
@@ -120,6 +122,11 @@ pub(crate) struct Repeats {
 /// Makes an error of something that must never happen.
 pub(crate) fn wrong<T>(what: String) -> io::Result<T> {
     Err(io::Error::other(what))
+}
+
+/// Returns what came over a WebSocket before the close frame (1001) of a worker that leaves.
+pub(crate) fn before_leave(body: &[u8]) -> &[u8] {
+    body.strip_suffix(&[0x88, 2, 0x03, 0xe9]).unwrap_or(body)
 }
 
 /// Checks that trailers have come if they were sent and could be passed on, and no others.
@@ -202,7 +209,7 @@ impl Ledger {
     }
 
     /// Checks a request that an endpoint has read to its end.
-    pub(crate) fn check_request(&self, id: usize, message: &Message) -> io::Result<()> {
+    pub(crate) fn check_request(&mut self, id: usize, message: &Message) -> io::Result<()> {
         let spec = self.spec(id)?;
         if let Some((up, _)) = spec.tunnel {
             return self.check_tunnel(id, up, &message.body, true);
@@ -218,7 +225,7 @@ impl Ledger {
     /// Checks what an endpoint got over a WebSocket. Only in calm weather nothing is missing at the
     /// end: a client may have left.
     pub(crate) fn check_tunnel(
-        &self,
+        &mut self,
         id: usize,
         most: usize,
         got: &[u8],
@@ -233,7 +240,23 @@ impl Ledger {
                 got.len()
             ));
         }
+        self.entry(id)?.has_ended |= ended;
         Ok(())
+    }
+
+    /// Reports whether an endpoint has heard all of what a client sends over a WebSocket.
+    pub(crate) fn has_ended(&self, id: usize) -> bool {
+        self.entries.get(id).is_none_or(|e| e.has_ended)
+    }
+
+    /// Checks what the client of a WebSocket over HTTP/2 got before the end of its endpoint's half.
+    fn tunneled(&mut self, id: usize, most: usize, message: &Message) -> io::Result<()> {
+        let body = before_leave(&message.body);
+        if let Some(why) = stray(id, Way::Down, most, body) {
+            return wrong(format!("a client got WebSocket {id} wrong: {why}"));
+        }
+        let is_whole = body.len() == most;
+        self.note(id, if is_whole { Outcome::Served } else { Outcome::Cut })
     }
 
     /// Checks a whole answer that the client of a request got, and notes its outcome.
@@ -248,6 +271,9 @@ impl Ledger {
             Some(of) => return wrong(format!("request {id} got the answer of {of:?}")),
             None if status >= 400 => return self.note(id, Outcome::Refused(status)),
             None => return wrong(format!("request {id} got {:?} from nobody", message.first)),
+        }
+        if let Some((_, down)) = spec.tunnel.filter(|_| status == 200) {
+            return self.tunneled(id, down, message);
         }
         match difference(id, Way::Down, spec.answer_len(), &message.body) {
             _ if status == 503 => self.note(id, Outcome::Refused(status)),

@@ -16,6 +16,7 @@ mod ledger;
 mod play;
 mod run;
 mod scenario;
+mod sockets;
 mod speaker;
 mod tcp;
 mod tunnel;

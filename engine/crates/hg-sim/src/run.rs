@@ -7,6 +7,7 @@ use crate::play::{Deed, Play, change};
 use crate::scenario::Scenario;
 use crate::shared::Shared;
 use crate::snapshot::{Builder, ClientSource, ListenerEntry};
+use crate::sockets;
 use crate::tcp::Tcp;
 use crate::worker::{Mailbox, Message, Prime, Worker};
 use crate::world::{Deeds, LISTENER_PORT, World};
@@ -41,6 +42,8 @@ pub struct Report {
 pub enum Scene {
     /// HTTP/1, HTTP/2 and WebSockets.
     Http,
+    /// WebSockets over HTTP/2.
+    Sockets,
     /// Calls of gRPC.
     Grpc,
     /// Anything over TCP.
@@ -52,6 +55,7 @@ impl Scene {
     fn draw(self, seed: u64) -> Rc<dyn Play> {
         match self {
             Self::Http => Rc::new(Http::new(Scenario::new(seed))),
+            Self::Sockets => Rc::new(Http::new(sockets::scenario(seed))),
             Self::Grpc => Rc::new(Http::new(grpc::scenario(seed))),
             Self::Tcp => Rc::new(Tcp::new(seed)),
         }

@@ -81,6 +81,7 @@ impl Scenario {
             sends_trailers: false,
             arrivals: 0,
             excused: 0,
+            has_ended: false,
             refusals: 0,
             outcome: None,
         };

@@ -26,10 +26,12 @@ fn handshake(id: usize) -> Vec<u8> {
 }
 
 /// Returns an endpoint's answer to a handshake.
-pub(crate) fn accepted(id: usize) -> Vec<u8> {
+pub(crate) fn accepted(id: usize, key: &str) -> Vec<u8> {
+    let accept = hg_proto::websocket::accept(key.as_bytes());
+    let accept = String::from_utf8_lossy(&accept);
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {ACCEPT}\r\nX-Id: {id}\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\nX-Id: {id}\r\n\r\n"
     )
     .into_bytes()
 }

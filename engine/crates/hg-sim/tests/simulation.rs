@@ -52,15 +52,27 @@ fn what_must_always_hold_of_grpc_holds_for_every_seed() {
 }
 
 #[test]
+fn what_must_always_hold_of_websockets_over_http2_holds_for_every_seed() {
+    play(Scene::Sockets, 400, 20);
+}
+
+#[test]
 fn what_must_always_hold_of_tcp_holds_for_every_seed() {
     play(Scene::Tcp, 400, 25);
 }
 
-/// Seeds that found faults of the worker: connections in the making, and connections that could not be
-/// registered, ended in order where their other side had been reset.
+/// Seeds that found faults of the worker. TCP: connections in the making, and connections that could not
+/// be registered, ended in order where their other side had been reset. WebSockets: the end of an
+/// endpoint's half took along what its client had sent, where a request before had used HTTP/2.
 #[test]
 fn seeds_that_found_faults_find_none_now() {
-    for (scene, seed) in [(Scene::Tcp, 1), (Scene::Tcp, 156), (Scene::Tcp, 164)] {
+    for (scene, seed) in [
+        (Scene::Tcp, 1),
+        (Scene::Tcp, 156),
+        (Scene::Tcp, 164),
+        (Scene::Sockets, 3986),
+        (Scene::Sockets, 5981),
+    ] {
         assert!(hg_sim::run(scene, seed).is_ok(), "{scene:?}, seed {seed}");
     }
 }

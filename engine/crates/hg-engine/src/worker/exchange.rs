@@ -474,9 +474,10 @@ impl Exchange {
     /// Reports whether an endpoint has ended its half of a WebSocket of which one side is a stream,
     /// and what its client sends still has to pass.
     pub(crate) fn is_half_open(&self) -> bool {
-        let is_sent = match self.link.stream {
-            Some(_) => self.request.done && self.held_upload() == 0,
-            None => self.request.told,
+        // What an earlier request had of a connection that it shared is kept for the next one.
+        let is_sent = match self.is_multiplexed() {
+            true => self.request.done && self.held_upload() == 0,
+            false => self.request.told,
         };
         let is_over = self.status == 101 && self.stage == Stage::Answering && self.response.done;
         is_over && !is_sent && self.up.is_some()

@@ -3,6 +3,7 @@
 use super::frame;
 use super::link::{Heard, Link};
 use super::request::{GO_ON, answer, request};
+use super::stream::Stream;
 use super::ways::Ways;
 use super::wire::{PULL, PUSH, Pulled};
 use crate::body::Way;
@@ -16,6 +17,7 @@ use std::net::Ipv4Addr;
 const NEXT: u8 = 2;
 const CREDIT: u8 = 4;
 const CHAT: u8 = 5;
+const LINGER: u8 = 6;
 
 pub(crate) struct Client {
     /// Its own address, and the port that it calls.
@@ -32,6 +34,8 @@ pub(crate) struct Client {
     patience: Option<usize>,
     resting: bool,
     credits: bool,
+    /// The WebSockets of the connection.
+    tunnels: Vec<usize>,
 }
 
 impl Client {
@@ -52,6 +56,7 @@ impl Client {
             patience: None,
             resting: false,
             credits: false,
+            tunnels: Vec::new(),
         }
     }
 
@@ -77,7 +82,15 @@ impl Client {
         let Some(link) = self.link.as_mut().filter(|_| self.connected) else { return Ok(()) };
         let most = self.manner.depth.min(link.theirs.streams);
         while link.streams.len() < most && self.away.is_none() && !self.resting {
-            let Some(id) = self.ids.pop_front() else { break };
+            let Some(&id) = self.ids.front() else { break };
+            if cx.ledger.spec(id)?.tunnel.is_some() {
+                match (link.theirs.came, link.theirs.connects) {
+                    (false, _) => break,
+                    (_, false) => return wrong("no extended CONNECT is offered".to_owned()),
+                    _ => self.tunnels.push(id),
+                }
+            }
+            self.ids.pop_front();
             request(link, id, cx)?;
             if cx.rng.chance(500) && self.manner.rest_us > 0 {
                 self.resting = true;
@@ -101,10 +114,13 @@ impl Client {
             return Ok(());
         }
         for stream in spent {
-            let Some(s) = link.streams.get(&stream).filter(|s| !s.ended) else { continue };
-            let id = s.id;
+            let Some((id, ended)) = link.streams.get(&stream).map(|s| (s.id, s.ended)) else {
+                continue;
+            };
             link.reset(stream, frame::CANCEL);
-            cx.ledger.note(id, Outcome::Left)?;
+            if !ended {
+                cx.ledger.note(id, Outcome::Left)?;
+            }
         }
         self.after(cx)
     }
@@ -162,6 +178,7 @@ impl Client {
             }
             link.wire.close(reset);
         }
+        self.tunnels.clear();
         self.dial(cx);
         Ok(())
     }
@@ -183,7 +200,12 @@ impl Client {
         let Some(link) = self.link.as_mut() else { return Ok(()) };
         let is_over = self.away.is_some() || self.ids.is_empty();
         if is_over && link.streams.values().all(|s| s.ended) {
-            return self.end(Outcome::Cut, false, cx);
+            // What endpoints still have to get over WebSockets would be lost.
+            let lingers = cx.ledger.calm && self.tunnels.iter().any(|id| !cx.ledger.has_ended(*id));
+            if !lingers {
+                return self.end(Outcome::Cut, false, cx);
+            }
+            cx.timer(LINGER, 1_000_000);
         }
         if self.ways.credit_us == 0 {
             link.credit();
@@ -205,6 +227,9 @@ impl Client {
                     s.message = message;
                     s.send.held = false;
                     s.send.go_on();
+                    if cx.ledger.spec(s.id)?.tunnel.is_some() && s.message.status() != 200 {
+                        s.send.bytes.clear();
+                    }
                 }
             }
             Heard::End(stream) => {
@@ -275,7 +300,8 @@ impl Actor for Client {
             Stir::Timer(GO_ON) => {
                 let link = self.link.iter_mut().filter(|_| self.connected);
                 let streams = link.flat_map(|l| l.streams.values_mut());
-                streams.for_each(|s| s.send.held = false);
+                let is_open = |s: &Stream| s.has_head || !self.tunnels.contains(&s.id);
+                streams.filter(|s| is_open(s)).for_each(|s| s.send.held = false);
                 self.push(cx)
             }
             Stir::Timer(CREDIT) => {
@@ -283,6 +309,7 @@ impl Actor for Client {
                 self.link.iter_mut().for_each(Link::credit);
                 self.push(cx)
             }
+            Stir::Timer(LINGER) => self.after(cx),
             Stir::Timer(CHAT) => {
                 let Some(link) = self.link.as_mut().filter(|_| self.connected) else {
                     return Ok(());

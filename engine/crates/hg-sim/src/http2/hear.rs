@@ -74,6 +74,10 @@ impl Link {
         s.message.body.extend_from_slice(content);
         s.ended = f.has(frame::END);
         let (ended, spent) = (s.ended, s.spend(content.len()));
+        if ended {
+            // There is nothing left to lose patience with.
+            s.patience = None;
+        }
         if spent && !ended {
             self.flow.spent.push(f.stream);
         }

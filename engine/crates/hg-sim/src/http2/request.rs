@@ -5,7 +5,7 @@ use super::link::Link;
 use crate::body::{Way, content, trailers};
 use crate::grpc;
 use crate::http1::Message;
-use crate::ledger::Frame;
+use crate::ledger::{Frame, Spec};
 use crate::world::Cx;
 use std::io;
 
@@ -14,18 +14,29 @@ pub(super) const GO_ON: u8 = 3;
 /// How long a client waits for it.
 const CONTINUE_US: u64 = 1_000_000;
 
+/// Returns what a head begins with.
+fn pseudo(id: usize, spec: &Spec) -> Fields {
+    let method = if spec.tunnel.is_some() { "CONNECT" } else { spec.method };
+    let mut fields = vec![
+        (":method", method.to_owned()),
+        (":scheme", "http".to_owned()),
+        (":path", format!("/r/{id}")),
+        (":authority", "sim.example".to_owned()),
+    ];
+    if spec.tunnel.is_some() {
+        fields.insert(1, (":protocol", "websocket".to_owned()));
+        fields.push(("sec-websocket-version", "13".to_owned()));
+    }
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// Sends a request on a new stream.
 pub(super) fn request(link: &mut Link, id: usize, cx: &mut Cx<'_>) -> io::Result<()> {
     let spec = cx.ledger.asked(id, false)?.clone();
     let stream = if link.last == 0 { 1 } else { link.last + 2 };
     link.last = stream;
     let mut s = link.new_stream();
-    let mut fields: Fields = vec![
-        (":method".to_owned(), spec.method.to_owned()),
-        (":scheme".to_owned(), "http".to_owned()),
-        (":path".to_owned(), format!("/r/{id}")),
-        (":authority".to_owned(), "sim.example".to_owned()),
-    ];
+    let mut fields = pseudo(id, &spec);
     if let Some((len, up)) = spec.up {
         s.send.bytes = content(id, Way::Up, len);
         s.send.more = grpc::split(spec.call, &mut s.send.bytes);
@@ -34,6 +45,9 @@ pub(super) fn request(link: &mut Link, id: usize, cx: &mut Cx<'_>) -> io::Result
         } else if spec.up_trailers {
             s.send.trailers = Some(trailers(id, Way::Up));
         }
+    }
+    if let Some((up, _)) = spec.tunnel {
+        s.send.bytes = content(id, Way::Up, up);
     }
     spec.call.iter().for_each(|call| grpc::announce(call, &mut fields));
     if cx.rng.chance(100) {
@@ -50,7 +64,12 @@ pub(super) fn request(link: &mut Link, id: usize, cx: &mut Cx<'_>) -> io::Result
     }
     let is_whole = s.send.more.is_none() && s.send.trailers.is_none();
     let empty = spec.up.is_none() || (s.send.left() == 0 && is_whole);
-    s.send.done = empty && (spec.up.is_none() || cx.rng.chance(500));
+    // A client may end its half with the opening of a WebSocket.
+    s.send.done = match spec.tunnel {
+        Some(_) => s.send.left() == 0 && cx.rng.chance(300),
+        None => empty && (spec.up.is_none() || cx.rng.chance(500)),
+    };
+    s.send.held |= spec.tunnel.is_some();
     link.head(stream, &fields, s.send.done, cx.rng);
     if cx.rng.chance(link.ways.cuts) {
         let n = cx.rng.size(100_000) as usize;

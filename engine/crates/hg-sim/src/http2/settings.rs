@@ -97,11 +97,13 @@ pub(crate) struct Theirs {
     pub(crate) streams: usize,
     /// Whether its first SETTINGS have come.
     pub(crate) came: bool,
+    /// Whether it takes extended CONNECT (RFC 8441).
+    pub(crate) connects: bool,
 }
 
 impl Default for Theirs {
     fn default() -> Self {
-        Self { window: 65_535, frame: 16_384, streams: usize::MAX, came: false }
+        Self { window: 65_535, frame: 16_384, streams: usize::MAX, came: false, connects: false }
     }
 }
 
@@ -116,6 +118,7 @@ impl Theirs {
         for [i, d, a, b, c, e] in entries {
             let value = u32::from_be_bytes([*a, *b, *c, *e]);
             match u16::from_be_bytes([*i, *d]) {
+                8 if value <= 1 => self.connects |= value == 1,
                 3 => self.streams = value as usize,
                 4 if value <= 0x7fff_ffff => self.window = i64::from(value),
                 5 if (16_384..1 << 24).contains(&value) => self.frame = value as usize,
