@@ -20,6 +20,7 @@ mod sockets;
 mod speaker;
 mod tcp;
 mod tunnel;
+mod udp;
 mod world;
 
 pub use run::{Report, Scene, replay, run};

@@ -3,7 +3,7 @@
 use crate::counters::WorkerCounters;
 use crate::ledger::Ledger;
 use crate::world::Actor;
-use hg_net::{Remote, Rng, Weather};
+use hg_net::{Datagram, Remote, Rng, Weather};
 use hg_plan::{Change, Kind};
 use std::cell::RefCell;
 use std::io;
@@ -29,6 +29,10 @@ pub(crate) trait Play {
     fn weather(&self) -> Weather;
     /// Returns all that is drawn, for whoever reads the trace.
     fn text(&self) -> String;
+    /// Reports whether clients send datagrams.
+    fn is_udp(&self) -> bool {
+        false
+    }
     /// Returns the first plan.
     fn objects(&self) -> Vec<Object>;
     /// Returns the ports of the endpoints.
@@ -38,6 +42,13 @@ pub(crate) trait Play {
     fn clients(&self) -> Vec<Box<dyn Actor>>;
     /// Returns who answers a connection of the worker; nobody if it should not have made it.
     fn endpoint(&self, port: u16, socket: usize) -> Option<Box<dyn Actor>>;
+    /// Takes a datagram that has come to a client or an endpoint.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn datagram(&self, what: &Datagram) -> io::Result<()> {
+        crate::ledger::wrong(format!("{} bytes came to {}", what.bytes.len(), what.to))
+    }
     /// Returns the requests of HTTP; none in other scenes.
     fn ledger(&self) -> Rc<RefCell<Ledger>>;
     /// Reports whether a peer has not seen its end yet.
@@ -69,6 +80,7 @@ pub(crate) fn weather(rng: &mut Rng, calm: bool) -> Weather {
         blocked_writes: if rng.chance(500) { rng.below(300) } else { 0 },
         resets: rough(rng, 400),
         no_descriptors: rough(rng, 60),
+        lost: 0,
         late: if rng.chance(300) { rng.below(20) } else { 0 },
     }
 }

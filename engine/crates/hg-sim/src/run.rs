@@ -9,6 +9,7 @@ use crate::shared::Shared;
 use crate::snapshot::{Builder, ClientSource, ListenerEntry};
 use crate::sockets;
 use crate::tcp::Tcp;
+use crate::udp::Udp;
 use crate::worker::{Mailbox, Message, Prime, Worker};
 use crate::world::{Deeds, LISTENER_PORT, World};
 use hg_log::AccessLog;
@@ -48,6 +49,8 @@ pub enum Scene {
     Grpc,
     /// Anything over TCP.
     Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 impl Scene {
@@ -57,6 +60,7 @@ impl Scene {
             Self::Http => Rc::new(Http::new(Scenario::new(seed))),
             Self::Sockets => Rc::new(Http::new(sockets::scenario(seed))),
             Self::Grpc => Rc::new(Http::new(grpc::scenario(seed))),
+            Self::Udp => Rc::new(Udp::new(seed)),
             Self::Tcp => Rc::new(Tcp::new(seed)),
         }
     }
@@ -125,13 +129,15 @@ fn serve(play: &Rc<dyn Play>) -> io::Result<Report> {
     let objects: Vec<Change> = play.objects().iter().map(change).collect();
     let update = plans.apply(&objects)?;
     let address = SocketAddr::from(([10, 0, 0, 1], LISTENER_PORT));
-    let socket: Arc<Fd> = Arc::new(hg_net::listen(address));
+    let is_udp = play.is_udp();
+    let listen = if is_udp { hg_net::listen_datagrams } else { hg_net::listen };
+    let socket: Arc<Fd> = Arc::new(listen(address));
     let records = crate::worker::Records { log: log.writer(), traces: traces.writer() };
     let mut worker =
         Worker::new(shared.clone(), mailbox.clone(), counters.clone(), poller, records)?;
     worker.prime(Prime {
         snapshot: update.snapshot,
-        sockets: vec![(crate::place::Place { address, is_udp: false }, socket)],
+        sockets: vec![(crate::place::Place { address, is_udp }, socket)],
     });
     let plans = Rc::new(RefCell::new(plans));
     let deeds = deeds(plans.clone(), mailbox.clone());
@@ -209,6 +215,7 @@ fn check_counters(counters: &WorkerCounters, ports: &[u16]) -> io::Result<()> {
     let mut left = vec![("connections", counters.connections.get())];
     left.push(("tunnels", counters.tunnels.active.get()));
     left.push(("TCP sessions", counters.tcp.sessions.active.get()));
+    left.push(("UDP flows", counters.udp.flows.active.get()));
     left.push(("connections of HTTP/2", counters.http2.connections.active.get()));
     let upstream = &counters.http2.upstream;
     left.push(("connections of HTTP/2 to endpoints", upstream.connections.active.get()));

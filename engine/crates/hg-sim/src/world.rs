@@ -223,6 +223,11 @@ impl Peers for World {
             Happening::Writable(s) => self.at_socket(s, Stir::Writable)?,
             Happening::Accepted { port, socket } => self.accepted(port, socket)?,
             Happening::Timer(tag) => self.on_timer(tag)?,
+            Happening::Datagrams => {
+                while let Some(datagram) = hg_net::take_datagram() {
+                    self.play.datagram(&datagram)?;
+                }
+            }
         }
         if self.finished >= self.clients && !std::mem::replace(&mut self.ending, true) {
             hg_net::timer(self.rng.below(2_000_000), DRAIN);

@@ -48,17 +48,22 @@ fn what_must_always_hold_of_http_holds_for_every_seed() {
 
 #[test]
 fn what_must_always_hold_of_grpc_holds_for_every_seed() {
-    play(Scene::Grpc, 400, 25);
+    play(Scene::Grpc, 200, 25);
 }
 
 #[test]
 fn what_must_always_hold_of_websockets_over_http2_holds_for_every_seed() {
-    play(Scene::Sockets, 400, 20);
+    play(Scene::Sockets, 200, 20);
 }
 
 #[test]
 fn what_must_always_hold_of_tcp_holds_for_every_seed() {
-    play(Scene::Tcp, 400, 25);
+    play(Scene::Tcp, 300, 25);
+}
+
+#[test]
+fn what_must_always_hold_of_udp_holds_for_every_seed() {
+    play(Scene::Udp, 1000, 25);
 }
 
 /// Seeds that found faults of the worker. TCP: connections in the making, and connections that could not
@@ -82,7 +87,9 @@ fn the_same_seed_plays_the_same_run() {
     for seed in 1..200 {
         assert_eq!(hg_sim::run(Scene::Http, seed), hg_sim::run(Scene::Http, seed), "seed {seed}");
     }
-    for seed in 1..50 {
-        assert_eq!(hg_sim::run(Scene::Tcp, seed), hg_sim::run(Scene::Tcp, seed), "seed {seed}");
+    for scene in [Scene::Sockets, Scene::Grpc, Scene::Tcp, Scene::Udp] {
+        for seed in 1..30 {
+            assert_eq!(hg_sim::run(scene, seed), hg_sim::run(scene, seed), "{scene:?}, {seed}");
+        }
     }
 }

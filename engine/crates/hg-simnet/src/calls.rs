@@ -66,6 +66,9 @@ impl Kernel {
             }
             return;
         }
+        if self.close_post(id) {
+            return;
+        }
         self.close(id, reset);
     }
 
@@ -276,7 +279,7 @@ pub(crate) fn open_listener(address: SocketAddr) -> Fd {
     let listener = Listener { address, ..nowhere() };
     let id = with(|k| {
         let id = k.add(Object::Listener(listener));
-        k.listeners.push(id);
+        k.watched.listeners.push(id);
         id
     });
     Fd::new(id)

@@ -1,5 +1,6 @@
 //! The state of the virtual kernel, and the order in which things happen.
 
+use crate::datagram::{Mail, Post};
 use crate::rng::Rng;
 use crate::tcp::Socket;
 use crate::{Address, Happening, Token};
@@ -25,6 +26,8 @@ pub struct Weather {
     pub resets: u64,
     /// Calls that find no descriptor free; per mille.
     pub no_descriptors: u64,
+    /// Datagrams that the network loses; per mille.
+    pub lost: u64,
     /// Waits from which the thread returns late, by up to 200 ms; per mille.
     pub late: u64,
 }
@@ -61,6 +64,8 @@ pub struct Figures {
 pub(crate) enum Object {
     Socket(Box<Socket>),
     Listener(Listener),
+    /// A socket of datagrams.
+    Post(Box<Post>),
 }
 
 pub(crate) struct Listener {
@@ -85,6 +90,8 @@ pub(crate) enum Coming {
     Call(usize),
     /// The time of a peer has come.
     Timer(u64),
+    /// A datagram reaches its socket.
+    Datagram(usize),
 }
 
 /// How long the engine has moved nothing.
@@ -103,6 +110,15 @@ struct Agenda {
     order: u64,
 }
 
+/// What pollers look at.
+#[derive(Default)]
+pub(crate) struct Watched {
+    /// Listeners, past ones included.
+    pub(crate) listeners: Vec<usize>,
+    /// Sockets of the engine with an edge to report.
+    pub(crate) edges: Vec<usize>,
+}
+
 pub(crate) struct Kernel {
     pub(crate) now: u64,
     pub(crate) rng: Rng,
@@ -110,10 +126,8 @@ pub(crate) struct Kernel {
     pub(crate) objects: Vec<Option<Object>>,
     pub(crate) remotes: BTreeMap<SocketAddr, Remote>,
     pub(crate) happened: VecDeque<Happening>,
-    /// Listeners, past ones included.
-    pub(crate) listeners: Vec<usize>,
-    /// Sockets of the engine with an edge to report.
-    pub(crate) edges: Vec<usize>,
+    pub(crate) mail: Mail,
+    pub(crate) watched: Watched,
     pub(crate) figures: Figures,
     pub(crate) idle: Idle,
     agenda: Agenda,
@@ -144,8 +158,8 @@ impl Kernel {
             objects: Vec::new(),
             remotes: BTreeMap::new(),
             happened: VecDeque::new(),
-            listeners: Vec::new(),
-            edges: Vec::new(),
+            mail: Mail::default(),
+            watched: Watched::default(),
             figures: Figures::default(),
             idle: Idle::default(),
             agenda: Agenda::default(),
@@ -198,14 +212,14 @@ impl Kernel {
     pub(crate) fn socket(&mut self, id: usize) -> Option<&mut Socket> {
         match self.objects.get_mut(id)?.as_mut()? {
             Object::Socket(s) => Some(s),
-            Object::Listener(_) => None,
+            _ => None,
         }
     }
 
     pub(crate) fn listener(&mut self, id: usize) -> Option<&mut Listener> {
         match self.objects.get_mut(id)?.as_mut()? {
             Object::Listener(l) => Some(l),
-            Object::Socket(_) => None,
+            _ => None,
         }
     }
 
@@ -240,6 +254,12 @@ impl Kernel {
                 Coming::Answer(id) => self.answer(id),
                 Coming::Call(id) => self.knock(id),
                 Coming::Timer(tag) => self.happened.push_back(Happening::Timer(tag)),
+                Coming::Datagram(at) => {
+                    self.deliver(at);
+                    if !self.mail.come.is_empty() {
+                        self.happened.push_back(Happening::Datagrams);
+                    }
+                }
             }
             // Peers act before the next thing happens.
             if !self.happened.is_empty() {

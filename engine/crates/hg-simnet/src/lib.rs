@@ -24,7 +24,10 @@ pub use clock::{
     Clock, bind_to_cpu, descriptor_limit, give_memory_back, resident_bytes, seed,
     thread_cpu_micros, unix_micros,
 };
-pub use datagram::{Batch, connect_datagrams, tell_local_address};
+pub use datagram::{
+    Batch, Datagram, connect_datagrams, listen_datagrams, send_datagram, take_datagram,
+    tell_local_address,
+};
 pub use kernel::{Figures, Remote, Weather};
 pub use peers::{
     Happening, Peers, Received, abort, begin, close, dial, end, figures, finish, listen, now_us,

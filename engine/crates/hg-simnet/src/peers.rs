@@ -26,6 +26,8 @@ pub enum Happening {
     },
     /// A timer's time has come.
     Timer(u64),
+    /// Datagrams have come; [`crate::take_datagram`] returns them.
+    Datagrams,
 }
 
 /// Everyone who talks to the engine.

@@ -58,7 +58,7 @@ impl Poller {
             let Some(s) = k.socket(id) else { return Err(Error::other("not a stream")) };
             s.watch.token = Some(token);
             if s.state != State::Connecting && !std::mem::replace(&mut s.watch.edge, true) {
-                k.edges.push(id);
+                k.watched.edges.push(id);
             }
             Ok(())
         })
@@ -70,6 +70,10 @@ impl Poller {
     /// When it is none.
     pub fn add_listener(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
         try_with(|k| {
+            if let Some(post) = k.post(fd.id()) {
+                post.token = Some(token);
+                return Ok(());
+            }
             let l = k.listener(fd.id()).ok_or_else(|| Error::other("not a listener"))?;
             l.token = Some(token);
             Ok(())
@@ -84,6 +88,9 @@ impl Poller {
         with(|k| {
             if let Some(l) = k.listener(fd.id()) {
                 l.token = None;
+            }
+            if let Some(post) = k.post(fd.id()) {
+                post.token = None;
             }
             if let Some(s) = k.socket(fd.id()) {
                 s.watch.token = None;
@@ -163,7 +170,7 @@ impl Kernel {
     }
 
     fn collect(&mut self, events: &mut Vec<Event>) {
-        for id in std::mem::take(&mut self.edges) {
+        for id in std::mem::take(&mut self.watched.edges) {
             let room = self.room_of(id);
             let Some(s) = self.socket(id) else { continue };
             s.watch.edge = false;
@@ -177,15 +184,13 @@ impl Kernel {
                 closed: broken || (s.ended && s.finished),
             });
         }
-        for id in self.listeners.clone() {
+        for id in self.watched.listeners.clone() {
             let waits = self.listener(id).filter(|l| !l.queue.is_empty());
-            events.extend(waits.and_then(|l| l.token).map(|token| Event {
-                token,
-                readable: true,
-                writable: false,
-                read_closed: false,
-                closed: false,
-            }));
+            events.extend(waits.and_then(|l| l.token).map(level));
+        }
+        for id in self.mail.posts.clone() {
+            let waits = self.post(id).filter(|post| post.is_readable());
+            events.extend(waits.and_then(|post| post.token).map(level));
         }
         // The kernel reports sockets in any order.
         for i in (1..events.len()).rev() {
@@ -193,4 +198,9 @@ impl Kernel {
             events.swap(i, j);
         }
     }
+}
+
+/// Returns the event of a socket that is level-triggered.
+fn level(token: Token) -> Event {
+    Event { token, readable: true, writable: false, read_closed: false, closed: false }
 }

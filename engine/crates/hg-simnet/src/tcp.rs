@@ -239,7 +239,7 @@ impl Kernel {
             Owner::Peer => self.happened.push_back(what),
             Owner::Engine => {
                 if s.watch.token.is_some() && !std::mem::replace(&mut s.watch.edge, true) {
-                    self.edges.push(id);
+                    self.watched.edges.push(id);
                 }
             }
         }

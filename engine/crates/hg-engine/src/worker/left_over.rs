@@ -14,6 +14,7 @@ impl Worker {
             ("exchanges", self.exchanges.ids(|_| true).len()),
             ("connections to endpoints in use", busy),
             ("TCP sessions", self.tcp.sessions.len()),
+            ("UDP flows", self.udp.len()),
             ("waiting upstreams", self.upstreams.waiting.len()),
             ("hedged exchanges", self.upstreams.hedged),
             ("bytes of collected bodies", self.io.pool.collected),
