@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
+from typing import Literal
 
 from headgate.compile.resolved import Ref, Resolved
 from headgate.kernel.ids import ObjectName
@@ -11,6 +12,7 @@ from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.objects import HashBalance, Listener, Route, Upstream
 from headgate.plan.plan import PlanEntry
 from headgate.plan.tcp import TcpRoute, TcpTimeouts
+from headgate.plan.udp import UdpRoute
 
 _Seen = dict[tuple[str, str, str, str], str]
 """The first route by listener, server name, protocol and network."""
@@ -45,29 +47,41 @@ def misattached(entries: Entries, objects: Mapping[ObjectKey, PlanEntry]) -> lis
 
     It looks at every HTTP route if there is a TCP listener, else at TCP routes and listeners alone.
     """
+    routes, out = attached("tcp", entries)
+    seen: _Seen = {}
+    for entry in routes:
+        if isinstance(entry.value, TcpRoute):
+            out += _unreachable(entry, entry.value, seen)
+            out += _unusable(entry, entry.value, objects)
+    return out
+
+
+def attached(
+    protocol: Literal["tcp", "udp"], entries: Entries
+) -> tuple[list[PlanEntry], list[Problem]]:
+    """Returns the routes of a protocol, and an error for each route, of HTTP as well, that is on a
+    listener of another one.
+    """
     speaks = {
         str(entry.key.name): entry.value.protocol
         for entry in entries("listener")
         if isinstance(entry.value, Listener)
     }
-    tcp = {name for name, protocol in speaks.items() if protocol == "tcp"}
+    fitting = {name for name, one in speaks.items() if one == protocol}
     out: list[Problem] = []
-    for entry in entries("route") if tcp else []:
-        if isinstance(entry.value, Route) and not tcp.isdisjoint(entry.value.listeners):
-            out += elsewhere("routes", entry, sorted(tcp & set(entry.value.listeners)), speaks)
-    seen: _Seen = {}
-    for entry in entries("tcp_route"):
-        if not isinstance(entry.value, TcpRoute):
-            continue
-        known = [name for name in entry.value.listeners if name in speaks]
-        wrong = [name for name in known if name not in tcp]
-        out += elsewhere("tcp_routes", entry, wrong, speaks)
-        out += _unreachable(entry, entry.value, seen)
-        out += _unusable(entry, entry.value, objects)
-    return out
+    for entry in entries("route") if fitting else []:
+        if isinstance(entry.value, Route) and not fitting.isdisjoint(entry.value.listeners):
+            out += _elsewhere("routes", entry, sorted(fitting & set(entry.value.listeners)), speaks)
+    routes = entries("tcp_route" if protocol == "tcp" else "udp_route")
+    for entry in routes:
+        if isinstance(entry.value, TcpRoute | UdpRoute):
+            known = [name for name in entry.value.listeners if name in speaks]
+            wrong = [name for name in known if name not in fitting]
+            out += _elsewhere(f"{protocol}_routes", entry, wrong, speaks)
+    return routes, out
 
 
-def elsewhere(
+def _elsewhere(
     section: str, entry: PlanEntry, listeners: list[str], speaks: Mapping[str, str]
 ) -> Iterator[Problem]:
     """Yields an error for each of these listeners, which speak another protocol."""

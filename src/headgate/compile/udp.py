@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from headgate.compile.resolved import Ref, Resolved
-from headgate.compile.tcp import Entries, elsewhere, hashed
+from headgate.compile.tcp import Entries, attached, hashed
 from headgate.kernel.ids import ObjectName
 from headgate.model.problems import Problem
 from headgate.model.udp_route import UdpRoute as UdpRouteModel
 from headgate.plan.kinds import ObjectKey
-from headgate.plan.objects import Listener, Route, Upstream
+from headgate.plan.objects import Upstream
 from headgate.plan.plan import PlanEntry
 from headgate.plan.udp import UdpRoute
 
@@ -35,24 +35,12 @@ def misattached_udp(entries: Entries, objects: Mapping[ObjectKey, PlanEntry]) ->
 
     It looks at every HTTP route if there is a UDP listener, else at UDP routes and listeners alone.
     """
-    speaks = {
-        str(entry.key.name): entry.value.protocol
-        for entry in entries("listener")
-        if isinstance(entry.value, Listener)
-    }
-    udp = {name for name, protocol in speaks.items() if protocol == "udp"}
-    out: list[Problem] = []
-    for entry in entries("route") if udp else []:
-        if isinstance(entry.value, Route) and not udp.isdisjoint(entry.value.listeners):
-            out += elsewhere("routes", entry, sorted(udp & set(entry.value.listeners)), speaks)
+    routes, out = attached("udp", entries)
     seen: dict[tuple[str, str], str] = {}
-    for entry in entries("udp_route"):
-        if not isinstance(entry.value, UdpRoute):
-            continue
-        wrong = [name for name in entry.value.listeners if name in speaks and name not in udp]
-        out += elsewhere("udp_routes", entry, wrong, speaks)
-        out += _unreachable(entry, entry.value, seen)
-        out += _unusable(entry, entry.value, objects)
+    for entry in routes:
+        if isinstance(entry.value, UdpRoute):
+            out += _unreachable(entry, entry.value, seen)
+            out += _unusable(entry, entry.value, objects)
     return out
 
 

@@ -2,25 +2,19 @@
 
 import json
 import socket
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 from cut_off import heard
 from nginx_engine import (
     NginxEngine,
-    NotRenderedError,
-    capabilities,
-    expressed,
-    loaded_file,
-    stream_capabilities,
-    target,
 )
 from ports import dead_port, free_port
+from stream_nginx import refused, served
 from tcp_echo import Echo, talk
 from waiting import DEADLINE_S, until
+
+pytestmark = pytest.mark.usefixtures("has_stream")
 
 LISTENER = """
 [listeners.raw]
@@ -38,35 +32,6 @@ endpoints = [{endpoints}]
 """
 
 
-@pytest.fixture(autouse=True)
-def able() -> None:
-    """Skips the test without `stream`, or fails it in CI."""
-    stream_capabilities()
-
-
-@pytest.fixture
-def port() -> int:
-    """A free port."""
-    return free_port()
-
-
-@pytest.fixture
-def echoes() -> Iterator[list[Echo]]:
-    """Two servers, `a` and `b`."""
-    both = [Echo(b"a"), Echo(b"b")]
-    yield both
-    for one in both:
-        one.close()
-
-
-def served(folder: Path, text: str) -> NginxEngine:
-    """An nginx for a config, not yet started."""
-    folder.chmod(0o755)
-    file = folder / "headgate.toml"
-    file.write_text(text)
-    return NginxEngine(file, folder)
-
-
 def raw(port: int, endpoints: str, *, route: str = "", upstream: str = "") -> str:
     """A config with one route."""
     routed = ROUTED.format(endpoints=endpoints, route=route, upstream=upstream)
@@ -76,18 +41,6 @@ def raw(port: int, endpoints: str, *, route: str = "", upstream: str = "") -> st
 def at(*echoes: Echo) -> str:
     """The endpoints of servers, as the config has them."""
     return ", ".join(f'"127.0.0.1:{one.port}"' for one in echoes)
-
-
-def refused(folder: Path, text: str, *, without: str = "", **to: str) -> str:
-    """What is said of a config that this nginx cannot serve; `without` a word of its `stream`."""
-    file = folder / "headgate.toml"
-    file.write_text(text)
-    able = capabilities()
-    able = msgspec.structs.replace(able, accepted=able.accepted - {without})
-    on = replace(target(str(folder), able), **to)  # type: ignore[arg-type]
-    with pytest.raises(NotRenderedError) as told:
-        expressed(loaded_file(file), on)
-    return str(told.value)
 
 
 def test_bytes_pass_both_ways_and_ends_pass_on(

@@ -18,6 +18,7 @@ from nginx_engine import (
     target,
 )
 from ports import free_port
+from stream_nginx import served
 from tcp_echo import Echo
 from waiting import until
 
@@ -72,15 +73,6 @@ def answered(port: int, data: bytes, source: str, *, cut: int = 0) -> bytes:
     got = heard(port, data[:cut], data[cut:], source=source, most=1 + len(data))
     assert got[1:] in {b"", data}
     return got[:1]
-
-
-def served(folder: Path, text: str) -> NginxEngine:
-    """An nginx for a config, not yet started."""
-    stream_capabilities()
-    folder.chmod(0o755)
-    file = folder / "headgate.toml"
-    file.write_text(text)
-    return NginxEngine(file, folder)
 
 
 def natively(engine: NginxEngine, source: str, name: str) -> str:

@@ -2,48 +2,18 @@
 
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from cut_off import heard
-from nginx_engine import (
-    NginxEngine,
-    NotRenderedError,
-    capabilities,
-    expressed,
-    loaded_file,
-    stream_capabilities,
-    target,
-)
-from ports import free_port
+from stream_nginx import refused, served
 from tcp_echo import Echo
 from waiting import DEADLINE_S
 
+pytestmark = pytest.mark.usefixtures("has_stream")
+
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n"
 TRUSTED = 'proxy_protocol = { trusted = ["127.0.0.1"] }'
-
-
-@pytest.fixture(autouse=True)
-def able() -> None:
-    """Skips the test without `stream`, or fails it in CI."""
-    stream_capabilities()
-
-
-@pytest.fixture
-def port() -> int:
-    """A free port."""
-    return free_port()
-
-
-@pytest.fixture
-def echoes() -> Iterator[list[Echo]]:
-    """Two servers, `a` and `b`."""
-    both = [Echo(b"a"), Echo(b"b")]
-    yield both
-    for one in both:
-        one.close()
 
 
 def raw(port: int, endpoint: str, *, listener: str = "", upstream: str = "") -> str:
@@ -60,25 +30,6 @@ upstream = "raw"
 endpoints = ["{endpoint}"]
 {upstream}
 """
-
-
-def served(folder: Path, text: str) -> NginxEngine:
-    """An nginx for a config, not yet started."""
-    folder.chmod(0o755)
-    file = folder / "headgate.toml"
-    file.write_text(text)
-    return NginxEngine(file, folder)
-
-
-def refused(folder: Path, text: str, *, without: str = "") -> str:
-    """What is said of a config that an nginx `without` a word cannot serve."""
-    file = folder / "headgate.toml"
-    file.write_text(text)
-    able = capabilities()
-    able = msgspec.structs.replace(able, accepted=able.accepted - {without})
-    with pytest.raises(NotRenderedError) as told:
-        expressed(loaded_file(file), target(str(folder), able))
-    return str(told.value)
 
 
 def split(port: int, echoes: list[Echo]) -> str:

@@ -4,33 +4,16 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from nginx_engine import (
     NginxEngine,
-    NotRenderedError,
-    capabilities,
-    expressed,
-    loaded_file,
-    stream_capabilities,
-    target,
 )
-from ports import free_port
+from stream_nginx import refused, written
 from tls_authority import Authority
 from tls_echo import TlsEcho
 from waiting import DEADLINE_S
 
-
-@pytest.fixture(autouse=True)
-def able() -> None:
-    """Skips the test without `stream`, or fails it in CI."""
-    stream_capabilities()
-
-
-@pytest.fixture
-def port() -> int:
-    """A free port."""
-    return free_port()
+pytestmark = pytest.mark.usefixtures("has_stream")
 
 
 @pytest.fixture
@@ -64,14 +47,6 @@ endpoints = [{listed}]
 {more}"""
 
 
-def written(folder: Path, text: str) -> Path:
-    """A config as a file."""
-    folder.chmod(0o755)
-    file = folder / "headgate.toml"
-    file.write_text(text)
-    return file
-
-
 def answers(port: int) -> bytes:
     """What a server says first, and then to a greeting."""
     with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as one:
@@ -92,15 +67,6 @@ def test_nginx_speaks_tls_with_endpoints_and_verifies_them(
         assert set(echo.asked) == {"a.example"}
     finally:
         stranger.close()
-
-
-def refused(folder: Path, text: str, *, without: str = "") -> str:
-    """What is said of a config that this nginx cannot serve; `without` a word of its `stream`."""
-    able = capabilities()
-    able = msgspec.structs.replace(able, accepted=able.accepted - {without})
-    with pytest.raises(NotRenderedError) as told:
-        expressed(loaded_file(written(folder, text)), target(str(folder), able))
-    return str(told.value)
 
 
 OTHER = """
