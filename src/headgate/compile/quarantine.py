@@ -20,6 +20,7 @@ from typing import Final, Literal
 import msgspec
 
 from headgate.compile.certified import uncertified
+from headgate.compile.claims import unclaimed
 from headgate.compile.clientauth import most_specific, served_without
 from headgate.compile.crosscheck import hedged_over_http2, mirrored_to_itself, raw_paths
 from headgate.compile.references import references
@@ -300,6 +301,7 @@ class _Quarantine:
         routes = [objects[key] for key in old if key.kind == "route" and key in objects]
         found = served_without(entries, objects)
         found += uncertified(entries, objects, objects.values())
+        found += unclaimed(entries, objects, objects.values())
         found += [*raw_paths(routes, objects), *hedged_over_http2(routes, objects)]
         found += mirrored_to_itself(routes)
         for problem in found:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from headgate.compile.certified import uncertified
+from headgate.compile.claims import unclaimed
 from headgate.compile.clientauth import served_without
 from headgate.compile.crosscheck import (
     dangling,
@@ -63,6 +64,7 @@ class Review:
         if is_whole:
             found += served_without(table.entries, table.view())
             found += uncertified(table.entries, table.view(), routes)
+            found += unclaimed(table.entries, table.view(), routes)
             found += misattached(table.entries, table.view())
             found += misattached_udp(table.entries, table.view())
         self.blamed = _blamed(sources, table, found)

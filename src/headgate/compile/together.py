@@ -13,6 +13,7 @@ from typing import Final, Literal, cast
 import msgspec
 
 from headgate._core import Alike, Document, Openings, alike
+from headgate.compile.claims import may_name
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey
 from headgate.compile.unit import Context, Unit, unit
@@ -101,10 +102,17 @@ def _units(crowd: Crowd, pattern: Unit, canonical: list[bytes], digests: list[by
         pattern.secrets,
         pattern.is_default_listener,
         pattern.takes_default_listeners,
-        pattern.is_crosschecked,
     )
+    checked = pattern.is_crosschecked
     return [
-        Unit(crowd.section, name, plan, mine, *same)
+        Unit(
+            crowd.section,
+            name,
+            plan,
+            mine,
+            *same,
+            is_crosschecked=checked or may_name(plan),
+        )
         for name, plan, mine in zip(names, plans, refs, strict=True)
     ]
 

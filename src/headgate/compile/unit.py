@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from headgate.compile import objects
 from headgate.compile.certified import asks_certificates
+from headgate.compile.claims import may_name
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.compile.routes import is_crosschecked, route
@@ -38,6 +39,7 @@ from headgate.model.upstream import Upstream
 from headgate.plan.plan import PlanEntry, entry
 
 # One context serves the next unit, too: what that one reads must not become this one's.
+_CHAINED: Final = frozenset({"route", "host", "middleware"})
 _UNSEEN: Final[Mapping[PurePath, BlobId | None]] = MappingProxyType({})
 _NO_BLOBS: Final[Mapping[BlobId, bytes]] = MappingProxyType({})
 
@@ -59,7 +61,7 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     takes_default_listeners: bool = False
     is_crosschecked: bool = False
     """Whether a key of the route excludes keys of objects that it names, or a middleware that is
-    written in it, or in a host, asks for certificates."""
+    written in it, or in a host, asks for certificates; or whether it may name a claim."""
     addresses: tuple[tuple[int, str], ...] = ()
     """The valid addresses of a listener with an error, with their indexes in the text."""
     key_sets: tuple[KeySetUrl, ...] = ()
@@ -190,6 +192,7 @@ def _compiled(
         is_default_listener=type(model) is Listener and model.default,
         takes_default_listeners=type(model) is Route and model.listeners is None,
         is_crosschecked=(type(model) is Route and is_crosschecked(model))
-        or asks_certificates(out.value),
+        or asks_certificates(out.value)
+        or (section.kind in _CHAINED and may_name(plan)),
         key_sets=tuple(sorted(context.reads.key_sets)),
     )

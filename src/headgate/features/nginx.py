@@ -323,6 +323,9 @@ def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
     }
     if name in own:
         return own[name]
+    if name.startswith("jwt:"):
+        about.refuse(key, f"nginx verifies no tokens, so ${{{name}}} has no value there")
+        return ()
     if name in _MISSING:
         about.refuse(key, f"{_MISSING[name]}, so ${{{name}}} has no value there")
         return ()

@@ -84,6 +84,9 @@ def _value(part: str, prefix: int, shared: Shared, about: About, route: str) -> 
         if variable is None:
             about.refuse("key", HEADER_ALLOWED)
         return variable
+    if source == "jwt":
+        about.refuse("key", "nginx verifies no tokens, so it has no claims to count by")
+        return None
     if source == "cookie":
         pattern = rf"~(?:\A|;[ ]*){quoted(name)}=(?<hg_part>[^;]*)"
         hint, of = f"cookie_{name}", Var("http_cookie")

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import PlainValidator, WithJsonSchema
 
 from headgate.features import syntax
+from headgate.features.templates import claim
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
 
@@ -22,7 +23,7 @@ _RATE = re.compile(r"([0-9]{1,9}) ?/ ?([smhd])")
 
 PART_ALLOWED: Final = (
     'write "client_ip", "host", "route", "path", "path:NUMBER", "header:NAME", "cookie:NAME", '
-    'or a list of them; "all" = all requests together'
+    '"jwt:CLAIM", or a list of them; "all" = all requests together'
 )
 _BARE: Final = ("client_ip", "host", "route", "path")
 _MAX_SEGMENT: Final = 64
@@ -109,6 +110,8 @@ def _part(value: object) -> str:
         return f"path:{int(name)}"
     if source == "path":
         raise Invalid(f'"{name}" is no segment of a path', "write 1 (the first one) to 64")
+    if source == "jwt" and name:
+        return f"jwt:{claim(name)}"
     if source not in ("header", "cookie") or ":" not in value:
         raise Invalid(f'"{value}" is nothing to count by', PART_ALLOWED)
     try:
@@ -118,7 +121,7 @@ def _part(value: object) -> str:
     return f"header:{token}" if source == "header" else value
 
 
-_PART_PATTERN: Final = "^(client_ip|host|route|path|path:[0-9]+|(header|cookie):.+)$"
+_PART_PATTERN: Final = "^(client_ip|host|route|path|path:[0-9]+|(header|cookie|jwt):.+)$"
 _PART_SCHEMA: Final = {"type": "string", "pattern": _PART_PATTERN}
 
 RateText = Annotated[

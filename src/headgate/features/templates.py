@@ -40,6 +40,8 @@ VARIABLES: Final[dict[str, str]] = {
     "upstream": "The name of the upstream; empty if none is chosen.",
     "endpoint": "The address of the endpoint; empty if none is chosen yet (`rewrite`, `redirect`, "
     "`respond`).",
+    "jwt:CLAIM": "That claim of the token that a `jwt` before it in the chain has let in, as "
+    "`claims` of `jwt` writes it; empty if the token does not have it.",
     "header:NAME": "The request header of that name as the client sent it, if the listener accepts "
     "it (client-headers.md); several lines are joined by `, `; empty if there is none.",
 }
@@ -49,6 +51,7 @@ DOLLAR_ALLOWED: Final = "write a variable as `${name}`, a dollar sign as `$$`"
 PATH_TEXT_ALLOWED: Final = 'write a path such as "/new${path}", without query'
 
 _PIECE = re.compile(r"(?P<text>[^$]+)|\$(?:(?P<dollar>\$)|\{(?P<name>[^}]*)\}|(?P<number>[0-9]+))")
+_CLAIM = re.compile(r"[!#-\[\]-z|~]{1,256}")
 _NOT_IN_PATHS = re.compile(r"[?#\\\x00-\x20]|[^\x00-\x7f]")
 
 
@@ -86,9 +89,12 @@ def template(text: str) -> str:
 
 
 def _variable(name: str) -> None:
-    if name in VARIABLES and name != "header:NAME":
+    if name in VARIABLES and ":" not in name:
         return
     prefix, colon, header = name.partition(":")
+    if prefix == "jwt" and colon:
+        claim(header)
+        return
     if prefix == "header" and colon:
         syntax.header_name(header)
         return
@@ -96,6 +102,14 @@ def _variable(name: str) -> None:
     known = listed(VARIABLES, quote=False, most=len(VARIABLES))
     allowed = f"write ${{{near}}}" if near else f"write one of {known}"
     raise Invalid(f"there is no variable ${{{name}}}", allowed)
+
+
+def claim(name: str) -> str:
+    """Returns the name of a claim; raises `Invalid` for one that no variable can have."""
+    if _CLAIM.fullmatch(name) is None:
+        allowed = "write up to 256 visible ASCII characters without quotes, backslashes and braces"
+        raise Invalid(f"{syntax.described(name)} is not the name of a claim", allowed)
+    return name
 
 
 def _literal(text: str) -> str | None:

@@ -51,6 +51,11 @@ class Made:
         return False
 
     @property
+    def gives_claims(self) -> bool:
+        """Whether requests that it lets pass have the claims of a token."""
+        return False
+
+    @property
     def answers_preflights(self) -> bool:
         """Whether it answers what browsers ask before a request, which has no credentials."""
         return False

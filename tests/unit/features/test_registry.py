@@ -52,7 +52,7 @@ def test_the_variables_are_the_core_s() -> None:
         unavailable("the core's sources are not here")
     text = source.read_text(encoding="utf-8")
     pairs = re.findall(r'\s\w+ "([a-z_]+)" "((?:[^"\\]|\\.)*)";', text)
-    pairs += re.findall(r'\("(header:NAME)", "((?:[^"\\]|\\.)*)"\)', text)
+    pairs += re.findall(r'\("([a-z]+:[A-Z]+)", "((?:[^"\\]|\\.)*)"\)', text)
     assert dict(pairs) == templates.VARIABLES
 
 

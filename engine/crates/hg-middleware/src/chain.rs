@@ -1,6 +1,7 @@
 //! Chains: a host's middlewares, then the route's, then the route's own answer.
 
 use crate::AnyStep;
+use crate::claims::Wanted;
 use crate::context::{Context, Woken};
 use crate::encoding::Encoding;
 use crate::headers::{Composition, Edits, HeaderProgram};
@@ -81,11 +82,13 @@ impl Chain {
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut builder = Builder::default();
+        let claims = wanted(uses, action, named);
         for (list, uses) in uses.iter().enumerate() {
             let owner = owners.get(list).copied().unwrap_or_default();
             for (index, used) in uses.iter().enumerate() {
                 let (mut step, found) = compile_use(used, named);
                 if let Some(step) = step.as_mut().filter(|step| step.traits().counts) {
+                    step.wants(&claims);
                     bind(step, used, keep, (owner, index));
                 }
                 problems.extend(found.into_iter().map(|(path, message)| {
@@ -198,6 +201,9 @@ impl Chain {
             if is_dry && work.step.traits().is_live {
                 continue;
             }
+            let claims = out.claims();
+            let claiming = claims.as_ref().map(|claims| view.claiming(claims));
+            let view = claiming.as_ref().unwrap_or(view);
             let (prefix_len, may_pass) = (&mut prefix_len, work.may_pass);
             let woken = std::mem::take(&mut woken);
             match work.step.request(&mut Run { view, out, prefix_len, may_pass, cx, woken })? {
@@ -254,6 +260,23 @@ impl Chain {
     pub fn response_headers(&self, stage: Stage) -> &HeaderProgram {
         stage.0.and_then(|stage| self.early.get(usize::from(stage))).unwrap_or(&self.response)
     }
+}
+
+/// Returns the claims of tokens that a chain names.
+fn wanted<'a>(
+    uses: &[&[MiddlewareUse]],
+    action: Option<&Action>,
+    named: &dyn Fn(&str) -> Option<&'a Middleware>,
+) -> Arc<[Box<str>]> {
+    let mut wanted = Wanted::default();
+    for used in uses.iter().copied().flatten() {
+        match used {
+            MiddlewareUse::Inline(middleware) => wanted.of(middleware),
+            MiddlewareUse::Use(name) => named(name).into_iter().for_each(|one| wanted.of(one)),
+        }
+    }
+    action.into_iter().for_each(|action| wanted.of_action(action));
+    wanted.names()
 }
 
 /// Compiles the answer of a route's own, which ends its chain.

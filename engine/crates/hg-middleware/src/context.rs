@@ -1,5 +1,6 @@
 //! What a step is given while a request runs, and what it leaves for later.
 
+use crate::claims::Claims;
 use crate::headers::push_line;
 use crate::keep::{Keep, Results};
 use crate::subrequest::{Answered, Failure, Subrequest};
@@ -88,9 +89,16 @@ pub struct Later {
     /// Lines for the endpoint and for the client, each `name: value\r\n`.
     pub(crate) request: Vec<u8>,
     pub(crate) response: Vec<u8>,
+    /// Of the token that let the request in.
+    pub(crate) claims: Option<Claims>,
 }
 
 impl Later {
+    /// Returns the claims of the token that let the request in, as far as its chain names them.
+    pub fn claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
+    }
+
     /// Returns the lines that steps add to the request for the endpoint.
     pub fn request_lines(&self) -> &[u8] {
         &self.request
@@ -113,6 +121,9 @@ impl Later {
         self.watches.append(&mut other.watches);
         self.request.extend_from_slice(&other.request);
         self.response.extend_from_slice(&other.response);
+        if let Some(claims) = other.claims.take() {
+            self.claims = Some(claims);
+        }
     }
 
     /// Tells all who watch, once.

@@ -15,6 +15,7 @@
 #[cfg(test)]
 mod access_testing;
 mod chain;
+mod claims;
 mod context;
 mod credential;
 mod encoding;
@@ -36,6 +37,7 @@ mod variables;
 mod view;
 
 pub use chain::{Chain, Problem, check};
+pub use claims::Claims;
 pub use context::{Brought, Context, Ended, Later, Place, Wait, Watch, Woken};
 pub use encoding::{AnswerHead, Encoding, Verdict, is_outdated, says_no_transform, weak};
 pub use headers::HeaderProgram;

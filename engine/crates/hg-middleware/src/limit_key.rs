@@ -17,10 +17,12 @@ enum Part {
     /// The lines of a header, by its lower-case name.
     Header(Box<str>),
     Cookie(Box<str>),
+    /// A claim of the token that let the request in.
+    Claim(Box<str>),
 }
 
-const ALLOWED: &str = "write `client_ip`, `host`, `route`, `path`, `path:NUMBER`, `header:NAME` or \
-                       `cookie:NAME`";
+const ALLOWED: &str = "write `client_ip`, `host`, `route`, `path`, `path:NUMBER`, `header:NAME`, \
+                       `cookie:NAME` or `jwt:CLAIM`";
 
 impl Part {
     fn parse(text: &str) -> Result<Self, String> {
@@ -41,6 +43,7 @@ impl Part {
                 Self::Header(name.to_ascii_lowercase().into())
             }
             Some(("cookie", name)) if is_token(name) => Self::Cookie(name.into()),
+            Some(("jwt", name)) if !name.is_empty() => Self::Claim(name.into()),
             Some(_) => return Err(wrong()),
         })
     }
@@ -56,6 +59,9 @@ impl Part {
             Self::Path => hash.text(view.path.as_bytes()),
             Self::Segment(number) => {
                 hash.text(view.path.split('/').nth(*number).unwrap_or_default().as_bytes());
+            }
+            Self::Claim(name) => {
+                hash.text(view.client.claims.map_or("", |claims| claims.get(name)).as_bytes());
             }
             Self::Header(name) => {
                 view.headers.each(name, &mut |value| hash.text(value));

@@ -35,6 +35,9 @@ fn each_part_tells_requests_apart_by_what_it_names_alone() {
     for part in ["path:1", "path:3", "header:X-Tenant", "header:none", "cookie:none"] {
         assert_eq!(key(&[part], &ours), key(&[part], &other), "{part}");
     }
+    other.client.claims = None;
+    assert_ne!(key(&["jwt:CLAIM"], &ours), key(&["jwt:CLAIM"], &other));
+    assert_eq!(key(&["jwt:other"], &ours), key(&["jwt:other"], &other));
     assert_ne!(key(&["header:x-tenant"], &ours), key(&["header:x-evil"], &ours));
     assert_ne!(key(&["client_ip", "path"], &ours), key(&["path", "client_ip"], &ours));
 }

@@ -27,6 +27,9 @@ pub(crate) trait Step: Sized {
     /// Gets what outlives a snapshot: its state, the counts of its results.
     fn bind(&mut self, _: &Place<'_>) {}
 
+    /// Is told, before [`bind`](Step::bind), which claims of tokens the steps of its chain name.
+    fn wants(&mut self, _: &Arc<[Box<str>]>) {}
+
     /// Returns the edits of header lines that every request gets. They are composed with those of
     /// the whole chain when it is compiled.
     fn edits(&self) -> Composed<'_> {
@@ -182,6 +185,12 @@ macro_rules! middlewares {
                         problems.push((unknown.to_owned(), message));
                         None
                     }
+                }
+            }
+
+            pub(crate) fn wants(&mut self, claims: &std::sync::Arc<[Box<str>]>) {
+                match self {
+                    $(Self::$Step(step) => step::Step::wants(step, claims),)+
                 }
             }
 

@@ -2,7 +2,7 @@
 
 use crate::template::Template;
 use crate::view::{Client, ClientCertificate, ClientTls, Outcome, RequestView, Rewritten};
-use crate::{Chain, Context, Problem, Wait, Woken};
+use crate::{Chain, Claims, Context, Problem, Wait, Woken};
 use hg_plan::{Action, MiddlewareUse};
 use hg_proto::Reject;
 use hg_route::Headers;
@@ -14,6 +14,9 @@ static NAMES: LazyLock<Box<[Box<str>]>> = LazyLock::new(|| {
         .map(Box::from)
         .into()
 });
+
+static CLAIMS: LazyLock<Claims> =
+    LazyLock::new(|| Claims::new(&["CLAIM".into()].into(), &[Some("joe".into())].into()));
 
 /// A client's certificate.
 pub(crate) fn alice() -> ClientCertificate<'static> {
@@ -51,6 +54,7 @@ pub(crate) fn view() -> RequestView<'static> {
         client: Client {
             ip: [192, 0, 2, 7].into(),
             certificate: Some(alice()),
+            claims: Some(&CLAIMS),
             tls: Some(ClientTls { version: "TLSv1.3", sni: "api.example" }),
         },
         request_id: "0123456789abcdef",

@@ -22,6 +22,7 @@ macro_rules! variables {
         /// Every variable that a template may name, and its value.
         pub const VARIABLES: &[(&str, &str)] = &[
             $(($name, $meaning),)*
+            ("jwt:CLAIM", "That claim of the token that a `jwt` before it in the chain has let in, as `claims` of `jwt` writes it; empty if the token does not have it."),
             ("header:NAME", "The request header of that name as the client sent it, if the listener accepts it (client-headers.md); several lines are joined by `, `; empty if there is none."),
         ];
     };
@@ -56,6 +57,8 @@ pub(crate) enum Variable {
     Plain(Plain),
     /// A lower-case header name.
     Header(Box<str>),
+    /// A claim of the token that let the request in.
+    Claim(Box<str>),
 }
 
 impl Variable {
@@ -66,6 +69,9 @@ impl Variable {
     pub(crate) fn parse(name: &str) -> Result<Self, String> {
         if let Some(plain) = Plain::parse(name) {
             return Ok(Self::Plain(plain));
+        }
+        if let Some(claim) = name.strip_prefix("jwt:").filter(|claim| !claim.is_empty()) {
+            return Ok(Self::Claim(claim.into()));
         }
         match name.strip_prefix("header:") {
             Some(header) if is_token(header) => {
@@ -83,6 +89,10 @@ impl Variable {
         let plain = match self {
             Self::Plain(plain) => plain,
             Self::Header(name) => return header(name, view, out),
+            Self::Claim(name) => {
+                let claim = view.client.claims.map_or("", |claims| claims.get(name));
+                return out.extend_from_slice(claim.as_bytes());
+            }
         };
         let text = match plain {
             Plain::ClientIp => return address(view.client.ip, out),

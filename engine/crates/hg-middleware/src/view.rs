@@ -1,5 +1,6 @@
 //! A request as middlewares see it, and their result.
 
+use crate::claims::Claims;
 use crate::context::{Later, Wait};
 use hg_route::Headers;
 use std::net::IpAddr;
@@ -40,6 +41,13 @@ pub struct RequestView<'a> {
     pub headers: &'a dyn Headers,
 }
 
+impl RequestView<'_> {
+    /// Returns the same request with the claims of its token.
+    pub fn claiming<'b>(&'b self, claims: &'b Claims) -> RequestView<'b> {
+        RequestView { client: Client { claims: Some(claims), ..self.client }, ..*self }
+    }
+}
+
 /// The sender of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
@@ -49,6 +57,15 @@ pub struct Client<'a> {
     pub certificate: Option<ClientCertificate<'a>>,
     /// The TLS of its connection; `None` without, and where a chain has nothing to do.
     pub tls: Option<ClientTls<'a>>,
+    /// Claims of the token that let it in; `None` before.
+    pub claims: Option<&'a Claims>,
+}
+
+impl Client<'_> {
+    /// Returns a client of whom nothing else is known.
+    pub fn of(ip: IpAddr) -> Self {
+        Self { ip, certificate: None, tls: None, claims: None }
+    }
 }
 
 /// What was agreed on for a client's connection.
@@ -153,6 +170,11 @@ impl Rewritten {
     /// Returns the stage to keep with the request, for [`crate::Chain::response_headers`].
     pub fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// Returns the claims of the token that let the request in.
+    pub fn claims(&self) -> Option<Claims> {
+        self.later.as_ref()?.claims().cloned()
     }
 
     /// Returns what steps leave for later, which belongs to the exchange.

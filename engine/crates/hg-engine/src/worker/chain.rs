@@ -7,9 +7,11 @@ use super::pause::Paused;
 use super::request::{Asked, Forward, Lines, Step};
 use super::subrequest::Sub;
 use crate::snapshot::{Flight, RouteEntry, UpstreamEntry};
-use hg_middleware::{Client, Context, Later, Outcome, RequestView, Rewritten, Stage, Woken};
+use hg_middleware::{
+    Claims, Client, Context, Later, Outcome, RequestView, Rewritten, Stage, Woken,
+};
 use hg_policy::Random as _;
-use hg_proto::RequestHead;
+use hg_proto::{Reject, RequestHead};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What the middlewares of a request leave with its exchange.
@@ -30,6 +32,11 @@ impl Chained {
     /// Returns the lines that middlewares add to the request for the endpoint.
     pub(crate) fn request_lines(&self) -> &[u8] {
         self.later.as_ref().map_or(&[], |later| later.request_lines())
+    }
+
+    /// Returns the claims of the token that let the request in, if the chain names any.
+    pub(crate) fn claims(&self) -> Option<&Claims> {
+        self.later.as_ref()?.claims()
     }
 
     /// Returns the lines that middlewares add to the answer for the client.
@@ -56,6 +63,26 @@ impl Worker {
         step
     }
 
+    /// Runs a chain from its beginning, or from where it waited.
+    fn walk(
+        &mut self,
+        view: &RequestView<'_>,
+        route: &RouteEntry,
+        rewritten: &mut Rewritten,
+        woken: Option<Woken>,
+    ) -> Result<Outcome, Reject> {
+        let rng = &mut self.rng;
+        let mut random = || rng.next_u64();
+        let (now_us, worker) = (self.now_us, self.mailbox.index);
+        let unix_us = hg_net::unix_micros;
+        let mut cx = Context { now_us, unix_us, random: &mut random, worker };
+        let chain = &route.terms.chain;
+        match woken {
+            None => chain.begin(view, rewritten, &mut cx),
+            Some(woken) => chain.resume(view, rewritten, &mut cx, woken),
+        }
+    }
+
     /// Runs a chain from its beginning, or from where it waited, then forwards or answers.
     pub(super) fn run_steps(
         &mut self,
@@ -68,22 +95,14 @@ impl Worker {
         let kept = self.kept_tls(x, view, route);
         let with_tls = kept.as_ref().map(|kept| told(view, kept));
         let view = with_tls.as_ref().unwrap_or(view);
-        let outcome = {
-            let rng = &mut self.rng;
-            let mut random = || rng.next_u64();
-            let (now_us, worker) = (self.now_us, self.mailbox.index);
-            let unix_us = hg_net::unix_micros;
-            let mut cx = Context { now_us, unix_us, random: &mut random, worker };
-            let chain = &route.terms.chain;
-            match woken {
-                None => chain.begin(view, rewritten, &mut cx),
-                Some(woken) => chain.resume(view, rewritten, &mut cx, woken),
-            }
-        };
+        let outcome = self.walk(view, route, rewritten, woken);
         if let Ok(Outcome::Wait) = outcome {
             self.begin_wait(x, route.terms.chain.waiting(rewritten));
             return self.pause(x, asked, slot, std::mem::take(rewritten));
         }
+        let claims = rewritten.claims();
+        let claiming = claims.as_ref().map(|claims| view.claiming(claims));
+        let view = claiming.as_ref().unwrap_or(view);
         if let Some(later) = rewritten.take_later()
             && let Some(e) = self.exchanges.get_mut(x)
         {
@@ -125,9 +144,8 @@ pub(super) fn request_view<'a>(
         path,
         query: head.query,
         client: Client {
-            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             certificate: lines.certificate,
-            tls: None,
+            ..Client::of(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
         },
         request_id: std::str::from_utf8(id.get(..usize::from(len)).unwrap_or_default())
             .unwrap_or_default(),

@@ -427,7 +427,7 @@ impl Exchange {
         connection: Connection<'_>,
         use_it: impl FnOnce(&RequestView<'_>),
     ) {
-        let snapshot = self.snapshot.as_deref();
+        let (snapshot, claims) = (self.snapshot.as_deref(), self.chained.claims());
         let Connection { scheme, listener, certificate, tls } = connection;
         let listener = snapshot
             .and_then(|s| s.listeners.get(usize::from(listener))?.as_deref())
@@ -440,7 +440,7 @@ impl Exchange {
             port: None,
             path: "/",
             query: None,
-            client: hg_middleware::Client { ip: self.client_ip, certificate, tls },
+            client: hg_middleware::Client { ip: self.client_ip, certificate, tls, claims },
             request_id: self.id(),
             listener,
             route: self.route().map_or("", |r| &r.name),

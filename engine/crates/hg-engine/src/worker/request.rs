@@ -290,7 +290,7 @@ impl Worker {
         let upstream = slot.and_then(|s| held.upstreams.get(s)?.as_deref());
         let view = RequestView {
             scheme,
-            client: Client { ip: client, certificate, tls: None },
+            client: Client { certificate, ..Client::of(client) },
             listener: &listener.name,
             route: &route.name,
             upstream: upstream.map_or("", |u| &u.name),

@@ -2,6 +2,7 @@
 
 mod options;
 
+use crate::claims::Claims as Told;
 use crate::context::Place as Bound;
 use crate::credential::{Place, Sent};
 use crate::headers::Edits;
@@ -9,6 +10,7 @@ use crate::keep::Results;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use hg_access::{Claims, Fingerprint, KeySet, Policy, Refusal, Sealer, Verified};
+use hg_plan::Digest;
 use hg_proto::Reject;
 use options::Options;
 use std::sync::Arc;
@@ -32,7 +34,8 @@ const MISSING: usize = 2;
 const REFUSED: usize = 3;
 const FORBIDDEN: usize = 4;
 
-/// Lines for the endpoint: the value that each header gets.
+/// Lines for the endpoint: the value that each header gets, and those of the claims that the chain
+/// names.
 type Lines = Arc<[Option<Box<str>>]>;
 
 /// Tokens that were found right, whatever workers found it.
@@ -52,6 +55,8 @@ pub(crate) struct Jwt {
     edits: Edits,
     /// Header and claim.
     headers: Arc<[(Box<str>, Box<str>)]>,
+    /// Claims that steps after it name.
+    named: Arc<[Box<str>]>,
     /// The beginning of challenges.
     challenge: Arc<str>,
     /// What fingerprints begin with: a changed policy remembers nothing of the one before.
@@ -74,6 +79,12 @@ impl Step for Jwt {
         self.results = Some(place.results(RESULTS));
     }
 
+    fn wants(&mut self, claims: &Arc<[Box<str>]>) {
+        self.named = claims.clone();
+        // What was remembered without them has not got them.
+        self.sum = Digest::of(format!("{:?} {claims:?}", self.sum).as_bytes()).0;
+    }
+
     fn edits(&self) -> Composed<'_> {
         Composed { request: Some(&self.edits), ..Composed::default() }
     }
@@ -91,6 +102,9 @@ impl Step for Jwt {
                     if let Some(value) = value {
                         run.request_line(name, value.as_bytes());
                     }
+                }
+                if !self.named.is_empty() {
+                    run.out.later().claims = Some(Told::new(&self.named, &lines));
                 }
                 Ok(Flow::Next)
             }
@@ -147,7 +161,8 @@ impl Jwt {
     }
 
     fn lines(&self, claims: &Claims) -> Result<Lines, Refusal> {
-        self.headers.iter().map(|(_, claim)| Ok(claims.line(claim)?.map(Into::into))).collect()
+        let told = self.headers.iter().map(|(_, claim)| claim).chain(self.named.iter());
+        told.map(|claim| Ok(claims.line(claim)?.map(Into::into))).collect()
     }
 
     /// Answers as RFC 6750 §3 says.

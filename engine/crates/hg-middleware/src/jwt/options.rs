@@ -74,6 +74,7 @@ impl Options {
             is_bearer: header.as_deref() == Some("authorization"),
             edits,
             headers: self.lines(),
+            named: Arc::default(),
             challenge: format!("Bearer realm={}", realm?).into(),
             sum: Digest::of(format!("{self:?}").as_bytes()).0,
             state: None,

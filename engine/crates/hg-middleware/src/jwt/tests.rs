@@ -1,5 +1,7 @@
-use crate::access_testing::{Got, Stage};
-use crate::testing::problem;
+use crate::access_testing::{Got, Lines, Stage};
+use crate::keep::Keep;
+use crate::testing::{problem, used, view};
+use crate::{Chain, Client, Context, Outcome, RequestView, Rewritten};
 
 /// The first example of RFC 7515 (appendix A.1): from `joe`, until 1300819380.
 const TOKEN: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -71,6 +73,47 @@ fn claims_become_headers_that_nobody_else_can_set() {
     for name in ["x-issuer", "X_Root", "x-none", "authorization"] {
         assert!(program.drops_spelling(name.as_bytes()), "{name}");
     }
+}
+
+/// Takes a request through a chain: the status of its answer and the answer's header lines, or 0 and
+/// the lines that the chain's edits add for the endpoint.
+fn taken(keep: &Keep, uses: &[&str], lines: &[(&str, &[u8])]) -> (u16, String) {
+    let uses: Vec<_> = uses.iter().map(|json| used(json)).collect();
+    let chain = Chain::compile_in(&[&uses], None, &|_| None, (keep, &["route r"])).unwrap();
+    let (lines, client) = (Lines(lines), Client { claims: None, ..view().client });
+    let view = RequestView { headers: &lines, client, ..view() };
+    let (mut out, mut random) = (Rewritten::new(), || 0);
+    let mut cx = Context { now_us: 1, unix_us: before, random: &mut random, worker: 0 };
+    let (status, lines) = match chain.begin(&view, &mut out, &mut cx).unwrap() {
+        Outcome::Answer => (out.answer.status, out.answer.headers),
+        _ => {
+            let mut lines = Vec::new();
+            let claims = out.claims().unwrap();
+            chain.request_headers().append(&view.claiming(&claims), &mut lines);
+            (0, lines)
+        }
+    };
+    (status, String::from_utf8(lines).unwrap())
+}
+
+#[test]
+fn steps_after_it_know_the_claims_that_they_name() {
+    let token = format!("Bearer {TOKEN}");
+    let line = [("authorization", token.as_bytes())];
+    let (keep, first) =
+        (Keep::default(), with(r#""header":"authorization","headers":{"x-a":"iss"}"#));
+    let moved = r#"{"redirect":{"status":302,"path":"/${jwt:iss}/x${jwt:sub}/${jwt:exp}"}}"#;
+    let told = r#"{"request_headers":{"set":{"x-issuer":"<${jwt:iss}>","x-none":"${jwt:sub}"}}}"#;
+    // The second time the token is remembered, by what each chain names.
+    for _ in 0..2 {
+        let (status, headers) = taken(&keep, &[&first, told, moved], &line);
+        assert_eq!(status, 302);
+        assert!(headers.contains("/joe/x/1300819380?"), "{headers}");
+        assert_eq!(taken(&keep, &[&first, told], &line), (0, "x-issuer: <joe>\r\n".into()));
+    }
+    let (status, headers) = taken(&keep, &[&first, told, moved], &[]);
+    assert_eq!(status, 401);
+    assert!(!headers.contains("joe"), "{headers}");
 }
 
 #[test]

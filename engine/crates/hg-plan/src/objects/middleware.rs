@@ -20,6 +20,11 @@ impl Middleware {
         &self.kind
     }
 
+    /// Returns its options as canonical JSON.
+    pub fn text(&self) -> &str {
+        &self.options
+    }
+
     /// Reads its options.
     ///
     /// # Errors

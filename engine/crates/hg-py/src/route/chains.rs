@@ -2,7 +2,7 @@
 
 use super::Request;
 use super::identity::Identity;
-use hg_middleware::{Answer, Chain, Outcome, Problem, RequestView, Rewritten};
+use hg_middleware::{Answer, Chain, Client, Outcome, Problem, RequestView, Rewritten};
 use hg_plan::{Kind, ObjectError, Plan, Route};
 use hg_proto::{Reject, write};
 use hg_route::{Query, Won};
@@ -57,10 +57,9 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         port: request.port,
         path: q.path,
         query: q.query,
-        client: hg_middleware::Client {
-            ip: q.client,
+        client: Client {
             certificate: identity.as_ref().map(Identity::certificate),
-            tls: None,
+            ..Client::of(q.client)
         },
         request_id: "",
         listener: &request.listener,

@@ -17,7 +17,9 @@ PARITY: Final = (
         "at most 65535; a route that answers by itself after the limit is refused",
     ),
     Parity(
-        f"{_KEY}.key", "differs", "header names of letters, digits and hyphens, others are refused"
+        f"{_KEY}.key",
+        "differs",
+        "header names of letters, digits and hyphens, others and `jwt:CLAIM` are refused",
     ),
     Parity(f"{_KEY}.ipv6_prefix", "differs", "whole bytes, others are refused"),
     Parity(f"{_KEY}.dry_run", "differs", "one answer for all concurrency limits of a route"),

@@ -44,6 +44,11 @@ class JwtNode(MiddlewareNode, frozen=True):
         """It does."""
         return True
 
+    @property
+    def gives_claims(self) -> bool:
+        """Those of the token."""
+        return True
+
     def shown(self) -> Shown:
         """Returns the text of the challenge."""
         return Shown(headers=(("www-authenticate", self.realm),))

@@ -22,8 +22,8 @@ PARITY: Final = (
     Parity(
         f"{_KEY}.key",
         "differs",
-        "header names of letters, digits and hyphens, others are refused; where several limits "
-        "apply, a request that one of them refuses counts for none",
+        "header names of letters, digits and hyphens, others and `jwt:CLAIM` are refused; where "
+        "several limits apply, a request that one of them refuses counts for none",
     ),
     Parity(f"{_KEY}.ipv6_prefix", "differs", "whole bytes, others are refused"),
     Parity(f"{_KEY}.cost", "no", "nginx counts each request as one; others are refused"),

@@ -50,7 +50,8 @@ class RateLimit(MiddlewareOptions):
         default=("client_ip",),
         alias="key",
         description="What is counted by: `client_ip`, `host`, `route`, `path`, `path:NUMBER` (a "
-        "segment of the path, 1 is the first), `header:NAME`, `cookie:NAME`, a list of them, or "
+        "segment of the path, 1 is the first), `header:NAME`, `cookie:NAME`, `jwt:CLAIM` (of the "
+        "token that a `jwt` before it has let in), a list of them, or "
         "`all` for all requests together. What a request does not have counts as an empty text.",
     )
     ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
