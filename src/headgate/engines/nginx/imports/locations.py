@@ -71,7 +71,11 @@ class Locations:
         """
         lines = site.server.lines
         blocks = lines.named(b"location")
-        spots = [ranks.spot_of(one.directive, at) for at, one in enumerate(blocks)]
+        insides = [Level(self._tree.inside(block)) for block in blocks]
+        spots = [
+            ranks.spot_of(one.directive, at, Around((inside, lines, site.http)).access())
+            for at, (one, inside) in enumerate(zip(blocks, insides, strict=True))
+        ]
         order = Ranks(spots)
         if site.server.whys:
             self._gathered.keep(site.server.located, "; ".join(site.server.whys))
@@ -79,7 +83,6 @@ class Locations:
         for block in hostifs.blocks_of(lines.lines, site.server.names):
             taken = self._host(site, block) or taken
         siblings = [_sibling(spot) for spot in spots]
-        insides = [Level(self._tree.inside(block)) for block in blocks]
         asked = _services(spots, insides)
         for index, (block, spot) in enumerate(zip(blocks, spots, strict=True)):
             others = tuple(

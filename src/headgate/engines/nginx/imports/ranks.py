@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.imports.matching import split
+from headgate.nginxtext.includes import Located
 from headgate.nginxtext.tree import Directive
 
 WHOLE_SERVER: Final = 1000
@@ -25,7 +26,7 @@ EXACT: Final = 700_000
 _LIFTED: Final = 600_000
 _REGEX: Final = 500_000
 _MOST: Final = 90_000
-_ANSWERING: Final = frozenset({b"return", b"deny", b"internal"})
+_ANSWERING: Final = frozenset({b"return", b"internal"})
 
 
 class Spot(NamedTuple):
@@ -47,11 +48,13 @@ class Spot(NamedTuple):
         return self.modifier in (b"~", b"~*")
 
 
-def spot_of(location: Directive, order: int) -> Spot:
-    """Returns the spot of a location block."""
+def spot_of(location: Directive, order: int, rules: Sequence[Located] = ()) -> Spot:
+    """Returns the spot of a location block; `rules` are its `allow` and `deny` lines in effect."""
     modifier, path = split(location)
     names = {one.name for one in location.directives()}
-    answers = b"proxy_pass" not in names or bool(_ANSWERING & names)
+    first = rules[0].directive if rules else None
+    is_closed = first is not None and first.name == b"deny" and first.values == (b"all",)
+    answers = b"proxy_pass" not in names or bool(_ANSWERING & names) or is_closed
     return Spot(modifier, path, answers, order)
 
 

@@ -19,6 +19,16 @@ from headgate.nginxtext.includes import load
     'events { }\nhttp { server { location / { include params; return 200 "a"; } } }\n',
     "add_header X-C $host always;",
 )
+@example(
+    "events { }\nhttp { server { include params; location ^~ /a/b { } "
+    "location /a/ { proxy_pass http://api; } } }\n",
+    "deny 10.0.0.0/9;",
+)
+@example(
+    "events { }\nhttp { server { include params; location ^~ /a/b { } "
+    "location /a/ { proxy_pass http://api; } } }\n",
+    "deny all;",
+)
 def test_imports_are_whole_and_the_re_render_is_the_same_model(text: str, params: str) -> None:
     tree = tree_of(text, params=params)
     try:
