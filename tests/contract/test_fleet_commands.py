@@ -1,120 +1,13 @@
 """The commands of a fleet against the whole REST application: apply, publish, wait, diff."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
-import httpx2
 import pytest
-from asgi import ask
-from at_terminal import Person
-from master_world import PASSWORD, World
-from sqlalchemy import update
+from fleet_site import QUICK, Site, sited
+from master_world import World
 
 from headgate.cli.remote.kinds import names
-from headgate.master.domains.agents import store as agents
-from headgate.master.domains.fleets import store as fleets
-from headgate.master.domains.rollouts.driver import Driver
-from headgate.master.domains.rollouts.driver import World as Driven
-from headgate.master.domains.rollouts.figures import Figures
-from headgate.master.store.leases import RowLeases
-from headgate.master.store.scope import MASTER, Scope
-from headgate.master.store.transaction import Transaction
-
-_AGENTS = ("agent-one".ljust(26, "0"), "agent-two".ljust(26, "0"))
-_QUICK = ("--soak", "0", "--min-requests", "0")
-_SITE = """\
-[listeners.web]
-address = "127.0.0.1:8000"
-default = true
-
-[routes.all]
-upstream = "app"
-
-[upstreams.app]
-endpoints = ["127.0.0.1:%d"]
-"""
-
-
-class Hub:
-    """A hub without sessions."""
-
-    def wake(self, agent_ids: Iterable[str]) -> None:
-        pass
-
-    def connected(self) -> frozenset[str]:
-        return frozenset()
-
-    def cut(self, agent_id: str) -> None:
-        raise AssertionError(agent_id)
-
-
-class Site:
-    """A person with documents, and a fleet of two agents that do what they are told."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world = world
-        world.set_up()
-        self.documents = folder / "site.toml"
-        self.refused: int | None = None
-        self.person = Person(folder / "home", "http://127.0.0.1:8080")
-        self.person.log_in(PASSWORD)
-        self.person.run("create", "fleet", "edge", "--label", "tier=front")
-        (fleet,) = json.loads(self.person.run("get", "fleets", "-o", "json"))
-        self._fleet = str(fleet["id"])
-        world.runner.run(world.database.write(MASTER, self._join))
-        self._figures = Figures()
-        leases = RowLeases(world.database, self._now)
-        driven = Driven(world.database, leases, Hub(), world.master.feeds, self._figures, self._now)
-        self._driver = Driver(driven, "one")
-        self.pass_time()
-
-    def write(self, port: int) -> None:
-        """Writes the documents."""
-        self.documents.write_text(_SITE % port)
-
-    def apply(self, *words: str, code: int = 0) -> str:
-        """Applies them and waits."""
-        words = ("apply", "-f", str(self.documents), "--wait", *_QUICK, *words)
-        return self.person.run(*words, code=code)
-
-    def pass_time(self, _seconds: float = 0.0) -> None:
-        """Five seconds: the agents obey and report, the driver looks."""
-        self.world.advance(seconds=5)
-        self.world.runner.run(self.world.database.write(self._scope, self._obey))
-        self.world.runner.run(self._driver.tick())
-
-    def _now(self) -> int:
-        return self.world.now_ms
-
-    async def _join(self, tx: Transaction) -> None:
-        row = await fleets.find(tx, self._fleet)
-        assert row is not None
-        self._scope = Scope(row.organisation_id, row.workspace_id)
-        for name in _AGENTS:
-            values: dict[str, object] = {"id": name, "fleet": row.id, "name": name, "token": "t"}
-            values |= {"labels": "{}", "key_hash": "k", "created_at": 1}
-            await agents.insert(tx.within(self._scope), values | {"certificate_expires_at": 1})
-
-    async def _obey(self, tx: Transaction) -> None:
-        now = self.world.now_ms
-        for name in _AGENTS:
-            row = await agents.find(tx, name)
-            assert row is not None
-            values: dict[str, object] = {"acknowledged": row.desired, "held_scope": row.fleet}
-            if self.refused is not None and row.desired == self.refused:
-                values["error"] = json.dumps(
-                    {"revision": self.refused, "code": "config", "text": "no such address",
-                     "is_transient": False, "object": "listeners/web", "file": "", "line": 0}
-                )  # fmt: skip
-            else:
-                values |= {"serving": row.desired, "applied": row.desired, "error": None}
-            figures = {"requests": 0.0, "errors": 0.0, "latency_p99_ms": 0.0}
-            self._figures.add(name, now / 1000, figures)
-            where = agents.AGENTS.c.id == name
-            await tx.change(
-                update(agents.AGENTS).where(where).values(connected_at=now, seen_at=now, **values)
-            )
 
 
 @pytest.fixture
@@ -125,21 +18,7 @@ def database_url() -> str:
 
 @pytest.fixture
 def site(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A fleet; the requests of commands reach its master without a socket."""
-
-    def answer(_transport: object, request: httpx2.Request) -> httpx2.Response:
-        path = request.url.raw_path.decode()
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        work = ask(world.app, request.method, path, request.read(), headers)
-        reply = world.runner.run(work)
-        return httpx2.Response(reply.status, headers=reply.headers, content=reply.body)
-
-    monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", answer)
-    one = Site(world, tmp_path)
-    # Time passes where a command waits.
-    for module in ("rollout_view", "publishing"):
-        monkeypatch.setattr(f"headgate.cli.remote.{module}.time.sleep", one.pass_time)
-    return one
+    return sited(world, tmp_path, monkeypatch)
 
 
 def test_apply_follows_a_rollout_to_its_end_and_does_nothing_twice(site: Site) -> None:
@@ -171,7 +50,7 @@ def test_what_was_undone_has_a_code_and_is_not_tried_again_by_itself(site: Site)
     again = site.apply(code=1)
     assert "headgate rollout start edge 2" in again
     site.refused = None
-    site.person.run("rollout", "start", "edge", "2", "--wait", *_QUICK)
+    site.person.run("rollout", "start", "edge", "2", "--wait", *QUICK)
     assert site.apply().endswith("revision 2 is serving on all 2 agents\n")
 
 
@@ -179,7 +58,7 @@ def test_an_older_revision_is_rolled_out_and_taken_back(site: Site) -> None:
     for port in (9001, 9002):
         site.write(port)
         site.apply()
-    said = site.person.run("rollout", "start", "edge", "1", "--wait", *_QUICK)
+    said = site.person.run("rollout", "start", "edge", "1", "--wait", *QUICK)
     assert said.endswith("revision 1 is serving on all 2 agents\n")
     assert "has gone back to revision 1 since" in site.apply(code=1)
     assert "is undoing" in site.person.run("rollout", "undo")
@@ -192,7 +71,7 @@ def test_a_hold_and_the_end_of_the_time_have_codes(site: Site) -> None:
     site.write(9001)
     site.person.run("apply", "-f", str(site.documents))
     freeze = site.person.run("freeze", "start", "--reason", "the sale", "-o", "json")
-    held = site.person.run("publish", "edge", "--wait", *_QUICK, "--hold-timeout", "0", code=4)
+    held = site.person.run("publish", "edge", "--wait", *QUICK, "--hold-timeout", "0", code=4)
     assert "is frozen; see `headgate freeze list`" in held
     site.person.run("delete", "freeze", json.loads(freeze)["id"])
     ended = site.person.run("rollout", "status", "--watch")

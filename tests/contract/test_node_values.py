@@ -235,7 +235,7 @@ def test_preview_and_diff_are_for_each_node(room: Room) -> None:
         ("routes/site-a.example.json", ["retry"])
     ]
     assert two["values"]["a"] == {"address": "127.0.0.2", "bind_port": 8000, "tries": 4}
-    assert fleet["more_nodes"] == 0
+    assert (fleet["more_nodes"], fleet["changed_nodes"]) == (0, 1)
     config: Any = room.ask("GET", f"agents/{room.nodes['two']}/config").json
     assert config["digest"] == two["digest"]
     specs = {x["name"]: x["spec"] for x in config["resources"]}

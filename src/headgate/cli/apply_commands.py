@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headgate.cli.remote.client import Master
     from headgate.cli.remote.documents import Gathered
     from headgate.cli.remote.publishing import Published
+    from headgate.cli.remote.templating import Plan
     from headgate.cli.remote.waiting import Patience
 
 Files = Annotated[
@@ -58,6 +59,9 @@ def apply(
     nobody but you has written them since. If the whole config would not be valid, nothing changes,
     and the exit code is 78.
 
+    Documents may hold templates, as `templates.NAME`, and virtual hosts that are made of them, as
+    `virtual_hosts.NAME`; --prune removes virtual hosts, and never templates.
+
     With --fleet the resources become a revision and a rollout begins, unless the fleet has them.
     With --wait it is followed to its end; the exit codes are those of `headgate publish`. With
     --wait alone the workspace's only fleet is meant.
@@ -67,26 +71,26 @@ def apply(
       headgate apply -f config/ --preview
       headgate apply -f config/ --prune --fleet edge --wait
     """
-    from headgate.cli.remote import applying, publishing
+    from headgate.cli.remote import publishing, templating
 
     gathered = _gathered(file)
     master = opened(context)
     target = publishing.chosen_fleet(master, fleet) if fleet or wait else None
-    owner = str(master.get("/auth/me")["id"])
-    wanted = {key: one.spec for key, one in gathered.resources.items()}
-    found = applying.changes(wanted, applying.present(master), owner, prune=prune)
-    said = applying.preview(master, found) if found else {}
-    _tell(said.get("warnings"), "warning")
-    if _tell(said.get("errors"), "error"):
+    plan = templating.planned(master, gathered, prune=prune)
+    _tell(plan.said.get("warnings"), "warning")
+    if _tell(plan.said.get("errors"), "error"):
         raise typer.Exit(BAD_CONFIG)
     if not preview:
-        applying.carry_out(master, found)
+        _carry_out(master, plan)
     done: list[Mapping[str, object]] = [
-        {"change": one.word, "kind": one.kind, "name": one.name} for one in found
+        {"change": one.word, "kind": one.kind, "name": one.name} for one in plan.changes
     ]
     shown: dict[str, object] = {"changes": done, "is_preview": preview}
+    if preview and (nodes := _nodes(plan.said)):
+        shown["nodes"] = nodes
     if output is Shape.TABLE:
         _list(done)
+        _list_nodes(shown.get("nodes"))
     if target is None or preview:
         _show(shown, output)
         return
@@ -169,6 +173,39 @@ def _bring(
         raise options.leave(end)
 
 
+def _carry_out(master: "Master", plan: "Plan") -> None:
+    """Writes everything; objects that virtual hosts name come before these."""
+    from headgate.cli.remote import applying, templating
+
+    applying.carry_out(master, [one for one in plan.resources if one.spec is not None])
+    for draft in templating.carry_out(master, plan.both, plan.steps):
+        sys.stderr.write(
+            f"the draft {draft} has what other virtual hosts of a changed template become; publish"
+            f" or remove it\n"
+        )
+    applying.carry_out(master, [one for one in plan.resources if one.spec is None])
+
+
+def _nodes(said: Mapping[str, object]) -> list[dict[str, object]]:
+    """Returns what nodes with values of their own would get, of every fleet."""
+    found = []
+    fleets = said.get("fleets")
+    for fleet in fleets if isinstance(fleets, list) else []:
+        for node in fleet["nodes"]:
+            paths = [one["path"] for one in node["objects"]]
+            about = {"fleet": fleet["fleet"], "node": node["name"], "agent": node["agent"]}
+            found.append(about | {"digest": node["digest"], "objects": paths})
+    return found
+
+
+def _list_nodes(nodes: object) -> None:
+    for one in nodes if isinstance(nodes, list) else []:
+        sys.stdout.write(
+            f"node     {one['fleet']}/{one['node']}: {one['digest'][:12]},"
+            f" {len(one['objects'])} objects differ\n"
+        )
+
+
 def _list(done: Sequence[Mapping[str, object]]) -> None:
     for one in done:
         sys.stdout.write(f"{one['change']:8} {one['kind']}/{one['name']}\n")
@@ -192,15 +229,17 @@ def export(
 ) -> None:
     """Write the resources of a workspace as documents, one for each.
 
+    Templates and virtual hosts are written in place of the resources that they make.
+
     \b
     Example:
       headgate export config/ && headgate apply -f config/ --preview
     """
     from headgate.cli.output import complain
-    from headgate.cli.remote import applying
+    from headgate.cli.remote import applying, templating
 
     try:
-        count = applying.write_out(applying.present(opened(context)), folder)
+        count = applying.write_out(templating.exported(opened(context)), folder)
     except OSError as error:
         raise complain(f"{error.filename} cannot be written: {error.strerror}") from error
     sys.stdout.write(f"{count} documents are in {folder}\n")

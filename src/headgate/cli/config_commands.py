@@ -208,6 +208,12 @@ def diff(
     revision: Annotated[
         str, typer.Option(metavar="NUMBER", help="Which one: a number, `served` or `newest`.")
     ] = "served",
+    node: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Compare what this agent of the fleet got and would get now."
+        ),
+    ] = "",
     context: MasterContext = "",
     output: Output = Format.TEXT,
 ) -> None:
@@ -215,21 +221,25 @@ def diff(
 
     With -f or --fleet one side is what a master has: documents are compared with the resources of
     the workspace, or with a revision of a fleet; --fleet alone compares the workspace's resources
-    with it. What only the master has is shown as removed.
+    with it. What only the master has is shown as removed. With --node both sides have the values
+    of that node.
 
     \b
     Examples:
       headgate diff old.toml new.toml --requests access.log
       headgate diff -f config/
       headgate diff -f config/ --fleet edge --revision newest
+      headgate diff --fleet edge --node edge-1
     """
+    if node and (file or not fleet):
+        raise typer.BadParameter("--node needs --fleet, and no files")
     if file or fleet:
         if old is not None or requests is not None:
             raise typer.BadParameter("name files, or use -f and --fleet; not both")
         from headgate.cli.remote import comparing
         from headgate.cli.remote_commands import opened
 
-        asked = comparing.Asked(file or [], fleet, revision)
+        asked = comparing.Asked(file or [], fleet, revision, node)
         raise typer.Exit(comparing.diff(opened(context), asked, output.value))
     if old is None or new is None:
         raise typer.BadParameter("name two configs, or compare with a master: -f PATH, --fleet")

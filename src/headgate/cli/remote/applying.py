@@ -1,6 +1,6 @@
 """Brings the resources of a workspace to what documents say, and back into documents."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -34,11 +34,17 @@ class Change:
 
 
 def changes(
-    wanted: Mapping[Key, Spec], present: Iterable[Json], owner: str, *, prune: bool
+    wanted: Mapping[Key, Spec],
+    present: Iterable[Json],
+    owner: str,
+    made: Collection[str] = (),
+    *,
+    prune: bool,
 ) -> list[Change]:
     """Returns what must change, in order; nothing if all is as wanted.
 
-    Only what `owner` wrote last is pruned: an object that somebody else made or edited stays.
+    Only what `owner` wrote last is pruned: an object that somebody else made or edited stays, and
+    so does one at a path in `made`, which virtual hosts make.
     """
     there = {(str(one["kind"]), str(one["name"])): one for one in present}
     found = [
@@ -50,7 +56,7 @@ def changes(
         found += [
             Change(kind, name, None, _version(one))
             for (kind, name), one in there.items()
-            if (kind, name) not in wanted and one["changed_by"] == owner
+            if (kind, name) not in wanted and one["changed_by"] == owner and one["path"] not in made
         ]
     return sorted(found, key=lambda one: (one.kind, one.name))
 
@@ -60,9 +66,12 @@ def present(master: Master) -> list[Json]:
     return list(master.all(path_of(SECTIONS[0], master)))
 
 
-def preview(master: Master, found: Iterable[Change]) -> Json:
-    """Returns what publishing the changes would do, what refuses it, and likely mistakes."""
-    body = {"changes": [one.body() for one in found]}
+def preview(
+    master: Master, found: Iterable[Change], more: Mapping[str, object] | None = None
+) -> Json:
+    """Returns what publishing the changes would do, what refuses it, and likely mistakes; `more`:
+    further fields of the request."""
+    body = {"changes": [one.body() for one in found], **(more or {})}
     return master.ask("POST", f"/workspaces/{master.workspace}/preview", body)
 
 

@@ -10,9 +10,9 @@ from typing import Final, cast
 import msgspec
 
 from headgate.cli.output import BAD_CONFIG, OK, complain
-from headgate.cli.remote import applying
+from headgate.cli.remote import applying, templating
 from headgate.cli.remote.client import Json, Master
-from headgate.cli.remote.documents import Key, Spec, gather
+from headgate.cli.remote.documents import Gathered, Key, Spec, gather
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.kinds import find, items, kind_named
 from headgate.cli.remote.output import yaml
@@ -24,11 +24,12 @@ _MARKS: Final = {"added": "+", "removed": "-", "changed": "~"}
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What to compare: documents (none: the workspace's resources) with a fleet's revision (no
-    fleet: the workspace's resources)."""
+    fleet: the workspace's resources). `node`: what one agent of the fleet gets of both."""
 
     files: list[Path]
     fleet: str
     revision: str
+    node: str = ""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -44,7 +45,6 @@ class Difference(msgspec.Struct, frozen=True):
 
 def diff(master: Master, asked: Asked, output: str) -> int:
     """Writes what differs; returns the exit code. Raises MasterError."""
-    after = None
     if asked.files:
         try:
             gathered = gather(asked.files)
@@ -55,10 +55,11 @@ def diff(master: Master, asked: Asked, output: str) -> int:
         if gathered.wrong:
             sys.stderr.write(render_text(gathered.wrong))
             return BAD_CONFIG
-        after = {key: one.spec for key, one in gathered.resources.items()}
-    before = _revision(master, asked) if asked.fleet else _specs(applying.present(master))
-    if after is None:
-        after = _specs(applying.present(master))
+        before, after = _documents(master, asked, gathered)
+    elif asked.node:
+        before, after = _of_node(master, asked)
+    else:
+        before, after = _revision(master, asked), _specs(applying.present(master))
     found = list(differences(before, after))
     if output == "json":
         sys.stdout.write(msgspec.json.encode({"objects": found}).decode() + "\n")
@@ -89,11 +90,40 @@ def text(found: list[Difference]) -> Iterator[str]:
         yield "no object differs"
 
 
-def _revision(master: Master, asked: Asked) -> dict[Key, Spec]:
+def _documents(
+    master: Master, asked: Asked, gathered: Gathered
+) -> tuple[dict[Key, Spec], dict[Key, Spec]]:
+    """Returns what the master has, and what documents say."""
+    after = {key: one.spec for key, one in gathered.resources.items()}
+    if asked.fleet:
+        if gathered.templates or gathered.virtual_hosts:
+            raise MasterError(
+                "a revision has no templates; compare documents that have some without --fleet, or"
+                " see what they make with `headgate apply --preview`"
+            )
+        return _revision(master, asked), after
+    both = templating.templated(master, gathered)
+    own, wanted = templating.objects(both)
+    present = [one for one in applying.present(master) if one["path"] not in both.objects]
+    return _specs(present) | own, after | wanted
+
+
+def _of_node(master: Master, asked: Asked) -> tuple[dict[Key, Spec], dict[Key, Spec]]:
+    """Returns what an agent got of a revision, and what it would get of the resources now."""
+    fleet = find(kind_named("fleet"), asked.fleet, master)
+    agent = find(kind_named("agent"), asked.node, master, str(fleet["id"]))
+    after = master.get(f"/workspaces/{master.workspace}/agents/{agent['id']}/config")
+    before = _revision(master, asked, str(agent["id"]))
+    return before, _specs(cast("list[Json]", after["resources"]))
+
+
+def _revision(master: Master, asked: Asked, agent: str = "") -> dict[Key, Spec]:
     fleet = find(kind_named("fleet"), asked.fleet, master)
     number = _number(master, fleet, asked.revision)
     one = find(kind_named("revision"), number, master, str(fleet["id"]))
-    held = master.get(f"/workspaces/{master.workspace}/revisions/{one['id']}/config")
+    query = {"agent": agent} if agent else {}
+    path = f"/workspaces/{master.workspace}/revisions/{one['id']}/config"
+    held = master.get(path, **query)
     return _specs(cast("list[Json]", held["resources"]))
 
 

@@ -1,6 +1,7 @@
-"""Reads a directory of config documents as the resources of a workspace."""
+"""Reads a directory of config documents as the resources of a workspace, and its templates."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -11,6 +12,10 @@ from headgate.model.text import SUFFIXES, read_document
 
 Key = tuple[str, str]
 Spec = dict[str, object]
+TEMPLATES: Final = "templates"
+VIRTUAL_HOSTS: Final = "virtual_hosts"
+
+_PARAMETER: Final = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,62})\s*\}\}")
 
 _REFUSED: Final = {
     "node": "a node's own settings stay on the node: give them to `headgate agent`",
@@ -29,16 +34,19 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The resources of documents by (kind, name), and what is wrong with the documents."""
+    """The resources of documents by (kind, name), the templates and the virtual hosts by name, and
+    what is wrong with the documents."""
 
     resources: dict[Key, Written]
     wrong: tuple[Diagnostic, ...]
+    templates: dict[str, Spec]
+    virtual_hosts: dict[str, Spec]
 
 
 def gather(paths: Sequence[Path]) -> Gathered:
     """Returns the resources of the documents at the paths; in directories all that have a suffix
     of a format. Raises OSError."""
-    resources: dict[Key, Written] = {}
+    found_in: dict[Key, Written] = {}
     wrong: list[Diagnostic] = []
     for path in _documents(paths):
         document = read_document(str(path), path.read_bytes())
@@ -49,11 +57,17 @@ def gather(paths: Sequence[Path]) -> Gathered:
             found = _entry(document, kind, name)
             if isinstance(found, Diagnostic):
                 wrong.append(found)
-            elif (kind, name) in resources:
-                wrong.append(_twice(found, resources[kind, name], kind, name))
+            elif (kind, name) in found_in:
+                wrong.append(_twice(found, found_in[kind, name], kind, name))
             else:
-                resources[kind, name] = found
-    return Gathered(resources, tuple(wrong))
+                found_in[kind, name] = found
+    special = {TEMPLATES, VIRTUAL_HOSTS}
+    return Gathered(
+        {key: one for key, one in found_in.items() if key[0] not in special},
+        tuple(wrong),
+        {name: one.spec for (kind, name), one in found_in.items() if kind == TEMPLATES},
+        {name: one.spec for (kind, name), one in found_in.items() if kind == VIRTUAL_HOSTS},
+    )
 
 
 def _documents(paths: Sequence[Path]) -> Iterator[Path]:
@@ -80,7 +94,28 @@ def _entry(document: Document, kind: str, name: str) -> Written | Diagnostic:
         return Diagnostic(
             file=document.name, line=line, column=column, message=message, allowed=allowed
         )
-    return Written(cast("Spec", spec), document.name, line)
+    written = cast("Spec", spec)
+    if kind == TEMPLATES:
+        lines = _lines(document, (kind, name, "objects"), written.get("objects"))
+        source = {"file": Path(document.name).name, "lines": dict(reversed(list(lines)))}
+        written = written | {"source": source}
+    return Written(written, document.name, line)
+
+
+def _lines(
+    document: Document, path: tuple[str | int, ...], node: object
+) -> Iterator[tuple[str, int]]:
+    """Yields the parameters that the objects of a template name, with the line of each place."""
+    if isinstance(node, str):
+        place = document.locate(path, "value") or (0, 0)
+        yield from ((name, place[0]) for name in _PARAMETER.findall(node) if place[0])
+    inside: Iterable[tuple[str | int, object]] = ()
+    if isinstance(node, dict):
+        inside = node.items()
+    elif isinstance(node, list):
+        inside = enumerate(node)
+    for key, one in inside:
+        yield from _lines(document, (*path, key), one)
 
 
 def _twice(second: Written, first: Written, kind: str, name: str) -> Diagnostic:

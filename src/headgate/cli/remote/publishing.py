@@ -136,7 +136,8 @@ def _newest(master: Master, fleet: Json) -> int | None:
 def _differs(master: Master, fleet: Json) -> bool:
     body = {"fleet": fleet["id"]}
     said = master.ask("POST", f"/workspaces/{master.workspace}/preview", body)
-    return bool(said["objects"])
+    fleets = cast("list[Json]", said["fleets"])
+    return bool(said["objects"]) or any(one["changed_nodes"] for one in fleets)
 
 
 def _last_rollout(master: Master, fleet: Json, revision: int) -> Json | None:

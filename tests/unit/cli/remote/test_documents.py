@@ -54,3 +54,33 @@ def test_hidden_files_are_not_read(tmp_path: Path) -> None:
     _write(tmp_path, **{"_git__x_toml": "[routes.api\n"})
     assert (tmp_path / ".git/x.toml").exists()
     assert not gather([tmp_path]).wrong
+
+
+def test_templates_and_virtual_hosts_are_read_with_the_lines_of_parameters(tmp_path: Path) -> None:
+    text = """\
+[templates.site.parameters.address]
+type = "string"
+per_node = true
+
+[[templates.site.objects]]
+kind = "listeners"
+name = "web"
+spec = { address = "{{ address }}:8080", default = true }
+
+[[templates.site.objects]]
+kind = "routes"
+name = "all"
+
+[templates.site.objects.spec.respond]
+body = "{{ answer }} at {{ address }}"
+
+[virtual_hosts.shop]
+template = "site"
+"""
+    _write(tmp_path, fleet_toml=text)
+    found = gather([tmp_path])
+    assert not found.wrong
+    assert not found.resources
+    assert found.virtual_hosts == {"shop": {"template": "site"}}
+    source = found.templates["site"]["source"]
+    assert source == {"file": "fleet.toml", "lines": {"address": 8, "answer": 15}}

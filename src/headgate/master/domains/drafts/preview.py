@@ -7,11 +7,11 @@ from typing import Final
 
 from headgate.compile.compiler import Compiler
 from headgate.compile.loaded import Loaded
-from headgate.fleet.manifest import address
 from headgate.master.api.problems import Fault
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.agents.types import Engine, Facts
 from headgate.master.domains.drafts.contents import differences, gathered
+from headgate.master.domains.drafts.digests import digest, digest_of
 from headgate.master.domains.drafts.effects import (
     engine_effect,
     kinds,
@@ -38,6 +38,7 @@ from headgate.master.domains.templates.node_values import (
     Variant,
     variants,
 )
+from headgate.master.domains.templates.planned import Planned
 from headgate.master.domains.templates.recipes import recipes_of
 from headgate.master.store.sealing import Sealer
 from headgate.master.store.transaction import Transaction
@@ -64,6 +65,8 @@ class Affected:
     engines: Mapping[str, Sequence[Engine]]
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     befores: Mapping[str, Contents] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of what every node had until now; none where all had the same."""
 
     @property
     def unheard(self) -> int:
@@ -84,12 +87,17 @@ class Fate:
 
 
 async def affected(
-    tx: Transaction, row: FleetRow, changes: list[Change], sealer: Sealer
+    tx: Transaction,
+    row: FleetRow,
+    changes: list[Change],
+    sealer: Sealer,
+    plan: Planned | None = None,
 ) -> Affected:
-    """Returns what to know of a fleet."""
+    """Returns what to know of a fleet; `plan`: templates that `changes` are of."""
     after = await gathered(tx, changes, sealer, row.shown().labels)
     every = await nodes_of(tx, row.id)
-    recipes = await recipes_of(tx, after)
+    recipes = await recipes_of(tx, after, plan)
+    befores, digests = await _befores(tx, row.id, [node for node, _ in every], sealer)
     return Affected(
         row,
         await revisions.newest_contents(tx, row.id, sealer),
@@ -98,7 +106,8 @@ async def affected(
         [node for node, _ in every],
         {node.id: engines for node, engines in every},
         recipes,
-        await _befores(tx, row.id, [node for node, _ in every], sealer) if recipes else {},
+        befores,
+        digests,
     )
 
 
@@ -115,15 +124,22 @@ async def nodes_of(tx: Transaction, fleet_id: str) -> list[tuple[Node, list[Engi
 
 async def _befores(
     tx: Transaction, fleet_id: str, nodes: Sequence[Node], sealer: Sealer
-) -> dict[str, Contents]:
+) -> tuple[dict[str, Contents], dict[str, str]]:
+    """Returns what the nodes that are shown had until now, and the digests of what all had; nothing
+    where every node had the same."""
     last = await revision_rows.newest(tx, fleet_id)
-    if last is None:
-        return {}
-    shown = [node.id for node in _shown(nodes)]
-    found = await revision_rows.node_manifests(tx, last.id, shown)
+    if last is None or last.recipes is None:
+        return {}, {}
+    found = await revision_rows.node_manifests(tx, last.id, [node.id for node in nodes])
     distinct = {one.hash: one for one in found.values()}
-    contents = {key: await revisions.contents_of(tx, one, sealer) for key, one in distinct.items()}
-    return {agent: contents[one.hash] for agent, one in found.items()}
+    digests = {key: digest_of(one.manifest) for key, one in distinct.items()}
+    shown = {node.id: found[node.id] for node in _shown(nodes) if node.id in found}
+    contents: dict[str, Contents] = {}
+    for one in shown.values():
+        if one.hash not in contents:
+            contents[one.hash] = await revisions.contents_of(tx, one, sealer)
+    befores = {agent: contents[one.hash] for agent, one in shown.items()}
+    return befores, {agent: digests[one.hash] for agent, one in found.items()}
 
 
 def preview(objects: list[ObjectDiff], after: Contents, fleets: Sequence[Affected]) -> Preview:
@@ -207,6 +223,7 @@ def _effect(one: Affected, fate: Fate, compiled: Compiled) -> FleetEffect:
         requests=requests,
         nodes=nodes,
         more_nodes=len(one.nodes) - len(nodes) if one.recipes else 0,
+        changed_nodes=_changed(one, fate),
     )
 
 
@@ -234,10 +251,16 @@ def _nodes(one: Affected, fate: Fate) -> list[NodeEffect]:
     return found
 
 
-def digest(contents: Contents) -> str:
-    """Returns the sha256 of contents: of the hash of each, by path."""
-    listed = {path: address(content) for path, content in sorted(contents.items())}
-    return address(json.dumps(listed, separators=(",", ":")).encode())
+def _changed(one: Affected, fate: Fate) -> int:
+    """Returns how many nodes would get something else than until now."""
+    if not one.recipes and not one.digests:
+        return len(one.nodes) if one.before != one.after else 0
+    same = digest(one.before)
+    count = 0
+    for variant in fate.variants:
+        after = digest(variant.contents)
+        count += sum(one.digests.get(node.id, same) != after for node in variant.nodes)
+    return count
 
 
 def _shown(nodes: Sequence[Node]) -> list[Node]:

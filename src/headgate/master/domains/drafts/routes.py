@@ -15,11 +15,12 @@ from headgate.master.domains.drafts.types import (
     DraftChanges,
     NewDraft,
     Preview,
-    PreviewRequest,
 )
+from headgate.master.domains.drafts.wanted import PreviewRequest
 from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.fleets import store as fleet_rows
 from headgate.master.domains.revisions import service as revisions
+from headgate.master.domains.templates.planned import planned
 
 ROUTES = Routes("drafts")
 _ALL = "/workspaces/{workspace}/drafts"
@@ -72,6 +73,8 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
         changes = service.checked(wanted.changes)
         if wanted.draft is not None:
             changes = [*(await service.find(tx, wanted.draft)).changes, *changes]
+        plan = await planned(tx, wanted.templates, wanted.virtual_hosts)
+        changes = [*changes, *plan.changes]
         fleet = None if wanted.fleet is None else await fleets.found(tx, wanted.fleet)
         if fleet is None:
             before = await gathered(tx, [], sealer)
@@ -80,7 +83,7 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
             before = await revisions.newest_contents(tx, fleet.id, sealer)
             after = await gathered(tx, changes, sealer, fleet.shown().labels)
         rows = [fleet] if fleet is not None else await fleet_rows.some(tx, MOST_FLEETS)
-        touched = [await affected(tx, row, changes, sealer) for row in rows]
+        touched = [await affected(tx, row, changes, sealer, plan) for row in rows]
     found = await asyncio.to_thread(worked_out, differences(before, after), after, touched)
     call.master.previews.shown(found)
     return found

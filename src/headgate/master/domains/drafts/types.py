@@ -44,18 +44,6 @@ class DraftRow(View):
     changed_at: int
 
 
-class PreviewRequest(Body):
-    """What to look at: the workspace's resources, with a draft or these changes."""
-
-    draft: Name | None = None
-    changes: list[Change] = Field(default=[], max_length=10_000)
-    fleet: str | None = Field(
-        default=None,
-        description="Compare with what was published last to this fleet; null: with the"
-        " workspace's resources.",
-    )
-
-
 class ObjectDiff(View):
     """One object that differs."""
 
@@ -147,6 +135,9 @@ class FleetEffect(View):
         description="At most 100, by name; none where every node gets the same."
     )
     more_nodes: int = Field(description="How many more there are.")
+    changed_nodes: int = Field(
+        description="How many nodes would get something else than what was published last."
+    )
 
 
 class Preview(View):

@@ -16,12 +16,12 @@ from headgate.master.domains.agents import service as agent_rules
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts.contents import differences, gathered
+from headgate.master.domains.drafts.digests import digest
 from headgate.master.domains.drafts.effects import refusals
 from headgate.master.domains.drafts.preview import (
     Affected,
     Compiled,
     affected,
-    digest,
     engine_effects,
     fate,
     nodes_of,

@@ -7,17 +7,24 @@ from typing import Final
 from headgate.master.domains.resources.service import PARAMETER
 from headgate.master.domains.templates import store
 from headgate.master.domains.templates.node_values import RECIPES, Recipe
+from headgate.master.domains.templates.planned import Planned
 from headgate.master.domains.templates.types import NewTemplate, VirtualHostRow
 from headgate.master.store.transaction import Transaction
 
 _MARK: Final = b"{{"
 
 
-async def recipes_of(tx: Transaction, contents: Mapping[str, bytes]) -> dict[str, Recipe]:
-    """Returns a recipe for each object of these contents that names parameters of nodes."""
-    templates: dict[str, NewTemplate] = {}
+async def recipes_of(
+    tx: Transaction, contents: Mapping[str, bytes], plan: Planned | None = None
+) -> dict[str, Recipe]:
+    """Returns a recipe for each object of these contents that names parameters of nodes; with a
+    plan as if that was written."""
+    plan = plan or Planned()
+    templates = dict(plan.templates)
     found: dict[str, Recipe] = {}
-    for host in await store.hosts_of_nodes(tx):
+    stored = [one for one in await store.hosts_of_nodes(tx) if one.name not in plan.hosts]
+    wanted = [one for one in plan.hosts.values() if one is not None and one.nodes is not None]
+    for host in [*stored, *wanted]:
         paths = [path for path in json.loads(host.objects) if _names(contents.get(path))]
         if not paths:
             continue

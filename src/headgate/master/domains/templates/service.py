@@ -66,7 +66,7 @@ async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplat
         return PutTemplate(**store.shown(row).model_dump(), draft=None)
     if not await store.put(tx, row):
         raise _stale(current)
-    draft = await _taken_along(tx, new, row, writing)
+    draft = await _taken_along(tx, new, current, writing)
     return PutTemplate(**store.shown(row).model_dump(), draft=draft)
 
 
@@ -95,22 +95,18 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
     if writing.expected is not None and (current is None or current.version != writing.expected):
         raise _stale_host(writing.name, current)
     body = store.body_of(template)
-    changes = _made(body, new, "$.values")
+    changes = made(body, new, "$.values")
     before: list[str] = json.loads(current.objects) if current else []
-    await _require_free(tx, changes, before)
-    for change in [*changes, *_gone(before, changes)]:
+    await require_free(tx, changes, before)
+    for change in [*changes, *gone(before, changes)]:
         if change.spec is not None or await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
-    row = VirtualHostRow(
-        id=current.id if current else new_id(writing.now_ms),
-        version=current.version + 1 if current else 1,
-        name=writing.name,
-        template=new.template,
-        given=json.dumps(new.values, sort_keys=True),
-        fleets=resources.selector(new.fleets),
-        nodes=json.dumps(new.nodes, sort_keys=True) if _has_nodes(body) else None,
-        objects=json.dumps(sorted(map(_path, changes))),
-        changed_at=writing.now_ms,
+    row = row_of(writing.name, new, body, changes).model_copy(
+        update={
+            "id": current.id if current else new_id(writing.now_ms),
+            "version": current.version + 1 if current else 1,
+            "changed_at": writing.now_ms,
+        }
     )
     try:
         if current is None:
@@ -122,6 +118,23 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
     return store.shown_host(row)
 
 
+def row_of(
+    name: str, new: NewVirtualHost, template: NewTemplate, changes: Iterable[Change]
+) -> VirtualHostRow:
+    """Returns the row of a virtual host that makes these objects, without an id."""
+    return VirtualHostRow(
+        id="",
+        version=0,
+        name=name,
+        template=new.template,
+        given=json.dumps(new.values, sort_keys=True),
+        fleets=resources.selector(new.fleets),
+        nodes=json.dumps(new.nodes, sort_keys=True) if _has_nodes(template) else None,
+        objects=json.dumps(sorted(map(_path, changes))),
+        changed_at=0,
+    )
+
+
 async def remove_host(tx: Transaction, writing: Writing) -> None:
     """Removes a virtual host with its resources."""
     row = await store.find_host(tx, writing.name)
@@ -129,7 +142,7 @@ async def remove_host(tx: Transaction, writing: Writing) -> None:
         raise not_found("virtual host", writing.name)
     if writing.expected not in {None, row.version}:
         raise _stale_host(writing.name, row)
-    for change in _gone(json.loads(row.objects), []):
+    for change in gone(json.loads(row.objects), []):
         if await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
     if not await store.remove_host(tx, row):
@@ -137,37 +150,39 @@ async def remove_host(tx: Transaction, writing: Writing) -> None:
 
 
 async def _taken_along(
-    tx: Transaction, new: NewTemplate, template: TemplateRow, writing: Writing
+    tx: Transaction, new: NewTemplate, before_it: TemplateRow, writing: Writing
 ) -> str | None:
-    """Makes the draft with what a template's virtual hosts become; returns its name."""
+    """Makes the draft with what a template's virtual hosts become; returns its name. These get a
+    newer version, unless the template only stands elsewhere."""
+    is_same = store.body_of(before_it).model_copy(update={"source": new.source}) == new
     there = {row.path: row.spec.encode() for row in await resource_store.every(tx)}
     changes: list[Change] = []
-    for host in await store.hosts(tx, template.name):
+    for host in await store.hosts(tx, before_it.name):
         said = NewVirtualHost(
             template=host.template,
             values=json.loads(host.given),
             fleets=json.loads(host.fleets),
             nodes=json.loads(host.nodes or "{}"),
         )
-        made = _made(new, said, f"virtual host {host.name}: $.values")
+        found = made(new, said, f"virtual host {host.name}: $.values")
         before: list[str] = json.loads(host.objects)
-        await _require_free(tx, made, before)
-        changes += [one for one in made if resource_bytes(one.spec) != there.get(_path(one))]
-        changes += [one for one in _gone(before, made) if _path(one) in there]
+        await require_free(tx, found, before)
+        changes += [one for one in found if resource_bytes(one.spec) != there.get(_path(one))]
+        changes += [one for one in gone(before, found) if _path(one) in there]
         # What an earlier draft would have made and nobody published is nowhere.
-        linked = sorted({*(path for path in before if path in there), *map(_path, made)})
-        after = host.model_copy(
-            update={
-                "objects": json.dumps(linked),
-                # What is published now may still name what the template had.
-                "nodes": host.nodes or ("{}" if _has_nodes(new) else None),
-                "version": host.version + 1,
-                "changed_at": writing.now_ms,
-            }
-        )
+        linked = sorted({*(path for path in before if path in there), *map(_path, found)})
+        linked_now = {
+            "objects": json.dumps(linked),
+            # What is published now may still name what the template had.
+            "nodes": host.nodes or ("{}" if _has_nodes(new) else None),
+        }
+        if is_same and linked_now == {"objects": host.objects, "nodes": host.nodes}:
+            continue
+        later = {"version": host.version + 1, "changed_at": writing.now_ms}
+        after = host.model_copy(update=linked_now | later)
         if not await store.put_host(tx, after):
             raise _stale_host(host.name, host)
-    return await _drafted(tx, f"template-{template.name}"[:63].rstrip("-"), changes, writing)
+    return await _drafted(tx, f"template-{before_it.name}"[:63].rstrip("-"), changes, writing)
 
 
 async def _drafted(
@@ -184,7 +199,7 @@ async def _drafted(
     return name
 
 
-def _made(template: NewTemplate, host: NewVirtualHost, at: str) -> list[Change]:
+def made(template: NewTemplate, host: NewVirtualHost, at: str) -> list[Change]:
     """Returns the objects of a virtual host; raises ProblemError for one that is wrong."""
     check_nodes(template, host.nodes)
     changes = rendered(template, values_of(template, host.values, at), host.fleets)
@@ -201,14 +216,14 @@ def _has_nodes(template: NewTemplate) -> bool:
     return any(one.per_node for one in template.parameters.values())
 
 
-async def _require_free(tx: Transaction, changes: Iterable[Change], own: list[str]) -> None:
+async def require_free(tx: Transaction, changes: Iterable[Change], own: list[str]) -> None:
     """Raises ProblemError if an object is there already and not of this virtual host."""
     for change in changes:
         if _path(change) not in own and await resources.exists(tx, change):
             raise taken(change.kind, change.name)
 
 
-def _gone(before: Iterable[str], changes: Iterable[Change]) -> list[Change]:
+def gone(before: Iterable[str], changes: Iterable[Change]) -> list[Change]:
     """Returns the removals of what was there before and is not any more."""
     kept = set(map(_path, changes))
     found = (resource_of(path) for path in before if path not in kept)

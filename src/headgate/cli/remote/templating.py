@@ -1,0 +1,227 @@
+"""Brings the templates and virtual hosts of a workspace to what documents say, and back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, cast
+from urllib.parse import quote
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from headgate.cli.remote.applying import Change, changes, present, preview
+from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Gathered, Key, Spec
+from headgate.cli.remote.errors import MasterError
+from headgate.cli.remote.kinds import items, kind_named
+from headgate.master.domains.templates.types import NewTemplate, NewVirtualHost
+
+_FIELDS: Final = {
+    TEMPLATES: ("parameters", "objects"),
+    VIRTUAL_HOSTS: ("template", "values", "fleets", "nodes"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Templated:
+    """The templates and virtual hosts that the documents have and the master has."""
+
+    wanted: Mapping[Key, Spec]
+    present: Mapping[Key, Json]
+
+    @property
+    def objects(self) -> frozenset[str]:
+        """The paths of the resources that the virtual hosts of the master make."""
+        made = (one["objects"] for key, one in self.present.items() if key[0] == VIRTUAL_HOSTS)
+        return frozenset(path for paths in made for path in cast("list[str]", paths))
+
+
+@dataclass(slots=True)
+class Steps:
+    """What to write: templates first, then virtual hosts; None removes."""
+
+    changes: list[Change] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
+    """Virtual hosts that are as the documents say, and whose template changes."""
+    moved: list[Change] = field(default_factory=list)
+    """Templates that stand elsewhere in the documents, and are the same."""
+
+    def of(self, kind: str) -> list[Change]:
+        """Returns the changes of a kind."""
+        return [one for one in self.changes if one.kind == kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that documents change: of templates and virtual hosts, and of resources; `said` is what
+    a preview says of it, empty if nothing changes."""
+
+    both: Templated
+    steps: Steps
+    resources: list[Change]
+    said: Json
+
+    @property
+    def changes(self) -> list[Change]:
+        """Every change, templates first."""
+        return [*self.steps.changes, *self.resources]
+
+
+def planned(master: Master, gathered: Gathered, *, prune: bool) -> Plan:
+    """Returns what documents change, and its preview; raises MasterError."""
+    owner = str(master.get("/auth/me")["id"])
+    wanted = {key: one.spec for key, one in gathered.resources.items()}
+    there = present(master)
+    both = templated(master, gathered)
+    owned = frozenset(str(one["path"]) for one in there if one["changed_by"] == owner)
+    found = steps(both, owned, prune=prune)
+    resources = changes(wanted, there, owner, both.objects, prune=prune)
+    more = previewed(both, found)
+    said = preview(master, resources, more) if resources or any(more.values()) else {}
+    return Plan(both, found, resources, said)
+
+
+def templated(master: Master, gathered: Gathered) -> Templated:
+    """Returns both sides; raises MasterError for what is no template or virtual host."""
+    wanted: dict[Key, Spec] = {}
+    wanted |= {(TEMPLATES, name): one for name, one in gathered.templates.items()}
+    wanted |= {(VIRTUAL_HOSTS, name): one for name, one in gathered.virtual_hosts.items()}
+    return Templated({key: _whole(key, one) for key, one in wanted.items()}, _present(master))
+
+
+def _present(master: Master) -> dict[Key, Json]:
+    found: dict[Key, Json] = {}
+    for kind, name in ((TEMPLATES, "templates"), (VIRTUAL_HOSTS, "virtual-hosts")):
+        found |= {(kind, str(one["name"])): one for one in items(kind_named(name), master)}
+    return found
+
+
+def steps(both: Templated, owned: frozenset[str], *, prune: bool) -> Steps:
+    """Returns what must be written. `owned`: the paths of resources that the person wrote last; a
+    virtual host goes with `prune` if all that it makes are among them. Templates stay."""
+    found = Steps()
+    for key, spec in both.wanted.items():
+        there = both.present.get(key)
+        change = Change(*key, spec, _version(there))
+        if there is None or _canonical(_said(spec)) != _canonical(specified(key[0], there)):
+            found.changes.append(change)
+        elif key[0] == TEMPLATES and spec["source"] != there["source"]:
+            found.moved.append(change)
+    if prune:
+        found.changes += [
+            Change(*key, None, _version(one))
+            for key, one in both.present.items()
+            if key[0] == VIRTUAL_HOSTS
+            and key not in both.wanted
+            and owned.issuperset(cast("list[str]", one["objects"]))
+        ]
+    changed = {one.name for one in found.of(TEMPLATES)}
+    written = {one.name for one in found.of(VIRTUAL_HOSTS)}
+    found.again = [
+        name
+        for (kind, name), spec in both.wanted.items()
+        if kind == VIRTUAL_HOSTS and spec["template"] in changed and name not in written
+    ]
+    found.changes.sort(key=lambda one: (one.kind, one.name))
+    return found
+
+
+def previewed(both: Templated, found: Steps) -> dict[str, object]:
+    """Returns what the preview of these steps is asked for, beside the resources."""
+    hosts: dict[str, object] = {one.name: one.spec for one in found.of(VIRTUAL_HOSTS)}
+    hosts |= {name: both.wanted[VIRTUAL_HOSTS, name] for name in found.again}
+    return {
+        "templates": {one.name: one.spec for one in found.of(TEMPLATES)},
+        "virtual_hosts": hosts,
+    }
+
+
+def carry_out(master: Master, both: Templated, found: Steps) -> list[str]:
+    """Writes them; returns the names of drafts that hold what other virtual hosts of a changed
+    template become. Raises MasterError."""
+    drafts: dict[str, str] = {}
+    changed = {one.name for one in found.of(TEMPLATES)}
+    for one in [*found.of(TEMPLATES), *found.moved]:
+        answer = master.ask("PUT", _path(master, one), one.spec, headers=_condition(one))
+        if answer["draft"]:
+            drafts[one.name] = str(answer["draft"])
+    for one in found.of(VIRTUAL_HOSTS):
+        method = "DELETE" if one.spec is None else "PUT"
+        # A changed template may have given its virtual hosts a newer version.
+        template = both.present.get((VIRTUAL_HOSTS, one.name), {}).get("template")
+        headers = {} if template in changed else _condition(one)
+        master.ask(method, _path(master, one), one.spec, headers=headers)
+    for name in found.again:
+        change = Change(VIRTUAL_HOSTS, name, both.wanted[VIRTUAL_HOSTS, name], 0)
+        master.ask("PUT", _path(master, change), change.spec)
+    gone = {one.name for one in found.of(VIRTUAL_HOSTS) if one.spec is None}
+    left = []
+    for template, draft in drafts.items():
+        if _others(both, template, gone):
+            left.append(draft)
+        else:
+            master.ask("DELETE", f"/workspaces/{master.workspace}/drafts/{draft}")
+    return left
+
+
+def _others(both: Templated, template: str, gone: Iterable[str]) -> bool:
+    """Says whether a template has virtual hosts that the documents do not have."""
+    return any(
+        kind == VIRTUAL_HOSTS
+        and one["template"] == template
+        and (kind, name) not in both.wanted
+        and name not in gone
+        for (kind, name), one in both.present.items()
+    )
+
+
+def specified(kind: str, one: Json) -> Spec:
+    """Returns what of a template or a virtual host somebody wrote."""
+    return {key: one[key] for key in _FIELDS[kind]}
+
+
+def objects(both: Templated) -> tuple[dict[Key, Spec], dict[Key, Spec]]:
+    """Returns the templates and virtual hosts of the master, and those of the documents, as what
+    is written."""
+    before = {key: specified(key[0], one) for key, one in both.present.items()}
+    return before, {key: _said(one) for key, one in both.wanted.items()}
+
+
+def exported(master: Master) -> list[Json]:
+    """Returns the templates and virtual hosts of the workspace, and the resources that these do
+    not make, each with `kind`, `name` and `spec`."""
+    both = Templated({}, _present(master))
+    special = [{"kind": k, "name": n, "spec": one} for (k, n), one in objects(both)[0].items()]
+    return [*special, *(one for one in present(master) if one["path"] not in both.objects)]
+
+
+def _said(spec: Spec) -> Spec:
+    return {key: one for key, one in spec.items() if key != "source"}
+
+
+def _whole(key: Key, spec: Spec) -> Spec:
+    """Returns it with its defaults; raises MasterError for one that is none."""
+    model: type[BaseModel] = NewTemplate if key[0] == TEMPLATES else NewVirtualHost
+    try:
+        return model.model_validate(spec).model_dump(mode="json")
+    except ValidationError as wrong:
+        said = "; ".join(
+            f"{'.'.join((*key, *map(str, one['loc'])))}: {one['msg']}" for one in wrong.errors()
+        )
+        raise MasterError(said) from None
+
+
+def _path(master: Master, one: Change) -> str:
+    kind = one.kind.replace("_", "-")
+    return f"/workspaces/{master.workspace}/{kind}/{quote(one.name, safe='')}"
+
+
+def _condition(one: Change) -> dict[str, str]:
+    return {"if-match": f'"{one.version}"'} if one.version else {}
+
+
+def _version(one: Json | None) -> int:
+    return 0 if one is None else cast("int", one["version"])
+
+
+def _canonical(spec: object) -> bytes:
+    return msgspec.json.encode(spec, order="deterministic")

@@ -1,0 +1,30 @@
+"""What a preview is asked for."""
+
+from pydantic import Field
+
+from headgate.master.api.types import Body, Name
+from headgate.master.domains.resources.types import Change
+from headgate.master.domains.templates.types import NewTemplate, NewVirtualHost
+
+
+class PreviewRequest(Body):
+    """What to look at: the workspace's resources, with a draft or these changes."""
+
+    draft: Name | None = None
+    changes: list[Change] = Field(default=[], max_length=10_000)
+    fleet: str | None = Field(
+        default=None,
+        description="Compare with what was published last to this fleet; null: with the"
+        " workspace's resources.",
+    )
+    templates: dict[Name, NewTemplate] = Field(
+        default={},
+        max_length=100,
+        description="Templates as they would be written, beside the changes.",
+    )
+    virtual_hosts: dict[Name, NewVirtualHost | None] = Field(
+        default={},
+        max_length=1_000,
+        description="Virtual hosts as they would be written, with the objects that they make; null:"
+        " removed.",
+    )
