@@ -78,7 +78,8 @@ class About:
     def note(self, key: str, message: str) -> None:
         """Records that the field works differently."""
         path = self._path(key)
-        text = f"{self.kind} {self.name}: {path}: {message}" if path else f"{self.kind} {self.name}"
+        where = f"{self.kind} {self.name}: {path}" if path else f"{self.kind} {self.name}"
+        text = f"{where}: {message}"
         if text not in self.findings.notes:
             self.findings.notes.append(text)
 

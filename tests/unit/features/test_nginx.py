@@ -98,6 +98,15 @@ def test_equal_maps_are_one_and_their_names_follow_their_content() -> None:
     assert sum(isinstance(node, Directive) for node in shared.nodes) == 2
 
 
+def test_a_note_says_what_differs_wherever_it_is() -> None:
+    findings = Findings()
+    about = findings.of("route", "app", "action")
+    about.note("split", "it is rounded")
+    about.note("split", "it is rounded")
+    findings.of("route", "app").note("", "it is slower")
+    assert findings.notes == ["route app: action.split: it is rounded", "route app: it is slower"]
+
+
 def test_a_map_says_for_which_object_it_was_made_first() -> None:
     shared, entries = Shared(), ((MapKey("a"), Word("1")),)
     with shared.owned("route shop"):
