@@ -12,6 +12,7 @@ from headgate.cli.remote import publishing, rollout_view
 DOCUMENT = '[upstreams.api]\nendpoints = ["127.0.0.1:9001"]\n'
 API: dict[str, object] = {
     "kind": "upstreams",
+    "path": "upstreams/api",
     "name": "api",
     "spec": {"endpoints": ["127.0.0.1:9001"]},
     "version": 3,
@@ -40,7 +41,9 @@ def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedMaster:
     one.answers = {
         "GET /auth/me": {"id": "u1", "name": "ann"},
         f"GET {SHOP}/resources": {"items": []},
-        f"POST {SHOP}/preview": {"objects": []},
+        f"GET {SHOP}/templates": {"items": []},
+        f"GET {SHOP}/virtual-hosts": {"items": []},
+        f"POST {SHOP}/preview": {"objects": [], "fleets": []},
         f"PUT {SHOP}/resources/upstreams/api": {},
         f"DELETE {SHOP}/resources/upstreams/api": None,
         f"GET {SHOP}/fleets": {"items": [EDGE]},
@@ -129,7 +132,7 @@ def test_documents_that_are_wrong_or_away_ask_nothing_of_the_master(
 def test_a_fleet_gets_the_revision_and_waits_only_if_asked(
     master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    master.answers[f"POST {SHOP}/preview"] = {"objects": ["upstreams/api"]}
+    master.answers[f"POST {SHOP}/preview"] = {"objects": ["upstreams/api"], "fleets": []}
     assert run("apply", "-f", document, "--fleet", "edge", "-m", "new") == 0
     made = "revision 8 of fleet edge is made; rollout r1 brings it\n"
     assert capsys.readouterr().out == ADDED + made

@@ -112,7 +112,8 @@ def test_two_configs_are_compared_or_one_with_a_master(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     master = installed(monkeypatch, tmp_path / "home")
-    master.answers = {f"GET {SHOP}/resources": {"items": []}}
+    kinds = ("resources", "templates", "virtual-hosts")
+    master.answers = {f"GET {SHOP}/{one}": {"items": []} for one in kinds}
     (tmp_path / "b.toml").write_text(GOOD.replace("204", "205"))
     (tmp_path / "log").write_text("")
     both = ("diff", str(config), str(tmp_path / "b.toml"))

@@ -4,7 +4,7 @@
 mod common;
 
 use common::tls::Authority;
-use common::{Node, Upstream, eventually, put, read_head};
+use common::{Node, Upstream, eventually, put, read_head, unused_address};
 use hg_engine::{EndpointOrder, HealthReport};
 use hg_plan::Kind;
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ fn an_endpoint_whose_checks_fail_gets_no_requests_until_they_pass() {
 #[test]
 fn a_tcp_check_sees_an_endpoint_that_is_gone_and_one_that_comes_back() {
     let endpoints = [Endpoint::new(0)];
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = unused_address();
     let tcp = r#","health":{"check":{"interval_ms":30,"timeout_ms":300,"fast_interval_ms":20,"max_interval_ms":60}}"#;
     let node = Node::start(&json(&[endpoints[0].upstream.address, gone], tcp), "", 2);
     eventually("one is down", || states(&node) == ["up", "down"]);

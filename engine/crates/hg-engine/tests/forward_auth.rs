@@ -9,7 +9,7 @@ use common::http2_peer::{self, H2C};
 use common::*;
 use hg_plan::{Change, Kind};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, mpsc};
 
 const YES: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -287,7 +287,7 @@ fn a_service_that_hangs_up_or_is_away_closes_the_route_or_opens_it_where_that_is
         drop(read_head(&mut s));
         s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
     });
-    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = unused_address();
     let up = echo();
     let node = guarded(&up, &hangs_up, "");
     closed(&node, "auth-unavailable");
@@ -304,7 +304,7 @@ fn a_service_that_hangs_up_or_is_away_closes_the_route_or_opens_it_where_that_is
 
 #[test]
 fn only_an_endpoint_that_takes_no_connection_is_followed_by_another() {
-    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = unused_address();
     let (auth, heads) = service(|_| YES.into());
     let up = echo();
     let node = start(&up, &upstream_json(&[away, auth.address], ""), "", "");

@@ -118,7 +118,7 @@ fn an_answer_of_grpc_passes_with_its_trailers_and_in_trailers_only_form() {
 
 #[test]
 fn failures_of_ours_are_those_of_grpc_for_its_clients_alone() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = unused_address();
     let node = with(&upstream_json(&[free], r#","protocol":"h2c""#), "");
     let mut client = Client::connect(&node);
     for (kind, status) in [

@@ -209,7 +209,7 @@ fn an_answer_cut_short_is_never_a_clean_end() {
 
 #[test]
 fn an_endpoint_that_refuses_is_passed_over() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = unused_address();
     let up = Upstream::answering(OK);
     let node = Node::start(&upstream_json(&[dead, up.address], ""), "", 1);
     for _ in 0..10 {

@@ -290,7 +290,7 @@ fn a_request_on_a_connection_that_had_closed_is_sent_again() {
 
 #[test]
 fn an_endpoint_that_cannot_be_reached_fails_all_that_wait_for_it() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = unused_address();
     let node = Node::start(&upstream_json(&[free], H2C), "", 1);
     let mut clients: Vec<TcpStream> = (0..20).map(|_| ask(&node, &get("/"))).collect();
     for s in &mut clients {

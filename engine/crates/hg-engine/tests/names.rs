@@ -9,7 +9,7 @@ use common::*;
 use hg_plan::Kind;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 const NAME: &str = "pool.test:80";
@@ -173,7 +173,7 @@ fn requests_follow_the_name_and_connections_to_kept_addresses_stay() {
 fn one_address_that_refuses_costs_no_request() {
     let taken = Taken::default();
     let ups = taken.upstreams(2);
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = unused_address();
     let mut node = Node::start(&named(""), "", 1);
     let mut all = addresses(&ups);
     all.push(closed);

@@ -4,11 +4,13 @@
 
 mod common;
 
-use common::{DEADLINE, Node, Upstream, eventually, put, read_all, read_n, upstream_json};
+use common::{
+    DEADLINE, Node, Upstream, eventually, put, read_all, read_n, unused_address, upstream_json,
+};
 use hg_engine::EngineMetrics;
 use hg_plan::{Change, Kind};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc;
 
 /// Sends back what comes, and its end.
@@ -182,7 +184,7 @@ fn a_reset_is_seen_while_the_other_side_takes_nothing() {
 #[test]
 fn another_endpoint_takes_what_one_refuses() {
     let echo = echo();
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = unused_address();
     let node = node(&upstream_json(&[gone, echo.address], ""), "", 1);
     for _ in 0..4 {
         let mut s = node.connect();
@@ -198,7 +200,7 @@ fn another_endpoint_takes_what_one_refuses() {
 
 #[test]
 fn no_endpoint_at_all_is_a_reset_with_its_reason() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = unused_address();
     let node = node(&upstream_json(&[gone], ""), "", 1);
     assert!(is_refused(&node));
     ends_as(&node, "connect-refused");
@@ -207,7 +209,7 @@ fn no_endpoint_at_all_is_a_reset_with_its_reason() {
 #[test]
 fn an_endpoint_that_refuses_is_ejected() {
     let echo = echo();
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = unused_address();
     let outliers = r#","health":{"outliers":{"consecutive_local":3}}"#;
     let node = node(&upstream_json(&[gone, echo.address], outliers), "", 1);
     eventually("ejected", || {
@@ -220,7 +222,7 @@ fn an_endpoint_that_refuses_is_ejected() {
 
 #[test]
 fn a_breaker_opens_and_says_so() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = unused_address();
     let breaker = r#","health":{"breaker":{"failures":2}}"#;
     let node = node(&upstream_json(&[gone], breaker), "", 1);
     eventually("open", || {

@@ -5,7 +5,9 @@
 
 mod common;
 
-use common::{DEADLINE, Node, Upstream, eventually, put, read_all, read_n, upstream_json};
+use common::{
+    DEADLINE, Node, Upstream, eventually, put, read_all, read_n, unused_address, upstream_json,
+};
 use hg_plan::{Change, Kind};
 use hg_relay::proxy_protocol::{Addresses, Extras, Parse, kind, parse, write_v2};
 use std::io::{ErrorKind, Read, Write};
@@ -348,7 +350,7 @@ fn what_a_header_told_is_told_on() {
 #[test]
 fn the_endpoint_that_is_tried_next_is_told_as_well() {
     let (up, told) = echo(b't', true);
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = unused_address();
     let Stage { mut node, .. } = start("");
     let keys = r#","pool":{"proxy_protocol":"v1"}"#;
     node.apply(&[put(Kind::Upstream, "f", upstream_json(&[dead, up.address], keys))]);

@@ -53,7 +53,7 @@ fn an_answer_without_a_date_gets_one_and_no_second() {
 fn own_errors_have_the_response_headers_of_their_route() {
     let edits = r#""set":{"strict-transport-security":"max-age=1","x-of":"${header:x-a}"},
         "remove":["proxy-status"]"#;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = unused_address();
     let route = format!(r#","body_bytes":3,"middlewares":[{{"response_headers":{{{edits}}}}}]"#);
     let node = Node::start(&upstream_json(&[gone], ""), &route, 1);
     for (request, status) in [

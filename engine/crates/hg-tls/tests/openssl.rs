@@ -199,7 +199,8 @@ fn we_speak_with_openssls_server() {
     world.put(Kind::Upstream, "u", &upstream);
     let context = world.context();
     for version in ["-tls1_3", "-tls1_2"] {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        // No other test gets a port of this address.
+        let free = TcpListener::bind("127.1.0.1:0").unwrap().local_addr().unwrap().to_string();
         let arguments =
             ["s_server", "-accept", &free, "-cert", &cert, "-key", &key, "-rev", version];
         let mut server = openssl(&arguments);

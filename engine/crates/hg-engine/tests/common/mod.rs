@@ -55,6 +55,14 @@ impl Upstream {
     }
 }
 
+/// An address that refuses connections: unlike a port that was free a moment ago, no other test
+/// gets it.
+pub fn unused_address() -> SocketAddr {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    let [.., high, low] = TAKEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    SocketAddr::from(([127, 1, high, low], 9007))
+}
+
 /// Reads up to the empty line; `None` at the end of the stream.
 pub fn read_head(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();

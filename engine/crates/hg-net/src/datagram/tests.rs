@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::UdpSocket;
 
 fn bound(address: &str) -> UdpSocket {
@@ -9,10 +10,18 @@ fn bound(address: &str) -> UdpSocket {
     socket
 }
 
-/// Receives until so many datagrams came: the loopback of the kernel delivers at once, but the
-/// batch begins small.
+/// Waits until something is there to be read, or an error: on a busy machine the kernel delivers
+/// over the loopback somewhat later.
+fn ready(socket: &impl AsFd) {
+    let mut one = [PollFd::new(socket, PollFlags::IN)];
+    let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+    assert_eq!(poll(&mut one, Some(&limit)).unwrap(), 1, "nothing came");
+}
+
+/// Receives until so many datagrams came: the batch begins small.
 fn receive(batch: &mut Batch, socket: &UdpSocket, count: usize) {
     while batch.len() < count {
+        ready(socket);
         let got = batch.receive(socket).unwrap();
         assert!(!got.is_empty(), "{} of {count} came", batch.len());
     }
@@ -37,6 +46,7 @@ fn datagrams_of_every_size_pass_with_their_ends() {
             let (sent, result) = batch.reply(&server, 0..1);
             result.unwrap();
             let mut back = vec![0; 65_536];
+            ready(&client);
             let (n, who) = client.recv_from(&mut back).unwrap();
             assert_eq!((sent, who, &back[..n]), (1, to, &*bytes));
             batch.clear();
@@ -71,15 +81,19 @@ fn many_pass_in_one_call_and_a_full_batch_takes_no_more() {
 
 #[test]
 fn a_closed_port_is_told() {
-    let gone = bound("127.0.0.1:0").local_addr().unwrap();
-    let client = connect_datagrams(gone).unwrap();
+    // It listens to itself alone, and no other test gets its port.
+    let closed = bound("127.0.0.1:0");
+    closed.connect(closed.local_addr().unwrap()).unwrap();
+    let client = connect_datagrams(closed.local_addr().unwrap()).unwrap();
     let mut batch = Batch::default();
     batch.sizes[0] = 3;
     assert_eq!(batch.forward(&client, 0..1).0, 1);
     let refused = |e: io::Error| e.kind() == io::ErrorKind::ConnectionRefused;
+    ready(&client);
     assert!(batch.receive(&client).is_err_and(refused));
     assert!(batch.receive(&client).unwrap().is_empty());
     assert_eq!(batch.forward(&client, 0..1).0, 1);
+    ready(&client);
     let (sent, result) = batch.forward(&client, 0..1);
     assert!(sent == 0 && result.is_err_and(refused));
 }

@@ -64,9 +64,10 @@ class Figures:
     def sample(self, agents: Iterable[str], since: float, until: float) -> Sample:
         """Returns what the agents measured between two times; agents without points do not
         count. A window begins with the last point before it, and an agent's data end with its last
-        point: each covers its own time, and rates count that."""
+        point: each covers its own time, and rates count that. Between two points in which a node
+        began anew, its counters hold the requests of an unknown part of the time."""
         total = [0.0] * len(_COUNTERS)
-        weight = weighted = draining = covered_s = 0.0
+        weight = weighted = draining = covered_s = anew = 0.0
         oldest, count = until, 0
         for agent in agents:
             window = self._window(agent, since, until)
@@ -78,7 +79,10 @@ class Figures:
             for before, after in itertools.pairwise(window):
                 grown = [_grown(a, b) for a, b in zip(before.counters, after.counters, strict=True)]
                 total = [one + more for one, more in zip(total, grown, strict=True)]
-                covered_s += _passed(before, after)
+                if _is_anew(before, after):
+                    anew += grown[0]
+                else:
+                    covered_s += _passed(before, after)
                 weight += grown[0]
                 weighted += grown[0] * after.latency_ms
         return Sample(
@@ -86,6 +90,7 @@ class Figures:
             seconds=covered_s / count if count else 0.0,
             oldest_at=oldest,
             requests=int(total[0]),
+            requests_anew=int(anew),
             errors=int(total[1]),
             latency_ms=weighted / weight if weight else None,
             draining=int(draining),
@@ -102,6 +107,10 @@ class Figures:
 def _passed(before: _Point, after: _Point) -> float:
     passed = after.measured_s - before.measured_s
     return passed if passed > 0.0 else after.at - before.at  # its clock began anew
+
+
+def _is_anew(before: _Point, after: _Point) -> bool:
+    return any(b < a for a, b in zip(before.counters, after.counters, strict=True))
 
 
 def _grown(before: float, after: float) -> float:

@@ -19,7 +19,9 @@ class Sample(msgspec.Struct, frozen=True):
     `agents` is how many of them gave data, `seconds` the time that these data cover, on average;
     `oldest_at` the time of the data that is oldest among
     them. `latency_ms` is the 99th percentile, None without requests. `draining` is the largest
-    number of generations that drain on one agent.
+    number of generations that drain on one agent. `requests_anew` are those requests that were
+    counted while a node began anew, at an upgrade or a restart: how long that took nobody knows, so
+    that `seconds` leaves it out, and rates leave them out.
     """
 
     agents: int = 0
@@ -31,6 +33,7 @@ class Sample(msgspec.Struct, frozen=True):
     draining: int = 0
     probes: int = 0
     probes_failed: int = 0
+    requests_anew: int = 0
 
     @property
     def error_share(self) -> float:
@@ -43,9 +46,14 @@ class Sample(msgspec.Struct, frozen=True):
         return self.probes_failed / self.probes if self.probes else 0.0
 
     @property
+    def paced(self) -> int:
+        """The requests of `seconds`."""
+        return self.requests - self.requests_anew
+
+    @property
     def per_agent_second(self) -> float:
         """Requests per agent and second; 0 without data."""
-        return self.requests / (self.agents * self.seconds) if self.agents * self.seconds else 0.0
+        return self.paced / (self.agents * self.seconds) if self.agents * self.seconds else 0.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -91,11 +99,9 @@ def judge(wave: Sample, control: Sample, gates: Gates, at: float) -> Verdict:
 
 def _traffic(wave: Sample, control: Sample, gates: Gates) -> Finding:
     expected = control.per_agent_second * wave.agents * wave.seconds
-    text = (
-        f"the wave served {wave.requests} requests, its control makes {expected:.0f} of them likely"
-    )
+    text = f"the wave served {wave.paced} requests, its control makes {expected:.0f} of them likely"
     if expected >= max(gates.min_requests, _NO_CHANCE):
-        is_low = wave.requests + 0.5 < gates.traffic_of_control * expected
+        is_low = wave.paced + 0.5 < gates.traffic_of_control * expected
         return Finding("traffic", "fail" if is_low else "pass", text)
     is_enough = wave.requests >= gates.min_requests
     return Finding("traffic", "pass" if is_enough else "inconclusive", text)

@@ -62,6 +62,23 @@ def test_a_node_that_began_anew_counts_from_nothing() -> None:
     assert figures.sample(["a"], 0.0, 20.0).requests == 130
 
 
+def test_an_upgrade_between_two_points_is_no_time_without_traffic() -> None:
+    figures = Figures()
+    for at in range(0, 50, 10):
+        _add(figures, "a", float(at), 100.0 * at)
+    _add(figures, "a", 50.0, 30.0)  # the new program has counted for a moment
+    before = figures.sample(["a"], 0.0, 40.0)
+    wave = figures.sample(["a"], 45.0, 50.0)
+    assert (wave.requests, wave.paced, wave.seconds) == (30, 0, 0.0)
+    assert judge(wave, before, Gates(min_requests=0), 50.0).outcome == "pass"
+    assert judge(wave, before, Gates(min_requests=50), 50.0).outcome == "inconclusive"
+    _add(figures, "a", 60.0, 1030.0)
+    wave = figures.sample(["a"], 45.0, 60.0)
+    assert (wave.paced, wave.per_agent_second) == (1000, 100.0)
+    _add(figures, "a", 70.0, 1040.0)
+    assert judge(figures.sample(["a"], 65.0, 70.0), before, Gates(), 70.0).outcome == "fail"
+
+
 def test_latency_is_weighted_by_requests_and_draining_is_the_most() -> None:
     figures = Figures()
     for agent, rate, latency, draining in (("a", 300.0, 10.0, 1.0), ("b", 100.0, 50.0, 4.0)):

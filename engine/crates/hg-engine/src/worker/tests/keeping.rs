@@ -84,7 +84,7 @@ fn the_place_of_a_request_whose_client_left_or_that_reached_nobody_is_free_again
         hg_net::close_with_reset(s.into());
         eventually("it is over", || in_flight(&node) == 0);
     }
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = unused_address();
     let node = narrow(free, 0, "");
     for _ in 0..3 {
         assert_eq!(status(&mut ask(&node, GET)), "502");
