@@ -1,7 +1,7 @@
 """The commands that bring documents to a master and back."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,14 @@ Files = Annotated[
 FleetOption = Annotated[
     str, typer.Option("--fleet", metavar="NAME", help="Publish to this fleet, too, in waves.")
 ]
+Seen = Annotated[
+    bool,
+    typer.Option(
+        "--seen",
+        help="With --preview: try the requests that the fleet's nodes had lately, instead of made"
+        " ones.",
+    ),
+]
 Message = Annotated[
     str, typer.Option("--message", "-m", metavar="TEXT", help="Why; shown in the history.")
 ]
@@ -38,6 +46,7 @@ def apply(
     preview: Annotated[
         bool, typer.Option("--preview", help="Show what would change, and change nothing.")
     ] = False,
+    seen: Seen = False,
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Remove what you wrote last and the documents lack."),
@@ -66,31 +75,31 @@ def apply(
     With --wait it is followed to its end; the exit codes are those of `headgate publish`. With
     --wait alone the workspace's only fleet is meant.
 
+    A preview says of each fleet what its engines would do, and which requests would go elsewhere.
+
     \b
     Examples:
       headgate apply -f config/ --preview
+      headgate apply -f config/ --preview --seen --fleet edge
       headgate apply -f config/ --prune --fleet edge --wait
     """
     from headgate.cli.remote import publishing, templating
 
+    if seen and not preview:
+        raise typer.BadParameter("it needs --preview", param_hint="--seen")
     gathered = _gathered(file)
     master = opened(context)
-    target = publishing.chosen_fleet(master, fleet) if fleet or wait else None
-    plan = templating.planned(master, gathered, prune=prune)
+    target = publishing.chosen_fleet(master, fleet) if fleet or wait or seen else None
+    asked = str(target["name"]) if target is not None and seen else None
+    plan = templating.planned(master, gathered, prune=prune, seen=asked)
     _tell(plan.said.get("warnings"), "warning")
     if _tell(plan.said.get("errors"), "error"):
         raise typer.Exit(BAD_CONFIG)
     if not preview:
         _carry_out(master, plan)
-    done: list[Mapping[str, object]] = [
-        {"change": one.word, "kind": one.kind, "name": one.name} for one in plan.changes
-    ]
-    shown: dict[str, object] = {"changes": done, "is_preview": preview}
-    if preview and (nodes := _nodes(plan.said)):
-        shown["nodes"] = nodes
+    shown = _shown(plan, is_preview=preview)
     if output is Shape.TABLE:
-        _list(done)
-        _list_nodes(shown.get("nodes"))
+        sys.stdout.writelines(f"{line}\n" for line in _lines(plan, is_preview=preview))
     if target is None or preview:
         _show(shown, output)
         return
@@ -186,31 +195,29 @@ def _carry_out(master: "Master", plan: "Plan") -> None:
     applying.carry_out(master, [one for one in plan.resources if one.spec is None])
 
 
-def _nodes(said: Mapping[str, object]) -> list[dict[str, object]]:
-    """Returns what nodes with values of their own would get, of every fleet."""
-    found = []
-    fleets = said.get("fleets")
-    for fleet in fleets if isinstance(fleets, list) else []:
-        for node in fleet["nodes"]:
-            paths = [one["path"] for one in node["objects"]]
-            about = {"fleet": fleet["fleet"], "node": node["name"], "agent": node["agent"]}
-            found.append(about | {"digest": node["digest"], "objects": paths})
-    return found
+def _shown(plan: "Plan", *, is_preview: bool) -> dict[str, object]:
+    """Returns what programs get."""
+    from headgate.cli.remote import previewed
+
+    done = [{"change": one.word, "kind": one.kind, "name": one.name} for one in plan.changes]
+    shown: dict[str, object] = {"changes": done, "is_preview": is_preview}
+    if is_preview and (nodes := previewed.nodes(plan.said)):
+        shown["nodes"] = nodes
+    if is_preview and (effects := previewed.effects(plan.said)):
+        shown["fleets"] = effects
+    return shown
 
 
-def _list_nodes(nodes: object) -> None:
-    for one in nodes if isinstance(nodes, list) else []:
-        sys.stdout.write(
-            f"node     {one['fleet']}/{one['node']}: {one['digest'][:12]},"
-            f" {len(one['objects'])} objects differ\n"
-        )
+def _lines(plan: "Plan", *, is_preview: bool) -> Iterator[str]:
+    """Yields what people read."""
+    from headgate.cli.remote import previewed
 
-
-def _list(done: Sequence[Mapping[str, object]]) -> None:
-    for one in done:
-        sys.stdout.write(f"{one['change']:8} {one['kind']}/{one['name']}\n")
-    if not done:
-        sys.stdout.write("everything is as the documents say\n")
+    for one in plan.changes:
+        yield f"{one.word:8} {one.kind}/{one.name}"
+    if not plan.changes:
+        yield "everything is as the documents say"
+    if is_preview:
+        yield from previewed.text(plan.said)
 
 
 def _show(shown: Mapping[str, object], output: Shape) -> None:

@@ -14,6 +14,7 @@ from headgate.cli.reading import read as read_config
 from headgate.compile.explanation import Explanation, Outcome, explain, places
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import refusals
+from headgate.compile.logged import Logged
 from headgate.compile.routing import Question, Request, Routing
 from headgate.compile.veil import veiled
 from headgate.kernel.diagnostics import render_text
@@ -137,7 +138,7 @@ def objects(before: Loaded, after: Loaded) -> Iterator[ObjectDiff]:
         yield _object("removed", key, [], places(before)(key.kind, key.name, ""))
 
 
-def moves(logged: accesslog.Logged, before: Routing, after: Routing) -> Requests:
+def moves(logged: Logged, before: Routing, after: Routing) -> Requests:
     """Returns the logged requests that would go elsewhere, the most frequent first."""
     delta = plan_diff(before.plan, after.plan)
     keys = {*(entry.key for entry in delta.puts), *delta.deletes}

@@ -96,6 +96,18 @@ def test_changes_are_made_once_and_a_preview_makes_none(
     assert master.bodies("PUT", put) == [{"spec": API["spec"]}]
 
 
+def test_a_preview_asks_for_the_requests_of_a_fleets_nodes_only_if_told(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("apply", "-f", document, "--preview") == 0
+    assert run("apply", "-f", document, "--preview", "--seen") == 0
+    first, second = master.bodies("POST", f"{SHOP}/preview")
+    assert isinstance(first, dict) and isinstance(second, dict)
+    assert ("seen" in first, second["seen"]) == (False, "edge")
+    assert run("apply", "-f", document, "--seen") == 2
+    assert "--preview" in capsys.readouterr().err
+
+
 def test_nothing_to_change_asks_for_no_preview(
     master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from routed_config import CONFIG
 
-from headgate.cli import accesslog
 from headgate.cli.diff import Diff, Log, diff
+from headgate.compile.logged import read
 from headgate.compile.routing import Question
 
 OURS = (
@@ -196,7 +196,7 @@ def test_a_log_without_an_end_is_refused_at_once(tmp_path: Path, kind: str) -> N
 
 
 def test_the_same_request_is_read_once() -> None:
-    log = accesslog.read([OURS % ("a", "/x")] * 3 + [OURS % ("", ""), COMBINED, "nonsense"])
+    log = read([OURS % ("a", "/x")] * 3 + [OURS % ("", ""), COMBINED, "nonsense"])
     (found,) = log.questions
     asked = Question("http://a/x", client="192.0.2.7", listener="web")
     assert found == (asked, 3)

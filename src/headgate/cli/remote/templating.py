@@ -66,8 +66,9 @@ class Plan:
         return [*self.steps.changes, *self.resources]
 
 
-def planned(master: Master, gathered: Gathered, *, prune: bool) -> Plan:
-    """Returns what documents change, and its preview; raises MasterError."""
+def planned(master: Master, gathered: Gathered, *, prune: bool, seen: str | None = None) -> Plan:
+    """Returns what documents change, and its preview; raises MasterError. `seen`: the fleet whose
+    nodes are asked for the requests that they had lately."""
     owner = str(master.get("/auth/me")["id"])
     wanted = {key: one.spec for key, one in gathered.resources.items()}
     there = present(master)
@@ -76,7 +77,8 @@ def planned(master: Master, gathered: Gathered, *, prune: bool) -> Plan:
     found = steps(both, owned, prune=prune)
     resources = changes(wanted, there, owner, both.objects, prune=prune)
     more = previewed(both, found)
-    said = preview(master, resources, more) if resources or any(more.values()) else {}
+    asked = more if seen is None else more | {"seen": seen}
+    said = preview(master, resources, asked) if resources or any(more.values()) else {}
     return Plan(both, found, resources, said)
 
 

@@ -7,11 +7,8 @@ beforehand is what it would say.
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from headgate._core import PlanError
-from headgate.compile.asked import MOST, made, moved
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import locator
-from headgate.compile.routing import Routing
 from headgate.engines.nginx.common.types import (
     CannotExpress,
     Capabilities,
@@ -23,16 +20,10 @@ from headgate.engines.nginx.common.types import (
 from headgate.engines.nginx.render import render
 from headgate.kernel.diagnostics import dotted
 from headgate.master.domains.agents.types import Engine
-from headgate.master.domains.drafts.types import (
-    EngineEffect,
-    Inability,
-    MovedRequest,
-    RequestsEffect,
-)
+from headgate.master.domains.drafts.types import EngineEffect, Inability
 from headgate.model.config import SECTION_OF
 from headgate.plan.plan import Plan
 
-_MOST_SHOWN: Final = 100
 _ROOT: Final = "/var/lib/headgate/nginx"
 _MODES: Final[dict[str, Mode]] = {"mode=full": "full", "mode=guest": "guest"}
 _CHANGES: Final = ("none", "in-place", "reload", "unknown")
@@ -80,35 +71,6 @@ def engine_effect(kind: Kind, agents: int, before: Loaded, after: Loaded) -> Eng
     is_reload = not isinstance(old, Rendered) or old.files != new.files
     change = "reload" if is_reload else made_of.change
     return made_of.model_copy(update={"notes": list(new.notes), "change": change})
-
-
-def requests_effect(before: Loaded, after: Loaded) -> RequestsEffect:
-    """Returns which requests would go elsewhere: those that the routes before and after are for."""
-    try:
-        old, new = Routing(before.plan or Plan()), Routing(after.plan or Plan())
-    except PlanError:
-        return RequestsEffect(source="made", asked=0, moved=[], more=0)
-    asked = {one.url + one.method + str(one.headers): one for one in made(old.plan)}
-    for one in made(new.plan):
-        if len(asked) < MOST:
-            asked.setdefault(one.url + one.method + str(one.headers), one)
-    # A request of an old route whose listener is gone is refused by name; that is where it goes.
-    found = moved(old, new, asked.values())
-    return RequestsEffect(
-        source="made",
-        asked=len(asked),
-        moved=[
-            MovedRequest(
-                method=one.question.method,
-                url=one.question.url,
-                listener=one.question.listener or "",
-                before=one.before,
-                after=one.after,
-            )
-            for one in found[:_MOST_SHOWN]
-        ],
-        more=max(0, len(found) - _MOST_SHOWN),
-    )
 
 
 def _is_same(before: Plan | None, after: Plan | None) -> bool:

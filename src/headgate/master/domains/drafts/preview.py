@@ -16,15 +16,14 @@ from headgate.master.domains.drafts.effects import (
     engine_effect,
     kinds,
     merged_engines,
-    requests_effect,
 )
+from headgate.master.domains.drafts.requests import MOST_SIDES, Seen, Side, requests_effect
 from headgate.master.domains.drafts.types import (
     EngineEffect,
     FleetEffect,
     NodeEffect,
     ObjectDiff,
     Preview,
-    RequestsEffect,
 )
 from headgate.master.domains.fleets.store import FleetRow
 from headgate.master.domains.resources.types import Change
@@ -142,15 +141,24 @@ async def _befores(
     return befores, {agent: digests[one.hash] for agent, one in found.items()}
 
 
-def preview(objects: list[ObjectDiff], after: Contents, fleets: Sequence[Affected]) -> Preview:
+def preview(
+    objects: list[ObjectDiff],
+    after: Contents,
+    fleets: Sequence[Affected],
+    seen: Mapping[str, Seen],
+) -> Preview:
     """Returns the whole preview; costs a compilation for each config that differs.
 
     What is wrong is what would be wrong in a fleet; without fleets, in all objects together.
+    `seen`: requests that the nodes of fleets had, by fleet.
     """
     compiled = Compiled()
     fates = [fate(one, compiled) for one in fleets]
     verdicts = [one.verdict for one in fates] or [judged(compiled(after))]
-    effects = [_effect(one, said, compiled) for one, said in zip(fleets, fates, strict=True)]
+    effects = [
+        _effect(one, said, compiled, seen.get(one.row.id))
+        for one, said in zip(fleets, fates, strict=True)
+    ]
     return Preview(
         objects=objects,
         errors=_once(verdict.errors for verdict in verdicts),
@@ -204,13 +212,16 @@ def engine_effects(one: Affected, fate: Fate, compiled: Compiled) -> list[Engine
     return merged_engines(found) if len(fate.variants) > 1 else found
 
 
-def _effect(one: Affected, fate: Fate, compiled: Compiled) -> FleetEffect:
+def _effect(one: Affected, fate: Fate, compiled: Compiled, seen: Seen | None) -> FleetEffect:
     errors = fate.verdict.errors
-    requests = RequestsEffect(source="made", asked=0, moved=[], more=0)
-    if not errors and fate.variants:
-        # Those of the nodes that come first: most requests are the same at all of them.
-        first = fate.variants[0]
-        requests = requests_effect(compiled(_before(one, first.nodes)), compiled(first.contents))
+    sides = [
+        Side(
+            compiled(_before(one, variant.nodes)),
+            compiled(variant.contents),
+            [node.id for node in variant.nodes],
+        )
+        for variant in ([] if errors else fate.variants[:MOST_SIDES])
+    ]
     nodes = _nodes(one, fate) if one.recipes else []
     return FleetEffect(
         fleet=one.row.name,
@@ -220,7 +231,7 @@ def _effect(one: Affected, fate: Fate, compiled: Compiled) -> FleetEffect:
         errors=errors,
         unheard=one.unheard,
         engines=[] if errors else engine_effects(one, fate, compiled),
-        requests=requests,
+        requests=requests_effect(sides, seen),
         nodes=nodes,
         more_nodes=len(one.nodes) - len(nodes) if one.recipes else 0,
         changed_nodes=_changed(one, fate),

@@ -10,6 +10,7 @@ from headgate.master.domains.drafts import service, store
 from headgate.master.domains.drafts.contents import differences, gathered
 from headgate.master.domains.drafts.preview import MOST_FLEETS, affected
 from headgate.master.domains.drafts.preview import preview as worked_out
+from headgate.master.domains.drafts.seeing import had
 from headgate.master.domains.drafts.types import (
     Draft,
     DraftChanges,
@@ -66,9 +67,10 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
     """Says what publishing would change, what refuses it, and what is probably a mistake.
 
     For each fleet it says what its engines cannot do, by what its agents reported, whether they
-    reload, and which requests would go elsewhere.
+    reload, and which requests would go elsewhere: those that `seen` has had lately, or made ones.
     """
     sealer = call.master.sealer
+    seen = {} if wanted.seen is None else await had(call, wanted.seen)
     async with call.read() as tx:
         changes = service.checked(wanted.changes)
         if wanted.draft is not None:
@@ -84,6 +86,6 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
             after = await gathered(tx, changes, sealer, fleet.shown().labels)
         rows = [fleet] if fleet is not None else await fleet_rows.some(tx, MOST_FLEETS)
         touched = [await affected(tx, row, changes, sealer, plan) for row in rows]
-    found = await asyncio.to_thread(worked_out, differences(before, after), after, touched)
+    found = await asyncio.to_thread(worked_out, differences(before, after), after, touched, seen)
     call.master.previews.shown(found)
     return found

@@ -87,6 +87,7 @@ class MovedRequest(View):
     listener: str
     before: str
     after: str
+    count: int = Field(description="How often nodes had it lately; 1 for one that was made.")
 
 
 class RequestsEffect(View):
@@ -97,8 +98,10 @@ class RequestsEffect(View):
         " out of the routes before and after."
     )
     asked: int = Field(description="How many requests were tried.")
-    moved: list[MovedRequest] = Field(description="At most 100.")
+    moved: list[MovedRequest] = Field(description="At most 100, what came most often first.")
     more: int = Field(description="How many more would go elsewhere.")
+    searched: int = Field(description="The logs of how many agents were searched for requests.")
+    unsearched: int = Field(description="How many agents could not be searched.")
 
 
 class NodeEffect(View):

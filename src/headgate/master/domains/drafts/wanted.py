@@ -28,3 +28,9 @@ class PreviewRequest(Body):
         description="Virtual hosts as they would be written, with the objects that they make; null:"
         " removed.",
     )
+    seen: Name | None = Field(
+        default=None,
+        description="A fleet whose nodes are asked which requests they had lately: those are tried"
+        " instead of made ones. It needs the permission logs.read, is in the audit log, and counts"
+        " as a search of logs.",
+    )
