@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headgate.cli.output import Format, Output
-from headgate.cli.places import Configs, Engine, NodeName, StateDir, state_dir
+from headgate.cli.places import Configs, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,70 +100,6 @@ def _objections(engine: Engine | None) -> "Callable[[Loaded], tuple[Diagnostic, 
         return refused(loaded)
 
     return found
-
-
-def explain(
-    request: Annotated[
-        list[str], typer.Argument(help="[METHOD] URL", metavar="[METHOD] URL", show_default=False)
-    ],
-    config: ConfigOption = None,
-    header: Annotated[
-        list[str] | None,
-        typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="A header of the request."),
-    ] = None,
-    client: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
-    listener: Annotated[
-        str | None, typer.Option(help="The listener that gets the request.")
-    ] = None,
-    sni: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The server name that a TLS client asks for (tcp://)."),
-    ] = None,
-    alpn: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PROTOCOL", help="A protocol that a TLS client offers (tcp://)."),
-    ] = None,
-    client_subject: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The subject of the client's certificate (RFC 4514)."),
-    ] = None,
-    client_san: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TYPE:NAME", help="An alternative name of it, such as dns:a.example."),
-    ] = None,
-    client_fingerprint: Annotated[
-        str | None, typer.Option(metavar="HEX", help="The SHA-256 of it.")
-    ] = None,
-    state: StateDir = None,
-    node: NodeName = None,
-    output: Output = Format.TEXT,
-) -> None:
-    """Show which route a request takes and why, and which routes nearly took it.
-
-    With tcp://HOST:PORT it is the TCP route of a connection.
-    The answer comes from a running node or, with --config, from files.
-
-    \b
-    Examples:
-      headgate explain GET https://shop.example.com/cart -H 'x-tenant: a'
-      headgate explain http://127.0.0.1:8000/ --config headgate.toml --output json
-      headgate explain tcp://127.0.0.1:5443 --sni shop.example.com
-      headgate explain https://shop.example.com/staff --client-subject CN=alice
-    """
-    from headgate.cli import explain as explainer
-    from headgate.kernel.errors import Invalid
-
-    try:
-        asked = explainer.question(request, header or (), client, listener, sni, alpn or ())
-        asked = explainer.certified(asked, client_subject, client_san or (), client_fingerprint)
-    except Invalid as error:
-        raise typer.BadParameter(str(error)) from error
-    if config:
-        code = explainer.explain(asked, config, output.value, stream=sys.stdout, errors=sys.stderr)
-    else:
-        shown = {"stream": sys.stdout, "errors": sys.stderr}
-        code = explainer.explain_running(asked, state_dir(state, node), output.value, **shown)
-    raise typer.Exit(code)
 
 
 def test(
@@ -262,4 +198,4 @@ def schema() -> None:
     sys.stdout.write(text())
 
 
-COMMANDS = (check, explain, test, diff, schema)
+COMMANDS = (check, test, diff, schema)

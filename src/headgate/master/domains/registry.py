@@ -12,6 +12,7 @@ from headgate.master.domains.drift.routes import ROUTES as DRIFT
 from headgate.master.domains.drift.store import DRIFTS
 from headgate.master.domains.enrolment.routes import ROUTES as ENROLMENT
 from headgate.master.domains.events.routes import ROUTES as EVENTS
+from headgate.master.domains.explain.routes import ROUTES as EXPLAIN
 from headgate.master.domains.fleets.routes import ROUTES as FLEETS
 from headgate.master.domains.join_tokens.routes import ROUTES as JOIN_TOKENS
 from headgate.master.domains.logs.routes import ROUTES as LOGS
@@ -50,6 +51,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     JOIN_TOKENS,
     AGENTS,
     DRIFT,
+    EXPLAIN,
     LOGS,
     ROLLOUTS,
     CERTIFICATES,

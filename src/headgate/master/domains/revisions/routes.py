@@ -15,7 +15,7 @@ from headgate.master.api.types import Page, Window
 from headgate.master.domains.agents import service as agent_rules
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.drafts import service as drafts
-from headgate.master.domains.drafts.contents import differences, gathered
+from headgate.master.domains.drafts.contents import differences
 from headgate.master.domains.drafts.digests import digest
 from headgate.master.domains.drafts.effects import refusals
 from headgate.master.domains.drafts.preview import (
@@ -28,7 +28,7 @@ from headgate.master.domains.drafts.preview import (
 )
 from headgate.master.domains.drafts.types import Inability
 from headgate.master.domains.fleets import service as fleets
-from headgate.master.domains.revisions import service, store
+from headgate.master.domains.revisions import nodes, service, store
 from headgate.master.domains.revisions.keeping import prune
 from headgate.master.domains.revisions.types import (
     Again,
@@ -40,7 +40,6 @@ from headgate.master.domains.revisions.types import (
     RevisionDetail,
 )
 from headgate.master.domains.rollouts import store as rollouts
-from headgate.master.domains.templates.node_values import Node, variants
 from headgate.master.domains.templates.recipes import decoded, recipes_of
 from headgate.master.store.transaction import Transaction
 
@@ -128,20 +127,13 @@ async def get_agent_config(call: Here, workspace: str, agent: str) -> NodeConfig
     sealer = call.master.sealer
     async with call.read() as tx:
         row = await agent_rules.found(tx, agent)
-        fleet = await fleets.found(tx, row.fleet)
-        contents = await gathered(tx, [], sealer, fleet.shown().labels)
-        recipes = await recipes_of(tx, contents)
-    node = Node(row.id, row.name, row.shown(call.now_ms).labels)
-    found, gaps = variants(contents, recipes, [node])
-    if gaps:
-        detail = f"{len(gaps)} values are missing or wrong, see `errors`"
-        raise ProblemError(422, "invalid", detail, errors=gaps)
+        found = await nodes.wanted(tx, row, sealer, call.now_ms)
     return NodeConfig(
         agent=row.id,
         name=row.name,
-        digest=digest(found[0].contents),
-        values=found[0].values,
-        resources=service.held(found[0].contents),
+        digest=digest(found.contents),
+        values=found.values,
+        resources=service.held(found.contents),
     )
 
 

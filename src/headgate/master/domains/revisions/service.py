@@ -195,12 +195,7 @@ async def config(tx: Transaction, revision_id: str, agent: str | None = None) ->
     revision = await store.manifest(tx, revision_id)
     if revision is None:
         raise not_found("revision", revision_id)
-    signed: SignedManifest | NodeManifest = revision
-    if agent is not None and revision.recipes is not None:
-        own = await store.node_manifest(tx, revision_id, agent)
-        if own is None:
-            raise not_found("agent with a part of this revision", agent)
-        signed = own
+    signed = revision if agent is None else await part(tx, revision, agent)
     entries = {entry.path: entry.sha256 for entry in parse(signed.manifest).entries}
     named = {path: of for path in entries if (of := resource_of(path)) is not None}
     found = await store.blobs(tx, [entries[path] for path in named])
@@ -217,6 +212,18 @@ async def config(tx: Transaction, revision_id: str, agent: str | None = None) ->
             for path, (kind, name) in named.items()
         ],
     )
+
+
+async def part(
+    tx: Transaction, revision: SignedManifest, agent: str
+) -> SignedManifest | NodeManifest:
+    """Returns what an agent gets of a revision; raises ProblemError."""
+    if revision.recipes is None:
+        return revision
+    own = await store.node_manifest(tx, revision.id, agent)
+    if own is None:
+        raise not_found("agent with a part of this revision", agent)
+    return own
 
 
 def held(contents: Mapping[str, bytes]) -> list[HeldResource]:

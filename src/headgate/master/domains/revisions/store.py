@@ -88,6 +88,12 @@ async def newest(tx: Transaction, fleet_id: str) -> SignedManifest | None:
     return await tx.first(SignedManifest, query.order_by(REVISIONS.c.number.desc()))
 
 
+async def numbered(tx: Transaction, fleet_id: str, number: int) -> SignedManifest | None:
+    """Returns the revision of a fleet that has that number."""
+    where = (REVISIONS.c.fleet_id == fleet_id, REVISIONS.c.number == number)
+    return await tx.find(SignedManifest, REVISIONS, *where)
+
+
 async def manifest(tx: Transaction, revision_id: str) -> SignedManifest | None:
     """Returns the manifest of a revision, as agents get it."""
     return await tx.find(SignedManifest, REVISIONS, REVISIONS.c.id == revision_id)
