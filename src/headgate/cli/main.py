@@ -23,6 +23,7 @@ from headgate.cli import (
     remote_commands,
     rollout_commands,
     rotate_commands,
+    tap_commands,
     token_commands,
     up_commands,
 )
@@ -95,6 +96,7 @@ for command in (
     *remote_commands.COMMANDS,
     *metrics_commands.COMMANDS,
     *log_commands.COMMANDS,
+    *tap_commands.COMMANDS,
     *apply_commands.COMMANDS,
     *completion_commands.COMMANDS,
     *password_commands.COMMANDS,

@@ -59,3 +59,42 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     endpoints: list[EndpointStatus]
     panic: bool = False
     protocol: str = ""
+
+
+class TapFilter(msgspec.Struct, frozen=True):
+    """Which requests a tap shows; what is empty or 0 leaves nothing out.
+
+    `host`: without its port, `*.example.com` is every name below; `path`: what the target begins
+    with; `status`: the least and the greatest; `client`: a network; `slower_us`: the least time in
+    all, in microseconds. `headers`: the headers of requests are shown, too.
+    """
+
+    host: str = ""
+    path: str = ""
+    method: str = ""
+    listener: str = ""
+    route: str = ""
+    upstream: str = ""
+    status: tuple[int, int] = (0, 0)
+    client: str = ""
+    slower_us: int = 0
+    headers: bool = False
+
+
+class TapChunk(msgspec.Struct, frozen=True):
+    """Whole lines of JSON, in the order in which requests ended on each worker.
+
+    `dropped`: requests that were not shown since the chunk before, because nobody read in time.
+    Nothing is redacted.
+    """
+
+    lines: bytes
+    dropped: int = 0
+
+
+class TapRefusedError(Exception):
+    """An engine opens no tap; the message says why. `is_full`: as many as may be are open."""
+
+    def __init__(self, message: str, *, is_full: bool = False) -> None:
+        super().__init__(message)
+        self.is_full = is_full

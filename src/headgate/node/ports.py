@@ -1,6 +1,6 @@
 """Defines what the pipeline needs from its two ends, and what passes between them."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ from headgate.compile.quarantine import LastGood, Quarantined, Refusal
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.nginx.common.status import NginxStatus
-from headgate.engines.types import UpstreamStatus
+from headgate.engines.types import TapChunk, TapFilter, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import BlobId
 from headgate.kernel.key_sets import KeySetUrl
@@ -188,6 +188,14 @@ class Serving(Protocol):
         """Gives an operator's order (`ready`, `drain`, `maintenance`) for an endpoint.
 
         Returns why it cannot, empty when done. Raises EngineUnavailableError if nothing serves.
+        """
+        ...
+
+    def tap(self, wanted: TapFilter) -> AsyncGenerator[TapChunk, None]:
+        """Yields the requests from now on as they end; the first chunk says that they are shown.
+
+        Ends when what serves is replaced. Raises EngineUnavailableError if nothing serves, and
+        TapRefusedError.
         """
         ...
 

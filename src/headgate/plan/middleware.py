@@ -46,6 +46,11 @@ class Made:
         return False
 
     @property
+    def credential_names(self) -> tuple[str, ...]:
+        """The headers and parameters of a query in which clients send it their credentials."""
+        return ()
+
+    @property
     def wants_certificate(self) -> bool:
         """Whether it asks for the certificate of a client's connection."""
         return False

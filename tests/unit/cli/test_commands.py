@@ -40,7 +40,7 @@ def leave(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     return int(left.value.code or 0)
 
 
-@pytest.mark.parametrize("verb", ["reload", "drain", "upgrade", "status", "events", "top"])
+@pytest.mark.parametrize("verb", ["reload", "drain", "upgrade", "status", "events", "tap", "top"])
 def test_without_a_node_a_verb_fails_and_says_so(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,6 @@
 //! What this crate needs from the engine, as a trait, so that tests can replace it.
 
-use hg_engine::{EndpointOrder, EngineEvent, EngineMetrics, EngineStatus};
+use hg_engine::{EndpointOrder, EngineEvent, EngineMetrics, EngineStatus, TapFilter, TapReader};
 use hg_plan::{Change, ObjectError, Plan};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -84,6 +84,9 @@ pub trait EngineApi: Send + Sync {
 
     /// Returns every counter.
     fn metrics(&self) -> EngineMetrics;
+
+    /// Opens a tap on the requests that begin from now on; `None` if too many are open.
+    fn tap(&self, filter: TapFilter) -> Option<TapReader>;
 
     /// Closes the access log files and opens them again.
     fn reopen_logs(&self);

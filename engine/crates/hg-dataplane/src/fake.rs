@@ -1,13 +1,15 @@
 //! An engine that records its calls.
 
 use crate::engine_port::{Applied, BlobLookup, EngineApi};
-use hg_engine::{EndpointOrder, EngineEvent, EngineMetrics, EngineStatus};
+use hg_engine::{
+    EndpointOrder, EngineEvent, EngineMetrics, EngineStatus, TapFilter, TapReader, Taps,
+};
 use hg_plan::{Change, Kind, ObjectError, Plan};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a condition in a test.
@@ -173,6 +175,10 @@ impl EngineApi for FakeEngine {
 
     fn metrics(&self) -> EngineMetrics {
         EngineMetrics { plan_swaps: 1, ..EngineMetrics::default() }
+    }
+
+    fn tap(&self, filter: TapFilter) -> Option<TapReader> {
+        Arc::new(Taps::default()).open(filter)
     }
 
     fn reopen_logs(&self) {

@@ -4,6 +4,7 @@ use crate::channel::Start;
 use crate::engine_port::{Applied, BlobLookup, EngineApi};
 use crate::process::run_on_stdin;
 use hg_engine::{EndpointOrder, Engine, EngineConfig, EngineEvent, EngineMetrics, EngineStatus};
+use hg_engine::{TapFilter, TapReader};
 use hg_plan::{Change, ObjectError, Plan};
 use std::io;
 use std::net::SocketAddr;
@@ -90,6 +91,10 @@ impl EngineApi for Engine {
 
     fn metrics(&self) -> EngineMetrics {
         Engine::metrics(self)
+    }
+
+    fn tap(&self, filter: TapFilter) -> Option<TapReader> {
+        Engine::tap(self, filter)
     }
 
     fn reopen_logs(&self) {

@@ -9,6 +9,7 @@ use crate::orders::Orders;
 use crate::proto;
 use crate::proto::data_plane_server::DataPlane;
 use crate::resolver::Resolver;
+use crate::tap;
 use hg_engine::{EventLevel, ReasonCount};
 use prost::bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -141,6 +142,7 @@ impl DataPlane for Shared {
     type MetricsStream =
         tokio_stream::Iter<std::vec::IntoIter<Result<proto::MetricsChunk, Status>>>;
     type EventsStream = ReceiverStream<Result<proto::Event, Status>>;
+    type TapStream = ReceiverStream<Result<proto::TapChunk, Status>>;
 
     async fn hello(
         &self,
@@ -203,6 +205,14 @@ impl DataPlane for Shared {
         _: Request<proto::EventsRequest>,
     ) -> Result<Response<Self::EventsStream>, Status> {
         Ok(Response::new(ReceiverStream::new(self.0.events.watch()?)))
+    }
+
+    async fn tap(
+        &self,
+        request: Request<proto::TapRequest>,
+    ) -> Result<Response<Self::TapStream>, Status> {
+        let reader = self.0.engine.tap(tap::filter(request.into_inner())?);
+        Ok(Response::new(ReceiverStream::new(tap::stream(reader))))
     }
 
     async fn set_endpoint(

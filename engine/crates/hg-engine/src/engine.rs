@@ -9,7 +9,7 @@ use crate::shared::{Shared, marks};
 use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
 use crate::worker::{Done, Mailbox, Message, Records};
-use hg_log::AccessLog;
+use hg_log::{AccessLog, TapFilter, TapReader};
 use hg_net::{Address, Fd, Poller};
 use hg_plan::{Change, Kind, ObjectError, Plan};
 use hg_resilience::Marks;
@@ -368,6 +368,11 @@ impl Engine {
         let used: BTreeSet<String> = self.names().into_iter().collect();
         names.retain(|name, _| used.contains(&**name));
         builder.keep_names(&used);
+    }
+
+    /// Opens a tap on the requests that begin from now on; `None` if too many are open.
+    pub fn tap(&self, filter: TapFilter) -> Option<TapReader> {
+        self.inner.records.log.tap(filter)
     }
 
     /// Closes the access log's file and opens it again.

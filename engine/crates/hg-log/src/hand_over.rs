@@ -4,6 +4,7 @@ use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::clock::TimeCache;
 use crate::flow::{FlowRecord, format_flow_combined, format_flow_json};
 use crate::record::{AccessRecord, ConnectionRecord};
+use crate::tap::{TapStats, TapWants, TapWriter, Taps};
 use crate::{format_combined, format_connection_combined, format_connection_json, format_json};
 use hg_plan::LogFormat;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct LogStats {
     pub bytes: u64,
     /// Writes (or attempts to open) that failed.
     pub write_errors: u64,
+    /// What taps were shown.
+    pub taps: TapStats,
 }
 
 /// Formatted lines for the sink.
@@ -73,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) dropped: AtomicU64,
     pub(crate) bytes: AtomicU64,
     pub(crate) write_errors: AtomicU64,
+    pub(crate) taps: Arc<Taps>,
 }
 
 impl Shared {
@@ -86,6 +90,7 @@ impl Shared {
             dropped: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             write_errors: AtomicU64::new(0),
+            taps: Arc::default(),
         }
     }
 
@@ -95,6 +100,7 @@ impl Shared {
             dropped: self.dropped.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             write_errors: self.write_errors.load(Ordering::Relaxed),
+            taps: self.taps.stats(),
         }
     }
 
@@ -116,17 +122,29 @@ pub struct LogWriter {
     lines: u64,
     mode: Mode,
     time: TimeCache,
+    taps: TapWriter,
 }
 
 impl LogWriter {
     pub(crate) fn new(shared: Arc<Shared>, sink: Thread) -> Self {
-        let mode = shared.mode();
-        Self { shared, sink, buffer: Vec::new(), lines: 0, mode, time: TimeCache::new() }
+        let (mode, taps) = (shared.mode(), TapWriter::new(Arc::clone(&shared.taps)));
+        Self { shared, sink, buffer: Vec::new(), lines: 0, mode, time: TimeCache::new(), taps }
     }
 
-    /// Reports whether records are wanted at all; if not, there is no need to make one.
+    /// Reports whether the log wants records; if not, there is no need to make one for it.
     pub fn is_on(&self) -> bool {
         self.shared.mode().format().is_some()
+    }
+
+    /// Returns what taps want of a request that begins now; costs one load.
+    pub fn taps(&self) -> TapWants {
+        self.taps.wants()
+    }
+
+    /// Shows a record to the taps that want it; `headers` come from
+    /// [`push_headers`](crate::push_headers) and are empty if they were not kept.
+    pub fn show(&mut self, record: &AccessRecord<'_>, headers: &[u8]) {
+        self.taps.show(record, headers, &mut self.time);
     }
 
     /// Formats a record into the worker's buffer, and hands the buffer over when it is full. If no

@@ -4,7 +4,7 @@
 //! Owns the path from a worker to the sink. A worker formats into a buffer of its own
 //! ([`LogWriter`]) and hands it over when it is full or when its timer fires; one thread writes.
 //! The buffers are a bounded pool: if the sink is slower than the workers, lines are dropped and
-//! counted, and nobody waits. Reads no clock on a worker's path: records bring their time.
+//! counted, and nobody waits. Taps show the same records to those who watch. Reads no clock on a worker's path: records bring their time.
 
 mod buffers;
 mod clock;
@@ -16,6 +16,8 @@ mod json;
 mod outlets;
 mod record;
 mod sink;
+mod tap;
+mod tap_filter;
 #[cfg(test)]
 mod testing;
 
@@ -30,3 +32,5 @@ pub use record::{
     AccessRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, ReachedRecord,
     SecuredRecord, SentRecord, TlsRecord, TraceRecord,
 };
+pub use tap::{MAX_TAPS, TapReader, TapStats, TapWants, Taps, push_headers};
+pub use tap_filter::TapFilter;

@@ -2,6 +2,8 @@
 
 use crate::hand_over::{Filled, LogStats, LogWriter, Mode, Shared};
 use crate::sink::Sink;
+use crate::tap::TapReader;
+use crate::tap_filter::TapFilter;
 use hg_plan::AccessLog as Config;
 use std::collections::VecDeque;
 use std::io;
@@ -97,6 +99,11 @@ impl AccessLog {
     /// Returns a worker's end.
     pub fn writer(&self) -> LogWriter {
         LogWriter::new(Arc::clone(&self.shared), self.sink.clone())
+    }
+
+    /// Opens a tap, which the log's configuration does not concern; `None` if too many are open.
+    pub fn tap(&self, filter: TapFilter) -> Option<TapReader> {
+        self.shared.taps.open(filter)
     }
 
     /// Reopens files, for rotation.

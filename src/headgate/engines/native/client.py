@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
@@ -17,7 +17,14 @@ from headgate.engines.native.types import (
     ListenerStatus,
     WorkerStatus,
 )
-from headgate.engines.types import EndpointStatus, EngineUnavailableError, UpstreamStatus
+from headgate.engines.types import (
+    EndpointStatus,
+    EngineUnavailableError,
+    TapChunk,
+    TapFilter,
+    TapRefusedError,
+    UpstreamStatus,
+)
 
 T = TypeVar("T")
 
@@ -116,6 +123,34 @@ class DataPlaneClient:
                 yield DataPlaneEvent(
                     one.unix_ms, one.level, one.kind, one.object_kind, one.object_name, one.message
                 )
+
+    async def tap(self, wanted: TapFilter) -> AsyncGenerator[TapChunk, None]:
+        """Yields the requests from now on as they end; the first chunk says that they are shown.
+
+        Ends or raises when the data plane goes. Raises TapRefusedError if too many taps are open.
+        """
+        asked = pb.TapRequest(
+            host=wanted.host,
+            path=wanted.path,
+            method=wanted.method,
+            listener=wanted.listener,
+            route=wanted.route,
+            upstream=wanted.upstream,
+            status_from=wanted.status[0],
+            status_to=wanted.status[1],
+            client=wanted.client,
+            slower_us=wanted.slower_us,
+            headers=wanted.headers,
+        )
+        call = self._stream("Tap", pb.TapRequest, pb.TapChunk)(asked)
+        try:
+            async with _translated():
+                async for one in call:
+                    if one.refused:
+                        raise TapRefusedError(one.refused, is_full=True)
+                    yield TapChunk(one.lines, one.dropped)
+        finally:
+            call.cancel()  # the data plane then closes the tap
 
     def _unary(self, name: str, request: type, reply: type) -> grpc.aio.UnaryUnaryMultiCallable:
         return self._channel.unary_unary(

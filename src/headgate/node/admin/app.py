@@ -15,6 +15,7 @@ from headgate.node import metrics, report
 from headgate.node.about import Done, EndpointOrder, Problem
 from headgate.node.admin.guard import Guard
 from headgate.node.admin.monitoring import Monitoring, json
+from headgate.node.admin.tap import tap
 from headgate.node.events import Line
 from headgate.node.explain import Explainer, ExplainError
 from headgate.node.link import LinkError
@@ -39,6 +40,7 @@ def admin_app(node: Node) -> Starlette:
             Route("/status", api.status),
             Route("/config", api.config),
             Route("/events", api.events),
+            Route("/tap", api.tap),
             Route("/reload", api.reload, methods=["POST"]),
             Route("/drain", api.drain, methods=["POST"]),
             Route("/explain", api.explain, methods=["POST"]),
@@ -138,6 +140,10 @@ class Api(Monitoring):
         except EngineUnavailableError as away:
             return json(Problem(str(away)), 503)
         return json(Problem(error), 422) if error else json(Done())
+
+    async def tap(self, request: Request) -> Response:
+        """Returns requests as they end, by a filter, until the client goes."""
+        return await tap(self._node, request)
 
     async def events(self, request: Request) -> Response:
         """Returns the last events and then new ones, as JSON lines or, on request,

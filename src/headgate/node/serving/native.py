@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from typing import TypeVar
 
 from headgate.compile.located import said
@@ -11,7 +11,13 @@ from headgate.engines.native.client import DataPlaneClient
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.native.types import Applied, DataPlaneStatus, Refused
 from headgate.engines.nginx.common.status import NginxStatus
-from headgate.engines.types import EngineUnavailableError, ObjectError, UpstreamStatus
+from headgate.engines.types import (
+    EngineUnavailableError,
+    ObjectError,
+    TapChunk,
+    TapFilter,
+    UpstreamStatus,
+)
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.about import version
 from headgate.node.link import About, AddressError, BusyError, DataPlane
@@ -113,6 +119,16 @@ class NativeServing:
         Raises EngineUnavailableError while the data plane is being replaced.
         """
         return await self._asked(lambda client: client.set_endpoint(upstream, endpoint, state))
+
+    async def tap(self, wanted: TapFilter) -> AsyncGenerator[TapChunk, None]:
+        """Yields the requests from now on as they end, until the data plane is replaced.
+
+        Raises EngineUnavailableError while it is being replaced, and TapRefusedError.
+        """
+        await self.planes.connected(self.engine, _ASK_S)
+        async with contextlib.aclosing(self.engine.client().tap(wanted)) as chunks:
+            async for one in chunks:
+                yield one
 
     async def nginx(self) -> NginxStatus | None:
         """Returns None: there is no nginx."""

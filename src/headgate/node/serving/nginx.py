@@ -4,7 +4,7 @@ turns nginx's words into metrics.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from pathlib import Path
 
 from headgate.compile.located import said
@@ -29,7 +29,13 @@ from headgate.engines.nginx.releases.store import UnknownReleaseError
 from headgate.engines.nginx.upkeep.checker import Checker
 from headgate.engines.nginx.upkeep.keeper import Keeper
 from headgate.engines.nginx.watch.watcher import Watcher
-from headgate.engines.types import EngineUnavailableError, UpstreamStatus
+from headgate.engines.types import (
+    EngineUnavailableError,
+    TapChunk,
+    TapFilter,
+    TapRefusedError,
+    UpstreamStatus,
+)
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.aside import aside
 from headgate.node.exposition import text
@@ -44,6 +50,7 @@ _OF_A_LISTENER = frozenset({"port_held", "port_forbidden", "address_missing"})
 _RETRY_S = 0.2
 _NAMES_S = 30.0
 """How often the names of endpoints are resolved again."""
+_NO_TAP = "the nginx engine has no taps; read its access log (node.access_log)"
 _FIXED = "it cannot change while the node runs; restart the node"
 _NOT_THE_CONFIG = frozenset({"held", "busy", "superseded", "no_space", "endpoints"})
 """Causes that say nothing about what the user wrote."""
@@ -213,6 +220,10 @@ class NginxServing:
         if self._checker is None or self._served is None:
             raise EngineUnavailableError("nginx serves no config yet")
         return await self._checker.order(upstream, endpoint, state)
+
+    def tap(self, wanted: TapFilter) -> AsyncGenerator[TapChunk, None]:
+        """Raises TapRefusedError: nginx tells of requests in its log alone."""
+        raise TapRefusedError(_NO_TAP)
 
     async def dataplane(self) -> DataPlaneStatus | None:
         """Returns None: there is no data plane."""

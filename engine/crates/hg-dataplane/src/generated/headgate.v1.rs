@@ -271,6 +271,40 @@ pub struct Event {
     pub message: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TapRequest {
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub method: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub listener: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub route: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub upstream: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "7")]
+    pub status_from: u32,
+    #[prost(uint32, tag = "8")]
+    pub status_to: u32,
+    #[prost(string, tag = "9")]
+    pub client: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "10")]
+    pub slower_us: u64,
+    #[prost(bool, tag = "11")]
+    pub headers: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TapChunk {
+    #[prost(bytes = "vec", tag = "1")]
+    pub lines: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub dropped: u64,
+    #[prost(string, tag = "3")]
+    pub refused: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetEndpointRequest {
     #[prost(string, tag = "1")]
     pub upstream: ::prost::alloc::string::String,
@@ -500,6 +534,29 @@ pub mod data_plane_client {
                 .insert(GrpcMethod::new("headgate.v1.DataPlane", "Events"));
             self.inner.server_streaming(req, path, codec).await
         }
+        pub async fn tap(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TapRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::TapChunk>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/headgate.v1.DataPlane/Tap",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("headgate.v1.DataPlane", "Tap"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         pub async fn set_endpoint(
             &mut self,
             request: impl tonic::IntoRequest<super::SetEndpointRequest>,
@@ -599,6 +656,16 @@ pub mod data_plane_server {
             &self,
             request: tonic::Request<super::EventsRequest>,
         ) -> std::result::Result<tonic::Response<Self::EventsStream>, tonic::Status>;
+        /// Server streaming response type for the Tap method.
+        type TapStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::TapChunk, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        async fn tap(
+            &self,
+            request: tonic::Request<super::TapRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TapStream>, tonic::Status>;
         async fn set_endpoint(
             &self,
             request: tonic::Request<super::SetEndpointRequest>,
@@ -940,6 +1007,52 @@ pub mod data_plane_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/headgate.v1.DataPlane/Tap" => {
+                    #[allow(non_camel_case_types)]
+                    struct TapSvc<T: DataPlane>(pub Arc<T>);
+                    impl<
+                        T: DataPlane,
+                    > tonic::server::ServerStreamingService<super::TapRequest>
+                    for TapSvc<T> {
+                        type Response = super::TapChunk;
+                        type ResponseStream = T::TapStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TapRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DataPlane>::tap(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TapSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

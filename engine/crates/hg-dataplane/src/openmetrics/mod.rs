@@ -228,6 +228,12 @@ fn failures(text: &mut Text, engine: &EngineMetrics) {
     let help = "Writes to the sink that failed.";
     text.family("headgate_access_log_errors", Type::Counter, "", help)
         .int(&[], engine.log.write_errors);
+    text.family("headgate_taps", Type::Gauge, "", "Taps that are open.");
+    text.int(&[], engine.log.taps.open);
+    let help = "Requests that taps were shown, once for each tap.";
+    text.family("headgate_tap_lines", Type::Counter, "", help).int(&[], engine.log.taps.lines);
+    let help = "Requests that a tap was not shown because its reader was slow.";
+    text.family("headgate_tap_dropped", Type::Counter, "", help).int(&[], engine.log.taps.dropped);
     traces(text, &engine.traces);
 }
 

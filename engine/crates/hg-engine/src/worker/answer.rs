@@ -196,7 +196,7 @@ impl Worker {
             e.keep_alive = false;
             e.method = Method::Other("");
             e.method = if name.is_empty() { e.method } else { Method::of(name).to_static() };
-            if is_logged {
+            if is_logged || e.log.taps.record {
                 e.log.text.extend_from_slice(target);
                 e.log.ends = [u32::try_from(target.len()).unwrap_or(u32::MAX); 4];
                 if matches!(e.method, Method::Other(_)) {

@@ -6,11 +6,13 @@ use super::claim::Claim;
 use super::client::Client;
 use super::http2::Stream;
 use super::multiplex::Link;
+use super::record::LogText;
 use super::store::{Id, Recycle, Store};
 use super::trace::Trace;
 use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
 use hg_h2::NeverIndexed;
+use hg_log::TapWants;
 use hg_middleware::{ClientCertificate, ClientTls, RequestView};
 use hg_net::Ticks;
 use hg_proto::{Admission, BodyReader, HeaderSlots, Limits, Method, Parse, Version};
@@ -91,25 +93,6 @@ pub(crate) enum Stage {
     Answering,
     /// Bytes in either direction.
     Tunnel,
-}
-
-/// What the log keeps of a request: when its line is written, the head's bytes are gone.
-#[derive(Default)]
-pub(crate) struct LogText {
-    /// Target, host, user agent and referer, one after the other.
-    pub(crate) text: Vec<u8>,
-    pub(crate) ends: [u32; 4],
-    /// Where it is in a trace.
-    pub(crate) trace: Trace,
-}
-
-impl LogText {
-    /// Returns the target (0), the host (1), the user agent (2) or the referer (3).
-    pub(crate) fn part(&self, at: usize) -> &[u8] {
-        let end = |at: usize| self.ends.get(at).map_or(0, |end| *end as usize);
-        let start = at.checked_sub(1).map_or(0, end);
-        self.text.get(start..end(at)).unwrap_or_default()
-    }
 }
 
 /// What templates use of a client's connection.
@@ -375,6 +358,7 @@ impl Recycle for Exchange {
         log.trace = Trace::default();
         log.text.clear();
         log.text.shrink_to(4096);
+        (log.headers, log.taps) = (Vec::new(), TapWants::default());
         attempts.clear();
         *self = Self { head, log, attempts, stream, link, ..Self::default() };
     }

@@ -30,6 +30,7 @@ mod multiplex;
 mod pages;
 mod pause;
 mod proxy_protocol;
+mod record;
 mod relay;
 mod request;
 mod response;
@@ -355,6 +356,7 @@ impl Worker {
             e.client = ci;
             e.start_us = self.now_us;
             e.client_ip = c.peer.ip().to_canonical();
+            e.log.taps = self.records.log.taps();
         }
         Some(x)
     }

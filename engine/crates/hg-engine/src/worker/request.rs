@@ -195,7 +195,12 @@ impl Worker {
         e.client_ip = client;
         (e.request_id, e.id_len) = id;
         e.expects_continue = head.expect_continue;
-        if self.records.log.is_on() || e.log.trace.is_recorded() {
+        let taps = e.log.taps;
+        if taps.headers {
+            let lines = head.fields.iter().map(|field| (field.name, field.value));
+            hg_log::push_headers(lines, &mut e.log.headers);
+        }
+        if self.records.log.is_on() || taps.record || e.log.trace.is_recorded() {
             let get = |known| head.fields.get(known).unwrap_or_default();
             let text = &mut e.log.text;
             text.extend_from_slice(head.path.as_bytes());

@@ -259,6 +259,42 @@ class Event(_message.Message):
     message: str
     def __init__(self, unix_ms: _Optional[int] = ..., level: _Optional[str] = ..., kind: _Optional[str] = ..., object_kind: _Optional[str] = ..., object_name: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
+class TapRequest(_message.Message):
+    __slots__ = ("host", "path", "method", "listener", "route", "upstream", "status_from", "status_to", "client", "slower_us", "headers")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FROM_FIELD_NUMBER: _ClassVar[int]
+    STATUS_TO_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    SLOWER_US_FIELD_NUMBER: _ClassVar[int]
+    HEADERS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    path: str
+    method: str
+    listener: str
+    route: str
+    upstream: str
+    status_from: int
+    status_to: int
+    client: str
+    slower_us: int
+    headers: bool
+    def __init__(self, host: _Optional[str] = ..., path: _Optional[str] = ..., method: _Optional[str] = ..., listener: _Optional[str] = ..., route: _Optional[str] = ..., upstream: _Optional[str] = ..., status_from: _Optional[int] = ..., status_to: _Optional[int] = ..., client: _Optional[str] = ..., slower_us: _Optional[int] = ..., headers: _Optional[bool] = ...) -> None: ...
+
+class TapChunk(_message.Message):
+    __slots__ = ("lines", "dropped", "refused")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    lines: bytes
+    dropped: int
+    refused: str
+    def __init__(self, lines: _Optional[bytes] = ..., dropped: _Optional[int] = ..., refused: _Optional[str] = ...) -> None: ...
+
 class SetEndpointRequest(_message.Message):
     __slots__ = ("upstream", "endpoint", "state")
     UPSTREAM_FIELD_NUMBER: _ClassVar[int]

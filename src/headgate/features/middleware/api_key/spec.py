@@ -37,6 +37,11 @@ class ApiKeyNode(MiddlewareNode, frozen=True):
         """It does."""
         return True
 
+    @property
+    def credential_names(self) -> tuple[str, ...]:
+        """The one that the config chose; cookies are never shown."""
+        return tuple(filter(None, (self.header, self.query)))
+
     def shown(self) -> Shown:
         """Returns nothing: no request shows the sum of a key."""
         return Shown()

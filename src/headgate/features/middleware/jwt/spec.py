@@ -45,6 +45,11 @@ class JwtNode(MiddlewareNode, frozen=True):
         return True
 
     @property
+    def credential_names(self) -> tuple[str, ...]:
+        """The one that the config chose; cookies are never shown."""
+        return tuple(filter(None, (self.header, self.query)))
+
+    @property
     def gives_claims(self) -> bool:
         """Those of the token."""
         return True

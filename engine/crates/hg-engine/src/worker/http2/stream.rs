@@ -173,6 +173,7 @@ impl Worker {
         e.client = ci;
         e.start_us = self.now_us;
         e.client_ip = c.peer.ip().to_canonical();
+        e.log.taps = self.records.log.taps();
         e.version = Version::H2;
         e.stream.id = stream;
         Some(x)

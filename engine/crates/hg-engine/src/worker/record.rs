@@ -1,0 +1,102 @@
+//! What is told of a request that has ended: its line in the log, and to taps.
+
+use super::Worker;
+use super::client::Client;
+use super::exchange::Exchange;
+use super::trace::Trace;
+use hg_log::{AccessRecord, SentRecord, TapWants, TlsRecord};
+
+/// What the log keeps of a request: when its line is written, the head's bytes are gone.
+#[derive(Default)]
+pub(crate) struct LogText {
+    /// Target, host, user agent and referer, one after the other.
+    pub(crate) text: Vec<u8>,
+    pub(crate) ends: [u32; 4],
+    /// The lines of the head, for taps that want them.
+    pub(crate) headers: Vec<u8>,
+    /// What taps wanted of it when it began.
+    pub(crate) taps: TapWants,
+    /// Where it is in a trace.
+    pub(crate) trace: Trace,
+}
+
+impl LogText {
+    /// Returns the target (0), the host (1), the user agent (2) or the referer (3).
+    pub(crate) fn part(&self, at: usize) -> &[u8] {
+        let end = |at: usize| self.ends.get(at).map_or(0, |end| *end as usize);
+        let start = at.checked_sub(1).map_or(0, end);
+        self.text.get(start..end(at)).unwrap_or_default()
+    }
+}
+
+impl Worker {
+    /// Writes the record of an exchange that has ended, where somebody wants it. Taps show what the
+    /// log of a route leaves out, too.
+    pub(super) fn log_exchange(&mut self, e: &Exchange, total_us: u64) {
+        let is_logged = self.records.log.is_on() && self.is_logged(e);
+        let is_tapped = e.log.taps.record;
+        if !is_logged && !is_tapped {
+            return;
+        }
+        let Some(c) = self.clients.get(e.client) else {
+            return;
+        };
+        let held = c.pinned.as_ref().unwrap_or(&self.held);
+        let listener = held.listeners.get(usize::from(c.listener)).and_then(|l| l.as_deref());
+        let record = e.record(c, listener.map_or("", |l| &l.name), total_us);
+        if is_tapped {
+            self.records.log.show(&record, &e.log.headers);
+        }
+        if is_logged {
+            self.records.log.write(&record);
+        }
+    }
+
+    fn is_logged(&mut self, e: &Exchange) -> bool {
+        use hg_policy::Random;
+        e.route().is_none_or(|r| r.terms.is_logged(e.status, || self.rng.next_u64()))
+    }
+}
+
+impl Exchange {
+    /// Returns the record; `total_us` has passed since the request's head.
+    fn record<'a>(&'a self, c: &'a Client, listener: &'a str, total_us: u64) -> AccessRecord<'a> {
+        let part = |i| self.log.part(i);
+        let after = |us: u64| (us > 0).then(|| us.saturating_sub(self.start_us));
+        AccessRecord {
+            time_us: hg_net::unix_micros().saturating_sub(total_us),
+            request_id: self.id(),
+            client_ip: self.client_ip,
+            listener,
+            route: self.route().map_or("", |r| &r.name),
+            upstream: self.entry().map_or("", |u| &u.name),
+            endpoint: self.endpoint.as_ref().map_or("", |p| &p.address),
+            method: self.method_as_sent(),
+            scheme: if c.conn.is_tls() { "https" } else { "http" },
+            host: part(1),
+            target: part(0),
+            protocol: self.version.as_str(),
+            status: self.status,
+            bytes_in: self.request.bytes,
+            bytes_out: self.response.bytes,
+            connect_us: self.connect.took_us,
+            first_byte_us: after(self.times.first_byte_us),
+            total_us,
+            sent: self.sent(),
+            reason: if self.reason.is_empty() { "-" } else { self.reason },
+            user_agent: part(2),
+            referer: part(3),
+            tls: TlsRecord {
+                version: c.conn.tls_version(),
+                sni: c.conn.sni(),
+                client_subject: c.conn.client_certificate().map(|one| one.subject),
+            },
+        }
+    }
+
+    /// Returns how it was sent, for the log.
+    fn sent(&self) -> SentRecord {
+        let trace = self.log.trace.record();
+        SentRecord { reused: self.on_reused, tries: self.tries.sent, trace }
+    }
+}
