@@ -192,6 +192,27 @@ def test_endpoints_are_told_who_asks_and_nobody_can_pretend(folder: Path, native
         assert native.ask(None, "/told", *lies) == (200, "<> <> <TLSv1.3 a.example> <>")
 
 
+def test_the_access_log_says_whose_certificate_it_was(folder: Path, native: World) -> None:
+    with RunningNode(folder, native.text, "--no-watch").until_ready():
+        assert native.ask(native.alice, "/mesh")[0] == 200
+        assert native.ask(native.bob, "/any")[0] == 200
+        assert native.ask(None, "/")[0] == 200
+
+        def lines() -> dict[str, dict[str, str]]:
+            whole = native.log.read_text().rpartition("\n")[0] if native.log.exists() else ""
+            return {one["target"]: one for one in map(json.loads, whole.splitlines())}
+
+        until(lambda: {"/mesh", "/any", "/"} <= lines().keys(), "the lines")
+        found = lines()
+    of_alice, of_bob, nobody = found["/mesh"], found["/any"], found["/"]
+    assert of_alice["client_san"] == f"dns:alice,uri:{SPIFFE},email:a@b.example"
+    assert of_alice["client_spiffe"] == SPIFFE
+    assert of_alice["client_fingerprint"] == _print(native.alice).replace(":", "").lower()
+    assert of_bob["client_spiffe"] == "spiffe://prod.example/ns/shop/sa/db"
+    assert of_bob["client_fingerprint"] == _print(native.bob).replace(":", "").lower()
+    assert not [key for key in nobody if key.startswith("client_") and key != "client_ip"]
+
+
 def test_nginx_lets_clients_pass_by_their_subjects(folder: Path) -> None:
     world = World(folder, is_native=False)
     (folder / "headgate.toml").write_text(world.text)

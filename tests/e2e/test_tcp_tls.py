@@ -1,6 +1,7 @@
 """TLS that ends at TCP listeners: who gets which certificate and route, and how sessions end."""
 
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -208,7 +209,9 @@ def test_clients_certificates_are_asked_for_by_name(site: Site) -> None:
         assert client.receive() == b"a"
         client.end()
         client.rest()
-    assert site.logged("client-end")["client_subject"] == "CN=alice"
+    line = site.logged("client-end")
+    assert (line["client_subject"], line["client_san"]) == ("CN=alice", "dns:alice")
+    assert re.fullmatch("[0-9a-f]{64}", str(line["client_fingerprint"]))
     # In TLS 1.3 a client is told after its own handshake.
     with (
         pytest.raises(ssl.SSLError, match=r"(?i)certificate.required"),

@@ -3,7 +3,8 @@
 use crate::clock::TimeCache;
 use crate::escape::{push_address, push_json, push_number};
 use crate::record::{
-    AccessRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, TraceRecord,
+    AccessRecord, CertificateRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES,
+    TraceRecord,
 };
 
 /// Appends one JSON object and a line feed. Keys are in a fixed order; unknown values (no upstream,
@@ -47,7 +48,9 @@ pub fn format_json(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Ve
     known(b"\",\"referer\":\"", r.referer, out);
     known(b"\",\"tls_version\":\"", r.tls.version.unwrap_or("").as_bytes(), out);
     known(b"\",\"sni\":\"", r.tls.sni.unwrap_or("").as_bytes(), out);
-    known(b"\",\"client_subject\":\"", r.tls.client_subject.unwrap_or("").as_bytes(), out);
+    if let Some(client) = &r.tls.client {
+        push_certificate(client, out);
+    }
     if let Some(TraceRecord { trace_id, span_id }) = r.sent.trace {
         out.extend_from_slice(b"\",\"trace_id\":\"");
         push_hex(trace_id, 32, out);
@@ -83,7 +86,9 @@ pub fn format_connection_json(
     known(b"\",\"sni\":\"", r.tls.sni.unwrap_or("").as_bytes(), out);
     known(b"\",\"tls_version\":\"", r.tls.version.unwrap_or("").as_bytes(), out);
     known(b"\",\"alpn\":\"", r.tls.alpn.unwrap_or(b""), out);
-    known(b"\",\"client_subject\":\"", r.tls.client_subject.unwrap_or("").as_bytes(), out);
+    if let Some(client) = &r.tls.client {
+        push_certificate(client, out);
+    }
     known(b"\",\"connection_id\":\"", r.to.id.as_bytes(), out);
     out.extend_from_slice(b"\"}\n");
 }
@@ -96,6 +101,33 @@ pub(crate) fn text(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
 pub(crate) fn known(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     if !value.is_empty() {
         text(key, value, out);
+    }
+}
+
+fn push_certificate(client: &CertificateRecord<'_>, out: &mut Vec<u8>) {
+    known(b"\",\"client_subject\":\"", client.subject.as_bytes(), out);
+    if !client.names.is_empty() {
+        out.extend_from_slice(b"\",\"client_san\":\"");
+        push_names(client.names, out);
+    }
+    known(b"\",\"client_spiffe\":\"", client.spiffe.as_bytes(), out);
+    out.extend_from_slice(b"\",\"client_fingerprint\":\"");
+    let (halves, _) = client.fingerprint.0.as_chunks::<16>();
+    for half in halves {
+        push_hex(u128::from_be_bytes(*half), 32, out);
+    }
+}
+
+/// Writes names with commas between them, as one value.
+fn push_names(names: &[Box<str>], out: &mut Vec<u8>) {
+    let mut left = MAX_VALUE_BYTES;
+    for (at, name) in names.iter().enumerate() {
+        if at > 0 && left > 0 {
+            out.push(b',');
+            left -= 1;
+        }
+        push_json(name.as_bytes(), left, out);
+        left = left.saturating_sub(name.len());
     }
 }
 
@@ -116,7 +148,7 @@ pub(crate) fn number(key: &[u8], value: u64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::record::{ReachedRecord, SecuredRecord, SentRecord};
-    use crate::testing::{bare, connection, record};
+    use crate::testing::{bare, certificate, connection, record};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -139,6 +171,9 @@ mod tests {
                 r#""first_byte_us":2100,"total_us":2345,"reused":false,"reason":"-","#,
                 r#""user_agent":"curl/8.5.0","referer":"https://example.com/","#,
                 r#""tls_version":"TLSv1.3","sni":"api.example.com","client_subject":"CN=alice","#,
+                r#""client_san":"dns:alice.example,uri:spiffe://example/alice","#,
+                r#""client_spiffe":"spiffe://example/alice","#,
+                r#""client_fingerprint":"0101010101010101010101010101010101010101010101010101010101010101","#,
                 r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7"}"#,
                 "\n"
             )
@@ -168,11 +203,14 @@ mod tests {
         let end = r#","reason":"client-end","sni":"db.example","connection_id":"4f2c"}"#;
         assert!(named.trim_end().ends_with(end), "{named}");
         let (version, alpn) = (Some("TLSv1.3"), Some(&b"imap"[..]));
-        let tls = SecuredRecord { version, alpn, client_subject: Some("CN=alice"), ..tls };
+        let tls = SecuredRecord { version, alpn, client: Some(certificate()), ..tls };
         let ended = of(&ConnectionRecord { tls, ..connection() });
         let end = concat!(
             r#","sni":"db.example","tls_version":"TLSv1.3","alpn":"imap","#,
-            r#""client_subject":"CN=alice"}"#
+            r#""client_subject":"CN=alice","#,
+            r#""client_san":"dns:alice.example,uri:spiffe://example/alice","#,
+            r#""client_spiffe":"spiffe://example/alice","#,
+            r#""client_fingerprint":"0101010101010101010101010101010101010101010101010101010101010101"}"#
         );
         assert!(ended.trim_end().ends_with(end), "{ended}");
         let nowhere = ConnectionRecord {
@@ -197,6 +235,21 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn names_of_a_certificate_are_cut_as_one_value() {
+        let cut = |names: &[&str]| {
+            let names: Vec<Box<str>> = names.iter().map(|name| Box::from(*name)).collect();
+            let mut out = Vec::new();
+            push_names(&names, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(cut(&["dns:a", "uri:b\""]), "dns:a,uri:b\\\"");
+        let long = "a".repeat(MAX_VALUE_BYTES - 1);
+        let shorter = "a".repeat(MAX_VALUE_BYTES - 2);
+        assert_eq!(cut(&[&long, "dns:b", "dns:c"]), format!("{long},"));
+        assert_eq!(cut(&[&shorter, "dns:b"]), format!("{shorter},d"));
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub use hand_over::{LogStats, LogWriter};
 pub use json::{format_connection_json, format_json};
 pub use outlets::AccessLog;
 pub use record::{
-    AccessRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, ReachedRecord,
-    SecuredRecord, SentRecord, TlsRecord, TraceRecord,
+    AccessRecord, CertificateRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES,
+    ReachedRecord, SecuredRecord, SentRecord, TlsRecord, TraceRecord,
 };
 pub use tap::{MAX_TAPS, TapReader, TapStats, TapWants, Taps, push_headers};
 pub use tap_filter::TapFilter;

@@ -1,5 +1,6 @@
 //! The record of one finished request.
 
+use hg_plan::Digest;
 use std::net::{IpAddr, SocketAddr};
 
 /// One line of the access log, borrowed from the request. The formats escape invalid UTF-8, quotes
@@ -98,8 +99,8 @@ pub struct SecuredRecord<'a> {
     pub sni: Option<&'a str>,
     /// The protocol agreed on.
     pub alpn: Option<&'a [u8]>,
-    /// Subject of the client's verified certificate.
-    pub client_subject: Option<&'a str>,
+    /// The client's verified certificate.
+    pub client: Option<CertificateRecord<'a>>,
 }
 
 /// The endpoint of a TCP connection.
@@ -133,8 +134,21 @@ pub struct TlsRecord<'a> {
     pub version: Option<&'a str>,
     /// The name that the client asked for in the TLS handshake.
     pub sni: Option<&'a str>,
-    /// Subject of the client's verified certificate.
-    pub client_subject: Option<&'a str>,
+    /// The client's verified certificate.
+    pub client: Option<CertificateRecord<'a>>,
+}
+
+/// A client's verified certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct CertificateRecord<'a> {
+    /// Distinguished name, as RFC 4514 writes it.
+    pub subject: &'a str,
+    /// The alternative names, each with its type and without a comma: `dns:a.example`.
+    pub names: &'a [Box<str>],
+    /// The SPIFFE ID; empty without one.
+    pub spiffe: &'a str,
+    /// sha256 of the DER form.
+    pub fingerprint: &'a Digest,
 }
 
 /// Most bytes of the target in a line.

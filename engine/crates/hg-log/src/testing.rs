@@ -1,7 +1,9 @@
 //! Records and waiting, for tests.
 
 use crate::{AccessRecord, ConnectionRecord, ReachedRecord, SecuredRecord, SentRecord};
-use crate::{TlsRecord, TraceRecord};
+use crate::{CertificateRecord, TlsRecord, TraceRecord};
+use hg_plan::Digest;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// A record in which every value is known.
@@ -39,8 +41,20 @@ pub(crate) fn record() -> AccessRecord<'static> {
         tls: TlsRecord {
             version: Some("TLSv1.3"),
             sni: Some("api.example.com"),
-            client_subject: Some("CN=alice"),
+            client: Some(certificate()),
         },
+    }
+}
+
+/// A client's certificate of which every value is known.
+pub(crate) fn certificate() -> CertificateRecord<'static> {
+    static NAMES: LazyLock<[Box<str>; 2]> =
+        LazyLock::new(|| ["dns:alice.example".into(), "uri:spiffe://example/alice".into()]);
+    CertificateRecord {
+        subject: "CN=alice",
+        names: &*NAMES,
+        spiffe: "spiffe://example/alice",
+        fingerprint: &Digest([1; 32]),
     }
 }
 

@@ -3,10 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy spares test functions only
 
 use hg_log::{
-    AccessRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TimeCache, TlsRecord, TraceRecord,
-    format_combined, format_json,
+    AccessRecord, CertificateRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TimeCache,
+    TlsRecord, TraceRecord, format_combined, format_json,
 };
+use hg_plan::Digest;
 use std::path::Path;
+use std::sync::LazyLock;
+
+static NAMES: LazyLock<[Box<str>; 2]> =
+    LazyLock::new(|| ["dns:alice.example.com".into(), "uri:spiffe://example.com/alice".into()]);
 
 fn page() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/reference/access-log.md");
@@ -48,7 +53,12 @@ fn record() -> AccessRecord<'static> {
         tls: TlsRecord {
             version: Some("TLSv1.3"),
             sni: Some("api.example.com"),
-            client_subject: Some("CN=alice"),
+            client: Some(CertificateRecord {
+                subject: "CN=alice",
+                names: &*NAMES,
+                spiffe: "spiffe://example.com/alice",
+                fingerprint: &Digest([0xa5; 32]),
+            }),
         },
     }
 }

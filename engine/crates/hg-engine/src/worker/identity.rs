@@ -4,6 +4,7 @@ use super::Worker;
 use super::conn::{Conn, Session};
 use super::exchange::ExId;
 use crate::snapshot::RouteEntry;
+use hg_log::CertificateRecord;
 use hg_middleware::{Client, ClientCertificate, ClientTls, RequestView};
 use hg_tls::PeerCertificate;
 use std::sync::Arc;
@@ -58,6 +59,14 @@ impl Conn {
     /// Returns the client's verified certificate in the form that templates use.
     pub(crate) fn client_certificate(&self) -> Option<ClientCertificate<'_>> {
         self.peer_certificate().map(|peer| of_peer(peer))
+    }
+
+    /// Returns the client's verified certificate in the form that the log uses.
+    pub(crate) fn certificate_record(&self) -> Option<CertificateRecord<'_>> {
+        let ClientCertificate { subject, fingerprint, names, spiffe } =
+            self.client_certificate()?;
+        let names = names.unwrap_or_default();
+        Some(CertificateRecord { subject, names, spiffe, fingerprint })
     }
 
     /// Returns `TLSv1.2` or `TLSv1.3`; nothing on a plain connection.

@@ -89,7 +89,7 @@ impl Exchange {
             tls: TlsRecord {
                 version: c.conn.tls_version(),
                 sni: c.conn.sni(),
-                client_subject: c.conn.client_certificate().map(|one| one.subject),
+                client: c.conn.certificate_record(),
             },
         }
     }

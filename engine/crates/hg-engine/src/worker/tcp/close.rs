@@ -76,7 +76,7 @@ impl Worker {
                 version: s.client.tls_version().filter(|_| s.client.is_established()),
                 sni: s.early.as_ref().and_then(|early| early.sni.as_deref()),
                 alpn: s.client.alpn(),
-                client_subject: s.client.peer_certificate().map(|peer| &*peer.subject),
+                client: s.client.certificate_record(),
             },
             to: ReachedRecord {
                 // By the route: the upstream may have left the plan meanwhile.
