@@ -142,6 +142,8 @@ class Chain:
     answer: Answer | None = None
     body: list[Node] = field(default_factory=list)
     """What the location says of the bodies of answers; the last middleware counts."""
+    rate: list[Node] = field(default_factory=list)
+    """How quickly the location sends an answer."""
     limits: list[tuple[Limit, int]] = field(default_factory=list)
     """Limits, each with the number of early answers before it."""
     asked: list[tuple[Asked | Consulted, int]] = field(default_factory=list)

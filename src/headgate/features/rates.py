@@ -122,7 +122,7 @@ def _part(value: object) -> str:
 
 
 _PART_PATTERN: Final = "^(client_ip|host|route|path|path:[0-9]+|(header|cookie|jwt):.+)$"
-_PART_SCHEMA: Final = {"type": "string", "pattern": _PART_PATTERN}
+PART_SCHEMA: Final = {"type": "string", "pattern": _PART_PATTERN}
 
 RateText = Annotated[
     Rate,
@@ -153,8 +153,8 @@ LimitKey = Annotated[
         {
             "anyOf": [
                 {"const": "all"},
-                _PART_SCHEMA,
-                {"type": "array", "items": _PART_SCHEMA, "minItems": 1, "maxItems": _MAX_PARTS},
+                PART_SCHEMA,
+                {"type": "array", "items": PART_SCHEMA, "minItems": 1, "maxItems": _MAX_PARTS},
             ]
         }
     ),

@@ -44,6 +44,7 @@ MIDDLEWARES: Final = middlewares(
     "error_pages",
     "rate_limit",
     "concurrency_limit",
+    "bandwidth",
 )
 
 BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (

@@ -35,7 +35,7 @@ mod worker;
 
 pub use engine::{Applied, Engine, EngineConfig};
 pub use hg_log::{LogStats, MAX_TAPS, TapFilter, TapReader, Taps};
-pub use hg_middleware::ResultCount;
+pub use hg_middleware::{BANDWIDTH_BYTES, BANDWIDTH_HELD, ResultCount};
 pub use hg_resilience::Admin as EndpointOrder;
 pub use hg_trace::TraceStats;
 pub use report::*;

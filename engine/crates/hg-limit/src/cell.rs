@@ -1,6 +1,6 @@
 //! The debt of a limit that counts all requests together.
 
-use crate::rate::decide;
+use crate::rate::{decide, put};
 use crate::{Rate, Verdict};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,10 +27,31 @@ impl Cell {
     /// Counts a request of this cost, if it is within the rate and the burst.
     #[inline]
     pub fn check(&self, now_us: u64, cost: u32, burst: u32) -> Verdict {
+        self.change(now_us, |debt| decide(debt, cost, burst))
+    }
+
+    /// Puts bytes on the account, whatever it owes already. [`Rate::wait_us`] of the verdict says how
+    /// long they have to wait until no more than the burst is owed.
+    pub fn owe(&self, now_us: u64, bytes: u64, burst: u64) -> Verdict {
+        self.change(now_us, |debt| put(debt, bytes, burst))
+    }
+
+    /// Takes bytes that were not used off the account.
+    pub fn pay(&self, now_us: u64, bytes: u64) {
+        let now = self.rate.units(now_us);
+        let less = |free: u64| {
+            let debt = free.saturating_sub(now);
+            (debt > 0).then(|| free - debt.min(bytes))
+        };
+        let _ = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    #[inline]
+    fn change(&self, now_us: u64, decide: impl Fn(u64) -> Verdict) -> Verdict {
         let now = self.rate.units(now_us);
         let mut free = self.free.load(Ordering::Relaxed);
         loop {
-            let verdict = decide(free.saturating_sub(now), cost, burst);
+            let verdict = decide(free.saturating_sub(now));
             if !verdict.allowed {
                 return verdict;
             }
@@ -62,6 +83,19 @@ mod tests {
         assert!(cell.peek(100_007, 1, 3).allowed);
         assert!(cell.check(100_007, 1, 3).allowed);
         assert!(!cell.check(100_007, 1, 3).allowed);
+    }
+
+    #[test]
+    fn bytes_beyond_the_burst_wait_one_after_the_other() {
+        let rate = Rate::bytes(1_000_000);
+        let cell = Cell::new(rate);
+        let waits = |bytes| rate.wait_us(&cell.owe(0, bytes, 100_000));
+        assert_eq!([waits(100_000), waits(50_000), waits(50_000)], [0, 50_000, 100_000]);
+        cell.pay(0, 50_000);
+        assert_eq!(waits(10_000), 60_000);
+        // What is paid too much is no credit.
+        cell.pay(0, 10_000_000);
+        assert_eq!([waits(100_000), waits(1)], [0, 1]);
     }
 
     #[test]

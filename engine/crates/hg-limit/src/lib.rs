@@ -1,4 +1,5 @@
-//! Limits: how many requests a key may make in a time, and how many it may have in flight.
+//! Limits: how many requests a key may make in a time, how many it may have in flight, and how many
+//! bytes may pass for it in a second.
 //!
 //! Owns the arithmetic of a rate ([`Rate`], the generic cell rate algorithm), the keyed hash of what
 //! a limit counts by ([`KeyHash`]), and the tables that all workers share ([`Table`], [`Cell`],
@@ -19,6 +20,6 @@ mod verdict;
 pub use cell::Cell;
 pub use flights::{Flights, Permit, Refusal};
 pub use key::{Key, KeyHash, Seed};
-pub use rate::{MAX_BURST, MAX_PERIOD_US, MAX_REQUESTS, MIN_PERIOD_US, Rate};
+pub use rate::{MAX_BURST, MAX_BYTES, MAX_PERIOD_US, MAX_REQUESTS, MIN_BYTES, MIN_PERIOD_US, Rate};
 pub use table::Table;
 pub use verdict::Verdict;

@@ -18,11 +18,18 @@ pub const MIN_PERIOD_US: u64 = 1_000_000;
 pub const MAX_PERIOD_US: u64 = 86_400_000_000;
 /// The greatest burst, and the greatest cost.
 pub const MAX_BURST: u32 = 1_000_000;
+/// The most that a key can owe, in units.
+pub(crate) const MOST_OWED: u64 = 1 << 38;
+/// The fewest bytes a second of a rate of bytes.
+pub const MIN_BYTES: u64 = 1_000;
+/// The most bytes a second of a rate of bytes.
+pub const MAX_BYTES: u64 = 10_000_000_000;
 
-/// A rate: so many requests in such a time, evenly.
+/// A rate: so many requests in such a time, or bytes in a second, evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    requests: u32,
+    /// Units in a period.
+    units: u64,
     period_us: u64,
     /// Units in a microsecond, times 2^64.
     factor: u128,
@@ -34,25 +41,35 @@ impl Rate {
     pub fn new(requests: u32, period_us: u64) -> Self {
         let requests = requests.clamp(1, MAX_REQUESTS);
         let period_us = period_us.clamp(MIN_PERIOD_US, MAX_PERIOD_US);
+        Self::of(u64::from(requests) * PER_REQUEST, period_us)
+    }
+
+    /// Makes a rate of bytes a second ([`MIN_BYTES`] to [`MAX_BYTES`], values outside become the
+    /// nearest), of which each is one unit. Its debts are changed by [`Cell::owe`](crate::Cell::owe) and
+    /// [`Table::owe`](crate::Table::owe).
+    pub fn bytes(per_s: u64) -> Self {
+        Self::of(per_s.clamp(MIN_BYTES, MAX_BYTES), 1_000_000)
+    }
+
+    fn of(units: u64, period_us: u64) -> Self {
         // Rounded up: what that adds is less than a 256th of a unit in 2,283 years, and so the time at
         // which a request is earned counts as that.
-        let per_period = u128::from(requests) * u128::from(PER_REQUEST);
-        let factor = (per_period << 64).div_ceil(u128::from(period_us));
-        Self { requests, period_us, factor }
+        let factor = (u128::from(units) << 64).div_ceil(u128::from(period_us));
+        Self { units, period_us, factor }
     }
 
     /// Returns a time in units; late by less than one.
     #[inline]
     pub(crate) fn units(&self, now_us: u64) -> u64 {
-        // A microsecond has at most 256 units, so that this is exact for 2^56 of them: 2,283 years.
+        // A microsecond has at most 256 units, so that this is exact for 2^56 of them: 2,283 years. Of
+        // bytes it has at most 10,000: 58 years.
         (self.factor.wrapping_mul(u128::from(now_us)) >> 64) as u64
     }
 
     /// Returns the microseconds that units stand for, rounded up.
     fn micros(&self, units: u64) -> u64 {
         let scaled = u128::from(units) * u128::from(self.period_us);
-        let per_period = u128::from(self.requests) * u128::from(PER_REQUEST);
-        u64::try_from(scaled.div_ceil(per_period)).unwrap_or(u64::MAX)
+        u64::try_from(scaled.div_ceil(u128::from(self.units))).unwrap_or(u64::MAX)
     }
 
     /// Returns how long a refused request would have to wait, in microseconds; 0 if it passed.
@@ -80,6 +97,15 @@ pub(crate) fn decide(debt: u64, cost: u32, burst: u32) -> Verdict {
         return Verdict { allowed: false, evicted: false, debt, most, lacks: after - most };
     }
     Verdict { allowed: true, evicted: false, debt: after, most, lacks: 0 }
+}
+
+/// Adds bytes to a debt, which may become greater than the burst: who owes waits then. What the verdict
+/// lacks is how much of it must be paid before the bytes may pass.
+#[inline]
+pub(crate) fn put(debt: u64, bytes: u64, burst: u64) -> Verdict {
+    let after = debt.saturating_add(bytes).min(MOST_OWED);
+    let lacks = after.saturating_sub(burst);
+    Verdict { allowed: true, evicted: false, debt: after, most: burst, lacks }
 }
 
 #[cfg(test)]

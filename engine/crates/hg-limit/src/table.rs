@@ -8,7 +8,7 @@
 //! Two keys of one bucket share their count if their tags are equal: one pair in 16 million. Workers that meet a new key in the same moment may admit one request more each.
 
 use crate::bucket::{Bucket, Buckets};
-use crate::rate::decide;
+use crate::rate::{MOST_OWED, decide, put};
 use crate::{Key, Rate, Verdict};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +19,7 @@ const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 const ERA_BITS: u32 = TIME_BITS - 2;
 /// No key owes more: a time further ahead is one of an earlier turn.
 const MOST_DEBT: u64 = 1 << ERA_BITS;
+const _: () = assert!(MOST_OWED <= MOST_DEBT);
 /// Buckets that one check clears in a new era: what 64 cache lines cost.
 const CLEARED_AT_ONCE: usize = 64;
 
@@ -62,6 +63,34 @@ impl Table {
     /// never is. Bursts above [`crate::MAX_BURST`] count as that.
     #[inline]
     pub fn check(&self, key: Key, now_us: u64, cost: u32, burst: u32) -> Verdict {
+        self.change(key, now_us, |debt| decide(debt, cost, burst))
+    }
+
+    /// Puts bytes on the account of a key, whatever it owes already. [`Rate::wait_us`] of the verdict
+    /// says how long they have to wait until no more than the burst is owed.
+    pub fn owe(&self, key: Key, now_us: u64, bytes: u64, burst: u64) -> Verdict {
+        self.change(key, now_us, |debt| put(debt, bytes, burst))
+    }
+
+    /// Takes bytes that were not used off the account of a key.
+    pub fn pay(&self, key: Key, now_us: u64, bytes: u64) {
+        let now = self.rate.units(now_us);
+        let tag = (key.0 >> TIME_BITS).max(1) << TIME_BITS;
+        let less = |word: u64| {
+            let owed = debt(word, now);
+            let left = now.wrapping_add(owed.saturating_sub(bytes)) & TIME_MASK;
+            (word & !TIME_MASK == tag && owed > 0).then_some(tag | left)
+        };
+        let slots = self.buckets.of(key).1.into_iter().flat_map(|bucket| &bucket.0);
+        for slot in slots {
+            if slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+                return;
+            }
+        }
+    }
+
+    #[inline]
+    fn change(&self, key: Key, now_us: u64, decide: impl Fn(u64) -> Verdict) -> Verdict {
         let now = self.rate.units(now_us);
         let (index, bucket) = self.buckets.of(key);
         if self.progress.load(Ordering::Relaxed) != done(now >> ERA_BITS, self.buckets.len()) {
@@ -69,7 +98,7 @@ impl Table {
         }
         let tag = (key.0 >> TIME_BITS).max(1) << TIME_BITS;
         loop {
-            let verdict = bucket.map(|bucket| take(bucket, tag, now, cost, burst));
+            let verdict = bucket.map(|bucket| take(bucket, tag, now, &decide));
             match verdict {
                 Some(Try::Known(verdict)) => return verdict,
                 Some(Try::Claimed { verdict, slot, word, evicted }) => {
@@ -83,7 +112,7 @@ impl Table {
                 }
                 Some(Try::Lost) => {}
                 // No key is without a bucket.
-                None => return decide(0, cost, burst),
+                None => return decide(0),
             }
         }
     }
@@ -181,18 +210,18 @@ enum Try {
 }
 
 #[inline]
-fn take(bucket: &Bucket, tag: u64, now: u64, cost: u32, burst: u32) -> Try {
+fn take(bucket: &Bucket, tag: u64, now: u64, decide: impl Fn(u64) -> Verdict) -> Try {
     for slot in &bucket.0 {
         let word = slot.load(Ordering::Relaxed);
         if word & !TIME_MASK == tag {
-            let verdict = decide(debt(word, now), cost, burst);
+            let verdict = decide(debt(word, now));
             if !verdict.allowed || replace(slot, word, tag, now, &verdict).is_some() {
                 return Try::Known(verdict);
             }
             return Try::Lost;
         }
     }
-    let verdict = decide(0, cost, burst);
+    let verdict = decide(0);
     if verdict.allowed { claim(bucket, tag, now, verdict) } else { Try::Known(verdict) }
 }
 

@@ -206,3 +206,28 @@ fn of_two_slots_for_one_key_the_second_is_given_up() {
     assert!(table.is_second(0, 5, word(7, 256)));
     assert_eq!(slot(5).load(Ordering::Relaxed), 0);
 }
+
+#[test]
+fn bytes_are_owed_by_their_key_alone_and_may_be_paid_back() {
+    let rate = Rate::bytes(1_000_000);
+    let table = Table::new(rate, 64, 0);
+    let waits = |number, bytes| rate.wait_us(&table.owe(key(number), 0, bytes, 1_000));
+    assert_eq!([waits(1, 1_000), waits(1, 500), waits(2, 1_000)], [0, 500, 0]);
+    table.pay(key(1), 0, 500);
+    table.pay(key(3), 0, 500);
+    assert_eq!([waits(1, 100), waits(2, 100)], [100, 100]);
+    // A second later nothing is owed, and paying makes no credit.
+    table.pay(key(1), SECOND, 5_000);
+    assert_eq!(rate.wait_us(&table.owe(key(1), SECOND, 1_001, 1_000)), 1);
+}
+
+#[test]
+fn a_key_owes_no_more_than_a_time_can_say() {
+    let rate = Rate::bytes(crate::MAX_BYTES);
+    let table = Table::new(rate, 8, 0);
+    for _ in 0..4 {
+        table.owe(key(1), 0, u64::MAX, 1);
+    }
+    let wait_us = rate.wait_us(&table.owe(key(1), 0, 1, 0));
+    assert_eq!(wait_us, (1_u64 << 38).div_ceil(10_000));
+}

@@ -142,11 +142,14 @@ impl Chain {
     }
 
     /// Returns the kinds of the steps that [`Chain::request`] left out before the one that answered
-    /// or refused, each once: what they make of a request is known when it comes.
+    /// or refused and that may answer themselves, each once: what they make of a request is known
+    /// when it comes.
     pub fn left_out(&self, out: &Rewritten) -> Vec<&'static str> {
         let mut kinds = Vec::new();
         for work in self.work.iter().take(out.cursor + 1) {
-            if work.step.traits().is_live && !kinds.contains(&work.step.kind()) {
+            let traits = work.step.traits();
+            let may_answer = traits.is_live && traits.answers;
+            if may_answer && !kinds.contains(&work.step.kind()) {
                 kinds.push(work.step.kind());
             }
         }

@@ -3,6 +3,7 @@
 use crate::claims::Claims;
 use crate::headers::push_line;
 use crate::keep::{Keep, Results};
+use crate::pace::Paces;
 use crate::subrequest::{Answered, Failure, Subrequest};
 use std::any::Any;
 use std::fmt;
@@ -91,9 +92,16 @@ pub struct Later {
     pub(crate) response: Vec<u8>,
     /// Of the token that let the request in.
     pub(crate) claims: Option<Claims>,
+    /// How quickly bodies pass.
+    pub(crate) paces: Paces,
 }
 
 impl Later {
+    /// Returns how quickly bodies pass; then it is known no more here.
+    pub fn take_paces(&mut self) -> Paces {
+        std::mem::take(&mut self.paces)
+    }
+
     /// Returns the claims of the token that let the request in, as far as its chain names them.
     pub fn claims(&self) -> Option<&Claims> {
         self.claims.as_ref()
@@ -124,6 +132,7 @@ impl Later {
         if let Some(claims) = other.claims.take() {
             self.claims = Some(claims);
         }
+        self.paces = other.take_paces();
     }
 
     /// Tells all who watch, once.

@@ -126,12 +126,17 @@ pub struct Results {
 impl Results {
     /// Counts one; `worker` is the number of the worker that counts, or [`NOBODY`].
     pub fn add(&self, worker: usize, index: usize) {
+        self.add_many(worker, index, 1);
+    }
+
+    /// Counts so many, for the worker of that number.
+    pub fn add_many(&self, worker: usize, index: usize, many: u64) {
         if worker == NOBODY {
             return;
         }
         let cells = self.cells.get(worker % self.cells.len());
         if let Some(cell) = cells.and_then(|cells| cells.0.get(index)) {
-            cell.fetch_add(1, Relaxed);
+            cell.fetch_add(many, Relaxed);
         }
     }
 

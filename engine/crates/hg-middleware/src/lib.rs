@@ -23,6 +23,8 @@ mod headers;
 mod keep;
 mod limit_answer;
 mod limit_key;
+mod limit_state;
+mod pace;
 mod pages;
 mod patterns;
 mod refusals;
@@ -42,6 +44,7 @@ pub use context::{Brought, Context, Ended, Later, Place, Wait, Watch, Woken};
 pub use encoding::{AnswerHead, Encoding, Verdict, is_outdated, says_no_transform, weak};
 pub use headers::HeaderProgram;
 pub use keep::{Keep, ResultCount, Results};
+pub use pace::{BANDWIDTH_BYTES, BANDWIDTH_HELD, Pace, Paces};
 pub use pages::{ChainPages, Page, Source};
 pub use step::Run;
 pub use subrequest::{Answered, Failure, Seat, Subrequest, Target};
@@ -69,4 +72,5 @@ middlewares! {
     error_pages => ErrorPages,
     rate_limit => RateLimit,
     concurrency_limit => ConcurrencyLimit,
+    bandwidth => Bandwidth,
 }

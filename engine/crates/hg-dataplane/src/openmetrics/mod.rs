@@ -1,6 +1,7 @@
 //! The metrics page of a data-plane process. Pure: figures in, text out. docs/reference/metrics.md
 //! lists the names.
 
+mod bandwidth;
 mod latency;
 mod process;
 mod text;
@@ -183,11 +184,13 @@ fn overload(text: &mut Text, overload: &OverloadReport) {
 fn middlewares(text: &mut Text, engine: &EngineMetrics) {
     let help = "What came of middlewares; no middleware: all that are written where they are used.";
     text.family("headgate_middleware_results", Type::Counter, "", help);
-    let of_routes = [SPLIT, MIRROR];
-    for one in engine.middlewares.iter().filter(|one| !of_routes.contains(&one.kind)) {
+    let [bytes, held] = bandwidth::KINDS;
+    let others = [SPLIT, MIRROR, bytes, held];
+    for one in engine.middlewares.iter().filter(|one| !others.contains(&one.kind)) {
         let labels = [("kind", one.kind), ("middleware", &one.middleware), ("result", one.result)];
         text.int(&labels, one.count);
     }
+    bandwidth::bandwidth(text, engine);
 }
 
 fn routes(text: &mut Text, engine: &EngineMetrics) {

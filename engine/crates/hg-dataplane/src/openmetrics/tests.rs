@@ -2,9 +2,9 @@
 
 use super::*;
 use hg_engine::{
-    AgentReport, EndpointReport, HandshakeCount, HealthReport, Histogram, Http2Metrics,
-    ListenerReport, NegotiatedReport, OpenCount, RequestCount, ResultCount, RetryMetrics,
-    TcpMetrics, UdpMetrics,
+    AgentReport, BANDWIDTH_BYTES, BANDWIDTH_HELD, EndpointReport, HandshakeCount, HealthReport,
+    Histogram, Http2Metrics, ListenerReport, NegotiatedReport, OpenCount, RequestCount,
+    ResultCount, RetryMetrics, TcpMetrics, UdpMetrics,
 };
 
 fn health(takes: bool) -> HealthReport {
@@ -56,6 +56,8 @@ fn middlewares() -> Vec<ResultCount> {
         one("shop", MIRROR, "answered", 4),
         one("shop", SPLIT, "kept", 6),
         one("slow", "fault", "delay", 5),
+        one("tight", BANDWIDTH_BYTES, "download", 1_048_576),
+        one("tight", BANDWIDTH_HELD, "upload", 1_500_000),
     ]
 }
 

@@ -103,9 +103,11 @@ impl Worker {
         let claims = rewritten.claims();
         let claiming = claims.as_ref().map(|claims| view.claiming(claims));
         let view = claiming.as_ref().unwrap_or(view);
-        if let Some(later) = rewritten.take_later()
+        if let Some(mut later) = rewritten.take_later()
             && let Some(e) = self.exchanges.get_mut(x)
         {
+            let paces = later.take_paces();
+            (e.request.pace, e.response.pace) = (paces.upload, paces.download);
             match &mut e.chained.later {
                 Some(own) => own.absorb(*later),
                 None => e.chained.later = Some(later),

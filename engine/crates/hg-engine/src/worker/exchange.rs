@@ -42,15 +42,11 @@ pub(crate) struct Relay {
     pub(crate) never: NeverIndexed,
     /// What another upstream gets of it, too.
     pub(crate) mirror: Option<Box<super::mirror::Pending>>,
+    /// How quickly it passes; absent = as quickly as it comes.
+    pub(crate) pace: Option<Box<hg_middleware::Pace>>,
 }
 
 impl Relay {
-    /// Becomes one half of a tunnel, whose handshake may not be out yet.
-    pub(crate) fn tunnel(&mut self) {
-        let never = std::mem::take(&mut self.never);
-        *self = Relay { reader: BodyReader::UntilClose, done: false, never, ..Relay::default() };
-    }
-
     /// Returns the trailers that end the message, as lines of HTTP/1.
     pub(crate) fn trailers(&self) -> &[u8] {
         if self.trailers.is_empty() { self.reader.trailers() } else { &self.trailers }
@@ -70,6 +66,7 @@ impl Default for Relay {
             trailers: Vec::new(),
             never: NeverIndexed::default(),
             mirror: None,
+            pace: None,
         }
     }
 }
@@ -179,6 +176,8 @@ pub(crate) struct Deadlines {
     pub(crate) again: Ticks,
     /// When a second try may begin beside the one that waits for its answer.
     pub(crate) hedge: Ticks,
+    /// When bodies go on that were held back.
+    pub(crate) resume: Ticks,
 }
 
 impl Deadlines {
@@ -207,6 +206,7 @@ impl Default for Deadlines {
             idle: Ticks::MAX,
             again: Ticks::MAX,
             hedge: Ticks::MAX,
+            resume: Ticks::MAX,
         }
     }
 }
@@ -380,11 +380,11 @@ impl Exchange {
     pub(crate) fn deadline(&self) -> Ticks {
         if self.stage == Stage::Tunnel {
             // Nothing else limits how long a tunnel stays.
-            return self.due.idle;
+            return self.due.idle.min(self.due.resume);
         }
         let stage = self.due.of(self.stage).min(self.other_deadline());
         let attempt = if self.answered { Ticks::MAX } else { self.due.one_try };
-        stage.min(attempt).min(self.body_deadline()).min(self.due.request)
+        stage.min(attempt).min(self.body_deadline()).min(self.due.request).min(self.due.resume)
     }
 
     /// Returns its route, as it was when the request came.

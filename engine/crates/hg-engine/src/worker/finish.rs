@@ -71,6 +71,7 @@ impl Worker {
         let total = self.now_us.saturating_sub(e.start_us);
         if let Some(mut later) = e.chained.later.take() {
             later.end(&Ended { status: e.status, took_us: total });
+            e.end_paces(self.now_us);
         }
         self.counters.requests.add(1);
         self.counters.duration.record(total);
@@ -180,7 +181,10 @@ impl Worker {
             self.detach(x, None, "");
             match self.end_exchange(x) {
                 Some(e) if e.status > 0 => self.account(e),
-                Some(e) => self.exchanges.give_back(e),
+                Some(mut e) => {
+                    e.end_paces(self.now_us);
+                    self.exchanges.give_back(e);
+                }
                 None => {}
             }
         }

@@ -27,6 +27,7 @@ mod left_over;
 mod mail;
 mod mirror;
 mod multiplex;
+mod pace;
 mod pages;
 mod pause;
 mod proxy_protocol;

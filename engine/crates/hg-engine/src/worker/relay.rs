@@ -79,7 +79,7 @@ impl Worker {
                 self.pump_stream(x, ui);
                 return;
             }
-            let Some((_, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
                 return;
             };
             let early = std::mem::take(&mut c.input);
@@ -93,16 +93,21 @@ impl Worker {
             if !c.conn.readable {
                 return;
             }
+            let most = e.request.allowed(self.now_us);
+            if most == 0 {
+                return self.hold_back_upload(x);
+            }
             let go_on = self.splice_request(x, ui);
-            if !go_on.unwrap_or_else(|| self.read_request(x, ui)) {
+            if !go_on.unwrap_or_else(|| self.read_request(x, ui, most)) {
                 return;
             }
         }
         self.enqueue_exchange(x);
     }
 
-    /// Reads once from a request's body and passes that on. Reports whether there may be more.
-    fn read_request(&mut self, x: ExId, ui: usize) -> bool {
+    /// Reads once from a request's body and passes that on, at most so many bytes. Reports whether
+    /// there may be more.
+    fn read_request(&mut self, x: ExId, ui: usize, allowed: usize) -> bool {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return false;
         };
@@ -114,7 +119,7 @@ impl Worker {
                 http2::STREAM_READ_LEAST
             }
         };
-        let limit = self.io.pool.read_limit().min(most);
+        let limit = self.io.pool.read_limit().min(most).min(allowed);
         let is_tls = c.conn.is_tls();
         let mut buffer = self.io.take_for(&c.conn);
         let read = c.conn.read(&mut self.io, &mut buffer, limit);
@@ -223,17 +228,22 @@ impl Worker {
             if self.ups.get(ui).is_none_or(|u| !u.conn.readable) {
                 return;
             }
+            let most = e.response.allowed(self.now_us);
+            if most == 0 {
+                return self.hold_back(x);
+            }
             let go_on = self.splice_answer(x, ui);
-            if !go_on.unwrap_or_else(|| self.read_body(x, ui)) {
+            if !go_on.unwrap_or_else(|| self.read_body(x, ui, most)) {
                 return;
             }
         }
         self.enqueue_exchange(x);
     }
 
-    /// Reads once from an answer's body and passes that on. Reports whether there may be more.
-    fn read_body(&mut self, x: ExId, ui: usize) -> bool {
-        let limit = self.answer_limit(x);
+    /// Reads once from an answer's body and passes that on, at most so many bytes. Reports whether
+    /// there may be more.
+    fn read_body(&mut self, x: ExId, ui: usize, most: usize) -> bool {
+        let limit = self.answer_limit(x).min(most);
         let Some(up) = self.ups.get_mut(ui) else {
             return false;
         };

@@ -60,7 +60,7 @@ impl Worker {
             if e.stage != Stage::Waiting || e.up != Some(ui) {
                 return;
             }
-            let limit = self.answer_limit(x);
+            let limit = self.answer_limit(x).min(e.response.first_read());
             let Some(up) = self.ups.get_mut(ui).filter(|u| u.conn.readable) else {
                 return;
             };

@@ -294,7 +294,7 @@ impl Worker {
         };
         e.tries.repeats += 1;
         e.tries.stale = false;
-        e.response = Relay::default();
+        e.response = Relay { pace: e.response.carried_pace(), ..Relay::default() };
         e.interim = (0, 0);
         e.status = 0;
         e.times.first_byte_us = 0;

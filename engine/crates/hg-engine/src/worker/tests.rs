@@ -13,6 +13,7 @@ use std::sync::{Mutex, mpsc};
 
 mod http2;
 mod keeping;
+mod paced;
 mod pausing;
 mod probes;
 mod shedding;

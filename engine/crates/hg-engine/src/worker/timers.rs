@@ -177,6 +177,9 @@ impl Worker {
             }
             Phase::Http2 => self.expire_http2(ci),
             Phase::Tunnel => {
+                if c.exchange.is_some_and(|x| self.face_resume(x)) {
+                    return;
+                }
                 self.counters.timeout(Timeout::StreamIdle);
                 self.close_client(ci);
             }
@@ -210,7 +213,7 @@ impl Worker {
 
     fn expire_exchange(&mut self, x: ExId) {
         let now = self.now;
-        if self.face_due(x) {
+        if self.face_due(x) || self.face_resume(x) {
             return;
         }
         let Some(e) = self.exchanges.get_mut(x) else {

@@ -3,12 +3,22 @@
 use super::Worker;
 use super::client::Phase;
 use super::conn::Read;
-use super::exchange::{ExId, Exchange, Stage, pair};
+use super::exchange::{ExId, Exchange, Relay, Stage, pair};
 use hg_net::Ticks;
+use hg_proto::BodyReader;
 use std::ops::Range;
 
 /// Reads of each side in one turn before other connections have theirs.
 const TURN: usize = 4;
+
+impl Relay {
+    /// Becomes one half of a tunnel, whose handshake may not be out yet.
+    pub(crate) fn tunnel(&mut self) {
+        let (never, pace) = (std::mem::take(&mut self.never), self.carried_pace());
+        let reader = BodyReader::UntilClose;
+        *self = Relay { reader, done: false, never, pace, ..Relay::default() };
+    }
+}
 
 impl Worker {
     /// Sends the 101 and the bytes that followed the upstream's head, then passes bytes.
@@ -162,6 +172,7 @@ impl Worker {
     /// Reads and writes once in one direction. `Some(true)`: there may be more; `None`: the tunnel
     /// is over.
     fn pass(&mut self, x: ExId, from_client: bool) -> Option<bool> {
+        let now_us = self.now_us;
         let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;
         let up = self.ups.get_mut(e.up?)?;
         let relay = if from_client { &mut e.request } else { &mut e.response };
@@ -172,6 +183,12 @@ impl Worker {
         if relay.done || !from.readable || !to.out.is_empty() {
             return Some(false);
         }
+        let most = relay.allowed(now_us);
+        if most == 0 {
+            self.hold_back(x);
+            return Some(false);
+        }
+        let limit = limit.min(most);
         let is_tls = from.is_tls();
         let mut buffer = self.io.take_for(from);
         let read = from.read(&mut self.io, &mut buffer, limit);

@@ -283,7 +283,11 @@ impl Worker {
             if e.stage != Stage::Collecting || !c.conn.readable {
                 return;
             }
-            let limit = self.io.pool.read_limit();
+            let most = e.request.allowed(self.now_us);
+            if most == 0 {
+                return self.hold_back_upload(x);
+            }
+            let limit = self.io.pool.read_limit().min(most);
             let is_tls = c.conn.is_tls();
             let mut buffer = self.io.take_for(&c.conn);
             let go_on = match c.conn.read(&mut self.io, &mut buffer, limit) {

@@ -1,19 +1,18 @@
 //! `rate_limit`: how many requests a key may make in a time.
 
 mod fields;
-mod state;
 
 use crate::context::Place;
 use crate::keep::Results;
 use crate::limit_answer::refuse;
 use crate::limit_key::LimitKey;
+use crate::limit_state::{Kept, State};
 use crate::step::{Flow, Problems, Run, Step};
 use crate::view::{Answer, RequestView};
 use fields::Fields;
 use hg_limit::{MAX_BURST, MAX_PERIOD_US, MAX_REQUESTS, MIN_PERIOD_US, Rate, Verdict};
 use hg_proto::Reject;
 use serde::Deserialize;
-use state::{Kept, State};
 use std::sync::Arc;
 
 /// The options, as they are in the plan.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import access, compression, effects, passwords
+from headgate.engines.nginx.imports import access, compression, effects, pacing, passwords
 from headgate.engines.nginx.imports.access import Access
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table
@@ -21,8 +21,9 @@ class Content(NamedTuple):
     """The lines that say what a location does, or the `status` it answers with by itself.
 
     `let_in` are the clients it proxies for, None = everybody; `asked` is who is asked for a
-    password, None = nobody; `compress` the middleware that does it, None = none. `own` are the
-    names of the lines that become part of the route, None = those that do not stay in any route.
+    password, None = nobody; `compress` the middleware that does it, None = none, and `pace` the one
+    that holds answers back. `own` are the names of the lines that become part of the route, None =
+    those that do not stay in any route.
     """
 
     proxy_pass: Located | None = None
@@ -31,6 +32,7 @@ class Content(NamedTuple):
     let_in: Access | None = None
     asked: Asked | None = None
     compress: Table | None = None
+    pace: Table | None = None
     own: frozenset[str] | None = None
     keeps_includes: bool = False
 
@@ -47,6 +49,7 @@ class Content(NamedTuple):
             (access.NAMES, self.let_in),
             (passwords.NAMES, self.asked),
             (compression.NAMES, self.compress),
+            (pacing.NAMES, self.pace),
         ):
             if name in names:
                 return part is None
@@ -86,6 +89,7 @@ def _content(lines: Sequence[Located], around: Around) -> Content:
         let_in=let_in,
         asked=passwords.asked_of(around),
         compress=compression.compress_of(around),
+        pace=pacing.pace_of(around),
     )
 
 

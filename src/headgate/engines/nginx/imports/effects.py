@@ -187,6 +187,8 @@ FOLDED: Final = frozenset(
         "limit_req",
         "limit_req_dry_run",
         "limit_req_status",
+        "limit_rate",
+        "limit_rate_after",
         "proxy_connect_timeout",
         "proxy_hide_header",
         "proxy_http_version",

@@ -14,6 +14,7 @@ from headgate.engines.nginx.imports import (
     limits,
     matching,
     naming,
+    pacing,
     passwords,
     proxies,
     returns,
@@ -165,6 +166,7 @@ class _Rerender:
             *access.to_nginx(route),
             *passwords.to_nginx(route, self._named),
             *compression.to_nginx(route),
+            *pacing.to_nginx(route),
             *services.to_nginx(route, self._named, near),
         ]
 

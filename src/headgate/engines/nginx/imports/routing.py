@@ -12,6 +12,7 @@ from headgate.engines.nginx.imports import (
     limits,
     matching,
     mirrors,
+    pacing,
     passwords,
     proxies,
     returns,
@@ -111,7 +112,7 @@ def route_location(
         table = {"middlewares": middlewares, **rest} if middlewares else rest
         notes = (*_proxy_notes(own, around), *_charset_notes(around), *limited.notes)
         notes += (*splits.notes_of(found.rest), *services.notes_of(asked, found.rest))
-        notes += mirrors.notes_of(copied)
+        notes += (*mirrors.notes_of(copied), *pacing.notes_of(own.pace))
         named = {one.name: one.table for one in asked}
         return Routed(wanted, matched, table, own, notes, {**limited.tables, **named})
     path = wanted.path if wanted.is_exact else ""
@@ -165,7 +166,7 @@ def _chain(
         rest = [one for one in rest if one not in answers]
         chain += [*answers, *(one.name for one in asked)]
     chain += rest
-    return chain if own.compress is None else [*chain, own.compress]
+    return [*chain, *(one for one in (own.compress, own.pace) if one is not None)]
 
 
 def _action(own: Content, around: Around, server: Server, path: str) -> dict[str, Toml]:

@@ -273,7 +273,7 @@ class Bodies:
             hidden = dict.fromkeys((*BASE_HIDDEN, *headers.drops))
             nodes += [directive("proxy_hide_header", Plain(header)) for header in hidden]
         nodes += asking.added(headers.lines)
-        nodes += chain.body
+        nodes += [*chain.body, *chain.rate]
         nodes += upstreams.tls(target, upstream, ctx)
         if lua.is_dynamic(target, ctx):
             nodes += lua.unavailable()

@@ -63,8 +63,19 @@ impl Stream {
         self.incoming.len() > RESERVE || self.has_ended
     }
 
-    /// Takes the part of the request's body that waits; its bytes begin at [`RESERVE`].
-    pub(crate) fn take_input(&mut self) -> Vec<u8> {
+    /// Returns how many bytes of the request's body wait to be passed on.
+    fn waiting(&self) -> usize {
+        self.incoming.len().saturating_sub(RESERVE)
+    }
+
+    /// Takes the part of the request's body that waits, at most so many bytes of it; they begin at
+    /// [`RESERVE`].
+    fn take_input(&mut self, most: usize) -> Vec<u8> {
+        if self.waiting() > most {
+            let mut part = vec![0; RESERVE];
+            part.extend(self.incoming.drain(RESERVE..RESERVE + most));
+            return part;
+        }
         let mut input = std::mem::take(&mut self.incoming);
         input.resize(input.len().max(RESERVE), 0);
         input
@@ -85,6 +96,16 @@ impl Stream {
         incoming.shrink_to(4096);
         Self { held, incoming, ..Self::default() }
     }
+}
+
+/// A part of a stream's body on its way.
+struct Part {
+    ci: usize,
+    stream: u32,
+    /// Its bytes, after [`RESERVE`] empty ones.
+    input: Vec<u8>,
+    /// Whether nothing else has come.
+    is_last: bool,
 }
 
 impl Worker {
@@ -301,23 +322,36 @@ impl Worker {
         }
     }
 
-    /// Passes on what has come of a stream's body.
-    pub(crate) fn pump_stream(&mut self, x: ExId, ui: usize) {
-        let Some(e) = self.exchanges.get_mut(x) else {
-            return;
-        };
-        if !e.stream.has_input() {
-            return;
+    /// Takes what has come of a stream's body, as much of it as may pass now; `None` = nothing.
+    fn take_part(&mut self, x: ExId) -> Option<Part> {
+        let e = self.exchanges.get_mut(x).filter(|e| e.stream.has_input())?;
+        let (ci, stream, waiting) = (e.client, e.stream.id, e.stream.waiting());
+        // An end without bytes waits for nothing.
+        let most = if waiting == 0 { usize::MAX } else { e.request.allowed(self.now_us) };
+        if most == 0 {
+            self.hold_back_upload(x);
+            return None;
         }
-        let (ci, stream, ended) = (e.client, e.stream.id, e.stream.has_ended);
-        let mut input = e.stream.take_input();
-        let bytes = input.len() - RESERVE;
-        if ended && matches!(e.request.reader, BodyReader::UntilClose) {
+        let is_last = waiting <= most;
+        if is_last && e.stream.has_ended && matches!(e.request.reader, BodyReader::UntilClose) {
             e.request.ends = true;
         }
+        Some(Part { ci, stream, input: e.stream.take_input(most), is_last })
+    }
+
+    /// Passes on what has come of a stream's body.
+    pub(crate) fn pump_stream(&mut self, x: ExId, ui: usize) {
+        let Some(part) = self.take_part(x) else {
+            return;
+        };
+        let Part { ci, stream, mut input, is_last } = part;
+        let bytes = input.len() - RESERVE;
         self.relay_request(x, ui, &mut input, RESERVE..RESERVE + bytes);
         self.credit(ci, stream, bytes);
         self.leave_body(x, ci, stream);
+        if !is_last {
+            self.enqueue_exchange(x);
+        }
     }
 
     /// Frees the place of a body that is whole, where bodies have fewer places than streams. Who
@@ -333,19 +367,18 @@ impl Worker {
 
     /// Collects what has come of a stream's body.
     pub(crate) fn collect_stream(&mut self, x: ExId) {
-        let Some(e) = self.exchanges.get_mut(x) else {
+        if self.exchanges.get(x).is_none_or(|e| e.stage != Stage::Collecting) {
+            return;
+        }
+        let Some(part) = self.take_part(x) else {
             return;
         };
-        if e.stage != Stage::Collecting || !e.stream.has_input() {
-            return;
-        }
-        let (ci, stream, ended) = (e.client, e.stream.id, e.stream.has_ended);
-        let mut input = e.stream.take_input();
+        let Part { ci, stream, mut input, is_last } = part;
         let bytes = input.len() - RESERVE;
-        if ended && matches!(e.request.reader, BodyReader::UntilClose) {
-            e.request.ends = true;
-        }
         self.collect_bytes(x, &mut input, RESERVE..RESERVE + bytes);
         self.credit(ci, stream, bytes);
+        if !is_last {
+            self.enqueue_exchange(x);
+        }
     }
 }

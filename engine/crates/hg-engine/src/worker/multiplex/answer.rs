@@ -128,12 +128,17 @@ impl Worker {
         let Some(s) = e.link.stream.as_deref_mut().filter(|s| s.id != 0 && s.has_news()) else {
             return;
         };
-        let stream = s.id;
-        e.response.ends = s.has_ended;
+        let (stream, waiting) = (s.id, s.waiting());
+        // An end without bytes waits for nothing, and a head neither.
+        let most = if waiting == 0 { usize::MAX } else { e.response.allowed(self.now_us) };
+        if most == 0 && s.head.is_empty() {
+            return self.hold_back(x);
+        }
+        let is_last = waiting <= most;
+        e.response.ends = is_last && s.has_ended;
         let (mut head, mut body) = std::mem::take(&mut self.scratch.answer);
         std::mem::swap(&mut head, &mut s.head);
-        std::mem::swap(&mut body, &mut s.incoming);
-        body.resize(body.len().max(RESERVE), 0);
+        s.take_body(most, &mut body);
         let end = body.len();
         self.relay_answer(x, &head, &mut body, RESERVE..end);
         if body.capacity() > LARGE {
@@ -145,6 +150,9 @@ impl Worker {
         self.scratch.answer = (head, body);
         if let Some(ui) = up {
             self.credit_up(ui, stream, end - RESERVE);
+        }
+        if !is_last {
+            self.enqueue_exchange(x);
         }
     }
 

@@ -164,6 +164,22 @@ impl UpStream {
         self.incoming.extend_from_slice(bytes);
     }
 
+    /// Returns how many bytes of the answer the client has not got.
+    fn waiting(&self) -> usize {
+        self.incoming.len().saturating_sub(RESERVE)
+    }
+
+    /// Puts bytes of the answer into an empty buffer, at most so many, after [`RESERVE`] empty ones.
+    fn take_body(&mut self, most: usize, body: &mut Vec<u8>) {
+        if self.waiting() > most {
+            body.resize(RESERVE, 0);
+            body.extend(self.incoming.drain(RESERVE..RESERVE + most));
+            return;
+        }
+        std::mem::swap(body, &mut self.incoming);
+        body.resize(body.len().max(RESERVE), 0);
+    }
+
     /// Reports whether there is something for the client.
     fn has_news(&self) -> bool {
         self.has_ended || !self.head.is_empty() || self.incoming.len() > RESERVE

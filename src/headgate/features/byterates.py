@@ -1,0 +1,101 @@
+"""Rates of bytes, and what shares them, as the config writes them."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from headgate.features import syntax
+from headgate.features.rates import PART_SCHEMA, parts_of
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import ByteSize
+
+ALLOWED: Final = 'write bytes and a second, "500kB/s", "2MiB/s"'
+MIN_BYTES: Final = 1_000
+MAX_BYTES: Final = 10_000_000_000
+REQUEST: Final = "request"
+"""The word for a limit that each request has for itself."""
+
+_KEY_ALLOWED: Final = (
+    'write "request" alone (each has its own), "client_ip", "host", "route", "path", '
+    '"path:NUMBER", "header:NAME", "cookie:NAME", "jwt:CLAIM", or a list of them; "all" = all '
+    "requests together"
+)
+_RATE = re.compile(r"(.+?) ?/ ?s")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ByteRate:
+    """So many bytes a second, evenly: 1,000 to 10,000,000,000."""
+
+    bytes_per_s: int
+
+    def __str__(self) -> str:
+        return f"{ByteSize(self.bytes_per_s)}/s"
+
+
+def byte_rate_of(value: object) -> ByteRate:
+    """Returns the rate that a value of the config says; raises `Invalid` for anything else.
+
+    >>> byte_rate_of("2MiB/s")
+    ByteRate(bytes_per_s=2097152)
+    """
+    if isinstance(value, ByteRate):
+        return value
+    if not isinstance(value, str):
+        raise Invalid(f"{syntax.described(value)} is not a rate of bytes", ALLOWED)
+    found = _RATE.fullmatch(value)
+    if found is None:
+        raise Invalid(f'"{value}" is not a rate of bytes', ALLOWED)
+    try:
+        size = ByteSize.parse(found[1])
+    except Invalid:
+        raise Invalid(f'"{value}" is not a rate of bytes', ALLOWED) from None
+    if not MIN_BYTES <= size.bytes <= MAX_BYTES:
+        raise Invalid(f'"{value}" is out of range', 'write "1kB/s" to "10GB/s"')
+    return ByteRate(size.bytes)
+
+
+def sharers_of(value: object) -> tuple[str, ...]:
+    """Returns what shares a limit; nothing = all requests together; raises `Invalid`.
+
+    >>> sharers_of("request"), sharers_of("all")
+    (('request',), ())
+    """
+    if value in (REQUEST, [REQUEST], (REQUEST,)):
+        return (REQUEST,)
+    if isinstance(value, list | tuple) and REQUEST in value:
+        raise Invalid("`request` stands beside others", _KEY_ALLOWED)
+    try:
+        return parts_of(value)
+    except Invalid as wrong:
+        raise Invalid(wrong.what, _KEY_ALLOWED) from None
+
+
+ByteRateText = Annotated[
+    ByteRate,
+    PlainValidator(byte_rate_of),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|kB|KB|MB|GB|KiB|MiB|GiB) ?/ ?s$",
+        }
+    ),
+]
+"""`2MiB/s`."""
+
+Sharers = Annotated[
+    tuple[str, ...],
+    PlainValidator(sharers_of),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["all", REQUEST]},
+                PART_SCHEMA,
+                {"type": "array", "items": PART_SCHEMA, "minItems": 1, "maxItems": 8},
+            ]
+        }
+    ),
+]
+"""What shares a limit: each request alone, one part of it, or a list of them; empty = `all`."""

@@ -1,0 +1,101 @@
+"""`bandwidth`: how many bytes of bodies pass in a second."""
+
+from collections.abc import Iterator, Set
+from typing import Annotated, ClassVar
+
+from pydantic import Field, Strict
+
+from headgate.features.base import MiddlewareOptions
+from headgate.features.byterates import REQUEST, ByteRate, ByteRateText, Sharers
+from headgate.features.fields import FROM_ENV, SizeText
+from headgate.kernel.errors import Invalid
+from headgate.kernel.units import ByteSize
+from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
+
+
+class BandwidthNode(DefaultedMiddlewareNode, frozen=True):
+    """A limit of bytes; rates in bytes a second, 0 = any. An empty `key` is all requests together,
+    `request` alone each one for itself.
+    """
+
+    download: int = 0
+    download_burst: int = 0
+    upload: int = 0
+    upload_burst: int = 0
+    key: tuple[str, ...] = ()
+    max_keys: int = 131_072
+    ipv6_prefix: int = 64
+
+    def shown(self) -> Shown:
+        """Returns nothing: none of its texts is seen in what it makes."""
+        return Shown()
+
+
+class Bandwidth(MiddlewareOptions):
+    """Bound how many bytes of bodies pass in a second; what is over it waits."""
+
+    key: ClassVar[str] = "bandwidth"
+    summary: ClassVar[str] = "Bounds how many bytes of bodies pass in a second."
+    node = BandwidthNode
+    aliases: ClassVar[tuple[str, ...]] = ("limit_rate", "bwlim", "bandwidth_limit")
+
+    download: ByteRateText | None = Field(
+        default=None,
+        description="Bytes of answers in a second, evenly: `500kB/s`, `2MiB/s`; `1kB/s` to "
+        "`10GB/s`.",
+    )
+    upload: ByteRateText | None = Field(
+        default=None, description="The same of the bodies of requests."
+    )
+    burst: SizeText | None = Field(
+        default=None,
+        description="Bytes that pass at once after a pause, in each direction; without it, those "
+        "of a second. At least those of 20 ms pass at once.",
+    )
+    limit_key: Sharers = Field(
+        default=(REQUEST,),
+        alias="key",
+        description="What shares the bytes: `request` (each request has its own), `client_ip`, "
+        "`host`, `route`, `path`, `path:NUMBER` (a segment of the path, 1 is the first), "
+        "`header:NAME`, `cookie:NAME`, `jwt:CLAIM` (of the token that a `jwt` before it has let "
+        "in), a list of them without `request`, or `all` for all requests together. What a request "
+        "does not have counts as an empty text.",
+    )
+    ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
+        default=64,
+        description="How many bits of an IPv6 address tell clients apart, 1 to 128.",
+    )
+    max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
+        default=131_072,
+        description="Room of the table of each direction, in keys that owe something; 8 bytes for "
+        "each, rounded up to a power of two.",
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error for a limit of nothing."""
+        if not wrong & {"download", "upload"} and self.download is None and self.upload is None:
+            yield Invalid(
+                "it limits neither direction", 'write `download = "2MiB/s"`, `upload`, or both'
+            )
+
+    def to_plan(self) -> BandwidthNode:
+        """Returns the limit's plan node."""
+        return BandwidthNode(
+            download=_rate(self.download),
+            download_burst=_burst(self.download, self.burst),
+            upload=_rate(self.upload),
+            upload_burst=_burst(self.upload, self.burst),
+            key=self.limit_key,
+            max_keys=self.max_keys,
+            ipv6_prefix=self.ipv6_prefix,
+        )
+
+
+def _rate(rate: ByteRate | None) -> int:
+    return 0 if rate is None else rate.bytes_per_s
+
+
+def _burst(rate: ByteRate | None, burst: ByteSize | None) -> int:
+    if rate is None:
+        return 0
+    return rate.bytes_per_s if burst is None else burst.bytes
