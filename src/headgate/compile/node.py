@@ -26,7 +26,8 @@ from headgate.plan.plan import PlanEntry, entry
 BASE: ConfigPath = ("node",)
 _TOKEN: EntryKey = ("node", "admin_token")
 _TRACING: EntryKey = ("node", "tracing")
-"""Two settings of which parts may be in files of their own, which lie beside their documents."""
+_LIMITS: EntryKey = ("node", "limit_store")
+"""Three settings of which parts may be in files of their own, which lie beside their documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUni
     for key in keys:
         found += _read(key, sources, env, value)
     reads = Reads(files, _directory(sources, value))
-    for text in hidden_texts(value.get("tracing"), _TRACING):
-        reads.hide(text)
+    for key in (_TRACING, _LIMITS):
+        for text in hidden_texts(value.get(key[1]), key):
+            reads.hide(text)
     plan, kept, wrong = _compiled(value, found, reads)
     return NodeUnit(
         plan,
@@ -68,18 +70,24 @@ def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUni
 
 
 def _directory(sources: Sources, value: dict[str, object]) -> PurePath:
-    """Returns where files of settings lie; completes paths of traces that lie elsewhere."""
-    token, tracing = sources.owner(_TOKEN), sources.owner(_TRACING)
-    if tracing is None or token is None or token.directory == tracing.directory:
-        owner = token or tracing
-        return owner.directory if owner is not None else PurePath()
-    table = value.get("tracing")
-    headers = table.get("headers") if isinstance(table, dict) else None
-    if isinstance(table, dict) and isinstance(headers, dict):
-        files = {name: named_file(header) for name, header in headers.items()}
-        there = {n: {"file": str(tracing.directory / f)} for n, f in files.items() if f is not None}
-        value["tracing"] = table | {"headers": headers | there}
-    return token.directory
+    """Returns where files of settings lie; completes the paths of those that lie elsewhere."""
+    found = {key: owner for key in (_TOKEN, _TRACING, _LIMITS) if (owner := sources.owner(key))}
+    if not found:
+        return PurePath()
+    directory = next(iter(found.values())).directory
+    for key, owner in found.items():
+        if owner.directory != directory:
+            value[key[1]] = _beside(value.get(key[1]), owner.directory)
+    return directory
+
+
+def _beside(value: object, directory: PurePath) -> object:
+    """Returns a setting with the paths of its files below a directory."""
+    if (file := named_file(value)) is not None:
+        return {"file": str(directory / file)}
+    if isinstance(value, dict):
+        return {name: _beside(one, directory) for name, one in value.items()}
+    return value
 
 
 def _compiled(

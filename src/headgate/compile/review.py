@@ -12,6 +12,7 @@ from headgate.compile.crosscheck import (
     raw_paths,
     taken_twice,
 )
+from headgate.compile.limit_stores import without_store
 from headgate.compile.node import NodeUnit
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey, Source, Sources, Trust
@@ -61,6 +62,7 @@ class Review:
         found += raw_paths(routes, table.view())
         found += hedged_over_http2(routes, table.view())
         found += mirrored_to_itself(routes)
+        found += without_store(routes, node.plan)
         if is_whole:
             found += served_without(table.entries, table.view())
             found += uncertified(table.entries, table.view(), routes)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from headgate.compile.resolved import Resolved
 from headgate.kernel.errors import Invalid
+from headgate.model.limit_store import LimitStore
 from headgate.model.nginx import Nginx
 from headgate.model.node import AccessLog, Node, Shedding
 from headgate.model.tracing import Tracing
@@ -102,6 +103,7 @@ def settings(model: Node) -> Resolved:
         ),
         shedding=_shedding(model.shedding) if model.shedding is not None else None,
         tracing=_tracing(model.tracing) if model.tracing is not None else None,
+        limit_store=_limit_store(model.limit_store) if model.limit_store is not None else None,
     )
     return out
 
@@ -176,6 +178,18 @@ def _tracing(model: Tracing) -> plan.Tracing:
         else None
     )
     return plan.Tracing(sample_ppm=model.sample, parents=model.parents, export=export)
+
+
+def _limit_store(model: LimitStore) -> plan.LimitStore:
+    return plan.LimitStore(
+        address=model.address,
+        nodes=model.nodes,
+        database=model.database,
+        username=model.username or "",
+        password=model.password or "",
+        prefix=model.prefix,
+        timeout_ms=model.timeout.ms,
+    )
 
 
 def _access_log(model: AccessLog) -> plan.AccessLog:

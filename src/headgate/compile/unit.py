@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from headgate.compile import objects
 from headgate.compile.certified import asks_certificates
 from headgate.compile.claims import may_name
+from headgate.compile.limit_stores import may_share
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Ref, Resolved
 from headgate.compile.routes import is_crosschecked, route
@@ -61,7 +62,8 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     takes_default_listeners: bool = False
     is_crosschecked: bool = False
     """Whether a key of the route excludes keys of objects that it names, or a middleware that is
-    written in it, or in a host, asks for certificates; or whether it may name a claim."""
+    written in it, or in a host, asks for certificates; or whether it may name a claim, or has a
+    limit across nodes."""
     addresses: tuple[tuple[int, str], ...] = ()
     """The valid addresses of a listener with an error, with their indexes in the text."""
     key_sets: tuple[KeySetUrl, ...] = ()
@@ -193,6 +195,6 @@ def _compiled(
         takes_default_listeners=type(model) is Route and model.listeners is None,
         is_crosschecked=(type(model) is Route and is_crosschecked(model))
         or asks_certificates(out.value)
-        or (section.kind in _CHAINED and may_name(plan)),
+        or (section.kind in _CHAINED and (may_name(plan) or may_share(plan))),
         key_sets=tuple(sorted(context.reads.key_sets)),
     )

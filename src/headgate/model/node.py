@@ -34,6 +34,7 @@ from headgate.features.fields import (
 from headgate.features.values import FILE_SCHEMA, Secrets, named_file
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
+from headgate.model.limit_store import LimitStore
 from headgate.model.nginx import Nginx
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
 from headgate.model.tracing import Tracing
@@ -298,6 +299,10 @@ class Node(Options):
         default=None,
         description="How requests belong to traces; an empty table begins traces and goes on with "
         "those of clients. Absent = their headers pass untouched.",
+    )
+    limit_store: LimitStore | None = Field(
+        default=None,
+        description="The store that nodes share rate limits through. Absent = no limit is shared.",
     )
     workers: Workers = Field(
         default=None,

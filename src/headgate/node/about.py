@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.native.types import DataPlaneStatus, LimitStoreStatus
 from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
@@ -94,12 +94,13 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     """`GET /health`: `ok`, `degraded` (an endpoint is not up, a key set of tokens could not be
-    fetched) or `down` (no data plane).
+    fetched, the store of limits across nodes is away) or `down` (no data plane).
     """
 
     status: str
     upstreams: list[UpstreamStatus]
     key_sets: list[KeySetStatus] = []
+    limit_store: LimitStoreStatus | None = None
 
 
 class PlanObjectDocument(msgspec.Struct, frozen=True):

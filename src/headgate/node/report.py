@@ -93,14 +93,18 @@ def _processes(supervisor: About | None, node: Node) -> list[ProcessRights]:
 
 
 async def health(node: Node) -> Health:
-    """Returns every endpoint's state, and that of key sets."""
+    """Returns every endpoint's state, that of key sets, and of the store of limits."""
     upstreams, sets = await node.serving.upstreams(), _key_sets(node)
     if upstreams is None:
         return Health("down", [], sets)
     endpoints = [one for upstream in upstreams for one in upstream.endpoints]
     is_whole = all(one.state == "up" for one in endpoints)
     is_whole = is_whole and all(one.state == "fresh" for one in sets)
-    return Health("ok" if is_whole else "degraded", _with_protocols(node, upstreams), sets)
+    plane = await node.serving.dataplane()
+    store = plane.limit_store if plane is not None else None
+    is_whole = is_whole and (store is None or store.ready)
+    state = "ok" if is_whole else "degraded"
+    return Health(state, _with_protocols(node, upstreams), sets, store)
 
 
 def _plane(node: Node, told: DataPlaneStatus | None) -> DataPlaneStatus | None:

@@ -75,6 +75,11 @@ class Made:
         """The upstreams that it asks itself: the key of each, and its name."""
         return ()
 
+    @property
+    def needs_limit_store(self) -> bool:
+        """Whether it counts in the store of limits across nodes."""
+        return False
+
     def shown(self) -> "Shown | None":
         """Returns which of its texts an explanation shows, and where; None = unknown."""
         return None

@@ -82,6 +82,18 @@ class Tracing(DefaultedNode, frozen=True):
     export: TraceExport | None = None
 
 
+class LimitStore(DefaultedNode, frozen=True):
+    """The store that nodes share rate limits through; `address` is `host:port`."""
+
+    address: str
+    nodes: int
+    database: int = 0
+    username: str = ""
+    password: str = ""
+    prefix: str = "headgate"
+    timeout_ms: int = 250
+
+
 class Settings(DefaultedNode, frozen=True):
     """Process-wide settings; one object, named `node`."""
 
@@ -93,3 +105,4 @@ class Settings(DefaultedNode, frozen=True):
     resolver: Resolver = Resolver()
     shedding: Shedding | None = None
     tracing: Tracing | None = None
+    limit_store: LimitStore | None = None

@@ -2,7 +2,9 @@
 
 use crate::apply::{Fault, Outcome};
 use crate::proto;
-use hg_engine::{EndpointReport, EngineStatus, ListenerReport, UpstreamReport, WorkerReport};
+use hg_engine::{
+    EndpointReport, EngineStatus, LimitStoreStats, ListenerReport, UpstreamReport, WorkerReport,
+};
 use hg_plan::Digest;
 
 /// Makes the answer to an `Apply`, while the plan with digest `held` is served.
@@ -42,6 +44,7 @@ pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply 
         overload: overload.into(),
         overload_cause: overload_cause.into(),
         traces: if status.traces_fail { "failing".into() } else { String::new() },
+        limit_store: limit_store(&status.limit_store),
         plan_digest: status.plan_digest,
         generation: status.generation,
         uptime_s: status.uptime.as_secs_f64(),
@@ -50,6 +53,14 @@ pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply 
         listeners: status.listeners.into_iter().map(listener).collect(),
         upstreams: upstreams.into_iter().map(upstream).collect(),
     }
+}
+
+fn limit_store(store: &LimitStoreStats) -> Option<proto::LimitStoreStatus> {
+    store.is_configured.then(|| proto::LimitStoreStatus {
+        ready: store.is_ready,
+        away_since_s: store.away_since_s,
+        why: store.why.clone(),
+    })
 }
 
 fn worker(worker: &WorkerReport) -> proto::WorkerStatus {

@@ -9,6 +9,7 @@ use crate::shared::{Shared, marks};
 use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
 use crate::worker::{Done, Mailbox, Message, Records};
+use hg_limit_store::LimitStore;
 use hg_log::{AccessLog, TapFilter, TapReader};
 use hg_net::{Address, Fd, Poller};
 use hg_plan::{Change, Kind, ObjectError, Plan};
@@ -81,10 +82,12 @@ pub(crate) struct Inner {
 pub(crate) struct Outlets {
     pub(crate) log: AccessLog,
     pub(crate) traces: Exporter,
+    pub(crate) limits: LimitStore,
 }
 
 impl Outlets {
     fn start(workers: usize, shared: &Arc<Shared>) -> io::Result<Self> {
+        let limits = limits(shared);
         let shared = shared.clone();
         let tell = move |news| match news {
             News::Failing(why) => {
@@ -99,6 +102,7 @@ impl Outlets {
         Ok(Self {
             log: AccessLog::start(None, workers)?,
             traces: Exporter::start(workers, Box::new(tell))?,
+            limits,
         })
     }
 
@@ -110,7 +114,25 @@ impl Outlets {
     fn configure(&self, settings: &hg_plan::Settings) {
         self.log.configure(settings.access_log.as_ref());
         self.traces.configure(settings.tracing.as_ref().and_then(|plan| plan.export.as_ref()));
+        self.limits.configure(settings.limit_store.as_ref());
     }
+}
+
+/// Returns the store of limits, which tells people how it is.
+fn limits(shared: &Arc<Shared>) -> LimitStore {
+    use hg_limit_store::News;
+    let (desk, clock, shared) = (shared.keep.desk().clone(), shared.clock, shared.clone());
+    let tell = move |news| match news {
+        News::Away(why) => {
+            let message = format!("the limit store is away: {why}");
+            shared.event(EventLevel::Warn, "limit_store.away", message);
+        }
+        News::Ready => {
+            let message = "the limit store counts".into();
+            shared.event(EventLevel::Info, "limit_store.ready", message);
+        }
+    };
+    LimitStore::new(desk, move || clock.micros(), tell)
 }
 
 /// The workers of this process. Any thread may call any method.

@@ -36,6 +36,7 @@ impl Engine {
             upstreams: upstreams(inner, &serving),
             overload: overload(inner),
             traces_fail: inner.records.traces.stats().is_failing,
+            limit_store: inner.records.limits.stats(),
         }
     }
 
@@ -107,7 +108,9 @@ impl Engine {
 }
 
 fn note_records(m: &mut EngineMetrics, inner: &Inner) {
-    (m.log, m.traces) = (inner.records.log.stats(), inner.records.traces.stats());
+    m.log = inner.records.log.stats();
+    m.outlets.traces = inner.records.traces.stats();
+    m.outlets.limit_store = inner.records.limits.stats();
 }
 
 fn overload(inner: &Inner) -> OverloadReport {

@@ -34,6 +34,7 @@ mod thread;
 mod worker;
 
 pub use engine::{Applied, Engine, EngineConfig};
+pub use hg_limit_store::LimitStoreStats;
 pub use hg_log::{LogStats, MAX_TAPS, TapFilter, TapReader, Taps};
 pub use hg_middleware::{BANDWIDTH_BYTES, BANDWIDTH_HELD, ResultCount};
 pub use hg_resilience::Admin as EndpointOrder;

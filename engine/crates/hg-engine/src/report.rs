@@ -3,6 +3,7 @@
 //! Owns the shapes that cross from the workers to status, metrics and events; never counts anything
 //! itself. Counters grow from the start of the process and survive plan swaps.
 
+use hg_limit_store::LimitStoreStats;
 use hg_log::LogStats;
 use hg_plan::Kind;
 use hg_resilience::Level;
@@ -107,6 +108,17 @@ pub struct EngineStatus {
     pub overload: OverloadReport,
     /// Whether spans do not reach the collector.
     pub traces_fail: bool,
+    /// The store that limits are shared through.
+    pub limit_store: LimitStoreStats,
+}
+
+/// What goes to other systems from threads of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutletMetrics {
+    /// Spans.
+    pub traces: TraceStats,
+    /// The store that limits are shared through.
+    pub limit_store: LimitStoreStats,
 }
 
 /// How much too much there is to do.
@@ -225,8 +237,8 @@ pub struct EngineMetrics {
     pub udp: UdpMetrics,
     /// Lines of the access log.
     pub log: LogStats,
-    /// Spans.
-    pub traces: TraceStats,
+    /// What goes to other systems.
+    pub outlets: OutletMetrics,
     /// Workers, by index.
     pub workers: Vec<WorkerReport>,
     /// Listeners, by name.

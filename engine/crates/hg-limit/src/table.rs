@@ -117,6 +117,29 @@ impl Table {
         }
     }
 
+    /// Has a key owe at least what takes so long to earn; one that owes more stays as it is.
+    pub fn raise(&self, key: Key, now_us: u64, ahead_us: u64) {
+        let now = self.rate.units(now_us);
+        let debt = self.rate.units(ahead_us).min(MOST_DEBT);
+        let least = Verdict { allowed: true, evicted: false, debt, most: debt, lacks: 0 };
+        let tag = (key.0 >> TIME_BITS).max(1) << TIME_BITS;
+        let (index, Some(bucket)) = self.buckets.of(key) else { return };
+        loop {
+            match raise(bucket, tag, now, least) {
+                Try::Known(_) => return,
+                Try::Claimed { slot, word, evicted, .. } => {
+                    if evicted {
+                        self.evictions.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if !self.is_second(index, slot, word) {
+                        return;
+                    }
+                }
+                Try::Lost => {}
+            }
+        }
+    }
+
     /// Returns what a check would, and counts nothing.
     pub fn peek(&self, key: Key, now_us: u64, cost: u32, burst: u32) -> Verdict {
         let now = self.rate.units(now_us);
@@ -223,6 +246,20 @@ fn take(bucket: &Bucket, tag: u64, now: u64, decide: impl Fn(u64) -> Verdict) ->
     }
     let verdict = decide(0);
     if verdict.allowed { claim(bucket, tag, now, verdict) } else { Try::Known(verdict) }
+}
+
+fn raise(bucket: &Bucket, tag: u64, now: u64, least: Verdict) -> Try {
+    for slot in &bucket.0 {
+        let word = slot.load(Ordering::Relaxed);
+        if word & !TIME_MASK == tag {
+            let is_there = debt(word, now) >= least.debt;
+            if is_there || replace(slot, word, tag, now, &least).is_some() {
+                return Try::Known(least);
+            }
+            return Try::Lost;
+        }
+    }
+    if least.debt > 0 { claim(bucket, tag, now, least) } else { Try::Known(least) }
 }
 
 /// Takes the first slot that says nothing, or else the one that says least.

@@ -18,6 +18,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Returns the refusal of a request of this cost, whatever its key owes.
+    pub(crate) fn refused(self, cost: u32) -> Self {
+        let lacks = u64::from(cost.max(1)) * PER_REQUEST;
+        Self { allowed: false, evicted: false, debt: self.most, most: self.most, lacks }
+    }
+
     /// Returns how many requests of cost 1 would pass right now.
     pub fn remaining(&self) -> u32 {
         u32::try_from(self.most.saturating_sub(self.debt) / PER_REQUEST).unwrap_or(u32::MAX)

@@ -1,5 +1,6 @@
 //! What steps keep beyond one snapshot: state by kind and key, and counts of results.
 
+use hg_limit::Desk;
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +17,7 @@ pub struct Keep {
     workers: usize,
     kept: Mutex<HashMap<Key, Weak<dyn Any + Send + Sync>>>,
     results: Mutex<BTreeMap<ResultsKey, Weak<Results>>>,
+    desk: Arc<Desk>,
 }
 
 /// How often something came of a middleware.
@@ -39,6 +41,11 @@ impl Keep {
     /// Makes an empty one for so many workers.
     pub fn new(workers: usize) -> Self {
         Self { workers, ..Self::default() }
+    }
+
+    /// Returns where limits that several nodes share leave what they admitted.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Returns the object of a kind and a key; makes it if there is none.

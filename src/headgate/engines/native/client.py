@@ -14,6 +14,7 @@ from headgate.engines.native.types import (
     DataPlaneEvent,
     DataPlaneStatus,
     Identity,
+    LimitStoreStatus,
     ListenerStatus,
     WorkerStatus,
 )
@@ -208,7 +209,15 @@ def _status(reply: pb.StatusReply) -> DataPlaneStatus:
         overload=reply.overload,
         overload_cause=reply.overload_cause,
         traces=reply.traces,
+        limit_store=_limit_store(reply),
     )
+
+
+def _limit_store(reply: pb.StatusReply) -> LimitStoreStatus | None:
+    if not reply.HasField("limit_store"):
+        return None
+    store = reply.limit_store
+    return LimitStoreStatus(ready=store.ready, away_since_s=store.away_since_s, why=store.why)
 
 
 def _endpoint(one: pb.EndpointStatus) -> EndpointStatus:

@@ -61,12 +61,20 @@ class ListenerStatus(msgspec.Struct, frozen=True):
     connections: int
 
 
+class LimitStoreStatus(msgspec.Struct, frozen=True):
+    """The store of limits across nodes; `away_since_s` is in Unix seconds, 0 while it counts."""
+
+    ready: bool
+    away_since_s: int = 0
+    why: str = ""
+
+
 class DataPlaneStatus(msgspec.Struct, frozen=True):
     """The present state of a data plane.
 
     `overload` is `strained`, `overloaded` or `critical`, and empty while there is not too much to
     do; `overload_cause` is `memory`, `queue` or `lag`. `traces` is `failing` while spans do not
-    reach the collector, else empty.
+    reach the collector, else empty. `limit_store` is None without one in the config.
     """
 
     plan_digest: str
@@ -79,6 +87,7 @@ class DataPlaneStatus(msgspec.Struct, frozen=True):
     overload: str = ""
     overload_cause: str = ""
     traces: str = ""
+    limit_store: LimitStoreStatus | None = None
 
 
 class DataPlaneEvent(msgspec.Struct, frozen=True):

@@ -181,6 +181,17 @@ pub struct StatusReply {
     pub overload_cause: ::prost::alloc::string::String,
     #[prost(string, tag = "10")]
     pub traces: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "11")]
+    pub limit_store: ::core::option::Option<LimitStoreStatus>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitStoreStatus {
+    #[prost(bool, tag = "1")]
+    pub ready: bool,
+    #[prost(uint64, tag = "2")]
+    pub away_since_s: u64,
+    #[prost(string, tag = "3")]
+    pub why: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerStatus {

@@ -11,8 +11,8 @@ pub use process::ProcessReport;
 
 use crate::resolver::HostReport;
 use hg_engine::{
-    EngineMetrics, Http2Metrics, LATENCY_BOUNDS_US, MIRROR, OverloadReport, ReasonCount, SPLIT,
-    TcpMetrics, TraceStats, UdpMetrics, UpstreamReport, WorkerReport,
+    EngineMetrics, Http2Metrics, LATENCY_BOUNDS_US, LimitStoreStats, MIRROR, OverloadReport,
+    ReasonCount, SPLIT, TcpMetrics, TraceStats, UdpMetrics, UpstreamReport, WorkerReport,
 };
 use std::time::Duration;
 use text::{Text, Type};
@@ -237,7 +237,8 @@ fn failures(text: &mut Text, engine: &EngineMetrics) {
     text.family("headgate_tap_lines", Type::Counter, "", help).int(&[], engine.log.taps.lines);
     let help = "Requests that a tap was not shown because its reader was slow.";
     text.family("headgate_tap_dropped", Type::Counter, "", help).int(&[], engine.log.taps.dropped);
-    traces(text, &engine.traces);
+    traces(text, &engine.outlets.traces);
+    limit_store(text, &engine.outlets.limit_store);
 }
 
 fn traces(text: &mut Text, traces: &TraceStats) {
@@ -256,6 +257,19 @@ fn traces(text: &mut Text, traces: &TraceStats) {
     text.family("headgate_traces_export_failures", Counter, "", help).int(&[], traces.failures);
     let help = "1 while exports of spans fail.";
     text.family("headgate_traces_failing", Gauge, "", help).int(&[], u64::from(traces.is_failing));
+}
+
+fn limit_store(text: &mut Text, store: &LimitStoreStats) {
+    use Type::{Counter, Gauge};
+    let away = u64::from(store.is_configured && !store.is_ready);
+    let help = "1 while the store of limits across nodes is away.";
+    text.family("headgate_limit_store_away", Gauge, "", help).int(&[], away);
+    let help = "Keys of limits across nodes that the store was told of and has charged.";
+    text.family("headgate_limit_store_charged", Counter, "", help).int(&[], store.charged);
+    let help = "Requests that were admitted on credit, and that the store was not told of.";
+    text.family("headgate_limit_store_lost", Counter, "", help).int(&[], store.lost);
+    let help = "Connections and questions to the store of limits across nodes that failed.";
+    text.family("headgate_limit_store_failures", Counter, "", help).int(&[], store.failures);
 }
 
 fn endpoints(text: &mut Text, upstreams: &[UpstreamReport]) {

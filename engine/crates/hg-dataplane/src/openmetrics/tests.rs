@@ -3,8 +3,8 @@
 use super::*;
 use hg_engine::{
     AgentReport, BANDWIDTH_BYTES, BANDWIDTH_HELD, EndpointReport, HandshakeCount, HealthReport,
-    Histogram, Http2Metrics, ListenerReport, NegotiatedReport, OpenCount, RequestCount,
-    ResultCount, RetryMetrics, TcpMetrics, UdpMetrics,
+    Histogram, Http2Metrics, LimitStoreStats, ListenerReport, NegotiatedReport, OpenCount,
+    OutletMetrics, RequestCount, ResultCount, RetryMetrics, TcpMetrics, UdpMetrics,
 };
 
 fn health(takes: bool) -> HealthReport {
@@ -106,8 +106,18 @@ fn engine() -> EngineMetrics {
         upstreams: vec![upstream()],
         overload: shedding(),
         middlewares: middlewares(),
-        traces: traces(),
+        outlets: OutletMetrics { traces: traces(), limit_store: limit_store() },
         ..EngineMetrics::default()
+    }
+}
+
+fn limit_store() -> LimitStoreStats {
+    LimitStoreStats {
+        is_configured: true,
+        charged: 31,
+        lost: 32,
+        failures: 33,
+        ..LimitStoreStats::default()
     }
 }
 

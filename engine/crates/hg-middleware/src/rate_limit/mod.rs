@@ -1,16 +1,20 @@
 //! `rate_limit`: how many requests a key may make in a time.
 
+mod across;
 mod fields;
 
 use crate::context::Place;
 use crate::keep::Results;
 use crate::limit_answer::refuse;
 use crate::limit_key::LimitKey;
-use crate::limit_state::{Kept, State};
+use crate::limit_state::State;
 use crate::step::{Flow, Problems, Run, Step};
 use crate::view::{Answer, RequestView};
+use across::{Across, Counts, Kept, Policy, Reach};
 use fields::Fields;
-use hg_limit::{MAX_BURST, MAX_PERIOD_US, MAX_REQUESTS, MIN_PERIOD_US, Rate, Verdict};
+use hg_limit::{
+    Decision, MAX_BURST, MAX_PERIOD_US, MAX_REQUESTS, MIN_PERIOD_US, Rate, Terms, Verdict,
+};
 use hg_proto::Reject;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -39,6 +43,11 @@ pub(crate) struct Options {
     max_keys: u32,
     #[serde(default = "network")]
     ipv6_prefix: u8,
+    #[serde(default)]
+    across: Reach,
+    /// Only of a limit across nodes.
+    #[serde(default)]
+    when_away: Policy,
 }
 
 fn one() -> u32 {
@@ -68,17 +77,21 @@ pub(crate) struct RateLimit {
     status: u16,
     max_keys: u32,
     fields: Fields,
+    /// Of a limit that several nodes share.
+    across: Option<Across>,
     /// All that decides what counts mean: limits that agree in it go on with each other's.
     identity: Box<str>,
     kept: Arc<Kept>,
     results: Option<Arc<Results>>,
 }
 
-const RESULTS: &[&str] = &["allowed", "limited", "dry_run", "evicted"];
+const RESULTS: &[&str] = &["allowed", "limited", "dry_run", "evicted", "away"];
 const ALLOWED: usize = 0;
 const LIMITED: usize = 1;
 const DRY_RUN: usize = 2;
 const EVICTED: usize = 3;
+/// Counted besides what came of the request.
+const AWAY: usize = 4;
 
 const DETAIL: &str = "more requests than this route allows";
 
@@ -105,6 +118,8 @@ impl Step for RateLimit {
         let rate = Rate::new(options.requests, options.period_ms.saturating_mul(1000));
         (problems.len() == before).then(|| Self {
             fields: Fields::new("", &rate, options.burst),
+            across: (options.across == Reach::Nodes)
+                .then(|| Across { when_away: options.when_away.into(), ..Across::default() }),
             identity: identity(options),
             key,
             rate,
@@ -121,40 +136,66 @@ impl Step for RateLimit {
     fn bind(&mut self, place: &Place<'_>) {
         let owner = format!("{} {}", place.owner, self.identity);
         self.kept = Place { owner: &owner, ..*place }.keep(Kept::default);
+        if let Some(across) = &mut self.across {
+            (across.desk, across.name) = (place.keep.desk().clone(), owner.as_str().into());
+        }
         self.results = Some(place.results(RESULTS));
         self.fields = Fields::new(place.name, &self.rate, self.burst);
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
-        let room = (!self.key.is_for_all()).then_some(self.max_keys);
-        let state = self.kept.get_or_init(|| State::new(self.rate, room, run.cx));
-        let verdict = self.check(state, run.view, run.cx.now_us);
-        if verdict.evicted {
-            run.count(self.results.as_deref(), EVICTED);
+        let counts = self.kept.get_or_init(|| self.counts(run));
+        let decision = self.check(counts, run.view, run.cx.now_us);
+        let results = self.results.as_deref();
+        if decision.is_away {
+            run.count(results, AWAY);
         }
-        if verdict.allowed {
-            run.count(self.results.as_deref(), ALLOWED);
+        if decision.verdict.is_some_and(|verdict| verdict.evicted) {
+            run.count(results, EVICTED);
+        }
+        if decision.allowed {
+            run.count(results, ALLOWED);
             return Ok(Flow::Next);
         }
         if self.dry_run {
-            run.count(self.results.as_deref(), DRY_RUN);
+            run.count(results, DRY_RUN);
             return Ok(Flow::Next);
         }
-        run.count(self.results.as_deref(), LIMITED);
-        self.refuse(&verdict, &mut run.out.answer);
+        run.count(results, LIMITED);
+        match &decision.verdict {
+            Some(verdict) => self.refuse(verdict, &mut run.out.answer),
+            None => across::refuse(&mut run.out.answer),
+        }
         Ok(Flow::Answer)
     }
 }
 
 impl RateLimit {
+    fn counts(&self, run: &mut Run<'_, '_, '_>) -> Counts {
+        let room = (!self.key.is_for_all()).then_some(self.max_keys);
+        match &self.across {
+            None => Counts::Node(State::new(self.rate, room, run.cx)),
+            Some(across) => across.counts(self.rate, room, run.cx),
+        }
+    }
+
     /// Decides on a request.
     #[inline]
-    fn check(&self, state: &State, view: &RequestView<'_>, now_us: u64) -> Verdict {
-        match state {
-            State::All(cell) => cell.check(now_us, self.cost, self.burst),
-            State::Keys(table, seed) => {
-                table.check(self.key.of(view, *seed), now_us, self.cost, self.burst)
+    fn check(&self, counts: &Counts, view: &RequestView<'_>, now_us: u64) -> Decision {
+        let (cost, burst) = (self.cost, self.burst);
+        match (counts, &self.across) {
+            (Counts::Node(State::All(cell)), _) => {
+                Decision::counted(cell.check(now_us, cost, burst))
             }
+            (Counts::Node(State::Keys(table, seed)), _) => {
+                Decision::counted(table.check(self.key.of(view, *seed), now_us, cost, burst))
+            }
+            (Counts::Nodes(common), Some(Across { when_away, desk, .. })) => {
+                let terms = Terms { cost, burst, when_away: *when_away };
+                common.check(desk, |seed| self.key.of(view, seed), &terms, now_us)
+            }
+            // Counts are kept by the identity, which says whether nodes share them.
+            (Counts::Nodes(_), None) => Decision { allowed: false, verdict: None, is_away: true },
         }
     }
 
@@ -168,8 +209,9 @@ impl RateLimit {
 
 /// Returns what counts depend on: limits that agree in it may go on with each other's counts.
 fn identity(options: &Options) -> Box<str> {
-    let Options { requests, period_ms, key, max_keys, ipv6_prefix, .. } = options;
-    format!("{requests}/{period_ms}ms {} {max_keys} /{ipv6_prefix}", key.join(",")).into()
+    let Options { requests, period_ms, key, max_keys, ipv6_prefix, across, .. } = options;
+    let across = if *across == Reach::Nodes { " nodes" } else { "" };
+    format!("{requests}/{period_ms}ms {} {max_keys} /{ipv6_prefix}{across}", key.join(",")).into()
 }
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ fn context(random: &mut dyn FnMut() -> u64, now_us: u64) -> Context<'_> {
     Context { now_us, unix_us: || 0, random, worker: 0 }
 }
 
-fn state(limit: &RateLimit) -> State {
+fn state(limit: &RateLimit) -> Counts {
     let room = (!limit.key.is_for_all()).then_some(limit.max_keys);
-    State::new(limit.rate, room, &mut context(&mut || 7, 0))
+    Counts::Node(State::new(limit.rate, room, &mut context(&mut || 7, 0)))
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn without_a_key_all_requests_count_together_and_cost_what_is_written() {
     let limit = limit(r#"{"requests":1,"period_ms":60000,"burst":5,"cost":2}"#);
     let (state, ours, mut other) = (state(&limit), view(), view());
     other.client.ip = [192, 0, 2, 99].into();
-    assert!(matches!(state, State::All(_)));
+    assert!(matches!(state, Counts::Node(State::All(_))));
     assert!(limit.check(&state, &ours, 0).allowed);
     assert!(limit.check(&state, &other, 0).allowed);
     assert!(!limit.check(&state, &ours, 0).allowed);
@@ -53,7 +53,7 @@ fn the_answer_says_when_to_come_again() {
     let limit = limit(r#"{"requests":1,"period_ms":3000,"burst":2,"key":["client_ip"]}"#);
     let (state, view, mut answer) = (state(&limit), view(), Answer::default());
     (0..2).for_each(|_| assert!(limit.check(&state, &view, 0).allowed));
-    limit.refuse(&limit.check(&state, &view, SECOND / 2), &mut answer);
+    limit.refuse(&limit.check(&state, &view, SECOND / 2).verdict.unwrap(), &mut answer);
     assert_eq!(answer.status, 429);
     assert_eq!(
         String::from_utf8(answer.headers).unwrap(),
@@ -93,6 +93,9 @@ fn what_counts_mean_decides_whether_they_are_kept() {
     };
     assert_eq!(identity(""), identity(r#","cost":2,"dry_run":true,"status":503"#));
     assert_ne!(identity(""), identity(r#","max_keys":8"#));
+    let nodes = identity(r#","across":"nodes""#);
+    assert_ne!(identity(""), nodes);
+    assert_eq!(nodes, identity(r#","across":"nodes","when_away":"open""#));
 }
 
 /// Runs a chain of one limit at these times; returns the status of each answer, 0 = forwarded.
@@ -126,7 +129,10 @@ fn the_next_snapshot_goes_on_with_the_counts_and_another_place_has_its_own() {
         [0, 0, 429]
     );
     let counts: Vec<_> = keep.results().iter().map(|one| (one.result, one.count)).collect();
-    assert_eq!(counts, [("allowed", 6), ("limited", 3), ("dry_run", 0), ("evicted", 0)]);
+    assert_eq!(
+        counts,
+        [("allowed", 6), ("limited", 3), ("dry_run", 0), ("evicted", 0), ("away", 0)]
+    );
 }
 
 #[test]
@@ -136,7 +142,7 @@ fn a_dry_run_lets_all_pass_and_counts_what_it_would_refuse() {
     let limited = chain(&keep, "route r", spec);
     assert_eq!(answers(&limited, &[5, 5, 5]), [0, 0, 0]);
     let counts: Vec<_> = keep.results().iter().map(|one| one.count).collect();
-    assert_eq!(counts, [1, 0, 2, 0]);
+    assert_eq!(counts, [1, 0, 2, 0, 0]);
 }
 
 #[test]
@@ -148,4 +154,42 @@ fn an_explanation_counts_nothing() {
         assert_eq!(limited.request(&view(), &mut out).unwrap(), Outcome::Forward);
     }
     assert_eq!(answers(&limited, &[5, 5]), [0, 429]);
+}
+
+#[test]
+fn a_limit_of_several_nodes_asks_its_policy_while_the_store_is_away() {
+    for (policy, statuses, closed) in [
+        ("share", [0, 0, 429, 429], false),
+        ("open", [0, 0, 0, 0], false),
+        ("closed", [503, 503, 503, 503], true),
+    ] {
+        let keep = Keep::new(1);
+        keep.desk().set_nodes(2);
+        let spec = format!(
+            r#"{{"requests":1,"period_ms":1000,"burst":4,"across":"nodes","when_away":"{policy}"}}"#
+        );
+        let limited = chain(&keep, "route r", &spec);
+        assert_eq!(answers(&limited, &[5, 5, 5, 5]), statuses, "{policy}");
+        let away = keep.results().iter().find(|one| one.result == "away").map(|one| one.count);
+        assert_eq!(away, Some(4));
+        let mut out = Rewritten::new();
+        let _ = limited.begin(&view(), &mut out, &mut context(&mut || 7, 5));
+        assert_eq!(out.answer.refusal == "limit-store", closed);
+    }
+}
+
+#[test]
+fn a_limit_of_several_nodes_leaves_what_it_admits_at_the_desk() {
+    let keep = Keep::new(1);
+    keep.desk().open(Box::new(|| {}));
+    keep.desk().set_nodes(2);
+    keep.desk().set_ready(true);
+    let spec = r#"{"requests":1,"period_ms":1000,"burst":4,"key":["client_ip"],"across":"nodes"}"#;
+    let limited = chain(&keep, "route r", spec);
+    assert_eq!(answers(&limited, &[5, 5, 5]), [0, 0, 429], "its credit is half of the burst");
+    let reports: Vec<_> = std::iter::from_fn(|| keep.desk().take()).collect();
+    assert_eq!(reports.len(), 2);
+    assert_eq!(reports[0].common(), reports[1].common());
+    let away = keep.results().iter().find(|one| one.result == "away").map(|one| one.count);
+    assert_eq!(away, Some(0));
 }

@@ -1,6 +1,7 @@
 //! Process-wide settings.
 
 use super::defaults::max_connections;
+use super::limit_store::LimitStore;
 use super::tracing::Tracing;
 use serde::Deserialize;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub shedding: Option<Shedding>,
     /// How requests belong to traces; absent = their headers pass untouched.
     pub tracing: Option<Tracing>,
+    /// The store that nodes share rate limits through.
+    pub limit_store: Option<LimitStore>,
 }
 
 /// When new requests are refused because there is too much to do; 0 = not for that.
@@ -65,6 +68,7 @@ impl Default for Settings {
             resolver: Resolver::default(),
             shedding: None,
             tracing: None,
+            limit_store: None,
         }
     }
 }

@@ -138,7 +138,7 @@ class StatusRequest(_message.Message):
     def __init__(self, endpoints: _Optional[bool] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("plan_digest", "generation", "uptime_s", "draining", "workers", "listeners", "upstreams", "overload", "overload_cause", "traces")
+    __slots__ = ("plan_digest", "generation", "uptime_s", "draining", "workers", "listeners", "upstreams", "overload", "overload_cause", "traces", "limit_store")
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     UPTIME_S_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +149,7 @@ class StatusReply(_message.Message):
     OVERLOAD_FIELD_NUMBER: _ClassVar[int]
     OVERLOAD_CAUSE_FIELD_NUMBER: _ClassVar[int]
     TRACES_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_STORE_FIELD_NUMBER: _ClassVar[int]
     plan_digest: str
     generation: int
     uptime_s: float
@@ -159,7 +160,18 @@ class StatusReply(_message.Message):
     overload: str
     overload_cause: str
     traces: str
-    def __init__(self, plan_digest: _Optional[str] = ..., generation: _Optional[int] = ..., uptime_s: _Optional[float] = ..., draining: _Optional[bool] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., overload: _Optional[str] = ..., overload_cause: _Optional[str] = ..., traces: _Optional[str] = ...) -> None: ...
+    limit_store: LimitStoreStatus
+    def __init__(self, plan_digest: _Optional[str] = ..., generation: _Optional[int] = ..., uptime_s: _Optional[float] = ..., draining: _Optional[bool] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., overload: _Optional[str] = ..., overload_cause: _Optional[str] = ..., traces: _Optional[str] = ..., limit_store: _Optional[_Union[LimitStoreStatus, _Mapping]] = ...) -> None: ...
+
+class LimitStoreStatus(_message.Message):
+    __slots__ = ("ready", "away_since_s", "why")
+    READY_FIELD_NUMBER: _ClassVar[int]
+    AWAY_SINCE_S_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    ready: bool
+    away_since_s: int
+    why: str
+    def __init__(self, ready: _Optional[bool] = ..., away_since_s: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
     __slots__ = ("index", "connections", "requests", "restarts")

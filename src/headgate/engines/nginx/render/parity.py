@@ -28,6 +28,14 @@ _ONE_TIME: Final = (
 
 _SHEDDING: Final = ("memory", "queued", "lag", "strained", "critical")
 _TRACING: Final = ("endpoint", "service_name", "headers", "timeout", "sample", "parents")
+_LIMIT_STORE: Final = (
+    "url",
+    "nodes",
+    "username",
+    "password.file",
+    "prefix",
+    "timeout",
+)
 
 _NODE: Final = (
     Parity("node.log_level", "same", "of the error log; `info` is nginx's `notice`"),
@@ -50,6 +58,7 @@ _NODE: Final = (
     ),
     *(Parity(f"node.shedding.{key}", "no", "refused") for key in _SHEDDING),
     *(Parity(f"node.tracing.{key}", "no", "refused") for key in _TRACING),
+    *(Parity(f"node.limit_store.{key}", "no", "refused") for key in _LIMIT_STORE),
     Parity(
         "node.drain.delay", "no", "nginx closes its listeners as soon as it gets the signal to stop"
     ),

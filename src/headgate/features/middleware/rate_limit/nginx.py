@@ -34,6 +34,8 @@ PARITY: Final = (
         "429 alone; the answer has no RateLimit fields, and `Retry-After` says the time of one "
         "request",
     ),
+    Parity(f"{_KEY}.across", "no", '`"nodes"` is refused'),
+    Parity(f"{_KEY}.when_away", "no", "belongs to limits across nodes, which are refused"),
     Parity(
         f"{_KEY}.max_keys",
         "differs",
@@ -51,6 +53,8 @@ def apply(node: RateLimitNode, chain: Chain, about: About) -> None:
         about.refuse("cost", "nginx counts each request as one")
     if node.status != STATUS:
         about.refuse("status", "nginx has the answer of 429 alone for requests over a limit")
+    if node.across != "node":
+        about.refuse("across", "nginx counts on each node alone")
     rate = _rate(node)
     if rate is None:
         about.refuse("rate", "nginx counts whole requests in a second or a minute")

@@ -1,7 +1,7 @@
 """`rate_limit`: how many requests a key may make in a time."""
 
 from collections.abc import Iterator, Set
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, Strict
 
@@ -24,6 +24,13 @@ class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
     status: int = 429
     max_keys: int = 131_072
     ipv6_prefix: int = 64
+    across: Literal["node", "nodes"] = "node"
+    when_away: Literal["share", "open", "closed"] = "share"
+
+    @property
+    def needs_limit_store(self) -> bool:
+        """Whether nodes share its counts."""
+        return self.across == "nodes"
 
     def shown(self) -> Shown:
         """Returns nothing: none of its texts is seen in what it makes."""
@@ -74,8 +81,27 @@ class RateLimit(MiddlewareOptions):
         "to a power of two.",
     )
 
+    across: Literal["node", "nodes"] = Field(
+        default="node",
+        description="Who shares the counts: the workers of this `node`, or all `nodes` that use "
+        "the store in `node.limit_store`.",
+    )
+    when_away: Literal["share", "open", "closed"] | None = Field(
+        default=None,
+        description="What a limit across nodes does while the store is away: each node admits its "
+        "`share` (the rate and the burst divided by `node.limit_store.nodes`; the default), all "
+        "requests pass (`open`), or all are answered with 503 (`closed`).",
+        json_schema_extra={"default": "share"},
+    )
+
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Yields an error for a cost that no burst can hold."""
+        """Yields an error for a cost that no burst can hold, and a policy that nothing asks."""
+        if self.when_away is not None and not wrong & {"across"} and self.across == "node":
+            yield Invalid(
+                "a limit of one node asks no store that could be away",
+                'leave it out, or write across = "nodes"',
+                at=("when_away",),
+            )
         if wrong & {"rate", "burst", "cost"}:
             return
         if self.cost > self.most:
@@ -102,4 +128,6 @@ class RateLimit(MiddlewareOptions):
             status=self.status,
             max_keys=self.max_keys,
             ipv6_prefix=self.ipv6_prefix,
+            across=self.across,
+            when_away=self.when_away or "share",
         )

@@ -1,0 +1,177 @@
+//! The thread that has the socket: it charges what workers admitted, and tries a store that is away.
+
+use crate::batch::Batch;
+use crate::session::Trouble;
+use crate::standing::Standing;
+use crate::store::{News, Now, Shared, Tell};
+use crate::wire::Wire;
+use hg_limit::Desk;
+use hg_plan::LimitStore as Plan;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// After so long without a charge the store is asked whether it still counts.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// What the thread has.
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    desk: Arc<Desk>,
+    now: Now,
+    tell: Tell,
+    incoming: Receiver<Option<Plan>>,
+    plan: Option<Plan>,
+    standing: Standing,
+    wire: Option<Wire>,
+    /// When the store last answered.
+    heard: Instant,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        (shared, desk): (Arc<Shared>, Arc<Desk>),
+        (now, tell): (Now, Tell),
+        incoming: Receiver<Option<Plan>>,
+    ) -> Self {
+        let (plan, standing, wire) = Default::default();
+        Self { shared, desk, now, tell, incoming, plan, standing, wire, heard: Instant::now() }
+    }
+
+    pub(crate) fn run(&mut self) {
+        while !self.shared.stop.load(Acquire) {
+            while let Ok(plan) = self.incoming.try_recv() {
+                self.meet(plan);
+            }
+            match self.plan.clone() {
+                None => {
+                    self.forget_reports();
+                    std::thread::park();
+                }
+                Some(plan) if self.standing.is_ready() => self.serve(&plan),
+                Some(plan) => self.seek(&plan),
+            }
+        }
+        self.desk.set_ready(false);
+        self.forget_reports();
+    }
+
+    /// Takes another store, or none.
+    fn meet(&mut self, plan: Option<Plan>) {
+        self.desk.set_ready(false);
+        self.standing.reset();
+        (self.plan, self.wire) = (plan, None);
+        self.note_away("it was not reached yet");
+    }
+
+    /// A turn while the store counts.
+    fn serve(&mut self, plan: &Plan) {
+        let batch = Batch::gather(&self.desk);
+        if batch.len() == 0 {
+            let rest = HEARTBEAT.saturating_sub(self.heard.elapsed());
+            if rest.is_zero() {
+                let said = self.say(plan, |wire, until| wire.trial(until));
+                self.settle(said.map(drop), 0);
+            } else if self.desk.may_sleep() {
+                std::thread::park_timeout(rest);
+                self.desk.woke();
+            }
+            return;
+        }
+        let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        match self.say(plan, |wire, until| wire.charge(&batch.charges, until)) {
+            Ok(ahead) => {
+                let charged = u64::try_from(ahead.len()).unwrap_or(u64::MAX);
+                self.shared.charged.fetch_add(charged, Relaxed);
+                batch.told((self.now)(), &ahead);
+                self.settle(Ok(()), 0);
+            }
+            Err(why) => self.settle(Err(why), count),
+        }
+    }
+
+    /// Says something on the connection; on a new one if the old one turns out to be closed. A charge
+    /// that was taken before it closed is then counted twice, which admits less, not more.
+    fn say<T>(
+        &mut self,
+        plan: &Plan,
+        what: impl Fn(&mut Wire, Instant) -> Result<T, Trouble>,
+    ) -> Result<T, String> {
+        let until = Instant::now() + timeout(plan);
+        let Some(mut wire) = self.wire.take() else { return Err("there is no connection".into()) };
+        let mut said = what(&mut wire, until);
+        if let Err(Trouble::Again(_)) = said {
+            wire = Wire::to(plan, wire.address, until).map_err(text)?;
+            said = what(&mut wire, until);
+        }
+        let said = said.map_err(text)?;
+        self.wire = Some(wire);
+        Ok(said)
+    }
+
+    /// A turn while the store is away.
+    fn seek(&mut self, plan: &Plan) {
+        self.forget_reports();
+        if let Some(wait) = self.standing.wait_us((self.now)()) {
+            return std::thread::park_timeout(Duration::from_micros(wait));
+        }
+        let opened = Wire::open(plan, timeout(plan)).map(|wire| self.wire = Some(wire));
+        self.settle(opened, 0);
+    }
+
+    /// Takes over how something ended; `lost` requests were admitted for nothing.
+    fn settle(&mut self, how: Result<(), String>, lost: u64) {
+        let Err(why) = how else {
+            self.heard = Instant::now();
+            if self.standing.succeeded() {
+                self.desk.set_ready(true);
+                (self.tell)(News::Ready);
+            }
+            return;
+        };
+        self.desk.set_ready(false);
+        self.wire = None;
+        self.shared.failures.fetch_add(1, Relaxed);
+        self.shared.lost.fetch_add(lost, Relaxed);
+        let was_ready = self.standing.is_ready();
+        let random = u64::from(self.heard.elapsed().subsec_nanos());
+        let is_first = self.standing.failed((self.now)(), random);
+        if was_ready {
+            self.note_away(&why);
+        } else {
+            self.note_why(&why);
+        }
+        if is_first {
+            (self.tell)(News::Away(why));
+        }
+    }
+
+    fn note_away(&self, why: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.shared.away_since_s.store(now, Relaxed);
+        self.note_why(why);
+    }
+
+    fn note_why(&self, why: &str) {
+        why.clone_into(&mut self.shared.why.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Drops what is left at the desk: nobody charges it.
+    fn forget_reports(&self) {
+        while let Some(report) = self.desk.take() {
+            drop(report);
+            self.shared.lost.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+fn timeout(plan: &Plan) -> Duration {
+    Duration::from_millis(plan.timeout_ms.max(1))
+}
+
+fn text(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::Again(why) | Trouble::Away(why) => why,
+    }
+}

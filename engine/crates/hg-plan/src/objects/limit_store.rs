@@ -1,0 +1,43 @@
+//! The store that nodes share rate limits through.
+
+use serde::Deserialize;
+use std::fmt;
+
+/// Where the store is, and how it is asked.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitStore {
+    /// `host:port` of a server that speaks the protocol of Redis.
+    pub address: String,
+    /// How many nodes share the limits: 1 to 10,000.
+    pub nodes: u32,
+    /// Number of its database.
+    #[serde(default)]
+    pub database: u32,
+    /// User; empty = the one that passwords alone mean.
+    #[serde(default)]
+    pub username: String,
+    /// Password; empty = none is asked for.
+    #[serde(default)]
+    pub password: String,
+    /// What the names of keys begin with.
+    #[serde(default = "prefix")]
+    pub prefix: String,
+    /// How long a connection, or an answer, may take.
+    #[serde(default = "timeout")]
+    pub timeout_ms: u64,
+}
+
+fn prefix() -> String {
+    "headgate".into()
+}
+
+fn timeout() -> u64 {
+    250
+}
+
+impl fmt::Debug for LimitStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitStore").field("address", &self.address).finish_non_exhaustive()
+    }
+}
