@@ -1,4 +1,4 @@
-"""Requests as access logs have them: our JSON lines, or the combined format."""
+"""Requests as access logs have them: our JSON lines, or the combined or the common format."""
 
 import re
 from collections import Counter
@@ -38,9 +38,9 @@ class Logged(msgspec.Struct, frozen=True):
 def read(lines: Iterable[str], base: str | None = None) -> Logged:
     """Returns the requests of a log, in the order in which each first came.
 
-    The combined format has no host: `base` (`https://a.example`) is the target of its requests;
-    without it such lines are skipped. Client addresses are kept; a log has no other headers, except
-    user agent and referer in our JSON lines.
+    The combined and the common format have no host: `base` (`https://a.example`) is the target of
+    their requests; without it such lines are skipped. Client addresses are kept; a log has no other
+    headers, except user agent and referer in our JSON lines.
     """
     counts: Counter[bytes] = Counter()
     questions: dict[bytes, Question] = {}

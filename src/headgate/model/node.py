@@ -6,7 +6,7 @@ others stay with the control process and the supervisor (`AdminSettings`).
 
 import re
 from collections.abc import Iterator, Set
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Final, Literal, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -40,7 +40,7 @@ from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
 from headgate.model.tracing import Tracing
 
 LogLevel = Literal["error", "warn", "info", "debug"]
-LogFormat = Literal["json", "combined"]
+LogFormat = Literal["json", "combined", "common"]
 Engine = Literal["native", "nginx"]
 DEFAULT_ADMIN = "127.0.0.1:9090"
 
@@ -68,7 +68,9 @@ _SINKS = 'write "stdout", { path = "/var/log/headgate/access.log" } or { syslog 
 class AccessLog(Options):
     """The access log."""
 
-    format: LogFormat = Field(default="json", description="`json`, or Apache's `combined`.")
+    format: LogFormat = Field(
+        default="json", description="`json`, or Apache's `combined` or `common`."
+    )
     sink: Annotated[LogTable | None, BeforeValidator(_stdout), OrWord(("stdout",))] = Field(
         default=None,
         description="`stdout`, a file, or syslog.",
@@ -81,9 +83,11 @@ def _log(value: object) -> object:
         return value
     if value == "off":
         return None
-    if value in ("json", "combined"):
+    if value in get_args(LogFormat):
         return {"format": value}
-    raise Invalid(f'"{value}" is not an access log', 'write "off", "json", "combined" or a table')
+    raise Invalid(
+        f'"{value}" is not an access log', 'write "off", "json", "combined", "common" or a table'
+    )
 
 
 class NodeLimits(Options):
@@ -279,7 +283,7 @@ class Node(Options):
         description="The lowest level that is logged: `error`, `warn`, `info` or `debug`.",
     )
     access_log: Annotated[
-        AccessLog | None, BeforeValidator(_log), OrWord(("off", "json", "combined"))
+        AccessLog | None, BeforeValidator(_log), OrWord(("off", *get_args(LogFormat)))
     ] = Field(
         default=None,
         description="The access log; a bare format writes to stdout.",

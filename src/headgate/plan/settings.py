@@ -34,7 +34,7 @@ class LogSink(PlanNode, frozen=True):
 class AccessLog(PlanNode, frozen=True):
     """Access log format and sink."""
 
-    format: Literal["json", "combined"]
+    format: Literal["json", "combined", "common"]
     sink: LogSink
 
 

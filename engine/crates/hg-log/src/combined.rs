@@ -1,13 +1,32 @@
-//! The combined line: Apache's combined log format, then the request's time in seconds and our
-//! reason (`docs/reference/access-log.md`).
+//! The common line, which is Apache's common log format, and the combined one: Apache's combined log
+//! format, then the request's time in seconds and our reason (`docs/reference/access-log.md`).
 
 use crate::clock::TimeCache;
 use crate::escape::{push_address, push_combined, push_number};
 use crate::record::{AccessRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES};
 
-/// Appends one line and its line feed. Allocates only to grow `out`.
+/// Appends one common line and its line feed. Allocates only to grow `out`.
+pub fn format_common(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
+    push_common(record, time, out);
+    out.push(b'\n');
+}
+
+/// Appends one combined line and its line feed. Allocates only to grow `out`.
 pub fn format_combined(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
     let r = record;
+    push_common(r, time, out);
+    out.extend_from_slice(b" \"");
+    push_combined(r.referer, MAX_VALUE_BYTES, out);
+    out.extend_from_slice(b"\" \"");
+    push_combined(r.user_agent, MAX_VALUE_BYTES, out);
+    out.extend_from_slice(b"\" ");
+    push_seconds(r.total_us, out);
+    out.push(b' ');
+    push_combined(r.reason.as_bytes(), MAX_VALUE_BYTES, out);
+    out.push(b'\n');
+}
+
+fn push_common(r: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
     push_address(r.client_ip, out);
     out.extend_from_slice(b" - - [");
     time.push_common(r.time_us, out);
@@ -21,25 +40,34 @@ pub fn format_combined(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mu
     push_number(r.status.into(), out);
     out.push(b' ');
     push_number(r.bytes_out, out);
-    out.extend_from_slice(b" \"");
-    push_combined(r.referer, MAX_VALUE_BYTES, out);
-    out.extend_from_slice(b"\" \"");
-    push_combined(r.user_agent, MAX_VALUE_BYTES, out);
-    out.extend_from_slice(b"\" ");
-    push_seconds(r.total_us, out);
-    out.push(b' ');
-    push_combined(r.reason.as_bytes(), MAX_VALUE_BYTES, out);
+}
+
+/// Appends the common line of a TCP connection: the route and its endpoint stand in place of the
+/// request, and there is no status.
+pub fn format_connection_common(
+    record: &ConnectionRecord<'_>,
+    time: &mut TimeCache,
+    out: &mut Vec<u8>,
+) {
+    push_connection(record, time, out);
     out.push(b'\n');
 }
 
-/// Appends the line of a TCP connection: the route and its endpoint stand in place of the request,
-/// and there is no status.
+/// Appends the combined line of a TCP connection, in the same manner.
 pub fn format_connection_combined(
     record: &ConnectionRecord<'_>,
     time: &mut TimeCache,
     out: &mut Vec<u8>,
 ) {
-    let r = record;
+    push_connection(record, time, out);
+    out.extend_from_slice(b" \"-\" \"-\" ");
+    push_seconds(record.total_us, out);
+    out.push(b' ');
+    push_combined(record.reason.as_bytes(), MAX_VALUE_BYTES, out);
+    out.push(b'\n');
+}
+
+fn push_connection(r: &ConnectionRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
     push_address(r.client.ip().to_canonical(), out);
     out.extend_from_slice(b" - - [");
     time.push_common(r.time_us, out);
@@ -49,11 +77,6 @@ pub fn format_connection_combined(
     push_combined(r.to.endpoint.as_bytes(), MAX_VALUE_BYTES, out);
     out.extend_from_slice(b"\" - ");
     push_number(r.bytes_out, out);
-    out.extend_from_slice(b" \"-\" \"-\" ");
-    push_seconds(r.total_us, out);
-    out.push(b' ');
-    push_combined(r.reason.as_bytes(), MAX_VALUE_BYTES, out);
-    out.push(b'\n');
 }
 
 /// Appends microseconds as seconds with six decimals.
@@ -84,6 +107,22 @@ mod tests {
             line(&record()),
             "192.0.2.7 - - [20/Nov/2026:08:59:02 +0000] \"GET /v1/users?page=2 HTTP/1.1\" 200 1234 \
              \"https://example.com/\" \"curl/8.5.0\" 0.002345 -\n"
+        );
+    }
+
+    #[test]
+    fn a_common_line_is_the_beginning_of_a_combined_one() {
+        let mut out = Vec::new();
+        format_common(&record(), &mut TimeCache::new(), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "192.0.2.7 - - [20/Nov/2026:08:59:02 +0000] \"GET /v1/users?page=2 HTTP/1.1\" 200 1234\n"
+        );
+        let mut out = Vec::new();
+        format_connection_common(&connection(), &mut TimeCache::new(), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "192.0.2.7 - - [20/Nov/2026:08:59:02 +0000] \"TCP postgres 127.0.0.1:5432\" - 1234\n"
         );
     }
 

@@ -57,10 +57,24 @@ pub fn format_flow_json(record: &FlowRecord<'_>, time: &mut TimeCache, out: &mut
     out.extend_from_slice(b"\"}\n");
 }
 
-/// Appends the line in the combined format: the route and its endpoint stand in place of the
-/// request, and there is no status.
+/// Appends the line in the common format: the route and its endpoint stand in place of the request,
+/// and there is no status.
+pub fn format_flow_common(record: &FlowRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
+    push_flow(record, time, out);
+    out.push(b'\n');
+}
+
+/// Appends the line in the combined format, in the same manner.
 pub fn format_flow_combined(record: &FlowRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
-    let r = record;
+    push_flow(record, time, out);
+    out.extend_from_slice(b" \"-\" \"-\" ");
+    push_seconds(record.total_us, out);
+    out.push(b' ');
+    push_combined(record.reason.as_bytes(), MAX_VALUE_BYTES, out);
+    out.push(b'\n');
+}
+
+fn push_flow(r: &FlowRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
     push_address(r.client.ip().to_canonical(), out);
     out.extend_from_slice(b" - - [");
     time.push_common(r.time_us, out);
@@ -70,11 +84,6 @@ pub fn format_flow_combined(record: &FlowRecord<'_>, time: &mut TimeCache, out: 
     push_combined(r.endpoint.as_bytes(), MAX_VALUE_BYTES, out);
     out.extend_from_slice(b"\" - ");
     push_number(r.bytes_out, out);
-    out.extend_from_slice(b" \"-\" \"-\" ");
-    push_seconds(r.total_us, out);
-    out.push(b' ');
-    push_combined(r.reason.as_bytes(), MAX_VALUE_BYTES, out);
-    out.push(b'\n');
 }
 
 #[cfg(test)]
@@ -112,6 +121,16 @@ mod tests {
                 r#""total_us":2345,"reason":"answered"}"#,
                 "\n"
             )
+        );
+    }
+
+    #[test]
+    fn a_flow_in_the_common_format() {
+        let mut out = Vec::new();
+        format_flow_common(&flow(), &mut TimeCache::new(), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "192.0.2.7 - - [20/Nov/2026:08:59:02 +0000] \"UDP resolvers 127.0.0.1:5353\" - 120\n"
         );
     }
 

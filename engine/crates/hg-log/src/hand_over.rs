@@ -2,10 +2,13 @@
 
 use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::clock::TimeCache;
-use crate::flow::{FlowRecord, format_flow_combined, format_flow_json};
+use crate::combined::{
+    format_combined, format_common, format_connection_combined, format_connection_common,
+};
+use crate::flow::{FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
+use crate::json::{format_connection_json, format_json};
 use crate::record::{AccessRecord, ConnectionRecord};
 use crate::tap::{TapStats, TapWants, TapWriter, Taps};
-use crate::{format_combined, format_connection_combined, format_connection_json, format_json};
 use hg_plan::LogFormat;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,6 +51,7 @@ impl Mode {
             None => 0,
             Some(LogFormat::Json) => 1,
             Some(LogFormat::Combined) => 2,
+            Some(LogFormat::Common) => 3,
         };
         Self(epoch << 2 | format)
     }
@@ -61,6 +65,7 @@ impl Mode {
         match self.0 & 3 {
             1 => Some(LogFormat::Json),
             2 => Some(LogFormat::Combined),
+            3 => Some(LogFormat::Common),
             _ => None,
         }
     }
@@ -153,6 +158,7 @@ impl LogWriter {
         self.append(|format, time, out| match format {
             LogFormat::Json => format_json(record, time, out),
             LogFormat::Combined => format_combined(record, time, out),
+            LogFormat::Common => format_common(record, time, out),
         });
     }
 
@@ -161,6 +167,7 @@ impl LogWriter {
         self.append(|format, time, out| match format {
             LogFormat::Json => format_connection_json(record, time, out),
             LogFormat::Combined => format_connection_combined(record, time, out),
+            LogFormat::Common => format_connection_common(record, time, out),
         });
     }
 
@@ -169,6 +176,7 @@ impl LogWriter {
         self.append(|format, time, out| match format {
             LogFormat::Json => format_flow_json(record, time, out),
             LogFormat::Combined => format_flow_combined(record, time, out),
+            LogFormat::Common => format_flow_common(record, time, out),
         });
     }
 

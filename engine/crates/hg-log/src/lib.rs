@@ -1,4 +1,4 @@
-//! The access log: the record of a request, the two line formats, and the way to a file, standard
+//! The access log: the record of a request, the three line formats, and the way to a file, standard
 //! output or syslog.
 //!
 //! Owns the path from a worker to the sink. A worker formats into a buffer of its own
@@ -23,8 +23,10 @@ mod testing;
 
 pub use buffers::{BUFFER_BYTES, Buffers};
 pub use clock::TimeCache;
-pub use combined::{format_combined, format_connection_combined};
-pub use flow::{FlowRecord, format_flow_combined, format_flow_json};
+pub use combined::{
+    format_combined, format_common, format_connection_combined, format_connection_common,
+};
+pub use flow::{FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
 pub use hand_over::{LogStats, LogWriter};
 pub use json::{format_connection_json, format_json};
 pub use outlets::AccessLog;

@@ -4,7 +4,7 @@
 
 use hg_log::{
     AccessRecord, CertificateRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TimeCache,
-    TlsRecord, TraceRecord, format_combined, format_json,
+    TlsRecord, TraceRecord, format_combined, format_common, format_json,
 };
 use hg_plan::Digest;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn line(format: Format, record: &AccessRecord<'_>) -> String {
 #[test]
 fn the_examples_are_what_is_written() {
     let page = page();
-    for format in [format_json as Format, format_combined] {
+    for format in [format_json as Format, format_combined, format_common] {
         let line = line(format, &record());
         assert!(page.contains(&line), "{line}");
     }

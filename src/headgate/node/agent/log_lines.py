@@ -28,10 +28,12 @@ class Read(NamedTuple):
 
 
 def read(line: str) -> Read | None:
-    """Returns what a line says, of our JSON or of the combined format; None for any other.
+    """Returns what a line says, of our JSON, the combined or the common format; None for others.
 
     >>> read('a - - [20/Nov/2026:08:59:02 +0000] "GET /v1?a=b HTTP/1.1" 200 12 "-" "-" 0.1 -')
     Read(at_ms=1795165142000, status='200', host='', target='/v1?a=b')
+    >>> read('a - - [20/Nov/2026:08:59:02 +0000] "GET /v1?a=b HTTP/1.1" 200 12').status
+    '200'
     """
     if line.startswith("{"):
         return _json(line)

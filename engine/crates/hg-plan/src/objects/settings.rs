@@ -77,13 +77,13 @@ impl Default for Settings {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessLog {
-    /// `json` or `combined`.
+    /// `json`, `combined` or `common`.
     pub format: LogFormat,
     /// Sink of the lines.
     pub sink: LogSink,
 }
 
-/// The two line formats.
+/// The line formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -91,6 +91,8 @@ pub enum LogFormat {
     Json,
     /// The Apache combined format, then request time and our reason.
     Combined,
+    /// The Apache common format.
+    Common,
 }
 
 /// The three sinks.

@@ -31,6 +31,7 @@ _ALL: Final = 100
 METRICS_FORMAT: Final = "hg_metrics"
 JSON_FORMAT: Final = "hg_json"
 COMBINED_FORMAT: Final = "hg_combined"
+COMMON_FORMAT: Final = "hg_common"
 
 _TEXTS: Final = (
     ("time", "time_iso8601"),
@@ -62,9 +63,12 @@ _LAST: Final = (
     ("sni", "ssl_server_name"),
     ("client_subject", "hg_client_subject"),
 )
-_COMBINED: Final = (
+_COMMON: Final = (
     *(Var("remote_addr"), " - - [", Var("time_local"), '] "', Var("request"), '" '),
-    *(Var("status"), " ", Var("body_bytes_sent"), ' "', Var("http_referer"), '" "'),
+    *(Var("status"), " ", Var("body_bytes_sent")),
+)
+_COMBINED: Final = (
+    *(*_COMMON, ' "', Var("http_referer"), '" "'),
     *(Var("http_user_agent"), '" ', Var("request_time"), " ", Var("hg_log_reason")),
 )
 
@@ -125,6 +129,8 @@ def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
     if log.format == "json":
         text = _object(identity, [(key, Var(v)) for key, v in _NUMBERS])
         name, form = JSON_FORMAT, log_format(JSON_FORMAT, text, "json")
+    elif log.format == "common":
+        name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, Template(_COMMON), "default")
     else:
         name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, Template(_COMBINED), "default")
     return [form, to_sink(ctx, log, name, *_chosen(ctx))]

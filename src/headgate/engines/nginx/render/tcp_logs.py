@@ -23,6 +23,7 @@ from headgate.nginxtext.writer import (
 METRICS_FORMAT: Final = "hg_tcp_metrics"
 JSON_FORMAT: Final = "hg_tcp_json"
 COMBINED_FORMAT: Final = "hg_tcp_combined"
+COMMON_FORMAT: Final = "hg_tcp_common"
 
 _METRICS: Final = (
     ("time", "time_iso8601"),
@@ -49,13 +50,11 @@ _JSON: Final = (
     *(Var("hg_log_connect_us"), ',"total_us":', Var("hg_log_total_us"), ',"reason":"'),
     Var("hg_reason"),
 )
-_COMBINED: Final = Template(
-    (
-        *(Var("remote_addr"), " - - [", Var("time_local"), '] "TCP ', Var("hg_route"), " "),
-        *(Var("hg_endpoint"), '" - ', Var("bytes_sent"), ' "-" "-" ', Var("session_time"), " "),
-        Var("hg_reason"),
-    )
+_COMMON: Final = (
+    *(Var("remote_addr"), " - - [", Var("time_local"), '] "TCP ', Var("hg_route"), " "),
+    *(Var("hg_endpoint"), '" - ', Var("bytes_sent")),
 )
+_COMBINED: Final = (*_COMMON, ' "-" "-" ', Var("session_time"), " ", Var("hg_reason"))
 
 
 def maps() -> list[Node]:
@@ -104,6 +103,8 @@ def directives(ctx: Context, *, with_names: bool) -> list[Node]:
     if log.format == "json":
         named = (*_JSON, '","sni":"', Var("ssl_preread_server_name")) if with_names else _JSON
         name, form = JSON_FORMAT, log_format(JSON_FORMAT, Template((*named, '"}')), "json")
+    elif log.format == "common":
+        name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, Template(_COMMON), "default")
     else:
-        name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, _COMBINED, "default")
+        name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, Template(_COMBINED), "default")
     return [*nodes, form, to_sink(ctx, log, name)]
