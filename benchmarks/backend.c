@@ -4,6 +4,8 @@
 //
 // GET /…/b/N answers N bytes (at most 1 MiB; 13 without /b/N). A request body is read and thrown
 // away. A WebSocket upgrade with the key of RFC 6455 §1.3 is taken and its frames are echoed.
+// A connection whose first byte is none of HTTP is told by it what to do (`layer4.h`), and datagrams
+// to the same port are echoed.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,10 +22,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "layer4.h"
+
 enum { INPUT = 65536, LARGEST = 1 << 20, EVENTS = 256 };
 
 typedef struct {
     int fd;
+    enum job job;     // by its first byte; UNKNOWN before that
     int is_websocket;
     int is_due;       // a request was taken and not answered
     size_t answer;    // bytes it asked for
@@ -37,6 +42,7 @@ typedef struct {
 } Conn;
 
 static char *filler;
+static int epoll;
 
 static int flush(Conn *c) {
     while (c->head_off < c->head_len || c->body) {
@@ -134,11 +140,34 @@ static int take_frame(Conn *c) {
     return 1;
 }
 
+// Does the job of a connection that is not HTTP with what was read: 1 to go on, 0 to wait, -1 to hang up.
+static int take_job(Conn *c) {
+    if (c->job == ECHO) {
+        memcpy(c->head, c->input, c->have);
+        c->head_off = 0;
+        c->head_len = c->have;
+        c->have = 0;
+        return 1;
+    }
+    if (c->job == TELL) {
+        c->head_off = 0;
+        c->head_len = sprintf(c->head, "%" PRIu64 "\n", swallowed);
+        return flush(c) ? -1 : 0;
+    }
+    return begin_bulk(c->job, c->fd, c, epoll);
+}
+
 // Does what can be done without waiting; -1 when the connection is over.
 static int work(Conn *c) {
     for (;;) {
         int done = flush(c);
         if (done <= 0) return done;
+        if (c->have && !c->job) c->job = job_of(c->input[0]);
+        if (c->have && c->job != HTTP) {
+            done = take_job(c);
+            if (done <= 0) return done;
+            continue;
+        }
         if (c->skip && c->have) {
             size_t used = c->have < c->skip ? c->have : c->skip;
             consume(c, used);
@@ -174,7 +203,7 @@ static int listener(int port) {
     return fd;
 }
 
-static void accept_all(int door, int epoll) {
+static void accept_all(int door) {
     int one = 1, fd;
     while ((fd = accept4(door, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -186,25 +215,36 @@ static void accept_all(int door, int epoll) {
     }
 }
 
+static void hang_up(Conn *c) {
+    close(c->fd);
+    free(c);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     signal(SIGPIPE, SIG_IGN);
     filler = malloc(LARGEST);
     memset(filler, 'x', LARGEST);
-    int door = listener(atoi(argv[1])), epoll = epoll_create1(0);
+    int door = listener(atoi(argv[1])), mailbox = datagram_socket(atoi(argv[1]));
+    epoll = epoll_create1(0);
     struct epoll_event want = {.events = EPOLLIN}, events[EVENTS];
     epoll_ctl(epoll, EPOLL_CTL_ADD, door, &want);
+    want.data.ptr = &mailbox;
+    epoll_ctl(epoll, EPOLL_CTL_ADD, mailbox, &want);
     for (;;) {
         int count = epoll_wait(epoll, events, EVENTS, -1);
         for (int i = 0; i < count; i++) {
             Conn *c = events[i].data.ptr;
             if (!c) {
-                accept_all(door, epoll);
+                accept_all(door);
+            } else if (events[i].data.ptr == &mailbox) {
+                echo_datagrams(mailbox);
+            } else if (is_bulk(c->job)) {
+                if (move_bulk(c->job, c->fd, filler) < 0) hang_up(c);
             } else if (!(events[i].events & ~EPOLLOUT) && !c->body && c->head_off == c->head_len) {
                 continue;  // room to write, and nothing to write
             } else if (work(c) < 0) {
-                close(c->fd);
-                free(c);
+                hang_up(c);
             }
         }
     }

@@ -1,12 +1,12 @@
 // Load with latencies that leave nothing out: in an open loop each request is due at a time set
 // beforehand, and its latency counts from then, however late it could be sent.
 //
-//   load [-c CONNECTIONS] [-d SECONDS] [-w SECONDS] [-r RATE] [-m http|ws] [-f REQUESTS]
-//        [-b BODY_BYTES] [-k] [-t] [-g GROUP] [-H] [-s FILE] HOST:PORT
+//   load [-c CONNECTIONS] [-d SECONDS] [-w SECONDS] [-r RATE] [-m http|ws|echo]
+//        [-f REQUESTS] [-b BODY_BYTES] [-k] [-t] [-g GROUP] [-H] [-s FILE] HOST:PORT
 //
 // -r 0: closed loop, as fast as answers come. -w: so long before that, the same and not counted. -f: lines `HOST PATH`, taken in turn; `@` in a path
-// becomes a number that never repeats. -k: a connection of its own for each request. -t: TLS 1.3.
-// -g: its key exchange group. -H: one request on each connection, then hold them open until
+// becomes a number that never repeats. -m echo: no HTTP; BODY_BYTES zero bytes, which come back.
+// -k: a connection of its own for each request. -t: TLS 1.3. -g: its key exchange group. -H: one request on each connection, then hold them open until
 // standard input ends; `held N` is printed first. -s: a line `due_us latency_us` for each request to
 // that file, for a look at when the slow ones were. Prints one JSON object.
 #define _GNU_SOURCE
@@ -46,7 +46,7 @@ typedef struct {
     char input[INPUT];
 } Conn;
 
-static int connections = 64, tls, close_each, hold, is_ws;
+static int connections = 64, tls, close_each, hold, is_ws, is_echo;
 static double seconds = 2, warm_up, rate;
 static size_t body_bytes;
 static const char *group = "X25519", *host;
@@ -170,8 +170,21 @@ static void text(Conn *c, const char *bytes, size_t len) {
     c->out_len += len;
 }
 
+static void write_body(Conn *c) {
+    for (size_t left = body_bytes; left;) {
+        static const char filler[4096];
+        size_t part = left < sizeof filler ? left : sizeof filler;
+        text(c, filler, part);
+        left -= part;
+    }
+}
+
 static void write_request(Conn *c) {
     char head[2048], path[1024];
+    if (is_echo) {
+        write_body(c);
+        return;
+    }
     const char *wanted = paths[next_target], *at = strchr(wanted, '@');
     if (at) {
         snprintf(path, sizeof path, "%.*s%llu%s", (int)(at - wanted), wanted,
@@ -186,12 +199,7 @@ static void write_request(Conn *c) {
     len += snprintf(head + len, sizeof head - len, "\r\n");
     next_target = (next_target + 1) % targets;
     text(c, head, len);
-    for (size_t left = body_bytes; left;) {
-        static const char filler[4096];
-        size_t part = left < sizeof filler ? left : sizeof filler;
-        text(c, filler, part);
-        left -= part;
-    }
+    write_body(c);
 }
 
 static void write_frame(Conn *c) {
@@ -284,6 +292,12 @@ static int parse_head(Conn *c) {
     return 1;
 }
 
+// How long an answer is that has no head; 0 of one that has.
+static size_t bare_answer(const Conn *c) {
+    if (is_echo) return body_bytes;
+    return is_ws && c->state == READING ? 15 : 0;
+}
+
 // One whole answer: 1; 0 to wait; -1 when the connection is lost.
 static int read_answer(Conn *c) {
     static char waste[262144];
@@ -300,8 +314,9 @@ static int read_answer(Conn *c) {
             c->body_left -= got;
         } else {
             c->have += got;
-            if (is_ws && c->state == READING) {
-                if (c->have < 15) continue;
+            size_t bare = bare_answer(c);
+            if (bare) {
+                if (c->have < bare) continue;
                 c->have = 0;
                 return 1;
             }
@@ -561,7 +576,10 @@ int main(int argc, char **argv) {
         case 'd': seconds = atof(optarg); break;
         case 'w': warm_up = atof(optarg); break;
         case 'r': rate = atof(optarg); break;
-        case 'm': is_ws = !strcmp(optarg, "ws"); break;
+        case 'm':
+            is_ws = !strcmp(optarg, "ws");
+            is_echo = !strcmp(optarg, "echo");
+            break;
         case 'f': file = optarg; break;
         case 'b': body_bytes = strtoul(optarg, NULL, 10); break;
         case 'g': group = optarg; break;
@@ -578,6 +596,7 @@ int main(int argc, char **argv) {
     port = atoi(colon + 1);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    if (is_echo && (!body_bytes || body_bytes > INPUT)) return 2;
     read_targets(file);
     if (tls) open_tls();
     epoll = epoll_create1(0);

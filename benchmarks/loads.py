@@ -34,6 +34,8 @@ class Load:
     """By the client in Go, which has post-quantum key exchange; only new TLS connections."""
     streams: int = 0
     """Above 0: HTTP/2 with so many streams at a time on each connection (`h2load.py`)."""
+    echo_bytes: int = 0
+    """Above 0: no HTTP; a request is so many bytes (at most 16 KiB), and they are the answer."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def saturate(peer: RunningPeer, load: Load, seconds: float) -> Figures:
     """As many requests as it takes, in a closed loop."""
     if load.go:
         return _go(peer, load, seconds)
-    if load.websocket:
+    if load.websocket or load.echo_bytes:
         return _saturated_by_own(peer, load, seconds)
     port = peer.place.tls_port if load.tls else peer.place.http_port
     url = f"{'https' if load.tls else 'http'}://127.0.0.1:{port}{load.path}"
@@ -96,8 +98,9 @@ def own_command(
         "-r",
         f"{rate:.0f}",
         *(["-m", "ws"] if load.websocket else []),
+        *(["-m", "echo"] if load.echo_bytes else []),
     ]
-    command += ["-b", str(load.body_bytes), *(["-k"] if load.close else [])]
+    command += ["-b", str(load.echo_bytes or load.body_bytes), *(["-k"] if load.close else [])]
     if load.tls:
         command += ["-t", "-g", peer.setup.tls_group.upper() or "X25519"]
     listed = targets(peer.setup, load.path)

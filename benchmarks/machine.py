@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ _CPUS = sorted(os.sched_getaffinity(0))
 PROXY_CPU = _CPUS[0]
 LOAD_CPU = _CPUS[-1]
 """The proxy has one core for itself; load and upstream share another."""
+DESCRIPTORS = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 50_000)
+"""What a peer may open; no peer is told that it may open more than it can."""
+SESSIONS = min((DESCRIPTORS - 2_000) // 2, 20_000)
+"""Connections that a peer can pass on at once: each takes two descriptors."""
 
 
 def tree(pid: int) -> list[int]:

@@ -19,8 +19,9 @@ from workdir import TLS_CIPHER, WORK
 
 _METHOD = """\
 The proxy has one core for itself (all its threads and children), load and upstream share the other.
-Every run is a fresh process: 1 s of warm-up, then a closed loop at saturation (wrk; WebSocket: our
-`load`; HTTP/2: h2load, which says no quantiles). Half load is measured in fresh processes of all
+Every run is a fresh process: 1 s of warm-up, then a closed loop at saturation (wrk; WebSocket and
+TCP: our `load`; HTTP/2: h2load, which says no quantiles; bulk and UDP: a window of a client that
+goes on). Half load is measured in fresh processes of all
 peers, which take turns: windows of an open loop at a fixed rate, half of what nginx did in the
 first round, the same for everybody, each latency counted from when its request was due; a peer's
 windows of a round are taken together. CPU is the process's CPU clock over the saturated run divided
@@ -38,6 +39,13 @@ saturation; p99 at half load is the ratio to the better of nginx and HAProxy in 
 (least–most of the rounds).
 
 """
+_LAYER_4 = """\
+As above; the base is nginx's `stream`. A request is 64 B that come back. Of bulk the figures are
+CPU for each GB and GB a second; clients send it, except in one row. Of UDP, 128 datagrams are under
+way at a time.
+
+"""
+_L4_ROWS = request_rows.LAYER_4
 _FIRST = """
 At half load, load and upstream ran by SCHED_FIFO, the proxies by SCHED_RR; `load late` is the 99th
 percentile of how late the load sent though a connection was free, in the worst of its windows.
@@ -64,6 +72,7 @@ def write_report(
         "**Quick run: it shows that the harness works, and nothing else.**\n" if quick else "",
         _machine(peers, missing),
         "## Requests, as ratios\n\n" + _REQUESTS + request_rows.text(results),
+        "## Layer 4, as ratios\n\n" + _LAYER_4 + request_rows.text(results, _L4_ROWS, "a second"),
         "## What it must reach besides\n\n" + _rows(results),
         f"![CPU per request, ratio to nginx]({picture.name})\n",
         "## Cases\n",
@@ -101,7 +110,9 @@ def _rows(results: list[Result]) -> str:
     for row in ROWS:
         found = row.measure(results)
         shown = found.text(row.digits) if found else "–"
-        limits = " | ".join("–" if one is None else f"{one:g}" for one in (row.must, row.aim))
+        sign = "≥ " if row.at_least else ""
+        both = (row.must, row.aim)
+        limits = " | ".join("–" if one is None else f"{sign}{one:g}" for one in both)
         lines.append(f"| {row.title} | {shown} | {row.unit} | {limits} | {row.verdict(found)} |")
     return "\n".join(lines) + "\n"
 
@@ -224,13 +235,17 @@ def _failures(results: list[Result]) -> str:
 
 
 def _configurations(peers: list[Peer]) -> str:
-    """Of a job with TLS; routes, hosts and the access log are added to this one."""
+    """Of a job with TLS; routes, hosts and the access log are added to it. And of layer 4."""
     pair = [WORK / f"{name}.pem" for name in ("cert", "key", "both")]
     place = Place(Path("/run/bench"), 8000, 8001, 9000, *(Path(one.name) for one in pair))
-    setup = Setup(tls_group="x25519")
+    http, *relays = (Setup(tls_group="x25519"), Setup(relay="udp"), Setup(relay="tcp"))
+    jobs = [(peer, http, peer.name) for peer in peers]
+    for peer in peers:
+        able = next((one for one in relays if not peer.refuses(one)), None)
+        jobs += [(peer, able, f"{peer.name}, layer 4")] if able else []
     parts = [
-        f"<details><summary>{peer.name}</summary>\n\n```\n"
+        f"<details><summary>{name}</summary>\n\n```\n"
         f"{peer.config_text(setup, place).rstrip()}\n```\n</details>\n"
-        for peer in peers
+        for peer, setup, name in jobs
     ]
     return "\n".join(parts) + f"\nRatios are to {BASE} in the same round.\n"

@@ -21,6 +21,7 @@ class Bars:
     """Busy time of all cores for each request, at most."""
     rps: float | None = None
     """Requests a second at saturation, at least."""
+    machine_aim: float | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class RequestRow:
     case: str
     title: str
     bars: Bars = Bars()
+    keys: tuple[str, str, str] = ("us", "machine_us", "rps")
+    """The figures: CPU of the proxy, of the machine, and how much a second."""
+    half_load: bool = True
+    """Whether its latency at half load is measured."""
 
 
 ROWS: tuple[RequestRow, ...] = (
@@ -49,23 +54,39 @@ ROWS: tuple[RequestRow, ...] = (
     RequestRow("h2-1m", "HTTP/2 over TLS, 1 MiB", Bars(0.60, 0.40)),
     RequestRow("websocket", "WebSocket echo"),
 )
+_BULK = ("s_per_gb", "machine_s_per_gb", "gb_per_s")
+_BULK_BARS = Bars(0.49, 0.45, machine=0.75, machine_aim=0.67, rps=1.0)
+LAYER_4: tuple[RequestRow, ...] = (
+    RequestRow("l4-echo", "TCP 64 B, 64 connections", Bars(1.0, 0.96)),
+    RequestRow("l4-close", "TCP connect, 64 B, close", Bars(1.0, 0.95), half_load=False),
+    RequestRow("l4-bulk-1", "TCP bulk, 1 connection", _BULK_BARS, _BULK, half_load=False),
+    RequestRow("l4-bulk-16", "TCP bulk, 16 connections", _BULK_BARS, _BULK, half_load=False),
+    RequestRow("l4-bulk-256", "TCP bulk, 256 connections", _BULK_BARS, _BULK, half_load=False),
+    RequestRow("l4-down-16", "TCP bulk to clients, 16 connections", keys=_BULK, half_load=False),
+    RequestRow("l4-udp", "UDP 64 B, 1 flow", Bars(0.95, 0.5), half_load=False),
+    RequestRow("l4-udp-10000", "UDP 64 B, 10,000 flows", Bars(0.95, 0.5), half_load=False),
+)
+"""TCP and UDP; of bulk it is CPU for each GB, and GB a second."""
 _HALF_P99 = 1.0
 """p99 at half load over the better of nginx and HAProxy, at most."""
 
 
-def text(results: list[Result]) -> str:
-    """The table as Markdown: each cell with its spread, its bar and what became of it."""
+def text(
+    results: list[Result], rows: tuple[RequestRow, ...] = ROWS, what: str = "requests/s"
+) -> str:
+    """A table as Markdown: each cell with its spread, its bar and what became of it."""
     lines = [
-        "| row | CPU of the proxy | CPU of the machine | requests/s | p99 at half load |",
+        f"| row | CPU of the proxy | CPU of the machine | {what} | p99 at half load |",
         "|---|---|---|---|---|",
     ]
-    for row in ROWS:
+    for row in rows:
         found, bars = table(results, row.case, ""), row.bars
+        cpu, machine, rate = (paired(found, OURS, key) for key in row.keys)
         cells = (
-            _cell(paired(found, OURS, "us"), bars.cpu, bars.cpu_aim),
-            _cell(paired(found, OURS, "machine_us"), bars.machine),
-            _cell(paired(found, OURS, "rps"), bars.rps, at_least=True),
-            _cell(_half_p99(found), _HALF_P99),
+            _cell(cpu, bars.cpu, bars.cpu_aim),
+            _cell(machine, bars.machine, bars.machine_aim),
+            _cell(rate, bars.rps, at_least=True),
+            _cell(_half_p99(found), _HALF_P99) if row.half_load else "–",
         )
         lines.append(f"| {row.title} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

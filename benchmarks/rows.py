@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from results import Metrics, Result, Table, table
 
@@ -97,10 +97,12 @@ class Row:
     must: float | None
     aim: float | None = None
     digits: int = 2
+    at_least: bool = False
+    """Whether more is better."""
 
     def verdict(self, found: Spread | None) -> str:
         """As [`judged`]."""
-        return judged(found, self.must, self.aim)
+        return judged(found, self.must, self.aim, at_least=self.at_least)
 
 
 def _added(case: str, more: str, less: str, title: str, limits: tuple[float, float | None]) -> Row:
@@ -155,6 +157,34 @@ def _control(variant: str, title: str, must: float) -> Row:
 
 _NGINX = "nginx engine: {}"
 
+_SESSION = ("l4-sessions", "", "bytes")
+LAYER_4: tuple[Row, ...] = (
+    _value(("l4-echo", "", "half_p99"), "TCP 64 B, p99 at half load", "ms", 1e-3, 1, 0.2),
+    replace(
+        _value(
+            ("l4-bulk-16", "", "gbit_per_s"),
+            "TCP bulk through one core, 16 connections",
+            "Gbit/s",
+            1,
+            10,
+        ),
+        at_least=True,
+    ),
+    _value(("l4-udp", "", "datagram_us"), "cores for 1 M datagrams/s, 1 flow", "cores", 1, None),
+    _value(
+        ("l4-udp-10000", "", "datagram_us"),
+        "cores for 1 M datagrams/s, 10,000 flows",
+        "cores",
+        1,
+        None,
+    ),
+    _value(_SESSION, "idle TCP session", "bytes", 1, 1024, 600),
+    _value(_SESSION, "20,000 idle TCP sessions over the base", "MB", 20_000 / _MB, 50),
+    _value(_SESSION, "100,000 idle TCP sessions, on paper", "MB", 100_000 / _MB, None),
+)
+"""Of TCP and UDP. The memory of many sessions is that of one times their number, because the case
+opens only as many as descriptors allow."""
+
 ROWS: tuple[Row, ...] = (
     _value(("tls-handshake-pq", "", "us"), "post-quantum handshake + request", "µs", 1, None),
     _added("hosts", "10000", "10", "added by 10,000 hosts over 10", (0.5, 0.1)),
@@ -185,6 +215,7 @@ ROWS: tuple[Row, ...] = (
     _value(("memory", "active", "pss"), "data plane, 1,000 active connections", "MB", 1 / _MB, 50),
     _value(("memory", "plain", "bytes"), "idle connection, plain", "bytes", 1, 1024, 500),
     _value(("memory", "tls", "bytes"), "idle connection, TLS", "bytes", 1, 12288, 5120),
+    *LAYER_4,
     _value(("reloads", "", "failed"), "1,000 reloads: requests failed", "requests", 1, 0),
     _value(("reloads", "", "p99_ratio"), "1,000 reloads: p99 to quiet", "×", 1, 1.2),
     Row("memory from 1,000 to 10,000 reloads", "MiB more", _growth, 1.0),

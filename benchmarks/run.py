@@ -190,6 +190,8 @@ _BRIEF = {
     "half_p99": "µs p99",
     "half_p999": "µs p99.9",
     "half_late": "µs late",
+    "s_per_gb": "s/GB",
+    "gbit_per_s": "Gbit/s",
     "ms": "ms",
     "pss": "B",
     "bytes": "B/conn",

@@ -22,7 +22,7 @@ def prepare() -> None:
     WORK.mkdir(exist_ok=True)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for name in ("backend", "load"):
+    for name in ("backend", "load", "bulk", "datagrams"):
         compile_c(name)
     make_key_pair()
     _OPENSSL_CONF.write_text(_OPENSSL.format(cipher=TLS_CIPHER))

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loads import Load, LoadError, figures, own_command
 from machine import LOAD_CPU, cpu_s, pss_bytes, wait_until_quiet
@@ -46,7 +46,7 @@ class Idle:
             ("tls", Load(connections=count, tls=True)),
         ):
             with running(peer, _SETUP, context.backend_port) as one:
-                found[name] = _held(one, load)
+                found[name] = held(one, load)
         return found
 
 
@@ -76,12 +76,12 @@ def _active(one: RunningPeer) -> Metrics:
     return most
 
 
-def _held(one: RunningPeer, load: Load) -> Metrics:
+def held(one: RunningPeer, load: Load) -> Metrics:
     """Bytes for each connection that had one request and is kept open."""
     # One connection first, so that what is made once for all is not counted.
     warm = [
         *command_prefix(LOAD_CPU),
-        *own_command(one, Load(connections=8, tls=load.tls), 0.5, 100),
+        *own_command(one, replace(load, connections=8), 0.5, 100),
     ]
     subprocess.run(warm, capture_output=True, check=True)
     time.sleep(_SETTLE_S)
@@ -96,17 +96,17 @@ def _held(one: RunningPeer, load: Load) -> Metrics:
     ) as client:
         if client.stdout is None:
             raise LoadError("no output")
-        held = int(client.stdout.readline().removeprefix("held "))
+        kept = int(client.stdout.readline().removeprefix("held "))
         time.sleep(_SETTLE_S * 2)
         after = _memory(one)
         used = cpu_s(one.processes.data)
         time.sleep(_SETTLE_S)
         used = cpu_s(one.processes.data) - used
         client.communicate("", timeout=60)
-    if held < load.connections:
-        raise LoadError(f"only {held} of {load.connections} connections were kept")
+    if kept < load.connections:
+        raise LoadError(f"only {kept} of {load.connections} connections were kept")
     return {
-        "bytes": (after["pss"] - before["pss"]) / held,
-        "connections": float(held),
+        "bytes": (after["pss"] - before["pss"]) / kept,
+        "connections": float(kept),
         "idle_cpu": used / _SETTLE_S,
     }

@@ -5,6 +5,7 @@ from peers.base import Setup
 
 from cases.base import Case
 from cases.idle import IDLE
+from cases.layer4 import BULK, DATAGRAMS, SESSIONS
 from cases.nginx_engine import NGINX_ENGINE
 from cases.reloads import APPLY, RELOADS, RELOADS_LONG
 from cases.traffic import Traffic, Variant
@@ -14,6 +15,7 @@ _TLS = Setup(tls_group="x25519")
 _PQ = Setup(tls_group="x25519mlkem768")
 _H2 = Setup(tls_group="x25519", http2=True)
 _H2C = Setup(http2=True)
+_TCP = Setup(relay="tcp")
 
 
 def _one(
@@ -109,6 +111,17 @@ CASES: tuple[Case, ...] = (
         half_load=False,
         alone=True,
     ),
+    _one("l4-echo", "TCP, 64 B and back, 64 connections", Load(echo_bytes=64), _TCP),
+    _one(
+        "l4-close",
+        "TCP, one connection for 64 B and back",
+        Load(close=True, echo_bytes=64),
+        _TCP,
+        half_load=False,
+    ),
+    *BULK,
+    *DATAGRAMS,
+    SESSIONS,
     IDLE,
     APPLY,
     RELOADS,

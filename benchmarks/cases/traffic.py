@@ -5,17 +5,16 @@ from dataclasses import dataclass
 
 import h2load
 from loads import Figures, Load, LoadError, saturate
-from machine import Window, peak_rss_bytes, pss_bytes, wait_until_quiet
+from machine import Window, peak_rss_bytes, pss_bytes
 from peers.base import Peer, Setup
 from peers.headgate import Headgate, metric
 from results import Metrics
 from running import RunningPeer, running
 
-from cases.base import NOISE, Context, checked
+from cases.base import Context, checked, undisturbed
 from cases.half import HalfLoads, half_loads
 
 _ALL_ROUNDS = 1_000
-_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,11 @@ class Traffic:
         return half_loads(peers, variant.setup, variant.load, rate, context)
 
     def _variant(self, peer: Peer, variant: Variant, context: Context) -> Metrics:
-        found: Metrics = {}
-        for attempt in range(_ATTEMPTS):
-            wait_until_quiet(1.0 if context.quick else 5.0)
-            try:
-                with running(peer, variant.setup, context.backend_port) as one:
-                    found = self._run(one, variant, context)
-            except LoadError:
-                if found or attempt < _ATTEMPTS - 1:
-                    continue  # a noisy run is better than none, a second attempt than giving up
-                raise
-            if found["foreign"] <= NOISE:
-                break
-        found["noisy"] = float(found["foreign"] > NOISE)
-        return found
+        def run() -> Metrics:
+            with running(peer, variant.setup, context.backend_port) as one:
+                return self._run(one, variant, context)
+
+        return undisturbed(run, context)
 
     def _run(self, one: RunningPeer, variant: Variant, context: Context) -> Metrics:
         _saturate(one, variant.load, 1.0)

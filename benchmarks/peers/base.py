@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 Kind = Literal["plain", "hosts", "prefixes", "regex", "regex-free"]
+Relay = Literal["", "tcp", "udp"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Setup:
     """Routes differ in more than names: keys, numbers, middlewares. For headgate alone."""
     http2: bool = False
     """Clients speak HTTP/2, with TLS by ALPN and without it at once."""
+
+    relay: Relay = ""
+    """Layer 4 instead of HTTP: connections to the port are passed on unread; `udp`: datagrams to it
+    too. Empty = HTTP."""
 
     guarded: bool = False
     """Retries, a breaker, outlier detection and active checks are on. For headgate alone."""

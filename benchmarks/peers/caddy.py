@@ -42,6 +42,8 @@ class Caddy:
 
     def refuses(self, setup: Setup) -> str:
         """It walks its routes one by one."""
+        if setup.relay:
+            return "its own build has no layer 4"
         if setup.reloads:
             return "its reload is not measured here"
         if setup.count > _MOST_ROUTES:

@@ -15,6 +15,8 @@ _VENV = WORK / "envoy"
 _TYPE = "type.googleapis.com/envoy."
 _HTTP = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = _TYPE + "extensions.filters.http.router.v3.Router"
+_TCP = _TYPE + "extensions.filters.network.tcp_proxy.v3.TcpProxy"
+_UDP = _TYPE + "extensions.filters.udp.udp_proxy.v3."
 _TLS = _TYPE + "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 _FILE_LOG = _TYPE + "extensions.access_loggers.file.v3.FileAccessLog"
 
@@ -65,7 +67,11 @@ class Envoy:
 
     def config_text(self, setup: Setup, place: Place) -> str:
         """envoy.json."""
-        listeners = [_listener(setup, place, place.http_port, tls=False)]
+        listeners = (
+            _relays(setup, place)
+            if setup.relay
+            else [_listener(setup, place, place.http_port, tls=False)]
+        )
         if setup.tls_group:
             listeners.append(_listener(setup, place, place.tls_port, tls=True))
         most = {"max_connections": 100_000, "max_pending_requests": 100_000}
@@ -93,8 +99,34 @@ class Envoy:
         os.kill(pid, signal.SIGTERM)
 
 
-def _address(port: int, host: str = "127.0.0.1") -> Json:
-    return {"address": {"socket_address": {"address": host, "port_value": port}}}
+def _address(port: int, host: str = "127.0.0.1", protocol: str = "TCP") -> Json:
+    where = {"protocol": protocol, "address": host, "port_value": port}
+    return {"address": {"socket_address": where}}
+
+
+def _relays(setup: Setup, place: Place) -> list[Json]:
+    tcp: Json = {"@type": _TCP, "stat_prefix": "t", "cluster": "b", "idle_timeout": "600s"}
+    route = {"name": "route", "typed_config": {"@type": _UDP + "Route", "cluster": "b"}}
+    udp: Json = {
+        "@type": _UDP + "UdpProxyConfig",
+        "stat_prefix": "u",
+        "idle_timeout": "600s",
+        "matcher": {"on_no_match": {"action": route}},
+    }
+    chains = [{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": tcp}]}]
+    listeners: list[Json] = [
+        {
+            "name": "t",
+            **_address(place.http_port),
+            "filter_chains": chains,
+            "tcp_backlog_size": 16384,
+        }
+    ]
+    if setup.relay == "udp":
+        filters = [{"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": udp}]
+        where = _address(place.http_port, protocol="UDP")
+        listeners.append({"name": "u", **where, "listener_filters": filters})
+    return listeners
 
 
 def _routes(setup: Setup) -> list[Json]:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 
-from machine import PROXY_CPU, pin, tree
+from machine import DESCRIPTORS, PROXY_CPU, pin, tree
 
 from peers.base import Place, Processes, Setup
 
@@ -32,6 +32,23 @@ frontend f
 {front}backend b
   server s1 127.0.0.1:{backend} pool-max-conn 1000 pool-low-conn 0
 """
+_RELAY = """\
+global
+  nbthread 1
+  maxconn {connections}
+  maxpipes {pipes}
+  no log
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 600s
+  timeout server 600s
+  option splice-auto
+listen t
+  bind 127.0.0.1:{port} backlog 16384
+  server s1 127.0.0.1:{backend}
+"""
+_PIPES = 800
 _FORMAT = (
     'log global\n  log-format \'{"time":"%Tl","client":"%ci","method":"%HM","path":"%HU",'
     '"status":%ST,"bytes":%B,"upstream":"%b/%s","connect":%Tc,"first_byte":%Tr,"total":%Ta}\'\n'
@@ -59,7 +76,9 @@ class Haproxy:
         return done.stdout.splitlines()[0].split(" - ")[0]
 
     def refuses(self, setup: Setup) -> str:
-        """Post-quantum groups need OpenSSL 3.5."""
+        """Post-quantum groups need OpenSSL 3.5; it passes on no datagrams."""
+        if setup.relay == "udp":
+            return "it has no UDP"
         return "its OpenSSL has no ML-KEM" if "mlkem" in setup.tls_group else ""
 
     def command(self, setup: Setup, place: Place) -> list[str]:
@@ -78,6 +97,13 @@ class Haproxy:
 
     def config_text(self, setup: Setup, place: Place) -> str:
         """haproxy.cfg."""
+        if setup.relay:
+            return _RELAY.format(
+                connections=(DESCRIPTORS - 2 * _PIPES - 200) // 2,
+                pipes=_PIPES,
+                port=place.http_port,
+                backend=place.backend_port,
+            )
         tls = ""
         if setup.tls_group:
             tls = (

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from machine import LOAD_CPU, PROXY_CPU, pin, tree
+from machine import DESCRIPTORS, LOAD_CPU, PROXY_CPU, pin, tree
 
 from peers.base import Place, Processes, Setup
 
@@ -30,6 +30,38 @@ timeouts = {{ idle = "600s" }}
 endpoints = ["127.0.0.1:{backend}"]
 pool = {{ idle_timeout = "600s" }}
 {guards}
+"""
+_RELAY = """\
+[node]
+admin = "off"
+workers = 1
+log_level = "error"
+limits = {{ connections = {connections} }}
+drain = {{ delay = "10ms", idle_grace = "10ms", deadline = "2s" }}
+
+[listeners.raw]
+address = "127.0.0.1:{port}"
+protocol = "tcp"
+backlog = 16384
+
+[tcp_routes.raw]
+listeners = "raw"
+upstream = "raw"
+timeouts = {{ idle = "600s" }}
+{datagrams}
+[upstreams.raw]
+endpoints = ["127.0.0.1:{backend}"]
+"""
+_DATAGRAMS = """
+[listeners.datagrams]
+address = "127.0.0.1:{port}"
+protocol = "udp"
+limits = {{ flows = 20000 }}
+
+[udp_routes.datagrams]
+listeners = "datagrams"
+upstream = "raw"
+timeouts = {{ idle = "600s" }}
 """
 _GUARDS = """\
 health_check = { path = "/b/13" }
@@ -97,6 +129,8 @@ class Headgate:
 
     def config_text(self, setup: Setup, place: Place) -> str:
         """headgate.toml."""
+        if setup.relay:
+            return _relay(setup, place)
         log = tls = ""
         if setup.access_log:
             log = f'access_log = {{ format = "json", sink = {{ path = "{place.access_log}" }} }}\n'
@@ -197,6 +231,16 @@ def supervisor(state_dir: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _relay(setup: Setup, place: Place) -> str:
+    is_udp = setup.relay == "udp"
+    return _RELAY.format(
+        connections=DESCRIPTORS,
+        port=place.http_port,
+        backend=place.backend_port,
+        datagrams=_DATAGRAMS.format(port=place.http_port) if is_udp else "",
+    )
 
 
 def _route(setup: Setup, index: int) -> str:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 
-from machine import PROXY_CPU, pin, tree
+from machine import DESCRIPTORS, PROXY_CPU, pin, tree
 
 from peers.base import Place, Processes, Setup
 
@@ -29,6 +29,20 @@ http {{
   proxy_max_temp_file_size 0;
 {extra}{servers}}}
 """
+_RELAY = """\
+load_module modules/ngx_stream_module.so;
+{user}worker_processes 1; daemon off;
+pid {folder}/nginx.pid; error_log {folder}/nginx.err crit;
+worker_rlimit_nofile {descriptors};
+events {{ worker_connections {connections}; use epoll; multi_accept on; }}
+stream {{
+  proxy_timeout 600s; proxy_connect_timeout 5s; proxy_buffer_size 64k; tcp_nodelay on;
+  server {{ listen 127.0.0.1:{port} backlog=16384; proxy_pass 127.0.0.1:{backend}; }}
+{datagrams}}}
+"""
+_DATAGRAMS = """\
+  server {{ listen 127.0.0.1:{port} udp reuseport rcvbuf=4m; proxy_pass 127.0.0.1:{backend}; }}
+"""
 _LOG = (
     'log_format j escape=json \'{{"time":"$time_iso8601","client":"$remote_addr",'
     '"method":"$request_method","host":"$host","path":"$request_uri","status":$status,'
@@ -36,6 +50,7 @@ _LOG = (
     '"connect":"$upstream_connect_time","first_byte":"$upstream_header_time",'
     '"total":$request_time}}\'; access_log {path} j buffer=64k flush=1s'
 )
+_USER = "user root; " if os.geteuid() == 0 else ""
 _HASHES = (
     "  server_names_hash_max_size 65536; server_names_hash_bucket_size 128;"
     " variables_hash_max_size 4096;\n"
@@ -72,12 +87,14 @@ class Nginx:
 
     def config_text(self, setup: Setup, place: Place) -> str:
         """nginx.conf."""
+        if setup.relay:
+            return _relay(setup, place)
         log = _LOG.format(path=place.access_log) if setup.access_log else "access_log off"
         extra = _HASHES if setup.kind == "hosts" else ""
         if setup.version:
             extra += f"  add_header X-V {setup.version};\n"
         return _HTTP.format(
-            user="user root; " if os.geteuid() == 0 else "",
+            user=_USER,
             folder=place.folder,
             backend=place.backend_port,
             log=log,
@@ -95,6 +112,18 @@ class Nginx:
         """SIGHUP."""
         self.command(setup, place)
         os.kill(pid, signal.SIGHUP)
+
+
+def _relay(setup: Setup, place: Place) -> str:
+    ports = {"port": place.http_port, "backend": place.backend_port}
+    return _RELAY.format(
+        user=_USER,
+        folder=place.folder,
+        descriptors=DESCRIPTORS,
+        connections=DESCRIPTORS - 500,
+        datagrams=_DATAGRAMS.format(**ports) if setup.relay == "udp" else "",
+        **ports,
+    )
 
 
 def _servers(setup: Setup, place: Place) -> str:

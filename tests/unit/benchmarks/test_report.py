@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 _RUN = ROOT / "benchmarks" / "run.py"
+_NOTHING = "\N{EN DASH}"
+"""What a cell says in which no figure belongs."""
 
 
 def _line(case: str, number: int, peer: str, **figures: float) -> str:
@@ -82,6 +84,34 @@ def test_what_guards_cost_is_a_ratio_within_each_round(report: Report) -> None:
     cells = report.row(journal, "retries, breaker, outliers and checks on, over none")
     assert any("1.020" in cell for cell in cells), cells
     assert any("**missed**" in cell for cell in cells), cells
+
+
+def test_bulk_is_judged_by_its_own_figures_beside_the_base(report: Report) -> None:
+    """CPU for each GB and GB a second; latency at half load is not asked."""
+    rounds = [
+        _line("l4-bulk-16", 0, "nginx", s_per_gb=1.0, machine_s_per_gb=2.0, gb_per_s=2.0),
+        _line("l4-bulk-16", 0, "headgate", s_per_gb=0.4, machine_s_per_gb=1.4, gb_per_s=1.8),
+    ]
+    cells = report.row("".join(rounds), "TCP bulk, 16 connections")
+    assert cells[1] == "0.40; at most 0.49, aim 0.45: aim met"
+    assert cells[2] == "0.70; at most 0.75, aim 0.67: must met"
+    assert cells[3] == "0.90; at least 1: **missed**"
+    assert cells[4] == _NOTHING
+
+
+def test_a_row_of_which_more_is_better_names_the_least(report: Report) -> None:
+    """10 Gbit/s through one core are asked; 8 miss it, and 12 do not."""
+    for rate, verdict in ((8.0, "**missed**"), (12.0, "must met")):
+        journal = _line("l4-bulk-16", 0, "headgate", gbit_per_s=rate)
+        cells = report.row(journal, "TCP bulk through one core, 16 connections")
+        assert cells[1:] == [f"{rate:.2f}", "Gbit/s", "≥ 10", _NOTHING, verdict]
+
+
+def test_the_memory_of_many_sessions_is_that_of_one_times_their_number(report: Report) -> None:
+    """No machine here has descriptors for 100,000 of them."""
+    journal = _line("l4-sessions", 0, "headgate", bytes=600.0)
+    assert report.row(journal, "100,000 idle TCP sessions, on paper")[1:3] == ["60.00", "MB"]
+    assert report.row(journal, "idle TCP session")[-1] == "aim met"
 
 
 def test_a_row_without_results_is_not_measured(report: Report) -> None:
