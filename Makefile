@@ -99,6 +99,7 @@ check-format: build
 	rustfmt --edition 2024 --check $(LISTED)
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tools/gen_proto_rust/Cargo.toml --check
+	cargo fmt --manifest-path benchmarks/primitives/Cargo.toml --check
 
 check-lint: build
 	$(BIN)/ruff check --quiet .
@@ -129,6 +130,7 @@ format: build ## Format Python and Rust in place
 	rustfmt --edition 2024 $(LISTED)
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path tools/gen_proto_rust/Cargo.toml
+	cargo fmt --manifest-path benchmarks/primitives/Cargo.toml
 
 .PHONY: generate
 generate: build ## Write generated files again

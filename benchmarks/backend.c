@@ -2,10 +2,11 @@
 //
 //   backend PORT
 //
-// GET /…/b/N answers N bytes (at most 1 MiB; 13 without /b/N). A request body is read and thrown
-// away. A WebSocket upgrade with the key of RFC 6455 §1.3 is taken and its frames are echoed.
-// A connection whose first byte is none of HTTP is told by it what to do (`layer4.h`), and datagrams
-// to the same port are echoed.
+// GET /…/b/N answers N bytes (at most 1 MiB; 13 without /b/N), GET /…/j/N the first N bytes of a list
+// of records in JSON. A request body is read and thrown away, so it can stand for a collector of spans
+// and for a service that lets everybody in. A WebSocket upgrade with the key of RFC 6455 §1.3 is taken
+// and its frames are echoed. A connection whose first byte is none of HTTP is told by it what to do
+// (`layer4.h`), and datagrams to the same port are echoed.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,13 +36,14 @@ typedef struct {
     size_t have;      // bytes in `input`
     size_t skip;      // bytes of a request body still to come
     size_t body;      // bytes of the answer's body still to send
+    const char *content;  // where the whole body is
     size_t head_off;  // sent bytes of `head`
     size_t head_len;
     char head[INPUT + 16];
     char input[INPUT];  // untouched pages cost nothing
 } Conn;
 
-static char *filler;
+static char *filler, *json;
 static int epoll;
 
 static int flush(Conn *c) {
@@ -50,7 +52,7 @@ static int flush(Conn *c) {
         int count = 0;
         if (c->head_off < c->head_len)
             parts[count++] = (struct iovec){c->head + c->head_off, c->head_len - c->head_off};
-        if (c->body) parts[count++] = (struct iovec){filler, c->body};
+        if (c->body) parts[count++] = (struct iovec){(char *)c->content + c->answer - c->body, c->body};
         ssize_t sent = writev(c->fd, parts, count);
         if (sent < 0) return errno == EAGAIN ? 0 : -1;
         size_t of_head = c->head_len - c->head_off;
@@ -92,7 +94,9 @@ static int take_request(Conn *c) {
     c->is_due = 1;
     c->answer = 13;
     char *line = memmem(c->input, end - c->input, "\r\n", 2);
+    c->content = filler;
     char *ask = memmem(c->input, line - c->input, "/b/", 3);
+    if (!ask && (ask = memmem(c->input, line - c->input, "/j/", 3))) c->content = json;
     if (ask) c->answer = strtoul(ask + 3, NULL, 10);
     if (c->answer > LARGEST) c->answer = LARGEST;
     consume(c, end - c->input);
@@ -111,9 +115,9 @@ static void answer(Conn *c) {
     else
         c->head_len = snprintf(c->head, sizeof c->head,
                                "HTTP/1.1 200 OK\r\nServer: backend\r\n"
-                               "Date: Fri, 20 Nov 2026 06:30:00 GMT\r\nContent-Type: text/plain\r\n"
+                               "Date: Fri, 20 Nov 2026 06:30:00 GMT\r\nContent-Type: %s\r\n"
                                "Content-Length: %zu\r\n\r\n",
-                               c->body);
+                               c->content == json ? "application/json" : "text/plain", c->body);
 }
 
 // Echoes one masked frame of at most 65,535 bytes: 1, 0 when it is not whole, -1 to hang up.
@@ -220,11 +224,40 @@ static void hang_up(Conn *c) {
     free(c);
 }
 
+static unsigned next(unsigned below) {
+    static uint32_t state = 1;  // the same numbers in every run
+    state = state * 1664525 + 1013904223;
+    return (state >> 8) % below;
+}
+
+// Records as an API lists them: names that repeat, words of a vocabulary, numbers that are chance.
+static void make_json(void) {
+    static const char *word[] = {
+        "amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "harbor",
+        "island", "juniper", "kettle", "lantern", "meadow", "nectar", "orchard", "pebble",
+        "quarry", "ridge", "saddle", "timber", "umbrella", "velvet", "willow", "yarrow",
+    };
+    const unsigned words = sizeof word / sizeof *word, most = 512;
+    json = malloc(LARGEST + most);
+    size_t at = 0;
+    json[at++] = '[';
+    for (unsigned id = 1; at < LARGEST; id++)
+        at += snprintf(json + at, most,
+                       "{\"id\":%u,\"sku\":\"%06x-%04x\",\"name\":\"%s %s\",\"price\":%u.%02u,"
+                       "\"in_stock\":%s,\"tags\":[\"%s\",\"%s\"],\"rating\":%u.%u,"
+                       "\"updated_at\":\"2026-%02u-%02uT%02u:%02u:%02uZ\"},",
+                       100000 + id * 7, next(1 << 24), next(1 << 16), word[next(words)],
+                       word[next(words)], next(500), next(100), next(4) ? "true" : "false",
+                       word[next(words)], word[next(words)], next(5), next(10), 1 + next(12),
+                       1 + next(28), next(24), next(60), next(60));
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     signal(SIGPIPE, SIG_IGN);
     filler = malloc(LARGEST);
     memset(filler, 'x', LARGEST);
+    make_json();
     int door = listener(atoi(argv[1])), mailbox = datagram_socket(atoi(argv[1]));
     epoll = epoll_create1(0);
     struct epoll_event want = {.events = EPOLLIN}, events[EVENTS];

@@ -36,6 +36,8 @@ class Load:
     """Above 0: HTTP/2 with so many streams at a time on each connection (`h2load.py`)."""
     echo_bytes: int = 0
     """Above 0: no HTTP; a request is so many bytes (at most 16 KiB), and they are the answer."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent with each request; by wrk alone, so not at half load."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def saturate(peer: RunningPeer, load: Load, seconds: float) -> Figures:
     url = f"{'https' if load.tls else 'http'}://127.0.0.1:{port}{load.path}"
     listed = targets(peer.setup, load.path)
     wrk = ["wrk", "-t1", f"-c{load.connections}", f"-d{max(1, round(seconds))}s"]
+    for name, value in load.headers:
+        wrk += ["-H", f"{name}: {value}"]
     script = ["-s", str(HERE / "wrk.lua"), "--timeout", "10s", url, "--", str(listed or "-")]
     extra = [str(load.body_bytes), *(["close"] if load.close else [])]
     done = run([*wrk, *script, *extra], seconds)

@@ -7,6 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
+import feature_rows
 import request_rows
 from cases.base import Case
 from cases.registry import CASES
@@ -107,7 +108,7 @@ def _machine(peers: list[Peer], missing: dict[str, str]) -> str:
 
 def _rows(results: list[Result]) -> str:
     lines = ["| row | measured | unit | must | aim | |", "|---|---|---|---|---|---|"]
-    for row in ROWS:
+    for row in (*ROWS, *feature_rows.ROWS):
         found = row.measure(results)
         shown = found.text(row.digits) if found else "–"
         sign = "≥ " if row.at_least else ""

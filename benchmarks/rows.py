@@ -105,24 +105,28 @@ class Row:
         return judged(found, self.must, self.aim, at_least=self.at_least)
 
 
-def _added(case: str, more: str, less: str, title: str, limits: tuple[float, float | None]) -> Row:
+def added_row(
+    case: str, more: str, less: str, title: str, limits: tuple[float, float | None]
+) -> Row:
     def measure(results: list[Result]) -> Spread | None:
         return added(table(results, case, more), table(results, case, less), OURS, "us")
 
     return Row(title, "µs more", measure, *limits)
 
 
-def _ratio(case: str, more: str, less: str, title: str, must: float) -> Row:
+def ratio_row(
+    case: str, more: str, less: str, title: str, limits: tuple[float | None, float | None]
+) -> Row:
     """CPU of one variant over that of another, each within its round."""
 
     def measure(results: list[Result]) -> Spread | None:
         ours, base = (table(results, case, one).get(OURS, {}) for one in (more, less))
         return spread(one["us"] / base[n]["us"] for n, one in ours.items() if n in base)
 
-    return Row(title, "×", measure, must, digits=3)
+    return Row(title, "×", measure, *limits, digits=3)
 
 
-def _value(
+def value_row(
     where: tuple[str, str, str],
     title: str,
     unit: str,
@@ -152,16 +156,16 @@ def _growth(results: list[Result]) -> Spread | None:
 
 def _control(variant: str, title: str, must: float) -> Row:
     """CPU of supervisor and control process."""
-    return _value(("apply", variant, "control_ms"), title, "ms", 1, must)
+    return value_row(("apply", variant, "control_ms"), title, "ms", 1, must)
 
 
 _NGINX = "nginx engine: {}"
 
 _SESSION = ("l4-sessions", "", "bytes")
 LAYER_4: tuple[Row, ...] = (
-    _value(("l4-echo", "", "half_p99"), "TCP 64 B, p99 at half load", "ms", 1e-3, 1, 0.2),
+    value_row(("l4-echo", "", "half_p99"), "TCP 64 B, p99 at half load", "ms", 1e-3, 1, 0.2),
     replace(
-        _value(
+        value_row(
             ("l4-bulk-16", "", "gbit_per_s"),
             "TCP bulk through one core, 16 connections",
             "Gbit/s",
@@ -170,68 +174,76 @@ LAYER_4: tuple[Row, ...] = (
         ),
         at_least=True,
     ),
-    _value(("l4-udp", "", "datagram_us"), "cores for 1 M datagrams/s, 1 flow", "cores", 1, None),
-    _value(
+    value_row(("l4-udp", "", "datagram_us"), "cores for 1 M datagrams/s, 1 flow", "cores", 1, None),
+    value_row(
         ("l4-udp-10000", "", "datagram_us"),
         "cores for 1 M datagrams/s, 10,000 flows",
         "cores",
         1,
         None,
     ),
-    _value(_SESSION, "idle TCP session", "bytes", 1, 1024, 600),
-    _value(_SESSION, "20,000 idle TCP sessions over the base", "MB", 20_000 / _MB, 50),
-    _value(_SESSION, "100,000 idle TCP sessions, on paper", "MB", 100_000 / _MB, None),
+    value_row(_SESSION, "idle TCP session", "bytes", 1, 1024, 600),
+    value_row(_SESSION, "20,000 idle TCP sessions over the base", "MB", 20_000 / _MB, 50),
+    value_row(_SESSION, "100,000 idle TCP sessions, on paper", "MB", 100_000 / _MB, None),
 )
 """Of TCP and UDP. The memory of many sessions is that of one times their number, because the case
 opens only as many as descriptors allow."""
 
 ROWS: tuple[Row, ...] = (
-    _value(("tls-handshake-pq", "", "us"), "post-quantum handshake + request", "µs", 1, None),
-    _added("hosts", "10000", "10", "added by 10,000 hosts over 10", (0.5, 0.1)),
-    _added("prefixes", "10000", "10", "added by 10,000 prefixes over 10", (0.5, 0.1)),
-    _added("regexes", "1000", "10", "added by 1,000 regexes with a literal prefix", (3, 0.5)),
-    _added("regexes", "free-1000", "free-10", "added by 1,000 regexes without one", (3, 0.5)),
-    _added("access-log", "on", "off", "added by the access log", (0.8, None)),
-    _ratio(
-        "guarded", "guarded", "bare", "retries, breaker, outliers and checks on, over none", 1.01
+    value_row(("tls-handshake-pq", "", "us"), "post-quantum handshake + request", "µs", 1, None),
+    added_row("hosts", "10000", "10", "added by 10,000 hosts over 10", (0.5, 0.1)),
+    added_row("prefixes", "10000", "10", "added by 10,000 prefixes over 10", (0.5, 0.1)),
+    added_row("regexes", "1000", "10", "added by 1,000 regexes with a literal prefix", (3, 0.5)),
+    added_row("regexes", "free-1000", "free-10", "added by 1,000 regexes without one", (3, 0.5)),
+    added_row("access-log", "on", "off", "added by the access log", (0.8, None)),
+    ratio_row(
+        "guarded",
+        "guarded",
+        "bare",
+        "retries, breaker, outliers and checks on, over none",
+        (1.01, None),
     ),
-    _value(("access-log", "on", "dropped"), "access log lines dropped", "lines", 1, 0),
+    value_row(("access-log", "on", "dropped"), "access log lines dropped", "lines", 1, 0),
     Row("memory for 10,000 hosts over the base", "MiB", _memory_of_hosts, 20, 5),
-    _value(("apply", "plan-full", "ms"), "10,000 hosts: plan → served", "ms", 1, 60, 10),
-    _value(("apply", "plan-one", "ms"), "one of them: plan → served", "ms", 1, 2, 0.5),
-    _value(
+    value_row(("apply", "plan-full", "ms"), "10,000 hosts: plan → served", "ms", 1, 60, 10),
+    value_row(("apply", "plan-one", "ms"), "one of them: plan → served", "ms", 1, 2, 0.5),
+    value_row(
         ("apply", "reload-full", "ms"), "10,000 hosts: POST /reload → answer", "ms", 1, 250, 120
     ),
-    _value(("apply", "reload-one", "ms"), "one of them: POST /reload → answer", "ms", 1, 25, 10),
-    _value(
+    value_row(("apply", "reload-one", "ms"), "one of them: POST /reload → answer", "ms", 1, 25, 10),
+    value_row(
         ("apply", "unlike-full", "ms"), "10,000 unlike routes: POST /reload → answer", "ms", 1, 250
     ),
-    _value(("apply", "unlike-one", "ms"), "one of them: POST /reload → answer", "ms", 1, 25),
+    value_row(("apply", "unlike-one", "ms"), "one of them: POST /reload → answer", "ms", 1, 25),
     _control("reload-full", "10,000 hosts: CPU of a reload", 250),
     _control("reload-one", "one of them: CPU of a reload", 25),
     _control("unlike-full", "10,000 unlike routes: CPU of a reload", 250),
     _control("unlike-one", "one of them: CPU of a reload", 25),
-    _value(("memory", "idle", "pss"), "data plane idle", "MB", 1 / _MB, 25),
-    _value(("memory", "active", "pss"), "data plane, 1,000 active connections", "MB", 1 / _MB, 50),
-    _value(("memory", "plain", "bytes"), "idle connection, plain", "bytes", 1, 1024, 500),
-    _value(("memory", "tls", "bytes"), "idle connection, TLS", "bytes", 1, 12288, 5120),
+    value_row(("memory", "idle", "pss"), "data plane idle", "MB", 1 / _MB, 25),
+    value_row(
+        ("memory", "active", "pss"), "data plane, 1,000 active connections", "MB", 1 / _MB, 50
+    ),
+    value_row(("memory", "plain", "bytes"), "idle connection, plain", "bytes", 1, 1024, 500),
+    value_row(("memory", "tls", "bytes"), "idle connection, TLS", "bytes", 1, 12288, 5120),
     *LAYER_4,
-    _value(("reloads", "", "failed"), "1,000 reloads: requests failed", "requests", 1, 0),
-    _value(("reloads", "", "p99_ratio"), "1,000 reloads: p99 to quiet", "×", 1, 1.2),
+    value_row(("reloads", "", "failed"), "1,000 reloads: requests failed", "requests", 1, 0),
+    value_row(("reloads", "", "p99_ratio"), "1,000 reloads: p99 to quiet", "×", 1, 1.2),
     Row("memory from 1,000 to 10,000 reloads", "MiB more", _growth, 1.0),
-    _value(
+    value_row(
         ("nginx-engine", "parse", "ms"), _NGINX.format("5,000 servers, round trip"), "ms", 1, 1000
     ),
-    _value(("nginx-engine", "render", "ms"), _NGINX.format("1,000 hosts rendered"), "ms", 1, 1000),
-    _value(
+    value_row(
+        ("nginx-engine", "render", "ms"), _NGINX.format("1,000 hosts rendered"), "ms", 1, 1000
+    ),
+    value_row(
         ("nginx-engine", "apply", "over_reload_ms"),
         _NGINX.format("1,000 hosts: apply → verified, over its own reload"),
         "ms",
         1,
         2000,
     ),
-    _value(("nginx-engine", "apply", "drift_ms"), _NGINX.format("edit seen"), "ms", 1, 1000),
-    _value(
+    value_row(("nginx-engine", "apply", "drift_ms"), _NGINX.format("edit seen"), "ms", 1, 1000),
+    value_row(
         ("nginx-engine", "tail", "core_per_10k"),
         _NGINX.format("log tail, CPU for 10,000 requests/s"),
         "% of a core",

@@ -193,6 +193,7 @@ _BRIEF = {
     "s_per_gb": "s/GB",
     "gbit_per_s": "Gbit/s",
     "ms": "ms",
+    "ours": "M/s",
     "pss": "B",
     "bytes": "B/conn",
 }

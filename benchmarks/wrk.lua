@@ -4,7 +4,9 @@ local requests, first, last, count, at, unique = {}, {}, {}, 0, 0, 0
 
 function init(args)
    local list, body, close = args[1] or "-", tonumber(args[2] or "0"), args[3] == "close"
-   local headers = { ["Host"] = "bench.example" }
+   local headers = {}
+   for name, value in pairs(wrk.headers) do headers[name] = value end  -- of `-H`
+   headers["Host"] = "bench.example"
    if close then headers["Connection"] = "close" end
    if body > 0 then
       wrk.method = "POST"

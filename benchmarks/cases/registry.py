@@ -4,9 +4,11 @@ from loads import Load
 from peers.base import Setup
 
 from cases.base import Case
+from cases.features import FEATURES
 from cases.idle import IDLE
 from cases.layer4 import BULK, DATAGRAMS, SESSIONS
 from cases.nginx_engine import NGINX_ENGINE
+from cases.programs import LIBRARY, PRIMITIVES
 from cases.reloads import APPLY, RELOADS, RELOADS_LONG
 from cases.traffic import Traffic, Variant
 
@@ -122,6 +124,9 @@ CASES: tuple[Case, ...] = (
     *BULK,
     *DATAGRAMS,
     SESSIONS,
+    *FEATURES,
+    PRIMITIVES,
+    LIBRARY,
     IDLE,
     APPLY,
     RELOADS,

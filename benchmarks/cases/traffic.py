@@ -7,11 +7,12 @@ import h2load
 from loads import Figures, Load, LoadError, saturate
 from machine import Window, peak_rss_bytes, pss_bytes
 from peers.base import Peer, Setup
-from peers.headgate import Headgate, metric
+from peers.headgate import Headgate
 from results import Metrics
 from running import RunningPeer, running
 
 from cases.base import Context, checked, undisturbed
+from cases.besides import besides
 from cases.half import HalfLoads, half_loads
 
 _ALL_ROUNDS = 1_000
@@ -38,17 +39,22 @@ class Traffic:
     rounds: int = _ALL_ROUNDS
     alone: bool = False
     """Whether its variants are headgate's own, which no peer has."""
+    partly: bool = False
+    """Whether a peer does the variants that it can, and not all or none."""
 
     def refuses(self, peer: Peer) -> str:
         """What the peer cannot do of it."""
         if self.alone and not isinstance(peer, Headgate):
             return "headgate's variants are compared with each other"
-        reasons = (peer.refuses(variant.setup) for variant in self.variants)
+        reasons = [peer.refuses(variant.setup) for variant in self.variants]
+        if self.partly and "" in reasons:
+            return ""
         return next((reason for reason in reasons if reason), "")
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:
         """All variants one after the other, each by a process of its own."""
-        return {v.name: self._variant(peer, v, context) for v in self.variants}
+        able = [v for v in self.variants if not peer.refuses(v.setup)]
+        return {v.name: self._variant(peer, v, context) for v in able}
 
     def half_loads(self, peers: Sequence[Peer], context: Context) -> HalfLoads:
         """All peers at half of what the first one did in the first round."""
@@ -84,13 +90,7 @@ class Traffic:
         found["pss"] = float(pss_bytes(one.processes.data))
         found["tree_pss"] = float(pss_bytes(one.processes.whole))
         found["peak"] = float(peak_rss_bytes(one.processes.data))
-        if variant.setup.access_log:
-            found["log_bytes"] = float(one.place.access_log.stat().st_size)
-            if isinstance(one.peer, Headgate):
-                found["dropped"] = metric(
-                    one.place.folder / "s", "headgate_access_log_dropped_total"
-                )
-        return found
+        return found | besides(one, variant.load)
 
 
 def _saturate(one: RunningPeer, load: Load, seconds: float) -> Figures:

@@ -6,6 +6,9 @@ from typing import Literal, Protocol
 
 Kind = Literal["plain", "hosts", "prefixes", "regex", "regex-free"]
 Relay = Literal["", "tcp", "udp"]
+Feature = Literal[
+    "", "chain", "gzip", "br", "zstd", "forward-auth", "traces-1", "traces-100", "bandwidth"
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Setup:
 
     guarded: bool = False
     """Retries, a breaker, outlier detection and active checks are on. For headgate alone."""
+    feature: Feature = ""
+    """What the route does besides forwarding (`features.py`)."""
 
     def pattern(self, index: int) -> str:
         """The host, prefix or regex with this number; a regex matches a path to its end."""

@@ -44,6 +44,8 @@ class Caddy:
         """It walks its routes one by one."""
         if setup.relay:
             return "its own build has no layer 4"
+        if setup.feature:
+            return f"it is not compared with in {setup.feature}"
         if setup.reloads:
             return "its reload is not measured here"
         if setup.count > _MOST_ROUTES:

@@ -9,6 +9,7 @@ import sys
 from machine import PROXY_CPU, pin, tree
 from workdir import WORK
 
+from peers import envoy_chain
 from peers.base import Place, Processes, Setup
 
 _VENV = WORK / "envoy"
@@ -55,7 +56,9 @@ class Envoy:
         return f"envoy {words[1]} ({words[-1]})" if len(words) > 2 else done.stdout.strip()
 
     def refuses(self, setup: Setup) -> str:
-        """It reloads by other means than a file and a signal."""
+        """It reloads by other means than a file and a signal; of features it has the chain."""
+        if setup.feature not in {"", "chain"}:
+            return f"it is not compared with in {setup.feature}"
         return "its reload is not measured here" if setup.reloads else ""
 
     def command(self, setup: Setup, place: Place) -> list[str]:
@@ -85,6 +88,8 @@ class Envoy:
                 "endpoints": [{"lb_endpoints": [{"endpoint": _address(place.backend_port)}]}],
             },
         }
+        if setup.feature == "chain":
+            cluster |= envoy_chain.guards()
         resources = {"listeners": listeners, "clusters": [cluster]}
         return json.dumps({"static_resources": resources}, indent=1)
 
@@ -131,6 +136,8 @@ def _relays(setup: Setup, place: Place) -> list[Json]:
 
 def _routes(setup: Setup) -> list[Json]:
     def route(match: Json) -> Json:
+        if setup.feature == "chain":
+            return envoy_chain.route(match, {"cluster": "b", "timeout": "0s"})
         return {"match": match, "route": {"cluster": "b", "timeout": "0s"}}
 
     def host(name: str, domain: str, routes: list[Json]) -> Json:
@@ -160,10 +167,11 @@ def _manager(setup: Setup, place: Place) -> Json:
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "route_config": {"name": "r", "virtual_hosts": _routes(setup)},
         "http_filters": [
+            *(envoy_chain.filters() if setup.feature == "chain" else ()),
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True},
-            }
+            },
         ],
     }
     if setup.access_log:

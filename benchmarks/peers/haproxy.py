@@ -79,6 +79,8 @@ class Haproxy:
         """Post-quantum groups need OpenSSL 3.5; it passes on no datagrams."""
         if setup.relay == "udp":
             return "it has no UDP"
+        if setup.feature:
+            return f"it is not compared with in {setup.feature}"
         return "its OpenSSL has no ML-KEM" if "mlkem" in setup.tls_group else ""
 
     def command(self, setup: Setup, place: Place) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from machine import DESCRIPTORS, LOAD_CPU, PROXY_CPU, pin, tree
 
+from peers import features
 from peers.base import Place, Processes, Setup
 
 _TEXT = """\
@@ -144,9 +145,10 @@ class Headgate:
             h2c="h2c = true\n" if setup.http2 else "",
             tls=tls,
             backend=place.backend_port,
-            guards=_GUARDS if setup.guarded else "",
+            guards=_GUARDS if setup.guarded else features.upstream(setup),
         )
         count = 1 if setup.kind == "plain" else setup.count
+        head += features.sections(setup, place)
         return head + "".join(_route(setup, i) for i in range(count))
 
     def processes(self, pid: int, place: Place) -> Processes:
@@ -258,6 +260,7 @@ def _route(setup: Setup, index: int) -> str:
         lines.append(f"middlewares = [{{ response_headers = {edit} }}]")
     if setup.guarded:
         lines.append(_RETRY)
+    lines += features.route(setup)
     if setup.unlike:
         lines.append(_UNLIKE[index % len(_UNLIKE)].format(index + 1))
     return "\n".join(lines) + "\n\n"

@@ -8,6 +8,7 @@ import subprocess
 from machine import DESCRIPTORS, PROXY_CPU, pin, tree
 
 from peers.base import Place, Processes, Setup
+from peers.features import NGINX_GZIP_LEVEL
 
 _HTTP = """\
 {user}worker_processes 1; pcre_jit on; daemon off;
@@ -55,6 +56,7 @@ _HASHES = (
     "  server_names_hash_max_size 65536; server_names_hash_bucket_size 128;"
     " variables_hash_max_size 4096;\n"
 )
+_GZIP = f"  gzip on; gzip_types application/json; gzip_comp_level {NGINX_GZIP_LEVEL};\n"
 _WEBSOCKET = (
     "    location /ws { proxy_pass http://up; proxy_set_header Host $host;"
     ' proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; }\n'
@@ -76,7 +78,9 @@ class Nginx:
         return done.stderr.strip().removeprefix("nginx version: ")
 
     def refuses(self, setup: Setup) -> str:
-        """Post-quantum groups need OpenSSL 3.5."""
+        """Post-quantum groups need OpenSSL 3.5; Debian's build encodes by gzip alone."""
+        if setup.feature not in {"", "gzip"}:
+            return f"it is not compared with in {setup.feature}"
         return "its OpenSSL has no ML-KEM" if "mlkem" in setup.tls_group else ""
 
     def command(self, setup: Setup, place: Place) -> list[str]:
@@ -93,6 +97,8 @@ class Nginx:
         extra = _HASHES if setup.kind == "hosts" else ""
         if setup.version:
             extra += f"  add_header X-V {setup.version};\n"
+        if setup.feature == "gzip":
+            extra += _GZIP
         return _HTTP.format(
             user=_USER,
             folder=place.folder,
