@@ -41,6 +41,8 @@ stream {{
   server {{ listen 127.0.0.1:{port} backlog=16384; proxy_pass 127.0.0.1:{backend}; }}
 {datagrams}}}
 """
+_CONNECTIONS = 50_000
+"""For 20,000 sessions or flows: a flow takes two as well, though only one descriptor."""
 _DATAGRAMS = """\
   server {{ listen 127.0.0.1:{port} udp reuseport rcvbuf=4m; proxy_pass 127.0.0.1:{backend}; }}
 """
@@ -126,7 +128,7 @@ def _relay(setup: Setup, place: Place) -> str:
         user=_USER,
         folder=place.folder,
         descriptors=DESCRIPTORS,
-        connections=DESCRIPTORS - 500,
+        connections=_CONNECTIONS,
         datagrams=_DATAGRAMS.format(**ports) if setup.relay == "udp" else "",
         **ports,
     )

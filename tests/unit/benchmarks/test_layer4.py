@@ -1,6 +1,7 @@
 """What the benchmark has for layer 4: the clients and the upstream in C, and headgate's config."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,9 +50,11 @@ import sys
 from pathlib import Path
 from peers.base import Place, Setup
 from peers.headgate import Headgate
+from peers.nginx import Nginx
 files = [Path("cert"), Path("key"), Path("both")]
 place = Place(Path("/run/bench"), 8000, 8001, 9000, *files)
-print(Headgate(Path("headgate")).config_text(Setup(relay=sys.argv[1]), place))
+peer = {"headgate": Headgate(Path("headgate")), "nginx": Nginx()}[sys.argv[1]]
+print(peer.config_text(Setup(relay=sys.argv[2]), place))
 """
 
 
@@ -76,8 +79,14 @@ def test_the_clients_measure_the_upstream_when_no_proxy_is_between(tmp_path: Pat
 def test_headgate_takes_the_config_of_layer_4(relay: str, tmp_path: Path) -> None:
     """The harness would find out only after a minute."""
     path = tmp_path / "headgate.toml"
-    path.write_text(_run(CONFIG, relay))
+    path.write_text(_run(CONFIG, "headgate", relay))
     headgate = str(Path(sys.executable).with_name("headgate"))
     done = subprocess.run([headgate, "check", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ("udp_routes" in path.read_text()) == (relay == "udp")
+
+
+def test_nginx_has_room_for_ten_thousand_flows() -> None:
+    """Each takes two of its connections; without room it ends others, and answers are lost."""
+    found = re.search(r"worker_connections (\d+)", _run(CONFIG, "nginx", "udp"))
+    assert found is not None and int(found[1]) > 2 * 10_000
