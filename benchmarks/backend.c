@@ -1,4 +1,5 @@
-// The upstream of every benchmark: HTTP/1.1, one thread, epoll, edge-triggered.
+// The upstream of every benchmark: HTTP/1.1, one thread, epoll, edge-triggered. Connections that begin
+// with the preface of HTTP/2 speak that (h2answer.h).
 //
 //   backend PORT
 //
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "layer4.h"
+#include "h2answer.h"
 
 enum { INPUT = 65536, LARGEST = 1 << 20, EVENTS = 256 };
 
@@ -31,6 +33,7 @@ typedef struct {
     int fd;
     enum job job;     // by its first byte; UNKNOWN before that
     int is_websocket;
+    int is_http2;
     int is_due;       // a request was taken and not answered
     size_t answer;    // bytes it asked for
     size_t have;      // bytes in `input`
@@ -39,6 +42,7 @@ typedef struct {
     const char *content;  // where the whole body is
     size_t head_off;  // sent bytes of `head`
     size_t head_len;
+    H2 http2;
     char head[INPUT + 16];
     char input[INPUT];  // untouched pages cost nothing
 } Conn;
@@ -161,9 +165,48 @@ static int take_job(Conn *c) {
     return begin_bulk(c->job, c->fd, c, epoll);
 }
 
+// Reads more: 1, 0 when nothing is there, -1 when the connection is over.
+static int fill(Conn *c) {
+    if (c->have == INPUT) return -1;
+    ssize_t got = recv(c->fd, c->input + c->have, INPUT - c->have, 0);
+    if (got == 0) return -1;
+    if (got < 0) return errno == EAGAIN ? 0 : -1;
+    c->have += got;
+    return 1;
+}
+
+// As work(): what one read brought is answered by one write.
+static int work_http2(Conn *c) {
+    for (;;) {
+        int done = flush(c);
+        if (done <= 0) return done;
+        H2Out out = {(unsigned char *)c->head, 0, sizeof c->head};
+        ssize_t used = h2_take(&c->http2, &out, (unsigned char *)c->input, c->have);
+        if (used < 0) return -1;
+        consume(c, used);
+        c->head_off = 0;
+        c->head_len = out.len;
+        if (out.len) continue;
+        int got = fill(c);
+        if (got <= 0) return got;
+    }
+}
+
+// Whether this is a connection of HTTP/2, as far as its first bytes say: 1, 0, -1 = not known yet.
+static int speaks_http2(const Conn *c) {
+    if (c->is_http2 || c->is_due || c->skip) return c->is_http2;
+    if (c->have < 4 || memcmp(c->input, "PRI ", 4)) return 0;
+    return c->have < H2_PREFACE ? -1 : 1;
+}
+
 // Does what can be done without waiting; -1 when the connection is over.
 static int work(Conn *c) {
     for (;;) {
+        int http2 = speaks_http2(c);
+        if (http2 > 0) {
+            c->is_http2 = 1;
+            return work_http2(c);
+        }
         int done = flush(c);
         if (done <= 0) return done;
         if (c->have && !c->job) c->job = job_of(c->input[0]);
@@ -181,16 +224,13 @@ static int work(Conn *c) {
             answer(c);
             continue;
         }
-        if (!c->is_due && c->have) {
+        if (!c->is_due && c->have && !http2) {
             int took = c->is_websocket ? take_frame(c) : take_request(c);
             if (took < 0) return -1;
             if (took) continue;
         }
-        if (c->have == INPUT) return -1;
-        ssize_t got = recv(c->fd, c->input + c->have, INPUT - c->have, 0);
-        if (got == 0) return -1;
-        if (got < 0) return errno == EAGAIN ? 0 : -1;
-        c->have += got;
+        int got = fill(c);
+        if (got <= 0) return got;
     }
 }
 

@@ -1,9 +1,11 @@
 """The client of HTTP/2: h2load of nghttp2, in a closed loop of so many streams per connection."""
 
 import re
+from pathlib import Path
 
 from loads import Figures, Load, LoadError, run
 from running import RunningPeer
+from workdir import WORK
 
 # As large as they may be, so that no client waits for a window that itself has to open.
 _WINDOWS = ("-w30", "-W30")
@@ -13,16 +15,38 @@ _REQUESTS = re.compile(
     r"(\d+) errored, (\d+) timeout"
 )
 _STATUSES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
+_CALL = b"\0\0\0\0\x0d\x0a\x0bhello there"
+"""A message of gRPC: not compressed, 13 bytes, its only field is text."""
+_CALL_FIELDS = ("-H", "content-type: application/grpc", "-H", "te: trailers")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
 def saturate(peer: RunningPeer, load: Load, seconds: float) -> Figures:
     """As many requests as it takes. Raises LoadError."""
-    port = peer.place.tls_port if load.tls else peer.place.http_port
-    url = f"{'https' if load.tls else 'http'}://127.0.0.1:{port}{load.path}"
+    url = _url(peer, load)
+    call = ("-d", str(_message()), *_CALL_FIELDS) if load.grpc else ()
     counts = ("-t1", f"-c{load.connections}", f"-m{load.streams}")
-    text = run(["h2load", *counts, *_WINDOWS, f"-D{max(1, round(seconds))}", url], seconds)
+    text = run(["h2load", *counts, *_WINDOWS, *call, f"-D{max(1, round(seconds))}", url], seconds)
     return figures(text)
+
+
+def check_call(peer: RunningPeer, load: Load) -> None:
+    """Makes one call and looks at its trailers, which h2load does not. Raises LoadError."""
+    text = run(["nghttp", "-nv", "-d", str(_message()), *_CALL_FIELDS, _url(peer, load)], 1)
+    if not re.search(r"recv \(stream_id=\d+\) grpc-status: 0\b", text):
+        raise LoadError(f"a call does not end with grpc-status 0: {text[-300:]!r}")
+
+
+def _url(peer: RunningPeer, load: Load) -> str:
+    port = peer.place.tls_port if load.tls else peer.place.http_port
+    return f"{'https' if load.tls else 'http'}://127.0.0.1:{port}{load.path}"
+
+
+def _message() -> Path:
+    path = WORK / "call"
+    if not path.exists() or path.read_bytes() != _CALL:
+        path.write_bytes(_CALL)
+    return path
 
 
 def figures(text: str) -> Figures:

@@ -38,6 +38,8 @@ class Load:
     """Above 0: no HTTP; a request is so many bytes (at most 16 KiB), and they are the answer."""
     headers: tuple[tuple[str, str], ...] = ()
     """Sent with each request; by wrk alone, so not at half load."""
+    grpc: bool = False
+    """Each request is a unary call of gRPC; with `streams`."""
 
 
 @dataclass(frozen=True)

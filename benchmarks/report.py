@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import feature_rows
+import http2_rows
 import request_rows
 from cases.base import Case
 from cases.registry import CASES
@@ -108,7 +109,7 @@ def _machine(peers: list[Peer], missing: dict[str, str]) -> str:
 
 def _rows(results: list[Result]) -> str:
     lines = ["| row | measured | unit | must | aim | |", "|---|---|---|---|---|---|"]
-    for row in (*ROWS, *feature_rows.ROWS):
+    for row in (*ROWS, *http2_rows.ROWS, *feature_rows.ROWS):
         found = row.measure(results)
         shown = found.text(row.digits) if found else "–"
         sign = "≥ " if row.at_least else ""

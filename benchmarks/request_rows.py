@@ -35,6 +35,8 @@ class RequestRow:
     """The figures: CPU of the proxy, of the machine, and how much a second."""
     half_load: bool = True
     """Whether its latency at half load is measured."""
+    base: str = BASE
+    """Whose figures the ratios are to."""
 
 
 ROWS: tuple[RequestRow, ...] = (
@@ -52,6 +54,8 @@ ROWS: tuple[RequestRow, ...] = (
     RequestRow("h2c-13", "HTTP/2 in clear, 13 B", Bars(0.55, 0.45)),
     RequestRow("h2-64k", "HTTP/2 over TLS, 64 KiB", Bars(0.85, 0.65)),
     RequestRow("h2-1m", "HTTP/2 over TLS, 1 MiB", Bars(0.60, 0.40)),
+    RequestRow("mux-13", "HTTP/1.1 to an HTTP/2 upstream, 13 B", Bars(0.60, 0.50)),
+    RequestRow("grpc-13", "unary gRPC, ratios to Envoy", Bars(0.50, 0.40), base="envoy"),
     RequestRow("websocket", "WebSocket echo"),
 )
 _BULK = ("s_per_gb", "machine_s_per_gb", "gb_per_s")
@@ -81,7 +85,7 @@ def text(
     ]
     for row in rows:
         found, bars = table(results, row.case, ""), row.bars
-        cpu, machine, rate = (paired(found, OURS, key) for key in row.keys)
+        cpu, machine, rate = (paired(found, OURS, key, row.base) for key in row.keys)
         cells = (
             _cell(cpu, bars.cpu, bars.cpu_aim),
             _cell(machine, bars.machine, bars.machine_aim),

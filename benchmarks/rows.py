@@ -8,6 +8,8 @@ from results import Metrics, Result, Table, table
 
 OURS = "headgate"
 BASE = "nginx"
+AGAIN = "-again"
+"""Ends the name of a variant that is measured a second time."""
 _MIB = 1 << 20
 _MB = 1_000_000
 
@@ -117,11 +119,20 @@ def added_row(
 def ratio_row(
     case: str, more: str, less: str, title: str, limits: tuple[float | None, float | None]
 ) -> Row:
-    """CPU of one variant over that of another, each within its round."""
+    """CPU of one variant over that of another, each within its round.
+
+    A case may measure each once more in the other order (`AGAIN`), so that a machine that becomes
+    slower during the round slows both.
+    """
+
+    def cost(results: list[Result], variant: str) -> dict[int, float]:
+        runs = (table(results, case, one).get(OURS, {}) for one in (variant, variant + AGAIN))
+        first, second = runs
+        return {n: one["us"] + second.get(n, one)["us"] for n, one in first.items()}
 
     def measure(results: list[Result]) -> Spread | None:
-        ours, base = (table(results, case, one).get(OURS, {}) for one in (more, less))
-        return spread(one["us"] / base[n]["us"] for n, one in ours.items() if n in base)
+        ours, base = cost(results, more), cost(results, less)
+        return spread(one / base[n] for n, one in ours.items() if n in base)
 
     return Row(title, "×", measure, *limits, digits=3)
 

@@ -196,6 +196,8 @@ _BRIEF = {
     "ours": "M/s",
     "pss": "B",
     "bytes": "B/conn",
+    "ns": "ns",
+    "check_ns": "ns",
 }
 
 

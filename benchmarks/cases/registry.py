@@ -2,12 +2,15 @@
 
 from loads import Load
 from peers.base import Setup
+from rows import AGAIN
 
 from cases.base import Case
 from cases.features import FEATURES
+from cases.held import HELD
 from cases.idle import IDLE
 from cases.layer4 import BULK, DATAGRAMS, SESSIONS
 from cases.nginx_engine import NGINX_ENGINE
+from cases.parts import BREAKER, CODEC
 from cases.programs import LIBRARY, PRIMITIVES
 from cases.reloads import APPLY, RELOADS, RELOADS_LONG
 from cases.traffic import Traffic, Variant
@@ -16,6 +19,7 @@ _PLAIN = Setup()
 _TLS = Setup(tls_group="x25519")
 _PQ = Setup(tls_group="x25519mlkem768")
 _H2 = Setup(tls_group="x25519", http2=True)
+_GUARDED = Setup(guarded=True)
 _H2C = Setup(http2=True)
 _TCP = Setup(relay="tcp")
 
@@ -79,6 +83,18 @@ CASES: tuple[Case, ...] = (
         "HTTP/2 over TLS 1.3, 1 MiB, 8 connections × 2 streams",
         Load("/b/1048576", 8, streams=2, tls=True),
     ),
+    _http2(
+        "mux-13",
+        "HTTP/1.1 to an HTTP/2 upstream (nginx: to HTTP/1.1), 13 B, 64 connections",
+        Load(),
+        Setup(upstream="h2c"),
+    ),
+    _http2(
+        "grpc-13",
+        "unary gRPC in clear, messages of 13 B, 16 connections × 8 streams",
+        Load("/bench.Echo/Say", connections=16, streams=8, grpc=True),
+        Setup(http2=True, upstream="grpc"),
+    ),
     _one("websocket", "WebSocket echo, 13 B frames", Load("/ws", websocket=True)),
     _counts(
         "hosts",
@@ -109,7 +125,12 @@ CASES: tuple[Case, ...] = (
     Traffic(
         "guarded",
         "retries, breaker, outlier detection and checks on, nothing failing, against none, 13 B",
-        (Variant("bare", _PLAIN, Load()), Variant("guarded", Setup(guarded=True), Load())),
+        (
+            Variant("bare", _PLAIN, Load()),
+            Variant("guarded", _GUARDED, Load()),
+            Variant("guarded" + AGAIN, _GUARDED, Load()),
+            Variant("bare" + AGAIN, _PLAIN, Load()),
+        ),
         half_load=False,
         alone=True,
     ),
@@ -127,7 +148,10 @@ CASES: tuple[Case, ...] = (
     *FEATURES,
     PRIMITIVES,
     LIBRARY,
+    CODEC,
+    BREAKER,
     IDLE,
+    HELD,
     APPLY,
     RELOADS,
     RELOADS_LONG,

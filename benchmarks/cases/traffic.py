@@ -72,6 +72,8 @@ class Traffic:
         return undisturbed(run, context)
 
     def _run(self, one: RunningPeer, variant: Variant, context: Context) -> Metrics:
+        if variant.load.grpc:
+            h2load.check_call(one, variant.load)
         _saturate(one, variant.load, 1.0)
         one.look()
         window = Window(one.processes.data, one.processes.whole, [context.backend_pid])

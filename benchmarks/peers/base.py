@@ -9,6 +9,7 @@ Relay = Literal["", "tcp", "udp"]
 Feature = Literal[
     "", "chain", "gzip", "br", "zstd", "forward-auth", "traces-1", "traces-100", "bandwidth"
 ]
+Upstream = Literal["http1", "h2c", "grpc"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Setup:
     """Layer 4 instead of HTTP: connections to the port are passed on unread; `udp`: datagrams to it
     too. Empty = HTTP."""
 
+    upstream: Upstream = "http1"
+    """What the upstream is asked in: HTTP/1.1, HTTP/2 without TLS on shared connections, or that
+    for gRPC. A peer that knows HTTP/2 to upstreams for gRPC alone asks in HTTP/1.1 for `h2c`."""
     guarded: bool = False
     """Retries, a breaker, outlier detection and active checks are on. For headgate alone."""
     feature: Feature = ""

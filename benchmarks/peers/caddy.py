@@ -113,6 +113,8 @@ def _routes(setup: Setup, place: Place) -> list[Json]:
             "idle_timeout": "600s",
         },
     }
+    if setup.upstream != "http1":
+        transport["versions"] = ["h2c"]
     proxy: Json = {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"127.0.0.1:{place.backend_port}"}],

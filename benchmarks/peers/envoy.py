@@ -19,6 +19,7 @@ _ROUTER = _TYPE + "extensions.filters.http.router.v3.Router"
 _TCP = _TYPE + "extensions.filters.network.tcp_proxy.v3.TcpProxy"
 _UDP = _TYPE + "extensions.filters.udp.udp_proxy.v3."
 _TLS = _TYPE + "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+_UPSTREAM = _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions"
 _FILE_LOG = _TYPE + "extensions.access_loggers.file.v3.FileAccessLog"
 
 Json = dict[str, object]
@@ -78,7 +79,7 @@ class Envoy:
         if setup.tls_group:
             listeners.append(_listener(setup, place, place.tls_port, tls=True))
         most = {"max_connections": 100_000, "max_pending_requests": 100_000}
-        cluster = {
+        cluster: Json = {
             "name": "b",
             "type": "STATIC",
             "connect_timeout": "5s",
@@ -90,6 +91,10 @@ class Envoy:
         }
         if setup.feature == "chain":
             cluster |= envoy_chain.guards()
+        if setup.upstream != "http1":
+            options = {"explicit_http_config": {"http2_protocol_options": {}}}
+            key = _UPSTREAM.removeprefix("type.googleapis.com/")
+            cluster["typed_extension_protocol_options"] = {key: {"@type": _UPSTREAM, **options}}
         resources = {"listeners": listeners, "clusters": [cluster]}
         return json.dumps({"static_resources": resources}, indent=1)
 

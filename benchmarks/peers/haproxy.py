@@ -30,7 +30,7 @@ frontend f
   bind :{port} backlog 16384{clear}
 {tls}  option forwardfor
 {front}backend b
-  server s1 127.0.0.1:{backend} pool-max-conn 1000 pool-low-conn 0
+  server s1 127.0.0.1:{backend}{protocol} pool-max-conn 1000 pool-low-conn 0
 """
 _RELAY = """\
 global
@@ -123,6 +123,7 @@ class Haproxy:
         return _TEXT.format(
             port=place.http_port,
             backend=place.backend_port,
+            protocol="" if setup.upstream == "http1" else " proto h2",
             log="log stdout format raw local0" if setup.access_log else "no log",
             clear=" proto h2" if setup.http2 else "",
             tls=tls,

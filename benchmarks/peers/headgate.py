@@ -30,7 +30,7 @@ timeouts = {{ idle = "600s" }}
 [upstreams.app]
 endpoints = ["127.0.0.1:{backend}"]
 pool = {{ idle_timeout = "600s" }}
-{guards}
+{protocol}{guards}
 """
 _RELAY = """\
 [node]
@@ -145,6 +145,7 @@ class Headgate:
             h2c="h2c = true\n" if setup.http2 else "",
             tls=tls,
             backend=place.backend_port,
+            protocol="" if setup.upstream == "http1" else 'protocol = "h2c"\n',
             guards=_GUARDS if setup.guarded else features.upstream(setup),
         )
         count = 1 if setup.kind == "plain" else setup.count

@@ -63,6 +63,11 @@ _WEBSOCKET = (
     "    location /ws { proxy_pass http://up; proxy_set_header Host $host;"
     ' proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; }\n'
 )
+_CALLS = (
+    "    location / { grpc_pass grpc://up; grpc_buffer_size 16k;"
+    " grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }\n"
+)
+"""Each call has an upstream connection for itself; others take it when it is over."""
 
 
 class Nginx:
@@ -145,7 +150,9 @@ def _servers(setup: Setup, place: Place) -> str:
             )
             for i in range(setup.count)
         )
-    if setup.kind == "plain":
+    if setup.upstream == "grpc":
+        places = _CALLS
+    elif setup.kind == "plain":
         places = "    location / { proxy_pass http://up; }\n" + _WEBSOCKET
     else:
         places = "".join(

@@ -114,6 +114,38 @@ def test_the_memory_of_many_sessions_is_that_of_one_times_their_number(report: R
     assert report.row(journal, "idle TCP session")[-1] == "aim met"
 
 
+def test_a_machine_that_becomes_slower_in_a_round_slows_both_sides_of_the_ratio(
+    report: Report,
+) -> None:
+    """Each is measured twice, in the order bare, guarded, guarded, bare."""
+    order = ("bare", "guarded", "guarded-again", "bare-again")
+    variants = {name: {"us": us} for name, us in zip(order, (10.0, 11.0, 12.0, 13.0), strict=True)}
+    result = {"case": "guarded", "round": 0, "peer": "headgate", "commit": "abc"}
+    journal = json.dumps(result | {"variants": variants}) + "\n"
+    cells = report.row(journal, "retries, breaker, outliers and checks on, over none")
+    assert any("1.000" in cell for cell in cells), cells
+
+
+def test_calls_of_grpc_are_compared_with_envoy(report: Report) -> None:
+    """nginx stands beside it in the case's own table."""
+    figures = {"us": 40.0, "machine_us": 40.0, "rps": 1.0}
+    journal = "".join(
+        _line("grpc-13", 0, peer, **{key: value * times for key, value in figures.items()})
+        for peer, times in (("nginx", 4.0), ("envoy", 2.0), ("headgate", 1.0))
+    )
+    cells = report.row(journal, "unary gRPC, ratios to Envoy")
+    assert cells[1].startswith("0.50;") and cells[1].endswith("must met")
+
+
+def test_memory_over_http2_is_what_it_takes_over_that_of_http1(report: Report) -> None:
+    """Both over TLS, in the same round."""
+    variants = {"tls": {"bytes": 2200.0}, "h2": {"bytes": 4400.0}}
+    result = {"case": "memory-h2", "round": 0, "peer": "headgate", "commit": "abc"}
+    journal = json.dumps(result | {"variants": variants}) + "\n"
+    cells = report.row(journal, "idle connection, HTTP/2 over TLS, over HTTP/1.1 over TLS")
+    assert cells[1] == "2200" and cells[-1] == "must met"
+
+
 def test_a_row_without_results_is_not_measured(report: Report) -> None:
     """No figure is made up."""
     cells = report.row(_journal("h1-13", [{"us": 80.0}]), "WebSocket echo")

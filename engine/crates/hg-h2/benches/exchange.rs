@@ -4,6 +4,8 @@
 //!
 //! Recorded bytes are played to a new session in many short rounds; the CPU time of the thread in the
 //! best round counts, because other programs share the machine. `BENCH_CPU=1` pins the thread.
+//! Allocations are those of one round's requests, once the tables are warm.
+//! `benchmarks/codec.c` does the server's side with nghttp2.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing)]
 
 use hg_h2::{
@@ -146,23 +148,40 @@ fn cpu_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Plays one round; returns the nanoseconds of what follows the warm reads.
-fn round(count: usize, mut play: impl FnMut(usize)) -> u64 {
+/// What the requests after the warm reads of a round took.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Cost {
+    ns: u64,
+    allocations: u64,
+}
+
+/// Plays one round; returns the cost of what follows the warm reads.
+fn round(count: usize, mut play: impl FnMut(usize)) -> Cost {
     (0..WARM).for_each(&mut play);
-    let before = cpu_ns();
-    (WARM..count).for_each(&mut play);
-    cpu_ns() - before
+    let mut ns = 0;
+    let allocated = allocation_counter::measure(|| {
+        let before = cpu_ns();
+        (WARM..count).for_each(&mut play);
+        ns = cpu_ns() - before;
+    });
+    Cost { ns, allocations: allocated.count_total }
 }
 
 /// Measures unless the command line names other cases.
-fn report(name: &str, per_read: usize, mut rounds: impl FnMut() -> u64) {
+fn report(name: &str, per_read: usize, mut rounds: impl FnMut() -> Cost) {
     if std::env::args().skip(1).any(|arg| !arg.starts_with('-') && !name.contains(&arg)) {
         return;
     }
-    let mut times: Vec<u64> = (0..ROUNDS).map(|_| rounds()).collect();
-    times.sort_unstable();
-    let each = |ns: u64| ns as f64 / ((READS - WARM) * per_read) as f64;
-    println!("{name}: {:.0} ns (median {:.0})", each(times[0]), each(times[ROUNDS / 2]));
+    let mut costs: Vec<Cost> = (0..ROUNDS).map(|_| rounds()).collect();
+    costs.sort_unstable();
+    let each = |figure: u64| figure as f64 / ((READS - WARM) * per_read) as f64;
+    let allocations = costs.iter().map(|one| one.allocations).max().unwrap();
+    println!(
+        "{name}: {:.0} ns (median {:.0}), {:.3} allocations",
+        each(costs[0].ns),
+        each(costs[ROUNDS / 2].ns),
+        each(allocations)
+    );
 }
 
 fn main() {
