@@ -200,7 +200,8 @@ def _won(won: Won) -> Iterator[str]:
         yield "middlewares, in order:"
         for number, step in enumerate(won.middlewares, 1):
             name = f"{step.name} ({step.kind})" if step.name else step.kind
-            yield _row(f"  {number}. {name}", step.place)
+            does = f": {step.does}" if step.does else ""
+            yield _row(f"  {number}. {name}{does}", step.place)
     yield from _outcome(won.outcome)
     if won.shedding:
         yield f"while there is too much to do: {won.shedding}"
@@ -244,6 +245,8 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
         yield f"answered with {outcome.status}{unless}"
         for name, value in outcome.headers:
             yield f"  {name}: {value}"
+    for word, variable in outcome.placeholders:
+        yield f"  {word} stands for {variable}, which only a request has"
 
 
 def _near(miss: NearMiss, won: Won | None) -> Iterator[str]:

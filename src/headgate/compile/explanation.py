@@ -9,6 +9,7 @@ from headgate._core import normalise_path
 from headgate.compile.loaded import Loaded
 from headgate.compile.quarantine import REASON, STATUS, is_closed
 from headgate.compile.routing import Refusal, Request, Routing
+from headgate.features.nodes import node_of
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.middleware import Middleware, MiddlewareUse
@@ -81,7 +82,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `target` is the path and query that are forwarded, `host` the Host if another is sent. `unless`
     are the kinds of middlewares that may answer before: passwords, tokens, limits, which are known
-    only when a request comes.
+    only when a request comes. `placeholders` are the words among all this that stand for variables
+    of which the same is true, each with its variable: `JWT-SUB` and `${jwt:sub}`.
     """
 
     kind: Literal["forward", "answer", "refuse"]
@@ -92,14 +94,19 @@ class Outcome(msgspec.Struct, frozen=True):
     body: str = ""
     detail: str = ""
     unless: list[str] = []
+    placeholders: list[tuple[str, str]] = []
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One middleware of the chain; `name` is empty for an inline one."""
+    """One middleware of the chain; `name` is empty for an inline one.
+
+    `does` says what it does with its options, where a few words can; else it is empty.
+    """
 
     kind: str
     name: str
     place: str
+    does: str = ""
 
 
 class EndpointState(msgspec.Struct, frozen=True):
@@ -303,11 +310,17 @@ def _steps(
 ) -> Iterator[Step]:
     for index, used in enumerate(uses):
         if used.use is None:
-            yield Step(used.kind, "", locate(kind, name, f"middlewares.{index}"))
+            place = locate(kind, name, f"middlewares.{index}")
+            yield Step(used.kind, "", place, _does(used))
             continue
         middleware = _object(plan, "middleware", used.use, Middleware)
         what = middleware.kind if middleware else ""
-        yield Step(what, used.use, locate("middleware", used.use, ""))
+        yield Step(what, used.use, locate("middleware", used.use, ""), _does(middleware))
+
+
+def _does(middleware: Middleware | MiddlewareUse | None) -> str:
+    node = node_of(middleware) if middleware is not None else None
+    return node.does if node is not None else ""
 
 
 def _shares(

@@ -48,7 +48,15 @@ def _won(won: Won, plan: Plan, secrets: Collection[str]) -> Won:
         msgspec.structs.replace(share, host=HIDDEN) if share.host in secrets else share
         for share in won.upstreams
     ]
-    return msgspec.structs.replace(won, held=held, outcome=outcome, upstreams=upstreams)
+    steps = [
+        msgspec.structs.replace(one, does=HIDDEN)
+        if any(text in one.does for text in secrets if text)
+        else one
+        for one in won.middlewares
+    ]
+    return msgspec.structs.replace(
+        won, held=held, outcome=outcome, upstreams=upstreams, middlewares=steps
+    )
 
 
 def _condition(

@@ -44,6 +44,17 @@ class Rate:
         return f"{self.requests} in {Duration(self.period_ms)}"
 
 
+def keyed(key: tuple[str, ...]) -> str:
+    """Returns in words what a limit counts by.
+
+    >>> keyed(("client_ip", "header:x-tenant"))
+    'by client_ip and header:x-tenant'
+    >>> keyed(())
+    'all requests together'
+    """
+    return f"by {' and '.join(key)}" if key else "all requests together"
+
+
 def rate_of(value: object) -> Rate:
     """Returns the rate that a value of the config says; raises `Invalid` for anything else.
 

@@ -80,6 +80,11 @@ class Made:
         """Whether it counts in the store of limits across nodes."""
         return False
 
+    @property
+    def does(self) -> str:
+        """What it does with its options, in a few words for explanations; may be empty."""
+        return ""
+
     def shown(self) -> "Shown | None":
         """Returns which of its texts an explanation shows, and where; None = unknown."""
         return None

@@ -202,6 +202,7 @@ impl Chain {
                 out.cursor = index;
             }
             if is_dry && work.step.traits().is_live {
+                work.step.presume(out);
                 continue;
             }
             let claims = out.claims();

@@ -1,5 +1,6 @@
 //! Claims of a verified token, for the variables and keys of the steps after it.
 
+use crate::presumed;
 use hg_plan::{Action, Middleware};
 use std::sync::Arc;
 
@@ -15,6 +16,17 @@ impl Claims {
     /// Makes them of their names, and of values of which the last ones are theirs.
     pub(crate) fn new(names: &Arc<[Box<str>]>, values: &Arc<[Option<Box<str>>]>) -> Self {
         Self { names: names.clone(), values: values.clone() }
+    }
+
+    /// Makes those of no token: words that say which claim stands in their place.
+    pub(crate) fn presumed(names: &Arc<[Box<str>]>) -> Self {
+        let values: Arc<[_]> = names.iter().map(|name| Some(presumed::of_claim(name))).collect();
+        Self::new(names, &values)
+    }
+
+    /// Returns the names of all.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
     }
 
     /// Returns a claim; empty if the token does not have it.

@@ -27,6 +27,7 @@ mod limit_state;
 mod pace;
 mod pages;
 mod patterns;
+mod presumed;
 mod refusals;
 #[macro_use]
 mod step;
@@ -46,6 +47,7 @@ pub use headers::HeaderProgram;
 pub use keep::{Keep, ResultCount, Results};
 pub use pace::{BANDWIDTH_BYTES, BANDWIDTH_HELD, Pace, Paces};
 pub use pages::{ChainPages, Page, Source};
+pub use presumed::{REQUEST_ID, presumed_in};
 pub use step::Run;
 pub use subrequest::{Answered, Failure, Seat, Subrequest, Target};
 pub use template::Template;

@@ -67,6 +67,10 @@ pub(crate) trait Step: Sized {
         None
     }
 
+    /// Leaves what the steps after it need in an explanation, instead of
+    /// [`request`](Step::request): words that stand for what only a request brings.
+    fn presume(&self, _: &mut Rewritten) {}
+
     /// Takes a request. After a [`Flow::Wait`] it is called once more, and `run.woken` says why.
     ///
     /// # Errors
@@ -231,6 +235,12 @@ macro_rules! middlewares {
             pub(crate) fn traits(&self) -> step::Traits {
                 match self {
                     $(Self::$Step(_) => step::Traits::of::<$folder::$Step>(),)+
+                }
+            }
+
+            pub(crate) fn presume(&self, out: &mut view::Rewritten) {
+                match self {
+                    $(Self::$Step(step) => step::Step::presume(step, out),)+
                 }
             }
 

@@ -9,6 +9,7 @@ use crate::headers::Edits;
 use crate::keep::Results;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
+use crate::view::Rewritten;
 use hg_access::{Claims, Fingerprint, KeySet, Policy, Refusal, Sealer, Verified};
 use hg_plan::Digest;
 use hg_proto::Reject;
@@ -87,6 +88,12 @@ impl Step for Jwt {
 
     fn edits(&self) -> Composed<'_> {
         Composed { request: Some(&self.edits), ..Composed::default() }
+    }
+
+    fn presume(&self, out: &mut Rewritten) {
+        if !self.named.is_empty() {
+            out.later().claims = Some(Told::presumed(&self.named));
+        }
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {

@@ -2,7 +2,9 @@
 
 use super::Request;
 use super::identity::Identity;
-use hg_middleware::{Answer, Chain, Client, Outcome, Problem, RequestView, Rewritten};
+use hg_middleware::{
+    Answer, Chain, Client, Outcome, Problem, REQUEST_ID, RequestView, Rewritten, presumed_in,
+};
 use hg_plan::{Kind, ObjectError, Plan, Route};
 use hg_proto::{Reject, write};
 use hg_route::{Query, Won};
@@ -61,7 +63,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
             certificate: identity.as_ref().map(Identity::certificate),
             ..Client::of(q.client)
         },
-        request_id: "",
+        request_id: REQUEST_ID,
         listener: &request.listener,
         route: &won.which.name,
         upstream: "",
@@ -72,15 +74,12 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     let mut rewritten = Rewritten::new();
     let result = chain.request(&view, &mut rewritten);
     let unless = chain.left_out(&rewritten);
-    match result {
+    let mut told = match result {
         // Steps that wait are left out.
         Ok(Outcome::Forward | Outcome::Wait) => {
             // A raw path is forwarded unchanged, unless a middleware rewrote it.
             let path = if route.forward_raw_path { &request.path } else { q.path };
-            let came = match q.query {
-                Some(query) => format!("{path}?{query}"),
-                None => path.to_owned(),
-            };
+            let came = q.query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
             let target = written(rewritten.target().unwrap_or(&came));
             json!({"kind": "forward", "target": target, "host": rewritten.host(), "unless": unless})
         }
@@ -88,7 +87,19 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         Err(Reject { status, detail, .. }) => {
             json!({"kind": "refuse", "status": status, "detail": detail, "unless": unless})
         }
-    }
+    };
+    let words = placeholders(&told, q, &rewritten);
+    told.as_object_mut().and_then(|told| told.insert("placeholders".to_owned(), words));
+    told
+}
+
+/// Returns the words in an outcome that stand for what only a request brings, but those that the
+/// request itself has.
+fn placeholders(outcome: &Value, q: &Query<'_>, rewritten: &Rewritten) -> Value {
+    let came = format!("{}?{}", q.path, q.query.unwrap_or_default()).to_ascii_uppercase();
+    let mut words = presumed_in(&outcome.to_string(), rewritten);
+    words.retain(|(word, _)| !came.contains(&**word));
+    json!(words)
 }
 
 fn answered(answer: &Answer, unless: &[&str]) -> Value {

@@ -8,6 +8,7 @@ from pydantic import Field, Strict
 from headgate.features.base import MiddlewareOptions
 from headgate.features.byterates import REQUEST, ByteRate, ByteRateText, Sharers
 from headgate.features.fields import FROM_ENV, SizeText
+from headgate.features.rates import keyed
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize
 from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
@@ -25,6 +26,20 @@ class BandwidthNode(DefaultedMiddlewareNode, frozen=True):
     key: tuple[str, ...] = ()
     max_keys: int = 131_072
     ipv6_prefix: int = 64
+
+    @property
+    def does(self) -> str:
+        """The rates, and what shares them."""
+        each = [
+            f"{way} {ByteRate(rate)}, burst {ByteSize(burst)}"
+            for way, rate, burst in (
+                ("download", self.download, self.download_burst),
+                ("upload", self.upload, self.upload_burst),
+            )
+            if rate
+        ]
+        by = "for each request" if self.key == (REQUEST,) else keyed(self.key)
+        return f"{', '.join(each)}, {by}"
 
     def shown(self) -> Shown:
         """Returns nothing: none of its texts is seen in what it makes."""

@@ -6,7 +6,7 @@ from pydantic import Field, Strict
 
 from headgate.features.base import MiddlewareOptions
 from headgate.features.fields import FROM_ENV, Flag
-from headgate.features.rates import MAX_REQUESTS, LimitKey
+from headgate.features.rates import MAX_REQUESTS, LimitKey, keyed
 from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
 
 
@@ -19,6 +19,12 @@ class ConcurrencyLimitNode(DefaultedMiddlewareNode, frozen=True):
     status: int = 429
     max_keys: int = 16_384
     ipv6_prefix: int = 64
+
+    @property
+    def does(self) -> str:
+        """How many requests, and what is counted."""
+        dry = "; only counted (dry_run)" if self.dry_run else ""
+        return f"{self.requests} in progress, {keyed(self.key)}{dry}"
 
     def shown(self) -> Shown:
         """Returns nothing: none of its texts is seen in what it makes."""

@@ -30,6 +30,16 @@ class FaultNode(DefaultedMiddlewareNode, frozen=True):
     abort_percent: int = 100
     most: int = 0
 
+    @property
+    def does(self) -> str:
+        """The delay and the refusal, and how often."""
+        told = []
+        if self.delay_ms:
+            told.append(f"delays {self.delay_percent} % by {Duration(self.delay_ms)}")
+        if self.abort:
+            told.append(f"answers {self.abort_percent} % with {self.abort}")
+        return ", ".join(told)
+
     def shown(self) -> Shown:
         """Returns nothing: it has no texts."""
         return Shown()

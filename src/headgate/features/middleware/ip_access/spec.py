@@ -17,6 +17,17 @@ class IpAccessNode(MiddlewareNode, frozen=True):
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
+    @property
+    def does(self) -> str:
+        """How many networks may pass, and how many may not."""
+        lists = (("allows", self.allow), ("denies", self.deny))
+        told = [
+            f"{verb} {nets[0] if len(nets) == 1 else f'{len(nets)} networks'}"
+            for verb, nets in lists
+            if nets
+        ]
+        return ", ".join(told)
+
     def shown(self) -> Shown:
         """Returns nothing: no request shows a network."""
         return Shown()

@@ -1,15 +1,18 @@
 """`rate_limit`: how many requests a key may make in a time."""
 
 from collections.abc import Iterator, Set
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, Strict
 
 from headgate.features.base import MiddlewareOptions
 from headgate.features.fields import FROM_ENV, Flag
-from headgate.features.rates import MAX_REQUESTS, LimitKey, RateText
+from headgate.features.rates import MAX_REQUESTS, LimitKey, Rate, RateText, keyed
 from headgate.kernel.errors import Invalid
 from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
+
+_AWAY: Final = {"share": "a share each", "open": "no limit", "closed": "nobody"}
+_DRY: Final = "; only counted (dry_run)"
 
 
 class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
@@ -31,6 +34,17 @@ class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
     def needs_limit_store(self) -> bool:
         """Whether nodes share its counts."""
         return self.across == "nodes"
+
+    @property
+    def does(self) -> str:
+        """The rate, what is counted, who shares the counts."""
+        cost = f", {self.cost} for each" if self.cost > 1 else ""
+        across = ""
+        if self.across == "nodes":
+            across = f", across nodes, {_AWAY[self.when_away]} while the store is away"
+        rate = Rate(self.requests, self.period_ms)
+        counted = f"{rate}, burst {self.burst}{cost}, {keyed(self.key)}{across}"
+        return f"{counted}{_DRY if self.dry_run else ''}"
 
     def shown(self) -> Shown:
         """Returns nothing: none of its texts is seen in what it makes."""
