@@ -18,6 +18,7 @@ _STATUSES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5x
 _CALL = b"\0\0\0\0\x0d\x0a\x0bhello there"
 """A message of gRPC: not compressed, 13 bytes, its only field is text."""
 _CALL_FIELDS = ("-H", "content-type: application/grpc", "-H", "te: trailers")
+_DATA = re.compile(r"\((\d+)\) data$", re.MULTILINE)
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -27,7 +28,20 @@ def saturate(peer: RunningPeer, load: Load, seconds: float) -> Figures:
     call = ("-d", str(_message()), *_CALL_FIELDS) if load.grpc else ()
     counts = ("-t1", f"-c{load.connections}", f"-m{load.streams}")
     text = run(["h2load", *counts, *_WINDOWS, *call, f"-D{max(1, round(seconds))}", url], seconds)
-    return figures(text)
+    seen = figures(text)
+    if load.grpc:
+        check_messages(text, seen.requests)
+    return seen
+
+
+def check_messages(text: str, calls: int) -> None:
+    """Sees to it that the answers were messages: a failure of gRPC is a 200 without one.
+
+    Raises LoadError when more than one call in 1,000 got none.
+    """
+    found = _DATA.search(text)
+    if found is None or int(found[1]) < len(_CALL) * calls * 0.999:
+        raise LoadError(f"calls were not answered with messages: {text[-300:]!r}")
 
 
 def check_call(peer: RunningPeer, load: Load) -> None:

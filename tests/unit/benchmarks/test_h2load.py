@@ -45,3 +45,19 @@ def test_a_short_run_is_counted_in_its_unit() -> None:
 
 def test_text_without_figures_is_an_error() -> None:
     assert str(_figures("starting benchmark...\n")["refused"]).startswith("h2load says ")
+
+
+def test_answers_without_messages_are_no_answers_to_calls() -> None:
+    code = """
+import sys
+from h2load import check_messages
+from loads import LoadError
+try:
+    check_messages(sys.argv[1], int(sys.argv[2]))
+except LoadError:
+    sys.exit(1)
+"""
+    line = "traffic: 7.24MB (7596656) total, 309.20KB (316624) headers, 2.72MB (1800) data\n"
+    for calls, code_of_exit in (("100", 0), ("101", 1)):
+        command = [sys.executable, "-c", code, line, calls]
+        assert subprocess.run(command, cwd=BENCHMARKS, check=False).returncode == code_of_exit
