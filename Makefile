@@ -91,7 +91,7 @@ CHECKS := check-format check-lint check-types check-layers check-sizes check-gen
 check: build $(CHECKS) ## Format, lint, types, layers, sizes, generated files, clippy
 
 # A macro lists these modules, so cargo does not see them.
-LISTED := $(wildcard engine/crates/hg-middleware/src/*/mod.rs)
+LISTED := $(wildcard engine/crates/hg-middleware/src/*/mod.rs engine/crates/hg-policy/src/*/*.rs)
 
 check-format: build
 	$(BIN)/ruff format --quiet --check .

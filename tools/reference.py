@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from headgate.cli.schema import schema
+from headgate.features.registry import BALANCERS
 from headgate.features.templates import VARIABLES
 from headgate.model import environment
 
@@ -17,6 +18,12 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 EXAMPLES: Final = ROOT / "examples" / "sections"
 """A config with one file for each section."""
+
+BALANCING: Final = "docs/reference/balancing.md"
+"""A page of which only the table of balancers is generated, between two comments."""
+
+_BEGIN: Final = "<!-- The table of balancers is generated: tools/reference.py -->"
+_END: Final = "<!-- End of the table -->"
 
 Node = dict[str, object]
 
@@ -48,6 +55,7 @@ def main() -> int:
         "docs/reference/config.md": config_page(json.loads(schema())),
         "docs/reference/variables.md": variables_page(),
         "docs/reference/environment.md": environment_page(),
+        BALANCING: balancing_page(_read(ROOT / BALANCING)),
     }
     differing = [name for name, text in pages.items() if _read(ROOT / name) != text]
     if "--check" in sys.argv[1:]:
@@ -59,6 +67,22 @@ def main() -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(pages[name], encoding="utf-8")
     return 0
+
+
+def balancing_page(text: str) -> str:
+    """Returns the page of balancers with their table; raises `ValueError` if it has no place."""
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"{BALANCING} has no place for the table of balancers")
+    return f"{before}{begin}\n\n{balancers_table()}\n\n{end}{after}"
+
+
+def balancers_table() -> str:
+    """Returns the table of all balancers, the default first."""
+    lines = ["| policy | chooses | suits |", "|---|---|---|"]
+    lines += [f"| `{one.key}` | {one.summary} | {one.suits} |" for one in BALANCERS]
+    return "\n".join(lines)
 
 
 def _read(path: Path) -> str:

@@ -342,7 +342,7 @@ def share(
     return UpstreamShare(
         name=name,
         weight=weight,
-        balance=_balance(upstream) if upstream else "",
+        balance=upstream.balance.kind if upstream else "",
         endpoints=[
             EndpointState(e.address, e.weight, e.backup, *known.get(e.address, (None, "")))
             for e in (upstream.endpoints if upstream else ())
@@ -410,13 +410,6 @@ def _host(upstream: Upstream) -> str:
     if isinstance(header, HostLiteral):
         return header.literal
     return "endpoint" if header == "endpoint" else ""
-
-
-def _balance(upstream: Upstream) -> str:
-    balance = upstream.balance
-    if isinstance(balance, str):
-        return balance
-    return "ring_hash" if balance.ring_hash is not None else "maglev"
 
 
 def _refused(path: str) -> Refusal | None:

@@ -5,11 +5,12 @@ from itertools import product
 from typing import Literal
 
 from headgate.compile.resolved import Ref, Resolved
+from headgate.features.nodes import balancer_of
 from headgate.kernel.ids import ObjectName
 from headgate.model.problems import Problem
 from headgate.model.tcp_route import TcpRoute as TcpRouteModel
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.objects import HashBalance, Listener, Route, Upstream
+from headgate.plan.objects import Listener, Route, Upstream
 from headgate.plan.plan import PlanEntry
 from headgate.plan.tcp import TcpRoute, TcpTimeouts
 from headgate.plan.udp import UdpRoute
@@ -158,6 +159,4 @@ def _unusable(
 
 def hashed(upstream: Upstream) -> str:
     """Returns what the upstream is balanced by the hash of; empty for other balancers."""
-    balance = upstream.balance
-    hashed = balance.ring_hash or balance.maglev if isinstance(balance, HashBalance) else None
-    return hashed.key if hashed is not None else ""
+    return balancer_of(upstream.balance).hashed

@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
+from headgate.plan.balance import AnyBalancerNode
 from headgate.plan.middleware import DefaultedMiddlewareNode, MiddlewareNode
-from headgate.plan.objects import Balance
 
 
 class Options(BaseModel):
@@ -170,10 +170,16 @@ class BalancerOptions(Options, ABC):
     """Options of a balance policy; every option has a default, so the bare word will do."""
 
     key: ClassVar[str]
+    """The word in the config and the plan."""
     summary: ClassVar[str]
+    """A sentence for the reference page."""
+    suits: ClassVar[str]
+    """What it is good for: a few words for the table of balancers."""
+    node: ClassVar[type[AnyBalancerNode]]
+    """The type of its plan node, whose properties say what others need to know of its choice."""
 
     @abstractmethod
-    def to_plan(self) -> Balance:
+    def to_plan(self) -> AnyBalancerNode:
         """Returns the policy's plan node."""
 
 

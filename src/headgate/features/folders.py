@@ -1,14 +1,18 @@
-"""Finds what the folders of middlewares hold."""
+"""Finds what the folders of middlewares and balancers hold."""
 
 from importlib import import_module
 from types import ModuleType
+from typing import Literal, cast
 
-from headgate.features.base import MiddlewareOptions
+from headgate.features.base import BalancerOptions, MiddlewareOptions
+
+Sort = Literal["middleware", "balancer"]
+"""The features whose folders are found by their names."""
 
 
-def module_of(folder: str, name: str) -> ModuleType:
-    """Returns a module of a middleware's folder, such as `nginx`."""
-    return import_module(f"headgate.features.middleware.{folder}.{name}")
+def module_of(sort: Sort, folder: str, name: str) -> ModuleType:
+    """Returns a module of a feature's folder, such as `nginx`."""
+    return import_module(f"headgate.features.{sort}.{folder}.{name}")
 
 
 def middlewares(*folders: str) -> tuple[type[MiddlewareOptions], ...]:
@@ -16,18 +20,25 @@ def middlewares(*folders: str) -> tuple[type[MiddlewareOptions], ...]:
 
     Raises `TypeError` unless a folder has exactly one class whose `key` is the folder's name.
     """
-    return tuple(_options(folder) for folder in folders)
+    found = [_options("middleware", folder, MiddlewareOptions) for folder in folders]
+    return cast(tuple[type[MiddlewareOptions], ...], tuple(found))
 
 
-def _options(folder: str) -> type[MiddlewareOptions]:
-    spec = module_of(folder, "spec")
+def balancers(*folders: str) -> tuple[type[BalancerOptions], ...]:
+    """Returns the same of balancers."""
+    found = [_options("balancer", folder, BalancerOptions) for folder in folders]
+    return cast(tuple[type[BalancerOptions], ...], tuple(found))
+
+
+def _options(sort: Sort, folder: str, base: type) -> type:
+    spec = module_of(sort, folder, "spec")
     found = [
         one
         for one in vars(spec).values()
         if isinstance(one, type)
-        and issubclass(one, MiddlewareOptions)
+        and issubclass(one, base)
         and one.__module__ == spec.__name__
-        and one.key == folder
+        and getattr(one, "key", None) == folder
     ]
     if len(found) != 1:
         raise TypeError(f'{spec.__name__} has {len(found)} options with the key "{folder}"')

@@ -1,16 +1,10 @@
-"""Lists how matches and balancers read in nginx, one line each, and finds the `nginx.py` of each
-middleware.
+"""Lists how matches read in nginx, one line each, and finds the `nginx.py` of each middleware and
+each balancer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
-from headgate.features.balancer.least_conn import nginx as least_conn
-from headgate.features.balancer.maglev import nginx as maglev
-from headgate.features.balancer.p2c import nginx as p2c
-from headgate.features.balancer.random import nginx as random
-from headgate.features.balancer.ring_hash import nginx as ring_hash
-from headgate.features.balancer.round_robin import nginx as round_robin
 from headgate.features.base import AnyMiddlewareNode
 from headgate.features.folders import module_of
 from headgate.features.match.client import nginx as client
@@ -24,11 +18,12 @@ from headgate.features.middleware.respond import nginx as respond
 from headgate.features.nginx import About, Parity, Shared
 from headgate.features.nginx_balance import Has, Method
 from headgate.features.nginx_chain import Chain
-from headgate.features.nodes import node_of
-from headgate.features.registry import MIDDLEWARES
+from headgate.features.nodes import balancer_of, node_of
+from headgate.features.registry import BALANCERS, MIDDLEWARES
 from headgate.nginxtext.writer import Var
+from headgate.plan.balance import AnyBalancerNode, Balance
 from headgate.plan.middleware import Step
-from headgate.plan.objects import Balance, HashBalance, Match
+from headgate.plan.objects import Match
 
 
 class Rendering(Protocol):
@@ -40,9 +35,29 @@ class Rendering(Protocol):
         """Adds the middleware to a chain, or says why nginx cannot."""
 
 
+class Balancing(Protocol):
+    """The `nginx.py` of a balancer; `LUA` may be the call of the Lua balancer that chooses so."""
+
+    PARITY: Sequence[Parity]
+
+    def method(self, node: AnyBalancerNode, shared: Shared, has: Has, about: About) -> Method:
+        """Returns the directives of the balancer, or says why nginx cannot."""
+
+
 _MIDDLEWARES: Final = {
-    feature.key: cast(Rendering, module_of(feature.key, "nginx")) for feature in MIDDLEWARES
+    feature.key: cast(Rendering, module_of("middleware", feature.key, "nginx"))
+    for feature in MIDDLEWARES
 }
+
+_BALANCERS: Final = {
+    feature.key: cast(Balancing, module_of("balancer", feature.key, "nginx"))
+    for feature in BALANCERS
+}
+
+LUA_CALLS: Final[dict[str, bytes]] = {
+    key: one.LUA for key, one in _BALANCERS.items() if hasattr(one, "LUA")
+}
+"""The balancers that the Lua balancer knows, and the call of each."""
 
 PARITY: Final[tuple[Parity, ...]] = (
     *path.PARITY,
@@ -52,32 +67,23 @@ PARITY: Final[tuple[Parity, ...]] = (
     *client.PARITY,
     *client_subject.PARITY,
     *(line for one in _MIDDLEWARES.values() for line in one.PARITY),
-    *round_robin.PARITY,
-    *least_conn.PARITY,
-    *random.PARITY,
-    *p2c.PARITY,
-    *ring_hash.PARITY,
-    *maglev.PARITY,
+    *(line for one in _BALANCERS.values() for line in one.PARITY),
 )
-
-BALANCERS: Final[dict[str, Callable[[Balance, Shared, Has, About], Method]]] = {
-    "round_robin": round_robin.method,
-    "least_conn": least_conn.method,
-    "random": random.method,
-    "p2c": p2c.method,
-    "ring_hash": ring_hash.method,
-    "maglev": maglev.method,
-}
 
 literal_prefix: Final = path.literal_prefix
 """Text that every path begins with that an expression matches."""
 
 
-def balance_key(balance: Balance) -> str:
-    """Returns the word of a policy."""
-    if isinstance(balance, HashBalance):
-        return "ring_hash" if balance.ring_hash is not None else "maglev"
-    return balance
+def balanced(balance: Balance, shared: Shared, has: Has, about: About) -> Method:
+    """Returns the directives of a balancer, or says why nginx cannot."""
+    node = balancer_of(balance)
+    key = f"balance.{balance.kind}" if type(node).__struct_fields__ else "balance"
+    return _BALANCERS[balance.kind].method(node, shared, has, about.at(key))
+
+
+def lua_call(balance: Balance) -> bytes | None:
+    """Returns the call by which the Lua balancer chooses as a balancer does; None if it cannot."""
+    return LUA_CALLS.get(balance.kind)
 
 
 def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:

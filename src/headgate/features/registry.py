@@ -2,14 +2,8 @@
 
 from typing import Final
 
-from headgate.features.balancer.least_conn.spec import LeastConn
-from headgate.features.balancer.maglev.spec import Maglev
-from headgate.features.balancer.p2c.spec import P2c
-from headgate.features.balancer.random.spec import Random
-from headgate.features.balancer.ring_hash.spec import RingHash
-from headgate.features.balancer.round_robin.spec import RoundRobin
-from headgate.features.base import BalancerOptions, MatchCondition
-from headgate.features.folders import middlewares
+from headgate.features.base import MatchCondition
+from headgate.features.folders import balancers, middlewares
 from headgate.features.match.client.spec import Client
 from headgate.features.match.client_subject.spec import ClientSubject
 from headgate.features.match.header.spec import Headers
@@ -47,11 +41,11 @@ MIDDLEWARES: Final = middlewares(
     "bandwidth",
 )
 
-BALANCERS: Final[tuple[type[BalancerOptions], ...]] = (
-    RoundRobin,
-    LeastConn,
-    Random,
-    P2c,
-    RingHash,
-    Maglev,
+BALANCERS: Final = balancers(
+    "round_robin",
+    "least_conn",
+    "random",
+    "p2c",
+    "ring_hash",
+    "maglev",
 )

@@ -21,10 +21,10 @@ from headgate.features.registry import BALANCERS, MATCHES, MIDDLEWARES
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed, nearest
 from headgate.model.shorthand import OrWord
+from headgate.plan.balance import Balance
 from headgate.plan.middleware import Middleware as MiddlewareNode
 from headgate.plan.middleware import MiddlewareUse
 from headgate.plan.node import only
-from headgate.plan.objects import Balance
 from headgate.plan.objects import Match as MatchNode
 
 
@@ -64,7 +64,8 @@ class BalanceTable(OneOf):
 
     def to_plan(self) -> Balance:
         """Returns the policy's plan node."""
-        return cast(BalancerOptions, getattr(self, self.chosen)).to_plan()
+        options = cast(BalancerOptions, getattr(self, self.chosen))
+        return only(Balance, self.chosen, options.to_plan())
 
 
 class _Feature(Protocol):

@@ -5,11 +5,11 @@ and hg-middleware.
 """
 
 from collections.abc import Iterator
-from typing import Self, TypeVar
 
 import msgspec
 
-from headgate.plan.node import DefaultedNode, PlanNode, plain_text
+from headgate.plan.node import DefaultedNode, PlanNode
+from headgate.plan.opaque import Opaque
 
 
 class Made:
@@ -206,62 +206,12 @@ class Respond(DefaultedMiddlewareNode, frozen=True):
         return Shown(headers=tuple(self.headers.items()), body=(self.body,))
 
 
-NodeT = TypeVar("NodeT", bound=PlanNode)
+class Step(Opaque):
+    """A middleware, opaque: its kind and its node."""
 
+    __slots__ = ()
 
-class Step:
-    """A middleware, opaque: its kind and its node, or what was decoded of one.
-
-    Equal steps have equal canonical bytes. The canonical form is `{kind: node}`.
-    """
-
-    __slots__ = ("_node", "kind")
-
-    kind: str
-    """The word in the config."""
-
-    def __init__(self, **chosen: object) -> None:
-        """Makes a step of `kind=node`; raises `ValueError` unless exactly one is given."""
-        given = {key: node for key, node in chosen.items() if node is not None}
-        if len(given) != 1:
-            raise ValueError(f"a middleware has one kind, not {len(given)}")
-        ((self.kind, self._node),) = given.items()
-
-    def read(self, node: type[NodeT]) -> NodeT:
-        """Returns its node, decoded; raises `msgspec.ValidationError` if it is of another kind."""
-        if isinstance(self._node, node):
-            return self._node
-        return msgspec.convert(self._node, node)
-
-    def canonical(self) -> dict[str, object]:
-        """Returns what is encoded."""
-        return {self.kind: self._node}
-
-    @classmethod
-    def decoded(cls, value: object) -> Self:
-        """Returns the step of a decoded table; raises `ValueError` for anything else."""
-        if not isinstance(value, dict):
-            raise ValueError("a middleware is a table with one key, its kind")
-        return cls(**value)
-
-    def __eq__(self, other: object) -> bool:
-        """Reports whether both have the same bytes."""
-        if type(other) is not type(self) or not isinstance(other, Step):
-            return NotImplemented
-        return _plain(self) == _plain(other)
-
-    def __hash__(self) -> int:
-        """Returns the hash of the kind: nodes have maps, which have none."""
-        return hash(self.kind)
-
-    def __repr__(self) -> str:
-        """Returns it as it is made."""
-        return f"{type(self).__name__}({self.kind}={self._node!r})"
-
-
-def _plain(step: Step) -> bytes:
-    # Not the values: a list that was decoded and the tuple of a node have equal bytes.
-    return msgspec.json.encode(step.canonical(), enc_hook=plain_text, order="sorted")
+    what = "a middleware"
 
 
 class Middleware(Step):

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from headgate.kernel.ids import BlobId
+from headgate.plan.balance import ROUND_ROBIN, Balance
 from headgate.plan.http2 import Http2
 from headgate.plan.middleware import MiddlewareUse, Redirect, Respond
 from headgate.plan.node import DefaultedNode, PlanNode
@@ -262,31 +263,6 @@ class Endpoint(DefaultedNode, frozen=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class RingHash(DefaultedNode, frozen=True):
-    """Ring hash with bounded load; `load_bound` in percent of the mean, 0 = off."""
-
-    key: str
-    virtual_nodes: int = 100
-    load_bound: int = 125
-
-
-class Maglev(DefaultedNode, frozen=True):
-    """Maglev hash; `table_size` is a prime."""
-
-    key: str
-    table_size: int = 65_537
-
-
-class HashBalance(PlanNode, frozen=True):
-    """A balance policy with options; exactly one is set."""
-
-    ring_hash: RingHash | None = None
-    maglev: Maglev | None = None
-
-
-Balance = Literal["round_robin", "least_conn", "random", "p2c"] | HashBalance
-
-
 class HostLiteral(PlanNode, frozen=True):
     """A fixed Host header."""
 
@@ -423,7 +399,7 @@ class Upstream(DefaultedNode, frozen=True):
     """A pool of endpoints."""
 
     endpoints: tuple[Endpoint, ...]
-    balance: Balance = "round_robin"
+    balance: Balance = ROUND_ROBIN
     affinity: Affinity | None = None
     host_header: HostHeader = "pass"
     tls: UpstreamTls | None = None

@@ -1,51 +1,21 @@
 """A middleware is a folder and a line: a copy of headgate gets one, and no other file changes."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from feature_copy import PACKAGE, copied, list_of, ran
 
-import headgate
 from headgate.features.registry import MIDDLEWARES
 
-PACKAGE = Path(headgate.__path__[0])
 HERE = Path(__file__).parent / "new_middleware"
-SUPPORT = Path(__file__).parents[2] / "support"
-TOOLS = Path(__file__).parents[3] / "tools"
-
-
-def copied(to: Path) -> Path:
-    """Returns a copy of the package, of links, with the folder and the line."""
-    package = to / "headgate"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PACKAGE, package, copy_function=os.symlink, ignore=ignored)
-    folder = package / "features" / "middleware" / "stamp"
-    folder.mkdir()
-    for file in (HERE / "stamp").iterdir():
-        (folder / file.name.removesuffix(".txt")).write_bytes(file.read_bytes())
-    registry = package / "features" / "registry.py"
-    text = registry.read_text(encoding="utf-8")
-    assert text.count('    "respond",\n') == 1
-    registry.unlink()
-    registry.write_text(text.replace('    "respond",\n', '    "respond",\n    "stamp",\n'))
-    return to
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copied(tmp_path_factory.mktemp("copy"))
-
-
-def ran(root: Path, *command: str) -> str:
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(SUPPORT), str(TOOLS)))}
-    done = subprocess.run([sys.executable, *command], env=env, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
+    line = '    "respond",\n'
+    return copied(tmp_path_factory.mktemp("copy"), HERE / "stamp", ("middleware", line))
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +72,3 @@ def test_no_other_file_names_the_middlewares() -> None:
         assert len(quoted) <= 3 or file.name == "registry.py", (file, quoted)
         imported = [name for name in imports if name in text]
         assert len(imported) <= 2 or "middleware" in file.parts, (file, imported)
-
-
-def list_of(value: object) -> list[object]:
-    assert isinstance(value, list)
-    return value

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from headgate.kernel.ids import ObjectName
 from headgate.plan import middleware, objects, settings
+from headgate.plan.balance import Balance
 from headgate.plan.codec import OBJECTS, decode, encode
 from headgate.plan.kinds import KINDS, ObjectKey
 from headgate.plan.node import DefaultedNode, PlanNode, valued_defaults
@@ -53,14 +54,14 @@ def test_no_limit_differs_from_no_limit_of_its_own() -> None:
 def test_choices_are_one_key_or_a_word() -> None:
     upstream = Upstream(
         endpoints=(objects.Endpoint(address="a:1"),),
-        balance=objects.HashBalance(maglev=objects.Maglev(key="path")),
+        balance=Balance(maglev={"key": "path"}),
         host_header=objects.HostLiteral(literal="x"),
     )
     assert encode(upstream) == (
         b'{"balance":{"maglev":{"key":"path"}},"endpoints":[{"address":"a:1"}],'
         b'"host_header":{"literal":"x"}}'
     )
-    assert b'"balance":"p2c"' in encode(msgspec.structs.replace(upstream, balance="p2c"))
+    assert b'"balance":"p2c"' in encode(msgspec.structs.replace(upstream, balance=Balance(p2c={})))
     sink = settings.LogSink(stdout=settings.StdoutSink())
     assert encode(sink) == b'{"stdout":{}}'
 

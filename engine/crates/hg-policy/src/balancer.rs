@@ -1,28 +1,13 @@
 //! One interface to all policies.
 
-use crate::least_conn::LeastConn;
+use crate::balancers::AnyPolicy;
 use crate::load::Choice;
-use crate::maglev::Maglev;
 use crate::members::Members;
-use crate::p2c::P2c;
-use crate::random::WeightedRandom;
-use crate::ring_hash::{Nodes, RingHash};
-use crate::round_robin::RoundRobin;
-use crate::validate::validate_with;
+use crate::policy::{Asked, Tier};
+use crate::validate::read_for;
 use crate::{KeySource, Load, Problem, Random, Sample, Tried};
 use hg_plan::{Balance, Endpoint};
 use std::sync::Arc;
-
-/// One policy over one tier. The set is closed: a new policy is a file and a line here.
-#[derive(Clone, Debug)]
-enum Algorithm {
-    RoundRobin(RoundRobin),
-    LeastConn(LeastConn),
-    Random(WeightedRandom),
-    P2c(P2c),
-    RingHash(RingHash),
-    Maglev(Maglev),
-}
 
 /// The place of an endpoint: its tier, and its slot among that tier's members.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +21,8 @@ struct Place {
 /// latencies).
 #[derive(Clone, Debug)]
 pub struct Balancer {
-    primary: Algorithm,
-    backup: Option<Algorithm>,
+    primary: AnyPolicy,
+    backup: Option<AnyPolicy>,
     key: Option<Arc<KeySource>>,
     places: Arc<[Option<Place>]>,
 }
@@ -62,16 +47,8 @@ impl Balancer {
         endpoints: &[Endpoint],
         unit: u32,
     ) -> Result<Self, Vec<Problem>> {
-        let problems = validate_with(policy, endpoints);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let key = match policy {
-            Balance::RingHash { key, .. } | Balance::Maglev { key, .. } => {
-                KeySource::parse(key).ok().map(Arc::new)
-            }
-            _ => None,
-        };
+        let options = read_for(policy, endpoints)?;
+        let key = options.key().and_then(|key| KeySource::parse(key).ok()).map(Arc::new);
         let (primary, backup) = (Members::of(endpoints, false), Members::of(endpoints, true));
         let mut places = vec![None; endpoints.len()];
         for (members, backup) in [(&primary, false), (&backup, true)] {
@@ -81,8 +58,9 @@ impl Balancer {
                 }
             }
         }
-        let backup = (!backup.is_empty()).then(|| Algorithm::new(policy, backup, endpoints, unit));
-        let primary = Algorithm::new(policy, primary, endpoints, unit);
+        let make = |members| options.make(Tier { members, endpoints, unit });
+        let backup = (!backup.is_empty()).then(|| make(backup));
+        let primary = make(primary);
         Ok(Self { primary, backup, key, places: places.into() })
     }
 
@@ -104,8 +82,9 @@ impl Balancer {
         rng: &mut dyn Random,
     ) -> Option<usize> {
         let choice = Choice::new(load, tried);
-        let picked = match self.primary.pick(&choice, key, now_us, rng) {
-            None => self.backup.as_mut()?.pick(&choice, key, now_us, rng),
+        let mut asked = Asked { key, now_us, rng };
+        let picked = match self.primary.pick(&choice, &mut asked) {
+            None => self.backup.as_mut()?.pick(&choice, &mut asked),
             some => some,
         };
         picked.map(|endpoint| endpoint as usize)
@@ -117,8 +96,8 @@ impl Balancer {
             return;
         };
         let tier = if place.backup { self.backup.as_mut() } else { Some(&mut self.primary) };
-        if let Some(Algorithm::P2c(p2c)) = tier {
-            p2c.finished(place.slot as usize, now_us, sample);
+        if let Some(policy) = tier {
+            policy.finished(place.slot as usize, now_us, sample);
         }
     }
 
@@ -132,44 +111,9 @@ impl Balancer {
             };
             let new = if place.backup { self.backup.as_mut() } else { Some(&mut self.primary) };
             let old = if was.backup { old.backup.as_ref() } else { Some(&old.primary) };
-            if let (Some(Algorithm::P2c(new)), Some(Algorithm::P2c(old))) = (new, old) {
+            if let (Some(new), Some(old)) = (new, old) {
                 new.inherit(place.slot as usize, old, was.slot as usize);
             }
-        }
-    }
-}
-
-impl Algorithm {
-    fn new(policy: &Balance, members: Members, endpoints: &[Endpoint], unit: u32) -> Self {
-        match policy {
-            Balance::RoundRobin => Self::RoundRobin(RoundRobin::new(members)),
-            Balance::LeastConn => Self::LeastConn(LeastConn::new(members)),
-            Balance::Random => Self::Random(WeightedRandom::new(members)),
-            Balance::P2c => Self::P2c(P2c::new(members)),
-            Balance::RingHash { virtual_nodes, load_bound, .. } => {
-                let nodes = Nodes { virtual_nodes: *virtual_nodes, unit };
-                Self::RingHash(RingHash::new(members, endpoints, nodes, *load_bound))
-            }
-            Balance::Maglev { table_size, .. } => {
-                Self::Maglev(Maglev::new(members, endpoints, *table_size))
-            }
-        }
-    }
-
-    fn pick(
-        &mut self,
-        choice: &Choice<'_>,
-        key: Option<u64>,
-        now_us: u64,
-        rng: &mut dyn Random,
-    ) -> Option<u32> {
-        match self {
-            Self::RoundRobin(policy) => policy.pick(choice, rng),
-            Self::LeastConn(policy) => policy.pick(choice, rng),
-            Self::Random(policy) => policy.pick(choice, rng),
-            Self::P2c(policy) => policy.pick(choice, now_us, rng),
-            Self::RingHash(policy) => policy.pick(choice, key.unwrap_or_else(|| rng.next_u64())),
-            Self::Maglev(policy) => policy.pick(choice, key.unwrap_or_else(|| rng.next_u64())),
         }
     }
 }

@@ -1,17 +1,32 @@
+#[path = "new_balancer/mod.rs"]
+mod new_balancer;
+
 use super::*;
-use crate::testing::{Bench, endpoints};
+use crate::testing::{Bench, endpoints, policy};
+use crate::{NAMES, validate};
 use proptest::prelude::*;
 
+/// Every balancer that there is, those with a key last.
 fn policies() -> Vec<Balance> {
-    vec![
-        Balance::RoundRobin,
-        Balance::LeastConn,
-        Balance::Random,
-        Balance::P2c,
-        Balance::RingHash { key: "path".into(), virtual_nodes: 20, load_bound: 125 },
-        Balance::RingHash { key: "cookie:a".into(), virtual_nodes: 20, load_bound: 0 },
-        Balance::Maglev { key: "header:x".into(), table_size: 251 },
-    ]
+    let with_keys = [
+        r#"{"ring_hash":{"key":"path","virtual_nodes":20}}"#,
+        r#"{"ring_hash":{"key":"cookie:a","virtual_nodes":20,"load_bound":0}}"#,
+        r#"{"maglev":{"key":"header:x","table_size":251}}"#,
+    ];
+    let words = NAMES.iter().map(|name| policy(&format!(r#""{name}""#)));
+    let mut all: Vec<_> = words.filter(|word| validate(word).is_empty()).collect();
+    all.extend(with_keys.map(policy));
+    all
+}
+
+fn needs_key(policy: &Balance) -> bool {
+    Balancer::new(policy, &[]).unwrap().needs_key().is_some()
+}
+
+#[test]
+fn no_balancer_is_left_out_of_these_tests() {
+    let tried: Vec<_> = policies().iter().map(|one| one.kind().to_owned()).collect();
+    assert!(NAMES.iter().all(|name| tried.iter().any(|one| one == name)), "{tried:?}");
 }
 
 /// (weight, backup, usable, tried, active)
@@ -81,7 +96,7 @@ proptest! {
 
 #[test]
 fn a_missing_key_is_spread_by_weight() {
-    for policy in policies().split_off(4) {
+    for policy in policies().into_iter().filter(needs_key) {
         let mut bench = Bench::new(&policy, &endpoints(&[1, 0, 1]));
         let counts = bench.count(10_000);
         assert!(counts[1] == 0 && (2_000..8_000).contains(&counts[0]), "{counts:?}");
@@ -92,34 +107,31 @@ fn a_missing_key_is_spread_by_weight() {
 fn hashing_policies_name_their_key() {
     let keys: Vec<_> = policies()
         .iter()
-        .map(|p| Bench::new(p, &endpoints(&[1])).balancer.needs_key().cloned())
+        .filter_map(|p| Bench::new(p, &endpoints(&[1])).balancer.needs_key().cloned())
         .collect();
-    assert_eq!(keys[..4], [const { None }; 4]);
-    assert_eq!(
-        keys[4..],
-        [
-            Some(KeySource::Path),
-            Some(KeySource::Cookie("a".into())),
-            Some(KeySource::Header("x".into())),
-        ]
-    );
+    let [path, cookie, header] =
+        [KeySource::Path, KeySource::Cookie("a".into()), KeySource::Header("x".into())];
+    assert_eq!(keys, [path, cookie, header]);
 }
 
 #[test]
 fn wrong_values_and_a_table_too_small_are_refused() {
-    let small = Balance::Maglev { key: "path".into(), table_size: 3 };
+    let small = policy(r#"{"maglev":{"key":"path","table_size":3}}"#);
     let problems = Balancer::new(&small, &endpoints(&[1; 4])).unwrap_err();
     assert_eq!(problems[0].0, "balance.maglev.table_size");
     assert!(Balancer::new(&small, &endpoints(&[1; 3])).is_ok());
-    let key = Balance::Maglev { key: "nothing".into(), table_size: 3 };
+    let key = policy(r#"{"maglev":{"key":"nothing","table_size":3}}"#);
     assert_eq!(Balancer::new(&key, &endpoints(&[1])).unwrap_err()[0].0, "balance.maglev.key");
 }
 
 #[test]
 fn what_was_learned_survives_a_new_list() {
-    let mut old = Balancer::new(&Balance::P2c, &endpoints(&[1, 1, 1])).unwrap();
+    let p2c = policy(r#""p2c""#);
+    let mut old = Balancer::new(&p2c, &endpoints(&[1, 1, 1])).unwrap();
     old.finished(2, 1, Sample::Failed(1_000));
-    let mut bench = Bench::new(&Balance::P2c, &endpoints(&[1, 1]));
+    let mut bench = Bench::new(&p2c, &endpoints(&[1, 1]));
     bench.balancer.inherit(&old, |i| [Some(2), None].get(i).copied().flatten());
     assert_eq!(bench.count(100), [0, 100]);
+    bench.balancer.inherit(&Bench::new(&Balance::default(), &endpoints(&[1])).balancer, Some);
+    assert_eq!(bench.count(100), [0, 100], "another kind has nothing to tell");
 }

@@ -1,6 +1,6 @@
 //! Balancers: which endpoint of an upstream takes the next request.
 //!
-//! Owns the six policies of [`hg_plan::Balance`], one file each, the hash and the key they use, the
+//! Owns the policies of [`hg_plan::Balance`], one file each in `balancers/`, the hash and the key they use, the
 //! cookies that keep clients at endpoints and at branches of splits, and a small random generator. Never reads a clock, never draws randomness of its own and never does
 //! I/O: callers pass in time, random source and load.
 //!
@@ -10,19 +10,16 @@
 
 mod affinity;
 mod balancer;
+mod balancers;
 mod cookie;
 mod hash;
 mod key;
-mod least_conn;
 mod load;
-mod maglev;
 mod members;
-mod p2c;
+mod places;
+mod policy;
 mod portion;
-mod random;
-mod ring_hash;
 mod rng;
-mod round_robin;
 mod seal;
 mod shares;
 mod sticky;
@@ -32,6 +29,7 @@ mod validate;
 
 pub use affinity::{Affinity, Token, token};
 pub use balancer::Balancer;
+pub use balancers::NAMES;
 pub use cookie::Named;
 use hash::hash_seeded;
 pub use hash::{hash_client, hash_key};
@@ -41,4 +39,4 @@ pub use portion::{Block, Portion};
 pub use rng::{Random, WyRand};
 pub use shares::Shares;
 pub use sticky::{Chosen, Found, Sticky};
-pub use validate::{MAX_TABLE_SIZE, Problem, validate};
+pub use validate::{Problem, most_endpoints, validate};

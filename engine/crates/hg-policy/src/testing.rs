@@ -3,6 +3,11 @@
 use crate::{Balancer, Load, Random, Tried, WyRand, hash_key};
 use hg_plan::{Balance, Endpoint};
 
+/// Reads a policy from the JSON of a plan.
+pub(crate) fn policy(json: &str) -> Balance {
+    serde_json::from_str(json).unwrap()
+}
+
 /// Makes endpoints with these weights and fixed addresses.
 pub(crate) fn endpoints(weights: &[u32]) -> Vec<Endpoint> {
     let one = |(i, weight): (usize, &u32)| Endpoint {

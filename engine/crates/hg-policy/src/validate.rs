@@ -1,119 +1,76 @@
-//! Checks the values of a policy.
+//! Checks the options of a policy.
 
-use crate::KeySource;
+use crate::balancers::AnyOptions;
 use hg_plan::{Balance, Endpoint};
 
 /// What is wrong with an upstream's policy: (path of keys in the upstream, what is wrong and what
 /// is allowed).
 pub type Problem = (String, String);
 
-/// The largest Maglev table: 20 MB per upstream. Envoy's `maglev_lb_config` has the same bound.
-pub const MAX_TABLE_SIZE: u32 = 5_000_011;
-
-/// Most points of one endpoint on a ring per unit of weight.
-const MAX_VIRTUAL_NODES: u32 = 10_000;
-
-/// Highest load bound, in percent.
-const MAX_LOAD_BOUND: u32 = 10_000;
-
-/// Returns everything that is wrong with a policy's values; empty if they are valid.
+/// Returns everything that is wrong with a policy on its own; empty if it is valid.
 pub fn validate(policy: &Balance) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    match policy {
-        Balance::RoundRobin | Balance::LeastConn | Balance::Random | Balance::P2c => {}
-        Balance::RingHash { key, virtual_nodes, load_bound } => {
-            check_key("balance.ring_hash.key", key, &mut problems);
-            if !(1..=MAX_VIRTUAL_NODES).contains(virtual_nodes) {
-                problems.push((
-                    "balance.ring_hash.virtual_nodes".into(),
-                    format!("{virtual_nodes} is out of range; write 1 to {MAX_VIRTUAL_NODES}"),
-                ));
-            }
-            if *load_bound != 0 && !(100..=MAX_LOAD_BOUND).contains(load_bound) {
-                problems.push((
-                    "balance.ring_hash.load_bound".into(),
-                    format!(
-                        "{load_bound} is not a bound; write 0 (off), or 100 to {MAX_LOAD_BOUND} \
-                         percent of the mean load"
-                    ),
-                ));
-            }
-        }
-        Balance::Maglev { key, table_size } => {
-            check_key("balance.maglev.key", key, &mut problems);
-            if *table_size > MAX_TABLE_SIZE || !is_prime(*table_size) {
-                problems.push((
-                    "balance.maglev.table_size".into(),
-                    format!(
-                        "{table_size} is not a prime up to {MAX_TABLE_SIZE}; write 65537, or \
-                         655373 for more than 600 endpoints"
-                    ),
-                ));
-            }
-        }
-    }
-    problems
+    AnyOptions::read(policy).map_or_else(|problem| vec![problem], |options| options.problems())
 }
 
-/// Validates as [`validate`] does, and also what depends on the endpoints: a Maglev table smaller
-/// than their number.
-pub(crate) fn validate_with(policy: &Balance, endpoints: &[Endpoint]) -> Vec<Problem> {
-    let mut problems = validate(policy);
-    if let Balance::Maglev { table_size, .. } = policy
-        && (*table_size as usize) < endpoints.len()
-        && problems.is_empty()
+/// Returns for how many endpoints a policy has a place; `usize::MAX` if for any number, and for
+/// options that [`validate`] refuses.
+pub fn most_endpoints(policy: &Balance) -> usize {
+    let places = AnyOptions::read(policy).ok().and_then(|options| options.places());
+    places.map_or(usize::MAX, |(_, most)| most as usize)
+}
+
+/// Reads a policy and checks as [`validate`] does, and also that there is a place for each endpoint.
+pub(crate) fn read_for(
+    policy: &Balance,
+    endpoints: &[Endpoint],
+) -> Result<AnyOptions, Vec<Problem>> {
+    let options = AnyOptions::read(policy).map_err(|problem| vec![problem])?;
+    let mut problems = options.problems();
+    if problems.is_empty()
+        && let Some((path, most)) = options.places()
+        && (most as usize) < endpoints.len()
     {
-        problems.push((
-            "balance.maglev.table_size".into(),
-            format!(
-                "{table_size} is less than the number of endpoints; write more than {}",
-                endpoints.len()
-            ),
-        ));
+        let count = endpoints.len();
+        let message =
+            format!("{most} is less than the number of endpoints; write more than {count}");
+        problems.push((path, message));
     }
-    problems
-}
-
-fn check_key(path: &str, key: &str, problems: &mut Vec<Problem>) {
-    if let Err(message) = KeySource::parse(key) {
-        problems.push((path.into(), message));
-    }
-}
-
-fn is_prime(n: u32) -> bool {
-    n >= 2 && (2..).take_while(|d: &u32| d.saturating_mul(*d) <= n).all(|d| !n.is_multiple_of(d))
+    if problems.is_empty() { Ok(options) } else { Err(problems) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NAMES;
+    use crate::testing::policy;
 
-    fn maglev(table_size: u32) -> Balance {
-        Balance::Maglev { key: "path".into(), table_size }
-    }
-
-    fn ring(virtual_nodes: u32, load_bound: u32) -> Balance {
-        Balance::RingHash { key: "client_ip".into(), virtual_nodes, load_bound }
+    #[test]
+    fn an_unknown_policy_is_told_those_that_there_are() {
+        let problems = validate(&policy(r#""fastest""#));
+        let [(path, message)] = &problems[..] else { panic!("{problems:?}") };
+        assert_eq!(path, "balance");
+        assert!(message.starts_with("there is no balance policy `fastest`; write round_robin, "));
+        assert!(NAMES.iter().all(|name| message.contains(name)), "{message}");
     }
 
     #[test]
-    fn the_suggested_and_the_extreme_values_pass() {
-        for size in [2, 3, 251, 65_537, 655_373, MAX_TABLE_SIZE] {
-            assert_eq!(validate(&maglev(size)), [], "{size}");
-        }
-        for (nodes, bound) in [(1, 0), (100, 125), (10_000, 100)] {
-            assert_eq!(validate(&ring(nodes, bound)), []);
+    fn options_that_a_policy_does_not_have_are_refused_with_their_place() {
+        for (json, path, said) in [
+            (r#"{"p2c":{"key":"path"}}"#, "balance.p2c", "unknown field `key`"),
+            (r#""maglev""#, "balance.maglev", "missing field `key`"),
+            (r#"{"ring_hash":{"key":1}}"#, "balance.ring_hash", "invalid type"),
+            (r#"{"maglev":{"key":"ip"}}"#, "balance.maglev.key", "`ip` is not a key"),
+        ] {
+            let problems = validate(&policy(json));
+            assert_eq!(problems.len(), 1, "{json}");
+            assert_eq!(problems[0].0, path);
+            assert!(problems[0].1.starts_with(said), "{problems:?}");
         }
     }
 
     #[test]
-    fn each_wrong_value_is_named_by_its_path() {
-        for size in [0, 1, 4, 65_536, 5_000_077] {
-            assert_eq!(validate(&maglev(size))[0].0, "balance.maglev.table_size", "{size}");
-        }
-        assert_eq!(validate(&ring(0, 125))[0].0, "balance.ring_hash.virtual_nodes");
-        assert_eq!(validate(&ring(1, 99))[0].0, "balance.ring_hash.load_bound");
-        let all = Balance::RingHash { key: "x".into(), virtual_nodes: 0, load_bound: 1 };
-        assert_eq!(validate(&all).len(), 3, "all problems at once");
+    fn only_a_table_has_a_last_place() {
+        assert_eq!(most_endpoints(&policy(r#"{"maglev":{"key":"path","table_size":251}}"#)), 251);
+        assert_eq!(most_endpoints(&policy(r#""random""#)), usize::MAX);
     }
 }

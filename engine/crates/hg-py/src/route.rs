@@ -41,12 +41,20 @@ fn normalise_path(path: &str) -> PyResult<String> {
     Ok(normal.to_owned())
 }
 
-/// Returns what is wrong with an object's canonical bytes, if they cannot be decoded.
+/// Returns what is wrong with an object's canonical bytes, if they cannot be decoded, or with the
+/// balance policy of an upstream.
 #[pyfunction]
 fn plan_check(kind: &str, canonical: &[u8]) -> Option<String> {
-    match Kind::parse(kind) {
-        Some(kind) => Object::decode(kind, canonical).err(),
-        None => Some(format!("unknown kind {kind:?}")),
+    let Some(kind) = Kind::parse(kind) else {
+        return Some(format!("unknown kind {kind:?}"));
+    };
+    match Object::decode(kind, canonical) {
+        Ok(Object::Upstream(upstream)) => {
+            let first = hg_policy::validate(&upstream.balance).into_iter().next();
+            first.map(|(path, message)| format!("{path}: {message}"))
+        }
+        Ok(_) => None,
+        Err(message) => Some(message),
     }
 }
 

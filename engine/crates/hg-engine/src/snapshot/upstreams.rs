@@ -5,7 +5,7 @@ use crate::agents::Weighed;
 use crate::health::HealthTable;
 use crate::{agents, house, slow_start};
 use hg_net::Address;
-use hg_plan::{Balance, Endpoint, Kind, ObjectError, UpstreamProtocol};
+use hg_plan::{Endpoint, Kind, ObjectError, UpstreamProtocol};
 use hg_policy::{Affinity, Balancer};
 use hg_tls::ClientTls;
 use std::collections::HashMap;
@@ -185,14 +185,12 @@ fn expand(
     if errors.is_empty() { Ok((entries, balanced)) } else { Err(errors) }
 }
 
-/// Returns how many endpoints names may add to those configured: a Maglev table has a place for
-/// each.
+/// Returns how many endpoints names may add to those configured: a balancer may have a place for so
+/// many only.
 fn room(plan: &hg_plan::Upstream) -> usize {
-    match &plan.balance {
-        Balance::Maglev { table_size, .. } => {
-            (*table_size as usize).saturating_sub(plan.endpoints.len())
-        }
-        _ => usize::MAX,
+    match hg_policy::most_endpoints(&plan.balance) {
+        usize::MAX => usize::MAX,
+        most => most.saturating_sub(plan.endpoints.len()),
     }
 }
 

@@ -22,9 +22,6 @@ defaults! {
     max_connections: u32 = 20_000;
     flows: u32 = 16_384;
     queue: u32 = 1024;
-    virtual_nodes: u32 = 100;
-    maglev_table: u32 = 65_537;
-    load_bound: u32 = 125;
     share_all: u16 = 10_000;
     kib_64: u64 = 64 * 1024;
     mirrored: u32 = 64;

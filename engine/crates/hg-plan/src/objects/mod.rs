@@ -1,6 +1,7 @@
 //! The types of the plan's objects. Field names are the canonical keys; times are whole
 //! milliseconds where a name ends in `_ms` (0 = off), sizes are bytes where it ends in `_bytes`.
 
+mod balance;
 mod defaults;
 mod health;
 mod http2;
@@ -17,6 +18,7 @@ mod tracing;
 mod udp_route;
 mod upstream;
 
+pub use balance::*;
 pub use health::*;
 pub use http2::*;
 pub use kind::Kind;

@@ -1,9 +1,7 @@
 //! Upstreams and endpoints.
 
-use super::defaults::{
-    head_bytes, load_bound, maglev_table, max_idle, ms_5000, ms_60000, one, queue, root_path,
-    virtual_nodes, yes,
-};
+use super::balance::Balance;
+use super::defaults::{head_bytes, max_idle, ms_5000, ms_60000, one, queue, root_path, yes};
 use super::health::Health;
 use super::tls::TlsVersion;
 use serde::Deserialize;
@@ -75,40 +73,6 @@ pub struct Endpoint {
     /// Free labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-}
-
-/// How to pick an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Balance {
-    /// Smooth weighted round robin.
-    #[default]
-    RoundRobin,
-    /// Fewest requests in flight per weight.
-    LeastConn,
-    /// Weighted random.
-    Random,
-    /// Power of two choices on peak-EWMA latency times load, failure-aware.
-    P2c,
-    /// Ring hash with bounded load.
-    RingHash {
-        /// `client_ip`, `header:NAME`, `cookie:NAME` or `path`.
-        key: String,
-        /// Points on the ring per unit of weight.
-        #[serde(default = "virtual_nodes")]
-        virtual_nodes: u32,
-        /// Load in percent of the mean above which the next endpoint on the ring is taken; 0 = off.
-        #[serde(default = "load_bound")]
-        load_bound: u32,
-    },
-    /// Maglev hash.
-    Maglev {
-        /// `client_ip`, `header:NAME`, `cookie:NAME` or `path`.
-        key: String,
-        /// Table size; a prime.
-        #[serde(default = "maglev_table")]
-        table_size: u32,
-    },
 }
 
 /// A cookie that keeps a client at the endpoint that answered first.

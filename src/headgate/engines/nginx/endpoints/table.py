@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from headgate.features.nginx_registry import LUA_CALLS, lua_call
 from headgate.plan.objects import Endpoint, Upstream
 from headgate.plan.plan import Plan
 
@@ -23,7 +24,6 @@ NAMES: Final = "lua/upstreams"
 MOST: Final = 10_000
 """The most endpoints of one upstream that nginx's side takes."""
 
-_BALANCES: Final = ("round_robin", "random")
 _LINE: Final = re.compile(r"[1-9][0-9]{0,8} [01] [^\x00-\x1f\x7f]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -41,8 +41,8 @@ def why_static(upstream: Upstream) -> str:
     >>> why_static(Upstream((Endpoint("app.internal:80"),)))
     'names are resolved when nginx starts or reloads'
     """
-    if upstream.balance not in _BALANCES:
-        return "workers share no counts and no hash: only round_robin and random are done"
+    if lua_call(upstream.balance) is None:
+        return f"workers share no counts and no hash: only {' and '.join(LUA_CALLS)} are done"
     if upstream.max_connections or any(one.max_connections for one in upstream.endpoints):
         return "connections are only limited by what nginx itself chooses"
     if upstream.host_header == "endpoint":

@@ -15,6 +15,7 @@ from headgate.engines.nginx.endpoints.table import NAMES, why_static
 from headgate.engines.nginx.render import faults
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.names import ERROR_PLACE
+from headgate.features.nginx_registry import lua_call
 from headgate.nginxtext.tree import Directive, Node
 from headgate.nginxtext.writer import FilePath, Op, Plain, Word, comment, directive
 from headgate.plan.objects import Upstream
@@ -84,7 +85,7 @@ def _names(text: str) -> RenderedFile:
 
 def servers(upstream: Upstream) -> list[Node]:
     """Returns what stands in an `upstream` instead of its servers."""
-    call = b"balance(true)" if upstream.balance == "random" else b"balance(false)"
+    call = lua_call(upstream.balance) or b""
     return [directive("server", Plain("0.0.0.1")), _block(b"balancer_by_lua_block", call)]
 
 

@@ -6,10 +6,10 @@ from typing import Final
 from headgate.engines.nginx.render import lua, names
 from headgate.engines.nginx.render.context import Context
 from headgate.features.nginx import About
-from headgate.features.nginx_registry import BALANCERS, balance_key
+from headgate.features.nginx_registry import balanced
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import FilePath, Plain, Word, comment, directive
-from headgate.plan.objects import Endpoint, HashBalance, Pool, Upstream, UpstreamTls
+from headgate.plan.objects import Endpoint, Pool, Upstream, UpstreamTls
 
 FOREVER_MS: Final = 24 * 24 * 3_600_000
 """"off" where nginx cannot wait without end: the longest time that it takes safely."""
@@ -32,9 +32,8 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     if lua.is_dynamic(upstream, ctx):
         nodes = lua.servers(upstream) + _pool(upstream, lua.KEPT_ENDPOINTS, ctx, about)
         return _block(name, nodes)
-    key = balance_key(upstream.balance)
-    within = f"balance.{key}" if isinstance(upstream.balance, HashBalance) else "balance"
-    method = BALANCERS[key](upstream.balance, ctx.shared, ctx.has, about.at(within))
+    kind = upstream.balance.kind
+    method = balanced(upstream.balance, ctx.shared, ctx.has, about)
     used = [(i, e) for i, e in enumerate(upstream.endpoints) if e.weight]
     if not used:
         return []
@@ -47,7 +46,7 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     nodes += method.nodes
     for index, endpoint in used:
         if endpoint.backup and not method.allows_backup:
-            about.refuse(f"endpoints[{index}].backup", f"nginx has no backups beside {key}")
+            about.refuse(f"endpoints[{index}].backup", f"nginx has no backups beside {kind}")
         out = ctx.target.out.get(name, frozenset())
         nodes += _servers(endpoint, upstream, ctx, about.at(f"endpoints[{index}]"), out)
     if all(endpoint.backup for _, endpoint in used):

@@ -5,7 +5,7 @@ from typing import Final
 from headgate.features.nginx import About, Parity, Shared
 from headgate.features.nginx_balance import Has, Method, needs
 from headgate.nginxtext.writer import directive
-from headgate.plan.objects import Balance
+from headgate.plan.balance import BalancerNode
 
 PARITY: Final = (
     Parity(
@@ -16,7 +16,7 @@ PARITY: Final = (
 )
 
 
-def method(_balance: Balance, _shared: Shared, has: Has, about: About) -> Method:
+def method(_node: BalancerNode, _shared: Shared, has: Has, about: About) -> Method:
     """Returns `least_conn;`."""
     if not needs(has, "least_conn", about, "least_conn"):
         return Method()

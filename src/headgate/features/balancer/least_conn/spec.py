@@ -1,8 +1,9 @@
 """`least_conn`: the endpoint with the fewest requests in flight."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from headgate.features.base import BalancerOptions
+from headgate.plan.balance import BalancerNode
 
 
 class LeastConn(BalancerOptions):
@@ -10,7 +11,9 @@ class LeastConn(BalancerOptions):
 
     key: ClassVar[str] = "least_conn"
     summary: ClassVar[str] = "The endpoint with the fewest requests in flight for its weight."
+    suits: ClassVar[str] = "requests of very different length"
+    node = BalancerNode
 
-    def to_plan(self) -> Literal["least_conn"]:
+    def to_plan(self) -> BalancerNode:
         """Returns the policy's plan node."""
-        return "least_conn"
+        return BalancerNode()

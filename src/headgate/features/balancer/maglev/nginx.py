@@ -2,23 +2,22 @@
 
 from typing import Final
 
+from headgate.features.balancer.maglev.spec import MaglevNode
 from headgate.features.nginx import About, Parity, Shared
 from headgate.features.nginx_balance import ANOTHER, Has, Method, key_variable, needs
 from headgate.nginxtext.writer import Word, directive
-from headgate.plan.objects import Balance, HashBalance, Maglev
 
 PARITY: Final = (
     Parity("upstreams.NAME.balance.maglev.key", "differs", ANOTHER),
     Parity("upstreams.NAME.balance.maglev.table_size", "differs", "a ring, not a table"),
 )
 
-_DEFAULT: Final = Maglev("")
+_DEFAULT: Final = MaglevNode("")
 
 
-def method(balance: Balance, shared: Shared, has: Has, about: About) -> Method:
+def method(node: MaglevNode, shared: Shared, has: Has, about: About) -> Method:
     """Returns `hash KEY consistent;`."""
-    node = balance.maglev if isinstance(balance, HashBalance) else None
-    if node is None or not needs(has, "hash_consistent", about, "hash … consistent"):
+    if not needs(has, "hash_consistent", about, "hash … consistent"):
         return Method(allows_backup=False)
     if node.table_size != _DEFAULT.table_size:
         about.note("table_size", "nginx hashes on a ring, not in a table")

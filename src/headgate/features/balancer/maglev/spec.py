@@ -8,8 +8,7 @@ from headgate.features.base import BalancerOptions
 from headgate.features.fields import FROM_ENV
 from headgate.features.hash_key import HashKey
 from headgate.kernel.errors import Invalid
-from headgate.plan.objects import HashBalance
-from headgate.plan.objects import Maglev as MaglevNode
+from headgate.plan.balance import DefaultedBalancerNode
 
 
 def _prime(size: int) -> int:
@@ -19,6 +18,18 @@ def _prime(size: int) -> int:
     return size
 
 
+class MaglevNode(DefaultedBalancerNode, frozen=True):
+    """The plan node; `table_size` is a prime."""
+
+    key: str
+    table_size: int = 65_537
+
+    @property
+    def hashed(self) -> str:
+        """What it hashes of a request."""
+        return self.key
+
+
 class Maglev(BalancerOptions):
     """Consistent hashing by a lookup table: even shares, few moves when endpoints change."""
 
@@ -26,6 +37,8 @@ class Maglev(BalancerOptions):
     summary: ClassVar[str] = (
         "Consistent hashing with a lookup table: even shares, and few keys move on a change."
     )
+    suits: ClassVar[str] = "stickiness with even shares at the lowest cost"
+    node = MaglevNode
 
     hash_key: HashKey = Field(
         default="client_ip",
@@ -41,6 +54,6 @@ class Maglev(BalancerOptions):
         "endpoints.",
     )
 
-    def to_plan(self) -> HashBalance:
+    def to_plan(self) -> MaglevNode:
         """Returns the policy's plan node."""
-        return HashBalance(maglev=MaglevNode(self.hash_key, self.table_size))
+        return MaglevNode(self.hash_key, self.table_size)

@@ -5,7 +5,7 @@ from typing import Final
 from headgate.features.nginx import About, Parity, Shared
 from headgate.features.nginx_balance import Has, Method, needs
 from headgate.nginxtext.writer import Word, directive
-from headgate.plan.objects import Balance
+from headgate.plan.balance import BalancerNode
 
 PARITY: Final = (
     Parity(
@@ -17,7 +17,7 @@ PARITY: Final = (
 )
 
 
-def method(_balance: Balance, _shared: Shared, has: Has, about: About) -> Method:
+def method(_node: BalancerNode, _shared: Shared, has: Has, about: About) -> Method:
     """Returns `random two least_conn;`."""
     if not needs(has, "random_two", about, "random two least_conn"):
         return Method()

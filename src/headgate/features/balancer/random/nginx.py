@@ -5,14 +5,16 @@ from typing import Final
 from headgate.features.nginx import About, Parity, Shared
 from headgate.features.nginx_balance import Has, Method, needs
 from headgate.nginxtext.writer import directive
-from headgate.plan.objects import Balance
+from headgate.plan.balance import BalancerNode
 
 PARITY: Final = (
     Parity("upstreams.NAME.balance.random", "differs", "`backup` is refused beside it"),
 )
 
+LUA: Final = b"balance(true)"
 
-def method(_balance: Balance, _shared: Shared, has: Has, about: About) -> Method:
+
+def method(_node: BalancerNode, _shared: Shared, has: Has, about: About) -> Method:
     """Returns `random;`."""
     if not needs(has, "random", about, "random"):
         return Method()

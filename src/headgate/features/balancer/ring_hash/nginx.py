@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from headgate.features.balancer.ring_hash.spec import RingHashNode
 from headgate.features.nginx import About, Parity, Shared
 from headgate.features.nginx_balance import ANOTHER, Has, Method, key_variable, needs
 from headgate.nginxtext.writer import Word, directive
-from headgate.plan.objects import Balance, HashBalance, RingHash
 
 PARITY: Final = (
     Parity("upstreams.NAME.balance.ring_hash.key", "differs", ANOTHER),
@@ -17,13 +17,12 @@ PARITY: Final = (
     ),
 )
 
-_DEFAULT: Final = RingHash("")
+_DEFAULT: Final = RingHashNode("")
 
 
-def method(balance: Balance, shared: Shared, has: Has, about: About) -> Method:
+def method(node: RingHashNode, shared: Shared, has: Has, about: About) -> Method:
     """Returns `hash KEY consistent;`."""
-    node = balance.ring_hash if isinstance(balance, HashBalance) else None
-    if node is None or not needs(has, "hash_consistent", about, "hash … consistent"):
+    if not needs(has, "hash_consistent", about, "hash … consistent"):
         return Method(allows_backup=False)
     if node.load_bound not in (0, _DEFAULT.load_bound):
         about.refuse("load_bound", "nginx bounds no load; 0 says so")

@@ -8,8 +8,7 @@ from headgate.features.base import BalancerOptions
 from headgate.features.fields import FROM_ENV
 from headgate.features.hash_key import HashKey
 from headgate.kernel.errors import Invalid
-from headgate.plan.objects import HashBalance
-from headgate.plan.objects import RingHash as RingHashNode
+from headgate.plan.balance import DefaultedBalancerNode
 
 
 def _bound(percent: int) -> int:
@@ -21,6 +20,19 @@ def _bound(percent: int) -> int:
     return percent
 
 
+class RingHashNode(DefaultedBalancerNode, frozen=True):
+    """The plan node; `load_bound` in percent of the mean, 0 = off."""
+
+    key: str
+    virtual_nodes: int = 100
+    load_bound: int = 125
+
+    @property
+    def hashed(self) -> str:
+        """What it hashes of a request."""
+        return self.key
+
+
 class RingHash(BalancerOptions):
     """Consistent hashing on a ring, with a bound on the load of one endpoint."""
 
@@ -28,6 +40,8 @@ class RingHash(BalancerOptions):
     summary: ClassVar[str] = (
         "Consistent hashing on a ring, with a bound on the load of one endpoint."
     )
+    suits: ClassVar[str] = "caches, where few keys may move and no endpoint may overload"
+    node = RingHashNode
 
     hash_key: HashKey = Field(
         default="client_ip",
@@ -46,7 +60,6 @@ class RingHash(BalancerOptions):
         "endpoint on the ring takes the request; 100 or more, or 0 = no bound.",
     )
 
-    def to_plan(self) -> HashBalance:
+    def to_plan(self) -> RingHashNode:
         """Returns the policy's plan node."""
-        node = RingHashNode(self.hash_key, self.virtual_nodes, self.load_bound)
-        return HashBalance(ring_hash=node)
+        return RingHashNode(self.hash_key, self.virtual_nodes, self.load_bound)

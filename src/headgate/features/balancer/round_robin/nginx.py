@@ -4,11 +4,13 @@ from typing import Final
 
 from headgate.features.nginx import About, Parity, Shared
 from headgate.features.nginx_balance import Has, Method
-from headgate.plan.objects import Balance
+from headgate.plan.balance import BalancerNode
 
 PARITY: Final = (Parity("upstreams.NAME.balance.round_robin", "same"),)
 
+LUA: Final = b"balance(false)"
 
-def method(_balance: Balance, _shared: Shared, _has: Has, _about: About) -> Method:
+
+def method(_node: BalancerNode, _shared: Shared, _has: Has, _about: About) -> Method:
     """Adds no directive."""
     return Method()

@@ -17,19 +17,19 @@ from wire import Wire
 from headgate._core import normalise_path
 from headgate.engines.nginx.common.types import Capabilities, Rendered
 from headgate.engines.nginx.render import render
+from headgate.features.balancer.ring_hash.spec import RingHashNode
 from headgate.nginxtext.parse import parse
 from headgate.nginxtext.tree import Directive, Node
+from headgate.plan.balance import Balance
 from headgate.plan.middleware import HeaderEdits, MiddlewareUse, Respond
 from headgate.plan.objects import (
     Action,
     Endpoint,
-    HashBalance,
     Host,
     HostLiteral,
     Listener,
     Match,
     PathMatch,
-    RingHash,
     Route,
     Upstream,
     ValueMatch,
@@ -125,7 +125,7 @@ FIELDS: dict[str, Callable[[str], Plan]] = {
         forwarding(),
         Upstream(
             (Endpoint("127.0.0.1:9"),),
-            balance=HashBalance(ring_hash=RingHash("cookie:a" + t, load_bound=0)),
+            balance=Balance(ring_hash=RingHashNode("cookie:a" + t, load_bound=0)),
         ),
     ),
     "host header": lambda t: one_route(

@@ -7,7 +7,8 @@ from nginx_engine import target
 
 from headgate.engines.nginx.common.types import Capabilities, Rendered, Target
 from headgate.engines.nginx.render import render
-from headgate.plan.objects import Action, Balance, Endpoint, Listener, Match, Route, Upstream
+from headgate.plan.balance import Balance
+from headgate.plan.objects import Action, Endpoint, Listener, Match, Route, Upstream
 from headgate.plan.plan import Plan, entry, plan_of
 
 MODULES = {"ndk_http": "/m/ndk.so", "http_lua": "/m/lua.so"}
@@ -15,8 +16,8 @@ ABLE = Capabilities("", "", "", frozenset({"zone", "keepalive", "lua_balancer"})
 TARGET = replace(target("/state", ABLE), endpoints="lua")
 
 
-def plan(*addresses: str, balance: Balance = "round_robin") -> Plan:
-    upstream = Upstream(tuple(map(Endpoint, addresses)), balance=balance)
+def plan(*addresses: str, balance: str = "round_robin") -> Plan:
+    upstream = Upstream(tuple(map(Endpoint, addresses)), balance=Balance.decoded(balance))
     return plan_of(
         [
             entry("listener", "web", Listener(("127.0.0.1:80",), "http")),
@@ -47,9 +48,7 @@ def test_modules_are_loaded_first() -> None:
 @pytest.mark.parametrize(
     ("address", "balance"), [("app.internal:80", "round_robin"), ("127.0.0.1:1", "least_conn")]
 )
-def test_what_cannot_be_in_the_table_stays_and_a_note_says_so(
-    address: str, balance: Balance
-) -> None:
+def test_what_cannot_be_in_the_table_stays_and_a_note_says_so(address: str, balance: str) -> None:
     able = replace(
         TARGET, capabilities=Capabilities("", "", "", ABLE.accepted | {"least_conn"}, MODULES)
     )

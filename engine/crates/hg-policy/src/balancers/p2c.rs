@@ -12,9 +12,9 @@
 //! unequal weights the policy keeps the first one drawn unless the second costs clearly less
 //! ([`CLEARLY`]); otherwise the noise of equally fast endpoints would even the shares out.
 
-use crate::Random;
 use crate::load::{Choice, Sample};
 use crate::members::Members;
+use crate::policy::{Asked, NoOptions, Policy, Tier};
 
 /// Time after which a sample's part in the average has fallen to 1/e; linkerd's default.
 const DECAY_US: f64 = 10_000_000.0;
@@ -62,20 +62,18 @@ pub(crate) struct P2c {
     mean_weight: f64,
 }
 
-impl P2c {
-    pub(crate) fn new(members: Members) -> Self {
+impl Policy for P2c {
+    type Options = NoOptions;
+
+    fn new(Tier { members, .. }: Tier<'_>, _: &NoOptions) -> Self {
         let latency = vec![None; members.len()].into();
         let mean_weight = members.total() as f64 / members.len().max(1) as f64;
         Self { members, latency, mean_weight }
     }
 
     /// Costs O(log n), or O(n) if a draw is not allowed.
-    pub(crate) fn pick(
-        &mut self,
-        choice: &Choice<'_>,
-        now_us: u64,
-        rng: &mut dyn Random,
-    ) -> Option<u32> {
+    fn pick(&mut self, choice: &Choice<'_>, asked: &mut Asked<'_>) -> Option<u32> {
+        let (now_us, rng) = (asked.now_us, &mut *asked.rng);
         let first = self.members.draw(choice, None, rng)?;
         let slot = match self.members.draw(choice, Some(first), rng) {
             None => first,
@@ -89,7 +87,7 @@ impl P2c {
     }
 
     /// Adds the sample of a finished request.
-    pub(crate) fn finished(&mut self, slot: usize, now_us: u64, sample: Sample) {
+    fn finished(&mut self, slot: usize, now_us: u64, sample: Sample) {
         let Some(known) = self.latency.get_mut(slot) else { return };
         let sample_us = match sample {
             Sample::Took(us) => us as f64,
@@ -109,12 +107,14 @@ impl P2c {
     }
 
     /// Takes over what another balancer learned about a member.
-    pub(crate) fn inherit(&mut self, slot: usize, old: &Self, old_slot: usize) {
+    fn inherit(&mut self, slot: usize, old: &Self, old_slot: usize) {
         if let (Some(new), Some(known)) = (self.latency.get_mut(slot), old.latency.get(old_slot)) {
             *new = *known;
         }
     }
+}
 
+impl P2c {
     fn cost(&mut self, slot: usize, choice: &Choice<'_>, now_us: u64) -> f64 {
         let (Some(member), Some(latency)) =
             (self.members.as_slice().get(slot), self.latency.get_mut(slot))
@@ -131,12 +131,11 @@ impl P2c {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Bench, endpoints};
-    use hg_plan::Balance;
+    use crate::testing::{Bench, endpoints, policy};
     use proptest::prelude::*;
 
     fn fed(weights: &[u32], seed: u64, sample: impl Fn(usize) -> (u64, bool)) -> Bench {
-        let mut bench = Bench::seeded(&Balance::P2c, &endpoints(weights), seed);
+        let mut bench = Bench::seeded(&policy(r#""p2c""#), &endpoints(weights), seed);
         for i in 0..weights.len() {
             let (latency_us, failed) = sample(i);
             let sample = if failed { Sample::Failed(latency_us) } else { Sample::Took(latency_us) };
@@ -178,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_request_that_was_given_up_first_leaves_the_latency_that_all_start_with() {
-        let mut bench = Bench::seeded(&Balance::P2c, &endpoints(&[1, 1]), 1);
+        let mut bench = Bench::seeded(&policy(r#""p2c""#), &endpoints(&[1, 1]), 1);
         bench.balancer.finished(0, bench.now_us, Sample::AtLeast(10));
         bench.balancer.finished(1, bench.now_us, Sample::Took(20_000));
         assert_eq!(bench.count(1000), [0, 1000]);

@@ -7,11 +7,13 @@
 //! 2018). Parts are by weight, among the endpoints that may be picked. In-flight requests are the
 //! calling worker's.
 
-use crate::hash::{hash_key, hash_seeded};
+use crate::hash::hash_seeded;
 use crate::load::Choice;
 use crate::members::{Member, Members};
+use crate::places::{identities, scan};
+use crate::policy::{Asked, Policy, Problems, Tier};
 use hg_plan::Endpoint;
-use std::collections::HashMap;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Most points on one ring (16 bytes each); beyond it every endpoint's number shrinks in
@@ -19,6 +21,33 @@ use std::sync::Arc;
 const MAX_POINTS: u64 = 1 << 20;
 /// Points that a pick checks one by one before it scans the members.
 const WALK: usize = 256;
+
+/// Most points of one endpoint on a ring per unit of weight.
+const MAX_VIRTUAL_NODES: u32 = 10_000;
+/// Highest load bound, in percent.
+const MAX_LOAD_BOUND: u32 = 10_000;
+
+/// The options, as they are in the plan.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// `client_ip`, `header:NAME`, `cookie:NAME` or `path`.
+    key: String,
+    /// Points on the ring per unit of weight.
+    #[serde(default = "virtual_nodes")]
+    virtual_nodes: u32,
+    /// Load in percent of the mean above which the next endpoint on the ring is taken; 0 = off.
+    #[serde(default = "load_bound")]
+    load_bound: u32,
+}
+
+fn virtual_nodes() -> u32 {
+    100
+}
+
+fn load_bound() -> u32 {
+    125
+}
 
 /// The position of one member's point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,11 +58,11 @@ struct Point {
 
 /// How many points a weight gets.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Nodes {
+struct Nodes {
     /// Points of a weight of 1.
-    pub(crate) virtual_nodes: u32,
+    virtual_nodes: u32,
     /// What a weight of 1 is written as.
-    pub(crate) unit: u32,
+    unit: u32,
 }
 
 impl Nodes {
@@ -59,19 +88,37 @@ struct Bound {
     weights: u128,
 }
 
-impl RingHash {
-    pub(crate) fn new(
-        members: Members,
-        endpoints: &[Endpoint],
-        nodes: Nodes,
-        load_bound: u32,
-    ) -> Self {
+impl Policy for RingHash {
+    type Options = Options;
+
+    fn check(options: &Options, problems: &mut Problems) {
+        let (nodes, bound) = (options.virtual_nodes, options.load_bound);
+        if !(1..=MAX_VIRTUAL_NODES).contains(&nodes) {
+            let message = format!("{nodes} is out of range; write 1 to {MAX_VIRTUAL_NODES}");
+            problems.push(("virtual_nodes", message));
+        }
+        if bound != 0 && !(100..=MAX_LOAD_BOUND).contains(&bound) {
+            let message = format!(
+                "{bound} is not a bound; write 0 (off), or 100 to {MAX_LOAD_BOUND} percent of the \
+                 mean load"
+            );
+            problems.push(("load_bound", message));
+        }
+    }
+
+    fn key(options: &Options) -> Option<&str> {
+        Some(&options.key)
+    }
+
+    fn new(Tier { members, endpoints, unit }: Tier<'_>, options: &Options) -> Self {
+        let nodes = Nodes { virtual_nodes: options.virtual_nodes, unit };
         let ring = build(&members, endpoints, nodes);
-        Self { members, ring, load_bound }
+        Self { members, ring, load_bound: options.load_bound }
     }
 
     /// Costs O(log points), and with a bound O(n) to sum the load.
-    pub(crate) fn pick(&self, choice: &Choice<'_>, key: u64) -> Option<u32> {
+    fn pick(&mut self, choice: &Choice<'_>, asked: &mut Asked<'_>) -> Option<u32> {
+        let key = asked.hash();
         let bound = self.bound(choice);
         let fits = |m: &&Member| {
             choice.allows(m.endpoint) && bound.as_ref().is_none_or(|b| b.admits(m, choice))
@@ -86,7 +133,9 @@ impl RingHash {
             .or_else(|| scan(self.members.as_slice(), key, fits))
             .map(|m| m.endpoint)
     }
+}
 
+impl RingHash {
     fn bound(&self, choice: &Choice<'_>) -> Option<Bound> {
         if self.load_bound == 0 {
             return None;
@@ -106,31 +155,6 @@ impl Bound {
         let capacity = share.div_ceil(100 * self.weights.max(1));
         u128::from(choice.active(member.endpoint)) < capacity
     }
-}
-
-/// Returns the first member that fits, starting from one that the key decides. Use it if few
-/// members are left, whose points are far apart.
-pub(crate) fn scan<'a>(
-    members: &'a [Member],
-    key: u64,
-    fits: impl Fn(&&'a Member) -> bool,
-) -> Option<&'a Member> {
-    let start = (hash_key(&key.to_le_bytes()) as usize).checked_rem(members.len())?;
-    let (before, from) = members.split_at_checked(start)?;
-    from.iter().chain(before).find(fits)
-}
-
-/// Returns the hashes that identify endpoints: of the address and of how often that address came
-/// before, so that a place depends on nothing else in the list.
-pub(crate) fn identities(members: &Members, endpoints: &[Endpoint]) -> Vec<u64> {
-    let mut seen: HashMap<&str, u64> = HashMap::new();
-    let mut identity = |m: &Member| {
-        let address = endpoints.get(m.endpoint as usize).map_or("", |e| e.address.as_str());
-        let times = seen.entry(address).or_default();
-        *times += 1;
-        hash_seeded(address.as_bytes(), *times)
-    };
-    members.as_slice().iter().map(&mut identity).collect()
 }
 
 fn build(members: &Members, endpoints: &[Endpoint], nodes: Nodes) -> Arc<[Point]> {
@@ -153,13 +177,30 @@ fn build(members: &Members, endpoints: &[Endpoint], nodes: Nodes) -> Arc<[Point]
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Bench, endpoints};
+    use crate::testing::{Bench, endpoints, policy};
+    use crate::validate;
     use crate::{Balancer, Random, WyRand};
     use hg_plan::Balance;
     use proptest::prelude::*;
 
     fn ring(virtual_nodes: u32, load_bound: u32) -> Balance {
-        Balance::RingHash { key: "path".into(), virtual_nodes, load_bound }
+        keyed("path", virtual_nodes, load_bound)
+    }
+
+    fn keyed(key: &str, virtual_nodes: u32, load_bound: u32) -> Balance {
+        policy(&format!(
+            r#"{{"ring_hash":{{"key":"{key}","load_bound":{load_bound},"virtual_nodes":{virtual_nodes}}}}}"#
+        ))
+    }
+
+    #[test]
+    fn extreme_values_pass_and_each_wrong_one_is_named_by_its_path() {
+        for (nodes, bound) in [(1, 0), (100, 125), (10_000, 100)] {
+            assert_eq!(validate(&ring(nodes, bound)), []);
+        }
+        assert_eq!(validate(&ring(0, 125))[0].0, "balance.ring_hash.virtual_nodes");
+        assert_eq!(validate(&ring(1, 99))[0].0, "balance.ring_hash.load_bound");
+        assert_eq!(validate(&keyed("x", 0, 1)).len(), 3, "all problems at once");
     }
 
     #[test]

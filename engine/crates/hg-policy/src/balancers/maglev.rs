@@ -6,14 +6,34 @@
 use crate::hash::hash_seeded;
 use crate::load::Choice;
 use crate::members::Members;
-use crate::ring_hash::{identities, scan};
+use crate::places::{identities, scan};
+use crate::policy::{Asked, Policy, Problems, Tier};
 use hg_plan::Endpoint;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Entries that a pick checks before it scans the members.
 const ATTEMPTS: u64 = 64;
 /// An entry that no endpoint has claimed yet.
 const FREE: u32 = u32::MAX;
+
+/// The largest table: 20 MB per upstream. Envoy's `maglev_lb_config` has the same bound.
+const MAX_TABLE_SIZE: u32 = 5_000_011;
+
+/// The options, as they are in the plan.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// `client_ip`, `header:NAME`, `cookie:NAME` or `path`.
+    key: String,
+    /// A prime not less than the number of endpoints.
+    #[serde(default = "table_size")]
+    table_size: u32,
+}
+
+fn table_size() -> u32 {
+    65_537
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Maglev {
@@ -22,16 +42,37 @@ pub(crate) struct Maglev {
     table: Arc<[u32]>,
 }
 
-impl Maglev {
-    /// Fills the table; `table_size` is a prime not less than the number of endpoints.
-    pub(crate) fn new(members: Members, endpoints: &[Endpoint], table_size: u32) -> Self {
-        let table = build(&members, endpoints, table_size);
+impl Policy for Maglev {
+    type Options = Options;
+
+    fn check(options: &Options, problems: &mut Problems) {
+        let size = options.table_size;
+        if size > MAX_TABLE_SIZE || !is_prime(size) {
+            let message = format!(
+                "{size} is not a prime up to {MAX_TABLE_SIZE}; write 65537, or 655373 for more \
+                 than 600 endpoints"
+            );
+            problems.push(("table_size", message));
+        }
+    }
+
+    fn key(options: &Options) -> Option<&str> {
+        Some(&options.key)
+    }
+
+    fn places(options: &Options) -> Option<(&'static str, u32)> {
+        Some(("table_size", options.table_size))
+    }
+
+    fn new(Tier { members, endpoints, .. }: Tier<'_>, options: &Options) -> Self {
+        let table = build(&members, endpoints, options.table_size);
         Self { members, table }
     }
 
     /// Picks in O(1). While the entry's endpoint may not be picked, hashes the key again, so that
     /// the keys of an endpoint that is down spread over all others by weight.
-    pub(crate) fn pick(&self, choice: &Choice<'_>, key: u64) -> Option<u32> {
+    fn pick(&mut self, choice: &Choice<'_>, asked: &mut Asked<'_>) -> Option<u32> {
+        let key = asked.hash();
         let size = self.table.len() as u64;
         let entry = |attempt: u64| {
             let hash = if attempt == 0 { key } else { hash_seeded(&key.to_le_bytes(), attempt) };
@@ -44,6 +85,10 @@ impl Maglev {
             .or_else(|| scan(self.members.as_slice(), key, |m| choice.allows(m.endpoint)))
             .map(|m| m.endpoint)
     }
+}
+
+fn is_prime(n: u32) -> bool {
+    n >= 2 && (2..).take_while(|d: &u32| d.saturating_mul(*d) <= n).all(|d| !n.is_multiple_of(d))
 }
 
 /// The turns of one member while the table is filled.
@@ -110,13 +155,23 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Bench, endpoints};
-    use crate::{Random, WyRand};
+    use crate::testing::{Bench, endpoints, policy};
+    use crate::{Random, WyRand, validate};
     use hg_plan::Balance;
     use proptest::prelude::*;
 
-    fn policy(table_size: u32) -> Balance {
-        Balance::Maglev { key: "path".into(), table_size }
+    fn sized(table_size: u32) -> Balance {
+        policy(&format!(r#"{{"maglev":{{"key":"path","table_size":{table_size}}}}}"#))
+    }
+
+    #[test]
+    fn primes_pass_and_anything_else_is_named_by_its_path() {
+        for size in [2, 3, 251, 65_537, 655_373, MAX_TABLE_SIZE] {
+            assert_eq!(validate(&sized(size)), [], "{size}");
+        }
+        for size in [0, 1, 4, 65_536, 5_000_077] {
+            assert_eq!(validate(&sized(size))[0].0, "balance.maglev.table_size", "{size}");
+        }
     }
 
     fn table(weights: &[u32], size: u32) -> Vec<u32> {
@@ -126,10 +181,10 @@ mod tests {
 
     #[test]
     fn taking_one_away_disrupts_little() {
-        let mut with = Bench::new(&policy(65_537), &endpoints(&[1; 20]));
+        let mut with = Bench::new(&sized(65_537), &endpoints(&[1; 20]));
         let mut weights = [1; 20];
         weights[7] = 0;
-        let mut without = Bench::new(&policy(65_537), &endpoints(&weights));
+        let mut without = Bench::new(&sized(65_537), &endpoints(&weights));
         let mut rng = WyRand::new(5);
         let keys: Vec<_> = (0..20_000).map(|_| rng.next_u64()).collect();
         let moved = keys
@@ -144,7 +199,7 @@ mod tests {
 
     #[test]
     fn keys_of_one_that_is_down_spread_over_the_others() {
-        let mut bench = Bench::new(&policy(65_537), &endpoints(&[1; 5]));
+        let mut bench = Bench::new(&sized(65_537), &endpoints(&[1; 5]));
         bench.usable[2] = false;
         let counts = bench.count_keys(20_000);
         assert_eq!(counts[2], 0);
@@ -153,14 +208,14 @@ mod tests {
 
     #[test]
     fn one_usable_among_many_is_found() {
-        let mut bench = Bench::new(&policy(65_537), &endpoints(&[1; 2000]));
+        let mut bench = Bench::new(&sized(65_537), &endpoints(&[1; 2000]));
         bench.usable = (0..2000).map(|i| i == 1234).collect();
         assert!(bench.count_keys(200)[1234] == 200);
     }
 
     #[test]
     fn the_place_of_a_key_is_fixed_for_ever() {
-        let mut bench = Bench::new(&policy(251), &endpoints(&[1, 2, 3, 4]));
+        let mut bench = Bench::new(&sized(251), &endpoints(&[1, 2, 3, 4]));
         let places: Vec<_> = (0..12u64)
             .map(|k| bench.pick_key(crate::hash_key(&k.to_le_bytes())).unwrap())
             .collect();

@@ -1,30 +1,31 @@
 //! Weighted random: each allowed endpoint with the probability of its weight.
 
-use crate::Random;
 use crate::load::Choice;
 use crate::members::Members;
+use crate::policy::{Asked, NoOptions, Policy, Tier};
 
 #[derive(Clone, Debug)]
 pub(crate) struct WeightedRandom {
     members: Members,
 }
 
-impl WeightedRandom {
-    pub(crate) fn new(members: Members) -> Self {
+impl Policy for WeightedRandom {
+    type Options = NoOptions;
+
+    fn new(Tier { members, .. }: Tier<'_>, _: &NoOptions) -> Self {
         Self { members }
     }
 
     /// Costs O(log n), or O(n) if the first draw is not allowed.
-    pub(crate) fn pick(&self, choice: &Choice<'_>, rng: &mut dyn Random) -> Option<u32> {
-        let slot = self.members.draw(choice, None, rng)?;
+    fn pick(&mut self, choice: &Choice<'_>, asked: &mut Asked<'_>) -> Option<u32> {
+        let slot = self.members.draw(choice, None, asked.rng)?;
         self.members.as_slice().get(slot).map(|m| m.endpoint)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Bench, endpoints};
-    use hg_plan::Balance;
+    use crate::testing::{Bench, endpoints, policy};
     use proptest::prelude::*;
 
     proptest! {
@@ -36,7 +37,7 @@ mod tests {
             seed: u64,
         ) {
             let weights: Vec<_> = state.iter().map(|s| s.0).collect();
-            let mut bench = Bench::seeded(&Balance::Random, &endpoints(&weights), seed);
+            let mut bench = Bench::seeded(&policy(r#""random""#), &endpoints(&weights), seed);
             bench.usable = state.iter().map(|s| s.1).collect();
             let total: u32 = state.iter().filter(|s| s.1).map(|s| s.0).sum();
             let picks = 20_000;

@@ -4,10 +4,10 @@
 //! (`ngx_http_upstream_get_least_conn_peer` in `ngx_http_upstream_least_conn_module.c`): at low
 //! load, when all are tied at zero requests, weights still count.
 
-use crate::Random;
+use super::round_robin::RoundRobin;
 use crate::load::Choice;
 use crate::members::{Member, Members};
-use crate::round_robin::RoundRobin;
+use crate::policy::{Asked, NoOptions, Policy, Tier};
 
 #[derive(Clone, Debug)]
 pub(crate) struct LeastConn {
@@ -16,16 +16,18 @@ pub(crate) struct LeastConn {
     started: bool,
 }
 
-impl LeastConn {
-    pub(crate) fn new(members: Members) -> Self {
-        Self { ties: RoundRobin::new(members.clone()), members, started: false }
+impl Policy for LeastConn {
+    type Options = NoOptions;
+
+    fn new(Tier { members, .. }: Tier<'_>, _: &NoOptions) -> Self {
+        Self { ties: RoundRobin::of(members.clone()), members, started: false }
     }
 
     /// Costs O(n): two passes.
-    pub(crate) fn pick(&mut self, choice: &Choice<'_>, rng: &mut dyn Random) -> Option<u32> {
+    fn pick(&mut self, choice: &Choice<'_>, asked: &mut Asked<'_>) -> Option<u32> {
         if !self.started {
             self.started = true;
-            self.ties.lead(rng);
+            self.ties.lead(asked.rng);
         }
         let mut least: Option<(&Member, u64)> = None;
         for member in self.members.as_slice() {
@@ -53,13 +55,12 @@ fn busier((a, a_active): (&Member, u64), (b, b_active): (&Member, u64)) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Bench, endpoints};
-    use hg_plan::Balance;
+    use crate::testing::{Bench, endpoints, policy};
     use proptest::prelude::*;
 
     #[test]
     fn ties_rotate() {
-        let mut bench = Bench::new(&Balance::LeastConn, &endpoints(&[1, 1, 1]));
+        let mut bench = Bench::new(&policy(r#""least_conn""#), &endpoints(&[1, 1, 1]));
         assert_eq!(bench.count(300), [100, 100, 100]);
     }
 
@@ -69,7 +70,7 @@ mod tests {
             state in prop::collection::vec((0u32..9, 0u32..50, any::<bool>()), 1..20),
         ) {
             let weights: Vec<_> = state.iter().map(|s| s.0).collect();
-            let mut bench = Bench::new(&Balance::LeastConn, &endpoints(&weights));
+            let mut bench = Bench::new(&policy(r#""least_conn""#), &endpoints(&weights));
             bench.active = state.iter().map(|s| s.1).collect();
             bench.usable = state.iter().map(|s| s.2).collect();
             let cost = |i: usize| f64::from(state[i].1) / f64::from(state[i].0);
@@ -83,14 +84,14 @@ mod tests {
         #[test]
         fn idle_endpoints_share_by_weight(weights in prop::collection::vec(1u32..20, 1..12)) {
             let total: u32 = weights.iter().sum();
-            let mut bench = Bench::new(&Balance::LeastConn, &endpoints(&weights));
+            let mut bench = Bench::new(&policy(r#""least_conn""#), &endpoints(&weights));
             prop_assert_eq!(bench.count(total as usize), weights);
         }
 
         #[test]
         fn held_requests_settle_by_weight(weights in prop::collection::vec(1u32..10, 2..8)) {
             let total: u32 = weights.iter().sum();
-            let mut bench = Bench::new(&Balance::LeastConn, &endpoints(&weights));
+            let mut bench = Bench::new(&policy(r#""least_conn""#), &endpoints(&weights));
             for _ in 0..total * 5 {
                 let picked = bench.pick().unwrap();
                 bench.active[picked] += 1;

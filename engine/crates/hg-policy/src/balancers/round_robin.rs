@@ -9,6 +9,7 @@
 use crate::Random;
 use crate::load::Choice;
 use crate::members::{Member, Members};
+use crate::policy::{Asked, NoOptions, Policy, Tier};
 
 /// Most picks made in advance, so that workers and snapshots do not all begin with the first
 /// endpoint.
@@ -24,23 +25,31 @@ pub(crate) struct RoundRobin {
     started: bool,
 }
 
-impl RoundRobin {
-    pub(crate) fn new(members: Members) -> Self {
-        let current = vec![0; members.len()].into();
-        Self { members, current, next: 0, started: false }
+impl Policy for RoundRobin {
+    type Options = NoOptions;
+
+    fn new(Tier { members, .. }: Tier<'_>, _: &NoOptions) -> Self {
+        Self::of(members)
     }
 
     /// Costs O(1) while weights are equal and endpoints usable, else O(n).
-    pub(crate) fn pick(&mut self, choice: &Choice<'_>, rng: &mut dyn Random) -> Option<u32> {
+    fn pick(&mut self, choice: &Choice<'_>, asked: &mut Asked<'_>) -> Option<u32> {
         if !self.started {
             self.started = true;
-            self.start(rng);
+            self.start(asked.rng);
         }
         if self.members.are_equal() {
             self.rotate(choice)
         } else {
             self.smooth(|member| choice.allows(member.endpoint))
         }
+    }
+}
+
+impl RoundRobin {
+    pub(super) fn of(members: Members) -> Self {
+        let current = vec![0; members.len()].into();
+        Self { members, current, next: 0, started: false }
     }
 
     fn start(&mut self, rng: &mut dyn Random) {
@@ -52,7 +61,7 @@ impl RoundRobin {
     }
 
     /// Makes a random number of picks in advance.
-    pub(crate) fn lead(&mut self, rng: &mut dyn Random) {
+    pub(super) fn lead(&mut self, rng: &mut dyn Random) {
         for _ in 0..rng.below(self.members.total().min(LEAD)) {
             self.smooth(|_| true);
         }
@@ -68,7 +77,7 @@ impl RoundRobin {
     }
 
     /// Takes one step of the algorithm among the members that `allowed` accepts.
-    pub(crate) fn smooth(&mut self, allowed: impl Fn(&Member) -> bool) -> Option<u32> {
+    pub(super) fn smooth(&mut self, allowed: impl Fn(&Member) -> bool) -> Option<u32> {
         let mut total = 0;
         let mut best: Option<(&mut i64, u32)> = None;
         for (value, member) in self.current.iter_mut().zip(self.members.as_slice()) {
@@ -89,20 +98,19 @@ impl RoundRobin {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Bench, Fixed, endpoints};
-    use hg_plan::Balance;
+    use crate::testing::{Bench, Fixed, endpoints, policy};
     use proptest::prelude::*;
 
     #[test]
     fn the_order_is_nginx_s() {
-        let mut bench = Bench::new(&Balance::RoundRobin, &endpoints(&[5, 1, 1]));
+        let mut bench = Bench::new(&policy(r#""round_robin""#), &endpoints(&[5, 1, 1]));
         let order: Vec<_> = (0..7).map(|_| bench.pick_with(&mut Fixed(0)).unwrap()).collect();
         assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
     }
 
     #[test]
     fn equal_weights_rotate_and_pass_over_what_is_down_evenly() {
-        let mut bench = Bench::new(&Balance::RoundRobin, &endpoints(&[2, 2, 2, 2]));
+        let mut bench = Bench::new(&policy(r#""round_robin""#), &endpoints(&[2, 2, 2, 2]));
         bench.usable[1] = false;
         let counts = bench.count(300);
         assert_eq!(counts, [100, 0, 100, 100]);
@@ -112,7 +120,8 @@ mod tests {
     fn workers_do_not_begin_in_step() {
         let starts: std::collections::BTreeSet<_> = (0..40)
             .map(|seed| {
-                let mut bench = Bench::seeded(&Balance::RoundRobin, &endpoints(&[1, 1, 1]), seed);
+                let mut bench =
+                    Bench::seeded(&policy(r#""round_robin""#), &endpoints(&[1, 1, 1]), seed);
                 bench.pick().unwrap()
             })
             .collect();
@@ -123,7 +132,7 @@ mod tests {
         #[test]
         fn a_cycle_is_exact(weights in prop::collection::vec(0u32..20, 1..12), seed: u64) {
             let total: u32 = weights.iter().sum();
-            let mut bench = Bench::seeded(&Balance::RoundRobin, &endpoints(&weights), seed);
+            let mut bench = Bench::seeded(&policy(r#""round_robin""#), &endpoints(&weights), seed);
             for _ in 0..3 {
                 prop_assert_eq!(bench.count(total as usize), weights.clone());
             }
