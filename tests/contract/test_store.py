@@ -1,5 +1,6 @@
 """The database itself: its schema, its migrations, and what happens when it is not there."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from postgres import Postgres
 from postgres_relay import Relay
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from headgate.master.domains import registry
 from headgate.master.store import migrate, opening
@@ -21,6 +23,7 @@ from headgate.master.store.errors import StartError
 from headgate.master.store.migrate import config
 from headgate.master.store.opening import prepare
 from headgate.master.store.schema import METADATA
+from headgate.master.store.scope import MASTER
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(world: World) -> None:
@@ -165,3 +168,39 @@ def test_a_full_disk_refuses_writes_and_serves_reads(tmp_path: Path) -> None:
     world.runner.run(limit(1 << 30))
     assert world.ask("POST", path, {"name": "after"}, admin).status == 201
     world.end()
+
+
+def test_connections_close_when_no_read_is_under_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that was cancelled in a read would wait for its driver for ever."""
+    order: list[str] = []
+    whole = AsyncEngine.dispose
+
+    async def dispose(engine: AsyncEngine) -> None:
+        order.append("closed")
+        await whole(engine)
+
+    async def play() -> None:
+        entered = asyncio.Event()
+
+        async def read() -> None:
+            async with world.database.read(MASTER):
+                entered.set()
+                try:
+                    await asyncio.sleep(3600)
+                finally:
+                    order.append("read")
+
+        reading = asyncio.create_task(read())
+        await entered.wait()
+        closing = asyncio.create_task(world.database.close())
+        for _ in range(100):  # turns of the loop
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading, closing])
+
+    monkeypatch.setattr(AsyncEngine, "dispose", dispose)
+    world.runner.run(play())
+    world.open()
+    assert order[:2] == ["read", "closed"]

@@ -35,6 +35,9 @@ MOST_WAITING = 1_000
 """Writes that may wait for SQLite's writer; the next ones are refused."""
 
 _TRIES = 5
+_LEAVE_S = 10.0
+"""How long closing waits for reads under way. A task that is cancelled in one while its connection
+closes may wait for ever for an answer of the driver."""
 _RETRIED = {"40001", "40P01"}
 """PostgreSQL's serialization failure and deadlock: the transaction did nothing, and may repeat."""
 
@@ -75,6 +78,9 @@ class Database:
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(MOST_WAITING)
         self._task: asyncio.Task[None] | None = None
         self._running: set[asyncio.Future[object]] = set()
+        self._reads = 0
+        self._has_no_reads = asyncio.Event()
+        self._has_no_reads.set()
         self.writes = Writes()
         for engine in {reader, writer}:
             event.listen(engine.sync_engine, "before_execute", _refuse_ungated)
@@ -85,7 +91,7 @@ class Database:
             self._task = asyncio.create_task(self._write_in_turn(), name="writer")
 
     async def close(self) -> None:
-        """Finishes the writes that wait, then closes every connection."""
+        """Finishes the writes that wait and the reads under way, then closes every connection."""
         if self._task is not None:
             await self._jobs.join()
             self._task.cancel()
@@ -93,19 +99,22 @@ class Database:
                 await self._task
         if self._running:
             await asyncio.wait(self._running)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_S):
+                await self._has_no_reads.wait()
         await self._reader.dispose()
         await self._writer.dispose()
 
     @contextlib.asynccontextmanager
     async def read(self, scope: Scope) -> AsyncIterator[Transaction]:
         """Gives a transaction that only reads; raises StoreUnavailableError."""
-        with _explained():
+        with _explained(), self._reading():
             async with self._reader.connect() as connection:
                 yield Transaction(connection, scope)
 
     async def ping(self) -> None:
         """Asks the database for nothing; raises StoreUnavailableError."""
-        with _explained():
+        with _explained(), self._reading():
             async with self._reader.connect() as connection:
                 await connection.execute(text("SELECT 1"), execution_options=GATED)
 
@@ -116,6 +125,17 @@ class Database:
         """
         with self.writes.counted():
             return await self._carried(scope, work)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._reads += 1
+        self._has_no_reads.clear()
+        try:
+            yield
+        finally:
+            self._reads -= 1
+            if not self._reads:
+                self._has_no_reads.set()
 
     @property
     def waiting(self) -> int:
