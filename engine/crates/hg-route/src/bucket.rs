@@ -173,11 +173,11 @@ impl Bucket {
             return;
         };
         let mut visit_all = |rules: &[u32], len| rules.iter().for_each(|&r| visit(r as usize, len));
-        if let Some(spot) = index.paths.get(path) {
-            visit_all(index.list(spot.exact), path.len());
+        if let Some(exact) = index.paths.exact(path) {
+            visit_all(index.list(exact), path.len());
         }
         for (len, spot) in index.paths.prefixes(path, ends) {
-            visit_all(index.list(spot.prefix), len);
+            visit_all(index.list(&spot.prefix), len);
         }
         visit_all(index.any(), 0);
         index.find_groups(path, groups);
@@ -202,14 +202,19 @@ impl Many {
     fn find_indexed(&self, index: &Index, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
         let Scratch { tools, ends, groups, patterns } = scratch;
         let mut best = Best { rule: usize::MAX, prefix_len: 0 };
-        if let Some(spot) = index.paths.get(q.path) {
-            self.attempt(index.list(spot.exact), q.path.len(), q, tools, &mut best);
+        if let Some(exact) = index.paths.exact(q.path) {
+            self.attempt(index.list(exact), q.path.len(), q, tools, &mut best);
         }
-        // Try the longest first: it usually wins, and the others' conditions are then not checked.
-        for (len, spot) in index.paths.prefixes(q.path, ends) {
-            self.attempt(index.list(spot.prefix), len, q, tools, &mut best);
+        if index.first_prefix() < best.rule {
+            // Try the longest first: it usually wins, and the others' conditions are then not checked.
+            for (len, spot) in index.paths.prefixes(q.path, ends) {
+                self.attempt(index.list(&spot.prefix), len, q, tools, &mut best);
+            }
         }
         self.attempt(index.any(), 0, q, tools, &mut best);
+        if index.first_regex() >= best.rule {
+            return self.found(&best);
+        }
         index.find_groups(q.path, groups);
         for group in groups.iter().filter_map(|&g| index.group(g)) {
             if group.first() < best.rule {
@@ -219,6 +224,10 @@ impl Many {
                 }
             }
         }
+        self.found(&best)
+    }
+
+    fn found(&self, best: &Best) -> Option<Found> {
         self.rules.get(best.rule).map(|rule| rule.found(best.prefix_len))
     }
 

@@ -23,8 +23,11 @@ pub(crate) struct Index {
     groups: Box<[Group]>,
     /// Matches without a condition on the path.
     any: List,
-    /// All lists, one after the other, each in order of precedence.
+    /// All lists of more than one rule, one after the other, each in order of precedence.
     rules: Box<[u32]>,
+    /// The first match with a prefix, and the first with a regex; `usize::MAX` without any.
+    first_prefix: usize,
+    first_regex: usize,
 }
 
 /// Regexes with the same literal prefix.
@@ -78,24 +81,42 @@ impl Index {
             literals.push((first.key, groups.len() as u32));
             groups.push(draft.group(first.key, same)?);
         }
+        let first_of = |is_it: fn(&PathRule) -> bool| {
+            rules.iter().position(|rule| is_it(&rule.one().path)).unwrap_or(usize::MAX)
+        };
         Ok(Self {
             paths,
             literals: Radix::new(&literals),
             groups: groups.into(),
             any,
             rules: draft.rules.into(),
+            first_prefix: first_of(|path| matches!(path, PathRule::Prefix(_))),
+            first_regex: first_of(|path| matches!(path, PathRule::Regex(_))),
         })
     }
 
     /// Matches without a condition on the path.
     pub(crate) fn any(&self) -> &[u32] {
-        self.list(self.any)
+        self.list(&self.any)
     }
 
     /// Returns the matches of a list.
-    pub(crate) fn list(&self, list: List) -> &[u32] {
+    pub(crate) fn list<'l>(&'l self, list: &'l List) -> &'l [u32] {
+        if list.len == 1 {
+            return std::slice::from_ref(&list.start);
+        }
         let range = list.start as usize..(list.start + list.len) as usize;
         self.rules.get(range).unwrap_or_default()
+    }
+
+    /// Returns the first match with a prefix in the order of precedence; `usize::MAX` without one.
+    pub(crate) fn first_prefix(&self) -> usize {
+        self.first_prefix
+    }
+
+    /// Returns the first match with a regex in the order of precedence; `usize::MAX` without one.
+    pub(crate) fn first_regex(&self) -> usize {
+        self.first_regex
     }
 
     /// Puts every group of regexes whose literal prefix begins the path into `groups`.
@@ -110,8 +131,8 @@ impl Index {
     }
 
     /// Returns the matches with a pattern that [`Group::matching`] found.
-    pub(crate) fn of_pattern(&self, group: &Group, pattern: u32) -> &[u32] {
-        group.lists.get(pattern as usize).map_or(&[], |&list| self.list(list))
+    pub(crate) fn of_pattern<'l>(&'l self, group: &'l Group, pattern: u32) -> &'l [u32] {
+        group.lists.get(pattern as usize).map_or(&[], |list| self.list(list))
     }
 }
 
@@ -176,9 +197,16 @@ impl<'o> Draft<'o> {
     }
 
     fn list(&mut self, rules: impl Iterator<Item = u32>) -> List {
-        let start = self.rules.len() as u32;
+        let start = self.rules.len();
         self.rules.extend(rules);
-        List { start, len: self.rules.len() as u32 - start }
+        match self.rules.get(start..) {
+            // A rule alone stands in its list, which saves a look at memory.
+            Some(&[rule]) => {
+                self.rules.truncate(start);
+                List { start: rule, len: 1 }
+            }
+            _ => List { start: start as u32, len: (self.rules.len() - start) as u32 },
+        }
     }
 
     /// Makes the entry of one path.
