@@ -47,6 +47,10 @@ upstream = "app"
 match = [{ path = { prefix = "/told" } }]
 respond = { body = "ask with ${request_id}", headers = { x-id = "${request_id}" } }
 
+[routes.fixed]
+match = [{ path = { prefix = "/fixed" } }]
+redirect = { path = "/request-id/jwt-sub" }
+
 [upstreams.app]
 endpoints = ["127.0.0.1:9000"]
 """
@@ -93,6 +97,7 @@ def test_what_limits_do_is_told(tmp_path: Path) -> None:
                 "  REQUEST-ID stands for ${request_id}, which only a request has",
             ],
         ),
+        ("/fixed", ["answered with 308", "  location: http://a.example/request-id/jwt-sub"]),
         ("/limited/REQUEST-ID", ["forwarded as /limited/REQUEST-ID, unless rate_limit or "]),
     ],
 )

@@ -15,8 +15,6 @@ pub(crate) fn of_claim(name: &str) -> Box<str> {
 /// Returns the words that a text has, each with its variable (`${jwt:sub}`).
 #[must_use]
 pub fn presumed_in(text: &str, out: &Rewritten) -> Vec<(Box<str>, String)> {
-    // Hosts are made lower case.
-    let text = text.to_ascii_uppercase();
     let claims = out.claims();
     let claims = claims.iter().flat_map(|claims| claims.names());
     let claims = claims.map(|name| (of_claim(name), format!("${{jwt:{name}}}")));

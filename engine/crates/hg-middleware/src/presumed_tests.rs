@@ -14,7 +14,7 @@ fn only_words_that_the_text_has_are_told() {
     out.later().claims = Some(Claims::presumed(&["sub", "team"].map(Box::from).into()));
     let told = |text| presumed_in(text, &out).into_iter().map(|(_, of)| of).collect::<Vec<_>>();
     assert_eq!(told("/JWT-SUB/x"), ["${jwt:sub}"]);
-    assert_eq!(told("jwt-team.example"), ["${jwt:team}"]);
+    assert_eq!(told("JWT-TEAM.example"), ["${jwt:team}"]);
     assert_eq!(told("/REQUEST-ID"), ["${request_id}"]);
-    assert_eq!(told("/"), [""; 0]);
+    assert_eq!(told("/request-id/x-request-id: 1"), [""; 0]);
 }

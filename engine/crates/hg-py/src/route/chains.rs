@@ -96,7 +96,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
 /// Returns the words in an outcome that stand for what only a request brings, but those that the
 /// request itself has.
 fn placeholders(outcome: &Value, q: &Query<'_>, rewritten: &Rewritten) -> Value {
-    let came = format!("{}?{}", q.path, q.query.unwrap_or_default()).to_ascii_uppercase();
+    let came = format!("{}?{}", q.path, q.query.unwrap_or_default());
     let mut words = presumed_in(&outcome.to_string(), rewritten);
     words.retain(|(word, _)| !came.contains(&**word));
     json!(words)
