@@ -30,10 +30,7 @@ impl Middleware {
     /// # Errors
     /// Returns what is wrong with them, without a position.
     pub fn options<T: DeserializeOwned>(&self) -> Result<T, String> {
-        serde_json::from_str(&self.options).map_err(|error| {
-            let text = error.to_string();
-            text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
-        })
+        super::opaque::read(&self.options)
     }
 }
 

@@ -9,6 +9,7 @@ mod kind;
 mod limit_store;
 mod listener;
 mod middleware;
+mod opaque;
 mod retry;
 mod route;
 mod settings;
