@@ -188,7 +188,7 @@ def test_connections_close_when_no_read_is_under_way(
             async with world.database.read(MASTER):
                 entered.set()
                 try:
-                    await asyncio.sleep(3600)
+                    await asyncio.Event().wait()
                 finally:
                     order.append("read")
 
