@@ -1,21 +1,12 @@
-"""Says as JSON what a copy of headgate with the balancer `pinned` makes of it.
-
-The first argument is the folder of `memory_files`.
-"""
+"""Says as JSON what a copy of headgate with the balancer `pinned` makes of it."""
 
 import json
 import sys
-from pathlib import PurePath
-from types import SimpleNamespace
 from typing import cast
 
-import msgspec
-from memory_files import MemoryFiles
+from feature_probe import explained, loaded
 
-from headgate.compile.explanation import Explanation, Outcome, Won, explain
-from headgate.compile.load import load
-from headgate.compile.loaded import Loaded
-from headgate.compile.routing import Request, Routing
+from headgate.compile.explanation import Outcome
 from headgate.engines.nginx.endpoints.table import why_static
 from headgate.features import nginx_registry
 from headgate.features.nginx import Findings, Shared
@@ -23,7 +14,6 @@ from headgate.kernel.ids import ObjectName
 from headgate.model.schema import config_schema
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.objects import Upstream
-from headgate.plan.plan import Plan
 
 HEAD = """
 [listeners.web]
@@ -43,29 +33,6 @@ listeners = ["web"]
 upstream = "app"
 """
 TCP = '[tcp_routes.t]\nlisteners = ["db"]\nupstream = "app"\n'
-REQUEST = Request(
-    listener="web",
-    scheme="http",
-    host="a.example",
-    port=None,
-    path="/",
-    query=None,
-    method="GET",
-    headers=[],
-    client="192.0.2.1",
-)
-
-
-def loaded(text: str) -> Loaded:
-    """Returns what a config becomes."""
-    return load([PurePath("a.toml")], MemoryFiles({"a.toml": text}), {})
-
-
-def explained(plan: Plan) -> Explanation:
-    """Returns an explanation; the core, which does not know the balancer, is not asked."""
-    found = msgspec.json.encode(Explanation(won=Won("r", 0, "", 0, [], Outcome("forward"))))
-    core = SimpleNamespace(plan=plan, router=SimpleNamespace(explain=lambda _: found))
-    return explain(cast(Routing, core), REQUEST, lambda *place: ".".join(place))
 
 
 def in_nginx(upstream: Upstream) -> list[str]:
@@ -86,7 +53,7 @@ def main() -> None:
         name: plan.objects[ObjectKey("upstream", ObjectName(name))] for name in ("app", "word")
     }
     app = cast(Upstream, entries["app"].value)
-    won = explained(plan).won
+    won = explained(plan, Outcome("forward")).won
     found = {
         "faults": [str(one) for one in good.diagnostics],
         "wrong": [str(one) for one in loaded(HEAD.replace("{ by", "{ bu")).diagnostics],

@@ -1,21 +1,14 @@
-"""Says as JSON what a copy of headgate with the middleware `stamp` makes of it.
-
-The first argument is the folder of `memory_files`.
-"""
+"""Says as JSON what a copy of headgate with the middleware `stamp` makes of it."""
 
 import json
 import sys
-from pathlib import PurePath
 from types import SimpleNamespace
 from typing import cast
 
 import msgspec
-from memory_files import MemoryFiles
+from feature_probe import explained, loaded
 
-from headgate.compile.explanation import Explanation, Outcome, Won, explain
-from headgate.compile.load import load
-from headgate.compile.loaded import Loaded
-from headgate.compile.routing import Request, Routing
+from headgate.compile.explanation import Outcome
 from headgate.compile.veil import veiled
 from headgate.features import nginx_registry
 from headgate.features.nginx import Findings
@@ -24,7 +17,6 @@ from headgate.kernel.ids import ObjectName
 from headgate.model.schema import config_schema
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.middleware import MiddlewareUse
-from headgate.plan.plan import Plan
 
 HEAD = """
 [listeners.web]
@@ -35,31 +27,7 @@ endpoints = ["127.0.0.1:2"]
 [middlewares.named]
 stamp = { ink = "blue" }
 """
-ROUTE = '[routes.r]\nupstream = "app"\nmiddlewares = ["named", { stamp = {} }]\n'
-REQUEST = Request(
-    listener="web",
-    scheme="http",
-    host="a.example",
-    port=None,
-    path="/",
-    query=None,
-    method="GET",
-    headers=[],
-    client="192.0.2.1",
-)
-
-
-def loaded(text: str) -> Loaded:
-    """Returns what a config with the named middleware and this text becomes."""
-    return load([PurePath("a.toml")], MemoryFiles({"a.toml": HEAD + text}), {})
-
-
-def explained(plan: Plan) -> Explanation:
-    """Returns an explanation; the core, which does not know the middleware, is not asked."""
-    outcome = Outcome("answer", status=200, headers=[("ink", "of blue")], body="blue")
-    found = msgspec.json.encode(Explanation(won=Won("r", 0, "", 0, [], outcome)))
-    core = SimpleNamespace(plan=plan, router=SimpleNamespace(explain=lambda _: found))
-    return explain(cast(Routing, core), REQUEST, lambda *place: ".".join(place))
+GOOD = HEAD + '[routes.r]\nupstream = "app"\nmiddlewares = ["named", { stamp = {} }]\n'
 
 
 def in_nginx() -> list[str]:
@@ -73,21 +41,22 @@ def in_nginx() -> list[str]:
 
 def main() -> None:
     """Prints what it found."""
-    good = loaded(ROUTE)
+    good = loaded(GOOD)
     plan = good.plan
     if plan is None:
         sys.exit("\n".join(map(str, good.diagnostics)))
     route = plan.objects[ObjectKey("route", ObjectName("r"))]
     named = plan.objects[ObjectKey("middleware", ObjectName("named"))]
-    told = explained(plan)
+    outcome = Outcome("answer", status=200, headers=[("ink", "of blue")], body="blue")
+    told = explained(plan, outcome)
     hidden = veiled(told, plan, ["blue"]).won
     found = {
         "faults": [str(one) for one in good.diagnostics],
         "wrong": [
             str(one)
-            for one in loaded(ROUTE.replace("stamp = {}", 'stamp = { inc = "x" }')).diagnostics
+            for one in loaded(GOOD.replace("stamp = {}", 'stamp = { inc = "x" }')).diagnostics
         ],
-        "raw": [str(one) for one in loaded(ROUTE + 'forward_path = "raw"\n').diagnostics],
+        "raw": [str(one) for one in loaded(GOOD + 'forward_path = "raw"\n').diagnostics],
         "route": route.canonical.decode(),
         "named": named.canonical.decode(),
         "schema": config_schema(),
