@@ -1,4 +1,4 @@
-"""Cases without traffic: programs that time the engine's own parts on the proxy's core."""
+"""Cases without traffic: programs that time parts of headgate on the proxy's core."""
 
 import json
 import subprocess
@@ -23,14 +23,16 @@ _RUN_S = 300
 _ATTEMPTS = 2
 
 
+Run = Callable[[], dict[str, Metrics]]
+
+
 @dataclass(frozen=True)
 class Program:
-    """A program that prints JSON: by variant and by who does it, millions in a second."""
+    """Programs that measure themselves; `made` makes them and returns what runs them once."""
 
     name: str
     title: str
-    command: Callable[[Headgate], Sequence[str | Path]]
-    """Makes it first, if it has to be made."""
+    made: Callable[[Headgate], Run]
     rounds: int = 1_000
 
     def refuses(self, peer: Peer) -> str:
@@ -38,15 +40,15 @@ class Program:
         return "" if isinstance(peer, Headgate) else "measured for headgate alone"
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:
-        """One run; a noisy one is repeated once."""
+        """One run; a noisy one is repeated once. Raises LoadError, PeerError."""
         if not isinstance(peer, Headgate):
             raise PeerError("measured for headgate alone")
-        command = [*command_prefix(PROXY_CPU), *self.command(peer)]
+        run = self.made(peer)
         found: dict[str, Metrics] = {}
         for _ in range(_ATTEMPTS):
             wait_until_quiet(1.0 if context.quick else 5.0)
             window = Window([], [], [context.backend_pid])
-            found = json.loads(_printed(command, _RUN_S))
+            found = run()
             foreign = window.close()["foreign"]
             for figures in found.values():
                 figures["noisy"] = float(foreign > NOISE)
@@ -55,23 +57,39 @@ class Program:
         return found
 
 
+def printed(command: Sequence[str | Path]) -> str:
+    """Runs a program on the proxy's core; raises LoadError."""
+    return _printed([*command_prefix(PROXY_CPU), *command], _RUN_S)
+
+
+def python(peer: Headgate, name: str) -> list[str | Path]:
+    """The command of a file of ours under the headgate that is measured."""
+    # `-P` and our file by path: the package must be the installed one.
+    return [peer.python, "-P", HERE / name]
+
+
 def _printed(command: Sequence[str | Path], seconds: float) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     if done.returncode:
-        raise LoadError(f"{command[0]}: {done.stderr.strip()[-300:]}")
+        raise LoadError(f"{Path(command[0]).name}: {done.stderr.strip()[-300:]}")
     return done.stdout
 
 
-def _primitives(_: Headgate) -> Sequence[str | Path]:
+def _primitives(_: Headgate) -> Run:
     """Built with all optimisations, as the wheel is; nothing to do when it is up to date."""
     manifest = ["--manifest-path", _CRATE / "Cargo.toml", "--target-dir", _BUILT]
     _printed(["cargo", "build", "--release", "--locked", "--quiet", *manifest], _BUILD_S)
-    return [_BUILT / "release" / "headgate-primitives"]
+    return lambda: _figures([_BUILT / "release" / "headgate-primitives"])
 
 
-def _library(peer: Headgate) -> Sequence[str | Path]:
-    # `-P` and our file by path: the package must be the installed one.
-    return [peer.python, "-P", HERE / "library_speed.py"]
+def _library(peer: Headgate) -> Run:
+    return lambda: _figures(python(peer, "library_speed.py"))
+
+
+def _figures(command: Sequence[str | Path]) -> dict[str, Metrics]:
+    """JSON: by variant and by who does it, millions in a second."""
+    found: dict[str, Metrics] = json.loads(printed(command))
+    return found
 
 
 PRIMITIVES = Program(
