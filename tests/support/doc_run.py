@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from doc_page import Block, blocks
-from waiting import DEADLINE_S
+from waiting import DEADLINE_S, Deadline, stretch
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ANY: Final = "…"
@@ -85,20 +85,21 @@ class Runner:
             self._script(block.text, int(block.marks.get("exit", "0")), folder, deadline_s)
             return
         process, output = self._start(block.text, folder)
-        end = time.monotonic() + deadline_s
+        deadline = Deadline(deadline_s)
         while self._start(until, folder)[0].wait() != 0:
             if process.poll() is not None:
                 raise BlockError(f"it ended with {process.returncode}\n{said(output)}")
-            if time.monotonic() > end:
+            if deadline.has_passed():
                 raise BlockError(f"{until!r} does not succeed\n{said(output)}")
             time.sleep(0.02)
 
     def _script(self, text: str, code: int, folder: Path, deadline_s: float = DEADLINE_S) -> str:
         process, output = self._start(text, folder)
+        longest_s = deadline_s * stretch()
         try:
-            got = process.wait(deadline_s)
+            got = process.wait(longest_s)
         except subprocess.TimeoutExpired:
-            raise BlockError(f"it runs longer than {deadline_s:g} s\n{said(output)}") from None
+            raise BlockError(f"it runs longer than {longest_s:.0f} s\n{said(output)}") from None
         if got != code:
             raise BlockError(f"exit code {got}, not {code}\n{said(output)}")
         return said(output)

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
+from waiting import Deadline, stretch
+
 TESTS = Path(__file__).parents[1]
 
 _ONCE = re.compile(
@@ -36,3 +39,15 @@ def test_the_rule_sees_both_forms() -> None:
     once = '    assert "a" in node.log.read_text()\n    said = node.command("events").stdout\n'
     assert len(looks_once("def test() -> None:\n" + once)) == 2
     assert looks_once("def test() -> None:\n    node.process.wait()\n" + once) == []
+
+
+@pytest.mark.parametrize(
+    ("load", "times"), [(0.0, 1.0), (2.5, 1.0), (3.0, 1.0), (4.5, 1.5), (6.0, 2.0), (40.0, 2.0)]
+)
+def test_deadlines_stretch_on_a_machine_that_others_use(load: float, times: float) -> None:
+    assert stretch(load) == pytest.approx(times)
+
+
+def test_a_deadline_passes() -> None:
+    assert Deadline(0).has_passed()
+    assert not Deadline(3600).has_passed()
