@@ -23,7 +23,7 @@ address = "127.0.0.1:{port}"
 default = true
 
 [middlewares.members.jwt]
-keys = {{ url = "{url}", refresh = "1s", max_stale = "{ends}", ca_file = "{ca_file}" }}
+keys = {{ url = "{url}", refresh = "{refresh}", max_stale = "{ends}", ca_file = "{ca_file}" }}
 
 [routes.members]
 match = [{{ path = {{ prefix = "/members" }} }}]
@@ -62,14 +62,16 @@ def until_in(port: int, key: SigningKey) -> None:
 
 @contextmanager
 def serving(
-    folder: Path, server: KeyServer, port: int = 0, ends: str = "off"
+    folder: Path, server: KeyServer, port: int = 0, ends: str = "off", refresh: str = "1s"
 ) -> Iterator[tuple[RunningNode, int]]:
     """A node whose tokens are verified by the keys of a server; `port` 0 = any.
 
     One that comes back has the port that it had: it is ready with its last plan.
     """
     port = port or free_port()
-    text = CONFIG.format(port=port, url=server.url, ca_file=server.ca_file, ends=ends)
+    text = CONFIG.format(
+        port=port, url=server.url, ca_file=server.ca_file, ends=ends, refresh=refresh
+    )
     with RunningNode(folder, text, "--no-watch") as node:
         yield node.until_ready(), port
 
@@ -265,3 +267,24 @@ def test_a_set_is_asked_for_as_often_as_it_is_wanted(folder: Path) -> None:
         # What is the same is no change.
         assert node.status()["config"] == config
         assert ask(port, key.token()).status == 200
+
+
+def test_a_token_of_an_unknown_key_brings_the_set_early(folder: Path) -> None:
+    old, new = SigningKey("old"), SigningKey("new")
+    with KeyServer(folder, [old]) as server:
+        with serving(folder, server, refresh="1h") as (_, port):
+            until_in(port, old)
+        # What an earlier process left is not asked for again before its time.
+        server.body = set_of([old, new])
+        asked = server.asked
+        with serving(folder, server, port, refresh="1h") as (node, _):
+            assert ask(port, old.token()).status == 200
+            assert server.asked == asked
+            assert ask(port, new.token()).status == 401
+            until_in(port, new)
+            assert node.until_told("jwt.unknown_key")
+            assert server.asked == asked + 1
+            # Within the minute nobody has the issuer asked again.
+            for number in range(20):
+                assert ask(port, SigningKey(f"made-{number}").token()).status == 401
+            assert server.asked == asked + 1

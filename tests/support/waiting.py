@@ -19,7 +19,7 @@ _LONGEST_STRETCH: Final = 2.0
 
 
 def stretch(load: float | None = None) -> float:
-    """How many times longer a deadline is now, 1 to 2: with the load of a core beyond the suite's own.
+    """How many times longer a deadline is now, 1 to 2: as a core is loaded beyond the suite's own.
 
     `load`: processes that want a core, for each core; by default the mean of the last minute.
     """

@@ -161,6 +161,8 @@ class ControlProcess:
         level = level if level in logs.LEVELS else "info"
         _log.log(logs.LEVELS[level], kind, message=message, source="engine", **fields)
         self._node.events.add(level, kind, message, **fields)
+        if kind == "jwt.unknown_key":
+            self._node.key_sets.hasten()
 
     def _report(self, result: ReloadResult) -> None:
         if result.is_ok and not self._said_ready:

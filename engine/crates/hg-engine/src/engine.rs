@@ -408,6 +408,9 @@ impl Engine {
         if let Ok(mut builder) = self.inner.builder.try_lock() {
             self.inner.sweep(&mut builder);
         }
+        for told in self.inner.shared.keep.notices().take() {
+            self.inner.shared.event(EventLevel::Info, told.kind, told.message);
+        }
         self.inner.shared.take_events()
     }
 

@@ -1,5 +1,6 @@
 //! What steps keep beyond one snapshot: state by kind and key, and counts of results.
 
+use crate::notices::Notices;
 use hg_limit::Desk;
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,7 @@ pub struct Keep {
     kept: Mutex<HashMap<Key, Weak<dyn Any + Send + Sync>>>,
     results: Mutex<BTreeMap<ResultsKey, Weak<Results>>>,
     desk: Arc<Desk>,
+    notices: Arc<Notices>,
 }
 
 /// How often something came of a middleware.
@@ -46,6 +48,11 @@ impl Keep {
     /// Returns where limits that several nodes share leave what they admitted.
     pub fn desk(&self) -> &Arc<Desk> {
         &self.desk
+    }
+
+    /// Returns what steps have to tell whoever watches the node.
+    pub fn notices(&self) -> &Arc<Notices> {
+        &self.notices
     }
 
     /// Returns the object of a kind and a key; makes it if there is none.

@@ -1,6 +1,7 @@
 """Has the key sets that a config needs fetched, and again before they are too old."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from headgate.kernel.key_sets import KeySetUrl, strictest
 from headgate.node.aside import aside
 from headgate.node.key_sets.about import Counted, KeySetStatus, State
 from headgate.node.key_sets.failure import FetchError
-from headgate.node.key_sets.pace import again_s, due_s, left_s, next_s
+from headgate.node.key_sets.pace import again_s, due_s, early_s, left_s, next_s
 from headgate.node.key_sets.store import KeySetStore
 
 if TYPE_CHECKING:
@@ -37,17 +38,31 @@ class _Kept:
         self.error = ""
         self.failures = 0
         self.max_age_s: int | None = None
-        self.is_asked = False
-        """Whether this process has fetched it, or tried to."""
+        self.asked_at: float | None = None
+        """When this process fetched it last, or tried to, by the clock that never goes back."""
+        self.hastened = asyncio.Event()
+        self.hastening: asyncio.TimerHandle | None = None
         self.results: Counter[str] = Counter({"ok": 0})
         self.fetching: asyncio.Future[bool] | None = None
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether this process has fetched it, or tried to."""
+        return self.asked_at is not None
 
     def left_s(self, max_stale_ms: int) -> float | None:
         """Returns how long the set still counts; None: without end, or there is none."""
         if self.fetched_at is None:
             return None
         return left_s(max_stale_ms / 1000, time.time() - self.fetched_at)
+
+    def calm(self) -> None:
+        """Forgets that somebody wanted it early."""
+        if self.hastening is not None:
+            self.hastening.cancel()
+            self.hastening = None
+        self.hastened.clear()
 
     def is_over(self, max_stale_ms: int) -> bool:
         """Reports whether the set is too old to count, and not about to be a younger one."""
@@ -115,6 +130,16 @@ class KeySets:
         if self._followed != before:
             self._store.forget_others(self._followed)
 
+    def hasten(self) -> None:
+        """Fetches the sets early, because a token names a key that none of them has: at once, but
+        for one that was asked for within the last minute, and for one whose fetches fail.
+        """
+        loop = asyncio.get_running_loop()
+        for id_, one in self._kept.items():
+            if id_ in self._followed and one.hastening is None and not one.failures:
+                wait_s = early_s(one.asked_at, time.monotonic())
+                one.hastening = loop.call_later(wait_s, one.hastened.set)
+
     def told(self) -> list[Counted]:
         """Returns how the sets are that are kept fresh, by their URLs."""
         kept = (one for id_, one in self._kept.items() if id_ in self._followed)
@@ -134,8 +159,11 @@ class KeySets:
 
     async def _keep_fresh(self, one: _Kept) -> None:
         while True:
-            await asyncio.sleep(self._wait_s(one))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._wait_s(one)):
+                    await one.hastened.wait()
             await self._ask(one)
+            one.calm()
             if one.is_over(one.wanted.max_stale_ms) and self._end(one):
                 self.on_new()
 
@@ -172,7 +200,7 @@ class KeySets:
         return await asyncio.shield(one.fetching)
 
     async def _asked(self, one: _Kept) -> bool:
-        one.is_asked = True
+        one.asked_at = time.monotonic()
         try:
             async with asyncio.timeout(_ABANDONED_S):
                 is_new, one.max_age_s = await aside(lambda: self._got(one.wanted), "key-set")
@@ -213,6 +241,7 @@ class KeySets:
 
 
 def _cancel(one: _Kept) -> None:
+    one.calm()
     if one.task is not None:
         one.task.cancel()
         one.task = None

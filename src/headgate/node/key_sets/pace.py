@@ -46,6 +46,15 @@ def due_s(refresh_s: float, age_s: float) -> float:
     return min(max(refresh_s - age_s, 0), refresh_s)
 
 
+def early_s(asked_at: float | None, now: float) -> float:
+    """Returns when a set may be fetched before its time: a minute after it was last asked for.
+
+    >>> early_s(None, 5), early_s(100, 110), early_s(100, 500)
+    (0.0, 50.0, 0.0)
+    """
+    return 0.0 if asked_at is None else max(LEAST_S - (now - asked_at), 0.0)
+
+
 def left_s(max_stale_s: float, age_s: float) -> float | None:
     """Returns how long a set of this age still counts while there is no newer one; None for one
     without end (`max_stale_s` is 0).

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import loops
@@ -14,6 +15,7 @@ from headgate.node.key_sets.about import families
 from headgate.node.key_sets.failure import FetchError
 from headgate.node.key_sets.fetch import Answer
 from headgate.node.key_sets.keeper import KeySets
+from headgate.node.key_sets.pace import early_s
 from headgate.node.key_sets.store import KeySetStore
 
 ONE = KeySetUrl("https://login.example/keys", 3_600_000)
@@ -203,6 +205,59 @@ def test_a_set_that_cannot_be_removed_stays_in_sight(
         assert not await sets.first([ENDING])
         sets.follow([ENDING])
         assert sets.told()[0].status.fetched_at == 1_000.0
+        sets.close()
+
+    loops.run(run())
+
+
+def test_a_set_comes_early_but_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float | None] = []
+
+    def noted(asked_at: float | None, now: float) -> float:
+        waits.append(None if asked_at is None else early_s(asked_at, now))
+        return early_s(asked_at, now)
+
+    monkeypatch.setattr(keeper, "early_s", noted)
+
+    async def run() -> None:
+        KeySetStore(tmp_path).put(ONE.id, "one", time.time())
+        issuer = Issuer("two")
+        sets = KeySets(tmp_path, issuer.fetch)
+        news: list[str] = []
+        sets.on_new = lambda: news.append(content(tmp_path))
+        sets.follow([ONE])
+        sets.hasten()
+        sets.hasten()
+        await until_async(lambda: news == ["two"], "the new set")
+        await until_async(lambda: sets.told()[0].status.state == "fresh", "a fresh set")
+        sets.hasten()
+        sets.hasten()
+        assert waits[0] is None
+        assert len(waits) == 2
+        assert waits[1] is not None
+        assert 50 < waits[1] <= 60
+        assert issuer.asked == 1
+        sets.close()
+
+    loops.run(run())
+
+
+def test_a_set_that_fails_is_not_hastened(tmp_path: Path) -> None:
+    async def run() -> None:
+        KeySetStore(tmp_path).put(ONE.id, "one", time.time())
+        issuer = Issuer()
+        issuer.fails = True
+        sets = KeySets(tmp_path, issuer.fetch, chance=lambda: 0)
+        failed: list[str] = []
+        sets.on_failed = lambda status: failed.append(status.error)
+        sets.follow([ONE])
+        sets.hasten()
+        await until_async(lambda: bool(failed), "the failure")
+        sets.hasten()
+        await asyncio.sleep(0)
+        assert issuer.asked == 1
         sets.close()
 
     loops.run(run())

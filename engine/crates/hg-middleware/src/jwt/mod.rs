@@ -7,6 +7,7 @@ use crate::context::Place as Bound;
 use crate::credential::{Place, Sent};
 use crate::headers::Edits;
 use crate::keep::Results;
+use crate::notices::{Notices, Pause};
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use crate::view::Rewritten;
@@ -28,12 +29,16 @@ const SEVERAL: Reject = Reject {
 const REMEMBERED: usize = 10_000;
 const REMEMBERED_S: u64 = 60;
 
-const RESULTS: &[&str] = &["pass", "cached", "missing", "refused", "forbidden"];
+/// How often unknown keys are told of, microseconds: anybody can name one.
+const TOLD_US: u64 = 60_000_000;
+
+const RESULTS: &[&str] = &["pass", "cached", "missing", "refused", "forbidden", "unknown_key"];
 const PASS: usize = 0;
 const CACHED: usize = 1;
 const MISSING: usize = 2;
 const REFUSED: usize = 3;
 const FORBIDDEN: usize = 4;
+const UNKNOWN_KEY: usize = 5;
 
 /// Lines for the endpoint: the value that each header gets, and those of the claims that the chain
 /// names.
@@ -44,6 +49,10 @@ type Lines = Arc<[Option<Box<str>>]>;
 struct State {
     sealer: Option<Sealer>,
     tokens: Verified<Lines>,
+    /// Where unknown keys are told of, as what, and when again.
+    notices: Arc<Notices>,
+    owner: Box<str>,
+    told: Pause,
 }
 
 /// What tokens must be, compiled.
@@ -75,7 +84,13 @@ impl Step for Jwt {
     }
 
     fn bind(&mut self, place: &Bound<'_>) {
-        let make = || State { sealer: Sealer::random(), tokens: Verified::new(REMEMBERED) };
+        let make = || State {
+            sealer: Sealer::random(),
+            tokens: Verified::new(REMEMBERED),
+            notices: place.keep.notices().clone(),
+            owner: place.owner.into(),
+            told: Pause::default(),
+        };
         self.state = Some(place.keep(make));
         self.results = Some(place.results(RESULTS));
     }
@@ -172,6 +187,16 @@ impl Jwt {
         told.map(|claim| Ok(claims.line(claim)?.map(Into::into))).collect()
     }
 
+    /// Has whoever keeps the keys look for newer ones: issuers begin to sign with a key as soon as
+    /// their set has it (OpenID Connect Core §10.1.1).
+    fn tell(&self, run: &Run<'_, '_, '_>) {
+        let Some(state) = &self.state else { return };
+        if state.told.passes(run.cx.now_us, TOLD_US) {
+            let message = format!("{}: a token names a key that its set does not have", state.owner);
+            state.notices.add("jwt.unknown_key", message);
+        }
+    }
+
     /// Answers as RFC 6750 §3 says.
     fn refuse(&self, run: &mut Run<'_, '_, '_>, refusal: Option<Refusal>) -> Flow {
         let Some(refusal) = refusal else {
@@ -181,6 +206,10 @@ impl Jwt {
         };
         let (answer, error, result) = match refusal {
             Refusal::Forbidden => ((403, "jwt-forbidden"), "insufficient_scope", FORBIDDEN),
+            Refusal::UnknownKey => {
+                self.tell(run);
+                ((401, "jwt-refused"), "invalid_token", UNKNOWN_KEY)
+            }
             _ => ((401, "jwt-refused"), "invalid_token", REFUSED),
         };
         run.count(self.results.as_deref(), result);

@@ -140,6 +140,27 @@ fn a_token_may_be_in_a_cookie() {
 }
 
 #[test]
+fn an_unknown_key_is_told_once_a_minute() {
+    let stage = stage(BEARER);
+    // {"alg":"HS256","kid":"new"}
+    let token = "Bearer eyJhbGciOiJIUzI1NiIsImtpZCI6Im5ldyJ9.e30.AAAA";
+    let line = [("authorization", token.as_bytes())];
+    let refused = refused(401, "invalid_token", "the key of the token is not known");
+    for now_s in [1, 2, 60, 61, 62] {
+        assert_eq!(stage.ask(&line, now_s * 1_000_000, before), refused);
+    }
+    assert_eq!(stage.counts(), [("unknown_key", 5)]);
+    let told = stage.keep.notices().take();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0].kind, "jwt.unknown_key");
+    let message = "route r.middlewares[0]: a token names a key that its set does not have";
+    assert_eq!(told[0].message, message);
+    // Another refusal is not told.
+    ask(&stage, "Bearer a.b.c");
+    assert!(stage.keep.notices().take().is_empty());
+}
+
+#[test]
 fn mistakes_are_named_without_the_keys() {
     let at = "middlewares[0].jwt";
     for (json, expected) in [
