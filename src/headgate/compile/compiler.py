@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Final, NamedTuple
 
 from headgate._core import Document
+from headgate.compile.credentials import Asking
 from headgate.compile.isolation import (
     Isolated,
     LoadedPlan,
@@ -66,6 +67,7 @@ class Compiler:
         self._context: Context | None = None
         self._node: NodeUnit | None = None
         self._plan = Plan()
+        self._asking = Asking()
 
     def load(
         self,
@@ -130,7 +132,9 @@ class Compiler:
                 more = (*diagnostics, *error.diagnostics)
         if isolated is None or node.plan is None:
             return self._loaded(node, tuple(sorted(more)), None)
-        objects = {**isolated.outcome.objects, node.plan.key: node.plan}
+        self._asking = Asking()
+        self._asking.take(isolated.outcome.objects)
+        objects = {**isolated.outcome.objects, node.plan.key: self._asking.hide(node.plan)}
         self._table.take_changes()
         self._plan = self._plan.with_changes(_differences(self._plan.objects, objects))
         return self._loaded(node, tuple(sorted(more)), isolated, past.last)
@@ -237,8 +241,9 @@ class Compiler:
     def _changes(self, node: NodeUnit) -> dict[ObjectKey, PlanEntry | None]:
         """Returns what the last plan lacks, without objects that came out equal."""
         changes = self._table.take_changes()
+        self._asking.take(changes)
         if node.plan is not None:
-            changes[node.plan.key] = node.plan
+            changes[node.plan.key] = self._asking.hide(node.plan)
         get = self._plan.objects.get
         return {
             key: new

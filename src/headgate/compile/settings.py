@@ -104,6 +104,7 @@ def settings(model: Node) -> Resolved:
         shedding=_shedding(model.shedding) if model.shedding is not None else None,
         tracing=_tracing(model.tracing) if model.tracing is not None else None,
         limit_store=_limit_store(model.limit_store) if model.limit_store is not None else None,
+        redaction=plan.Redaction(query=tuple(sorted(set(model.redact_query)))),
     )
     return out
 

@@ -2,8 +2,10 @@
 their host. Leaves out too much rather than too little. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
+
+from headgate.kernel.parameters import expressions
 
 SHOWN: Final = "(secret)"
 _SHORTEST: Final = 4
@@ -47,6 +49,33 @@ def redacted_value(text: str, secrets: Iterable[str] = ()) -> str:
     """
     text = _USERINFO.sub(rf"\1{SHOWN}@", _BLOCK.sub(SHOWN, _known(text, secrets)))
     return _PAIR.sub(_pair, _SCHEME.sub(rf"\1 {SHOWN}", text))
+
+
+class Hidden:
+    """What one config leaves out of the lines of its logs: its own `secrets`, and the values of
+    `parameters` of a query, besides all that looks like a secret.
+
+    >>> Hidden(parameters=["shop"]).value("/a?%73hop=abc&b=1")
+    '/a?%73hop=(secret)&b=1'
+    """
+
+    def __init__(self, secrets: Collection[str] = (), parameters: Collection[str] = ()) -> None:
+        self._secrets = secrets
+        found = [rf"(?i)([?&;#](?:{one})=)" for one in expressions(parameters)]
+        self._in_values = [re.compile(f"{one}[^&]*") for one in found]
+        self._in_lines = [re.compile(rf"{one}[^&\s\"]*") for one in found]
+
+    def value(self, text: str) -> str:
+        """Returns one value of a log line as it may be shown."""
+        for one in self._in_values:
+            text = one.sub(rf"\1{SHOWN}", text)
+        return redacted_value(text, self._secrets)
+
+    def line(self, text: str) -> str:
+        """Returns a whole line, or a sentence, as it may be shown."""
+        for one in self._in_lines:
+            text = one.sub(rf"\1{SHOWN}", text)
+        return redacted_value(text, self._secrets)
 
 
 def names_secret(name: str) -> bool:

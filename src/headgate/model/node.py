@@ -65,6 +65,49 @@ def _stdout(value: object) -> object:
 _SINKS = 'write "stdout", { path = "/var/log/headgate/access.log" } or { syslog = "unix:/dev/log" }'
 
 
+_PARAMETER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MOST_PARAMETERS: Final = 64
+REDACTED: Final = (
+    "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth_token",
+    "client_secret",
+    "id_token",
+    "jwt",
+    "passwd",
+    "password",
+    "refresh_token",
+    "secret",
+    "sessionid",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-goog-signature",
+)
+"""Parameters of a query that carry credentials nearly everywhere."""
+
+
+def _parameter(name: str) -> str:
+    if _PARAMETER.fullmatch(name) is None:
+        raise Invalid(
+            f'"{name}" is not the name of a parameter',
+            "write up to 64 letters, digits, dots, hyphens and _",
+        )
+    return name.lower()
+
+
+Parameter = Annotated[
+    str,
+    AfterValidator(_parameter),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PARAMETER.pattern}$"}),
+]
+
+
 class AccessLog(Options):
     """The access log."""
 
@@ -288,6 +331,14 @@ class Node(Options):
         default=None,
         description="The access log; a bare format writes to stdout.",
         json_schema_extra={"default": "off"},
+    )
+    redact_query: Annotated[
+        list[Parameter], Field(max_length=_MOST_PARAMETERS), ONE_OR_MORE, OR_ITEM
+    ] = Field(
+        default=list(REDACTED),
+        description="Parameters of a query, without regard to case, whose values are `(secret)` in "
+        "the target and the Referer of access logs, taps and searches of logs. Those in which an "
+        "`api_key` or a `jwt` takes credentials are hidden besides.",
     )
     limits: NodeLimits = Field(default=NodeLimits(), description="Limits on all clients together.")
     drain: Drain = Field(default=Drain(), description="How the node drains when it stops.")

@@ -51,6 +51,11 @@ class Made:
         return ()
 
     @property
+    def credential_parameters(self) -> tuple[str, ...]:
+        """Those of them that are parameters of a query."""
+        return ()
+
+    @property
     def wants_certificate(self) -> bool:
         """Whether it asks for the certificate of a client's connection."""
         return False

@@ -38,6 +38,14 @@ class AccessLog(PlanNode, frozen=True):
     sink: LogSink
 
 
+class Redaction(PlanNode, frozen=True):
+    """What logs, taps and spans never show: the values of parameters of a query, by names in lower
+    case, and of the headers `referer` and `user-agent`."""
+
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
 class Drain(DefaultedNode, frozen=True):
     """The times of a drain."""
 
@@ -106,3 +114,4 @@ class Settings(DefaultedNode, frozen=True):
     shedding: Shedding | None = None
     tracing: Tracing | None = None
     limit_store: LimitStore | None = None
+    redaction: Redaction = Redaction()

@@ -20,6 +20,7 @@ mod tap;
 mod tap_filter;
 #[cfg(test)]
 mod testing;
+mod veil;
 
 pub use buffers::{BUFFER_BYTES, Buffers};
 pub use clock::TimeCache;
@@ -36,3 +37,4 @@ pub use record::{
 };
 pub use tap::{MAX_TAPS, TapReader, TapStats, TapWants, Taps, push_headers};
 pub use tap_filter::TapFilter;
+pub use veil::{HIDDEN, Veil};

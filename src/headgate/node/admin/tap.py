@@ -8,9 +8,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from headgate.compile.credentials import credential_names
+from headgate.compile.credentials import credential_names, hidden_parameters
 from headgate.engines.types import EngineUnavailableError, TapChunk, TapRefusedError
 from headgate.kernel.errors import Invalid
+from headgate.kernel.redaction import Hidden
 from headgate.node.about import Problem
 from headgate.node.admin.monitoring import json
 from headgate.node.admin.tap_query import tap_filter
@@ -67,7 +68,8 @@ class Veils:
 
 
 def _veil(served: Candidate) -> Veil:
-    return Veil(served.secrets, credential_names(served.plan))
+    hidden = Hidden(served.secrets, hidden_parameters(served.plan))
+    return Veil(hidden, credential_names(served.plan))
 
 
 def _names(plan: Plan) -> dict[str, list[str]]:

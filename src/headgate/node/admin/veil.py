@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.kernel.redaction import SHOWN, names_secret, redacted_value
+from headgate.kernel.redaction import SHOWN, Hidden, names_secret
 
 _OF_CLIENTS: Final = ("host", "target", "referer", "user_agent")
 """Fields of a line that clients write freely."""
@@ -17,14 +17,12 @@ _SECRET_WORD: Final = re.compile(r"auth|cookie|jwt|key|secret|session|token")
 class Veil:
     """What is left out while one config is served."""
 
-    def __init__(self, secrets: Collection[str], names: Collection[str]) -> None:
-        """`secrets`: texts of the config; `names`: headers (in lower case) and parameters of a
-        query that carry credentials there.
+    def __init__(self, hidden: Hidden, names: Collection[str]) -> None:
+        """`hidden`: texts of the config, and parameters of a query; `names`: headers that carry
+        credentials there.
         """
-        self._secrets = secrets
+        self._hidden = hidden
         self._names = frozenset(name.lower() for name in names)
-        named = "|".join(re.escape(name) for name in sorted(names))
-        self._parameters = re.compile(rf"(?i)([?&](?:{named})=)[^&#]*") if named else None
 
     def line(self, raw: bytes) -> bytes:
         """Returns a line (one JSON object) as it may be shown, without a line feed."""
@@ -41,6 +39,4 @@ class Veil:
         return SHOWN if is_secret else self._value(text)
 
     def _value(self, text: str) -> str:
-        if self._parameters is not None:
-            text = self._parameters.sub(rf"\1{SHOWN}", text)
-        return redacted_value(text, self._secrets)
+        return self._hidden.value(text)

@@ -1,14 +1,13 @@
 """Reads lines of access logs, says which ones a search wants, leaves out what is secret. Pure."""
 
 import re
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from headgate.fleet.searches import LogLine, LogSearch
-from headgate.kernel.redaction import SHOWN, names_secret, redacted_value
+from headgate.kernel.redaction import SHOWN, Hidden, names_secret
 
 LINE_BYTES: Final = 16 << 10
 """What is shown of a line at most."""
@@ -63,7 +62,7 @@ def _unix_ms(at: datetime) -> int:
     return min(max(round(at.timestamp() * _MS), 0), _LATEST_MS)
 
 
-def wanted(search: LogSearch, found: Read, line: str, secrets: Collection[str]) -> LogLine | None:
+def wanted(search: LogSearch, found: Read, line: str, hidden: Hidden) -> LogLine | None:
     """Returns a line as it may be shown; None for one that a search does not want.
 
     A host that a line does not say is not the one wanted. The path and the text are looked for in
@@ -73,12 +72,12 @@ def wanted(search: LogSearch, found: Read, line: str, secrets: Collection[str]) 
         return None
     if search.host and _name(found.host) != _name(search.host):
         return None
-    if not redacted_value(found.target, secrets).startswith(search.path):
+    if not hidden.value(found.target).startswith(search.path):
         return None
     text = search.text.lower()
     if text not in line.lower():
         return None
-    whole = redacted_line(line, secrets)
+    whole = redacted_line(line, hidden)
     return LogLine(found.at_ms, shortened(whole)) if text in whole.lower() else None
 
 
@@ -99,29 +98,27 @@ def _name(host: str) -> str:
     return name if colon and port.isdigit() else host.lower()
 
 
-def redacted_line(line: str, secrets: Collection[str]) -> str:
-    """Returns a line without `secrets`, credentials, and values of fields and parameters whose name
-    says that they are secret."""
+def redacted_line(line: str, hidden: Hidden) -> str:
+    """Returns a line without what is hidden, credentials, and values of fields whose name says that
+    they are secret."""
     if line.startswith("{"):
         try:
-            said = _shown(msgspec.json.decode(line), secrets)
-            return redacted_value(msgspec.json.encode(said).decode(), secrets)
+            said = _shown(msgspec.json.decode(line), hidden)
+            return hidden.line(msgspec.json.encode(said).decode())
         except RecursionError:  # what nests so deep is nothing that a proxy wrote
             return SHOWN
-    return redacted_value(line, secrets)
+    return hidden.line(line)
 
 
-def _shown(value: Any, secrets: Collection[str]) -> Any:
+def _shown(value: Any, hidden: Hidden) -> Any:
     """Returns a value of JSON without what is secret; raises RecursionError."""
     if isinstance(value, str):
-        return redacted_value(value, secrets)
+        return hidden.value(value)
     if isinstance(value, list):
-        return [_shown(one, secrets) for one in value]
+        return [_shown(one, hidden) for one in value]
     if isinstance(value, dict):
         return {
-            redacted_value(key, secrets): SHOWN
-            if names_secret(key) and one
-            else _shown(one, secrets)
+            hidden.value(key): SHOWN if names_secret(key) and one else _shown(one, hidden)
             for key, one in value.items()
         }
     return value

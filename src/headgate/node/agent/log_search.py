@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from headgate.fleet.searches import MOST_LINES, MOST_TEXT_BYTES, LogLine, LogLines, LogSearch
-from headgate.kernel.redaction import redacted_value
+from headgate.kernel.redaction import Hidden
 from headgate.node.agent.log_lines import read, shortened, wanted
 from headgate.node.events import Event
 
@@ -69,7 +69,7 @@ class Bounds:
 def search_log(
     path: Path,
     search: LogSearch,
-    secrets: Collection[str],
+    hidden: Hidden,
     clock: Callable[[], float] = time.monotonic,
 ) -> LogLines:
     """Returns the lines of a log and of the file before it (`.1`) that a search wants, the newest
@@ -78,7 +78,7 @@ def search_log(
     for file in (path, path.with_name(f"{path.name}.1")):
         try:
             with _opened(file) as log:
-                is_done = _search_file(log, bounds, secrets)
+                is_done = _search_file(log, bounds, hidden)
         except FileNotFoundError:
             if file is path:
                 return bounds.answer(f"there is no {path} yet")
@@ -100,14 +100,14 @@ def _opened(file: Path) -> BinaryIO:
     return log
 
 
-def _search_file(log: BinaryIO, bounds: Bounds, secrets: Collection[str]) -> bool:
+def _search_file(log: BinaryIO, bounds: Bounds, hidden: Hidden) -> bool:
     """Adds what a file has; returns whether nothing older is to be looked at."""
     search = bounds.search
     for line in backwards(log, bounds):
         said = read(line)
         if said is not None and said.at_ms < search.since_ms - _LATE_MS:
             return True
-        if said is not None and (line_shown := wanted(search, said, line, secrets)):
+        if said is not None and (line_shown := wanted(search, said, line, hidden)):
             bounds.add(line_shown)
         if bounds.is_over():
             return True
@@ -146,7 +146,7 @@ def _line(parts: list[bytes]) -> Iterator[str]:
 def search_events(
     kept: Iterable[bytes],
     search: LogSearch,
-    secrets: Collection[str],
+    hidden: Hidden,
     clock: Callable[[], float] = time.monotonic,
 ) -> LogLines:
     """Returns the events of a node that a search wants, the newest first; `kept` are the oldest
@@ -157,7 +157,7 @@ def search_events(
             break
         with suppress(msgspec.MsgspecError):
             event = msgspec.json.decode(raw, type=Event)
-            line = f"{event.level} {event.kind}: {redacted_value(event.message, secrets)}"
+            line = f"{event.level} {event.kind}: {hidden.line(event.message)}"
             if event.unix_ms >= search.since_ms and search.text.lower() in line.lower():
                 bounds.add(LogLine(event.unix_ms, shortened(line)))
     return bounds.answer()

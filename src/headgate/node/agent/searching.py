@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from headgate.compile.credentials import hidden_parameters
 from headgate.fleet.searches import LogLines, LogSearch
+from headgate.kernel.redaction import Hidden
 from headgate.node.agent.log_search import search_events, search_log
 from headgate.node.events import EventLog
 from headgate.node.pipeline import Pipeline
@@ -40,11 +42,13 @@ class Searches:
 
     async def _answer(self, search: LogSearch) -> LogLines:
         served = self._pipeline.served
-        secrets = served.secrets if served is not None else frozenset[str]()
+        hidden = Hidden()
+        if served is not None:
+            hidden = Hidden(served.secrets, hidden_parameters(served.plan))
         if search.source == "events":
             kept = [line.json for line in self._events.kept()]
-            return await asyncio.to_thread(search_events, kept, search, secrets)
+            return await asyncio.to_thread(search_events, kept, search, hidden)
         path = served.node.access_log if served is not None else None
         if path is None:
             return LogLines(search.number, error=_NO_LOG)
-        return await asyncio.to_thread(search_log, Path(path), search, secrets)
+        return await asyncio.to_thread(search_log, Path(path), search, hidden)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headgate.fleet.searches import MOST_TEXT_BYTES, LogLine, LogLines, LogSearch
+from headgate.kernel.redaction import Hidden
 from headgate.node.agent import log_search
 from headgate.node.agent.log_lines import LINE_BYTES, read, redacted_line, wanted
 from headgate.node.agent.log_search import Bounds, backwards, search_events, search_log
@@ -33,13 +34,13 @@ def combined(target: str = "/", status: int = 200) -> str:
 def search(path: Path, *lines: str, **wants: object) -> LogLines:
     """What is found in a file of these lines."""
     path.write_text("".join(f"{one}\n" for one in lines))
-    return search_log(path, LogSearch(7, **wants), ())  # type: ignore[arg-type]
+    return search_log(path, LogSearch(7, **wants), Hidden())  # type: ignore[arg-type]
 
 
 def is_wanted(text: str, /, **wants: object) -> bool:
     said = read(text)
     assert said is not None
-    return wanted(LogSearch(1, **wants), said, text, ()) is not None  # type: ignore[arg-type]
+    return wanted(LogSearch(1, **wants), said, text, Hidden()) is not None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_what_is_no_line_of_a_request_is_passed_over(text: str, tmp_path: Path) 
     ],
 )
 def test_a_line_shows_no_secret_and_nobody_finds_it(one: str) -> None:
-    assert SECRET not in redacted_line(one, ())
+    assert SECRET not in redacted_line(one, Hidden())
     assert is_wanted(one, text="a.test" if "a.test" in one else "GET")
     assert not is_wanted(one, text=SECRET[:6])
     assert not is_wanted(one, path=f"/a?access_token={SECRET[:3]}")
@@ -110,7 +111,7 @@ def test_a_known_secret_is_nowhere(secret: str) -> None:
     for one in (line(target=f"/a/{secret}/b"), combined(f"/a/{secret}/b")):
         said = read(one)
         assert said is not None
-        shown = wanted(LogSearch(1), said, one, [secret])
+        shown = wanted(LogSearch(1), said, one, Hidden([secret]))
         assert shown is not None
         assert secret not in shown.text or secret in one.replace(f"/a/{secret}/b", "/a/(secret)/b")
 
@@ -133,7 +134,9 @@ def test_the_newest_lines_come_first_within_the_bounds(
     since_ms = START_MS + since * 1000
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log_search, "CHUNK", chunk)
-        found = search_log(path, LogSearch(7, since_ms=since_ms, limit=limit), (), lambda: 0.0)
+        found = search_log(
+            path, LogSearch(7, since_ms=since_ms, limit=limit), Hidden(), lambda: 0.0
+        )
     times = [one.at_ms for one in found.lines]
     fitting = sorted((START_MS + n * 1000 for n in offsets if n >= since), reverse=True)
     assert times == fitting[:limit]
@@ -170,7 +173,7 @@ def test_a_search_ends_at_each_bound_and_says_which(
     assert all(len(one.text.encode()) <= LINE_BYTES for one in found.lines)
     assert sum(len(one.text.encode()) for one in found.lines) <= MOST_TEXT_BYTES
     times = iter([0.0, 0.0, 1.0, 9.0, 9.0, 9.0])
-    late = search_log(path, LogSearch(1), (), lambda: next(times, 9.0))
+    late = search_log(path, LogSearch(1), Hidden(), lambda: next(times, 9.0))
     assert late.cut == "3 s passed"
     # What nobody wants, and what is no line, counts for the bytes that are read.
     monkeypatch.setattr(log_search, "MOST_READ", 1_000)
@@ -182,11 +185,11 @@ def test_a_search_ends_at_each_bound_and_says_which(
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
-    missing = search_log(tmp_path / "log", LogSearch(1), ())
+    missing = search_log(tmp_path / "log", LogSearch(1), Hidden())
     assert missing.error == f"there is no {tmp_path / 'log'} yet"
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        found = search_log(path, LogSearch(1), ())
+        found = search_log(path, LogSearch(1), Hidden())
         assert found.error.startswith(f"{path} cannot be read: ")
 
 
@@ -196,11 +199,24 @@ def test_events_are_searched_by_time_and_text() -> None:
         return json.dumps(said | {"message": message}).encode()
 
     kept = [event(n, f"run {n}") for n in range(5)] + [event(9, f"Bearer {SECRET}"), b"{"]
-    found = search_events(kept, LogSearch(3, START_MS + 2, text="RUN", limit=2), ())
+    found = search_events(kept, LogSearch(3, START_MS + 2, text="RUN", limit=2), Hidden())
     assert found.lines == (
         LogLine(START_MS + 4, "info reload: run 4"),
         LogLine(START_MS + 3, "info reload: run 3"),
     )
     assert found.cut == "more than 2 lines"
-    assert SECRET not in str(search_events(kept, LogSearch(3), ()))
-    assert search_events(kept, LogSearch(3, text=SECRET[:5]), ()).lines == ()
+    assert SECRET not in str(search_events(kept, LogSearch(3), Hidden()))
+    assert search_events(kept, LogSearch(3, text=SECRET[:5]), Hidden()).lines == ()
+
+
+def test_parameters_of_the_config_are_hidden_in_lines_of_any_age() -> None:
+    hidden = Hidden(parameters=["shop"])
+    for one in (line(target='/a?b=1&%53hop=x"hunter2;y&c=2'), combined("/a?b=1&shop=hunter2")):
+        said = read(one)
+        assert said is not None
+        shown = wanted(LogSearch(1), said, one, hidden)
+        assert shown is not None
+        assert "hunter2" not in shown.text
+        assert "b=1" in shown.text
+        assert wanted(LogSearch(1, text="hunter2"), said, one, hidden) is None
+        assert wanted(LogSearch(1, path="/a?b=1&shop=h"), said, one, hidden) is None

@@ -2,9 +2,7 @@
 
 use super::slots::Slots;
 use super::upstreams::{Addresses, InUse, Surroundings};
-use super::{
-    ListenerEntry, Snapshot, TracingTerms, UpstreamEntry, listeners, routes, tcp, udp, upstreams,
-};
+use super::{ListenerEntry, Snapshot, UpstreamEntry, listeners, routes, tcp, udp, upstreams};
 use crate::health::HealthTable;
 use foldhash::{HashMap, HashMapExt as _};
 use hg_middleware::Keep;
@@ -177,8 +175,7 @@ impl Builder {
         if let Some(s) = plan.settings("node")
             && *next.settings != *s
         {
-            next.settings = Arc::new(s.clone());
-            next.tracing = TracingTerms::of(s);
+            next.configure(s);
         }
         next.digest = plan.digest().hex();
         next.objects = plan.len() as u64;

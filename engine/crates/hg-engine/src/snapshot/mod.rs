@@ -50,9 +50,20 @@ pub(crate) struct Snapshot {
     pub(crate) tcp: Arc<TcpTable>,
     pub(crate) udp: Arc<UdpTable>,
     pub(crate) settings: Arc<Settings>,
+    /// What the log keeps of no request.
+    pub(crate) veil: Arc<hg_log::Veil>,
     /// How requests belong to traces, if they do.
     pub(crate) tracing: Option<TracingTerms>,
     pub(crate) tls: Arc<TlsContext>,
+}
+
+impl Snapshot {
+    /// Takes the settings of a plan.
+    pub(crate) fn configure(&mut self, settings: &Settings) {
+        self.settings = Arc::new(settings.clone());
+        self.tracing = TracingTerms::of(settings);
+        self.veil = Arc::new(hg_log::Veil::new(&settings.redaction));
+    }
 }
 
 /// How requests belong to traces.

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::exchange::Exchange;
 use super::trace::Trace;
 use hg_log::{AccessRecord, SentRecord, TapWants, TlsRecord};
+use hg_proto::{Known, Method, RequestHead};
 
 /// What the log keeps of a request: when its line is written, the head's bytes are gone.
 #[derive(Default)]
@@ -59,6 +60,31 @@ impl Worker {
 }
 
 impl Exchange {
+    /// Keeps what the log needs of a head, without credentials.
+    pub(super) fn note_text(&mut self, head: &RequestHead<'_, '_>) {
+        let Some(held) = &self.snapshot else {
+            return;
+        };
+        let get = |known| head.fields.get(known).unwrap_or_default();
+        let text = &mut self.log.text;
+        text.extend_from_slice(head.path.as_bytes());
+        if let Some(query) = head.query {
+            held.veil.push_query(query.as_bytes(), text);
+        }
+        let target = text.len();
+        text.extend_from_slice(head.host.as_bytes());
+        let host = text.len();
+        held.veil.push_user_agent(get(Known::UserAgent), text);
+        let user_agent = text.len();
+        held.veil.push_referer(get(Known::Referer), text);
+        let ends = [target, host, user_agent, text.len()];
+        self.log.ends = ends.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        // `Method` itself keeps only the names it knows.
+        if let Method::Other(name) = head.method {
+            text.extend_from_slice(name.as_bytes());
+        }
+    }
+
     /// Returns the record; `total_us` has passed since the request's head.
     fn record<'a>(&'a self, c: &'a Client, listener: &'a str, total_us: u64) -> AccessRecord<'a> {
         let part = |i| self.log.part(i);

@@ -201,27 +201,7 @@ impl Worker {
             hg_log::push_headers(lines, &mut e.log.headers);
         }
         if self.records.log.is_on() || taps.record || e.log.trace.is_recorded() {
-            let get = |known| head.fields.get(known).unwrap_or_default();
-            let text = &mut e.log.text;
-            text.extend_from_slice(head.path.as_bytes());
-            if let Some(q) = head.query {
-                text.push(b'?');
-                text.extend_from_slice(q.as_bytes());
-            }
-            let mut ends = [text.len(); 4];
-            for (end, part) in ends.iter_mut().skip(1).zip([
-                head.host.as_bytes(),
-                get(Known::UserAgent),
-                get(Known::Referer),
-            ]) {
-                text.extend_from_slice(part);
-                *end = text.len();
-            }
-            e.log.ends = ends.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-            // `Method` itself keeps only the names it knows.
-            if let hg_proto::Method::Other(name) = head.method {
-                text.extend_from_slice(name.as_bytes());
-            }
+            e.note_text(head);
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Settings {
     pub tracing: Option<Tracing>,
     /// The store that nodes share rate limits through.
     pub limit_store: Option<LimitStore>,
+    /// What logs, taps and spans never show.
+    pub redaction: Redaction,
 }
 
 /// When new requests are refused because there is too much to do; 0 = not for that.
@@ -69,8 +71,19 @@ impl Default for Settings {
             shedding: None,
             tracing: None,
             limit_store: None,
+            redaction: Redaction::default(),
         }
     }
+}
+
+/// What logs, taps and spans never show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redaction {
+    /// Parameters of a query, in lower case.
+    pub query: Vec<String>,
+    /// Headers, in lower case: `referer` or `user-agent`.
+    pub headers: Vec<String>,
 }
 
 /// Access log format and sink.

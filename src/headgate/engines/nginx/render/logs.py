@@ -10,6 +10,7 @@ from headgate.engines.nginx.observe.fields import VARIABLES
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.forwarded import request_id
 from headgate.engines.nginx.render.prelude import mapped
+from headgate.engines.nginx.render.veiled import veiled
 from headgate.features.nginx import Entry, quoted, whole
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
@@ -112,7 +113,7 @@ def microseconds(name: str, source: str) -> Node:
 
 def directives(ctx: Context) -> list[Node]:
     """Returns formats and sinks."""
-    metrics = _object([(key, Var(variable)) for key, variable in VARIABLES], ())
+    metrics = _object(ctx, [(key, veiled(ctx, variable)) for key, variable in VARIABLES], ())
     nodes: list[Node] = [
         comment("Access logs"),
         log_format(METRICS_FORMAT, metrics, "json"),
@@ -124,15 +125,15 @@ def directives(ctx: Context) -> list[Node]:
 
 
 def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
-    identity = [(key, Var(v)) for key, v in _TEXTS]
+    identity = [(key, veiled(ctx, v)) for key, v in _TEXTS]
     identity[1] = ("request_id", request_id(ctx))
     if log.format == "json":
-        text = _object(identity, [(key, Var(v)) for key, v in _NUMBERS])
+        text = _object(ctx, identity, [(key, Var(v)) for key, v in _NUMBERS])
         name, form = JSON_FORMAT, log_format(JSON_FORMAT, text, "json")
     elif log.format == "common":
-        name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, Template(_COMMON), "default")
+        name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, _line(ctx, _COMMON), "default")
     else:
-        name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, Template(_COMBINED), "default")
+        name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, _line(ctx, _COMBINED), "default")
     return [form, to_sink(ctx, log, name, *_chosen(ctx))]
 
 
@@ -150,7 +151,11 @@ def to_sink(ctx: Context, log: AccessLog, name: str, *chosen: Arg) -> Node:
     return directive("access_log", Word("/dev/stdout"), Word(name), *chosen)
 
 
-def _object(texts: list[tuple[str, Var]], numbers: object) -> Template:
+def _line(ctx: Context, parts: tuple[str | Var, ...]) -> Template:
+    return Template(tuple(veiled(ctx, p.name) if isinstance(p, Var) else p for p in parts))
+
+
+def _object(ctx: Context, texts: list[tuple[str, Var]], numbers: object) -> Template:
     parts: list[str | Var] = []
     lead = "{"
     for key, variable in texts:
@@ -160,7 +165,7 @@ def _object(texts: list[tuple[str, Var]], numbers: object) -> Template:
         parts += [f',"{key}":', variable]
     if numbers:
         for key, name in _LAST:
-            parts += [f',"{key}":"', Var(name), '"']
+            parts += [f',"{key}":"', veiled(ctx, name), '"']
     return Template((*parts, "}"))
 
 

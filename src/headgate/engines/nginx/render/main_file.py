@@ -14,6 +14,7 @@ from headgate.engines.nginx.render import (
     stream,
     timeouts,
     upstreams,
+    veiled,
 )
 from headgate.engines.nginx.render.bodies import BASE_HIDDEN
 from headgate.engines.nginx.render.context import Context
@@ -111,6 +112,7 @@ def client_maps(ctx: Context) -> list[Node]:
         *forwarded.maps(ctx),
         *faults.maps(),
         *logs.maps(),
+        *veiled.maps(ctx),
     ]
 
 

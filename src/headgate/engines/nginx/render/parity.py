@@ -49,6 +49,12 @@ _NODE: Final = (
     ),
     Parity("node.access_log.sink.path", "same"),
     Parity("node.access_log.sink.syslog", "differs", "RFC 3164 datagrams"),
+    Parity(
+        "node.redact_query",
+        "differs",
+        "with more than 6 such parameters, or one whose name has escapes, the whole query is "
+        "hidden; nginx's error log has request lines as they came",
+    ),
     Parity("node.limits.connections", "differs", "per worker, connections to endpoints included"),
     Parity(
         "node.limits.connections_per_client",

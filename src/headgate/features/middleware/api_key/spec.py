@@ -42,6 +42,11 @@ class ApiKeyNode(MiddlewareNode, frozen=True):
         """The one that the config chose; cookies are never shown."""
         return tuple(filter(None, (self.header, self.query)))
 
+    @property
+    def credential_parameters(self) -> tuple[str, ...]:
+        """The one that the config chose."""
+        return (self.query,) if self.query is not None else ()
+
     def shown(self) -> Shown:
         """Returns nothing: no request shows the sum of a key."""
         return Shown()

@@ -50,6 +50,11 @@ class JwtNode(MiddlewareNode, frozen=True):
         return tuple(filter(None, (self.header, self.query)))
 
     @property
+    def credential_parameters(self) -> tuple[str, ...]:
+        """The one that the config chose."""
+        return (self.query,) if self.query is not None else ()
+
+    @property
     def gives_claims(self) -> bool:
         """Those of the token."""
         return True

@@ -1,0 +1,74 @@
+"""Renders the maps that hide parameters of a query from access logs.
+
+One map decides by one look whether a request has such a parameter at all, or a name with escapes;
+only then the others are evaluated, each of which hides one value. What is left after the last one,
+and a name that is spelled with escapes, loses its whole query.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.prelude import mapped
+from headgate.kernel.parameters import expressions, plainly
+from headgate.kernel.redaction import SHOWN
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import Regex, Template, Var, comment
+
+STEPS: Final = 6
+"""The most values that are hidden each for itself."""
+
+_NAMES: Final = {
+    "request_uri": "hg_log_target",
+    "http_referer": "hg_log_referer",
+    "request": "hg_log_request",
+}
+"""By nginx's variable: ours."""
+
+_END: Final = {"request": r" HTTP/[0-9.]+"}
+"""What follows a URL in a variable."""
+
+_NAME: Final = "[^=&;?#]*"
+
+
+def veiled(ctx: Context, variable: str) -> Var:
+    """Returns what logs say in place of a variable of nginx's."""
+    is_ours = variable in _NAMES and ctx.settings.redaction.query
+    return Var(_NAMES[variable] if is_ours else variable)
+
+
+def maps(ctx: Context) -> list[Node]:
+    """Returns the maps for what the log formats of this config name."""
+    names = ctx.settings.redaction.query
+    if not names:
+        return []
+    log = ctx.settings.access_log
+    has_request = log is not None and log.format != "json"
+    found: list[Node] = [comment("What logs do not say: values of parameters that are secret")]
+    for variable in _NAMES:
+        if variable != "request" or has_request:
+            found += _maps(variable, plainly(names), expressions(names))
+    return found
+
+
+def _maps(variable: str, plain: Sequence[str], spelled: Sequence[str]) -> list[Node]:
+    """Returns the maps for one variable: `plain` are names without escapes, `spelled` with them."""
+    name, source, end = _NAMES[variable], Var(variable), _END.get(variable, "")
+    is_hidden = rf"\({SHOWN[1:-1]}\)(?:&|{end}\z)"
+    first, rest = r"[?#](?:.*?[?&;#])?", Var(f"{name}_rest")
+    maybe = (*(rf"(?:{one})=" for one in plain), f"{_NAME}%{_NAME}=")
+    found = [mapped(name, source, source, *((Regex(f"~*[?&;#]{one}"), rest) for one in maybe))]
+    one_less = Template((Var("hg_head"), SHOWN, Var("hg_tail")))
+    whole = Template((Var("hg_head"), "?", SHOWN, Var("hg_tail")))
+    tail = rf"(?<hg_tail>(?:&.*|{end})?)\z" if end else r"(?<hg_tail>(?:&.*)?)\z"
+    shown = f"(?!{is_hidden})[^&]*?{tail}"
+    starts = [f"{first}(?:{one})=" for one in plain]
+    left = [f"{one}(?!{is_hidden})" for one in starts]
+    escaped = [f"{first}(?={_NAME}%)(?:{one})=" for one in spelled]
+    for step in range(STEPS):
+        cuts = (Regex(rf"~*\A(?<hg_head>[^?#]*+{one}){shown}") for one in starts)
+        found.append(mapped(f"{name}_{step}", source, source, *((cut, one_less) for cut in cuts)))
+        source = Var(f"{name}_{step}")
+    end_kept = rf".*?(?<hg_tail>(?:{end})?)\z"
+    gone = (Regex(rf"~*\A(?<hg_head>[^?#]*+){one}{end_kept}") for one in (*left, *escaped))
+    return [*found, mapped(rest.name, source, source, *((one, whole) for one in gone))]
