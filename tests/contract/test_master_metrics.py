@@ -59,6 +59,7 @@ def test_fleets_sessions_requests_and_certificates_are_shown(world: World) -> No
         f'{fleet},state="new"': 0,
         f'{fleet},state="connected"': 1,
         f'{fleet},state="away"': 0,
+        f'{fleet},state="failing"': 0,
         f'{fleet},state="revoked"': 0,
     }
     labels = f'{fleet},agent="{agent.id}",certificate="site"'

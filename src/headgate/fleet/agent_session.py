@@ -120,6 +120,8 @@ class AgentSession:
         self.inventory: fr.Inventory | None = None
         """The certificates that the node serves with; its owner sets it."""
         self._told_inventory: fr.Inventory | None = None
+        self.failed_starts = 0
+        """Starts of the process, before this one, that did not last; its owner sets it."""
         self.upgrade_ended: fr.UpgradeEnded | None = None
         """The newest order to upgrade, if it has ended; its owner sets it."""
         self._told_ended: fr.UpgradeEnded | None = None
@@ -248,6 +250,7 @@ class AgentSession:
             can_upgrade=self._facts.can_upgrade,
             upgrade_ended=self.upgrade_ended,
             orders=self._facts.orders,
+            failed_starts=self.failed_starts,
         )
         return [self._frame(hello)]
 

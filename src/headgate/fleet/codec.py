@@ -184,6 +184,7 @@ def _hello_message(hello: fr.Hello) -> _Message:
         can_upgrade=hello.can_upgrade,
         upgrade_ended=_ended_message(hello.upgrade_ended),
         orders=hello.orders,
+        failed_starts=hello.failed_starts,
     )
 
 
@@ -250,6 +251,7 @@ def _read_hello(message: _Message) -> fr.Hello:
         can_upgrade=message.can_upgrade,
         upgrade_ended=_upgrade_ended(message),
         orders=tuple(one[:_SERIAL] for one in message.orders[:_ORDERS]),
+        failed_starts=message.failed_starts,
     )
 
 

@@ -4,7 +4,7 @@ says what each means."""
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from headgate.fleet.drift import Drift
 from headgate.fleet.orders import Order
@@ -109,6 +109,10 @@ class UpgradeEnded:
     text: str
 
 
+FAILING_STARTS: Final = 3
+"""So many starts in a row that did not last make an agent one that fails at each start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """The agent's first word."""
@@ -132,6 +136,8 @@ class Hello:
     upgrade_ended: UpgradeEnded | None = None
     orders: tuple[str, ...] = ()
     """What it may be ordered, in words of `headgate.fleet.orders`; none: an older agent."""
+    failed_starts: int = 0
+    """Starts of its control process in a row, before this one, that did not last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,20 @@ class MasterSide(Protocol):
         """Hears of each run of the pipeline."""
         ...
 
+    @property
+    def fails_to_start(self) -> bool:
+        """Says whether the last starts of this process did not last."""
+        ...
+
+    async def said_failing(self) -> None:
+        """Returns once the master has heard that this node fails at each start, or does not answer
+        soon: what ended the last starts may end this one, too."""
+        ...
+
+    def left(self) -> None:
+        """Hears that this process ends because it was told to."""
+        ...
+
     def status(self) -> MasterStatus:
         """Returns how the node stands with its master."""
         ...

@@ -70,6 +70,7 @@ class ControlProcess:
         node = self._node
         if node.remote is not None:
             await node.remote.linked()
+        follows = await self._warned()
         result = await node.pipeline.reload("start")
         waits = node.remote is not None and result.outcome is Outcome.FAILED
         waits = waits or node.master is not None
@@ -81,8 +82,18 @@ class ControlProcess:
             self._spawn(task)
         if node.options.watch:
             self._spawn(self._follow_changes())
-        if node.master is not None:
+        if node.master is not None and not follows:
             self._spawn(self._follow_master(node.master))
+
+    async def _warned(self) -> bool:
+        """Says whether the master is followed already: a process that fails at each start tells it
+        so before it does what may end it again."""
+        master = self._node.master
+        if master is None or not master.fails_to_start:
+            return False
+        self._spawn(self._follow_master(master))
+        await master.said_failing()
+        return True
 
     # Input from outside.
 

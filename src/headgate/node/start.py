@@ -70,7 +70,10 @@ async def _run(options: Options) -> int:
         node = agent_node(options, link, serving, _lent_door())
     else:
         node = Node(options, make_source(options), link, serving, _lent_door())
-    return await ControlProcess(node).run()
+    code = await ControlProcess(node).run()
+    if code == 0 and node.master is not None:
+        node.master.left()
+    return code
 
 
 def _lent_door() -> socket.socket | None:

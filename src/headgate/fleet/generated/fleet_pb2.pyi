@@ -102,7 +102,7 @@ class Fault(_message.Message):
     def __init__(self, code: _Optional[str] = ..., transient: _Optional[bool] = ..., object: _Optional[str] = ..., file: _Optional[str] = ..., line: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof", "identity", "fault_of", "can_upgrade", "upgrade_ended", "orders")
+    __slots__ = ("agent", "epoch", "program", "oldest_protocol", "newest_protocol", "instances", "held", "last_fault", "clock_ms", "proof", "identity", "fault_of", "can_upgrade", "upgrade_ended", "orders", "failed_starts")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +118,7 @@ class Hello(_message.Message):
     CAN_UPGRADE_FIELD_NUMBER: _ClassVar[int]
     UPGRADE_ENDED_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_STARTS_FIELD_NUMBER: _ClassVar[int]
     agent: str
     epoch: int
     program: str
@@ -133,7 +134,8 @@ class Hello(_message.Message):
     can_upgrade: bool
     upgrade_ended: UpgradeEnded
     orders: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., fault_of: _Optional[_Union[Version, _Mapping]] = ..., can_upgrade: _Optional[bool] = ..., upgrade_ended: _Optional[_Union[UpgradeEnded, _Mapping]] = ..., orders: _Optional[_Iterable[str]] = ...) -> None: ...
+    failed_starts: int
+    def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ..., program: _Optional[str] = ..., oldest_protocol: _Optional[int] = ..., newest_protocol: _Optional[int] = ..., instances: _Optional[_Iterable[_Union[Instance, _Mapping]]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., last_fault: _Optional[_Union[Fault, _Mapping]] = ..., clock_ms: _Optional[int] = ..., proof: _Optional[_Union[Proof, _Mapping]] = ..., identity: _Optional[_Union[Identity, _Mapping]] = ..., fault_of: _Optional[_Union[Version, _Mapping]] = ..., can_upgrade: _Optional[bool] = ..., upgrade_ended: _Optional[_Union[UpgradeEnded, _Mapping]] = ..., orders: _Optional[_Iterable[str]] = ..., failed_starts: _Optional[int] = ...) -> None: ...
 
 class Upgrade(_message.Message):
     __slots__ = ("order", "program")

@@ -23,7 +23,7 @@ MOST_FLEETS: Final = 1_000
 """Fleets with series of their own; the others are one, `(other)`."""
 MOST_CERTIFICATES: Final = 200
 """Certificates that are shown: those that end first."""
-STATES: Final = ("new", "connected", "away", "revoked")
+STATES: Final = ("new", "connected", "away", "failing", "revoked")
 UPGRADES: Final = ("asked", "done", "failed")
 MOST_PROGRAMS: Final = 10
 """Versions of agents with series of their own; the others are one, `(other)`."""
@@ -172,6 +172,7 @@ def _agents(now_ms: int) -> Query:
     state = case(
         (AGENTS.c.revoked_at.is_not(None), "revoked"),
         (AGENTS.c.seen_at.is_(None), "new"),
+        (AGENTS.c.failing_since.is_not(None), "failing"),
         (is_here, "connected"),
         else_="away",
     ).label("state")

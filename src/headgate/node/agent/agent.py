@@ -29,6 +29,7 @@ from headgate.node.agent.remembered import Remembered
 from headgate.node.agent.saying import said_of
 from headgate.node.agent.searching import Searches
 from headgate.node.agent.source import MasterSource
+from headgate.node.agent.starts import STEADY_S, Starts
 from headgate.node.agent.upgrading import Upgrading
 from headgate.node.agent.url import MasterUrl
 from headgate.node.events import EventLog
@@ -42,6 +43,8 @@ from headgate.providers.master.store import BundleStore
 _log = structlog.get_logger()
 _FIGURES_S: Final = 15.0
 _AGAIN_S: Final = 60.0
+_SAYING_S: Final = 15.0
+"""How long a process that fails at each start waits for its master before it goes on."""
 _DESCRIBED_S: Final = 60.0
 """How often to look whether the engine can do something else: its binary was replaced."""
 
@@ -110,6 +113,10 @@ class Agent:
         self._instance = instance
         self._upgrading = upgrading
         self._remembered = Remembered(parts.identities.folder)
+        self._starts = Starts(parts.identities.folder)
+        self._starts.begun()
+        self._began = time.monotonic()
+        self._was_live = asyncio.Event()
         self._applying = Applying(pipeline, parts.source, parts.store, parts.incoming)
         self._identity: Identity | None = None
         self._driver: SessionDriver | None = None
@@ -141,6 +148,23 @@ class Agent:
                 self._failed("the disk", group.exceptions[0])
             await asyncio.sleep(_AGAIN_S)
 
+    @property
+    def fails_to_start(self) -> bool:
+        """See MasterSide."""
+        return self._starts.failed >= fr.FAILING_STARTS
+
+    async def said_failing(self) -> None:
+        """See MasterSide."""
+        times = self._starts.failed
+        self._event("error", "control.failing", f"the last {times} starts of the node did not last")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SAYING_S):
+                await self._was_live.wait()
+
+    def left(self) -> None:
+        """See MasterSide."""
+        self._starts.lasted()
+
     async def _holding(self) -> None:
         identity = self._identity = await self._enrolled()
         session = await asyncio.to_thread(self._session, identity)
@@ -154,6 +178,7 @@ class Agent:
         session.upgrade_ended = self._upgrading.ended
         driver.on_order = self._ordered
         session.identity = said_of(identity)
+        session.failed_starts = self._starts.failed
         self._driver = driver
         if self.drift is not None:
             await asyncio.to_thread(self.drift.recall, identity.agent)
@@ -163,6 +188,7 @@ class Agent:
             group.create_task(self._summaries(driver))
             group.create_task(self._descriptions(driver))
             group.create_task(self._notices(driver))
+            group.create_task(self._lasts(driver))
             group.create_task(self._drifts(driver))
 
     def happened(self, result: ReloadResult) -> None:
@@ -269,6 +295,7 @@ class Agent:
     def _told(self, state: State, why: str) -> None:
         url = self._parts.url
         if state is State.LIVE:
+            self._was_live.set()
             self._last_error = ""
             self._event("info", "master.connected", f"connected to {url}")
         else:
@@ -282,6 +309,12 @@ class Agent:
             held = work.held
             self._remembered.remember(held.scope, held.refused, work.refused_for)
             self._remembered.remember_bound(self._identity.agent, work.bound)
+
+    async def _lasts(self, driver: SessionDriver) -> None:
+        """Ends the count of failed starts once this one has lasted."""
+        await asyncio.sleep(max(0.0, self._began + STEADY_S - time.monotonic()))
+        await asyncio.to_thread(self._starts.lasted)
+        driver.session.failed_starts = 0
 
     async def _renewals(self, driver: SessionDriver) -> None:
         """Renews the certificate after two thirds of its time, or when the master wants it."""

@@ -25,6 +25,7 @@ from headgate.fleet.orders import NODE, DriftPolicy, Heal, OrderBody
 from headgate.master.domains.agents import store, upgrading
 from headgate.master.domains.agents.arriving import Arrivals
 from headgate.master.domains.agents.ending import EndedUpgrades
+from headgate.master.domains.agents.failing import Failing
 from headgate.master.domains.agents.manifests import Manifests, explained
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
@@ -66,6 +67,7 @@ class StoreBook:
         self._identities: dict[str, Identity | None] = {}
         self.manifests = Manifests(database, authority)
         """What agents are offered."""
+        self._failing = Failing()
         self.arrivals = Arrivals()
         """How long revisions take until agents serve them."""
         self.cut: Callable[[str], None] = _nobody
@@ -135,6 +137,7 @@ class StoreBook:
             **_held(hello.held),
             **_said(hello.identity),
             **_told(hello),
+            **self._failing.joined(agent_id, hello.failed_starts, now_ms),
         }
         self._identities[agent_id] = hello.identity
         with explained():
@@ -145,6 +148,7 @@ class StoreBook:
         self._given.pop(agent_id, None)
         self._ordered.pop(agent_id, None)
         self.arrivals.left(agent_id)
+        self._failing.left(agent_id)
         self._identities.pop(agent_id, None)
         with explained():
             await self._writing.end(agent_id, fence)
@@ -247,7 +251,8 @@ class StoreBook:
         """See FleetBook."""
         if beat.figures:
             self.measured(agent_id, beat)
-        values = _held(beat.held) | {"seen_at": self._clock()}
+        now_ms = self._clock()
+        values = _held(beat.held) | {"seen_at": now_ms} | self._failing.seen(agent_id, now_ms)
         if beat.identity is not None and beat.identity != self._identities.get(agent_id):
             self._identities[agent_id] = beat.identity
             values |= _said(beat.identity)

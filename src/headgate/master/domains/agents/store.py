@@ -22,6 +22,7 @@ from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.agents.types import (
     Agent,
     Facts,
+    Failing,
     LastError,
     Revisions,
     State,
@@ -88,6 +89,8 @@ AGENTS: Final = table(
     Column("upgrade_error", Text, nullable=True),
     Column("drift", Text, nullable=True),
     time_column("drift_since", is_optional=True),
+    time_column("failing_since", is_optional=True),
+    Column("failed_starts", Integer, nullable=True),
     time_column("orders_at", is_optional=True),
     time_column("heal_order", is_optional=True),
     version_column(),
@@ -169,6 +172,10 @@ class AgentRow(BaseModel):
     anything."""
     heal_order: int | None
     """When a person ordered a heal last, which is the order's number."""
+    failing_since: int | None
+    """Since when its control process fails at each start; None: it does not."""
+    failed_starts: int | None
+    """How many starts in a row, before the one that said it, did not last."""
 
     @property
     def known_drift(self) -> KeptDrift | None:
@@ -200,6 +207,7 @@ class AgentRow(BaseModel):
             error=LastError.model_validate_json(self.error) if self.error and is_ours else None,
             drifts=None if known is None else known.drift.since is not None,
             drift=None if known is None else known.drift,
+            failing=self._failing(),
             created_at=self.created_at,
             seen_at=self.seen_at,
             certificate_expires_at=self.certificate_expires_at,
@@ -207,6 +215,11 @@ class AgentRow(BaseModel):
             revoked_at=self.revoked_at,
             upgrade=self._upgrade(),
         )
+
+    def _failing(self) -> Failing | None:
+        if self.failing_since is None:
+            return None
+        return Failing(since=self.failing_since, starts=self.failed_starts or 0)
 
     def _upgrade(self) -> Upgrade:
         return Upgrade(
@@ -221,8 +234,14 @@ class AgentRow(BaseModel):
             return "revoked"
         if self.seen_at is None:
             return "new"
-        is_recent = now_ms - self.seen_at < AWAY_AFTER_MS
-        return "connected" if self.connected_at is not None and is_recent else "away"
+        if self.failing_since is not None:
+            return "failing"
+        return "connected" if self.is_here(now_ms) else "away"
+
+    def is_here(self, now_ms: int) -> bool:
+        """Whether it has a session, by all that is known."""
+        seen_at = self.seen_at or 0
+        return self.connected_at is not None and now_ms - seen_at < AWAY_AFTER_MS
 
 
 class AgentName(BaseModel):
@@ -254,6 +273,7 @@ class Standing(BaseModel):
     told: str
     connected_at: int | None
     seen_at: int | None
+    failing_since: int | None
     fence: int
     revoked_at: int | None
     desired_id: str | None

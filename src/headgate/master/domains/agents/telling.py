@@ -34,6 +34,8 @@ class Said:
     upgrades: list[tuple[str, Ended]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     """How many notices nobody was told of, by agent."""
+    failing: dict[str, int] = field(default_factory=dict)
+    """How many starts in a row failed, of agents that came as failing ones."""
     drifts: dict[str, Detail] = field(default_factory=dict)
     """What is new of an agent's drift."""
 
@@ -58,6 +60,7 @@ def news_of(
         agent = standings.get(agent_id)
         if agent is not None and agent.told != CONNECTED:
             lines.append(_Line(agent, f"agents.{CONNECTED}", {}))
+    lines += _failing(standings, said)
     for (agent_id, _), report in said.reports.items():
         if agent_id in standings:
             lines.append(_reported(standings[agent_id], report))
@@ -76,6 +79,15 @@ def news_of(
         if agent_id in standings and count:
             lines.append(_Line(standings[agent_id], "agents.dropped", {"count": count}))
     return _merged(lines)
+
+
+def _failing(standings: Mapping[str, Standing], said: Said) -> list[_Line]:
+    """Returns lines of agents that fail at each start, and did not before."""
+    return [
+        _Line(agent, "agents.failing", {"starts": starts})
+        for agent_id, starts in said.failing.items()
+        if (agent := standings.get(agent_id)) is not None and agent.failing_since is None
+    ]
 
 
 def lost(standings: Iterable[Standing]) -> dict[tuple[str, str], list[News]]:

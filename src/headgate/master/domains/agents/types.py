@@ -8,7 +8,7 @@ from headgate.master.api.types import Body, Moment, Versioned, View, Window
 from headgate.master.domains.drift.types import Drift
 from headgate.master.domains.fleets.types import Labels
 
-State = Literal["new", "connected", "away", "revoked"]
+State = Literal["new", "connected", "away", "failing", "revoked"]
 UpgradeState = Literal["asked", "done", "failed"]
 
 
@@ -78,13 +78,22 @@ class Upgrade(View):
     error: str = Field(description="Why it failed; empty if it did not.")
 
 
+class Failing(View):
+    """That the control process of a node fails at each start. Its traffic may flow meanwhile."""
+
+    since: Moment
+    starts: int = Field(description="How many starts in a row had not lasted a minute.")
+
+
 class Agent(Versioned):
     """A node that enrolled."""
 
     name: str = Field(description="Its host name, as it said it.")
     fleet: str = Field(description="The id of its fleet.")
     labels: dict[str, str]
-    state: State
+    state: State = Field(
+        description="`failing`: its control process fails at each start, so that it comes and goes."
+    )
     facts: Facts
     revisions: Revisions
     phase: str = Field(description="How far it is with what was offered last; empty: nothing yet.")
@@ -96,6 +105,7 @@ class Agent(Versioned):
     drift: Drift | None = Field(
         description="How it differs; null: no nginx, an older version, or no look yet."
     )
+    failing: Failing | None = Field(description="null: it starts as it should.")
     created_at: Moment
     seen_at: Moment | None
     certificate_expires_at: Moment

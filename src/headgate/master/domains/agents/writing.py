@@ -69,6 +69,8 @@ class Writing:
         place = len(batch.joins)
         batch.joins.append(agent_id)
         batch.values.setdefault(agent_id, {}).update(values)
+        if isinstance(starts := values.get("failed_starts"), int):
+            batch.said.failing[agent_id] = starts
         return (await asyncio.shield(batch.done))[place]
 
     async def keep(

@@ -248,7 +248,7 @@ def late(
     """Returns why an agent may not come back by the key of a certificate that has expired; None: it
     may."""
     now_ms = int(now.timestamp() * 1_000)
-    if row.shown(now_ms).state == "connected":
+    if row.is_here(now_ms):
         return EnrolmentRefusedError("live", "this agent is connected; two nodes have one identity")
     if row.approved_until is not None and now_ms < row.approved_until:
         return None

@@ -42,7 +42,13 @@ def _view(agent: Agent) -> AgentView:
         if error is not None and is_quarantine and error.revision == agent.revisions.serving
         else "",
         program=agent.facts.program,
+        failing_since=failing_since(agent),
     )
+
+
+def failing_since(agent: Agent) -> float | None:
+    """Returns since when an agent fails at each start (Unix seconds); None: it does not."""
+    return None if agent.failing is None else agent.failing.since / 1000
 
 
 def _words(error: LastError) -> str:

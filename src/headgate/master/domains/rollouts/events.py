@@ -14,7 +14,8 @@ class AgentView:
 
     `seen_at` is when its newest data came, by the master's clock; `acknowledged` the revision
     that it took up last; `refused` the one that it refused or rolled back last, at `refused_at`,
-    because of `error`. `quarantined`: why it serves its revision without some of its objects.
+    because of `error`. `failing_since`: since when its control process fails at each start; None:
+    it does not. `quarantined`: why it serves its revision without some of its objects.
     `program`: the version of headgate that it runs.
     """
 
@@ -31,6 +32,7 @@ class AgentView:
     zone: str = ""
     quarantined: str = ""
     program: str = ""
+    failing_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

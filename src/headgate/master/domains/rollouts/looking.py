@@ -76,6 +76,9 @@ def _moved(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[str
 
 def _forward(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[str, object]:
     spec = turn.state.spec
+    if view.failing_since is not None and view.failing_since >= node.offered_at:
+        # One that failed before shows nothing about what it was offered.
+        return {"standing": "failed", "error": "its control process fails at each start"}
     if view.serving == spec.revision and view.quarantined and spec.gates.quarantine == "refuse":
         return {"standing": "failed", "error": view.quarantined}
     if view.serving == spec.revision:

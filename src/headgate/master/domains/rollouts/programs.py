@@ -51,6 +51,7 @@ def view(row: AgentRow, rollout: str, program: str, now_ms: int) -> AgentView:
         labels=tuple(shown.labels.items()),
         zone=shown.labels.get("zone", ""),
         program=row.program or "",
+        failing_since=agents.failing_since(shown),
     )
 
 

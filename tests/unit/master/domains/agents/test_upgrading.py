@@ -19,6 +19,7 @@ def standing(state: UpgradeState | None = "asked", program: str = "1.0.0") -> St
         told="connected",
         connected_at=1,
         seen_at=1,
+        failing_since=None,
         fence=1,
         revoked_at=None,
         desired_id=None,

@@ -27,6 +27,7 @@ class Fleet:
         self.quarantining: set[str] = set()
         self.away: set[str] = set()
         self.stuck: set[str] = set()
+        self.failing: dict[str, float] = {}
         self.sample = GOOD
         self.measured_at: float | None = None
         """When the agents of a wave measured last; None: just now."""
@@ -65,7 +66,12 @@ class Fleet:
         for _ in range(times):
             self.now += step_s
             views = tuple(
-                replace(view, seen_at=self.now, is_connected=view.agent not in self.away)
+                replace(
+                    view,
+                    seen_at=self.now,
+                    is_connected=view.agent not in {*self.away, *self.failing},
+                    failing_since=self.failing.get(view.agent),
+                )
                 for view in self.views.values()
             )
             self.tell(ev.Look(self.now, views, self.frozen))
@@ -410,3 +416,20 @@ def test_an_agent_that_serves_a_part_of_the_revision_serves_it_if_the_rollout_sa
     fleet.quarantining = {"a0", "a1", "a2", "a3"}
     fleet.look(40)
     assert fleet.status == "succeeded"
+
+
+def test_an_agent_that_fails_at_each_start_since_its_offer_has_failed() -> None:
+    fleet = Fleet(_spec())
+    fleet.look(2)
+    fleet.failing = {"a0": fleet.now}
+    fleet.look(1)
+    assert fleet.status in {"undoing", "undone"}
+    assert fleet.state.reason.endswith("its control process fails at each start")
+
+
+def test_an_agent_that_failed_before_is_away_and_holds_nothing() -> None:
+    fleet = Fleet(_spec())
+    fleet.failing, fleet.stuck = {"a3": fleet.now - 60}, {"a3"}
+    fleet.look(60)
+    assert fleet.status == "succeeded"
+    assert fleet.serving(NEW) == 3
