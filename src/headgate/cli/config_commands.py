@@ -1,5 +1,6 @@
 """The commands about a config: nothing runs, nothing is changed."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,6 +69,7 @@ def check(
     from headgate.cli.check import check as judge
     from headgate.compile.routing import shadows
     from headgate.compile.sources import Given, Trust
+    from headgate.model.environment import for_engine
 
     if quarantine and not configs:
         raise typer.BadParameter("name the files", param_hint="CONFIG")
@@ -81,6 +83,7 @@ def check(
             output.value,
             shadows=shadows,
             objections=_objections(engine),
+            env=for_engine(os.environ, "" if engine is None else engine.value),
             stream=sys.stdout,
         )
     )

@@ -31,9 +31,17 @@ MEANINGS: Final[Mapping[str, str]] = {
     LISTEN: "IP address and port to listen on.",
     UPSTREAMS: "The servers, separated by commas; all `http://` or all `https://`.",
     METRICS: "IP address and port that serve metrics and health.",
-    REQUEST_TIMEOUT: "How long a request may take, in milliseconds; 0 = off.",
+    REQUEST_TIMEOUT: "How long a request may take, in milliseconds; 0 = off, which is the default "
+    "where nginx serves, and all that it can do.",
 }
 """What each variable means."""
+
+
+def for_engine(env: Mapping[str, str], engine: str) -> Mapping[str, str]:
+    """Returns the variables as an engine can serve them: a default that it cannot is another."""
+    if engine == "nginx" and not env.get(REQUEST_TIMEOUT):
+        return {**env, REQUEST_TIMEOUT: "0"}
+    return env
 
 
 def document_text(env: Mapping[str, str]) -> tuple[bytes, tuple[Problem, ...]]:

@@ -15,6 +15,7 @@ from headgate.compile.quarantine import LastGood, Refusal
 from headgate.compile.routing import shadows
 from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import Diagnostic, Severity
+from headgate.model.environment import for_engine
 from headgate.model.files import Files
 from headgate.node.key_sets.store import FOLDER
 from headgate.node.options import Options
@@ -27,7 +28,8 @@ def make_source(options: Options) -> Source:
     """Returns the source that the options name;
     paths are taken relative to the working directory.
     """
-    return FileSource([Path(path).absolute() for path in options.configs], fetched=fetched(options))
+    paths = [Path(path).absolute() for path in options.configs]
+    return FileSource(paths, fetched=fetched(options), engine=options.engine)
 
 
 def fetched(options: Options) -> PurePath | None:
@@ -39,12 +41,19 @@ class FileSource:
     """Documents on disk; without paths the environment is the config."""
 
     def __init__(
-        self, paths: Sequence[PurePath], pace: Pace = PACE, fetched: PurePath | None = None
+        self,
+        paths: Sequence[PurePath],
+        pace: Pace = PACE,
+        fetched: PurePath | None = None,
+        engine: str = "native",
     ) -> None:
-        """`fetched`: the folder of the key sets that were fetched, if any are."""
+        """`fetched`: the folder of the key sets that were fetched, if any are. `engine`: for which
+        the environment is read where it is the config.
+        """
         self._paths = list(paths)
         self._pace = pace
         self._fetched = fetched
+        self._engine = engine
         self._compiler = Compiler(fetched)
         self._files = DiskFiles()
         self._known = Known(Watched(frozenset(paths), frozenset()), frozenset(), 0)
@@ -57,8 +66,9 @@ class FileSource:
         """Reads and compiles the present config."""
         self._files = files = DiskFiles()
         given, through = self._given(files)
+        env = for_engine(os.environ, self._engine)
         try:
-            loaded = self._compiler.load(given, through, os.environ, self._good(), self._refusals())
+            loaded = self._compiler.load(given, through, env, self._good(), self._refusals())
         except BaseException:
             self._compiler = Compiler(self._fetched)  # its content is unknown now
             raise

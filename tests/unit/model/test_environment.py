@@ -5,6 +5,7 @@ from memory_files import MemoryFiles
 
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
+from headgate.model.environment import for_engine
 
 
 def loaded(**env: str) -> Loaded:
@@ -46,6 +47,13 @@ def test_each_variable_has_its_effect() -> None:
     assert objects["settings"] == '{"log_level":"warn"}'
     assert result.node is not None
     assert (result.node.admin, result.node.metrics) == ((), ("0.0.0.0:9100",))
+
+
+def test_a_default_that_nginx_cannot_serve_is_none_there() -> None:
+    assert "timeouts" not in canonical(loaded(**for_engine({}, "nginx")))["route"]
+    asked = for_engine({"PROXY_REQUEST_TIMEOUT_MS": "5"}, "nginx")
+    assert '"request_ms":5}' in canonical(loaded(**asked))["route"]
+    assert for_engine({}, "native") == {}
 
 
 def test_headgate_log_wins() -> None:

@@ -23,6 +23,7 @@ from headgate.engines.nginx.common.types import (
 from headgate.engines.nginx.drive.imported import render_config
 from headgate.engines.nginx.drive.setup import system_roots
 from headgate.kernel.diagnostics import Diagnostic, Severity
+from headgate.model.environment import for_engine
 
 BINARY: Final = "/usr/sbin/nginx"
 _NOWHERE: Final = Path("/nonexistent")
@@ -54,7 +55,8 @@ def written(
     `binary` None = as the config says, else the usual one; it says what it accepts. Raises
     BadConfigError, and what the probe raises (NotProbedError, OSError, RightMissingError).
     """
-    return written_from(read_config(list(configs), os.environ), root, binary, generation)
+    env = for_engine(os.environ, "nginx")
+    return written_from(read_config(list(configs), env), root, binary, generation)
 
 
 def written_from(loaded: Loaded, root: Path, binary: str | None, generation: int) -> Written:
