@@ -55,15 +55,15 @@ class Connection(http.client.HTTPConnection):
     def ask(self, host: str | None = None, path: str = "/") -> Seen:
         """One request; `host` where it differs from the name asked for."""
         self.request("GET", path, headers={"host": host or self._sni or "a.example"})
+        # Before the answer: one that ends the connection leaves nothing to ask.
         tls = self.tls
-        response = self.getresponse()
-        body = response.read()
         der = tls.getpeercert(binary_form=True)
         assert der is not None
         serial = x509.load_der_x509_certificate(der).serial_number
+        version, alpn = tls.version(), tls.selected_alpn_protocol()
         is_resumed = bool(tls.session_reused)
-        alpn = tls.selected_alpn_protocol()
-        return Seen(response.status, body, serial, tls.version(), alpn, is_resumed)
+        response = self.getresponse()
+        return Seen(response.status, response.read(), serial, version, alpn, is_resumed)
 
 
 def trusting(

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from headgate.engines.nginx.render import tls
 from headgate.engines.nginx.render.context import Context
-from headgate.engines.nginx.render.tlsnames import BUILT_IN, Offer
+from headgate.engines.nginx.render.tlsnames import Offer, offers
 from headgate.features.nginx import About
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Word, directive
@@ -123,7 +123,7 @@ def is_offered(ctx: Context, name: str) -> bool:
     listener = ctx.listeners[name]
     if listener.tls is None:
         return listener.h2c and not why_no_h2c(ctx)
-    policy = tls.policy_of(ctx, Offer(listener.tls.policy or BUILT_IN))
+    policy = tls.policy_of(ctx, Offer(offers(listener.tls, ctx).negotiated))
     return _H2 in protocols(policy) and not _why_not(ctx)
 
 

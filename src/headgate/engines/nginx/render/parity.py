@@ -103,11 +103,16 @@ _LISTENERS: Final = (
     Parity(
         "listeners.NAME.tls.policy",
         "differs",
-        "policies of one listener must agree in versions, suites, groups and ALPN, which nginx "
-        "negotiates before it knows the name; where they differ otherwise tickets are off",
+        "policies that names of one listener get must agree in versions, suites, groups and ALPN, "
+        "which nginx negotiates before it knows the name; where they differ otherwise tickets are "
+        "off",
     ),
     Parity("listeners.NAME.tls.default_certificate", "same"),
-    Parity("listeners.NAME.tls.unknown_sni", "same"),
+    Parity(
+        "listeners.NAME.tls.unknown_sni",
+        "differs",
+        "the alert to a client that asks for no name is `unrecognized_name`, too",
+    ),
     Parity(
         "listeners.NAME.tls.strict_sni", "no", "refused: nginx compares no host with a certificate"
     ),
@@ -244,7 +249,11 @@ _ROUTES: Final = (
     Parity(
         "routes.NAME.mirror.max_in_flight", "no", "no limit; anything but the default is refused"
     ),
-    Parity("routes.NAME.timeouts.request", "no", "refused"),
+    Parity(
+        "routes.NAME.timeouts.request",
+        "no",
+        "refused; a config from the environment has none unless `PROXY_REQUEST_TIMEOUT_MS` is set",
+    ),
     Parity("routes.NAME.timeouts.per_try", "differs", "counted anew with every read"),
     Parity(
         "routes.NAME.timeouts.body",

@@ -126,7 +126,8 @@ def _of_listener(ctx: Context, name: str, listener: Listener) -> Iterable[Site]:
     for (covering, offer), of in grouped.items():
         yield site(tuple(of), covering, offer)
     unknown = offered.by_name.get(ANY, offered.unknown)
-    yield site((CATCH_ALL,), everything, offered.none)
+    nameless = offered.none if offered.none.certificates else Offer(offered.negotiated)
+    yield site((CATCH_ALL,), everything, nameless)
     if unknown != offered.none:
         yield site((EVERY_NAME,), everything, unknown)
 
@@ -148,8 +149,8 @@ def _check_policies(ctx: Context, name: str, offered: Offers) -> None:
     """Refuses policies that differ by name:
     nginx negotiates versions, suites and groups before it knows the name.
     """
-    used = {offered.none.policy, *(offer.policy for offer in offered.by_name.values())}
-    first = tls.policy_of(ctx, offered.none)
+    used = {offered.negotiated, *(offer.policy for offer in offered.by_name.values())}
+    first = tls.policy_of(ctx, Offer(offered.negotiated))
     for policy in sorted(used):
         other = tls.policy_of(ctx, Offer(policy))
         http2.check_policy(ctx, policy, other)
@@ -179,7 +180,11 @@ def _tls(ctx: Context, site: Site, policies: dict[str, set[str]]) -> list[Node]:
     if site.offer is None:
         return []
     on_these = set[str]().union(*(policies.get(one, set()) for one in site.listeners))
-    return tls.server(ctx, site.offer, is_alone=len(on_these) <= 1)
+    is_alone = len(on_these) <= 1
+    if site.offer.certificates:
+        return tls.server(ctx, site.offer, is_alone=is_alone)
+    is_default = CATCH_ALL in site.names
+    return tls.refusing(ctx, site.offer, is_default=is_default, is_alone=is_alone)
 
 
 def _server(

@@ -60,13 +60,21 @@ def server(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
     `is_alone`: every server of its listeners has this policy, so that clients may resume sessions;
     otherwise they could resume one under another policy (CVE-2025-23419).
     """
-    if not offer.certificates:
-        return [directive("ssl_reject_handshake", Word("on"))]
     nodes: list[Node] = []
     for name in offer.certificates:
         nodes += _pair(ctx, name)
     nodes += _stapling(ctx, offer)
     return nodes + _policy(ctx, offer, is_alone=is_alone)
+
+
+def refusing(ctx: Context, offer: Offer, *, is_default: bool, is_alone: bool) -> list[Node]:
+    """Returns the directives of a server that refuses handshakes.
+
+    nginx negotiates by the default server before it knows the name, so that one has the policy of
+    the names that it does not take.
+    """
+    refuse = directive("ssl_reject_handshake", Word("on"))
+    return [refuse, *(_negotiated(ctx, offer, is_alone=is_alone) if is_default else ())]
 
 
 def _pair(ctx: Context, name: str) -> list[Node]:
@@ -104,18 +112,10 @@ def _stapling(ctx: Context, offer: Offer) -> list[Node]:
 
 def _policy(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
     policy = policy_of(ctx, offer)
-    about = ctx.findings.of("tls_policy", offer.policy)
-    tickets = policy.tickets and is_alone
     if policy.tickets and not is_alone:
+        about = ctx.findings.of("tls_policy", offer.policy)
         about.note("tickets", "off in nginx: beside another policy sessions are not resumed")
-    nodes: list[Node] = [
-        comment(f"TLS policy {offer.policy}"),
-        directive("ssl_protocols", *_protocols(policy)),
-        *_suites(ctx, policy, offer.policy),
-        *_groups(ctx, policy, offer.policy),
-        directive("ssl_session_tickets", Word("on" if tickets else "off")),
-        directive("ssl_session_cache", Word("none")),
-    ]
+    nodes = _negotiated(ctx, offer, is_alone=is_alone)
     auth = policy.client_auth
     if auth is not None:
         roots = ctx.file(f"certs/ca-{auth.ca[:12]}.pem", auth.ca)
@@ -128,6 +128,19 @@ def _policy(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
             lists = ctx.file(f"certs/crl-{auth.crl[:12]}.pem", auth.crl)
             nodes.append(directive("ssl_crl", FilePath(lists)))
     return nodes
+
+
+def _negotiated(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
+    """Returns what nginx negotiates before it knows the name, and whether sessions are resumed."""
+    policy = policy_of(ctx, offer)
+    return [
+        comment(f"TLS policy {offer.policy}"),
+        directive("ssl_protocols", *_protocols(policy)),
+        *_suites(ctx, policy, offer.policy),
+        *_groups(ctx, policy, offer.policy),
+        directive("ssl_session_tickets", Word("on" if policy.tickets and is_alone else "off")),
+        directive("ssl_session_cache", Word("none")),
+    ]
 
 
 def _protocols(policy: TlsPolicy) -> list[Word]:

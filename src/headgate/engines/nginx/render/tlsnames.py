@@ -6,7 +6,7 @@ certificate of its own needs a server, whether routes name it or not (docs/refer
 
 import base64
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from headgate.engines.nginx.observe.certificates import BadCertificateError, Leaf, parse_der
@@ -32,13 +32,17 @@ class Offer:
 
 @dataclass(slots=True)
 class Offers:
-    """What one listener offers; `unknown` to unknown names, `none` without a name."""
+    """What one listener offers; `unknown` to unknown names, `none` without a name.
+
+    `negotiated` is the policy of its default server: where no certificate comes with the listener's
+    own one, that of a host.
+    """
 
     by_name: dict[str, Offer]
     covered: tuple[str, ...]
     unknown: Offer
     none: Offer
-    _policy: str = field(default=BUILT_IN)
+    negotiated: str = BUILT_IN
 
     def find(self, name: str) -> Offer | None:
         """Returns the offer for a name, or for names below it if it is a wildcard."""
@@ -79,7 +83,9 @@ def offers(tls: ListenerTls, ctx: Context) -> Offers:
     covered: tuple[str, ...] = ()
     if default and unknown != none:
         covered = leaf(ctx, default[0]).names
-    return Offers(by_name, covered, unknown, none, policy)
+    used = {one.policy for one in (*by_name.values(), none) if one.certificates} or {policy}
+    negotiated = policy if policy in used else min(used)
+    return Offers(by_name, covered, unknown, none, negotiated)
 
 
 def leaf(ctx: Context, certificate: str) -> Leaf:
