@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 from random import Random
 
 import pytest
+import random_chains
 import random_routes
 from agreement import disagreements
 from echo_upstream import EchoUpstream
@@ -45,6 +46,19 @@ def test_the_data_plane_does_what_explain_says(folder: Path, seed: int) -> None:
             node.until_ready()
             wrong = disagreements(routing_of(node.config), wire, random, REQUESTS)
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("seed", range(CONFIGS))
+def test_endpoints_get_what_explain_says_of_middlewares(folder: Path, seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - to be had again
+    port = free_port()
+    with EchoUpstream() as echo:
+        text = NODE + random_chains.config(random, f"127.0.0.1:{port}", echo.address)
+        with RunningNode(folder, text) as node, Wire(port) as wire:
+            node.until_ready()
+            routing = routing_of(node.config)
+            wrong = random_chains.disagreements(routing, wire, port, random, REQUESTS)
+    assert not wrong, text + "\n".join(wrong)
 
 
 def answered(port: int, request: bytes) -> int:

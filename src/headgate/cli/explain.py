@@ -243,8 +243,8 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
         yield f"refused with {outcome.status}: {outcome.detail}{unless}"
     else:
         yield f"answered with {outcome.status}{unless}"
-        for name, value in outcome.headers:
-            yield f"  {name}: {value}"
+    yield from (f"  {name}: {value}" for name, value in outcome.headers)
+    yield from [f"  without {', '.join(outcome.removed)}"] if outcome.removed else []
     for word, variable in outcome.placeholders:
         yield f"  {word} stands for {variable}, which only a request has"
 

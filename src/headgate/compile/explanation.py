@@ -82,8 +82,10 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `target` is the path and query that are forwarded, `host` the Host if another is sent. `unless`
     are the kinds of middlewares that may answer before: passwords, tokens, limits, which are known
-    only when a request comes. `placeholders` are the words among all this that stand for variables
-    of which the same is true, each with its variable: `JWT-SUB` and `${jwt:sub}`.
+    only when a request comes. `headers` are those of the answer, or of a request that is forwarded
+    all lines of the names that middlewares write; `removed` names the headers that they keep from
+    the endpoint, `x-*` for all that begin so. `placeholders` are the words among all this that are
+    for what only a request brings, each with what that is: `JWT-SUB` and `${jwt:sub}`.
     """
 
     kind: Literal["forward", "answer", "refuse"]
@@ -93,6 +95,7 @@ class Outcome(msgspec.Struct, frozen=True):
     headers: list[tuple[str, str]] = []
     body: str = ""
     detail: str = ""
+    removed: list[str] = []
     unless: list[str] = []
     placeholders: list[tuple[str, str]] = []
 

@@ -43,6 +43,25 @@ match = [{ path = { prefix = "/own" } }]
 middlewares = ["signed", { rewrite = { path = "/users/${jwt:sub}/x", host = "${jwt:team}.lan" } }]
 upstream = "app"
 
+[middlewares.told.jwt]
+keys = '''{"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA",
+  "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'''
+claims = { x-user = "sub" }
+
+[routes.edited]
+match = [{ path = { prefix = "/edited" } }]
+middlewares = [
+  "told",
+  { request_headers = { set = { x-up = "${upstream} by ${jwt:team}" }, remove = ["x-debug"] } },
+  { request_headers = { add = { x-up = "again" }, remove = ["x-old"], set = { x-old = "new" } } },
+]
+upstream = "app"
+
+[routes.split]
+match = [{ path = { prefix = "/split" } }]
+middlewares = [{ request_headers = { set = { x-up = "${upstream}/${sni}/${tls_version}" } } }]
+split = [{ upstream = "app", weight = 1 }, { upstream = "other", weight = 1 }]
+
 [routes.told]
 match = [{ path = { prefix = "/told" } }]
 respond = { body = "ask with ${request_id}", headers = { x-id = "${request_id}" } }
@@ -53,6 +72,9 @@ redirect = { path = "/request-id/jwt-sub" }
 
 [upstreams.app]
 endpoints = ["127.0.0.1:9000"]
+
+[upstreams.other]
+endpoints = ["127.0.0.1:9001"]
 """
 
 
@@ -87,6 +109,27 @@ def test_what_limits_do_is_told(tmp_path: Path) -> None:
                 "forwarded as /users/JWT-SUB/x, Host JWT-TEAM.lan, unless jwt answers first",
                 "  JWT-SUB stands for ${jwt:sub}, which only a request has",
                 "  JWT-TEAM stands for ${jwt:team}, which only a request has",
+            ],
+        ),
+        (
+            "/edited",
+            [
+                "forwarded as /edited, unless jwt answers first",
+                "  x-up: app by JWT-TEAM",
+                "  x-up: again",
+                "  x-old: new",
+                "  x-user: JWT-SUB",
+                "  without authorization, x-debug",
+                "  JWT-SUB stands for ${jwt:sub}, which only a request has",
+                "  JWT-TEAM stands for ${jwt:team}, which only a request has",
+            ],
+        ),
+        (
+            "/split",
+            [
+                "forwarded as /split",
+                "  x-up: SPLIT-UPSTREAM//",
+                "  SPLIT-UPSTREAM stands for ${upstream}, which only a request has",
             ],
         ),
         (

@@ -58,6 +58,12 @@ impl HeaderProgram {
                 || self.prefixes.iter().any(|p| begins(p, name, is_spelling)))
     }
 
+    /// Returns the names of the lines that it drops, and `x-*` for all whose names begin so.
+    pub fn dropped(&self) -> impl Iterator<Item = String> {
+        let begun = self.prefixes.iter().map(|prefix| format!("{prefix}*"));
+        self.drops.iter().map(ToString::to_string).chain(begun)
+    }
+
     /// Appends the program's lines, each `name: value\r
     /// `. Control characters in values (including CR and LF) become spaces; a line whose value has
     /// variables and is empty is left out.

@@ -49,7 +49,7 @@ pub use keep::{Keep, ResultCount, Results};
 pub use notices::{Notice, Notices};
 pub use pace::{BANDWIDTH_BYTES, BANDWIDTH_HELD, Pace, Paces};
 pub use pages::{ChainPages, Page, Source};
-pub use presumed::{REQUEST_ID, presumed_in};
+pub use presumed::{REQUEST_ID, SNI, TLS_VERSION, UPSTREAM, presumed_in};
 pub use step::Run;
 pub use subrequest::{Answered, Failure, Seat, Subrequest, Target};
 pub use template::Template;

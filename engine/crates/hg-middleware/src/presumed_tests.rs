@@ -16,5 +16,7 @@ fn only_words_that_the_text_has_are_told() {
     assert_eq!(told("/JWT-SUB/x"), ["${jwt:sub}"]);
     assert_eq!(told("JWT-TEAM.example"), ["${jwt:team}"]);
     assert_eq!(told("/REQUEST-ID"), ["${request_id}"]);
+    assert_eq!(told("TLS-SNI TLS-VERSION"), ["${sni}", "${tls_version}"]);
+    assert_eq!(told("x: BASIC-AUTH-USER"), ["the name of the user"]);
     assert_eq!(told("/request-id/x-request-id: 1"), [""; 0]);
 }

@@ -2,6 +2,7 @@
 
 use crate::claims::Claims;
 use crate::context::{Later, Wait};
+use crate::headers::push_line;
 use hg_route::Headers;
 use std::net::IpAddr;
 
@@ -177,9 +178,19 @@ impl Rewritten {
         self.later.as_ref()?.claims().cloned()
     }
 
+    /// Returns the lines that steps add to the request for the endpoint.
+    pub fn request_lines(&self) -> &[u8] {
+        self.later.as_ref().map_or(&[], |later| later.request_lines())
+    }
+
     /// Returns what steps leave for later, which belongs to the exchange.
     pub fn take_later(&mut self) -> Option<Box<Later>> {
         self.later.take()
+    }
+
+    /// Adds a line for the endpoint with a word for what only a request brings.
+    pub(crate) fn presume(&mut self, name: &str, word: &str) {
+        push_line(&mut self.later().request, name, word.as_bytes());
     }
 
     pub(crate) fn later(&mut self) -> &mut Later {

@@ -4,8 +4,10 @@ use crate::context::Place as Bound;
 use crate::credential::{Place, Sent};
 use crate::headers::{Direction, Edits};
 use crate::keep::Results;
+use crate::presumed;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
+use crate::view::Rewritten;
 use hg_access::ApiKeys;
 use hg_plan::HeaderEdits;
 use hg_proto::Reject;
@@ -82,6 +84,12 @@ impl Step for ApiKey {
 
     fn edits(&self) -> Composed<'_> {
         Composed { request: Some(&self.edits), ..Composed::default() }
+    }
+
+    fn presume(&self, out: &mut Rewritten) {
+        if let Some(name) = &self.client_header {
+            out.presume(name, presumed::KEY);
+        }
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {

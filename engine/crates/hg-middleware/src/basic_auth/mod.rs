@@ -6,8 +6,10 @@ use crate::context::{Brought, Place, Wait, Woken};
 use crate::credential::{self, Sent};
 use crate::headers::Edits;
 use crate::keep::Results;
+use crate::presumed;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
+use crate::view::Rewritten;
 use hg_access::{Fingerprint, Sealer, Users, Verified, basic_credentials};
 use hg_proto::Reject;
 use options::Options;
@@ -101,6 +103,12 @@ impl Step for BasicAuth {
 
     fn edits(&self) -> Composed<'_> {
         Composed { request: Some(&self.edits), ..Composed::default() }
+    }
+
+    fn presume(&self, out: &mut Rewritten) {
+        if let Some(name) = &self.user_header {
+            out.presume(name, presumed::USER);
+        }
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {

@@ -6,9 +6,10 @@ mod options;
 use crate::context::{Place, Wait, Woken};
 use crate::headers::{Edits, push_line};
 use crate::keep::Results;
+use crate::presumed;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use crate::subrequest::{Answered, Failure, Seat, Subrequest, Target};
-use crate::view::RequestView;
+use crate::view::{RequestView, Rewritten};
 use client::Chosen;
 use hg_proto::{Method, Reject};
 use options::Options;
@@ -106,6 +107,12 @@ impl Step for ForwardAuth {
 
     fn edits(&self) -> Composed<'_> {
         Composed { request: Some(&self.edits), ..Composed::default() }
+    }
+
+    fn presume(&self, out: &mut Rewritten) {
+        for name in &*self.terms.copy {
+            out.presume(name, presumed::AUTHORISED);
+        }
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {

@@ -8,6 +8,7 @@ use crate::credential::{Place, Sent};
 use crate::headers::Edits;
 use crate::keep::Results;
 use crate::notices::{Notices, Pause};
+use crate::presumed;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use crate::view::Rewritten;
@@ -106,8 +107,13 @@ impl Step for Jwt {
     }
 
     fn presume(&self, out: &mut Rewritten) {
-        if !self.named.is_empty() {
-            out.later().claims = Some(Told::presumed(&self.named));
+        for (name, claim) in &*self.headers {
+            out.presume(name, &presumed::of_claim(claim));
+        }
+        let claims = self.headers.iter().map(|(_, claim)| claim).chain(self.named.iter());
+        let claims: Arc<[Box<str>]> = claims.cloned().collect();
+        if !claims.is_empty() {
+            out.later().claims = Some(Told::presumed(&claims));
         }
     }
 
@@ -192,7 +198,8 @@ impl Jwt {
     fn tell(&self, run: &Run<'_, '_, '_>) {
         let Some(state) = &self.state else { return };
         if state.told.passes(run.cx.now_us, TOLD_US) {
-            let message = format!("{}: a token names a key that its set does not have", state.owner);
+            let message =
+                format!("{}: a token names a key that its set does not have", state.owner);
             state.notices.add("jwt.unknown_key", message);
         }
     }

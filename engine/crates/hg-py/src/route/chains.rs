@@ -3,9 +3,10 @@
 use super::Request;
 use super::identity::Identity;
 use hg_middleware::{
-    Answer, Chain, Client, Outcome, Problem, REQUEST_ID, RequestView, Rewritten, presumed_in,
+    Answer, Chain, Client, ClientTls, Outcome, Problem, REQUEST_ID, RequestView, Rewritten, SNI,
+    TLS_VERSION, UPSTREAM, presumed_in,
 };
-use hg_plan::{Kind, ObjectError, Plan, Route};
+use hg_plan::{Action, Kind, ObjectError, Plan, Route};
 use hg_proto::{Reject, write};
 use hg_route::{Query, Won};
 use serde_json::{Value, json};
@@ -42,7 +43,11 @@ fn compile(plan: &Plan, route: &Route, host: &str) -> Result<Chain, Vec<Problem>
     Chain::compile(&[of_host, &route.middlewares], Some(&route.action), &named)
 }
 
+/// What is presumed of the TLS of a client.
+const TLS: ClientTls<'static> = ClientTls { version: TLS_VERSION, sni: SNI };
+
 /// Returns what happens to a request that a route takes: it is forwarded, answered or refused.
+/// Steps that wait are left out.
 pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) -> Value {
     let Some(route) = plan.route(&won.which.name) else {
         return Value::Null;
@@ -61,12 +66,13 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         query: q.query,
         client: Client {
             certificate: identity.as_ref().map(Identity::certificate),
+            tls: (request.scheme == "https").then_some(TLS),
             ..Client::of(q.client)
         },
         request_id: REQUEST_ID,
         listener: &request.listener,
         route: &won.which.name,
-        upstream: "",
+        upstream: upstream(&route.action),
         endpoint: "",
         prefix_len: won.which.found.prefix_len,
         headers: q.headers,
@@ -75,22 +81,55 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     let result = chain.request(&view, &mut rewritten);
     let unless = chain.left_out(&rewritten);
     let mut told = match result {
-        // Steps that wait are left out.
         Ok(Outcome::Forward | Outcome::Wait) => {
             // A raw path is forwarded unchanged, unless a middleware rewrote it.
             let path = if route.forward_raw_path { &request.path } else { q.path };
-            let came = q.query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-            let target = written(rewritten.target().unwrap_or(&came));
-            json!({"kind": "forward", "target": target, "host": rewritten.host(), "unless": unless})
+            forwarded(path, &chain, &view, (&rewritten, &request.headers))
         }
-        Ok(Outcome::Answer) => answered(&rewritten.answer, &unless),
+        Ok(Outcome::Answer) => answered(&rewritten.answer),
         Err(Reject { status, detail, .. }) => {
-            json!({"kind": "refuse", "status": status, "detail": detail, "unless": unless})
+            json!({"kind": "refuse", "status": status, "detail": detail})
         }
     };
     let words = placeholders(&told, q, &rewritten);
-    told.as_object_mut().and_then(|told| told.insert("placeholders".to_owned(), words));
+    if let Some(told) = told.as_object_mut() {
+        told.insert("unless".to_owned(), json!(unless));
+        told.insert("placeholders".to_owned(), words);
+    }
     told
+}
+
+/// Returns the name of the upstream, as far as it is known before a request comes.
+fn upstream(action: &Action) -> &str {
+    match action {
+        Action::Upstream(name) => name,
+        Action::Split(_) => UPSTREAM,
+        Action::Respond(_) | Action::Redirect(_) | Action::NotImported(_) => "",
+    }
+}
+
+/// Returns the lines of all names that middlewares write into the request that is forwarded, as the
+/// endpoint gets them, and the names of those that it never gets.
+fn edited(
+    chain: &Chain,
+    view: &RequestView<'_>,
+    rewritten: &Rewritten,
+    came: &[(String, String)],
+) -> (Vec<(String, String)>, Vec<String>) {
+    let (program, mut lines) = (chain.request_headers(), Vec::new());
+    match rewritten.claims() {
+        Some(claims) => program.append(&view.claiming(&claims), &mut lines),
+        None => program.append(view, &mut lines),
+    }
+    lines.extend_from_slice(rewritten.request_lines());
+    let written = header_lines(&lines);
+    let is_written = |name: &str| written.iter().any(|(one, _)| one == name);
+    let removed = program.dropped().filter(|name| !is_written(name)).collect();
+    // What is only added comes behind the client's own lines.
+    let mut headers: Vec<(String, String)> = came.to_vec();
+    headers.retain(|(name, _)| is_written(name) && !program.drops(name.as_bytes()));
+    headers.extend(written);
+    (headers, removed)
 }
 
 /// Returns the words in an outcome that stand for what only a request brings, but those that the
@@ -102,13 +141,29 @@ fn placeholders(outcome: &Value, q: &Query<'_>, rewritten: &Rewritten) -> Value 
     json!(words)
 }
 
-fn answered(answer: &Answer, unless: &[&str]) -> Value {
+fn forwarded(
+    path: &str,
+    chain: &Chain,
+    view: &RequestView<'_>,
+    (rewritten, came): (&Rewritten, &[(String, String)]),
+) -> Value {
+    let target = view.query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let (headers, removed) = edited(chain, view, rewritten, came);
+    json!({
+        "kind": "forward",
+        "target": written(rewritten.target().unwrap_or(&target)),
+        "host": rewritten.host(),
+        "headers": headers,
+        "removed": removed,
+    })
+}
+
+fn answered(answer: &Answer) -> Value {
     json!({
         "kind": "answer",
         "status": answer.status,
         "headers": header_lines(&answer.headers),
         "body": String::from_utf8_lossy(&answer.body),
-        "unless": unless,
     })
 }
 

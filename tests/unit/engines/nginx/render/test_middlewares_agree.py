@@ -3,98 +3,21 @@
 An upstream tells what it was sent; answers are compared as the client gets them.
 """
 
-import json
 import tempfile
 from pathlib import Path
 from random import Random
 
 import pytest
-import random_routes
+import random_chains
 from echo_upstream import EchoUpstream
 from nginx_engine import NginxEngine
 from ports import free_ports
-from wire import Answer, Wire
+from wire import Wire
 
-from headgate.compile import explanation
-from headgate.compile.explanation import Outcome
-from headgate.compile.routing import Question, Routing
+from headgate.compile.routing import Routing
 
 CONFIGS = 10
 REQUESTS = 120
-
-PREFIXES = ("/a", "/v1", "/a/b", "/")
-REWRITES = (
-    'strip_prefix = "/a"',
-    'strip_prefix = "/v1"',
-    'prefix = "/new"',
-    'prefix = "/"',
-    'path = "/x${path}"',
-    'path = "/$$h/${host}/${method}/"',
-    'path = "/fixed"',
-    'regex = "/(?P<host>[^/]+)/(.*)", with = "/g/$2/${host}"',
-    'regex = "/a(.*)", with = "/r/$1/"',
-    'regex = "/v1/?(\\\\d*)", with = "/n$$/$1$0"',
-    'host = "up.example:81"',
-    'host = "${header:x-tenant}.example"',
-    'strip_prefix = "/a", host = "h-${port}.example"',
-)
-REDIRECTS = (
-    'scheme = "https"',
-    'scheme = "https", port = 8443',
-    'host = "www.${host}"',
-    'host = "a.example"',
-    'prefix = "/moved"',
-    'path = "/p${path}"',
-    "port = 443, status = 302",
-    'scheme = "http", host = "a.example", port = 80',
-)
-EDITS = (
-    'set = { x-a = "<${header:x-a}|${client_ip}>" }',
-    'add = { x-a = "more ${method}" }',
-    'remove = ["x-a", "x-up"]',
-    'set = { x-new = "${route}/${listener} $$ \\"q\\" {;} \\\\ ${target}" }',
-    'set = { x-up = "${scheme} ${query}" }, add = { x-up = "b" }',
-    'set = { x-forwarded-for = "hidden" }, remove = ["x-real-ip"]',
-)
-
-
-def config(random: Random, address: str, upstream: str) -> str:
-    """Routes by prefix with random chains, and a host with a chain of its own."""
-    text = [
-        f'[listeners.web]\naddress = "{address}"\ndefault = true\n',
-        f'[upstreams.up]\nendpoints = ["{upstream}"]\n',
-        f'[hosts."a.example"]\nmiddlewares = [{_edits(random)}]\n',
-    ]
-    for number, prefix in enumerate(PREFIXES):
-        chain = [_middleware(random) for _ in range(random.randint(0, 3))]
-        action = random.choice(
-            (
-                *(['upstream = "up"'] * 3),
-                'respond = { status = 404, body = "${path}\\n$$", headers = { x-r = "${host}" } }',
-                "respond = { status = 410 }",
-                f"redirect = {{ {random.choice(REDIRECTS)} }}",
-            )
-        )
-        match = f'{{ path = {{ prefix = "{prefix}" }} }}'
-        text.append(
-            f'[routes.r{number}]\nhosts = ["a.example", "*"]\nmatch = [{match}]\n'
-            f"middlewares = [{', '.join(chain)}]\n{action}\n"
-        )
-    return "\n".join(text)
-
-
-def _middleware(random: Random) -> str:
-    kind = random.choice(("rewrite", "rewrite", "redirect", "edits", "edits"))
-    if kind == "rewrite":
-        return f"{{ rewrite = {{ {random.choice(REWRITES)} }} }}"
-    if kind == "redirect":
-        return f"{{ redirect = {{ {random.choice(REDIRECTS)} }} }}"
-    return _edits(random)
-
-
-def _edits(random: Random) -> str:
-    way = random.choice(("request_headers", "response_headers"))
-    return f"{{ {way} = {{ {random.choice(EDITS)} }} }}"
 
 
 @pytest.mark.parametrize("seed", range(CONFIGS))
@@ -103,68 +26,9 @@ def test_nginx_makes_of_a_request_what_the_core_does(seed: int) -> None:
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory(prefix="hg-") as folder, EchoUpstream() as upstream:
         file = Path(folder) / "headgate.toml"
-        file.write_text(config(random, f"127.0.0.1:{port}", upstream.address))
+        file.write_text(random_chains.config(random, f"127.0.0.1:{port}", upstream.address))
         with NginxEngine(file, Path(folder)) as nginx, Wire(port) as wire:
             assert nginx.loaded.plan is not None
             routing = Routing(nginx.loaded.plan)
-            wrong = []
-            for _ in range(REQUESTS):
-                asked = random_routes.request(random)
-                if not asked.target.startswith("/") or set(asked.target) & set("\\#"):
-                    continue
-                # What docs/reference/matching.md says of nginx is not asked.
-                if asked.host.startswith("[::1].") or asked.method == "TRACE":
-                    continue
-                asked = asked._replace(target=_query_encoded(asked.target))
-                question = Question(
-                    f"http://127.0.0.1:{port}{asked.target}",
-                    asked.method,
-                    {"host": asked.host, **dict(asked.headers)},
-                )
-                said = explanation.explain(routing, routing.request(question), lambda *_: "")
-                outcome = said.won.outcome if said.won else Outcome("refuse", status=404)
-                if said.refused:
-                    outcome = Outcome("refuse", status=said.status or 400)
-                difference = differs(wire.ask(asked.bytes()), outcome, asked.host)
-                if difference:
-                    wrong.append(f"{asked}: {difference}")
+            wrong = random_chains.disagreements(routing, wire, port, random, REQUESTS)
             assert not wrong, file.read_text() + "\n".join(wrong)
-
-
-def _query_encoded(target: str) -> str:
-    """A target as the core forwards it: nginx leaves these characters of a query alone."""
-    path, mark, query = target.partition("?")
-    return path + mark + "".join(f"%{ord(c):02X}" if c in _UNSAFE else c for c in query)
-
-
-_UNSAFE = frozenset('[]{}|^"<>`')
-
-
-def differs(answer: Answer, outcome: Outcome, host: str) -> str:
-    """What of an answer is not as the core says; empty if all is."""
-    if outcome.kind == "forward":
-        if answer.status != 200:
-            return f"{answer.status}, not forwarded as {outcome.target}"
-        seen = json.loads(answer.body)
-        target = seen["line"].split(" ")[1]
-        hosts = [value for name, value in seen["fields"] if name == "host"]
-        wanted = (outcome.target, [outcome.host or host])
-        return "" if (target, hosts) == wanted else f"got {target} {hosts}, not {wanted}"
-    if answer.status != outcome.status:
-        return f"{answer.status}, not {outcome}"
-    if outcome.kind == "refuse":
-        return ""
-    if 300 <= outcome.status < 400:
-        outcome = Outcome("answer", status=outcome.status, headers=outcome.headers)
-    elif answer.body.decode() != outcome.body:
-        return f"body {answer.body!r}, not {outcome.body!r}"
-    got = sorted(_encoded(line) for line in answer.headers)
-    wanted_lines = [(name, value.strip()) for name, value in outcome.headers]
-    missing = [line for line in wanted_lines if line not in got]
-    return f"missing {missing} in {got}" if missing else ""
-
-
-def _encoded(line: tuple[str, str]) -> tuple[str, str]:
-    """A redirect's query has braces as they came in nginx; the core encodes them."""
-    name, value = line
-    return (name, value.replace("{", "%7B").replace("}", "%7D")) if name == "location" else line
