@@ -6,7 +6,7 @@ are locations of their own, and header edits form one list, as in `hg-middleware
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from headgate._core import normalise_path
 from headgate.features.nginx import About, Parts, Scope, Shared, as_arg, template
@@ -17,12 +17,29 @@ from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Arg, Literal, Op, Regex, Template, Var, Word
 from headgate.plan.middleware import HeaderEdits
 
-BAD_PATH: Final = "the rewritten path is not valid"
-BAD_HOST: Final = "the rewritten host is not valid"
+PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 
 _HEAD: Final = Var("hg_head")
 _TAIL: Final = Var("hg_tail")
 _MAX_JOINS: Final = 6
+
+
+class Refusal(NamedTuple):
+    """Why a request is refused: status, token of RFC 9209, our reason, a sentence for people."""
+
+    status: int
+    token: str
+    reason: str
+    detail: str
+
+
+BAD_PATH: Final = Refusal(
+    400, "http_request_error", "rewrite-path", "the rewritten path is not valid"
+)
+BAD_HOST: Final = Refusal(
+    400, "http_request_error", "rewrite-host", "the rewritten host is not valid"
+)
+"""The native engine's words."""
 
 
 @dataclass(slots=True)
@@ -65,7 +82,7 @@ class Headers:
 class Answer:
     """An answer of our own: status, header lines, what `return` says.
 
-    A refusal has the page of its status, if the chain has one.
+    A refusal has the page of its status, if the chain has one, and a reason for the log.
     """
 
     status: int
@@ -74,6 +91,7 @@ class Answer:
     body: Parts = ()
     location: Parts | None = None
     is_refusal: bool = False
+    reason: Arg | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +154,7 @@ class Chain:
     response: list[Edits] = field(default_factory=list)
     detours: list[tuple[str, Answer]] = field(default_factory=list)
     refusals: dict[str, Answer] = field(default_factory=dict)
-    """Refusals with a page, by their location."""
+    """Answers to requests that are refused, by their location."""
     pages: Pages = field(default_factory=Pages)
     """The pages of the whole chain, which are known before any other middleware is added."""
     answer: Answer | None = None
@@ -198,18 +216,24 @@ class Chain:
         headers = self.response_headers()
         return [line for line in lines if line[0] not in headers.drops] + headers.lines
 
-    def unless(self, variable: Var, detail: str) -> None:
-        """Answers 400 with this detail when the variable is empty."""
-        refusal = self.refusal(400, detail)
-        self.steps.append(writer.if_(variable, "=", Literal(""), children=[refusal]))
+    def unless(self, variable: Var, why: Refusal) -> None:
+        """Refuses a request when the variable is empty."""
+        self.steps.append(writer.if_(variable, "=", Literal(""), children=[self.refusal(why)]))
 
-    def refusal(self, status: int, detail: str) -> Node:
-        """Returns what answers a request that is refused: with the page of the status, or this."""
-        if not self.pages.has(status):
-            text = f"{status} {HTTPStatus(status).phrase}\n{detail}\n"
-            return writer.directive("return", Word(str(status)), Literal(text, True))
-        place = f"{self.place}:refused{status}:{len(self.response)}"
-        self.refusals[place] = Answer(status, self.filtered([]), is_refusal=True)
+    def refusal(self, why: Refusal) -> Node:
+        """Returns what answers a refused request: with the page of the status, or a text."""
+        told = f'headgate; error={why.token}; details="{why.detail}"'
+        answer = Answer(
+            why.status,
+            self.filtered([("proxy-status", (told,))]),
+            "" if "content-type" in self.response_headers().drops else PLAIN_TEXT,
+            (f"{why.status} {HTTPStatus(why.status).phrase}\n{why.detail}\n",),
+            is_refusal=True,
+            reason=Literal(why.reason),
+        )
+        known = (at for at, one in self.refusals.items() if one == answer)
+        place = next(known, f"{self.place}:refused{len(self.refusals) + 1}")
+        self.refusals[place] = answer
         return writer.directive("rewrite", Regex("^"), Literal(place), Word("last"))
 
     def detour(self, condition: Var, answer: Answer) -> None:

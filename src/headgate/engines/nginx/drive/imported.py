@@ -72,7 +72,7 @@ def render_import(plan: Plan, folder: Path, target: Target) -> Rendered | list[C
         error_log=target.error_log,
         user=target.user,
         kinds=main_file.temporary_kinds(ctx),
-        http=[*faults.maps(), *_includes()],
+        http=[*faults.maps(tells_limits=False), *_includes()],
     )
     nodes = released(tree, frame)
     texts_of = {

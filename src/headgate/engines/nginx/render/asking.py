@@ -66,6 +66,11 @@ def added(lines: Sequence[tuple[str, Parts]]) -> list[Node]:
     ]
 
 
+def reasoned(reason: Arg | None) -> list[Node]:
+    """Returns what has the log say why a request was refused."""
+    return [directive("set", Var("hg_reason"), reason)] if reason is not None else []
+
+
 def _password(ctx: Context, asked: Asked, refused: str) -> Asking:
     """Leads who does not pass to an answer of ours, which keeps the status and the challenge."""
     about = asked.about
@@ -73,6 +78,7 @@ def _password(ctx: Context, asked: Asked, refused: str) -> Asking:
         about.refuse("", "this nginx has no `auth_basic`")
     users = ctx.users(f"{about.kind} {about.name} {about.within}", asked.users)
     answer: list[Node] = [
+        *reasoned(asked.answer.reason),
         directive("default_type", Literal(asked.answer.content_type)),
         *added(asked.answer.lines),
         directive("return", Word("200"), as_arg(asked.answer.body, lines=True)),
@@ -80,8 +86,8 @@ def _password(ctx: Context, asked: Asked, refused: str) -> Asking:
     lines: list[Node] = [
         directive("auth_basic", Literal(asked.realm)),
         directive("auth_basic_user_file", FilePath(users)),
-        *faults.pages(),
         directive("error_page", Word("401"), Word(refused)),
+        *faults.pages(),
     ]
     return Asking(lines, [(refused, answer)])
 
@@ -93,8 +99,9 @@ def _service(ctx: Context, asked: Consulted, place: str, chain: Chain) -> Asking
     lines: list[Node] = [
         directive("auth_request", Plain(service)),
         *(directive("auth_request_set", variable, value) for variable, value in asked.kept),
-        *faults.pages(),
+        # The first line of a status counts.
         directive("error_page", *map(Word, ("401", "403", "500")), Word("="), Word(refused)),
+        *faults.pages(),
     ]
     return Asking(lines, [(service, _subrequest(ctx, asked)), (refused, _refused(asked, chain))])
 

@@ -47,6 +47,7 @@ BASE_HIDDEN: Final = ("proxy-authenticate", "proxy-connection", "trailer")
 """Response headers that stop here whatever a route says."""
 
 _NO_TEXT_BELOW: Final = 400
+_TOO_LARGE: Final = 413
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,13 @@ class Bodies:
         limited = [directive("client_max_body_size", Word(str(limit)))] if limit else []
         nodes += limited
         guards, beside = self._guards(name, place, chain)
-        nodes += guards
-        nodes += chain.steps
+        if limit and not chain.pages.has(_TOO_LARGE):
+            large = names.too_large(place)
+            lines, told = faults.at_once(chain.response_headers(), large)
+            guards += lines
+            known = self._named_route(name, upstream or "")
+            beside += (Body(large, (*known, *told)),) if told else ()
+        nodes += [*guards, *chain.steps]
         if chain.answer is not None:
             return Body(place, (*nodes, *self._answer(chain.answer, chain)), beside)
         edits = chain.response_headers()
@@ -246,7 +252,8 @@ class Bodies:
 
     def _answer(self, answer: Answer, chain: Chain) -> list[Node]:
         answer = pages.paged(answer, chain)
-        nodes: list[Node] = [directive("default_type", Literal(answer.content_type))]
+        nodes = [*asking.reasoned(answer.reason)]
+        nodes.append(directive("default_type", Literal(answer.content_type)))
         nodes += asking.added(answer.lines)
         status = Word(str(answer.status))
         if answer.location is not None:

@@ -59,10 +59,17 @@ _FAULTS: Final = (
         "this connection was made for another host",
     ),
     (
+        "429 REJECTED ",
+        "Too Many Requests",
+        "http_request_denied",
+        "concurrency-limit",
+        "as many requests as this route allows are in progress",
+    ),
+    (
         "429 ",
         "Too Many Requests",
         "http_request_denied",
-        "limited",
+        "rate-limit",
         "more requests than this route allows",
     ),
     (
@@ -87,6 +94,13 @@ _FAULTS: Final = (
         "the upstream did not answer as it should",
     ),
     (
+        "503 REJECTED ",
+        "Service Unavailable",
+        "connection_limit_reached",
+        "connection-limit",
+        "this client has as many requests in progress as it may",
+    ),
+    (
         "503 ",
         "Service Unavailable",
         "destination_unavailable",
@@ -108,7 +122,8 @@ _FAULTS: Final = (
         "the upstream did not answer in time",
     ),
 )
-"""(beginning of status and times of connecting, phrase, RFC 9209 token, our reason, for people)"""
+"""(beginning of status, result of `limit_conn` and times of connecting, phrase, RFC 9209 token, our
+reason, for people)"""
 
 _NOT_IMPORTED: Final = "not-imported: this place of the imported config has no counterpart here"
 """The native engine's own words."""
@@ -120,13 +135,14 @@ _LINES: Final = Var("hg_lines")
 
 Lines = tuple[tuple[str, Parts], ...]
 
-_STATUSES: Final = ("404", "405", "408", "413", "421", "429", "502", "503", "504")
+_STATUSES: Final = ("404", "405", "408", "413", "421", "429", "500", "502", "503", "504")
 _HEAD_TOO_LARGE: Final = "494"
 
 
-def maps() -> list[Node]:
-    """Returns the maps that describe each fault."""
-    source = Template((Var("status"), " ", Var("upstream_connect_time")))
+def maps(*, tells_limits: bool) -> list[Node]:
+    """Returns the maps that describe each fault; `tells_limits`: nginx says which limit it was."""
+    limit: tuple[str | Var, ...] = (Var("limit_conn_status"), " ") if tells_limits else ()
+    source = Template((Var("status"), " ", *limit, Var("upstream_connect_time")))
 
     def of(name: str, texts: list[str], default: str) -> Node:
         keys = [Regex(rf"~\A{fault[0]}") for fault in _FAULTS]
@@ -207,18 +223,32 @@ def _added(name: str, value: Arg) -> Node:
 
 def place(lines: list[Node] | None = None) -> list[Node]:
     """Returns the location that answers, with these header lines; in every server."""
+    return [directive("location", Plain(ERROR_PLACE), children=_answer(lines or _bare_lines()))]
+
+
+def _answer(lines: list[Node]) -> list[Node]:
     return [
-        directive(
-            "location",
-            Plain(ERROR_PLACE),
-            children=[
-                directive("set", Var("hg_reason"), Var("hg_fault_reason")),
-                directive("default_type", Literal("text/plain; charset=utf-8")),
-                *(lines or RouteLines().nodes(Shared())),
-                directive("return", Word("200"), Var("hg_fault_text")),
-            ],
-        )
+        directive("set", Var("hg_reason"), Var("hg_fault_reason")),
+        directive("default_type", Literal("text/plain; charset=utf-8")),
+        *lines,
+        directive("return", Word("200"), Var("hg_fault_text")),
     ]
+
+
+def _bare_lines() -> list[Node]:
+    return RouteLines().nodes(Shared())
+
+
+def at_once(edits: Headers, leading: str) -> tuple[list[Node], list[Node]]:
+    """Returns the lines of a route's location for what nginx refuses before it reads them (a body
+    that is too large), and the location that they lead to; nothing where the route has no lines.
+    """
+    lines = [(name, value) for name, value in edits.lines if name != "content-type"]
+    if not lines and _STATUS not in edits.drops:
+        return [], []
+    told = [] if _STATUS in edits.drops else [_added(_STATUS, Var("hg_fault_status"))]
+    told += [_added(name, as_arg(value)) for name, value in lines]
+    return [directive("error_page", Word("413"), Plain(leading)), *pages()], _answer(told)
 
 
 def not_imported(edits: Headers, *, has_page: bool) -> list[Node]:

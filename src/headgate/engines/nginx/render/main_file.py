@@ -110,7 +110,7 @@ def client_maps(ctx: Context) -> list[Node]:
         *listening.maps(ctx),
         *proxied.maps(ctx),
         *forwarded.maps(ctx),
-        *faults.maps(),
+        *faults.maps(tells_limits=ctx.has("limit_conn_dry_run")),
         *logs.maps(),
         *veiled.maps(ctx),
     ]

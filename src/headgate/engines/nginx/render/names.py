@@ -44,6 +44,11 @@ def asked(place: str) -> str:
     return f"@hg_asked_{place.replace(':', '_')}"
 
 
+def too_large(place: str) -> str:
+    """Returns the location that answers too large bodies for the one at a place."""
+    return f"@hg_large_{place.replace(':', '_')}"
+
+
 def page(place: str) -> str:
     """Returns the location that answers errors of the one at a place with pages."""
     return f"@hg_page_{place.replace(':', '_')}"

@@ -112,7 +112,8 @@ def paged(answer: Answer, chain: Chain) -> Answer:
     kind = (chain.pages.kind(chain.shared),)
     lines = [line for line in answer.lines if line[0] not in OF_BODY]
     text = (chain.pages.text(chain.shared),)
-    return Answer(answer.status, [*lines, ("content-type", kind)], body=text)
+    lines.append(("content-type", kind))
+    return Answer(answer.status, lines, body=text, reason=answer.reason)
 
 
 def _answered(shared: Shared) -> Var:

@@ -44,8 +44,8 @@ _NODE: Final = (
         "differs",
         "unknown values are empty or `null` instead of left out; times have three digits; "
         "`bytes_in` is the Content-Length; of TCP connections `time` is that of the end, and "
-        "`reason` does not say who ended them; it is `limited` over any limit, and `-` without the "
-        "right password",
+        "`reason` does not say who ended them; before nginx 1.17.6 it is `rate-limit` over a limit "
+        "of requests in progress, too",
     ),
     Parity("node.access_log.sink.path", "same"),
     Parity("node.access_log.sink.syslog", "differs", "RFC 3164 datagrams"),
@@ -478,8 +478,8 @@ BEYOND_KEYS: Final = (
     "most. Equal checks of several upstreams are not shared.",
     "Retries: an idempotent request whose connection fails before an answer goes to the next "
     "endpoint.",
-    "Own errors have the response headers of their route save `content-type`; 413 has none, since "
-    "nginx refuses a body before the route's directives are read.",
+    "Own errors have the response headers of their route save `content-type`; 413 has them without "
+    "what a service that was asked said, and a route without any is not in the log of a 413.",
     "A word of a config (a path, an expression, a name, a text) has at most 4,000 bytes; a longer "
     "one is refused.",
     "In the access log `first_byte_us` begins when nginx turns to the endpoint, `connect_us` is 0 "

@@ -41,9 +41,12 @@ def apply(node: BasicAuthNode, chain: Chain, about: About) -> None:
             about.refuse("users", f'nginx has no argon2; give "{name}" a bcrypt hash (`{command}`)')
     entry = (Literal(""), Literal(_MISSING, True))
     text = chain.shared.map("asked", _USER, (entry,), Literal(_WRONG, True))
+    unsaid = (Literal(""), Literal("basic-auth-missing"))
+    reason = chain.shared.map("asked_reason", _USER, (unsaid,), Literal("basic-auth-refused"))
     quoted = node.realm.replace("\\", "\\\\").replace('"', '\\"')
     lines = [f"{name}:{hashed}\n" for name, hashed in sorted(node.users.items())]
-    answer = Answer(401, chain.filtered([]), "text/plain; charset=utf-8", (text,))
+    kind = "text/plain; charset=utf-8"
+    answer = Answer(401, chain.filtered([]), kind, (text,), reason=reason)
     # nginx puts the realm between quotes as it is.
     chain.ask(Asked(about, f'{quoted}", charset="UTF-8', "".join(lines).encode(), answer))
     gone = () if node.keep else ("authorization",)

@@ -9,9 +9,8 @@ from typing import Final
 from headgate.features.match.client_subject.nginx import ESCAPED, SUBJECT
 from headgate.features.middleware.client_certificate.spec import ClientCertificateNode
 from headgate.features.nginx import About, Parity, quoted, whole
-from headgate.features.nginx_chain import Chain
+from headgate.features.nginx_chain import Chain, Refusal
 from headgate.nginxtext import writer
-from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Literal, Var, Word
 
 _KEY: Final = "middlewares.NAME.client_certificate"
@@ -28,8 +27,12 @@ PARITY: Final = (
 _VERIFIED: Final = Var("ssl_client_verify")
 _VALUE: Final = r"(?:[^,+\\]|\\.)*"
 _COMPONENTS: Final = r"(?:(?:[^,\\]|\\.)+,)*"
-_MISSING: Final = ("certificate-missing", "a client certificate is needed here")
-_REFUSED: Final = ("certificate-refused", "this client certificate may not pass here")
+_MISSING: Final = Refusal(
+    403, "http_request_denied", "certificate-missing", "a client certificate is needed here"
+)
+_REFUSED: Final = Refusal(
+    403, "http_request_denied", "certificate-refused", "this client certificate may not pass here"
+)
 
 
 def apply(node: ClientCertificateNode, chain: Chain, about: About) -> None:
@@ -40,7 +43,7 @@ def apply(node: ClientCertificateNode, chain: Chain, about: About) -> None:
         about.refuse("fingerprint", _NO_SHA256)
     if not node.optional:
         # Also `NONE`, and nothing at all on a plain connection.
-        answer = _refused(chain, *_MISSING)
+        answer = [chain.refusal(_MISSING)]
         chain.steps.append(writer.if_(_VERIFIED, "!=", Literal("SUCCESS"), children=answer))
     if node.subjects:
         known = [(whole(_expression(pattern)), Word("1")) for pattern in node.subjects]
@@ -48,14 +51,8 @@ def apply(node: ClientCertificateNode, chain: Chain, about: About) -> None:
         if node.optional:
             nobody = [(whole("(?:NONE)?"), Word("1"))]
             fits = chain.shared.map("certificate", _VERIFIED, nobody, fits)
-        chain.steps.append(
-            writer.if_(fits, "!=", Literal("1"), children=_refused(chain, *_REFUSED))
-        )
-
-
-def _refused(chain: Chain, reason: str, detail: str) -> list[Node]:
-    told = writer.directive("set", Var("hg_reason"), Literal(reason))
-    return [told, chain.refusal(403, detail)]
+        answer = [chain.refusal(_REFUSED)]
+        chain.steps.append(writer.if_(fits, "!=", Literal("1"), children=answer))
 
 
 def _expression(pattern: str) -> str:

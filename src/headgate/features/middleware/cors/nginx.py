@@ -101,7 +101,8 @@ def _refuse(granted: Parts, question: Var, chain: Chain) -> None:
     if granted != (ANY,):
         body = ("403 Forbidden\nthis origin is not allowed here\n",)
         kind = "text/plain; charset=utf-8"
-        answer = Answer(403, chain.filtered([]), kind, body, is_refusal=True)
+        reason = Literal("cors-origin")
+        answer = Answer(403, chain.filtered([]), kind, body, is_refusal=True, reason=reason)
         chain.detour(refused, answer)
 
 

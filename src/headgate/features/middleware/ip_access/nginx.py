@@ -9,7 +9,7 @@ from typing import Final
 
 from headgate.features.middleware.ip_access.spec import IpAccessNode
 from headgate.features.nginx import About, Parity
-from headgate.features.nginx_chain import Chain
+from headgate.features.nginx_chain import Chain, Refusal
 from headgate.nginxtext import writer
 from headgate.nginxtext.writer import Literal, Var
 
@@ -20,7 +20,7 @@ PARITY: Final = (
 
 _ADDRESS: Final = Var("remote_addr")
 _MAPPED_BITS: Final = 96
-_DETAIL: Final = "this address may not pass here"
+_DENIED: Final = Refusal(403, "http_request_denied", "ip-access", "this address may not pass here")
 
 
 def apply(node: IpAccessNode, chain: Chain, about: About) -> None:
@@ -30,9 +30,8 @@ def apply(node: IpAccessNode, chain: Chain, about: About) -> None:
             continue
         known = [_without_mapping(network) for network in networks]
         found = chain.shared.geo("clients", _ADDRESS, known)
-        told = writer.directive("set", Var("hg_reason"), Literal("ip-access"))
-        answer = [told, chain.refusal(403, _DETAIL)]
-        chain.steps.append(writer.if_(found, "=", Literal(refused), children=answer))
+        answer = chain.refusal(_DENIED)
+        chain.steps.append(writer.if_(found, "=", Literal(refused), children=[answer]))
 
 
 def _without_mapping(network: str) -> str:

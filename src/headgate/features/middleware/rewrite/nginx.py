@@ -17,7 +17,7 @@ from headgate.features.nginx import (
     unnamed,
     whole,
 )
-from headgate.features.nginx_chain import BAD_HOST, BAD_PATH, Chain
+from headgate.features.nginx_chain import BAD_HOST, BAD_PATH, Chain, Refusal
 from headgate.features.templates import pieces
 from headgate.nginxtext.writer import Literal, Regex, Var
 from headgate.plan.middleware import PathRewrite, RegexRewrite, Rewrite
@@ -71,10 +71,10 @@ def apply(node: Rewrite, chain: Chain, about: About) -> None:
         _regex(node.path.regex, chain)
 
 
-def _take(chain: Chain, path: str | Var, detail: str) -> None:
+def _take(chain: Chain, path: str | Var, why: Refusal) -> None:
     chain.path = path
     if isinstance(path, Var):
-        chain.unless(path, detail)
+        chain.unless(path, why)
 
 
 def _host(text: str, chain: Chain, about: About) -> None:
