@@ -169,6 +169,7 @@ def test_searches_and_previews_are_counted_by_how_they_went(world: World) -> Non
     world.ask("POST", f"{W}/fleets", {"name": "edge"}, admin)
     world.runner.run(world.master.authority.authorities())
     agent = Agent(world, admin)
+    world.advance(minutes=2)
     assert world.ask("POST", f"{W}/fleets/edge/logs", {}, admin).status == 200
     assert world.ask("POST", f"{W}/agents/{agent.id}0/logs", {}, admin).status == 404
     route = {"listeners": ["web"], "respond": {"body": "one"}}

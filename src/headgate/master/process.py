@@ -170,6 +170,7 @@ async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
         asyncio.create_task(Driver(world, holder).run(), name="rollouts"),
         asyncio.create_task(Upkeep(kept, rules(settings.audit_days)).run(), name="upkeep"),
         asyncio.create_task(losing.run(), name="lost agents"),
+        asyncio.create_task(master.relay.run(), name="searches of other masters"),
         asyncio.create_task(master.recorder.run(), name="fleet metrics"),
         asyncio.create_task(thinner.run(), name="older fleet metrics"),
     ]

@@ -11,6 +11,7 @@ from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.events.feed import Feeds
 from headgate.master.domains.logs.counting import SearchCounts
+from headgate.master.domains.logs.relaying import Relay, World
 from headgate.master.domains.logs.turns import Turns
 from headgate.master.domains.metrics.recorder import Recorder
 from headgate.master.domains.revisions.variants import Variants
@@ -46,6 +47,7 @@ class Master:
     figures: Figures
     recorder: Recorder
     rates: Rates
+    relay: Relay
     searches: Turns = field(default_factory=Turns)
     searched: SearchCounts = field(default_factory=SearchCounts)
     previews: PreviewCounts = field(default_factory=PreviewCounts)
@@ -95,4 +97,5 @@ def assembled(
         recorder=recorder,
         key_file=sealer.file,
         rates=Rates(clock),
+        relay=Relay(World(database, sealer, clock, hub, authority)),
     )

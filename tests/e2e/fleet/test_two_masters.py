@@ -99,3 +99,30 @@ def test_a_master_cut_off_from_the_database_leaves_its_rollout_to_the_other(
                     until(lambda: serving(other) == 3, "what the first one publishes serves")
     finally:
         cluster.close()
+
+
+def test_the_logs_of_a_node_are_searched_through_the_master_that_it_is_not_connected_to(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    cluster = Postgres()
+    url = cluster.database()
+    rests, grpcs = [free_port(), free_port()], [free_port(), free_port()]
+    options = [listening(rest, grpc) for rest, grpc in zip(rests, grpcs, strict=True)]
+    (folder / "a/data").mkdir(parents=True)
+    (folder / "b/data").mkdir(parents=True)
+    try:
+        with master(folder / "a", *options[0], database_url=url) as first:
+            shutil.copy(folder / "a/data/master.key", folder / "b/data/master.key")
+            person = Operator(first)
+            with master(folder / "b", *options[1], database_url=url, says="the master serves"):
+                person.ask(f"{W}/fleets", {"name": "edge"})
+                token = person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"]
+                with Node(folder, f"grpcs://127.0.0.1:{grpcs[1]}?rest={rests[1]}", token):
+                    put(person, port, one.address)
+                    person.ask(f"{W}/revisions", {"fleet": "edge"})
+                    until(lambda: serving(person) == 1, "the first revision", deadline_s=90)
+                    found = person.ask(f"{W}/fleets/edge/logs", {"source": "events"})
+                    assert [each["state"] for each in found["agents"]] == ["searched"]
+                    assert any("master.connected" in line["text"] for line in found["lines"])
+    finally:
+        cluster.close()

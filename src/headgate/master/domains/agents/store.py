@@ -303,6 +303,10 @@ class Standing(BaseModel):
             self.held_certificate != self.certificate_serial
         )
 
+    def is_here(self, now_ms: int) -> bool:
+        """Whether it has a session with some master, by all that is known."""
+        return self.connected_at is not None and now_ms - (self.seen_at or 0) < AWAY_AFTER_MS
+
     def is_silent(self, now_ms: int) -> bool:
         """Whether it is gone though the last event about it was that it connected."""
         if self.told != CONNECTED or self.seen_at is None or self.revoked_at is not None:

@@ -27,7 +27,8 @@ async def searched(
     try:
         with master.searches.taken(call.scope.workspace_id):
             asked, bind = await call.write(begun)
-            found = await service.searched(master.hub, asked, query, call.now_ms, bind)
+            wanted = service.search_of(query, call.now_ms)
+            found = await service.searched(master.hub, master.relay, asked, wanted, bind)
     except ProblemError as refusal:
         counts.results["throttled" if refusal.status == THROTTLED else "refused"] += 1
         raise

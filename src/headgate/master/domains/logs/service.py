@@ -12,10 +12,11 @@ from headgate.master.domains.agents import service as agents
 from headgate.master.domains.agents import store
 from headgate.master.domains.agents.store import AgentName
 from headgate.master.domains.fleets import service as fleets
+from headgate.master.domains.logs import relaying
 from headgate.master.domains.logs.merging import Outcome, merged
+from headgate.master.domains.logs.relaying import Relay
 from headgate.master.domains.logs.types import FoundLogs, LogQuery
 from headgate.master.fleet.hub import LiveHub
-from headgate.master.fleet.searching import SearchError
 from headgate.master.store.transaction import Transaction
 
 MOST_ASKED: Final = 100
@@ -47,28 +48,37 @@ async def of_agent(tx: Transaction, agent_id: str) -> Asked:
 
 
 async def searched(
-    hub: LiveHub, asked: Asked, query: LogQuery, now_ms: int, bind: Bind
+    hub: LiveHub, relay: Relay, asked: Asked, wanted: LogSearch, bind: Bind
 ) -> FoundLogs:
-    """Asks all agents at once that are connected, and returns what they found in time."""
-    wanted = _search(query, now_ms)
+    """Asks all agents at once that are connected, here or to another master of the database, and
+    returns what they found in time."""
     connected = hub.connected()
-    here = [one.id for one in asked.agents if one.id in connected][:MOST_ASKED]
-
-    async def ask(one: AgentName) -> Outcome:
-        if one.id in connected and one.id not in here:
-            why = f"a search asks {MOST_ASKED} agents at most; name this one"
-            return Outcome(one.id, one.name, state="unasked", why=why)
-        try:
-            return Outcome(one.id, one.name, await hub.search(one.id, wanted, bind))
-        except SearchError as error:
-            return Outcome(one.id, one.name, state=error.code, why=str(error))
-
-    outcomes = await asyncio.gather(*(ask(one) for one in asked.agents))
-    lines, named = merged(outcomes, wanted.since_ms, query.limit)
+    here = [one for one in asked.agents if one.id in connected]
+    elsewhere = await relay.elsewhere([one for one in asked.agents if one.id not in connected])
+    has_session = {one.id for one in (*here, *elsewhere)}
+    here = here[:MOST_ASKED]
+    elsewhere = elsewhere[: MOST_ASKED - len(here)]
+    parts = await asyncio.gather(
+        relaying.asked(hub, here, wanted, bind), relay.asked(elsewhere, wanted)
+    )
+    found = {one.agent: one for part in parts for one in part}
+    outcomes = [
+        found.get(one.id) or _unasked(one, is_away=one.id not in has_session)
+        for one in asked.agents
+    ]
+    lines, named = merged(outcomes, wanted.since_ms, wanted.limit)
     return FoundLogs(lines=lines, agents=named, agents_left_out=asked.left_out)
 
 
-def _search(query: LogQuery, now_ms: int) -> LogSearch:
+def _unasked(one: AgentName, *, is_away: bool) -> Outcome:
+    if is_away:
+        return Outcome(one.id, one.name, state="away", why="it has no session with a master")
+    why = f"a search asks {MOST_ASKED} agents at most; name this one"
+    return Outcome(one.id, one.name, state="unasked", why=why)
+
+
+def search_of(query: LogQuery, now_ms: int) -> LogSearch:
+    """Returns what agents are asked for; `now_ms` is the time of the request."""
     return LogSearch(
         number=0,
         since_ms=0 if query.since_s is None else max(0, now_ms - query.since_s * _MS),

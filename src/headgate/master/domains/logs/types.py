@@ -55,9 +55,9 @@ class SearchedAgent(View):
     name: str
     state: State = Field(
         description="`searched`: it saw all there is. `cut`: older lines are missing. `away`: it"
-        " has no session with this master. `older`: its version searches no logs. `silent`: it"
-        " did not answer in time. `failed`: it has no log that can be read. `unasked`: a search"
-        " asks 100 agents at most."
+        " has no session with a master. `older`: its version searches no logs. `silent`: it, or"
+        " the master of its session, did not answer in time. `failed`: it has no log that can be"
+        " read. `unasked`: a search asks 100 agents at most."
     )
     why: str = Field(description="What `state` does not say; empty for `searched`.")
     lines: int = Field(description="How many of its lines are in the answer.")
