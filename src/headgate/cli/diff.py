@@ -14,7 +14,7 @@ from headgate.cli.reading import read as read_config
 from headgate.compile.explanation import Explanation, Outcome, explain, places
 from headgate.compile.loaded import Loaded
 from headgate.compile.located import refusals
-from headgate.compile.logged import Logged
+from headgate.compile.logged import NEEDED, Logged
 from headgate.compile.routing import Question, Request, Routing
 from headgate.compile.veil import veiled
 from headgate.kernel.diagnostics import render_text
@@ -176,6 +176,8 @@ def _requests(requests: Requests) -> Iterator[str]:
     lines = "1 line" if requests.skipped == 1 else f"{requests.skipped} lines"
     skipped = f", {lines} skipped" if requests.skipped else ""
     yield f"{requests.moved} of {requests.logged} logged requests would go elsewhere{skipped}"
+    if requests.skipped and not requests.logged:
+        yield f"  no line holds a request: {NEEDED}"
     for move in requests.moves[:_SHOWN]:
         times = f"{move.count} times " if move.count > 1 else ""
         yield f"  {times}{move.method} {move.url}"

@@ -6,9 +6,10 @@ from typing import Literal
 
 from headgate.compile.resolved import Resolved
 from headgate.kernel.errors import Invalid
+from headgate.model.access_log import AccessLog
 from headgate.model.limit_store import LimitStore
 from headgate.model.nginx import Nginx
-from headgate.model.node import AccessLog, Node, Shedding
+from headgate.model.node import Node, Shedding
 from headgate.model.tracing import Tracing
 from headgate.plan import settings as plan
 
@@ -194,7 +195,12 @@ def _limit_store(model: LimitStore) -> plan.LimitStore:
 
 
 def _access_log(model: AccessLog) -> plan.AccessLog:
-    return plan.AccessLog(format=model.format, sink=_sink(model))
+    return plan.AccessLog(
+        format=model.format,
+        sink=_sink(model),
+        fields=tuple(model.fields or ()),
+        template=model.template,
+    )
 
 
 def _sink(model: AccessLog) -> plan.LogSink:

@@ -19,13 +19,12 @@ from pydantic import (
 )
 
 from headgate.features import syntax
-from headgate.features.base import Checked, OneOf, Options
+from headgate.features.base import Checked, Options
 from headgate.features.fields import (
     FROM_ENV,
     CountOrOff,
     DurationOrOff,
     DurationText,
-    EndpointAddress,
     Flag,
     ListenAddress,
     SizeOrOff,
@@ -34,103 +33,22 @@ from headgate.features.fields import (
 from headgate.features.values import FILE_SCHEMA, Secrets, named_file
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
+from headgate.model.access_log import (
+    MOST_PARAMETERS,
+    REDACTED,
+    AccessLog,
+    LogFormat,
+    Parameter,
+    read_log,
+)
 from headgate.model.limit_store import LimitStore
 from headgate.model.nginx import Nginx
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
 from headgate.model.tracing import Tracing
 
 LogLevel = Literal["error", "warn", "info", "debug"]
-LogFormat = Literal["json", "combined", "common"]
 Engine = Literal["native", "nginx"]
 DEFAULT_ADMIN = "127.0.0.1:9090"
-
-
-class LogTable(OneOf):
-    """Where access records go; exactly one is given."""
-
-    path: str | None = Field(
-        default=None, description="The absolute path of a file; SIGUSR1 reopens it."
-    )
-    syslog: EndpointAddress | None = Field(
-        default=None, description='RFC 5424 datagrams to `"unix:/dev/log"` or `"host:port"` (UDP).'
-    )
-
-
-def _stdout(value: object) -> object:
-    if isinstance(value, str) and value != "stdout":
-        raise Invalid(f'"{value}" is not a sink', _SINKS)
-    return None if value == "stdout" else value
-
-
-_SINKS = 'write "stdout", { path = "/var/log/headgate/access.log" } or { syslog = "unix:/dev/log" }'
-
-
-_PARAMETER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MOST_PARAMETERS: Final = 64
-REDACTED: Final = (
-    "access_token",
-    "api-key",
-    "api_key",
-    "apikey",
-    "auth_token",
-    "client_secret",
-    "id_token",
-    "jwt",
-    "passwd",
-    "password",
-    "refresh_token",
-    "secret",
-    "sessionid",
-    "sig",
-    "signature",
-    "token",
-    "x-amz-credential",
-    "x-amz-security-token",
-    "x-amz-signature",
-    "x-goog-signature",
-)
-"""Parameters of a query that carry credentials nearly everywhere."""
-
-
-def _parameter(name: str) -> str:
-    if _PARAMETER.fullmatch(name) is None:
-        raise Invalid(
-            f'"{name}" is not the name of a parameter',
-            "write up to 64 letters, digits, dots, hyphens and _",
-        )
-    return name.lower()
-
-
-Parameter = Annotated[
-    str,
-    AfterValidator(_parameter),
-    WithJsonSchema({"type": "string", "pattern": f"^{_PARAMETER.pattern}$"}),
-]
-
-
-class AccessLog(Options):
-    """The access log."""
-
-    format: LogFormat = Field(
-        default="json", description="`json`, or Apache's `combined` or `common`."
-    )
-    sink: Annotated[LogTable | None, BeforeValidator(_stdout), OrWord(("stdout",))] = Field(
-        default=None,
-        description="`stdout`, a file, or syslog.",
-        json_schema_extra={"default": "stdout"},
-    )
-
-
-def _log(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value == "off":
-        return None
-    if value in get_args(LogFormat):
-        return {"format": value}
-    raise Invalid(
-        f'"{value}" is not an access log', 'write "off", "json", "combined", "common" or a table'
-    )
 
 
 class NodeLimits(Options):
@@ -326,14 +244,14 @@ class Node(Options):
         description="The lowest level that is logged: `error`, `warn`, `info` or `debug`.",
     )
     access_log: Annotated[
-        AccessLog | None, BeforeValidator(_log), OrWord(("off", *get_args(LogFormat)))
+        AccessLog | None, BeforeValidator(read_log), OrWord(("off", *get_args(LogFormat)))
     ] = Field(
         default=None,
         description="The access log; a bare format writes to stdout.",
         json_schema_extra={"default": "off"},
     )
     redact_query: Annotated[
-        list[Parameter], Field(max_length=_MOST_PARAMETERS), ONE_OR_MORE, OR_ITEM
+        list[Parameter], Field(max_length=MOST_PARAMETERS), ONE_OR_MORE, OR_ITEM
     ] = Field(
         default=list(REDACTED),
         description="Parameters of a query, without regard to case, whose values are `(secret)` in "

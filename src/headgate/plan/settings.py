@@ -32,10 +32,12 @@ class LogSink(PlanNode, frozen=True):
 
 
 class AccessLog(PlanNode, frozen=True):
-    """Access log format and sink."""
+    """Access log format and sink; `fields` of JSON, none = all; `template` in place of a format."""
 
     format: Literal["json", "combined", "common"]
     sink: LogSink
+    fields: tuple[str, ...] = ()
+    template: str | None = None
 
 
 class Redaction(PlanNode, frozen=True):

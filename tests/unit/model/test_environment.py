@@ -5,7 +5,10 @@ from memory_files import MemoryFiles
 
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
+from headgate.model.access_log import REDACTED
 from headgate.model.environment import for_engine
+
+HIDDEN = '"redaction":{"query":["' + '","'.join(sorted(REDACTED)) + '"]}'
 
 
 def loaded(**env: str) -> Loaded:
@@ -20,7 +23,7 @@ def canonical(result: Loaded) -> dict[str, str]:
 def test_nothing_set_is_a_config() -> None:
     result = loaded()
     assert canonical(result) == {
-        "settings": "{}",
+        "settings": f"{{{HIDDEN}}}",
         "listener": '{"addresses":["127.0.0.1:3000"],"protocol":"http"}',
         "upstream": '{"endpoints":[{"address":"127.0.0.1:8080"}]}',
         "route": '{"action":{"upstream":"default"},"hosts":["*"],"listeners":["default"],'
@@ -44,7 +47,7 @@ def test_each_variable_has_its_effect() -> None:
         '{"endpoints":[{"address":"a.internal:443"},{"address":"[::1]:8443"}],"tls":{}}'
     )
     assert "timeouts" not in objects["route"]
-    assert objects["settings"] == '{"log_level":"warn"}'
+    assert objects["settings"] == f'{{"log_level":"warn",{HIDDEN}}}'
     assert result.node is not None
     assert (result.node.admin, result.node.metrics) == ((), ("0.0.0.0:9100",))
 
@@ -58,7 +61,7 @@ def test_a_default_that_nginx_cannot_serve_is_none_there() -> None:
 
 def test_headgate_log_wins() -> None:
     assert canonical(loaded(HEADGATE_LOG="error", RUST_LOG="debug"))["settings"] == (
-        '{"log_level":"error"}'
+        f'{{"log_level":"error",{HIDDEN}}}'
     )
 
 

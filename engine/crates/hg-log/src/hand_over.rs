@@ -7,11 +7,12 @@ use crate::combined::{
 };
 use crate::flow::{FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
 use crate::json::{format_connection_json, format_json};
+use crate::layout::{Layout, Values};
 use crate::record::{AccessRecord, ConnectionRecord};
 use crate::tap::{TapStats, TapWants, TapWriter, Taps};
 use hg_plan::LogFormat;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 
 /// A worker hands a buffer over when less than this is free, so that a usual line never grows it.
@@ -44,6 +45,11 @@ pub(crate) struct Filled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mode(u64);
 
+/// Bits below the number of the configuration.
+const FORM_BITS: u32 = 3;
+const FORM_MASK: u64 = (1 << FORM_BITS) - 1;
+const LAID_OUT: u64 = 4;
+
 impl Mode {
     /// Makes the mode of the configuration numbered `epoch`.
     pub(crate) fn new(epoch: u64, format: Option<LogFormat>) -> Self {
@@ -53,16 +59,29 @@ impl Mode {
             Some(LogFormat::Combined) => 2,
             Some(LogFormat::Common) => 3,
         };
-        Self(epoch << 2 | format)
+        Self(epoch << FORM_BITS | format)
+    }
+
+    /// Makes the mode of a configuration whose lines have a layout of their own.
+    fn laid_out(epoch: u64) -> Self {
+        Self(epoch << FORM_BITS | LAID_OUT)
+    }
+
+    fn is_laid_out(self) -> bool {
+        self.0 & FORM_MASK == LAID_OUT
+    }
+
+    fn is_on(self) -> bool {
+        self.0 & FORM_MASK != 0
     }
 
     /// Returns the number of the configuration, which grows by one with each.
     pub(crate) fn epoch(self) -> u64 {
-        self.0 >> 2
+        self.0 >> FORM_BITS
     }
 
     fn format(self) -> Option<LogFormat> {
-        match self.0 & 3 {
+        match self.0 & FORM_MASK {
             1 => Some(LogFormat::Json),
             2 => Some(LogFormat::Combined),
             3 => Some(LogFormat::Common),
@@ -75,6 +94,8 @@ impl Mode {
 pub(crate) struct Shared {
     pub(crate) buffers: Buffers<Filled>,
     mode: AtomicU64,
+    /// The newest layout, and the mode that it belongs to; read when the mode changes.
+    layout: Mutex<Option<(Mode, Arc<Layout>)>>,
     pub(crate) reopen: AtomicBool,
     pub(crate) stop: AtomicBool,
     pub(crate) lines: AtomicU64,
@@ -89,6 +110,7 @@ impl Shared {
         Self {
             buffers: Buffers::new(workers),
             mode: AtomicU64::new(mode.0),
+            layout: Mutex::default(),
             reopen: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             lines: AtomicU64::new(0),
@@ -113,6 +135,17 @@ impl Shared {
         self.mode.store(mode.0, Ordering::Release);
     }
 
+    /// Has lines be laid out so from now on.
+    pub(crate) fn set_layout(&self, epoch: u64, layout: Layout) {
+        let mode = Mode::laid_out(epoch);
+        *self.layout() = Some((mode, Arc::new(layout)));
+        self.set_mode(mode);
+    }
+
+    fn layout(&self) -> MutexGuard<'_, Option<(Mode, Arc<Layout>)>> {
+        self.layout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn mode(&self) -> Mode {
         Mode(self.mode.load(Ordering::Acquire))
     }
@@ -126,19 +159,22 @@ pub struct LogWriter {
     buffer: Vec<u8>,
     lines: u64,
     mode: Mode,
+    /// The layout of the mode, if it has one.
+    layout: Option<Arc<Layout>>,
     time: TimeCache,
     taps: TapWriter,
 }
 
 impl LogWriter {
     pub(crate) fn new(shared: Arc<Shared>, sink: Thread) -> Self {
-        let (mode, taps) = (shared.mode(), TapWriter::new(Arc::clone(&shared.taps)));
-        Self { shared, sink, buffer: Vec::new(), lines: 0, mode, time: TimeCache::new(), taps }
+        let taps = TapWriter::new(Arc::clone(&shared.taps));
+        let (buffer, time, mode) = (Vec::new(), TimeCache::new(), Mode::new(0, None));
+        Self { shared, sink, buffer, lines: 0, mode, layout: None, time, taps }
     }
 
     /// Reports whether the log wants records; if not, there is no need to make one for it.
     pub fn is_on(&self) -> bool {
-        self.shared.mode().format().is_some()
+        self.shared.mode().is_on()
     }
 
     /// Returns what taps want of a request that begins now; costs one load.
@@ -155,7 +191,7 @@ impl LogWriter {
     /// Formats a record into the worker's buffer, and hands the buffer over when it is full. If no
     /// buffer is free, drops and counts the line.
     pub fn write(&mut self, record: &AccessRecord<'_>) {
-        self.append(|format, time, out| match format {
+        self.append(record, |format, time, out| match format {
             LogFormat::Json => format_json(record, time, out),
             LogFormat::Combined => format_combined(record, time, out),
             LogFormat::Common => format_common(record, time, out),
@@ -164,7 +200,7 @@ impl LogWriter {
 
     /// Does the same with a TCP connection.
     pub fn write_connection(&mut self, record: &ConnectionRecord<'_>) {
-        self.append(|format, time, out| match format {
+        self.append(record, |format, time, out| match format {
             LogFormat::Json => format_connection_json(record, time, out),
             LogFormat::Combined => format_connection_combined(record, time, out),
             LogFormat::Common => format_connection_common(record, time, out),
@@ -173,20 +209,26 @@ impl LogWriter {
 
     /// Does the same with a UDP flow.
     pub fn write_flow(&mut self, record: &FlowRecord<'_>) {
-        self.append(|format, time, out| match format {
+        self.append(record, |format, time, out| match format {
             LogFormat::Json => format_flow_json(record, time, out),
             LogFormat::Combined => format_flow_combined(record, time, out),
             LogFormat::Common => format_flow_common(record, time, out),
         });
     }
 
-    fn append(&mut self, write: impl FnOnce(LogFormat, &mut TimeCache, &mut Vec<u8>)) {
+    fn append(
+        &mut self,
+        record: &impl Values,
+        write: impl FnOnce(LogFormat, &mut TimeCache, &mut Vec<u8>),
+    ) {
         let mode = self.shared.mode();
         if mode != self.mode {
             self.flush();
-            self.mode = mode;
+            self.follow(mode);
         }
-        let Some(format) = mode.format() else { return };
+        if !self.mode.is_on() {
+            return;
+        }
         if self.buffer.capacity() == 0 {
             match self.shared.buffers.take() {
                 Some(buffer) => self.buffer = buffer,
@@ -196,10 +238,24 @@ impl LogWriter {
                 }
             }
         }
-        write(format, &mut self.time, &mut self.buffer);
+        match (self.mode.format(), &self.layout) {
+            (Some(format), _) => write(format, &mut self.time, &mut self.buffer),
+            (None, Some(layout)) => layout.push(record, &mut self.time, &mut self.buffer),
+            (None, None) => return,
+        }
         self.lines += 1;
         if self.buffer.len() > BUFFER_BYTES - SPARE_BYTES {
             self.flush();
+        }
+    }
+
+    /// Takes a new mode; with a layout, that of the newest one there is, whose sink is there before it.
+    fn follow(&mut self, mode: Mode) {
+        (self.mode, self.layout) = (mode, None);
+        if mode.is_laid_out()
+            && let Some((mode, layout)) = &*self.shared.layout()
+        {
+            (self.mode, self.layout) = (*mode, Some(Arc::clone(layout)));
         }
     }
 

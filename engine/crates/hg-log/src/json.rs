@@ -6,6 +6,7 @@ use crate::record::{
     AccessRecord, CertificateRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES,
     TraceRecord,
 };
+use hg_plan::Digest;
 
 /// Appends one JSON object and a line feed. Keys are in a fixed order; unknown values (no upstream,
 /// no Referer, a plain connection) are left out. Allocates only to grow `out`.
@@ -108,31 +109,40 @@ fn push_certificate(client: &CertificateRecord<'_>, out: &mut Vec<u8>) {
     known(b"\",\"client_subject\":\"", client.subject.as_bytes(), out);
     if !client.names.is_empty() {
         out.extend_from_slice(b"\",\"client_san\":\"");
-        push_names(client.names, out);
+        push_names(client.names, push_json, out);
     }
     known(b"\",\"client_spiffe\":\"", client.spiffe.as_bytes(), out);
     out.extend_from_slice(b"\",\"client_fingerprint\":\"");
-    let (halves, _) = client.fingerprint.0.as_chunks::<16>();
+    push_fingerprint(client.fingerprint, out);
+}
+
+/// Writes a digest in lower case.
+pub(crate) fn push_fingerprint(digest: &Digest, out: &mut Vec<u8>) {
+    let (halves, _) = digest.0.as_chunks::<16>();
     for half in halves {
         push_hex(u128::from_be_bytes(*half), 32, out);
     }
 }
 
 /// Writes names with commas between them, as one value.
-fn push_names(names: &[Box<str>], out: &mut Vec<u8>) {
+pub(crate) fn push_names(
+    names: &[Box<str>],
+    push: fn(&[u8], usize, &mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
     let mut left = MAX_VALUE_BYTES;
     for (at, name) in names.iter().enumerate() {
         if at > 0 && left > 0 {
             out.push(b',');
             left -= 1;
         }
-        push_json(name.as_bytes(), left, out);
+        push(name.as_bytes(), left, out);
         left = left.saturating_sub(name.len());
     }
 }
 
 /// Writes so many digits in lower case.
-fn push_hex(number: u128, digits: u32, out: &mut Vec<u8>) {
+pub(crate) fn push_hex(number: u128, digits: u32, out: &mut Vec<u8>) {
     for at in (0..digits).rev() {
         let nibble = (number >> (4 * at)) as u8 & 15;
         out.push(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
@@ -242,7 +252,7 @@ mod tests {
         let cut = |names: &[&str]| {
             let names: Vec<Box<str>> = names.iter().map(|name| Box::from(*name)).collect();
             let mut out = Vec::new();
-            push_names(&names, &mut out);
+            push_names(&names, push_json, &mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(cut(&["dns:a", "uri:b\""]), "dns:a,uri:b\\\"");

@@ -13,6 +13,7 @@ mod escape;
 mod flow;
 mod hand_over;
 mod json;
+mod layout;
 mod outlets;
 mod record;
 mod sink;

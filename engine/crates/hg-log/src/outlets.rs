@@ -1,6 +1,7 @@
 //! The sink's thread and its configuration.
 
 use crate::hand_over::{Filled, LogStats, LogWriter, Mode, Shared};
+use crate::layout::Layout;
 use crate::sink::Sink;
 use crate::tap::TapReader;
 use crate::tap_filter::TapFilter;
@@ -64,11 +65,13 @@ impl AccessLog {
         Ok(log)
     }
 
-    /// Opens a sink to check that this is possible (which creates a file), and closes it.
+    /// Opens a sink to check that this is possible (which creates a file), and closes it; checks that
+    /// lines can be laid out.
     ///
     /// # Errors
     /// Returns what is wrong, fit for the config's path `access_log.sink`.
     pub fn check(config: &Config) -> Result<(), String> {
+        Layout::of(config)?;
         let name = match &config.sink {
             hg_plan::LogSink::Stdout {} => "standard output",
             hg_plan::LogSink::File { path } => path,
@@ -92,7 +95,11 @@ impl AccessLog {
         // The thread ends only after this handle's sender. The mode follows the change, so that no
         // line under it comes before it.
         let _ = current.changes.send(Change { epoch, sink });
-        self.shared.set_mode(Mode::new(epoch, config.map(|c| c.format)));
+        // One that cannot be laid out was refused by the check.
+        match config.map(Layout::of) {
+            Some(Ok(Some(layout))) => self.shared.set_layout(epoch, layout),
+            _ => self.shared.set_mode(Mode::new(epoch, config.map(|c| c.format))),
+        }
         self.sink.unpark();
     }
 

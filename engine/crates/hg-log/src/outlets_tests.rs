@@ -4,7 +4,11 @@ use crate::{AccessRecord, BUFFER_BYTES};
 use hg_plan::{LogFormat, LogSink};
 
 fn to_file(path: &str, format: LogFormat) -> Config {
-    Config { format, sink: LogSink::File { path: path.into() } }
+    to(LogSink::File { path: path.into() }, format)
+}
+
+fn to(sink: LogSink, format: LogFormat) -> Config {
+    Config { format, sink, fields: Vec::new(), template: None }
 }
 
 fn lines(path: &str) -> Vec<String> {
@@ -168,10 +172,37 @@ fn an_impossible_sink_is_refused_by_check_with_its_name() {
     let message = AccessLog::check(&to_file(&scratch.path("no/log"), LogFormat::Json)).unwrap_err();
     assert!(message.contains("no/log: No such file"), "{message}");
     let syslog = LogSink::Syslog { address: format!("unix:{}", scratch.path("none")) };
-    assert!(AccessLog::check(&Config { format: LogFormat::Json, sink: syslog }).is_err());
+    assert!(AccessLog::check(&to(syslog, LogFormat::Json)).is_err());
+    assert_eq!(AccessLog::check(&to(LogSink::Stdout {}, LogFormat::Json)), Ok(()));
+    let unknown =
+        Config { template: Some("${no}".into()), ..to(LogSink::Stdout {}, LogFormat::Json) };
+    assert_eq!(AccessLog::check(&unknown).unwrap_err(), "the access log has no field no");
+}
+
+#[test]
+fn a_layout_takes_turns_with_formats() {
+    let scratch = Scratch::new("layout");
+    let path = scratch.path("log");
+    let plain = to_file(&path, LogFormat::Common);
+    let laid_out = |text: &str| Config { template: Some(text.into()), ..plain.clone() };
+    let log = AccessLog::start(Some(&laid_out("1 ${status}")), 1).unwrap();
+    let mut writer = log.writer();
+    for next in [laid_out("2 ${status}"), plain.clone(), laid_out("3 ${reused}")] {
+        assert!(writer.is_on());
+        writer.write(&record());
+        log.configure(Some(&next));
+    }
+    let fields = vec!["status".into()];
+    writer.write(&record());
+    log.configure(Some(&Config { fields, ..to_file(&path, LogFormat::Json) }));
+    writer.write(&record());
+    drop(writer);
+    assert!(log.stop(LONG));
+    let found = lines(&path);
+    assert!(found[2].starts_with("192.0.2.7 - - ["), "{found:?}");
     assert_eq!(
-        AccessLog::check(&Config { format: LogFormat::Json, sink: LogSink::Stdout {} }),
-        Ok(())
+        [&found[..2], &found[3..]].concat(),
+        ["1 200", "2 200", "3 false", "{\"status\":200}"]
     );
 }
 

@@ -102,6 +102,7 @@ def _logged(log: Path, base: str | None) -> "list[tuple[Question, int]]":
     ends the command where it cannot be read or holds none.
     """
     from headgate.cli import accesslog
+    from headgate.compile.logged import NEEDED
 
     try:
         found = accesslog.read_file(log, base)
@@ -111,7 +112,7 @@ def _logged(log: Path, base: str | None) -> "list[tuple[Question, int]]":
         what = (
             "name another" if base else "name what its requests were sent to: --base https://HOST"
         )
-        raise complain(f"{log} has no request that is read here; {what}", USAGE)
+        raise complain(f"{log} has no request that is read here; {what} ({NEEDED})", USAGE)
     return found.questions
 
 

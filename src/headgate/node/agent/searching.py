@@ -9,6 +9,7 @@ from headgate.compile.credentials import hidden_parameters
 from headgate.fleet.searches import LogLines, LogSearch
 from headgate.kernel.redaction import Hidden
 from headgate.node.agent.log_search import search_events, search_log
+from headgate.node.agent.log_shape import unsearchable
 from headgate.node.events import EventLog
 from headgate.node.pipeline import Pipeline
 
@@ -49,6 +50,8 @@ class Searches:
             kept = [line.json for line in self._events.kept()]
             return await asyncio.to_thread(search_events, kept, search, hidden)
         path = served.node.access_log if served is not None else None
-        if path is None:
+        if served is None or path is None:
             return LogLines(search.number, error=_NO_LOG)
+        if (why := unsearchable(served.plan, search)) is not None:
+            return LogLines(search.number, error=why)
         return await asyncio.to_thread(search_log, Path(path), search, hidden)

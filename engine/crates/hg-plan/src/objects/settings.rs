@@ -94,6 +94,12 @@ pub struct AccessLog {
     pub format: LogFormat,
     /// Sink of the lines.
     pub sink: LogSink,
+    /// The fields of JSON lines, in their order; none = all.
+    #[serde(default)]
+    pub fields: Vec<String>,
+    /// The text of each line in place of a format, with variables such as `${status}`.
+    #[serde(default)]
+    pub template: Option<String>,
 }
 
 /// The line formats.

@@ -7,6 +7,7 @@ values are empty or `null` here; its times have three digits.
 from typing import Final
 
 from headgate.engines.nginx.observe.fields import VARIABLES
+from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.forwarded import request_id
 from headgate.engines.nginx.render.prelude import mapped
@@ -33,6 +34,7 @@ METRICS_FORMAT: Final = "hg_metrics"
 JSON_FORMAT: Final = "hg_json"
 COMBINED_FORMAT: Final = "hg_combined"
 COMMON_FORMAT: Final = "hg_common"
+CHOSEN_FORMAT: Final = "hg_chosen"
 
 _TEXTS: Final = (
     ("time", "time_iso8601"),
@@ -127,7 +129,11 @@ def directives(ctx: Context) -> list[Node]:
 def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
     identity = [(key, veiled(ctx, v)) for key, v in _TEXTS]
     identity[1] = ("request_id", request_id(ctx))
-    if log.format == "json":
+    about = ctx.findings.of("settings", "node", "access_log")
+    chosen = chosen_format(CHOSEN_FORMAT, log, _fields(ctx, identity), about)
+    if chosen is not None:
+        name, form = CHOSEN_FORMAT, chosen
+    elif log.format == "json":
         text = _object(ctx, identity, [(key, Var(v)) for key, v in _NUMBERS])
         name, form = JSON_FORMAT, log_format(JSON_FORMAT, text, "json")
     elif log.format == "common":
@@ -135,6 +141,15 @@ def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
     else:
         name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, _line(ctx, _COMBINED), "default")
     return [form, to_sink(ctx, log, name, *_chosen(ctx))]
+
+
+def _fields(ctx: Context, identity: list[tuple[str, Var]]) -> dict[str, Field]:
+    """Returns what nginx knows of a request, by the keys of our lines."""
+    return {
+        **{key: Field(variable) for key, variable in identity},
+        **{key: Field(Var(v), is_number=True) for key, v in _NUMBERS},
+        **{key: Field(veiled(ctx, v)) for key, v in _LAST},
+    }
 
 
 def to_sink(ctx: Context, log: AccessLog, name: str, *chosen: Arg) -> Node:
@@ -167,12 +182,6 @@ def _object(ctx: Context, texts: list[tuple[str, Var]], numbers: object) -> Temp
         for key, name in _LAST:
             parts += [f',"{key}":"', veiled(ctx, name), '"']
     return Template((*parts, "}"))
-
-
-def log_format(name: str, text: Template, escape: str) -> Node:
-    """Returns a format under a name; `escape` as nginx has it."""
-    words: tuple[Arg, ...] = (Word(name), Word(f"escape={escape}"), text)
-    return directive("log_format", *words)
 
 
 def log_to(path: FilePath, name: str, *chosen: Arg) -> Node:

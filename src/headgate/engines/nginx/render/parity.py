@@ -6,6 +6,7 @@ nginx cannot meet.
 
 from typing import Final
 
+from headgate.engines.nginx.render.parity_logs import LOGS
 from headgate.features import nginx_registry
 from headgate.features.nginx import Parity
 
@@ -39,22 +40,7 @@ _LIMIT_STORE: Final = (
 
 _NODE: Final = (
     Parity("node.log_level", "same", "of the error log; `info` is nginx's `notice`"),
-    Parity(
-        "node.access_log.format",
-        "differs",
-        "unknown values are empty or `null` instead of left out; times have three digits; "
-        "`bytes_in` is the Content-Length; of TCP connections `time` is that of the end, and "
-        "`reason` does not say who ended them; before nginx 1.17.6 it is `rate-limit` over a limit "
-        "of requests in progress, too",
-    ),
-    Parity("node.access_log.sink.path", "same"),
-    Parity("node.access_log.sink.syslog", "differs", "RFC 3164 datagrams"),
-    Parity(
-        "node.redact_query",
-        "differs",
-        "with more than 6 such parameters, or one whose name has escapes, the whole query is "
-        "hidden; nginx's error log has request lines as they came",
-    ),
+    *LOGS,
     Parity("node.limits.connections", "differs", "per worker, connections to endpoints included"),
     Parity(
         "node.limits.connections_per_client",

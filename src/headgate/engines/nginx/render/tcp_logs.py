@@ -6,8 +6,9 @@ which side ended a connection nor whether a timeout did: the reason is `ended` t
 
 from typing import Final
 
+from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format
 from headgate.engines.nginx.render.context import Context
-from headgate.engines.nginx.render.logs import log_format, log_to, microseconds, to_sink
+from headgate.engines.nginx.render.logs import log_to, microseconds, to_sink
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
@@ -24,6 +25,7 @@ METRICS_FORMAT: Final = "hg_tcp_metrics"
 JSON_FORMAT: Final = "hg_tcp_json"
 COMBINED_FORMAT: Final = "hg_tcp_combined"
 COMMON_FORMAT: Final = "hg_tcp_common"
+CHOSEN_FORMAT: Final = "hg_tcp_chosen"
 
 _METRICS: Final = (
     ("time", "time_iso8601"),
@@ -50,6 +52,22 @@ _JSON: Final = (
     *(Var("hg_log_connect_us"), ',"total_us":', Var("hg_log_total_us"), ',"reason":"'),
     Var("hg_reason"),
 )
+_FIELDS: Final = {
+    "time": Field(Var("time_iso8601")),
+    "client_ip": Field(Var("remote_addr")),
+    "client_port": Field(Var("remote_port"), is_number=True),
+    "listener": Field(Var("hg_listener")),
+    "route": Field(Var("hg_route")),
+    "upstream": Field(Var("hg_upstream")),
+    "endpoint": Field(Var("hg_endpoint")),
+    "protocol": Field("tcp"),
+    "bytes_in": Field(Var("bytes_received"), is_number=True),
+    "bytes_out": Field(Var("bytes_sent"), is_number=True),
+    "connect_us": Field(Var("hg_log_connect_us"), is_number=True),
+    "total_us": Field(Var("hg_log_total_us"), is_number=True),
+    "reason": Field(Var("hg_reason")),
+}
+_SNI: Final = {"sni": Field(Var("ssl_preread_server_name"))}
 _COMMON: Final = (
     *(Var("remote_addr"), " - - [", Var("time_local"), '] "TCP ', Var("hg_route"), " "),
     *(Var("hg_endpoint"), '" - ', Var("bytes_sent")),
@@ -100,7 +118,12 @@ def directives(ctx: Context, *, with_names: bool) -> list[Node]:
     log = ctx.settings.access_log
     if log is None:
         return nodes
-    if log.format == "json":
+    about = ctx.findings.of("settings", "node", "access_log")
+    fields = _FIELDS | _SNI if with_names else _FIELDS
+    chosen = chosen_format(CHOSEN_FORMAT, log, fields, about)
+    if chosen is not None:
+        name, form = CHOSEN_FORMAT, chosen
+    elif log.format == "json":
         named = (*_JSON, '","sni":"', Var("ssl_preread_server_name")) if with_names else _JSON
         name, form = JSON_FORMAT, log_format(JSON_FORMAT, Template((*named, '"}')), "json")
     elif log.format == "common":

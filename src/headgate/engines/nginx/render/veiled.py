@@ -43,7 +43,7 @@ def maps(ctx: Context) -> list[Node]:
     if not names:
         return []
     log = ctx.settings.access_log
-    has_request = log is not None and log.format != "json"
+    has_request = log is not None and log.template is None and log.format != "json"
     found: list[Node] = [comment("What logs do not say: values of parameters that are secret")]
     for variable in _NAMES:
         if variable != "request" or has_request:

@@ -1,0 +1,136 @@
+//! Lines that the config lays out.
+
+use super::*;
+use crate::flow::{FlowRecord, format_flow_json};
+use crate::json::{format_connection_json, format_json};
+use crate::record::{AccessRecord, ConnectionRecord};
+use crate::testing::{bare, certificate, connection, record};
+use hg_plan::{LogFormat, LogSink};
+use proptest::prelude::*;
+use serde_json::{Map, Value as Json};
+
+fn plan(fields: &[&str], template: Option<&str>) -> AccessLog {
+    AccessLog {
+        format: LogFormat::Json,
+        sink: LogSink::Stdout {},
+        fields: fields.iter().map(|one| (*one).to_owned()).collect(),
+        template: template.map(str::to_owned),
+    }
+}
+
+fn laid_out(plan: &AccessLog, record: &impl Values) -> String {
+    let mut out = Vec::new();
+    Layout::of(plan).unwrap().unwrap().push(record, &mut TimeCache::new(), &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn flow() -> FlowRecord<'static> {
+    FlowRecord {
+        time_us: 1_795_165_142_123_456,
+        client: ([192, 0, 2, 7], 50_000).into(),
+        listener: "dns",
+        route: "resolvers",
+        upstream: "resolvers",
+        endpoint: "127.0.0.1:5353",
+        datagrams_in: 1,
+        datagrams_out: 2,
+        bytes_in: 40,
+        bytes_out: 120,
+        total_us: 2_345,
+        reason: "answered",
+    }
+}
+
+/// Holds a line of every key of the fixed format, in its order, against that line.
+fn same(whole: &[u8], record: &impl Values) {
+    let text = std::str::from_utf8(whole).unwrap();
+    let line: Map<String, Json> = serde_json::from_str(text).unwrap();
+    let mut keys: Vec<&str> = line.keys().map(String::as_str).collect();
+    keys.sort_by_key(|key| text.find(&format!("\"{key}\":")));
+    assert_eq!(laid_out(&plan(&keys, None), record), text);
+}
+
+#[test]
+fn every_field_is_as_in_the_fixed_format() {
+    let mut tls = connection();
+    (tls.tls.version, tls.tls.client) = (Some("TLSv1.3"), Some(certificate()));
+    tls.tls.alpn = Some(b"h2");
+    (tls.tls.sni, tls.to.id) = (Some("a.example"), "4f2c");
+    let sent = crate::SentRecord { tries: 2, ..record().sent };
+    let time = &mut TimeCache::new();
+    for one in [record(), bare(), AccessRecord { sent, ..record() }] {
+        let mut out = Vec::new();
+        format_json(&one, time, &mut out);
+        same(&out, &one);
+    }
+    for one in [connection(), tls] {
+        let mut out = Vec::new();
+        format_connection_json(&one, time, &mut out);
+        same(&out, &one);
+    }
+    let mut out = Vec::new();
+    format_flow_json(&flow(), time, &mut out);
+    same(&out, &flow());
+}
+
+#[test]
+fn fields_have_the_order_of_the_config_and_unknown_ones_are_left_out() {
+    let chosen = plan(&["status", "connect_us", "route", "tries", "alpn", "time"], None);
+    let expected = "{\"status\":200,\"connect_us\":150,\"route\":\"api\",\
+                    \"time\":\"2026-11-20T08:59:02.123456Z\"}\n";
+    assert_eq!(laid_out(&chosen, &record()), expected);
+    assert_eq!(laid_out(&plan(&["route"], None), &bare()), "{}\n");
+}
+
+#[test]
+fn a_template_has_text_and_variables() {
+    let text = "$$${status} \"${target}\" ${connect_us}${tries}[${time}] ${client_san}$$";
+    let expected = "$200 \"/v1/users?page=2\" 150-[2026-11-20T08:59:02.123456Z] \
+                    dns:alice.example,uri:spiffe://example/alice$\n";
+    assert_eq!(laid_out(&plan(&[], Some(text)), &record()), expected);
+    let of = "${protocol} ${client_ip}:${client_port} ${status} ${datagrams_out}";
+    assert_eq!(laid_out(&plan(&[], Some(of)), &connection()), "tcp 192.0.2.7:50000 - -\n");
+    assert_eq!(laid_out(&plan(&[], Some(of)), &flow()), "udp 192.0.2.7:50000 - 2\n");
+    assert_eq!(laid_out(&plan(&[], Some("${route} ${user_agent}")), &bare()), "- -\n");
+}
+
+#[test]
+fn what_there_is_not_is_refused() {
+    assert_eq!(Layout::of(&plan(&[], None)), Ok(None));
+    for wrong in [plan(&["stat"], None), plan(&[], Some("${stat}"))] {
+        assert_eq!(Layout::of(&wrong).unwrap_err(), "the access log has no field stat");
+    }
+    for wrong in ["$", "${", "${status", "$1"] {
+        assert!(Layout::of(&plan(&[], Some(wrong))).is_err(), "{wrong}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_client_makes_a_second_line(value: Vec<u8>, host: Vec<u8>) {
+        let sent = AccessRecord { user_agent: &value, target: &value, host: &host, ..record() };
+        let line = laid_out(&plan(&[], Some("\"${user_agent}\" \"${target}\" \"${host}\"")), &sent);
+        let whole = line.strip_suffix('\n').unwrap();
+        prop_assert!(whole.bytes().all(|b| (0x20..0x7f).contains(&b)));
+        prop_assert_eq!(whole.matches('"').count(), 6);
+        let fields = laid_out(&plan(&["user_agent", "target", "host"], None), &sent);
+        prop_assert!(serde_json::from_str::<Json>(&fields).is_ok());
+        prop_assert_eq!(fields.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn templates_never_panic(template: String) {
+        let _ = Layout::of(&plan(&[], Some(&template)));
+    }
+}
+
+#[test]
+fn a_connection_has_its_certificate() {
+    let mut with = connection();
+    with.tls.client = Some(certificate());
+    let of = |record: &ConnectionRecord<'_>| {
+        laid_out(&plan(&[], Some("${client_subject} ${client_spiffe}")), record)
+    };
+    assert_eq!(of(&with), "CN=alice spiffe://example/alice\n");
+    assert_eq!(of(&connection()), "- -\n");
+}

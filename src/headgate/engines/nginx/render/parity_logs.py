@@ -1,0 +1,35 @@
+"""Says how nginx differs for the keys of access logs: one line each."""
+
+from typing import Final
+
+from headgate.features.nginx import Parity
+
+LOGS: Final = (
+    Parity(
+        "node.access_log.format",
+        "differs",
+        "unknown values are empty or `null` instead of left out; times have three digits; "
+        "`bytes_in` is the Content-Length; of TCP connections `time` is that of the end, and "
+        "`reason` does not say who ended them; before nginx 1.17.6 it is `rate-limit` over a limit "
+        "of requests in progress, too",
+    ),
+    Parity(
+        "node.access_log.fields",
+        "differs",
+        "as with `format`; `reused`, `tries`, `client_san`, `client_spiffe`, `client_fingerprint`, "
+        "`trace_id` and `span_id` are refused",
+    ),
+    Parity(
+        "node.access_log.template",
+        "differs",
+        "times that are not known are `null`; the same variables are refused as with `fields`",
+    ),
+    Parity("node.access_log.sink.path", "same"),
+    Parity("node.access_log.sink.syslog", "differs", "RFC 3164 datagrams"),
+    Parity(
+        "node.redact_query",
+        "differs",
+        "with more than 6 such parameters, or one whose name has escapes, the whole query is "
+        "hidden; nginx's error log has request lines as they came",
+    ),
+)

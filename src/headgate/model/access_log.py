@@ -1,0 +1,177 @@
+"""`[node.access_log]`: what lines say, where they go, and what they never show."""
+
+import re
+from collections.abc import Iterator, Set
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from headgate.features import templates
+from headgate.features.base import Checked, OneOf, excluding
+from headgate.features.fields import EndpointAddress
+from headgate.kernel.errors import Invalid
+from headgate.kernel.nearest import listed, nearest
+from headgate.model.shorthand import OrWord
+
+LogFormat = Literal["json", "combined", "common"]
+
+
+class LogTable(OneOf):
+    """Where access records go; exactly one is given."""
+
+    path: str | None = Field(
+        default=None, description="The absolute path of a file; SIGUSR1 reopens it."
+    )
+    syslog: EndpointAddress | None = Field(
+        default=None, description='RFC 5424 datagrams to `"unix:/dev/log"` or `"host:port"` (UDP).'
+    )
+
+
+def _stdout(value: object) -> object:
+    if isinstance(value, str) and value != "stdout":
+        raise Invalid(f'"{value}" is not a sink', _SINKS)
+    return None if value == "stdout" else value
+
+
+_SINKS = 'write "stdout", { path = "/var/log/headgate/access.log" } or { syslog = "unix:/dev/log" }'
+
+
+_PARAMETER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+MOST_PARAMETERS: Final = 64
+REDACTED: Final = (
+    "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth_token",
+    "client_secret",
+    "id_token",
+    "jwt",
+    "passwd",
+    "password",
+    "refresh_token",
+    "secret",
+    "sessionid",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-goog-signature",
+)
+"""Parameters of a query that carry credentials nearly everywhere."""
+
+
+def _parameter(name: str) -> str:
+    if _PARAMETER.fullmatch(name) is None:
+        raise Invalid(
+            f'"{name}" is not the name of a parameter',
+            "write up to 64 letters, digits, dots, hyphens and _",
+        )
+    return name.lower()
+
+
+Parameter = Annotated[
+    str,
+    AfterValidator(_parameter),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PARAMETER.pattern}$"}),
+]
+
+
+FIELDS: Final = (
+    *("time", "request_id", "client_ip", "client_port", "listener", "route", "upstream"),
+    *("endpoint", "method", "scheme", "host", "target", "protocol", "status"),
+    *("datagrams_in", "datagrams_out", "bytes_in", "bytes_out"),
+    *("connect_us", "first_byte_us", "total_us", "reused", "tries", "reason", "user_agent"),
+    *("referer", "tls_version", "sni", "alpn", "client_subject", "client_san"),
+    *("client_spiffe", "client_fingerprint", "connection_id", "trace_id", "span_id"),
+)
+"""What lines can say, of requests, TCP connections and UDP flows."""
+_LONGEST: Final = 2_000
+
+
+def _field(name: str) -> str:
+    if name not in FIELDS:
+        near = nearest(name, FIELDS)
+        known = listed(FIELDS, quote=False, most=len(FIELDS))
+        what = f'"{name}" is not a field of the access log'
+        raise Invalid(what, f'write "{near}"' if near else f"write one of {known}")
+    return name
+
+
+def _once(names: list[str]) -> list[str]:
+    if again := next((name for at, name in enumerate(names) if name in names[:at]), None):
+        raise Invalid(f'"{again}" is there twice', "write each field once")
+    return names
+
+
+def _template(text: str) -> str:
+    if not text or len(text) > _LONGEST or any(c < " " or c == "\x7f" for c in text):
+        raise Invalid(
+            "the template is not a line of text",
+            f"write up to {_LONGEST} characters, without line ends and other control characters",
+        )
+    for kind, name in templates.pieces(text):
+        if kind == "name":
+            if name not in FIELDS:
+                near = nearest(name, FIELDS)
+                known = listed(FIELDS, quote=False, most=len(FIELDS))
+                allowed = f"write ${{{near}}}" if near else f"write one of {known}"
+                raise Invalid(f"the access log has no variable ${{{name}}}", allowed)
+        elif kind == "number":
+            raise Invalid(f"`${name}` has no meaning here", templates.DOLLAR_ALLOWED)
+    return text
+
+
+LogField = Annotated[
+    str, AfterValidator(_field), WithJsonSchema({"type": "string", "enum": list(FIELDS)})
+]
+
+
+class AccessLog(Checked):
+    """The access log."""
+
+    format: LogFormat = Field(
+        default="json", description="`json`, or Apache's `combined` or `common`."
+    )
+    fields: Annotated[list[LogField], AfterValidator(_once), Field(min_length=1)] | None = Field(
+        default=None,
+        description="The [fields](access-log.md#format-json) of each JSON line, in this order; "
+        "absent = all.",
+    )
+    template: Annotated[str, AfterValidator(_template)] | None = Field(
+        default=None,
+        description="The text of each line in place of a format, with fields as variables: "
+        '`${client_ip} "${target}" ${status}`; `$$` is a dollar sign.',
+    )
+    sink: Annotated[LogTable | None, BeforeValidator(_stdout), OrWord(("stdout",))] = Field(
+        default=None,
+        description="`stdout`, a file, or syslog.",
+        json_schema_extra={"default": "stdout"},
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields errors for two ways to say what a line has."""
+        given = {"format", "fields", "template"} & (self.model_fields_set | wrong)
+        if "template" in given and len(given) > 1:
+            yield excluding(sorted(given), "write `template` alone")
+        elif "fields" in given and "format" not in wrong and self.format != "json":
+            yield Invalid(
+                f'`fields` are those of JSON, and the format is "{self.format}"',
+                'write format = "json", or a `template`',
+                at=("fields",),
+            )
+
+
+def read_log(value: object) -> object:
+    """Returns the table that a word stands for."""
+    if not isinstance(value, str):
+        return value
+    if value == "off":
+        return None
+    if value in get_args(LogFormat):
+        return {"format": value}
+    raise Invalid(
+        f'"{value}" is not an access log', 'write "off", "json", "combined", "common" or a table'
+    )

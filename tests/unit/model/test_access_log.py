@@ -1,0 +1,111 @@
+"""`node.access_log`: fields and templates, what they become, and what is refused with its place."""
+
+import re
+from pathlib import Path, PurePath
+
+import pytest
+from memory_files import MemoryFiles
+
+from headgate.compile.load import load
+from headgate.compile.loaded import Loaded
+from headgate.engines.nginx.render import chosen, logs, tcp_logs
+from headgate.fleet.searches import LogSearch
+from headgate.kernel.ids import ObjectName
+from headgate.model.access_log import FIELDS
+from headgate.node.agent.log_shape import unsearchable
+from headgate.plan.kinds import ObjectKey
+from headgate.plan.settings import AccessLog, Settings
+
+BASE = """
+[listeners.web]
+address = "127.0.0.1:8000"
+default = true
+[routes.all]
+respond = { status = 204 }
+[node]
+"""
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "access-log.md"
+
+
+def loaded(log: str) -> Loaded:
+    text = f"{BASE}access_log = {{ {log} }}"
+    return load([PurePath("a.toml")], MemoryFiles({"a.toml": text}), {})
+
+
+def plan(log: str) -> AccessLog:
+    found = loaded(log)
+    assert found.plan is not None, [str(one) for one in found.errors]
+    value = found.plan.objects[ObjectKey("settings", ObjectName("node"))].value
+    assert isinstance(value, Settings)
+    assert value.access_log is not None
+    return value.access_log
+
+
+def why(log: str, **search: str) -> str | None:
+    found = loaded(log).plan
+    assert found is not None
+    return unsearchable(found, LogSearch(1, **search))  # type: ignore[arg-type]
+
+
+def test_what_they_become() -> None:
+    assert plan('fields = ["status", "time"]').fields == ("status", "time")
+    assert plan('format = "json", fields = ["status"]').template is None
+    assert plan("template = '$$${status} x'").template == "$$${status} x"
+    assert (plan('format = "json"').fields, plan('format = "json"').template) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ('fields = ["stauts"]', 'write "status"'),
+        ('fields = ["nothing"]', "write one of time, "),
+        ('fields = ["time", "time"]', '"time" is there twice'),
+        ("fields = []", "fields"),
+        ('format = "combined", fields = ["time"]', 'the format is "combined"'),
+        ('format = "json", template = "a"', "exclude each other"),
+        ('fields = ["time"], template = "a"', "exclude each other"),
+        ("template = '${stauts}'", "write ${status}"),
+        ("template = '${jwt:sub}'", "the access log has no variable ${jwt:sub}"),
+        ("template = '${status'", "no closing brace"),
+        ("template = 'a $1'", "no meaning here"),
+        ("template = 'a $'", "no variable name"),
+        ('template = "a\\nb"', "not a line of text"),
+        ('template = ""', "not a line of text"),
+    ],
+)
+def test_what_is_refused(log: str, said: str) -> None:
+    found = loaded(log)
+    assert found.plan is None
+    assert any(said in str(one) and "access_log" in str(one) for one in found.errors), [
+        str(one) for one in found.errors
+    ]
+
+
+def test_the_reference_names_every_field() -> None:
+    page = PAGE.read_text()
+    rows = re.findall(r"^\| `([a-z_]+)` \|", page.partition("\n## ")[2].partition("\n## ")[0], re.M)
+    known = set(rows)
+    lines = "".join(re.findall(r"```json\n(.*)\n```", page))
+    known |= set(re.findall(r'"([a-z_]+)":', lines))
+    assert set(FIELDS) - known <= {"alpn", "connection_id"}
+    assert known <= set(FIELDS)
+
+
+def test_nginx_has_or_refuses_each() -> None:
+    keys = {key for table in (logs._TEXTS, logs._NUMBERS, logs._LAST) for key, _ in table}
+    of_streams = {*tcp_logs._FIELDS, *tcp_logs._SNI}
+    native = {"alpn", "connection_id", "datagrams_in", "datagrams_out"}
+    assert keys | of_streams | set(chosen._UNKNOWN) | native == set(FIELDS)
+
+
+def test_searches_say_what_they_cannot_read() -> None:
+    every = 'fields = ["time", "status", "host", "target"]'
+    assert why('format = "common"') is None
+    assert why(every, status="5xx", host="a", path="/a") is None
+    assert "`time`" in (why('fields = ["status"]') or "")
+    assert why('fields = ["time"]') is None
+    assert "`status`" in (why('fields = ["time"]', status="5xx") or "")
+    assert "`host`" in (why('fields = ["time"]', host="a") or "")
+    assert "`target`" in (why('fields = ["time"]', path="/a") or "")
+    assert "template" in (why("template = '${time} ${status}'") or "")
+    assert why("""template = '{"time":"${time}","status":${status}}'""", status="200") is None
