@@ -14,6 +14,8 @@ Usage: HEADGATE_MASTER_URL=https://HOST HEADGATE_AGENT_TOKEN=TOKEN install.sh [O
                    as one for each nginx
   --nginx-conf FILE
                    the nginx.conf of the nginx to watch, where several run on this host
+  --upgrades       let the master upgrade this agent, from wheels in /var/lib/headgate-wheels: a
+                   service of systemd installs them, so that the agent gets no rights
   --root DIR       install below DIR and start nothing, for images
   --python PATH    Python 3.11 or later (without it: python3)
 
@@ -27,7 +29,7 @@ fail() {
     exit "${2:-1}"
 }
 
-wheel='' engine='' root='' python=python3 node='' conf=''
+wheel='' engine='' root='' python=python3 node='' conf='' upgrades=''
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage && exit 0 ;;
@@ -42,6 +44,7 @@ while [ $# -gt 0 ]; do
             esac
             shift 2
             ;;
+        --upgrades) upgrades=yes && shift ;;
         -*) fail "unknown option $1; see --help" 2 ;;
         *)
             [ -z "$wheel" ] || fail "$1: there is a wheel already; name one" 2
@@ -78,6 +81,8 @@ esac
 case $conf in
     *[\"\\]*) fail "$conf has a quote or a backslash; --nginx-conf takes neither" 2 ;;
 esac
+[ -z "$upgrades" ] || [ -z "$node" ] ||
+    fail '--upgrades is for the agent without --node, whose program the others share' 2
 case $node in
     agent | default | node) fail "$node is taken by the agent without --node; choose another name" 2 ;;
     [!a-z0-9_-]* | *[!a-z0-9._-]*) fail "$node is not a node name; use a-z 0-9 . _ -" 2 ;;
@@ -142,6 +147,18 @@ if [ "$engine" = nginx ] && getent group adm >/dev/null; then
     install -D -m 644 "$here/systemd/headgate-agent.service.d/nginx.conf" \
         "$units/$unit.service.d/nginx.conf"
 fi
+if [ -n "$upgrades" ]; then
+    for one in request-upgrade carry-out-upgrade; do
+        install -D -m 755 "$here/upgrade/$one" "$root/usr/local/lib/headgate/$one"
+    done
+    # Root's alone, as is the program: what is in there runs as the agent later.
+    install -d -m 755 "$root/var/lib/headgate-wheels"
+    install -m 644 "$wheel" "$root/var/lib/headgate-wheels/"
+    install -m 644 "$here/systemd/headgate-upgrade.service" "$here/systemd/headgate-upgrade.path" \
+        "$units/"
+    install -D -m 644 "$here/systemd/headgate-agent.service.d/upgrade.conf" \
+        "$units/$unit.service.d/upgrade.conf"
+fi
 install -D -m 644 "$here/systemd/headgate.sysusers" "$root/etc/sysusers.d/headgate.conf"
 
 if [ -n "$root" ] || [ ! -d /run/systemd/system ]; then
@@ -150,6 +167,7 @@ if [ -n "$root" ] || [ ! -d /run/systemd/system ]; then
 fi
 systemd-sysusers
 systemctl daemon-reload
+[ -z "$upgrades" ] || systemctl enable --quiet --now headgate-upgrade.path
 systemctl enable --quiet "$unit"
 systemctl restart "$unit"
 echo "install: the agent runs; see its state with: $program/bin/headgate status${node:+ --node $node}"

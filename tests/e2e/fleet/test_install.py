@@ -57,7 +57,11 @@ def install(
 
 def test_it_is_clean_shell() -> None:
     done = subprocess.run(
-        [peer("shellcheck"), SCRIPT], capture_output=True, text=True, timeout=60, check=False
+        [peer("shellcheck"), SCRIPT, *(ROOT / "deploy" / "upgrade").iterdir()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -94,6 +98,7 @@ def test_another_run_keeps_settings_and_needs_no_token(folder: Path, wheel: Path
         (["WHEEL"], {}, "set HEADGATE_MASTER_URL"),
         (["WHEEL"], {"HEADGATE_MASTER_URL": "https://a"}, "set HEADGATE_AGENT_TOKEN"),
         ([], GIVEN, "no wheel is named"),
+        (["--upgrades", "--node", "b", "WHEEL"], GIVEN, "--upgrades is for the agent without"),
         (["nothing.whl"], GIVEN, "nothing.whl is not a file"),
         (["--engine", "haproxy", "WHEEL"], GIVEN, "write native or nginx"),
         (["--fast", "WHEEL"], GIVEN, "unknown option --fast"),
