@@ -89,8 +89,8 @@ def test_long_pages_are_in_pieces() -> None:
 
 def test_pages_of_a_middleware_that_refuses() -> None:
     text = text_of(rendered('{ ip_access = { deny = ["192.0.2.1"] } }', pages("403")))
-    assert "rewrite ^ route:1:refused403:0 last;" in block(text, "# route r")
-    assert "return 403 $hg_page_" in block(text, "location = route:1:refused403:0")
+    assert "rewrite ^ route:1:refused1 last;" in block(text, "# route r")
+    assert "return 403 $hg_page_" in block(text, "location = route:1:refused1")
     service = '{ forward_auth = { upstream = "auth" } }'
     auth = '[upstreams.auth]\nendpoints = ["127.0.0.1:2"]\n'
     text = text_of(rendered(service, pages('"4xx", "5xx"'), extra=auth))
