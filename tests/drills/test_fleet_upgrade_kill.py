@@ -13,11 +13,13 @@ DRILL = Path(__file__).with_name("fleet_upgrade_kill.py")
 
 @ROOT_ONLY
 @pytest.mark.timeout(900)
-def test_killed_masters_upgrade_each_agent_once_and_lose_no_request() -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_killed_masters_upgrade_each_agent_once_and_lose_no_request(database: str) -> None:
     """One kill while an agent installs the version, which it ends without a master, and one in
     the undo."""
     peer("ip")
     short = ["--engines", "native,native", "--steps", "last-installing,undo-installing"]
+    short += ["--database", database]
     drill = subprocess.run(
         [sys.executable, str(DRILL), *short, "--pause", "0", "--soak", "1"],
         capture_output=True,
