@@ -137,9 +137,10 @@ class SimulatedAgent:
         blobs: dict[str, bytes] | None = None,
         read: Read = read_offer,
         line: Callable[[str, Enrolment], Line] | None = None,
+        turns: asyncio.Semaphore | None = None,
     ) -> None:
         """`target` is `host:port`; `blobs` may be shared by agents of one process; `line` makes
-        the connections, by gRPC if it is not given."""
+        the connections, by gRPC if it is not given; `turns` says how many connect at once."""
         self.refusal: fr.Fault | None = None
         """What the agent says to every offer, instead of serving it."""
         self.goodbyes: list[str] = []
@@ -157,6 +158,7 @@ class SimulatedAgent:
         self._outbox: deque[bytes] = deque()
         self._new_line = line or GrpcLine
         self._line: Line | None = None
+        self._turns = turns or asyncio.Semaphore()
         self._dropping: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -261,9 +263,8 @@ class SimulatedAgent:
     async def _connection(self) -> str:
         """Returns why the connection ended."""
         self._outbox.clear()
-        line = self._line = self._new_line(self._target, self.who)
         try:
-            await line.connect(_OPEN_S)
+            line = await self._opened()
             self._is_up = True
             self.tell(ev.Connected())
             async for data in line.frames():
@@ -273,8 +274,23 @@ class SimulatedAgent:
             return str(error)
         finally:
             self._is_up = False
-            self._line = None
-            await line.close()
+            left, self._line = self._line, None
+            if left is not None:
+                await left.close()
+
+    async def _opened(self) -> Line:
+        """Connects in its turn, in which a connection that fails is closed, too. Raises OSError."""
+        async with self._turns:
+            self._dial.clear()
+            if self.session.state is not State.DIALLING:
+                raise ConnectionError("its dial ended before its turn")
+            line = self._line = self._new_line(self._target, self.who)
+            try:
+                await line.connect(_OPEN_S)
+            except BaseException:
+                await line.close()
+                raise
+            return line
 
     async def _send(self) -> None:
         try:

@@ -13,6 +13,9 @@ from headgate.master.dev.timings import Timings
 _POLL_S = 0.1
 _DEADLINE_S = 300.0
 _SPARE_DESCRIPTORS = 256
+_AT_ONCE = 500
+"""So many connect at once: with all of them, handshakes take longer than a dial may, and those that
+were given up keep their descriptors until gRPC comes to them."""
 
 
 class TooFewDescriptorsError(Exception):
@@ -25,7 +28,10 @@ class Swarm:
     def __init__(self, agents: Iterable[Enrolment], target: str) -> None:
         blobs: dict[str, bytes] = {}
         read = SharedReading()
-        self.agents = [SimulatedAgent(who, target, blobs=blobs, read=read) for who in agents]
+        turns = asyncio.Semaphore(_AT_ONCE)
+        self.agents = [
+            SimulatedAgent(who, target, blobs=blobs, read=read, turns=turns) for who in agents
+        ]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Swarm":
