@@ -12,22 +12,29 @@ from headgate.compile.explanation import (
     Locate,
     Outcome,
     States,
+    Step,
     Won,
     explain,
     share,
 )
 from headgate.compile.routing import Question, Routing
 from headgate.features import syntax
+from headgate.features.byterates import told
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.objects import Upstream
-from headgate.plan.tcp import TcpRoute
+from headgate.plan.tcp import TcpBandwidth, TcpRoute
 
 _Key = Literal["client", "sni", "alpn"]
 
 SCHEME: Final = "tcp://"
 _URL: Final = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^:/\[\]@\s]+):([0-9]{1,5})/?")
+_BY: Final = {
+    "connection": "for each connection",
+    "client_ip": "by client_ip",
+    "all": "all connections of the route together",
+}
 _ALLOWED: Final = 'write an address with its port, such as "tcp://127.0.0.1:5432"'
 
 
@@ -145,4 +152,11 @@ def _won(
         outcome=Outcome("forward"),
         place=locate("tcp_route", name, ""),
         upstreams=[msgspec.structs.replace(upstream, host="", protocol=spoken)],
+        middlewares=[_limited(name, route.bandwidth, locate)] if route.bandwidth else [],
     )
+
+
+def _limited(name: str, limit: TcpBandwidth, locate: Locate) -> Step:
+    each = told((limit.download, limit.download_burst), (limit.upload, limit.upload_burst))
+    place = locate("tcp_route", name, "bandwidth")
+    return Step("bandwidth", "", place, f"{each}, {_BY[limit.key]}")

@@ -5,14 +5,16 @@ from itertools import product
 from typing import Literal
 
 from headgate.compile.resolved import Ref, Resolved
+from headgate.features.byterates import burst_of, bytes_of
 from headgate.features.nodes import balancer_of
 from headgate.kernel.ids import ObjectName
 from headgate.model.problems import Problem
+from headgate.model.tcp_route import TcpBandwidth as TcpBandwidthModel
 from headgate.model.tcp_route import TcpRoute as TcpRouteModel
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.objects import Listener, Route, Upstream
 from headgate.plan.plan import PlanEntry
-from headgate.plan.tcp import TcpRoute, TcpTimeouts
+from headgate.plan.tcp import TcpBandwidth, TcpRoute, TcpTimeouts
 from headgate.plan.udp import UdpRoute
 
 _Seen = dict[tuple[str, str, str, str], str]
@@ -39,8 +41,23 @@ def tcp_route(model: TcpRouteModel) -> Resolved:
             half_open_ms=model.timeouts.half_open.ms,
             lifetime_ms=model.timeouts.lifetime.ms,
         ),
+        bandwidth=_bandwidth(model.bandwidth),
     )
     return out
+
+
+def _bandwidth(model: TcpBandwidthModel | None) -> TcpBandwidth | None:
+    if model is None:
+        return None
+    return TcpBandwidth(
+        download=bytes_of(model.download),
+        download_burst=burst_of(model.download, model.burst),
+        upload=bytes_of(model.upload),
+        upload_burst=burst_of(model.upload, model.burst),
+        key=model.key,
+        ipv6_prefix=model.ipv6_prefix,
+        max_keys=model.max_keys,
+    )
 
 
 def misattached(entries: Entries, objects: Mapping[ObjectKey, PlanEntry]) -> list[Problem]:

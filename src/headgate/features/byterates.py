@@ -57,6 +57,31 @@ def byte_rate_of(value: object) -> ByteRate:
     return ByteRate(size.bytes)
 
 
+def bytes_of(rate: ByteRate | None) -> int:
+    """Returns bytes in a second; 0 = any."""
+    return 0 if rate is None else rate.bytes_per_s
+
+
+def burst_of(rate: ByteRate | None, burst: ByteSize | None) -> int:
+    """Returns how many bytes pass at once: those of a second, unless something else is written."""
+    if rate is None:
+        return 0
+    return rate.bytes_per_s if burst is None else burst.bytes
+
+
+def told(download: tuple[int, int], upload: tuple[int, int]) -> str:
+    """Returns in words what limits of rate and burst do, in bytes; 0 = any.
+
+    >>> told((2097152, 1048576), (0, 0))
+    'download 2MiB/s, burst 1MiB'
+    """
+    return ", ".join(
+        f"{way} {ByteRate(rate)}, burst {ByteSize(burst)}"
+        for way, (rate, burst) in (("download", download), ("upload", upload))
+        if rate
+    )
+
+
 def sharers_of(value: object) -> tuple[str, ...]:
     """Returns what shares a limit; nothing = all requests together; raises `Invalid`.
 

@@ -1,11 +1,14 @@
 """`[tcp_routes.NAME]`: which connections of TCP listeners go to which upstream."""
 
-from typing import Annotated
+from collections.abc import Iterator, Set
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
-from headgate.features.base import Options
-from headgate.features.fields import Alpn, Cidr, DurationOrOff, ServerName
+from headgate.features.base import Checked, Options
+from headgate.features.byterates import ByteRateText
+from headgate.features.fields import FROM_ENV, Alpn, Cidr, DurationOrOff, ServerName, SizeText
+from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
@@ -25,6 +28,45 @@ class TcpTimeouts(Options):
         default=Duration(0),
         description="How long a connection may last at all, from accept; it is reset then.",
     )
+
+
+class TcpBandwidth(Checked):
+    """How many bytes of connections pass in a second; what is over it waits."""
+
+    download: ByteRateText | None = Field(
+        default=None,
+        description="Bytes towards clients in a second, evenly: `500kB/s`, `2MiB/s`; `1kB/s` to "
+        "`10GB/s`.",
+    )
+    upload: ByteRateText | None = Field(
+        default=None, description="The same of bytes towards endpoints."
+    )
+    burst: SizeText | None = Field(
+        default=None,
+        description="Bytes that pass at once after a pause, in each direction; without it, those "
+        "of a second. At least those of 20 ms pass at once.",
+    )
+    key: Literal["connection", "client_ip", "all"] = Field(
+        default="connection",
+        description="What shares the bytes: `connection` (each has its own), `client_ip` (the "
+        "connections of a client), or `all` connections of the route.",
+    )
+    ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
+        default=64,
+        description="How many bits of an IPv6 address tell clients apart, 1 to 128.",
+    )
+    max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
+        default=131_072,
+        description="Room of the table of each direction, in clients that owe something; 8 bytes "
+        "for each, rounded up to a power of two.",
+    )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error for a limit of nothing."""
+        if not wrong & {"download", "upload"} and self.download is None and self.upload is None:
+            yield Invalid(
+                "it limits neither direction", 'write `download = "2MiB/s"`, `upload`, or both'
+            )
 
 
 class TcpRoute(Options):
@@ -55,4 +97,8 @@ class TcpRoute(Options):
     upstream: str = Field(description="The upstream whose endpoints take the connections.")
     timeouts: TcpTimeouts = Field(
         default=TcpTimeouts(), description="How long a connection may last."
+    )
+    bandwidth: TcpBandwidth | None = Field(
+        default=None,
+        description="How many bytes pass in a second; absent = as many as come.",
     )

@@ -11,6 +11,20 @@ class TcpTimeouts(DefaultedNode, frozen=True):
     lifetime_ms: int = 0
 
 
+class TcpBandwidth(DefaultedNode, frozen=True):
+    """A limit of bytes of connections; rates in bytes a second, 0 = any. `key` is `connection`,
+    `client_ip` or `all`.
+    """
+
+    download: int = 0
+    download_burst: int = 0
+    upload: int = 0
+    upload_burst: int = 0
+    key: str = "connection"
+    ipv6_prefix: int = 64
+    max_keys: int = 131_072
+
+
 class TcpRoute(DefaultedNode, frozen=True):
     """A TCP route; `listeners` is sorted and never empty, no `client` = every client, no `sni` =
     what no other route names, no `alpn` = whatever is offered.
@@ -22,3 +36,4 @@ class TcpRoute(DefaultedNode, frozen=True):
     sni: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()
     timeouts: TcpTimeouts = TcpTimeouts()
+    bandwidth: TcpBandwidth | None = None

@@ -11,7 +11,7 @@ from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.objects import Listener, ListenerTls, ProxyProtocol, Upstream, UpstreamTls
-from headgate.plan.tcp import TcpRoute, TcpTimeouts
+from headgate.plan.tcp import TcpBandwidth, TcpRoute, TcpTimeouts
 
 BASE = """\
 [listeners.web]
@@ -57,6 +57,14 @@ def test_a_route_has_the_cores_defaults_and_every_key() -> None:
         alpn=("h2",),
         timeouts=TcpTimeouts(idle_ms=10_000, half_open_ms=0, lifetime_ms=3_600_000),
     )
+    limit = 'bandwidth = { download = "2MiB/s", upload = "500kB/s", burst = "64KiB" }\n'
+    assert route(BASE + limit).bandwidth == TcpBandwidth(
+        download=2 << 20, download_burst=64 << 10, upload=500_000, upload_burst=64 << 10
+    )
+    limit = 'bandwidth = { download = "1kB/s", key = "client_ip", ipv6_prefix = 48 }\n'
+    assert route(BASE + limit).bandwidth == TcpBandwidth(
+        download=1_000, download_burst=1_000, key="client_ip", ipv6_prefix=48
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,6 +106,21 @@ def test_a_route_has_the_cores_defaults_and_every_key() -> None:
             'main.toml:11:7: tcp_routes.pg.sni: TCP route "other" takes all clients that ask for '
             '"b.example" and offer "h2" on listener "pg"; write other networks as `client`, or '
             "other names as `sni`",
+        ),
+        (
+            BASE + "bandwidth = {}\n",
+            "main.toml:11:13: tcp_routes.pg.bandwidth: it limits neither direction; write "
+            '`download = "2MiB/s"`, `upload`, or both',
+        ),
+        (
+            BASE + 'bandwidth = { download = "1B/s" }\n',
+            'main.toml:11:26: tcp_routes.pg.bandwidth.download: "1B/s" is out of range; write '
+            '"1kB/s" to "10GB/s"',
+        ),
+        (
+            BASE + 'bandwidth = { download = "1MB/s", key = "request" }\n',
+            'main.toml:11:41: tcp_routes.pg.bandwidth.key: "request" is not allowed here; write '
+            '"connection", "client_ip" or "all"',
         ),
         (
             BASE + 'sni = "192.0.2.1"\n',

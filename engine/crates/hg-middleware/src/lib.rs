@@ -40,6 +40,7 @@ mod testing;
 mod variables;
 mod view;
 
+pub use bandwidth::ConnectionBandwidth;
 pub use chain::{Chain, Problem, check};
 pub use claims::Claims;
 pub use context::{Brought, Context, Ended, Later, Place, Wait, Watch, Woken};

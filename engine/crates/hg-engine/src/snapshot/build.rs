@@ -161,7 +161,8 @@ impl Builder {
         let slots = work.upstreams(&mut next);
         let staged = work.routes(&mut next);
         let (listeners, upstreams) = (&work.builder.listeners, &work.builder.upstreams);
-        let told = tcp::update(&mut next, (plan, changed), listeners, upstreams);
+        let named = (upstreams, &*work.builder.keep);
+        let told = tcp::update(&mut next, (plan, changed), listeners, named);
         work.errors.extend(told);
         let told = udp::update(&mut next, (plan, changed), listeners, upstreams);
         work.errors.extend(told);

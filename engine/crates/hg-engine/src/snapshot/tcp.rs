@@ -2,6 +2,7 @@
 
 use super::Snapshot;
 use super::slots::Slots;
+use hg_middleware::{ConnectionBandwidth, Keep, Place};
 use hg_plan::{Change, Kind, ListenerProtocol, ObjectError, Plan, TcpRoute, TcpTimeouts};
 use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network, protocol, server_name};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub(crate) struct TcpTerms {
     /// Its name: a connection may wait while another upstream comes into the slot.
     pub(crate) upstream_name: Arc<str>,
     pub(crate) timeouts: TcpTimeouts,
+    /// How quickly the bytes of its connections pass; nothing = as quickly as they come.
+    pub(crate) bandwidth: Option<ConnectionBandwidth>,
 }
 
 /// A route on one listener.
@@ -47,13 +50,13 @@ pub(super) fn update(
     next: &mut Snapshot,
     (plan, changed): (&Plan, &[Change]),
     listeners: &Slots<Arc<str>>,
-    upstreams: &Slots<Arc<str>>,
+    (upstreams, keep): (&Slots<Arc<str>>, &Keep),
 ) -> Vec<ObjectError> {
     let named = [Kind::TcpRoute, Kind::Listener, Kind::Upstream];
     if !changed.iter().any(|c| named.contains(&c.kind)) {
         return Vec::new();
     }
-    match compile(plan, listeners, upstreams) {
+    match compile(plan, listeners, (upstreams, keep)) {
         Ok(table) => {
             next.tcp = Arc::new(table);
             Vec::new()
@@ -66,15 +69,16 @@ pub(super) fn update(
 fn compile(
     plan: &Plan,
     listeners: &Slots<Arc<str>>,
-    upstreams: &Slots<Arc<str>>,
+    named: (&Slots<Arc<str>>, &Keep),
 ) -> Result<TcpTable, Vec<ObjectError>> {
     let mut errors = Vec::new();
     let mut by_listener: Vec<Vec<TcpRule<TcpEntry>>> = Vec::new();
     for (name, route) in plan.tcp_routes() {
-        let entry = match entry(name, route, plan, upstreams) {
+        let entry = match entry(name, route, plan, named) {
             Ok(entry) => Arc::new(entry),
-            Err((path, message)) => {
-                errors.push(refused(name, path, message));
+            Err(problems) => {
+                let each = problems.into_iter();
+                errors.extend(each.map(|(path, message)| refused(name, path, message)));
                 continue;
             }
         };
@@ -107,19 +111,26 @@ fn entry(
     name: &Arc<str>,
     route: &TcpRoute,
     plan: &Plan,
-    upstreams: &Slots<Arc<str>>,
-) -> Result<TcpRule<TcpTerms>, (String, String)> {
+    (upstreams, keep): (&Slots<Arc<str>>, &Keep),
+) -> Result<TcpRule<TcpTerms>, Vec<(String, String)>> {
+    let one = |problem| vec![problem];
     let when = Conditions {
-        clients: read("client", &route.client, network)?,
-        names: read("sni", &route.sni, server_name)?,
-        protocols: read("alpn", &route.alpn, protocol)?,
+        clients: read("client", &route.client, network).map_err(one)?,
+        names: read("sni", &route.sni, server_name).map_err(one)?,
+        protocols: read("alpn", &route.alpn, protocol).map_err(one)?,
     };
     let upstream = plan
         .upstream(&route.upstream)
         .and_then(|_| upstreams.get(route.upstream.as_str()))
-        .ok_or_else(|| ("upstream".into(), format!("there is no upstream `{}`", route.upstream)))?;
+        .ok_or_else(|| ("upstream".into(), format!("there is no upstream `{}`", route.upstream)))
+        .map_err(one)?;
     let upstream_name = route.upstream.as_str().into();
-    let then = TcpTerms { upstream, upstream_name, timeouts: route.timeouts.clone() };
+    let owner = format!("tcp_route {name}");
+    let kind = ConnectionBandwidth::KIND;
+    let place = Place { keep, kind, owner: &owner, name: &owner };
+    let limit = route.bandwidth.as_ref();
+    let bandwidth = limit.map(|limit| ConnectionBandwidth::compile(limit, &place)).transpose()?;
+    let then = TcpTerms { upstream, upstream_name, timeouts: route.timeouts.clone(), bandwidth };
     Ok(TcpRule { name: name.clone(), when, then })
 }
 

@@ -1,5 +1,7 @@
 //! `bandwidth`: how many bytes of bodies pass in a second.
 
+mod connections;
+
 use crate::context::{Context, Place, Wait, Woken};
 use crate::keep::Results;
 use crate::limit_key::LimitKey;
@@ -9,6 +11,7 @@ use crate::pace::{
 };
 use crate::step::{Flow, Problems, Run, Step};
 use crate::view::RequestView;
+pub use connections::ConnectionBandwidth;
 use hg_limit::{Cell, Key, MAX_BYTES, MIN_BYTES};
 use hg_proto::Reject;
 use serde::Deserialize;

@@ -24,6 +24,8 @@ defaults! {
     queue: u32 = 1024;
     share_all: u16 = 10_000;
     kib_64: u64 = 64 * 1024;
+    bits_64: u8 = 64;
+    keys_131072: u32 = 131_072;
     mirrored: u32 = 64;
     root_path: String = "/".to_owned();
 }

@@ -1,6 +1,6 @@
 //! TCP routes.
 
-use super::defaults::{ms_60000, ms_3600000};
+use super::defaults::{bits_64, keys_131072, ms_60000, ms_3600000};
 use serde::Deserialize;
 
 /// A TCP route: which connections of TCP listeners go to which upstream.
@@ -24,6 +24,49 @@ pub struct TcpRoute {
     /// Timeouts.
     #[serde(default)]
     pub timeouts: TcpTimeouts,
+    /// How many bytes pass in a second; absent = as many as come.
+    #[serde(default)]
+    pub bandwidth: Option<TcpBandwidth>,
+}
+
+/// A limit of bytes of connections; rates in bytes a second, 0 = any.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TcpBandwidth {
+    /// From the endpoint to the client.
+    #[serde(default)]
+    pub download: u64,
+    /// Bytes that pass at once after a pause.
+    #[serde(default)]
+    pub download_burst: u64,
+    /// From the client to the endpoint.
+    #[serde(default)]
+    pub upload: u64,
+    /// Bytes that pass at once after a pause.
+    #[serde(default)]
+    pub upload_burst: u64,
+    /// What shares the bytes.
+    #[serde(default)]
+    pub key: BandwidthKey,
+    /// How many bits of an IPv6 address tell clients apart, 1 to 128.
+    #[serde(default = "bits_64")]
+    pub ipv6_prefix: u8,
+    /// Room of the table of each direction, in clients, 1 to 16777216.
+    #[serde(default = "keys_131072")]
+    pub max_keys: u32,
+}
+
+/// What shares the bytes of a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BandwidthKey {
+    /// Each connection has its own.
+    #[default]
+    Connection,
+    /// The connections of a client.
+    ClientIp,
+    /// All connections of the route.
+    All,
 }
 
 /// Timeouts of a TCP route; 0 = off.

@@ -253,10 +253,32 @@ fn route(rng: &mut Rng, terms: &Terms, (at, to): (usize, usize), ways: &mut [Way
     let sni = if at == 0 && terms.named { r#","sni":["*"]"#.to_owned() } else { sni };
     let json = format!(
         r#"{{"listeners":["web"],"upstream":"{}"{sni},
-            "timeouts":{{"idle_ms":{idle},"half_open_ms":{half_open},"lifetime_ms":{lifetime}}}}}"#,
-        NAMES.get(to).copied().unwrap_or("u")
+            "timeouts":{{"idle_ms":{idle},"half_open_ms":{half_open},"lifetime_ms":{lifetime}}}{}}}"#,
+        NAMES.get(to).copied().unwrap_or("u"),
+        bandwidth(rng)
     );
     (Kind::TcpRoute, if at == 0 { "t" } else { "tn" }, Some(json))
+}
+
+/// Draws how quickly bytes pass: for most routes as they come.
+fn bandwidth(rng: &mut Rng) -> String {
+    if !rng.chance(300) {
+        return String::new();
+    }
+    let mut way = |name: &str| match rng.chance(700) {
+        true => {
+            let (rate, burst) = (rng.between(200_000, 50_000_000), rng.size(300_000));
+            format!(r#""{name}":{rate},"{name}_burst":{burst},"#)
+        }
+        false => String::new(),
+    };
+    let (mut ways, upload) = (way("download"), way("upload"));
+    ways.push_str(&upload);
+    if ways.is_empty() {
+        return ways;
+    }
+    let key = rng.pick(&["connection", "client_ip", "all"]).unwrap_or("connection");
+    format!(r#","bandwidth":{{{ways}"key":"{key}"}}"#)
 }
 
 fn deeds(rng: &mut Rng, terms: &Terms, ways: &mut [Ways; 2]) -> Vec<(u64, Deed)> {

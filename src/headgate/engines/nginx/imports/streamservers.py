@@ -15,6 +15,7 @@ from headgate.engines.nginx.imports.objects import (
     validated,
 )
 from headgate.engines.nginx.imports.servernames import Branch
+from headgate.kernel.units import ByteSize
 from headgate.nginxtext.includes import Located
 
 _IDLE: Final = b"10m"
@@ -39,6 +40,7 @@ _FOLDED: Final = frozenset(
         *(b"allow", b"deny", b"proxy_connect_timeout", b"proxy_next_upstream", b"proxy_timeout"),
         *(b"proxy_protocol", b"proxy_protocol_timeout", b"set_real_ip_from"),
         *(servernames.PREREAD, b"preread_timeout"),
+        *(b"proxy_download_rate", b"proxy_upload_rate"),
     }
 )
 """Settings that become part of the model, of the server or around it."""
@@ -99,9 +101,24 @@ def route(server: StreamServer, branch: Branch) -> dict[str, Toml]:
         **branch.to_model(),
         "upstream": branch.target,
         "timeouts": {"idle": idle, "half_open": idle},
+        **_paced(server),
     }
     validated(ModelObject("tcp_routes", "x", {"listeners": ["x"], **route}))
     return route
+
+
+def _paced(server: StreamServer) -> Table:
+    """Returns how many bytes pass in a second; those of one second pass at once in nginx, too."""
+    found: dict[str, Toml] = {}
+    for way in ("download", "upload"):
+        said = server.value(f"proxy_{way}_rate".encode(), b"0")
+        if values.has_variables(said):
+            raise NotExpressibleError(f"`proxy_{way}_rate` with a variable has no counterpart")
+        size = values.size(said)
+        rate = 0 if size == "off" else ByteSize.parse(size).bytes
+        if rate:
+            found[way] = f"{ByteSize(rate)}/s"
+    return {"bandwidth": found} if found else {}
 
 
 def listener(server: StreamServer, one: Listen) -> dict[str, Toml]:

@@ -186,6 +186,19 @@ _TCP_ROUTES: Final = (
         "tcp_routes.NAME.timeouts.half_open", "differs", "must be that of `idle`, or its default"
     ),
     Parity("tcp_routes.NAME.timeouts.lifetime", "no", "refused"),
+    *(
+        Parity(
+            f"tcp_routes.NAME.bandwidth.{key}",
+            "differs",
+            "by `proxy_download_rate` and `proxy_upload_rate`; routes of a listener must agree in "
+            "it; not counted",
+        )
+        for key in ("download", "upload")
+    ),
+    Parity("tcp_routes.NAME.bandwidth.burst", "differs", "must be the bytes of a second"),
+    Parity("tcp_routes.NAME.bandwidth.key", "differs", "anything but `connection` is refused"),
+    Parity("tcp_routes.NAME.bandwidth.ipv6_prefix", "no", "without a shared limit it is nothing"),
+    Parity("tcp_routes.NAME.bandwidth.max_keys", "no", "without a shared limit it is nothing"),
 )
 _UDP_ROUTES: Final = tuple(
     Parity(f"udp_routes.NAME.{key}", "no", "refused with its listener")

@@ -42,6 +42,7 @@ from headgate.nginxtext.writer import (
 )
 from headgate.plan.objects import Listener, Upstream
 from headgate.plan.plan import Plan
+from headgate.plan.tcp import TcpRoute
 
 FILE: Final = "stream.conf"
 
@@ -169,6 +170,15 @@ def _hello(listener: Listener, routes: Routes) -> list[Node]:
     ]
 
 
+def _paced(route: TcpRoute) -> Iterator[Node]:
+    limit = route.bandwidth
+    if limit is None:
+        return
+    for name, rate in (("download", limit.download), ("upload", limit.upload)):
+        if rate:
+            yield directive(f"proxy_{name}_rate", Word(str(rate)))
+
+
 def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> list[Node]:
     first = next(iter(routes.values()))
     upstream = ctx.upstreams[first.upstream]
@@ -187,6 +197,7 @@ def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> lis
         directive("proxy_next_upstream_timeout", connect),
         directive("proxy_timeout", upstreams.time(first.timeouts.idle_ms)),
         directive("proxy_half_close", Word("on")),
+        *_paced(first),
         *tcp_proxied.told(upstream),
         *tcp_secured.towards(upstream, first.upstream, ctx),
         directive("proxy_pass", group),

@@ -10,7 +10,7 @@ from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.listening import is_written
 from headgate.features.nginx import About
 from headgate.plan.objects import Listener, Upstream
-from headgate.plan.tcp import TcpRoute, TcpTimeouts
+from headgate.plan.tcp import TcpBandwidth, TcpRoute, TcpTimeouts
 
 _NEEDED: Final = {
     "stream_map": "map",
@@ -23,7 +23,7 @@ _NEEDED: Final = {
 }
 """What every rendering may need of `stream`, by the name that a probe asks for it."""
 
-_RENDERED: Final = ("listeners", "client", "sni", "upstream", "timeouts")
+_RENDERED: Final = ("listeners", "client", "sni", "upstream", "timeouts", "bandwidth")
 _OURS: Final = TcpTimeouts()
 
 
@@ -87,6 +87,16 @@ def _route(route: TcpRoute, about: About) -> None:
         about.refuse("timeouts.lifetime", "nginx has no limit for a whole connection")
     if timeouts.half_open_ms not in (_OURS.half_open_ms, timeouts.idle_ms):
         about.refuse("timeouts.half_open", "nginx has one time for this and `idle`")
+    if route.bandwidth is not None:
+        _limit(route.bandwidth, about)
+
+
+def _limit(limit: TcpBandwidth, about: About) -> None:
+    if limit.key != "connection":
+        about.refuse("bandwidth.key", "nginx limits each connection for itself")
+    ways = ((limit.download, limit.download_burst), (limit.upload, limit.upload_burst))
+    if any(burst != rate for rate, burst in ways):
+        about.refuse("bandwidth.burst", "nginx lets the bytes of a second pass at once")
 
 
 def _alike(ctx: Context, listener: str) -> None:
@@ -104,6 +114,8 @@ def _alike(ctx: Context, listener: str) -> None:
         shared = f"nginx has one for all routes of listener {listener}, and {known} has another"
         if route.timeouts.idle_ms != other.timeouts.idle_ms:
             about.refuse("timeouts.idle", shared)
+        if route.bandwidth != other.bandwidth:
+            about.refuse("bandwidth", shared)
         if upstream.connect_timeout_ms != others.connect_timeout_ms:
             about.refuse("upstream", f"its `timeouts.connect`: {shared}")
         if upstream.pool.proxy_protocol != others.pool.proxy_protocol:

@@ -6,11 +6,17 @@ from typing import Annotated, ClassVar
 from pydantic import Field, Strict
 
 from headgate.features.base import MiddlewareOptions
-from headgate.features.byterates import REQUEST, ByteRate, ByteRateText, Sharers
+from headgate.features.byterates import (
+    REQUEST,
+    ByteRateText,
+    Sharers,
+    burst_of,
+    bytes_of,
+    told,
+)
 from headgate.features.fields import FROM_ENV, SizeText
 from headgate.features.rates import keyed
 from headgate.kernel.errors import Invalid
-from headgate.kernel.units import ByteSize
 from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
 
 
@@ -30,16 +36,9 @@ class BandwidthNode(DefaultedMiddlewareNode, frozen=True):
     @property
     def does(self) -> str:
         """The rates, and what shares them."""
-        each = [
-            f"{way} {ByteRate(rate)}, burst {ByteSize(burst)}"
-            for way, rate, burst in (
-                ("download", self.download, self.download_burst),
-                ("upload", self.upload, self.upload_burst),
-            )
-            if rate
-        ]
+        limits = told((self.download, self.download_burst), (self.upload, self.upload_burst))
         by = "for each request" if self.key == (REQUEST,) else keyed(self.key)
-        return f"{', '.join(each)}, {by}"
+        return f"{limits}, {by}"
 
     def shown(self) -> Shown:
         """Returns nothing: none of its texts is seen in what it makes."""
@@ -96,21 +95,11 @@ class Bandwidth(MiddlewareOptions):
     def to_plan(self) -> BandwidthNode:
         """Returns the limit's plan node."""
         return BandwidthNode(
-            download=_rate(self.download),
-            download_burst=_burst(self.download, self.burst),
-            upload=_rate(self.upload),
-            upload_burst=_burst(self.upload, self.burst),
+            download=bytes_of(self.download),
+            download_burst=burst_of(self.download, self.burst),
+            upload=bytes_of(self.upload),
+            upload_burst=burst_of(self.upload, self.burst),
             key=self.limit_key,
             max_keys=self.max_keys,
             ipv6_prefix=self.ipv6_prefix,
         )
-
-
-def _rate(rate: ByteRate | None) -> int:
-    return 0 if rate is None else rate.bytes_per_s
-
-
-def _burst(rate: ByteRate | None, burst: ByteSize | None) -> int:
-    if rate is None:
-        return 0
-    return rate.bytes_per_s if burst is None else burst.bytes

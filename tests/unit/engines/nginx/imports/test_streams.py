@@ -39,6 +39,8 @@ SERVED = """
     server {
         listen 127.0.0.1:6379;
         proxy_timeout 30s;
+        proxy_download_rate 100k;
+        proxy_upload_rate 0;
         proxy_pass unix:/run/redis.sock;
         access_log /var/log/redis.log plain;
     }
@@ -66,6 +68,7 @@ timeouts = { idle = "1h", half_open = "1h" }
 listeners = ["tcp-127.0.0.1-6379"]
 upstream = "unix:/run/redis.sock"
 timeouts = { idle = "30s", half_open = "30s" }
+bandwidth = { download = "100KiB/s" }
 
 [upstreams.db]
 """

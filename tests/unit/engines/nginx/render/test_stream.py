@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,16 @@ def test_a_guest_has_no_stream(tmp_path: Path) -> None:
         ('timeouts = { lifetime = "1h" }', "", "tcp_route raw: timeouts.lifetime: "),
         ('timeouts = { half_open = "2m" }', "", "tcp_route raw: timeouts.half_open: "),
         ("", 'slow_start = "5s"', "upstream raw: slow_start: "),
+        (
+            'bandwidth = { download = "1MB/s", key = "all" }',
+            "",
+            "tcp_route raw: bandwidth.key: ",
+        ),
+        (
+            'bandwidth = { download = "1MB/s", burst = "2MB" }',
+            "",
+            "tcp_route raw: bandwidth.burst: ",
+        ),
     ],
 )
 def test_what_nginx_cannot_do_is_refused_by_its_place(
@@ -227,6 +238,17 @@ def test_what_nginx_cannot_do_is_refused_by_its_place(
     assert refused(tmp_path, text).startswith(said)
 
 
+def test_bytes_pass_as_quickly_as_the_route_says(
+    tmp_path: Path, port: int, echoes: list[Echo]
+) -> None:
+    limit = 'bandwidth = { download = "100kB/s", upload = "50MB/s" }'
+    with served(tmp_path, raw(port, at(echoes[0]), route=limit)):
+        begun = time.monotonic()
+        assert talk(port, b"x" * 300_000) == b"a"
+        # The bytes of a second pass at once.
+        assert time.monotonic() - begun >= 1.0
+
+
 def test_routes_of_a_listener_agree_in_their_timeouts(tmp_path: Path) -> None:
     other = """
 [tcp_routes.some]
@@ -234,6 +256,7 @@ listeners = "raw"
 client = ["10.0.0.0/8"]
 upstream = "some"
 timeouts = { idle = "5m" }
+bandwidth = { upload = "1MB/s" }
 
 [upstreams.some]
 endpoints = ["127.0.0.1:1"]
@@ -242,6 +265,7 @@ timeouts = { connect = "1s" }
     said = refused(tmp_path, raw(5000, '"127.0.0.1:1"') + other)
     shared = "nginx has one for all routes of listener raw, and raw has another"
     assert said == (
+        f"tcp_route some: bandwidth: {shared}; "
         f"tcp_route some: timeouts.idle: {shared}; "
         f"tcp_route some: upstream: its `timeouts.connect`: {shared}"
     )

@@ -17,6 +17,7 @@ impl Worker {
             return;
         }
         let mut s = self.tcp.sessions.remove(id.index);
+        s.halves.end_paces(self.now_us);
         self.counters.tcp.close(why);
         self.counters.tcp.sessions.closed();
         self.counters.connections.sub(1);

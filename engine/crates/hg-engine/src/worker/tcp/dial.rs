@@ -254,6 +254,7 @@ impl Worker {
         s.phase = Phase::Relaying(up);
         s.times.active_at = self.now;
         s.target.times.first_byte_us = self.now_us;
+        self.pace_session(id);
         self.note_connected(id);
         if !self.hand_over_early(id) {
             return self.close_session(id, Close::EndpointReset);

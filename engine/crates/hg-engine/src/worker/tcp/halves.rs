@@ -2,6 +2,11 @@
 //!
 //! A direction ends in two steps: its source sends the end of stream (`ended`), and once the sink
 //! has taken every byte before it, the end is passed on (`told`). The other direction goes on.
+//!
+//! A direction may have a pace (`bandwidth`): while none of its bytes may pass it is held back.
+
+use hg_middleware::{Pace, Paces};
+use hg_net::{Clock, Ticks};
 
 /// The side that sends in a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +26,7 @@ impl Side {
 }
 
 /// One direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Half {
     /// Bytes taken from its source.
     pub(crate) bytes: u64,
@@ -29,6 +34,8 @@ pub(crate) struct Half {
     pub(crate) is_bulk: bool,
     ended: bool,
     told: bool,
+    pace: Option<Box<Pace>>,
+    is_held: bool,
 }
 
 impl Half {
@@ -42,6 +49,27 @@ impl Half {
         self.ended && !self.told
     }
 
+    /// Notes that it is held back no more: whether bytes may pass is asked for once there are some.
+    pub(crate) fn release(&mut self) {
+        self.is_held = false;
+    }
+
+    /// Returns how many bytes may pass now; 0 = it is held back.
+    pub(crate) fn allowed(&mut self, now_us: u64) -> usize {
+        let Some(pace) = &mut self.pace else {
+            return usize::MAX;
+        };
+        let bytes = pace.allow(self.bytes, now_us);
+        self.is_held = bytes == 0;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Returns when its bytes may pass again, if it is held back.
+    fn resumes_at(&self) -> Option<Ticks> {
+        let pace = self.pace.as_ref().filter(|_| self.is_held)?;
+        Some(Clock::after(pace.until_us(), 0))
+    }
+
     /// Notes that its end was passed on.
     pub(crate) fn told(&mut self) {
         self.told = true;
@@ -49,7 +77,7 @@ impl Half {
 }
 
 /// Both directions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Halves {
     from_client: Half,
     from_endpoint: Half,
@@ -68,6 +96,27 @@ impl Halves {
     /// Returns the bytes taken from the client and from the endpoint.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.from_client.bytes, self.from_endpoint.bytes)
+    }
+
+    /// Has bytes pass only so quickly from now on.
+    pub(crate) fn pace(&mut self, paces: Paces) {
+        self.from_client.pace = paces.upload;
+        self.from_endpoint.pace = paces.download;
+    }
+
+    /// Accounts for all that has passed.
+    pub(crate) fn end_paces(&mut self, now_us: u64) {
+        for half in [&mut self.from_client, &mut self.from_endpoint] {
+            if let Some(mut pace) = half.pace.take() {
+                pace.end(half.bytes, now_us);
+            }
+        }
+    }
+
+    /// Returns when a direction that is held back goes on, the earlier one of two.
+    pub(crate) fn resumes_at(&self) -> Option<Ticks> {
+        let each = [self.from_client.resumes_at(), self.from_endpoint.resumes_at()];
+        each.into_iter().flatten().min()
     }
 
     /// Counts bytes that the client has sent before its route was known.

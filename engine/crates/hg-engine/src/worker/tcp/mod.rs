@@ -10,7 +10,7 @@
 //! - `originate`: the handshake with an endpoint,
 //! - `tell`: what the endpoint is told of the client,
 //! - `queue`: sessions that wait for a place,
-//! - `relay`: bytes in both directions; `halves` says what has ended (pure),
+//! - `relay`: bytes in both directions; `halves` says what has ended, and what is held back (pure),
 //! - `close`: counts, log line, and what the two sides see,
 //! - `leave`: drain, and routes that left the plan.
 
@@ -172,6 +172,7 @@ impl Worker {
                 self.close_session(id, Close::QueueTimeout);
             }
             Phase::Dialing(_) => self.expire_dial(id),
+            Phase::Relaying(_) if s.halves.resumes_at().is_some() => self.resume_session(id),
             Phase::Relaying(_) => {
                 let half_open = s.halves.is_half_open();
                 self.counters.timeout(Timeout::StreamIdle);

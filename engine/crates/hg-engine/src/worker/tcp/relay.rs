@@ -6,7 +6,9 @@ use super::super::{Turn, Worker};
 use super::halves::{Half, Side};
 use super::session::{Phase, Session, SessionId};
 use crate::counters::Close;
+use hg_middleware::Context;
 use hg_net::{Event, Flow};
+use hg_policy::Random;
 use hg_tls::TlsError;
 use std::error::Error;
 use std::io;
@@ -84,8 +86,9 @@ impl Worker {
         let was_half_open = s.halves.is_half_open();
         let before = s.halves.bytes();
         let mut again = false;
+        let now_us = self.now_us;
         for from in [Side::Client, Side::Endpoint] {
-            match pass_all(&mut self.io, s, from) {
+            match pass_all(&mut self.io, s, from, now_us) {
                 Ok(more) => again |= more,
                 Err(Failed(why)) => {
                     self.count_bytes(id, before);
@@ -97,7 +100,7 @@ impl Worker {
             s.times.active_at = self.now;
         }
         let over = s.halves.over();
-        let turned = s.halves.is_half_open() != was_half_open;
+        let turned = s.halves.is_half_open() != was_half_open || s.halves.resumes_at().is_some();
         if again && !std::mem::replace(&mut s.queued, true) {
             self.queue.push_back(Turn::Session(id));
         }
@@ -108,6 +111,31 @@ impl Worker {
             None if turned => self.arm_session(id),
             None => {}
         }
+    }
+
+    /// Goes on with a session that was held back.
+    pub(super) fn resume_session(&mut self, id: SessionId) {
+        if let Some(s) = self.tcp.get_mut(id) {
+            s.times.active_at = self.now;
+        }
+        self.pump_session(id);
+        // The entry that woke it was its only one.
+        self.arm_session(id);
+    }
+
+    /// Has the bytes of a session pass only as quickly as its route says.
+    pub(super) fn pace_session(&mut self, id: SessionId) {
+        let (now_us, worker, rng) = (self.now_us, self.mailbox.index, &mut self.rng);
+        let Some(s) = self.tcp.get_mut(id) else {
+            return;
+        };
+        let Some(limit) = s.route.as_ref().and_then(|route| route.then.bandwidth.as_ref()) else {
+            return;
+        };
+        let mut random = || rng.next_u64();
+        let unix_us = hg_net::unix_micros;
+        let mut cx = Context { now_us, unix_us, random: &mut random, worker };
+        s.halves.pace(limit.paces(s.origin.peer.ip(), &mut cx));
     }
 
     /// Takes the session's next turn.
@@ -135,7 +163,7 @@ fn reset_by(side: Side) -> Close {
 }
 
 /// Passes what one side has sent, and its end. Reports whether there may be more after this turn.
-fn pass_all(io: &mut Io, s: &mut Session, from: Side) -> Result<bool, Failed> {
+fn pass_all(io: &mut Io, s: &mut Session, from: Side, now_us: u64) -> Result<bool, Failed> {
     let Phase::Relaying(up) = &mut s.phase else {
         return Ok(false);
     };
@@ -145,16 +173,21 @@ fn pass_all(io: &mut Io, s: &mut Session, from: Side) -> Result<bool, Failed> {
     };
     let mut passed = 0;
     let mut ended = false;
+    s.halves.of(from).release();
     while s.halves.of(from).is_open() && source.readable && sink.out.is_empty() {
         if passed >= QUANTUM {
             return Ok(true);
         }
         let half = s.halves.of(from);
-        let splices = half.is_bulk && !source.is_tls() && !sink.is_tls();
-        let step = if splices { splice(io, half, (source, sink), from) } else { None };
+        let most = half.allowed(now_us);
+        if most == 0 {
+            return Ok(false);
+        }
+        let splices = half.is_bulk && most >= SCANT && !source.is_tls() && !sink.is_tls();
+        let step = if splices { splice(io, half, (source, sink), (from, most)) } else { None };
         let step = match step {
             Some(step) => step,
-            None => copy(io, half, (source, sink), from),
+            None => copy(io, half, (source, sink), (from, most)),
         };
         match step? {
             Step::Passed(n) => {
@@ -197,9 +230,9 @@ fn copy(
     io: &mut Io,
     half: &mut Half,
     (source, sink): (&mut Conn, &mut Conn),
-    from: Side,
+    (from, most): (Side, usize),
 ) -> Result<Step, Failed> {
-    let limit = io.pool.read_limit();
+    let limit = io.pool.read_limit().min(most);
     let mut buffer = io.take_for(source);
     let step = match source.read(io, &mut buffer, limit) {
         Ok(Read::Data(range)) => {
@@ -221,10 +254,10 @@ fn splice(
     io: &mut Io,
     half: &mut Half,
     (source, sink): (&mut Conn, &mut Conn),
-    from: Side,
+    (from, most): (Side, usize),
 ) -> Option<Result<Step, Failed>> {
     let mut pipe = io.pool.take_pipe()?;
-    let n = match source.fill(&mut pipe, usize::MAX) {
+    let n = match source.fill(&mut pipe, most) {
         Ok(Flow::Bytes(n)) => n,
         Ok(empty) => {
             io.pool.put_pipe(pipe);

@@ -134,6 +134,10 @@ impl Session {
         let Some(route) = &self.route else {
             return Ticks::MAX;
         };
+        // Nobody is silent as long as we do not listen.
+        if self.halves.resumes_at().is_some() {
+            return Ticks::MAX;
+        }
         let timeouts = &route.then.timeouts;
         let ms = if self.halves.is_half_open() { timeouts.half_open_ms } else { timeouts.idle_ms };
         match ms {
@@ -151,7 +155,9 @@ impl Session {
             | Phase::Queued { until } => *until,
             Phase::Told => Ticks::MAX,
             Phase::Dialing(dial) => dial.due(),
-            Phase::Relaying(_) => self.idle_at(),
+            Phase::Relaying(_) => {
+                self.halves.resumes_at().unwrap_or(Ticks::MAX).min(self.idle_at())
+            }
         };
         of_phase.min(self.times.ends_at).min(self.times.drained_at)
     }
