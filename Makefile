@@ -153,6 +153,10 @@ bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with th
 scale: build ## One master and many simulated agents; AGENTS=10000
 	$(BIN)/python benchmarks/scale.py $(if $(AGENTS),--agents '$(AGENTS)')
 
+.PHONY: scale-rest
+scale-rest: build ## A master's REST API with many objects and watchers; OBJECTS=100000 CLIENTS=200
+	$(BIN)/python benchmarks/scale_rest.py $(if $(OBJECTS),--objects '$(OBJECTS)') $(if $(CLIENTS),--clients '$(CLIENTS)')
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for SECONDS_EACH (60) seconds, with cargo-fuzz
 	@tools/fuzz '$(SECONDS_EACH)'
