@@ -1,5 +1,5 @@
-"""`make scale-rest`: what a master's REST API takes with many objects, and how long a change takes to
-those who watch. Prints what it measured on each database, with the machine's load, as JSON.
+"""`make scale-rest`: what a master's REST API takes with many objects, and how long a change takes
+to those who watch. Prints what it measured on each database, with the machine's load, as JSON.
 
 The master is a process of its own on a loopback port. The objects are written into its database
 before it starts, since 100,000 requests are not what is measured.
