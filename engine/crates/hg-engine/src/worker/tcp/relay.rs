@@ -207,15 +207,20 @@ fn pass_all(io: &mut Io, s: &mut Session, from: Side, now_us: u64) -> Result<boo
         }
         s.halves.end(from);
     }
-    if s.halves.of(from).owes_end() && sink.out.is_empty() {
+    pass_end(io, s.halves.of(from), sink);
+    Ok(false)
+}
+
+/// Passes the end of a direction, once everything before it has.
+fn pass_end(io: &mut Io, half: &mut Half, sink: &mut Conn) {
+    if half.owes_end() && sink.out.is_empty() {
         // Once: a second close_notify is none.
         sink.end_tls(io);
     }
-    if s.halves.of(from).owes_end() && sink.out.is_empty() {
+    if half.owes_end() && sink.out.is_empty() {
         hg_net::shutdown_write(&sink.fd);
-        s.halves.of(from).told();
+        half.told();
     }
-    Ok(false)
 }
 
 fn cut_by(side: Side) -> Close {
