@@ -168,12 +168,24 @@ impl UpstreamEntry {
         };
         let event = policy.event(reason, bench, shared.draw());
         self.health.verdicts.count(event);
-        self.change(shared, at, event, now_ms);
+        let verdict = matches!(event, Event::Spare(_)).then_some(reason);
+        self.change_after(shared, at, (event, now_ms), verdict);
     }
 
     /// Applies an event of outlier detection or of a breaker; tells the workers and whoever reads
     /// events.
     pub(crate) fn change(&self, shared: &Shared, at: usize, event: Event, now_ms: u64) {
+        self.change_after(shared, at, (event, now_ms), None);
+    }
+
+    /// Does the same after a verdict that is not enforced, which the event then names.
+    fn change_after(
+        &self,
+        shared: &Shared,
+        at: usize,
+        (event, now_ms): (Event, u64),
+        verdict: Option<Reason>,
+    ) {
         let Some(e) = self.endpoints.get(at) else { return };
         let start = self.start_weight(at);
         let Some(change) = e.health.shared.apply(event, now_ms, start) else {
@@ -186,7 +198,11 @@ impl UpstreamEntry {
         let Some((kind, (level, what))) = of_breaker.or(of_outliers) else { return };
         let (address, name) = (&e.pool.address, &self.name);
         let why = change.after.reason.text();
-        let message = format!("endpoint {address} of upstream {name} {what}: {why}");
+        let mut message = format!("endpoint {address} of upstream {name} {what}: {why}");
+        if let Some(verdict) = verdict {
+            message.push_str(": ");
+            message.push_str(verdict.text());
+        }
         let object = Some((Kind::Upstream, name.to_string()));
         shared.object_event(level, kind, object, message);
     }

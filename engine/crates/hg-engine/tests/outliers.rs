@@ -82,6 +82,9 @@ fn the_last_endpoint_is_never_ejected_and_a_dry_run_only_tells() {
         let report = health(&node).remove(0);
         assert_eq!((report.state, report.takes), ("up", true));
         assert!(report.why.starts_with("takes traffic although it looked bad"), "{}", report.why);
+        let told: Vec<String> = node.engine.take_events().into_iter().map(|e| e.message).collect();
+        let rule = ": it answered with 5xx too many times in a row";
+        assert!(told.iter().any(|text| text.ends_with(rule)), "{told:?}");
     }
 }
 
