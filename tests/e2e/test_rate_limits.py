@@ -39,6 +39,22 @@ def test_a_burst_passes_and_the_rest_learns_when_to_come_again(
         until(lambda: counted(node, "rate_limit", "allowed") == 5, "the metrics count what passed")
 
 
+def test_answers_within_the_limit_say_what_is_left(folder: Path, port: int, one: Upstream) -> None:
+    with RunningNode(folder, text(port, one, "announce = true", burst=2)).until_ready():
+        for left in (1, 0):
+            answer = ask(port)
+            assert answer.status == 200
+            assert answer.headers["ratelimit-policy"] == f'"few";q=2;w={2 * DAY_S}'
+            name, remaining, more_in = answer.headers["ratelimit"].split(";")
+            assert (name, remaining) == ('"few"', f"r={left}")
+            assert DAY_S - 600 < int(more_in.removeprefix("t=")) <= DAY_S
+        refused = ask(port)
+        assert refused.status == 429
+        assert refused.headers["ratelimit"].startswith('"few";r=0;t=')
+    with RunningNode(folder, text(port, one)).until_ready():
+        assert "ratelimit" not in ask(port).headers
+
+
 def test_a_reload_keeps_the_counts_and_another_rate_begins_anew(
     folder: Path, port: int, one: Upstream
 ) -> None:

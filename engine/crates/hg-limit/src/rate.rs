@@ -82,6 +82,13 @@ impl Rate {
         self.micros(verdict.debt)
     }
 
+    /// Returns how long it takes until the key may make one request more than now, in microseconds; 0
+    /// if it has its whole burst.
+    pub fn next_us(&self, verdict: &Verdict) -> u64 {
+        let whole = verdict.debt.saturating_sub(1) / PER_REQUEST * PER_REQUEST;
+        self.micros(verdict.debt - whole.min(verdict.debt))
+    }
+
     /// Returns how long it takes to earn this many requests, in microseconds.
     pub fn earns_us(&self, requests: u32) -> u64 {
         self.micros(u64::from(requests) * PER_REQUEST)

@@ -127,6 +127,11 @@ impl Run<'_, '_, '_> {
         push_line(&mut self.out.later().request, name, value);
     }
 
+    /// Returns where lines of the answer for the client are put, whole ones.
+    pub(crate) fn response_lines(&mut self) -> &mut Vec<u8> {
+        &mut self.out.later().response
+    }
+
     /// Adds a line to the answer for the client, whoever makes that.
     pub fn response_line(&mut self, name: &str, value: &[u8]) {
         push_line(&mut self.out.later().response, name, value);

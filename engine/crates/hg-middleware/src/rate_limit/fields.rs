@@ -11,16 +11,18 @@ const UNNAMED: &str = "default";
 pub(crate) struct Fields {
     /// The line of the policy, and the beginning of the other one.
     text: Box<str>,
+    /// Whether answers that pass have them.
+    pub(crate) announced: bool,
 }
 
 impl Fields {
     /// Makes the fields of the policy of a middleware of this name: its quota is the burst, its window
     /// the time in which a burst is earned.
-    pub(crate) fn new(name: &str, rate: &Rate, burst: u32) -> Self {
+    pub(crate) fn new(name: &str, rate: &Rate, burst: u32, announced: bool) -> Self {
         let name = if is_token(name) { name } else { UNNAMED };
         let window = rate.earns_us(burst).div_ceil(1_000_000).max(1);
         let policy = format!("ratelimit-policy: \"{name}\";q={burst};w={window}\r\n");
-        Self { text: format!("{policy}ratelimit: \"{name}\";r=").into() }
+        Self { text: format!("{policy}ratelimit: \"{name}\";r=").into(), announced }
     }
 
     /// Appends both lines: what is left now, and after how many seconds there is more.

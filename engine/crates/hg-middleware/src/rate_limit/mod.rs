@@ -43,6 +43,9 @@ pub(crate) struct Options {
     max_keys: u32,
     #[serde(default = "network")]
     ipv6_prefix: u8,
+    /// Whether answers that pass say what is left, too.
+    #[serde(default)]
+    announce: bool,
     #[serde(default)]
     across: Reach,
     /// Only of a limit across nodes.
@@ -117,7 +120,7 @@ impl Step for RateLimit {
         let key = LimitKey::compile(&options.key, options.ipv6_prefix, "rate_limit", problems);
         let rate = Rate::new(options.requests, options.period_ms.saturating_mul(1000));
         (problems.len() == before).then(|| Self {
-            fields: Fields::new("", &rate, options.burst),
+            fields: Fields::new("", &rate, options.burst, options.announce),
             across: (options.across == Reach::Nodes)
                 .then(|| Across { when_away: options.when_away.into(), ..Across::default() }),
             identity: identity(options),
@@ -140,7 +143,8 @@ impl Step for RateLimit {
             (across.desk, across.name) = (place.keep.desk().clone(), owner.as_str().into());
         }
         self.results = Some(place.results(RESULTS));
-        self.fields = Fields::new(place.name, &self.rate, self.burst);
+        let announced = self.fields.announced;
+        self.fields = Fields::new(place.name, &self.rate, self.burst, announced);
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
@@ -153,12 +157,9 @@ impl Step for RateLimit {
         if decision.verdict.is_some_and(|verdict| verdict.evicted) {
             run.count(results, EVICTED);
         }
-        if decision.allowed {
-            run.count(results, ALLOWED);
-            return Ok(Flow::Next);
-        }
-        if self.dry_run {
-            run.count(results, DRY_RUN);
+        if decision.allowed || self.dry_run {
+            run.count(results, if decision.allowed { ALLOWED } else { DRY_RUN });
+            self.announce(decision.verdict.as_ref(), run);
             return Ok(Flow::Next);
         }
         run.count(results, LIMITED);
@@ -196,6 +197,15 @@ impl RateLimit {
             }
             // Counts are kept by the identity, which says whether nodes share them.
             (Counts::Nodes(_), None) => Decision { allowed: false, verdict: None, is_away: true },
+        }
+    }
+
+    /// Says with the answer what is left, and after how many seconds there is more; nothing where
+    /// nobody counted.
+    fn announce(&self, verdict: Option<&Verdict>, run: &mut Run<'_, '_, '_>) {
+        if let Some(verdict) = verdict.filter(|_| self.fields.announced) {
+            let more_in_s = self.rate.next_us(verdict).div_ceil(1_000_000);
+            self.fields.append(verdict.remaining(), more_in_s, run.response_lines());
         }
     }
 

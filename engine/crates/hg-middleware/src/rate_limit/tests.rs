@@ -146,6 +146,30 @@ fn a_dry_run_lets_all_pass_and_counts_what_it_would_refuse() {
 }
 
 #[test]
+fn what_is_left_is_announced_on_request() {
+    let announced = |json: &str| {
+        let keep = Keep::new(1);
+        let limited = chain(&keep, "route r", json);
+        let mut out = Rewritten::new();
+        let mut said = Vec::new();
+        for now in [0, 0, SECOND / 2, SECOND / 2] {
+            out.clear();
+            limited.begin(&view(), &mut out, &mut context(&mut || 7, now)).unwrap();
+            said.push(String::from_utf8(std::mem::take(&mut out.later().response)).unwrap());
+        }
+        said
+    };
+    let line = |rest: &str| {
+        format!("ratelimit-policy: \"default\";q=2;w=6\r\nratelimit: \"default\";{rest}\r\n")
+    };
+    let spec = r#"{"requests":1,"period_ms":3000,"burst":2,"announce":true}"#;
+    assert_eq!(announced(spec), [line("r=1;t=3"), line("r=0;t=3"), String::new(), String::new()]);
+    let dry = spec.replace("true}", r#"true,"dry_run":true}"#);
+    assert_eq!(announced(&dry)[1..], [line("r=0;t=3"), line("r=0;t=3"), line("r=0;t=3")]);
+    assert_eq!(announced(&spec.replace("true", "false")), ["", "", "", ""]);
+}
+
+#[test]
 fn an_explanation_counts_nothing() {
     let keep = Keep::new(1);
     let limited = chain(&keep, "route r", r#"{"requests":1,"period_ms":1000,"burst":1}"#);

@@ -34,6 +34,7 @@ PARITY: Final = (
         "429 alone; the answer has no RateLimit fields, and `Retry-After` says the time of one "
         "request",
     ),
+    Parity(f"{_KEY}.announce", "no", "nginx does not say how many requests are left; refused"),
     Parity(f"{_KEY}.across", "no", '`"nodes"` is refused'),
     Parity(f"{_KEY}.when_away", "no", "belongs to limits across nodes, which are refused"),
     Parity(
@@ -53,6 +54,8 @@ def apply(node: RateLimitNode, chain: Chain, about: About) -> None:
         about.refuse("cost", "nginx counts each request as one")
     if node.status != STATUS:
         about.refuse("status", "nginx has the answer of 429 alone for requests over a limit")
+    if node.announce:
+        about.refuse("announce", "nginx does not say how many requests are left")
     if node.across != "node":
         about.refuse("across", "nginx counts on each node alone")
     rate = _rate(node)

@@ -12,6 +12,7 @@ from headgate.kernel.errors import Invalid
 from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
 
 _AWAY: Final = {"share": "a share each", "open": "no limit", "closed": "nobody"}
+_TOLD: Final = ", announced to clients"
 _DRY: Final = "; only counted (dry_run)"
 
 
@@ -27,6 +28,7 @@ class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
     status: int = 429
     max_keys: int = 131_072
     ipv6_prefix: int = 64
+    announce: bool = False
     across: Literal["node", "nodes"] = "node"
     when_away: Literal["share", "open", "closed"] = "share"
 
@@ -44,7 +46,8 @@ class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
             across = f", across nodes, {_AWAY[self.when_away]} while the store is away"
         rate = Rate(self.requests, self.period_ms)
         counted = f"{rate}, burst {self.burst}{cost}, {keyed(self.key)}{across}"
-        return f"{counted}{_DRY if self.dry_run else ''}"
+        told = _TOLD if self.announce else ""
+        return f"{counted}{told}{_DRY if self.dry_run else ''}"
 
     def shown(self) -> Shown:
         """Returns nothing: none of its texts is seen in what it makes."""
@@ -88,6 +91,11 @@ class RateLimit(MiddlewareOptions):
     )
     status: Annotated[int, Strict(), Field(ge=400, le=599), FROM_ENV] = Field(
         default=429, description="The status of the answer to a request over the limit, 400 to 599."
+    )
+    announce: Flag = Field(
+        default=False,
+        description="Whether answers to requests within the limit have the fields RateLimit and "
+        "RateLimit-Policy, too, which say what is left.",
     )
     max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
         default=131_072,
@@ -140,6 +148,7 @@ class RateLimit(MiddlewareOptions):
             cost=self.cost,
             dry_run=self.dry_run,
             status=self.status,
+            announce=self.announce,
             max_keys=self.max_keys,
             ipv6_prefix=self.ipv6_prefix,
             across=self.across,

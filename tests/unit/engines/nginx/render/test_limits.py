@@ -89,6 +89,7 @@ def test_the_limit_of_connections_stays_beside_a_limit_of_requests_in_progress()
     ("limits", "paths"),
     [
         ([rate('rate = "1/h"')], ["middlewares[0].rate_limit.rate"]),
+        ([rate('rate = "7/s", announce = true')], ["middlewares[0].rate_limit.announce"]),
         ([rate('rate = "7/s", cost = 2')], ["middlewares[0].rate_limit.cost"]),
         ([rate('rate = "7/s", status = 503')], ["middlewares[0].rate_limit.status"]),
         ([rate('rate = "7/s", ipv6_prefix = 60')], ["middlewares[0].rate_limit.ipv6_prefix"]),
