@@ -16,11 +16,13 @@ macro_rules! reasons {
 mod affinity;
 mod http2;
 mod overload;
+mod statuses;
 mod tcp;
 mod udp;
 
 pub(crate) use http2::{Bound, Http2Counters};
 pub(crate) use overload::OverloadCounters;
+pub(crate) use statuses::StatusTable;
 pub(crate) use tcp::{Close, TcpCounters};
 pub(crate) use udp::{Dropped, Ended, UdpCounters};
 
@@ -28,8 +30,8 @@ use crate::report::{Histogram, LATENCY_BOUNDS_US, OpenCount};
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 pub(crate) use affinity::AffinityCounters;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Locks even after a holder has panicked: the data are counters and handles, which are always
 /// whole.
@@ -79,58 +81,6 @@ impl HistogramCounter {
             *t += c.get();
         }
         total.sum_us += self.sum_us.get();
-    }
-}
-
-/// Requests by method and status: a chain of small blocks that grows with the combinations that
-/// occur.
-#[derive(Debug, Default)]
-pub(crate) struct StatusTable {
-    first: Block,
-}
-
-#[derive(Debug, Default)]
-struct Block {
-    keys: [AtomicU32; 6],
-    counts: [Counter; 6],
-    next: OnceLock<Box<Block>>,
-}
-
-impl StatusTable {
-    /// Counts one request; `method` is `Method::index()`.
-    pub(crate) fn add(&self, method: u8, status: u16) {
-        let key = (u32::from(method) + 1) << 16 | u32::from(status);
-        let mut block = &self.first;
-        loop {
-            for (k, c) in block.keys.iter().zip(&block.counts) {
-                let held = k.load(Relaxed);
-                if held == key {
-                    return c.add(1);
-                }
-                if held == 0 {
-                    c.set(1);
-                    k.store(key, Relaxed);
-                    return;
-                }
-            }
-            block = block.next.get_or_init(Box::default);
-        }
-    }
-
-    /// Returns (method index, status, count) of every combination that occurred.
-    pub(crate) fn entries(&self) -> Vec<(u8, u16, u64)> {
-        let mut out = Vec::new();
-        let mut block = Some(&self.first);
-        while let Some(b) = block {
-            for (k, c) in b.keys.iter().zip(&b.counts) {
-                let key = k.load(Relaxed);
-                if key != 0 {
-                    out.push((((key >> 16) - 1) as u8, (key & 0xffff) as u16, c.get()));
-                }
-            }
-            block = b.next.get().map(|n| &**n);
-        }
-        out
     }
 }
 
@@ -447,24 +397,5 @@ fn bump<K: PartialEq + Copy>(list: &mut Vec<(K, u64)>, key: K) {
     match list.iter_mut().find(|(k, _)| *k == key) {
         Some((_, n)) => *n += 1,
         None => list.push((key, 1)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_table_counts_every_pair_and_grows() {
-        let table = StatusTable::default();
-        for status in 200..230 {
-            for method in 0..3 {
-                table.add(method, status);
-                table.add(method, status);
-            }
-        }
-        let entries = table.entries();
-        assert_eq!(entries.len(), 90);
-        assert!(entries.iter().all(|(_, _, n)| *n == 2));
     }
 }

@@ -283,7 +283,7 @@ pub struct RequestCount {
     pub upstream: Arc<str>,
     /// Upper case; all unknown methods count as `OTHER`.
     pub method: &'static str,
-    /// The status that the client received.
+    /// The status that the client received; its class (below 10) if it is none that is registered.
     pub status: u16,
     /// The number of requests.
     pub count: u64,

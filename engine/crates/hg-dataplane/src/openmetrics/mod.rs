@@ -4,6 +4,7 @@
 mod bandwidth;
 mod latency;
 mod process;
+mod requests;
 mod text;
 
 pub use latency::{Lately, LatencyWindow};
@@ -11,8 +12,8 @@ pub use process::ProcessReport;
 
 use crate::resolver::HostReport;
 use hg_engine::{
-    EngineMetrics, Http2Metrics, LATENCY_BOUNDS_US, LimitStoreStats, MIRROR, OverloadReport,
-    ReasonCount, SPLIT, TcpMetrics, TraceStats, UdpMetrics, UpstreamReport, WorkerReport,
+    EngineMetrics, Http2Metrics, LimitStoreStats, MIRROR, OverloadReport, ReasonCount, SPLIT,
+    TcpMetrics, TraceStats, UdpMetrics, UpstreamReport, WorkerReport,
 };
 use std::time::Duration;
 use text::{Text, Type};
@@ -39,7 +40,7 @@ pub struct Figures<'a> {
 /// Renders the page, without the closing `# EOF`.
 pub fn render(figures: &Figures<'_>) -> String {
     let mut text = Text::default();
-    requests(&mut text, figures.engine, figures.lately);
+    requests::write(&mut text, figures.engine, figures.lately);
     connections(&mut text, figures.engine);
     failures(&mut text, figures.engine);
     overload(&mut text, &figures.engine.overload);
@@ -53,32 +54,6 @@ pub fn render(figures: &Figures<'_>) -> String {
     names(&mut text, figures.names);
     process_figures(&mut text, figures);
     text.finish()
-}
-
-fn requests(text: &mut Text, engine: &EngineMetrics, lately: Lately) {
-    use Type::{Counter, Gauge, Histogram};
-    text.family("http_requests", Counter, "", "Requests answered; no upstream: answered here.");
-    let mut requests: Vec<_> = engine.requests.iter().collect();
-    requests.sort_by_key(|r| (r.upstream.clone(), r.method, r.status));
-    for r in requests {
-        let status = r.status.to_string();
-        text.int(&[("method", r.method), ("status", &status), ("upstream", &r.upstream)], r.count);
-    }
-    let help = "From a request's head to its answer's last byte.";
-    text.family("http_request_duration_seconds", Histogram, "seconds", help);
-    let bounds = LATENCY_BOUNDS_US.map(|us| seconds_text(Duration::from_micros(us)));
-    let (overflow, counts) = engine.duration.counts.split_last().unwrap_or((&0, &[]));
-    let buckets = bounds.iter().map(String::as_str).zip(counts.iter().copied());
-    let sum = Duration::from_micros(engine.duration.sum_us).as_secs_f64();
-    text.buckets(buckets, *overflow, sum);
-    let help = "Mean duration of requests in the last minute or two, milliseconds.";
-    text.family("proxy_latency_avg_ms", Gauge, "", help).float(&[], lately.mean_ms);
-    let help = "99th percentile of the same, milliseconds.";
-    text.family("proxy_latency_p99_ms", Gauge, "", help).float(&[], lately.p99_ms);
-    text.family("proxy_bytes_sent", Counter, "", "Bytes written to clients, inside TLS.");
-    text.int(&[], engine.bytes_sent);
-    text.family("proxy_bytes_received", Counter, "", "Bytes read from clients, inside TLS.");
-    text.int(&[], engine.bytes_received);
 }
 
 fn connections(text: &mut Text, engine: &EngineMetrics) {

@@ -73,6 +73,7 @@ fn engine() -> EngineMetrics {
             RequestCount { upstream: "api".into(), method: "POST", status: 201, count: 2 },
             RequestCount { upstream: "".into(), method: "GET", status: 404, count: 1 },
             RequestCount { upstream: "api".into(), method: "GET", status: 200, count: 9 },
+            RequestCount { upstream: "api".into(), method: "GET", status: 5, count: 7 },
         ],
         duration,
         bytes_received: 100,

@@ -24,6 +24,7 @@ def of_traffic(traffic: Traffic, mean_ms: float, p99_ms: float) -> Iterator[Fami
             for (method, status, upstream), count in sorted(traffic.requests.items())
         ),
     )
+    yield _folded(traffic)
     yield histogram(
         "http_request_duration_seconds",
         "From a request's head to its answer's last byte.",
@@ -59,6 +60,22 @@ def of_traffic(traffic: Traffic, mean_ms: float, p99_ms: float) -> Iterator[Fami
         "headgate_upstream_duration_seconds",
         "Time endpoints took for an answer, all tries of a request together.",
         (({"upstream": name}, one.latency) for name, one in sorted(traffic.upstreams.items())),
+    )
+
+
+def _folded(traffic: Traffic) -> Family:
+    found = (
+        ("headgate_route_requests", traffic.routes.folded),
+        ("headgate_site_requests", traffic.sites.folded),
+        ("headgate_upstream_duration_seconds", traffic.upstreams.folded),
+        ("http_requests", traffic.folded_requests),
+        ("proxy_backend_requests", traffic.folded_backends),
+    )
+    return counter(
+        "headgate_metrics_folded",
+        "What counts under a class or `(other)` in a family, because its labels are at their "
+        "bound.",
+        [({"family": family}, count) for family, count in found],
     )
 
 

@@ -19,6 +19,16 @@ OTHER: Final = "(other)"
 _METHODS: Final = frozenset(
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 )
+_STATUSES: Final = frozenset(
+    f"{status:03}"
+    for part in (
+        *(range(100, 104), range(200, 209), range(226, 227), range(300, 309), range(400, 419)),
+        *(range(421, 427), (428, 429, 431, 444, 451, 494, 495, 496, 497, 499)),
+        *(range(500, 509), (0, 510, 511)),
+    )
+    for status in part
+)
+"""Those that are registered (IANA), and nginx's own; others count by their class, or as 000."""
 _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", OTHER)
 _STATUS_LENGTH: Final = 3
 _KEPT: Final = 100_000
@@ -68,9 +78,12 @@ class Table(dict[str, Served]):
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
+        self.folded = 0
+        """How often a name was `(other)`."""
 
     def __missing__(self, name: str) -> Served:
         if len(self) >= self.limit and name != OTHER:
+            self.folded += 1
             return self[OTHER]
         made = self[name] = Served()
         return made
@@ -92,6 +105,10 @@ class Traffic:
         self.upstreams = Table(names)
         self.backends: dict[str, Backend] = {}
         """By `upstream/address`, or `address` where the upstream's name is unknown."""
+        self.folded_requests = 0
+        """Requests whose status or upstream is not that of their line."""
+        self.folded_backends = 0
+        """Tries at endpoints beyond the bound."""
         self.tcp_closed: dict[str, int] = {}
         """TCP connections by why they ended."""
         self.bytes_in = 0
@@ -151,9 +168,11 @@ class Traffic:
         method, status, upstream = key
         if method not in _METHODS:
             method = "OTHER"
-        if len(status) != _STATUS_LENGTH or not status.isdigit():
-            status = "000"
+        if status not in _STATUSES:
+            status = _folded_status(status)
+            self.folded_requests += 1
         if upstream not in self.upstreams and len(self.upstreams) >= self.upstreams.limit:
+            self.folded_requests += upstream != OTHER and status in _STATUSES
             upstream = OTHER
         clean = (method, status, upstream)
         self.requests[clean] = self.requests.get(clean, 0) + 1
@@ -190,6 +209,7 @@ class Traffic:
         if known is None:
             if len(self.backends) >= self._endpoints:
                 name = OTHER
+                self.folded_backends += 1
             known = self.backends.setdefault(name, Backend())
         known.requests += 1
         # Without a status the client left before the endpoint failed.
@@ -228,6 +248,11 @@ def tcp_tries(hit: Hit) -> Hit:
         upstream_s=connected,
         upstream_status=", ".join(statuses),
     )
+
+
+def _folded_status(status: str) -> str:
+    name = class_name(status)
+    return name if name != OTHER else "000"
 
 
 def class_name(status: str) -> str:

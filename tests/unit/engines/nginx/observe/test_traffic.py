@@ -85,6 +85,21 @@ def test_names_beyond_the_limit_are_counted_together() -> None:
     assert len(traffic.backends) == 3
     assert len({upstream for _, _, upstream in traffic.requests}) == 4
     assert traffic.total() == 10
+    assert (traffic.routes.folded, traffic.sites.folded, traffic.upstreams.folded) == (7, 8, 7)
+    assert (traffic.folded_requests, traffic.folded_backends) == (7, 8)
+
+
+def test_statuses_that_nobody_registered_count_by_their_class() -> None:
+    traffic = Traffic()
+    statuses = [*(f"{status:03}" for status in range(1000)), "", "x", "20", "-"]
+    traffic.add(_hit(status=status) for status in statuses * 2)
+    found = {status for _, status, _ in traffic.requests}
+    assert found >= {"000", "1xx", "5xx", "200", "444", "499", "511"}
+    assert not found & {"299", "599", "600", "x"}
+    assert len(found) <= 80
+    assert traffic.total() == 2 * len(statuses)
+    folded = sum(n for (_, s, _), n in traffic.requests.items() if s.endswith("xx") or s == "000")
+    assert traffic.folded_requests == folded - statuses.count("000") * 2
 
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=4)), max_size=50))
