@@ -47,7 +47,7 @@ def duplicate_names(conf: Conf) -> Iterator[Finding]:
         if server.directive.children is None:
             continue
         inside = list(conf.tree.inside(server.at))
-        listens = _arguments(inside, b"listen", first=True) or ["80"]
+        listens = [*_listened(inside)] or ["80"]
         names = _arguments(inside, b"server_name") or [""]
         for listen in set(listens):
             for name in set(names):
@@ -60,6 +60,15 @@ def duplicate_names(conf: Conf) -> Iterator[Finding]:
                         f'server name "{name}" on {listen} is taken by'
                         f" {conf.relative(other.at.file)}:{other.directive.line}",
                     )
+
+
+def _listened(inside: list[Located]) -> Iterator[str]:
+    """Yields the addresses of a server; one of UDP is not the same with TCP."""
+    for one in inside:
+        if one.directive.name == b"listen" and one.directive.values:
+            address, *options = one.directive.values
+            mark = "udp:" if b"udp" in options else ""
+            yield mark + address.decode(errors="surrogateescape")
 
 
 def zones(
@@ -151,12 +160,12 @@ def resolves(host: str) -> bool:
         return False
 
 
-def _arguments(inside: list[Located], name: bytes, *, first: bool = False) -> list[str]:
+def _arguments(inside: list[Located], name: bytes) -> list[str]:
     return [
         value.decode(errors="surrogateescape")
         for one in inside
         if one.directive.name == name
-        for value in (one.directive.values[:1] if first else one.directive.values)
+        for value in one.directive.values
     ]
 
 

@@ -187,7 +187,7 @@ def is_udp(one: Listen) -> bool:
 def check_listen(one: Listen) -> None:
     """Raises `NotExpressibleError` for an address that no listener of ours can have."""
     if is_udp(one):
-        raise NotExpressibleError("`listen … udp` is not imported: the nginx engine has no UDP")
+        raise NotExpressibleError("`listen … udp` is not imported; write `udp_routes`")
     if one.why or not one.is_address:
         raise NotExpressibleError(one.why or f"`listen {one.address}` has no counterpart")
     if one.tls:

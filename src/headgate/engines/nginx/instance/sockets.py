@@ -13,12 +13,16 @@ from headgate.engines.nginx.instance.procfs import Procfs
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LISTEN: Final = "0A"
+_UNCONNECTED: Final = "07"
+_UDP: Final = "udp:"
 _MAX_PORT: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A listening TCP socket: where, by which uid, under which inode."""
+    """A socket that listens on TCP, or reads datagrams of anybody: where, by which uid, under which
+    inode.
+    """
 
     ip: Ip
     port: int
@@ -37,16 +41,19 @@ def parsed(address: str) -> tuple[Ip, int]:
     return ipaddress.ip_address(host), int(port)
 
 
-def listening(procfs: Procfs, pid: int | None) -> Iterator[Listening]:
-    """Yields every listening TCP socket in the network namespace of a process (None: ours)."""
-    for name in ("tcp", "tcp6"):
+def listening(procfs: Procfs, pid: int | None, kind: str = "tcp") -> Iterator[Listening]:
+    """Yields every listening TCP socket in the network namespace of a process (None: ours), or with
+    `udp` each one that reads datagrams of anybody.
+    """
+    state = _LISTEN if kind == "tcp" else _UNCONNECTED
+    for name in (kind, f"{kind}6"):
         try:
             lines = (procfs.path / str(pid or "self") / "net" / name).read_text().splitlines()
         except FileNotFoundError:
             continue  # a kernel without IPv6
         for line in lines[1:]:
             fields = line.split()
-            if fields[3] == _LISTEN:
+            if fields[3] == state:
                 host, _, port = fields[1].partition(":")
                 yield Listening(_ip(host), int(port, 16), int(fields[7]), int(fields[9]))
 
@@ -77,15 +84,17 @@ def holder(
     procfs: Procfs, address: str, master: int | None, is_own: Callable[[int], bool]
 ) -> str | None:
     """Returns who, other than the instance, listens where this address would; as `name (pid 1)`.
+    An address of UDP begins with `udp:`.
 
     `is_own` says of a pid whether it belongs to the instance. Without the right to see a process's
     files we know only the socket's uid: while the master's are hidden, a socket of its uid counts
     as its own.
     """
-    wanted = parsed(address)
+    kind = "udp" if address.startswith(_UDP) else "tcp"
+    wanted = parsed(address.removeprefix(_UDP))
     hidden = master is not None and not _may_see_files(procfs, master)
     own = procfs.rights(master) if master is not None and hidden else None
-    for socket in listening(procfs, master):
+    for socket in listening(procfs, master, kind):
         if not in_the_way(wanted, socket):
             continue
         pids = list(owners(procfs, socket.inode))

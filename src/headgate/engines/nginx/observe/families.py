@@ -80,7 +80,7 @@ def _folded(traffic: Traffic) -> Family:
 
 
 def _connections(traffic: Traffic) -> Iterator[Family]:
-    """Yields what requests and TCP connections have in common, and how the latter ended."""
+    """Yields what requests, TCP connections and flows have in common, and how the latter ended."""
     yield counter(
         "proxy_bytes_sent", "Bytes written to clients, inside TLS.", [({}, traffic.bytes_out)]
     )
@@ -91,6 +91,11 @@ def _connections(traffic: Traffic) -> Iterator[Family]:
         "headgate_tcp_closed",
         "Connections of TCP listeners that ended, by why.",
         [({"reason": why}, count) for why, count in sorted(traffic.tcp_closed.items())],
+    )
+    yield counter(
+        "headgate_udp_closed",
+        "Flows that ended, by why.",
+        [({"reason": why}, count) for why, count in sorted(traffic.udp_closed.items())],
     )
 
 

@@ -15,8 +15,8 @@ class Hit(msgspec.Struct, gc=False):
 
     `endpoint` and the times and statuses of upstreams are lists as nginx writes them: `, ` between
     tries of one upstream, ` : ` where an internal redirect led to another; `-` for none. `site` is
-    the virtual host if the routes are not ours. `tcp` is why a TCP connection ended; empty for
-    requests. Not frozen, as that costs time on every line.
+    the virtual host if the routes are not ours. `tcp` is why a TCP connection ended, `udp` why
+    a flow of UDP did; empty for requests. Not frozen, as that costs time on every line.
     """
 
     route: str = ""
@@ -33,6 +33,7 @@ class Hit(msgspec.Struct, gc=False):
     total_s: float = UNTIMED
     site: str = ""
     tcp: str = ""
+    udp: str = ""
 
 
 class Parser(Protocol):

@@ -111,6 +111,8 @@ class Traffic:
         """Tries at endpoints beyond the bound."""
         self.tcp_closed: dict[str, int] = {}
         """TCP connections by why they ended."""
+        self.udp_closed: dict[str, int] = {}
+        """Flows of UDP by why they ended."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.watched: frozenset[str] = frozenset()
@@ -124,7 +126,7 @@ class Traffic:
         """Counts requests."""
         requests, duration = self.requests, self.duration
         for hit in hits:
-            if hit.tcp:
+            if hit.tcp or hit.udp:
                 self._connection(hit)
                 continue
             status = hit.status
@@ -150,18 +152,19 @@ class Traffic:
         return sum(self.requests.values())
 
     def _connection(self, hit: Hit) -> None:
-        """Counts a TCP connection that ended; for an endpoint it is a request."""
-        self.tcp_closed[hit.tcp] = self.tcp_closed.get(hit.tcp, 0) + 1
+        """Counts a TCP connection or a flow that ended; for an endpoint it is a request."""
+        closed, why = (self.udp_closed, hit.udp) if hit.udp else (self.tcp_closed, hit.tcp)
+        closed[why] = closed.get(why, 0) + 1
         self.bytes_in += hit.bytes_in
         self.bytes_out += hit.bytes_out
         judged = tcp_tries(hit)
         if not judged.endpoint:
             return
-        if hit.upstream in self.watched:
+        if hit.upstream in self.watched and not hit.udp:
             self.kept.append(judged)
-        columns = (judged.endpoint, judged.upstream_status, judged.connect_s)
-        for endpoint, status, connect in zip(*map(tries, columns), strict=True):
-            self._backend(hit.upstream, endpoint, status, connect, connect)
+        columns = (judged.endpoint, judged.upstream_status, judged.first_byte_s, judged.connect_s)
+        for one in zip(*map(tries, columns), strict=True):
+            self._backend(hit.upstream, *one)
 
     def _new(self, key: tuple[str, str, str]) -> None:
         """Counts a new combination, perhaps under another name."""
@@ -228,7 +231,7 @@ def tries(text: str) -> list[str]:
 
 
 def tcp_tries(hit: Hit) -> Hit:
-    """Returns a TCP connection as tries of a request: one that connected counts as answered then.
+    """Returns a TCP connection or a flow as tries of a request: one that connected was answered.
 
     The last one has not failed if the client left meanwhile. nginx writes the name of the
     `upstream` where it found no endpoint; that is no try.
@@ -239,13 +242,16 @@ def tcp_tries(hit: Hit) -> Hit:
     statuses = ["502" if connect == "-" else "200" for _, connect in made]
     if made and made[-1][1] == "-" and hit.status != "502":
         statuses[-1] = "-"
-    connected = ", ".join(connect for _, connect in made)
+    heads = [connect for _, connect in made]
+    if hit.udp and made and hit.status == "502":
+        # A flow has an endpoint at once, and learns later that nobody is there.
+        statuses[-1], heads[-1] = "502", "-"
     return replace(
         hit,
         endpoint=", ".join(endpoint for endpoint, _ in made),
-        connect_s=connected,
-        first_byte_s=connected,
-        upstream_s=connected,
+        connect_s=", ".join(connect for _, connect in made),
+        first_byte_s=", ".join(heads),
+        upstream_s=", ".join(heads),
         upstream_status=", ".join(statuses),
     )
 

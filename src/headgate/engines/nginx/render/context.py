@@ -15,6 +15,7 @@ from headgate.plan.objects import Certificate, Host, Listener, Route, TlsPolicy,
 from headgate.plan.plan import Plan
 from headgate.plan.settings import Settings
 from headgate.plan.tcp import TcpRoute
+from headgate.plan.udp import UdpRoute
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ class Context:
     policies: Mapping[str, TlsPolicy]
     tcp_listeners: Mapping[str, Listener]
     tcp_routes: Mapping[str, TcpRoute]
+    udp_listeners: Mapping[str, Listener]
+    udp_routes: Mapping[str, UdpRoute]
     within: Literal["http", "stream"] = "http"
     findings: Findings = field(default_factory=Findings)
     shared: Shared = field(default_factory=Shared)
@@ -72,6 +75,11 @@ class Context:
         return f"{self.target.root}/current/{path}" if self.target.mode == "guest" else path
 
     @property
+    def has_stream(self) -> bool:
+        """Whether anything of the plan belongs into `stream`."""
+        return bool(self.tcp_listeners or self.udp_listeners)
+
+    @property
     def trusting(self) -> tuple[str, ...]:
         """The listeners that trust some peers."""
         return tuple(name for name, one in self.listeners.items() if one.client_ip.trusted)
@@ -90,7 +98,7 @@ def context_of(plan: Plan, blobs: Mapping[BlobId, bytes], target: Target) -> Con
         target=target,
         blobs=blobs,
         settings=value if isinstance(value, Settings) else Settings(),
-        listeners={name: one for name, one in listeners.items() if one.protocol != "tcp"},
+        listeners={name: one for name, one in listeners.items() if one.protocol == "http"},
         hosts=of("host", Host),
         routes=of("route", Route),
         middlewares=of("middleware", Middleware),
@@ -99,6 +107,8 @@ def context_of(plan: Plan, blobs: Mapping[BlobId, bytes], target: Target) -> Con
         policies=of("tls_policy", TlsPolicy),
         tcp_listeners={name: one for name, one in listeners.items() if one.protocol == "tcp"},
         tcp_routes=of("tcp_route", TcpRoute),
+        udp_listeners={name: one for name, one in listeners.items() if one.protocol == "udp"},
+        udp_routes=of("udp_route", UdpRoute),
     )
 
 

@@ -108,8 +108,6 @@ def check(ctx: Context) -> None:
     ctx.listeners = written
     for name, listener in ctx.listeners.items():
         about = ctx.findings.of("listener", name)
-        if listener.protocol == "udp":
-            about.refuse("protocol", "UDP is proxied by the native engine only")
         if listener.client_ip.header == "forwarded" and listener.client_ip.trusted:
             about.refuse("client_ip.header", "nginx does not read `Forwarded`")
         proxied.check(ctx, listener, about)
@@ -150,16 +148,21 @@ def maps(ctx: Context) -> list[Node]:
     """Returns the map to the name of a request's or connection's listener."""
     exact: list[tuple[Arg, Arg]] = []
     wild: list[tuple[Arg, Arg]] = []
+    # Listeners of TCP and UDP may have one address and port.
+    by_protocol = any(one.protocol == "udp" for one in ctx.listeners.values())
     for name, listener in ctx.listeners.items():
+        kind = f"{'UDP' if listener.protocol == 'udp' else 'TCP'} " if by_protocol else ""
         for address in listener.addresses:
             host, _, port = address.rpartition(":")
             if host not in _WILD:
-                exact.append((MapKey(f"{host.strip('[]')} {port}"), Literal(name)))
+                exact.append((MapKey(f"{kind}{host.strip('[]')} {port}"), Literal(name)))
             elif host == "[::]":
-                wild.append((Regex(rf"~:\S* {port}\z"), Literal(name)))
+                of = rf"\A{kind}\S*" if kind else ""
+                wild.append((Regex(rf"~{of}:\S* {port}\z"), Literal(name)))
             else:
-                wild.append((Regex(rf"~\A[0-9.]+ {port}\z"), Literal(name)))
-    source = Template((Var("server_addr"), " ", Var("server_port")))
+                wild.append((Regex(rf"~\A{kind}[0-9.]+ {port}\z"), Literal(name)))
+    asked: tuple[str | Var, ...] = (Var("protocol"), " ") if by_protocol else ()
+    source = Template((*asked, Var("server_addr"), " ", Var("server_port")))
     return [
         comment("The listener by its address"),
         mapped("hg_listener", source, Literal(""), *exact, *wild),

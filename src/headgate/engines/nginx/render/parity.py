@@ -6,6 +6,7 @@ nginx cannot meet.
 
 from typing import Final
 
+from headgate.engines.nginx.render import parity_streams
 from headgate.engines.nginx.render.parity_logs import LOGS
 from headgate.features import nginx_registry
 from headgate.features.nginx import Parity
@@ -82,7 +83,9 @@ _LISTENERS: Final = (
         "differs",
         "`tcp` takes nginx's `stream` with `proxy_half_close`, and mode `full`; a reset, and a cut "
         "by nginx, reach the other side as an end of stream; connections older than a reload are "
-        "cut after `node.nginx.shutdown_timeout`; `udp` is refused",
+        "cut after `node.nginx.shutdown_timeout`; `udp` takes `stream`, too, and a reload ends its "
+        "flows: an answer that is under way then is lost, and a client's next datagram begins "
+        "another flow",
     ),
     Parity("listeners.NAME.default", "same"),
     Parity("listeners.NAME.tls.mode", "differs", "TLS of TCP listeners is refused"),
@@ -121,7 +124,12 @@ _LISTENERS: Final = (
         "is refused",
     ),
     Parity("listeners.NAME.limits.connections", "differs", "of TCP only; refused for HTTP"),
-    Parity("listeners.NAME.limits.flows", "no", "of UDP, which is refused"),
+    Parity(
+        "listeners.NAME.limits.flows",
+        "differs",
+        "at most 65535; no quiet flow makes room: the datagrams of newcomers are dropped; each "
+        "flow takes two of `node.limits.connections`, of its worker",
+    ),
     Parity("listeners.NAME.limits.head", "differs", "up to 1 KiB more"),
     Parity("listeners.NAME.limits.headers", "differs", "refused by an nginx without `max_headers`"),
     Parity("listeners.NAME.limits.body", "same"),
@@ -163,46 +171,6 @@ _LISTENERS: Final = (
     ),
     Parity("listeners.NAME.backlog", "same"),
     Parity("listeners.NAME.tcp_keepalive", "same", "in whole seconds"),
-)
-_TCP_ROUTES: Final = (
-    Parity("tcp_routes.NAME.listeners", "same"),
-    Parity("tcp_routes.NAME.client", "same"),
-    Parity(
-        "tcp_routes.NAME.sni",
-        "differs",
-        "by `ssl_preread`; a ClientHello that nginx cannot read counts as one without a name",
-    ),
-    Parity("tcp_routes.NAME.alpn", "no", "refused: a map does not know what a client prefers"),
-    Parity(
-        "tcp_routes.NAME.upstream",
-        "differs",
-        "`timeouts.connect` is for each endpoint that is tried, and none is tried after it has "
-        "passed; routes of a listener must agree in it, and in `tls`, with a `verify_name` if they "
-        "have several upstreams; endpoints with TLS see ends without a close_notify; of names, "
-        "health and state: as for HTTP, except that the log tells of a connection that has ended",
-    ),
-    Parity("tcp_routes.NAME.timeouts.idle", "differs", "routes of a listener must agree in it"),
-    Parity(
-        "tcp_routes.NAME.timeouts.half_open", "differs", "must be that of `idle`, or its default"
-    ),
-    Parity("tcp_routes.NAME.timeouts.lifetime", "no", "refused"),
-    *(
-        Parity(
-            f"tcp_routes.NAME.bandwidth.{key}",
-            "differs",
-            "by `proxy_download_rate` and `proxy_upload_rate`; routes of a listener must agree in "
-            "it; not counted",
-        )
-        for key in ("download", "upload")
-    ),
-    Parity("tcp_routes.NAME.bandwidth.burst", "differs", "must be the bytes of a second"),
-    Parity("tcp_routes.NAME.bandwidth.key", "differs", "anything but `connection` is refused"),
-    Parity("tcp_routes.NAME.bandwidth.ipv6_prefix", "no", "without a shared limit it is nothing"),
-    Parity("tcp_routes.NAME.bandwidth.max_keys", "no", "without a shared limit it is nothing"),
-)
-_UDP_ROUTES: Final = tuple(
-    Parity(f"udp_routes.NAME.{key}", "no", "refused with its listener")
-    for key in ("listeners", "client", "upstream", "balance_by", "answers", "timeouts.idle")
 )
 _ROUTES: Final = (
     Parity("hosts.NAME.certificate", "same"),
@@ -442,8 +410,7 @@ PARITY: Final[tuple[Parity, ...]] = (
     *_NODE,
     *_LISTENERS,
     *_ROUTES,
-    *_TCP_ROUTES,
-    *_UDP_ROUTES,
+    *parity_streams.PARITY,
     *_UPSTREAMS,
     *_TLS,
     *nginx_registry.PARITY,

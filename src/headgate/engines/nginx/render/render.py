@@ -17,6 +17,7 @@ from headgate.engines.nginx.render import (
     main_file,
     servers,
     stream,
+    udp,
     upstreams,
 )
 from headgate.engines.nginx.render.context import Context, context_of
@@ -46,6 +47,7 @@ def render(
     texts += ctx.secrets.values()
     listeners = [*ctx.listeners.values(), *ctx.tcp_listeners.values()]
     addresses = {a for one in listeners for a in one.addresses}
+    addresses |= {f"{udp.MARK}{a}" for one in ctx.udp_listeners.values() for a in one.addresses}
     return Rendered(
         files=tuple(sorted(texts, key=lambda file: file.path)),
         listeners=tuple(sorted(addresses)),

@@ -7,7 +7,7 @@ one set of timeouts, so the routes of a listener must agree in them.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,7 @@ from headgate.engines.nginx.render import (
     tcp_proxied,
     tcp_route,
     tcp_secured,
+    udp,
     upstreams,
 )
 from headgate.engines.nginx.render.context import Context
@@ -57,18 +58,18 @@ _HELLO_SIZE: Final = "16k"
 
 
 def alone(plan: Plan) -> frozenset[str]:
-    """Returns the upstreams that TCP routes alone use: `http` needs none of them."""
+    """Returns the upstreams that routes of TCP and UDP alone use: `http` needs none of them."""
     by_tcp: set[str] = set()
     by_http: set[str] = set()
     for key, entry in plan.objects.items():
-        named = by_tcp if key.kind == "tcp_route" else by_http
+        named = by_tcp if key.kind in ("tcp_route", "udp_route") else by_http
         named.update(one.name for one in references(entry) if one.kind == "upstream")
     return frozenset(by_tcp - by_http)
 
 
 def modules(ctx: Context) -> list[Node]:
     """Returns the first lines of nginx.conf."""
-    if not ctx.tcp_listeners:
+    if not ctx.has_stream:
         return []
     paths = loads(ctx.target.capabilities, ("stream",))
     return [directive("load_module", FilePath(path)) for path in paths]
@@ -76,18 +77,19 @@ def modules(ctx: Context) -> list[Node]:
 
 def block(ctx: Context) -> list[Node]:
     """Returns the block of nginx.conf; none where nobody speaks TCP."""
-    if not ctx.tcp_listeners:
+    if not ctx.has_stream:
         return []
     return [directive("stream", children=[directive("include", Plain(FILE))])]
 
 
 def files(ctx: Context) -> dict[str, list[Node]]:
     """Returns the files of `stream`; refuses what it cannot do."""
-    ctx.tcp_listeners = check(ctx)
-    if not ctx.tcp_listeners:
+    ctx.tcp_listeners, ctx.udp_listeners = check(ctx), udp.check(ctx)
+    if not ctx.has_stream:
         return {}
     inside = _inside(ctx)
     used = {one.upstream for one in ctx.tcp_routes.values()}
+    used |= {one.upstream for one in ctx.udp_routes.values()}
     nodes: list[Node] = [comment("Data with a dollar sign in it"), dollar()]
     asks_hello = tcp_route.asks_hello(ctx.tcp_routes)
     nodes += [*listening.maps(inside), *tcp_logs.maps()]
@@ -102,6 +104,7 @@ def files(ctx: Context) -> dict[str, list[Node]]:
             route = tcp_proxied.known(listener, route, inside.shared)
             chosen.append((whole(quoted(name)), route))
             servers += _server(inside, name, listener, routes, route)
+    of_udp = _udp(inside)
     upstream = [
         (whole(quoted(name)), Literal(one.upstream)) for name, one in ctx.tcp_routes.items()
     ]
@@ -111,14 +114,37 @@ def files(ctx: Context) -> dict[str, list[Node]]:
         mapped("hg_route", _LISTENER, Literal(""), *chosen),
         mapped("hg_upstream", Var("hg_route"), Literal(""), *upstream),
         *_zones(inside),
+        *of_udp.declared,
     ]
     if asks_hello or any(tcp_proxied.is_proxied(one) for one in ctx.tcp_listeners.values()):
         nodes += _nobody(_NONE)
     for name in sorted(used & ctx.upstreams.keys()):
         with ctx.findings.of("upstream", name).guarded("endpoints"):
             nodes += _upstream(name, ctx.upstreams[name], inside)
-    nodes += servers
+    nodes += [*servers, *of_udp.servers]
     return {FILE: [*hashes.stream(nodes), *nodes]}
+
+
+class _Udp(NamedTuple):
+    """What UDP needs in `stream`."""
+
+    declared: list[Node]
+    servers: list[Node]
+
+
+def _udp(ctx: Context) -> _Udp:
+    if not ctx.udp_listeners:
+        return _Udp([], [])
+    servers: list[Node] = []
+    chosen: list[tuple[Arg, Arg]] = []
+    for name, listener in ctx.udp_listeners.items():
+        routes = {k: r for k, r in ctx.udp_routes.items() if name in r.listeners}
+        owned = ctx.shared.owned(f"listener {name}")
+        with owned, ctx.findings.of("listener", name).guarded(""):
+            route = tcp_route.of_client(routes, ctx.shared)
+            chosen.append((whole(quoted(name)), route))
+            servers += udp.server(ctx, name, listener, route)
+    return _Udp(udp.declarations(ctx, chosen), servers)
 
 
 def _inside(ctx: Context) -> Context:
@@ -128,7 +154,11 @@ def _inside(ctx: Context) -> Context:
     there = msgspec.structs.replace(able, accepted=frozenset(accepted))
     target = replace(ctx.target, capabilities=there, endpoints="reload")
     return replace(
-        ctx, target=target, listeners=ctx.tcp_listeners, shared=Shared(), within="stream"
+        ctx,
+        target=target,
+        listeners={**ctx.tcp_listeners, **ctx.udp_listeners},
+        shared=Shared(),
+        within="stream",
     )
 
 
@@ -138,7 +168,7 @@ def _server(
     nodes = listening.addresses(listener, tcp_proxied.words(listener), with_options=True)
     nodes += tcp_proxied.settings(listener)
     nodes += _limits(ctx, listener)
-    nodes += _admitted(routes)
+    nodes += [] if tcp_route.asks_hello(routes) else tcp_route.admitted(routes)
     if not routes:
         # nginx takes no server without a purpose; nobody gets so far.
         nodes.append(directive("return", Literal("")))
@@ -146,17 +176,6 @@ def _server(
         nodes += [*_hello(listener, routes), *_passed(ctx, listener, routes, route)]
     yield comment(f"listener {name}")
     yield directive("server", children=nodes)
-
-
-def _admitted(routes: Routes) -> list[Node]:
-    """Returns who may connect, unless a route takes everybody or a ClientHello decides."""
-    if tcp_route.asks_hello(routes) or any(not one.client for one in routes.values()):
-        return []
-    networks = sorted({network for one in routes.values() for network in one.client})
-    return [
-        *(directive("allow", Word(network)) for network in networks),
-        directive("deny", Word("all")),
-    ]
 
 
 def _hello(listener: Listener, routes: Routes) -> list[Node]:

@@ -8,13 +8,28 @@ from collections.abc import Mapping
 from typing import Final
 
 from headgate.features.nginx import Shared
-from headgate.nginxtext.writer import Arg, Literal, MapKey, Plain, Var
+from headgate.nginxtext.tree import Node
+from headgate.nginxtext.writer import Arg, Literal, MapKey, Plain, Var, Word, directive
 from headgate.plan.tcp import TcpRoute
+from headgate.plan.udp import UdpRoute
 
 Routes = Mapping[str, TcpRoute]
+OfClient = TcpRoute | UdpRoute
+"""Routes that take clients by their network."""
 
 _ANY: Final = "*"
 _NOBODY: Final = Literal("")
+
+
+def admitted(routes: Mapping[str, OfClient]) -> list[Node]:
+    """Returns who gets a route at all, unless one takes everybody."""
+    if any(not one.client for one in routes.values()):
+        return []
+    networks = sorted({network for one in routes.values() for network in one.client})
+    return [
+        *(directive("allow", Word(network)) for network in networks),
+        directive("deny", Word("all")),
+    ]
 
 
 def asks_hello(routes: Routes) -> bool:
@@ -25,13 +40,13 @@ def asks_hello(routes: Routes) -> bool:
 def chosen(routes: Routes, shared: Shared) -> Arg:
     """Returns the name of the route that takes a connection; empty where none does."""
     if not asks_hello(routes):
-        return _of_client(routes, shared)
-    unnamed = _of_client(_with(routes, ""), shared)
+        return of_client(routes, shared)
+    unnamed = of_client(_with(routes, ""), shared)
     any_name = _with(routes, _ANY)
-    otherwise = _of_client(any_name, shared) if any_name else unnamed
+    otherwise = of_client(any_name, shared) if any_name else unnamed
     named = sorted({name for one in routes.values() for name in one.sni} - {_ANY})
     entries: list[tuple[Arg, Arg]] = [
-        (Plain(name) if name.startswith("*") else MapKey(name), _of_client(of, shared))
+        (Plain(name) if name.startswith("*") else MapKey(name), of_client(of, shared))
         for name, of in ((name, _with(routes, name)) for name in named)
     ]
     entries.append((MapKey(""), unnamed))
@@ -46,7 +61,7 @@ def _with(routes: Routes, name: str) -> Routes:
     return {key: one for key, one in routes.items() if name in (one.sni or ("",))}
 
 
-def _of_client(routes: Routes, shared: Shared) -> Arg:
+def of_client(routes: Mapping[str, OfClient], shared: Shared) -> Arg:
     """Returns the name of the route with the narrowest network around a client."""
     others = next((name for name, one in routes.items() if not one.client), "")
     entries = [(net, Literal(name)) for name, one in routes.items() for net in one.client]

@@ -257,7 +257,7 @@ def test_a_port_of_udp_is_none_of_tcp() -> None:
     servers = "server { listen 53; proxy_pass a:53; } server { listen 53 udp; proxy_pass a:53; }"
     one = imported(servers)
     assert list(tables(one, "tcp_routes")) == ["tcp-53"]
-    assert whys(one) == ["`listen … udp` is not imported: the nginx engine has no UDP"]
+    assert whys(one) == ["`listen … udp` is not imported; write `udp_routes`"]
 
 
 def test_an_upstream_whose_name_http_has_is_kept_with_its_server() -> None:

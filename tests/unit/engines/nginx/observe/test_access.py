@@ -63,7 +63,7 @@ def test_bytes_that_are_not_utf_8_cost_no_line() -> None:
 
 def test_every_field_of_a_hit_that_is_ours_is_in_the_format() -> None:
     keys = {key for key, _ in VARIABLES}
-    assert set(Hit.__struct_fields__) - {"site", "tcp"} <= keys
+    assert set(Hit.__struct_fields__) - {"site", "tcp", "udp"} <= keys
     assert json.loads(log_format()) == {key: f"${variable}" for key, variable in VARIABLES}
 
 

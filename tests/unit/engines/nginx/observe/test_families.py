@@ -25,7 +25,7 @@ _GOLDEN = (
 def _families() -> list[Family]:
     traffic = Traffic()
     hit = Hit("api", "app", "127.0.0.1:1", "GET", "200", 1, 2, "0.001", "0.002", "0.002", "200", 3)
-    traffic.add([hit, Hit(tcp="ended")])
+    traffic.add([hit, Hit(tcp="ended"), Hit(udp="ended")])
     stub = StubStatus(3, 16, 15, 40, 0, 1, 2)
     return [
         *families.of_traffic(traffic, 1.5, 2.0),

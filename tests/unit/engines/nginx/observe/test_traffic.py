@@ -186,3 +186,13 @@ def test_connections_of_a_watched_upstream_are_kept_as_tries() -> None:
     traffic.add([_connection(endpoint="127.0.0.1:1, 127.0.0.1:2", connect_s="-, 0.001")])
     (kept,) = traffic.kept
     assert (kept.upstream_status, kept.first_byte_s) == ("502, 200", "-, 0.001")
+
+
+def test_a_flow_of_udp_fails_at_an_endpoint_that_did_not_answer() -> None:
+    traffic = Traffic()
+    traffic.add([_connection(tcp="", udp="ended")])
+    traffic.add([_connection(tcp="", udp="unanswered", status="502")])
+    assert traffic.udp_closed == {"ended": 1, "unanswered": 1}
+    assert traffic.tcp_closed == {}
+    (backend,) = traffic.backends.values()
+    assert (backend.requests, backend.failures, backend.connect_failures) == (2, 1, 0)
