@@ -11,7 +11,8 @@ from headgate.fleet.frames import Hello
 from headgate.fleet.manifest import address, parse
 from headgate.fleet.master_events import Desired
 from headgate.fleet.signing import manifest_is_signed
-from headgate.master.domains.revisions import sweeping
+from headgate.master.domains.revisions import service, store, sweeping
+from headgate.master.domains.templates import node_values
 from headgate.master.fleet.book import AgentFacts
 
 W = "/workspaces/default"
@@ -319,3 +320,28 @@ def test_a_template_that_lost_a_parameter_refuses_until_its_draft_is_published(r
     assert "publish the draft of the template" in refused.text
     assert room.publish(draft="template-site").status == 201
     assert room.spec("one")["address"] == "127.0.0.1:8000"
+
+
+def test_many_nodes_get_few_configs_within_bounds(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes are written in parts, and bounded by their configs and by the size of manifests."""
+    monkeypatch.setattr(store, "_NODES_AT_ONCE", 2)
+    monkeypatch.setattr(node_values, "_CONFIGS", 2)
+    monkeypatch.setattr(node_values, "_OBJECTS", 1)
+    for number in range(5):
+        room.node(f"n{number}", address=f"127.0.0.{number % 2 + 1}")
+    room.host()
+    assert room.publish().status == 201
+    assert len({room.hash(name) for name in room.nodes}) == 2
+    effect: Any = room.ask("POST", "preview", {}).json["fleets"]
+    assert (effect[0]["changed_nodes"], len(effect[0]["nodes"])) == (0, 5)
+
+    monkeypatch.setattr(service, "MOST_NODE_BYTES", 1_000)
+    fault = the_error(room.publish())
+    assert fault["detail"].startswith("the manifests of all nodes have more than")
+    monkeypatch.undo()
+    monkeypatch.setattr(node_values, "_CONFIGS", 1)
+    monkeypatch.setattr(node_values, "_OBJECTS", 1)
+    fault = the_error(room.publish())
+    assert fault["detail"].startswith("the nodes of the fleet would get more than")

@@ -129,16 +129,21 @@ async def _befores(
     last = await revision_rows.newest(tx, fleet_id)
     if last is None or last.recipes is None:
         return {}, {}
-    found = await revision_rows.node_manifests(tx, last.id, [node.id for node in nodes])
-    distinct = {one.hash: one for one in found.values()}
+    every = await revision_rows.node_hashes(tx, last.id)
+    hashes = {node.id: every[node.id] for node in nodes if node.id in every}
+    # One node of each config: many have the same, and a manifest is large.
+    one_of = {key: agent for agent, key in hashes.items()}
+    distinct = {
+        one.hash: one
+        for one in (await revision_rows.node_manifests(tx, last.id, one_of.values())).values()
+    }
     digests = {key: digest_of(one.manifest) for key, one in distinct.items()}
-    shown = {node.id: found[node.id] for node in _shown(nodes) if node.id in found}
+    shown = {node.id: hashes[node.id] for node in _shown(nodes) if node.id in hashes}
     contents: dict[str, Contents] = {}
-    for one in shown.values():
-        if one.hash not in contents:
-            contents[one.hash] = await revisions.contents_of(tx, one, sealer)
-    befores = {agent: contents[one.hash] for agent, one in shown.items()}
-    return befores, {agent: digests[one.hash] for agent, one in found.items()}
+    for key in dict.fromkeys(shown.values()):
+        contents[key] = await revisions.contents_of(tx, distinct[key], sealer)
+    befores = {agent: contents[key] for agent, key in shown.items()}
+    return befores, {agent: digests[key] for agent, key in hashes.items()}
 
 
 def preview(

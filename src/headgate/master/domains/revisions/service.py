@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -33,6 +34,9 @@ from headgate.master.ids import new_id
 from headgate.master.store.errors import TakenError
 from headgate.master.store.sealing import Sealer
 from headgate.master.store.transaction import Transaction
+
+MOST_NODE_BYTES: Final = 256 << 20
+"""The manifests of one revision for all nodes: each is a row of its own."""
 
 BLOB_CONTEXT = "secret file of a revision"
 
@@ -113,8 +117,16 @@ def _of_nodes(
     signed: SignedManifest, variants: Sequence[Variant], key: Ed25519PrivateKey, now_ms: int
 ) -> list[NodeManifest]:
     found: list[NodeManifest] = []
+    size = 0
     for one in variants:
         text = manifest_of(signed.fleet_id, signed.number, one.contents).canonical()
+        size += len(text) * len(one.nodes)
+        if size > MOST_NODE_BYTES:
+            raise invalid(
+                "$",
+                f"the manifests of all nodes have more than {MOST_NODE_BYTES >> 20} MiB",
+                "make several fleets, or send fewer objects to this one",
+            )
         signature = sign_manifest(key, text)
         found += [
             NodeManifest(

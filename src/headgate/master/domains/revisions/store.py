@@ -1,8 +1,10 @@
 """The rows of revisions, of the contents that they name, and of the keys that sign them."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
+from pydantic import BaseModel
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -74,6 +76,8 @@ MANIFEST_KEYS: Final = table(
     time_column("created_at"),
 )
 
+_NODES_AT_ONCE: Final = 200
+"""So many manifests of nodes are written at once."""
 _AT_ONCE = 500
 
 
@@ -123,15 +127,29 @@ async def insert(tx: Transaction, revision: Revision, signed: SignedManifest) ->
     await tx.insert(REVISIONS, **values)
 
 
+class _NodeHash(BaseModel):
+    agent: str
+    hash: str
+
+
 async def add_nodes(tx: Transaction, found: Iterable[NodeManifest]) -> None:
     """Adds what nodes get of a revision; raises TakenError if one of them has it already."""
-    await tx.insert_all(REVISION_NODES, [one.model_dump() for one in found])
+    rows = iter(found)
+    while part := [one.model_dump() for one in islice(rows, _NODES_AT_ONCE)]:
+        await tx.insert_all(REVISION_NODES, part)
 
 
 async def node_manifest(tx: Transaction, revision_id: str, agent: str) -> NodeManifest | None:
     """Returns what a node gets of a revision; None if nobody has made that yet."""
     where = (REVISION_NODES.c.revision_id == revision_id, REVISION_NODES.c.agent == agent)
     return await tx.find(NodeManifest, REVISION_NODES, *where)
+
+
+async def node_hashes(tx: Transaction, revision_id: str) -> dict[str, str]:
+    """Returns the hash of what each node gets of a revision, by agent; those that were made."""
+    query = columns_of(REVISION_NODES, _NodeHash)
+    found = await tx.all(_NodeHash, query.where(REVISION_NODES.c.revision_id == revision_id))
+    return {one.agent: one.hash for one in found}
 
 
 async def node_manifests(

@@ -20,8 +20,12 @@ from headgate.master.domains.resources.service import PARAMETER
 from headgate.master.domains.templates.rendering import put_in, wrong_with
 from headgate.master.domains.templates.types import Parameter, Value
 
-MOST_NODES: Final = 1_000
-"""Nodes of a fleet whose objects have values of nodes: each has a config that is checked."""
+MOST_NODES: Final = 10_000
+"""Nodes of a fleet whose objects have values of nodes: a revision has a manifest of each."""
+_CONFIGS: Final = 1_000
+_OBJECTS: Final = 200_000
+"""So many configs that differ may be made and checked at once, or more that are small: the objects
+of all count."""
 _NAMED: Final = 10
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
@@ -88,7 +92,9 @@ def variants(
     contents: Contents, recipes: Mapping[str, Recipe], nodes: Sequence[Node]
 ) -> tuple[list[Variant], list[Fault]]:
     """Returns what the nodes get, those together that get the same, and what is missing or wrong;
-    a node of which something is missing is in no variant."""
+    a node of which something is missing is in no variant. More configs than fit
+    (`_CONFIGS`, `_OBJECTS`) are wrong, and are not made."""
+    most = max(_CONFIGS, _OBJECTS // max(1, len(contents)))
     gaps: dict[_Gap, list[str]] = defaultdict(list)
     found: dict[tuple[bytes, ...], Variant] = {}
     paths = sorted(path for path in recipes if path in contents)
@@ -99,10 +105,20 @@ def variants(
         if wrong:
             continue
         key = tuple(made[path] for path in paths)
+        if key not in found and len(found) >= most:
+            return [], [_too_many(most)]
         if key not in found:
             found[key] = Variant(dict(contents) | made, [], values)
         found[key].nodes.append(node)
     return list(found.values()), [_fault(recipes[gap.path], gap, gaps[gap]) for gap in gaps]
+
+
+def _too_many(most: int) -> Fault:
+    return Fault(
+        path="virtual_hosts",
+        detail=f"the nodes of the fleet would get more than {most} different configs",
+        allowed="make several fleets, send them fewer objects, or give nodes the same values",
+    )
 
 
 def _of_node(
