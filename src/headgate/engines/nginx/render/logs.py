@@ -11,6 +11,7 @@ from headgate.engines.nginx.render.chosen import Field, chosen_format, log_forma
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.forwarded import request_id
 from headgate.engines.nginx.render.prelude import mapped
+from headgate.engines.nginx.render.utf8 import readable
 from headgate.engines.nginx.render.veiled import veiled
 from headgate.features.nginx import Entry, quoted, whole
 from headgate.nginxtext.tree import Node
@@ -127,10 +128,13 @@ def directives(ctx: Context) -> list[Node]:
 
 
 def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
-    identity = [(key, veiled(ctx, v)) for key, v in _TEXTS]
+    is_json = log.format == "json" and log.template is None
+    told = readable if is_json else veiled
+    identity = [(key, told(ctx, v)) for key, v in _TEXTS]
     identity[1] = ("request_id", request_id(ctx))
     about = ctx.findings.of("settings", "node", "access_log")
-    chosen = chosen_format(CHOSEN_FORMAT, log, _fields(ctx, identity), about)
+    last = [(key, told(ctx, v)) for key, v in _LAST]
+    chosen = chosen_format(CHOSEN_FORMAT, log, _fields(identity, last), about)
     if chosen is not None:
         name, form = CHOSEN_FORMAT, chosen
     elif log.format == "json":
@@ -143,12 +147,12 @@ def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
     return [form, to_sink(ctx, log, name, *_chosen(ctx))]
 
 
-def _fields(ctx: Context, identity: list[tuple[str, Var]]) -> dict[str, Field]:
+def _fields(identity: list[tuple[str, Var]], last: list[tuple[str, Var]]) -> dict[str, Field]:
     """Returns what nginx knows of a request, by the keys of our lines."""
     return {
         **{key: Field(variable) for key, variable in identity},
         **{key: Field(Var(v), is_number=True) for key, v in _NUMBERS},
-        **{key: Field(veiled(ctx, v)) for key, v in _LAST},
+        **{key: Field(variable) for key, variable in last},
     }
 
 
@@ -180,7 +184,7 @@ def _object(ctx: Context, texts: list[tuple[str, Var]], numbers: object) -> Temp
         parts += [f',"{key}":', variable]
     if numbers:
         for key, name in _LAST:
-            parts += [f',"{key}":"', veiled(ctx, name), '"']
+            parts += [f',"{key}":"', readable(ctx, name), '"']
     return Template((*parts, "}"))
 
 

@@ -14,6 +14,7 @@ from headgate.engines.nginx.render import (
     stream,
     timeouts,
     upstreams,
+    utf8,
     veiled,
 )
 from headgate.engines.nginx.render.bodies import BASE_HIDDEN
@@ -113,6 +114,7 @@ def client_maps(ctx: Context) -> list[Node]:
         *faults.maps(tells_limits=ctx.has("limit_conn_dry_run")),
         *logs.maps(),
         *veiled.maps(ctx),
+        *utf8.maps(ctx),
     ]
 
 
