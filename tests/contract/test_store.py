@@ -109,7 +109,7 @@ def test_without_its_database_the_master_stays_and_says_so(tmp_path: Path) -> No
         cluster.kill()
         for method, where, body in (("POST", path, {"name": "lost"}), ("GET", "/workspaces", None)):
             away = world.ask(method, where, body, admin)
-            assert (away.status, away.headers["retry-after"]) == (503, "2")
+            assert (away.status, away.headers.get("retry-after")) == (503, "2"), away
         cluster.start()
         names = {one["name"] for one in world.ask("GET", "/workspaces", token=admin).items}
         assert names == {"default", "kept"}
@@ -137,7 +137,7 @@ def test_a_database_that_answers_nothing_any_more_costs_no_more_than_its_time(
             asked = (("POST", path, {"name": "lost"}), ("GET", "/workspaces", None))
             for method, where, body in asked * 6:
                 away = world.ask(method, where, body, admin)
-                assert (away.status, away.headers["retry-after"]) == (503, "2")
+                assert (away.status, away.headers.get("retry-after")) == (503, "2"), away
             relay.mend()
             names = {one["name"] for one in world.ask("GET", "/workspaces", token=admin).items}
             assert names == {"default", "kept"}

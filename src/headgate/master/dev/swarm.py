@@ -14,8 +14,7 @@ _POLL_S = 0.1
 _DEADLINE_S = 300.0
 _SPARE_DESCRIPTORS = 256
 _AT_ONCE = 500
-"""So many connect at once: with all of them, handshakes take longer than a dial may, and those that
-were given up keep their descriptors until gRPC comes to them."""
+"""So many connect at once: with all of them, handshakes take longer than a dial may."""
 
 
 class TooFewDescriptorsError(Exception):
