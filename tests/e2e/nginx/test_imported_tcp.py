@@ -32,7 +32,7 @@ stream {{
     server {{
         listen 127.0.0.1:{kept};
         proxy_half_close on;
-        proxy_download_rate 100m;
+        proxy_bind 127.0.0.1;
         proxy_pass 127.0.0.1:{b};
     }}
 }}
@@ -201,4 +201,4 @@ def test_the_report_says_what_was_kept_and_why(folder: Path) -> None:
     text = CONFIG.format(load="", folder=folder, a=1, b=2, first=3, second=4, kept=5, web=6, gone=7)
     bundle = imported(folder, text)
     assert '[tcp_routes."tcp-127.0.0.1-3"]' in (bundle / "headgate.toml").read_text()
-    assert "`proxy_download_rate` has no counterpart" in (bundle / "import.json").read_text()
+    assert "`proxy_bind` has no counterpart" in (bundle / "import.json").read_text()

@@ -94,7 +94,8 @@ def unavailable() -> list[Node]:
     where Lua can only say 500.
     """
     page = directive("error_page", Word("500"), Word("=503"), Word(ERROR_PLACE))
-    return [*faults.pages(), page]
+    # The first line of a status counts.
+    return [page, *faults.pages()]
 
 
 def location(ctx: Context) -> list[Node]:
