@@ -93,8 +93,8 @@ def test_the_reference_names_every_field() -> None:
 
 def test_nginx_has_or_refuses_each() -> None:
     keys = {key for table in (logs._TEXTS, logs._NUMBERS, logs._LAST) for key, _ in table}
-    of_streams = {*tcp_logs._FIELDS, *tcp_logs._SNI}
-    native = {"alpn", "connection_id", "datagrams_in", "datagrams_out"}
+    of_streams = {*tcp_logs._FIELDS, *tcp_logs.Hello(is_read=True, is_answered=True).fields}
+    native = {"connection_id", "datagrams_in", "datagrams_out"}
     assert keys | of_streams | set(chosen._UNKNOWN) | native == set(FIELDS)
 
 

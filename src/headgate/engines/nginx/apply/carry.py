@@ -10,18 +10,22 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
+from cryptography import x509
 from msgspec.structs import replace as revised
 
 from headgate.engines.nginx.apply.conftree import Conf, read_conf
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
-from headgate.engines.nginx.observe.certificates import Reader
+from headgate.engines.nginx.observe.certificates import Leaf, Reader, leaf_of
 from headgate.engines.nginx.releases.store import Release, Store
 
 GENERATION_FILE: Final = "generation.conf"
 _CREDENTIALS: Final = ("auth_basic_user_file", "ssl_crl", "ssl_client_certificate")
 _STAPLE: Final = "ssl_stapling_file"
+_IN_VARIABLES: Final = re.compile(r"certs/[^/]+\.conf")
+_VALUES: Final = re.compile(rb'default "([^"$]*)";')
 _DIGEST: Final = re.compile(r"-[0-9a-f]{12}(?=\.[a-z]+$|$)")
 
 
@@ -50,7 +54,22 @@ def to_carry(older: Release, newer: Release) -> Carried:
         if now.leaf.not_after_s > was.not_after_s:
             paths |= {path: later[path] for path in files if path in later}
             leaves[was.sha256] = now.leaf.sha256
+    for path in filter(_IN_VARIABLES.fullmatch, later):
+        was, there = (leaf_in(one.path / at) for one, at in ((older, path), (newer, later[path])))
+        if was is not None and there is not None and there.not_after_s > was.not_after_s:
+            paths[path] = later[path]
+            leaves[was.sha256] = there.sha256
     return Carried(paths, leaves)
+
+
+def leaf_in(path: Path) -> Leaf | None:
+    """Returns the leaf of a file with a certificate and its key in variables; None without one."""
+    try:
+        values = _VALUES.findall(path.read_bytes())
+        pem = b"".join(values).replace(b"\\r", b"").replace(b"\\n", b"\n")
+        return leaf_of(x509.load_pem_x509_certificate(pem))
+    except (OSError, ValueError):
+        return None
 
 
 def carried(

@@ -30,6 +30,10 @@ _BROTLI: Final = ("http_brotli_filter",)
 _NJS: Final = ("http_js",)
 _PORT: Final = "0.0.0.0:65535"
 _STREAM_PROXY: Final = f"listen {_PORT}; proxy_pass 127.0.0.1:9;"
+_STREAM_TLS: Final = (
+    f"listen {_PORT} ssl; proxy_pass 127.0.0.1:9;"
+    " ssl_certificate data:$ssl_server_name; ssl_certificate_key data:$ssl_server_name;"
+)
 _LUA_LIBRARY: Final = 'lua_package_path "/usr/share/lua/5.1/?.lua;;";'
 
 SNIPPETS: Final = (
@@ -199,6 +203,20 @@ SNIPPETS: Final = (
     Snippet("stream", "stream_server", _STREAM_PROXY, _STREAM),
     Snippet("stream_udp", "stream_server", f"listen {_PORT} udp; proxy_pass 127.0.0.1:9;", _STREAM),
     Snippet("stream_ssl", "stream_server", _STREAM_PROXY + " ssl_protocols TLSv1.2;", _STREAM),
+    Snippet("stream_listen_ssl", "stream_server", _STREAM_TLS, _STREAM),
+    Snippet("stream_ssl_alpn", "stream_server", _STREAM_TLS + " ssl_alpn a;", _STREAM),
+    Snippet(
+        "stream_ssl_conf_command",
+        "stream_server",
+        _STREAM_TLS + " ssl_conf_command Options -SessionTicket;",
+        _STREAM,
+    ),
+    Snippet(
+        "stream_ssl_ecdh_x25519mlkem768",
+        "stream_server",
+        _STREAM_TLS + " ssl_ecdh_curve X25519MLKEM768:X25519;",
+        _STREAM,
+    ),
     Snippet("stream_ssl_preread", "stream_server", _STREAM_PROXY + " ssl_preread on;", _STREAM),
     Snippet("stream_proxy_ssl", "stream_server", _STREAM_PROXY + " proxy_ssl on;", _STREAM),
     Snippet(

@@ -82,10 +82,9 @@ def maps() -> list[Node]:
     whole = (Regex(r"~\A(?<hg_raw>[0-9]+)\z"), Var("hg_raw"))
     reason = (Regex(r"~\A(?<hg_raw>.+)\z"), Var("hg_raw"))
     last = (Regex(r"~(?:\A|[ ,])(?<hg_raw>[^ ,]+)\z"), Var("hg_raw"))
-    verified = (Word("SUCCESS"), Var("ssl_client_s_dn"))
     return [
         comment("Who a client is by its certificate, if that was verified"),
-        mapped("hg_client_subject", Var("ssl_client_verify"), Literal(""), verified),
+        subject(),
         comment("What logs say: the endpoint tried last, times in microseconds"),
         mapped("hg_endpoint", Var("upstream_addr"), Literal(""), last),
         microseconds("hg_log_connect_us", "upstream_connect_time"),
@@ -94,6 +93,12 @@ def maps() -> list[Node]:
         mapped("hg_log_bytes_in", Var("content_length"), Word("0"), whole),
         mapped("hg_log_reason", Var("hg_reason"), Word("-"), reason),
     ]
+
+
+def subject() -> Node:
+    """Returns the map to the subject of a client's certificate; empty where none was verified."""
+    verified = (Word("SUCCESS"), Var("ssl_client_s_dn"))
+    return mapped("hg_client_subject", Var("ssl_client_verify"), Literal(""), verified)
 
 
 def microseconds(name: str, source: str) -> Node:

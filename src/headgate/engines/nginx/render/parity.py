@@ -88,13 +88,19 @@ _LISTENERS: Final = (
         "another flow",
     ),
     Parity("listeners.NAME.default", "same"),
-    Parity("listeners.NAME.tls.mode", "differs", "TLS of TCP listeners is refused"),
+    Parity(
+        "listeners.NAME.tls.mode",
+        "differs",
+        "a TCP listener with TLS ends a connection as soon as one side has ended its half; without "
+        "a certificate for the name its alert is `internal_error`; certificates are read anew for "
+        "each handshake",
+    ),
     Parity(
         "listeners.NAME.tls.policy",
         "differs",
         "policies that names of one listener get must agree in versions, suites, groups and ALPN, "
         "which nginx negotiates before it knows the name; where they differ otherwise tickets are "
-        "off",
+        "off, and those of a TCP listener must agree in everything",
     ),
     Parity("listeners.NAME.tls.default_certificate", "same"),
     Parity(
@@ -380,7 +386,11 @@ _UPSTREAMS: Final = (
 _TLS: Final = (
     Parity("certificates.NAME.cert_file", "same"),
     Parity("certificates.NAME.key_file", "same"),
-    Parity("certificates.NAME.ocsp_file", "differs", "only where a name has one certificate"),
+    Parity(
+        "certificates.NAME.ocsp_file",
+        "differs",
+        "only where a name has one certificate, and not on TCP listeners",
+    ),
     Parity("tls_policies.NAME.min_version", "same"),
     Parity("tls_policies.NAME.max_version", "same"),
     Parity("tls_policies.NAME.cipher_suites", "same"),
@@ -392,16 +402,17 @@ _TLS: Final = (
     Parity(
         "tls_policies.NAME.alpn",
         "differs",
-        "refused if it has `h2` but not `http/1.1`, or `http/1.1` first: nginx offers both, `h2` "
-        "first; an nginx without HTTP/2 gives clients HTTP/1.1, and one before 1.25.1 does in mode "
-        "`guest`, since it has HTTP/2 for whole addresses",
+        "for HTTP refused if it has `h2` but not `http/1.1`, or `http/1.1` first: nginx offers "
+        "both, `h2` first; an nginx without HTTP/2 gives clients HTTP/1.1, and one before 1.25.1 "
+        "does in mode `guest`, since it has HTTP/2 for whole addresses",
     ),
     Parity("tls_policies.NAME.client_auth.ca_file", "same"),
     Parity("tls_policies.NAME.client_auth.crl_file", "same"),
     Parity(
         "tls_policies.NAME.client_auth.required",
         "differs",
-        "a client without a good certificate gets 400, not an alert",
+        "a client without a good certificate gets 400, not an alert; on a TCP listener its "
+        "connection ends after the handshake",
     ),
     Parity("tls_policies.NAME.tickets", "differs", "off where policies of one listener differ"),
 )

@@ -12,13 +12,18 @@ _TCP_ROUTES: Final = (
         "differs",
         "by `ssl_preread`; a ClientHello that nginx cannot read counts as one without a name",
     ),
-    Parity("tcp_routes.NAME.alpn", "no", "refused: a map does not know what a client prefers"),
+    Parity(
+        "tcp_routes.NAME.alpn",
+        "differs",
+        "refused where TLS passes through: a map does not know what a client prefers",
+    ),
     Parity(
         "tcp_routes.NAME.upstream",
         "differs",
         "`timeouts.connect` is for each endpoint that is tried, and none is tried after it has "
         "passed; routes of a listener must agree in it, and in `tls`, with a `verify_name` if they "
-        "have several upstreams; endpoints with TLS see ends without a close_notify; of names, "
+        "have several upstreams; endpoints with TLS see ends without a close_notify, and are "
+        "offered no protocol (ALPN); of names, "
         "health and state: as for HTTP, except that the log tells of a connection that has ended",
     ),
     Parity("tcp_routes.NAME.timeouts.idle", "differs", "routes of a listener must agree in it"),

@@ -17,6 +17,7 @@ from headgate.engines.nginx.render import (
     main_file,
     servers,
     stream,
+    tcp_ended,
     udp,
     upstreams,
 )
@@ -52,7 +53,7 @@ def render(
         files=tuple(sorted(texts, key=lambda file: file.path)),
         listeners=tuple(sorted(addresses)),
         zones=dict(sorted((ctx.zones | ctx.shared.zones).items())),
-        served_names=servers.served_names(ctx, found),
+        served_names=(*servers.served_names(ctx, found), *tcp_ended.served_names(ctx)),
         notes=tuple(sorted(ctx.findings.notes)),
     )
 

@@ -17,6 +17,7 @@ from headgate.engines.nginx.render import (
     hashes,
     listening,
     names,
+    tcp_ended,
     tcp_logs,
     tcp_proxied,
     tcp_route,
@@ -91,19 +92,12 @@ def files(ctx: Context) -> dict[str, list[Node]]:
     used = {one.upstream for one in ctx.tcp_routes.values()}
     used |= {one.upstream for one in ctx.udp_routes.values()}
     nodes: list[Node] = [comment("Data with a dollar sign in it"), dollar()]
-    asks_hello = tcp_route.asks_hello(ctx.tcp_routes)
-    nodes += [*listening.maps(inside), *tcp_logs.maps()]
-    nodes += tcp_logs.directives(inside, with_names=asks_hello)
-    servers: list[Node] = []
-    chosen: list[tuple[Arg, Arg]] = []
-    for name, listener in ctx.tcp_listeners.items():
-        routes = {k: r for k, r in ctx.tcp_routes.items() if name in r.listeners}
-        owner = f"listener {name}"
-        with inside.shared.owned(owner), ctx.findings.of("listener", name).guarded(""):
-            route = tcp_route.chosen(routes, inside.shared)
-            route = tcp_proxied.known(listener, route, inside.shared)
-            chosen.append((whole(quoted(name)), route))
-            servers += _server(inside, name, listener, routes, route)
+    of_tcp = _tcp(inside)
+    nodes += [*listening.maps(inside), *tcp_ended.told(of_tcp.offers)]
+    hello = tcp_logs.Hello(
+        is_read=any(_reads(*one) for one in _with_routes(ctx)), is_answered=bool(of_tcp.offers)
+    )
+    nodes += [*tcp_logs.maps(hello), *tcp_logs.directives(inside, hello)]
     of_udp = _udp(inside)
     upstream = [
         (whole(quoted(name)), Literal(one.upstream)) for name, one in ctx.tcp_routes.items()
@@ -111,18 +105,51 @@ def files(ctx: Context) -> dict[str, list[Node]]:
     nodes += [
         *inside.shared.nodes,
         comment("The route by the listener, and its upstream"),
-        mapped("hg_route", _LISTENER, Literal(""), *chosen),
+        mapped("hg_route", _LISTENER, Literal(""), *of_tcp.chosen),
         mapped("hg_upstream", Var("hg_route"), Literal(""), *upstream),
         *_zones(inside),
         *of_udp.declared,
     ]
-    if asks_hello or any(tcp_proxied.is_proxied(one) for one in ctx.tcp_listeners.values()):
+    if any(_may_have_none(*one) for one in _with_routes(ctx)):
         nodes += _nobody(_NONE)
     for name in sorted(used & ctx.upstreams.keys()):
         with ctx.findings.of("upstream", name).guarded("endpoints"):
             nodes += _upstream(name, ctx.upstreams[name], inside)
-    nodes += [*servers, *of_udp.servers]
-    return {FILE: [*hashes.stream(nodes), *nodes]}
+    nodes += [*of_tcp.servers, *of_udp.servers]
+    held = [node for of_one in of_tcp.pairs.values() for node in of_one]
+    sizes = hashes.stream([*nodes, *held])
+    included = [directive("include", FilePath(path)) for path in of_tcp.pairs]
+    return {FILE: [*sizes, *included, *nodes]}
+
+
+def _with_routes(ctx: Context) -> Iterator[tuple[Listener, Routes]]:
+    for name, listener in ctx.tcp_listeners.items():
+        yield listener, {key: one for key, one in ctx.tcp_routes.items() if name in one.listeners}
+
+
+class _Tcp(NamedTuple):
+    """What TCP needs in `stream`; `pairs` are files of certificates with what is in them."""
+
+    servers: list[Node]
+    chosen: list[tuple[Arg, Arg]]
+    offers: dict[str, Var]
+    pairs: dict[str, list[Node]]
+
+
+def _tcp(ctx: Context) -> _Tcp:
+    found = _Tcp([], [], {}, {})
+    for name, (listener, routes) in zip(ctx.tcp_listeners, _with_routes(ctx), strict=True):
+        owner = f"listener {name}"
+        with ctx.shared.owned(owner), ctx.findings.of("listener", name).guarded(""):
+            route = _chosen(ctx, listener, routes)
+            found.chosen.append((whole(quoted(name)), route))
+            ended = tcp_ended.render(ctx, listener)
+            if ended is not None:
+                found.offers[name] = ended.offer
+                found.pairs.update(ended.pairs)
+            secured = ended.directives if ended is not None else []
+            found.servers.extend(_server(ctx, name, listener, routes, route, secured))
+    return found
 
 
 class _Udp(NamedTuple):
@@ -162,13 +189,32 @@ def _inside(ctx: Context) -> Context:
     )
 
 
+def _reads(listener: Listener, routes: Routes) -> bool:
+    """Reports whether nginx reads the ClientHello of connections that it passes on."""
+    return not tcp_ended.is_ended(listener) and tcp_route.asks_hello(routes)
+
+
+def _may_have_none(listener: Listener, routes: Routes) -> bool:
+    """Reports whether a map finds out that a connection has no route, or which upstream it has."""
+    is_late = tcp_ended.is_ended(listener) or tcp_proxied.is_proxied(listener)
+    return is_late or tcp_route.asks_hello(routes)
+
+
+def _chosen(ctx: Context, listener: Listener, routes: Routes) -> Arg:
+    is_ended = tcp_ended.is_ended(listener)
+    asked = tcp_ended.NAME if is_ended else tcp_route.PREREAD_NAME
+    route = tcp_route.chosen(routes, ctx.shared, name=asked, is_ended=is_ended)
+    return tcp_proxied.known(listener, route, ctx.shared)
+
+
 def _server(
-    ctx: Context, name: str, listener: Listener, routes: Routes, route: Arg
+    ctx: Context, name: str, listener: Listener, routes: Routes, route: Arg, secured: list[Node]
 ) -> Iterator[Node]:
-    nodes = listening.addresses(listener, tcp_proxied.words(listener), with_options=True)
-    nodes += tcp_proxied.settings(listener)
+    words = [*tcp_ended.words(listener), *tcp_proxied.words(listener)]
+    nodes = listening.addresses(listener, words, with_options=True)
+    nodes += [*tcp_proxied.settings(listener), *secured]
     nodes += _limits(ctx, listener)
-    nodes += [] if tcp_route.asks_hello(routes) else tcp_route.admitted(routes)
+    nodes += [] if _may_have_none(listener, routes) else tcp_route.admitted(routes)
     if not routes:
         # nginx takes no server without a purpose; nobody gets so far.
         nodes.append(directive("return", Literal("")))
@@ -180,7 +226,7 @@ def _server(
 
 def _hello(listener: Listener, routes: Routes) -> list[Node]:
     """Returns what makes nginx wait for a ClientHello, where a route asks for one."""
-    if not tcp_route.asks_hello(routes):
+    if not _reads(listener, routes):
         return []
     return [
         directive("ssl_preread", Word("on")),
@@ -204,8 +250,7 @@ def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> lis
     connect = upstreams.time(upstream.connect_timeout_ms)
     groups = {one.upstream for one in routes.values()}
     group: Arg = Word(names.upstream(first.upstream))
-    chooses = len(groups) > 1 or tcp_route.asks_hello(routes)
-    if chooses or tcp_proxied.is_proxied(listener):
+    if len(groups) > 1 or _may_have_none(listener, routes):
         entries = [
             (whole(quoted(name)), Word(names.upstream(one.upstream)))
             for name, one in routes.items()
@@ -215,7 +260,8 @@ def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> lis
         directive("proxy_connect_timeout", connect),
         directive("proxy_next_upstream_timeout", connect),
         directive("proxy_timeout", upstreams.time(first.timeouts.idle_ms)),
-        directive("proxy_half_close", Word("on")),
+        # Half an end would reach a client with TLS without a close_notify.
+        directive("proxy_half_close", Word("off" if tcp_ended.is_ended(listener) else "on")),
         *_paced(first),
         *tcp_proxied.told(upstream),
         *tcp_secured.towards(upstream, first.upstream, ctx),

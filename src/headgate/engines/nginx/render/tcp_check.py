@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from headgate.engines.nginx.render import tcp_proxied, tcp_secured
+from headgate.engines.nginx.render import tcp_ended, tcp_proxied, tcp_secured
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.listening import is_written
 from headgate.features.nginx import About
@@ -23,7 +23,7 @@ _NEEDED: Final = {
 }
 """What every rendering may need of `stream`, by the name that a probe asks for it."""
 
-_RENDERED: Final = ("listeners", "client", "sni", "upstream", "timeouts", "bandwidth")
+_RENDERED: Final = ("listeners", "client", "sni", "alpn", "upstream", "timeouts", "bandwidth")
 _OURS: Final = TcpTimeouts()
 
 
@@ -37,6 +37,7 @@ def check(ctx: Context) -> Mapping[str, Listener]:
             about.refuse("protocol", why)
         elif is_written(ctx, "listener", name):
             _listener(listener, about)
+            tcp_ended.check(ctx, name, listener, about)
             tcp_proxied.check_listener(ctx, listener, about)
             found[name] = listener
     ctx.tcp_routes = {
@@ -45,11 +46,10 @@ def check(ctx: Context) -> Mapping[str, Listener]:
     for name, route in ctx.tcp_routes.items() if found else ():
         about = ctx.findings.of("tcp_route", name)
         _route(route, about)
+        _hello(ctx, route, about)
         upstream = ctx.upstreams.get(route.upstream)
         if upstream is not None:
             tcp_secured.check_upstream(ctx, upstream, about)
-        if route.sni and not ctx.has("stream_ssl_preread"):
-            about.refuse("sni", "`stream` of this nginx has no ssl_preread")
     tcp_proxied.check_upstreams(ctx, ctx.tcp_routes if found else {})
     for name in found:
         _alike(ctx, name)
@@ -70,7 +70,6 @@ def _why_not(ctx: Context) -> str:
 
 
 def _listener(listener: Listener, about: About) -> None:
-    tcp_secured.check_listener(listener, about)
     about.note(
         "protocol",
         "after a reload old workers keep their connections for `node.nginx.shutdown_timeout`, then "
@@ -89,6 +88,17 @@ def _route(route: TcpRoute, about: About) -> None:
         about.refuse("timeouts.half_open", "nginx has one time for this and `idle`")
     if route.bandwidth is not None:
         _limit(route.bandwidth, about)
+
+
+def _hello(ctx: Context, route: TcpRoute, about: About) -> None:
+    """Refuses what nginx cannot read of a ClientHello that it passes on."""
+    known = [ctx.tcp_listeners[name] for name in route.listeners if name in ctx.tcp_listeners]
+    if all(map(tcp_ended.is_ended, known)):
+        return
+    if route.sni and not ctx.has("stream_ssl_preread"):
+        about.refuse("sni", "`stream` of this nginx has no ssl_preread")
+    if route.alpn:
+        about.refuse("alpn", "a map of nginx does not know what a client prefers of what it offers")
 
 
 def _limit(limit: TcpBandwidth, about: About) -> None:

@@ -4,16 +4,18 @@ The latter has the keys of docs/reference/access-log.md as far as nginx knows th
 which side ended a connection nor whether a timeout did: the reason is `ended` then.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
+from headgate.engines.nginx.render import tcp_ended, tcp_route
 from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format
 from headgate.engines.nginx.render.context import Context
-from headgate.engines.nginx.render.logs import log_to, microseconds, to_sink
+from headgate.engines.nginx.render.logs import log_to, microseconds, subject, to_sink
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     FilePath,
     Literal,
+    MapKey,
     Regex,
     Template,
     Var,
@@ -67,7 +69,12 @@ _FIELDS: Final = {
     "total_us": Field(Var("hg_log_total_us"), is_number=True),
     "reason": Field(Var("hg_reason")),
 }
-_SNI: Final = {"sni": Field(Var("ssl_preread_server_name"))}
+_ENDED: Final = {
+    "tls_version": Field(Var("ssl_protocol")),
+    "alpn": Field(Var("ssl_alpn_protocol")),
+    "client_subject": Field(Var("hg_client_subject")),
+}
+"""What is known of connections whose TLS ends here."""
 _COMMON: Final = (
     *(Var("remote_addr"), " - - [", Var("time_local"), '] "TCP ', Var("hg_route"), " "),
     *(Var("hg_endpoint"), '" - ', Var("bytes_sent")),
@@ -75,10 +82,42 @@ _COMMON: Final = (
 _COMBINED: Final = (*_COMMON, ' "-" "-" ', Var("session_time"), " ", Var("hg_reason"))
 
 
-def maps() -> list[Node]:
+class Hello(NamedTuple):
+    """Whether nginx reads any ClientHello that it passes on, and whether it answers any: only then
+    do variables exist.
+    """
+
+    is_read: bool
+    is_answered: bool
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """What logs can say."""
+        if not self.is_read and not self.is_answered:
+            return {}
+        name = Var("hg_sni") if self.is_read and self.is_answered else self._name
+        return {"sni": Field(name)} | (_ENDED if self.is_answered else {})
+
+    @property
+    def _name(self) -> Var:
+        return tcp_ended.NAME if self.is_answered else tcp_route.PREREAD_NAME
+
+    def maps(self) -> list[Node]:
+        """Returns the maps of the variables of `fields`."""
+        if not self.is_answered:
+            return []
+        nodes = [subject()]
+        if self.is_read:
+            otherwise = (MapKey(""), tcp_route.PREREAD_NAME)
+            nodes.append(mapped("hg_sni", tcp_ended.NAME, tcp_ended.NAME, otherwise))
+        return nodes
+
+
+def maps(hello: Hello) -> list[Node]:
     """Returns the maps for log variables that nginx has in another form."""
     last = (Regex(r"~(?:\A|[ ,])(?<hg_raw>(?!hg_)[^ ,]+)\z"), Var("hg_raw"))
     nobody = Regex(r"~\A502 (?:.*, )?hg_up_[^ ,]*\z")
+    unsecured = [(Regex(r"~\A500 \z"), Var("hg_unsecured"))] if hello.is_answered else []
     return [
         comment("What logs say: the endpoint tried last, times in microseconds, why it ended"),
         mapped("hg_endpoint", Var("upstream_addr"), Literal(""), last),
@@ -96,15 +135,14 @@ def maps() -> list[Node]:
             (nobody, Word("no-endpoint")),
             (Regex("~^502 "), Word("connect-failed")),
             (Regex("~^503 "), Word("connection-limit")),
+            *unsecured,
         ),
+        *hello.maps(),
     ]
 
 
-def directives(ctx: Context, *, with_names: bool) -> list[Node]:
-    """Returns formats and sinks; a file may be that of HTTP too.
-
-    `with_names`: the variable of the name in a ClientHello exists only where nginx can read that.
-    """
+def directives(ctx: Context, hello: Hello) -> list[Node]:
+    """Returns formats and sinks; a file may be that of HTTP too."""
     parts: list[str | Var] = []
     lead = "{"
     for key, variable in _METRICS:
@@ -119,13 +157,13 @@ def directives(ctx: Context, *, with_names: bool) -> list[Node]:
     if log is None:
         return nodes
     about = ctx.findings.of("settings", "node", "access_log")
-    fields = _FIELDS | _SNI if with_names else _FIELDS
-    chosen = chosen_format(CHOSEN_FORMAT, log, fields, about)
+    chosen = chosen_format(CHOSEN_FORMAT, log, _FIELDS | hello.fields, about)
     if chosen is not None:
         name, form = CHOSEN_FORMAT, chosen
     elif log.format == "json":
-        named = (*_JSON, '","sni":"', Var("ssl_preread_server_name")) if with_names else _JSON
-        name, form = JSON_FORMAT, log_format(JSON_FORMAT, Template((*named, '"}')), "json")
+        more = (part for key, one in hello.fields.items() for part in (f'","{key}":"', one.value))
+        text = Template((*_JSON, *more, '"}'))
+        name, form = JSON_FORMAT, log_format(JSON_FORMAT, text, "json")
     elif log.format == "common":
         name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, Template(_COMMON), "default")
     else:

@@ -7,7 +7,7 @@ route of a broader name does.
 from collections.abc import Mapping
 from typing import Final
 
-from headgate.features.nginx import Shared
+from headgate.features.nginx import Shared, quoted, whole
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Arg, Literal, MapKey, Plain, Var, Word, directive
 from headgate.plan.tcp import TcpRoute
@@ -17,6 +17,10 @@ Routes = Mapping[str, TcpRoute]
 OfClient = TcpRoute | UdpRoute
 """Routes that take clients by their network."""
 
+PREREAD_NAME: Final = Var("ssl_preread_server_name")
+"""The name in a ClientHello that passes through."""
+
+_AGREED: Final = Var("ssl_alpn_protocol")
 _ANY: Final = "*"
 _NOBODY: Final = Literal("")
 
@@ -37,20 +41,26 @@ def asks_hello(routes: Routes) -> bool:
     return any(one.sni or one.alpn for one in routes.values())
 
 
-def chosen(routes: Routes, shared: Shared) -> Arg:
-    """Returns the name of the route that takes a connection; empty where none does."""
+def chosen(routes: Routes, shared: Shared, *, name: Var, is_ended: bool) -> Arg:
+    """Returns the name of the route that takes a connection; empty where none does.
+
+    `name` is the variable of the name that the client asks for; `is_ended`: its TLS ends here, so
+    that there is one, and a protocol that was agreed on.
+    """
     if not asks_hello(routes):
         return of_client(routes, shared)
-    unnamed = of_client(_with(routes, ""), shared)
+    unnamed = _of_protocol(_with(routes, ""), shared)
     any_name = _with(routes, _ANY)
-    otherwise = of_client(any_name, shared) if any_name else unnamed
+    otherwise = _of_protocol(any_name, shared) if any_name else unnamed
     named = sorted({name for one in routes.values() for name in one.sni} - {_ANY})
     entries: list[tuple[Arg, Arg]] = [
-        (Plain(name) if name.startswith("*") else MapKey(name), of_client(of, shared))
-        for name, of in ((name, _with(routes, name)) for name in named)
+        (Plain(one) if one.startswith("*") else MapKey(one), _of_protocol(of, shared))
+        for one, of in ((one, _with(routes, one)) for one in named)
     ]
     entries.append((MapKey(""), unnamed))
-    by_name = shared.hosts("name", Var("ssl_preread_server_name"), entries, otherwise)
+    by_name = shared.hosts("name", name, entries, otherwise)
+    if is_ended:
+        return by_name
     # What is no TLS has no version either. nginx asks no expression about an empty value.
     not_tls = [(MapKey(""), _NOBODY)]
     return shared.map("hello", Var("ssl_preread_protocol"), not_tls, by_name)
@@ -59,6 +69,21 @@ def chosen(routes: Routes, shared: Shared) -> Arg:
 def _with(routes: Routes, name: str) -> Routes:
     """Returns the routes that have a name; those without any for an empty one."""
     return {key: one for key, one in routes.items() if name in (one.sni or ("",))}
+
+
+def _of_protocol(routes: Routes, shared: Shared) -> Arg:
+    """Returns the name of the route by the protocol that was agreed on, then by the network."""
+    protocols = sorted({protocol for one in routes.values() for protocol in one.alpn})
+    others = of_client({name: one for name, one in routes.items() if not one.alpn}, shared)
+    entries: list[tuple[Arg, Arg]] = []
+    for protocol in protocols:
+        of = {name: one for name, one in routes.items() if protocol in one.alpn}
+        found = of_client(of, shared)
+        if isinstance(found, Var):
+            found = shared.map("route", found, [(MapKey(""), others)], found)
+        # A map compares texts without case; names of protocols have it.
+        entries.append((whole(quoted(protocol)), found))
+    return shared.map("protocol", _AGREED, entries, others) if entries else others
 
 
 def of_client(routes: Mapping[str, OfClient], shared: Shared) -> Arg:

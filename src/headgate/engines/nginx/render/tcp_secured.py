@@ -1,11 +1,11 @@
-"""Renders TLS towards the endpoints of TCP routes; refuses the TLS of TCP listeners' clients."""
+"""Renders TLS towards the endpoints of TCP routes."""
 
 from headgate.engines.nginx.render import upstreams
 from headgate.engines.nginx.render.context import Context
 from headgate.features.nginx import About
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Word, directive
-from headgate.plan.objects import Listener, Upstream
+from headgate.plan.objects import Upstream
 
 _NEEDED = "stream_proxy_ssl"
 
@@ -15,12 +15,6 @@ def towards(upstream: Upstream, name: str, ctx: Context) -> list[Node]:
     if upstream.tls is None:
         return []
     return [directive("proxy_ssl", Word("on")), *upstreams.tls(upstream, name, ctx)]
-
-
-def check_listener(listener: Listener, about: About) -> None:
-    """Refuses to end TLS."""
-    if listener.tls is not None:
-        about.refuse("tls", "this engine passes the TLS of TCP listeners on as it is")
 
 
 def check_upstream(ctx: Context, upstream: Upstream, about: About) -> None:

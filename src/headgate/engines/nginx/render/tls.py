@@ -64,7 +64,7 @@ def server(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
     for name in offer.certificates:
         nodes += _pair(ctx, name)
     nodes += _stapling(ctx, offer)
-    return nodes + _policy(ctx, offer, is_alone=is_alone)
+    return nodes + terms(ctx, offer, is_alone=is_alone)
 
 
 def refusing(ctx: Context, offer: Offer, *, is_default: bool, is_alone: bool) -> list[Node]:
@@ -110,7 +110,8 @@ def _stapling(ctx: Context, offer: Offer) -> list[Node]:
     ]
 
 
-def _policy(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
+def terms(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
+    """Returns what clients of an offer must agree to: versions, suites, their own certificates."""
     policy = policy_of(ctx, offer)
     if policy.tickets and not is_alone:
         about = ctx.findings.of("tls_policy", offer.policy)

@@ -1,4 +1,4 @@
-"""TLS of TCP routes on a real nginx: it is begun towards endpoints, and never ended."""
+"""TLS towards the endpoints of TCP routes on a real nginx."""
 
 import socket
 from collections.abc import Iterator
@@ -80,10 +80,6 @@ endpoints = ["127.0.0.1:2"]
 
 
 def test_what_one_server_of_nginx_cannot_say_is_refused(tmp_path: Path) -> None:
-    ended = raw(5000, 1, listener="tls = {}")
-    assert refused(tmp_path, ended) == (
-        "listener raw: tls: this engine passes the TLS of TCP listeners on as it is"
-    )
     off = "tls = { verify = false }"
     assert refused(tmp_path, raw(5000, 1, tls=off), without="stream_proxy_ssl") == (
         "tcp_route raw: upstream: its `tls`: `stream` of this nginx has no proxy_ssl"
