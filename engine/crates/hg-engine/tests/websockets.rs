@@ -393,3 +393,45 @@ fn a_drain_says_goodbye_where_the_endpoint_alone_speaks_http2() {
     node.engine.drain(Box::new(|| {}));
     assert_eq!(read_all(&mut s), b"\x88\x02\x03\xe9");
 }
+
+/// Takes a handshake, waits for the client's first bytes and says something.
+fn greeting(mut s: TcpStream) {
+    read_head(&mut s).unwrap();
+    let accept = websocket::accept(KEY.as_bytes());
+    let accept = std::str::from_utf8(&accept).unwrap();
+    write!(
+        s,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    .unwrap();
+    s.read_exact(&mut [0]).unwrap();
+    s.write_all(b"\x81\x02hi").unwrap();
+    while let Ok(1..) = s.read(&mut [0; 64]) {}
+}
+
+/// Unread bytes turn a close into a reset, which takes along what the client has not got yet.
+#[test]
+fn a_drain_says_goodbye_to_a_client_whose_bytes_still_wait() {
+    let up = Upstream::play(greeting);
+    let slow =
+        r#","middlewares":[{"bandwidth":{"upload":1000,"upload_burst":1000,"key":["request"]}}]"#;
+    let mut node = serving(&up, "", slow);
+    limit_drain(&mut node, 60_000);
+    let mut s = node.connect();
+    write!(
+        s,
+        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    )
+    .unwrap();
+    read_head(&mut s).unwrap();
+    s.write_all(&[0x81; 40_000]).unwrap();
+    assert_eq!(read_n(&mut s, 4), b"\x81\x02hi");
+    node.engine.drain(Box::new(|| {}));
+    let mut rest = Vec::new();
+    s.read_to_end(&mut rest).expect("the connection ends in order");
+    assert_eq!(rest, b"\x88\x02\x03\xe9");
+    drop(s);
+    eventually("the WebSocket is over", || tunnels(&node) == (0, 1));
+}

@@ -34,6 +34,28 @@ pub(crate) fn stray(id: usize, way: Way, most: usize, got: &[u8]) -> Option<Stri
     difference(id, way, got.len(), got).or_else(is_too_much)
 }
 
+/// The close frame (1001) of a worker that leaves.
+const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
+
+/// What an endpoint, and behind it a worker that leaves, sent over a WebSocket.
+pub(crate) struct Tunneled {
+    /// Bytes of the endpoint.
+    pub(crate) len: usize,
+    /// Whether the close frame has come in part.
+    pub(crate) is_cut: bool,
+}
+
+/// Splits what has come over a WebSocket to its client, or says what is wrong with it.
+pub(crate) fn tunneled(id: usize, most: usize, got: &[u8]) -> Result<Tunneled, String> {
+    for n in 0..=GOING_AWAY.len() {
+        let (bytes, frame) = got.split_at(got.len().saturating_sub(n));
+        if GOING_AWAY.starts_with(frame) && stray(id, Way::Down, most, bytes).is_none() {
+            return Ok(Tunneled { len: bytes.len(), is_cut: (1..4).contains(&frame.len()) });
+        }
+    }
+    Err(stray(id, Way::Down, most, got).unwrap_or_default())
+}
+
 /// Returns the place in a body of the first byte that is wrong, if these are its bytes from `from` on.
 pub(crate) fn misplaced(id: usize, way: Way, from: usize, got: &[u8]) -> Option<usize> {
     let is_wrong = |(at, b): (usize, &u8)| *b != byte(id, way, from + at);

@@ -4,7 +4,7 @@
 use crate::body::{Way, difference, misplaced, trailers};
 use crate::http1::Message;
 use crate::http2::{Fields, Ways};
-use crate::ledger::{Act, Entry, Frame, Ledger, Outcome, Repeats, Spec, before_leave, wrong};
+use crate::ledger::{Act, Entry, Frame, Ledger, Outcome, Repeats, Spec, wrong};
 use crate::play::{Deed, settings, weather};
 use crate::scenario::{Caller, Scenario};
 use crate::scenario::{client, deeds, endpoints, listener, route, upstream};
@@ -207,12 +207,10 @@ impl Ledger {
     pub(crate) fn check_part(&self, id: usize, way: Way, message: &Message) -> io::Result<()> {
         let is_own =
             way == Way::Down && (message.field("x-id").is_none() || message.status() != 200);
-        let body = if self.spec(id)?.tunnel.is_some() {
-            before_leave(&message.body)
-        } else {
-            &message.body
-        };
-        match misplaced(id, way, 0, body).filter(|_| !is_own) {
+        if way == Way::Down && self.spec(id)?.tunnel.is_some() && !is_own {
+            return self.check_tunneled(id, &message.body, false).map(|_| ());
+        }
+        match misplaced(self.origin(id), way, 0, &message.body).filter(|_| !is_own) {
             Some(at) => {
                 wrong(format!("byte {at} of request {id}, {way:?}, is wrong; it was cut off"))
             }

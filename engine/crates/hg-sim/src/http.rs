@@ -82,7 +82,8 @@ impl Play for Http {
     }
 
     fn totals(&self) -> (usize, usize) {
-        let entries = &self.ledger.borrow().entries;
+        let ledger = self.ledger.borrow();
+        let entries = ledger.requests();
         let served = entries.iter().filter(|e| e.outcome == Some(Outcome::Served)).count();
         (entries.len(), served)
     }
@@ -98,10 +99,19 @@ fn client(ip: Ipv4Addr, caller: Caller) -> Box<dyn Actor> {
     }
 }
 
+/// Reports whether the endpoints of an upstream get copies only; nobody counts those as requests.
+fn is_mirror(upstream: &str) -> bool {
+    upstream == "m"
+}
+
 /// Checks that requests are counted once, whatever became of them.
 fn check_sums(counters: &WorkerCounters, ledger: &Ledger) -> io::Result<()> {
     let sum = |all: Vec<(u8, u16, u64)>| all.into_iter().map(|(_, _, n)| n).sum::<u64>();
-    let upstreams = counters.upstreams().into_iter().map(|(_, u)| sum(u.requests.entries()));
+    let upstreams = counters
+        .upstreams()
+        .into_iter()
+        .filter(|(name, _)| !is_mirror(name))
+        .map(|(_, u)| sum(u.requests.entries()));
     let by_status = sum(counters.own.entries()) + upstreams.sum::<u64>();
     let all = counters.requests.get();
     let has_answer = |o: Option<Outcome>| matches!(o, Some(Outcome::Served | Outcome::Refused(_)));

@@ -1,6 +1,6 @@
 //! What each request is, and what becomes of it on both sides.
 
-use crate::body::{Way, difference, stray, trailers};
+use crate::body::{Way, difference, stray, trailers, tunneled};
 use crate::grpc::Call;
 use crate::http1::Message;
 use std::io;
@@ -101,10 +101,28 @@ pub(crate) struct Entry {
     pub(crate) outcome: Option<Outcome>,
 }
 
+impl Entry {
+    pub(crate) fn new(spec: Spec) -> Self {
+        Self {
+            spec,
+            asked: false,
+            sends_trailers: false,
+            arrivals: 0,
+            excused: 0,
+            has_ended: false,
+            refusals: 0,
+            outcome: None,
+        }
+    }
+}
+
 /// All requests of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    /// All requests; behind them, in the same order, what becomes of the copies of each.
     pub(crate) entries: Vec<Entry>,
+    /// Where the copies begin.
+    pub(crate) copies: usize,
     /// Whether nothing may fail.
     pub(crate) calm: bool,
     pub(crate) repeats: Repeats,
@@ -124,11 +142,6 @@ pub(crate) fn wrong<T>(what: String) -> io::Result<T> {
     Err(io::Error::other(what))
 }
 
-/// Returns what came over a WebSocket before the close frame (1001) of a worker that leaves.
-pub(crate) fn before_leave(body: &[u8]) -> &[u8] {
-    body.strip_suffix(&[0x88, 2, 0x03, 0xe9]).unwrap_or(body)
-}
-
 /// Checks that trailers have come if they were sent and could be passed on, and no others.
 fn check_trailers(id: usize, way: Way, sent: bool, message: &Message) -> io::Result<()> {
     let (got, expected) = (&message.trailers, trailers(id, way));
@@ -144,6 +157,30 @@ impl Ledger {
         match self.entries.get(id) {
             Some(e) => Ok(&e.spec),
             None => wrong(format!("request {id} does not exist")),
+        }
+    }
+
+    /// Adds the copies of all requests.
+    pub(crate) fn add_copies(&mut self, specs: Vec<Spec>) {
+        self.entries.extend(specs.into_iter().map(Entry::new));
+    }
+
+    /// Returns the requests of clients.
+    pub(crate) fn requests(&self) -> &[Entry] {
+        self.entries.get(..self.copies).unwrap_or_default()
+    }
+
+    /// Returns the request that is meant, for a copy of it, too.
+    pub(crate) fn origin(&self, id: usize) -> usize {
+        id.checked_sub(self.copies).unwrap_or(id)
+    }
+
+    /// Returns which request, or copy of one, has come to an endpoint.
+    pub(crate) fn identify(&self, message: &Message, is_mirror: bool) -> io::Result<usize> {
+        let is_copy = message.field("x-headgate-mirror") == Some("r");
+        match message.id() {
+            Some(id) if is_copy == is_mirror => Ok(if is_copy { self.copies + id } else { id }),
+            _ => wrong(format!("an endpoint got {:?}, {:?}", message.first, message.fields)),
         }
     }
 
@@ -189,7 +226,7 @@ impl Ledger {
     /// Reports whether an endpoint that wants to may refuse a request: in calm weather only as often
     /// as the worker has to ask others.
     pub(crate) fn may_refuse(&mut self, id: usize, wants: bool) -> io::Result<bool> {
-        let calm = self.calm;
+        let calm = self.calm && id < self.copies;
         let e = self.entry(id)?;
         Ok(wants && (!calm || (e.refusals < 2 && e.spec.up.is_none())))
     }
@@ -197,8 +234,13 @@ impl Ledger {
     /// Notes that a request's head has reached an endpoint.
     pub(crate) fn arrived(&mut self, id: usize) -> io::Result<()> {
         let any = self.repeats.any;
+        let asked = self.entries.get(self.origin(id)).is_some_and(|e| e.asked);
+        let is_copy = id >= self.copies;
         let e = self.entry(id)?;
-        if !e.asked {
+        if is_copy && e.spec.tunnel.is_some() {
+            return wrong(format!("WebSocket {id} was mirrored"));
+        }
+        if !asked {
             return wrong(format!("request {id} arrived although nobody waits for it"));
         }
         e.arrivals += 1;
@@ -215,7 +257,7 @@ impl Ledger {
             return self.check_tunnel(id, up, &message.body, true);
         }
         let len = spec.up.map_or(0, |(len, _)| len);
-        if let Some(why) = difference(id, Way::Up, len, &message.body) {
+        if let Some(why) = difference(self.origin(id), Way::Up, len, &message.body) {
             return wrong(format!("the endpoint got request {id} wrong: {why}"));
         }
         let sent = self.entries.get(id).is_some_and(|e| e.sends_trailers);
@@ -249,14 +291,24 @@ impl Ledger {
         self.entries.get(id).is_none_or(|e| e.has_ended)
     }
 
-    /// Checks what the client of a WebSocket over HTTP/2 got before the end of its endpoint's half.
-    fn tunneled(&mut self, id: usize, most: usize, message: &Message) -> io::Result<()> {
-        let body = before_leave(&message.body);
-        if let Some(why) = stray(id, Way::Down, most, body) {
-            return wrong(format!("a client got WebSocket {id} wrong: {why}"));
+    /// Checks what the client of a WebSocket has got, and returns the number of its endpoint's bytes.
+    /// Behind `ended` comes nothing: a close frame is whole there.
+    pub(crate) fn check_tunneled(&self, id: usize, got: &[u8], ended: bool) -> io::Result<usize> {
+        let most = self.spec(id)?.tunnel.map_or(0, |(_, down)| down);
+        match tunneled(id, most, got) {
+            Err(why) => wrong(format!("a client got WebSocket {id} wrong: {why}")),
+            Ok(came) if ended && came.is_cut => {
+                wrong(format!("WebSocket {id} ends within its close frame"))
+            }
+            Ok(came) => Ok(came.len),
         }
-        let is_whole = body.len() == most;
-        self.note(id, if is_whole { Outcome::Served } else { Outcome::Cut })
+    }
+
+    /// Says how a WebSocket ended whose client has got everything that comes.
+    pub(crate) fn tunnel_outcome(&self, id: usize, got: &[u8]) -> io::Result<Outcome> {
+        let most = self.spec(id)?.tunnel.map_or(0, |(_, down)| down);
+        let is_whole = self.check_tunneled(id, got, true)? == most;
+        Ok(if is_whole { Outcome::Served } else { Outcome::Cut })
     }
 
     /// Checks a whole answer that the client of a request got, and notes its outcome.
@@ -272,8 +324,9 @@ impl Ledger {
             None if status >= 400 => return self.note(id, Outcome::Refused(status)),
             None => return wrong(format!("request {id} got {:?} from nobody", message.first)),
         }
-        if let Some((_, down)) = spec.tunnel.filter(|_| status == 200) {
-            return self.tunneled(id, down, message);
+        if spec.tunnel.is_some() && status == 200 {
+            let outcome = self.tunnel_outcome(id, &message.body)?;
+            return self.note(id, outcome);
         }
         match difference(id, Way::Down, spec.answer_len(), &message.body) {
             _ if status == 503 => self.note(id, Outcome::Refused(status)),
@@ -287,7 +340,7 @@ impl Ledger {
 
     /// Reports whether a request has no end yet.
     pub(crate) fn is_open(&self) -> bool {
-        self.entries.iter().any(|e| e.outcome.is_none())
+        self.requests().iter().any(|e| e.outcome.is_none())
     }
 
     /// Notes how a request ended.

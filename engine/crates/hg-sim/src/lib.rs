@@ -13,6 +13,7 @@ mod http;
 mod http1;
 mod http2;
 mod ledger;
+mod mirrors;
 mod play;
 mod run;
 mod scenario;

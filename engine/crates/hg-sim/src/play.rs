@@ -3,6 +3,7 @@
 use crate::counters::WorkerCounters;
 use crate::ledger::Ledger;
 use crate::world::Actor;
+use hg_middleware::ResultCount;
 use hg_net::{Datagram, Remote, Rng, Weather};
 use hg_plan::{Change, Kind};
 use std::cell::RefCell;
@@ -58,6 +59,13 @@ pub(crate) trait Play {
     /// # Errors
     /// What does not add up.
     fn check(&self, counters: &WorkerCounters) -> io::Result<()>;
+    /// Checks what came of copies of requests, of which the worker counted so many.
+    ///
+    /// # Errors
+    /// What does not add up.
+    fn check_results(&self, _results: &[ResultCount], _requests: u64) -> io::Result<()> {
+        Ok(())
+    }
     /// Returns how much was asked for, and how much of it was served.
     fn totals(&self) -> (usize, usize);
 }

@@ -3,6 +3,7 @@
 use crate::counters::WorkerCounters;
 use crate::grpc;
 use crate::http::Http;
+use crate::mirrors::Mirrors;
 use crate::play::{Deed, Play, change};
 use crate::scenario::Scenario;
 use crate::shared::Shared;
@@ -47,6 +48,8 @@ pub enum Scene {
     Sockets,
     /// Calls of gRPC.
     Grpc,
+    /// Requests that are mirrored.
+    Mirrors,
     /// Anything over TCP.
     Tcp,
     /// Datagrams.
@@ -60,6 +63,7 @@ impl Scene {
             Self::Http => Rc::new(Http::new(Scenario::new(seed))),
             Self::Sockets => Rc::new(Http::new(sockets::scenario(seed))),
             Self::Grpc => Rc::new(Http::new(grpc::scenario(seed))),
+            Self::Mirrors => Rc::new(Mirrors::new(seed)),
             Self::Udp => Rc::new(Udp::new(seed)),
             Self::Tcp => Rc::new(Tcp::new(seed)),
         }
@@ -152,6 +156,7 @@ fn serve(play: &Rc<dyn Play>) -> io::Result<Report> {
     drop(worker);
     check_counters(&counters, &play.ports())?;
     play.check(&counters)?;
+    play.check_results(&shared.keep.results(), counters.requests.get())?;
     check_limits(&shared, &plans.borrow().builder)?;
     let poller = Poller::new()?;
     while play.is_open() {

@@ -75,18 +75,9 @@ impl Scenario {
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        let entry = |spec: &Spec| Entry {
-            spec: spec.clone(),
-            asked: false,
-            sends_trailers: false,
-            arrivals: 0,
-            excused: 0,
-            has_ended: false,
-            refusals: 0,
-            outcome: None,
-        };
         Ledger {
-            entries: self.specs.iter().map(entry).collect(),
+            copies: self.specs.len(),
+            entries: self.specs.iter().cloned().map(Entry::new).collect(),
             calm: self.calm,
             repeats: self.repeats.clone(),
         }
@@ -103,7 +94,7 @@ pub(crate) fn endpoints(
     let mut draw = |port: &u16| {
         let (dribble, sips) = (pace(rng), pace(rng));
         let ways = Ways::draw(rng, calm, buffer);
-        (*port, (Habits { dribble, sips, idle_us }, ways))
+        (*port, (Habits { dribble, sips, idle_us, is_mirror: false }, ways))
     };
     ports.iter().map(&mut draw).collect()
 }

@@ -1,6 +1,6 @@
 //! WebSockets over HTTP/1: both sides send so many bytes, then end their half, and take what comes.
 
-use crate::body::{Way, content, stray};
+use crate::body::{Way, content};
 use crate::client::Manner;
 use crate::http1::{Message, Reader, Step};
 use crate::ledger::{Outcome, wrong};
@@ -171,8 +171,7 @@ impl Client {
         if !self.has_ended || !self.out.is_empty() {
             return Ok(());
         }
-        let down = cx.ledger.spec(id)?.tunnel.map_or(0, |(_, down)| down);
-        let outcome = if got.len() == down { Outcome::Served } else { Outcome::Cut };
+        let outcome = cx.ledger.tunnel_outcome(id, got)?;
         self.end(outcome, cx)
     }
 
@@ -223,13 +222,9 @@ impl Client {
             }
         }
         let Some(id) = self.id else { return Ok(()) };
-        let most = cx.ledger.spec(id)?.tunnel.map_or(0, |(_, down)| down);
         let Some(got) = &mut self.got else { return Ok(()) };
         got.extend_from_slice(&self.reader.drain());
-        match stray(id, Way::Down, most, got) {
-            Some(why) => wrong(format!("a client got WebSocket {id} wrong: {why}")),
-            None => Ok(()),
-        }
+        cx.ledger.check_tunneled(id, got, false).map(|_| ())
     }
 
     fn open(&mut self, id: usize, m: &Message, cx: &mut Cx<'_>) -> io::Result<()> {

@@ -52,6 +52,11 @@ fn what_must_always_hold_of_grpc_holds_for_every_seed() {
 }
 
 #[test]
+fn what_must_always_hold_of_mirrors_holds_for_every_seed() {
+    play(Scene::Mirrors, 500, 25);
+}
+
+#[test]
 fn what_must_always_hold_of_websockets_over_http2_holds_for_every_seed() {
     play(Scene::Sockets, 200, 20);
 }
@@ -68,7 +73,8 @@ fn what_must_always_hold_of_udp_holds_for_every_seed() {
 
 /// Seeds that found faults of the worker. TCP: connections in the making, and connections that could not
 /// be registered, ended in order where their other side had been reset. WebSockets: the end of an
-/// endpoint's half took along what its client had sent, where a request before had used HTTP/2.
+/// endpoint's half took along what its client had sent, where a request before had used HTTP/2. Mirrors:
+/// a client got a part of the close frame of a worker that left.
 #[test]
 fn seeds_that_found_faults_find_none_now() {
     for (scene, seed) in [
@@ -77,6 +83,7 @@ fn seeds_that_found_faults_find_none_now() {
         (Scene::Tcp, 164),
         (Scene::Sockets, 3986),
         (Scene::Sockets, 5981),
+        (Scene::Mirrors, 15_370),
     ] {
         assert!(hg_sim::run(scene, seed).is_ok(), "{scene:?}, seed {seed}");
     }

@@ -169,10 +169,13 @@ impl Worker {
             }
             return;
         }
-        // The peer may be gone already.
-        let _ = c.conn.send_small(&mut self.io, GOING_AWAY);
-        c.conn.end_tls(&mut self.io);
-        self.close_client(ci);
+        // Where the endpoint has ended its half, the client has been told so already.
+        if !e.response.told && c.conn.send_small(&mut self.io, GOING_AWAY).is_err() {
+            return self.close_client(ci);
+        }
+        c.phase = Phase::Closing { unread: true };
+        self.end_exchange_of(ci);
+        self.close_politely(ci, true);
     }
 
     /// Tells endpoints over HTTP/2 that this process leaves, so that they see no broken connection;

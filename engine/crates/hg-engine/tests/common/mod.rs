@@ -192,11 +192,15 @@ pub fn route_json(rest: &str) -> String {
     format!(r#"{{"action":{{"upstream":"u"}},"hosts":["*"],"listeners":["web"]{rest}}}"#)
 }
 
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Waits for a condition, at most [`DEADLINE`].
 pub fn eventually(what: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < end, "never: {what}");
-        std::thread::yield_now();
+        // A condition may send a datagram, and a full buffer or the queue of loopback drops those of
+        // any test.
+        std::thread::sleep(PAUSE);
     }
 }
