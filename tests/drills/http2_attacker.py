@@ -1,248 +1,78 @@
-"""The attacks of `http2_attacks.py` and the process that makes them.
+"""The process that attacks: `http2_attacks.py` starts it and says when.
 
-An attempt is what the attacker repeats: a stream and what cuts it off, a frame, a reference of
-HPACK. Where the node ends the connection, the attacker opens another.
+Where the node ends the connection, the attacker opens another.
 """
 
 import contextlib
 import json
+import os
 import select
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Self
 
-from http2_frames import (
-    ACK,
-    CANCEL,
-    CONTINUATION,
-    DATA,
-    END_STREAM,
-    HEADERS,
-    PING,
-    PREFACE,
-    PRIORITY,
-    PRIORITY_UPDATE,
-    RESET,
-    SETTINGS,
-    UNKNOWN,
-    WINDOW,
-    frame,
-    get,
-    indexed,
-    literal,
-    number,
-    post,
-    setting,
-)
-
-Make = Callable[[int], bytes]
-"""A stream of its own → the bytes of one attempt."""
+from http2_attack_list import ATTACKS, Attack
+from http2_frames import PREFACE, setting
 
 _STALL_S = 1.0
 _END_S = 30.0
-_FIRST_DYNAMIC = 62
 _CHUNK = 100
-_REFERENCES = 1000
-_CRUMBS = 200
+_LAST = 10
 
 
-@dataclass(frozen=True)
-class Attack:
-    """One kind of attack; `reasons`: one of them must be counted."""
+class Attacker:
+    """It runs until the context ends, and attacks when it is told to."""
 
-    name: str
-    text: str
-    make: Make
-    opening: bytes = b""
-    reasons: tuple[str, ...] = ()
-    weight: int = 1
-    """Attempts in what `make` returns."""
-    streams: int = 0
-    """Streams of a connection that stay open while the next ones are made; 0 = they do not."""
-    held: int = 50
-    """Connections whose streams stay open at once."""
+    def __init__(self, one: Attack, port: int, *, yields: bool) -> None:
+        """`yields`: whatever else of ours wants to run goes first."""
+        self._command = [sys.executable, __file__, one.name, str(port), str(int(yields))]
 
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._said()
+        return self
 
-def _cut(after: Callable[[int], bytes]) -> Make:
-    return lambda s: get(s, "/work") + after(s)
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
 
+    def attack(self, count: int, seconds: float) -> tuple[int, int]:
+        """Makes so many attempts, and goes on until so much time is over.
 
-def _bomb(s: int) -> bytes:
-    big = literal("x-bomb", "b" * 3900, kept=True)
-    return get(s, "/", big + indexed(_FIRST_DYNAMIC) * _REFERENCES)
+        Returns (attempts, connections).
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{count} {seconds}\n")
+        self._process.stdin.flush()
+        attempts, connections = json.loads(self._said())
+        return attempts, connections
 
-
-def _crumbs(s: int) -> bytes:
-    crumb = literal("cookie", "a=b", kept=True)
-    return get(s, "/", crumb + indexed(_FIRST_DYNAMIC) * _CRUMBS)
-
-
-_RESETS = ("reset-flood", "work")
-
-ATTACKS = (
-    Attack(
-        "rapid-reset",
-        "rapid reset",
-        _cut(lambda s: frame(RESET, 0, s, number(CANCEL))),
-        reasons=_RESETS,
-    ),
-    Attack(
-        "made-zero",
-        "MadeYouReset: WINDOW_UPDATE of 0",
-        _cut(lambda s: frame(WINDOW, 0, s, number(0))),
-        reasons=_RESETS,
-    ),
-    Attack(
-        "made-overflow",
-        "MadeYouReset: a window above its end",
-        _cut(lambda s: frame(WINDOW, 0, s, number(0x7FFF_FFFF))),
-        reasons=_RESETS,
-    ),
-    Attack(
-        "made-headers",
-        "MadeYouReset: HEADERS after the end",
-        _cut(lambda s: get(s, "/work")),
-        reasons=_RESETS,
-    ),
-    Attack(
-        "made-data",
-        "MadeYouReset: DATA after the end",
-        _cut(lambda s: frame(DATA, 0, s, b"x" * 300)),
-        reasons=_RESETS,
-    ),
-    Attack(
-        "made-length",
-        "MadeYouReset: PRIORITY of a wrong length",
-        _cut(lambda s: frame(PRIORITY, 0, s, b"\0" * 4)),
-        reasons=_RESETS,
-    ),
-    Attack(
-        "made-circle",
-        "MadeYouReset: a stream that depends on itself",
-        _cut(lambda s: frame(PRIORITY, 0, s, number(s) + b"\0")),
-        reasons=(*_RESETS, "priority-flood"),
-    ),
-    Attack(
-        "continuation",
-        "CONTINUATION without an end",
-        lambda _: frame(CONTINUATION, 0, 1, b"\0"),
-        frame(HEADERS, END_STREAM, 1),
-        ("continuation-flood",),
-    ),
-    Attack("ping", "PING", lambda s: frame(PING, 0, 0, number(s) * 2), reasons=("ping-flood",)),
-    Attack("settings", "SETTINGS", lambda _: setting(4, 65_535), reasons=("settings-flood",)),
-    Attack(
-        "settings-ack",
-        "acknowledgements of SETTINGS",
-        lambda _: frame(SETTINGS, ACK, 0),
-        reasons=("settings-flood",),
-    ),
-    Attack(
-        "priority",
-        "PRIORITY",
-        lambda s: frame(PRIORITY, 0, s, number(0) + b"\x0f"),
-        reasons=("priority-flood",),
-    ),
-    Attack(
-        "priority-update",
-        "PRIORITY_UPDATE",
-        lambda s: frame(PRIORITY_UPDATE, 0, 0, number(s) + b"u=1"),
-        reasons=("priority-flood",),
-    ),
-    Attack(
-        "unknown",
-        "frames of an unknown type",
-        lambda _: frame(UNKNOWN, 0, 0),
-        reasons=("frame-flood", "work"),
-    ),
-    Attack(
-        "late-reset",
-        "RST_STREAM for a stream that is over",
-        lambda _: frame(RESET, 0, 1, number(CANCEL)),
-        get(1, "/"),
-        ("frame-flood", "work"),
-    ),
-    Attack(
-        "empty-data",
-        "empty DATA",
-        lambda _: frame(DATA, 0, 1),
-        post(1, "/work"),
-        ("empty-data-flood",),
-    ),
-    Attack(
-        "tiny-data",
-        "DATA of one byte",
-        lambda _: frame(DATA, 0, 1, b"x"),
-        post(1, "/work"),
-        ("small-data-flood",),
-    ),
-    Attack(
-        "window-drip",
-        "WINDOW_UPDATE of 1 for the connection",
-        lambda _: frame(WINDOW, 0, 0, number(1)),
-        reasons=("window-update-flood",),
-    ),
-    Attack(
-        "hpack-bomb",
-        "one-byte references to a large field",
-        _bomb,
-        reasons=("head-size",),
-        weight=_REFERENCES,
-    ),
-    Attack(
-        "crumbs",
-        "one-byte references to a crumb of a cookie",
-        _crumbs,
-        reasons=("head-size", "work"),
-        weight=_CRUMBS,
-    ),
-    Attack(
-        "busy",
-        "requests that are never answered, as many as are let in",
-        lambda s: get(s, "/work"),
-        streams=128,
-        held=1,
-    ),
-    Attack(
-        "zero-window",
-        "answers that a window of 0 holds back",
-        lambda s: get(s, "/big"),
-        setting(4, 0),
-        streams=100,
-    ),
-    Attack(
-        "one-byte-window",
-        "an answer that is taken byte by byte",
-        lambda _: frame(WINDOW, 0, 1, number(1)),
-        setting(4, 0) + get(1, "/big"),
-    ),
-)
+    def _said(self) -> str:
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()
+        assert said, f"the attacker ended with {self._process.wait()}"
+        return said
 
 
-def attack(one: Attack, port: int, count: int) -> tuple[int, int]:
-    """Makes so many attempts, in a process of its own; returns (attempts, connections)."""
-    command = [sys.executable, str(Path(__file__)), one.name, str(port), str(count)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    attempts, connections = json.loads(done.stdout)
-    return attempts, connections
-
-
-class _Attacker:
-    def __init__(self, one: Attack, port: int) -> None:
+class _Attacking:
+    def __init__(self, one: Attack, port: int, count: int, seconds: float) -> None:
         self.one, self.port = one, port
+        self.count, self.end = count, time.monotonic() + seconds
         self.attempts = self.connections = 0
         self.held: list[socket.socket] = []
 
-    def run(self, count: int) -> None:
-        while self.attempts < count:
-            self._connection(count)
+    def run(self) -> None:
+        while self.goes_on():
+            self._connection()
             if len(self.held) >= self.one.held:
                 self._let_go()
         self._let_go()
+
+    def goes_on(self) -> bool:
+        return self.attempts < self.count or time.monotonic() < self.end
 
     def _let_go(self) -> None:
         if self.held:
@@ -251,13 +81,13 @@ class _Attacker:
             one.close()
         self.held.clear()
 
-    def _connection(self, count: int) -> None:
+    def _connection(self) -> None:
         link = socket.create_connection(("127.0.0.1", self.port), 30)
         self.connections += 1
         link.sendall(PREFACE + setting(3, 100) + self.one.opening)
         link.setblocking(False)
         stream = 3
-        while self.attempts < count:
+        while self.goes_on():
             each = min(_CHUNK, self.one.streams or _CHUNK)
             if self.one.weight > 1:
                 each = 1
@@ -301,10 +131,21 @@ def _sent(link: socket.socket, data: bytes) -> bool:
 
 
 def _main() -> None:
-    name, port, count = sys.argv[1:]
-    attacker = _Attacker(next(one for one in ATTACKS if one.name == name), int(port))
-    attacker.run(int(count))
-    sys.stdout.write(json.dumps([attacker.attempts, attacker.connections]))
+    name, port, yields = sys.argv[1:]
+    one = next(one for one in ATTACKS if one.name == name)
+    if int(yields):
+        os.nice(_LAST)
+    _say([0, 0])
+    for line in sys.stdin:
+        count, seconds = line.split()
+        attacking = _Attacking(one, int(port), int(count), float(seconds))
+        attacking.run()
+        _say([attacking.attempts, attacking.connections])
+
+
+def _say(what: list[int]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

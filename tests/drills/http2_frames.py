@@ -50,9 +50,9 @@ def get(stream: int, path: str, more: bytes = b"") -> bytes:
     return frame(HEADERS, END_HEADERS | END_STREAM, stream, request(path, more=more))
 
 
-def post(stream: int, path: str) -> bytes:
+def post(stream: int, path: str, more: bytes = b"") -> bytes:
     """The head of a POST whose body follows."""
-    return frame(HEADERS, END_HEADERS, stream, request(path, _POST))
+    return frame(HEADERS, END_HEADERS, stream, request(path, _POST, more))
 
 
 def number(value: int) -> bytes:

@@ -1,12 +1,12 @@
-"""Who suffers from an attack: a backend that counts what it works on, and another client."""
+"""The backend of an attack, which counts what it works on."""
 
-import http.client
+import os
 import selectors
 import socket
 import threading
-import time
 from typing import Self
 
+_LATER = 5
 _HEAD_END = b"\r\n\r\n"
 _BIG = 256 * 1024
 _OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -19,7 +19,9 @@ class Backend:
     It works on a request from its head to its answer, or until the connection ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, yields: bool = False) -> None:
+        """`yields`: what measures goes first, and an attacker that yields last."""
+        self._yields = yields
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._listener.setblocking(False)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -51,6 +53,8 @@ class Backend:
         return self._most
 
     def _run(self) -> None:
+        if self._yields:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.nice(0) + _LATER)
         while not self._ends.is_set():
             for key, events in self._selector.select(0.1):
                 one = key.fileobj
@@ -128,41 +132,3 @@ class Backend:
             kept.pop(one, None)
         self._working.discard(one)
         one.close()
-
-
-class Bystander:
-    """Another client: one request after the other on a connection of its own."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._times: list[float] = []
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    def count(self) -> int:
-        """Requests since the last call of `taken`."""
-        return len(self._times)
-
-    def taken(self) -> list[float]:
-        """The seconds that each request took since the last call."""
-        taken, self._times = self._times, []
-        return taken
-
-    def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        while not self._ends.wait(0.005):
-            began = time.perf_counter()
-            connection.request("GET", "/", headers={"host": "a.example"})
-            response = connection.getresponse()
-            response.read()
-            self._times.append(time.perf_counter() - began)
-            assert response.status == 200, response.status
-        connection.close()

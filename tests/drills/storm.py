@@ -6,8 +6,8 @@ Reloads the config ten times a second, kills and revives an endpoint four times,
 process with SIGKILL and runs `headgate upgrade` twice, while a keep-alive client asks as fast as it
 is answered. Every failure is classified with its time. Allowed: 502, 503, 504 and cut answers of
 requests in flight while an endpoint died; nothing else, and no reset at all. Prints Markdown; the
-exit code is 1 when something else failed, or when a reload or an upgrade did. `storm_grpc.py` is
-the same with gRPC.
+exit code is 1 when something else failed, or when a reload or an upgrade did. `storm_grpc.py` and
+`storm_http2.py` are the same with gRPC and HTTP/2.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from drill_parts import CLIENT, Endpoint, compiled, control_pid, stamp
 from ports import free_port
@@ -80,6 +81,8 @@ class Storm:
 
     listener = upstream = ""
     """Further keys of these in the config."""
+    connections, in_flight = str(CONNECTIONS), CONNECTIONS
+    """Of the client, and what it asks for at once."""
 
     def __init__(self, folder: Path, seconds: float, workers: int) -> None:
         self.folder = folder
@@ -104,6 +107,10 @@ class Storm:
         endpoints = ", ".join(f'"{one.address}"' for one in self.endpoints)
         keys = {"listener": self.listener, "upstream": self.upstream}
         return CONFIG.format(port=self.port, turn=turn, endpoints=endpoints, **keys)
+
+    def more(self, _: dict[str, Any]) -> dict[str, str]:
+        """Further rows, of what the client said at its end."""
+        return {}
 
     def run(self) -> int:
         """Runs; the number of violations."""
@@ -211,10 +218,11 @@ def report(storm: Storm, text: str, restarts: float) -> int:
     wrong = [one for one in failures if not is_allowed(one, story.kills)]
     unseen = int(whole["failures"]) - len(failures)
     kinds = Counter(f"{one['kind']} {one['status'] or ''}".strip() for one in failures)
-    many = max(0, len(failures) - len(wrong) - CONNECTIONS * len(story.kills))
+    many = max(0, len(failures) - len(wrong) - storm.in_flight * len(story.kills))
     rows = {
-        "seconds, client connections": f"{storm.seconds:g}, {CONNECTIONS}",
+        "seconds, client connections": f"{storm.seconds:g}, {storm.connections}",
         "requests answered": f"{whole['answers']:,} ({whole['answers'] / storm.seconds:,.0f}/s)",
+        **storm.more(whole),
         "longest wait for an answer": f"{whole['worst_ms']:.0f} ms",
         "connections closed as announced": f"{whole['closes']:,}",
         "reloads": ", ".join(f"{n} {what}" for what, n in story.reloads.items()),

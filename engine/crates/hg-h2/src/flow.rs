@@ -62,6 +62,11 @@ impl RecvWindow {
         self.grown
     }
 
+    /// Reports whether so many bytes may come without more credit.
+    pub(crate) fn takes(&self, bytes: u64) -> bool {
+        u64::try_from(self.left).is_ok_and(|left| bytes <= left)
+    }
+
     /// Reports whether the peer has used three quarters of the window and more.
     pub(crate) fn is_used_up(&self) -> bool {
         self.left <= i64::from(self.size / 4)

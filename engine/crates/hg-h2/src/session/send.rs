@@ -7,7 +7,7 @@ use crate::event::{After, Grant, Refused};
 use crate::limits::Role;
 use crate::priority::Priority;
 use crate::settings::Settings;
-use crate::streams::Half;
+use crate::streams::{Half, Stream};
 
 /// Largest DATA frame that we send: larger ones would hold other streams up.
 const MOST_DATA: usize = 16_384;
@@ -258,12 +258,29 @@ impl Session {
     }
 
     /// Cuts a stream off, by the owner's own decision: NO_ERROR after an answer that came before
-    /// the request's end. The slot is free at once; the owner's work must be gone.
+    /// the request's end ([`Session::dismiss`]). The slot is free at once; the owner's work must be gone.
     pub fn reset(&mut self, id: u32, code: Code) {
         if self.cut(id) {
             self.out.reset(id, code);
         }
         self.release(id);
+    }
+
+    /// Lets go of a stream whose answer is whole though its request is not (RFC 9113 §8.1). Who says
+    /// how much is still to come, and may send it without more credit, is left to do so, and that is
+    /// dropped: RST_STREAM behind an answer makes curl 7.88 lose the answer where it has sent all.
+    /// Everybody else is asked to stop by NO_ERROR.
+    pub fn dismiss(&mut self, id: u32) {
+        let may_end = |stream: &Stream| {
+            let fits = stream.left.is_some_and(|left| stream.recv_window.takes(left));
+            stream.send == Half::Ended && fits
+        };
+        if self.streams.get(id).is_some_and(may_end) {
+            self.cut(id);
+            self.release(id);
+        } else {
+            self.reset(id, Code::NO_ERROR);
+        }
     }
 
     /// Frees the slot of a stream that was cut off, after the work for it is gone.

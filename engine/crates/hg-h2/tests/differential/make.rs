@@ -2,20 +2,42 @@
 
 use hg_h2::{Encoder, PREFACE, Sensitivity};
 
-/// A small generator of numbers; the same seed makes the same input.
-pub struct Rng(u64);
+/// Choices: those of a seed, which makes the same input each time, or those that bytes say.
+pub struct Rng<'a> {
+    state: u64,
+    bytes: Option<&'a [u8]>,
+}
 
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+impl<'a> Rng<'a> {
+    #[allow(dead_code, reason = "fuzzing chooses by bytes")]
+    pub fn of_seed(seed: u64) -> Self {
+        Self { state: seed, bytes: None }
+    }
+
+    /// Once the bytes have been used up, nothing rare is chosen any more.
+    #[allow(dead_code, reason = "the test chooses by seeds")]
+    pub fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self { state: 0, bytes: Some(bytes) }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+    fn below(&mut self, n: usize) -> usize {
+        let Some(bytes) = self.bytes else { return (self.next() % n as u64) as usize };
+        let (mut value, mut reach) = (0, 1);
+        let mut rest = bytes;
+        while reach < n {
+            let Some((byte, after)) = rest.split_first() else { return n - 1 };
+            (value, reach, rest) = (value << 8 | usize::from(*byte), reach << 8, after);
+        }
+        self.bytes = Some(rest);
+        value % n
     }
 
     fn one_in(&mut self, n: usize) -> bool {
@@ -82,17 +104,16 @@ const AUTHORITIES: &[&[u8]] =
     &[b"a.example", b"a.example:80", b"u@a", b"[::1]", b"a b", b"a.example:x"];
 
 /// One peer that sends to a server.
-struct Peer {
-    rng: Rng,
+struct Peer<'a> {
+    rng: Rng<'a>,
     encoder: Encoder,
     out: Vec<u8>,
     next_id: u32,
 }
 
 /// Makes the bytes of one connection.
-pub fn connection(seed: u64) -> Vec<u8> {
-    let mut peer =
-        Peer { rng: Rng(seed), encoder: Encoder::new(), out: PREFACE.to_vec(), next_id: 1 };
+pub fn connection(rng: Rng<'_>) -> Vec<u8> {
+    let mut peer = Peer { rng, encoder: Encoder::new(), out: PREFACE.to_vec(), next_id: 1 };
     peer.frame(4, 0, 0, &[]);
     for _ in 0..1 + peer.rng.below(12) {
         peer.step();
@@ -104,17 +125,42 @@ pub fn connection(seed: u64) -> Vec<u8> {
     peer.out
 }
 
-/// Returns the streams on which the peer sends a frame of a type.
-pub fn with_frame(mut bytes: &[u8], wanted: u8) -> Vec<u32> {
-    let mut ids = Vec::new();
-    bytes = &bytes[PREFACE.len()..];
-    while let [a, b, c, kind, _, d, e, f, g, rest @ ..] = bytes {
-        if *kind == wanted {
-            ids.push(u32::from_be_bytes([*d, *e, *f, *g]));
+/// A frame that the peer sends.
+pub struct Frame<'a> {
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+    payload: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Returns the payload of DATA without its padding.
+    pub fn content(&self) -> &'a [u8] {
+        match self.payload {
+            [pad, rest @ ..] if self.flags & 8 != 0 => {
+                rest.get(..rest.len().saturating_sub(usize::from(*pad))).unwrap_or_default()
+            }
+            all => all,
         }
-        bytes = rest.get(u32::from_be_bytes([0, *a, *b, *c]) as usize..).unwrap_or_default();
     }
-    ids
+}
+
+/// Returns the frames that the peer sends; a cut one ends them.
+pub fn frames(bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
+    let mut rest = &bytes[PREFACE.len()..];
+    std::iter::from_fn(move || {
+        let [a, b, c, kind, flags, d, e, f, g, after @ ..] = rest else { return None };
+        let (payload, next) =
+            after.split_at_checked(u32::from_be_bytes([0, *a, *b, *c]) as usize)?;
+        rest = next;
+        let stream = u32::from_be_bytes([*d, *e, *f, *g]) & 0x7fff_ffff;
+        Some(Frame { kind: *kind, flags: *flags, stream, payload })
+    })
+}
+
+/// Returns the streams on which the peer sends a frame of a type.
+pub fn with_frame(bytes: &[u8], wanted: u8) -> Vec<u32> {
+    frames(bytes).filter(|frame| frame.kind == wanted).map(|frame| frame.stream).collect()
 }
 
 /// Reports whether an `:authority` without a value follows the scheme, as an index.
@@ -123,14 +169,8 @@ pub fn has_empty_authority(bytes: &[u8]) -> bool {
 }
 
 /// Returns how often the peer acknowledges SETTINGS.
-pub fn acknowledgements(mut bytes: &[u8]) -> usize {
-    bytes = &bytes[PREFACE.len()..];
-    let mut count = 0;
-    while let [a, b, c, kind, flags, _, _, _, _, rest @ ..] = bytes {
-        count += usize::from(*kind == 4 && flags & 1 != 0);
-        bytes = rest.get(u32::from_be_bytes([0, *a, *b, *c]) as usize..).unwrap_or_default();
-    }
-    count
+pub fn acknowledgements(bytes: &[u8]) -> usize {
+    frames(bytes).filter(|frame| frame.kind == 4 && frame.flags & 1 != 0).count()
 }
 
 /// Reports whether the bytes end within a header block or a frame.
@@ -163,7 +203,7 @@ pub fn has_circle(mut bytes: &[u8]) -> bool {
     false
 }
 
-impl Peer {
+impl Peer<'_> {
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.out.extend(&(payload.len() as u32).to_be_bytes()[1..]);
         self.out.extend([kind, flags]);

@@ -31,7 +31,7 @@ impl Worker {
         match how {
             // After a whole answer the rest of the request is not wanted (RFC 9113 §8.1).
             StreamEnd::Finished if e.stream.has_ended || e.request.done => {}
-            StreamEnd::Finished => h.session.reset(e.stream.id, Code::NO_ERROR),
+            StreamEnd::Finished => h.session.dismiss(e.stream.id),
             StreamEnd::Malformed => h.session.refuse(e.stream.id, Code::PROTOCOL_ERROR),
             StreamEnd::Cut => h.session.reset(e.stream.id, Code::INTERNAL_ERROR),
             StreamEnd::Gone => h.session.reset(e.stream.id, Code::CANCEL),

@@ -57,6 +57,34 @@ fn a_malformed_request_can_be_answered() {
 }
 
 #[test]
+fn who_can_send_the_rest_of_a_request_after_its_answer_is_left_to_do_so() {
+    let mut server = Hand::server();
+    server.feed(&frame(4, 1, 0, &[])).unwrap();
+    let declared = |bytes| [POST, &[("content-length", bytes)]].concat();
+    let whole = |server: &mut Hand, id| {
+        server.session.head(id, lines(&[(":status", "413")]), true).unwrap();
+        server.session.dismiss(id);
+        server.resets()
+    };
+    server.head(1, &declared("8"), false).unwrap();
+    server.feed(&frame(0, 0, 1, b"some")).unwrap();
+    assert_eq!(whole(&mut server, 1), []);
+    assert_eq!(server.session.streams(), 0);
+    assert_eq!(server.feed(&frame(0, END_STREAM, 1, b"more")), Ok(vec![]));
+    assert_eq!(server.resets(), []);
+    // The rest does not fit into the window, or nobody knows how much it is.
+    server.head(3, &declared("100000"), false).unwrap();
+    assert_eq!(whole(&mut server, 3), [(3, Code::NO_ERROR)]);
+    server.head(5, POST, false).unwrap();
+    assert_eq!(whole(&mut server, 5), [(5, Code::NO_ERROR)]);
+    // An answer that is not whole leaves nobody waiting.
+    server.head(7, &declared("8"), false).unwrap();
+    server.session.head(7, lines(&[(":status", "200")]), false).unwrap();
+    server.session.dismiss(7);
+    assert_eq!(server.resets(), [(7, Code::NO_ERROR)]);
+}
+
+#[test]
 fn trailers_end_the_stream_and_have_no_pseudo_fields() {
     let mut server = Hand::server();
     server.head(1, POST, false).unwrap();
