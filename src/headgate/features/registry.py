@@ -35,6 +35,7 @@ MIDDLEWARES: Final = middlewares(
     "forward_auth",
     "fault",
     "compress",
+    "decompress",
     "error_pages",
     "rate_limit",
     "concurrency_limit",

@@ -40,3 +40,44 @@ impl Coding {
         }
     }
 }
+
+/// A content coding that we can read: those that we write, and `deflate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Readable {
+    /// One that we write, too.
+    Written(Coding),
+    /// DEFLATE with zlib's wrapping (RFC 1950), which some senders still use.
+    Deflate,
+}
+
+impl Readable {
+    /// Every coding, in the order in which a refusal offers them.
+    pub const ALL: [Self; 4] = [
+        Self::Written(Coding::Zstd),
+        Self::Written(Coding::Brotli),
+        Self::Written(Coding::Gzip),
+        Self::Deflate,
+    ];
+
+    /// Returns the name in `Content-Encoding` and in config.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Written(coding) => coding.token(),
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// Returns the coding of that name, as [`Coding::of_token`] does.
+    pub fn of_token(token: &[u8]) -> Option<Self> {
+        if token.eq_ignore_ascii_case(b"deflate") {
+            return Some(Self::Deflate);
+        }
+        Coding::of_token(token).map(Self::Written)
+    }
+}
+
+impl From<Coding> for Readable {
+    fn from(coding: Coding) -> Self {
+        Self::Written(coding)
+    }
+}

@@ -1,6 +1,6 @@
 //! A body's decoder, which stops at a bound: a small body can hold a large one.
 
-use crate::coding::Coding;
+use crate::coding::{Coding, Readable};
 use crate::{br, gzip, zst};
 
 /// What a decoded body may be at most.
@@ -43,8 +43,10 @@ pub enum Fault {
 pub struct Fed {
     /// Bytes of the input that were used; call again with the others once there is room.
     pub consumed: usize,
-    /// The body is complete.
+    /// The body is complete, unless another member follows.
     pub done: bool,
+    /// There was no room for more: call again, also without input.
+    pub is_full: bool,
 }
 
 /// What one call of a coding's decoder did.
@@ -57,8 +59,10 @@ pub(crate) struct Step {
 /// Bytes that are decoded at once.
 const TURN: usize = 8 * 1024;
 
-/// Reads one body in a coding. Its memory is that of the largest window: 32 KiB for gzip, 16 MiB for
-/// Brotli, 8 MiB for Zstandard, if the body says that it needs so much.
+/// Reads one body in a coding. A body of gzip may have several members (RFC 1952 §2.2), one of
+/// Zstandard several frames (RFC 8878 §3.1). Its memory is that of the largest window: 32 KiB for
+/// gzip and deflate, 16 MiB for Brotli, 8 MiB for Zstandard, if the body says that it needs so much
+/// and decodes to so much.
 pub struct Decoder {
     work: Work,
     bound: Bound,
@@ -68,7 +72,8 @@ pub struct Decoder {
 }
 
 enum Work {
-    Gzip(gzip::Decoder),
+    /// gzip and deflate.
+    Zlib(gzip::Decoder),
     Brotli(br::Decoder),
     Zstd(zst::Decoder),
 }
@@ -81,11 +86,12 @@ impl std::fmt::Debug for Decoder {
 
 impl Decoder {
     /// Makes a decoder for one body. `None` if there is no memory for it.
-    pub fn new(coding: Coding, bound: Bound) -> Option<Self> {
-        let work = match coding {
-            Coding::Gzip => Work::Gzip(gzip::Decoder::new()),
-            Coding::Brotli => Work::Brotli(br::Decoder::new()),
-            Coding::Zstd => Work::Zstd(zst::Decoder::new()?),
+    pub fn new(coding: impl Into<Readable>, bound: Bound) -> Option<Self> {
+        let work = match coding.into() {
+            Readable::Written(Coding::Gzip) => Work::Zlib(gzip::Decoder::new()),
+            Readable::Written(Coding::Brotli) => Work::Brotli(br::Decoder::new()),
+            Readable::Written(Coding::Zstd) => Work::Zstd(zst::Decoder::new()?),
+            Readable::Deflate => Work::Zlib(gzip::Decoder::deflate()),
         };
         Some(Self { work, bound, taken: 0, made: 0, done: false })
     }
@@ -96,10 +102,18 @@ impl Decoder {
     /// Returns why the body is refused; `out` then has what came before.
     pub fn feed(&mut self, input: &[u8], room: usize, out: &mut Vec<u8>) -> Result<Fed, Fault> {
         let (mut consumed, mut left) = (0, room);
-        while left > 0 && !self.done {
+        while left > 0 {
             let mut turn = [0; TURN];
             let place = turn.get_mut(..left.min(TURN)).unwrap_or_default();
             let input = input.get(consumed..).unwrap_or_default();
+            if self.done {
+                if input.is_empty() {
+                    break;
+                }
+                if !self.work.begin_member() {
+                    return Err(Fault::Trailing);
+                }
+            }
             let step = self.work.step(input, place).ok_or(Fault::Corrupt)?;
             out.extend_from_slice(turn.get(..step.made).unwrap_or_default());
             consumed += step.consumed;
@@ -110,10 +124,7 @@ impl Decoder {
                 break;
             }
         }
-        if self.done && consumed < input.len() {
-            return Err(Fault::Trailing);
-        }
-        Ok(Fed { consumed, done: self.done })
+        Ok(Fed { consumed, done: self.done, is_full: left == 0 })
     }
 
     /// Says that no more input comes.
@@ -136,9 +147,19 @@ impl Decoder {
 }
 
 impl Work {
+    /// Prepares for another member after one that has ended. Returns false if there can be none.
+    fn begin_member(&mut self) -> bool {
+        match self {
+            Self::Zlib(decoder) => decoder.begin_member(),
+            Self::Brotli(_) => false,
+            // A frame begins where one has ended.
+            Self::Zstd(_) => true,
+        }
+    }
+
     fn step(&mut self, input: &[u8], out: &mut [u8]) -> Option<Step> {
         match self {
-            Self::Gzip(decoder) => decoder.step(input, out),
+            Self::Zlib(decoder) => decoder.step(input, out),
             Self::Brotli(decoder) => decoder.step(input, out),
             Self::Zstd(decoder) => decoder.step(input, out),
         }

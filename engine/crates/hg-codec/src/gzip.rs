@@ -1,4 +1,4 @@
-//! gzip, over zlib-rs.
+//! gzip and deflate, over zlib-rs.
 
 use crate::decoder::Step;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
@@ -55,19 +55,36 @@ impl Encoder {
 }
 
 #[derive(Debug)]
-pub(crate) struct Decoder(Decompress);
+pub(crate) struct Decoder {
+    inner: Decompress,
+    /// Whether it is gzip, of which a body may have several members; else zlib's wrapping.
+    is_gzip: bool,
+}
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self(Decompress::new_gzip(WINDOW_BITS))
+        Self { inner: Decompress::new_gzip(WINDOW_BITS), is_gzip: true }
+    }
+
+    /// Makes one for `deflate`, which is zlib's format (RFC 9110 §8.4.1.2).
+    pub(crate) fn deflate() -> Self {
+        Self { inner: Decompress::new(true), is_gzip: false }
+    }
+
+    /// Prepares for another member. Returns false if there can be none.
+    pub(crate) fn begin_member(&mut self) -> bool {
+        if self.is_gzip {
+            self.inner = Decompress::new_gzip(WINDOW_BITS);
+        }
+        self.is_gzip
     }
 
     pub(crate) fn step(&mut self, input: &[u8], out: &mut [u8]) -> Option<Step> {
-        let (before_in, before_out) = (self.0.total_in(), self.0.total_out());
-        let status = self.0.decompress(input, out, FlushDecompress::None).ok()?;
+        let (before_in, before_out) = (self.inner.total_in(), self.inner.total_out());
+        let status = self.inner.decompress(input, out, FlushDecompress::None).ok()?;
         Some(Step {
-            consumed: usize::try_from(self.0.total_in() - before_in).ok()?,
-            made: usize::try_from(self.0.total_out() - before_out).ok()?,
+            consumed: usize::try_from(self.inner.total_in() - before_in).ok()?,
+            made: usize::try_from(self.inner.total_out() - before_out).ok()?,
             done: status == Status::StreamEnd,
         })
     }

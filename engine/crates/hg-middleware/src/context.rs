@@ -1,6 +1,7 @@
 //! What a step is given while a request runs, and what it leaves for later.
 
 use crate::claims::Claims;
+use crate::decoding::Decoding;
 use crate::headers::push_line;
 use crate::keep::{Keep, Results};
 use crate::pace::Paces;
@@ -94,12 +95,19 @@ pub struct Later {
     pub(crate) claims: Option<Claims>,
     /// How quickly bodies pass.
     pub(crate) paces: Paces,
+    /// How the request's body is decoded; absent = it is not.
+    pub(crate) decoding: Option<Decoding>,
 }
 
 impl Later {
     /// Returns how quickly bodies pass; then it is known no more here.
     pub fn take_paces(&mut self) -> Paces {
         std::mem::take(&mut self.paces)
+    }
+
+    /// Returns how the request's body is decoded; then it is known no more here.
+    pub fn take_decoding(&mut self) -> Option<Decoding> {
+        self.decoding.take()
     }
 
     /// Returns the claims of the token that let the request in, as far as its chain names them.
@@ -133,6 +141,7 @@ impl Later {
             self.claims = Some(claims);
         }
         self.paces = other.take_paces();
+        self.decoding = other.take_decoding();
     }
 
     /// Tells all who watch, once.

@@ -18,6 +18,7 @@ mod chain;
 mod claims;
 mod context;
 mod credential;
+mod decoding;
 mod encoding;
 mod headers;
 mod keep;
@@ -44,6 +45,7 @@ pub use bandwidth::ConnectionBandwidth;
 pub use chain::{Chain, Problem, check};
 pub use claims::Claims;
 pub use context::{Brought, Context, Ended, Later, Place, Wait, Watch, Woken};
+pub use decoding::Decoding;
 pub use encoding::{AnswerHead, Encoding, Verdict, is_outdated, says_no_transform, weak};
 pub use headers::HeaderProgram;
 pub use keep::{Keep, ResultCount, Results};
@@ -74,6 +76,7 @@ middlewares! {
     forward_auth => ForwardAuth,
     fault => Fault,
     compress => Compress,
+    decompress => Decompress,
     error_pages => ErrorPages,
     rate_limit => RateLimit,
     concurrency_limit => ConcurrencyLimit,

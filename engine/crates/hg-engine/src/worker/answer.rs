@@ -30,6 +30,10 @@ pub(super) mod own {
         MISDIRECTED = 421 "http_request_denied" "misdirected" "this connection was made for another host";
         NO_TUNNEL = 501 "http_request_denied" "no-websocket" "no WebSocket can be opened here";
         BODY_TOO_LARGE = 413 "http_request_denied" "body-too-large" "request body larger than allowed here";
+        BODY_CODING = 400 "http_request_error" "body-coding" "the request's body is not what its Content-Encoding says";
+        DECODED_TOO_LARGE = 413 "http_request_denied" "decoded-too-large" "the request's decoded body is larger than allowed here";
+        BODY_TOO_DENSE = 413 "http_request_denied" "body-too-dense" "the request's body grows by more than allowed here when it is decoded";
+        DECODERS_BUSY = 503 "destination_unavailable" "decompress-busy" "too many bodies of requests are being decoded";
         NO_UPSTREAM = 503 "destination_unavailable" "no-upstream" "the route has no upstream to go to";
         NOT_IMPORTED = 503 "destination_unavailable" "not-imported" "not-imported: this place of the imported config has no counterpart here";
         NO_ENDPOINT = 503 "destination_unavailable" "no-endpoint" "no endpoint can be used now";

@@ -8,7 +8,7 @@ use super::request::{Asked, Forward, Lines, Step};
 use super::subrequest::Sub;
 use crate::snapshot::{Flight, RouteEntry, UpstreamEntry};
 use hg_middleware::{
-    Claims, Client, Context, Later, Outcome, RequestView, Rewritten, Stage, Woken,
+    Claims, Client, Context, Decoding, Later, Outcome, RequestView, Rewritten, Stage, Woken,
 };
 use hg_policy::Random as _;
 use hg_proto::{Reject, RequestHead};
@@ -83,6 +83,20 @@ impl Worker {
         }
     }
 
+    /// Keeps with the exchange what steps leave for later. Returns how its body is decoded.
+    fn keep_later(&mut self, x: ExId, rewritten: &mut Rewritten) -> Option<Decoding> {
+        let mut later = rewritten.take_later()?;
+        let e = self.exchanges.get_mut(x)?;
+        let paces = later.take_paces();
+        (e.request.pace, e.response.pace) = (paces.upload, paces.download);
+        let decoding = later.take_decoding();
+        match &mut e.chained.later {
+            Some(own) => own.absorb(*later),
+            None => e.chained.later = Some(later),
+        }
+        decoding
+    }
+
     /// Runs a chain from its beginning, or from where it waited, then forwards or answers.
     pub(super) fn run_steps(
         &mut self,
@@ -103,16 +117,7 @@ impl Worker {
         let claims = rewritten.claims();
         let claiming = claims.as_ref().map(|claims| view.claiming(claims));
         let view = claiming.as_ref().unwrap_or(view);
-        if let Some(mut later) = rewritten.take_later()
-            && let Some(e) = self.exchanges.get_mut(x)
-        {
-            let paces = later.take_paces();
-            (e.request.pace, e.response.pace) = (paces.upload, paces.download);
-            match &mut e.chained.later {
-                Some(own) => own.absorb(*later),
-                None => e.chained.later = Some(later),
-            }
-        }
+        let decoding = self.keep_later(x, rewritten);
         match outcome {
             Ok(Outcome::Answer) => {
                 self.answer_own(x, route, rewritten);
@@ -123,6 +128,9 @@ impl Worker {
                 Step::Over
             }
             Ok(Outcome::Forward | Outcome::Wait) => {
+                if !self.begin_decoding(x, decoding, asked.head) {
+                    return Step::Over;
+                }
                 let forward = Forward { head: asked.head, view, route, rewritten };
                 self.prepare(x, &forward, slot, upstream, asked.sent.admission.claims)
             }

@@ -83,9 +83,10 @@ impl Client {
         self.http2.is_some() || !self.conn.read_closed
     }
 
-    /// Reports whether more of a request's body may be there.
+    /// Reports whether more of a request's body may be there, or can be decoded.
     pub(crate) fn has_input(&self, e: &Exchange) -> bool {
-        if e.stream.is_http2() { e.stream.has_input() } else { self.conn.readable }
+        let has_come = if e.stream.is_http2() { e.stream.has_input() } else { self.conn.readable };
+        has_come || e.request.has_undecoded()
     }
 
     /// Returns what templates use of the connection.

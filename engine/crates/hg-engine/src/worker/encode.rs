@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::buffers::RESERVE;
+use super::decode::Seats;
 use super::exchange::{ExId, Relay, pair};
 use super::pages::is_of_body;
 use super::relay::frame;
@@ -17,27 +18,33 @@ const MOST: usize = 64;
 /// A buffer above this size is not kept for the next answers.
 const LARGE: usize = 256 * 1024;
 
-/// The encoders of a worker, and where they write.
+/// The encoders and decoders of a worker, and where they write.
 #[derive(Debug)]
 pub(super) struct Codecs {
     pool: Pool,
     /// Behind the room for a chunk's header.
     buffer: Vec<u8>,
+    pub(super) seats: Seats,
 }
 
 impl Default for Codecs {
     fn default() -> Self {
-        Self { pool: Pool::new(MOST), buffer: Vec::new() }
+        Self { pool: Pool::new(MOST), buffer: Vec::new(), seats: Seats::default() }
     }
 }
 
 impl Codecs {
-    /// Returns a buffer for what is made of a body, which allocates nothing if it is not encoded.
+    /// Returns a buffer for what is made of a body, which allocates nothing if it is neither encoded
+    /// nor decoded.
+    #[inline]
     pub(super) fn buffer_for(&mut self, relay: &Relay) -> Vec<u8> {
-        relay.encoded.as_ref().map(|_| std::mem::take(&mut self.buffer)).unwrap_or_default()
+        if relay.encoded.is_none() && relay.decoded.is_none() {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.buffer)
     }
 
-    /// Keeps a buffer for the next answers.
+    /// Keeps a buffer for the next bodies.
     pub(super) fn keep(&mut self, buffer: Vec<u8>) {
         if (1..=LARGE).contains(&buffer.capacity()) {
             self.buffer = buffer;

@@ -30,6 +30,8 @@ pub(crate) struct Relay {
     pub(crate) chunked: bool,
     /// What encodes it on its way.
     pub(crate) encoded: Option<Box<super::encode::Encoded>>,
+    /// What decodes it on its way; then `bytes` counts what goes on, and it leaves in chunks.
+    pub(crate) decoded: Option<Box<super::decode::Decoded>>,
     pub(crate) done: bool,
     pub(crate) bytes: u64,
     /// Whether the bytes at hand are the last, although its reader cannot tell (HTTP/2).
@@ -59,6 +61,7 @@ impl Default for Relay {
             reader: BodyReader::None,
             chunked: false,
             encoded: None,
+            decoded: None,
             done: true,
             bytes: 0,
             ends: false,

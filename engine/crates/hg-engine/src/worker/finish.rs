@@ -177,18 +177,24 @@ impl Worker {
     /// Closes a client's connection in whatever state it is.
     pub(super) fn close_client(&mut self, ci: usize) {
         self.drop_streams(ci);
-        if let Some(x) = self.clients.get(ci).and_then(|c| c.exchange) {
-            self.detach(x, None, "");
-            match self.end_exchange(x) {
-                Some(e) if e.status > 0 => self.account(e),
-                Some(mut e) => {
-                    e.end_paces(self.now_us);
-                    self.exchanges.give_back(e);
-                }
-                None => {}
-            }
-        }
+        self.end_exchange_of(ci);
         self.forget_client(ci);
+    }
+
+    /// Ends and counts the exchange that a client has over HTTP/1, whatever state it is in.
+    pub(super) fn end_exchange_of(&mut self, ci: usize) {
+        let Some(x) = self.clients.get(ci).and_then(|c| c.exchange) else {
+            return;
+        };
+        self.detach(x, None, "");
+        match self.end_exchange(x) {
+            Some(e) if e.status > 0 => self.account(e),
+            Some(mut e) => {
+                e.end_paces(self.now_us);
+                self.exchanges.give_back(e);
+            }
+            None => {}
+        }
     }
 
     fn forget_client(&mut self, ci: usize) -> Option<super::client::Client> {

@@ -1,12 +1,13 @@
 //! The head for an upstream: rebuilt from what was parsed, never copied whole.
 
+use super::decode::is_of_coding;
 use super::trace::Told;
 use crate::snapshot::UpstreamEntry;
 use hg_middleware::{HeaderProgram, RequestView};
 use hg_plan::HostHeader;
 use hg_proto::client::Forwarding;
 use hg_proto::write::{self, Persistence};
-use hg_proto::{Known, RequestHead};
+use hg_proto::{Framing, Known, RequestHead};
 
 /// Buffers for names in their canonical form.
 pub(crate) struct Names {
@@ -47,8 +48,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) head: &'a RequestHead<'a, 'a>,
     pub(crate) view: &'a RequestView<'a>,
     /// Path and query after rewriting, or as routed.
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
+    pub(crate) target: (&'a str, Option<&'a str>),
     /// The rewritten Host, if a middleware set one.
     pub(crate) host: Option<&'a str>,
     pub(crate) upstream: &'a UpstreamEntry,
@@ -59,6 +59,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) trace: Option<Told>,
     pub(crate) forwarding: Forwarding<'a>,
     pub(crate) upgrade: bool,
+    /// Whether its body leaves without its coding.
+    pub(crate) decodes: bool,
     /// The key of a WebSocket whose client has none.
     pub(crate) upgrade_key: Option<&'a [u8]>,
 }
@@ -74,7 +76,8 @@ pub(crate) fn write_upstream_head(
     copy_of: Option<&str>,
 ) -> Option<(usize, usize)> {
     let head = parts.head;
-    write::request_line(out, head.method.as_str(), parts.path, parts.query);
+    let (path, query) = parts.target;
+    write::request_line(out, head.method.as_str(), path, query);
     out.extend_from_slice(b"host: ");
     let at = out.len();
     let host = match (&parts.upstream.host_header, parts.host) {
@@ -90,6 +93,7 @@ pub(crate) fn write_upstream_head(
             || matches!(f.known, Known::Expect | Known::XRequestId)
             || parts.edits.drops_spelling(f.name.as_bytes())
             || parts.trace.is_some_and(|told| told.drops(f.known, f.name))
+            || (parts.decodes && is_of_coding(f.name.as_bytes()))
             || (copy_of.is_some() && f.name.eq_ignore_ascii_case(MARK))
     });
     if let Some(route) = copy_of {
@@ -107,7 +111,7 @@ pub(crate) fn write_upstream_head(
         if head.connection.te_trailers {
             out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
         }
-        write::request_framing(out, head.framing);
+        write::request_framing(out, if parts.decodes { Framing::Chunked } else { head.framing });
     }
     write::end(out);
     host.is_none().then_some((at, 0))

@@ -107,7 +107,9 @@ impl Worker {
             return None;
         }
         let worker = self.mailbox.index;
-        let refusal = refusal(terms, forward.head.framing, upgrade);
+        let is_decoded = self.exchanges.get(x).is_some_and(|e| e.request.decoded.is_some());
+        let framing = if is_decoded { Framing::Chunked } else { forward.head.framing };
+        let refusal = refusal(terms, framing, upgrade);
         if let Some(came) = refusal.or_else(|| self.is_loaded().then_some(Mirrored::Dropped)) {
             terms.count(worker, came);
             return None;
@@ -193,6 +195,8 @@ impl Worker {
                 self.exchanges.give_back(e);
             }
         }
+        // Those that waited for a place wait no more.
+        self.serve_waiting();
         if let Some(ci) = self.stand_in.take() {
             self.clients.try_remove(ci);
         }

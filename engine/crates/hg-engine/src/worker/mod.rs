@@ -12,6 +12,7 @@ mod chain;
 mod claim;
 mod client;
 mod conn;
+mod decode;
 mod dispatch;
 mod encode;
 mod exchange;

@@ -12,9 +12,10 @@ impl Relay {
     /// Returns how many bytes may pass now; 0 = none before the time that its pace says.
     #[inline]
     pub(super) fn allowed(&mut self, now_us: u64) -> usize {
+        let came = self.came();
         match &mut self.pace {
             None => usize::MAX,
-            Some(pace) => as_size(pace.allow(self.bytes, now_us)),
+            Some(pace) => as_size(pace.allow(came, now_us)),
         }
     }
 

@@ -103,7 +103,7 @@ impl Exchange {
             target: part(0),
             protocol: self.version.as_str(),
             status: self.status,
-            bytes_in: self.request.bytes,
+            bytes_in: self.request.came(),
             bytes_out: self.response.bytes,
             connect_us: self.connect.took_us,
             first_byte_us: after(self.times.first_byte_us),

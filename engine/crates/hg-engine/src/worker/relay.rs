@@ -75,6 +75,10 @@ impl Worker {
                 return self.hold_body(x, true);
             }
             self.hold_body(x, false);
+            if self.exchanges.get(x).is_some_and(|e| e.request.has_undecoded()) {
+                self.decode_on(x, ui);
+                continue;
+            }
             if self.exchanges.get(x).is_some_and(|e| e.stream.is_http2()) {
                 self.pump_stream(x, ui);
                 return;
@@ -163,13 +167,20 @@ impl Worker {
             Ok(fed) => fed,
             Err(reject) => return self.refuse(x, &reject),
         };
-        if e.request.bytes + fed.data_len as u64 > e.body.limit {
+        if e.request.came() + fed.data_len as u64 > e.body.limit {
             return self.refuse(x, &own::BODY_TOO_LARGE);
         }
         let rest = buffer.get(range.start + fed.consumed..range.end).unwrap_or_default();
         c.input.extend_from_slice(rest);
         self.counters.bytes_received.add(fed.data_len as u64);
-        let framed = frame(&mut e.request, buffer, range.start, &fed);
+        let mut own = self.scratch.codecs.buffer_for(&e.request);
+        let place = (buffer, range.start);
+        let part = e.request.decode(&mut own, place, &fed, self.mailbox.index);
+        let (buffer, start, made) = match part {
+            Ok(part) => part,
+            Err(reject) => return self.refuse(x, &reject),
+        };
+        let framed = frame(&mut e.request, buffer, start, &made);
         e.keep_for_retry(buffer.get(framed.clone()).unwrap_or_default());
         e.body_came(fed.data_len, self.now_us);
         if e.request.done {
@@ -182,6 +193,7 @@ impl Worker {
             // The upstream may have answered already and given the reason (RFC 9112 §9.5).
             return self.answer_or_lose(x, ui);
         }
+        self.scratch.codecs.keep(own);
         self.expect_hedge(x);
         self.progress(x);
         self.release_mirror(x);

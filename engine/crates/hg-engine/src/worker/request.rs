@@ -354,7 +354,7 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return Step::Over;
         };
-        let (path, query) = match rewritten.target() {
+        let target = match rewritten.target() {
             Some(target) => target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q))),
             None if route.terms.raw_path => (head.path, head.query),
             None => (view.path, head.query),
@@ -363,8 +363,7 @@ impl Worker {
         let parts = Parts {
             head,
             view,
-            path,
-            query,
+            target,
             host: rewritten.host(),
             upstream: entry,
             edits: route.terms.chain.request_headers(),
@@ -378,6 +377,7 @@ impl Worker {
                 host: head.host,
             },
             upgrade: upgrade.is_some(),
+            decodes: e.request.decoded.is_some(),
             upgrade_key: upgrade_key.as_ref().map(|key| &key[..]),
         };
         e.head.clear();

@@ -147,7 +147,9 @@ impl Exchange {
     /// Reports whether what comes of its body is kept to be sent again.
     pub(super) fn keeps_body(&self) -> bool {
         let fits = match self.request.reader {
-            BodyReader::Length { left } => self.request.bytes.saturating_add(left) <= REPLAY_BYTES,
+            BodyReader::Length { left } if self.request.decoded.is_none() => {
+                self.request.bytes.saturating_add(left) <= REPLAY_BYTES
+            }
             _ => self.request.bytes <= REPLAY_BYTES,
         };
         self.replayable && fits && self.retry().is_some()

@@ -29,7 +29,7 @@ fn is_much(reader: &BodyReader, much: u64) -> bool {
 fn worth(relay: &Relay, from: &Conn, to: &Conn, least: u64) -> Option<usize> {
     match relay.reader {
         // What is held back has too few bytes at a time.
-        _ if relay.encoded.is_some() || relay.pace.is_some() => None,
+        _ if relay.encoded.is_some() || relay.decoded.is_some() || relay.pace.is_some() => None,
         BodyReader::Length { left } if left >= least && !from.is_tls() && !to.is_tls() => {
             Some(usize::try_from(left).unwrap_or(usize::MAX))
         }

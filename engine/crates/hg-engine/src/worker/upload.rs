@@ -4,6 +4,7 @@
 use super::Worker;
 use super::accept::deadline_after;
 use super::answer::own;
+use super::buffers::RESERVE;
 use super::client::Phase;
 use super::conn::Read;
 use super::exchange::{ExId, Exchange, Stage, pair};
@@ -129,7 +130,9 @@ impl Exchange {
     fn may_collect(&self, held: usize) -> bool {
         let most = self.route().map_or(0, |r| r.terms.body_buffer);
         let fits = match self.request.reader {
-            BodyReader::Length { left } => self.request.bytes.saturating_add(left) <= most,
+            BodyReader::Length { left } if self.request.decoded.is_none() => {
+                self.request.bytes.saturating_add(left) <= most
+            }
             _ => self.request.bytes < most,
         };
         most > 0 && fits && !self.request.done && held < BODIES_MOST
@@ -216,7 +219,7 @@ impl Worker {
                 return None;
             }
         };
-        if e.request.bytes + fed.data_len as u64 > e.body.limit {
+        if e.request.came() + fed.data_len as u64 > e.body.limit {
             self.refuse(x, &own::BODY_TOO_LARGE);
             return None;
         }
@@ -226,8 +229,19 @@ impl Worker {
             true => buffer.get(next..range.end).unwrap_or_default().to_vec(),
             false => Vec::new(),
         };
-        let framed = super::relay::frame(&mut e.request, buffer, range.start, &fed);
-        e.head.extend_from_slice(buffer.get(framed).unwrap_or_default());
+        let mut own = self.scratch.codecs.buffer_for(&e.request);
+        let place = (&mut *buffer, range.start);
+        let part = match e.request.decode(&mut own, place, &fed, self.mailbox.index) {
+            Ok(part) => part,
+            Err(reject) => {
+                self.refuse(x, &reject);
+                return None;
+            }
+        };
+        let (part, start, made) = part;
+        let framed = super::relay::frame(&mut e.request, part, start, &made);
+        e.head.extend_from_slice(part.get(framed).unwrap_or_default());
+        self.scratch.codecs.keep(own);
         super::relay::put(buffer, next, &after);
         // Larger bodies cannot be sent again, but they pass on all the same.
         e.replayable = match e.retry() {
@@ -273,6 +287,10 @@ impl Worker {
     /// Reads more of a body that is being collected; asks the upstream once the body is whole, or
     /// larger than the bytes that may be kept.
     pub(super) fn collect(&mut self, x: ExId) {
+        if self.exchanges.get(x).is_some_and(|e| e.request.has_undecoded()) {
+            self.collect_bytes(x, &mut vec![0; RESERVE], RESERVE..RESERVE);
+            return self.enqueue_exchange(x);
+        }
         if self.exchanges.get(x).is_some_and(|e| e.stream.is_http2()) {
             return self.collect_stream(x);
         }

@@ -349,14 +349,19 @@ impl Worker {
         self.relay_request(x, ui, &mut input, RESERVE..RESERVE + bytes);
         self.credit(ci, stream, bytes);
         self.leave_body(x, ci, stream);
-        if !is_last {
+        self.pump_on(x, is_last);
+    }
+
+    /// Goes on in the next turn unless all that has come was passed on.
+    fn pump_on(&mut self, x: ExId, is_last: bool) {
+        if !is_last || self.exchanges.get(x).is_some_and(|e| e.request.has_undecoded()) {
             self.enqueue_exchange(x);
         }
     }
 
     /// Frees the place of a body that is whole, where bodies have fewer places than streams. Who
     /// waits for it goes on with the connection's next deadline, which is now.
-    fn leave_body(&mut self, x: ExId, ci: usize, stream: u32) {
+    pub(crate) fn leave_body(&mut self, x: ExId, ci: usize, stream: u32) {
         let is_whole = self.exchanges.get(x).is_some_and(|e| e.request.done);
         let h = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut());
         if let Some(h) = h.filter(|h| is_whole && h.bounds.bodies < h.bounds.dispatched) {
@@ -377,8 +382,6 @@ impl Worker {
         let bytes = input.len() - RESERVE;
         self.collect_bytes(x, &mut input, RESERVE..RESERVE + bytes);
         self.credit(ci, stream, bytes);
-        if !is_last {
-            self.enqueue_exchange(x);
-        }
+        self.pump_on(x, is_last);
     }
 }

@@ -176,24 +176,32 @@ impl Worker {
             Ok(fed) => fed,
             Err(reject) => return self.refuse(x, &reject),
         };
-        if e.request.bytes + fed.data_len as u64 > e.body.limit {
+        if e.request.came() + fed.data_len as u64 > e.body.limit {
             return self.refuse(x, &own::BODY_TOO_LARGE);
         }
         let rest = buffer.get(range.start + fed.consumed..range.end).unwrap_or_default();
         c.input.extend_from_slice(rest);
         self.counters.bytes_received.add(fed.data_len as u64);
         // What is kept is framed as for HTTP/1; the bytes between the framing are the same.
-        let framed = frame(&mut e.request, buffer, range.start, &fed);
+        let mut own = self.scratch.codecs.buffer_for(&e.request);
+        let place = (buffer, range.start);
+        let part = e.request.decode(&mut own, place, &fed, self.mailbox.index);
+        let (buffer, start, made) = match part {
+            Ok(part) => part,
+            Err(reject) => return self.refuse(x, &reject),
+        };
+        let framed = frame(&mut e.request, buffer, start, &made);
         e.keep_for_retry(buffer.get(framed).unwrap_or_default());
         e.body_came(fed.data_len, self.now_us);
         if e.request.done {
             e.start_waiting(self.now_us);
         }
-        let body = buffer.get(range.start..range.start + fed.data_len).unwrap_or_default();
+        let body = buffer.get(start..start + made.data_len).unwrap_or_default();
         let h = self.ups.get_mut(ui).and_then(|up| up.http2.as_deref_mut());
         let before = e.held_upload();
         let is_lost = h.is_none_or(|h| put(e, h, body).is_err());
         e.note_upload(&mut self.io.pool, before);
+        self.scratch.codecs.keep(own);
         if is_lost {
             return self.on_stream_lost(x, Loss::Reset, "the stream ended before the request");
         }
