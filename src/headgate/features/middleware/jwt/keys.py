@@ -7,6 +7,7 @@ from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 
 from headgate._core import key_set_problem
 from headgate.features import syntax
+from headgate.features.middleware.jwt.weak import weak_key
 from headgate.features.values import FILE_SCHEMA, Secrets, named_file
 from headgate.kernel.errors import Invalid
 from headgate.kernel.key_sets import KeySetUrl, url_problem
@@ -44,6 +45,9 @@ def set_problem(text: str) -> Invalid | None:
         where, sentence = wrong
         what, _, allowed = sentence.partition("; ")
         return Invalid(f"{where}: {what}" if where else what, allowed or KEYS_ALLOWED)
+    if (weak := weak_key(keys)) is not None:
+        what = f"keys[{weak}].n: anybody can factor this modulus (CVE-2017-15361)"
+        return Invalid(what, "make a new key with another library")
     return None
 
 
