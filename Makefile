@@ -26,6 +26,7 @@ COUNT ?= 100
 SEED ?=
 AREA ?=
 AGENTS ?=
+DATABASE ?=
 
 .PHONY: help
 help: ## This list
@@ -150,8 +151,8 @@ bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with th
 	$(BENCH_VENV)/bin/python benchmarks/run.py --headgate $(BENCH_VENV)/bin/headgate $(if $(CASE),--case '$(CASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)')
 
 .PHONY: scale
-scale: build ## One master and many simulated agents; AGENTS=10000
-	$(BIN)/python benchmarks/scale.py $(if $(AGENTS),--agents '$(AGENTS)')
+scale: build ## One master and many simulated agents; AGENTS=10000 DATABASE=sqlite
+	$(BIN)/python benchmarks/scale.py $(if $(AGENTS),--agents '$(AGENTS)') $(if $(DATABASE),--database '$(DATABASE)')
 
 .PHONY: scale-rest
 scale-rest: build ## A master's REST API with many objects and watchers; OBJECTS=100000 CLIENTS=200

@@ -4,7 +4,8 @@ import asyncio
 import json
 
 import pytest
-from master_world import PASSWORD, Answer, World
+from master_world import PASSWORD, World
+from peopled_fleet import HERE, Fleet, W
 from sqlalchemy import update
 
 from headgate.certificates.authority import new_csr, new_key
@@ -12,8 +13,6 @@ from headgate.fleet.frames import (
     Fault,
     Heartbeat,
     Held,
-    Hello,
-    Instance,
     Notice,
     Notices,
     Phase,
@@ -21,90 +20,12 @@ from headgate.fleet.frames import (
 )
 from headgate.fleet.master_events import AgentReport
 from headgate.fleet.signing import offer_content, offer_is_bound
-from headgate.master.access import Caller
 from headgate.master.domains.agents.losing import Losing
-from headgate.master.domains.agents.store import AGENTS, set_desired
-from headgate.master.domains.revisions import service as revisions
-from headgate.master.domains.revisions.types import Revision
-from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
-from headgate.master.store.scope import MASTER, Scope
+from headgate.master.domains.agents.store import AGENTS
+from headgate.master.fleet.book import AgentFacts, EnrolmentRefusedError
+from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import SealError
 from headgate.master.store.transaction import Transaction
-
-_W = "/workspaces/default"
-_HERE = "192.0.2.7"
-
-
-class Fleet:
-    """A fleet `edge` in a world."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.admin = world.set_up()
-        made = world.ask("POST", f"{_W}/fleets", {"name": "edge"}, self.admin)
-        assert made.status == 201, made.text
-        self.id = made["id"]
-        found = world.ask("GET", _W, token=self.admin)
-        self.scope = Scope(found["organisation_id"], found["id"])
-
-    def token(self, **fields: object) -> str:
-        """A join token."""
-        made = self.world.ask("POST", f"{_W}/join-tokens", {"fleet": "edge", **fields}, self.admin)
-        assert made.status == 201, made.text
-        return made["token"]
-
-    def enrolled(self, token: str, csr: bytes | None = None, address: str = _HERE) -> Enrolled:
-        """A node that enrolled."""
-        facts = AgentFacts("node-1", "1.0", {"zone": "east"})
-        work = self.world.master.book.enrol(token, csr or new_csr(new_key()), facts, address)
-        return self.world.runner.run(work)
-
-    def refusal(self, token: str, address: str = _HERE) -> str:
-        """Why a node may not enrol."""
-        with pytest.raises(EnrolmentRefusedError) as caught:
-            self.enrolled(token, address=address)
-        return caught.value.code
-
-    def agent(self, agent_id: str) -> Answer:
-        """An agent, as REST shows it."""
-        return self.world.ask("GET", f"{_W}/agents/{agent_id}", token=self.admin)
-
-    def published(self, contents: dict[str, bytes]) -> Revision:
-        """A revision that every agent of the fleet must serve."""
-        world = self.world
-
-        async def work(tx: Transaction) -> Revision:
-            order = revisions.Order(self.id, Caller(id="a", name="ann"), "m", world.now_ms)
-            made = await revisions.publish(tx, order, revisions.Made(contents), world.master.sealer)
-            await set_desired(tx, self.id, made.id)
-            return made
-
-        return world.runner.run(world.database.write(self.scope, work))
-
-    def events(self, type_: str = "agents") -> list[dict[str, object]]:
-        """The events of agents, the oldest first; those of people's changes are left out."""
-        found = self.world.ask("GET", f"{_W}/events?type={type_}&limit=1000", token=self.admin)
-        assert found.status == 200, found.text
-        return [one for one in found.items if not one["actor"]]
-
-    def joined(
-        self,
-        agent_id: str,
-        held: Held | None = None,
-        fault: Fault | None = None,
-        fault_of: Version | None = None,
-    ) -> int:
-        """The fence of a new session."""
-        hello = Hello(
-            agent_id,
-            1,
-            "1.0",
-            (Instance("main", "native", "1"),),
-            held or Held(),
-            fault,
-            fault_of=fault_of,
-        )
-        return self.world.runner.run(self.world.master.book.joined(agent_id, hello, _HERE))
 
 
 @pytest.fixture
@@ -113,22 +34,22 @@ def fleet(world: World) -> Fleet:
 
 
 def test_a_fleet_is_changed_and_removed_when_it_is_empty(fleet: Fleet) -> None:
-    ask, path = fleet.world.ask, f"{_W}/fleets/edge"
-    again = ask("POST", f"{_W}/fleets", {"name": "edge"}, fleet.admin)
+    ask, path = fleet.world.ask, f"{W}/fleets/edge"
+    again = ask("POST", f"{W}/fleets", {"name": "edge"}, fleet.admin)
     assert again["type"] == "urn:headgate:problem:taken"
     changed = ask("PATCH", path, {"labels": {"env": "prod"}}, fleet.admin, if_match='"1"')
     assert changed.json["labels"] == {"env": "prod"}
     assert ask("PATCH", path, {"engine": "nginx"}, fleet.admin, if_match='"1"').status == 412
     agent = fleet.enrolled(fleet.token()).agent
     assert ask("DELETE", path, token=fleet.admin)["type"] == "urn:headgate:problem:not-empty"
-    assert ask("DELETE", f"{_W}/agents/{agent}", token=fleet.admin).status == 204
+    assert ask("DELETE", f"{W}/agents/{agent}", token=fleet.admin).status == 204
     assert ask("DELETE", path, token=fleet.admin).status == 204
-    assert ask("GET", f"{_W}/join-tokens", token=fleet.admin).items == []
+    assert ask("GET", f"{W}/join-tokens", token=fleet.admin).items == []
 
 
 def test_bad_fleets_and_tokens_are_refused_with_their_place(fleet: Fleet) -> None:
     def path(noun: str, body: dict[str, object]) -> str:
-        answer = fleet.world.ask("POST", f"{_W}/{noun}", body, fleet.admin)
+        answer = fleet.world.ask("POST", f"{W}/{noun}", body, fleet.admin)
         assert answer.status == 422
         return answer["path"]
 
@@ -148,7 +69,7 @@ def test_a_node_enrols_and_its_secret_is_nowhere(fleet: Fleet) -> None:
     shown = fleet.agent(answer["agent"])
     assert (shown["state"], shown["name"]) == ("new", "node-1")
     assert shown.json["labels"] == {"env": "prod"}
-    listed = fleet.world.ask("GET", f"{_W}/join-tokens", token=fleet.admin)
+    listed = fleet.world.ask("GET", f"{W}/join-tokens", token=fleet.admin)
     assert listed.items[0]["used"] == 1
     assert token not in listed.text
     audit = fleet.world.ask("GET", "/audit", token=fleet.admin)
@@ -161,7 +82,7 @@ def test_a_token_is_used_as_often_as_it_says_by_many_at_once(fleet: Fleet) -> No
 
     async def one() -> str:
         try:
-            await fleet.world.master.book.enrol(token, new_csr(new_key()), facts, _HERE)
+            await fleet.world.master.book.enrol(token, new_csr(new_key()), facts, HERE)
         except EnrolmentRefusedError as error:
             return error.code
         return "enrolled"
@@ -186,8 +107,8 @@ def test_a_token_that_is_not_good_is_refused_and_written_down(fleet: Fleet) -> N
     assert fleet.refusal(near) == "address"
     assert fleet.enrolled(near, address="::ffff:10.1.2.3").agent
     assert fleet.enrolled(near, address="2001:db8::1").agent
-    made = fleet.world.ask("POST", f"{_W}/join-tokens", {"fleet": fleet.id}, fleet.admin)
-    path = f"{_W}/join-tokens/{made['id']}"
+    made = fleet.world.ask("POST", f"{W}/join-tokens", {"fleet": fleet.id}, fleet.admin)
+    path = f"{W}/join-tokens/{made['id']}"
     assert fleet.world.ask("DELETE", path, token=fleet.admin).status == 204
     assert fleet.refusal(made["token"]) == "revoked"
     old = fleet.token(hours=1)
@@ -221,7 +142,7 @@ def test_a_wrong_request_costs_no_use(fleet: Fleet) -> None:
 
 def test_a_full_fleet_takes_no_more(fleet: Fleet) -> None:
     body = {"policies": {"most_agents": 1}}
-    fleet.world.ask("PATCH", f"{_W}/fleets/edge", body, fleet.admin)
+    fleet.world.ask("PATCH", f"{W}/fleets/edge", body, fleet.admin)
     token = fleet.token(uses=2)
     assert fleet.enrolled(token).agent
     assert fleet.refusal(token) == "full"
@@ -233,7 +154,7 @@ def test_a_revoked_agent_is_nobody_at_once(fleet: Fleet) -> None:
     found = run(book.identify(agent, "1"))
     assert found is not None
     assert found.fleet == fleet.id
-    done = fleet.world.ask("POST", f"{_W}/agents/{agent}/revocation", {}, fleet.admin)
+    done = fleet.world.ask("POST", f"{W}/agents/{agent}/revocation", {}, fleet.admin)
     assert (done.status, done["state"]) == (200, "revoked")
     assert run(book.identify(agent, "1")) is None
     assert run(book.desired(agent)) is None
@@ -341,21 +262,22 @@ def test_an_agent_gets_only_what_its_manifest_names(fleet: Fleet) -> None:
     old = json.loads((run(book.desired(agent)) or pytest.fail("none")).manifest)
     fleet.published({"routes/new.json": b"new", "secrets/key.pem": b"secret"})
     entries = json.loads((run(book.desired(agent)) or pytest.fail("none")).manifest)["entries"]
-    assert [run(book.blob(agent, one["sha256"])) for one in entries] == [b"new", b"secret"]
-    assert run(book.blob(agent, old["entries"][0]["sha256"])) is None
-    fleet.world.ask("DELETE", f"{_W}/agents/{agent}", token=fleet.admin)
-    assert run(book.blob(agent, entries[0]["sha256"])) is None
+    hashes = [one["sha256"] for one in entries]
+    named = dict(zip(hashes, [b"new", b"secret"], strict=True))
+    assert run(book.blobs(agent, [*hashes, old["entries"][0]["sha256"]])) == named
+    fleet.world.ask("DELETE", f"{W}/agents/{agent}", token=fleet.admin)
+    assert run(book.blobs(agent, hashes)) == {}
 
 
 def test_an_agent_that_moves_serves_what_its_new_fleet_does(fleet: Fleet) -> None:
     agent = fleet.enrolled(fleet.token()).agent
     fleet.published({"routes/a.json": b"a"})
-    fleet.world.ask("POST", f"{_W}/fleets", {"name": "core"}, fleet.admin)
-    moved = fleet.world.ask("PATCH", f"{_W}/agents/{agent}", {"fleet": "core"}, fleet.admin)
+    fleet.world.ask("POST", f"{W}/fleets", {"name": "core"}, fleet.admin)
+    moved = fleet.world.ask("PATCH", f"{W}/agents/{agent}", {"fleet": "core"}, fleet.admin)
     assert moved.status == 200, moved.text
     assert moved.json["revisions"]["desired"] is None  # type: ignore[index]
     assert fleet.world.runner.run(fleet.world.master.book.desired(agent)) is None
-    listed = fleet.world.ask("GET", f"{_W}/agents?fleet=edge", token=fleet.admin)
+    listed = fleet.world.ask("GET", f"{W}/agents?fleet=edge", token=fleet.admin)
     assert listed.items == []
 
 
@@ -372,7 +294,7 @@ def test_revocation_by_another_master_shows_with_the_next_heartbeat(fleet: Fleet
     fleet.joined(agent)
     cut: list[str] = []
     fleet.world.master.book.cut = cut.append
-    fleet.world.ask("POST", f"{_W}/agents/{agent}/revocation", {}, fleet.admin)
+    fleet.world.ask("POST", f"{W}/agents/{agent}/revocation", {}, fleet.admin)
     fleet.world.runner.run(fleet.world.master.book.seen(agent, Heartbeat(Held())))
     assert cut == [agent]
 
@@ -393,12 +315,12 @@ def test_others_see_no_agent_and_viewers_change_none(fleet: Fleet) -> None:
     agent = fleet.enrolled(fleet.token()).agent
     fleet.world.ask("POST", "/organisations", {"name": "other"}, fleet.admin)
     theirs = fleet.world.invite(fleet.admin, "bob", "admin", query="?organisation=other")
-    assert fleet.world.ask("GET", f"{_W}/agents/{agent}", token=theirs).status == 404
+    assert fleet.world.ask("GET", f"{W}/agents/{agent}", token=theirs).status == 404
     viewer = fleet.world.invite(fleet.admin, "eve", "viewer", query="?organisation=main")
-    assert fleet.world.ask("GET", f"{_W}/agents/{agent}", token=viewer).status == 200
-    assert fleet.world.ask("DELETE", f"{_W}/agents/{agent}", token=viewer).status == 403
+    assert fleet.world.ask("GET", f"{W}/agents/{agent}", token=viewer).status == 200
+    assert fleet.world.ask("DELETE", f"{W}/agents/{agent}", token=viewer).status == 403
     body = {"fleet": "edge"}
-    assert fleet.world.ask("POST", f"{_W}/join-tokens", body, viewer).status == 403
+    assert fleet.world.ask("POST", f"{W}/join-tokens", body, viewer).status == 403
 
 
 def test_what_an_agent_reports_becomes_events(fleet: Fleet) -> None:

@@ -88,9 +88,8 @@ class Room:
         assert manifest_is_signed(self.keys, desired.manifest, desired.signature)
         (entry,) = [one for one in parse(desired.manifest).entries if one.path == path]
         book = self.world.master.book
-        content = self.world.runner.run(book.blob(self.nodes[name], entry.sha256))
-        assert content is not None
-        return json.loads(content)
+        contents = self.world.runner.run(book.blobs(self.nodes[name], [entry.sha256]))
+        return json.loads(contents[entry.sha256])
 
     def hash(self, name: str) -> str:
         desired = self.desired(name)

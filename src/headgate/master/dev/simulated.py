@@ -145,6 +145,10 @@ class SimulatedAgent:
         """What the agent says to every offer, instead of serving it."""
         self.goodbyes: list[str] = []
         """Why the session hung up, each time."""
+        self.acknowledged_at = 0.0
+        """When it last took an offer (monotonic seconds)."""
+        self.served_at = 0.0
+        """When it last served one."""
         self.attempts = 0
         """How many connections have ended or could not be made."""
         self.who = who
@@ -234,6 +238,7 @@ class SimulatedAgent:
                 self.goodbyes.append(why)
                 self.drop()
             case ev.FindMissing(job, manifest):
+                self.acknowledged_at = time.monotonic()
                 wanted = dict.fromkeys(entry.sha256 for entry in manifest.entries)
                 missing = (fr.Want(one) for one in wanted if one not in self._blobs)
                 self._events.append(ev.Missing(job, tuple(missing)))
@@ -253,6 +258,7 @@ class SimulatedAgent:
             self._events.append(ev.Stored(chunk.sha256, is_good))
 
     def _apply(self, job: int, manifest: Manifest) -> None:
+        self.served_at = time.monotonic()
         if self.refusal is not None:
             self._events.append(ev.Progress(job, fr.Phase.REJECTED, fault=self.refusal))
             return

@@ -2,7 +2,7 @@
 serve, how far it is."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,9 +102,9 @@ class FleetBook(Protocol):
         for right after `desired`."""
         ...
 
-    async def blob(self, agent_id: str, sha256: str) -> bytes | None:
-        """Returns the content at this address. It is asked for only what a manifest names that
-        `desired` returned for this agent."""
+    async def blobs(self, agent_id: str, hashes: Iterable[str]) -> dict[str, bytes]:
+        """Returns the contents at these addresses that there are. It is asked for only what a
+        manifest names that `desired` returned for this agent."""
         ...
 
     async def report(self, agent_id: str, report: AgentReport) -> None:

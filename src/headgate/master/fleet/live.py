@@ -269,9 +269,7 @@ class LiveSession:
                 changes = shelf.changes_to(desired.manifest)
                 return ev.DesiredIs(desired, listed, changes, orders)
             case ev.FindBlobs(hashes):
-                look = self._house.shelf.blob
-                found = {one: await look(book, self.identity, one) for one in hashes}
-                return ev.Found({one: body for one, body in found.items() if body is not None})
+                return ev.Found(await self._house.shelf.blobs(book, self.identity, hashes))
             case ev.Record(report):
                 await book.report(self.identity, report)
             case ev.Tell(notices):

@@ -5,7 +5,7 @@ import datetime as dt
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -143,9 +143,11 @@ class MemoryBook:
         del agent_id
         return None
 
-    async def blob(self, agent_id: str, sha256: str) -> bytes | None:
+    async def blobs(self, agent_id: str, hashes: Iterable[str]) -> dict[str, bytes]:
         """See FleetBook."""
-        return self._blobs.get(sha256) if agent_id in self.agents else None
+        if agent_id not in self.agents:
+            return {}
+        return {one: self._blobs[one] for one in hashes if one in self._blobs}
 
     async def report(self, agent_id: str, report: AgentReport) -> None:
         """See FleetBook."""

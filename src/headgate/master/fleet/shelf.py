@@ -1,6 +1,8 @@
 """What many sessions send at the same time: manifests as they were read, and blobs. Bounded."""
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 
 from headgate.fleet.manifest import Manifest, address, difference, parse
 from headgate.fleet.master_events import Changes
@@ -20,6 +22,7 @@ class Shelf:
         self._by_bytes: OrderedDict[bytes, tuple[str, Manifest]] = OrderedDict()
         self._blobs: OrderedDict[str, bytes] = OrderedDict()
         self._blob_bytes = 0
+        self._reading = asyncio.Lock()
 
     def listed(self, text: bytes) -> Manifest:
         """Returns the manifest with these canonical bytes. Raises Invalid if it is none."""
@@ -53,17 +56,33 @@ class Shelf:
 
         return changes
 
-    async def blob(self, book: FleetBook, agent_id: str, sha256: str) -> bytes | None:
-        """Returns a blob that the agent's manifest names, from the book if nobody asked before."""
-        found = self._blobs.get(sha256)
-        if found is not None:
-            self._blobs.move_to_end(sha256)
-            return found
-        found = await book.blob(agent_id, sha256)
-        if found is not None and sha256 not in self._blobs and len(found) <= _BLOB_BYTES:
-            self._blobs[sha256] = found
-            self._blob_bytes += len(found)
-            while self._blob_bytes > _BLOB_BYTES:
-                _, old = self._blobs.popitem(last=False)
-                self._blob_bytes -= len(old)
+    async def blobs(
+        self, book: FleetBook, agent_id: str, hashes: Iterable[str]
+    ) -> dict[str, bytes]:
+        """Returns the blobs that the agent's manifest names, from the book if nobody asked before.
+        Whoever comes meanwhile waits: most ask for the same ones at the same moment."""
+        wanted = dict.fromkeys(hashes)
+        found = self._known(wanted)
+        if len(found) < len(wanted):
+            async with self._reading:
+                found |= self._known(one for one in wanted if one not in found)
+                missing = [one for one in wanted if one not in found]
+                read = await book.blobs(agent_id, missing) if missing else {}
+                self._keep(read)
+                found |= read
         return found
+
+    def _known(self, hashes: Iterable[str]) -> dict[str, bytes]:
+        found = {one: self._blobs[one] for one in hashes if one in self._blobs}
+        for one in found:
+            self._blobs.move_to_end(one)
+        return found
+
+    def _keep(self, read: Mapping[str, bytes]) -> None:
+        for sha256, body in read.items():
+            if sha256 not in self._blobs and len(body) <= _BLOB_BYTES:
+                self._blobs[sha256] = body
+                self._blob_bytes += len(body)
+        while self._blob_bytes > _BLOB_BYTES:
+            _, old = self._blobs.popitem(last=False)
+            self._blob_bytes -= len(old)

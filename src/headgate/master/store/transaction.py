@@ -97,6 +97,12 @@ class Transaction:
         result = await self._connection.execute(statement, execution_options=GATED)
         return int(result.rowcount)
 
+    async def change_all(self, statement: Update, rows: Sequence[dict[str, object]]) -> None:
+        """Carries out one update for each row of values of the statement's parameters."""
+        if rows:
+            statement = bounded(statement, self.scope)
+            await self._connection.execute(statement, rows, execution_options=GATED)
+
     async def forget(self, source: Table, *where: ColumnElement[bool], most: int) -> int:
         """Removes at most so many rows that fulfil the conditions, for upkeep; returns how many."""
         key = source.primary_key.columns[0]

@@ -1,7 +1,7 @@
 """The agents' book on the store: what `headgate.master.fleet` asks of the rest of the master."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -27,6 +27,7 @@ from headgate.master.domains.agents.arriving import Arrivals
 from headgate.master.domains.agents.ending import EndedUpgrades
 from headgate.master.domains.agents.failing import Failing
 from headgate.master.domains.agents.manifests import Manifests, explained
+from headgate.master.domains.agents.rows import Rows
 from headgate.master.domains.agents.types import Engine, Facts, LastError
 from headgate.master.domains.agents.writing import Standings, Writing
 from headgate.master.domains.certificates import store as certificates
@@ -61,6 +62,7 @@ class StoreBook:
         self._clock = clock
         self._authority = authority
         self._enroller = enroller
+        self._rows = Rows(database)
         self._writing = Writing(database, clock, self._stand)
         self._given: dict[str, str | None] = {}
         self._ordered: dict[str, int | None] = {}
@@ -205,18 +207,19 @@ class StoreBook:
             bodies.append(Heal(heal.ordered_at))
         return Orders(tuple(bodies), bind)
 
-    async def blob(self, agent_id: str, sha256: str) -> bytes | None:
+    async def blobs(self, agent_id: str, hashes: Iterable[str]) -> dict[str, bytes]:
         """See FleetBook."""
         row = await self._row(agent_id)
         if row is None or row.revoked_at is not None:
-            return None
+            return {}
         revision = self._given.get(agent_id, row.desired_id)
-        if revision is None or sha256 not in (await self.manifests.of(row, revision)).named:
-            return None
+        if revision is None:
+            return {}
+        named = (await self.manifests.of(row, revision)).named
         with explained():
             async with self._database.read(Scope(row.organisation_id, row.workspace_id)) as tx:
-                found = (await revisions.blobs(tx, [sha256])).get(sha256)
-        return None if found is None else self._authority.opened(found)
+                found = await revisions.blobs(tx, named.intersection(hashes))
+        return {sha256: self._authority.opened(one) for sha256, one in found.items()}
 
     async def report(self, agent_id: str, report: AgentReport) -> None:
         """See FleetBook."""
@@ -299,8 +302,7 @@ class StoreBook:
 
     async def _row(self, agent_id: str) -> store.AgentRow | None:
         with explained():
-            async with self._database.read(MASTER) as tx:
-                return await store.find(tx, agent_id)
+            return await self._rows.find(agent_id)
 
     def _is_outdated(self, one: store.Standing) -> bool:
         """Says whether an agent is to renew for a rotation; one that cannot is not asked."""

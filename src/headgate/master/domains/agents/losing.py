@@ -50,6 +50,5 @@ class Losing:
     async def _told(self, tx: Transaction, gone: list[str], now_ms: int) -> list[str]:
         standings = await store.standings(tx, gone, is_locked=True)
         still = [one for one in standings.values() if one.is_silent(now_ms)]
-        for one in still:
-            await store.said(tx, one.id, {"told": LOST})
+        await store.said_by_all(tx, {one.id: {"told": LOST} for one in still})
         return await writing.tell(tx, telling.lost(still), now_ms)

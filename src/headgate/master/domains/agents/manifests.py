@@ -1,6 +1,7 @@
 """The manifests that agents are offered, read once for all of them: of a revision, or of a node's
 own part of one."""
 
+import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
@@ -41,6 +42,7 @@ class Manifests:
         self._database = database
         self._authority = authority
         self._known: OrderedDict[str, Listed] = OrderedDict()
+        self._reading = asyncio.Lock()
         self._of_nodes: OrderedDict[tuple[str, str], Listed] = OrderedDict()
         self.variant: VariantOf = _no_variant
         """Returns what an agent gets of a revision whose nodes have values of their own."""
@@ -53,7 +55,7 @@ class Manifests:
     async def of(self, agent: AgentRow, revision_id: str) -> Listed:
         """Returns what an agent is to get of a revision; raises UnavailableError and
         NoVariantError."""
-        found = self._known.get(revision_id) or await self._read(revision_id)
+        found = self._known.get(revision_id) or await self._once_read(revision_id)
         if found.revision.recipes is None:
             return found
         key = (revision_id, agent.id)
@@ -74,6 +76,11 @@ class Manifests:
             if len(self._of_nodes) > _OF_NODES:
                 self._of_nodes.popitem(last=False)
         return own
+
+    async def _once_read(self, revision_id: str) -> Listed:
+        """Reads a revision for everyone who asks meanwhile: most agents are woken together."""
+        async with self._reading:
+            return self._known.get(revision_id) or await self._read(revision_id)
 
     async def _read(self, revision_id: str) -> Listed:
         with explained():

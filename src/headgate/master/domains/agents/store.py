@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
+    bindparam,
     delete,
     select,
     update,
@@ -345,6 +346,15 @@ async def find(tx: Transaction, agent_id: str) -> AgentRow | None:
     return await tx.find(AgentRow, AGENTS, AGENTS.c.id == agent_id)
 
 
+async def found(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, AgentRow]:
+    """Returns those of these agents that there are in the scope."""
+    rows: list[AgentRow] = []
+    for start in range(0, len(agent_ids), _AT_ONCE):
+        part = agent_ids[start : start + _AT_ONCE]
+        rows += await tx.all(AgentRow, columns_of(AGENTS, AgentRow).where(AGENTS.c.id.in_(part)))
+    return {one.id: one for one in rows}
+
+
 async def of_key(tx: Transaction, token_id: str, key_hash: str) -> AgentRow | None:
     """Returns the agent that enrolled with this token and this key."""
     where = (AGENTS.c.token == token_id, AGENTS.c.key_hash == key_hash)
@@ -385,7 +395,19 @@ async def remove(tx: Transaction, agent_id: str) -> int:
 
 async def said(tx: Transaction, agent_id: str, values: dict[str, object]) -> None:
     """Keeps what an agent said of itself; its version counts what people change."""
-    await tx.change(update(AGENTS).where(AGENTS.c.id == agent_id).values(values))
+    await said_by_all(tx, {agent_id: values})
+
+
+async def said_by_all(tx: Transaction, values: Mapping[str, dict[str, object]]) -> None:
+    """The same of many agents, by id."""
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    for agent_id, row in values.items():
+        parameters = {f"new_{name}": value for name, value in row.items()}
+        alike.setdefault(tuple(sorted(row)), []).append({"agent": agent_id, **parameters})
+    for names, rows in alike.items():
+        statement = update(AGENTS).where(AGENTS.c.id == bindparam("agent"))
+        new: dict[str, object] = {name: bindparam(f"new_{name}") for name in names}
+        await tx.change_all(statement.values(new), rows)
 
 
 async def left(tx: Transaction, agent_id: str, fence: int) -> None:

@@ -179,6 +179,7 @@ async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> _Written:
         for agent, said in batch.values.items()
         if agent in standings
     }
+    rows: dict[str, dict[str, object]] = {}
     for agent in sorted(spoke):
         end = upgrading.ended(spoke[agent], batch.ended.get(agent))
         row: dict[str, object] = {"fence": last[agent], "told": told[agent]}
@@ -186,7 +187,8 @@ async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> _Written:
             batch.said.upgrades.append((agent, end))
             row |= upgrading.columns(end)
             spoke[agent] = spoke[agent].having(row)
-        await store.said(tx, agent, batch.values[agent] | row)
+        rows[agent] = batch.values[agent] | row
+    await store.said_by_all(tx, rows)
     for agent, fence in batch.ends:
         await store.left(tx, agent, fence)
     news = telling.news_of(spoke, batch.joins, batch.said)
