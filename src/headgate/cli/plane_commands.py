@@ -1,12 +1,12 @@
 """The commands that run one plane of a node, the other one being elsewhere."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headgate.cli.agent_commands import MasterUrl, OwnConfig, Token
 from headgate.cli.node_commands import loopback
 from headgate.cli.output import BAD_CONFIG, complain
 from headgate.cli.places import Configs, NodeName, StateDir, state_dir
@@ -143,40 +143,39 @@ def control(
     admin_host: AdminHost = None,
     log_level: LogLevel = None,
     watch: Annotated[bool, typer.Option(help="Reload when a file of the config changes.")] = True,
+    master_url: MasterUrl = None,
+    token: Token = None,
+    config: OwnConfig = None,
     state: StateDir = None,
     node: NodeName = None,
 ) -> None:
     """Run the control plane of a node whose data plane runs elsewhere.
 
-    It reads the config, gives the plan to the data plane, and answers the admin API. When the link
-    comes back after a cut, the data plane gets what changed meanwhile.
+    It reads the config, or gets it from a master, gives the plan to the data plane, and answers
+    the admin API. When the link comes back after a cut, the data plane gets what changed meanwhile.
 
     \b
-    Example:
+    Examples:
       headgate control headgate.toml --dataplane edge.example:9443 \\
         --cert control.pem --key control.key --ca link-ca.pem
+      headgate control --master-url grpcs://master.example --token "$TOKEN" \\
+        --dataplane edge.example:9443 --cert control.pem --key control.key --ca link-ca.pem
     """
     from headgate.cli import planes
-    from headgate.cli import run as runner
     from headgate.kernel.errors import Invalid
     from headgate.node.options import Options
 
-    if not configs and not runner.has_environment_config(os.environ):
-        raise typer.BadParameter(
-            "give a config file, or set PROXY_UPSTREAM_ADDRS to run without one",
-            param_hint="CONFIG",
-        )
+    source = planes.source_of(configs or [], master_url, config or [])
     its = _files(cert, key, ca, is_server=False)
     try:
         remote = planes.target(dataplane, dataplane_name, its)
     except Invalid as wrong:
         raise typer.BadParameter(str(wrong), param_hint="--dataplane") from None
-    settings = runner.node_settings(configs or [])
-    if settings is None:
-        raise typer.Exit(BAD_CONFIG)
+    place = state_dir(state or source.settings.state_dir, node)
+    planes.remember(source, place, token)
     options = Options(
-        state_dir=str(state_dir(state or settings.state_dir, node)),
-        configs=[str(path.absolute()) for path in configs or []],
+        state_dir=str(place),
+        configs=[str(path.absolute()) for path in source.configs],
         admin=None if admin is None else loopback([one for one in admin if one != "off"]),
         metrics=metrics or None,
         admin_hosts=admin_host or [],
@@ -184,8 +183,10 @@ def control(
         workers=workers,
         watch=watch,
         remote=remote,
+        master=source.master,
+        name=node or "",
     )
-    _or_say_why(lambda: planes.become_control(options, settings))
+    _or_say_why(lambda: planes.become_control(options, source.settings))
 
 
 def _files(cert: Path, key: Path, ca: Path, *, is_server: bool) -> "Files":

@@ -1,12 +1,15 @@
 """`headgate dataplane` and `headgate control`: the two planes of a node, each on its own."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import typer
 
-from headgate.cli import rights
+from headgate.cli import agent, rights, run
+from headgate.cli.output import BAD_CONFIG
 from headgate.cli.run import CONTROL_GRACE_S, become, replace_by, supervisor_of
 from headgate.compile.settings import NodeSettings
 from headgate.features import syntax
@@ -29,6 +32,53 @@ class DataPlaneRequest:
     workers: int | None
     log_level: str | None
     user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSource:
+    """Where a control plane has its config from: files or the environment, or a master; `configs`
+    then have the settings of this node alone."""
+
+    configs: list[Path]
+    settings: NodeSettings
+    master: str | None = None
+
+
+def source_of(configs: list[Path], master_url: str | None, own: list[Path]) -> ControlSource:
+    """Returns where the config comes from; nothing, both, or a wrong address is a usage error, and
+    errors of a config are printed."""
+    if configs and master_url:
+        raise typer.BadParameter(
+            "the config comes from files or from a master, and both are given; write the settings"
+            " of this node alone into a file for --config",
+            param_hint="CONFIG",
+        )
+    if own and not master_url:
+        raise typer.BadParameter(
+            "--config has settings of a node that a master drives: give --master-url, or the file"
+            " as CONFIG",
+            param_hint="--config",
+        )
+    if not configs and not master_url and not run.has_environment_config(os.environ):
+        raise typer.BadParameter(
+            "give a config file or --master-url, or set PROXY_UPSTREAM_ADDRS to run without them",
+            param_hint="CONFIG",
+        )
+    master = str(agent.checked_url(master_url)) if master_url else None
+    settings = agent.own_settings(own) if master else run.node_settings(configs)
+    if settings is None:
+        raise typer.Exit(BAD_CONFIG)
+    return ControlSource(own if master else configs, settings, master)
+
+
+def remember(source: ControlSource, state_dir: Path, token: str | None) -> None:
+    """Leaves the join token to the process that follows; a node of a master that has neither
+    enrolled nor a token is a usage error."""
+    if source.master is None:
+        return
+    agent.require_token(state_dir, token)
+    if token is not None:  # not on the command line of the node, which every user can read
+        os.environ["HEADGATE_AGENT_TOKEN"] = token
 
 
 def files(cert: Path, key: Path, ca: Path, *, is_server: bool) -> Files:

@@ -1,6 +1,7 @@
 """What `headgate dataplane` and `headgate control` become, and which mistakes they refuse."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ hosts = ["*"]
 respond = { status = 204 }
 """
 Command = Callable[..., int]
+TOKEN = "secret-secret"  # noqa: S105 - of tests
 
 
 @pytest.fixture
@@ -125,6 +127,53 @@ def test_a_control_plane_is_where_the_option_or_else_the_config_says(
     assert (second.admin, second.watch, second.workers) == (["127.0.0.1:9090"], False, 2)
     assert (second.metrics, second.admin_hosts) == (["127.0.0.1:1"], ["x"])
     assert gave_up[0] == ("proxy", rights.Places(Path("/srv/of-config")))
+
+
+def test_a_control_plane_may_have_a_master(
+    tmp_path: Path,
+    files: list[str],
+    became: list[list[str]],
+    gave_up: list[tuple[str | None, rights.Places]],
+    monkeypatch: pytest.MonkeyPatch,
+    run: Command,
+) -> None:
+    monkeypatch.setenv("HEADGATE_AGENT_TOKEN", "another")
+    (tmp_path / "own.toml").write_text('[node]\nuser = "proxy"\n')
+    control = ("control", *files, "--dataplane", "edge.test:9443", "--state-dir", str(tmp_path))
+    whose = ("--master-url", "grpcs://master.test", "--config", str(tmp_path / "own.toml"))
+    assert run(*control, *whose, "--token", TOKEN, "--node", "a") == 0
+    (command,) = became
+    options = Options.decode(command[-1])
+    assert (options.master, options.name) == ("grpcs://master.test", "a")
+    assert (options.configs, options.user) == ([str(tmp_path / "own.toml")], "proxy")
+    assert options.remote is not None
+    assert TOKEN not in str(command)
+    assert os.environ["HEADGATE_AGENT_TOKEN"] == TOKEN
+    assert [user for user, _ in gave_up] == ["proxy"]
+
+
+def test_a_control_plane_has_one_source_of_its_config(
+    files: list[str],
+    config: str,
+    became: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    run: Command,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("HEADGATE_AGENT_TOKEN", raising=False)
+    place = str(Path(config).parent)
+    control = ("control", *files, "--dataplane", "edge.test:9443", "--state-dir", place)
+    master = ("--master-url", "grpcs://master.test")
+    for words, said in (
+        ((config, *master, "--token", TOKEN), "from files or from a master"),
+        (("--config", config), "give --master-url"),
+        (("--master-url", "ftp://x", "--token", TOKEN), "--master-url"),
+        (master, "this node has not enrolled yet"),
+        ((), "--master-url"),
+    ):
+        assert run(*control, *words) == 2
+        assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert became == []
 
 
 def test_mistakes_are_refused_before_anything_is_touched(
