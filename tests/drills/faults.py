@@ -21,6 +21,7 @@ import fault_files as files
 import fault_reloads as reloads
 import fault_resources as resources
 import fault_reuse as reuse
+import fault_udp as udp
 import fault_upgrade as upgrade
 import fault_upstreams as upstreams
 import fault_workers as workers
@@ -125,6 +126,12 @@ ROWS = {
         "certificate expired, of another name, of another key",
         "a wrong pair is refused and the old one kept; a bad upstream certificate is 502",
         changes.certificates,
+    ),
+    35: Row(
+        "closed UDP port, 100,000 source ports",
+        "flows and descriptors stay bounded, idle flows end, nothing leaks; what is dropped is "
+        "counted",
+        udp.closed_port,
     ),
     36: Row(
         "upgrade to a second wheel and back, under load",

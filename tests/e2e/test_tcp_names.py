@@ -216,8 +216,13 @@ def test_a_hello_in_random_pieces_reaches_the_server_of_its_name(
 
 
 @contextmanager
-def halved(node: RunningNode, port: int, first: int) -> Iterator[int]:
-    """A way to the node on which the rest comes once it has read so many bytes; yields its port."""
+def halved(
+    node: RunningNode, port: int, first: int, began: bytearray | None = None
+) -> Iterator[int]:
+    """A way to the node on which the rest comes once it has read so many bytes; yields its port.
+
+    `began` gets those bytes.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pass_on(source: socket.socket, sink: socket.socket) -> None:
@@ -236,6 +241,8 @@ def halved(node: RunningNode, port: int, first: int) -> Iterator[int]:
                 data = b""
                 while len(data) < first:
                     data += client.recv(first - len(data))
+                if began is not None:
+                    began.extend(data)
                 before = node.metric(RECEIVED)
                 server.sendall(data)
                 until(lambda: node.metric(RECEIVED) == before + first, "the first half is read")
@@ -270,6 +277,58 @@ def test_curl_is_served_though_its_hello_comes_in_two_halves(
             assert "s_server" in page
         finally:
             server.kill()
+
+
+def test_a_post_quantum_hello_passes_in_two_halves(
+    folder: Path, port: int, authority: Authority
+) -> None:
+    """curl asks a second node, whose TLS towards the endpoint offers X25519MLKEM768."""
+    pair, at, page = authority.issue("server", "a.example"), free_port(), free_port()
+    command = ["openssl", "s_server", "-quiet", "-www", "-accept", f"127.0.0.1:{at}"]
+    command += ["-cert", str(pair.cert_file), "-key", str(pair.key_file)]
+    text = config(port, folder, {"a": ('sni = "a.example"', at)})
+    asking = folder / "asking"
+    asking.mkdir()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    began = bytearray()
+    with (
+        subprocess.Popen(command, **quiet) as server,  # type: ignore[call-overload]
+        RunningNode(folder, text).until_ready() as node,
+    ):
+        try:
+            until(lambda: is_open(at), "the server listens")
+            with (
+                halved(node, port, 700, began) as through,
+                RunningNode(asking, secure_config(page, through, authority.ca_file)).until_ready(),
+            ):
+                got = run("curl", "-sS", "--noproxy", "*", f"http://127.0.0.1:{page}/")
+            assert "s_server" in got
+        finally:
+            server.kill()
+    # A record of one hello that is longer than the key of ML-KEM-768 alone (1,184 bytes), which it
+    # offers: RFC 8446 §4.1.2, draft-ietf-tls-ecdhe-mlkem.
+    assert began[0] == 22 and int.from_bytes(began[3:5]) > 1_184
+    assert bytes.fromhex("11ec") in began
+
+
+def secure_config(port: int, endpoint: int, ca_file: Path) -> str:
+    """A config that speaks HTTP with clients, and HTTPS with an endpoint."""
+    return f"""
+[node]
+admin = "off"
+drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "5s" }}
+
+[listeners.web]
+address = "127.0.0.1:{port}"
+default = true
+
+[routes.all]
+upstream = "app"
+
+[upstreams.app]
+endpoints = ["127.0.0.1:{endpoint}"]
+tls = {{ ca_file = "{ca_file}", verify_name = "a.example" }}
+"""
 
 
 def is_open(port: int) -> bool:
