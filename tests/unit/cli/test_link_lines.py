@@ -2,6 +2,7 @@
 
 import msgspec
 
+from headgate.cli import manage
 from headgate.cli.link_lines import link_lines, process_lines
 from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
 from headgate.node.link import About, DataPlane
@@ -94,3 +95,10 @@ def test_a_link_that_never_was_up_tells_of_its_own_end_alone() -> None:
         "link        down since never: no such name",
         "            our certificate: without a name, until never",
     ]
+
+
+def test_the_config_of_a_gate_comes_from_the_control_plane() -> None:
+    gated = msgspec.structs.replace(NODE, gate=ProcessStatus("1", 12, 1.0))
+    assert manage._config(gated) == f"config      {NODE.config.digest[:12]}  from the control plane"
+    said = manage._config(NODE)
+    assert said.startswith(f"config      {NODE.config.digest[:12]}  {NODE.config.objects} objects")

@@ -110,6 +110,17 @@ def test_a_log_is_made_for_its_writer_and_keeps_its_lines(
     assert log.read_text() == "a line\n"
 
 
+def test_a_log_that_was_prepared_is_open_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: Given
+) -> None:
+    monkeypatch.setattr(rights, "_can_append", lambda *_: False)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(PermissionError):
+        rights._prepare_log(OTHER, tmp_path / "access.log")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert given.logs == [(4_001, -1)]
+
+
 def test_a_log_that_its_writer_can_use_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: Given
 ) -> None:

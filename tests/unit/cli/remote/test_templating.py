@@ -1,0 +1,105 @@
+"""What `headgate apply` writes of templates and virtual hosts, and which drafts it leaves."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Key, Spec
+from headgate.cli.remote.templating import Templated, carry_out, objects, steps
+
+WEB: Key = (TEMPLATES, "web")
+SHOP: Key = (VIRTUAL_HOSTS, "shop")
+OTHER: Key = (VIRTUAL_HOSTS, "other")
+
+
+class Asked:
+    """A master that makes a draft of each template it gets, if it has virtual hosts."""
+
+    workspace = "w"
+
+    def __init__(self, draft: str | None) -> None:
+        self.draft = draft
+        self.asked: list[tuple[str, str, Mapping[str, str] | None]] = []
+
+    def ask(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Json:
+        del body
+        self.asked.append((method, path.removeprefix("/workspaces/w/"), headers))
+        return {"draft": self.draft}
+
+
+def template(text: str, source: str = "a.toml", **more: object) -> Spec:
+    return {"parameters": {}, "objects": text, "source": source, **more}
+
+
+def virtual_host(value: str, **more: object) -> Spec:
+    there = {"template": "web", "values": {"v": value}, "fleets": [], "nodes": []}
+    return {**there, "objects": [], **more}
+
+
+def written(master: Asked, both: Templated, *, prune: bool = False) -> list[str]:
+    found = steps(both, frozenset(), prune=prune)
+    return carry_out(cast("Master", master), both, found)
+
+
+def wanted(text: str, *hosts: Key, source: str = "a.toml") -> dict[Key, Spec]:
+    own = {k: v for k, v in virtual_host("1").items() if k != "objects"}
+    return {WEB: template(text, source)} | dict.fromkeys(hosts, own)
+
+
+THERE: dict[Key, Json] = {
+    WEB: template("old", name="web", version=3),
+    SHOP: virtual_host("1", name="shop", version=5),
+}
+
+
+def test_nothing_that_is_the_same_is_written() -> None:
+    master = Asked("d1")
+    assert written(master, Templated(wanted("old", SHOP), THERE)) == []
+    assert master.asked == []
+
+
+def test_a_draft_that_every_virtual_host_of_the_documents_replaces_is_removed() -> None:
+    master = Asked("d1")
+    assert written(master, Templated(wanted("new", SHOP), THERE)) == []
+    assert master.asked == [
+        ("PUT", "templates/web", {"if-match": '"3"'}),
+        ("PUT", "virtual-hosts/shop", None),
+        ("DELETE", "drafts/d1", None),
+    ]
+
+
+def test_a_draft_stays_for_virtual_hosts_that_the_documents_do_not_have() -> None:
+    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    master = Asked("d1")
+    assert written(master, Templated(wanted("new", SHOP), there)) == ["d1"]
+    assert [method for method, *_ in master.asked] == ["PUT", "PUT"]
+    # With `prune` that virtual host goes, and the draft has nothing to hold.
+    master = Asked("d1")
+    assert written(master, Templated(wanted("new", SHOP), there), prune=True) == []
+    assert master.asked[1:] == [
+        ("DELETE", "virtual-hosts/other", {}),
+        ("PUT", "virtual-hosts/shop", None),
+        ("DELETE", "drafts/d1", None),
+    ]
+
+
+@pytest.mark.parametrize("draft", [None, ""])
+def test_a_template_without_a_draft_leaves_none(draft: str | None) -> None:
+    master = Asked(draft)
+    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    assert written(master, Templated(wanted("new", SHOP), there)) == []
+    assert [method for method, *_ in master.asked] == ["PUT", "PUT"]
+
+
+def test_a_template_that_only_moved_is_written_and_is_no_difference() -> None:
+    both = Templated(wanted("old", SHOP, source="b.toml"), THERE)
+    master = Asked(None)
+    assert written(master, both) == []
+    assert master.asked == [("PUT", "templates/web", {"if-match": '"3"'})]
+    before, after = objects(both)
+    assert before == after
+    assert after[WEB] == {"parameters": {}, "objects": "old"}
