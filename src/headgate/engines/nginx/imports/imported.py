@@ -19,9 +19,10 @@ KEY: Final = b"headgate_certificate_key"
 ROUTE: Final = b"headgate_route"
 RETURN: Final = b"headgate_return"
 TCP_ROUTE: Final = b"headgate_tcp_route"
+UDP_ROUTE: Final = b"headgate_udp_route"
 
 PLACEHOLDERS: Final = frozenset(
-    {UPSTREAM, LISTEN, NAMES, CERTIFICATE, KEY, ROUTE, RETURN, TCP_ROUTE}
+    {UPSTREAM, LISTEN, NAMES, CERTIFICATE, KEY, ROUTE, RETURN, TCP_ROUTE, UDP_ROUTE}
 )
 
 

@@ -27,7 +27,8 @@ _KEPT: Final = (
     "so_keepalive=",
 )
 _DEFAULTS: Final = frozenset({"default_server", "default"})
-_UDP: Final = "quic"
+_QUIC: Final = "quic"
+_UDP: Final = "udp"
 
 
 class Listen(NamedTuple):
@@ -57,6 +58,11 @@ class Listen(NamedTuple):
         return any(word.value == b"proxy_protocol" for word in self.kept)
 
     @property
+    def is_udp(self) -> bool:
+        """Whether it is about datagrams, whose ports are others than those of TCP."""
+        return any(word.value == b"udp" for word in self.kept)
+
+    @property
     def port(self) -> str:
         """The port; empty where unknown."""
         _, colon, port = self.address.rpartition(":")
@@ -65,16 +71,18 @@ class Listen(NamedTuple):
         return "" if colon or "$" in port or port[:1].isdigit() else "80"
 
 
-def listen_of(located: Located) -> Listen | None:
+def listen_of(located: Located, *, of_stream: bool = False) -> Listen | None:
     """Parses a `listen` line; None for QUIC, which our listeners do not speak."""
     line = located.directive
     words = [value.decode(errors="replace") for value in line.values] or [""]
     is_default = not _DEFAULTS.isdisjoint(words[1:])
     if words[0].startswith("unix:"):
         return Listen(words[0], False, is_default, (), located, is_address=False)
-    if _UDP in words[1:]:
+    if _QUIC in words[1:]:
         return None
     whys = [f"`listen … {word}` has no counterpart" for word in words[1:] if not _is_known(word)]
+    if of_stream and _UDP in words[1:]:
+        whys.remove(f"`listen … {_UDP}` has no counterpart")
     kept = tuple(word for word in line.args[1:] if word.value != b"ssl")
     try:
         address, is_address = _address(values.text(line.values[0]) if line.args else ""), True

@@ -32,6 +32,10 @@ UPGRADE: Final = "upgrade"
 _NEW_LINE: Final = Space(b"\n")
 
 
+_OF_STREAM: Final = {imported.TCP_ROUTE: "tcp_routes", imported.UDP_ROUTE: "udp_routes"}
+"""What stands for a `proxy_pass` of `stream`: the section of its route."""
+
+
 class NoSuchObjectError(LookupError):
     """The kept text names an object that the model does not have."""
 
@@ -52,11 +56,11 @@ class _Rerender:
 
     def __init__(self, objects: tuple[ModelObject, ...], kept: list[Directive]) -> None:
         self._tables = {(one.section, one.name): one.table for one in objects}
-        self._tls: dict[str, bool] = {
-            str(one.table["address"]): "tls" in one.table
-            for one in objects
-            if one.section == "listeners"
-        }
+        self._tls: dict[str, bool] = {}
+        for one in objects:
+            if one.section == "listeners":
+                address = str(one.table["address"])
+                self._tls[address] = "tls" in one.table or self._tls.get(address, False)
         maps = (node.values for node in kept if node.name == b"map")
         self._kept = kept
         self._within: list[Directive] = []
@@ -97,8 +101,9 @@ class _Rerender:
                 return [self._line(node)]
 
     def _line(self, node: Directive) -> Directive:
-        if node.name == imported.TCP_ROUTE:
-            route = self._table("tcp_routes", node.values[0].decode())
+        section = _OF_STREAM.get(node.name)
+        if section is not None:
+            route = self._table(section, node.values[0].decode())
             if len(node.args) > 1:
                 return Directive(b"proxy_pass", node.args[1:])
             return directive("proxy_pass", Plain(str(route["upstream"])))
@@ -120,7 +125,8 @@ class _Rerender:
         if address not in self._tls:
             raise NoSuchObjectError(f"a listener on {address}")
         words = [argument(Plain(address))]
-        words += [argument(Word("ssl"))] if self._tls[address] else []
+        is_udp = any(word.value == b"udp" for word in node.args)
+        words += [argument(Word("ssl"))] if self._tls[address] and not is_udp else []
         return Directive(b"listen", (*words, *node.args[1:]))
 
     def _server_name(self, node: Directive) -> Directive:

@@ -1,5 +1,5 @@
 """Recognises what of `stream` becomes model: a server is TCP listeners with one route, or with one
-for each upstream that server names lead to.
+for each upstream that server names lead to, and UDP listeners with one route.
 
 A server becomes model as a whole or not at all. Nothing listens natively for one that is kept, so
 that nothing that was closed is open.
@@ -33,6 +33,9 @@ from headgate.engines.nginx.imports.streamservers import StreamServer
 from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.tree import Argument
 
+_Route = tuple[str, dict[str, Toml]]
+"""The section of a route, and the route without its listeners."""
+
 
 class Streams:
     """The `stream` blocks of one import. `taken` are names of upstreams of `http`."""
@@ -61,7 +64,7 @@ class Streams:
             self._pool(block)
         servers = [self._server(one, around) for one in around.named(b"server")]
         heard = [listen for one in servers for listen in one.listens]
-        often = Counter(one.address for one in heard if not streamservers.is_udp(one))
+        often = Counter((one.address, one.is_udp) for one in heard)
         for one in servers:
             try:
                 self._take(one, often)
@@ -71,12 +74,12 @@ class Streams:
             if name in self._used:
                 self._take_pool(block, name)
             else:
-                self._gathered.keep(block, "no TCP route leads to it")
+                self._gathered.keep(block, "no TCP or UDP route leads to it")
         self._blocks = {}
 
     def _server(self, located: Located, around: Level) -> StreamServer:
         level = Level(self._tree.inside(located))
-        found = [listens.listen_of(one) for one in level.named(b"listen")]
+        found = [listens.listen_of(one, of_stream=True) for one in level.named(b"listen")]
         return StreamServer(
             located, (level, around), tuple(one for one in found if one is not None)
         )
@@ -96,30 +99,35 @@ class Streams:
         except NotExpressibleError as error:
             self._gathered.keep(block, str(error))
 
-    def _take(self, server: StreamServer, often: Mapping[str, int]) -> None:
+    def _take(self, server: StreamServer, often: Mapping[tuple[str, bool], int]) -> None:
         """Makes the objects of a server; raises `NotExpressibleError` before it marks anything."""
         own = server.levels[0]
         streamservers.check_lines(server)
         self._gathered.check_own_file(server.located)
         for one in server.listens:
             streamservers.check_listen(one)
-            if often[one.address] > 1:
+            if often[one.address, one.is_udp] > 1:
                 raise NotExpressibleError(f"another server listens on {one.address}, too")
         passed = own.named(b"proxy_pass")
         if len(passed) != 1 or not server.listens:
             raise NotExpressibleError("it proxies nothing")
         if any(not self._gathered.is_own(one) for one in (*passed, *own.named(b"listen"))):
             raise NotExpressibleError("its file is included more than once")
-        routes = self._routes_of(server, passed[0])
+        routes = [*self._routes_of(server, passed[0]), *self._udp_routes_of(server, passed[0])]
         heard = [streamservers.listener(server, one) for one in server.listens]
-        pools = {str(route["upstream"]): self._pool_of(server, route) for route in routes}
+        pools = {str(one["upstream"]): self._pool_of(server, one) for _, one in routes}
         for target, pool in pools.items():
             self._pools[target] = pool
             self._used[target] = streamservers.told(server)
         self._add(server, passed[0], routes, heard)
 
-    def _routes_of(self, server: StreamServer, line: Located) -> list[dict[str, Toml]]:
-        """Returns the routes of a server: one, or one for each upstream that names lead to."""
+    def _routes_of(self, server: StreamServer, line: Located) -> list[_Route]:
+        """Returns the TCP routes of a server: one, or one for each upstream that names lead to."""
+        if all(one.is_udp for one in server.listens):
+            return []
+        return [("tcp_routes", route) for route in self._tcp_routes_of(server, line)]
+
+    def _tcp_routes_of(self, server: StreamServer, line: Located) -> list[dict[str, Toml]]:
         target = (*line.directive.values, b"")[0]
         if not values.has_variables(target):
             if server.value(servernames.PREREAD, b"off") != b"off":
@@ -130,6 +138,19 @@ class Streams:
         known = [*self._pools, *self._taken]
         branches = servernames.branches_of(line.directive, server.levels[1], known)
         return [streamservers.route(server, branch) for branch in branches]
+
+    def _udp_routes_of(self, server: StreamServer, line: Located) -> list[_Route]:
+        if not any(one.is_udp for one in server.listens):
+            return []
+        target = (*line.directive.values, b"")[0]
+        if values.has_variables(target):
+            raise NotExpressibleError("`proxy_pass` of a variable has no counterpart for UDP")
+        route = streamservers.udp_route(server, values.text(target))
+        name = str(route["upstream"])
+        table = self._pools.get(name) or upstreams.table_of_address(name)
+        if any(address.startswith("unix:") for address in upstreams.addresses_of(table)):
+            raise NotExpressibleError("an endpoint of UDP at a Unix socket has no counterpart")
+        return [("udp_routes", route)]
 
     def _pool_of(self, server: StreamServer, route: Table) -> Table:
         """Returns the upstream of a route with what a server says of connections to it."""
@@ -155,13 +176,14 @@ class Streams:
         self,
         server: StreamServer,
         passed: Located,
-        routes: Sequence[dict[str, Toml]],
+        routes: Sequence[_Route],
         heard: Sequence[Table],
     ) -> None:
-        names = []
+        names: dict[str, list[str]] = {"tcp_routes": [], "udp_routes": []}
         for one, table in zip(server.listens, heard, strict=True):
-            name = self._names.take(tables.listener_name("tcp", one.address))
-            names.append(name)
+            kind = "udp" if one.is_udp else "tcp"
+            name = self._names.take(tables.listener_name(kind, one.address))
+            names[f"{kind}_routes"].append(name)
             listener = ModelObject("listeners", name, table)
             self._objects.append(listener)
             if one.place is not None:
@@ -169,13 +191,19 @@ class Streams:
                 instead = skeleton.placeholder(imported.LISTEN, words)
                 self._gathered.replace(one.place, listener.path, instead)
         made = [
-            ModelObject("tcp_routes", self._routes.take(names[0]), {"listeners": names, **route})
-            for route in routes
+            ModelObject(
+                section,
+                self._routes.take(names[section][0]),
+                {"listeners": names[section], **route},
+            )
+            for section, route in routes
         ]
         self._objects += made
         target = passed.directive.args[0]
         own = [target] if values.has_variables(target.value) else []
-        instead = skeleton.placeholder(imported.TCP_ROUTE, [made[0].name, *own])
+        is_tcp = made[0].section == "tcp_routes"
+        stands = imported.TCP_ROUTE if is_tcp else imported.UDP_ROUTE
+        instead = skeleton.placeholder(stands, [made[0].name, *own])
         self._gathered.replace(passed, made[0].path, instead)
         self._gathered.became(server.located, made[0].path)
         for note in streamservers.notes(server, has_names=bool(own)):

@@ -22,6 +22,9 @@ _IDLE: Final = b"10m"
 _CONNECT: Final = b"60s"
 """nginx's defaults of `proxy_timeout` and `proxy_connect_timeout`."""
 
+_NO_END: Final = b"0"
+"""The number of datagrams, or answers, that ends no flow (`proxy_requests`)."""
+
 _HEAD: Final = b"30s"
 """nginx's default of `preread_timeout` and `proxy_protocol_timeout`."""
 
@@ -41,6 +44,7 @@ _FOLDED: Final = frozenset(
         *(b"proxy_protocol", b"proxy_protocol_timeout", b"set_real_ip_from"),
         *(servernames.PREREAD, b"preread_timeout"),
         *(b"proxy_download_rate", b"proxy_upload_rate"),
+        *(b"proxy_requests", b"proxy_responses"),
     }
 )
 """Settings that become part of the model, of the server or around it."""
@@ -73,6 +77,11 @@ class StreamServer(NamedTuple):
         return default
 
     @property
+    def responds(self) -> bool:
+        """Whether a number of answers ends a flow."""
+        return any(level.named(b"proxy_responses") for level in self.levels)
+
+    @property
     def told(self) -> bool:
         """Whether its endpoints are told of the client."""
         return self.value(b"proxy_protocol", b"off") == b"on"
@@ -89,15 +98,9 @@ class StreamServer(NamedTuple):
 
 def route(server: StreamServer, branch: Branch) -> dict[str, Toml]:
     """Returns the route of a branch without its listeners; raises `NotExpressibleError`."""
-    access = access_of(server.access())
-    client: dict[str, Toml] = {}
-    if access is not None:
-        if access.denied or not access.allowed:
-            raise NotExpressibleError("`deny` of some networks has no counterpart")
-        client = {"client": list(access.allowed)}
     idle = values.duration(server.value(b"proxy_timeout", _IDLE))
     route: dict[str, Toml] = {
-        **client,
+        **_client(server),
         **branch.to_model(),
         "upstream": branch.target,
         "timeouts": {"idle": idle, "half_open": idle},
@@ -105,6 +108,42 @@ def route(server: StreamServer, branch: Branch) -> dict[str, Toml]:
     }
     validated(ModelObject("tcp_routes", "x", {"listeners": ["x"], **route}))
     return route
+
+
+def udp_route(server: StreamServer, target: str) -> dict[str, Toml]:
+    """Returns the route of datagrams without its listeners; raises `NotExpressibleError`."""
+    if server.value(servernames.PREREAD, b"off") != b"off" or server.told or _paced(server):
+        raise NotExpressibleError(
+            "`ssl_preread`, `proxy_protocol` and rates of UDP have no counterpart"
+        )
+    requests = server.value(b"proxy_requests", _NO_END)
+    if requests not in (_NO_END, b"1"):
+        raise NotExpressibleError("`proxy_requests` other than 1 has no counterpart")
+    answers = server.value(b"proxy_responses", _NO_END)
+    if answers != _NO_END and not answers.isdigit():
+        raise NotExpressibleError("`proxy_responses` has no number")
+    if server.responds and answers == _NO_END:
+        raise NotExpressibleError("`proxy_responses 0` has no counterpart: answers are passed on")
+    route: dict[str, Toml] = {
+        **_client(server),
+        "upstream": target,
+        "timeouts": {"idle": values.duration(server.value(b"proxy_timeout", _IDLE))},
+    }
+    if requests != _NO_END:
+        route["balance_by"] = "datagram"
+    if server.responds:
+        route["answers"] = int(answers)
+    validated(ModelObject("udp_routes", "x", {"listeners": ["x"], **route}))
+    return route
+
+
+def _client(server: StreamServer) -> Table:
+    access = access_of(server.access())
+    if access is None:
+        return {}
+    if access.denied or not access.allowed:
+        raise NotExpressibleError("`deny` of some networks has no counterpart")
+    return {"client": list(access.allowed)}
 
 
 def _paced(server: StreamServer) -> Table:
@@ -123,6 +162,10 @@ def _paced(server: StreamServer) -> Table:
 
 def listener(server: StreamServer, one: Listen) -> dict[str, Toml]:
     """Returns the listener of a `listen`; raises `NotExpressibleError`."""
+    if one.is_udp:
+        of_udp: dict[str, Toml] = {"address": one.address, "protocol": "udp"}
+        validated(ModelObject("listeners", "x", of_udp))
+        return of_udp
     table: dict[str, Toml] = {"address": one.address, "protocol": "tcp"}
     if one.is_proxied:
         trusted = server.trusted()
@@ -148,6 +191,13 @@ def told(server: StreamServer) -> Table:
 
 def notes(server: StreamServer, *, has_names: bool) -> Iterator[str]:
     """Yields what differs."""
+    if any(one.is_udp for one in server.listens):
+        yield (
+            "listen … udp: a listener has 16,384 flows here, and the oldest idle one makes room; "
+            "`limits.flows` says how many"
+        )
+    if all(one.is_udp for one in server.listens):
+        return
     if server.value(b"proxy_half_close", b"off") != b"on":
         yield (
             "proxy_half_close: when one side ends, nginx ends the connection; here the other may "
@@ -179,15 +229,8 @@ def _unknown(around: Level) -> Iterator[bytes]:
             yield line.directive.name
 
 
-def is_udp(one: Listen) -> bool:
-    """Reports whether it is about datagrams, whose ports are others than those of TCP."""
-    return one.place is not None and b"udp" in one.place.directive.values
-
-
 def check_listen(one: Listen) -> None:
     """Raises `NotExpressibleError` for an address that no listener of ours can have."""
-    if is_udp(one):
-        raise NotExpressibleError("`listen … udp` is not imported; write `udp_routes`")
     if one.why or not one.is_address:
         raise NotExpressibleError(one.why or f"`listen {one.address}` has no counterpart")
     if one.tls:

@@ -70,6 +70,13 @@ def notes_of(table: Table) -> list[str]:
     return notes
 
 
+def addresses_of(table: Table) -> list[str]:
+    """Returns the addresses of an upstream's endpoints."""
+    endpoints = table["endpoints"]
+    found = endpoints if isinstance(endpoints, list) else []
+    return [str(one["address"] if isinstance(one, dict) else one) for one in found]
+
+
 def table_of_address(address: str) -> dict[str, Toml]:
     """Returns the upstream of an address in `proxy_pass`."""
     return _table([_address(address)], "round_robin", 0)

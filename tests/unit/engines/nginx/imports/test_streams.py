@@ -109,7 +109,13 @@ def test_a_server_becomes_listeners_a_route_and_an_upstream() -> None:
 @pytest.mark.parametrize(
     ("server", "why"),
     [
-        ("listen 1 udp; proxy_pass a:1;", "`listen … udp` is not imported"),
+        ("listen 1 udp; proxy_pass a:1; proxy_responses 0;", "`proxy_responses 0` has no"),
+        ("listen 1 udp; proxy_pass a:1; proxy_requests 2;", "`proxy_requests` other than 1"),
+        ("listen 1 udp; proxy_pass a:1; proxy_protocol on;", "`ssl_preread`, `proxy_protocol`"),
+        ("listen 1 udp; proxy_pass a:1; proxy_upload_rate 1k;", "`ssl_preread`, `proxy_protocol`"),
+        ("listen 1 udp; proxy_pass unix:/a;", "an endpoint of UDP at a Unix socket has no"),
+        ("listen 1 udp; proxy_pass $name;", "`proxy_pass` of a variable has no counterpart"),
+        ("listen 1 udp; listen 1 udp; proxy_pass a:1;", "another server listens on 0.0.0.0:1"),
         ("listen 1 ssl; proxy_pass a:1;", "`listen … ssl` of TCP is not imported"),
         ("listen 1 proxy_protocol; proxy_pass a:1;", "`listen … proxy_protocol` without"),
         ("listen unix:/x; proxy_pass a:1;", "`listen unix:/x` has no counterpart"),
@@ -257,7 +263,8 @@ def test_a_port_of_udp_is_none_of_tcp() -> None:
     servers = "server { listen 53; proxy_pass a:53; } server { listen 53 udp; proxy_pass a:53; }"
     one = imported(servers)
     assert list(tables(one, "tcp_routes")) == ["tcp-53"]
-    assert whys(one) == ["`listen … udp` is not imported; write `udp_routes`"]
+    assert list(tables(one, "udp_routes")) == ["udp-53"]
+    assert whys(one) == []
 
 
 def test_an_upstream_whose_name_http_has_is_kept_with_its_server() -> None:
@@ -278,3 +285,46 @@ def test_one_time_to_connect_for_an_upstream() -> None:
 def test_a_release_of_the_import_listens_for_tcp_but_not_for_udp() -> None:
     tree = tree_of(f"stream {{ {SERVED} server {{ listen 53 udp; proxy_pass a:53; }} }}")
     assert addresses(tree) == ("0.0.0.0:5432", "127.0.0.1:6379", "[::1]:5432")
+
+
+UDP = """
+    upstream resolvers { hash $remote_addr consistent; server 10.0.0.1:53; server 10.0.0.2:53; }
+    server {
+        listen 53 udp reuseport;
+        listen 53;
+        proxy_responses 1;
+        proxy_timeout 20s;
+        allow 10.0.0.0/8;
+        deny all;
+        proxy_half_close on;
+        proxy_pass resolvers;
+    }
+    server { listen [::1]:514 udp; proxy_requests 1; proxy_pass 10.0.0.3:514; }
+"""
+
+
+def test_servers_of_udp_become_routes_also_beside_tcp() -> None:
+    one = imported(UDP, "server { listen 80; return 204; }")
+    assert whys(one) == []
+    client: Table = {"client": ["10.0.0.0/8"]}
+    assert tables(one, "udp_routes") == {
+        "udp-53": {
+            "listeners": ["udp-53"],
+            **client,
+            "upstream": "resolvers",
+            "timeouts": {"idle": "20s"},
+            "answers": 1,
+        },
+        "udp--1-514": {
+            "listeners": ["udp--1-514"],
+            "upstream": "10.0.0.3:514",
+            "timeouts": {"idle": "10m"},
+            "balance_by": "datagram",
+        },
+    }
+    (of_tcp,) = tables(one, "tcp_routes").values()
+    assert of_tcp["listeners"] == ["tcp-53"]
+    text = to_toml(one.objects)
+    found = compiled([PurePath("x.toml")], MemoryFiles({"x.toml": text.encode()}), {})
+    assert found.plan is not None, found.diagnostics
+    assert sum("listen … udp" in note.message for note in one.notes) == 2
