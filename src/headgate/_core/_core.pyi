@@ -517,15 +517,17 @@ def request_head(
 # tcp.rs
 
 def tcp_route(
-    routes: Sequence[tuple[str, Sequence[str], Sequence[str], Sequence[str]]],
+    routes: Sequence[tuple[str, Sequence[str], Sequence[str], Sequence[str], bool]],
     client: str,
     sni: str | None = None,
     alpn: Sequence[str] = (),
+    ends_tls: bool | None = None,
 ) -> str | None:
     """Returns the name of the TCP route of a listener that takes a connection, if one does.
 
-    `routes` are names with networks, server names and protocols; none = no such condition. `sni` is
-    in lower case. Raises `ValueError` for a client that is not an address, and for text that is no
+    `routes` are names with networks, server names and protocols (none = no such condition), and
+    whether TLS ends for the route; `ends_tls` asks among those of one kind. `sni` is in lower
+    case. Raises `ValueError` for a client that is not an address, and for text that is no
     condition.
     """
 

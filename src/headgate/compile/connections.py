@@ -18,6 +18,7 @@ from headgate.compile.explanation import (
     share,
 )
 from headgate.compile.routing import Question, Routing
+from headgate.compile.tcp import ends_tls
 from headgate.features import syntax
 from headgate.features.byterates import told
 from headgate.kernel.errors import Invalid
@@ -65,25 +66,31 @@ def _connection(
         and listener in entry.value.listeners
     }
     sni = _server_name(question.sni) if question.sni is not None else None
-    written = [(name, one.client, one.sni, one.alpn) for name, one in routes.items()]
+    terminating = routing.tcp_listeners[listener].tls is not None
+    ended = {name: ends_tls(one, routing.tcp_listeners[listener]) for name, one in routes.items()}
+    written = [(n, one.client, one.sni, one.alpn, ended[n]) for n, one in routes.items()]
     asked = Explanation(url=question.url, listener=listener, host=sni, client=question.client)
-    offered, ended = question.alpn, ""
-    if routing.tcp_listeners[listener].tls is not None:
+    offered, said = question.alpn, ""
+    taken = tcp_route(written, question.client, sni, offered)
+    if terminating and taken is not None and not ended[taken]:
+        said = "TLS passes through unopened"
+    elif terminating:
         match routing.handshake(listener, sni, offered):
             case ("agreed", agreed):
                 offered = [agreed] if agreed else []
-                ended = f"TLS ends here{f', agreed on {agreed}' if agreed else ''}"
+                said = f"TLS ends here{f', agreed on {agreed}' if agreed else ''}"
             case (failed, _):
                 return msgspec.structs.replace(asked, refused=_failed(failed, sni))
             case None:
-                ended = "TLS ends here"
-    taken = tcp_route(written, question.client, sni, offered)
+                said = "TLS ends here"
+        said += "; what is inside is passed on"
+        taken = tcp_route(written, question.client, sni, offered, True)
     if taken is None:
         why = "no TCP route of the listener takes it, so it is reset (no-route)"
         return msgspec.structs.replace(asked, refused=why)
     won = _won(taken, routes[taken], routing, locate, states)
-    if ended:
-        outcome = Outcome("forward", detail=f"{ended}; what is inside is passed on")
+    if said:
+        outcome = Outcome("forward", detail=said)
         won = msgspec.structs.replace(won, outcome=outcome)
     return msgspec.structs.replace(asked, won=won)
 

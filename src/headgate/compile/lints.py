@@ -62,6 +62,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     found += _not_imported(loaded, plan)
     found += _nowhere(loaded, objects)
     found += _without_tcp_route(loaded, objects)
+    found += _ending_nothing(loaded, objects)
     if shadows is not None:
         found += [_shadowed(loaded, shadow) for shadow in shadows(list(plan.objects.values()))]
     return tuple(sorted(found))
@@ -247,6 +248,25 @@ def _without_tcp_route(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic
             yield _warning(loaded, "listener", entry.key.name, message, allowed)
 
 
+def _ending_nothing(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    """Yields TCP listeners with TLS that every route of theirs passes through."""
+    for name in sorted(_passing(objects)):
+        message = "no TCP route ends TLS here: its `tls` is for nobody"
+        yield _warning(loaded, "listener", name, message, "leave `tls` out", ("tls",))
+
+
+def _passing(objects: _Objects) -> set[str]:
+    """Returns TCP listeners with TLS and routes, all of which pass TLS through."""
+    routes = [e.value for e in objects["tcp_route"] if isinstance(e.value, TcpRoute)]
+    passed = {name for one in routes if one.tls == "passthrough" for name in one.listeners}
+    ended = {name for one in routes if one.tls != "passthrough" for name in one.listeners}
+    return {
+        str(e.key.name)
+        for e in objects["listener"]
+        if isinstance(e.value, Listener) and e.value.protocol == "tcp" and e.value.tls is not None
+    } & (passed - ended)
+
+
 def _without_certificate(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     """Yields hosts that clients of a TLS listener ask for and that have no certificate."""
     terminating: dict[str, ListenerTls] = {
@@ -279,6 +299,7 @@ def _without_certificate(loaded: Loaded, objects: _Objects) -> Iterator[Diagnost
             allowed = f'write `certificate` in [hosts."{host}"], or `unknown_sni = "default"`'
             yield _warning(loaded, "route", entry.key.name, message, allowed)
     bare = {n for n, one in terminating.items() if one.default_certificate is None}
+    bare -= _passing(objects)
     for entry in _in_order(objects["listener"]) if not certified else ():
         listener = entry.value
         if entry.key.name in bare and isinstance(listener, Listener) and listener.protocol == "tcp":
@@ -296,6 +317,8 @@ def _nameless(
     for entry in routes:
         route = entry.value
         if not isinstance(route, TcpRoute) or bare.isdisjoint(route.listeners):
+            continue
+        if route.tls == "passthrough":
             continue
         listener = next(name for name in route.listeners if name in bare)
         for name in route.sni:

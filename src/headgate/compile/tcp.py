@@ -35,6 +35,7 @@ def tcp_route(model: TcpRouteModel) -> Resolved:
         client=tuple(sorted(set(model.client))),
         sni=tuple(sorted(set(model.sni))),
         alpn=tuple(sorted(set(model.alpn))),
+        tls=model.tls,
         upstream=model.upstream,
         timeouts=TcpTimeouts(
             idle_ms=model.timeouts.idle.ms,
@@ -70,6 +71,7 @@ def misattached(entries: Entries, objects: Mapping[ObjectKey, PlanEntry]) -> lis
     for entry in routes:
         if isinstance(entry.value, TcpRoute):
             out += _unreachable(entry, entry.value, seen)
+            out += _unended(entry, entry.value, objects)
             out += _unusable(entry, entry.value, objects)
     return out
 
@@ -138,6 +140,26 @@ def _whom(name: str, protocol: str, network: str) -> str:
     asked = [f'ask for "{name}"'] if name else []
     asked += [f'offer "{protocol}"'] if protocol else []
     return f"{whom} that {' and '.join(asked)}" if asked else whom
+
+
+def ends_tls(route: TcpRoute, listener: Listener) -> bool:
+    """Reports whether the TLS of a route's connections ends at a listener."""
+    return listener.tls is not None and route.tls != "passthrough"
+
+
+def _unended(
+    entry: PlanEntry, route: TcpRoute, objects: Mapping[ObjectKey, PlanEntry]
+) -> Iterator[Problem]:
+    """Yields listeners of a route that are to end TLS and have none."""
+    for name in route.listeners if route.tls == "terminate" else ():
+        found = objects.get(ObjectKey("listener", ObjectName(name)))
+        listener = found.value if found is not None else None
+        if isinstance(listener, Listener) and listener.protocol == "tcp" and listener.tls is None:
+            yield Problem(
+                ("tcp_routes", entry.key.name, "tls"),
+                f'listener "{name}" has no `tls`, so no TLS ends there',
+                'write `tls` in the listener, or "passthrough" here',
+            )
 
 
 def _unusable(

@@ -94,6 +94,12 @@ class TcpRoute(Options):
         description="The route takes TLS connections that offer one of these protocols (ALPN), or "
         "have agreed on one where the listener has `tls`; absent = whatever they offer.",
     )
+    tls: Literal["terminate", "passthrough"] | None = Field(
+        default=None,
+        description="What becomes of TLS: `terminate` ends it at the listener, which needs `tls`; "
+        "`passthrough` passes it on unopened, also where the listener has `tls`. Absent = it ends "
+        "where the listener has `tls`.",
+    )
     upstream: str = Field(description="The upstream whose endpoints take the connections.")
     timeouts: TcpTimeouts = Field(
         default=TcpTimeouts(), description="How long a connection may last."

@@ -1,5 +1,7 @@
 """The plan's TCP routes; the mirror of hg-plan's `objects/tcp_route.rs`."""
 
+from typing import Literal
+
 from headgate.plan.node import DefaultedNode
 
 
@@ -27,7 +29,8 @@ class TcpBandwidth(DefaultedNode, frozen=True):
 
 class TcpRoute(DefaultedNode, frozen=True):
     """A TCP route; `listeners` is sorted and never empty, no `client` = every client, no `sni` =
-    what no other route names, no `alpn` = whatever is offered.
+    what no other route names, no `alpn` = whatever is offered, no `tls` = it ends where the
+    listener has TLS.
     """
 
     listeners: tuple[str, ...]
@@ -35,5 +38,6 @@ class TcpRoute(DefaultedNode, frozen=True):
     client: tuple[str, ...] = ()
     sni: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()
+    tls: Literal["terminate", "passthrough"] | None = None
     timeouts: TcpTimeouts = TcpTimeouts()
     bandwidth: TcpBandwidth | None = None

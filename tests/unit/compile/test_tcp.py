@@ -151,6 +151,11 @@ def test_a_route_has_the_cores_defaults_and_every_key() -> None:
             "without `protocol`",
         ),
         (
+            BASE + 'tls = "terminate"\n',
+            'main.toml:11:7: tcp_routes.pg.tls: listener "pg" has no `tls`, so no TLS ends there; '
+            'write `tls` in the listener, or "passthrough" here',
+        ),
+        (
             BASE.replace('protocol = "tcp"\n', 'protocol = "tcp"\ntls = { strict_sni = true }\n'),
             'main.toml:6:22: listeners.pg.tls.strict_sni: a listener with protocol = "tcp" has no '
             "`tls.strict_sni`; leave `strict_sni` out",
@@ -235,6 +240,18 @@ def test_a_name_without_a_certificate_is_a_warning() -> None:
         'main.toml:9:13: warning: tcp_routes.pg: TLS listener "pg" has no certificate for '
         '"a.example"; write `certificate` in [hosts."a.example"], or `default_certificate` there',
     ]
+
+
+def test_a_listener_may_end_tls_for_some_names_and_pass_it_for_others() -> None:
+    passed = 'sni = "a.example"\ntls = "passthrough"\n'
+    bare = BASE.replace('protocol = "tcp"\n', 'protocol = "tcp"\ntls = {}\n') + passed
+    assert route(bare).tls == "passthrough"
+    assert [str(one) for one in lints(loaded(bare))] == [
+        "main.toml:6:1: warning: listeners.pg.tls: no TCP route ends TLS here: its `tls` is for "
+        "nobody; leave `tls` out"
+    ]
+    both = bare + '[tcp_routes.other]\nlisteners = "pg"\nupstream = "pg"\ntls = "terminate"\n'
+    assert [one.path for one in lints(loaded(both))] == ["listeners.pg"]
 
 
 def test_routes_for_other_networks_share_a_listener() -> None:

@@ -118,32 +118,48 @@ def test_cases_have_connections(tmp_path: Path) -> None:
     assert "2 of 3 as expected" in out
 
 
-def test_tls_that_ends_at_the_listener_is_told(tmp_path: Path) -> None:
-    pair = Authority(tmp_path).issue("a", "a.example", "b.example")
-    config = CONFIG.replace(
-        'protocol = "tcp"\n[listeners.other]',
-        'protocol = "tcp"\ntls = { default_certificate = "a", policy = "mail" }\n[listeners.other]',
-    )
-    config += f"""\
-[tls_policies.mail]
-alpn = ["h2", "imap"]
-{pair.toml("a")}"""
-    config = config.replace('"127.0.0.1:1"]', '"127.0.0.1:1"]\ntls = {}')
-    files = MemoryFiles(
-        {
-            "main.toml": config,
-            **{str(one): one.read_bytes() for one in (pair.cert_file, pair.key_file)},
-        }
-    )
-    loaded = load([PurePath("main.toml")], files, {})
-    assert loaded.plan is not None, loaded.diagnostics
-    routing = Routing(loaded.plan, blobs=loaded.blobs)
+class Ended:
+    """What is said of connections to a listener that ends TLS, with these keys of a route."""
 
-    def told(sni: str | None, *alpn: str) -> list[str]:
+    def __init__(self, folder: Path, shop: str = "") -> None:
+        pair = Authority(folder).issue("a", "a.example", "b.example")
+        config = CONFIG.replace(
+            'protocol = "tcp"\n[listeners.other]',
+            'protocol = "tcp"\ntls = { default_certificate = "a", policy = "mail" }\n'
+            "[listeners.other]",
+        ).replace("[tcp_routes.shop]\n", f"[tcp_routes.shop]\n{shop}")
+        config += f'[tls_policies.mail]\nalpn = ["h2", "imap"]\n{pair.toml("a")}'
+        config = config.replace('"127.0.0.1:1"]', '"127.0.0.1:1"]\ntls = {}')
+        read = {str(one): one.read_bytes() for one in (pair.cert_file, pair.key_file)}
+        self.loaded = load([PurePath("main.toml")], MemoryFiles({"main.toml": config, **read}), {})
+        assert self.loaded.plan is not None, self.loaded.diagnostics
+        self.routing = Routing(self.loaded.plan, blobs=self.loaded.blobs)
+
+    def __call__(self, sni: str | None, *alpn: str) -> list[str]:
+        """The lines after the first one."""
         asked = question(["tcp://127.0.0.1:5443"], (), "127.0.0.1", None, sni=sni, alpn=alpn)
-        lines = list(text(answer(routing, asked, places(loaded))))
+        lines = list(text(answer(self.routing, asked, places(self.loaded))))
         return [line.split("  main.toml")[0].rstrip() for line in lines[1:]]
 
+
+def test_tls_that_passes_through_a_listener_that_ends_that_of_others_is_told(
+    tmp_path: Path,
+) -> None:
+    told = Ended(tmp_path, 'tls = "passthrough"\n')
+    passed = "TLS passes through unopened"
+    assert told("a.example")[3:4] == [passed]
+    # No protocol is agreed on here, so any may be offered.
+    assert "TCP route shop" in told("a.example", "xmpp")[0]
+    web = told("a.example", "imap", "h2")
+    assert "TCP route web" in web[0]
+    assert "TLS ends here, agreed on h2; what is inside is passed on" in web
+    assert told("a.other") == [
+        'no answer: the TLS handshake fails: no certificate for the name "a.other"'
+    ]
+
+
+def test_tls_that_ends_at_the_listener_is_told(tmp_path: Path) -> None:
+    told = Ended(tmp_path)
     assert told("a.example")[3:5] == [
         "TLS ends here; what is inside is passed on",
         "upstream shop (round_robin, tcp with TLS)",

@@ -3,7 +3,7 @@
 use super::Snapshot;
 use super::slots::Slots;
 use hg_middleware::{ConnectionBandwidth, Keep, Place};
-use hg_plan::{Change, Kind, ListenerProtocol, ObjectError, Plan, TcpRoute, TcpTimeouts};
+use hg_plan::{Change, Kind, ListenerProtocol, ObjectError, Plan, TcpRoute, TcpTimeouts, TcpTls};
 use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network, protocol, server_name};
 use std::sync::Arc;
 
@@ -19,17 +19,39 @@ pub(crate) struct TcpTerms {
     pub(crate) bandwidth: Option<ConnectionBandwidth>,
 }
 
-/// A route on one listener.
+/// A route, as sessions keep it.
 pub(crate) type TcpEntry = Arc<TcpRule<TcpTerms>>;
+
+/// A route on one listener.
+#[derive(Debug)]
+struct Placed {
+    entry: TcpEntry,
+    /// Whether it takes what is inside TLS that ends at the listener; else it takes bytes as they come.
+    ends_tls: bool,
+}
 
 /// The TCP routes of every listener, by its slot.
 #[derive(Debug, Default)]
-pub(crate) struct TcpTable(Vec<TcpRules<TcpEntry>>);
+pub(crate) struct TcpTable(Vec<TcpRules<Placed>>);
 
 impl TcpTable {
-    /// Returns the route that takes a connection.
-    pub(crate) fn find(&self, listener: u16, arriving: Arriving<'_>) -> Option<&TcpEntry> {
-        self.0.get(usize::from(listener))?.find(arriving).map(|rule| &rule.then)
+    /// Returns the route that takes a connection: one for which TLS ends, if that of the connection
+    /// has ended, or one that gets bytes as they come. Neither gets what is for the other.
+    pub(crate) fn find(
+        &self,
+        listener: u16,
+        arriving: Arriving<'_>,
+        has_ended_tls: bool,
+    ) -> Option<&TcpEntry> {
+        let rules = self.0.get(usize::from(listener))?;
+        let found = rules.find_among(arriving, |placed| placed.ends_tls == has_ended_tls);
+        found.map(|rule| &rule.then.entry)
+    }
+
+    /// Reports whether the route for this hello has its TLS passed through.
+    pub(crate) fn passes_tls(&self, listener: u16, arriving: Arriving<'_>) -> bool {
+        let rules = self.0.get(usize::from(listener));
+        rules.and_then(|rules| rules.find(arriving)).is_some_and(|rule| !rule.then.ends_tls)
     }
 
     /// Reports whether connections of a listener have no route before their ClientHello was read.
@@ -72,7 +94,7 @@ fn compile(
     named: (&Slots<Arc<str>>, &Keep),
 ) -> Result<TcpTable, Vec<ObjectError>> {
     let mut errors = Vec::new();
-    let mut by_listener: Vec<Vec<TcpRule<TcpEntry>>> = Vec::new();
+    let mut by_listener: Vec<Vec<TcpRule<Placed>>> = Vec::new();
     for (name, route) in plan.tcp_routes() {
         let entry = match entry(name, route, plan, named) {
             Ok(entry) => Arc::new(entry),
@@ -83,14 +105,15 @@ fn compile(
             }
         };
         for (i, listener) in route.listeners.iter().enumerate() {
-            match slot_of(listener, plan, listeners) {
-                Ok(slot) => {
+            match slot_of(listener, route.tls, plan, listeners) {
+                Ok((slot, ends_tls)) => {
                     if by_listener.len() <= slot {
                         by_listener.resize_with(slot + 1, Vec::new);
                     }
                     if let Some(rules) = by_listener.get_mut(slot) {
                         let (name, when) = (entry.name.clone(), entry.when.clone());
-                        rules.push(TcpRule { name, when, then: entry.clone() });
+                        let then = Placed { entry: entry.clone(), ends_tls };
+                        rules.push(TcpRule { name, when, then });
                     }
                 }
                 Err(message) => errors.push(refused(name, format!("listeners[{i}]"), message)),
@@ -144,11 +167,22 @@ fn read<T>(
     each.map(|(i, text)| one(text).map_err(|message| (format!("{key}[{i}]"), message))).collect()
 }
 
-fn slot_of(name: &str, plan: &Plan, listeners: &Slots<Arc<str>>) -> Result<usize, String> {
+/// Returns the slot of a listener, and whether TLS ends there for a route of it.
+fn slot_of(
+    name: &str,
+    tls: Option<TcpTls>,
+    plan: &Plan,
+    listeners: &Slots<Arc<str>>,
+) -> Result<(usize, bool), String> {
     let found = plan.listener(name).zip(listeners.get(name));
     let (listener, slot) = found.ok_or_else(|| format!("there is no listener `{name}`"))?;
+    if listener.tls.is_none() && tls == Some(TcpTls::Terminate) {
+        return Err(format!("listener `{name}` has no TLS to end; leave `tls` of the route out"));
+    }
     match listener.protocol {
-        ListenerProtocol::Tcp => Ok(slot),
+        ListenerProtocol::Tcp => {
+            Ok((slot, listener.tls.is_some() && tls != Some(TcpTls::Passthrough)))
+        }
         ListenerProtocol::Http => {
             Err(format!("listener `{name}` speaks HTTP; name one whose protocol is `tcp`"))
         }

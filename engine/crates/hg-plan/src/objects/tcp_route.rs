@@ -19,6 +19,9 @@ pub struct TcpRoute {
     /// The client offers one of these protocols. Empty = whatever it offers.
     #[serde(default)]
     pub alpn: Vec<String>,
+    /// What becomes of TLS; absent = it ends where the listener has TLS.
+    #[serde(default)]
+    pub tls: Option<TcpTls>,
     /// The upstream that takes the connections.
     pub upstream: String,
     /// Timeouts.
@@ -27,6 +30,16 @@ pub struct TcpRoute {
     /// How many bytes pass in a second; absent = as many as come.
     #[serde(default)]
     pub bandwidth: Option<TcpBandwidth>,
+}
+
+/// What becomes of the TLS of a route's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TcpTls {
+    /// It ends at the listener, which has TLS.
+    Terminate,
+    /// It passes through unopened.
+    Passthrough,
 }
 
 /// A limit of bytes of connections; rates in bytes a second, 0 = any.

@@ -115,10 +115,21 @@ impl<T> TcpRules<T> {
 
     /// Returns the rule that takes a connection.
     pub fn find(&self, arriving: Arriving<'_>) -> Option<&TcpRule<T>> {
+        self.find_among(arriving, |_| true)
+    }
+
+    /// Returns the one that does among these. A name belongs to all rules that have it, also to those
+    /// that are not among them.
+    pub fn find_among(
+        &self,
+        arriving: Arriving<'_>,
+        is_among: impl Fn(&T) -> bool,
+    ) -> Option<&TcpRule<T>> {
         let arriving = Arriving { client: arriving.client.to_canonical(), ..arriving };
         let mut best: Option<(Fit, &TcpRule<T>)> = None;
         for rule in self.named(self.names.of(arriving.sni)) {
-            if let Some(fit) = rule.when.fit(&arriving)
+            if is_among(&rule.then)
+                && let Some(fit) = rule.when.fit(&arriving)
                 && best.is_none_or(|(most, _)| fit > most)
             {
                 best = Some((fit, rule));

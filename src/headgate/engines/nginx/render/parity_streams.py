@@ -18,6 +18,11 @@ _TCP_ROUTES: Final = (
         "refused where TLS passes through: a map does not know what a client prefers",
     ),
     Parity(
+        "tcp_routes.NAME.tls",
+        "differs",
+        "`passthrough` on a listener with `tls` is refused: nginx ends TLS of all its connections",
+    ),
+    Parity(
         "tcp_routes.NAME.upstream",
         "differs",
         "`timeouts.connect` is for each endpoint that is tried, and none is tried after it has "

@@ -23,7 +23,16 @@ _NEEDED: Final = {
 }
 """What every rendering may need of `stream`, by the name that a probe asks for it."""
 
-_RENDERED: Final = ("listeners", "client", "sni", "alpn", "upstream", "timeouts", "bandwidth")
+_RENDERED: Final = (
+    "listeners",
+    "client",
+    "sni",
+    "alpn",
+    "tls",
+    "upstream",
+    "timeouts",
+    "bandwidth",
+)
 _OURS: Final = TcpTimeouts()
 
 
@@ -47,6 +56,8 @@ def check(ctx: Context) -> Mapping[str, Listener]:
         about = ctx.findings.of("tcp_route", name)
         _route(route, about)
         _hello(ctx, route, about)
+        if route.tls == "passthrough" and any(found[n].tls for n in route.listeners if n in found):
+            about.refuse("tls", "nginx ends the TLS of all connections of a listener, or of none")
         upstream = ctx.upstreams.get(route.upstream)
         if upstream is not None:
             tcp_secured.check_upstream(ctx, upstream, about)

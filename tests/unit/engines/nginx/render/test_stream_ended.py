@@ -215,7 +215,7 @@ def test_routes_are_chosen_by_name_protocol_and_network(site: Site, four: list[E
     engine = served(site, text)
     assert engine.loaded.plan is not None
     routes = [
-        (key.name, entry.value.client, entry.value.sni, entry.value.alpn)
+        (key.name, entry.value.client, entry.value.sni, entry.value.alpn, True)
         for key, entry in engine.loaded.plan.objects.items()
         if isinstance(entry.value, TcpRoute)
     ]
@@ -299,6 +299,10 @@ def test_what_one_server_of_nginx_cannot_say_is_refused(site: Site) -> None:
     other = '[hosts."b.example"]\ncertificate = "wild"\ntls_policy = "speaks"\n'
     assert refused(site.folder, config(site, 'default_certificate = "a"', policy, other)) == (
         "tls_policy speaks: alpn: nginx has one alpn for all names of listener tls"
+    )
+    passed = config(site, 'default_certificate = "a"', route='tls = "passthrough"')
+    assert refused(site.folder, passed) == (
+        "tcp_route one: tls: nginx ends the TLS of all connections of a listener, or of none"
     )
 
 

@@ -80,7 +80,7 @@ def natively(engine: NginxEngine, source: str, name: str) -> str:
     assert engine.loaded.plan is not None
     found = engine.loaded.plan.objects.items()
     routes = [
-        (key.name, one.value.client, one.value.sni, one.value.alpn)
+        (key.name, one.value.client, one.value.sni, one.value.alpn, False)
         for key, one in found
         if isinstance(one.value, TcpRoute)
     ]

@@ -1,5 +1,6 @@
 //! Sessions that begin with a ClientHello: where routes ask for names it is read, never changed, and
-//! handed to the endpoint; where the listener ends TLS a handshake follows.
+//! handed to the endpoint; where the listener ends TLS a handshake follows, unless the route for the
+//! name has TLS passed through.
 
 use super::super::Worker;
 use super::session::{SessionId, Target};
@@ -27,6 +28,9 @@ impl Worker {
         match (hello, early.tls.clone()) {
             (Ok(Parse::Partial), _) => {}
             (Ok(Parse::Complete(info)), None) => self.route_session(id, info),
+            (Ok(Parse::Complete(info)), Some(_)) if self.is_passed(id, &info) => {
+                self.pass_hello(id, info);
+            }
             (Ok(Parse::Complete(info)), Some(selector)) => {
                 self.begin_handshake(id, &selector, info.sni);
             }
@@ -39,6 +43,28 @@ impl Worker {
         }
     }
 
+    /// Reports whether the route for a hello has its TLS passed through, where the listener ends TLS.
+    fn is_passed(&self, id: SessionId, info: &ClientHelloInfo) -> bool {
+        let Some(s) = self.tcp.get(id) else {
+            return false;
+        };
+        let client = s.origin.peer.ip();
+        let arriving = Arriving { client, sni: info.sni.as_deref(), alpn: &info.alpn };
+        self.session_snapshot(s).tcp.passes_tls(s.origin.listener, arriving)
+    }
+
+    /// Routes a session whose TLS does not end here, although the listener has some.
+    fn pass_hello(&mut self, id: SessionId, info: ClientHelloInfo) {
+        let Some(early) = self.tcp.get_mut(id).and_then(|s| s.early.as_mut()) else {
+            return;
+        };
+        early.tls = None;
+        // What came so far was for us until now.
+        let n = early.input.len();
+        self.took_early(id, n as u64);
+        self.route_session(id, info);
+    }
+
     /// Finds the route of a session by its hello, if it has one, or by its handshake, and begins to connect to an
     /// endpoint.
     pub(super) fn route_session(&mut self, id: SessionId, info: ClientHelloInfo) {
@@ -48,7 +74,7 @@ impl Worker {
         let client = s.origin.peer.ip();
         let arriving = Arriving { client, sni: info.sni.as_deref(), alpn: &info.alpn };
         let held = self.session_snapshot(s);
-        let route = held.tcp.find(s.origin.listener, arriving).cloned();
+        let route = held.tcp.find(s.origin.listener, arriving, s.client.is_tls()).cloned();
         if let Some(early) = self.tcp.get_mut(id).and_then(|s| s.early.as_mut()) {
             early.sni = info.sni;
             early.pinned = None;

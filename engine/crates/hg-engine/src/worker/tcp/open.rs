@@ -31,7 +31,8 @@ impl Worker {
             }
             return;
         }
-        let Some(route) = held.tcp.find(origin.listener, origin.peer.ip().into()).cloned() else {
+        let Some(route) = held.tcp.find(origin.listener, origin.peer.ip().into(), false).cloned()
+        else {
             return self.refuse_session(fd, &origin, Close::NoRoute);
         };
         let phase = Phase::Dialing(Box::default());
