@@ -5,6 +5,7 @@ from functools import cache
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI
+from fastapi.datastructures import Default
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,7 +14,7 @@ from starlette.routing import BaseRoute
 from headgate.master.access import Permission
 from headgate.master.api import problems
 from headgate.master.api.gate import GatedRoute
-from headgate.master.api.routing import PREFIX, Endpoint, Operation, check
+from headgate.master.api.routing import PREFIX, Operation, check
 from headgate.master.domains.enrolment.stream import session
 from headgate.master.domains.events.stream import events
 from headgate.master.domains.registry import NOUNS
@@ -92,15 +93,21 @@ def _add(router: APIRouter, operation: Operation, noun: str) -> None:
         openapi_extra=extra,
         responses=problems.documented(),
         response_description=HTTPStatus(operation.status).phrase,
-        response_class=_answers_with(operation.endpoint),
+        response_class=_answers_with(operation),
+        response_model=Default(None) if operation.body is None else operation.body,
     )
 
 
-def _answers_with(endpoint: Endpoint) -> type[Response]:
-    """Returns the kind of answer that an endpoint says it returns; JSON for objects."""
-    found = inspect.signature(endpoint).return_annotation
+def _answers_with(operation: Operation) -> type[Response]:
+    """Returns the kind of answer that an endpoint says it returns; JSON for objects.
+
+    Only as a default it lets FastAPI write the JSON without objects of Python between.
+    """
+    if operation.body is not None:
+        return Default(JSONResponse)
+    found = inspect.signature(operation.endpoint).return_annotation
     is_own = isinstance(found, type) and issubclass(found, Response) and found.media_type
-    return found if is_own else JSONResponse
+    return found if is_own else Default(JSONResponse)
 
 
 async def _page(request: Request) -> JSONResponse:

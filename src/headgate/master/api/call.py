@@ -110,7 +110,8 @@ def expected_version(request: Request) -> int | None:
     return int(found[1])
 
 
-def _call(connection: HTTPConnection) -> Call:
+async def _call(connection: HTTPConnection) -> Call:
+    # Not a plain function: FastAPI gives those to a thread.
     found = connection.state.call
     assert isinstance(found, Call)  # noqa: S101 - the gate put it there
     return found

@@ -29,6 +29,8 @@ class Operation:
     endpoint: Endpoint
     status: int
     has_secret: bool
+    body: object = None
+    """What the answer is, of an endpoint that writes it by itself; None: what it returns."""
 
 
 class Routes:
@@ -38,9 +40,11 @@ class Routes:
         self.noun = noun
         self.operations: list[Operation] = []
 
-    def get(self, path: str, permission: Permission) -> Callable[[Endpoint], Endpoint]:
-        """Declares a route that reads."""
-        return self._declared("GET", path, permission, 200)
+    def get(
+        self, path: str, permission: Permission, *, body: object = None
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Declares a route that reads; `body`: what its endpoint writes by itself."""
+        return self._declared("GET", path, permission, 200, body=body)
 
     def post(
         self, path: str, permission: Permission, *, status: int = 201, has_secret: bool = False
@@ -70,10 +74,11 @@ class Routes:
         status: int,
         *,
         has_secret: bool = False,
+        body: object = None,
     ) -> Callable[[Endpoint], Endpoint]:
         def declare(endpoint: Endpoint) -> Endpoint:
             self.operations.append(
-                Operation(method, path, permission, endpoint, status, has_secret)
+                Operation(method, path, permission, endpoint, status, has_secret, body)
             )
             return endpoint
 

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Generic, TypeVar
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from sqlalchemy import Column
+from starlette.responses import Response
 
 from headgate.master.api.problems import invalid
 from headgate.master.store.scope import Query as Statement
@@ -72,6 +73,12 @@ class Page(View, Generic[T]):
     next: str | None = Field(description="The cursor of the next part; null at the end.")
 
 
+class JsonBytes(Response):
+    """An answer that was written as JSON already: what a route with `body` may return."""
+
+    media_type = "application/json"
+
+
 class Window(Body):
     """Which part of a list is asked for."""
 
@@ -95,6 +102,14 @@ def cursor_of(key: str) -> str:
     return base64.urlsafe_b64encode(key.encode()).decode()
 
 
+def part(query: Statement, key: Column[str], window: Window) -> Statement:
+    """Returns the query of a part of the query's rows, and of one more if there is one."""
+    after = window.after()
+    if after is not None:
+        query = query.where(key > after)
+    return query.order_by(key).limit(window.limit + 1)
+
+
 async def paged(
     tx: Transaction,
     view: type[T],
@@ -103,10 +118,7 @@ async def paged(
     window: Window,
 ) -> Page[T]:
     """Returns a part of the query's rows in the order of `key`, which is unique in them."""
-    after = window.after()
-    if after is not None:
-        query = query.where(key > after)
-    rows = await tx.all(view, query.order_by(key).limit(window.limit + 1))
+    rows = await tx.all(view, part(query, key, window))
     more = len(rows) > window.limit
     items = rows[: window.limit]
     last = getattr(items[-1], key.name) if more else None

@@ -18,6 +18,7 @@ from headgate.master.ids import Clock
 from headgate.master.store.database import Database
 from headgate.master.store.errors import StartError
 from headgate.master.store.migrate import migrate
+from headgate.master.store.sqlite_driver import Driver
 
 FILE: Final = "master.db"
 _READERS = 4
@@ -122,6 +123,7 @@ def sqlite(path: Path, *, is_writer: bool) -> AsyncEngine:
     """Returns the engine of a file: with one connection that writes, or with some that read."""
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
+        module=Driver(),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=1 if is_writer else _READERS,
         max_overflow=0,

@@ -9,7 +9,7 @@ from headgate.master.access import Permission
 from headgate.master.api.call import Call, Here
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
-from headgate.master.api.types import Page, Window
+from headgate.master.api.types import JsonBytes, Page, Window
 from headgate.master.domains.resources import service, store
 from headgate.master.domains.resources.types import Change, Kind, NewSpec, Resource
 
@@ -23,13 +23,13 @@ class Filter(Window):
     kind: Kind | None = None
 
 
-@ROUTES.get("/workspaces/{workspace}/resources", Permission.RESOURCES_READ)
+@ROUTES.get("/workspaces/{workspace}/resources", Permission.RESOURCES_READ, body=Page[Resource])
 async def list_resources(
     call: Here, workspace: str, window: Annotated[Filter, Query()]
-) -> Page[Resource]:
+) -> JsonBytes:
     """Lists the objects that the next revision will have, by their path."""
     async with call.read() as tx:
-        return await store.listed(tx, window.kind, window)
+        return JsonBytes(await store.listed(tx, window.kind, window))
 
 
 @ROUTES.get(_ONE, Permission.RESOURCES_READ)

@@ -1,11 +1,13 @@
 """The rows of resources."""
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from sqlalchemy import Column, Index, String, Text, UniqueConstraint, delete, update
 
-from headgate.master.api.types import Page, Window, paged
+from headgate.master.api.types import Window, cursor_of, part, rfc3339
 from headgate.master.domains.resources.types import Resource, Row
 from headgate.master.store.schema import (
     Counted,
@@ -35,6 +37,44 @@ RESOURCES: Final = table(
 )
 
 
+_LISTED: Final = columns_of(RESOURCES, Row)
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """A resource as `Resource` is written. `spec` and `fleets` are JSON in the database, too, and
+    are not read to be written again."""
+
+    id: str
+    version: int
+    kind: str
+    name: str
+    path: str
+    spec: msgspec.Raw
+    fleets: msgspec.Raw
+    changed_at: str
+    changed_by: str
+
+
+def written(rows: Sequence[Row], last: str | None) -> bytes:
+    """Returns a `Page[Resource]` as JSON; `last`: the path that the next part follows, if any."""
+    page = {"items": [_item(row) for row in rows], "next": cursor_of(last) if last else None}
+    return msgspec.json.encode(page)
+
+
+def _item(row: Row) -> _Item:
+    return _Item(
+        row.id,
+        row.version,
+        row.kind,
+        row.name,
+        row.path,
+        msgspec.Raw(row.spec),
+        msgspec.Raw(row.fleets),
+        rfc3339(row.changed_at),
+        row.changed_by,
+    )
+
+
 def shown(row: Row) -> Resource:
     """Returns the resource of a row."""
     read = {"spec": json.loads(row.spec), "fleets": json.loads(row.fleets)}
@@ -51,13 +91,12 @@ async def every(tx: Transaction) -> list[Row]:
     return await tx.all(Row, columns_of(RESOURCES, Row).order_by(RESOURCES.c.path))
 
 
-async def listed(tx: Transaction, kind: str | None, window: Window) -> Page[Resource]:
-    """Returns resources, by path; those of one kind if it is given."""
-    query = columns_of(RESOURCES, Row)
-    if kind is not None:
-        query = query.where(RESOURCES.c.kind == kind)
-    page = await paged(tx, Row, query, RESOURCES.c.path, window)
-    return Page[Resource](items=[shown(row) for row in page.items], next=page.next)
+async def listed(tx: Transaction, kind: str | None, window: Window) -> bytes:
+    """Returns a page of resources, by path, as JSON; those of one kind if it is given."""
+    query = _LISTED if kind is None else _LISTED.where(RESOURCES.c.kind == kind)
+    rows = await tx.all(Row, part(query, RESOURCES.c.path, window))
+    following = rows[window.limit - 1].path if len(rows) > window.limit else None
+    return written(rows[: window.limit], following)
 
 
 async def insert(tx: Transaction, row: Row) -> None:
