@@ -159,6 +159,9 @@ def _tables(document: Node, prop: Node) -> Iterator[tuple[str, Node]]:
     """Yields the tables that are allowed at a key, each with the suffix of its heading."""
     choices = list(_alternatives(document, prop))
     several = any("items" in choice for choice in choices)
+    # What a value of bytes may be instead of text, its key says by itself.
+    if any(_only_key(choice) == "hex" for choice in choices):
+        return
     for choice in choices:
         if _table(choice.get("properties", {})) and not _is_chapter(document, choice):
             yield from () if several else (("", choice),)
@@ -169,6 +172,12 @@ def _tables(document: Node, prop: Node) -> Iterator[tuple[str, Node]]:
             for suffix, inner in _tables(document, _table(choice["additionalProperties"])):
                 if "file" not in _table(inner["properties"]):
                     yield f".{NAMED}{suffix}", inner
+
+
+def _only_key(choice: Node) -> str:
+    """Returns the key of a table that has one and no other; empty for anything else."""
+    keys = list(_table(choice.get("properties", {})))
+    return keys[0] if len(keys) == 1 else ""
 
 
 def _is_chapter(document: Node, choice: Node) -> bool:
@@ -198,8 +207,8 @@ def _one_kind(document: Node, choice: Node) -> str:
 def _table_kind(document: Node, choice: Node) -> str:
     if _is_chapter(document, choice):
         return "[middleware](#middlewares)"
-    if "properties" in choice and list(_table(choice["properties"])) == ["file"]:
-        return '`{ file = "…" }`'
+    if (key := _only_key(choice)) in {"file", "hex"}:
+        return f'`{{ {key} = "…" }}`'
     values = choice.get("additionalProperties")
     return f"map of {_kind(document, _table(values))}" if isinstance(values, dict) else "table"
 

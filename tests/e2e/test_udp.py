@@ -4,15 +4,13 @@ import json
 import random
 import re
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from peers import peer
-from ports import free_port
+from datagram_servers import Echo, closed_port, dig, name_server
 from running_node import RunningNode
 from waiting import DEADLINE_S, until
 
@@ -39,35 +37,6 @@ upstream = "raw"
 """
 
 
-class Echo:
-    """Sends back what it gets, and remembers from which ports that came."""
-
-    def __init__(self) -> None:
-        self.peers: set[int] = set()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                data, peer = self._socket.recvfrom(65_536)
-            except OSError:
-                return
-            if data == b"end":
-                return
-            self.peers.add(peer[1])
-            with suppress(OSError):
-                self._socket.sendto(data, peer)
-
-    def close(self) -> None:
-        """Ends it; its port is closed then."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-            one.sendto(b"end", ("127.0.0.1", self.port))
-        self._socket.close()
-
-
 @pytest.fixture
 def echo() -> Iterator[Echo]:
     """An endpoint."""
@@ -75,15 +44,6 @@ def echo() -> Iterator[Echo]:
     yield one
     with suppress(OSError):
         one.close()
-
-
-@contextmanager
-def closed_port() -> Iterator[int]:
-    """A port that refuses datagrams, and that nobody else gets: its socket listens to itself."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        one.connect(one.getsockname())
-        yield one.getsockname()[1]
 
 
 @contextmanager
@@ -106,33 +66,6 @@ def answers(port: int) -> bool:
     with client(port, wait_s=0.2) as one, suppress(OSError):
         return ask(one, b"?") == b"?"
     return False
-
-
-@contextmanager
-def name_server(folder: Path) -> Iterator[int]:
-    """A dnsmasq that knows one name; yields its port, of UDP and TCP."""
-    port = free_port()
-    options = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"]
-    options += ["--bind-interfaces", "--listen-address=127.0.0.1", f"--port={port}", "--user="]
-    options += [f"--pid-file={folder}/dns.pid", "--host-record=www.test,192.0.2.7,2001:db8::7"]
-    options += [f"--txt-record=long.test,{','.join(f'{n:0>200}' for n in range(12))}"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(
-        [str(peer("dnsmasq")), *options],
-        **quiet,  # type: ignore[call-overload]
-    ) as server:
-        try:
-            until(lambda: "192.0.2.7" in dig(port, "www.test", "+timeout=1"), "the server answers")
-            yield port
-        finally:
-            server.kill()
-
-
-def dig(port: int, *question: str) -> str:
-    """What dig prints."""
-    command = [str(peer("dig")), "@127.0.0.1", "-p", str(port), "+tries=1", *question]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.stdout
 
 
 def test_a_name_server_is_asked_over_udp_and_tcp_at_one_port(folder: Path, port: int) -> None:

@@ -87,6 +87,18 @@ class BreakerPolicy(Protocol):
     def window_s(self) -> int: ...
 
 @final
+class ExpectedAnswer:
+    """What the answer to a check that sends bytes must be."""
+
+    def __new__(cls, check: bytes) -> ExpectedAnswer:
+        """Reads the canonical bytes of a plan's `bytes` check; raises ValueError for others."""
+
+    def judge(self, answer: bytes, is_whole: bool) -> str | None:
+        """Judges an answer as far as it has come: None = it may still pass, empty = it passes,
+        else what it is instead. `is_whole`: nothing follows.
+        """
+
+@final
 class EndpointHealth:
     """What is known about one endpoint; times are milliseconds of one monotonic clock, `random`
     is 64 bits of chance.

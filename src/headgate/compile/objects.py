@@ -17,6 +17,7 @@ from headgate.model.health import HealthCheck, OutlierDetection
 from headgate.model.host import Host
 from headgate.model.listener import Listener, ListenerTls
 from headgate.model.proxy_protocol import ProxyProtocol
+from headgate.model.sent import Sent
 from headgate.model.tls import BUILT_IN_POLICY, Certificate, ClientAuth, TlsPolicy
 from headgate.model.upstream import Endpoint, Upstream, UpstreamTls
 from headgate.plan import objects as plan
@@ -240,12 +241,25 @@ def _health_check(model: HealthCheck) -> plan.HealthCheck:
     return plan.HealthCheck(
         http=http,
         grpc=grpc,
+        bytes=_bytes_check(model),
         interval_ms=model.interval.ms,
         timeout_ms=model.timeout.ms,
         fast_interval_ms=model.fast_interval.ms,
         max_interval_ms=model.max_interval.ms,
         healthy=model.healthy,
         unhealthy=model.unhealthy,
+    )
+
+
+def _bytes_check(model: HealthCheck) -> plan.BytesCheck | None:
+    if model.send is None and model.expect is None:
+        return None
+    sent = model.send or Sent("")
+    return plan.BytesCheck(
+        is_datagram=model.protocol == "udp",
+        send=sent.digits,
+        is_secret=sent.is_secret,
+        expect=model.expect.to_plan() if model.expect else None,
     )
 
 

@@ -28,6 +28,7 @@ from headgate.features.values import (
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
 from headgate.kernel.units import Duration
+from headgate.model.sent import Expectation, SentBytes
 
 _TARGET: Final = re.compile(r"/[!-~]*")
 _TARGET_ALLOWED: Final = 'write a path such as "/health", with a query if it needs one'
@@ -46,16 +47,22 @@ _SERVICE_ALLOWED: Final = 'write the full name of a service, such as "shop.v1.Or
 _STATUS: Final = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
 _STATUS_ALLOWED: Final = 'write a status such as 200, or a range such as "200-399"'
 _VALUE: Final = re.compile(r"[\t -~]*")
-_KEYS: Final = ("path", "method", "host", "headers", "statuses", "body", "service")
+_KEYS: Final = (
+    *("path", "method", "host", "headers", "statuses", "body", "service"),
+    *("send", "expect"),
+)
+_OF_BYTES: Final = frozenset({"send", "expect"})
 _OF_PROTOCOL: Final[Mapping[str, frozenset[str]]] = {
-    "http": frozenset(_KEYS) - {"service"},
+    "http": frozenset(_KEYS) - {"service"} - _OF_BYTES,
     "grpc": frozenset({"host", "service"}),
-    "tcp": frozenset(),
+    "tcp": _OF_BYTES,
+    "udp": _OF_BYTES,
 }
 _SENDS: Final[Mapping[str, str]] = {
     "http": "sends a request of HTTP",
     "grpc": "calls grpc.health.v1.Health",
-    "tcp": "sends no request",
+    "tcp": "sends no request of HTTP",
+    "udp": "sends a datagram",
 }
 """What a check by each protocol does, and which keys say how."""
 
@@ -267,12 +274,13 @@ class OutlierDetection(Checked):
 class HealthCheck(Checked):
     """How the endpoints of an upstream are checked, besides the requests that they serve."""
 
-    protocol: Literal["http", "tcp", "grpc"] = Field(
+    protocol: Literal["http", "tcp", "udp", "grpc"] = Field(
         default="http",
         description="`http` sends a request, in the version of HTTP that the upstream speaks; "
         "`grpc` calls the health service of gRPC (grpc.health.v1), which says SERVING where the "
-        "check passes; `tcp` only opens a connection. With `tls` in the upstream, all do the TLS "
-        "handshake.",
+        "check passes; `tcp` opens a connection, and compares an answer where `send` or `expect` "
+        "say so; `udp` sends a datagram, `send`, and waits for an answer. With `tls` in the "
+        "upstream, all but `udp` do the TLS handshake.",
     )
     service: ServiceName = Field(
         default="",
@@ -295,6 +303,16 @@ class HealthCheck(Checked):
     body: Annotated[str, Strict(), Field(min_length=1, max_length=1024)] | None = Field(
         default=None,
         description="A text that the answer's body must contain in its first 64 KiB.",
+    )
+    send: SentBytes | None = Field(
+        default=None,
+        description="What a check by `tcp` or `udp` sends: text, or any bytes; the text of a "
+        "`file` as it is, for what nobody may read. Absent = nothing, which `udp` does not allow.",
+    )
+    expect: Expectation | None = Field(
+        default=None,
+        description="What the answer to a check by `tcp` or `udp` must be. Absent = any answer "
+        "passes where something is sent; else the connection alone.",
     )
     interval: DurationText = Field(
         default=Duration(5_000),
@@ -334,11 +352,18 @@ class HealthCheck(Checked):
             useless = [key for key in _KEYS if key in given and key not in own]
             if useless:
                 other = "grpc" if useless == ["service"] else "http"
+                other = "tcp" if _OF_BYTES.issuperset(useless) else other
                 yield Invalid(
                     f"a check by {self.protocol} {_SENDS[self.protocol]}, so "
                     f"{listed(useless, joined='and')} does nothing",
                     f'leave it out, or write protocol = "{other}"',
                     at=(useless[0],),
+                )
+            if self.protocol == "udp" and "send" not in given:
+                yield Invalid(
+                    "a check by udp has nothing to send",
+                    'write `send`, such as "ping", or { hex = "…" } for other bytes than text',
+                    at=("protocol",),
                 )
         if self.timeout.ms > self.interval.ms and not {"timeout", "interval"} & wrong:
             yield Invalid(

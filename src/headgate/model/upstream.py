@@ -224,6 +224,7 @@ class Upstream(Checked):
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields errors for a protocol or an agent that the other keys do not allow."""
         yield from self._unreachable_agents(wrong)
+        yield from self._without_datagrams(wrong)
         if "protocol" in wrong:
             return
         if self.protocol in ("h2", "auto") and self.tls is None and "tls" not in wrong:
@@ -252,6 +253,31 @@ class Upstream(Checked):
                 'write protocol = "h2", or "h2c" without TLS, in the upstream',
                 at=("health_check", "protocol"),
             )
+
+    def _without_datagrams(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields what an upstream has that no datagram of a check can follow."""
+        check = self.health_check
+        if check is None or check.protocol != "udp":
+            return
+        at = ("health_check", "protocol")
+        other = 'write protocol = "tcp" in the check'
+        if self.tls is not None or "tls" in wrong:
+            yield Invalid("the upstream has `tls`, and a datagram has none", other, at=at)
+        if self.proxy_protocol == "v1":
+            yield Invalid(
+                "a PROXY header of version 1 cannot tell of datagrams",
+                'write proxy_protocol = "v2", or protocol = "tcp" in the check',
+                at=at,
+            )
+        if "endpoints" in wrong:
+            return
+        for index, endpoint in enumerate(self.endpoints):
+            if endpoint.address.startswith("unix:"):
+                yield Invalid(
+                    f'"{endpoint.address}" takes no datagrams',
+                    f"write an address and port, or {other.removeprefix('write ')}",
+                    at=("endpoints", index),
+                )
 
     def _unreachable_agents(self, wrong: Set[str]) -> Iterator[Invalid]:
         if self.agent_check is None or {"agent_check", "endpoints"} & wrong:

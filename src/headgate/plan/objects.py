@@ -310,11 +310,30 @@ class GrpcCheck(DefaultedNode, frozen=True):
     host: str | None = None
 
 
+class Expect(PlanNode, frozen=True):
+    """A condition on an answer: bytes as hexadecimal digits, or a pattern for all of it."""
+
+    exact: str | None = None
+    prefix: str | None = None
+    contains: str | None = None
+    regex: str | None = None
+
+
+class BytesCheck(DefaultedNode, frozen=True):
+    """Bytes to send, as hexadecimal digits, and the answer that passes; none = any."""
+
+    is_datagram: bool = False
+    send: str = ""
+    is_secret: bool = False
+    expect: Expect | None = None
+
+
 class HealthCheck(DefaultedNode, frozen=True):
-    """How endpoints are checked; without `http` and `grpc`, a connection is enough."""
+    """How endpoints are checked; without `http`, `grpc` and `bytes`, a connection is enough."""
 
     http: HttpCheck | None = None
     grpc: GrpcCheck | None = None
+    bytes: BytesCheck | None = None
     interval_ms: int = 5_000
     timeout_ms: int = 2_000
     fast_interval_ms: int = 1_000

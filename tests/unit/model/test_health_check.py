@@ -3,7 +3,15 @@
 import pytest
 from one_upstream import loaded, upstream
 
-from headgate.plan.objects import GrpcCheck, HealthCheck, HttpCheck, OutlierDetection, OutlierShares
+from headgate.plan.objects import (
+    BytesCheck,
+    Expect,
+    GrpcCheck,
+    HealthCheck,
+    HttpCheck,
+    OutlierDetection,
+    OutlierShares,
+)
 from headgate.plan.redact import redacted
 
 
@@ -59,6 +67,52 @@ def test_a_secret_header_is_read_from_its_file_and_never_shown() -> None:
     assert b"s3cret" not in redacted(shown.canonical, found.secrets)
 
 
+def _bytes(rest: str) -> BytesCheck | None:
+    check = upstream(f"health_check = {{ {rest} }}").health.check
+    assert check is not None
+    return check.bytes
+
+
+def test_bytes_to_send_and_to_expect_reach_the_plan() -> None:
+    asked = _bytes('protocol = "tcp", send = "PING\\r\\n", expect = { exact = "+PONG\\r\\n" }')
+    assert asked == BytesCheck(send=b"PING\r\n".hex(), expect=Expect(exact=b"+PONG\r\n".hex()))
+    query = _bytes('protocol = "udp", send = { hex = "00 FF\\n0a" }')
+    assert query == BytesCheck(is_datagram=True, send="00ff0a")
+    first = _bytes('protocol = "tcp", expect = { regex = "220 .*\\\\r\\\\n" }')
+    assert first == BytesCheck(expect=Expect(regex=r"220 .*\r\n"))
+    assert _bytes('protocol = "udp", send = ""') == BytesCheck(is_datagram=True)
+    for key, found in (("prefix", Expect(prefix="2b")), ("contains", Expect(contains="2b"))):
+        one = _bytes(f'protocol = "udp", send = "?", expect = {{ {key} = {{ hex = "2B" }} }}')
+        assert one == BytesCheck(is_datagram=True, send="3f", expect=found)
+    assert _bytes('protocol = "tcp"') is None
+
+
+def test_what_a_file_says_to_send_is_sent_as_it_is_and_never_shown() -> None:
+    rest = 'health_check = { protocol = "tcp", send = { file = "t" }, expect = { prefix = "+" } }'
+    found = loaded(rest, {"t": "AUTH s3cret\nPING\n"})
+    assert found.plan is not None
+    (shown,) = (one for key, one in found.plan.objects.items() if key.kind == "upstream")
+    sent = b"AUTH s3cret\nPING\n".hex().encode()
+    assert sent in shown.canonical
+    assert b'"is_secret":true' in shown.canonical
+    assert sent not in redacted(shown.canonical, found.secrets)
+
+
+@pytest.mark.parametrize(
+    ("rest", "at", "wrong"),
+    [
+        ("tls = {}", "health_check.protocol", "the upstream has `tls`, and a datagram has none"),
+        ('proxy_protocol = "v1"', "health_check.protocol", "version 1 cannot tell of datagrams"),
+    ],
+)
+def test_an_upstream_that_datagrams_do_not_suit_has_no_check_by_udp(
+    rest: str, at: str, wrong: str
+) -> None:
+    (error,) = loaded(f'{rest}\nhealth_check = {{ protocol = "udp", send = "?" }}').errors
+    assert f"upstreams.u.{at}: " in str(error)
+    assert wrong in str(error)
+
+
 @pytest.mark.parametrize(
     ("rest", "path", "wrong"),
     [
@@ -71,7 +125,32 @@ def test_a_secret_header_is_read_from_its_file_and_never_shown() -> None:
         ('{ method = "HEAD", body = "x" }', "body", "an answer to HEAD has no body"),
         ('{ protocol = "tcp", path = "/" }', "path", "a check by tcp sends no request"),
         ('{ protocol = "grpc" }', "protocol", "a check by grpc needs HTTP/2"),
-        ('{ protocol = "udp" }', "protocol", ""),
+        ('{ protocol = "udp" }', "protocol", "a check by udp has nothing to send; write `send`"),
+        (
+            '{ send = "x" }',
+            "send",
+            'a check by http sends a request of HTTP, so "send" does nothing',
+        ),
+        ('{ expect = { exact = "x" } }', "expect", 'leave it out, or write protocol = "tcp"'),
+        ('{ protocol = "udp", send = "?", body = "x" }', "body", "a check by udp sends a datagram"),
+        ('{ protocol = "tcp", send = 1 }', "send", "1 is neither text nor bytes; write text such"),
+        ('{ protocol = "tcp", send = { hex = "0" } }', "send", '"0" is not made of pairs of hex'),
+        ('{ protocol = "tcp", send = { base64 = "" } }', "send", "a table is neither text nor"),
+        (
+            f'{{ protocol = "tcp", send = "{"x" * 4097}" }}',
+            "send",
+            "there are 4097 bytes; write 4096 at most",
+        ),
+        ('{ protocol = "tcp", send = { file = "gone" } }', "send", "gone"),
+        ('{ protocol = "tcp", expect = "x" }', "expect", ""),
+        ('{ protocol = "tcp", expect = {} }', "expect", "the table is empty"),
+        ('{ protocol = "tcp", expect = { exact = "" } }', "expect.exact", "nothing to compare"),
+        (
+            '{ protocol = "tcp", expect = { exact = "a", regex = "a" } }',
+            "expect",
+            "exclude each other",
+        ),
+        ('{ protocol = "tcp", expect = { regex = "(" } }', "expect.regex", "group is not closed"),
         ('{ protocol = "grpc", path = "/" }', "path", "by grpc calls grpc.health.v1.Health, so"),
         ('{ service = "a.B" }', "service", 'leave it out, or write protocol = "grpc"'),
         ('{ protocol = "grpc", service = "a b" }', "service", '"a b" is not a service'),

@@ -6,6 +6,7 @@ mod answer;
 mod asked;
 mod attempt;
 mod http2;
+mod plain;
 mod watch;
 
 pub(crate) use answer::problems;
@@ -195,7 +196,7 @@ impl House {
         for (at, target) in due.terms.targets.iter().enumerate().skip(next) {
             self.generation = self.generation.wrapping_add(1) & 0xff_ffff;
             let token = Token::new(0, self.generation, due.id);
-            let attempt = Attempt::connect(target).and_then(|attempt| {
+            let attempt = Attempt::connect(target, &due.terms).and_then(|attempt| {
                 let added = self.poller.add_stream(&attempt.fd, token);
                 let refused = |e: io::Error| Failure::new(Reason::CheckConnect, e.to_string());
                 added.map(|()| attempt).map_err(refused)

@@ -2,8 +2,10 @@
 //! the control process watches itself. Times are milliseconds of one monotonic clock.
 
 mod breaking;
+mod expected;
 
 use breaking::{Breaking, Guard};
+use expected::ExpectedAnswer;
 use hg_resilience::{
     Active, Admin, Bar, Bench, Census, Check, CheckPolicy, Circuit, Counts, Ejection,
     EjectionPolicy, EnforcePolicy, Event, FULL_WEIGHT, Outcome, Outlier, OutlierPolicy, Panic,
@@ -12,12 +14,13 @@ use hg_resilience::{
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 
-/// Adds `EndpointHealth` and `UpstreamHealth` to the module.
+/// Adds `EndpointHealth`, `ExpectedAnswer` and `UpstreamHealth` to the module.
 ///
 /// # Errors
 /// Never in practice.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<EndpointHealth>()?;
+    module.add_class::<ExpectedAnswer>()?;
     module.add_class::<UpstreamHealth>()
 }
 

@@ -40,6 +40,8 @@ reasons! {
     CheckLost, "check-lost", "the connection of its checks broke";
     CheckStatus, "check-status", "its checks got an unexpected status";
     CheckBody, "check-body", "its checks got an unexpected body";
+    CheckAnswer, "check-answer", "its checks got an unexpected answer";
+    CheckUnreachable, "check-unreachable", "ICMP told its checks that nothing listens there";
     CheckProtocol, "check-protocol", "its checks got an answer that breaks the protocol";
     Consecutive5xx, "consecutive-5xx", "it answered with 5xx too many times in a row";
     ConsecutiveGateway, "consecutive-gateway", "it answered with 502, 503 or 504 too many times in a row";

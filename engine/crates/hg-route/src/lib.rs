@@ -36,6 +36,7 @@ mod scratch;
 mod shadow;
 mod staging;
 pub mod tcp;
+mod whole;
 
 pub use chunks::Chunks;
 pub use describe::{Condition, ConditionKind};
@@ -48,3 +49,4 @@ pub use router::Router;
 pub use scratch::Scratch;
 pub use shadow::Shadow;
 pub use staging::Staging;
+pub use whole::WholePattern;

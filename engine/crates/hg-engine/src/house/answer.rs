@@ -1,5 +1,6 @@
 //! The request of a check and the verdict on its answer; no sockets here.
 
+use super::plain;
 use hg_plan::{HealthCheck, HttpCheck, UpstreamProtocol};
 use hg_proto::{BodyReader, HeaderSlots, Limits, Method, Parse, parse_response};
 use hg_resilience::Reason;
@@ -42,6 +43,9 @@ pub(crate) fn problems(check: &HealthCheck, protocol: UpstreamProtocol) -> Vec<(
         if protocol == UpstreamProtocol::Http1 {
             add("grpc", "gRPC needs HTTP/2; write `h2` or `h2c` as protocol of the upstream");
         }
+    }
+    if let Some((path, text)) = check.bytes.as_ref().and_then(|b| plain::problem(b, check)) {
+        add(path, &text);
     }
     let Some(http) = &check.http else { return found };
     if !http.path.starts_with('/') || !visible(&http.path) {

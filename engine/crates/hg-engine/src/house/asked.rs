@@ -1,6 +1,7 @@
 //! What is asked of an endpoint, again and again.
 
 use super::attempt::Terms;
+use super::plain::Plain;
 use crate::agents::targets;
 use crate::health::EndpointHealth;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
@@ -11,7 +12,7 @@ use hg_resilience::{Active, CheckPolicy};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Asked {
     /// Whether it is well.
-    Check(HealthCheck),
+    Check(Box<HealthCheck>),
     /// What its agent says.
     Agent(AgentCheck),
 }
@@ -54,13 +55,15 @@ impl Asked {
 
     /// Returns what is needed to ask.
     pub(super) fn terms(&self, entry: &UpstreamEntry, e: &EndpointEntry) -> Terms {
-        let (http, grpc, agent) = match self {
-            Asked::Check(check) => (check.http.clone(), check.grpc.clone(), None),
-            Asked::Agent(agent) => (None, None, Some(agent)),
+        let (check, agent) = match self {
+            Asked::Check(check) => (Some(check), None),
+            Asked::Agent(agent) => (None, Some(agent)),
         };
+        let plain = check.and_then(|check| check.bytes.as_ref());
         Terms {
-            http,
-            grpc,
+            http: check.and_then(|check| check.http.clone()),
+            grpc: check.and_then(|check| check.grpc.clone()),
+            plain: plain.map(|bytes| Plain::new(bytes).into()),
             agent: agent.map(|agent| agent.send.as_str().into()),
             protocol: entry.plan.protocol,
             // Agents have ports of their own.

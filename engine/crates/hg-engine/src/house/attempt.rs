@@ -3,6 +3,7 @@
 use super::agents;
 use super::answer::{self, Answer, Failure};
 use super::http2::{Asks, Http2};
+use super::plain::{self, Plain};
 use crate::snapshot::host_of;
 use hg_net::{Address, Event, Fd, Flow};
 use hg_plan::{GrpcCheck, HttpCheck, ProxyVersion, UpstreamProtocol};
@@ -18,6 +19,8 @@ use std::sync::Arc;
 pub(super) struct Terms {
     pub(super) http: Option<HttpCheck>,
     pub(super) grpc: Option<GrpcCheck>,
+    /// What is sent, if that is neither of these.
+    pub(super) plain: Option<Arc<Plain>>,
     /// What an agent is sent, if this is one.
     pub(super) agent: Option<Arc<str>>,
     pub(super) protocol: UpstreamProtocol,
@@ -47,6 +50,11 @@ impl Terms {
             true => "localhost",
             false => &self.address,
         }
+    }
+
+    /// Reports whether the check is a datagram.
+    fn is_datagram(&self) -> bool {
+        self.plain.as_ref().is_some_and(|plain| plain.is_datagram)
     }
 
     /// Returns what is asked, over HTTP/2 or HTTP/1.
@@ -84,15 +92,19 @@ pub(super) struct Attempt {
     answer: Answer,
     /// The connection, where the endpoint speaks HTTP/2.
     http2: Option<Box<Http2>>,
-    /// What an agent has answered so far.
+    /// What an agent has answered so far, or whoever was sent bytes.
     line: Vec<u8>,
     report: Option<Report>,
 }
 
 impl Attempt {
     /// Begins to connect to one of the targets.
-    pub(super) fn connect(target: &Address) -> Result<Self, Failure> {
-        let fd = hg_net::connect(target).map_err(|e| not_connected(&e))?;
+    pub(super) fn connect(target: &Address, terms: &Terms) -> Result<Self, Failure> {
+        let made = match terms.is_datagram() {
+            true => plain::connect(target),
+            false => hg_net::connect(target),
+        };
+        let fd = made.map_err(|e| not_connected(&e))?;
         let (cipher, out, line, answer) = Default::default();
         let (stage, http2, report) = (Stage::Connecting, None, None);
         Ok(Self { fd, stage, cipher, out, answer, http2, line, report })
@@ -119,6 +131,9 @@ impl Attempt {
                 return Ok(true);
             }
         }
+        if terms.is_datagram() {
+            return self.receive(terms);
+        }
         self.flush()?;
         self.read(terms)
     }
@@ -130,9 +145,13 @@ impl Attempt {
             Some(ProxyVersion::V2) => write_local(&mut self.out),
             None => {}
         }
-        let Some(tls) = &terms.tls else {
+        let Some(tls) = terms.tls.as_ref().filter(|_| !terms.is_datagram()) else {
             self.stage = Stage::Asking(None);
             let passed = self.ask(terms)?;
+            if terms.is_datagram() {
+                let datagram = std::mem::take(&mut self.out);
+                return plain::send(&self.fd, &datagram).map(|()| false);
+            }
             // Nothing follows where the connection alone is asked for.
             self.flush()?;
             return Ok(passed);
@@ -167,6 +186,10 @@ impl Attempt {
     fn ask(&mut self, terms: &Terms) -> Result<bool, Failure> {
         if let Some(send) = &terms.agent {
             self.queue(send.as_bytes())?;
+            return Ok(false);
+        }
+        if let Some(plain) = &terms.plain {
+            self.queue(&plain.send)?;
             return Ok(false);
         }
         let Some(asks) = terms.asks() else {
@@ -209,6 +232,18 @@ impl Attempt {
         Ok(())
     }
 
+    /// Takes the answer to a datagram, if it is there: the first one decides.
+    fn receive(&mut self, terms: &Terms) -> Result<bool, Failure> {
+        let Some(plain) = &terms.plain else {
+            return Ok(false);
+        };
+        let mut buffer = vec![0; plain::DATAGRAM];
+        match plain::receive(&self.fd, &mut buffer)? {
+            Some(n) => plain.judge(buffer.get(..n).unwrap_or_default(), true),
+            None => Ok(false),
+        }
+    }
+
     /// Reads all that is there.
     fn read(&mut self, terms: &Terms) -> Result<bool, Failure> {
         let mut buffer = vec![0; READ];
@@ -216,13 +251,21 @@ impl Attempt {
             let n = match hg_net::read(&self.fd, &mut buffer).map_err(|e| lost(&e))? {
                 Flow::Bytes(n) => n,
                 Flow::Blocked => return Ok(false),
-                Flow::End if terms.agent.is_some() => return self.heard(&[], true),
-                Flow::End => return Err(self.at_end()),
+                Flow::End => return self.ended(terms),
             };
             let bytes = buffer.get_mut(..n).unwrap_or_default();
             if self.take(bytes, terms)? {
                 return Ok(true);
             }
+        }
+    }
+
+    /// Handles the end of the connection; returns whether the check has passed.
+    fn ended(&mut self, terms: &Terms) -> Result<bool, Failure> {
+        match (&terms.plain, &self.stage) {
+            _ if terms.agent.is_some() => self.heard(&[], true),
+            (Some(plain), Stage::Asking(_)) => plain.end(&self.line),
+            _ => Err(self.at_end()),
         }
     }
 
@@ -260,7 +303,7 @@ impl Attempt {
         if !plain.is_empty() && self.answered(&mut plain, terms)? {
             return Ok(true);
         }
-        if received.peer_closed { Err(self.at_end()) } else { Ok(false) }
+        if received.peer_closed { self.ended(terms) } else { Ok(false) }
     }
 
     /// Takes more of an agent's answer; returns whether it is whole.
@@ -273,6 +316,10 @@ impl Attempt {
     fn answered(&mut self, bytes: &mut [u8], terms: &Terms) -> Result<bool, Failure> {
         if terms.agent.is_some() {
             return self.heard(bytes, false);
+        }
+        if let Some(plain) = &terms.plain {
+            self.line.extend_from_slice(bytes);
+            return plain.judge(&self.line, false);
         }
         let Some(http2) = &mut self.http2 else {
             return match &terms.http {

@@ -130,7 +130,7 @@ impl Watch {
             if e.health.shared.apply(event, now_ms, FULL_WEIGHT).is_some() {
                 entry.health.epoch.advance();
             }
-            let check = check.cloned().map(Asked::Check);
+            let check = check.cloned().map(|check| Asked::Check(check.into()));
             let agent = health.agent.clone().filter(|_| !e.targets.is_empty()).map(Asked::Agent);
             for asked in check.into_iter().chain(agent) {
                 let id = self.acquire(&entry, e, asked, now_ms);

@@ -1,5 +1,6 @@
 //! Active health checks of an upstream's endpoints.
 
+use super::BytesCheck;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -48,6 +49,8 @@ pub struct HealthCheck {
     pub http: Option<HttpCheck>,
     /// The call of gRPC's health service to make, over HTTP/2.
     pub grpc: Option<GrpcCheck>,
+    /// The bytes to send, and the answer to them.
+    pub bytes: Option<BytesCheck>,
     /// Time between the starts of two checks.
     pub interval_ms: u64,
     /// How long one check may take.
@@ -67,6 +70,7 @@ impl Default for HealthCheck {
         Self {
             http: None,
             grpc: None,
+            bytes: None,
             interval_ms: 5_000,
             timeout_ms: 2_000,
             fast_interval_ms: 1_000,

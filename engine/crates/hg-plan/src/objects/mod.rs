@@ -2,6 +2,7 @@
 //! milliseconds where a name ends in `_ms` (0 = off), sizes are bytes where it ends in `_bytes`.
 
 mod balance;
+mod bytes_check;
 mod defaults;
 mod health;
 mod http2;
@@ -20,6 +21,7 @@ mod udp_route;
 mod upstream;
 
 pub use balance::*;
+pub use bytes_check::*;
 pub use health::*;
 pub use http2::*;
 pub use kind::Kind;

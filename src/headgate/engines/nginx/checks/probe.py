@@ -1,17 +1,15 @@
 """Does one check: a connection of its own, TLS if the upstream has it, request and answer."""
 
 import asyncio
-import errno
-import os
 import ssl
 from dataclasses import dataclass
 from typing import Final
 
-from headgate.engines.nginx.checks import answer
+from headgate.engines.nginx.checks import answer, plain
 from headgate.engines.nginx.checks.answer import Failure
+from headgate.engines.nginx.checks.troubles import clause, not_connected
 from headgate.plan.objects import HealthCheck
 
-_NO_ROUTE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
 _UNIX: Final = "unix:"
 _NO_CLIENT: Final = b"PROXY UNKNOWN\r\n"
 """Tells that no client is behind a connection."""
@@ -40,6 +38,8 @@ async def probe(terms: Terms) -> Failure | None:
     writers: list[asyncio.StreamWriter] = []
     try:
         async with asyncio.timeout(terms.check.timeout_ms / 1000):
+            if terms.check.bytes is not None and terms.check.bytes.is_datagram:
+                return await plain.datagram(terms.check.bytes, terms.target)
             return await _checked(terms, writers)
     except TimeoutError:
         return Failure("check-timeout", f"no answer in {terms.check.timeout_ms} ms")
@@ -52,8 +52,7 @@ async def _checked(terms: Terms, writers: list[asyncio.StreamWriter]) -> Failure
     try:
         reader, writer = await _connected(terms)
     except OSError as error:
-        word = "check-no-route" if error.errno in _NO_ROUTE else "check-connect"
-        return Failure(word, _text(error))
+        return not_connected(error)
     writers.append(writer)
     if terms.is_told:
         writer.write(_NO_CLIENT)
@@ -61,7 +60,9 @@ async def _checked(terms: Terms, writers: list[asyncio.StreamWriter]) -> Failure
         try:
             await writer.start_tls(terms.tls, server_hostname=terms.name)
         except OSError as error:
-            return Failure("check-tls", _text(error))
+            return Failure("check-tls", clause(error))
+    if terms.check.bytes is not None:
+        return await plain.judged(terms.check.bytes, reader, writer)
     if terms.check.http is None:
         return None
     is_unix = terms.address.startswith(_UNIX)
@@ -69,7 +70,7 @@ async def _checked(terms: Terms, writers: list[asyncio.StreamWriter]) -> Failure
         writer.write(answer.request(terms.check.http, "localhost" if is_unix else terms.address))
         return await answer.judged(terms.check.http, reader)
     except OSError as error:
-        return Failure("check-lost", _text(error))
+        return Failure("check-lost", clause(error))
 
 
 async def _connected(terms: Terms) -> Streams:
@@ -78,9 +79,3 @@ async def _connected(terms: Terms) -> Streams:
         return await asyncio.open_unix_connection(path, limit=terms.head_bytes)
     host, _, port = terms.target.rpartition(":")
     return await asyncio.open_connection(host.strip("[]"), int(port), limit=terms.head_bytes)
-
-
-def _text(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return error.reason or str(error)
-    return os.strerror(error.errno) if error.errno else str(error)

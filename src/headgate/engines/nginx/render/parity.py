@@ -328,13 +328,15 @@ _UPSTREAMS: Final = (
     Parity(
         "upstreams.NAME.health_check.protocol",
         "differs",
-        f"{_CHECKS}; `grpc` is refused with the HTTP/2 of the upstream that it needs",
+        f"{_CHECKS}; `grpc` is refused with the HTTP/2 of the upstream that it needs, `udp` with "
+        "`proxy_protocol`",
     ),
     Parity("upstreams.NAME.health_check.service", "no", "only for a check by `grpc`"),
     *(
         Parity(f"upstreams.NAME.health_check.{key}", "same", _CHECKS)
         for key in (
-            *("path", "method", "host", "headers", "statuses", "body"),
+            *("path", "method", "host", "headers", "statuses", "body", "send"),
+            *("expect.exact", "expect.prefix", "expect.contains", "expect.regex"),
             *("interval", "timeout", "fast_interval", "max_interval", "healthy", "unhealthy"),
         )
     ),

@@ -76,6 +76,14 @@ def _check_connections(upstream: Upstream, about: About, ctx: Context) -> None:
         about.refuse("protocol", "this engine has nginx speak HTTP/1.1 to endpoints")
     if upstream.pool.proxy_protocol is not None and ctx.within == "http":
         about.refuse("proxy_protocol", "nginx tells endpoints of HTTP nothing before a request")
+    check = upstream.health.check
+    is_datagram = check is not None and check.bytes is not None and check.bytes.is_datagram
+    if is_datagram and upstream.pool.proxy_protocol is not None:
+        about.refuse(
+            "health_check.protocol",
+            "nginx tells endpoints of clients in version 1 of the PROXY protocol, which has no "
+            'datagrams; write protocol = "tcp", or leave `proxy_protocol` out',
+        )
 
 
 def _check(upstream: Upstream, about: About, ctx: Context) -> None:

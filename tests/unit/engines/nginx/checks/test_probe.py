@@ -17,7 +17,7 @@ from headgate.engines.nginx.checks import tls
 from headgate.engines.nginx.checks.answer import Failure
 from headgate.engines.nginx.checks.probe import Terms, probe
 from headgate.kernel.ids import BlobId
-from headgate.plan.objects import HealthCheck, HttpCheck, UpstreamTls
+from headgate.plan.objects import BytesCheck, Expect, HealthCheck, HttpCheck, UpstreamTls
 
 CHECK = HealthCheck(http=HttpCheck(body="well"), timeout_ms=30_000)
 
@@ -115,3 +115,81 @@ def test_a_server_without_tls_fails_the_handshake(server: socket.socket) -> None
     found = checked(address, CHECK, context, "a.example")
     assert found is not None
     assert found.reason == "check-tls"
+
+
+def _asks(check: BytesCheck, timeout_ms: int = 30_000) -> HealthCheck:
+    return HealthCheck(bytes=check, timeout_ms=timeout_ms)
+
+
+PONG = BytesCheck(send=b"PING\r\n".hex(), expect=Expect(exact=b"+PONG\r\n".hex()))
+
+
+def _speak(listening: socket.socket, parts: list[bytes]) -> None:
+    """Takes one client, reads what it asks, and answers in parts that do not come together."""
+    got, _ = listening.accept()
+    with got:
+        got.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        got.settimeout(DEADLINE_S)
+        assert got.recv(64) == b"PING\r\n"
+        for part in parts:
+            got.sendall(part)
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        ([b"+PO", b"NG\r\n"], None),
+        ([b"-NOAUTH no\r\n"], Failure("check-answer", r'the answer is "-NOAUTH no\r\n"')),
+        ([b"+PONG"], Failure("check-answer", 'the answer is "+PONG"')),
+        ([], Failure("check-lost", "the connection closed before the answer")),
+    ],
+)
+def test_bytes_are_sent_and_the_answer_is_compared(
+    server: socket.socket, parts: list[bytes], found: Failure | None
+) -> None:
+    threading.Thread(target=_speak, args=(server, parts), daemon=True).start()
+    assert checked(f"127.0.0.1:{server.getsockname()[1]}", _asks(PONG)) == found
+
+
+@pytest.fixture
+def datagrams() -> Iterator[socket.socket]:
+    """A socket that takes datagrams."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        one.settimeout(DEADLINE_S)
+        yield one
+
+
+def _repeat(one: socket.socket) -> None:
+    data, peer = one.recvfrom(64)
+    one.sendto(data * 2, peer)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expect", "found"),
+    [
+        ("6162", None, None),
+        ("", None, None),
+        ("6162", Expect(exact="61626162"), None),
+        ("6162", Expect(prefix="6162"), None),
+        ("6162", Expect(contains="6261"), None),
+        ("6162", Expect(regex="(ab){2}"), None),
+        ("6162", Expect(regex="ab"), Failure("check-answer", 'the answer is "abab"')),
+        ("6162", Expect(exact="6162"), Failure("check-answer", 'the answer is "abab"')),
+    ],
+)
+def test_a_datagram_is_sent_and_the_first_answer_is_compared(
+    datagrams: socket.socket, sent: str, expect: Expect | None, found: Failure | None
+) -> None:
+    threading.Thread(target=_repeat, args=(datagrams,), daemon=True).start()
+    check = _asks(BytesCheck(is_datagram=True, send=sent, expect=expect))
+    assert checked(f"127.0.0.1:{datagrams.getsockname()[1]}", check) == found
+
+
+def test_a_datagram_without_an_answer_and_one_that_nobody_takes(datagrams: socket.socket) -> None:
+    address = f"127.0.0.1:{datagrams.getsockname()[1]}"
+    check = BytesCheck(is_datagram=True, send="3f")
+    assert checked(address, _asks(check, 50)) == ("check-timeout", "no answer in 50 ms")
+    datagrams.connect(datagrams.getsockname())
+    told = ("check-unreachable", "ICMP said that its port is unreachable")
+    assert checked(address, _asks(check)) == told
