@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import random
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -236,6 +237,41 @@ def test_other_codings_get_those_that_are_taken(folder: Path, port: int, app: Re
             got = app.last()
             assert (got.body, got.headers["content-encoding"]) == (TEXT, coding)
             assert got.headers["content-length"] == str(len(TEXT))
+
+
+def test_several_codings_are_taken_off_in_turn(folder: Path, port: int, app: Receiver) -> None:
+    body = CODINGS["br"](gzip.compress(TEXT))
+    text = written(port, app.address, "layers = 2")
+    with RunningNode(folder, text).until_ready() as node:
+        for version in VERSIONS:
+            for arguments in ((), STREAMED):
+                assert send(port, body, "gzip, br", version, *arguments).status == 200
+                assert app.last().body == TEXT
+                assert "content-encoding" not in app.last().headers
+        assert send(port, body, "gzip, gzip, br").status == 415
+        twice = gzip.compress(gzip.compress(bytes(64 << 20)))
+        assert send(port, twice, "gzip, gzip").status == 413
+        assert results(node) == {"br": 4, "gzip": 1, "unsupported": 1, "too_large": 1}
+
+
+def test_a_client_that_expects_100_sends_its_body(folder: Path, port: int, app: Receiver) -> None:
+    with RunningNode(folder, written(port, app.address)).until_ready():
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as client:
+            body = gzip.compress(TEXT)
+            head = (
+                "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n"
+                f"content-encoding: {{}}\r\ncontent-length: {len(body)}\r\n\r\n"
+            )
+            client.sendall(head.format("gzip").encode())
+            answers = client.makefile("rb")
+            assert answers.readline() == b"HTTP/1.1 100 Continue\r\n"
+            assert answers.readline() == b"\r\n"
+            client.sendall(body)
+            assert answers.readline().startswith(b"HTTP/1.1 200 ")
+            assert app.last().body == TEXT
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as client:
+            client.sendall(head.format("compress").encode())
+            assert client.makefile("rb").readline().startswith(b"HTTP/1.1 415 ")
 
 
 def test_retries_send_the_decoded_body_again(folder: Path, port: int, app: Receiver) -> None:

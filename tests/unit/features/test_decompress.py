@@ -40,10 +40,11 @@ def test_every_key_reaches_the_plan() -> None:
 algorithms = ["gzip", "deflate", "gzip"]
 limit = "1MiB"
 ratio = 7
+layers = 2
 unsupported = "pass"
 """
     node = DecompressNode(
-        codings=("gzip", "deflate"), limit_bytes=1 << 20, ratio=7, unsupported="pass"
+        codings=("gzip", "deflate"), limit_bytes=1 << 20, ratio=7, layers=2, unsupported="pass"
     )
     assert made(lines) == ([node], [])
 
@@ -65,7 +66,14 @@ def test_mistakes_are_explained(lines: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("ratio", "0"), ("limit", '"off"'), ("algorithms", '["compress"]'), ("unsupported", '"no"')],
+    [
+        ("ratio", "0"),
+        ("layers", "0"),
+        ("layers", "4"),
+        ("limit", '"off"'),
+        ("algorithms", '["compress"]'),
+        ("unsupported", '"no"'),
+    ],
 )
 def test_bounds_cannot_be_left_out(key: str, value: str) -> None:
     _, (found,) = made(f"{key} = {value}")

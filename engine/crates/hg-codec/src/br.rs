@@ -11,6 +11,9 @@ const WINDOW_BITS: u32 = 18;
 /// Bytes that the encoder hands over at once.
 const TURN: usize = 4096;
 
+/// A decoder's largest window (RFC 7932 §9.1), and its tables.
+pub(crate) const MEMORY: (usize, usize) = (16 * 1024 * 1024, 128 * 1024);
+
 pub(crate) struct Encoder(CompressorWriter<Vec<u8>>);
 
 impl Encoder {

@@ -135,15 +135,27 @@ impl Decoder {
         if self.done { Ok(()) } else { Err(Fault::Cut) }
     }
 
+    /// Returns how much memory it takes, at most: its window as far as that is filled, and its tables.
+    pub(crate) fn held(&self) -> usize {
+        let (window, tables) = self.work.memory();
+        let filled = usize::try_from(self.made).unwrap_or(usize::MAX).min(window);
+        filled + tables
+    }
+
     fn count(&mut self, taken: usize, made: usize) -> Result<(), Fault> {
         self.taken += taken as u64;
         self.made += made as u64;
         if self.made > self.bound.bytes {
             return Err(Fault::TooLarge);
         }
-        let dense = self.taken.saturating_mul(self.bound.ratio.into());
-        if self.made > RATIO_FROM && self.made > dense { Err(Fault::TooDense) } else { Ok(()) }
+        let is_dense = dense(self.taken, self.made, self.bound.ratio);
+        if is_dense { Err(Fault::TooDense) } else { Ok(()) }
     }
+}
+
+/// Reports whether so many bytes were made of so few.
+pub(crate) fn dense(taken: u64, made: u64, ratio: u32) -> bool {
+    made > RATIO_FROM && made > taken.saturating_mul(ratio.into())
 }
 
 impl Work {
@@ -154,6 +166,15 @@ impl Work {
             Self::Brotli(_) => false,
             // A frame begins where one has ended.
             Self::Zstd(_) => true,
+        }
+    }
+
+    /// Returns the bytes of the largest window, and of all else that it needs.
+    fn memory(&self) -> (usize, usize) {
+        match self {
+            Self::Zlib(_) => gzip::MEMORY,
+            Self::Brotli(_) => br::MEMORY,
+            Self::Zstd(_) => zst::MEMORY,
         }
     }
 

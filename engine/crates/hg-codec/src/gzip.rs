@@ -9,6 +9,9 @@ const WINDOW_BITS: u8 = 15;
 /// Room that is made for each turn of the encoder, in bytes.
 const TURN: usize = 4096;
 
+/// A decoder's memory beside its window, which it has from the beginning: none that grows.
+pub(crate) const MEMORY: (usize, usize) = (0, 48 * 1024);
+
 #[derive(Debug)]
 pub(crate) struct Encoder(Compress);
 

@@ -13,6 +13,7 @@ mod coding;
 mod decoder;
 mod encoder;
 mod gzip;
+mod layers;
 mod pool;
 mod zst;
 
@@ -20,4 +21,5 @@ pub use accept::Accept;
 pub use coding::{Coding, Readable};
 pub use decoder::{Bound, Decoder, Fault, Fed};
 pub use encoder::{Encoder, Levels};
+pub use layers::{Layers, MOST_LAYERS};
 pub use pool::{Leased, Pool};

@@ -11,6 +11,9 @@ const MOST_WINDOW_BITS: u32 = 23;
 /// Room that is made for each turn of the encoder, in bytes.
 const TURN: usize = 4096;
 
+/// A decoder's largest window, and its tables with a block of input and one of output.
+pub(crate) const MEMORY: (usize, usize) = (1 << MOST_WINDOW_BITS, 512 * 1024);
+
 pub(crate) struct Encoder(CCtx<'static>);
 
 impl Encoder {

@@ -1,18 +1,43 @@
 //! Whether a request's body is decoded on its way to the endpoint, and what came of it.
 
 use crate::keep::Results;
-use hg_codec::{Bound, Fault, Readable};
+use hg_codec::{Bound, Fault, MOST_LAYERS, Readable};
 use hg_route::Headers;
 use std::sync::Arc;
 
 /// How the body of one request is decoded.
 #[derive(Clone, Debug)]
 pub struct Decoding {
-    /// Its coding.
-    pub coding: Readable,
+    /// Its codings, in the order in which they were applied.
+    pub codings: Codings,
     /// How large it may become.
     pub bound: Bound,
     pub(crate) results: Option<Arc<Results>>,
+}
+
+/// The codings of one body, in the order in which they were applied; one to [`MOST_LAYERS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codings {
+    all: [Option<Readable>; MOST_LAYERS],
+}
+
+impl Codings {
+    fn of(first: Readable) -> Self {
+        let mut all = [None; MOST_LAYERS];
+        all[0] = Some(first);
+        Self { all }
+    }
+
+    /// Adds one that was applied after the others. `None` if there are too many.
+    fn and(mut self, next: Readable) -> Option<Self> {
+        *self.all.iter_mut().find(|one| one.is_none())? = Some(next);
+        Some(self)
+    }
+
+    /// Returns them in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Readable> {
+        self.all.iter().copied().flatten()
+    }
 }
 
 /// The results that are counted; those of [`Readable::ALL`] first, in its order.
@@ -25,9 +50,10 @@ const CORRUPT: usize = 6;
 const TOO_LARGE: usize = 7;
 
 impl Decoding {
-    /// Counts a body that is decoded, for the worker of that number.
+    /// Counts a body that is decoded under the last of its codings, for the worker of that number.
     pub fn count_begun(&self, worker: usize) {
-        let coding = Readable::ALL.iter().position(|one| *one == self.coding);
+        let last = self.codings.iter().next_back();
+        let coding = Readable::ALL.iter().position(|one| Some(*one) == last);
         self.count(worker, coding.unwrap_or(CORRUPT));
     }
 
@@ -54,9 +80,9 @@ impl Decoding {
 pub(crate) enum Coded {
     /// It has none.
     Plain,
-    /// It has this one alone.
-    As(Readable),
-    /// It has one that we do not know, several, or is a part of a body that has one.
+    /// It has these.
+    As(Codings),
+    /// It has one that we do not know, too many, or is a part of a body that has one.
     Otherwise,
 }
 
@@ -67,20 +93,25 @@ impl Coded {
         let mut coded = Self::Plain;
         headers.each("content-encoding", &mut |line| {
             for token in line.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-                let is_named = !token.is_empty() && !token.eq_ignore_ascii_case(b"identity");
-                coded = match (coded, is_named) {
-                    (coded, false) => coded,
-                    (Self::Plain, true) => {
-                        Readable::of_token(token).map_or(Self::Otherwise, Self::As)
-                    }
-                    (_, true) => Self::Otherwise,
-                };
+                if !token.is_empty() && !token.eq_ignore_ascii_case(b"identity") {
+                    coded = coded.under(Readable::of_token(token));
+                }
             }
         });
         if coded != Self::Plain {
             headers.each("content-range", &mut |_| coded = Self::Otherwise);
         }
         coded
+    }
+
+    /// Adds a coding over those that are there; `None` is one that we do not know.
+    fn under(self, coding: Option<Readable>) -> Self {
+        let codings = match (self, coding) {
+            (Self::Plain, Some(coding)) => Some(Codings::of(coding)),
+            (Self::As(codings), Some(coding)) => codings.and(coding),
+            (Self::Otherwise, _) | (_, None) => None,
+        };
+        codings.map_or(Self::Otherwise, Self::As)
     }
 }
 

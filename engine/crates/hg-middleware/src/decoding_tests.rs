@@ -12,7 +12,14 @@ impl Headers for Sent<'_> {
 #[test]
 fn the_coding_of_a_body_is_read_from_all_lines() {
     const NAME: &str = "content-encoding";
-    let gzip = Coded::As(Coding::Gzip.into());
+    let as_all = |all: &[Readable]| {
+        all.iter().fold(Coded::Plain, |coded, coding| coded.under(Some(*coding)))
+    };
+    let (gzip, br) = (Readable::from(Coding::Gzip), Readable::from(Coding::Brotli));
+    let twice = as_all(&[gzip, br]);
+    let Coded::As(codings) = twice else { panic!("{twice:?}") };
+    assert_eq!(codings.iter().collect::<Vec<_>>(), [gzip, br]);
+    let (gzips, gzip, br) = ([gzip; 3], as_all(&[gzip]), as_all(&[br]));
     for (lines, coded) in [
         (&[][..], Coded::Plain),
         (&[(NAME, &b"identity"[..])], Coded::Plain),
@@ -21,11 +28,14 @@ fn the_coding_of_a_body_is_read_from_all_lines() {
         (&[(NAME, b"x-gzip")], gzip),
         (&[(NAME, b"identity,\t gzip ,")], gzip),
         (&[(NAME, b"identity"), (NAME, b"gzip")], gzip),
-        (&[(NAME, b"br")], Coded::As(Coding::Brotli.into())),
-        (&[(NAME, b"zstd")], Coded::As(Coding::Zstd.into())),
-        (&[(NAME, b"deflate")], Coded::As(Readable::Deflate)),
-        (&[(NAME, b"gzip, gzip")], Coded::Otherwise),
-        (&[(NAME, b"gzip"), (NAME, b"br")], Coded::Otherwise),
+        (&[(NAME, b"br")], br),
+        (&[(NAME, b"zstd")], as_all(&[Coding::Zstd.into()])),
+        (&[(NAME, b"deflate")], as_all(&[Readable::Deflate])),
+        (&[(NAME, b"gzip, br")], twice),
+        (&[(NAME, b"gzip"), (NAME, b"identity, br")], twice),
+        (&[(NAME, b"gzip, gzip,gzip")], as_all(&gzips)),
+        (&[(NAME, b"gzip, gzip,gzip"), (NAME, b"gzip")], Coded::Otherwise),
+        (&[(NAME, b"gzip, compress")], Coded::Otherwise),
         (&[(NAME, b"compress")], Coded::Otherwise),
         (&[(NAME, b"compress"), (NAME, b"gzip")], Coded::Otherwise),
         (&[(NAME, b"gzip;q=1")], Coded::Otherwise),

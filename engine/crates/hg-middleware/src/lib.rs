@@ -45,7 +45,7 @@ pub use bandwidth::ConnectionBandwidth;
 pub use chain::{Chain, Problem, check};
 pub use claims::Claims;
 pub use context::{Brought, Context, Ended, Later, Place, Wait, Watch, Woken};
-pub use decoding::Decoding;
+pub use decoding::{Codings, Decoding};
 pub use encoding::{AnswerHead, Encoding, Verdict, is_outdated, says_no_transform, weak};
 pub use headers::HeaderProgram;
 pub use keep::{Keep, ResultCount, Results};

@@ -140,8 +140,10 @@ impl Worker {
     /// Answers with an error as [`Worker::refuse`] does, and never tries again; says after how many
     /// seconds another request makes sense.
     pub(super) fn refuse_for(&mut self, x: ExId, reject: &Reject, retry_after_s: Option<u64>) {
-        // Neither an endpoint that does not speak HTTP/2 nor the end of the node is a failure of it.
-        let is_ours = [own::NO_GRPC.code, own::DRAIN_DEADLINE.code].contains(&reject.code);
+        // Neither an endpoint that does not speak HTTP/2, nor the end of the node, nor what it has no
+        // memory for is a failure of the endpoint.
+        let ours = [own::NO_GRPC.code, own::DRAIN_DEADLINE.code, own::DECODERS_BUSY.code];
+        let is_ours = ours.contains(&reject.code);
         let is_failure = reject.status >= 500 && !is_ours;
         let failed = is_failure.then(|| outcome_of(reject, self.exchanges.get(x)));
         self.detach(x, failed, reject.detail);

@@ -4,24 +4,51 @@ use super::Worker;
 use super::answer::own;
 use super::buffers::RESERVE;
 use super::exchange::{ExId, Relay};
-use hg_codec::{Decoder, Fault};
+use hg_codec::{Fault, Layers};
 use hg_middleware::Decoding;
 use hg_proto::{Fed, Reject, RequestHead};
+use std::cell::Cell;
 use std::rc::Rc;
 
-/// Bodies that one worker decodes at a time: each may take a window of up to 16 MiB.
-const MOST: usize = 256;
+/// Most bytes that the decoders of one worker take, by their windows as far as these are filled. One
+/// body may have windows of up to 16 MiB.
+const MOST: usize = 256 * 1024 * 1024;
 /// Bytes that are made of a body before other connections have their turn, or the endpoint has to
 /// take them.
 const TURN: usize = 64 * 1024;
 
-/// Counts the decoders at work by its clones.
-pub(super) type Seats = Rc<()>;
+/// The bytes that the decoders at work take.
+pub(super) type Held = Rc<Cell<usize>>;
+
+/// The part of one of them.
+#[derive(Debug)]
+struct Share {
+    all: Held,
+    own: usize,
+}
+
+impl Share {
+    /// Takes so many bytes in place of those that it had. Reports whether there was room for them.
+    fn set(&mut self, bytes: usize) -> bool {
+        let all = (self.all.get() + bytes).saturating_sub(self.own);
+        if bytes > self.own && all > MOST {
+            return false;
+        }
+        (self.own, _) = (bytes, self.all.replace(all));
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.all.set(self.all.get().saturating_sub(self.own));
+    }
+}
 
 /// The decoder of a body under way.
 #[derive(Debug)]
 pub(crate) struct Decoded {
-    decoder: Decoder,
+    decoder: Layers,
     terms: Decoding,
     /// Bytes of the body as it came, without its framing.
     came: u64,
@@ -31,7 +58,7 @@ pub(crate) struct Decoded {
     is_full: bool,
     /// Whether all of the body has come.
     is_whole: bool,
-    _seat: Seats,
+    share: Share,
 }
 
 impl Decoded {
@@ -103,6 +130,7 @@ impl Relay {
         own.resize(RESERVE, 0);
         let data = buffer.get(start..start + fed.data_len).unwrap_or_default();
         match decoded.run(data, own) {
+            Ok(_) if !decoded.share.set(decoded.decoder.held()) => Err(own::DECODERS_BUSY),
             Ok(done) => {
                 let made = Fed { consumed: fed.consumed, data_len: own.len() - RESERVE, done };
                 Ok((own, RESERVE, made))
@@ -128,14 +156,13 @@ impl Worker {
             return true;
         };
         let worker = self.mailbox.index;
-        let seats = &self.scratch.codecs.seats;
-        let is_free = Rc::strong_count(seats) <= MOST;
-        let decoder = is_free.then(|| Decoder::new(terms.coding, terms.bound)).flatten();
+        let mut share = Share { all: self.scratch.codecs.held.clone(), own: 0 };
+        let decoder = Layers::new(terms.codings.iter(), terms.bound);
+        let decoder = decoder.filter(|one| share.set(one.held()));
         let Some(decoder) = decoder else {
             self.refuse(x, &own::DECODERS_BUSY);
             return false;
         };
-        let seat = seats.clone();
         terms.count_begun(worker);
         if let Some(e) = self.exchanges.get_mut(x) {
             e.request.chunked = true;
@@ -146,7 +173,7 @@ impl Worker {
                 left: Vec::new(),
                 is_full: false,
                 is_whole: false,
-                _seat: seat,
+                share,
             }));
         }
         true

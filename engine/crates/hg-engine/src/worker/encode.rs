@@ -2,7 +2,7 @@
 
 use super::Worker;
 use super::buffers::RESERVE;
-use super::decode::Seats;
+use super::decode::Held;
 use super::exchange::{ExId, Relay, pair};
 use super::pages::is_of_body;
 use super::relay::frame;
@@ -24,12 +24,13 @@ pub(super) struct Codecs {
     pool: Pool,
     /// Behind the room for a chunk's header.
     buffer: Vec<u8>,
-    pub(super) seats: Seats,
+    /// What the decoders take.
+    pub(super) held: Held,
 }
 
 impl Default for Codecs {
     fn default() -> Self {
-        Self { pool: Pool::new(MOST), buffer: Vec::new(), seats: Seats::default() }
+        Self { pool: Pool::new(MOST), buffer: Vec::new(), held: Held::default() }
     }
 }
 

@@ -1,12 +1,12 @@
 //! `decompress`: bodies of requests without their coding.
 
 use crate::context::Place;
-use crate::decoding::{Coded, Decoding, PLAIN, RESULTS, UNSUPPORTED};
+use crate::decoding::{Coded, Codings, Decoding, PLAIN, RESULTS, UNSUPPORTED};
 use crate::headers::push_line;
 use crate::keep::Results;
 use crate::limit_answer::refuse;
 use crate::step::{Flow, Problems, Run, Step};
-use hg_codec::{Bound, Readable};
+use hg_codec::{Bound, MOST_LAYERS, Readable};
 use hg_proto::Reject;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(crate) struct Options {
     limit_bytes: u64,
     /// Most decoded bytes for each byte that came.
     ratio: u32,
+    /// Most codings of one body, one over the other.
+    layers: usize,
     unsupported: Unsupported,
 }
 
@@ -41,6 +43,7 @@ impl Default for Options {
             codings: Readable::ALL.map(|coding| coding.token().into()).into(),
             limit_bytes: 16 * 1024 * 1024,
             ratio: 100,
+            layers: 1,
             unsupported: Unsupported::Refuse,
         }
     }
@@ -53,6 +56,7 @@ pub(crate) struct Decompress {
     /// They with commas, for the answer to other ones (RFC 9110 §15.5.16).
     offer: Box<str>,
     bound: Bound,
+    layers: usize,
     unsupported: Unsupported,
     results: Option<Arc<Results>>,
 }
@@ -75,11 +79,17 @@ impl Step for Decompress {
                 ));
             }
         }
+        if !(1..=MOST_LAYERS).contains(&options.layers) {
+            let message =
+                format!("{} is no number of codings; write 1 to {MOST_LAYERS}", options.layers);
+            problems.push(("decompress.layers".into(), message));
+        }
         let offer: Vec<_> = codings.iter().map(|coding| coding.token()).collect();
         (problems.len() == before).then(|| Self {
             offer: offer.join(", ").into(),
             codings,
             bound: Bound { bytes: options.limit_bytes, ratio: options.ratio },
+            layers: options.layers,
             unsupported: options.unsupported,
             results: None,
         })
@@ -94,9 +104,9 @@ impl Step for Decompress {
         let results = self.results.as_deref();
         match Coded::of(run.view.headers) {
             Coded::Plain => run.count(results, PLAIN),
-            Coded::As(coding) if self.codings.contains(&coding) => {
+            Coded::As(codings) if self.takes(&codings) => {
                 let results = self.results.clone();
-                run.out.later().decoding = Some(Decoding { coding, bound: self.bound, results });
+                run.out.later().decoding = Some(Decoding { codings, bound: self.bound, results });
             }
             Coded::As(_) | Coded::Otherwise => {
                 run.count(results, UNSUPPORTED);
@@ -109,6 +119,13 @@ impl Step for Decompress {
             }
         }
         Ok(Flow::Next)
+    }
+}
+
+impl Decompress {
+    fn takes(&self, codings: &Codings) -> bool {
+        codings.iter().count() <= self.layers
+            && codings.iter().all(|one| self.codings.contains(&one))
     }
 }
 

@@ -18,13 +18,13 @@ fn coded(sent: &Sent) -> RequestView<'_> {
 }
 
 /// How a chain has a body decoded.
-fn decoding(chain: &Chain, coding: &'static str) -> Option<(Readable, Bound)> {
+fn decoding(chain: &Chain, coding: &'static str) -> Option<(Vec<Readable>, Bound)> {
     let mut random = || 0;
     let mut cx = Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0 };
     let mut out = Rewritten::new();
     chain.begin(&coded(&Sent(coding)), &mut out, &mut cx).unwrap();
     let decoding = out.take_later()?.take_decoding()?;
-    Some((decoding.coding, decoding.bound))
+    Some((decoding.codings.iter().collect(), decoding.bound))
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn the_defaults_decode_what_we_can_read() {
     let chain = chain(&[r#"{"decompress":{}}"#]);
     let bound = Bound { bytes: 16 << 20, ratio: 100 };
     for coding in Readable::ALL {
-        assert_eq!(decoding(&chain, coding.token()), Some((coding, bound)));
+        assert_eq!(decoding(&chain, coding.token()), Some((vec![coding], bound)));
     }
     assert_eq!(decoding(&chain, ""), None);
     assert_eq!(decoding(&chain, "identity"), None);
@@ -53,6 +53,18 @@ fn other_codings_are_refused_with_those_that_are_taken() {
 }
 
 #[test]
+fn several_codings_are_taken_where_that_is_said() {
+    let chain = chain(&[r#"{"decompress":{"layers":2,"codings":["gzip","br"]}}"#]);
+    let both = vec![Coding::Gzip.into(), Coding::Brotli.into()];
+    let bound = Bound { bytes: 16 << 20, ratio: 100 };
+    assert_eq!(decoding(&chain, "gzip, br"), Some((both, bound)));
+    for sent in ["gzip, gzip, gzip", "gzip, zstd", "zstd, gzip"] {
+        let got = run(&chain, &coded(&Sent(sent)));
+        assert!(matches!(got, Ok(Got::Answer(415, ..))), "{sent}");
+    }
+}
+
+#[test]
 fn other_codings_may_pass_as_they_are() {
     let chain = chain(&[r#"{"decompress":{"unsupported":"pass"}}"#]);
     for sent in ["compress", "gzip, br"] {
@@ -68,7 +80,7 @@ fn the_last_one_of_a_chain_counts() {
         r#"{"decompress":{"limit_bytes":2,"ratio":3}}"#,
     ]);
     let bound = Bound { bytes: 2, ratio: 3 };
-    assert_eq!(decoding(&chain, "gzip"), Some((Coding::Gzip.into(), bound)));
+    assert_eq!(decoding(&chain, "gzip"), Some((vec![Coding::Gzip.into()], bound)));
 }
 
 #[test]
@@ -87,6 +99,14 @@ fn mistakes_are_explained() {
             "decompress.limit_bytes: 0 leaves no room; write 1 or more",
         ),
         (r#"{"decompress":{"ratio":0}}"#, "decompress.ratio: 0 leaves no room; write 1 or more"),
+        (
+            r#"{"decompress":{"layers":0}}"#,
+            "decompress.layers: 0 is no number of codings; write 1 to 3",
+        ),
+        (
+            r#"{"decompress":{"layers":4}}"#,
+            "decompress.layers: 4 is no number of codings; write 1 to 3",
+        ),
     ] {
         assert_eq!(problem(json), format!("middlewares[0].{message}"));
     }

@@ -10,7 +10,7 @@ _WHY: Final = "nginx cannot decode the body of a request; its `gunzip` is for an
 
 PARITY: Final = tuple(
     Parity(f"middlewares.NAME.decompress.{key}", "no", "refused: " + _WHY)
-    for key in ("algorithms", "limit", "ratio", "unsupported")
+    for key in ("algorithms", "limit", "ratio", "layers", "unsupported")
 )
 
 

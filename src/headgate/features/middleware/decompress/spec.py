@@ -16,6 +16,9 @@ Coding = Literal["zstd", "br", "gzip", "deflate"]
 
 CODINGS: Final[tuple[Coding, ...]] = ("zstd", "br", "gzip", "deflate")
 
+MOST_LAYERS: Final = 3
+"""Most codings of one body; the data plane has the same."""
+
 
 class DecompressNode(DefaultedMiddlewareNode, frozen=True):
     """Which bodies are decoded, and how large they may become; sizes in bytes."""
@@ -23,6 +26,7 @@ class DecompressNode(DefaultedMiddlewareNode, frozen=True):
     codings: tuple[str, ...] = CODINGS
     limit_bytes: int = 16 << 20
     ratio: int = 100
+    layers: int = 1
     unsupported: str = "refuse"
 
     def shown(self) -> Shown:
@@ -55,9 +59,14 @@ class Decompress(MiddlewareOptions):
         description="Most decoded bytes for each byte that came, counted from 64 KiB of decoded "
         "bytes on; the request of a denser body gets 413.",
     )
+    layers: Annotated[int, Strict(), Field(ge=1, le=MOST_LAYERS), FROM_ENV] = Field(
+        default=_DEFAULT.layers,
+        description="Most codings that one body may have, one over the other; `limit` and `ratio` "
+        "hold for each of them and for all together.",
+    )
     unsupported: Literal["refuse", "pass"] = Field(
         default="refuse",
-        description="What becomes of a body in another coding, in several, or that is a part "
+        description="What becomes of a body in another coding, in too many, or that is a part "
         "(`Content-Range`): its request gets 415 with `Accept-Encoding`, or it passes as it is.",
     )
 
@@ -72,5 +81,6 @@ class Decompress(MiddlewareOptions):
             codings=tuple(dict.fromkeys(self.algorithms)),
             limit_bytes=self.limit.bytes,
             ratio=self.ratio,
+            layers=self.layers,
             unsupported=self.unsupported,
         )
