@@ -4,7 +4,6 @@ Everything here is a thin face of the Rust core; see the stub `_core.pyi` for wh
 """
 
 from headgate._core._core import (
-    Alike,
     Balancer,
     Breaker,
     BreakerPermit,
@@ -35,7 +34,6 @@ from headgate._core._core import (
 )
 
 __all__ = [
-    "Alike",
     "Balancer",
     "Breaker",
     "BreakerPermit",

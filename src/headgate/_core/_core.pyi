@@ -435,51 +435,26 @@ class Document:
 
 @final
 class Openings:
-    """Places in objects of a section whose values may differ in objects that are alike."""
+    """Places in objects of a section whose texts and numbers may differ in objects
+    that are alike.
+    """
 
-    def __new__(
-        cls, places: Sequence[tuple[str, Literal["host", "path", "word", "number"]]]
-    ) -> Openings:
-        """Takes (path, what a value there is made of); raises `ValueError` for another word.
+    def __new__(cls, paths: Sequence[str]) -> Openings:
+        """Takes paths, which their indices name.
 
         A path is keys joined by dots; `*` is every key and every item of a list, `!` the only item
-        of a list. A `host` is labels of lower-case letters, digits, `_` and inner `-`; a `path` is
-        segments of letters, digits, `_` and `-`; a `word` is 1 to 200 of those and dots; a `number`
-        is a whole number from 2 to 999999.
-        """
-
-@final
-class Alike:
-    """Objects that differ only in the values at openings. Immutable."""
-
-    @property
-    def members(self) -> list[int]:
-        """Their places in the `names` of the call, in order."""
-
-    @property
-    def markers(self) -> list[str]:
-        """The texts in `pattern` that stand for what differs."""
-
-    def pattern(self) -> Value:
-        """Returns the object common to all members, with the markers in it."""
-
-    def texts(self, marker: int) -> list[str]:
-        """Returns what each member has in place of the marker with that index."""
-
-    def stamped(self, kind: str, canonical: bytes) -> tuple[list[bytes], list[bytes]] | None:
-        """Returns each member's canonical bytes and their digests, from those of the pattern.
-
-        None if these do not have each marker as one whole value. Raises `ValueError` for an unknown
-        kind.
+        of a list.
         """
 
 def alike(
     document: Document, section: str, names: Sequence[str], openings: Openings, least: int
-) -> list[Alike]:
+) -> list[tuple[list[int], list[tuple[int, list[str | int], list[str | int]]]]]:
     """Returns the groups of at least `least` objects among `names`
     that are alike; one look at each.
 
-    A name that is not a `word`, or that the section does not have, is like no other.
+    Of each group: the places of its members in `names`, in order, and where these differ (the index
+    of an opening, the place from the object down, the value of each). A name that the section does
+    not have is like no other.
     """
 
 # client.rs

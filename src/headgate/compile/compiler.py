@@ -277,7 +277,7 @@ def _units(
     """Compiles entries of a section; those that are alike, as one."""
     found: dict[EntryKey, Unit] = {}
     for crowd in crowds(section, document, keys):
-        found.update(zip(crowd.keys, together(crowd, context()), strict=False))
+        found.update(together(crowd, context()))
     for key in keys:
         if key not in found:
             found[key] = unit(section, key[1], document.entry(*key), context())

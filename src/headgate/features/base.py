@@ -1,7 +1,7 @@
 """Defines what every feature's options share, and the shapes of features."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import ClassVar, NamedTuple, Self, TypeVar
 
 from pydantic import (
@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails
 
+from headgate.features.plain import Plain
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
 from headgate.plan.balance import AnyBalancerNode
@@ -154,8 +155,8 @@ class MiddlewareOptions(Checked, ABC):
     """The type of its plan node, whose properties say what others need to know of its effects."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Words that other proxies have for it: an error that finds one names this middleware."""
-    plain_texts: ClassVar[tuple[str, ...]] = ()
-    """Places of texts that no validator changes, such as `set.*`."""
+    plain: ClassVar[Mapping[str, Plain]] = {}
+    """Values by place, such as `set.*`, that no `contradictions` looks at."""
 
     def stand_in(self) -> StandIn | None:
         """Returns what the plan has in its place while it cannot work; None if it can."""
@@ -188,8 +189,8 @@ class MatchCondition(ABC):
 
     key: ClassVar[str]
     summary: ClassVar[str]
-    plain_texts: ClassVar[tuple[str, ...]] = ()
-    """Places of texts that no validator changes, such as `*.exact`."""
+    plain: ClassVar[Mapping[str, Plain]] = {}
+    """Values by place, such as `*.exact`, that no `contradictions` looks at."""
 
     @abstractmethod
     def to_plan(self) -> object:

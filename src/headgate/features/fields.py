@@ -5,6 +5,7 @@ what is wrong and what is allowed; and carries its JSON Schema.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainValidator, Strict, WithJsonSchema
@@ -44,44 +45,38 @@ def parsed(parse: Callable[[str], object], what: str, allowed: str) -> PlainVali
     return PlainValidator(validate)
 
 
-def _duration(*, off: bool) -> PlainValidator:
+def duration(value: object, *, off: bool) -> Duration:
+    """Returns a duration; 0 stands for `"off"` if that is allowed."""
+    if type(value) is Duration:
+        return value
     allowed = DURATION_ALLOWED + (OFF_ALLOWED if off else "")
-
-    def validate(value: object) -> Duration:
-        if type(value) is Duration:
-            return value
-        text = _text("a duration", allowed, value)
-        if text == "off" and off:
-            return Duration(0)
-        try:
-            parsed = Duration.parse(text)
-        except Invalid as wrong:
-            raise Invalid(wrong.what, wrong.allowed + (OFF_ALLOWED if off else "")) from None
-        if parsed.ms == 0:
-            raise Invalid(f'"{text}" is a duration of zero', allowed)
-        return parsed
-
-    return PlainValidator(validate)
+    text = _text("a duration", allowed, value)
+    if text == "off" and off:
+        return Duration(0)
+    try:
+        found = Duration.parse(text)
+    except Invalid as wrong:
+        raise Invalid(wrong.what, wrong.allowed + (OFF_ALLOWED if off else "")) from None
+    if found.ms == 0:
+        raise Invalid(f'"{text}" is a duration of zero', allowed)
+    return found
 
 
-def _size(*, off: bool) -> PlainValidator:
+def size(value: object, *, off: bool) -> ByteSize:
+    """Returns a size; 0 stands for `"off"` if that is allowed."""
+    if type(value) is ByteSize:
+        return value
     allowed = SIZE_ALLOWED + (OFF_ALLOWED if off else "")
-
-    def validate(value: object) -> ByteSize:
-        if type(value) is ByteSize:
-            return value
-        text = _text("a size", allowed, value)
-        if text == "off" and off:
-            return ByteSize(0)
-        try:
-            parsed = ByteSize.parse(text)
-        except Invalid as wrong:
-            raise Invalid(wrong.what, wrong.allowed + (OFF_ALLOWED if off else "")) from None
-        if parsed.bytes == 0:
-            raise Invalid(f'"{text}" leaves no room at all', allowed)
-        return parsed
-
-    return PlainValidator(validate)
+    text = _text("a size", allowed, value)
+    if text == "off" and off:
+        return ByteSize(0)
+    try:
+        found = ByteSize.parse(text)
+    except Invalid as wrong:
+        raise Invalid(wrong.what, wrong.allowed + (OFF_ALLOWED if off else "")) from None
+    if found.bytes == 0:
+        raise Invalid(f'"{text}" leaves no room at all', allowed)
+    return found
 
 
 def number(value: object) -> object:
@@ -155,16 +150,20 @@ PercentOrOff = Annotated[
 _DURATION_SCHEMA: Final = {"type": "string", "pattern": DURATION_PATTERN, "format": "duration"}
 _SIZE_SCHEMA: Final = {"type": "string", "pattern": SIZE_PATTERN, "format": "size"}
 
-DurationText = Annotated[Duration, _duration(off=False), WithJsonSchema(_DURATION_SCHEMA)]
+DurationText = Annotated[
+    Duration, PlainValidator(partial(duration, off=False)), WithJsonSchema(_DURATION_SCHEMA)
+]
 DurationOrOff = Annotated[
     Duration,
-    _duration(off=True),
+    PlainValidator(partial(duration, off=True)),
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": "off"}]}),
 ]
-SizeText = Annotated[ByteSize, _size(off=False), WithJsonSchema(_SIZE_SCHEMA)]
+SizeText = Annotated[
+    ByteSize, PlainValidator(partial(size, off=False)), WithJsonSchema(_SIZE_SCHEMA)
+]
 SizeOrOff = Annotated[
     ByteSize,
-    _size(off=True),
+    PlainValidator(partial(size, off=True)),
     WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"const": "off"}]}),
 ]
 

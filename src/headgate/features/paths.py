@@ -7,9 +7,10 @@ from pydantic import AfterValidator
 from headgate.features.fields import RoutedPath
 
 
-def _without_trailing_slash(path: str) -> str:
+def without_trailing_slash(path: str) -> str:
+    """Returns the path; the root is one slash."""
     return path.rstrip("/") or "/"
 
 
-PrefixPath = Annotated[RoutedPath, AfterValidator(_without_trailing_slash)]
+PrefixPath = Annotated[RoutedPath, AfterValidator(without_trailing_slash)]
 """A prefix of whole segments; a trailing slash means nothing and is dropped."""

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, Wit
 from headgate.features import syntax, templates
 from headgate.features.base import OneOf, Options
 from headgate.features.expressions import Pattern
+from headgate.features.plain import EXPRESSION, TEXT
 from headgate.kernel.errors import Invalid
 from headgate.kernel.key_sets import KeySetUrl
 from headgate.plan.middleware import HeaderEdits as HeaderEditsNode
@@ -35,6 +36,10 @@ def _only_true(value: object) -> bool:
 
 
 True_ = Annotated[bool, PlainValidator(_only_true), WithJsonSchema({"const": True})]
+
+
+CONDITION: Final = {"exact": TEXT, "prefix": TEXT, "regex": EXPRESSION}
+"""The plain values of a condition."""
 
 
 class ValueCondition(OneOf):

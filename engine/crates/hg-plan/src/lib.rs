@@ -11,10 +11,8 @@
 
 mod digest;
 mod objects;
-mod pattern;
 mod store;
 
 pub use digest::{Digest, DigestTree, bucket, object_digest};
 pub use objects::*;
-pub use pattern::Pattern;
 pub use store::{Change, Object, ObjectError, ObjectKey, Plan, Undo};

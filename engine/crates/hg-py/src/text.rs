@@ -156,11 +156,20 @@ impl Document {
     }
 }
 
-/// One step of a path, from Python.
-#[derive(FromPyObject)]
-enum Step {
+/// One step of a path, from or for Python.
+#[derive(FromPyObject, IntoPyObject)]
+pub(crate) enum Step {
     Index(usize),
     Key(String),
+}
+
+impl From<Seg> for Step {
+    fn from(seg: Seg) -> Step {
+        match seg {
+            Seg::Index(index) => Step::Index(index),
+            Seg::Key(key) => Step::Key(key),
+        }
+    }
 }
 
 impl From<Step> for Seg {

@@ -137,10 +137,6 @@ impl<M> Map<M> {
         self.entries.get(self.find(key)?)
     }
 
-    pub(crate) fn entries_mut(&mut self) -> &mut [Entry<M>] {
-        &mut self.entries
-    }
-
     pub(crate) fn entry_mut(&mut self, at: usize) -> Option<&mut Entry<M>> {
         self.entries.get_mut(at)
     }

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from headgate.features.base import MatchCondition
-from headgate.features.values import ValueCondition
+from headgate.features.values import CONDITION, ValueCondition
 
 
 class ClientSubject(ValueCondition, MatchCondition):
@@ -14,3 +14,4 @@ class ClientSubject(ValueCondition, MatchCondition):
         "The subject of the client's verified certificate, as RFC 4514 writes it "
         "(`CN=alice,O=ACME`)."
     )
+    plain: ClassVar = CONDITION

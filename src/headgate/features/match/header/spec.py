@@ -6,7 +6,7 @@ from pydantic import ConfigDict, RootModel
 
 from headgate.features.base import MatchCondition
 from headgate.features.fields import HeaderName
-from headgate.features.values import DISTINCT_HEADERS, ValueCondition
+from headgate.features.values import CONDITION, DISTINCT_HEADERS, ValueCondition
 from headgate.plan.objects import ValueMatch
 
 
@@ -19,7 +19,7 @@ class Headers(
     key: ClassVar[str] = "headers"
     summary: ClassVar[str] = "Conditions on request headers by name; all of them must hold."
 
-    plain_texts: ClassVar[tuple[str, ...]] = ("*.exact", "*.prefix")
+    plain: ClassVar = {f"*.{key}": value for key, value in CONDITION.items()}
 
     def to_plan(self) -> dict[str, ValueMatch]:
         """Returns the conditions by lower-case name."""

@@ -8,6 +8,7 @@ from headgate.features.base import MatchCondition, OneOf
 from headgate.features.expressions import Pattern
 from headgate.features.fields import RoutedPath
 from headgate.features.paths import PrefixPath
+from headgate.features.plain import EXPRESSION, PATH, PREFIX
 from headgate.plan.objects import PathMatch
 
 
@@ -18,6 +19,7 @@ class Path(OneOf, MatchCondition):
     summary: ClassVar[str] = (
         "A condition on the path: exact, a prefix of whole segments, or an expression."
     )
+    plain: ClassVar = {"exact": PATH, "prefix": PREFIX, "regex": EXPRESSION}
 
     exact: RoutedPath | None = Field(default=None, description="The path is equal to this path.")
     prefix: PrefixPath | None = Field(

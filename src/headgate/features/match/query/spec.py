@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import ConfigDict, RootModel
 
 from headgate.features.base import MatchCondition
-from headgate.features.values import ValueCondition
+from headgate.features.values import CONDITION, ValueCondition
 from headgate.plan.objects import ValueMatch
 
 
@@ -16,7 +16,7 @@ class Query(RootModel[dict[str, ValueCondition]], MatchCondition):
     key: ClassVar[str] = "query"
     summary: ClassVar[str] = "Conditions on query parameters by name; all of them must hold."
 
-    plain_texts: ClassVar[tuple[str, ...]] = ("*.exact", "*.prefix")
+    plain: ClassVar = {f"*.{key}": value for key, value in CONDITION.items()}
 
     def to_plan(self) -> dict[str, ValueMatch]:
         """Returns the conditions by name; of a repeated parameter the first value counts."""

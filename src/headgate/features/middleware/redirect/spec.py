@@ -8,7 +8,8 @@ from pydantic import Field, Strict
 from headgate.features.base import MiddlewareOptions, excluding
 from headgate.features.fields import FROM_ENV
 from headgate.features.paths import PrefixPath
-from headgate.features.templates import BareHostTemplate, PathTemplate
+from headgate.features.plain import PATH, PREFIX, Plain
+from headgate.features.templates import BareHostTemplate, PathTemplate, path_template
 from headgate.kernel.errors import Invalid
 from headgate.plan.middleware import Redirect as RedirectNode
 
@@ -19,6 +20,7 @@ class Redirect(MiddlewareOptions):
     key: ClassVar[str] = "redirect"
     summary: ClassVar[str] = "Answers with a redirect."
     node = RedirectNode
+    plain: ClassVar = {"path": Plain(path_template, PATH.marker), "prefix": PREFIX}
 
     status: Literal[301, 302, 303, 307, 308] = Field(
         default=308,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Set
 from typing import ClassVar, Final
 
 from headgate.features.base import MiddlewareOptions
+from headgate.features.plain import HEADER_VALUE
 from headgate.features.values import HeaderEdits
 from headgate.kernel.errors import Invalid
 from headgate.plan.middleware import HeaderEdits as HeaderEditsNode
@@ -17,7 +18,7 @@ class RequestHeaders(HeaderEdits, MiddlewareOptions):
     key: ClassVar[str] = "request_headers"
     summary: ClassVar[str] = "Sets, adds and removes headers of the request."
     node = HeaderEditsNode
-    plain_texts = ("set.*", "add.*")
+    plain: ClassVar = {"set.*": HEADER_VALUE, "add.*": HEADER_VALUE}
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields an error for Host, which another middleware changes."""

@@ -7,7 +7,8 @@ from pydantic import Field, Strict
 
 from headgate.features.base import MiddlewareOptions
 from headgate.features.fields import FROM_ENV
-from headgate.features.templates import Template
+from headgate.features.plain import HEADER_VALUE, Plain
+from headgate.features.templates import Template, template
 from headgate.features.values import HeaderMap
 from headgate.kernel.errors import Invalid
 from headgate.plan.middleware import Respond as RespondNode
@@ -22,6 +23,7 @@ class Respond(MiddlewareOptions):
     key: ClassVar[str] = "respond"
     summary: ClassVar[str] = "Answers without asking an upstream."
     node = RespondNode
+    plain: ClassVar = {"headers.*": HEADER_VALUE, "body": Plain(template, default="")}
 
     status: Annotated[int, Strict(), Field(ge=200, le=599), FROM_ENV] = Field(
         default=200, description="The status of the answer, 200 to 599."

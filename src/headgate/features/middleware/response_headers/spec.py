@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from headgate.features.base import MiddlewareOptions
+from headgate.features.plain import HEADER_VALUE
 from headgate.features.values import HeaderEdits
 from headgate.plan.middleware import HeaderEdits as HeaderEditsNode
 
@@ -13,7 +14,7 @@ class ResponseHeaders(HeaderEdits, MiddlewareOptions):
     key: ClassVar[str] = "response_headers"
     summary: ClassVar[str] = "Sets, adds and removes headers of the response."
     node = HeaderEditsNode
-    plain_texts = ("set.*", "add.*")
+    plain: ClassVar = {"set.*": HEADER_VALUE, "add.*": HEADER_VALUE}
 
     def to_plan(self) -> HeaderEditsNode:
         """Returns the edits' plan node."""
