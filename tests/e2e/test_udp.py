@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -288,6 +288,29 @@ def test_an_upgrade_loses_no_datagram(folder: Path, port: int, echo: Echo) -> No
             asking.join()
         assert lost == []
         assert node.data_plane()[0] == generation + 1
-        # The flow is a new one with the new process, and the old process waits for no client.
-        assert len(echo.peers) == 2
+        # The endpoint sees the same port as before, and the old process waits for no client.
+        assert len(echo.peers) == 1
+        assert node.metric("headgate_udp_flows_taken_over_total") == 1
+        assert node.metric("headgate_udp_flows_left_behind_total") == 0
+        until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the old data plane")
+
+
+def test_flows_keep_their_ports_when_the_number_of_workers_falls(
+    folder: Path, port: int, echo: Echo
+) -> None:
+    def workers(count: int) -> str:
+        text = config(port, f'"127.0.0.1:{echo.port}"')
+        return text.replace("[node]\n", f"[node]\nworkers = {count}\n")
+
+    with RunningNode(folder, workers(2)).until_ready() as node, ExitStack() as stack:
+        clients = [stack.enter_context(client(port)) for _ in range(20)]
+        assert [ask(one, b"a") for one in clients] == [b"a"] * 20
+        assert len(echo.peers) == 20
+        generation, pid = node.data_plane()
+        node.write(workers(1))
+        assert node.admin("POST", "/reload")[0] == 200
+        until(lambda: node.data_plane()[0] == generation + 1, "another data plane")
+        assert [ask(one, b"b") for one in clients] == [b"b"] * 20
+        assert len(echo.peers) == 20
+        assert node.metric("headgate_udp_flows_taken_over_total") == 20
         until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the old data plane")

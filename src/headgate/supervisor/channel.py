@@ -35,7 +35,7 @@ class PacketChannel:
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         self.connection = connection
-        self._waiting: deque[tuple[bytes, list[int]]] = deque()
+        self._waiting: deque[tuple[bytes, list[int], socket.socket | None]] = deque()
 
     @property
     def wants_to_write(self) -> bool:
@@ -47,13 +47,18 @@ class PacketChannel:
 
         They must stay open until the packet has left. Raises OSError if the other end is gone.
         """
-        self._waiting.append((encode(message), descriptors or []))
+        self._waiting.append((encode(message), descriptors or [], None))
+        self.flush()
+
+    def give(self, message: Message, gift: socket.socket) -> None:
+        """Sends a packet with a socket, in the same way; ours is closed once it has left."""
+        self._waiting.append((encode(message), [gift.fileno()], gift))
         self.flush()
 
     def flush(self) -> None:
         """Sends queued packets until the buffer is full; OSError if the other end is gone."""
         while self._waiting:
-            packet, descriptors = self._waiting[0]
+            packet, descriptors, gift = self._waiting[0]
             rights = array("i", descriptors).tobytes()
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
             try:
@@ -61,6 +66,8 @@ class PacketChannel:
             except BlockingIOError:
                 return
             self._waiting.popleft()
+            if gift is not None:
+                gift.close()
 
     def receive(self) -> list[Message] | None:
         """Returns the packets that have come, without bad ones; None once the other end is gone."""
@@ -81,6 +88,9 @@ class PacketChannel:
 
     def close(self) -> None:
         """Closes our end; the data plane sees the end of the channel."""
+        for _, _, gift in self._waiting:
+            if gift is not None:
+                gift.close()
         self._waiting.clear()
         self.connection.close()
 

@@ -40,6 +40,14 @@ class SendSockets:
 
 
 @record
+class HandOver:
+    """Have a data plane hand over to another one, and connect them for what it has to give."""
+
+    old: int
+    new: int
+
+
+@record
 class OpenSockets:
     """Open listening sockets for every address, or for none; answered by `SocketsOpened`."""
 
@@ -138,6 +146,7 @@ Command: TypeAlias = (
     | SpawnControl
     | Send
     | SendSockets
+    | HandOver
     | OpenSockets
     | WidenSockets
     | RefuseNew

@@ -130,6 +130,8 @@ class Driver:
             self._spawn_data_plane(command.generation)
         elif isinstance(command, cmd.SpawnControl):
             self._spawn_control()
+        elif isinstance(command, cmd.HandOver):
+            self._hand_over(command)
         elif isinstance(command, cmd.SignalDataPlane):
             _kill(self._plane_pids.get(command.generation), command.signal)
         elif isinstance(command, cmd.AnswerAway):
@@ -199,6 +201,27 @@ class Driver:
             self._want_writes(channel, ("plane", generation, channel))
         except OSError:
             self._drop_plane(generation)  # it is ending or has ended: SIGCHLD says the rest
+
+    def _hand_over(self, command: cmd.HandOver) -> None:
+        """Connects two data planes and tells both; without a connection the old one keeps flows."""
+        try:
+            ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            logs.write("error", "flows_not_handed_over", {"error": str(error)})
+            self._send(command.old, {"op": "handoff"}, [])
+            self._send(command.new, {"op": "take_flows"}, [])
+            return
+        told = (command.old, "handoff"), (command.new, "take_flows")
+        for (generation, op), end in zip(told, ends, strict=True):
+            channel = self._planes.get(generation)
+            if channel is None:
+                end.close()
+                continue
+            try:
+                channel.give({"op": op}, end)
+                self._want_writes(channel, ("plane", generation, channel))
+            except OSError:
+                self._drop_plane(generation)  # as in `_send`
 
     def _read_plane(self, generation: int, channel: PacketChannel) -> None:
         messages = channel.receive()

@@ -13,7 +13,7 @@ Data planes (`Plane.state`):
 | ready,   | missed 3 probes in | (same)   | SIGKILL, unless a debugger holds it; counted     |
 | leaving  | a row              |          |                                                  |
 | starting | 120 s pass         | starting | the same                                         |
-| ready    | successor took all | leaving  | send `handoff`                                   |
+| ready    | successor took all | leaving  | send `handoff`, and `take_flows` to the successor|
 | ready    | drain              | ready    | send `drain`                                     |
 | leaving  | exits              | (gone)   |                                                  |
 

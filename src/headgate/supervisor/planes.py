@@ -7,6 +7,7 @@ import signal
 from headgate.supervisor import clients, jobs, leaving
 from headgate.supervisor.commands import (
     CloseSockets,
+    HandOver,
     Send,
     SendSockets,
     SignalDataPlane,
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def spawn(state: State) -> Plane:
-    """Starts one more data plane and sends it its configuration."""
+    """Starts one more data plane and sends it its configuration.
+
+    Beside a data plane that serves, it reads nothing of UDP clients until `take_flows`.
+    """
     state.generation += 1
     plane = Plane(state.generation, state.now)
     state.planes[plane.generation] = plane
@@ -34,6 +38,7 @@ def spawn(state: State) -> Plane:
         "grpc_socket": settings.grpc_socket(plane.generation),
         "workers": state.workers,
         "cpus": settings.cpus[: state.workers],
+        "awaits_flows": state.serving() is not None,
         **_tickets(state),
     }
     state.emit(SpawnDataPlane(plane.generation), Send(plane.generation, start))
@@ -127,6 +132,7 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
     pid = message.get("pid")
     plane.pid = pid if isinstance(pid, int) else 0
     plane.answers_probes = message.get("answers_probes") is True
+    plane.moves_flows = message.get("moves_flows") is True
     fields: Message = {"generation": plane.generation, "pid": plane.pid}
     state.log("info", "dataplane_ready", {**fields, "plan_digest": message.get("plan_digest", "")})
     state.plane_was_ready = True
@@ -144,11 +150,18 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
 
 def promote(state: State) -> None:
     """Makes the successor, which serves now, the current one; the old one leaves."""
-    old, state.current, state.successor = state.current, state.successor, None
+    old, new = state.planes.get(state.current or 0), state.planes.get(state.successor or 0)
+    state.current, state.successor = state.successor, None
     state.plane_backoff.started(state.now)
+    if old is not None and new is not None and old.moves_flows and new.moves_flows:
+        state.emit(HandOver(old.generation, new.generation))
+    else:
+        if old is not None:
+            state.emit(Send(old.generation, {"op": "handoff"}))
+        if new is not None and new.moves_flows:
+            state.emit(Send(new.generation, {"op": "take_flows"}))
     if old is not None:
-        state.planes[old].state = "leaving"
-        state.emit(Send(old, {"op": "handoff"}))
+        old.state = "leaving"
     clients.broadcast(state, {"event": "dataplane", **(clients.dataplane(state) or {})})
 
 

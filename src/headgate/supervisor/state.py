@@ -72,6 +72,7 @@ class Plane:
         self.pid = 0
         self.born = born
         self.answers_probes = False
+        self.moves_flows = False
         self.is_asked = False
         self.missed = 0
 

@@ -28,6 +28,7 @@ def test_both_children_are_started_and_the_data_plane_is_told_what_it_is(node: N
         "grpc_socket": "/state/dp-1.sock",
         "workers": 2,
         "cpus": [0, 1],
+        "awaits_flows": False,
         "ticket_secrets": ["00" * 32],
         "ticket_epoch": 0,
     }
@@ -203,6 +204,33 @@ def test_upgrade_hands_the_sockets_over_before_the_old_one_leaves(node: Node) ->
     assert spawned(node.handle(ev.DataPlaneExited(1, 0))) == []
     assert cmd.SpawnControl() in node.handle(ev.ControlExited(0))
     assert replies(node.ask("status"))[0]["restarts"] == {"dataplane": 0, "control": 0}
+
+
+def test_flows_are_handed_over_between_data_planes_that_can(node: Node) -> None:
+    first = node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11, moves_flows=True)
+    node.ask("listen", addresses=[WEB])
+    node.plane_says(1, "sockets_ok", address=WEB)
+    second = node.ask("upgrade")
+    starts = [c.message for c in first + second if isinstance(c, cmd.Send)]
+    assert [start["awaits_flows"] for start in starts] == [False, True]
+    node.plane_says(2, "ready", pid=12, moves_flows=True)
+    commands = node.plane_says(2, "sockets_ok", address=WEB)
+    assert cmd.HandOver(1, 2) in commands
+    assert sent(commands, 1) == sent(commands, 2) == []
+
+
+def test_a_successor_reads_at_once_where_no_flows_come(node: Node) -> None:
+    node.serve()  # by a data plane of before
+    node.ask("upgrade")
+    node.plane_says(2, "ready", pid=12, moves_flows=True)
+    commands = node.plane_says(2, "sockets_ok", address=WEB)
+    assert (sent(commands, 1), sent(commands, 2)) == (["handoff"], ["take_flows"])
+    node.ask("upgrade")
+    node.handle(ev.DataPlaneExited(2, -9))
+    node.plane_says(3, "ready", pid=13, moves_flows=True)
+    commands = node.plane_says(3, "sockets_ok", address=WEB)
+    assert sent(commands, 3) == ["take_flows"]
 
 
 def test_another_number_of_workers_is_another_data_plane(node: Node) -> None:

@@ -167,6 +167,23 @@ def test_packets_keep_their_descriptors_when_the_buffer_is_full() -> None:
     right.close()
 
 
+def test_a_socket_that_is_given_away_is_closed_once_it_has_left() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = PacketChannel(left)
+    gone, kept = socket.socket(), socket.socket()
+    channel.give({"op": "handoff"}, gone)
+    packet, fds, _, _ = socket.recv_fds(right, 4096, 4)
+    assert (decode(packet), len(fds), gone.fileno()) == ({"op": "handoff"}, 1, -1)
+    socket.close(fds[0])
+    while not channel.wants_to_write:
+        channel.send({"op": "x" * 1000})
+    channel.give({"op": "handoff"}, kept)
+    assert kept.fileno() >= 0
+    channel.close()
+    assert kept.fileno() == -1
+    right.close()
+
+
 def test_a_line_may_come_in_pieces_and_rubbish_hangs_up() -> None:
     left, right = socket.socketpair()
     channel = LineChannel(left)

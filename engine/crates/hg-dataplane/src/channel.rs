@@ -27,8 +27,12 @@ pub enum FromSupervisor {
         /// The address, as in the plan.
         address: String,
     },
-    /// A successor owns the sockets now.
+    /// A successor owns the sockets now. The descriptor that may come with it leads to the successor,
+    /// for UDP flows.
     Handoff,
+    /// The predecessor gives its UDP flows away now, over the descriptor that comes with it; without
+    /// one there are none to come.
+    TakeFlows,
     /// Drain: stop accepting, finish what is in flight, then leave.
     Drain,
     /// Exit at once.
@@ -61,6 +65,9 @@ pub struct Start {
     /// Session ticket secrets in hex (32 bytes each), the current one first.
     #[serde(default)]
     pub ticket_secrets: Vec<String>,
+    /// Whether to read nothing of UDP clients before [`FromSupervisor::TakeFlows`].
+    #[serde(default)]
+    pub awaits_flows: bool,
 }
 
 /// Messages of the data plane.
@@ -76,6 +83,8 @@ pub enum ToSupervisor {
         /// Whether this process answers [`FromSupervisor::Probe`]; the supervisor does not probe it
         /// otherwise.
         answers_probes: bool,
+        /// Whether this process gives UDP flows to a successor, and takes those of a predecessor.
+        moves_flows: bool,
     },
     /// The answer to a probe.
     Alive,
@@ -127,7 +136,7 @@ mod tests {
         let packet = br#"{"op":"start","generation":3,"state_dir":"/x","grpc_socket":"/x/dp-3.sock",
             "workers":2,"cpus":[0,1],"ticket_secrets":["0000000000000000000000000000000000000000000000000000000000000001"],"ticket_epoch":7}"#;
         let Ok(FromSupervisor::Start(start)) = decode(packet) else { panic!("not a start") };
-        assert_eq!((start.generation, start.workers), (3, 2));
+        assert_eq!((start.generation, start.workers, start.awaits_flows), (3, 2, false));
         assert_eq!(start.cpus, [0, 1]);
         assert_eq!(start.ticket_secrets.len(), 1);
     }
@@ -139,6 +148,8 @@ mod tests {
         let close = decode(br#"{"op":"close","address":"[::1]:80"}"#).unwrap();
         assert_eq!(close, FromSupervisor::Close { address: "[::1]:80".into() });
         assert_eq!(decode(br#"{"op":"handoff"}"#).unwrap(), FromSupervisor::Handoff);
+        let take_flows = decode(br#"{"op":"take_flows"}"#).unwrap();
+        assert_eq!(take_flows, FromSupervisor::TakeFlows);
         assert_eq!(decode(br#"{"op":"drain"}"#).unwrap(), FromSupervisor::Drain);
         assert_eq!(decode(br#"{"op":"quit"}"#).unwrap(), FromSupervisor::Quit);
         assert_eq!(decode(br#"{"op":"probe"}"#).unwrap(), FromSupervisor::Probe);
@@ -154,8 +165,13 @@ mod tests {
     fn answers_are_one_object_with_their_word() {
         let text = |m| String::from_utf8(encode(&m)).unwrap();
         assert_eq!(
-            text(ToSupervisor::Ready { pid: 5, plan_digest: "ab".into(), answers_probes: true }),
-            r#"{"op":"ready","pid":5,"plan_digest":"ab","answers_probes":true}"#
+            text(ToSupervisor::Ready {
+                pid: 5,
+                plan_digest: "ab".into(),
+                answers_probes: true,
+                moves_flows: true
+            }),
+            r#"{"op":"ready","pid":5,"plan_digest":"ab","answers_probes":true,"moves_flows":true}"#
         );
         assert_eq!(text(ToSupervisor::Alive), r#"{"op":"alive"}"#);
         assert_eq!(

@@ -1,10 +1,12 @@
 //! What this crate needs from the engine, as a trait, so that tests can replace it.
 
-use hg_engine::{EndpointOrder, EngineEvent, EngineMetrics, EngineStatus, TapFilter, TapReader};
+use hg_engine::{EndpointOrder, EngineEvent, EngineMetrics, EngineStatus, GivenFlows, MovedFlow};
+use hg_engine::{TapFilter, TapReader};
 use hg_plan::{Change, ObjectError, Plan};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// How long it took to compile a plan and to serve it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +43,22 @@ pub trait EngineApi: Send + Sync {
     fn close_listener(&self, address: &str, done: Box<dyn FnOnce() + Send>);
 
     /// Hands over to a successor that owns the sockets: closes ours without touching their queues
-    /// and finishes what is in flight.
-    fn handoff(&self);
+    /// and finishes what is in flight. UDP flows go to `flows`, if somebody takes them: each worker
+    /// sends once, and waits for [`take_back_flows`](Self::take_back_flows).
+    fn handoff(&self, flows: Option<mpsc::Sender<GivenFlows>>);
+
+    /// Gives a worker back what the successor did not take of its flows.
+    fn take_back_flows(&self, given: GivenFlows);
+
+    /// Has workers read nothing of UDP clients until [`flows_are_here`](Self::flows_are_here).
+    fn await_flows(&self);
+
+    /// Takes over flows, in the order in which they were last seen; returns the places of those that
+    /// have none here. No worker is waited for longer than `patience`.
+    fn take_flows(&self, flows: Vec<MovedFlow>, patience: Duration) -> Vec<usize>;
+
+    /// Ends the wait for flows; `left` is how many the predecessor kept.
+    fn flows_are_here(&self, left: u64);
 
     /// Drains: reports not ready, stops accepting, finishes what is in flight, then leaves. Calls
     /// `closed` once every listener is closed.

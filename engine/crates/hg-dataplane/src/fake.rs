@@ -2,14 +2,15 @@
 
 use crate::engine_port::{Applied, BlobLookup, EngineApi};
 use hg_engine::{
-    EndpointOrder, EngineEvent, EngineMetrics, EngineStatus, TapFilter, TapReader, Taps,
+    EndpointOrder, EngineEvent, EngineMetrics, EngineStatus, GivenFlows, MovedFlow, TapFilter,
+    TapReader, Taps, ToldFlow,
 };
 use hg_plan::{Change, Kind, ObjectError, Plan};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a condition in a test.
@@ -24,6 +25,9 @@ pub(crate) struct Seen {
     pub closed: Vec<String>,
     pub is_handed_off: bool,
     pub is_draining: bool,
+    pub taken: Vec<ToldFlow>,
+    pub taken_back: Vec<(usize, Vec<ToldFlow>)>,
+    pub left_behind: Option<u64>,
     pub reopened: usize,
     pub addresses: Vec<(String, Result<Vec<SocketAddr>, String>)>,
 }
@@ -34,6 +38,7 @@ pub(crate) struct FakeEngine {
     changed: Condvar,
     pub is_drained: AtomicBool,
     pub hangs: AtomicBool,
+    pub flows: Mutex<Vec<GivenFlows>>,
     pub names: Mutex<Vec<String>>,
     pub events: Mutex<Vec<EngineEvent>>,
     pub restarts: Mutex<Vec<u64>>,
@@ -117,8 +122,34 @@ impl EngineApi for FakeEngine {
         std::thread::spawn(done);
     }
 
-    fn handoff(&self) {
+    /// Gives away the flows that a test put here.
+    fn handoff(&self, flows: Option<mpsc::Sender<GivenFlows>>) {
+        if let Some(to) = flows {
+            for given in self.flows.lock().unwrap().drain(..) {
+                to.send(given).unwrap();
+            }
+        }
         self.note(|seen| seen.is_handed_off = true);
+    }
+
+    fn take_back_flows(&self, given: GivenFlows) {
+        let flows = given.flows.iter().map(|flow| flow.told.clone()).collect();
+        self.note(|seen| seen.taken_back.push((given.worker, flows)));
+    }
+
+    fn await_flows(&self) {}
+
+    /// Takes all but those of a route named `unknown`.
+    fn take_flows(&self, flows: Vec<MovedFlow>, _patience: Duration) -> Vec<usize> {
+        let (unknown, known): (Vec<_>, Vec<_>) =
+            flows.iter().enumerate().partition(|(_, flow)| flow.told.route == "unknown");
+        let taken = known.into_iter().map(|(_, flow)| flow.told.clone());
+        self.note(|seen| seen.taken.extend(taken));
+        unknown.into_iter().map(|(at, _)| at).collect()
+    }
+
+    fn flows_are_here(&self, left: u64) {
+        self.note(|seen| seen.left_behind = Some(left));
     }
 
     fn drain(&self, closed: Box<dyn FnOnce() + Send>) {

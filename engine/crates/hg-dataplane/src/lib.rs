@@ -11,6 +11,7 @@ mod engine_port;
 mod events;
 #[cfg(test)]
 mod fake;
+mod hand_over;
 mod lifecycle;
 mod link;
 mod native;

@@ -36,8 +36,11 @@ pub enum Command {
     CloseListener(String),
     /// Accept no more plans and let a successor write.
     StopApplying,
-    /// Call [`crate::engine_port::EngineApi::handoff`].
+    /// Call [`crate::engine_port::EngineApi::handoff`]; UDP flows go where the descriptor leads that
+    /// came with the packet, if one did.
     Handoff,
+    /// Take UDP flows from where the descriptor leads that came with the packet, if one did.
+    TakeFlows,
     /// Call [`crate::engine_port::EngineApi::drain`], and report [`Event::ListenersClosed`].
     Drain,
     /// Call [`crate::engine_port::EngineApi::probe`], and report [`Event::Alive`].
@@ -111,6 +114,9 @@ impl Lifecycle {
             FromSupervisor::Sockets { address, count } => self.sockets(address, count, fds),
             FromSupervisor::Close { address } => self.close(address),
             FromSupervisor::Handoff => self.leave(Command::Handoff),
+            // A process that leaves has no use for flows, and reads nothing that is new.
+            FromSupervisor::TakeFlows if self.is_leaving() => Vec::new(),
+            FromSupervisor::TakeFlows => vec![Command::TakeFlows],
             FromSupervisor::Drain => self.leave(Command::Drain),
             // A worker that has left does not turn its loop any more; the drain has a deadline of
             // its own.

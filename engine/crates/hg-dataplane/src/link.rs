@@ -2,11 +2,13 @@
 
 use crate::channel::{PACKET_BYTES, PACKET_FDS, ToSupervisor, encode};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
 };
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// The result of reading.
 #[derive(Debug)]
@@ -26,13 +28,23 @@ pub enum Received {
 /// Our end of the connection. Sending takes `&self`: a packet is atomic, so any thread may.
 #[derive(Debug)]
 pub struct Link {
-    socket: OwnedFd,
+    pub(crate) socket: OwnedFd,
 }
 
 impl Link {
     /// Makes a link over a connected SOCK_SEQPACKET socket.
     pub fn new(socket: OwnedFd) -> Self {
         Self { socket }
+    }
+
+    /// Makes a link that gives up after so long without a packet, or without room for one.
+    ///
+    /// # Errors
+    /// If it is no socket.
+    pub fn bounded(socket: OwnedFd, limit: Duration) -> io::Result<Self> {
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(limit))?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(limit))?;
+        Ok(Self { socket })
     }
 
     /// Waits for the next packet and puts it into `buffer` (at least [`PACKET_BYTES`]).
@@ -75,9 +87,22 @@ impl Link {
     /// # Errors
     /// `BrokenPipe` if the supervisor is gone; else errors of the kernel.
     pub fn send(&self, message: &ToSupervisor) -> io::Result<()> {
-        let packet = encode(message);
+        self.send_with(&encode(message), &[])
+    }
+
+    /// Sends one packet with descriptors beside it, at most [`PACKET_FDS`], in the same manner.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub fn send_with(&self, packet: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PACKET_FDS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         loop {
-            match send(&self.socket, &packet, SendFlags::NOSIGNAL) {
+            let parts = &[IoSlice::new(packet)];
+            match sendmsg(&self.socket, parts, &mut ancillary, SendFlags::NOSIGNAL) {
                 Err(rustix::io::Errno::INTR) => {}
                 other => return Ok(other.map(drop)?),
             }
@@ -94,11 +119,7 @@ impl AsFd for Link {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use rustix::net::{
-        AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SocketFlags, SocketType, sendmsg,
-        socketpair,
-    };
-    use std::io::IoSlice;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
     /// Returns a supervisor's end and ours.
     pub(crate) fn pair() -> (OwnedFd, Link) {

@@ -4,12 +4,13 @@ use crate::channel::Start;
 use crate::engine_port::{Applied, BlobLookup, EngineApi};
 use crate::process::run_on_stdin;
 use hg_engine::{EndpointOrder, Engine, EngineConfig, EngineEvent, EngineMetrics, EngineStatus};
-use hg_engine::{TapFilter, TapReader};
+use hg_engine::{GivenFlows, MovedFlow, TapFilter, TapReader};
 use hg_plan::{Change, ObjectError, Plan};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// Runs a data-plane process whose supervisor is on standard input; returns the exit status.
 pub fn main() -> i32 {
@@ -45,8 +46,24 @@ impl EngineApi for Engine {
         Engine::close_listener(self, address, done);
     }
 
-    fn handoff(&self) {
-        Engine::handoff(self);
+    fn handoff(&self, flows: Option<mpsc::Sender<GivenFlows>>) {
+        Engine::handoff(self, flows);
+    }
+
+    fn take_back_flows(&self, given: GivenFlows) {
+        Engine::take_back_flows(self, given);
+    }
+
+    fn await_flows(&self) {
+        Engine::await_flows(self);
+    }
+
+    fn take_flows(&self, flows: Vec<MovedFlow>, patience: Duration) -> Vec<usize> {
+        Engine::take_flows(self, flows, patience)
+    }
+
+    fn flows_are_here(&self, left: u64) {
+        Engine::flows_are_here(self, left);
     }
 
     fn drain(&self, closed: Box<dyn FnOnce() + Send>) {

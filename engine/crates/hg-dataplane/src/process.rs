@@ -7,6 +7,7 @@ use crate::apply::{Applier, ApplyThread};
 use crate::channel::{FromSupervisor, PACKET_BYTES, Start, ToSupervisor, decode};
 use crate::engine_port::EngineApi;
 use crate::events::EventHub;
+use crate::hand_over;
 use crate::lifecycle::{Command, Event, Lifecycle};
 use crate::link::{Link, Received};
 use crate::orders::Orders;
@@ -88,6 +89,9 @@ pub fn run(socket: OwnedFd, start_engine: StartEngine<'_>) -> io::Result<i32> {
         return Ok(0);
     };
     let engine = start_engine(&first)?;
+    if first.awaits_flows {
+        engine.await_flows();
+    }
     let process = Process::bring_up(&first, link, engine)?;
     process.serve(&mut buffer)
 }
@@ -180,7 +184,8 @@ impl Process {
         let process =
             Self { link, engine, apply, events, inbox, outbox, is_leaving, grpc_socket, exit_at };
         let pid = std::process::id();
-        process.say(&ToSupervisor::Ready { pid, plan_digest, answers_probes: true });
+        let (answers_probes, moves_flows) = (true, true);
+        process.say(&ToSupervisor::Ready { pid, plan_digest, answers_probes, moves_flows });
         Ok(process)
     }
 
@@ -282,7 +287,10 @@ impl Process {
                     let deadline = self.apply.leave().unwrap_or_default();
                     self.exit_at.set(Some(Instant::now() + deadline + PATIENCE));
                 }
-                Command::Handoff => self.engine.handoff(),
+                Command::Handoff => hand_over::give(std::mem::take(&mut fds).pop(), &self.engine),
+                Command::TakeFlows => {
+                    hand_over::take(std::mem::take(&mut fds).pop(), &self.engine);
+                }
                 Command::Drain => {
                     let inbox = self.inbox.clone();
                     self.engine.drain(Box::new(move || inbox.put(Event::ListenersClosed)));

@@ -1,6 +1,7 @@
 //! The engine's handle: everything that the rest of the process may ask of the workers.
 
 use crate::counters::{WorkerCounters, lock};
+use crate::hand_over::GivenFlows;
 use crate::house;
 use crate::place::Place;
 use crate::report::{EngineEvent, EventLevel};
@@ -275,8 +276,9 @@ impl Engine {
             return self.inner.shared.event(EventLevel::Error, "listener.failed", message);
         };
         let sockets: Vec<Arc<Fd>> = sockets.into_iter().map(Arc::new).collect();
-        for (fd, worker) in sockets.iter().zip(self.inner.workers.iter().cycle()) {
-            worker.mailbox.send(Message::Socket { place, fd: fd.clone() });
+        let each = sockets.iter().enumerate().zip(self.inner.workers.iter().cycle());
+        for ((index, fd), worker) in each {
+            worker.mailbox.send(Message::Socket { place, index, fd: fd.clone() });
         }
         lock(&self.inner.sockets).insert(place, sockets);
     }
@@ -295,9 +297,10 @@ impl Engine {
     }
 
     /// Hands over to a successor that has the sockets: closes ours without touching their queues
-    /// and finishes what is in flight.
-    pub fn handoff(&self) {
-        self.leave(|| Message::HandOff);
+    /// and finishes what is in flight. UDP flows go to `flows`, if somebody takes them: each worker
+    /// sends once.
+    pub fn handoff(&self, flows: Option<mpsc::Sender<GivenFlows>>) {
+        self.leave(|| Message::HandOff(flows.clone()));
     }
 
     /// Drains: reports not ready, stops accepting, finishes what is in flight, then leaves. Calls

@@ -148,9 +148,11 @@ fn tcp(inner: &Inner) -> TcpMetrics {
 }
 
 fn udp(inner: &Inner) -> UdpMetrics {
-    let mut m = UdpMetrics::default();
+    let left_behind = inner.shared.flows.left_behind.load(Relaxed);
+    let mut m = UdpMetrics { left_behind, ..UdpMetrics::default() };
     for c in inner.workers.iter().map(|w| &w.counters.udp) {
         c.flows.add_to(&mut m.flows);
+        m.taken_over += c.taken_over.get();
         for (total, one) in [(&mut m.received, &c.received), (&mut m.sent, &c.sent)] {
             total.0 += one.datagrams.get();
             total.1 += one.bytes.get();

@@ -266,6 +266,10 @@ pub struct TcpMetrics {
 pub struct UdpMetrics {
     /// Open now, and ever opened.
     pub flows: OpenCount,
+    /// Of those opened, the flows of a predecessor that this process went on with.
+    pub taken_over: u64,
+    /// Flows of a predecessor that stayed with it.
+    pub left_behind: u64,
     /// How they ended, by the word in the access log.
     pub ended: Vec<ReasonCount>,
     /// Datagrams that were not passed on, by why.

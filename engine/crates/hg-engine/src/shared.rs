@@ -13,7 +13,7 @@ use hg_policy::{Random as _, WyRand};
 use hg_resilience::{Level, Marks};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 /// Events kept while no reader takes them; older ones are dropped.
@@ -83,12 +83,16 @@ pub(crate) fn marks(plan: &Shedding) -> Marks {
 pub(crate) struct FlowCount {
     open: AtomicU32,
     most: u32,
+    /// Whether flows of a predecessor are still to come, so that nobody reads what clients send.
+    pub(crate) awaited: AtomicBool,
+    /// Flows that stayed with a predecessor.
+    pub(crate) left_behind: AtomicU64,
 }
 
 impl FlowCount {
     fn new(descriptors: u64) -> Self {
         let most = u32::try_from(descriptors / 2).unwrap_or(u32::MAX);
-        Self { open: AtomicU32::new(0), most }
+        Self { open: AtomicU32::new(0), most, awaited: false.into(), left_behind: 0.into() }
     }
 
     /// Reports whether there may be one more. Workers that ask at the same time may each get a yes.

@@ -82,7 +82,7 @@ fn prime(inner: &Inner, index: usize) -> Prime {
         .iter()
         .flat_map(|(address, fds)| {
             let own = fds.iter().enumerate().filter(move |(i, _)| i % workers == index);
-            own.map(move |(_, fd)| (*address, fd.clone()))
+            own.map(move |(i, fd)| (*address, i, fd.clone()))
         })
         .collect();
     Prime { snapshot: lock(&inner.serving).clone(), sockets }

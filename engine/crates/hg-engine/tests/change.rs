@@ -107,7 +107,7 @@ fn after_a_hand_off_requests_finish_and_the_worker_leaves() {
     let mut s = node.connect();
     s.write_all(GET).unwrap();
     assert_eq!(read_answer(&mut s).1, b"ok");
-    node.engine.handoff();
+    node.engine.handoff(None);
     eventually("the worker has left", || node.engine.is_drained());
     assert!(read_all(&mut s).is_empty());
 }

@@ -5,10 +5,11 @@
 mod common;
 
 use common::udp::{ClosedPort, Echo, UdpNode, counted, is_clean, route};
-use common::{eventually, put, upstream_json};
-use hg_engine::EndpointOrder;
+use common::{DEADLINE, eventually, put, upstream_json};
+use hg_engine::{EndpointOrder, GivenFlows, MovedFlow};
 use hg_plan::{Change, Kind};
 use std::net::UdpSocket;
+use std::sync::mpsc;
 
 #[test]
 fn a_reload_of_something_else_leaves_flows_alone() {
@@ -169,9 +170,70 @@ fn after_a_hand_over_answers_still_arrive() {
     let client = node.client();
     client.send(b"a");
     let (_, peer) = ready.recv_from(asked).unwrap();
-    node.engine().handoff();
+    node.engine().handoff(None);
     for _ in 0..2 {
         ready.send_to(b"late", peer).unwrap();
         assert_eq!(client.receive(), b"late");
     }
+}
+
+/// Has a node give its flows away; returns them.
+fn given(node: &UdpNode) -> GivenFlows {
+    let (to, flows) = mpsc::channel();
+    node.engine().handoff(Some(to));
+    flows.recv_timeout(DEADLINE).unwrap()
+}
+
+#[test]
+fn a_successor_goes_on_with_flows_and_loses_nothing_that_came_meanwhile() {
+    let endpoint = UdpSocket::bind("127.0.0.1:0").unwrap();
+    endpoint.set_read_timeout(Some(DEADLINE)).unwrap();
+    let upstream = upstream_json(&[endpoint.local_addr().unwrap()], "");
+    let old = UdpNode::start(&upstream, "", 1);
+    let client = old.client();
+    let mut buffer = [0; 16];
+    client.send(b"one");
+    let (_, peer) = endpoint.recv_from(&mut buffer).unwrap();
+    let new = old.successor(&upstream, 2);
+    let all = given(&old);
+    assert_eq!((all.worker, all.flows.len()), (0, 1));
+    assert!(!old.engine().is_drained(), "they may come back");
+    client.send(b"two");
+    endpoint.send_to(b"answer", peer).unwrap();
+    assert!(new.engine().take_flows(all.flows, DEADLINE).is_empty());
+    assert_eq!(client.receive(), b"answer");
+    assert!(new.metrics().udp.received.0 == 0, "nobody reads before all flows are here");
+    new.engine().flows_are_here(0);
+    let (n, from) = endpoint.recv_from(&mut buffer).unwrap();
+    assert_eq!((&buffer[..n], from), (&b"two"[..], peer));
+    old.engine().take_back_flows(GivenFlows { worker: 0, flows: Vec::new() });
+    eventually("the old worker leaves", || old.engine().is_drained());
+    let metrics = new.metrics();
+    assert_eq!((metrics.udp.flows.active, metrics.udp.taken_over), (1, 1));
+    assert_eq!(metrics.upstreams[0].endpoints[0].active, 1);
+    is_clean(&old);
+}
+
+#[test]
+fn what_a_successor_has_no_place_for_goes_on_in_the_old_process() {
+    let echo = Echo::start();
+    let mut old = UdpNode::to(&[echo.address], "");
+    old.apply(&[drain(60_000, 1_000)]);
+    let client = old.client();
+    assert_eq!(client.ask(b"a"), b"a");
+    let other = Echo::start();
+    let new = old.successor(&upstream_json(&[other.address], ""), 1);
+    let mut all = given(&old);
+    let (back, flow) = (all.flows[0].told.clone(), all.flows.remove(0));
+    let fd = flow.fd.try_clone().unwrap();
+    assert_eq!(new.engine().take_flows(vec![flow], DEADLINE), [0], "it has no such endpoint");
+    let flows = vec![MovedFlow { told: back, fd }];
+    old.engine().take_back_flows(GivenFlows { worker: 0, flows });
+    new.engine().flows_are_here(1);
+    assert_eq!(new.metrics().udp.left_behind, 1);
+    eventually("the flow is back", || old.metrics().udp.flows.active == 1);
+    assert_eq!(client.ask(b"b"), b"b");
+    assert_eq!(other.count(), 1);
+    is_clean(&old);
+    eventually("the old worker leaves", || old.engine().is_drained());
 }

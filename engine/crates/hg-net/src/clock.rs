@@ -1,11 +1,14 @@
 //! The worker's clock: read once per turn of its loop, and more often only for a reported figure.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Coarse time, in units of [`Clock::TICK_MS`] since the clock began.
 pub type Ticks = u64;
 
-/// Monotonic time since the clock began.
+/// What a clock knows of the time before its process: flows that it takes over began then.
+const BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Monotonic time since the clock began, which is a day before it was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -13,7 +16,8 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { start: Instant::now() }
+        let now = Instant::now();
+        Self { start: now.checked_sub(BEFORE).unwrap_or(now) }
     }
 }
 

@@ -35,6 +35,7 @@ mod source {
     pub(crate) mod counters;
     pub(crate) mod engine;
     pub(crate) mod gather;
+    pub(crate) mod hand_over;
     pub(crate) mod health;
     pub(crate) mod helpers;
     pub(crate) mod house;
@@ -54,6 +55,6 @@ mod source {
 
 // The engine's sources name their modules from the root of their crate.
 use source::{
-    agents, breaker, concurrency, counters, engine, health, helpers, house, negotiated, outliers,
-    place, report, retired, shared, shares, slow_start, snapshot, thread, worker,
+    agents, breaker, concurrency, counters, engine, hand_over, health, helpers, house, negotiated,
+    outliers, place, report, retired, shared, shares, slow_start, snapshot, thread, worker,
 };

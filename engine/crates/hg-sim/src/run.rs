@@ -141,7 +141,7 @@ fn serve(play: &Rc<dyn Play>) -> io::Result<Report> {
         Worker::new(shared.clone(), mailbox.clone(), counters.clone(), poller, records)?;
     worker.prime(Prime {
         snapshot: update.snapshot,
-        sockets: vec![(crate::place::Place { address, is_udp }, socket)],
+        sockets: vec![(crate::place::Place { address, is_udp }, 0, socket)],
     });
     let plans = Rc::new(RefCell::new(plans));
     let deeds = deeds(plans.clone(), mailbox.clone());

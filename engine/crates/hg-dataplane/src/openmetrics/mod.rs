@@ -109,6 +109,12 @@ fn udp(text: &mut Text, udp: &UdpMetrics) {
     text.int(&[], udp.flows.active);
     text.family("headgate_udp_flows_opened", Counter, "", "Flows of UDP routes ever opened.");
     text.int(&[], udp.flows.total);
+    let help = "Flows of the process before that this one went on with; they count as opened.";
+    text.family("headgate_udp_flows_taken_over", Counter, "", help);
+    text.int(&[], udp.taken_over);
+    let help = "Flows that the process before kept for itself in a hand-over.";
+    text.family("headgate_udp_flows_left_behind", Counter, "", help);
+    text.int(&[], udp.left_behind);
     reasons(text, "headgate_udp_closed", "reason", "Flows that ended, by why.", &udp.ended);
     let help = "Datagrams that were not passed on, by why.";
     reasons(text, "headgate_udp_dropped", "reason", help, &udp.dropped);

@@ -159,6 +159,8 @@ fn tcp() -> TcpMetrics {
 fn udp() -> UdpMetrics {
     UdpMetrics {
         flows: OpenCount { active: 7, total: 70 },
+        taken_over: 6,
+        left_behind: 1,
         ended: vec![ReasonCount { reason: "answered", count: 60 }],
         dropped: vec![ReasonCount { reason: "no-route", count: 2 }],
         received: (80, 3200),

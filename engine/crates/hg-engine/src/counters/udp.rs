@@ -39,6 +39,8 @@ pub(crate) struct Passed {
 #[derive(Debug, Default)]
 pub(crate) struct UdpCounters {
     pub(crate) flows: OpenCounter,
+    /// Of these, flows of a predecessor.
+    pub(crate) taken_over: Counter,
     pub(crate) ended: [Counter; Ended::ALL.len()],
     pub(crate) dropped: [Counter; Dropped::ALL.len()],
     /// From clients.

@@ -38,6 +38,12 @@ impl UdpTable {
         rules.find(Arriving { client, sni: None, alpn: &[] }).map(|rule| &rule.then)
     }
 
+    /// Returns the route of a name on a listener.
+    pub(crate) fn named(&self, listener: u16, name: &str) -> Option<&UdpEntry> {
+        let rules = self.by_listener.get(usize::from(listener))?;
+        rules.iter().find(|rule| *rule.name == *name).map(|rule| &rule.then)
+    }
+
     /// Returns the idle time of the route that has the least patience; 0 without routes.
     pub(crate) fn shortest_idle_ms(&self) -> u64 {
         self.shortest_idle_ms

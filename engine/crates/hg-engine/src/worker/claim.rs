@@ -2,13 +2,14 @@
 
 use super::Worker;
 use super::exchange::{ExId, TryTimes};
-use super::upstreams::UpstreamState;
+use super::upstreams::{EndpointState, UpstreamState};
 use crate::breaker::Judged;
 use crate::outliers::Ended;
 use crate::shared::Shared;
 use crate::snapshot::UpstreamEntry;
 use hg_policy::Sample;
 use hg_resilience::{Outcome, Permit, Verdict};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What a request at an endpoint holds of the upstream.
@@ -86,6 +87,14 @@ impl Left {
 }
 
 impl UpstreamState {
+    /// Counts at its endpoint what was picked by a process before this one; `None` if the endpoint is
+    /// not there.
+    pub(crate) fn rejoin(&mut self, address: &str) -> Option<(Rc<EndpointState>, Claim)> {
+        let i = self.endpoints.iter().position(|e| &*e.address == address)?;
+        let (endpoint, limits) = self.join(i)?;
+        Some((endpoint, Claim { limits, ..Claim::default() }))
+    }
+
     /// Tells a probed endpoint and the breaker that let a request through what the head of its answer
     /// says, and nothing else of it.
     pub(crate) fn answered(&self, shared: &Shared, i: usize, left: &Left) {

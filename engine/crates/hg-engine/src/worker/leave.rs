@@ -8,8 +8,9 @@ use super::http2::in_order;
 use super::up::Up;
 use super::upstreams::release_limits;
 use super::{Done, Worker};
+use crate::hand_over::GivenFlows;
 use hg_net::Ticks;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 /// The stages of leaving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +51,15 @@ const GOING_AWAY: &[u8] = &[0x88, 0x02, 0x03, 0xe9];
 
 impl Worker {
     /// Releases our sockets to a successor without touching their queues.
-    pub(super) fn hand_off(&mut self) {
+    pub(super) fn hand_off(&mut self, flows: Option<&mpsc::Sender<GivenFlows>>) {
         if !self.leaving.accepts() {
             return;
         }
         self.forget_listeners();
-        self.forget_datagram_sockets();
+        match flows {
+            Some(to) => self.give_flows(to),
+            None => self.forget_datagram_sockets(),
+        }
         self.begin_closing(self.held.settings.drain.deadline_ms);
     }
 
@@ -199,7 +203,7 @@ impl Worker {
         matches!(self.leaving, Leaving::Closing { .. })
             && self.has_no_clients()
             && self.tcp.is_empty()
-            && self.udp.is_empty()
+            && self.udp.is_over()
             && self.listeners.is_empty()
     }
 }

@@ -3,6 +3,7 @@
 use super::Worker;
 use super::exchange::ExId;
 use crate::counters::lock;
+use crate::hand_over::{GivenFlows, MovedFlow};
 use crate::place::Place;
 use crate::snapshot::Snapshot;
 use hg_middleware::Brought;
@@ -15,12 +16,19 @@ use std::sync::{Arc, Mutex, mpsc};
 pub(crate) enum Message {
     /// Serve this from now on; `upstreams` are the slots that changed.
     Swap { snapshot: Arc<Snapshot>, upstreams: Arc<[usize]>, done: mpsc::Sender<()> },
-    /// A listening socket of this worker.
-    Socket { place: Place, fd: Arc<Fd> },
+    /// A listening socket of this worker, and which of those of its place it is.
+    Socket { place: Place, index: usize, fd: Arc<Fd> },
     /// Accept what waits in the socket's queue, then close the socket.
     CloseListener { place: Place, done: Arc<Done> },
-    /// A successor has the sockets: release them and finish what is in flight.
-    HandOff,
+    /// A successor has the sockets: release them and finish what is in flight, but give UDP flows
+    /// away where somebody takes them.
+    HandOff(Option<mpsc::Sender<GivenFlows>>),
+    /// Go on with flows of a predecessor; say which cannot be.
+    TakeFlows { flows: Vec<(usize, MovedFlow)>, refused: mpsc::Sender<Vec<usize>> },
+    /// Go on with flows that were given away and that nobody took.
+    TakeBackFlows(Vec<MovedFlow>),
+    /// Flows of a predecessor have come, if there were any: read what clients send.
+    ReadDatagrams,
     /// Drain; release the notice once every listener is closed.
     Drain(Arc<Done>),
     /// Release the notice, which shows that this worker's loop turns.
@@ -55,7 +63,7 @@ impl Drop for Done {
 /// What a worker starts with.
 pub(crate) struct Prime {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) sockets: Vec<(Place, Arc<Fd>)>,
+    pub(crate) sockets: Vec<(Place, usize, Arc<Fd>)>,
 }
 
 /// A worker's inbox.
@@ -97,7 +105,7 @@ impl Worker {
                     // The sender may have given up waiting.
                     let _ = done.send(());
                 }
-                Message::Socket { place, fd } => self.add_any_socket(place, fd),
+                Message::Socket { place, index, fd } => self.add_any_socket(place, index, fd),
                 Message::CloseListener { place, done } => {
                     let Place { address, is_udp } = place;
                     match is_udp {
@@ -105,7 +113,13 @@ impl Worker {
                         false => self.close_listener(address, &done),
                     }
                 }
-                Message::HandOff => self.hand_off(),
+                Message::HandOff(flows) => self.hand_off(flows.as_ref()),
+                Message::TakeFlows { flows, refused } => {
+                    // Nobody waits any more if this fails.
+                    let _ = refused.send(self.take_flows(flows));
+                }
+                Message::TakeBackFlows(flows) => self.take_back_flows(flows),
+                Message::ReadDatagrams => self.refresh_datagram_sockets(),
                 Message::Drain(closed) => self.drain(closed),
                 Message::Probe(done) => drop(done),
                 Message::Brought { x, ticket, brought } => self.take_brought(x, ticket, brought),
@@ -121,14 +135,14 @@ impl Worker {
     pub(crate) fn prime(&mut self, prime: Prime) {
         let all: Vec<usize> = (0..prime.snapshot.upstreams.len()).collect();
         self.swap(prime.snapshot, &all);
-        for (place, fd) in prime.sockets {
-            self.add_any_socket(place, fd);
+        for (place, index, fd) in prime.sockets {
+            self.add_any_socket(place, index, fd);
         }
     }
 
-    fn add_any_socket(&mut self, Place { address, is_udp }: Place, fd: Arc<Fd>) {
+    fn add_any_socket(&mut self, Place { address, is_udp }: Place, index: usize, fd: Arc<Fd>) {
         match is_udp {
-            true => self.add_datagram_socket(address, fd),
+            true => self.add_datagram_socket(address, index, fd),
             false => self.add_socket(address, fd),
         }
     }

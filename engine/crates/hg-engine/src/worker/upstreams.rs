@@ -140,9 +140,17 @@ impl UpstreamState {
             self.entry.unused(shared, 0, permit, now_ms);
         }
         let (i, mut admission) = picked?;
-        let Some(endpoint) = self.endpoints.get(i) else {
-            return Err(NoPick::None);
-        };
+        let (endpoint, limits) = self.join(i).ok_or(NoPick::None)?;
+        admission.permit = admission.permit.or(of_all);
+        Ok((endpoint, Claim { limits, admission }))
+    }
+
+    /// Counts a request at an endpoint; also returns what is to be given back of limits.
+    pub(super) fn join(
+        &mut self,
+        i: usize,
+    ) -> Option<(Rc<EndpointState>, Option<Arc<UpstreamEntry>>)> {
+        let endpoint = self.endpoints.get(i)?;
         if let Some(a) = self.active.get_mut(i) {
             *a += 1;
         }
@@ -156,9 +164,7 @@ impl UpstreamState {
                 e.in_use.fetch_add(1, Relaxed);
             }
         }
-        let limits = self.limited.then(|| self.entry.clone());
-        admission.permit = admission.permit.or(of_all);
-        Ok((endpoint.clone(), Claim { limits, admission }))
+        Some((endpoint.clone(), self.limited.then(|| self.entry.clone())))
     }
 
     /// Picks the endpoint that takes a request, and asks its breaker.

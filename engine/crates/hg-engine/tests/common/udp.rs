@@ -133,6 +133,7 @@ impl Client {
 pub struct UdpNode {
     node: Node,
     pub address: SocketAddr,
+    socket: UdpSocket,
 }
 
 impl UdpNode {
@@ -145,13 +146,24 @@ impl UdpNode {
     }
 
     pub fn at(address: &str, upstream: &str, rest: &str, workers: usize) -> Self {
-        let mut node = Node::start(upstream, "", workers);
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_nonblocking(true).unwrap();
+        Self::by(Node::start(upstream, "", workers), socket, rest)
+    }
+
+    /// A node that waits for the flows of this one before it reads.
+    pub fn successor(&self, upstream: &str, workers: usize) -> Self {
+        let node = Node::start(upstream, "", workers);
+        node.engine.await_flows();
+        Self::by(node, self.socket.try_clone().unwrap(), "")
+    }
+
+    fn by(mut node: Node, socket: UdpSocket, rest: &str) -> Self {
         let address = socket.local_addr().unwrap();
-        node.engine.add_sockets(&format!("{address}/udp"), vec![socket.into()]);
+        let given = socket.try_clone().unwrap();
+        node.engine.add_sockets(&format!("{address}/udp"), vec![given.into()]);
         node.apply(&[listener(address, ""), route(rest)]);
-        Self { node, address }
+        Self { node, address, socket }
     }
 
     pub fn engine(&self) -> &Engine {

@@ -8,8 +8,10 @@
 mod order;
 #[cfg(test)]
 mod tests;
+mod told;
 mod traffic;
 
+pub use told::ToldFlow;
 pub use traffic::Traffic;
 
 use order::{Links, NONE, Order};
@@ -154,13 +156,15 @@ impl<T> Flows<T> {
         }
     }
 
-    /// Adds a flow, seen now. A flow of the same key loses its key, not its place; callers look for
-    /// it first.
-    pub fn insert(&mut self, group: usize, key: FlowKey, now: u64, value: T) -> FlowId {
+    /// Adds a flow that was seen at some time, which is not before that of its group's newest flow. A
+    /// flow of the same key loses its key, not its place; callers look for it first.
+    pub fn insert(&mut self, group: usize, key: FlowKey, seen_at: u64, value: T) -> FlowId {
         if self.groups.len() <= group {
             self.groups.resize_with(group + 1, Order::default);
         }
-        let links = Links { seen_at: now, older: NONE, newer: NONE };
+        let newest = self.groups.get(group).and_then(|order| self.at(order.newest as usize));
+        let seen_at = seen_at.max(newest.and_then(|id| self.seen_at(id)).unwrap_or(0));
+        let links = Links { seen_at, older: NONE, newer: NONE };
         let flow = Some(Open { key, group, links, value });
         let at = match self.free.pop() {
             Some(at) => at,

@@ -1,5 +1,8 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use super::*;
 use proptest::prelude::*;
+use std::net::Ipv6Addr;
 
 fn key(client: u16) -> FlowKey {
     FlowKey { socket: 0, client: ([127, 0, 0, 1], client).into(), local: None, endpoint: 0 }
@@ -64,6 +67,38 @@ fn a_flow_is_answered_once_every_datagram_has_its_answers() {
     assert!(traffic.is_answered(Some(1)) && !traffic.is_answered(Some(2)));
     assert!(!traffic.is_answered(None));
     assert_eq!((traffic.bytes_in, traffic.bytes_out), (10, 200));
+}
+
+#[test]
+fn a_flow_that_was_seen_before_keeps_the_order_of_its_group() {
+    let mut flows = Flows::default();
+    let first = flows.insert(0, key(1), 5, ());
+    let second = flows.insert(0, key(2), 9, ());
+    let late = flows.insert(0, key(3), 7, ());
+    assert_eq!([first, second, late].map(|id| flows.seen_at(id)), [Some(5), Some(9), Some(9)]);
+    assert_eq!(flows.insert(1, key(4), 7, ()).index, 3);
+}
+
+#[test]
+fn what_is_told_of_a_flow_is_read_again_also_by_processes_that_know_less() {
+    let told = ToldFlow {
+        address: ([0, 0, 0, 0], 53).into(),
+        socket: 3,
+        client: (Ipv6Addr::LOCALHOST, 4_000).into(),
+        local: Some([10, 0, 0, 1].into()),
+        route: "names".into(),
+        upstream: "names".into(),
+        endpoint: "one.internal:53".into(),
+        traffic: Traffic { datagrams_in: 1, datagrams_out: 2, bytes_in: 3, bytes_out: u64::MAX },
+        age_us: 17,
+        quiet_us: 5,
+        is_answered: true,
+    };
+    let mut text = serde_json::to_string(&told).unwrap();
+    assert_eq!(serde_json::from_str::<ToldFlow>(&text).unwrap(), told);
+    text.insert_str(1, r#""news":[1],"#);
+    assert_eq!(serde_json::from_str::<ToldFlow>(&text).unwrap(), told);
+    assert!(serde_json::from_str::<ToldFlow>(r#"{"socket":-1}"#).is_err());
 }
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! What has passed in a flow.
 
+use serde::{Deserialize, Serialize};
+
 /// Datagrams and bytes each way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Datagrams of the client that were sent on.
     pub datagrams_in: u64,

@@ -214,7 +214,7 @@ fn a_drain_lets_the_wait_end_and_its_deadline_ends_it() {
     let node = node(&up, DELAYED);
     let mut s = node.connect();
     send(&node, &s, GET);
-    node.engine.inner.workers[0].mailbox.send(Message::HandOff);
+    node.engine.inner.workers[0].mailbox.send(Message::HandOff(None));
     eventually("it leaves", || on_worker(&node, |w| !w.leaving.accepts()));
     assert_eq!(paused(&node), 1);
     wake(&node);

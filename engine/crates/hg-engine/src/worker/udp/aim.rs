@@ -27,6 +27,25 @@ pub(super) struct Aim {
     epoch: u64,
 }
 
+impl Aim {
+    /// Returns the aim of a flow that had an endpoint before it came here. `times`: when it began and
+    /// when it was answered, 0 = never.
+    pub(super) fn new(
+        upstream: (usize, u64),
+        (endpoint, claim): (Rc<EndpointState>, Claim),
+        (began_us, first_byte_us): (u64, u64),
+        epoch: u64,
+    ) -> Self {
+        let times = TryTimes { began_us, first_byte_us, ..TryTimes::default() };
+        Self { upstream, endpoint, claim, times, epoch }
+    }
+
+    /// Reports whether the endpoint has answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.times.first_byte_us > 0
+    }
+}
+
 /// Makes a socket to an endpoint: the first of its addresses that there is a way to.
 fn connect(endpoint: &EndpointState) -> io::Result<Fd> {
     let n = endpoint.targets.len();

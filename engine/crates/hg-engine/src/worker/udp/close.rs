@@ -10,7 +10,7 @@ use hg_resilience::Outcome;
 impl Worker {
     /// Ends a flow. Its client is not told: UDP knows no end.
     pub(super) fn end_flow(&mut self, id: FlowId, why: Ended) {
-        let Some((_, mut flow)) = self.udp.flows.remove(id) else {
+        let Some(mut flow) = self.forget_flow(id) else {
             return;
         };
         if let Some((aim, _)) = flow.aim.take() {
@@ -18,12 +18,18 @@ impl Worker {
             self.leave_aim(aim, Outcome::Cancelled);
         }
         self.counters.udp.end(why);
-        self.counters.udp.flows.closed();
-        self.shared.flows.ended();
-        flow.source.counters.connections.sub(1);
         if self.records.log.is_on() {
             self.log_flow(&flow, why);
         }
+    }
+
+    /// Takes a flow out of the table and of the counts of those that are open.
+    pub(super) fn forget_flow(&mut self, id: FlowId) -> Option<Flow> {
+        let (_, flow) = self.udp.flows.remove(id)?;
+        self.counters.udp.flows.closed();
+        self.shared.flows.ended();
+        flow.source.counters.connections.sub(1);
+        Some(flow)
     }
 
     fn log_flow(&mut self, flow: &Flow, why: Ended) {

@@ -63,7 +63,7 @@ impl Worker {
 
     /// Ends flows whose time is over; called a few times a second.
     pub(in super::super) fn sweep_flows(&mut self) {
-        if self.udp.is_empty() {
+        if self.udp.flows.is_empty() {
             return;
         }
         if self.udp.drain_at.is_some_and(|at| at <= self.now) {

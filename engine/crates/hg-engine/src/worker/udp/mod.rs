@@ -8,7 +8,8 @@
 //! - `open`: a client's first datagram,
 //! - `answer`: from endpoints to clients,
 //! - `close`: counts and log line,
-//! - `leave`: idle flows, drain, and what left the plan.
+//! - `leave`: idle flows, drain, and what left the plan,
+//! - `moving`: flows that leave for the next process, and those that come.
 //!
 //! Nothing is kept of a datagram that cannot be sent at once: it is dropped and counted.
 
@@ -16,6 +17,7 @@ mod aim;
 mod answer;
 mod close;
 mod leave;
+mod moving;
 mod open;
 mod receive;
 mod socket;
@@ -48,12 +50,14 @@ pub(crate) struct Udp {
     drain_at: Option<Ticks>,
     /// Flows that end now; used again.
     ending: Vec<FlowId>,
+    /// Whether flows that were given away may still come back.
+    waits: bool,
 }
 
 impl Udp {
-    /// Reports whether no flow is open.
-    pub(super) fn is_empty(&self) -> bool {
-        self.flows.is_empty()
+    /// Reports whether no flow is open, and none may come back.
+    pub(super) fn is_over(&self) -> bool {
+        self.flows.is_empty() && !self.waits
     }
 
     /// Returns how many flows are open.

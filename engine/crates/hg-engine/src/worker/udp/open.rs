@@ -5,7 +5,7 @@ use super::super::leave::Leaving;
 use super::{Flow, Source};
 use crate::counters::{Dropped, Ended};
 use crate::snapshot::UdpEntry;
-use hg_net::{Clock, Ends};
+use hg_net::{Clock, Ends, Ticks};
 use hg_policy::Tried;
 use hg_relay::flows::{FlowId, FlowKey, Room, Traffic};
 use hg_resilience::Outcome;
@@ -47,7 +47,9 @@ impl Worker {
         }
         let endpoint = aim.endpoint.clone();
         let flow = self.new_flow(source, route);
-        let id = self.start_flow(key, Flow { endpoint: endpoint.address.clone(), ..flow });
+        flow.source.counters.accepted.add(1);
+        let flow = Flow { endpoint: endpoint.address.clone(), ..flow };
+        let id = self.start_flow(key, self.now, flow);
         if let Err(why) = self.watch_flow(id, &fd, &aim) {
             self.leave_aim(aim, Outcome::Cancelled);
             self.end_flow(id, Ended::Unreachable);
@@ -81,7 +83,7 @@ impl Worker {
         }
     }
 
-    fn new_flow(&self, source: Source, route: UdpEntry) -> Flow {
+    pub(super) fn new_flow(&self, source: Source, route: UdpEntry) -> Flow {
         Flow {
             source,
             route,
@@ -94,12 +96,12 @@ impl Worker {
         }
     }
 
-    fn start_flow(&mut self, key: FlowKey, flow: Flow) -> FlowId {
+    /// Puts a flow into the table and into the counts.
+    pub(super) fn start_flow(&mut self, key: FlowKey, seen_at: Ticks, flow: Flow) -> FlowId {
         self.counters.udp.flows.opened();
         self.shared.flows.opened();
         flow.source.counters.connections.add(1);
-        flow.source.counters.accepted.add(1);
         let group = usize::from(flow.source.listener);
-        self.udp.flows.insert(group, key, self.now, flow)
+        self.udp.flows.insert(group, key, seen_at, flow)
     }
 }

@@ -8,12 +8,15 @@ use crate::report::EventLevel;
 use hg_net::{Ends, Fd, Token};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A socket of a UDP listener.
 pub(super) struct Socket {
     pub(super) fd: Arc<Fd>,
     pub(super) generation: u32,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
+    /// Which of the sockets of the address it is.
+    pub(super) index: usize,
     /// The listener that it belongs to in the plan served now, if any.
     listener: Option<Owner>,
     registered: bool,
@@ -40,7 +43,12 @@ impl Socket {
 }
 
 impl Worker {
-    pub(in super::super) fn add_datagram_socket(&mut self, address: SocketAddr, fd: Arc<Fd>) {
+    pub(in super::super) fn add_datagram_socket(
+        &mut self,
+        address: SocketAddr,
+        index: usize,
+        fd: Arc<Fd>,
+    ) {
         // A socket that came while this worker was made is in its mail as well.
         if self.udp.sockets.iter().any(|(_, s)| Arc::ptr_eq(&s.fd, &fd)) {
             return;
@@ -52,7 +60,8 @@ impl Worker {
             self.shared.event(EventLevel::Error, "listener.failed", text);
         }
         let generation = self.next_generation();
-        let socket = Socket { fd, generation, address, listener: None, registered: false };
+        let (listener, registered) = (None, false);
+        let socket = Socket { fd, generation, address, index, listener, registered };
         self.udp.sockets.insert(socket);
         self.refresh_datagram_sockets();
     }
@@ -60,6 +69,7 @@ impl Worker {
     /// Brings the registrations in line with the plan served now.
     pub(in super::super) fn refresh_datagram_sockets(&mut self) {
         let mut failed = Vec::new();
+        let reads = !self.udp.waits && !self.shared.flows.awaited.load(Relaxed);
         for (index, s) in &mut self.udp.sockets {
             let place = Place { address: s.address, is_udp: true };
             let found = self.held.listeners.iter().enumerate().find_map(|(i, l)| {
@@ -70,7 +80,7 @@ impl Worker {
                 let counters = self.counters.listener(&name);
                 Owner { slot, name, counters }
             });
-            let wanted = s.listener.is_some();
+            let wanted = reads && s.listener.is_some();
             if wanted == s.registered {
                 continue;
             }

@@ -1,0 +1,35 @@
+//! A flow as one process tells it to the next, which goes on with it.
+
+use super::Traffic;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+
+/// All that is to be known of a flow, beside the socket towards its endpoint. Times are how long ago
+/// something was: processes have clocks of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldFlow {
+    /// The address of the listener.
+    pub address: SocketAddr,
+    /// Which of the sockets of that address its datagrams come to, from 0.
+    pub socket: usize,
+    /// Who sends them.
+    pub client: SocketAddr,
+    /// The address that they are sent to, where the socket has several.
+    #[serde(default)]
+    pub local: Option<IpAddr>,
+    /// The name of its route.
+    pub route: String,
+    /// The name of its upstream.
+    pub upstream: String,
+    /// Its endpoint, as in the plan.
+    pub endpoint: String,
+    /// What has passed.
+    pub traffic: Traffic,
+    /// Microseconds since it began.
+    pub age_us: u64,
+    /// Microseconds since a datagram passed.
+    pub quiet_us: u64,
+    /// Whether its endpoint has answered.
+    #[serde(default)]
+    pub is_answered: bool,
+}
