@@ -224,7 +224,8 @@ def test_a_collector_that_comes_back_gets_what_was_recorded_meanwhile(folder: Pa
                 until(lambda: node.metric("headgate_traces_failing") == 0, "that it works again")
                 until(lambda: node.metric("headgate_traces_exported_total") >= 4, "the counts")
                 node.until_told("traces.working")
-            assert node.metric("headgate_traces_export_failures_total") >= 1
+            failures = 'headgate_traces_export_failures_total{reason="connect"}'
+            assert node.metric(failures) >= 1
 
 
 def test_what_a_collector_refuses_is_counted_and_what_it_wants_later_comes_later(
@@ -297,9 +298,12 @@ def test_what_is_left_at_the_end_is_sent(folder: Path) -> None:
 
 def test_an_endpoint_that_is_none_is_refused_at_its_place(folder: Path) -> None:
     path = folder / "headgate.toml"
-    path.write_text(config(8000, "127.0.0.1:1", "https://c:4318"))
+    path.write_text(config(8000, "127.0.0.1:1", "https://c:99999"))
     done = subprocess.run(
         [str(HEADGATE), "check", str(path)], capture_output=True, text=True, check=False
     )
     assert done.returncode != 0
-    assert "node.tracing.endpoint: exports of spans have no TLS" in done.stdout + done.stderr
+    assert (
+        'node.tracing.endpoint: "https://c:99999" is not the URL of a collector'
+        in done.stdout + done.stderr
+    )

@@ -1,6 +1,7 @@
 """A collector of traces: takes OTLP over HTTP, decodes it with OpenTelemetry's own messages, and
 answers as a test wants."""
 
+import ssl
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -39,9 +40,10 @@ class Got:
 class OtlpReceiver:
     """Listens until the block ends; `status` is what it answers, `hold` lets answers wait."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.port = port or free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}/v1/traces"
+        scheme = "http" if tls is None else "https"
+        self.endpoint = f"{scheme}://127.0.0.1:{self.port}/v1/traces"
         self.status = 200
         self.rejects = 0
         self.hold = threading.Event()
@@ -50,6 +52,11 @@ class OtlpReceiver:
         self.heads: list[dict[str, str]] = []
         self._spans: list[Got] = []
         self._server = HttpServer(("127.0.0.1", self.port), self._handler())
+        if tls is not None:
+            # Handshakes belong to the threads of connections: one that fails stops no other.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -17,6 +17,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, program: str = "redis-server", *options: str) -> None:
         self.port = free_port()
+        """The port without TLS; with `--tls-port` among the options there is another."""
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
         self._command = [str(peer(program)), *words, "--save", "", "--appendonly", "no", *options]
         self._process: subprocess.Popen[bytes] | None = None

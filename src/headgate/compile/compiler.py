@@ -111,7 +111,7 @@ class Compiler:
         return Loaded(
             plan=None if failed else self._plan,
             node=None if failed else node.settings,
-            blobs={} if failed else self._table.blobs(),
+            blobs={} if failed else {**self._table.blobs(), **node.blobs},
             secrets=frozenset() if failed else self._table.secrets() | node.secrets,
             diagnostics=diagnostics,
             watched=self._watched(node),
@@ -155,7 +155,7 @@ class Compiler:
         return Loaded(
             plan=self._plan,
             node=node.settings,
-            blobs=isolated.blobs,
+            blobs={**isolated.blobs, **node.blobs},
             secrets=isolated.secrets | node.secrets,
             diagnostics=diagnostics,
             watched=self._watched(node),

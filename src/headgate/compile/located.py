@@ -20,6 +20,15 @@ _WRITTEN: Final[dict[Kind, dict[str, str]]] = {
     "host": {"certificates": "certificate"},
     "listener": {"addresses": "address"},
     "route": {f"action.{key}": key for key in ACTIONS},
+    "settings": {
+        "tracing.export.tls.ca": "tracing.tls.ca_file",
+        "tracing.export.tls.cert": "tracing.tls.cert_file",
+        "tracing.export.tls.key": "tracing.tls.key_file",
+        "tracing.export": "tracing",
+        "limit_store.tls.ca": "limit_store.tls.ca_file",
+        "limit_store.tls.cert": "limit_store.tls.cert_file",
+        "limit_store.tls.key": "limit_store.tls.key_file",
+    },
     "tls_policy": {
         "client_auth.ca": "client_auth.ca_file",
         "client_auth.crl": "client_auth.crl_file",

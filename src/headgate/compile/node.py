@@ -14,6 +14,7 @@ from headgate.compile.toplevel import stray
 from headgate.compile.written import has_default_admin, node_addresses
 from headgate.features.values import named_file
 from headgate.kernel.diagnostics import ConfigPath
+from headgate.kernel.ids import BlobId
 from headgate.model.files import Files
 from headgate.model.hidden import hidden_texts
 from headgate.model.node import Node
@@ -44,6 +45,8 @@ class NodeUnit:
     has_default_admin: bool = False
     secrets: frozenset[str] = frozenset()
     """Texts of its plan that nothing may show."""
+    blobs: Mapping[BlobId, bytes] = field(default_factory=dict)
+    """The content of what its TLS needs."""
 
 
 def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUnit:
@@ -66,6 +69,7 @@ def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUni
         node_addresses(value),
         has_default_admin(value) and not (found and ("node", "") in keys),
         frozenset(reads.secrets),
+        reads.blobs,
     )
 
 
@@ -86,7 +90,12 @@ def _beside(value: object, directory: PurePath) -> object:
     if (file := named_file(value)) is not None:
         return {"file": str(directory / file)}
     if isinstance(value, dict):
-        return {name: _beside(one, directory) for name, one in value.items()}
+        return {
+            name: str(directory / one)
+            if name.endswith("_file") and isinstance(one, str)
+            else _beside(one, directory)
+            for name, one in value.items()
+        }
     return value
 
 
@@ -99,11 +108,11 @@ def _compiled(
         return None, None, (*before, *besides(problems(BASE, wrong), before))
     if before:
         return None, None, tuple(before)
-    out = settings(model)
+    out = settings(model, reads)
     if out.problems or out.value is None:
         found = (Problem((*BASE, *p.path), p.message, p.allowed, p.where) for p in out.problems)
         return None, None, tuple(found)
-    return entry("settings", SETTINGS_NAME, out.value), node_settings(model), ()
+    return entry("settings", SETTINGS_NAME, out.value, out.blobs), node_settings(model), ()
 
 
 def _read(

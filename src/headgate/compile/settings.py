@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from headgate.compile.outlets import outlet_tls
+from headgate.compile.reads import Reads
 from headgate.compile.resolved import Resolved
 from headgate.kernel.errors import Invalid
 from headgate.model.access_log import AccessLog
@@ -81,8 +83,8 @@ class NodeSettings:
     """The addresses of listeners on this node, in place of those that they have."""
 
 
-def settings(model: Node) -> Resolved:
-    """Returns the plan's settings object."""
+def settings(model: Node, reads: Reads) -> Resolved:
+    """Returns the plan's settings object; what its TLS needs are blobs."""
     out = Resolved()
     log = model.access_log
     access_log = out.attempt(("access_log", "sink"), lambda: _access_log(log)) if log else None
@@ -103,8 +105,10 @@ def settings(model: Node) -> Resolved:
             timeout_ms=model.resolver.timeout.ms,
         ),
         shedding=_shedding(model.shedding) if model.shedding is not None else None,
-        tracing=_tracing(model.tracing) if model.tracing is not None else None,
-        limit_store=_limit_store(model.limit_store) if model.limit_store is not None else None,
+        tracing=_tracing(model.tracing, reads, out) if model.tracing is not None else None,
+        limit_store=_limit_store(model.limit_store, reads, out)
+        if model.limit_store is not None
+        else None,
         redaction=plan.Redaction(query=tuple(sorted(set(model.redact_query)))),
     )
     return out
@@ -168,13 +172,14 @@ def _shedding(model: Shedding) -> plan.Shedding:
     )
 
 
-def _tracing(model: Tracing) -> plan.Tracing:
+def _tracing(model: Tracing, reads: Reads, out: Resolved) -> plan.Tracing:
     export = (
         plan.TraceExport(
             endpoint=model.endpoint,
             service_name=model.service_name,
             timeout_ms=model.timeout.ms,
             headers=model.headers,
+            tls=outlet_tls(model.tls, ("tracing", "tls"), reads, out) if model.has_tls else None,
         )
         if model.endpoint is not None
         else None
@@ -182,7 +187,7 @@ def _tracing(model: Tracing) -> plan.Tracing:
     return plan.Tracing(sample_ppm=model.sample, parents=model.parents, export=export)
 
 
-def _limit_store(model: LimitStore) -> plan.LimitStore:
+def _limit_store(model: LimitStore, reads: Reads, out: Resolved) -> plan.LimitStore:
     return plan.LimitStore(
         address=model.address,
         nodes=model.nodes,
@@ -191,6 +196,7 @@ def _limit_store(model: LimitStore) -> plan.LimitStore:
         password=model.password or "",
         prefix=model.prefix,
         timeout_ms=model.timeout.ms,
+        tls=outlet_tls(model.tls, ("limit_store", "tls"), reads, out) if model.has_tls else None,
     )
 
 

@@ -12,20 +12,19 @@ from headgate.features.fields import FROM_ENV, DurationText
 from headgate.features.values import FILE_SCHEMA, Secrets, named_file
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
+from headgate.model.outlet import OutletTls
 
 _URL: Final = re.compile(
-    r"redis://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"rediss?://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?:/(?P<database>[0-9]{1,5})?)?"
 )
-_URL_ALLOWED: Final = 'write one such as "redis://127.0.0.1:6379/0"'
+_URL_ALLOWED: Final = 'write one such as "redis://127.0.0.1:6379/0", or with rediss for TLS'
 _MOST_PORT: Final = 65_535
 _PORT: Final = "6379"
 _MOST: Final = Duration(10_000)
 
 
 def _url(url: str) -> str:
-    if url.startswith("rediss://"):
-        raise Invalid("the store is asked without TLS", f"{_URL_ALLOWED}, of a tunnel if need be")
     if "@" in url:
         raise Invalid(
             "a URL of the store has no user or password", "write `username` and `password`"
@@ -88,8 +87,12 @@ class LimitStore(Checked):
     """
 
     url: Annotated[str, AfterValidator(_url)] = Field(
-        description="The store, `redis://host:port/database`, without TLS; the port is 6379 and "
-        "the database 0 unless they are written."
+        description="The store, `redis://host:port/database`, or `rediss://…` with TLS; the port "
+        "is 6379 and the database 0 unless they are written."
+    )
+    tls: OutletTls | None = Field(
+        default=None,
+        description="TLS towards a store with `rediss`; absent = with defaults.",
     )
     nodes: Annotated[int, Strict(), Field(ge=1, le=10_000), FROM_ENV] = Field(
         description="How many nodes share the limits, 1 to 10000. Each may admit such a part of "
@@ -122,9 +125,16 @@ class LimitStore(Checked):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Yields an error for a user without a password."""
+        """Yields errors for a user without a password, and for TLS towards a store without it."""
+        if self.tls is not None and not self.has_tls and "url" not in wrong:
+            yield Invalid("a store with redis has no TLS", "write rediss in `url`", at=("tls",))
         if self.username is not None and self.password is None and "password" not in wrong:
             yield Invalid("a user needs a password", "write `password`, too", at=("username",))
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the store is asked over TLS."""
+        return self.url.startswith("rediss://")
 
     @property
     def address(self) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator, Set
 from typing import Annotated, Final, Literal, cast
 
 from pydantic import (
@@ -14,11 +15,12 @@ from pydantic import (
 )
 
 from headgate.features import syntax
-from headgate.features.base import Options
+from headgate.features.base import Checked
 from headgate.features.fields import DurationText, number
 from headgate.features.values import DISTINCT_HEADERS, FILE_SCHEMA, Secrets, named_file
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
+from headgate.model.outlet import OutletTls
 
 _PER_PERCENT: Final = 10_000
 _ALL: Final = 100
@@ -82,21 +84,19 @@ def _is_line(text: str) -> bool:
 
 def _endpoint(url: str) -> str:
     found = _URL.fullmatch(url)
-    if url.startswith("https://"):
-        raise Invalid("exports of spans have no TLS", _URL_ALLOWED)
     if found is None or (found[1] is not None and not 0 < int(found[1]) <= _MOST_PORT):
         raise Invalid(f'"{url}" is not the URL of a collector', _URL_ALLOWED)
     return url
 
 
 _URL: Final = re.compile(
-    r"http://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/][!-~]*)?"
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/][!-~]*)?"
 )
-_URL_ALLOWED: Final = 'write one such as "http://127.0.0.1:4318/v1/traces"'
+_URL_ALLOWED: Final = 'write one such as "http://127.0.0.1:4318/v1/traces", or with https for TLS'
 _MOST_PORT: Final = 65_535
 
 
-class Tracing(Options):
+class Tracing(Checked):
     """How requests belong to traces (W3C Trace Context).
 
     Endpoints are told the trace in the header `traceparent`, and the access log has its ids.
@@ -104,8 +104,12 @@ class Tracing(Options):
 
     endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
         default=None,
-        description="The collector that spans are sent to, as the URL of OTLP over HTTP, without "
-        "TLS; the path is `/v1/traces` unless it is written. Absent = no spans are made.",
+        description="The collector that spans are sent to, as the URL of OTLP over HTTP, with TLS "
+        "if it begins with `https`; the path is `/v1/traces` unless it is written. Absent = no "
+        "spans are made.",
+    )
+    tls: OutletTls | None = Field(
+        default=None, description="TLS towards an endpoint with `https`; absent = with defaults."
     )
     service_name: Annotated[str, Strict(), Field(min_length=1, max_length=255)] = Field(
         default="headgate", description="The `service.name` of the spans."
@@ -143,3 +147,15 @@ class Tracing(Options):
         description="Whose traces go on here: those of all clients, or only of the peers in "
         "`client_ip.trusted` of their listener. Requests of others begin a new trace.",
     )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error for TLS towards an endpoint that has none."""
+        if self.tls is not None and self.endpoint is not None and not self.has_tls:
+            yield Invalid(
+                "an endpoint with http has no TLS", "write https in `endpoint`", at=("tls",)
+            )
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether spans are sent over TLS."""
+        return self.endpoint is not None and self.endpoint.startswith("https://")

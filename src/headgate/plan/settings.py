@@ -1,5 +1,6 @@
 """The plan's process-wide settings; the mirror of hg-plan's `objects.rs`."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -75,6 +76,18 @@ class Shedding(DefaultedNode, frozen=True):
     critical_percent: int = 150
 
 
+class OutletTls(DefaultedNode, frozen=True):
+    """TLS towards a server that the node itself sends to; `ca`, `cert` and `key` are blobs of PEM,
+    without `ca` the system's roots count.
+    """
+
+    verify_name: str | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    min_version: Literal["1.2", "1.3"] = "1.2"
+
+
 class TraceExport(PlanNode, frozen=True):
     """Where spans go: a collector that takes OTLP over HTTP."""
 
@@ -82,6 +95,7 @@ class TraceExport(PlanNode, frozen=True):
     service_name: str
     timeout_ms: int
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    tls: OutletTls | None = None
 
 
 class Tracing(DefaultedNode, frozen=True):
@@ -102,6 +116,7 @@ class LimitStore(DefaultedNode, frozen=True):
     password: str = ""
     prefix: str = "headgate"
     timeout_ms: int = 250
+    tls: OutletTls | None = None
 
 
 class Settings(DefaultedNode, frozen=True):
@@ -117,3 +132,11 @@ class Settings(DefaultedNode, frozen=True):
     tracing: Tracing | None = None
     limit_store: LimitStore | None = None
     redaction: Redaction = Redaction()
+
+    def outlets(self) -> Iterator[tuple[str, OutletTls]]:
+        """Yields the servers that the node itself sends to over TLS, by their keys in `[node]`."""
+        export = self.tracing.export if self.tracing is not None else None
+        if export is not None and export.tls is not None:
+            yield "tracing", export.tls
+        if self.limit_store is not None and self.limit_store.tls is not None:
+            yield "limit_store", self.limit_store.tls

@@ -8,8 +8,9 @@ from memory_files import MemoryFiles
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
+from headgate.plan.digest import blob_id
 from headgate.plan.kinds import ObjectKey
-from headgate.plan.settings import LimitStore, Settings
+from headgate.plan.settings import LimitStore, OutletTls, Settings
 
 BASE = """
 [listeners.web]
@@ -19,7 +20,11 @@ default = true
 respond = { status = 204 }
 """
 ACROSS = '[middlewares.few.rate_limit]\nrate = "1/s"\nacross = "nodes"\n'
-FILES: dict[str, str | bytes] = {"key": "s3cret\n", "two": "a\nb"}
+FILES: dict[str, str | bytes] = {
+    "key": "s3cret\n",
+    "two": "a\nb",
+    "ca": "-----BEGIN CERTIFICATE-----\n",
+}
 
 
 def loaded(rest: str) -> Loaded:
@@ -47,6 +52,19 @@ def test_a_url_is_an_address_and_a_database(url: str, address: str, database: in
     assert store(f'url = "{url}"\nnodes = 3') == LimitStore(
         address=address, nodes=3, database=database
     )
+
+
+def test_a_store_with_tls_has_it_with_defaults_and_its_files_are_blobs() -> None:
+    assert store('url = "rediss://s"\nnodes = 3') == LimitStore(
+        address="s:6379", nodes=3, tls=OutletTls()
+    )
+    lines = 'url = "rediss://s"\nnodes = 3\ntls = { ca_file = "ca", verify_name = "a.example" }'
+    made = store(lines)
+    assert made is not None and made.tls is not None
+    assert (made.tls.verify_name, made.tls.ca) == ("a.example", blob_id(str(FILES["ca"]).encode()))
+    found = loaded(f"[node.limit_store]\n{lines}\n")
+    assert found.plan is not None
+    assert found.plan.blobs() == set(found.blobs) == {made.tls.ca}
 
 
 def test_a_password_from_anywhere_is_hidden() -> None:
@@ -80,7 +98,13 @@ def test_files_of_settings_lie_beside_their_documents() -> None:
 @pytest.mark.parametrize(
     ("written", "place", "wrong"),
     [
-        ('url = "rediss://s"\nnodes = 1', "url", "without TLS"),
+        ('url = "redis://s"\nnodes = 1\ntls = {}', "tls", "has no TLS"),
+        (
+            'url = "rediss://s"\nnodes = 1\ntls = { cert_file = "ca" }',
+            "tls.cert_file",
+            "needs `key_file`",
+        ),
+        ('url = "rediss://s"\nnodes = 1\ntls = { ca_file = "two" }', "tls.ca_file", "certificate"),
         ('url = "redis://u:p@s"\nnodes = 1', "url", "no user or password"),
         ('url = "http://s"\nnodes = 1', "url", "is not the URL of a store"),
         ('url = "redis://s:0"\nnodes = 1', "url", "is not the URL of a store"),

@@ -9,7 +9,7 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
-from headgate.plan.settings import Settings, TraceExport, Tracing
+from headgate.plan.settings import OutletTls, Settings, TraceExport, Tracing
 
 BASE = """
 [listeners.web]
@@ -80,22 +80,33 @@ timeout = "2s"
     assert loaded(more).secrets == {"3"}, "one from the environment, too"
 
 
+def test_a_collector_with_tls_has_it_with_defaults() -> None:
+    made = tracing('[node.tracing]\nendpoint = "https://c"\n')
+    assert made is not None and made.export is not None
+    assert made.export.tls == OutletTls()
+
+
 def test_its_files_lie_beside_its_document() -> None:
     files: dict[str, str | bytes] = {
         "/a/token": "0123456789abcdef\n",
+        "/b/ca": "-----BEGIN CERTIFICATE-----\n",
         "/a/a.toml": BASE + 'admin_token = { file = "token" }\n',
         "/b/key": "k\n",
-        "/b/b.toml": '[node.tracing]\nendpoint = "http://c"\nheaders = { x = { file = "key" } }\n',
+        "/b/b.toml": '[node.tracing]\nendpoint = "https://c"\nheaders = { x = { file = "key" } }\n'
+        'tls = { ca_file = "ca" }\n',
     }
     found = load([PurePath("/a/a.toml"), PurePath("/b/b.toml")], MemoryFiles(files), {})
     assert found.plan is not None, [str(one) for one in found.errors]
     assert found.secrets == {"k"}
+    assert list(found.blobs.values()) == [b"-----BEGIN CERTIFICATE-----\n"]
 
 
 @pytest.mark.parametrize(
     ("written", "place", "wrong"),
     [
-        ('endpoint = "https://c:4318"', "endpoint", "exports of spans have no TLS"),
+        ('endpoint = "http://c:4318", tls = {}', "tls", "has no TLS"),
+        ('endpoint = "https://c:4318", tls = { key_file = "ca" }', "tls.key_file", "needs `cert"),
+        ('endpoint = "https://c:4318", tls = { ca_file = "no" }', "tls.ca_file", "cannot be read"),
         ('endpoint = "c:4318"', "endpoint", "is not the URL of a collector"),
         ('endpoint = "http://c:99999"', "endpoint", "is not the URL of a collector"),
         ('endpoint = "http://u:p@c/"', "endpoint", "is not the URL of a collector"),

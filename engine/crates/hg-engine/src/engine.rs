@@ -3,20 +3,19 @@
 use crate::counters::{WorkerCounters, lock};
 use crate::hand_over::GivenFlows;
 use crate::house;
+use crate::outlets::{self, Outlets};
 use crate::place::Place;
 use crate::report::{EngineEvent, EventLevel};
 use crate::retired::Retired;
 use crate::shared::{Shared, marks};
 use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
-use crate::worker::{Done, Mailbox, Message, Records};
-use hg_limit_store::LimitStore;
+use crate::worker::{Done, Mailbox, Message};
 use hg_log::{AccessLog, TapFilter, TapReader};
 use hg_net::{Address, Fd, Poller};
 use hg_plan::{Change, Kind, ObjectError, Plan};
 use hg_resilience::Marks;
 use hg_tls::Ticketer;
-use hg_trace::{Exporter, News};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
@@ -65,7 +64,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) workers: Vec<WorkerHandle>,
     pub(crate) sockets: Mutex<BTreeMap<Place, Vec<Arc<Fd>>>>,
-    pub(crate) names: Mutex<HashMap<Arc<str>, Resolved>>,
+    pub(crate) names: Arc<Mutex<HashMap<Arc<str>, Resolved>>>,
     pub(crate) serving: Mutex<Arc<Snapshot>>,
     pub(crate) started: Instant,
     pub(crate) draining: AtomicBool,
@@ -77,63 +76,6 @@ pub(crate) struct Inner {
     pub(crate) builder: Mutex<Builder>,
     /// What left the plan and may still be in use; it is freed here, not on a worker.
     pub(crate) retired: Mutex<Retired>,
-}
-
-/// Where workers send what they tell of requests.
-pub(crate) struct Outlets {
-    pub(crate) log: AccessLog,
-    pub(crate) traces: Exporter,
-    pub(crate) limits: LimitStore,
-}
-
-impl Outlets {
-    fn start(workers: usize, shared: &Arc<Shared>) -> io::Result<Self> {
-        let limits = limits(shared);
-        let shared = shared.clone();
-        let tell = move |news| match news {
-            News::Failing(why) => {
-                let message = format!("spans do not reach the collector: {why}");
-                shared.event(EventLevel::Warn, "traces.failing", message);
-            }
-            News::Working => {
-                let message = "spans reach the collector again".into();
-                shared.event(EventLevel::Info, "traces.working", message);
-            }
-        };
-        Ok(Self {
-            log: AccessLog::start(None, workers)?,
-            traces: Exporter::start(workers, Box::new(tell))?,
-            limits,
-        })
-    }
-
-    /// Returns a worker's ends.
-    pub(crate) fn of_worker(&self) -> Records {
-        Records { log: self.log.writer(), traces: self.traces.writer() }
-    }
-
-    fn configure(&self, settings: &hg_plan::Settings) {
-        self.log.configure(settings.access_log.as_ref());
-        self.traces.configure(settings.tracing.as_ref().and_then(|plan| plan.export.as_ref()));
-        self.limits.configure(settings.limit_store.as_ref());
-    }
-}
-
-/// Returns the store of limits, which tells people how it is.
-fn limits(shared: &Arc<Shared>) -> LimitStore {
-    use hg_limit_store::News;
-    let (desk, clock, shared) = (shared.keep.desk().clone(), shared.clock, shared.clone());
-    let tell = move |news| match news {
-        News::Away(why) => {
-            let message = format!("the limit store is away: {why}");
-            shared.event(EventLevel::Warn, "limit_store.away", message);
-        }
-        News::Ready => {
-            let message = "the limit store counts".into();
-            shared.event(EventLevel::Info, "limit_store.ready", message);
-        }
-    };
-    LimitStore::new(desk, move || clock.micros(), tell)
 }
 
 /// The workers of this process. Any thread may call any method.
@@ -165,13 +107,14 @@ impl Engine {
         }
         let shared = Arc::new(Shared::new(count));
         let builder = Mutex::new(Builder::new(ticketer.clone(), shared.clock, shared.keep.clone()));
-        let records = Outlets::start(count, &shared)?;
+        let names = Arc::default();
+        let records = Outlets::start(count, &shared, &names)?;
         let inner = Arc::new(Inner {
             config,
             shared,
             workers,
             sockets: Mutex::default(),
-            names: Mutex::default(),
+            names,
             serving: Mutex::default(),
             started: Instant::now(),
             draining: AtomicBool::new(false),
@@ -206,11 +149,11 @@ impl Engine {
         let begun = Instant::now();
         let before = builder.current().clone();
         check_log(plan, &before)?;
-        check_traces(plan)?;
+        outlets::check(plan)?;
         let update = builder.apply(plan, changed, blobs)?;
         let compiled = Instant::now();
         self.warn_of_certificates(&before, &update.snapshot);
-        inner.records.configure(&update.snapshot.settings);
+        inner.records.configure(&update.snapshot);
         *lock(&inner.serving) = update.snapshot.clone();
         let shedding = update.snapshot.settings.shedding.as_ref();
         let marks = shedding.map_or_else(Marks::default, marks);
@@ -350,8 +293,9 @@ impl Engine {
     pub fn names(&self) -> Vec<String> {
         let serving = lock(&self.inner.serving).clone();
         let endpoints = serving.upstreams.iter().flatten().flat_map(|u| &u.endpoints);
-        let names: BTreeSet<&str> = endpoints.filter(|e| e.is_name).map(|e| &*e.address).collect();
-        names.into_iter().map(String::from).collect()
+        let endpoints = endpoints.filter(|e| e.is_name).map(|e| e.address.to_string());
+        let names: BTreeSet<String> = endpoints.chain(outlets::names(&serving.settings)).collect();
+        names.into_iter().collect()
     }
 
     /// Sets what a name resolves to now; after an error the last good addresses stay. Waits for a
@@ -432,16 +376,5 @@ fn check_log(plan: &Plan, before: &Snapshot) -> Result<(), Vec<ObjectError>> {
     log.map_or(Ok(()), AccessLog::check).map_err(|message| {
         let (kind, name, path) = (Kind::Settings, "node".into(), "access_log.sink".into());
         vec![ObjectError { kind, name, path, message }]
-    })
-}
-
-/// Reports a collector that spans cannot go to as a mistake in the plan.
-fn check_traces(plan: &Plan) -> Result<(), Vec<ObjectError>> {
-    let tracing = plan.settings("node").and_then(|s| s.tracing.as_ref());
-    let export = tracing.and_then(|tracing| tracing.export.as_ref());
-    let checked = export.map_or(Ok(()), |export| hg_trace::check(&export.endpoint).map(drop));
-    checked.map_err(|message| {
-        let (kind, name) = (Kind::Settings, "node".into());
-        vec![ObjectError { kind, name, path: "tracing.export.endpoint".into(), message }]
     })
 }

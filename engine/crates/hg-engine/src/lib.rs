@@ -23,6 +23,7 @@ mod helpers;
 mod house;
 mod negotiated;
 mod orders;
+mod outlets;
 mod outliers;
 mod place;
 pub mod report;
@@ -36,6 +37,7 @@ mod worker;
 
 pub use engine::{Applied, Engine, EngineConfig};
 pub use hand_over::{GivenFlows, MovedFlow};
+pub use hg_dial::Reason as OutletReason;
 pub use hg_limit_store::LimitStoreStats;
 pub use hg_log::{LogStats, MAX_TAPS, TapFilter, TapReader, Taps};
 pub use hg_middleware::{BANDWIDTH_BYTES, BANDWIDTH_HELD, ResultCount};

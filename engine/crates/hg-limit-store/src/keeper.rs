@@ -3,10 +3,10 @@
 use crate::batch::Batch;
 use crate::session::Trouble;
 use crate::standing::Standing;
-use crate::store::{News, Now, Shared, Tell};
+use crate::store::{Meant, News, Now, Shared, Tell};
 use crate::wire::Wire;
+use hg_dial::{Failure, Lookup, Reason};
 use hg_limit::Desk;
-use hg_plan::LimitStore as Plan;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, PoisonError};
@@ -21,8 +21,9 @@ pub(crate) struct Keeper {
     desk: Arc<Desk>,
     now: Now,
     tell: Tell,
-    incoming: Receiver<Option<Plan>>,
-    plan: Option<Plan>,
+    lookup: Lookup,
+    incoming: Receiver<Option<Arc<Meant>>>,
+    meant: Option<Arc<Meant>>,
     standing: Standing,
     wire: Option<Wire>,
     /// When the store last answered.
@@ -32,25 +33,26 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(
         (shared, desk): (Arc<Shared>, Arc<Desk>),
-        (now, tell): (Now, Tell),
-        incoming: Receiver<Option<Plan>>,
+        (now, tell, lookup): (Now, Tell, Lookup),
+        incoming: Receiver<Option<Arc<Meant>>>,
     ) -> Self {
-        let (plan, standing, wire) = Default::default();
-        Self { shared, desk, now, tell, incoming, plan, standing, wire, heard: Instant::now() }
+        let (meant, standing, wire) = Default::default();
+        let heard = Instant::now();
+        Self { shared, desk, now, tell, lookup, incoming, meant, standing, wire, heard }
     }
 
     pub(crate) fn run(&mut self) {
         while !self.shared.stop.load(Acquire) {
-            while let Ok(plan) = self.incoming.try_recv() {
-                self.meet(plan);
+            while let Ok(meant) = self.incoming.try_recv() {
+                self.meet(meant);
             }
-            match self.plan.clone() {
+            match self.meant.clone() {
                 None => {
                     self.forget_reports();
                     std::thread::park();
                 }
-                Some(plan) if self.standing.is_ready() => self.serve(&plan),
-                Some(plan) => self.seek(&plan),
+                Some(meant) if self.standing.is_ready() => self.serve(&meant),
+                Some(meant) => self.seek(&meant),
             }
         }
         self.desk.set_ready(false);
@@ -58,20 +60,20 @@ impl Keeper {
     }
 
     /// Takes another store, or none.
-    fn meet(&mut self, plan: Option<Plan>) {
+    fn meet(&mut self, meant: Option<Arc<Meant>>) {
         self.desk.set_ready(false);
         self.standing.reset();
-        (self.plan, self.wire) = (plan, None);
+        (self.meant, self.wire) = (meant, None);
         self.note_away("it was not reached yet");
     }
 
     /// A turn while the store counts.
-    fn serve(&mut self, plan: &Plan) {
+    fn serve(&mut self, meant: &Meant) {
         let batch = Batch::gather(&self.desk);
         if batch.len() == 0 {
             let rest = HEARTBEAT.saturating_sub(self.heard.elapsed());
             if rest.is_zero() {
-                let said = self.say(plan, |wire, until| wire.trial(until));
+                let said = self.say(meant, |wire, until| wire.trial(until));
                 self.settle(said.map(drop), 0);
             } else if self.desk.may_sleep() {
                 std::thread::park_timeout(rest);
@@ -80,7 +82,7 @@ impl Keeper {
             return;
         }
         let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        match self.say(plan, |wire, until| wire.charge(&batch.charges, until)) {
+        match self.say(meant, |wire, until| wire.charge(&batch.charges, until)) {
             Ok(ahead) => {
                 let charged = u64::try_from(ahead.len()).unwrap_or(u64::MAX);
                 self.shared.charged.fetch_add(charged, Relaxed);
@@ -95,33 +97,36 @@ impl Keeper {
     /// that was taken before it closed is then counted twice, which admits less, not more.
     fn say<T>(
         &mut self,
-        plan: &Plan,
+        meant: &Meant,
         what: impl Fn(&mut Wire, Instant) -> Result<T, Trouble>,
-    ) -> Result<T, String> {
-        let until = Instant::now() + timeout(plan);
-        let Some(mut wire) = self.wire.take() else { return Err("there is no connection".into()) };
+    ) -> Result<T, Failure> {
+        let until = Instant::now() + meant.timeout();
+        let Some(mut wire) = self.wire.take() else {
+            return Err(Failure::new(Reason::Closed, "there is no connection"));
+        };
         let mut said = what(&mut wire, until);
         if let Err(Trouble::Again(_)) = said {
-            wire = Wire::to(plan, wire.address, until).map_err(text)?;
+            wire = Wire::to(meant, wire.address(), until).map_err(failure)?;
             said = what(&mut wire, until);
         }
-        let said = said.map_err(text)?;
+        let said = said.map_err(failure)?;
         self.wire = Some(wire);
         Ok(said)
     }
 
     /// A turn while the store is away.
-    fn seek(&mut self, plan: &Plan) {
+    fn seek(&mut self, meant: &Meant) {
         self.forget_reports();
         if let Some(wait) = self.standing.wait_us((self.now)()) {
             return std::thread::park_timeout(Duration::from_micros(wait));
         }
-        let opened = Wire::open(plan, timeout(plan)).map(|wire| self.wire = Some(wire));
+        let opened = Wire::open(meant, &self.lookup, meant.timeout());
+        let opened = opened.map(|wire| self.wire = Some(wire));
         self.settle(opened, 0);
     }
 
     /// Takes over how something ended; `lost` requests were admitted for nothing.
-    fn settle(&mut self, how: Result<(), String>, lost: u64) {
+    fn settle(&mut self, how: Result<(), Failure>, lost: u64) {
         let Err(why) = how else {
             self.heard = Instant::now();
             if self.standing.succeeded() {
@@ -132,18 +137,18 @@ impl Keeper {
         };
         self.desk.set_ready(false);
         self.wire = None;
-        self.shared.failures.fetch_add(1, Relaxed);
+        self.shared.failures.count(why.reason);
         self.shared.lost.fetch_add(lost, Relaxed);
         let was_ready = self.standing.is_ready();
         let random = u64::from(self.heard.elapsed().subsec_nanos());
         let is_first = self.standing.failed((self.now)(), random);
         if was_ready {
-            self.note_away(&why);
+            self.note_away(&why.detail);
         } else {
-            self.note_why(&why);
+            self.note_why(&why.detail);
         }
         if is_first {
-            (self.tell)(News::Away(why));
+            (self.tell)(News::Away(why.detail));
         }
     }
 
@@ -166,12 +171,8 @@ impl Keeper {
     }
 }
 
-fn timeout(plan: &Plan) -> Duration {
-    Duration::from_millis(plan.timeout_ms.max(1))
-}
-
-fn text(trouble: Trouble) -> String {
+fn failure(trouble: Trouble) -> Failure {
     match trouble {
-        Trouble::Again(why) | Trouble::Away(why) => why,
+        Trouble::Again(failure) | Trouble::Away(failure) => failure,
     }
 }

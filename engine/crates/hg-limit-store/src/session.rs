@@ -6,6 +6,7 @@
 //! Servers need `EVALSHA` and replication by effects: Redis from 5 on, Valkey.
 
 use crate::resp::{self, Reply};
+use hg_dial::{Failure, Reason};
 use hg_plan::LimitStore;
 use std::collections::VecDeque;
 
@@ -38,9 +39,9 @@ impl Charge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// Another one may do: the server closed it, or has lost the script.
-    Again(String),
+    Again(Failure),
     /// The store is away, for this reason.
-    Away(String),
+    Away(Failure),
 }
 
 enum Awaited {
@@ -115,11 +116,11 @@ impl Session {
         self.input.extend_from_slice(bytes);
         let mut at = 0;
         while let Some(rest) = self.input.get(at..).filter(|rest| !rest.is_empty()) {
-            let read = resp::reply(rest).map_err(|lie| Trouble::Away(lie.into()))?;
+            let read = resp::reply(rest).map_err(lie)?;
             let Some((reply, length)) = read else { break };
             at += length;
             let Some(awaited) = self.awaited.pop_front() else {
-                return Err(Trouble::Away("it answers what nobody asked".into()));
+                return Err(lie("it answers what nobody asked"));
             };
             match (awaited, reply) {
                 (_, Reply::Error(why)) => return Err(refusal(why)),
@@ -129,10 +130,10 @@ impl Session {
                 }
                 (Awaited::Charge(charge), Reply::Integer(ahead)) => {
                     let ahead = u64::try_from(ahead).ok().filter(|us| charge.may_lead_to(*us));
-                    let lie = "its answer to a charge cannot be true";
-                    ahead_us.push(ahead.ok_or_else(|| Trouble::Away(lie.into()))?);
+                    let untrue = || lie("its answer to a charge cannot be true");
+                    ahead_us.push(ahead.ok_or_else(untrue)?);
                 }
-                _ => return Err(Trouble::Away("its answer is of another type".into())),
+                _ => return Err(lie("its answer is of another type")),
             }
         }
         self.input.drain(..at);
@@ -142,9 +143,13 @@ impl Session {
 
 fn refusal(why: String) -> Trouble {
     if why.starts_with("NOSCRIPT") {
-        return Trouble::Again("it has lost the script".into());
+        return Trouble::Again(Failure::new(Reason::Answer, "it has lost the script"));
     }
-    Trouble::Away(format!("it says: {why}"))
+    lie(format!("it says: {why}"))
+}
+
+fn lie(why: impl Into<String>) -> Trouble {
+    Trouble::Away(Failure::new(Reason::Answer, why))
 }
 
 fn is_digest(text: &[u8]) -> bool {

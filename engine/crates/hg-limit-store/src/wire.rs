@@ -1,31 +1,30 @@
-//! The socket of a connection to the store; every step has a deadline.
+//! A connection to the store that was greeted; every step has a deadline.
 
 use crate::session::{Charge, Session, Trouble};
-use hg_plan::LimitStore;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use crate::store::Meant;
+use hg_dial::{Connection, Failure, Lookup, Reason, Steps};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A connection that was greeted.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    connection: Connection,
     session: Session,
-    pub(crate) address: SocketAddr,
 }
 
 impl Wire {
-    /// Resolves the store's name and connects to the first address that answers.
+    /// Connects to the first address of the store that answers the greeting; each has its time.
     ///
     /// # Errors
     /// Why it is away.
-    pub(crate) fn open(plan: &LimitStore, timeout: Duration) -> Result<Self, String> {
-        let found = plan.address.to_socket_addrs();
-        let found = found.map_err(|error| format!("its name has no address: {error}"))?;
-        let mut why = "its name has no address".to_owned();
-        for address in found.take(4) {
-            match Self::to(plan, address, Instant::now() + timeout) {
+    pub(crate) fn open(meant: &Meant, lookup: &Lookup, timeout: Duration) -> Result<Self, Failure> {
+        let mut idle = || {};
+        let mut steps = Steps { until: Instant::now() + timeout, between: &mut idle };
+        let mut why = Failure::new(Reason::Name, "its name has no address");
+        for address in Connection::addresses(&meant.place, lookup, None, &mut steps)? {
+            match Self::to(meant, address, Instant::now() + timeout) {
                 Ok(wire) => return Ok(wire),
-                Err(Trouble::Again(error) | Trouble::Away(error)) => why = error,
+                Err(Trouble::Again(failure) | Trouble::Away(failure)) => why = failure,
             }
         }
         Err(why)
@@ -35,19 +34,20 @@ impl Wire {
     ///
     /// # Errors
     /// Why there is no connection.
-    pub(crate) fn to(
-        plan: &LimitStore,
-        address: SocketAddr,
-        until: Instant,
-    ) -> Result<Self, Trouble> {
-        let connected = TcpStream::connect_timeout(&address, left(until)?);
-        let stream = connected.map_err(|error| Trouble::Away(format!("no connection: {error}")))?;
-        stream.set_nodelay(true).map_err(broken)?;
+    pub(crate) fn to(meant: &Meant, address: SocketAddr, until: Instant) -> Result<Self, Trouble> {
+        let mut steps = Steps { until, between: &mut || {} };
+        let connection =
+            Connection::to(&meant.place, address, &mut steps).map_err(Trouble::Away)?;
         let mut out = Vec::new();
-        let session = Session::begin(plan, &mut out);
-        let mut it = Self { stream, session, address };
+        let session = Session::begin(&meant.plan, &mut out);
+        let mut it = Self { connection, session };
         it.talk(&out, until)?;
         Ok(it)
+    }
+
+    /// Returns where it leads.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.connection.peer
     }
 
     /// Charges; returns how far ahead each key is.
@@ -75,41 +75,24 @@ impl Wire {
     }
 
     fn talk(&mut self, out: &[u8], until: Instant) -> Result<Vec<u64>, Trouble> {
-        let mut rest = out;
-        while !rest.is_empty() {
-            self.stream.set_write_timeout(Some(left(until)?)).map_err(broken)?;
-            if let Some(sent) = step(self.stream.write(rest))? {
-                rest = rest.get(sent..).unwrap_or_default();
-            }
-        }
-        let (mut ahead, mut room) = (Vec::new(), [0u8; 8192]);
+        let mut steps = Steps { until, between: &mut || {} };
+        self.connection.send(out, &mut steps).map_err(trouble)?;
+        let (mut ahead, mut input) = (Vec::new(), Vec::new());
         while !self.session.is_answered() {
-            self.stream.set_read_timeout(Some(left(until)?)).map_err(broken)?;
-            if let Some(came) = step(self.stream.read(&mut room))? {
-                self.session.feed(room.get(..came).unwrap_or_default(), &mut ahead)?;
+            input.clear();
+            if self.connection.receive(&mut input, &mut steps).map_err(trouble)? == 0 {
+                return Err(trouble(Failure::new(Reason::Closed, "it closed the connection")));
             }
+            self.session.feed(&input, &mut ahead)?;
         }
         Ok(ahead)
     }
 }
 
-/// Returns what is left of the time.
-fn left(until: Instant) -> Result<Duration, Trouble> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(Trouble::Away("no answer in time".into())) } else { Ok(left) }
-}
-
-/// Returns the bytes of one step; nothing if there were none yet.
-fn step(done: io::Result<usize>) -> Result<Option<usize>, Trouble> {
-    let waits = [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::Interrupted];
-    match done {
-        Ok(0) => Err(Trouble::Again("it closed the connection".into())),
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if waits.contains(&error.kind()) => Ok(None),
-        Err(error) => Err(broken(error)),
+/// A connection that ended may be followed by another one; everything else means that it is away.
+fn trouble(failure: Failure) -> Trouble {
+    match failure.reason {
+        Reason::Closed => Trouble::Again(failure),
+        _ => Trouble::Away(failure),
     }
-}
-
-fn broken(error: io::Error) -> Trouble {
-    Trouble::Again(format!("the connection broke: {error}"))
 }

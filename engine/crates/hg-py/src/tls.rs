@@ -122,7 +122,12 @@ fn change((kind, name, canonical): (String, String, Bound<'_, PyBytes>)) -> Opti
     let kind = Kind::parse(&kind)?;
     let is_tls = matches!(
         kind,
-        Kind::Listener | Kind::Host | Kind::Upstream | Kind::Certificate | Kind::TlsPolicy
+        Kind::Listener
+            | Kind::Host
+            | Kind::Upstream
+            | Kind::Certificate
+            | Kind::TlsPolicy
+            | Kind::Settings
     );
     let bytes = is_tls.then(|| canonical.as_bytes().to_vec())?;
     Some(Change { kind, name: name.into(), bytes: Some(bytes) })

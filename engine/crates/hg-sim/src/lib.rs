@@ -41,6 +41,7 @@ mod source {
     pub(crate) mod house;
     pub(crate) mod negotiated;
     pub(crate) mod orders;
+    pub(crate) mod outlets;
     pub(crate) mod outliers;
     pub(crate) mod place;
     pub(crate) mod report;
@@ -56,5 +57,5 @@ mod source {
 // The engine's sources name their modules from the root of their crate.
 use source::{
     agents, breaker, concurrency, counters, engine, hand_over, health, helpers, house, negotiated,
-    outliers, place, report, retired, shared, shares, slow_start, snapshot, thread, worker,
+    outlets, outliers, place, report, retired, shared, shares, slow_start, snapshot, thread, worker,
 };

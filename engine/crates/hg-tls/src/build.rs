@@ -21,10 +21,10 @@ type OfferKey = (Digest, Speaks, Box<[Arc<str>]>);
 
 pub(crate) struct Build<'a> {
     pub(crate) plan: &'a Plan,
-    blobs: &'a Blobs<'a>,
+    pub(crate) blobs: &'a Blobs<'a>,
     ticketer: &'a Arc<Ticketer>,
     pub(crate) previous: Option<&'a TlsContext>,
-    provider: CryptoProvider,
+    pub(crate) provider: CryptoProvider,
     pub(crate) next: TlsContext,
     /// Selections by policy and certificates: hosts that agree in both share a configuration.
     offers: HashMap<OfferKey, Selection>,
@@ -73,9 +73,15 @@ impl<'a> Build<'a> {
         for (name, upstream) in plan.upstreams() {
             self.upstream(name, upstream);
         }
+        self.outlets();
     }
 
-    fn refuse(&mut self, kind: Kind, name: &Arc<str>, problems: impl IntoIterator<Item = Problem>) {
+    pub(crate) fn refuse(
+        &mut self,
+        kind: Kind,
+        name: &Arc<str>,
+        problems: impl IntoIterator<Item = Problem>,
+    ) {
         for problem in problems {
             let error = error(kind, name, problem);
             // Every table checks a host, so the same error may come twice.

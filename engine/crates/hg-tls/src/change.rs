@@ -17,9 +17,8 @@ impl Build<'_> {
                 let before = self.previous.is_some_and(|p| p.upstream(&key.name).is_some());
                 before || self.plan.upstream(&key.name).is_some_and(|u| u.tls.is_some())
             }
-            Kind::Settings | Kind::Route | Kind::Middleware | Kind::TcpRoute | Kind::UdpRoute => {
-                false
-            }
+            Kind::Settings => self.has_outlets(),
+            Kind::Route | Kind::Middleware | Kind::TcpRoute | Kind::UdpRoute => false,
         }
     }
 
@@ -72,6 +71,9 @@ impl Build<'_> {
                 Some(upstream) => self.upstream(name, upstream),
                 None => self.next.upstreams.remove(name),
             }
+        }
+        if of(Kind::Settings).next().is_some() {
+            self.outlets();
         }
     }
 

@@ -25,6 +25,15 @@ pub struct TlsContext {
     pub(crate) policies: HashMap<Arc<str>, Arc<Policy>>,
     pub(crate) listeners: HashMap<Arc<str>, Arc<Selector>>,
     pub(crate) tables: HashMap<TableKey, Arc<Names>>,
+    /// Towards servers that the node itself sends to, by their path in the settings.
+    pub(crate) outlets: HashMap<&'static str, Outlet>,
+}
+
+/// TLS towards a server that the node itself sends to, and the certificate that it may ask for.
+#[derive(Clone)]
+pub(crate) struct Outlet {
+    pub(crate) tls: Arc<ClientTls>,
+    pub(crate) certificate: Option<Arc<Certified>>,
 }
 
 /// What the selections of hosts depend on besides the hosts: the listener's policy, its default
@@ -90,7 +99,13 @@ impl TlsContext {
         self.upstreams.get(name)
     }
 
-    /// Returns every certificate, in no order.
+    /// Returns the TLS towards a server that the node itself sends to, by its path in the settings;
+    /// `None` if it is plain or unknown.
+    pub fn outlet(&self, path: &str) -> Option<&Arc<ClientTls>> {
+        self.outlets.get(path).map(|outlet| &outlet.tls)
+    }
+
+    /// Returns every certificate of the plan's own objects, in no order.
     pub fn certificates(&self) -> impl Iterator<Item = &CertificateInfo> {
         self.certificates.values().map(|c| &c.info)
     }
@@ -98,21 +113,32 @@ impl TlsContext {
     /// Returns problems that do not prevent serving: certificates outside their validity period.
     /// `now_unix_s` is seconds since 1970.
     pub fn warnings(&self, now_unix_s: i64) -> Vec<ObjectError> {
+        let own = self.outlets.iter().filter_map(|(path, outlet)| {
+            let message = validity(&outlet.certificate.as_ref()?.info, now_unix_s)?;
+            Some(error(Kind::Settings, &"node".into(), (format!("{path}.tls.cert"), message)))
+        });
         let mut warnings: Vec<_> = self
-            .certificates()
+            .certificates
+            .values()
             .filter_map(|c| {
-                let message = if c.not_after_unix_s < now_unix_s {
-                    format!("expired {} ago", age(now_unix_s - c.not_after_unix_s))
-                } else if c.not_before_unix_s > now_unix_s {
-                    format!("not valid for another {}", age(c.not_before_unix_s - now_unix_s))
-                } else {
-                    return None;
-                };
-                Some(error(Kind::Certificate, &c.name, ("cert".into(), message)))
+                let message = validity(&c.info, now_unix_s)?;
+                Some(error(Kind::Certificate, &c.info.name, ("cert".into(), message)))
             })
+            .chain(own)
             .collect();
         warnings.sort_by(|a, b| a.name.cmp(&b.name));
         warnings
+    }
+}
+
+/// Returns why a certificate is not valid now.
+fn validity(certificate: &CertificateInfo, now_unix_s: i64) -> Option<String> {
+    if certificate.not_after_unix_s < now_unix_s {
+        Some(format!("expired {} ago", age(now_unix_s - certificate.not_after_unix_s)))
+    } else if certificate.not_before_unix_s > now_unix_s {
+        Some(format!("not valid for another {}", age(certificate.not_before_unix_s - now_unix_s)))
+    } else {
+        None
     }
 }
 

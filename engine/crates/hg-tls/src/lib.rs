@@ -18,6 +18,7 @@ mod drive;
 mod error;
 mod hello;
 mod identity;
+mod outlet;
 mod policy;
 mod record;
 mod selector;

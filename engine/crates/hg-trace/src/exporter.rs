@@ -5,7 +5,9 @@ use crate::post::Client;
 use crate::span;
 use crate::target::Target;
 use crate::verdict::{Verdict, verdict, wait};
+use hg_dial::{Failure, Lookup};
 use hg_plan::TraceExport;
+use hg_tls::ClientTls;
 use std::io;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -40,39 +42,49 @@ type Tell = Box<dyn Fn(News) + Send>;
 pub struct Exporter {
     shared: Arc<Shared>,
     thread: Thread,
-    current: Mutex<(Option<TraceExport>, Sender<Option<Target>>)>,
+    current: Mutex<Current>,
     stopped: OnceLock<Instant>,
 }
 
+/// The collector that is meant now, and the way on which the thread is told of another one.
+struct Current {
+    plan: Option<TraceExport>,
+    tls: Option<Arc<ClientTls>>,
+    changes: Sender<Option<Target>>,
+}
+
 impl Exporter {
-    /// Starts the thread, which sends nothing before it is configured, for so many workers. `tell` is
-    /// called on it.
+    /// Starts the thread, which sends nothing before it is configured, for so many workers. `lookup`
+    /// and `tell` are called on it.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(workers: usize, tell: Tell) -> io::Result<Self> {
+    pub fn start(workers: usize, lookup: Lookup, tell: Tell) -> io::Result<Self> {
         let (changes, incoming) = channel();
         let shared = Arc::new(Shared::new(workers));
         let theirs = shared.clone();
         let thread = std::thread::Builder::new().name("hg-trace".into()).spawn(move || {
-            Gathered::new(&theirs, tell).run(&incoming);
+            Gathered::new(&theirs, lookup, tell).run(&incoming);
             theirs.has_ended.store(true, Release);
         })?;
         let thread = thread.thread().clone();
-        let (current, stopped) = (Mutex::new((None, changes)), OnceLock::new());
+        let current = Mutex::new(Current { plan: None, tls: None, changes });
+        let stopped = OnceLock::new();
         Ok(Self { shared, thread, current, stopped })
     }
 
     /// Changes where spans go, while they flow: what waits goes to the new collector, or, if there
-    /// is none any more, to the old one. The same again changes nothing.
-    pub fn configure(&self, plan: Option<&TraceExport>) {
+    /// is none any more, to the old one. The same again changes nothing. `tls` is that of the plan.
+    pub fn configure(&self, plan: Option<&TraceExport>, tls: Option<&Arc<ClientTls>>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.0.as_ref() == plan {
+        let digest = |tls: Option<&Arc<ClientTls>>| tls.map(|tls| *tls.digest());
+        if current.plan.as_ref() == plan && digest(current.tls.as_ref()) == digest(tls) {
             return;
         }
-        current.0 = plan.cloned();
+        (current.plan, current.tls) = (plan.cloned(), tls.cloned());
         // A plan that is no target was refused before.
-        let _ = current.1.send(plan.and_then(|plan| Target::new(plan).ok()));
+        let target = plan.and_then(|plan| Target::new(plan, tls.cloned()).ok());
+        let _ = current.changes.send(target);
         self.thread.unpark();
     }
 
@@ -129,8 +141,8 @@ struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn new(shared: &'a Shared, tell: Tell) -> Self {
-        let (client, target, waiting, batch) = Default::default();
+    fn new(shared: &'a Shared, lookup: Lookup, tell: Tell) -> Self {
+        let (client, (target, waiting, batch)) = (Client::new(lookup), Default::default());
         Self { shared, tell, client, target, waiting, spans: 0, since: Instant::now(), batch }
     }
 
@@ -235,10 +247,10 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn fails(&self, why: String) {
-        self.shared.failures.fetch_add(1, Relaxed);
+    fn fails(&self, why: Failure) {
+        self.shared.failures.count(why.reason);
         if !self.shared.is_failing.swap(true, AcqRel) {
-            (self.tell)(News::Failing(why));
+            (self.tell)(News::Failing(why.detail));
         }
     }
 }

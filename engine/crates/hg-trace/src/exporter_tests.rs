@@ -77,6 +77,7 @@ fn plan(endpoint: &str) -> TraceExport {
         service_name: "s".into(),
         headers: [("x-key".to_owned(), "k".to_owned())].into(),
         timeout_ms: 30_000,
+        tls: None,
     }
 }
 
@@ -91,7 +92,7 @@ fn until(what: &str, condition: impl Fn() -> bool) {
 fn started() -> (Exporter, mpsc::Receiver<News>) {
     let (sender, news) = mpsc::channel();
     let tell = Box::new(move |one| drop(sender.send(one)));
-    (Exporter::start(1, tell).unwrap(), news)
+    (Exporter::start(1, hg_dial::literals_only(), tell).unwrap(), news)
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -100,7 +101,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 fn spans_are_sent_and_counted() {
     let collector = Collector::new(&[OK, OK]);
     let (exporter, _news) = started();
-    exporter.configure(Some(&plan(&collector.endpoint)));
+    exporter.configure(Some(&plan(&collector.endpoint)), None);
     let mut writer = exporter.writer();
     for round in 1..=2 {
         writer.write(&SPAN, |more| {
@@ -119,13 +120,13 @@ fn what_is_not_taken_now_is_sent_again() {
     const LATER: &str = "HTTP/1.1 503 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let collector = Collector::new(&[LATER, OK]);
     let (exporter, news) = started();
-    exporter.configure(Some(&plan(&collector.endpoint)));
+    exporter.configure(Some(&plan(&collector.endpoint)), None);
     let mut writer = exporter.writer();
     writer.write(&SPAN, |_| {});
     writer.flush();
     assert_eq!(collector.body(), collector.body());
     until("the count", || exporter.stats().exported == 1);
-    assert_eq!(exporter.stats().failures, 1);
+    assert_eq!(exporter.stats().failures, [0, 0, 0, 0, 0, 1]);
     let wait = Duration::from_secs(30);
     assert_eq!(news.recv_timeout(wait), Ok(News::Failing("it answers 503".into())));
     assert_eq!(news.recv_timeout(wait), Ok(News::Working));
@@ -135,7 +136,7 @@ fn what_is_not_taken_now_is_sent_again() {
 fn what_is_refused_is_dropped() {
     let collector = Collector::new(&["HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"]);
     let (exporter, _news) = started();
-    exporter.configure(Some(&plan(&collector.endpoint)));
+    exporter.configure(Some(&plan(&collector.endpoint)), None);
     let mut writer = exporter.writer();
     writer.write(&SPAN, |_| {});
     writer.flush();
@@ -147,7 +148,7 @@ fn what_is_refused_is_dropped() {
 fn a_collector_that_hangs_takes_no_more_than_there_is_room_for() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let (exporter, _news) = started();
-    exporter.configure(Some(&plan(&format!("http://{}", silent.local_addr().unwrap()))));
+    exporter.configure(Some(&plan(&format!("http://{}", silent.local_addr().unwrap()))), None);
     let mut writer = exporter.writer();
     let mut spans = 0;
     // Far more than fits, with no wait anywhere on this side.
@@ -165,7 +166,7 @@ fn a_collector_that_hangs_takes_no_more_than_there_is_room_for() {
 fn the_last_spans_are_sent_before_the_end() {
     let collector = Collector::new(&[OK]);
     let (exporter, _news) = started();
-    exporter.configure(Some(&plan(&collector.endpoint)));
+    exporter.configure(Some(&plan(&collector.endpoint)), None);
     let mut writer = exporter.writer();
     writer.write(&SPAN, |_| {});
     drop(writer);

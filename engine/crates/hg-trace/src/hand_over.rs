@@ -1,6 +1,7 @@
 //! From workers to the exporter's thread: filled buffers in one direction, empty ones back.
 
 use crate::span::{self, Attributes, Span};
+use hg_dial::{Reason, Reasons};
 use hg_log::{BUFFER_BYTES, Buffers};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -20,8 +21,8 @@ pub struct TraceStats {
     pub unreachable: u64,
     /// Spans that the collector refused.
     pub refused: u64,
-    /// Exports that failed, those that were tried again included.
-    pub failures: u64,
+    /// Exports that failed, those that were tried again included, in the order of [`Reason::ALL`].
+    pub failures: [u64; Reason::ALL.len()],
     /// Whether the last export failed.
     pub is_failing: bool,
 }
@@ -41,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) queue_full: AtomicU64,
     pub(crate) unreachable: AtomicU64,
     pub(crate) refused: AtomicU64,
-    pub(crate) failures: AtomicU64,
+    pub(crate) failures: Reasons,
     pub(crate) is_failing: AtomicBool,
 }
 
@@ -55,7 +56,7 @@ impl Shared {
             queue_full: AtomicU64::new(0),
             unreachable: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
+            failures: Reasons::default(),
             is_failing: AtomicBool::new(false),
         }
     }
@@ -66,7 +67,7 @@ impl Shared {
             queue_full: self.queue_full.load(Relaxed),
             unreachable: self.unreachable.load(Relaxed),
             refused: self.refused.load(Relaxed),
-            failures: self.failures.load(Relaxed),
+            failures: self.failures.counts(),
             is_failing: self.is_failing.load(Relaxed),
         }
     }

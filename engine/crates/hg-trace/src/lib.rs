@@ -23,4 +23,4 @@ pub use hand_over::{TraceStats, TraceWriter};
 pub use sampling::Sampling;
 pub use span::{Attributes, Kind, Span};
 pub use state::is_state;
-pub use target::check;
+pub use target::{Endpoint, check};

@@ -2,15 +2,11 @@
 //! thread and may wait there, in slices, between which it lets the thread do its other work.
 
 use crate::target::Target;
+use hg_dial::{Connection, Failure, Lookup, Reason, Steps};
 use hg_proto::{BodyReader, HeaderSlots, Known, Limits, Method, Parse, parse_response};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Instant;
 
-/// How long a read or a write waits before the thread looks at its other work.
-const SLICE: Duration = Duration::from_millis(100);
-/// Longest wait for a connection: nothing else is done meanwhile.
-const CONNECT: Duration = Duration::from_secs(3);
 /// Most bytes of an answer's head, and of its body.
 const HEAD_BYTES: usize = 16 * 1024;
 const BODY_BYTES: usize = 64 * 1024;
@@ -23,34 +19,42 @@ pub(crate) struct Answer {
 }
 
 /// The way to a collector.
-#[derive(Default)]
 pub(crate) struct Client {
-    kept: Option<TcpStream>,
+    lookup: Lookup,
+    kept: Option<Connection>,
+    /// Where the last connection led.
+    last: Option<SocketAddr>,
 }
 
 impl Client {
+    pub(crate) fn new(lookup: Lookup) -> Self {
+        Self { lookup, kept: None, last: None }
+    }
+
     /// Sends spans; an old connection that turns out to be closed is replaced once.
     ///
     /// # Errors
-    /// Why there is no answer, for a person.
+    /// Why there is no answer.
     pub(crate) fn post(
         &mut self,
         target: &Target,
         body: [&[u8]; 2],
         between: &mut dyn FnMut(),
-    ) -> Result<Answer, String> {
-        let until = Instant::now() + target.timeout;
+    ) -> Result<Answer, Failure> {
+        let mut steps = Steps { until: Instant::now() + target.timeout, between };
         let length: usize = body.iter().map(|part| part.len()).sum();
         let mut head = target.head.clone();
         head.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
         let [first, second] = body;
-        if let Some(stream) = self.kept.take()
-            && let Ok(answer) = self.ask(stream, [&head, first, second], until, between)
+        let parts = [&head, first, second];
+        if let Some(kept) = self.kept.take()
+            && let Ok(answer) = self.ask(kept, parts, &mut steps)
         {
             return Ok(answer);
         }
-        let stream = connect(target).map_err(|e| format!("no connection: {e}"))?;
-        self.ask(stream, [&head, first, second], until, between)
+        let fresh = Connection::open(&target.place, &self.lookup, self.last, &mut steps)?;
+        self.last = Some(fresh.peer);
+        self.ask(fresh, parts, &mut steps)
     }
 
     /// Forgets the connection.
@@ -60,88 +64,26 @@ impl Client {
 
     fn ask(
         &mut self,
-        mut stream: TcpStream,
+        mut connection: Connection,
         parts: [&[u8]; 3],
-        until: Instant,
-        between: &mut dyn FnMut(),
-    ) -> Result<Answer, String> {
+        steps: &mut Steps<'_>,
+    ) -> Result<Answer, Failure> {
         for part in parts {
-            send(&mut stream, part, until, between)?;
+            connection.send(part, steps)?;
         }
         let mut input = Vec::new();
+        let none = |why| Failure::new(Reason::Answer, why);
         loop {
-            if let Some((answer, keeps)) = answer(&input)? {
-                self.kept = keeps.then_some(stream);
+            if let Some((answer, keeps)) = answer(&input).map_err(none)? {
+                self.kept = keeps.then_some(connection);
                 return Ok(answer);
             }
-            if receive(&mut stream, &mut input, until, between)? == 0 {
-                return Err("it closed the connection without an answer".into());
+            if connection.receive(&mut input, steps)? == 0 {
+                let why = "it closed the connection without an answer";
+                return Err(Failure::new(Reason::Closed, why));
             }
         }
     }
-}
-
-fn connect(target: &Target) -> std::io::Result<TcpStream> {
-    let mut last = std::io::Error::other("its name has no address");
-    for address in target.address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, target.timeout.min(CONNECT)) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(SLICE))?;
-                stream.set_write_timeout(Some(SLICE))?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn send(
-    stream: &mut TcpStream,
-    mut part: &[u8],
-    until: Instant,
-    between: &mut dyn FnMut(),
-) -> Result<(), String> {
-    while !part.is_empty() {
-        let sent = slice(stream.write(part), until, between)?.unwrap_or(0);
-        part = part.get(sent..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-fn receive(
-    stream: &mut TcpStream,
-    input: &mut Vec<u8>,
-    until: Instant,
-    between: &mut dyn FnMut(),
-) -> Result<usize, String> {
-    let mut room = [0u8; 4096];
-    loop {
-        if let Some(n) = slice(stream.read(&mut room), until, between)? {
-            input.extend_from_slice(room.get(..n).unwrap_or_default());
-            return Ok(n);
-        }
-    }
-}
-
-/// Returns the bytes of one step; nothing if it was too short for any, after other work.
-fn slice(
-    step: std::io::Result<usize>,
-    until: Instant,
-    between: &mut dyn FnMut(),
-) -> Result<Option<usize>, String> {
-    let waits = [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::Interrupted];
-    let done = match step {
-        Ok(n) => Some(n),
-        Err(error) if waits.contains(&error.kind()) => None,
-        Err(error) => return Err(error.to_string()),
-    };
-    between();
-    if done.is_none_or(|n| n > 0) && Instant::now() >= until {
-        return Err("no answer in time".into());
-    }
-    Ok(done)
 }
 
 /// Reads an answer from what has come; returns it with whether the connection may be kept, or

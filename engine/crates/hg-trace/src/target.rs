@@ -1,30 +1,46 @@
 //! Where spans go: the parts of an endpoint's URL, and what each export says.
 
+use hg_dial::Place;
 use hg_plan::TraceExport;
+use hg_tls::ClientTls;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A collector, ready to be asked.
 pub(crate) struct Target {
-    /// `host:port`, to connect to.
-    pub(crate) address: String,
+    /// Where it is.
+    pub(crate) place: Place,
     /// The request's head up to the length of its body.
     pub(crate) head: Vec<u8>,
     pub(crate) service: String,
     pub(crate) timeout: Duration,
 }
 
-/// Returns `host:port` and path of an endpoint.
+/// The parts of an endpoint's URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `host:port`, to connect to.
+    pub address: String,
+    /// `host`, or `host:port` if the port is not that of the scheme.
+    authority: String,
+    /// Path and query.
+    path: String,
+    /// Whether there is TLS.
+    pub has_tls: bool,
+}
+
+/// Returns the parts of an endpoint.
 ///
 /// # Errors
 /// What is wrong with it and what is allowed, for the config's path `tracing.endpoint`.
-pub fn check(endpoint: &str) -> Result<(String, String), String> {
-    const ALLOWED: &str = "write `http://host:port/v1/traces`";
+pub fn check(endpoint: &str) -> Result<Endpoint, String> {
+    const ALLOWED: &str = "write `http://host:port/v1/traces` or `https://host:port/v1/traces`";
     let wrong = |what: &str| Err(format!("the endpoint {what}; {ALLOWED}"));
-    if endpoint.starts_with("https://") {
-        return wrong("has TLS, which exports do not have");
-    }
-    let Some(rest) = endpoint.strip_prefix("http://") else {
-        return wrong("is no URL");
+    let (rest, usual) = match (endpoint.strip_prefix("http://"), endpoint.strip_prefix("https://"))
+    {
+        (Some(rest), _) => (rest, ":80"),
+        (_, Some(rest)) => (rest, ":443"),
+        _ => return wrong("is no URL"),
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.is_empty()
@@ -36,31 +52,34 @@ pub fn check(endpoint: &str) -> Result<(String, String), String> {
     let name = authority.rsplit_once(']').map_or(authority, |(_, port)| port);
     let address = match name.contains(':') {
         true => authority.to_owned(),
-        false => format!("{authority}:80"),
+        false => format!("{authority}{usual}"),
     };
     let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none_or(|port| port == 0) {
         return wrong("has no port from 1 to 65535");
     }
     let path = if path.is_empty() || path == "/" { "/v1/traces" } else { path };
-    Ok((address, path.to_owned()))
+    let authority = address.strip_suffix(usual).unwrap_or(&address).to_owned();
+    Ok(Endpoint { address, authority, path: path.to_owned(), has_tls: usual == ":443" })
 }
 
 impl Target {
     /// Takes the plan's.
     ///
     /// # Errors
-    /// As [`check`].
-    pub(crate) fn new(plan: &TraceExport) -> Result<Self, String> {
-        let (address, path) = check(&plan.endpoint)?;
-        let authority = address.strip_suffix(":80").unwrap_or(&address);
+    /// As [`check`]; also if the endpoint has TLS that was not made.
+    pub(crate) fn new(plan: &TraceExport, tls: Option<Arc<ClientTls>>) -> Result<Self, String> {
+        let Endpoint { address, authority, path, has_tls } = check(&plan.endpoint)?;
+        if has_tls != tls.is_some() {
+            return Err("the endpoint and its TLS do not agree".into());
+        }
         let mut head = format!("POST {path} HTTP/1.1\r\nHost: {authority}\r\n");
         for (name, value) in &plan.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("User-Agent: headgate\r\nContent-Type: application/x-protobuf\r\n");
         Ok(Self {
-            address,
+            place: Place { address, tls, protocol: Some(b"http/1.1") },
             head: head.into_bytes(),
             service: plan.service_name.clone(),
             timeout: Duration::from_millis(plan.timeout_ms.max(1)),
@@ -70,28 +89,36 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::*;
 
-    fn parts(endpoint: &str) -> (String, String) {
-        check(endpoint).unwrap()
+    fn parts(endpoint: &str) -> [String; 3] {
+        let Endpoint { address, authority, path, .. } = check(endpoint).unwrap();
+        [address, authority, path]
     }
 
     #[test]
     fn endpoints() {
-        let of = |address: &str, path: &str| (address.to_owned(), path.to_owned());
-        assert_eq!(parts("http://c:4318/v1/traces"), of("c:4318", "/v1/traces"));
-        assert_eq!(parts("http://c:4318"), of("c:4318", "/v1/traces"));
-        assert_eq!(parts("http://c/a?b=c"), of("c:80", "/a?b=c"));
-        assert_eq!(parts("http://[::1]:4318/"), of("[::1]:4318", "/v1/traces"));
-        assert_eq!(parts("http://[::1]/x"), of("[::1]:80", "/x"));
+        for (endpoint, address, authority, path) in [
+            ("http://c:4318/v1/traces", "c:4318", "c:4318", "/v1/traces"),
+            ("http://c:4318", "c:4318", "c:4318", "/v1/traces"),
+            ("http://c/a?b=c", "c:80", "c", "/a?b=c"),
+            ("http://[::1]:4318/", "[::1]:4318", "[::1]:4318", "/v1/traces"),
+            ("http://[::1]/x", "[::1]:80", "[::1]", "/x"),
+            ("https://c", "c:443", "c", "/v1/traces"),
+            ("https://c:80/x", "c:80", "c:80", "/x"),
+        ] {
+            assert_eq!(parts(endpoint), [address, authority, path]);
+            assert_eq!(check(endpoint).unwrap().has_tls, endpoint.starts_with("https"));
+        }
     }
 
     #[test]
     fn what_is_none() {
         for (endpoint, why) in [
-            ("https://c:4318", "TLS"),
             ("c:4318", "no URL"),
+            ("ftp://c", "no URL"),
             ("http://", "no host"),
+            ("https://", "no host"),
             ("http://u:p@c", "a user"),
             ("http://c:x", "no port"),
             ("http://c:0", "no port"),
@@ -101,5 +128,17 @@ mod tests {
             let error = check(endpoint).unwrap_err();
             assert!(error.contains(why), "{endpoint:?}: {error}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_with_tls_is_never_asked_without() {
+        let plan = TraceExport {
+            endpoint: "https://c".into(),
+            service_name: String::new(),
+            headers: Default::default(),
+            timeout_ms: 1,
+            tls: None,
+        };
+        assert!(Target::new(&plan, None).is_err());
     }
 }

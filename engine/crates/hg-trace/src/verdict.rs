@@ -1,5 +1,6 @@
 //! What an answer of a collector means (OTLP 1.x, "OTLP/HTTP Response"), and when to try again.
 
+use hg_dial::{Failure, Reason};
 use std::time::Duration;
 
 /// What becomes of the spans of an export.
@@ -8,9 +9,9 @@ pub(crate) enum Verdict {
     /// Taken, but so many.
     Taken { rejected: u64 },
     /// Not now; after so many seconds at the earliest.
-    Again { why: String, after_s: u64 },
+    Again { why: Failure, after_s: u64 },
     /// Never.
-    Refused { why: String },
+    Refused { why: Failure },
 }
 
 /// The first wait before an export is tried again, and the longest.
@@ -19,7 +20,7 @@ const MOST_MS: u64 = 15_000;
 
 /// Returns what an answer with this status means.
 pub(crate) fn verdict(status: u16, retry_after_s: Option<u64>, body: &[u8]) -> Verdict {
-    let why = format!("it answers {status}");
+    let why = Failure::new(Reason::Answer, format!("it answers {status}"));
     match status {
         200..=299 => Verdict::Taken { rejected: rejected(body).unwrap_or(0) },
         429 | 502 | 503 | 504 => Verdict::Again { why, after_s: retry_after_s.unwrap_or(0) },
@@ -86,16 +87,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn says(status: u16) -> Failure {
+        Failure::new(Reason::Answer, format!("it answers {status}"))
+    }
+
     #[test]
     fn what_statuses_mean() {
         assert_eq!(verdict(200, None, b""), Verdict::Taken { rejected: 0 });
         assert_eq!(verdict(202, None, b"\x0a\x02\x08\x07"), Verdict::Taken { rejected: 7 });
         for status in [429, 502, 503, 504] {
-            let wanted = Verdict::Again { why: format!("it answers {status}"), after_s: 3 };
+            let wanted = Verdict::Again { why: says(status), after_s: 3 };
             assert_eq!(verdict(status, Some(3), b""), wanted);
         }
         for status in [301, 400, 401, 404, 413, 500, 501] {
-            let wanted = Verdict::Refused { why: format!("it answers {status}") };
+            let wanted = Verdict::Refused { why: says(status) };
             assert_eq!(
                 verdict(status, Some(3), b""),
                 wanted,

@@ -4,7 +4,7 @@ use hg_plan::{Change, Digest, Kind, Object, Plan};
 use std::collections::{HashMap, HashSet};
 
 /// The kinds whose objects name blobs.
-const NAMING: [Kind; 3] = [Kind::Certificate, Kind::TlsPolicy, Kind::Upstream];
+const NAMING: [Kind; 4] = [Kind::Certificate, Kind::TlsPolicy, Kind::Upstream, Kind::Settings];
 
 /// How often the objects of the held plan name each blob.
 #[derive(Debug, Default)]
@@ -106,8 +106,10 @@ fn each(object: &Object, visit: &mut dyn FnMut(&str)) {
                 visit(ca);
             }
         }
-        Object::Settings(_)
-        | Object::TcpRoute(_)
+        Object::Settings(settings) => {
+            settings.outlets().flat_map(|(_, tls)| tls.blobs()).for_each(visit);
+        }
+        Object::TcpRoute(_)
         | Object::UdpRoute(_)
         | Object::Listener(_)
         | Object::Host(_)

@@ -12,8 +12,8 @@ pub use process::ProcessReport;
 
 use crate::resolver::HostReport;
 use hg_engine::{
-    EngineMetrics, Http2Metrics, LimitStoreStats, MIRROR, OverloadReport, ReasonCount, SPLIT,
-    TcpMetrics, TraceStats, UdpMetrics, UpstreamReport, WorkerReport,
+    EngineMetrics, Http2Metrics, LimitStoreStats, MIRROR, OutletReason, OverloadReport,
+    ReasonCount, SPLIT, TcpMetrics, TraceStats, UdpMetrics, UpstreamReport, WorkerReport,
 };
 use std::time::Duration;
 use text::{Text, Type};
@@ -234,10 +234,19 @@ fn traces(text: &mut Text, traces: &TraceStats) {
     let dropped = dropped.map(|(reason, count)| ReasonCount { reason, count });
     let help = "Spans that did not reach the collector, by why.";
     reasons(text, "headgate_traces_dropped", "reason", help, &dropped);
-    let help = "Exports of spans that failed, those that were tried again included.";
-    text.family("headgate_traces_export_failures", Counter, "", help).int(&[], traces.failures);
+    let help = "Exports of spans that failed, those that were tried again included, by why.";
+    unreached(text, "headgate_traces_export_failures", help, &traces.failures);
     let help = "1 while exports of spans fail.";
     text.family("headgate_traces_failing", Gauge, "", help).int(&[], u64::from(traces.is_failing));
+}
+
+/// Writes why a server that the node itself sends to was not reached.
+fn unreached(text: &mut Text, name: &'static str, help: &str, counts: &[u64]) {
+    let counts = OutletReason::ALL.iter().zip(counts);
+    let counts: Vec<_> = counts
+        .map(|(reason, count)| ReasonCount { reason: reason.word(), count: *count })
+        .collect();
+    reasons(text, name, "reason", help, &counts);
 }
 
 fn limit_store(text: &mut Text, store: &LimitStoreStats) {
@@ -249,8 +258,8 @@ fn limit_store(text: &mut Text, store: &LimitStoreStats) {
     text.family("headgate_limit_store_charged", Counter, "", help).int(&[], store.charged);
     let help = "Requests that were admitted on credit, and that the store was not told of.";
     text.family("headgate_limit_store_lost", Counter, "", help).int(&[], store.lost);
-    let help = "Connections and questions to the store of limits across nodes that failed.";
-    text.family("headgate_limit_store_failures", Counter, "", help).int(&[], store.failures);
+    let help = "Connections and questions to the store of limits across nodes that failed, by why.";
+    unreached(text, "headgate_limit_store_failures", help, &store.failures);
 }
 
 fn endpoints(text: &mut Text, upstreams: &[UpstreamReport]) {

@@ -117,7 +117,7 @@ fn limit_store() -> LimitStoreStats {
         is_configured: true,
         charged: 31,
         lost: 32,
-        failures: 33,
+        failures: [33, 34, 35, 36, 37, 38],
         ..LimitStoreStats::default()
     }
 }
@@ -128,7 +128,7 @@ fn traces() -> TraceStats {
         queue_full: 22,
         unreachable: 23,
         refused: 24,
-        failures: 25,
+        failures: [25, 26, 27, 28, 29, 30],
         is_failing: true,
     }
 }

@@ -1,5 +1,6 @@
 //! The store that nodes share rate limits through.
 
+use super::outlet::OutletTls;
 use serde::Deserialize;
 use std::fmt;
 
@@ -26,6 +27,9 @@ pub struct LimitStore {
     /// How long a connection, or an answer, may take.
     #[serde(default = "timeout")]
     pub timeout_ms: u64,
+    /// TLS towards it; absent = plain.
+    #[serde(default)]
+    pub tls: Option<OutletTls>,
 }
 
 fn prefix() -> String {

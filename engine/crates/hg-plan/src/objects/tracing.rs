@@ -1,5 +1,6 @@
 //! How requests belong to traces.
 
+use super::outlet::OutletTls;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -36,7 +37,7 @@ pub enum Parents {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TraceExport {
-    /// `http://host:port/path`.
+    /// `http://host:port/path`, or `https://…`.
     pub endpoint: String,
     /// `service.name` of the resource.
     pub service_name: String,
@@ -45,4 +46,7 @@ pub struct TraceExport {
     pub headers: BTreeMap<String, String>,
     /// How long one export may take.
     pub timeout_ms: u64,
+    /// TLS towards it, if the endpoint has that.
+    #[serde(default)]
+    pub tls: Option<OutletTls>,
 }

@@ -29,9 +29,25 @@ _ONE_TIME: Final = (
 )
 
 _SHEDDING: Final = ("memory", "queued", "lag", "strained", "critical")
-_TRACING: Final = ("endpoint", "service_name", "headers", "timeout", "sample", "parents")
+_OUTLET: Final = (
+    "tls.verify_name",
+    "tls.ca_file",
+    "tls.cert_file",
+    "tls.key_file",
+    "tls.min_version",
+)
+_TRACING: Final = (
+    "endpoint",
+    *_OUTLET,
+    "service_name",
+    "headers",
+    "timeout",
+    "sample",
+    "parents",
+)
 _LIMIT_STORE: Final = (
     "url",
+    *_OUTLET,
     "nodes",
     "username",
     "password.file",
