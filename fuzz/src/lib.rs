@@ -23,7 +23,7 @@ pub use h2::{h2_block, h2_forward, h2_session};
 pub use heads::{request_head, response_head};
 pub use paths::path;
 pub use plans::plan;
-pub use relays::proxy_header;
+pub use relays::{first_bytes, proxy_header};
 pub use texts::text;
 pub use tls::tls_hello;
 pub use traces::trace;
@@ -32,7 +32,7 @@ pub use traces::trace;
 pub type Check = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Check); 15] = [
+pub const TARGETS: [(&str, Check); 16] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
@@ -42,6 +42,7 @@ pub const TARGETS: [(&str, Check); 15] = [
     ("path", path),
     ("tls_hello", tls_hello),
     ("proxy_header", proxy_header),
+    ("first_bytes", first_bytes),
     ("h2_session", h2_session),
     ("h2_block", h2_block),
     ("h2_forward", h2_forward),

@@ -1,5 +1,6 @@
 //! What comes before the bytes of a relayed connection.
 
+use hg_relay::detect::{Detected, MAX_BYTES as DETECT_BYTES, detect};
 use hg_relay::proxy_protocol::{Fault, MAX_BYTES, Parse, Presence, parse, presence};
 
 /// A PROXY header: a prefix never gets another verdict than the whole, and what is read stays
@@ -18,4 +19,14 @@ pub fn proxy_header(data: &[u8]) {
     let values: usize = header.tlvs.iter().map(|tlv| tlv.value.len() + 3).sum();
     assert!(values < header.len, "{values} of {}", header.len);
     assert_eq!(parse(&data[..header.len]), whole, "what follows changed the header");
+}
+
+/// The first bytes of a connection: a verdict stands whatever follows, and comes in bounded time.
+pub fn first_bytes(data: &[u8]) {
+    let whole = detect(data);
+    for cut in super::cuts(data.len()) {
+        let part = detect(&data[..cut]);
+        assert!(part == Detected::NeedMore || part == whole, "{part:?} of {whole:?}");
+    }
+    assert!(whole != Detected::NeedMore || data.len() < DETECT_BYTES);
 }

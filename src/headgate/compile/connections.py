@@ -66,8 +66,13 @@ def _connection(
         and listener in entry.value.listeners
     }
     sni = _server_name(question.sni) if question.sni is not None else None
-    terminating = routing.tcp_listeners[listener].tls is not None
-    ended = {name: ends_tls(one, routing.tcp_listeners[listener]) for name, one in routes.items()}
+    heard = routing.tcp_listeners[listener]
+    is_http = heard.protocol == "http"
+    if is_http and heard.tls is not None and (question.sni is not None or question.alpn):
+        # What no name and no protocol takes stays with HTTP.
+        routes = {name: one for name, one in routes.items() if one.sni or one.alpn}
+    terminating = not is_http and heard.tls is not None
+    ended = {name: ends_tls(one, heard) for name, one in routes.items()}
     written = [(n, one.client, one.sni, one.alpn, ended[n]) for n, one in routes.items()]
     asked = Explanation(url=question.url, listener=listener, host=sni, client=question.client)
     offered, said = question.alpn, ""
@@ -87,6 +92,8 @@ def _connection(
         taken = tcp_route(written, question.client, sni, offered, True)
     if taken is None:
         why = "no TCP route of the listener takes it, so it is reset (no-route)"
+        if is_http and heard.tls is not None and (sni is not None or offered):
+            why = "no TCP route has its name or protocol, so it is one of HTTP: ask for https://"
         return msgspec.structs.replace(asked, refused=why)
     won = _won(taken, routes[taken], routing, locate, states)
     if said:

@@ -240,9 +240,13 @@ def _without_tcp_route(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic
     }
     for entry in _in_order(objects["listener"]):
         listener = entry.value
-        if not isinstance(listener, Listener) or listener.protocol != "tcp":
+        if not isinstance(listener, Listener) or entry.key.name in used:
             continue
-        if entry.key.name not in used:
+        if listener.detect_timeout_ms:
+            message = "no TCP route uses this listener, so every connection is one of HTTP"
+            allowed = f'write [tcp_routes.NAME] with `listeners = "{entry.key.name}"`, or remove it'
+            yield _warning(loaded, "listener", entry.key.name, message, allowed, ("detect",))
+        elif listener.protocol == "tcp":
             message = "no TCP route uses this listener: every connection is reset"
             allowed = f'write [tcp_routes.NAME] with `listeners = "{entry.key.name}"`, or remove it'
             yield _warning(loaded, "listener", entry.key.name, message, allowed)

@@ -51,6 +51,7 @@ def listener(model: Listener, here: tuple[str, ...] = ()) -> Resolved:
         head_timeout_ms=model.timeouts.head.ms,
         idle_timeout_ms=model.timeouts.idle.ms,
         handshake_timeout_ms=model.timeouts.handshake.ms,
+        detect_timeout_ms=model.detect.timeout.ms if model.detect is not None else 0,
         tcp_keepalive_ms=model.tcp_keepalive.ms,
     )
     return out

@@ -132,7 +132,9 @@ class Routing:
         }
         self._listeners = {n: one for n, one in listeners.items() if one.protocol == "http"}
         self._unread = {n: one for n, one in listeners.items() if one.protocol != "http"}
-        self.tcp_listeners = {n: one for n, one in listeners.items() if one.protocol == "tcp"}
+        self.tcp_listeners = {
+            n: one for n, one in listeners.items() if one.protocol == "tcp" or one.detect_timeout_ms
+        }
 
     def request(self, question: Question) -> Request:
         """Returns the question in the router's terms.

@@ -82,16 +82,19 @@ def attached(
     """Returns the routes of a protocol, and an error for each route, of HTTP as well, that is on a
     listener of another one.
     """
-    speaks = {
-        str(entry.key.name): entry.value.protocol
+    known_listeners = {
+        str(entry.key.name): entry.value
         for entry in entries("listener")
         if isinstance(entry.value, Listener)
     }
-    fitting = {name for name, one in speaks.items() if one == protocol}
+    speaks = {name: one.protocol for name, one in known_listeners.items()}
+    own = {name for name, one in speaks.items() if one == protocol}
     out: list[Problem] = []
-    for entry in entries("route") if fitting else []:
-        if isinstance(entry.value, Route) and not fitting.isdisjoint(entry.value.listeners):
-            out += _elsewhere("routes", entry, sorted(fitting & set(entry.value.listeners)), speaks)
+    for entry in entries("route") if own else []:
+        if isinstance(entry.value, Route) and not own.isdisjoint(entry.value.listeners):
+            out += _elsewhere("routes", entry, sorted(own & set(entry.value.listeners)), speaks)
+    detecting = {name for name, one in known_listeners.items() if one.detect_timeout_ms}
+    fitting = own | detecting if protocol == "tcp" else own
     routes = entries("tcp_route" if protocol == "tcp" else "udp_route")
     for entry in routes:
         if isinstance(entry.value, TcpRoute | UdpRoute):
@@ -109,6 +112,8 @@ def _elsewhere(
     fitting = sorted(name for name, protocol in speaks.items() if protocol == needed)
     named = ", ".join(f'"{name}"' for name in fitting)
     allowed = f'name listeners with protocol = "{needed}"' + (f": {named}" if named else "")
+    if section == "tcp_routes":
+        allowed += ", or write `detect` in a listener of HTTP"
     for name in listeners:
         what = f'listener "{name}" has protocol = "{speaks[name]}"'
         yield Problem((section, entry.key.name, "listeners"), what, allowed)
@@ -144,17 +149,27 @@ def _whom(name: str, protocol: str, network: str) -> str:
 
 def ends_tls(route: TcpRoute, listener: Listener) -> bool:
     """Reports whether the TLS of a route's connections ends at a listener."""
-    return listener.tls is not None and route.tls != "passthrough"
+    return listener.protocol == "tcp" and listener.tls is not None and route.tls != "passthrough"
 
 
 def _unended(
     entry: PlanEntry, route: TcpRoute, objects: Mapping[ObjectKey, PlanEntry]
 ) -> Iterator[Problem]:
-    """Yields listeners of a route that are to end TLS and have none."""
-    for name in route.listeners if route.tls == "terminate" else ():
+    """Yields listeners of a route that are to end TLS and do not."""
+    asks = bool(route.sni or route.alpn)
+    for name in route.listeners if route.tls != "passthrough" else ():
         found = objects.get(ObjectKey("listener", ObjectName(name)))
         listener = found.value if found is not None else None
-        if isinstance(listener, Listener) and listener.protocol == "tcp" and listener.tls is None:
+        if not isinstance(listener, Listener):
+            continue
+        if listener.protocol == "http" and (route.tls or (asks and listener.tls is not None)):
+            yield Problem(
+                ("tcp_routes", entry.key.name, *(("tls",) if route.tls else ())),
+                f'on listener "{name}", which is of HTTP, TLS of TCP routes passes through',
+                'write tls = "passthrough", or name a listener with protocol = "tcp"',
+                "value" if route.tls else "key",
+            )
+        if listener.protocol == "tcp" and listener.tls is None and route.tls:
             yield Problem(
                 ("tcp_routes", entry.key.name, "tls"),
                 f'listener "{name}" has no `tls`, so no TLS ends there',

@@ -87,6 +87,16 @@ class ListenerLimits(Options):
     )
 
 
+class Detect(Options):
+    """How connections to `tcp_routes` are told from those of HTTP."""
+
+    timeout: DurationText = Field(
+        default=Duration(3_000),
+        description="After this long a client that has not said what it speaks goes to a TCP route "
+        "without `sni` and `alpn`, if there is one: in many protocols the server speaks first.",
+    )
+
+
 class ListenerTimeouts(Options):
     """How long clients of a listener may take."""
 
@@ -106,6 +116,7 @@ class ListenerTimeouts(Options):
 
 _OF_HTTP = (
     "default",
+    "detect",
     "client_ip",
     "h2c",
     "http2",
@@ -135,6 +146,12 @@ class Listener(Checked):
         default=None,
         description="TLS ends at the listener; absent = plain HTTP, or with "
         '`protocol = "tcp"` bytes that pass as they are, those of TLS too.',
+    )
+    detect: Detect | None = Field(
+        default=None,
+        description="Lets `tcp_routes` have this listener of HTTP: the first bytes of each "
+        "connection tell whether it is HTTP, TLS or neither (docs/howto/tcp.md). Absent = every "
+        "connection is one of HTTP.",
     )
     client_ip: ClientIp = Field(
         default=ClientIp(), description="How the client's address is determined."

@@ -63,6 +63,7 @@ class Listener(DefaultedNode, frozen=True):
     head_timeout_ms: int = 10_000
     idle_timeout_ms: int = 60_000
     handshake_timeout_ms: int = 10_000
+    detect_timeout_ms: int = 0
     tcp_keepalive_ms: int = 60_000
 
     @property

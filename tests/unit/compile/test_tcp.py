@@ -73,7 +73,7 @@ def test_a_route_has_the_cores_defaults_and_every_key() -> None:
         (
             BASE.replace('listeners = "pg"', 'listeners = ["pg", "web"]'),
             'main.toml:9:13: tcp_routes.pg.listeners: listener "web" has protocol = "http"; name '
-            'listeners with protocol = "tcp": "pg"',
+            'listeners with protocol = "tcp": "pg", or write `detect` in a listener of HTTP',
         ),
         (
             BASE + '[routes.all]\nlisteners = "pg"\nupstream = "pg"\n',
@@ -149,6 +149,27 @@ def test_a_route_has_the_cores_defaults_and_every_key() -> None:
             BASE.replace("[tcp_routes.pg]", 'protocol = "h2c"\n[tcp_routes.pg]'),
             'main.toml:11:12: tcp_routes.pg.upstream: upstream "pg" has protocol = "h2c"; name one '
             "without `protocol`",
+        ),
+        (
+            BASE.replace('8000"\n', '8000"\ndetect = {}\n').replace('"pg"\nup', '"web"\nup')
+            + 'tls = "terminate"\n',
+            'main.toml:12:7: tcp_routes.pg.tls: on listener "web", which is of HTTP, TLS of TCP '
+            'routes passes through; write tls = "passthrough", or name a listener with protocol = '
+            '"tcp"',
+        ),
+        (
+            BASE.replace('8000"\n', '8000"\ndetect = {}\ntls = {}\n').replace(
+                '"pg"\nup', '"web"\nup'
+            )
+            + 'sni = "a.example"\n',
+            'main.toml:10:13: tcp_routes.pg: on listener "web", which is of HTTP, TLS of TCP '
+            'routes passes through; write tls = "passthrough", or name a listener with protocol = '
+            '"tcp"',
+        ),
+        (
+            BASE.replace('"tcp"\n', '"tcp"\ndetect = {}\n'),
+            'main.toml:6:10: listeners.pg.detect: a listener with protocol = "tcp" has no '
+            "`detect`; leave `detect` out",
         ),
         (
             BASE + 'tls = "terminate"\n',
@@ -252,6 +273,17 @@ def test_a_listener_may_end_tls_for_some_names_and_pass_it_for_others() -> None:
     ]
     both = bare + '[tcp_routes.other]\nlisteners = "pg"\nupstream = "pg"\ntls = "terminate"\n'
     assert [one.path for one in lints(loaded(both))] == ["listeners.pg"]
+
+
+def test_a_listener_of_http_may_have_tcp_routes() -> None:
+    text = BASE.replace('8000"\n', '8000"\ndetect = { timeout = "2s" }\n')
+    both = text.replace('"pg"\nup', '["pg", "web"]\nup') + 'sni = "a.example"\n'
+    assert messages(both) == []
+    assert route(both).listeners == ("pg", "web")
+    assert [str(one) for one in lints(loaded(text))] == [
+        "main.toml:3:1: warning: listeners.web.detect: no TCP route uses this listener, so every "
+        'connection is one of HTTP; write [tcp_routes.NAME] with `listeners = "web"`, or remove it'
+    ]
 
 
 def test_routes_for_other_networks_share_a_listener() -> None:

@@ -14,12 +14,14 @@ macro_rules! reasons {
 }
 
 mod affinity;
+mod detected;
 mod http2;
 mod overload;
 mod statuses;
 mod tcp;
 mod udp;
 
+pub(crate) use detected::Detection;
 pub(crate) use http2::{Bound, Http2Counters};
 pub(crate) use overload::OverloadCounters;
 pub(crate) use statuses::StatusTable;

@@ -1,8 +1,9 @@
 //! Reports: sums the workers' counters on demand.
 
 use crate::counters::{
-    AffinityCounters, Bound, Close, Counter, Denied, Dropped, Ended, EndpointCounters, Hedged,
-    OverloadCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld, WorkerCounters, lock,
+    AffinityCounters, Bound, Close, Counter, Denied, Detection, Dropped, Ended, EndpointCounters,
+    Hedged, OverloadCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld, WorkerCounters,
+    lock,
 };
 use crate::engine::{Engine, Inner};
 use crate::negotiated::Negotiated;
@@ -144,7 +145,8 @@ fn tcp(inner: &Inner) -> TcpMetrics {
         worker.counters.tcp.sessions.add_to(&mut connections);
     }
     let closed = reasons(inner, Close::ALL, |c, w| c.tcp.closed.get(w as usize));
-    TcpMetrics { connections, closed }
+    let detected = reasons(inner, Detection::ALL, |c, w| c.tcp.detected.get(w));
+    TcpMetrics { connections, closed, detected }
 }
 
 fn udp(inner: &Inner) -> UdpMetrics {

@@ -259,6 +259,9 @@ pub struct TcpMetrics {
     pub connections: OpenCount,
     /// How they ended, and those that no route took, by the word in the access log.
     pub closed: Vec<ReasonCount>,
+    /// Connections of HTTP listeners with TCP routes, by what they began with (`http1`, `http2`,
+    /// `tls`, `other`), or `silent`.
+    pub detected: Vec<ReasonCount>,
 }
 
 /// Flows of UDP routes, and their datagrams.

@@ -57,5 +57,6 @@ mod source {
 // The engine's sources name their modules from the root of their crate.
 use source::{
     agents, breaker, concurrency, counters, engine, hand_over, health, helpers, house, negotiated,
-    outlets, outliers, place, report, retired, shared, shares, slow_start, snapshot, thread, worker,
+    outlets, outliers, place, report, retired, shared, shares, slow_start, snapshot, thread,
+    worker,
 };

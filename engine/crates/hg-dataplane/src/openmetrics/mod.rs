@@ -101,6 +101,8 @@ fn tcp(text: &mut Text, tcp: &TcpMetrics) {
     text.int(&[], tcp.connections.total);
     let help = "Connections of TCP listeners that ended, by why.";
     reasons(text, "headgate_tcp_closed", "reason", help, &tcp.closed);
+    let help = "Connections of HTTP listeners with TCP routes, by what they began with.";
+    reasons(text, "headgate_connections_detected", "as", help, &tcp.detected);
 }
 
 fn udp(text: &mut Text, udp: &UdpMetrics) {

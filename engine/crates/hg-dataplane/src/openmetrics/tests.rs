@@ -153,6 +153,7 @@ fn tcp() -> TcpMetrics {
     TcpMetrics {
         connections: OpenCount { active: 6, total: 60 },
         closed: vec![ReasonCount { reason: "client-end", count: 3 }],
+        detected: vec![ReasonCount { reason: "tls", count: 2 }],
     }
 }
 

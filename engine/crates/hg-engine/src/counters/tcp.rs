@@ -1,5 +1,6 @@
 //! What one worker counts of TCP routes.
 
+use super::detected::DetectionCounters;
 use super::{Counter, OpenCounter};
 
 reasons! {
@@ -41,12 +42,13 @@ impl Close {
 pub(crate) struct TcpCounters {
     pub(crate) sessions: OpenCounter,
     pub(crate) closed: [Counter; Close::ALL.len()],
+    pub(crate) detected: DetectionCounters,
 }
 
 impl Default for TcpCounters {
     fn default() -> Self {
         let closed = std::array::from_fn(|_| Counter::default());
-        Self { sessions: OpenCounter::default(), closed }
+        Self { sessions: OpenCounter::default(), closed, detected: DetectionCounters::default() }
     }
 }
 

@@ -28,6 +28,8 @@ struct Placed {
     entry: TcpEntry,
     /// Whether it takes what is inside TLS that ends at the listener; else it takes bytes as they come.
     ends_tls: bool,
+    /// Whether it asks for a name or a protocol, and so for a ClientHello.
+    asks: bool,
 }
 
 /// The TCP routes of every listener, by its slot.
@@ -52,6 +54,23 @@ impl TcpTable {
     pub(crate) fn passes_tls(&self, listener: u16, arriving: Arriving<'_>) -> bool {
         let rules = self.0.get(usize::from(listener));
         rules.and_then(|rules| rules.find(arriving)).is_some_and(|rule| !rule.then.ends_tls)
+    }
+
+    /// Reports whether a listener has TCP routes at all.
+    pub(crate) fn has_routes(&self, listener: u16) -> bool {
+        self.0.get(usize::from(listener)).is_some_and(|rules| rules.iter().next().is_some())
+    }
+
+    /// Reports whether a listener has routes for what does not begin with a ClientHello.
+    pub(crate) fn takes_plain(&self, listener: u16) -> bool {
+        let rules = self.0.get(usize::from(listener));
+        rules.is_some_and(|rules| rules.iter().any(|rule| !rule.then.asks))
+    }
+
+    /// Reports whether a route takes this hello by its name or its protocols.
+    pub(crate) fn takes_hello(&self, listener: u16, arriving: Arriving<'_>) -> bool {
+        let rules = self.0.get(usize::from(listener));
+        rules.is_some_and(|rules| rules.find_among(arriving, |placed| placed.asks).is_some())
     }
 
     /// Reports whether connections of a listener have no route before their ClientHello was read.
@@ -105,14 +124,15 @@ fn compile(
             }
         };
         for (i, listener) in route.listeners.iter().enumerate() {
-            match slot_of(listener, route.tls, plan, listeners) {
+            match slot_of(listener, (route.tls, entry.when.ask_hello()), plan, listeners) {
                 Ok((slot, ends_tls)) => {
                     if by_listener.len() <= slot {
                         by_listener.resize_with(slot + 1, Vec::new);
                     }
                     if let Some(rules) = by_listener.get_mut(slot) {
                         let (name, when) = (entry.name.clone(), entry.when.clone());
-                        let then = Placed { entry: entry.clone(), ends_tls };
+                        let then =
+                            Placed { entry: entry.clone(), ends_tls, asks: when.ask_hello() };
                         rules.push(TcpRule { name, when, then });
                     }
                 }
@@ -170,7 +190,7 @@ fn read<T>(
 /// Returns the slot of a listener, and whether TLS ends there for a route of it.
 fn slot_of(
     name: &str,
-    tls: Option<TcpTls>,
+    (tls, asks): (Option<TcpTls>, bool),
     plan: &Plan,
     listeners: &Slots<Arc<str>>,
 ) -> Result<(usize, bool), String> {
@@ -183,9 +203,16 @@ fn slot_of(
         ListenerProtocol::Tcp => {
             Ok((slot, listener.tls.is_some() && tls != Some(TcpTls::Passthrough)))
         }
-        ListenerProtocol::Http => {
+        ListenerProtocol::Http if listener.detect_timeout_ms == 0 => {
             Err(format!("listener `{name}` speaks HTTP; name one whose protocol is `tcp`"))
         }
+        ListenerProtocol::Http
+            if tls == Some(TcpTls::Terminate)
+                || (asks && listener.tls.is_some() && tls != Some(TcpTls::Passthrough)) =>
+        {
+            Err(format!("TLS of TCP routes passes through listener `{name}`; say so in `tls`"))
+        }
+        ListenerProtocol::Http => Ok((slot, false)),
         ListenerProtocol::Udp => {
             Err(format!("listener `{name}` speaks UDP; name one whose protocol is `tcp`"))
         }

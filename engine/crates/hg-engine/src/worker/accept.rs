@@ -191,7 +191,7 @@ impl Worker {
                 Origin { peer, listener, listener_name: entry.name.clone(), counters, seat };
             return self.open_session(fd, origin, pinned);
         }
-        let first = self.first_phase(entry);
+        let first = self.first_phase(held, (listener, entry));
         self.open_client(Arrival { fd, peer, listener, counters, seat, pinned }, first);
     }
 

@@ -14,6 +14,8 @@ use std::sync::atomic::AtomicU32;
 pub(crate) enum Phase {
     /// Waits for a header of the PROXY protocol.
     ProxyHeader,
+    /// Waits for the bytes that tell what the client speaks.
+    Detect,
     /// TLS: waits for the hello, then for the handshake.
     Hello,
     Handshake,

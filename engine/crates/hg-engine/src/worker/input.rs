@@ -86,7 +86,12 @@ impl Worker {
             }
             Phase::Http2 => self.read_http2(ci),
             Phase::Lingering => self.discard_input(ci),
-            Phase::ProxyHeader | Phase::Hello | Phase::Handshake | Phase::Idle | Phase::Head => {
+            Phase::ProxyHeader
+            | Phase::Detect
+            | Phase::Hello
+            | Phase::Handshake
+            | Phase::Idle
+            | Phase::Head => {
                 self.use_input(ci);
                 // The bytes kept may end inside a head whose rest came during the last request: no
                 // event will announce it again.
@@ -137,7 +142,7 @@ impl Worker {
             return;
         };
         match c.phase {
-            Phase::ProxyHeader | Phase::Hello => self.read_first(ci),
+            Phase::ProxyHeader | Phase::Detect | Phase::Hello => self.read_first(ci),
             Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(ci),
             Phase::Exchange | Phase::Tunnel => match c.exchange {
                 Some(x) if c.phase == Phase::Exchange => self.pump_request(x),

@@ -13,6 +13,7 @@ mod claim;
 mod client;
 mod conn;
 mod decode;
+mod detect;
 mod dispatch;
 mod encode;
 mod exchange;

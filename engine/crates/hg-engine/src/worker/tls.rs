@@ -13,11 +13,11 @@ use hg_tls::{HandshakeKind, Parse, ServerSession, TlsError, TlsErrorKind};
 const HELLO_READ: usize = 16 * 1024;
 
 impl Worker {
-    /// Reads what comes before the first request: a PROXY header, then a hello, by whose name
-    /// certificate and policy are chosen.
+    /// Reads what comes before the first request: a PROXY header, what tells the protocol where TCP
+    /// routes are on the listener, then a hello, by whose name certificate and policy are chosen.
     pub(super) fn read_first(&mut self, ci: usize) {
         let waits = |c: &&mut Client| {
-            matches!(c.phase, Phase::ProxyHeader | Phase::Hello) && c.conn.readable
+            matches!(c.phase, Phase::ProxyHeader | Phase::Detect | Phase::Hello) && c.conn.readable
         };
         while let Some(c) = self.clients.get_mut(ci).filter(waits) {
             let mut buffer = self.io.take_for(&c.conn);
@@ -28,8 +28,10 @@ impl Worker {
             self.io.give_back(false, buffer);
             match read {
                 Ok(Read::Data(_)) if c.phase == Phase::ProxyHeader => self.on_header(ci),
+                Ok(Read::Data(_)) if c.phase == Phase::Detect => self.on_first_bytes(ci),
                 Ok(Read::Data(_)) => self.on_hello(ci),
                 Ok(Read::Blocked) => return,
+                Ok(Read::End) if c.phase == Phase::Detect => return self.end_detection(ci),
                 // The end may follow a part of the hello directly.
                 Ok(Read::End) | Err(_) => return self.ended_early(ci),
             }
@@ -46,6 +48,9 @@ impl Worker {
         };
         let info = match hg_tls::peek_client_hello(&c.input) {
             Ok(Parse::Partial) => return,
+            Ok(Parse::Complete(info)) if self.is_of_tcp(ci, &info) => {
+                return self.give_to_tcp(ci, true);
+            }
             Ok(Parse::Complete(info)) => info,
             Err(e) => {
                 let mut alert = Vec::new();

@@ -59,6 +59,10 @@ pub struct Listener {
     /// Time for the TLS handshake.
     #[serde(default = "ms_10000")]
     pub handshake_timeout_ms: u64,
+    /// Time after which a connection that has not said what it speaks goes to a TCP route, where some
+    /// are on a listener of HTTP; 0 = it has none.
+    #[serde(default)]
+    pub detect_timeout_ms: u64,
     /// TCP keepalive idle time; 0 = off.
     #[serde(default = "ms_60000")]
     pub tcp_keepalive_ms: u64,

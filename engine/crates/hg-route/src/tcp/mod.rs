@@ -57,7 +57,7 @@ type Fit = (usize, u16);
 
 impl Conditions {
     /// Reports whether they need a ClientHello.
-    fn ask_hello(&self) -> bool {
+    pub fn ask_hello(&self) -> bool {
         !self.names.is_empty() || !self.protocols.is_empty()
     }
 

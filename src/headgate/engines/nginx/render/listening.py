@@ -110,6 +110,8 @@ def check(ctx: Context) -> None:
         about = ctx.findings.of("listener", name)
         if listener.client_ip.header == "forwarded" and listener.client_ip.trusted:
             about.refuse("client_ip.header", "nginx does not read `Forwarded`")
+        if listener.detect_timeout_ms:
+            about.refuse("detect", "a port of nginx is one of HTTP or one of TCP")
         proxied.check(ctx, listener, about)
         if listener.header_count != _OURS.header_count and not ctx.has("max_headers"):
             about.refuse("limits.headers", "this nginx does not count header lines")

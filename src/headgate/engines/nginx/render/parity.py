@@ -104,6 +104,7 @@ _LISTENERS: Final = (
         "another flow",
     ),
     Parity("listeners.NAME.default", "same"),
+    Parity("listeners.NAME.detect.timeout", "no", "`detect` is refused: a port has one protocol"),
     Parity(
         "listeners.NAME.tls.mode",
         "differs",

@@ -7,7 +7,7 @@ use super::super::client::{Phase, Seat};
 use super::super::conn::{Conn, Told};
 use crate::counters::{Refused, Timeout};
 use crate::shared::Shared;
-use crate::snapshot::{ListenerEntry, ProxyTerms};
+use crate::snapshot::{ListenerEntry, ProxyTerms, Snapshot};
 use hg_net::Ticks;
 use hg_plan::Settings;
 use hg_relay::proxy_protocol::{Addresses, Fault, Header, Parse, Presence, Transport};
@@ -103,8 +103,12 @@ impl Worker {
     }
 
     /// Returns how a connection begins, and until when that must have come.
-    pub(in super::super) fn first_phase(&self, entry: &ListenerEntry) -> (Phase, Ticks) {
-        let (phase, deadline) = self.client_phase(entry);
+    pub(in super::super) fn first_phase(
+        &self,
+        held: &Snapshot,
+        (slot, entry): (u16, &ListenerEntry),
+    ) -> (Phase, Ticks) {
+        let (phase, deadline) = self.client_phase(held, (slot, entry));
         match &entry.proxy {
             None => (phase, deadline),
             Some(proxy) if proxy.is_required => {
@@ -113,15 +117,6 @@ impl Worker {
             // Clients without a header have the time that they have anywhere.
             Some(_) => (Phase::ProxyHeader, deadline),
         }
-    }
-
-    /// Does the same for what comes after a header.
-    fn client_phase(&self, entry: &ListenerEntry) -> (Phase, Ticks) {
-        let (phase, ms) = match entry.plan.tls {
-            Some(_) => (Phase::Hello, entry.plan.handshake_timeout_ms),
-            None => (Phase::Idle, entry.plan.head_timeout_ms),
-        };
-        (phase, deadline_after(self.now_us, ms))
     }
 
     /// Looks at the bytes that came so far.
@@ -160,10 +155,10 @@ impl Worker {
 
     /// Serves the client of a connection, which is known now.
     fn begin_client(&mut self, ci: usize, addresses: Addresses) {
-        let Some(entry) = self.listener(ci) else {
+        let (Some(c), Some(entry)) = (self.clients.get(ci), self.listener(ci)) else {
             return self.close_client(ci);
         };
-        let (phase, deadline) = self.client_phase(entry);
+        let (phase, deadline) = self.client_phase(&self.client_snapshot(c), (c.listener, entry));
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
@@ -176,7 +171,8 @@ impl Worker {
         self.arm_client(ci);
         match phase {
             Phase::Hello if has_input => self.on_hello(ci),
-            Phase::Hello => {}
+            Phase::Detect if has_input => self.on_first_bytes(ci),
+            Phase::Hello | Phase::Detect => {}
             _ => self.proceed(ci),
         }
     }
@@ -189,6 +185,11 @@ impl Worker {
         let must_tell = entry.proxy.as_ref().is_none_or(|proxy| proxy.is_required);
         if must_tell || !c.input.is_empty() {
             return self.refuse_client(ci, Refused::ProxyTimeout);
+        }
+        let slot = self.clients.get(ci).map_or(0, |c| c.listener);
+        if self.clients.get(ci).is_some_and(|c| self.client_snapshot(c).tcp.takes_plain(slot)) {
+            // It has none, and waits for the server to speak.
+            return self.begin_client(ci, Addresses::Own);
         }
         let which = if entry.plan.tls.is_some() { Timeout::Handshake } else { Timeout::Head };
         self.counters.timeout(which);

@@ -34,6 +34,11 @@ impl Early {
         Self { tls, pinned, ..Self::default() }
     }
 
+    /// Returns that of a connection of which something was read as one of HTTP.
+    pub(crate) fn read(input: Vec<u8>, pinned: Option<Held>) -> Self {
+        Self { input, pinned, ..Self::default() }
+    }
+
     /// Keeps the snapshot that knows the listener, which leaves the plan now.
     pub(super) fn pin(&mut self, held: &Held) {
         self.pinned.get_or_insert_with(|| held.clone());

@@ -29,6 +29,7 @@ mod session;
 mod tell;
 mod terminate;
 
+pub(crate) use early::Early;
 pub(crate) use session::{Origin, SessionId};
 
 use super::Worker;

@@ -13,6 +13,7 @@ use crate::counters::Close;
 use crate::report::EventLevel;
 use crate::snapshot::{Snapshot, TcpEntry};
 use hg_net::{Fd, Ticks, Token};
+use hg_tls::ClientHelloInfo;
 
 impl Worker {
     /// Makes a session of a connection. Where the listener has no PROXY headers and ends no TLS, and
@@ -24,7 +25,8 @@ impl Worker {
         if let Some(phase) = self.early_phase(&held, origin.listener) {
             let tls = held.tls_of(origin.listener).cloned();
             let early = Box::new(Early::new(tls, pinned));
-            if let Some(id) = self.insert_session(fd, origin, (None, Some(early)), phase) {
+            let ends = (Conn::new(fd), origin);
+            if let Some(id) = self.insert_session(ends, (None, Some(early)), phase) {
                 self.arm_session(id);
                 // It is often there already.
                 self.read_early(id);
@@ -36,9 +38,35 @@ impl Worker {
             return self.refuse_session(fd, &origin, Close::NoRoute);
         };
         let phase = Phase::Dialing(Box::default());
-        if let Some(id) = self.insert_session(fd, origin, (Some(route), None), phase) {
+        let ends = (Conn::new(fd), origin);
+        if let Some(id) = self.insert_session(ends, (Some(route), None), phase) {
             self.begin_dial(id);
         }
+    }
+
+    /// Makes a session of a connection of an HTTP listener of which something was read: of a hello, or
+    /// of what is neither TLS nor HTTP.
+    pub(in super::super) fn adopt_session(
+        &mut self,
+        client: Conn,
+        origin: Origin,
+        early: Early,
+        begins_with_hello: bool,
+    ) {
+        let held = early.pinned.as_ref().unwrap_or(&self.held).clone();
+        let phase = Phase::Hello { until: self.hello_until(&held, origin.listener) };
+        let n = early.input.len() as u64;
+        let Some(id) = self.insert_session((client, origin), (None, Some(Box::new(early))), phase)
+        else {
+            return;
+        };
+        self.took_early(id, n);
+        if !begins_with_hello {
+            return self.route_session(id, ClientHelloInfo::default());
+        }
+        self.arm_session(id);
+        self.on_session_hello(id);
+        self.read_early(id);
     }
 
     /// Returns what connections of a listener begin with, if it has to be read before they have a
@@ -54,15 +82,13 @@ impl Worker {
 
     fn insert_session(
         &mut self,
-        fd: Fd,
-        origin: Origin,
+        (mut client, origin): (Conn, Origin),
         (route, early): (Option<TcpEntry>, Option<Box<Early>>),
         phase: Phase,
     ) -> Option<SessionId> {
         let generation = self.next_generation();
         let vacant = self.tcp.sessions.vacant_entry();
         let id = SessionId { index: vacant.key(), generation };
-        let mut client = Conn::new(fd);
         client.readable = early.is_some();
         let token = Token::new(KIND_SESSION, generation, id.index);
         if let Err(e) = self.poller.add_stream(&client.fd, token) {

@@ -227,7 +227,7 @@ fn a_drain_ends_what_is_left_at_its_deadline() {
         let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":1,"deadline_ms":60000}}"#;
         node.apply(&[put(Kind::Settings, "node", drain)]);
         if hands_over {
-            node.engine.handoff();
+            node.engine.handoff(None);
         } else {
             node.engine.drain(Box::new(|| ()));
         }
