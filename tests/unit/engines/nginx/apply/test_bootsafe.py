@@ -115,3 +115,23 @@ def test_a_release_is_tested_again_when_a_file_that_it_reads_changes(tmp_path: P
     nginx.is_ok = True
     conf.write_text("events {}")
     assert (asked(), asked()) == (7, 7)
+
+
+def test_a_release_that_cannot_be_tested_is_not_safe_and_is_tested_again(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text("events {}")
+    conf = str(tmp_path / "nginx.conf")
+
+    class Gone(Counting):
+        def test(self, conf: str, *, from_disk: bool = False) -> types.Tested:
+            if self.is_ok:
+                return super().test(conf, from_disk=from_disk)
+            raise LookupError("there is no nginx")
+
+    nginx = Gone()
+    nginx.is_ok = False
+    tests = DiskTests(cast("Instance", nginx))
+    assert tests.problem(None, conf) == "no release is proven yet"
+    why = "whether 1-a starts without a network cannot be tested: there is no nginx"
+    assert tests.problem("1-a", conf) == why
+    nginx.is_ok = True
+    assert tests.problem("1-a", conf) == ""

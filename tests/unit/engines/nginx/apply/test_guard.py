@@ -1,12 +1,15 @@
 """The boot guard, on folders as crashes leave them; and that it starts quickly."""
 
+import errno
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from headgate.engines.nginx.apply.guard import guard, guarding, main
+from headgate.engines.nginx.apply import guard as guards
+from headgate.engines.nginx.apply.guard import MARK, boot_id, guard, guarding, main
 from headgate.engines.nginx.apply.journal import JOURNAL, STEPS, Journal, Record, Step
 from headgate.engines.nginx.apply.replay import Settled, replay
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
@@ -113,6 +116,28 @@ def test_exit_codes(tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as left:
         main([])
     assert left.value.code == 2
+
+
+def test_a_link_that_cannot_be_set_lets_nginx_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(root: Path, link: str, name: ReleaseName) -> None:
+        del root, link, name
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    crash_at(Store(tmp_path), "verify")
+    monkeypatch.setattr(guards, "set_link", full)
+    assert main(["--root", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"headgate: {tmp_path}: No space left on device\n"
+
+
+def test_it_leaves_a_mark_of_this_boot_and_nothing_else(store: Store) -> None:
+    store.link("current", stage(store, 1))
+    before = {one.name for one in store.root.iterdir()}
+    guard(store.root)
+    assert json.loads((store.root / MARK).read_text())["boot"] == boot_id()
+    made = {one.name for one in store.root.iterdir()} - before
+    assert made == {MARK, "run", "logs", "apply.lock"}
 
 
 def test_it_imports_the_standard_library_and_its_own_few_modules() -> None:

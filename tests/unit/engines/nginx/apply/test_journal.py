@@ -139,6 +139,28 @@ def test_only_a_long_journal_without_an_open_apply_is_shortened(journal: Journal
     journal.compact()
 
 
+def test_a_journal_that_is_not_there_has_nothing_to_shorten(journal: Journal) -> None:
+    journal.compact()
+    assert not journal.path.exists()
+
+
+def test_a_journal_that_cannot_be_shortened_stays_as_it_was(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(80):
+        journal.append(Record(7, "done", detail="x" * 1_000))
+    before = journal.path.read_bytes()
+
+    def full(fd: int) -> None:
+        del fd
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(JournalError, match=r"(?i)no space left"):
+        journal.compact()
+    assert journal.path.read_bytes() == before
+
+
 def test_the_highest_generation_is_that_of_any_record(journal: Journal) -> None:
     assert journal.highest_generation() == 0
     for apply in (3, 7, 5):

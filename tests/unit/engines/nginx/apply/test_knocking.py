@@ -121,3 +121,11 @@ def test_answers_of_the_status_socket(data: bytes, expected: statussocket.Answer
 
 def test_a_socket_that_is_not_there_answers_nothing(tmp_path: Path) -> None:
     assert statussocket.ask(str(tmp_path / "none.sock")) is None
+
+
+def test_a_status_socket_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        silent.bind(path)
+        silent.listen()
+        assert statussocket.ask(path, timeout_s=0.01) is None
