@@ -245,6 +245,37 @@ fn a_mirror_that_is_away_or_breaks_or_is_slow_is_counted_alone() {
 }
 
 #[test]
+fn tries_of_a_copy_are_no_retries_of_requests() {
+    let (up, _) = endpoint(OK, None);
+    let retried = |node: &Node| -> u64 {
+        node.engine.metrics().retries.sent.iter().map(|one| one.count).sum()
+    };
+    let away = ["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()];
+    let node = mirrored(&up, &upstream_json(&away, ""), "");
+    ask(&mut node.connect(), GET);
+    counted(&node, &[("failed", 1)]);
+    assert_eq!(retried(&node), 0);
+
+    // A pooled connection that ends during the second copy.
+    let copies = Got::default();
+    let told = copies.clone();
+    let closes = Upstream::play(move |mut s| {
+        if let Some(head) = read_head(&mut s) {
+            told.0.lock().unwrap().push((head, Vec::new()));
+            let _ = s.write_all(OK.as_bytes());
+            let _ = read_head(&mut s);
+        }
+    });
+    let node = mirrored(&up, &of(&closes), "");
+    for answered in 1..=2 {
+        ask(&mut node.connect(), GET);
+        counted(&node, &[("answered", answered)]);
+    }
+    assert_eq!(copies.all().len(), 2, "the second one was sent twice");
+    assert_eq!(retried(&node), 0);
+}
+
+#[test]
 fn bodies_go_along_whole_or_not_at_all() {
     let (up, got) = endpoint(OK, None);
     let (shadow, copies) = endpoint(OK, None);

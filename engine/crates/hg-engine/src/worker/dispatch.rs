@@ -400,7 +400,7 @@ impl Worker {
             .same(e.upstream, e.upstream_id)
             .is_some_and(|u| u.endpoints.len() > e.tried.len());
         if room && in_time && others {
-            self.counters.retry(Retry::ConnectFailure);
+            self.count_retry(x, Retry::ConnectFailure);
             self.dispatch(x);
         } else {
             self.refuse(x, reject);

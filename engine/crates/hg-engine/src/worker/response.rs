@@ -310,7 +310,7 @@ impl Worker {
         e.tries.stale = true;
         e.up = None;
         e.next_address = 0;
-        self.counters.retry(Retry::StaleConnection);
+        self.count_retry(x, Retry::StaleConnection);
         self.drop_up(ui);
         self.open_next(x);
     }

@@ -235,6 +235,13 @@ impl Worker {
         true
     }
 
+    /// Counts that a request is sent once more. Copies of requests count by what came of them alone.
+    pub(super) fn count_retry(&self, x: ExId, why: Retry) {
+        if self.exchanges.get(x).is_some_and(|e| !e.is_mirrored()) {
+            self.counters.retry(why);
+        }
+    }
+
     /// Decides about another try and takes it out of the budget; returns how long to wait before.
     pub(super) fn retries(&mut self, x: ExId, ended: &Ended) -> Option<u64> {
         let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;

@@ -231,10 +231,10 @@ impl Worker {
         }
         if matches!(loss, Loss::Unprocessed | Loss::Refused) {
             s.refused += 1;
-            self.counters.retry(Retry::RefusedStream);
+            self.count_retry(x, Retry::RefusedStream);
         } else {
             e.tries.stale = true;
-            self.counters.retry(Retry::StaleConnection);
+            self.count_retry(x, Retry::StaleConnection);
         }
         if loss == Loss::Refused {
             return self.ask_another(x);
