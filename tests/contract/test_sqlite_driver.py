@@ -1,10 +1,10 @@
 """SQLite's driver makes one trip to its thread for each statement, and tells what went wrong."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import loops
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -33,7 +33,7 @@ def test_a_statement_takes_one_trip(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert len(trips) == 5  # begin, two statements, commit, and the pool's rollback
         await engine.dispose()
 
-    asyncio.run(act())
+    loops.run(act())
 
 
 def test_what_the_database_refuses_is_raised_and_undone(tmp_path: Path) -> None:
@@ -52,4 +52,4 @@ def test_what_the_database_refuses_is_raised_and_undone(tmp_path: Path) -> None:
             assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar() == 0
         await engine.dispose()
 
-    asyncio.run(act())
+    loops.run(act())

@@ -112,11 +112,11 @@ def _elsewhere(
     fitting = sorted(name for name, protocol in speaks.items() if protocol == needed)
     named = ", ".join(f'"{name}"' for name in fitting)
     allowed = f'name listeners with protocol = "{needed}"' + (f": {named}" if named else "")
-    if section == "tcp_routes":
-        allowed += ", or write `detect` in a listener of HTTP"
     for name in listeners:
         what = f'listener "{name}" has protocol = "{speaks[name]}"'
-        yield Problem((section, entry.key.name, "listeners"), what, allowed)
+        detects = section == "tcp_routes" and speaks[name] == "http"
+        also = ", or write `detect` in it" if detects else ""
+        yield Problem((section, entry.key.name, "listeners"), what, allowed + also)
 
 
 def _unreachable(entry: PlanEntry, route: TcpRoute, seen: _Seen) -> Iterator[Problem]:

@@ -73,7 +73,7 @@ def test_a_route_has_the_cores_defaults_and_every_key() -> None:
         (
             BASE.replace('listeners = "pg"', 'listeners = ["pg", "web"]'),
             'main.toml:9:13: tcp_routes.pg.listeners: listener "web" has protocol = "http"; name '
-            'listeners with protocol = "tcp": "pg", or write `detect` in a listener of HTTP',
+            'listeners with protocol = "tcp": "pg", or write `detect` in it',
         ),
         (
             BASE + '[routes.all]\nlisteners = "pg"\nupstream = "pg"\n',

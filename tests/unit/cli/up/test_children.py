@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import loops
 import pytest
 
 from headgate.cli.up.children import Child, UpError
@@ -19,7 +20,7 @@ def test_one_that_ended_is_named_with_the_end_of_what_it_said(tmp_path: Path) ->
         await Child(process, "master", log, begin=17).until(lambda: False, "its start", 5)
 
     with pytest.raises(UpError) as error:
-        asyncio.run(wait())
+        loops.run(wait())
     assert str(error.value) == "the master ended with exit code 3:\nno port is free\n"
 
 
@@ -34,4 +35,4 @@ def test_one_that_takes_too_long_is_told_with_its_log(tmp_path: Path) -> None:
             await process.wait()
 
     with pytest.raises(UpError, match=rf"its start did not happen within 0 s; see {tmp_path}"):
-        asyncio.run(wait())
+        loops.run(wait())
