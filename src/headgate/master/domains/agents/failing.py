@@ -5,10 +5,7 @@ Once one stays connected for a while it has mended; until then it counts as fail
 
 from typing import Final
 
-from sqlalchemy import func
-
 from headgate.fleet.frames import FAILING_STARTS
-from headgate.master.domains.agents.store import AGENTS
 
 MENDED_AFTER_MS: Final = 60_000
 
@@ -20,13 +17,12 @@ class Failing:
         self._joined: dict[str, int] = {}
 
     def joined(self, agent: str, failed_starts: int, now_ms: int) -> dict[str, object]:
-        """Returns what to keep of an agent that comes."""
+        """Returns what to keep of an agent that comes, as if it had not failed before."""
         if failed_starts < FAILING_STARTS:
             self._joined.pop(agent, None)
             return {"failing_since": None, "failed_starts": None}
         self._joined[agent] = now_ms
-        since = func.coalesce(AGENTS.c.failing_since, now_ms)
-        return {"failing_since": since, "failed_starts": min(failed_starts, 2**31 - 1)}
+        return {"failing_since": now_ms, "failed_starts": min(failed_starts, 2**31 - 1)}
 
     def seen(self, agent: str, now_ms: int) -> dict[str, object]:
         """Returns what to keep of an agent that is still here."""

@@ -187,6 +187,9 @@ async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> _Written:
             batch.said.upgrades.append((agent, end))
             row |= upgrading.columns(end)
             spoke[agent] = spoke[agent].having(row)
+        since = standings[agent].failing_since
+        if since is not None and batch.values[agent].get("failing_since") is not None:
+            row["failing_since"] = since  # it fails on
         rows[agent] = batch.values[agent] | row
     await store.said_by_all(tx, rows)
     for agent, fence in batch.ends:
