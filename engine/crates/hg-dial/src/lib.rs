@@ -1,4 +1,4 @@
-//! Connections from threads of their own to servers that are no endpoints: a collector, the store of
+//! Connections from threads of their own to servers other than endpoints: a collector, the store of
 //! limits.
 //!
 //! Owns the way from `host:port` to bytes: the addresses that the node's resolver knows, connecting,

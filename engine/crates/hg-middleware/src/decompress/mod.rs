@@ -81,7 +81,7 @@ impl Step for Decompress {
         }
         if !(1..=MOST_LAYERS).contains(&options.layers) {
             let message =
-                format!("{} is no number of codings; write 1 to {MOST_LAYERS}", options.layers);
+                format!("{} is not a number of codings; write 1 to {MOST_LAYERS}", options.layers);
             problems.push(("decompress.layers".into(), message));
         }
         let offer: Vec<_> = codings.iter().map(|coding| coding.token()).collect();

@@ -101,11 +101,11 @@ fn mistakes_are_explained() {
         (r#"{"decompress":{"ratio":0}}"#, "decompress.ratio: 0 leaves no room; write 1 or more"),
         (
             r#"{"decompress":{"layers":0}}"#,
-            "decompress.layers: 0 is no number of codings; write 1 to 3",
+            "decompress.layers: 0 is not a number of codings; write 1 to 3",
         ),
         (
             r#"{"decompress":{"layers":4}}"#,
-            "decompress.layers: 4 is no number of codings; write 1 to 3",
+            "decompress.layers: 4 is not a number of codings; write 1 to 3",
         ),
     ] {
         assert_eq!(problem(json), format!("middlewares[0].{message}"));
