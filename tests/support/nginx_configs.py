@@ -21,6 +21,8 @@ ANYWHERE = [
     "auth_basic a; auth_basic_user_file users;",
     "auth_request /a;",
     "auth_request off;",
+    "proxy_next_upstream error timeout http_503;",
+    "proxy_next_upstream off;",
     "auth_request_set $user $upstream_http_remote_user; proxy_set_header Remote-User $user;",
 ]
 ASKS = (

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from headgate.engines.nginx.imports import effects, headers, proxies, splits, values
+from headgate.engines.nginx.imports import effects, headers, proxies, retries, splits, values
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table, Toml, table_in
 from headgate.engines.nginx.imports.proxies import Pools
@@ -24,6 +24,7 @@ _OWN: Final = frozenset(
     {
         *("internal", "proxy_pass", "proxy_http_version", "proxy_set_header"),
         *("proxy_connect_timeout", "proxy_read_timeout", "proxy_send_timeout"),
+        *retries.NAMES,
     }
 )
 """What the location of the copies may say, beside what concerns how bytes move."""

@@ -1,10 +1,10 @@
 """Converts `proxy_pass` and its settings to a route to an upstream, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import headers, splits, upstreams, values
+from headgate.engines.nginx.imports import headers, retries, splits, upstreams, values
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.matching import Wanted
 from headgate.engines.nginx.imports.objects import (
@@ -42,6 +42,10 @@ class Pools:
         self.splits = splits
         self._verbatim = verbatim
         self._timed: set[str] = set()
+
+    def tables_of(self, targets: Iterable[str]) -> list[Table]:
+        """Returns the upstreams of these names, to which something leads."""
+        return [(self.explicit.get(one) or self.implicit[one]) for one in targets]
 
     def lead_to(self, target: str, connect: str) -> str:
         """Returns the upstream that `proxy_pass` means; raises `NotExpressibleError`."""
@@ -92,12 +96,14 @@ def proxied(
         )
         if table
     ]
+    action = _action(target, split, pools, connect)
     rest: dict[str, Toml] = {
-        **_action(target, split, pools, connect),
+        **action,
         "timeouts": {"first_byte": read, "stream_idle": read},
         "limits": {"body": limit},
         "forward_path": "normalised" if uri else "raw",
         "websocket": seen.websocket,
+        **retries.retry_of(around, pools.tables_of(splits.upstreams_of(action))),
     }
     return Proxied(middlewares, rest)
 
@@ -175,6 +181,7 @@ def to_nginx(route: Table, pool: Table, name: str, upgrade: str) -> list[Directi
         directive("proxy_pass", target),
         *headers.to_nginx(route, None if host is None else str(host), upgrade),
         *(directive(key, Word(value)) for key, value in times),
+        *retries.to_nginx(route),
         *headers.added_lines(route),
     ]
 

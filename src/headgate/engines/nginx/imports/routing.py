@@ -15,6 +15,7 @@ from headgate.engines.nginx.imports import (
     pacing,
     passwords,
     proxies,
+    retries,
     returns,
     services,
     splits,
@@ -112,6 +113,7 @@ def route_location(
         table = {"middlewares": middlewares, **rest} if middlewares else rest
         notes = (*_proxy_notes(own, around), *_charset_notes(around), *limited.notes)
         notes += (*splits.notes_of(found.rest), *services.notes_of(asked, found.rest))
+        notes += retries.notes_of(found.rest)
         notes += (*mirrors.notes_of(copied), *pacing.notes_of(own.pace))
         named = {one.name: one.table for one in asked}
         return Routed(wanted, matched, table, own, notes, {**limited.tables, **named})
@@ -238,8 +240,6 @@ def _proxy_notes(own: Content, around: Around) -> tuple[str, ...]:
     times = {around.value(name, b"60s") for name in (b"proxy_read_timeout", b"proxy_send_timeout")}
     if len(times) > 1 and around.nearest(b"proxy_send_timeout"):
         notes.append("`proxy_send_timeout`: what is sent has the time of `proxy_read_timeout` here")
-    if around.nearest(b"proxy_next_upstream"):
-        notes.append("`proxy_next_upstream`: what is tried again follows our own rules")
     lines = around.nearest(b"proxy_set_header")
     sent = {one.directive.values[0].lower().decode() for one in lines if one.directive.args}
     more = [name for name in headers.IMPLIED if name not in sent]

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 from headgate._core import is_client_claim
-from headgate.engines.nginx.imports import effects, headers, proxies, returns, values
+from headgate.engines.nginx.imports import effects, headers, proxies, retries, returns, values
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import (
     ModelObject,
@@ -45,6 +45,7 @@ _OWN: Final = frozenset(
         *("internal", "proxy_pass", "proxy_method", "proxy_http_version"),
         *("proxy_pass_request_body", "proxy_pass_request_headers", "proxy_set_header"),
         *("proxy_connect_timeout", "proxy_read_timeout", "proxy_send_timeout"),
+        *retries.NAMES,
     }
 )
 """What the location that asks may say, beside what concerns how bytes move."""

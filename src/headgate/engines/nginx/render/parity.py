@@ -6,6 +6,7 @@ nginx cannot meet.
 
 from typing import Final
 
+from headgate.engines.nginx.common.retries import UNLIMITED
 from headgate.engines.nginx.render import parity_streams
 from headgate.engines.nginx.render.parity_logs import LOGS
 from headgate.features import nginx_registry
@@ -26,6 +27,11 @@ _BREAKER: Final = (
 _ONE_TIME: Final = (
     "nginx has one time for the first byte and between two: the shorter one is both, except that "
     "the default of `first_byte` is not held where `stream_idle` is longer"
+)
+
+_BUDGET: Final = (
+    f"anything but the default is refused, except `per_second` from {UNLIMITED} on, which no node "
+    "gets to; nginx has no budget"
 )
 
 _SHEDDING: Final = ("memory", "queued", "lag", "strained", "critical")
@@ -268,10 +274,11 @@ _ROUTES: Final = (
     Parity("routes.NAME.retry.methods", "differs", "a list is refused"),
     *(
         Parity(f"routes.NAME.retry.{key}", "no", "anything but the default is refused")
-        for key in (
-            *("backoff.base", "backoff.factor", "backoff.max", "backoff.jitter"),
-            *("budget.percent", "budget.per_second"),
-        )
+        for key in ("backoff.base", "backoff.factor", "backoff.max", "backoff.jitter")
+    ),
+    *(
+        Parity(f"routes.NAME.retry.budget.{key}", "differs", _BUDGET)
+        for key in ("percent", "per_second")
     ),
     Parity("routes.NAME.retry.hedge.after", "no", "refused"),
     Parity("routes.NAME.limits.body", "same"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from headgate.engines.nginx.common.retries import UNLIMITED
 from headgate.engines.nginx.render.context import Context
 from headgate.features.nginx import About
 from headgate.nginxtext.tree import Node
@@ -29,8 +30,11 @@ def route(name: str, one: Route, ctx: Context) -> list[Node]:
         about.refuse("retries", "this nginx cannot limit the tries")
     if retry.backoff != RetryBackoff():
         about.refuse("backoff", "nginx does not wait between two tries")
-    if retry.budget != RetryBudget():
-        about.refuse("budget", "nginx has no budget of retries")
+    if retry.budget != RetryBudget() and retry.budget.per_second < UNLIMITED:
+        about.refuse(
+            "budget",
+            f"nginx has no budget of retries: leave it out, or write `per_second = {UNLIMITED}`",
+        )
     if retry.hedge is not None:
         about.refuse("hedge", "nginx does not ask a second endpoint beside the first")
     about.note(

@@ -47,6 +47,7 @@ timeouts = { first_byte = "1m", stream_idle = "1m" }
 limits = { body = "1MiB" }
 forward_path = "raw"
 websocket = false
+retry = { retries = 1, on = ["reset", "timeout"], budget = { percent = 100, per_second = 1000000 } }
 
 [routes."a.example-health"]
 hosts = ["a.example", "*"]

@@ -34,6 +34,7 @@ def rendered(retry: str) -> Rendered:
             "proxy_next_upstream error http_429 http_502 http_503 http_504 non_idempotent;",
             2,
         ),
+        ("budget = { percent = 100, per_second = 1000000 }", "proxy_next_upstream error;", 3),
     ],
 )
 def test_a_policy_is_what_nginx_passes_to_the_next_endpoint(
@@ -56,6 +57,7 @@ def test_a_policy_is_what_nginx_passes_to_the_next_endpoint(
         ('methods = ["GET"]', "retry.methods"),
         ('backoff = { max = "1s" }', "retry.backoff"),
         ("budget = { percent = 50 }", "retry.budget"),
+        ("budget = { per_second = 999999 }", "retry.budget"),
         ("hedge = {}", "retry.hedge"),
     ],
 )
