@@ -46,6 +46,7 @@ IN_SERVER = [
     "ssl_certificate_key a.key;",
     "root /srv;",
     "error_page 404 /x;",
+    "proxy_intercept_errors on; error_page 404 503 /b/;",
     "if ($x) { return 403; }",
 ]
 IN_LOCATION = [
@@ -59,6 +60,7 @@ IN_LOCATION = [
     "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $up;",
     'return 200 "a\\n\\"$host\\";}";',
     "return 204;",
+    "return 200 sorry;",
     "internal;",
     ASKS,
     "return 301 https://$host$request_uri;",

@@ -41,7 +41,7 @@ class Content(NamedTuple):
         name = line.name.decode(errors="replace")
         if is_include(line):
             return self.keeps_includes
-        if _does_nothing(line) or name in effects.ASKING:
+        if _does_nothing(line) or name in effects.ASKING | effects.PAGES:
             return True
         if self.own is not None:
             return name not in self.own
@@ -73,7 +73,7 @@ def _content(lines: Sequence[Located], around: Around) -> Content:
         first.setdefault(one.directive.name, one)
     if b"internal" in first:
         _check_behind(lines, "internal", is_denied=False)
-        return Content(status=INTERNAL, own=_OF_ANSWERS)
+        return Content(status=INTERNAL, own=_OF_ANSWERS - {"default_type"})
     if b"return" in first:
         _check_behind(lines, "return", is_denied=False)
         return Content(returned=first[b"return"], own=_OF_ANSWERS | {"return"})
@@ -110,7 +110,7 @@ def _check_known(lines: Sequence[Located]) -> None:
         name = _name(one)
         if _does_nothing(one.directive):
             continue
-        if name in effects.ASKING:
+        if name in effects.ASKING or name in effects.PAGES:
             continue
         is_first = name not in seen
         seen.add(name)

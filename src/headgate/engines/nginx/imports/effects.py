@@ -211,9 +211,12 @@ LOCATION_OWN: Final = frozenset({"proxy_pass", "return"})
 ASKING: Final = frozenset({"auth_request", "auth_request_set", "mirror", "mirror_request_body"})
 """They stay beside what says the same: a middleware, or the mirror of a route."""
 
+PAGES: Final = frozenset({"error_page", "proxy_intercept_errors"})
+"""They stay beside the middleware that says the same, or what differs is noted."""
+
 _KEPT: Final = frozenset(_LOGGING | _TRANSPORT | _COMPRESSION | _TLS)
 _AROUND: Final = frozenset(
-    _KEPT | _FILES | _DEFINITIONS | _REAL_IP | _REDIRECTS | ASKING | {"charset", "error_page"}
+    _KEPT | _FILES | _DEFINITIONS | _REAL_IP | _REDIRECTS | ASKING | PAGES | {"charset"}
 )
 
 

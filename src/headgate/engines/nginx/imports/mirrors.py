@@ -8,7 +8,15 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from headgate.engines.nginx.imports import effects, headers, proxies, retries, splits, values
+from headgate.engines.nginx.imports import (
+    effects,
+    errorpages,
+    headers,
+    proxies,
+    retries,
+    splits,
+    values,
+)
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table, Toml, table_in
 from headgate.engines.nginx.imports.proxies import Pools
@@ -52,6 +60,7 @@ def mirror_of(
         raise NotExpressibleError("`mirror_request_body off`: copies have their body here")
     copying = around._replace(levels=(level, *around.levels[1:]))
     _check_lines(uri, copying, around)
+    errorpages.check_asked(f"`mirror {uri}`", copying)
     passed = level.named(b"proxy_pass")
     found = _TARGET.fullmatch(values.text(passed[0].directive.values[0])) if passed else None
     if found is None:

@@ -47,10 +47,15 @@ def action_of(
         check_error_pages(words[0], around)
     else:
         answer["body"] = values.template(line.values[1])
-        default = around.value(b"default_type", DEFAULT_TYPE)
-        kind = values.text(filetypes.in_effect(around).get(filetypes.extension(path), default))
+        kind = type_of(around, path)
         answer["headers"] = {"content-type": values.template(kind.encode())}
     return {"respond": answer}
+
+
+def type_of(around: Around, path: str) -> str:
+    """Returns the Content-Type of a text for a path, as nginx has it written."""
+    default = around.value(b"default_type", DEFAULT_TYPE)
+    return values.text(filetypes.in_effect(around).get(filetypes.extension(path), default))
 
 
 def type_notes(action: Mapping[str, Toml], around: Around, path: str = "") -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from headgate.engines.nginx.imports import (
     access,
     compression,
     contents,
+    errorpages,
     headers,
     limits,
     matching,
@@ -108,12 +109,14 @@ def route_location(
         said = services.said_to(around, asked)
         found = proxies.proxied(own.proxy_pass.directive, around, wanted, pools, said)
         middlewares = _chain(own, [*limited.tables], asked, found.middlewares, around)
+        paged = errorpages.pages_of(around)
+        middlewares += [paged] if paged is not None else []
         copied = mirrors.mirror_of(around, pools, said, found.rest)
         rest = {**services.judged(found.rest, asked), **copied}
         table = {"middlewares": middlewares, **rest} if middlewares else rest
         notes = (*_proxy_notes(own, around), *_charset_notes(around), *limited.notes)
         notes += (*splits.notes_of(found.rest), *services.notes_of(asked, found.rest))
-        notes += retries.notes_of(found.rest)
+        notes += (*retries.notes_of(found.rest), *errorpages.notes_of(paged, around))
         notes += (*mirrors.notes_of(copied), *pacing.notes_of(own.pace))
         named = {one.name: one.table for one in asked}
         return Routed(wanted, matched, table, own, notes, {**limited.tables, **named})
@@ -245,8 +248,6 @@ def _proxy_notes(own: Content, around: Around) -> tuple[str, ...]:
     more = [name for name in headers.IMPLIED if name not in sent]
     if more:
         notes.append(f"{', '.join(more)}: set for the endpoint here, not there")
-    if around.nearest(b"error_page"):
-        notes.append("error pages for answers that nginx makes itself stay in the kept text")
     adds_headers = bool(around.nearest(b"add_header"))
     notes += access.notes_of(own.let_in, adds_headers=adds_headers)
     notes += passwords.notes_of(own.asked)

@@ -12,7 +12,15 @@ from hashlib import sha256
 from typing import Final
 
 from headgate._core import is_client_claim
-from headgate.engines.nginx.imports import effects, headers, proxies, retries, returns, values
+from headgate.engines.nginx.imports import (
+    effects,
+    errorpages,
+    headers,
+    proxies,
+    retries,
+    returns,
+    values,
+)
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import (
     ModelObject,
@@ -97,6 +105,7 @@ def service_of(around: Around, pools: Pools) -> Asked | None:
     _check_variables(uri, asking, around)
     for status in _STATUSES:
         returns.check_error_pages(status, around)
+    errorpages.check_asked(f"`auth_request {uri}`", asking)
     table: dict[str, Toml] = {**_asked(uri, asking, pools), "headers": _sent(asking)}
     if copied := _copied(around):
         table["copy"] = copied

@@ -48,7 +48,7 @@ def test_what_does_nothing_keeps_nothing() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *("proxy_cache z;", "proxy_intercept_errors on;", "satisfy any;", "proxy_store on;"),
+        *("proxy_cache z;", "satisfy any;", "proxy_store on;"),
         *("merge_slashes off;", "underscores_in_headers on;", "ignore_invalid_headers off;"),
     ],
 )
