@@ -27,6 +27,10 @@ def compiled(middleware: str, route: str = ROUTE) -> Loaded:
     return load([PurePath("c.toml")], MemoryFiles({"c.toml": text}), {})
 
 
+def _names(many: int, of: int) -> list[str]:
+    return [f"{n:x>{of}}" for n in range(many)]
+
+
 WRONG = {
     "no upstream": ("", "upstream"),
     "another's name": ('upstream = "auht"', 'there is no upstream "auht"'),
@@ -44,6 +48,14 @@ WRONG = {
     "all, and open": ('upstream = "auth"\nheaders = "all"\nfail_open = true', "name the `headers`"),
     "no prefix": ('upstream = "auth"\ncopy_prefix = "remote"', "with a hyphen at its end"),
     "all of ours": ('upstream = "auth"\ncopy_prefix = "x-"', 'would remove "x-forwarded-for"'),
+    "many names": (
+        f'upstream = "auth"\ncopy = {_names(65, 3)}',
+        "65 names are too many; write up to 64",
+    ),
+    "many cookies": (f'upstream = "auth"\ncookies = {_names(65, 3)}', "65 names are too many"),
+    "many headers": (f'upstream = "auth"\nheaders = {_names(65, 3)}', "65 names are too many"),
+    "many of answers": (f'upstream = "auth"\nanswer_headers = {_names(65, 3)}', "65 names are too"),
+    "long name": (f'upstream = "auth"\ncopy = {_names(1, 257)}', "write up to 256 characters"),
     "nobody": ('upstream = "auth"\nin_flight = 0', "in_flight"),
 }
 
@@ -55,6 +67,12 @@ def test_mistakes_are_named_with_their_place(middleware: str, said: str) -> None
     assert loaded.plan is None, text
     assert said in text
     assert "c.toml:" in text
+
+
+@pytest.mark.parametrize("key", ["headers", "cookies", "copy", "answer_headers"])
+def test_as_many_names_as_fit_are_taken(key: str) -> None:
+    loaded = compiled(f'upstream = "auth"\n{key} = {_names(64, 64 if key == "cookies" else 256)}')
+    assert loaded.plan is not None, loaded.diagnostics
 
 
 def test_all_headers_are_a_word_and_no_list() -> None:

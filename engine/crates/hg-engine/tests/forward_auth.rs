@@ -4,70 +4,15 @@
 
 mod common;
 
+use common::authorised::*;
 use common::http2::Client;
 use common::http2_peer::{self, H2C};
 use common::*;
 use hg_plan::{Change, Kind};
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 
-const YES: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
-
-/// An endpoint that answers with the head that it got, and the length of the body.
-fn echo() -> Upstream {
-    Upstream::play(|mut s| {
-        while let Some(head) = read_head(&mut s) {
-            let length = value(&head, "content-length").map_or(0, |n| n.parse().unwrap());
-            let body = read_n(&mut s, length);
-            let text = format!("{head}{}", body.len());
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-            if s.write_all(answer.as_bytes()).is_err() {
-                return;
-            }
-        }
-    })
-}
-
-/// A service that answers so; every head that it gets is told.
-fn service(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> (Upstream, Heads) {
-    let heads = Heads::default();
-    let told = heads.clone();
-    let up = Upstream::play(move |mut s| {
-        while let Some(head) = read_head(&mut s) {
-            let answer = answer(&head);
-            told.0.lock().unwrap().push(head);
-            if s.write_all(answer.as_bytes()).is_err() {
-                return;
-            }
-        }
-    });
-    (up, heads)
-}
-
-#[derive(Clone, Default)]
-struct Heads(Arc<Mutex<Vec<String>>>);
-
-impl Heads {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (found, value) = line.split_once(": ")?;
-        found.eq_ignore_ascii_case(name).then_some(value)
-    })
-}
-
-fn auth_json(more: &str) -> String {
-    format!(
-        r#"{{"forward_auth":{{"upstream":"auth","path":"/verify","method":"GET",
-        "timeout_ms":5000,"headers":["cookie"],"answer_bytes":1000,"in_flight":1024{more}}}}}"#
-    )
-}
 
 fn start(up: &Upstream, auth: &str, more: &str, route: &str) -> Node {
     let rest = format!(r#","middlewares":[{}]{route}"#, auth_json(more));
@@ -79,12 +24,6 @@ fn start(up: &Upstream, auth: &str, more: &str, route: &str) -> Node {
 
 fn guarded(up: &Upstream, auth: &Upstream, more: &str) -> Node {
     start(up, &upstream_json(&[auth.address], ""), more, "")
-}
-
-fn ask(s: &mut TcpStream, request: &[u8]) -> (String, String) {
-    s.write_all(request).unwrap();
-    let (head, body) = read_answer(s);
-    (head, String::from_utf8(body).unwrap())
 }
 
 fn count(node: &Node, result: &str) -> u64 {

@@ -54,6 +54,24 @@ pub struct Subrequest {
     pub seat: Seat,
 }
 
+impl Subrequest {
+    /// Calls `line` with the value of each line of a name.
+    pub fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        let named = |(found, _): &(&str, &[u8])| found.eq_ignore_ascii_case(name);
+        fields(&self.lines).filter(named).for_each(|(_, value)| line(value));
+    }
+}
+
+/// Returns names, as sent, and values of header lines.
+fn fields(lines: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    lines.split(|b| *b == b'\n').filter_map(|line| {
+        let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+        let value = value.get(1..)?.trim_ascii();
+        let name = std::str::from_utf8(name).ok().filter(|name| is_token(name))?;
+        Some((name, value))
+    })
+}
+
 /// The answer to a subrequest, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answered {
@@ -68,12 +86,7 @@ pub struct Answered {
 impl Answered {
     /// Returns names, as sent, and values of the header lines.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.lines.split(|b| *b == b'\n').filter_map(|line| {
-            let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
-            let value = value.get(1..)?.trim_ascii();
-            let name = std::str::from_utf8(name).ok().filter(|name| is_token(name))?;
-            Some((name, value))
-        })
+        fields(&self.lines)
     }
 }
 

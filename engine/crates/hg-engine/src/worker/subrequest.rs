@@ -6,6 +6,7 @@ use super::answer::own;
 use super::exchange::{ExId, Exchange, Stage};
 use super::response::Next;
 use super::{Turn, Worker};
+use hg_h2::NeverIndexed;
 use hg_middleware::{Answered, Failure, Seat, Subrequest, Woken};
 use hg_plan::HostHeader;
 use hg_policy::KeySource;
@@ -70,7 +71,10 @@ impl Worker {
     }
 
     fn open_sub(&mut self, parent: ExId, ticket: u64, mut asked: Subrequest) -> Option<ExId> {
-        if let Some(context) = self.exchanges.get(parent).and_then(|e| e.log.trace.told_aside()) {
+        let of = self.exchanges.get(parent)?;
+        let (client, client_ip) = (of.client, of.client_ip);
+        let never = never_indexed(&of.request.never);
+        if let Some(context) = of.log.trace.told_aside() {
             tell_trace(&mut asked.lines, context);
         }
         let held = self.held.clone();
@@ -78,17 +82,15 @@ impl Worker {
         let slot = asked.to.find(held.upstreams.len(), name_of)?;
         let entry = held.upstreams.get(slot)?.as_deref()?;
         let id = self.upstreams.get_mut(slot)?.id;
-        let (client, client_ip) = self.exchanges.get(parent).map(|e| (e.client, e.client_ip))?;
         let x = self.exchanges.open();
         let e = self.exchanges.get_mut(x)?;
         e.host_at = write_head(&mut e.head, &asked, &entry.host_header);
         (e.client, e.client_ip, e.start_us) = (client, client_ip, self.now_us);
         (e.upstream, e.upstream_id, e.method) = (slot, id, asked.method);
-        e.wanted.key = match &entry.key {
-            Some(KeySource::ClientIp) => Some(hg_policy::hash_client(client_ip)),
-            Some(KeySource::Path) => Some(hg_policy::hash_key(asked.target.as_bytes())),
-            Some(KeySource::Header(_) | KeySource::Cookie(_)) | None => None,
-        };
+        e.request.never = never;
+        let lines = |name: &str, line: &mut dyn FnMut(&[u8])| asked.each(name, line);
+        let key = |source: &KeySource| source.hash(client_ip, &asked.target, lines);
+        e.wanted.key = entry.key.as_ref().and_then(key);
         e.due.connect = deadline_after(self.now_us, entry.plan.connect_timeout_ms);
         e.chained.sub = Some(Box::new(Sub {
             parent,
@@ -163,6 +165,11 @@ impl Worker {
             u.counters.requests.add(u8::try_from(e.method.index()).unwrap_or(9), e.status);
         }
         let sub = e.chained.sub.take();
+        if let Some(of) = sub.as_ref().and_then(|sub| self.exchanges.get_mut(sub.parent)) {
+            // Its lines go to the endpoint, or to the client.
+            of.request.never.absorb(&e.response.never);
+            of.response.never.absorb(&e.response.never);
+        }
         if let Some(flight) = &mut e.chained.flight {
             flight.came = super::mirror::came(e.status, failure);
         }
@@ -216,6 +223,21 @@ pub(super) fn failure_of(reject: &Reject) -> Failure {
         502 if !away.contains(&reject.code) => Failure::Invalid,
         _ => Failure::Unavailable,
     }
+}
+
+/// Returns what no table may hold of a subrequest: what the client said so of, in whatever line the
+/// subrequest tells it.
+fn never_indexed(of: &NeverIndexed) -> NeverIndexed {
+    let mut never = of.clone();
+    for (told, field) in [
+        ("x-forwarded-uri", ":path"),
+        ("x-original-url", ":path"),
+        ("x-original-url", ":authority"),
+        ("x-forwarded-host", ":authority"),
+    ] {
+        never.derive(told, field);
+    }
+    never
 }
 
 /// Puts a place in a trace into the lines of a subrequest, for that of the client.

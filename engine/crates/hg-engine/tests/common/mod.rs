@@ -1,6 +1,7 @@
 //! A real engine on free ports, and upstreams that follow a script.
 #![allow(dead_code)]
 
+pub mod authorised;
 pub mod endpoint;
 pub mod http2;
 pub mod http2_peer;

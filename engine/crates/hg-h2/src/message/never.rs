@@ -20,6 +20,18 @@ impl NeverIndexed {
         }
     }
 
+    /// Adds those of another message, parts of which go into this one.
+    pub fn absorb(&mut self, other: &Self) {
+        other.0.split(|b| *b == b'\n').filter(|name| !name.is_empty()).for_each(|n| self.add(n));
+    }
+
+    /// Adds a field that tells what another one does, if that one is among these.
+    pub fn derive(&mut self, told: &str, of: &str) {
+        if self.has(of.as_bytes()) {
+            self.add(told.as_bytes());
+        }
+    }
+
     /// Returns how a field with this name, in any case, is sent.
     #[inline]
     pub fn sensitivity(&self, name: &[u8]) -> Sensitivity {
@@ -34,6 +46,21 @@ impl NeverIndexed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_come_from_other_messages_and_from_what_fields_tell() {
+        let mut never = NeverIndexed::default();
+        never.absorb(NeverIndexed::NONE);
+        never.derive("x-path", ":path");
+        assert!(never.0.is_empty());
+        let mut other = NeverIndexed::default();
+        other.add(b":path");
+        other.add(b"x-key");
+        never.add(b"x-key");
+        never.absorb(&other);
+        never.derive("x-path", ":path");
+        assert_eq!(never.0, b"x-key\n:path\nx-path\n");
+    }
 
     #[test]
     fn names_are_known_in_any_case_and_only_whole() {

@@ -5,6 +5,35 @@ use crate::headers::{is_spelling, push_line};
 use hg_proto::Known;
 use hg_route::Headers;
 
+/// The most header lines of a question, bytes.
+pub(super) const MOST_QUESTION: usize = 64 * 1024;
+
+/// The header lines of a question, as far as there is room.
+pub(super) struct Question {
+    lines: Vec<u8>,
+    is_over: bool,
+}
+
+impl Question {
+    pub(super) fn new() -> Self {
+        Self { lines: Vec::with_capacity(512), is_over: false }
+    }
+
+    /// Appends a line `name: value\r\n`; once one has no room, none has.
+    pub(super) fn push(&mut self, name: &str, value: &[u8]) {
+        let more = name.len().saturating_add(value.len()).saturating_add(4);
+        self.is_over |= self.lines.len().saturating_add(more) > MOST_QUESTION;
+        if !self.is_over {
+            push_line(&mut self.lines, name, value);
+        }
+    }
+
+    /// Returns the lines; nothing if they are too many.
+    pub(super) fn finish(self) -> Option<Vec<u8>> {
+        (!self.is_over).then_some(self.lines)
+    }
+}
+
 /// The lines of the client that the service gets.
 #[derive(Debug)]
 pub(super) struct Chosen {
@@ -16,7 +45,7 @@ pub(super) struct Chosen {
 
 impl Chosen {
     /// Appends the lines, each `name: value\r\n`.
-    pub(super) fn append(&self, headers: &dyn Headers, out: &mut Vec<u8>) {
+    pub(super) fn append(&self, headers: &dyn Headers, out: &mut Question) {
         match &self.names {
             Some(names) => names.iter().for_each(|name| {
                 headers.each(name, &mut |value| self.push(out, name, value));
@@ -29,9 +58,9 @@ impl Chosen {
         }
     }
 
-    fn push(&self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    fn push(&self, out: &mut Question, name: &str, value: &[u8]) {
         if self.cookies.is_empty() || !name.eq_ignore_ascii_case("cookie") {
-            return push_line(out, name, value);
+            return out.push(name, value);
         }
         let wanted = |pair: &&[u8]| {
             let name = pair.split(|b| *b == b'=').next().unwrap_or_default();
@@ -40,7 +69,7 @@ impl Chosen {
         let pairs = value.split(|b| *b == b';').map(<[u8]>::trim_ascii).filter(wanted);
         let kept = pairs.collect::<Vec<_>>().join(&b"; "[..]);
         if !kept.is_empty() {
-            push_line(out, "cookie", &kept);
+            out.push("cookie", &kept);
         }
     }
 }

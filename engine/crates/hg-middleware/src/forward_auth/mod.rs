@@ -10,7 +10,7 @@ use crate::presumed;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use crate::subrequest::{Answered, Failure, Seat, Subrequest, Target};
 use crate::view::{RequestView, Rewritten};
-use client::Chosen;
+use client::{Chosen, Question};
 use hg_proto::{Method, Reject};
 use options::Options;
 use std::sync::Arc;
@@ -34,6 +34,14 @@ refusals! {
     BUSY = "auth-busy" "too many requests wait for the authorisation service";
     LOOP = "auth-loop" "the authorisation service asks for its own permission";
 }
+
+/// That is the client's doing, whatever `fail_open` says.
+const QUESTION_TOO_LARGE: Reject = Reject {
+    status: 431,
+    reason: "http_request_error",
+    code: "auth-question-too-large",
+    detail: "the request is too large to ask the authorisation service about it",
+};
 
 /// Says how many proxies asked on behalf of each other.
 const HOPS: &str = "x-headgate-auth-hops";
@@ -136,11 +144,15 @@ impl ForwardAuth {
             return Err(BUSY);
         };
         let host = authority(run.view);
+        let Some(lines) = self.lines(run.view, &host, hops + 1) else {
+            run.count(self.results.as_deref(), INVALID_RESULT);
+            return Err(QUESTION_TOO_LARGE);
+        };
         Ok(Flow::Wait(Wait::Subrequest(Box::new(Subrequest {
             to: self.to.clone(),
             method: self.terms.method,
             target: self.terms.path.clone(),
-            lines: self.lines(run.view, &host, hops + 1),
+            lines,
             host,
             most_bytes: self.terms.answer_bytes,
             timeout_us: self.terms.timeout_us,
@@ -149,8 +161,9 @@ impl ForwardAuth {
     }
 
     /// Writes a fresh head: what the client sent and is asked for, and what we say of the request.
-    fn lines(&self, view: &RequestView<'_>, host: &str, hops: u8) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512);
+    /// Returns nothing if that is too much.
+    fn lines(&self, view: &RequestView<'_>, host: &str, hops: u8) -> Option<Vec<u8>> {
+        let mut out = Question::new();
         self.terms.chosen.append(view.headers, &mut out);
         let uri = match view.query {
             Some(query) => format!("{}?{query}", view.path),
@@ -170,9 +183,9 @@ impl ForwardAuth {
             view.request_id,
             &hops,
         ]) {
-            push_line(&mut out, name, value.as_bytes());
+            out.push(name, value.as_bytes());
         }
-        out
+        out.finish()
     }
 
     /// Lets the request pass after a 2xx; any other answer is the client's.

@@ -17,6 +17,10 @@ const NEVER: [&str; 5] = ["host", "content-length", "content-type", "content-enc
 /// Most bytes of an answer, which is held in memory.
 const MOST_BYTES: usize = 1024 * 1024;
 
+/// Most names in one of the lists, and most characters of one.
+const MOST_NAMES: usize = 64;
+const MOST_NAME_CHARACTERS: usize = 256;
+
 /// The client's headers that go along.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -69,6 +73,7 @@ impl Options {
     pub(super) fn compile(&self, problems: &mut Problems) -> Option<ForwardAuth> {
         let before = problems.len();
         self.check(problems);
+        self.check_lists(problems);
         let method = match self.method.as_str() {
             "GET" => Method::Get,
             "HEAD" => Method::Head,
@@ -148,6 +153,27 @@ impl Options {
             let name = name.to_ascii_lowercase();
             if NEVER.contains(&name.as_str()) || OURS.contains(&name.as_str()) {
                 problem("headers", format!("`{name}` is not sent as the client did; leave it out"));
+            }
+        }
+    }
+
+    fn check_lists(&self, problems: &mut Problems) {
+        let mut problem = |key: &str, message: String| {
+            problems.push((format!("forward_auth.{key}"), message));
+        };
+        for (key, names) in [
+            ("headers", self.names()),
+            ("cookies", &*self.cookies),
+            ("copy", &*self.copy),
+            ("answer_headers", &*self.answer_headers),
+        ] {
+            if names.len() > MOST_NAMES {
+                let message = format!("{} names are too many; write up to {MOST_NAMES}", names.len());
+                problem(key, message);
+            }
+            if names.iter().any(|name| name.len() > MOST_NAME_CHARACTERS) {
+                let allowed = format!("write up to {MOST_NAME_CHARACTERS} characters");
+                problem(key, format!("a name is too long; {allowed}"));
             }
         }
     }

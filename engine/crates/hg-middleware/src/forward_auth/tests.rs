@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+use super::client::MOST_QUESTION;
 use crate::access_testing::Lines;
 use crate::context::{Context, Wait, Woken};
 use crate::keep::Keep;
@@ -147,6 +148,43 @@ fn all_headers_of_the_client_go_but_those_of_the_connection_and_ours() {
     );
     assert_eq!(ours.matches("\r\n").count(), 9);
     assert!(ours.ends_with("x-request-id: 0123456789abcdef\r\nx-headgate-auth-hops: 2\r\n"));
+}
+
+#[test]
+fn a_question_that_is_too_large_is_not_asked_and_closes_the_route() {
+    let mut way = Way::new(r#","headers":["x-a","x-b"],"fail_open":true"#);
+    let ours = way.asked(&[]).unwrap().lines.len();
+    let room = MOST_QUESTION - ours - "x-a: \r\nx-b: 1\r\n".len();
+    let most = vec![b'a'; room];
+    let asked = way.asked(&[("x-a", &*most), ("x-b", b"1")]).unwrap();
+    assert_eq!(asked.lines.len(), MOST_QUESTION);
+    drop(asked);
+    let refused = way.step(&[("x-a", &*most), ("x-b", b"12")], None).unwrap_err();
+    assert_eq!((refused.status, refused.code), (431, "auth-question-too-large"));
+    // Nothing of a question is left out that another line leaves no room for.
+    let more = vec![b'a'; MOST_QUESTION];
+    assert!(way.step(&[("x-a", &*more), ("x-b", b"1")], None).is_err());
+    assert_eq!(way.counts(), [("invalid", 2)]);
+    assert_eq!(way.asked(&[]).unwrap().lines.len(), ours, "its seats were given back");
+}
+
+#[test]
+fn names_are_bounded() {
+    let names = |many: usize, of: usize| {
+        let names: Vec<_> = (0..many).map(|n| format!(r#""{n:0>of$}""#)).collect();
+        names.join(",")
+    };
+    for key in ["headers", "cookies", "copy", "answer_headers"] {
+        let with = |names: String| json(&format!(r#","{key}":[{names}]"#));
+        Way::new(&format!(r#","{key}":[{}]"#, names(64, 256)));
+        for (names, said) in [
+            (names(65, 2), "65 names are too many; write up to 64"),
+            (names(1, 257), "a name is too long; write up to 256 characters"),
+        ] {
+            let path = format!("middlewares[0].forward_auth.{key}");
+            assert_eq!(problem(&with(names)), format!("{path}: {said}"));
+        }
+    }
 }
 
 #[test]

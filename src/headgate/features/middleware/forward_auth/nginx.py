@@ -49,7 +49,7 @@ PARITY: Final = (
         "differs",
         f"{_NAMES}; with `all` nginx passes what it would pass to an upstream: also headers that "
         "`Connection` names, none with an underscore, and headers that tell who a client is are "
-        "known by their whole name",
+        "known by their whole name; what the service gets has no limit of its own",
     ),
     Parity(f"{_KEY}.cookies", "no", "refused: all cookies go along, or none"),
     Parity(f"{_KEY}.copy", "differs", f"{_NAMES}; {_JOINED}"),

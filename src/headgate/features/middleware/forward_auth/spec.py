@@ -27,6 +27,8 @@ _PATH: Final = re.compile(r"/[!-\"$-~]*")
 _PATH_ALLOWED: Final = 'write a path such as "/verify", with a query or without'
 _PREFIX: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,61}-")
 _PREFIX_ALLOWED: Final = 'write the beginning of names with a hyphen at its end, such as "x-auth-"'
+_MOST_NAMES: Final = 64
+_MOST_NAME_CHARACTERS: Final = 256
 _MOST_ANSWER: Final = 1024 * 1024
 _MOST_MS: Final = 60_000
 _OURS: Final = (
@@ -100,6 +102,19 @@ def _prefix(value: object) -> str:
     return text
 
 
+def _named(key: str, names: list[str], refused: tuple[str, ...]) -> Iterator[Invalid]:
+    """Yields errors for a list of names that is too long, or has names that are."""
+    if len(names) > _MOST_NAMES:
+        yield Invalid(f"{len(names)} names are too many", f"write up to {_MOST_NAMES}", at=(key,))
+    for index, name in enumerate(names):
+        if name in refused:
+            what = f'"{name}" is not taken from there'
+            yield Invalid(what, "leave it out", at=(key, index))
+        if len(name) > _MOST_NAME_CHARACTERS:
+            allowed = f"write up to {_MOST_NAME_CHARACTERS} characters"
+            yield Invalid("the name is too long", allowed, at=(key, index))
+
+
 def _or_all(value: object, listed: ValidatorFunctionWrapHandler) -> object:
     """Returns the names; `_EVERY` alone for the word `all`."""
     if not isinstance(value, str):
@@ -166,7 +181,8 @@ class ForwardAuth(MiddlewareOptions):
         "those of the connection, of a body's framing, and those that tell who a client is "
         "(`x-real-ip` for example). The service also gets "
         "`x-forwarded-for`, `-host`, `-method`, `-proto` and `-uri`, `x-original-method`, "
-        "`x-original-url` and `x-request-id`, never as the client sent them.",
+        "`x-original-url` and `x-request-id`, never as the client sent them. Of this list, and of "
+        "each one below, up to 64 names.",
     )
     cookies: list[PlaceName] = Field(
         default_factory=list,
@@ -212,12 +228,12 @@ class ForwardAuth(MiddlewareOptions):
             yield Invalid(what, "name the `headers` that go along", at=("fail_open",))
         for key, names, refused in (
             ("headers", self.headers, (*_OURS, *_NEVER)),
+            ("cookies", self.cookies, ()),
             ("copy", self.copy_, ("host",)),
+            ("answer_headers", self.answer_headers, ()),
         ):
-            for index, name in enumerate(names if key not in wrong else ()):
-                if name in refused:
-                    what = f'"{name}" is not taken from there'
-                    yield Invalid(what, "leave it out", at=(key, index))
+            if key not in wrong:
+                yield from _named(key, names, refused)
 
     def to_plan(self) -> ForwardAuthNode:
         """Returns the plan node."""
