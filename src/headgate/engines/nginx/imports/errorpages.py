@@ -44,9 +44,10 @@ def pages_of(around: Around) -> Table | None:
     """
     intercepts = around.value(_INTERCEPT, b"off") == b"on"
     led = _led(around)
+    own = _own_statuses(around)
     found: dict[str, list[int]] = {}
     for status in sorted(led):
-        if not intercepts and status not in _FORWARDING:
+        if not intercepts and status not in own:
             continue
         target, changed = led[status]
         if changed:
@@ -62,6 +63,12 @@ def pages_of(around: Around) -> Table | None:
         {"statuses": statuses, **_page(target, around)} for target, statuses in found.items()
     ]
     return {KIND: {"pages": pages}}
+
+
+def _own_statuses(around: Around) -> set[int]:
+    """Returns what nginx answers by itself where it forwards, its limits among that."""
+    limits = [around.value(kind + b"_status", b"503") for kind in (b"limit_req", b"limit_conn")]
+    return {*_FORWARDING, *(int(word) for word in limits if word.isdigit())}
 
 
 def _led(around: Around) -> dict[int, _Led]:
@@ -136,6 +143,6 @@ def notes_of(pages: Table | None, around: Around) -> tuple[str, ...]:
             "`error_page`: headers of an endpoint's error, but those of its body, stay beside a "
             "page here",
         )
-    if any(status in _FORWARDING for status in _led(around)):
+    if not _own_statuses(around).isdisjoint(_led(around)):
         return ("error pages for answers that nginx makes itself stay in the kept text",)
     return ()

@@ -38,6 +38,7 @@ from headgate.engines.nginx.imports.objects import (
 from headgate.engines.nginx.imports.proxies import Pools
 from headgate.engines.nginx.imports.realip import ClientsByAddress
 from headgate.engines.nginx.imports.servers import Pair, Server, server_notes, servers_of
+from headgate.engines.nginx.imports.streamtls import Certificates
 from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.tree import Argument, to_bytes, walk
 
@@ -83,7 +84,8 @@ class _Recogniser:
         self._take_certificates()
         used = self._used()
         self._take_upstreams(pools, used)
-        of_tcp = streams.Streams(self._tree, self._gathered, used).run()
+        secured = Certificates(self._servers, posixpath.dirname(self._tree.entry))
+        of_tcp = streams.Streams(self._tree, self._gathered, used, secured).run()
         return Imported(
             self._tree.entry,
             by_section((*self._objects(pools, used), *of_tcp)),

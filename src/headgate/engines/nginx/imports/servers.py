@@ -174,7 +174,7 @@ def _server(
     pairs: tuple[Pair, ...] = ()
     if any(listen.tls for listen in usable):
         try:
-            pairs = _pairs(one.lines, http, prefix)
+            pairs = pairs_of(one.lines, http, prefix)
         except NotExpressibleError as error:
             reasons.append(str(error))
         else:
@@ -228,7 +228,11 @@ def server_notes(server: Server) -> list[str]:
     return notes
 
 
-def _pairs(lines: Level, http: Level, prefix: str) -> tuple[Pair, ...]:
+def pairs_of(lines: Level, http: Level, prefix: str) -> tuple[Pair, ...]:
+    """Returns the certificates that a server's lines, or those around it, name.
+
+    Raises `NotExpressibleError`.
+    """
     certs = _files(b"ssl_certificate", lines, http, prefix)
     keys = _files(b"ssl_certificate_key", lines, http, prefix)
     if len(certs) != len(keys):

@@ -14,6 +14,7 @@ from headgate.engines.nginx.imports import (
     servernames,
     skeleton,
     streamservers,
+    streamtls,
     tables,
     upstreams,
     values,
@@ -27,9 +28,11 @@ from headgate.engines.nginx.imports.objects import (
     Table,
     Toml,
     object_path,
+    table_in,
     validated,
 )
 from headgate.engines.nginx.imports.streamservers import StreamServer
+from headgate.engines.nginx.imports.streamtls import Certificates
 from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.tree import Argument
 
@@ -40,10 +43,13 @@ _Route = tuple[str, dict[str, Toml]]
 class Streams:
     """The `stream` blocks of one import. `taken` are names of upstreams of `http`."""
 
-    def __init__(self, tree: Tree, gathered: Gathered, taken: Set[str]) -> None:
+    def __init__(
+        self, tree: Tree, gathered: Gathered, taken: Set[str], certificates: Certificates
+    ) -> None:
         self._tree = tree
         self._gathered = gathered
         self._taken = taken
+        self._certificates = certificates
         self._names = Names()
         self._routes = Names()
         self._pools: dict[str, Table] = {}
@@ -57,7 +63,7 @@ class Streams:
             if block.directive.name == b"stream":
                 self._block(Level(self._tree.inside(block)))
         pools = [ModelObject("upstreams", name, self._pools[name]) for name in self._used]
-        return (*self._objects, *pools)
+        return (*self._objects, *pools, *self._certificates.objects())
 
     def _block(self, around: Level) -> None:
         for block in around.named(b"upstream"):
@@ -114,7 +120,13 @@ class Streams:
         if any(not self._gathered.is_own(one) for one in (*passed, *own.named(b"listen"))):
             raise NotExpressibleError("its file is included more than once")
         routes = [*self._routes_of(server, passed[0]), *self._udp_routes_of(server, passed[0])]
-        heard = [streamservers.listener(server, one) for one in server.listens]
+        secured: Table = {}
+        if any(one.tls for one in server.listens):
+            secured = self._certificates.listener(server)
+        heard = [
+            streamservers.listener(server, one, secured if one.tls else {})
+            for one in server.listens
+        ]
         pools = {str(one["upstream"]): self._pool_of(server, one) for _, one in routes}
         for target, pool in pools.items():
             self._pools[target] = pool
@@ -184,6 +196,8 @@ class Streams:
             kind = "udp" if one.is_udp else "tcp"
             name = self._names.take(tables.listener_name(kind, one.address))
             names[f"{kind}_routes"].append(name)
+            if "tls" in table:
+                self._certificates.use(str(table_in(table, "tls")["default_certificate"]))
             listener = ModelObject("listeners", name, table)
             self._objects.append(listener)
             if one.place is not None:
@@ -206,7 +220,8 @@ class Streams:
         instead = skeleton.placeholder(stands, [made[0].name, *own])
         self._gathered.replace(passed, made[0].path, instead)
         self._gathered.became(server.located, made[0].path)
-        for note in streamservers.notes(server, has_names=bool(own)):
+        notes = streamservers.notes(server, has_names=bool(own))
+        for note in (*notes, *streamtls.notes_of(server)):
             self._gathered.note(server.located, note)
 
     def _take_pool(self, block: Located, name: str) -> None:

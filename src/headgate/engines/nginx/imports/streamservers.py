@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from headgate.engines.nginx.imports import servernames, values
 from headgate.engines.nginx.imports.access import access_of
 from headgate.engines.nginx.imports.around import Level
+from headgate.engines.nginx.imports.effects import is_tls
 from headgate.engines.nginx.imports.listens import Listen
 from headgate.engines.nginx.imports.objects import (
     ModelObject,
@@ -45,6 +46,7 @@ _FOLDED: Final = frozenset(
         *(servernames.PREREAD, b"preread_timeout"),
         *(b"proxy_download_rate", b"proxy_upload_rate"),
         *(b"proxy_requests", b"proxy_responses"),
+        *(b"ssl_certificate", b"ssl_certificate_key", b"ssl_handshake_timeout"),
     }
 )
 """Settings that become part of the model, of the server or around it."""
@@ -160,8 +162,11 @@ def _paced(server: StreamServer) -> Table:
     return {"bandwidth": found} if found else {}
 
 
-def listener(server: StreamServer, one: Listen) -> dict[str, Toml]:
-    """Returns the listener of a `listen`; raises `NotExpressibleError`."""
+def listener(server: StreamServer, one: Listen, secured: Table) -> dict[str, Toml]:
+    """Returns the listener of a `listen`; `secured` is what it says of TLS.
+
+    Raises `NotExpressibleError`.
+    """
     if one.is_udp:
         of_udp: dict[str, Toml] = {"address": one.address, "protocol": "udp"}
         validated(ModelObject("listeners", "x", of_udp))
@@ -178,6 +183,7 @@ def listener(server: StreamServer, one: Listen) -> dict[str, Toml]:
     if server.value(servernames.PREREAD, b"off") == b"on":
         time = values.duration(server.value(b"preread_timeout", _HEAD))
         table["timeouts"] = {"handshake": time}
+    table = {**table, **secured}
     validated(ModelObject("listeners", "x", table))
     return table
 
@@ -213,7 +219,7 @@ def check_lines(server: StreamServer) -> None:
     """Raises `NotExpressibleError` for the first line that may change what a server does."""
     own, around = server.levels
     for line in own.lines:
-        if line.directive.name not in _KEPT | _FOLDED | _OWN:
+        if line.directive.name not in _KEPT | _FOLDED | _OWN and not _is_tls(line):
             name = line.directive.name
             why = _WHYS.get(name, "")
             raise NotExpressibleError(f"`{values.text(name)}` has no counterpart{why}")
@@ -225,13 +231,18 @@ def check_lines(server: StreamServer) -> None:
 
 def _unknown(around: Level) -> Iterator[bytes]:
     for line in around.lines:
-        if line.directive.name not in _KEPT | _FOLDED | _DEFINITIONS:
+        if line.directive.name not in _KEPT | _FOLDED | _DEFINITIONS and not _is_tls(line):
             yield line.directive.name
+
+
+def _is_tls(line: Located) -> bool:
+    """Reports whether it says how TLS is spoken, with whoever gets to speak it."""
+    return is_tls(line.directive.name) and line.directive.name != b"ssl_reject_handshake"
 
 
 def check_listen(one: Listen) -> None:
     """Raises `NotExpressibleError` for an address that no listener of ours can have."""
     if one.why or not one.is_address:
         raise NotExpressibleError(one.why or f"`listen {one.address}` has no counterpart")
-    if one.tls:
-        raise NotExpressibleError("`listen … ssl` of TCP is not imported; see `listeners.NAME.tls`")
+    if one.tls and one.is_udp:
+        raise NotExpressibleError("`listen … ssl` of UDP has no counterpart")

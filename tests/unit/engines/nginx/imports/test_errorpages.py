@@ -96,6 +96,11 @@ def test_what_endpoints_answer_stays_where_nothing_intercepts_it(
         ("error_page 502 =200 /sorry;", PAGE, "answers with another status"),
         ("error_page 500 https://a.example/;", PAGE, "answers with another status"),
         ("error_page 500 $uri;", PAGE, "answers with another status"),
+        (
+            "error_page 430 = @other; limit_conn_status 430;",
+            PAGE,
+            "answers with another status",
+        ),
         (f"{ON} error_page 404 @other;", PAGE, "answers with another status"),
         (f"{ON} error_page 404 =410 /sorry;", PAGE, "answers with another status"),
         (f"{ON} error_page 302 /sorry;", PAGE, "that status has no page"),
