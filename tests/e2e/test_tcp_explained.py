@@ -10,7 +10,7 @@ from cut_off import heard
 from running_node import RunningNode
 from tcp_echo import Echo
 
-from headgate.compile.connections import answer
+from headgate.compile.answers import answer
 from headgate.compile.load import load
 from headgate.compile.routing import Question, Routing
 from headgate.providers.file.disk import DiskFiles

@@ -18,7 +18,7 @@ from tls_authority import Authority, Pair
 from tls_client import trusting
 from waiting import DEADLINE_S, until
 
-from headgate.compile.connections import answer
+from headgate.compile.answers import answer
 from headgate.compile.load import load
 from headgate.compile.routing import Question, Routing
 from headgate.providers.file.disk import DiskFiles

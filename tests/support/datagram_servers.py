@@ -13,9 +13,10 @@ from waiting import until
 
 
 class Echo:
-    """Sends back what it gets, and remembers from which ports that came."""
+    """Sends back what it gets after its name, and remembers from which ports that came."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: bytes = b"") -> None:
+        self._name = name
         self.peers: set[int] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -32,7 +33,7 @@ class Echo:
                 return
             self.peers.add(peer[1])
             with suppress(OSError):
-                self._socket.sendto(data, peer)
+                self._socket.sendto(self._name + data, peer)
 
     def close(self) -> None:
         """Ends it; its port is closed then."""

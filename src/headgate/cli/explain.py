@@ -13,7 +13,8 @@ from headgate._core import PlanError
 from headgate.cli.calls import call
 from headgate.cli.reading import read as read_config
 from headgate.compile import explanation
-from headgate.compile.connections import answer
+from headgate.compile.addressed import network_of
+from headgate.compile.answers import answer
 from headgate.compile.explanation import Explanation, NearMiss, Outcome, Won
 from headgate.compile.located import refusals
 from headgate.compile.routing import Question, Routing
@@ -40,7 +41,7 @@ def question(
     sni: str | None = None,
     alpn: Sequence[str] = (),
 ) -> Question:
-    """Returns the request of a command line: `[METHOD] URL`, headers as `name: value`.
+    """Returns the question of a command line: `[METHOD] URL`, headers as `name: value`.
 
     Raises `Invalid` when it is none.
     """
@@ -175,7 +176,7 @@ def text(found: Explanation) -> Iterator[str]:
         why = f"none of {found.host} matches" if found.host else "no host fits on this listener"
         yield f"no route takes it, 404: {why}"
     else:
-        yield from _won(found.won)
+        yield from _won(found.won, (network_of(found.url) or "").upper())
     if found.near:
         yield "close:"
         for miss in found.near:
@@ -189,9 +190,9 @@ def refusal(found: Explanation) -> str:
     return f"refused with {found.refused_status}: {found.refused}"
 
 
-def _won(won: Won) -> Iterator[str]:
+def _won(won: Won, network: str) -> Iterator[str]:
     what = f"route {won.route}, match {won.match}, host {won.host}"
-    yield _row(what if won.host else f"TCP route {won.route}", won.place)
+    yield _row(f"{network} route {won.route}" if network else what, won.place)
     if won.quarantined:
         yield f"  quarantined, {won.quarantined}"
     for condition in won.held:

@@ -69,7 +69,8 @@ def explain(
 ) -> None:
     """Show which route a request takes and why, and which routes nearly took it.
 
-    With tcp://HOST:PORT it is the TCP route of a connection.
+    With tcp://HOST:PORT it is the TCP route of a connection, with udp://HOST:PORT the UDP route of
+    a client's datagrams.
     The answer comes from a running node, with --config from files, and with --agent from a master:
     what the agent of that name or id serves, or with --resources what it would get now.
 
@@ -78,6 +79,7 @@ def explain(
       headgate explain GET https://shop.example.com/cart -H 'x-tenant: a'
       headgate explain http://127.0.0.1:8000/ --config headgate.toml --output json
       headgate explain tcp://127.0.0.1:5443 --sni shop.example.com
+      headgate explain udp://127.0.0.1:53 --client 192.0.2.7
       headgate explain https://shop.example.com/staff --client-subject CN=alice
       headgate explain https://shop.example.com/cart --agent edge-1 --resources
     """

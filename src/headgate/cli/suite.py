@@ -38,8 +38,9 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request (`GET https://a.example/path`) or a connection (`tcp://127.0.0.1:5432`, with the
-    server name and the protocols of its ClientHello), and its expected result.
+    """A request (`GET https://a.example/path`), a connection (`tcp://127.0.0.1:5432`, with the
+    server name and the protocols of its ClientHello) or a flow (`udp://127.0.0.1:53`), and its
+    expected result.
     """
 
     request: str

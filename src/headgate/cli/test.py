@@ -13,7 +13,7 @@ from headgate.cli.explain import question, refusal
 from headgate.cli.reading import read as read_config
 from headgate.cli.run import has_environment_config
 from headgate.cli.suite import BadSuiteError, Expect, SuiteFile, read
-from headgate.compile.connections import answer
+from headgate.compile.answers import answer
 from headgate.compile.explanation import Explanation, Locate, Won, places
 from headgate.compile.located import refusals
 from headgate.compile.routing import Routing

@@ -1,11 +1,11 @@
 """Explains which TCP route takes a connection, by the code that the data plane asks."""
 
-import re
 from typing import Final, Literal
 
 import msgspec
 
 from headgate._core import tcp_route
+from headgate.compile.addressed import listener_at, server_name
 from headgate.compile.explanation import (
     Condition,
     Explanation,
@@ -14,14 +14,11 @@ from headgate.compile.explanation import (
     States,
     Step,
     Won,
-    explain,
     share,
 )
 from headgate.compile.routing import Question, Routing
 from headgate.compile.tcp import ends_tls
-from headgate.features import syntax
 from headgate.features.byterates import told
-from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.objects import Upstream
@@ -29,35 +26,22 @@ from headgate.plan.tcp import TcpBandwidth, TcpRoute
 
 _Key = Literal["client", "sni", "alpn"]
 
-SCHEME: Final = "tcp://"
-_URL: Final = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^:/\[\]@\s]+):([0-9]{1,5})/?")
 _BY: Final = {
     "connection": "for each connection",
     "client_ip": "by client_ip",
     "all": "all connections of the route together",
 }
-_ALLOWED: Final = 'write an address with its port, such as "tcp://127.0.0.1:5432"'
 
 
-def answer(
+def connection(
     routing: Routing, question: Question, locate: Locate, states: States | None = None
 ) -> Explanation:
-    """Explains what becomes of a request, or of a connection where the URL begins with `tcp://`.
+    """Explains what becomes of a connection.
 
-    Raises `Invalid` when it is neither, `ValueError` for a client that is not an address.
+    Raises `Invalid` when the question is not about one, `ValueError` for a client that is not an
+    address.
     """
-    if not question.url.startswith(SCHEME):
-        if question.sni is not None or question.alpn:
-            allowed = 'write it of a connection, such as "tcp://127.0.0.1:5432"'
-            raise Invalid("the server name of a request is its host", allowed, at=("sni",))
-        return explain(routing, routing.request(question), locate, states)
-    return _connection(routing, question, locate, states)
-
-
-def _connection(
-    routing: Routing, question: Question, locate: Locate, states: States | None
-) -> Explanation:
-    listener = _listener(routing, question)
+    listener = listener_at(question, "tcp", routing.tcp_listeners)
     routes = {
         str(key.name): entry.value
         for key, entry in routing.plan.objects.items()
@@ -65,7 +49,7 @@ def _connection(
         and isinstance(entry.value, TcpRoute)
         and listener in entry.value.listeners
     }
-    sni = _server_name(question.sni) if question.sni is not None else None
+    sni = server_name(question.sni) if question.sni is not None else None
     heard = routing.tcp_listeners[listener]
     is_http = heard.protocol == "http"
     if is_http and heard.tls is not None and (question.sni is not None or question.alpn):
@@ -108,36 +92,6 @@ def _failed(want: Literal["name", "protocol"], sni: str | None) -> str:
         return "the TLS handshake fails: the listener offers none of these protocols (ALPN)"
     what = f'the name "{sni}"' if sni else "clients that send no name"
     return f"the TLS handshake fails: no certificate for {what}"
-
-
-def _listener(routing: Routing, question: Question) -> str:
-    url = _URL.fullmatch(question.url)
-    if url is None:
-        raise Invalid(f'"{question.url}" is not a connection', _ALLOWED, at=("request",))
-    known = routing.tcp_listeners
-    names = ", ".join(f'"{name}"' for name in known) or "none are configured"
-    if question.listener is not None:
-        if question.listener not in known:
-            what = f'there is no TCP listener "{question.listener}"'
-            raise Invalid(what, f"write one of the listeners: {names}", at=("listener",))
-        return question.listener
-    address, port = f"{url[1]}:{url[2]}", f":{url[2]}"
-    fitting = [
-        (address not in one.addresses, name)
-        for name, one in known.items()
-        if any(text.endswith(port) for text in one.addresses)
-    ]
-    if not fitting:
-        what = f"no TCP listener has port {url[2]}"
-        raise Invalid(what, f"write that of one of the listeners: {names}", at=("request",))
-    return min(fitting)[1]
-
-
-def _server_name(text: str) -> str:
-    name = syntax.server_name(text)
-    if "*" in name:
-        raise Invalid(f'"{text}" is not one name', 'write a name such as "a.example"', at=("sni",))
-    return name
 
 
 def _won(

@@ -177,8 +177,8 @@ class Explanation(msgspec.Struct, frozen=True):
 
     `refused` says why a request is refused before it is routed, `refused_status` with what: 0 = the
     connection ends without an answer. Then there is nothing else. Of a connection over TCP, `host`
-    is its server name, and `won` the TCP route, without a match. `client` is the client's address,
-    `dropped` the header lines that the listener drops.
+    is its server name, and `won` the TCP route, without a match; of a flow, the UDP route.
+    `client` is the client's address, `dropped` the header lines that the listener drops.
     """
 
     method: str = ""

@@ -41,7 +41,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chosen that speaks the URL's scheme, if possible on its port. `client_subject`, `client_san`
     (each with its type, `dns:a.example`) and `client_fingerprint` (SHA-256 in lower-case hex) are
     those of the client's certificate; without any of them it has none. Of a connection
-    (`tcp://host:port`), `sni` and `alpn` are what its ClientHello asks for and offers.
+    (`tcp://host:port`), `sni` and `alpn` are what its ClientHello asks for and offers; of a flow
+    (`udp://host:port`) only `client` and `listener` count.
     """
 
     url: str
@@ -135,6 +136,7 @@ class Routing:
         self.tcp_listeners = {
             n: one for n, one in listeners.items() if one.protocol == "tcp" or one.detect_timeout_ms
         }
+        self.udp_listeners = {n: one for n, one in listeners.items() if one.protocol == "udp"}
 
     def request(self, question: Question) -> Request:
         """Returns the question in the router's terms.
@@ -268,10 +270,9 @@ class Routing:
 
 def _unread(listener: Listener, name: str, names: str) -> Invalid:
     what = "the datagrams of UDP" if listener.protocol == "udp" else "the bytes of TCP"
-    also = 'ask for "tcp://HOST:PORT", or ' if listener.protocol == "tcp" else ""
     return Invalid(
         f'listener "{name}" passes {what} unread, so no request has a route there',
-        f"{also}ask for one of the listeners: {names}",
+        f'ask for "{listener.protocol}://HOST:PORT", or ask for one of the listeners: {names}',
         at=("listener",),
     )
 

@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from headgate.compile.connections import SCHEME, answer
+from headgate.compile.addressed import kind_of
+from headgate.compile.answers import answer
 from headgate.compile.explanation import Explanation, Known
 from headgate.compile.quarantine import REASON
 from headgate.compile.routing import Question, Routing
@@ -15,7 +16,7 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import ObjectName
 from headgate.node.ports import Candidate
 from headgate.node.state import Node
-from headgate.plan.kinds import Kind, ObjectKey
+from headgate.plan.kinds import ObjectKey
 
 _UNKNOWN: Final = (
     "this node has not read the config that is served, so it cannot explain it; "
@@ -77,8 +78,7 @@ def _noted(found: Explanation, served: Candidate) -> Explanation:
     if found.won is None:
         return found
     name = ObjectName(found.won.route.partition(f"#{REASON}")[0])
-    kind: Kind = "tcp_route" if found.url.startswith(SCHEME) else "route"
-    one = served.quarantined.get(ObjectKey(kind, name))
+    one = served.quarantined.get(ObjectKey(kind_of(found.url), name))
     if one is None:
         return found
     won = msgspec.structs.replace(found.won, quarantined=f"{one.form}: {one.why}")

@@ -9,7 +9,7 @@ from tls_authority import Authority
 
 from headgate.cli.explain import question, text
 from headgate.cli.test import test as try_cases
-from headgate.compile.connections import answer
+from headgate.compile.answers import answer
 from headgate.compile.explanation import places
 from headgate.compile.load import load
 from headgate.compile.routing import Routing

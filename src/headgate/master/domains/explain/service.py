@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from headgate._core import PlanError
-from headgate.compile.connections import answer
+from headgate.compile.answers import answer
 from headgate.compile.explanation import places
 from headgate.compile.routing import Question, Routing
 from headgate.compile.veil import veiled

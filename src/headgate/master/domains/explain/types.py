@@ -11,7 +11,9 @@ _Values = Annotated[list[_Text], Field(max_length=100)]
 
 
 class ExplainRequest(Body):
-    """A request, or with a URL such as `tcp://127.0.0.1:5432` a connection, and a config."""
+    """A request, or with a URL such as `tcp://127.0.0.1:5432` a connection, or as
+    `udp://127.0.0.1:53` a flow, and a config.
+    """
 
     config: Literal["serving", "resources"] = Field(
         default="serving",
