@@ -13,6 +13,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -21,6 +22,7 @@ const MIB: usize = 1024 * 1024;
 const BODY: usize = 256 * 1024;
 const STREAMS: usize = 90;
 const CONNECTIONS: usize = 50;
+const MANY: usize = 75;
 
 /// Returns the bytes that are allocated now.
 fn held() -> usize {
@@ -28,18 +30,41 @@ fn held() -> usize {
     stats.bytes_allocated.wrapping_sub(stats.bytes_deallocated)
 }
 
-/// Asks for many answers whose bodies have no room.
-fn stalling(node: &Node) -> Client<TcpStream> {
+/// Asks for many answers whose bodies have no room, and looks at none.
+fn asking(node: &Node) -> (Client<TcpStream>, Vec<u32>) {
     let mut client = Client::connect(node);
     client.session = Session::new(Role::Client, Limits { stream_window: 0, ..Limits::client() });
-    let ids: Vec<u32> = (0..STREAMS).map(|_| client.open("GET", "/", &[], true)).collect();
+    let ids = (0..STREAMS).map(|_| client.open("GET", "/", &[], true)).collect();
     client.flush();
+    (client, ids)
+}
+
+/// Waits until a client has the heads of all its answers, or its connection ended.
+fn heads((mut client, ids): (Client<TcpStream>, Vec<u32>)) -> Client<TcpStream> {
     while ids.iter().any(|id| client.answers[id].status == 0) && client.away.is_none() {
         if !client.read() {
             break;
         }
     }
     client
+}
+
+/// Returns the most that was allocated above `before` while something was done.
+fn peak<T>(before: usize, done: impl FnOnce() -> T) -> (usize, T) {
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut most = 0;
+            while !ends.load(Ordering::Relaxed) {
+                most = most.max(held().saturating_sub(before));
+                std::thread::yield_now();
+            }
+            most
+        });
+        let outcome = done();
+        ends.store(true, Ordering::Relaxed);
+        (looks.join().unwrap(), outcome)
+    })
 }
 
 #[test]
@@ -57,12 +82,12 @@ fn streams_whose_clients_take_nothing_hold_little() {
     node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
     assert!(node.get("/").len() > BODY);
     let before = held();
-    let mut clients = vec![stalling(&node)];
+    let mut clients = vec![heads(asking(&node))];
     let one = held() - before;
     assert!(one < 4 * MIB, "one connection holds {one} bytes");
     let mut most = 0;
     for _ in 1..CONNECTIONS {
-        clients.push(stalling(&node));
+        clients.push(heads(asking(&node)));
         most = most.max(held() - before);
     }
     eventually("connections are closed", || {
@@ -72,4 +97,14 @@ fn streams_whose_clients_take_nothing_hold_little() {
     assert!(most < 100 * MIB, "all together held {most} bytes");
     // Another client is served as before.
     assert!(node.get("/").len() > BODY);
+    drop(clients);
+    eventually("what was held is given back", || held() < before + 16 * MIB);
+    // All at once, so that they come between two turns of the house-keeping.
+    let (most, clients) = peak(before, || {
+        let asked: Vec<_> = (0..MANY).map(|_| asking(&node)).collect();
+        asked.into_iter().map(heads).collect::<Vec<_>>()
+    });
+    assert!(most < 100 * MIB, "all together held {most} bytes");
+    assert!(node.get("/").len() > BODY);
+    drop(clients);
 }

@@ -246,6 +246,7 @@ impl Worker {
                 self.read_mail();
             }
             self.flush_dirty();
+            self.relieve();
             self.flush_answers();
             self.note_turn(began_us);
             if self.has_left() {

@@ -286,6 +286,7 @@ impl Worker {
         self.resume_accepting();
         self.end_retired();
         self.sweep_flows();
+        self.io.pool.endured = 0;
         self.relieve();
         self.go_on_leaving();
     }

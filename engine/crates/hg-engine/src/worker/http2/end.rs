@@ -52,12 +52,14 @@ impl Worker {
         }
     }
 
-    /// Closes connections with many stalled streams while the worker holds too much for them.
+    /// Closes connections with many stalled streams while the worker holds too much for them. Where
+    /// no connection holds too much, it looks again once all of them together hold more.
     pub(crate) fn relieve(&mut self) {
-        while self.io.pool.pending > WORKER_HOLDS {
+        while self.io.pool.pending > WORKER_HOLDS.max(self.io.pool.endured) {
             let held = |c: &Client| c.http2.as_deref().map(|h| h.held);
             let all = self.clients.iter().filter_map(|(ci, c)| Some((held(c)?, ci)));
             let Some((_, ci)) = all.max().filter(|(held, _)| *held > FAIR_SHARE) else {
+                self.io.pool.endured = self.io.pool.pending.saturating_add(FAIR_SHARE);
                 return;
             };
             let (code, reason) = (Code::ENHANCE_YOUR_CALM, Reason::StalledStreams);
