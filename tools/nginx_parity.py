@@ -21,7 +21,7 @@ PAGE: Final = ROOT / "docs" / "reference" / "parity.md"
 _HEADING: Final = re.compile(r"### `([^`]+)`")
 _ROW: Final = re.compile(r"\| `([^`]+)` \| (.*?) \|")
 #: What says which engine runs and how means nothing to the other.
-_OF_THE_ENGINE: Final = ("node.engine", "node.nginx.")
+_OF_THE_ENGINE: Final = ("node.engine", "node.nginx.", "node.instances.")
 
 _WORDS: Final = {"same": "yes", "differs": "differs", "no": "no"}
 

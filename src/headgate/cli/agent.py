@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from headgate.cli import run
+from headgate.cli import instances, run
 from headgate.compile.settings import NodeSettings, node_settings
 from headgate.kernel.errors import Invalid
 from headgate.model.node import Node
@@ -55,3 +55,30 @@ def require_token(state_dir: Path, token: str | None) -> None:
         " HEADGATE_AGENT_TOKEN, with a join token of the master",
         param_hint="--token",
     )
+
+
+def several(request: run.RunRequest, settings: NodeSettings, place: Path) -> list[str]:
+    """Returns the command of an agent with several instances; an option that only one node can have
+    is a usage error."""
+    for given, option, instead in (
+        (request.admin, "--admin", "write `admin` for each of the node.instances"),
+        (request.metrics, "--metrics", "write `metrics` for each of the node.instances"),
+        (request.engine, "--engine", 'write `engine = "nginx"` in [node]'),
+        (request.workers, "--workers", "leave it out: nginx has workers of its own"),
+    ):
+        if given is not None:
+            what = f"the config has several instances, and this is for one node; {instead}"
+            raise typer.BadParameter(what, param_hint=option)
+    command = request.upgrade_command
+    asked = instances.Asked(
+        state_dir=str(place),
+        configs=[str(path.absolute()) for path in request.configs],
+        master=request.master or "",
+        name=request.name,
+        log_level=request.log_level,
+        upgrade_command=None if command is None else str(command),
+    )
+    try:
+        return instances.agent_command(asked, settings)
+    except instances.RefusedError as error:
+        raise typer.BadParameter(str(error), param_hint="--token") from None

@@ -84,10 +84,14 @@ def agent(
     is away. Its own settings come from options and from `--config`. The older names
     NXMESH_MASTER_URL and NXMESH_AGENT_TOKEN are read too.
 
+    With [node.instances.NAME] in that config it drives several nginx of this host. Each is a row of
+    its own at the master, and one join token with a use for each enrols them all.
+
     \b
     Examples:
       headgate agent --master-url grpcs://master.example --token "$TOKEN"
       HEADGATE_MASTER_URL=https://master.example headgate agent --config /etc/headgate/node.toml
+      headgate status --instance outer
     """
     from headgate.cli import agent as agents
     from headgate.cli import run as runner
@@ -110,9 +114,11 @@ def agent(
     if settings is None:
         raise typer.Exit(BAD_CONFIG)
     place = state_dir(state or settings.state_dir, node)
-    agents.require_token(place, token)
     if token is not None:  # not on the command line of the node, which every user can read
         os.environ["HEADGATE_AGENT_TOKEN"] = token
+    if settings.instances:
+        runner.become_agent(agents.several(request, settings, place))
+    agents.require_token(place, token)
     become(runner.supervisor_command(request, settings, place))
 
 

@@ -58,10 +58,11 @@ def call(state_dir: Path, method: str, path: str, body: bytes | None = None) -> 
         asked.close()
 
 
-def supervisor(state_dir: Path, op: str) -> dict[str, object]:
-    """Sends one request to the supervisor of the node at `state_dir`; raises NoNodeError."""
+def supervisor(state_dir: Path, op: str, door: str = "supervisor.sock") -> dict[str, object]:
+    """Sends one request to the supervisor of the node at `state_dir`, or, by its `door`, to the
+    process of an agent with several instances; raises NoNodeError."""
     try:
-        with _connected(state_dir / "supervisor.sock") as connection:
+        with _connected(state_dir / door) as connection:
             connection.sendall(json.dumps({"id": 1, "op": op}).encode() + b"\n")
             for line in _lines(connection):
                 answer = json.loads(line)
@@ -72,10 +73,10 @@ def supervisor(state_dir: Path, op: str) -> dict[str, object]:
     raise NoNodeError(f"the node at {state_dir} hung up")
 
 
-def wait_until_gone(state_dir: Path) -> None:
-    """Returns when the node's supervisor has ended; at once if there is none."""
+def wait_until_gone(state_dir: Path, door: str = "supervisor.sock") -> None:
+    """Returns when what is behind the door has ended; at once if there is none."""
     try:
-        with _connected(state_dir / "supervisor.sock") as connection:
+        with _connected(state_dir / door) as connection:
             connection.settimeout(None)
             for _ in _lines(connection):
                 pass

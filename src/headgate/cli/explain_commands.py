@@ -7,7 +7,7 @@ import typer
 
 from headgate.cli.config_commands import ConfigOption, MasterContext
 from headgate.cli.output import Format, Output
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 if TYPE_CHECKING:
     from headgate.compile.routing import Question
@@ -62,6 +62,7 @@ def explain(
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     agent: AgentName = "",
     resources: OfResources = False,
     context: MasterContext = "",
@@ -98,8 +99,8 @@ def explain(
     elif config:
         code = explainer.explain(asked, config, output.value, stream=sys.stdout, errors=sys.stderr)
     else:
-        shown = {"stream": sys.stdout, "errors": sys.stderr}
-        code = explainer.explain_running(asked, state_dir(state, node), output.value, **shown)
+        place, shown = node_dir(state, node, instance), {"stream": sys.stdout, "errors": sys.stderr}
+        code = explainer.explain_running(asked, place, output.value, **shown)
     raise typer.Exit(code)
 
 

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from headgate.cli.output import BAD_CONFIG, FAILED, Format, Output, complain, show
-from headgate.cli.places import Configs, Engine, NodeName, StateDir, state_dir
+from headgate.cli.places import (
+    Configs,
+    Engine,
+    InstanceName,
+    NodeName,
+    StateDir,
+    node_dir,
+    state_dir,
+)
 from headgate.kernel import imports
 
 
@@ -109,21 +117,35 @@ def loopback(addresses: list[str]) -> list[str]:
     return addresses
 
 
-def reload(state: StateDir = None, node: NodeName = None, output: Output = Format.TEXT) -> None:
+def reload(
+    state: StateDir = None,
+    node: NodeName = None,
+    instance: InstanceName = None,
+    output: Output = Format.TEXT,
+) -> None:
     """Make a running node read its config again.
 
     A config with errors is refused and changes nothing; the errors are listed, and the exit code
-    is 78.
+    is 78. An agent that drives several instances starts those that are new in its config, ends
+    those that left it, and every other one reads its config again.
 
     \b
     Example:
       headgate reload && echo served
     """
-    from headgate.cli import manage
+    from headgate.cli import manage, several
     from headgate.kernel.diagnostics import render_text
     from headgate.node.results import Outcome
 
-    result = manage.reload(state_dir(state, node))
+    if (whole := several.place(state, node, instance)) is not None:
+        everywhere = several.reload(whole)
+        show(everywhere, output, several.reload_text)
+        if output is Format.TEXT:
+            sys.stderr.write(several.complaints(everywhere))
+        if everywhere.code:
+            raise typer.Exit(everywhere.code)
+        return
+    result = manage.reload(node_dir(state, node, instance))
     show(result, output, manage.reload_text)
     if output is Format.TEXT:
         sys.stderr.write(render_text(result.diagnostics))
@@ -136,6 +158,7 @@ def reload(state: StateDir = None, node: NodeName = None, output: Output = Forma
 def drain(
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     wait: Annotated[bool, typer.Option(help="Wait until the node has ended.")] = True,
 ) -> None:
     """Make a running node stop accepting, finish the requests in flight, and end.
@@ -144,9 +167,12 @@ def drain(
     Example:
       headgate drain --no-wait
     """
-    from headgate.cli import manage
+    from headgate.cli import manage, several
 
-    error = manage.drain(state_dir(state, node), wait=wait)
+    if (whole := several.place(state, node, instance)) is not None:
+        error = several.drain(whole, wait=wait)
+    else:
+        error = manage.drain(node_dir(state, node, instance), wait=wait)
     if error is not None:
         raise complain(error)
 
@@ -165,6 +191,7 @@ def endpoint(
     order: Annotated[EndpointState, typer.Argument(help="What the endpoint is to be.")],
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
 ) -> None:
     """Take an endpoint out of a running node, or put it back, without a reload.
 
@@ -178,37 +205,54 @@ def endpoint(
     """
     from headgate.cli import manage
 
-    error = manage.order(state_dir(state, node), upstream, address, order.value)
+    error = manage.order(node_dir(state, node, instance), upstream, address, order.value)
     if error is not None:
         raise complain(error)
     sys.stdout.write(f"{upstream} {address}: {order.value}\n")
 
 
-def upgrade(state: StateDir = None, node: NodeName = None) -> None:
+def upgrade(state: StateDir = None, node: NodeName = None, instance: InstanceName = None) -> None:
     """Replace a node's processes with the installed version, without losing a connection.
 
     \b
     Example:
       pip install --upgrade headgate && headgate upgrade
     """
-    from headgate.cli import manage
+    from headgate.cli import manage, several
 
-    error = manage.upgrade(state_dir(state, node))
+    if (whole := several.place(state, node, instance)) is not None:
+        error = several.upgrade(whole)
+    else:
+        error = manage.upgrade(node_dir(state, node, instance))
     if error is not None:
         raise complain(error)
     sys.stdout.write("upgraded\n")
 
 
-def status(state: StateDir = None, node: NodeName = None, output: Output = Format.TEXT) -> None:
+def status(
+    state: StateDir = None,
+    node: NodeName = None,
+    instance: InstanceName = None,
+    output: Output = Format.TEXT,
+) -> None:
     """Show what a running node serves and its state; the exit code is 1 if it is not ready.
 
-    \b
-    Example:
-      headgate status --output json
-    """
-    from headgate.cli import manage
+    Of an agent that drives several instances it shows a line for each, or one of them whole.
 
-    found = manage.status(state_dir(state, node))
+    \b
+    Examples:
+      headgate status --output json
+      headgate status --instance outer
+    """
+    from headgate.cli import manage, several
+
+    if (whole := several.place(state, node, instance)) is not None:
+        every = several.status(whole)
+        show(every, output, several.status_text)
+        if not every.ready:
+            raise typer.Exit(FAILED)
+        return
+    found = manage.status(node_dir(state, node, instance))
     show(found, output, manage.status_text)
     if not found.ready:
         raise typer.Exit(FAILED)
@@ -223,6 +267,7 @@ def events(
     ] = False,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show what happened on a running node: configs, endpoints, breakers, certificates.
@@ -238,7 +283,7 @@ def events(
     from headgate.cli import events as shown
 
     try:
-        for one in shown.events(state_dir(state, node), after, follow=follow):
+        for one in shown.events(node_dir(state, node, instance), after, follow=follow):
             show(one, output, shown.text)
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -248,6 +293,7 @@ def events(
 def top(
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     interval: Annotated[
         float, typer.Option(min=0.1, max=60, help="Seconds between two readings.")
     ] = 1.0,
@@ -262,7 +308,7 @@ def top(
     """
     from headgate.cli.top import watch
 
-    watch(state_dir(state, node), interval)
+    watch(node_dir(state, node, instance), interval)
 
 
 COMMANDS = (run, reload, drain, endpoint, upgrade, status, events, top)

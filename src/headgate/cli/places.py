@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from headgate.supervisor.statedir import StateDirError, resolve
+from headgate.kernel.nearest import listed
+from headgate.supervisor.instances.driver import DOOR
+from headgate.supervisor.statedir import INSTANCES, StateDirError, instance_dir, resolve
 
 
 class Engine(StrEnum):
@@ -43,9 +45,55 @@ NodeName = Annotated[
 ]
 
 
+InstanceName = Annotated[
+    str | None,
+    typer.Option(
+        "--instance",
+        envvar="HEADGATE_INSTANCE",
+        help="The instance, of an agent that drives several.",
+        metavar="NAME",
+    ),
+]
+
+
 def state_dir(explicit: str | None, node: str | None) -> Path:
     """Returns the state directory of the options; an invalid node name is a usage error."""
     try:
         return Path(resolve(explicit, node, os.environ, os.geteuid()))
     except StateDirError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def node_dir(explicit: str | None, node: str | None, instance: str | None) -> Path:
+    """Returns the state directory of one node or instance; that of an agent with several instances,
+    of which none is named, is a usage error."""
+    place = state_dir(explicit, node)
+    names = instances_of(place)
+    if instance:
+        if instance not in names:
+            known = f"it has {listed(names)}" if names else "it drives one node, without instances"
+            what = f'the agent at {place} has no instance "{instance}"; {known}'
+            raise typer.BadParameter(what, param_hint="--instance")
+        return Path(instance_dir(str(place), instance))
+    if names and drives_several(place):
+        what = f"the agent at {place} drives several instances; name one: {listed(names)}"
+        raise typer.BadParameter(what, param_hint="--instance")
+    return place
+
+
+def drives_several(place: Path) -> bool:
+    """Returns whether the agent at this state directory has instances: one that runs has a socket
+    for them; one that does not has nothing of a single node."""
+    if (place / DOOR).exists():
+        return True
+    if (place / "supervisor.sock").exists() or (place / "nginx").exists():
+        return False
+    return bool(instances_of(place))
+
+
+def instances_of(place: Path) -> list[str]:
+    """Returns the instances that have a state directory in this one, also those of the past."""
+    try:
+        return sorted(one.name for one in (place / INSTANCES).iterdir() if one.is_dir())
+    except OSError:
+        return []

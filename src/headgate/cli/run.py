@@ -24,7 +24,7 @@ from headgate.node.options import Options
 
 _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from headgate.supervisor.__main__ import main; sys.exit(main())"
+    "from headgate.supervisor.%s import main; sys.exit(main())"
 )
 _PREFIX = "PROXY_"
 CONTROL_GRACE_S = 3.0
@@ -45,6 +45,9 @@ class RunRequest:
     master: str | None = None
     name: str = ""
     upgrade_command: Path | None = None
+    instance: str = ""
+    agent_dir: str = ""
+    """Of which agent this is the instance; both are empty for a node of its own."""
 
 
 def has_environment_config(environment: Mapping[str, str]) -> bool:
@@ -82,6 +85,10 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         master=request.master,
         name=request.name,
         upgrade_command=None if request.upgrade_command is None else str(request.upgrade_command),
+        instance=request.instance,
+        agent_dir=request.agent_dir,
+        title=settings.title or "",
+        labels=dict(settings.labels),
     )
     control = [sys.executable, "-P", "-m", "headgate.node", options.encode()]
     supervisor = {
@@ -93,6 +100,7 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         "control_grace_s": drain_s + CONTROL_GRACE_S,
         "user": settings.user,
         "access_log": settings.access_log,
+        "instance": request.instance,
     }
     return supervisor_of(supervisor)
 
@@ -116,10 +124,10 @@ def compile_supervisor(packages: Path) -> None:
     compileall.compile_dir(packages / "headgate" / "supervisor", quiet=2)
 
 
-def supervisor_of(told: Mapping[str, object]) -> list[str]:
+def supervisor_of(told: Mapping[str, object], module: str = "__main__") -> list[str]:
     """Returns the command of a supervisor with these options."""
     packages = str(Path(headgate.__path__[0]).parent)
-    return [sys.executable, "-I", "-S", "-c", _BOOT, packages, json.dumps(told)]
+    return [sys.executable, "-I", "-S", "-c", _BOOT % module, packages, json.dumps(told)]
 
 
 def become(command: list[str]) -> None:
@@ -131,6 +139,13 @@ def become(command: list[str]) -> None:
     log = told["access_log"]
     places = rights.Places(Path(told["state_dir"]), Path(log) if log else None)
     _give_up_rights(told["user"], places, is_native=told["has_data_plane"])
+    compile_supervisor(Path(command[-2]))
+    replace_by(command)
+
+
+def become_agent(command: list[str]) -> None:
+    """Replaces this process by that of an agent with several instances; does not return. It keeps
+    its rights, as every node does where nginx serves. Raises OSError."""
     compile_supervisor(Path(command[-2]))
     replace_by(command)
 

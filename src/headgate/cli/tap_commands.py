@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from headgate.cli.output import Format, Output, complain
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 Host = Annotated[
     str, typer.Option(metavar="NAME", help="The host, without port; *.example.com is all below.")
@@ -48,6 +48,7 @@ def tap(
     count: Count = 0,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show the requests of a running node as they end, until Ctrl-C.
@@ -81,7 +82,7 @@ def tap(
     query = {name: value for name, value in given.items() if value}
     left = count
     try:
-        for line in taps.lines(state_dir(state, node), query):
+        for line in taps.lines(node_dir(state, node, instance), query):
             one = msgspec.json.decode(line, type=taps.Shown)
             if one.dropped:
                 sys.stderr.write(f"headgate: {one.dropped} requests were not shown\n")

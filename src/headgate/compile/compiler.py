@@ -53,10 +53,11 @@ class _Past(NamedTuple):
 class Compiler:
     """Loads a config again and again. Not for several threads at once."""
 
-    def __init__(self, key_sets: PurePath | None = None) -> None:
+    def __init__(self, key_sets: PurePath | None = None, instance: str = "") -> None:
         """`key_sets`: the folder of the key sets that were fetched; None where nothing is served,
-        as in commands.
+        as in commands. `instance`: the one of the node's instances whose settings count.
         """
+        self._instance = instance
         self._key_sets = key_sets
         self._sources = Sources()
         self._table = UnitTable()
@@ -99,7 +100,7 @@ class Compiler:
         node = self._node
         # A file's mode counts, too, so it checks a node that reads files each time.
         if node is None or node.seen or any(section == "node" for section, _ in changed):
-            self._node = node = node_unit(self._sources, files, env)
+            self._node = node = node_unit(self._sources, files, env, self._instance)
         changed |= self._listeners_moved(node)
         self._compile(changed, files, env)
         diagnostics = self._review.diagnostics(self._sources, self._table, node, self._stray)

@@ -1,12 +1,13 @@
 """Compiles `[node]` from all documents."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import cast
 
 from pydantic import ValidationError
 
+from headgate.compile import instances
 from headgate.compile.reads import Reads
 from headgate.compile.settings import NodeSettings, node_settings, settings
 from headgate.compile.sources import EntryKey, Sources
@@ -49,8 +50,13 @@ class NodeUnit:
     """The content of what its TLS needs."""
 
 
-def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUnit:
-    """Validates and compiles the node's settings; without any, every default holds."""
+def node_unit(
+    sources: Sources, files: Files, env: Mapping[str, str], instance: str = ""
+) -> NodeUnit:
+    """Validates and compiles the node's settings; without any, every default holds.
+
+    `instance`: the one of its instances that this is about; empty for the node with all of them.
+    """
     value: dict[str, object] = {}
     found: list[Problem] = []
     keys = sources.entries_of("node")
@@ -60,17 +66,46 @@ def node_unit(sources: Sources, files: Files, env: Mapping[str, str]) -> NodeUni
     for key in (_TRACING, _LIMITS):
         for text in hidden_texts(value.get(key[1]), key):
             reads.hide(text)
-    plan, kept, wrong = _compiled(value, found, reads)
+    written = value.pop(instances.KEY, None)
+    if written is None and not instance:
+        plan, kept, wrong = _compiled(value, found, reads)
+    else:
+        plan, kept, wrong = _several(value, written, found, reads, instance)
+    is_single = written is None
     return NodeUnit(
         plan,
         kept,
         wrong,
         tuple(reads.seen),
-        node_addresses(value),
-        has_default_admin(value) and not (found and ("node", "") in keys),
+        node_addresses(value) if is_single else {},
+        is_single and has_default_admin(value) and not (found and ("node", "") in keys),
         frozenset(reads.secrets),
         reads.blobs,
     )
+
+
+def _several(
+    base: Mapping[str, object], written: object, before: list[Problem], reads: Reads, instance: str
+) -> instances.Compiled:
+    """Returns one instance of a node, or, without its name, the node with all of them."""
+    every = instances.compiled(
+        base, {} if written is None else written, lambda value: _compiled(value, before, reads)
+    )
+    if isinstance(every, Problem):
+        return None, None, (*before, instances.missing(instance) if instance else every)
+    if instance:
+        for one in every:
+            if one.name == instance:
+                return one.plan, one.settings, one.problems
+        return None, None, (*before, instances.missing(instance))
+    if wrong := tuple(dict.fromkeys(problem for one in every for problem in one.problems)):
+        return None, None, wrong
+    plan, kept, _ = _compiled(base, before, reads)  # it need not be a whole node by itself
+    plan, kept = (plan, kept) if kept is not None else (every[0].plan, every[0].settings)
+    if kept is not None:
+        found = {one.name: one.settings for one in every if one.settings is not None}
+        kept = replace(kept, instances=found)
+    return plan, kept, ()
 
 
 def _directory(sources: Sources, value: dict[str, object]) -> PurePath:

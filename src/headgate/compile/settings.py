@@ -81,6 +81,12 @@ class NodeSettings:
     """Whether the config allows that there is no route."""
     listener_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The addresses of listeners on this node, in place of those that they have."""
+    instances: Mapping[str, "NodeSettings"] = field(default_factory=dict)
+    """The nodes of an agent that drives several nginx, by their names."""
+    title: str | None = None
+    """What the master calls this instance of an agent; None = by the host's name and its own."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What this instance enrols with."""
 
 
 def settings(model: Node, reads: Reads) -> Resolved:

@@ -41,6 +41,7 @@ from headgate.model.access_log import (
     Parameter,
     read_log,
 )
+from headgate.model.instance import Identity
 from headgate.model.limit_store import LimitStore
 from headgate.model.nginx import Nginx
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
@@ -229,6 +230,43 @@ def _no_addresses(value: object) -> object:
     return [] if value == "off" else value
 
 
+AdminAddresses = Annotated[
+    list[Annotated[ListenAddress, AfterValidator(_loopback)]],
+    ONE_OR_MORE,
+    OR_ITEM,
+    BeforeValidator(_no_addresses),
+    OrWord(("off",)),
+]
+MetricsAddresses = Annotated[list[ListenAddress], ONE_OR_MORE, OR_ITEM]
+ListenerAddresses = dict[
+    str, Annotated[list[ListenAddress], Field(min_length=1), ONE_OR_MORE, OR_ITEM]
+]
+NodeAccessLog = Annotated[
+    AccessLog | None, BeforeValidator(read_log), OrWord(("off", *get_args(LogFormat)))
+]
+
+
+class Instance(Identity):
+    """One nginx of several that an agent drives; what is absent is as in `[node]`."""
+
+    nginx: Nginx = Field(
+        default=Nginx(),
+        description="The nginx of the instance: keys in place of those of `node.nginx`.",
+    )
+    log_level: LogLevel = Field(default="info", description="In place of `node.log_level`.")
+    access_log: NodeAccessLog = Field(default=None, description="In place of `node.access_log`.")
+    admin: AdminAddresses = Field(
+        default_factory=list,
+        description="In place of `node.admin`, which is off for instances where it is absent.",
+    )
+    metrics: MetricsAddresses = Field(
+        default_factory=list, description="In place of `node.metrics`."
+    )
+    listener_addresses: ListenerAddresses = Field(
+        default_factory=dict, description="In place of `node.listener_addresses`."
+    )
+
+
 class Node(Options):
     """Settings of the whole node."""
 
@@ -243,9 +281,7 @@ class Node(Options):
         default="info",
         description="The lowest level that is logged: `error`, `warn`, `info` or `debug`.",
     )
-    access_log: Annotated[
-        AccessLog | None, BeforeValidator(read_log), OrWord(("off", *get_args(LogFormat)))
-    ] = Field(
+    access_log: NodeAccessLog = Field(
         default=None,
         description="The access log; a bare format writes to stdout.",
         json_schema_extra={"default": "off"},
@@ -287,13 +323,7 @@ class Node(Options):
         description="The system user that root starts the node's processes as, from the next start "
         "on; absent = `headgate`, or root where there is no such user. Native engine only.",
     )
-    admin: Annotated[
-        list[Annotated[ListenAddress, AfterValidator(_loopback)]],
-        ONE_OR_MORE,
-        OR_ITEM,
-        BeforeValidator(_no_addresses),
-        OrWord(("off",)),
-    ] = Field(
+    admin: AdminAddresses = Field(
         default=[DEFAULT_ADMIN],
         description="Loopback addresses that serve health and metrics and, to requests with "
         "`admin_token`, the whole admin API. `off` leaves only the Unix socket in "
@@ -306,15 +336,12 @@ class Node(Options):
         "`/metrics`: the text itself, or a file with it that not every user may read; a change "
         "of the file is taken over. Absent = the rest is served on the Unix socket only.",
     )
-    metrics: Annotated[list[ListenAddress], ONE_OR_MORE, OR_ITEM] = Field(
+    metrics: MetricsAddresses = Field(
         default_factory=list,
         description="Further addresses that serve only `/metrics`, `/live`, `/ready` and "
         "`/health`.",
     )
-    listener_addresses: dict[
-        str,
-        Annotated[list[ListenAddress], Field(min_length=1), ONE_OR_MORE, OR_ITEM],
-    ] = Field(
+    listener_addresses: ListenerAddresses = Field(
         default_factory=dict,
         description="Where this node opens listeners, by their names, in place of their `address`: "
         "for nodes that share a config and have addresses of their own.",
@@ -328,4 +355,9 @@ class Node(Options):
         default=None,
         description="The directory of the plan, keys, sockets and lock; absent = `run` chooses "
         "one.",
+    )
+    instances: dict[str, Instance] = Field(
+        default_factory=dict,
+        description="Several nginx that one `headgate agent` drives, each with a state, a session "
+        "and a row at the master of its own.",
     )

@@ -13,6 +13,14 @@ LEVELS = {
 }
 
 
+_fields: dict[str, str] = {}
+
+
+def add(**fields: str) -> None:
+    """Adds fields to each line from now on, such as the instance where several write to one log."""
+    _fields.update(fields)
+
+
 def configure(level: str, process: str = "control") -> None:
     """Sets up structlog; `level` is one of LEVELS, anything else counts as `info`.
 
@@ -52,6 +60,8 @@ def _named(process: str) -> structlog.typing.Processor:
         _logger: object, _method: str, event: structlog.typing.EventDict
     ) -> structlog.typing.EventDict:
         event["process"] = process
+        for field, value in _fields.items():
+            event.setdefault(field, value)
         return event
 
     return name

@@ -18,6 +18,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     root starts. `remote` is the data plane of a control plane without a supervisor of its own.
     `master` is the address of an agent's master, whose config it serves; `configs` then have the
     settings of the node alone. `name` tells it from other nodes of this host; empty if it has none.
+    `agent_dir` is the state directory of the agent that this node is the instance `instance` of;
+    both are empty for a node of its own. `title` and `labels` are what an instance enrols with.
     `upgrade_command` is the file that installs the version of headgate that is its argument, for
     the master's orders; None: the node takes none.
     """
@@ -37,6 +39,10 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     master: str | None = None
     name: str = ""
     upgrade_command: str | None = None
+    instance: str = ""
+    agent_dir: str = ""
+    title: str = ""
+    labels: dict[str, str] = {}
 
     def encode(self) -> str:
         """Returns the argument that `decode` understands."""

@@ -153,7 +153,9 @@ class ControlProcess:
         except MasterRefusesError as error:
             node = self._node
             if node.pipeline.served is None and not node.was_serving:
-                sys.stderr.write(f"headgate: {error}\n")
+                name = node.options.instance
+                of = f'instance "{name}": ' if name else ""
+                sys.stderr.write(f"headgate: {of}{error}\n")
                 node.leave(EXIT_CONFIG)
 
     async def _reload_for_systemd(self) -> None:

@@ -4,13 +4,14 @@ import os
 from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from pathlib import Path, PurePath
+from typing import Final
 
 from headgate.compile.compiler import Compiler
 from headgate.compile.emptiness import emptiness
 from headgate.compile.explanation import places
 from headgate.compile.lints import lints
 from headgate.compile.loaded import Loaded, Watched
-from headgate.compile.located import locator, tls_findings
+from headgate.compile.located import locator, said, tls_findings
 from headgate.compile.quarantine import LastGood, Refusal
 from headgate.compile.routing import shadows
 from headgate.compile.sources import Given
@@ -22,6 +23,9 @@ from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected, Source, Verdict
 from headgate.providers.file.disk import DiskFiles, Reading, mark
 from headgate.providers.file.watch import PACE, Known, Pace, changes
+
+_SEVERAL: Final = "this process is one node, and the config has several instances"
+_AGENT: Final = "restart it as `headgate agent`, or remove them"
 
 
 def make_source(options: Options) -> Source:
@@ -46,15 +50,18 @@ class FileSource:
         pace: Pace = PACE,
         fetched: PurePath | None = None,
         engine: str = "native",
+        instance: str = "",
     ) -> None:
         """`fetched`: the folder of the key sets that were fetched, if any are. `engine`: for which
-        the environment is read where it is the config.
+        the environment is read where it is the config. `instance`: of which the node's settings
+        are, if the config has several.
         """
         self._paths = list(paths)
         self._pace = pace
         self._fetched = fetched
         self._engine = engine
-        self._compiler = Compiler(fetched)
+        self._instance = instance
+        self._compiler = Compiler(fetched, instance)
         self._files = DiskFiles()
         self._known = Known(Watched(frozenset(paths), frozenset()), frozenset(), 0)
 
@@ -70,7 +77,7 @@ class FileSource:
         try:
             loaded = self._compiler.load(given, through, env, self._good(), self._refusals())
         except BaseException:
-            self._compiler = Compiler(self._fetched)  # its content is unknown now
+            self._compiler = Compiler(self._fetched, self._instance)  # its content is unknown now
             raise
         watched = self._watched(loaded)
         # The state at the read, not the present one: the difference is a change to report.
@@ -108,6 +115,9 @@ class FileSource:
         """Returns what a config without errors is served as."""
         if loaded.plan is None or loaded.node is None:
             return Rejected(loaded.diagnostics)
+        if loaded.node.instances:
+            place = locator(loaded, self.names()[0])("settings", "", "instances")
+            return Rejected((said(place, _SEVERAL, _AGENT),))
         return Candidate(
             plan=loaded.plan,
             node=loaded.node,

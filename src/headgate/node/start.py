@@ -28,6 +28,8 @@ def main() -> int:
     options = Options.decode(sys.argv[-1])
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text("headgate-ctl")  # what `ps` shows
+    if options.instance:
+        logs.add(instance=options.instance)
     environment = os.environ.get("HEADGATE_LOG") or os.environ.get("RUST_LOG")
     logs.configure(logs.level_of(options.log_level or environment))
     if options.engine == "native":

@@ -10,7 +10,7 @@ import os
 import resource
 import sys
 
-from headgate.supervisor import cpus, logs, notify
+from headgate.supervisor import cpus, leash, logs, notify
 from headgate.supervisor.children import (
     ExtensionMissingError,
     data_plane_command,
@@ -28,13 +28,17 @@ def main() -> int:
 
     Options: `state_dir`, `workers` (null = by CPU), `log_level`,
     `control` (the command of the control process), `has_data_plane` (false where nginx serves)
-    `control_grace_s`, and `fallback_s` where it is not as usual.
+    `control_grace_s`, and `fallback_s` where it is not as usual. `instance` is there where this is
+    one of several nodes of an agent, which started it.
     """
     options = json.loads(sys.argv[-1])
     has_data_plane: bool = options["has_data_plane"]
     _name_process("headgate")
     _raise_descriptor_limit()
     logs.set_level(options.get("log_level") or "info")
+    if options.get("instance"):
+        logs.name({"instance": options["instance"]})
+        leash.wear()
     try:
         lock = Lock(options["state_dir"])
         if has_data_plane:

@@ -23,6 +23,7 @@ sys.exit(core.run_data_plane(int(fd)))
 """
 CHANNEL_FD = 3
 ADMIN_FD = 3
+LEASH_FD = 3
 ADMIN_FD_NAME = "HEADGATE_ADMIN_FD"  # tells a control process that it has one
 
 # Without it the first touch of a region takes a huge page (2 MB) of which little is used: 4 MB more
@@ -94,6 +95,23 @@ def spawn_control(command: list[str], admin: int) -> int:
     """
     actions = [(os.POSIX_SPAWN_DUP2, admin, ADMIN_FD)]
     return _spawn(command, actions, {**os.environ, ADMIN_FD_NAME: str(ADMIN_FD)})
+
+
+def spawn_instance(command: list[str], leash: int) -> int:
+    """Starts the supervisor of an instance, which ends with the other end of the pipe `leash`;
+    returns its pid. It tells systemd nothing. Raises OSError if it cannot be started.
+    """
+    ours = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+    env = {name: value for name, value in os.environ.items() if name not in ours}
+    return _spawn(command, [(os.POSIX_SPAWN_DUP2, leash, LEASH_FD)], env)
+
+
+def spawn_reader(command: list[str], output: int) -> int:
+    """Starts what writes to the pipe `output` what the config says; returns its pid.
+
+    Raises OSError if it cannot be started.
+    """
+    return _spawn(command, [(os.POSIX_SPAWN_DUP2, output, 1)], dict(os.environ))
 
 
 def _spawn(command: list[str], actions: list[tuple[int, int, int]], env: dict[str, str]) -> int:

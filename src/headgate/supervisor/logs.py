@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LEVELS = ("debug", "info", "warning", "error")
 _least = "info"
+_named: Message = {"process": "supervisor"}
 _stderr = select.poll()
 
 
@@ -24,6 +25,11 @@ def set_level(level: str) -> None:
     _least = "warning" if level == "warn" else level if level in _LEVELS else "info"
 
 
+def name(fields: Message) -> None:
+    """Adds what tells this process from others of the host to each line."""
+    _named.update(fields)
+
+
 def write(level: str, event: str, fields: Message) -> None:
     """Writes one line; a closed or full standard error does not stop the supervisor."""
     if _LEVELS.index(level) < _LEVELS.index(_least):
@@ -31,11 +37,12 @@ def write(level: str, event: str, fields: Message) -> None:
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
     if sys.stderr is not None and sys.stderr.isatty():
-        words = " ".join(f"{key}={value}" for key, value in fields.items())
+        told = {key: value for key, value in _named.items() if key != "process"} | fields
+        words = " ".join(f"{key}={value}" for key, value in told.items())
         line = f"{stamp} [{level:<7}] {event} {words}".rstrip()
     else:
-        record = {"timestamp": stamp, "level": level, "event": event, "process": "supervisor"}
-        line = json.dumps(record | fields, default=str)
+        record: Message = {"timestamp": stamp, "level": level, "event": event}
+        line = json.dumps(record | _named | fields, default=str)
     try:
         # A pipe that polls as writable takes PIPE_BUF bytes at once; a reader who stopped reading
         # our log must not stop us.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DEFAULT_NODE = "default"
 MAX_SOCKET_PATH = 107  # sun_path less its NUL, unix(7)
+INSTANCES = "instances"
+"""The folder of the state directories of an agent's instances, in its own."""
 _LISTENING = "listening.json"
 _LONGEST_SOCKET = "dp-000000-1000000.sock"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -48,6 +50,11 @@ def resolve(
             f"node name {name!r} is not valid; write at most {_MAX_NAME} of a-z 0-9 . _ -"
         )
     return os.path.join(_base(environment, uid), name)
+
+
+def instance_dir(agent_dir: str, name: str) -> str:
+    """Returns the state directory of one of the instances of an agent."""
+    return os.path.join(agent_dir, INSTANCES, name)
 
 
 def _base(environment: Mapping[str, str], uid: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headgate.cli.output import BAD_CONFIG, Format, Output, complain, show
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 if TYPE_CHECKING:
     from headgate.cli.nginx.show_files import FileDiff
@@ -31,6 +31,7 @@ def diff(
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show what applying a config would change in nginx's files, file by file.
@@ -49,7 +50,7 @@ def diff(
     from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
     from headgate.kernel.diagnostics import render_text
 
-    folder = root or state_dir(state, node) / "nginx"
+    folder = root or node_dir(state, node, instance) / "nginx"
     store = Store(folder)
     current = store.linked("current")
     try:
@@ -63,13 +64,8 @@ def diff(
         raise complain(str(error)) from None
     except (NotProbedError, RightMissingError, OSError) as error:
         raise complain(str(error)) from None
-    found = list(
-        differences(
-            {file.path: file for file in before},
-            {file.path: file for file in made.rendered.files},
-            made.loaded.secrets,
-        )
-    )
+    now = {file.path: file for file in made.rendered.files}
+    found = list(differences({file.path: file for file in before}, now, made.loaded.secrets))
     show(found, output, lambda all_: _text(all_) or "nothing would change\n")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from headgate.cli.output import FAILED
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 
 def guard(
@@ -18,6 +18,7 @@ def guard(
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
 ) -> None:
     """Make sure that nginx starts with the last verified release, even after a crash in an apply.
 
@@ -31,7 +32,7 @@ def guard(
     """
     from headgate.engines.nginx.apply.guard import main
 
-    code = main(["--root", str(root or state_dir(state, node) / "nginx")])
+    code = main(["--root", str(root or node_dir(state, node, instance) / "nginx")])
     if code:
         raise typer.Exit(FAILED)
 

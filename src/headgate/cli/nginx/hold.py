@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headgate.cli.output import Format, Output, complain, show
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 
 def hold(
@@ -23,6 +23,7 @@ def hold(
     release: Annotated[bool, typer.Option("--release", help="End the hold.")] = False,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Stop the node from changing nginx (applies and heals) until the hold expires.
@@ -45,7 +46,7 @@ def hold(
     from headgate.kernel.errors import Invalid
     from headgate.kernel.units import Duration
 
-    root = state_dir(state, node) / "nginx"
+    root = node_dir(state, node, instance) / "nginx"
     if release:
         was_there = release_hold(root)
         show(

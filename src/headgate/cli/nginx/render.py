@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headgate.cli.output import BAD_CONFIG, Format, Output, complain
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 
 def render(
@@ -28,6 +28,7 @@ def render(
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Render a config for the nginx of this host, and print or write the files.
@@ -46,7 +47,7 @@ def render(
     from headgate.engines.nginx.common.types import RightMissingError
     from headgate.kernel.diagnostics import render_json, render_text
 
-    root = state_dir(state, node) / "nginx"
+    root = node_dir(state, node, instance) / "nginx"
     try:
         made = written(configs, root, binary, 1)
     except BadConfigError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headgate.cli.output import FAILED, Format, Output, complain, show
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 if TYPE_CHECKING:
     from headgate.engines.nginx.apply.results import Result
@@ -36,6 +36,7 @@ def rollback(
     ] = False,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Make nginx serve an earlier release; this works without a running node.
@@ -56,7 +57,7 @@ def rollback(
         seconds = 0.0 if hold == "off" else Duration.parse(hold).ms / 1000
     except Invalid as error:
         raise typer.BadParameter(str(error), param_hint="--hold") from None
-    root = state_dir(state, node) / "nginx"
+    root = node_dir(state, node, instance) / "nginx"
     result = _rolled_back(root, release, exact=exact, hold_s=seconds, reason=reason)
     if isinstance(result, Rejected):
         raise complain(result.text(), FAILED)

@@ -8,7 +8,16 @@ import msgspec
 import typer
 
 from headgate.cli.output import FAILED, Format, Output, complain, show
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import (
+    InstanceName,
+    NodeName,
+    StateDir,
+    drives_several,
+    instances_of,
+    node_dir,
+    state_dir,
+)
+from headgate.supervisor.statedir import INSTANCES
 
 if TYPE_CHECKING:
     from headgate.engines.nginx.common.status import NginxStatus
@@ -24,12 +33,13 @@ def status(
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show a node's nginx: generations, releases, drift, workers, hold, boot safety.
 
     It needs no running node, but asks one if it runs. The exit code is 1 if nginx is not in sync
-    or does not run.
+    or does not run. Of an agent with several instances it shows a line for each.
 
     \b
     Examples:
@@ -37,16 +47,55 @@ def status(
       headgate nginx status --root /var/lib/headgate/default/nginx --output json
     """
     from headgate.engines.nginx.apply.here import NotHereError
+
+    if root is None and not instance and drives_several(agent := state_dir(state, node)):
+        every = {name: _found(agent / INSTANCES / name) for name in instances_of(agent)}
+        show(every, output, _lines)
+        is_well = all(not isinstance(one, str) and _is_well(one) for one in every.values())
+    else:
+        try:
+            one = _status(root or node_dir(state, node, instance) / "nginx")
+        except NotHereError as error:
+            raise complain(str(error)) from None
+        show(one, output, text)
+        is_well = _is_well(one)
+    if not is_well:
+        raise typer.Exit(FAILED)
+
+
+def _is_well(one: "Managed") -> bool:
+    return one.drift == ("in sync",) and not one.problems
+
+
+def _status(folder: Path) -> "Managed":
     from headgate.engines.nginx.health.managed import managed
 
-    folder = root or state_dir(state, node) / "nginx"
+    return msgspec.structs.replace(managed(folder), node=_node(folder.parent))
+
+
+def _found(place: Path) -> "Managed | str":
+    """Returns the nginx of an instance, or why nothing is known of it."""
+    from headgate.engines.nginx.apply.here import NotHereError
+
     try:
-        found = msgspec.structs.replace(managed(folder), node=_node(folder.parent))
+        return _status(place / "nginx")
     except NotHereError as error:
-        raise complain(str(error)) from None
-    show(found, output, text)
-    if found.drift != ("in sync",) or found.problems:
-        raise typer.Exit(FAILED)
+        return str(error)
+
+
+def _lines(every: dict[str, "Managed | str"]) -> str:
+    """Returns a line for each instance."""
+    width = max(map(len, every), default=0)
+    return "".join(f"{name:{width}}  {_line(one)}\n" for name, one in every.items())
+
+
+def _line(one: "Managed | str") -> str:
+    if isinstance(one, str):
+        return one
+    parts = [", ".join(one.drift) or "no release"]
+    parts.append(f"generation {' and '.join(map(str, one.running)) or 'none'} runs")
+    parts += [_processes(one), *one.problems]
+    return "; ".join(parts)
 
 
 def _node(state: Path) -> "NginxStatus | None":

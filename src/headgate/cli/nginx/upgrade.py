@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from headgate.cli.output import FAILED, Format, Output, complain, show
-from headgate.cli.places import NodeName, StateDir, state_dir
+from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 
 def upgrade(
@@ -17,6 +17,7 @@ def upgrade(
     ] = "1m",
     state: StateDir = None,
     node: NodeName = None,
+    instance: InstanceName = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Replace the running nginx with the binary on disk, without refusing a connection.
@@ -40,7 +41,7 @@ def upgrade(
     from headgate.kernel.errors import Invalid
     from headgate.kernel.units import Duration
 
-    root = state_dir(state, node) / "nginx"
+    root = node_dir(state, node, instance) / "nginx"
     try:
         times = Times(soak=Duration.parse(soak).ms / 1000, leave=Duration.parse(drain).ms / 1000)
         here = recall(root)
@@ -49,22 +50,22 @@ def upgrade(
                 "nginx runs in another container and cannot be replaced from here; "
                 "deploy a new image of that container"
             )
-        instance = NginxInstance(here.place)
+        running = NginxInstance(here.place)
 
         def serves(new: Process) -> bool:
             answer = ask(here.settings.status_socket)
-            workers = {worker.pid for worker in instance.workers_of(new)}
+            workers = {worker.pid for worker in running.workers_of(new)}
             return answer is not None and answer.pid in workers
 
         with locked(root):
-            result = upgraded(instance, serves, times)
+            result = upgraded(running, serves, times)
     except Invalid as error:
         raise typer.BadParameter(str(error)) from None
     except (NotHereError, BusyError, RightMissingError, ProcessLookupError) as error:
         raise complain(str(error)) from None
     if result.state is not State.DONE:
         raise complain(f"{result.state}: {result.why}", FAILED)
-    digest = instance.running_digest()
+    digest = running.running_digest()
     show(result, output, lambda _: f"runs the binary on disk ({(digest or 'unknown')[:12]})\n")
 
 

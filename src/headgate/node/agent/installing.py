@@ -6,7 +6,8 @@ import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ from headgate.fleet.programs import is_program
 
 _COMMAND_S: Final = 600.0
 _CHECK_S: Final = 60.0
+_LOOK_S: Final = 0.2
 _SAID: Final = 1_500
 """So many of the last bytes that a command wrote are told."""
 _SECRETS: Final = ("HEADGATE_AGENT_TOKEN", "NXMESH_AGENT_TOKEN")
@@ -44,13 +46,17 @@ class CommandInstaller:
         check: Sequence[str],
         folder: Path,
         limits_s: tuple[float, float] = (_COMMAND_S, _CHECK_S),
+        shared: Path | None = None,
     ) -> None:
         """`check`: prints the version that is installed, if that can drive this node. `folder`:
-        for what the command writes. `limits_s`: of the command and of the check."""
+        for what the command writes. `limits_s`: of the command and of the check. `shared`: the
+        folder of an agent whose instances share the installation, and take turns."""
         self._command = command
         self._check = list(check)
         self._folder = folder
         self._limits_s = limits_s
+        self._lock = (shared or folder) / "upgrade.lock"
+        self._waits_s = limits_s[0] if shared is not None else 0.0
 
     async def install(self, program: str) -> None:
         """See Installer."""
@@ -75,33 +81,47 @@ class CommandInstaller:
         """Returns the exit code, None after the limit, and the end of what the command wrote."""
         environment = {k: v for k, v in os.environ.items() if k not in _SECRETS}
         try:
-            with self._alone() as lock, (self._folder / "upgrade.log").open("w+b") as output:
-                process = await asyncio.create_subprocess_exec(
-                    *command,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=environment,
-                    start_new_session=True,
-                    pass_fds=(lock,),
-                )
-                code = await _ended(process, limit_s)
-                output.seek(max(0, output.seek(0, os.SEEK_END) - _SAID))
-                return code, output.read().decode(errors="replace").strip()
+            async with self._alone() as lock:
+                with (self._folder / "upgrade.log").open("w+b") as output:
+                    process = await asyncio.create_subprocess_exec(
+                        *command,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        env=environment,
+                        start_new_session=True,
+                        pass_fds=(lock,),
+                    )
+                    code = await _ended(process, limit_s)
+                    output.seek(max(0, output.seek(0, os.SEEK_END) - _SAID))
+                    return code, output.read().decode(errors="replace").strip()
         except BlockingIOError:
             raise InstallError("an earlier upgrade command still runs") from None
         except OSError as error:
             raise InstallError(f"{command[0]} cannot be run: {error.strerror or error}") from error
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[int]:
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[int]:
         """Holds a lock that the command inherits: one that outlives its agent keeps it."""
-        lock = os.open(self._folder / "upgrade.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(self._lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            await self._turn(lock)
             yield lock
         finally:
             os.close(lock)
+
+    async def _turn(self, lock: int) -> None:
+        """Takes the lock, when it is free; raises BlockingIOError if it does not become so."""
+        given_up_at = time.monotonic() + self._waits_s
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= given_up_at:
+                    raise
+                await asyncio.sleep(_LOOK_S)
+            else:
+                return
 
 
 async def _ended(process: asyncio.subprocess.Process, limit_s: float) -> int | None:

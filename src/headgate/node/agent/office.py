@@ -8,6 +8,8 @@ import asyncio
 import http.client
 import os
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import msgspec
@@ -64,15 +66,23 @@ def join_token() -> str | None:
     return next((found for name in TOKEN if (found := os.environ.get(name))), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """What an agent says of itself when it enrols."""
+
+    name: str
+    """What the master shows as the name of this agent."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 class RestOffice:
     """The REST API of one master."""
 
     def __init__(
-        self, url: MasterUrl, identities: IdentityStore, token: str | None, host: str
+        self, url: MasterUrl, identities: IdentityStore, token: str | None, newcomer: Newcomer
     ) -> None:
-        """`host`: what the master shows as the name of this agent."""
         self._url = url
-        self._host = host
+        self._newcomer = newcomer
         self._identities = identities
         self._token = token
 
@@ -95,7 +105,9 @@ class RestOffice:
                 authority = pinned(self._asked(unverified, "GET", AUTHORITIES), token.pin)
             except Invalid as wrong:
                 raise EnrolmentError(str(wrong), is_final=True) from wrong
-        body = msgspec.json.encode(_Enrol(token.secret, self._request(), self._host, version()))
+        me = self._newcomer
+        enrol = _Enrol(token.secret, self._request(), me.name, version(), dict(me.labels))
+        body = msgspec.json.encode(enrol)
         answer = self._asked(_trusting(authority), "POST", ENROLMENT, body)
         return self._identity(answer, is_pinned=bool(token.pin))
 
@@ -120,7 +132,7 @@ class RestOffice:
 
     def _request(self) -> str:
         try:
-            return request(self._identities.key(), self._host).decode()
+            return request(self._identities.key(), self._newcomer.name).decode()
         except IdentityError as error:
             raise EnrolmentError(str(error), is_final=True) from error
         except OSError as error:

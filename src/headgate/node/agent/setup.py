@@ -1,6 +1,7 @@
 """Puts an agent together: the only place that chooses its parts."""
 
 import asyncio
+import re
 import socket
 import ssl
 import sys
@@ -16,9 +17,10 @@ from headgate.node.agent.carrier import Carrier, Credentials, GrpcCarrier
 from headgate.node.agent.drifting import Drifting, FleetDrift
 from headgate.node.agent.figures import Measured
 from headgate.node.agent.installing import CommandInstaller
-from headgate.node.agent.office import RestOffice, join_token
+from headgate.node.agent.office import Newcomer, RestOffice, join_token
 from headgate.node.agent.places import folder
 from headgate.node.agent.searching import Searches
+from headgate.node.agent.siblings import together
 from headgate.node.agent.source import MasterSource
 from headgate.node.agent.upgrading import HandOver, Upgrading
 from headgate.node.agent.url import MasterUrl, master_url
@@ -35,6 +37,8 @@ from headgate.providers.master.incoming import Incoming
 from headgate.providers.master.store import BundleStore
 from headgate.providers.master.websocket import Signer, WebSocketCarrier
 
+_NO_LABEL = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_LABEL = 63
 _DIAL_S = 12.0
 """One way may take so long; two fit into a dial of a session (`agent_session.GREETING_S`)."""
 
@@ -51,19 +55,20 @@ def agent_node(
     identities = IdentityStore(place)
     store = BundleStore(place / "bundles", _verify(identities))
     own = [Path(path) for path in options.configs]
-    source = MasterSource(own, store, str(url), fetched(options))
+    source = MasterSource(own, store, str(url), fetched(options), options.instance)
     node = Node(options, source, link, serving, door)
     parts = Parts(url, identities, store, Incoming(place / "incoming"), source)
     # Of an nginx nothing is known before it was asked.
-    first = Instance("default", options.engine, version() if options.engine == "native" else "")
-    office = RestOffice(url, identities, join_token(), _host(options.name))
+    name = options.instance or "default"
+    first = Instance(name, options.engine, version() if options.engine == "native" else "")
+    office = RestOffice(url, identities, join_token(), _hello(options))
     upgrading = _upgrading(options, place, link.upgrade)
     agent = Agent(parts, node.pipeline, office, _dialler(url, identities), first, upgrading)
     agent.events = node.events
     agent.searches = Searches(node.pipeline, node.events)
     agent.figures = Measured(serving)
     agent.nginx = serving.nginx
-    agent.describe = _describer(source, serving, options.engine)
+    agent.describe = _describer(source, serving, first)
     if isinstance(serving, Drifting):
         agent.drift = FleetDrift(serving, place)
     node.master = agent
@@ -71,28 +76,40 @@ def agent_node(
     return node
 
 
-def _host(node: str) -> str:
-    """Returns what the master calls this agent: the host, with the node's name where it has one, as
-    several may run there."""
-    return f"{socket.gethostname()}-{node}" if node else socket.gethostname()
+def _hello(options: Options) -> Newcomer:
+    """Returns what the master is told of this agent when it enrols: the host, with the names of
+    node and instance where it has any; and, of an instance, labels that say which share a host."""
+    host = socket.gethostname()
+    name = "-".join(part for part in (host, options.name, options.instance) if part)
+    labels = options.labels
+    if options.instance:
+        there = _NO_LABEL.sub("-", host)[:_LONGEST_LABEL]
+        labels = {**labels, "host": there, "instance": options.instance}
+    return Newcomer(options.title or name, labels)
 
 
 def _upgrading(options: Options, place: Path, hand_over: HandOver) -> Upgrading:
     """Returns what obeys orders to upgrade, of a node that has a command for them."""
-    installer = None
+    installer, shared = None, None
+    if options.instance:
+        shared = Path(options.agent_dir)
+        hand_over = together(shared, options.instance, hand_over)
     if options.upgrade_command is not None:
         check = [sys.executable, "-P", "-m", "headgate.node", "--check", options.encode()]
-        installer = CommandInstaller(Path(options.upgrade_command), check, place)
+        command = Path(options.upgrade_command)
+        installer = CommandInstaller(command, check, place, shared=shared)
     return Upgrading(place, version(), installer, hand_over)
 
 
-def _describer(source: MasterSource, serving: Serving, engine: str) -> Describe:
+def _describer(source: MasterSource, serving: Serving, first: Instance) -> Describe:
     """Returns what asks the engine of this node what it can do."""
 
     async def describe() -> Instance | None:
         settings = await asyncio.to_thread(source.own_settings)
         able = None if settings is None else await serving.able(settings)
-        return None if able is None else Instance("default", engine, able.version, able.words)
+        if able is None:
+            return None
+        return Instance(first.name, first.engine, able.version, able.words)
 
     return describe
 

@@ -43,11 +43,13 @@ class MasterSource(FileSource):
         store: BundleStore,
         master: str,
         fetched: PurePath | None = None,
+        instance: str = "",
     ) -> None:
         """`own`: documents with the node's settings, may be none; `master`: what people call it;
-        `fetched`: the folder of the key sets that were fetched, if any are.
+        `fetched`: the folder of the key sets that were fetched, if any are; `instance`: the one of
+        the agent's instances that this is, if it has several.
         """
-        super().__init__(own, fetched=fetched)
+        super().__init__(own, fetched=fetched, instance=instance)
         self._own = list(own)
         self._store = store
         self._master = master
@@ -73,7 +75,7 @@ class MasterSource(FileSource):
 
     def own_settings(self) -> NodeSettings | None:
         """Returns what the node's own documents say of it; None if they have errors."""
-        return load(self._own, DiskFiles(), os.environ).node
+        return load(self._own, DiskFiles(), os.environ, self._instance).node
 
     def offer(self, bundle: Bundle) -> None:
         """Makes the next loads read this bundle, until `keep` or `withdraw`."""
@@ -107,7 +109,7 @@ class MasterSource(FileSource):
         self._refused.begin()
         bundle = self._offered or self._last
         if self._own:
-            own = load(self._own, DiskFiles(), os.environ)
+            own = load(self._own, DiskFiles(), os.environ, self._instance)
             if wrong := _own_errors(own):
                 return Rejected(wrong)
             self._observes = _observes(own.node)

@@ -96,3 +96,30 @@ def test_a_command_that_is_gone_is_said(tmp_path: Path) -> None:
     (tmp_path / "install").unlink()
     with pytest.raises(InstallError, match="cannot be run: No such file"):
         loops.run(one.install("1.4.2"))
+
+
+def test_instances_of_an_agent_take_turns(tmp_path: Path) -> None:
+    """A second command waits for the first, where both install for the same agent."""
+    log = tmp_path / "log"
+    text = f'echo "begin $1" >>{log}; [ "$1" != 1.0 ] || cat {tmp_path}/go; echo "end $1" >>{log}'
+    os.mkfifo(tmp_path / "go")
+    command, check = script(tmp_path, text), ["/bin/true"]
+    places = [tmp_path / name for name in ("one", "two")]
+    for place in places:
+        place.mkdir()
+    one, two = (
+        CommandInstaller(command, check, place, (30.0, 30.0), shared=tmp_path) for place in places
+    )
+
+    async def both() -> None:
+        first = asyncio.create_task(one.install("1.0"))
+        await until_async(log.exists, "the first one runs")
+        second = asyncio.create_task(two.install("1.1"))
+        done, _ = await asyncio.wait((first, second), timeout=0.5)
+        assert not done
+        assert log.read_text() == "begin 1.0\n"
+        (tmp_path / "go").write_text("")
+        await asyncio.gather(first, second)
+
+    loops.run(both())
+    assert log.read_text().splitlines() == ["begin 1.0", "end 1.0", "begin 1.1", "end 1.1"]

@@ -1,0 +1,266 @@
+"""Carries out the machine's commands and tells it what happens: one thread, one selector."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import time
+
+from headgate.supervisor import children, logs
+from headgate.supervisor.channel import LineChannel
+from headgate.supervisor.instances import machine as m
+from headgate.supervisor.notify import Notifier
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from headgate.supervisor.events import Message
+
+DOOR = "instances.sock"
+_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2")
+_MAX_CLIENTS = 16
+_MAX_ANSWER = 1 << 20
+_SPAWN_FAILED = 127
+
+
+class Driver:
+    """Owns every descriptor and child of the agent's main process."""
+
+    def __init__(self, machine: m.Machine, state_dir: str, reader: list[str]) -> None:
+        """`reader`: the command that writes the instances of the config, as JSON."""
+        self._machine = machine
+        self._path = os.path.join(state_dir, DOOR)
+        self._reader = reader
+        self._notifier = Notifier(os.environ)
+        self._selector = selectors.DefaultSelector()
+        # Who holds the writing end lives: an instance reads its end of it.
+        self._leash, self._leash_held = os.pipe()
+        self._pids: dict[int, str] = {}
+        self._clients: dict[int, LineChannel] = {}
+        self._reading: tuple[int, int, bytes] | None = None
+        """The process that reads the config, the pipe from it, and what it has written."""
+        self._exit_code: int | None = None
+
+    def run(self) -> int:
+        """Runs until every instance is down; returns the exit code.
+        Raises OSError if it cannot begin.
+        """
+        wakeup = self._watch_signals()
+        door = self._open_door()
+        try:
+            self._do(self._machine.begin(time.monotonic()))
+            while self._exit_code is None:
+                self._turn(wakeup, door)
+        finally:
+            door.close()
+            os.unlink(self._path)
+        return self._exit_code
+
+    def _turn(self, wakeup: socket.socket, door: socket.socket) -> None:
+        deadline = self._machine.deadline()
+        wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+        for key, mask in self._selector.select(wait):
+            if key.fileobj is wakeup:
+                self._read_signals(wakeup)
+            elif key.fileobj is door:
+                self._accept(door)
+            elif key.data == "reader":
+                self._read_answer()
+            else:
+                self._serve(key.data, mask)
+        if deadline is not None and deadline <= time.monotonic():
+            self._do(self._machine.tick(time.monotonic()))
+
+    def _do(self, commands: list[m.Command]) -> None:
+        for command in commands:
+            if isinstance(command, m.Spawn):
+                self._spawn(command)
+            elif isinstance(command, m.Signal):
+                self._signal(command)
+            elif isinstance(command, m.Read):
+                self._read_config()
+            elif isinstance(command, m.EndReading):
+                self._end_reading()
+            elif isinstance(command, m.Reply):
+                self._reply(command.client, command.message)
+            elif isinstance(command, m.Notify):
+                self._notifier.send(command.text)
+            elif isinstance(command, m.Log):
+                logs.write(command.level, command.event, command.fields)
+            else:
+                self._exit_code = command.code
+
+    # Children.
+
+    def _spawn(self, command: m.Spawn) -> None:
+        try:
+            pid = children.spawn_instance(command.command, self._leash)
+        except OSError as error:
+            fields: Message = {"instance": command.name, "error": str(error)}
+            logs.write("error", "instance_not_started", fields)
+            self._do(self._machine.exited(command.name, _SPAWN_FAILED, time.monotonic()))
+            return
+        self._pids[pid] = command.name
+        self._machine.spawned(command.name, pid)
+
+    def _signal(self, command: m.Signal) -> None:
+        for pid, name in self._pids.items():
+            if name == command.name:
+                os.kill(pid, command.number)  # not reaped yet, so the number is its own
+
+    def _reap(self) -> None:
+        for pid, name in list(self._pids.items()):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                del self._pids[pid]
+                code = os.waitstatus_to_exitcode(status)
+                self._do(self._machine.exited(name, code, time.monotonic()))
+
+    # What the config says.
+
+    def _read_config(self) -> None:
+        ours, theirs = os.pipe()
+        try:
+            pid = children.spawn_reader(self._reader, theirs)
+        except OSError as error:
+            os.close(ours)
+            why = f"the config cannot be read: {error}"
+            self._do(self._machine.planned(None, why, time.monotonic()))
+            return
+        finally:
+            os.close(theirs)
+        self._reading = (pid, ours, b"")
+        self._selector.register(ours, selectors.EVENT_READ, "reader")
+
+    def _read_answer(self) -> None:
+        if self._reading is None:
+            return
+        pid, ours, before = self._reading
+        read = os.read(ours, 65_536)
+        if read and len(before) < _MAX_ANSWER:
+            self._reading = (pid, ours, before + read)
+            return
+        self._selector.unregister(ours)
+        os.close(ours)
+        self._reading = None
+        if read:
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)  # it has closed its output: it ends
+        self._do(self._machine.planned(*decoded(before), time.monotonic()))
+
+    def _end_reading(self) -> None:
+        if self._reading is not None:
+            os.kill(self._reading[0], signal.SIGKILL)
+
+    # Clients of the Unix socket.
+
+    def _open_door(self) -> socket.socket:
+        kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        door = socket.socket(socket.AF_UNIX, kind)
+        if os.path.lexists(self._path):
+            os.unlink(self._path)  # left by an agent that was killed: the lock is ours
+        # Before `bind`: Linux gives the file the socket's mode, so it is never open to others.
+        os.fchmod(door.fileno(), 0o600)
+        door.bind(self._path)
+        door.listen(_MAX_CLIENTS)
+        self._selector.register(door, selectors.EVENT_READ)
+        return door
+
+    def _accept(self, door: socket.socket) -> None:
+        try:
+            connection, _ = door.accept()
+        except OSError:
+            return
+        if len(self._clients) >= _MAX_CLIENTS:
+            connection.close()
+            return
+        client = connection.fileno()
+        channel = self._clients[client] = LineChannel(connection)
+        self._selector.register(connection, selectors.EVENT_READ, channel)
+
+    def _serve(self, channel: LineChannel, mask: int) -> None:
+        client = channel.connection.fileno()
+        if self._clients.get(client) is not channel:
+            return  # dropped by an earlier event of this round
+        if mask & selectors.EVENT_WRITE:
+            self._flush(client, channel)
+        if not mask & selectors.EVENT_READ:
+            return
+        messages = channel.receive()
+        if messages is None:
+            self._drop(client)
+            return
+        for message in messages:
+            self._do(self._machine.said(client, message, time.monotonic()))
+
+    def _reply(self, client: int, message: Message) -> None:
+        channel = self._clients.get(client)
+        if channel is None:
+            return
+        try:
+            channel.send(message)
+        except OSError:
+            self._drop(client)
+            return
+        self._flush(client, channel)
+
+    def _flush(self, client: int, channel: LineChannel) -> None:
+        try:
+            channel.flush()
+        except OSError:
+            self._drop(client)
+            return
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.wants_to_write else 0)
+        self._selector.modify(channel.connection, events, channel)
+
+    def _drop(self, client: int) -> None:
+        channel = self._clients.pop(client, None)
+        if channel is not None:
+            self._selector.unregister(channel.connection)
+            channel.close()
+            self._machine.gone(client)
+
+    # Signals.
+
+    def _watch_signals(self) -> socket.socket:
+        read_end, write_end = socket.socketpair()
+        read_end.setblocking(False)
+        write_end.setblocking(False)
+        signal.set_wakeup_fd(write_end.detach(), warn_on_full_buffer=False)
+        for name in (*_SIGNALS, "CHLD"):
+            signal.signal(getattr(signal, f"SIG{name}"), _nothing)
+        self._selector.register(read_end, selectors.EVENT_READ)
+        return read_end
+
+    def _read_signals(self, wakeup: socket.socket) -> None:
+        names = [signal.Signals(number).name[3:] for number in wakeup.recv(256)]
+        for name in names:
+            if name in _SIGNALS:
+                self._do(self._machine.signalled(name, time.monotonic()))
+        if "CHLD" in names:
+            self._reap()
+
+
+def decoded(answer: bytes) -> tuple[dict[str, m.Recipe] | None, str]:
+    """Returns the instances that the reader of the config wrote, or why there are none."""
+    try:
+        told = json.loads(answer)
+        if "error" in told:
+            return None, str(told["error"])
+        return recipes(told["instances"]), ""
+    except (ValueError, KeyError, TypeError):
+        return None, "the config could not be read; see the log"
+
+
+def recipes(told: dict[str, dict[str, object]]) -> dict[str, m.Recipe]:
+    """Returns the instances of a JSON object; raises KeyError, TypeError or ValueError."""
+    return {
+        name: m.Recipe(list(one["command"]), float(one["grace_s"]))  # type: ignore[call-overload,arg-type]
+        for name, one in told.items()
+    }
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """Does nothing: Python writes to the wakeup descriptor only if a handler exists."""
