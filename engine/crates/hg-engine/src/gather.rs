@@ -151,7 +151,8 @@ fn tcp(inner: &Inner) -> TcpMetrics {
 
 fn udp(inner: &Inner) -> UdpMetrics {
     let left_behind = inner.shared.flows.left_behind.load(Relaxed);
-    let mut m = UdpMetrics { left_behind, ..UdpMetrics::default() };
+    let offload = inner.shared.flows.offload;
+    let mut m = UdpMetrics { left_behind, offload, ..UdpMetrics::default() };
     for c in inner.workers.iter().map(|w| &w.counters.udp) {
         c.flows.add_to(&mut m.flows);
         m.taken_over += c.taken_over.get();
@@ -159,6 +160,9 @@ fn udp(inner: &Inner) -> UdpMetrics {
             total.0 += one.datagrams.get();
             total.1 += one.bytes.get();
         }
+        m.joined.received += c.joined.received.get();
+        m.joined.sent += c.joined.sent.get();
+        m.joined.refused += c.joined.refused.get();
     }
     m.ended = reasons(inner, Ended::ALL, |c, w| c.udp.ended.get(w as usize));
     m.dropped = reasons(inner, Dropped::ALL, |c, w| c.udp.dropped.get(w as usize));

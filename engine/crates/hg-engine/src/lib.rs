@@ -41,6 +41,7 @@ pub use hg_dial::Reason as OutletReason;
 pub use hg_limit_store::LimitStoreStats;
 pub use hg_log::{LogStats, MAX_TAPS, TapFilter, TapReader, Taps};
 pub use hg_middleware::{BANDWIDTH_BYTES, BANDWIDTH_HELD, ResultCount};
+pub use hg_net::{Joined, Offload};
 pub use hg_relay::flows::{ToldFlow, Traffic};
 pub use hg_resilience::Admin as EndpointOrder;
 pub use hg_trace::TraceStats;

@@ -5,6 +5,7 @@
 
 use hg_limit_store::LimitStoreStats;
 use hg_log::LogStats;
+use hg_net::{Joined, Offload};
 use hg_plan::Kind;
 use hg_resilience::Level;
 use hg_trace::TraceStats;
@@ -281,6 +282,10 @@ pub struct UdpMetrics {
     pub received: (u64, u64),
     /// Datagrams of endpoints that were sent to clients, and their bytes.
     pub sent: (u64, u64),
+    /// What the kernel does with several datagrams of a flow at once.
+    pub offload: Offload,
+    /// Datagrams that passed together with others.
+    pub joined: Joined,
 }
 
 /// The number of requests with one upstream, method and status.

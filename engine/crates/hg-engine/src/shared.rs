@@ -7,7 +7,7 @@ use crate::house::Inbox;
 use crate::report::{EngineEvent, EventLevel};
 use crate::snapshot::ListenerEntry;
 use hg_middleware::Keep;
-use hg_net::Clock;
+use hg_net::{Clock, Offload};
 use hg_plan::{Kind, Settings, Shedding};
 use hg_policy::{Random as _, WyRand};
 use hg_resilience::{Level, Marks};
@@ -87,12 +87,20 @@ pub(crate) struct FlowCount {
     pub(crate) awaited: AtomicBool,
     /// Flows that stayed with a predecessor.
     pub(crate) left_behind: AtomicU64,
+    /// What the kernel does with several datagrams of a flow at once.
+    pub(crate) offload: Offload,
 }
 
 impl FlowCount {
     fn new(descriptors: u64) -> Self {
         let most = u32::try_from(descriptors / 2).unwrap_or(u32::MAX);
-        Self { open: AtomicU32::new(0), most, awaited: false.into(), left_behind: 0.into() }
+        Self {
+            open: AtomicU32::new(0),
+            most,
+            awaited: false.into(),
+            left_behind: 0.into(),
+            offload: Offload::probe(),
+        }
     }
 
     /// Reports whether there may be one more. Workers that ask at the same time may each get a yes.

@@ -3,7 +3,7 @@
 
 use crate::calls::{AsFd, Fd, try_with};
 use crate::kernel::{Coming, Kernel, Object, Remote, with};
-use crate::{Ends, Token};
+use crate::{Ends, Joined, Offload, Token};
 use std::collections::VecDeque;
 use std::io::{self, Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -146,10 +146,14 @@ impl Kernel {
 }
 
 /// Datagrams on their way through the engine.
-#[derive(Default)]
 pub struct Batch(Vec<(Vec<u8>, Option<Ends>)>);
 
 impl Batch {
+    /// Makes an empty one; no datagrams are joined here.
+    pub fn new(_offload: Offload) -> Self {
+        Self(Vec::new())
+    }
+
     /// Returns how many datagrams it holds.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -178,6 +182,18 @@ impl Batch {
     /// Returns who sent a datagram.
     pub fn ends(&self, at: usize) -> Option<Ends> {
         self.0.get(at)?.1
+    }
+
+    /// Returns the end of the datagrams that follow each other from one on and have its ends.
+    pub fn end_of_same(&self, at: usize) -> usize {
+        let rest = self.0.get(at..).unwrap_or_default();
+        let first = rest.first().map(|(_, ends)| ends);
+        at + rest.iter().take_while(|(_, ends)| Some(ends) == first).count()
+    }
+
+    /// Returns no counts.
+    pub fn take_joined(&mut self) -> Joined {
+        Joined::default()
     }
 
     /// Says who is to get some datagrams.
@@ -261,6 +277,14 @@ pub fn connect_datagrams(address: SocketAddr) -> io::Result<Fd> {
         Ok(id)
     })?;
     Ok(Fd::new(id))
+}
+
+/// Does nothing: each datagram comes alone.
+///
+/// # Errors
+/// None.
+pub fn receive_joined(_fd: impl AsFd) -> io::Result<()> {
+    Ok(())
 }
 
 /// Does nothing: every socket has one address.

@@ -25,8 +25,8 @@ pub use clock::{
     thread_cpu_micros, unix_micros,
 };
 pub use datagram::{
-    Batch, Datagram, connect_datagrams, listen_datagrams, send_datagram, take_datagram,
-    tell_local_address,
+    Batch, Datagram, connect_datagrams, listen_datagrams, receive_joined, send_datagram,
+    take_datagram, tell_local_address,
 };
 pub use kernel::{Figures, Remote, Weather};
 pub use peers::{
@@ -35,5 +35,5 @@ pub use peers::{
 };
 pub use pipe::Pipe;
 pub use poller::{Poller, Waker};
-pub use real::{Address, Ends, Event, Flow, Ticks, Token, Trouble, Wheel};
+pub use real::{Address, Ends, Event, Flow, Joined, Offload, Ticks, Token, Trouble, Wheel};
 pub use rng::Rng;

@@ -131,6 +131,17 @@ fn udp(text: &mut Text, udp: &UdpMetrics) {
     for (direction, (_, bytes)) in ways {
         text.int(&[("direction", direction)], bytes);
     }
+    let help =
+        "Whether the kernel joins datagrams of a flow (receive) and divides them (send): 1 or 0.";
+    text.family("headgate_udp_offload", Gauge, "", help);
+    text.int(&[("step", "receive")], u64::from(udp.offload.receive));
+    text.int(&[("step", "send")], u64::from(udp.offload.send));
+    let help = "Datagrams that came, or left, in one buffer with others of their flow.";
+    text.family("headgate_udp_joined", Counter, "", help);
+    text.int(&[("step", "receive")], udp.joined.received);
+    text.int(&[("step", "send")], udp.joined.sent);
+    let help = "Buffers of several datagrams that the kernel refused, so that each left alone.";
+    text.family("headgate_udp_joined_refused", Counter, "", help).int(&[], udp.joined.refused);
 }
 
 fn http2_upstream(text: &mut Text, http2: &Http2Metrics) {

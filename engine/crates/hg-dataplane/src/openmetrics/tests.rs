@@ -3,8 +3,8 @@
 use super::*;
 use hg_engine::{
     AgentReport, BANDWIDTH_BYTES, BANDWIDTH_HELD, EndpointReport, HandshakeCount, HealthReport,
-    Histogram, Http2Metrics, LimitStoreStats, ListenerReport, NegotiatedReport, OpenCount,
-    OutletMetrics, RequestCount, ResultCount, RetryMetrics, TcpMetrics, UdpMetrics,
+    Histogram, Http2Metrics, Joined, LimitStoreStats, ListenerReport, NegotiatedReport, Offload,
+    OpenCount, OutletMetrics, RequestCount, ResultCount, RetryMetrics, TcpMetrics, UdpMetrics,
 };
 
 fn health(takes: bool) -> HealthReport {
@@ -166,6 +166,8 @@ fn udp() -> UdpMetrics {
         dropped: vec![ReasonCount { reason: "no-route", count: 2 }],
         received: (80, 3200),
         sent: (75, 9000),
+        offload: Offload { receive: true, send: false },
+        joined: Joined { received: 40, sent: 30, refused: 2 },
     }
 }
 

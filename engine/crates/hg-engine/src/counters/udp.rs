@@ -1,6 +1,7 @@
 //! What one worker counts of UDP routes.
 
 use super::{Counter, OpenCounter};
+use hg_net::Joined;
 
 reasons! {
     /// Why a flow ended.
@@ -35,6 +36,15 @@ pub(crate) struct Passed {
     pub(crate) bytes: Counter,
 }
 
+/// Datagrams that passed together with others of their flow.
+#[derive(Debug, Default)]
+pub(crate) struct JoinedCounters {
+    pub(crate) received: Counter,
+    pub(crate) sent: Counter,
+    /// Sends of several that the kernel refused.
+    pub(crate) refused: Counter,
+}
+
 /// Flows of UDP routes, and their datagrams.
 #[derive(Debug, Default)]
 pub(crate) struct UdpCounters {
@@ -47,12 +57,22 @@ pub(crate) struct UdpCounters {
     pub(crate) received: Passed,
     /// To clients.
     pub(crate) sent: Passed,
+    /// From clients and endpoints, and to them.
+    pub(crate) joined: JoinedCounters,
 }
 
 impl UdpCounters {
     pub(crate) fn end(&self, why: Ended) {
         if let Some(c) = self.ended.get(why as usize) {
             c.add(1);
+        }
+    }
+
+    pub(crate) fn add_joined(&self, joined: Joined) {
+        if joined != Joined::default() {
+            self.joined.received.add(joined.received);
+            self.joined.sent.add(joined.sent);
+            self.joined.refused.add(joined.refused);
         }
     }
 

@@ -20,13 +20,30 @@ const NOTHING: libc::msghdr = libc::msghdr {
 const FREE: libc::mmsghdr = libc::mmsghdr { msg_hdr: NOTHING, msg_len: 0 };
 const NO_PART: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 
-/// Receives into the given rooms, one datagram into each, and tells of each its size and its ends.
-/// Returns how many there were; 0 if none waits.
+/// What came into a room.
+pub(super) struct Came {
+    pub(super) size: usize,
+    /// The bytes of each datagram, if there are several.
+    pub(super) segment: Option<usize>,
+    pub(super) ends: Option<Ends>,
+}
+
+/// A datagram, or several of one flow, that leave in one send.
+pub(super) struct Message<P> {
+    /// Their bytes, in at most as many parts as there are rooms.
+    pub(super) parts: P,
+    pub(super) ends: Option<Ends>,
+    /// The bytes of each, if there are several.
+    pub(super) segment: Option<u16>,
+}
+
+/// Receives into the given rooms, one buffer into each, and tells of each. Returns how many there
+/// were; 0 if none waits.
 #[allow(unsafe_code)]
 pub(super) fn receive<'a>(
     fd: BorrowedFd<'_>,
     rooms: impl Iterator<Item = &'a mut [u8]>,
-    mut tell: impl FnMut(usize, usize, Option<Ends>),
+    mut tell: impl FnMut(usize, Came),
 ) -> io::Result<usize> {
     let mut names: [Name; BATCH] = array::from_fn(|_| Name::default());
     let mut controls: [Control; BATCH] = array::from_fn(|_| Control::default());
@@ -67,44 +84,62 @@ pub(super) fn receive<'a>(
     };
     let all = headers.iter().zip(names.iter().zip(&controls)).take(got).enumerate();
     for (i, (header, (name, control))) in all {
-        let local = control.received_at(header.msg_hdr.msg_controllen);
-        let ends = name.read().map(|client| Ends { client, local });
-        tell(i, header.msg_len as usize, ends);
+        let beside = control.read(header.msg_hdr.msg_controllen);
+        let ends = name.read().map(|client| Ends { client, local: beside.local });
+        tell(i, Came { size: header.msg_len as usize, segment: beside.segment, ends });
     }
     Ok(got)
 }
 
-/// Sends datagrams, at most a batch. Returns how many went out before an error, and the error.
-#[allow(unsafe_code)]
-pub(super) fn send<'a>(
+/// Sends at most as many messages as a batch has rooms, which follow each other in it. Returns how many
+/// went out before an error, and the error.
+pub(super) fn send<'a, P: Iterator<Item = &'a [u8]>>(
     fd: BorrowedFd<'_>,
-    datagrams: impl Iterator<Item = (&'a [u8], Option<Ends>)>,
+    messages: impl Iterator<Item = Message<P>>,
 ) -> (usize, io::Result<()>) {
     let mut names: [Name; BATCH] = array::from_fn(|_| Name::default());
     let mut controls: [Control; BATCH] = array::from_fn(|_| Control::default());
-    let mut parts = [NO_PART; BATCH];
+    // A part ends with its message or with its room.
+    let mut parts = [NO_PART; 2 * BATCH];
+    let mut free = parts.as_mut_slice();
     let mut headers = [FREE; BATCH];
     let mut count = 0;
-    let each = headers.iter_mut().zip(&mut parts).zip(names.iter_mut().zip(&mut controls));
-    for ((bytes, ends), ((header, part), (name, control))) in datagrams.zip(each) {
-        *part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let each = headers.iter_mut().zip(names.iter_mut().zip(&mut controls));
+    for (message, (header, (name, control))) in messages.zip(each) {
+        let mut len = 0;
+        for (part, bytes) in free.iter_mut().zip(message.parts) {
+            let iov_base = bytes.as_ptr().cast_mut().cast();
+            *part = libc::iovec { iov_base, iov_len: bytes.len() };
+            len += 1;
+        }
+        let Some((mine, rest)) = std::mem::take(&mut free).split_at_mut_checked(len) else {
+            break;
+        };
+        free = rest;
         let h = &mut header.msg_hdr;
-        (h.msg_iov, h.msg_iovlen) = (ptr::from_mut(part), 1);
-        if let Some(ends) = ends {
+        (h.msg_iov, h.msg_iovlen) = (mine.as_mut_ptr(), len);
+        if let Some(ends) = message.ends {
             let len;
             (*name, len) = Name::of(ends.client);
             (h.msg_name, h.msg_namelen) = (name.bytes.as_mut_ptr().cast(), len as libc::socklen_t);
         }
-        if let Some(local) = ends.and_then(|ends| ends.local) {
-            (*control, h.msg_controllen) = Control::sending_from(local);
+        let local = message.ends.and_then(|ends| ends.local);
+        if local.is_some() || message.segment.is_some() {
+            (*control, h.msg_controllen) = Control::sending(local, message.segment);
             h.msg_control = control.bytes.as_mut_ptr().cast();
         }
         count += 1;
     }
+    transmit(fd, headers.get_mut(..count).unwrap_or_default())
+}
+
+/// Sends what headers point to, all of which must be there until this returns.
+#[allow(unsafe_code)]
+fn transmit(fd: BorrowedFd<'_>, headers: &mut [libc::mmsghdr]) -> (usize, io::Result<()>) {
     let mut sent = 0;
-    while let Some(rest) = headers.get_mut(sent..count).filter(|rest| !rest.is_empty()) {
-        // SAFETY: the headers point to parts, names and control data that outlive the call; it
-        // only reads the bytes of the datagrams.
+    while let Some(rest) = headers.get_mut(sent..).filter(|rest| !rest.is_empty()) {
+        // SAFETY: `send` alone calls this; its headers point to parts, names and control data that
+        // it holds meanwhile. The call only reads the bytes of the datagrams.
         let got = unsafe {
             libc::sendmmsg(
                 fd.as_raw_fd(),
@@ -124,17 +159,17 @@ pub(super) fn send<'a>(
     (sent, Ok(()))
 }
 
-/// Sets `IP_PKTINFO`, or its counterpart of IPv6.
+/// Sets an option that is a number.
 #[allow(unsafe_code)]
-pub(super) fn tell_local_address(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
-    let (level, option) = match is_v6 {
-        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
-        false => (libc::IPPROTO_IP, libc::IP_PKTINFO),
-    };
-    let on: libc::c_int = 1;
+pub(super) fn set_option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let len = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: `on` outlives the call, which reads `len` bytes of it.
+    // SAFETY: `value` outlives the call, which reads `len` bytes of it.
     let result =
-        unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const on).cast(), len) };
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), len) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

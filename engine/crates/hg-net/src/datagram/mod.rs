@@ -1,22 +1,34 @@
 //! Datagrams in batches: many in one call, each of any size. Contains three of the crate's `unsafe`
-//! calls, because `recvmmsg`, `sendmmsg` and `IP_PKTINFO` have no safe wrapper.
+//! calls, because `recvmmsg`, `sendmmsg` and options of UDP have no safe wrapper.
+//!
+//! Where the kernel can, several datagrams of one flow come in one buffer and leave in one send; it
+//! divides them at the other end. A [`Batch`] shows each of them alone.
 
 mod address;
 mod calls;
 mod control;
+mod joins;
+mod offload;
+mod table;
 #[cfg(test)]
 mod tests;
 
+pub use offload::{Offload, receive_joined};
+
 use crate::Fd;
+use calls::Message;
+use joins::Joins;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use table::Table;
 
-/// Datagrams in a batch.
+/// Rooms in a batch.
 pub const BATCH: usize = 32;
-/// Room for one datagram: more than the 65,507 bytes that there can be, so that none is cut.
+/// Room for one datagram, or for several that the kernel joined: more bytes than there can be, so that
+/// nothing is cut.
 const ROOM: usize = 64 * 1024;
 
 /// Why a datagram could not be sent, or what the kernel tells of those before.
@@ -54,69 +66,103 @@ pub struct Ends {
     pub local: Option<IpAddr>,
 }
 
+/// How many datagrams passed together with others of their flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Joined {
+    /// Those that the kernel handed over in one buffer with others.
+    pub received: u64,
+    /// Those that left in one send with others.
+    pub sent: u64,
+    /// Sends of several that the kernel refused, so that each left alone.
+    pub refused: u64,
+}
+
 /// Datagrams on their way, and the room for them: 2 MiB, of which the kernel gives only what
 /// datagrams have filled.
 pub struct Batch {
     bytes: Box<[u8]>,
-    sizes: [usize; BATCH],
     ends: [Option<Ends>; BATCH],
-    len: usize,
-    /// How many datagrams the last calls found, so that few do not pay for many.
+    /// Rooms in use.
+    rooms: usize,
+    table: Table,
+    /// How many rooms the last calls filled, so that few datagrams do not pay for many.
     usual: usize,
+    joins: Joins,
+    joined: Joined,
 }
 
-impl Default for Batch {
-    fn default() -> Self {
-        Self {
-            bytes: vec![0; BATCH * ROOM].into_boxed_slice(),
-            sizes: [0; BATCH],
-            ends: [None; BATCH],
-            len: 0,
-            usual: 1,
-        }
-    }
-}
+/// Some datagrams that leave in one send.
+#[derive(Clone, Default)]
+struct Run(Range<usize>);
 
 impl Batch {
+    /// Makes an empty one, which joins datagrams if the kernel can divide them.
+    pub fn new(offload: Offload) -> Self {
+        Self {
+            bytes: vec![0; BATCH * ROOM].into_boxed_slice(),
+            ends: [None; BATCH],
+            rooms: 0,
+            table: Table::default(),
+            usual: 1,
+            joins: Joins::new(offload.send),
+            joined: Joined::default(),
+        }
+    }
+
     /// Returns how many datagrams it holds.
     pub fn len(&self) -> usize {
-        self.len
+        self.table.len()
     }
 
     /// Reports whether it holds none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Reports whether there is no room for another one.
     pub fn is_full(&self) -> bool {
-        self.len == BATCH
+        self.rooms == BATCH
     }
 
     /// Forgets every datagram.
     pub fn clear(&mut self) {
-        self.len = 0;
+        self.table.clear();
+        self.rooms = 0;
     }
 
     /// Returns the size of a datagram; 0 of one that is not there.
     pub fn size(&self, at: usize) -> usize {
-        self.sizes.get(at).copied().unwrap_or(0)
+        self.table.size(at)
     }
 
     /// Returns the bytes of a datagram.
     pub fn bytes(&self, at: usize) -> &[u8] {
-        let from = at * ROOM;
-        self.bytes.get(from..from + self.size(at)).unwrap_or_default()
+        let part = self.table.parts(at..at + 1).next();
+        part.and_then(|part| self.bytes.get(part)).unwrap_or_default()
     }
 
-    /// Returns who sent a datagram.
+    /// Returns who sent a datagram, or is to get it.
     pub fn ends(&self, at: usize) -> Option<Ends> {
-        self.ends.get(at).copied().flatten()
+        self.ends.get(self.table.room(at)?).copied().flatten()
     }
 
-    /// Says who is to get some datagrams.
+    /// Returns the end of the datagrams that follow each other from one on and have its ends.
+    pub fn end_of_same(&self, at: usize) -> usize {
+        at + same(&self.table, &self.ends, at..self.len()).count()
+    }
+
+    /// Says who is to get some datagrams, which came in one call.
     pub fn address(&mut self, range: Range<usize>, ends: Ends) {
-        self.ends.get_mut(range).into_iter().flatten().for_each(|e| *e = Some(ends));
+        let first = self.table.room(range.start);
+        let last = range.end.checked_sub(1).and_then(|at| self.table.room(at));
+        if let (Some(first), Some(last)) = (first, last) {
+            self.ends.get_mut(first..=last).into_iter().flatten().for_each(|e| *e = Some(ends));
+        }
+    }
+
+    /// Takes the counts since the last call.
+    pub fn take_joined(&mut self) -> Joined {
+        std::mem::take(&mut self.joined)
     }
 
     /// Appends what waits at a socket, with its senders, as much as there is room for. Returns the
@@ -125,40 +171,112 @@ impl Batch {
     /// # Errors
     /// Errors that the kernel keeps for the socket: ECONNREFUSED and others after an ICMP message.
     pub fn receive(&mut self, fd: impl AsFd) -> io::Result<Range<usize>> {
-        let from = self.len;
-        let want = self.usual.min(BATCH - from);
+        let from = self.table.len();
+        let first = self.rooms;
+        let want = self.usual.min(BATCH - first);
         if want == 0 {
             return Ok(from..from);
         }
-        let room = self.bytes.get_mut(from * ROOM..).unwrap_or_default();
-        let (mut sizes, mut ends) = ([0; BATCH], [None; BATCH]);
-        let got = calls::receive(fd.as_fd(), room.chunks_mut(ROOM).take(want), |i, size, who| {
-            if let (Some(s), Some(e)) = (sizes.get_mut(i), ends.get_mut(i)) {
-                (*s, *e) = (size, who);
+        let Self { bytes, ends, table, joined, .. } = self;
+        let room = bytes.get_mut(first * ROOM..).unwrap_or_default();
+        let got = calls::receive(fd.as_fd(), room.chunks_mut(ROOM).take(want), |i, came| {
+            let count = table.add(first + i, came.size, came.segment);
+            if count > 1 {
+                joined.received += count as u64;
+            }
+            if let Some(e) = ends.get_mut(first + i) {
+                *e = came.ends;
             }
         })?;
-        for (i, at) in (from..from + got).enumerate() {
-            if let (Some(s), Some(e)) = (self.sizes.get_mut(at), self.ends.get_mut(at)) {
-                (*s, *e) = (sizes.get(i).copied().unwrap_or(0), ends.get(i).copied().flatten());
-            }
-        }
-        self.len += got;
+        self.rooms += got;
         self.usual = if got == want { want * 2 } else { got + 1 }.clamp(1, BATCH);
-        Ok(from..self.len)
+        Ok(from..self.len())
     }
 
     /// Sends some datagrams on a connected socket. Returns how many went out before an error, and
     /// the error. Nothing waits: `WouldBlock` is an error too.
-    pub fn forward(&self, fd: impl AsFd, range: Range<usize>) -> (usize, io::Result<()>) {
-        let one = |at| (self.bytes(at), None);
-        calls::send(fd.as_fd(), range.map(one))
+    pub fn forward(&mut self, fd: impl AsFd, range: Range<usize>) -> (usize, io::Result<()>) {
+        self.send(fd.as_fd(), range, false)
     }
 
     /// Sends some datagrams to whom they are addressed, in the same manner.
-    pub fn reply(&self, fd: impl AsFd, range: Range<usize>) -> (usize, io::Result<()>) {
-        let one = |at| (self.bytes(at), self.ends(at));
-        calls::send(fd.as_fd(), range.map(one))
+    pub fn reply(&mut self, fd: impl AsFd, range: Range<usize>) -> (usize, io::Result<()>) {
+        self.send(fd.as_fd(), range, true)
     }
+
+    /// Sends datagrams, joined where they may be; what the kernel refuses for that is sent again one by
+    /// one. `to_ends`: to whom each is addressed, else all to the peer of the socket.
+    fn send(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        range: Range<usize>,
+        to_ends: bool,
+    ) -> (usize, io::Result<()>) {
+        let (mut at, end) = (range.start, range.end.min(self.len()));
+        while at < end {
+            let mut runs: [Run; BATCH] = std::array::from_fn(|_| Run::default());
+            let (mut next, mut count) = (at, 0);
+            for run in &mut runs {
+                if next == end {
+                    break;
+                }
+                *run = self.run(next..end);
+                next = run.0.end;
+                count += 1;
+            }
+            let messages = runs.iter().take(count).map(|run| self.message(run, to_ends));
+            let (sent, result) = calls::send(fd, messages);
+            for Run(sent) in runs.iter().take(sent) {
+                at = sent.end;
+                if sent.len() > 1 {
+                    self.joined.sent += sent.len() as u64;
+                }
+            }
+            let Err(error) = result else {
+                continue;
+            };
+            let is_joined = runs.get(sent).is_some_and(|run| run.0.len() > 1);
+            if !is_joined || !self.joins.is_refusal(self.size(at), &error) {
+                return (at - range.start, Err(error));
+            }
+            self.joined.refused += 1;
+        }
+        (at - range.start, Ok(()))
+    }
+
+    /// Returns the first of some datagrams with those that leave in the same send.
+    fn run(&mut self, range: Range<usize>) -> Run {
+        let from = range.start;
+        Run(from..from + self.joins.count(same(&self.table, &self.ends, range)))
+    }
+
+    fn message(&self, run: &Run, to_ends: bool) -> Message<impl Iterator<Item = &[u8]>> {
+        let Run(range) = run.clone();
+        let size = u16::try_from(self.size(range.start)).ok();
+        Message {
+            ends: self.ends(range.start).filter(|_| to_ends),
+            segment: size.filter(|_| range.len() > 1),
+            parts: self.table.parts(range).map(|part| self.bytes.get(part).unwrap_or_default()),
+        }
+    }
+}
+
+/// Returns the sizes of the first of some datagrams, and of those behind it that have its ends.
+fn same(
+    table: &Table,
+    ends: &[Option<Ends>; BATCH],
+    range: Range<usize>,
+) -> impl Iterator<Item = usize> {
+    let ends = |room: usize| ends.get(room).copied().flatten();
+    let mut room = table.room(range.start);
+    let first = room.and_then(ends);
+    let has_ends = move |(at, _): &(usize, usize)| {
+        // What came in one buffer has one sender.
+        let is_same = room == Some(*at) || ends(*at) == first;
+        room = Some(*at);
+        is_same
+    };
+    table.of(range).take_while(has_ends).map(|(_, size)| size)
 }
 
 /// Makes a socket whose datagrams go to one address and come from nowhere else; the kernel also
@@ -183,5 +301,9 @@ pub fn connect_datagrams(address: SocketAddr) -> io::Result<Fd> {
 /// # Errors
 /// Errors of `setsockopt`.
 pub fn tell_local_address(fd: impl AsFd, address: SocketAddr) -> io::Result<()> {
-    calls::tell_local_address(fd.as_fd(), address.is_ipv6())
+    let (level, option) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+    };
+    calls::set_option(fd.as_fd(), level, option, 1)
 }

@@ -8,7 +8,7 @@ use super::super::upstreams::{EndpointState, GONE, NoPick, release_limits};
 use super::KIND_FLOW;
 use crate::counters::{Dropped, Ended};
 use crate::snapshot::UdpEntry;
-use hg_net::{Address, Fd, Token, Trouble};
+use hg_net::{Address, Fd, Offload, Token, Trouble};
 use hg_policy::{KeySource, Tried};
 use hg_relay::flows::FlowId;
 use hg_resilience::Outcome;
@@ -25,6 +25,8 @@ pub(super) struct Aim {
     times: TryTimes,
     /// The epoch of the upstream's health at which the endpoint was last looked at.
     epoch: u64,
+    /// Whether the kernel was asked to join what the endpoint sends.
+    is_joined: bool,
 }
 
 impl Aim {
@@ -37,7 +39,17 @@ impl Aim {
         epoch: u64,
     ) -> Self {
         let times = TryTimes { began_us, first_byte_us, ..TryTimes::default() };
-        Self { upstream, endpoint, claim, times, epoch }
+        Self { upstream, endpoint, claim, times, epoch, is_joined: false }
+    }
+
+    /// Has the kernel join what the endpoint sends, once several datagrams came at once. Flows of a
+    /// question and an answer do not pay the call.
+    pub(super) fn expect_more(&mut self, up: &Fd, came: usize, offload: Offload) {
+        if came > 1 && offload.receive && !self.is_joined {
+            self.is_joined = true;
+            // Without it each datagram comes alone.
+            let _ = hg_net::receive_joined(up);
+        }
     }
 
     /// Reports whether the endpoint has answered.
@@ -86,7 +98,8 @@ impl Worker {
         match u.pick(tried, wanted, (self.now_us, &mut self.rng), &self.shared) {
             Ok((endpoint, claim)) => {
                 let times = TryTimes { began_us: self.now_us, ..TryTimes::default() };
-                Ok(Aim { upstream: (slot, u.id), endpoint, claim, times, epoch })
+                let upstream = (slot, u.id);
+                Ok(Aim { upstream, endpoint, claim, times, epoch, is_joined: false })
             }
             Err(NoPick::Full) => Err(Dropped::UpstreamFull),
             Err(NoPick::Broken) => Err(Dropped::BreakerOpen),

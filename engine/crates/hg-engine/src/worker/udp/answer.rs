@@ -2,7 +2,7 @@
 
 use super::super::Worker;
 use crate::counters::{Dropped, Ended};
-use hg_net::{Batch, Fd, Trouble};
+use hg_net::{Batch, Fd, Offload, Trouble};
 use hg_relay::flows::FlowId;
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ pub(super) struct Replies {
 
 impl Replies {
     /// Returns the batch, if there is room in it for answers by this socket.
-    fn room(&mut self, fd: &Arc<Fd>) -> Option<&mut Batch> {
-        let batch = self.batch.get_or_insert_with(Box::default);
+    fn room(&mut self, fd: &Arc<Fd>, offload: Offload) -> Option<&mut Batch> {
+        let batch = self.batch.get_or_insert_with(|| Box::new(Batch::new(offload)));
         let fits = self.by.as_ref().is_none_or(|by| Arc::ptr_eq(by, fd));
         (fits && !batch.is_full()).then_some(batch)
     }
@@ -30,17 +30,19 @@ impl Worker {
         let Some(fd) = self.udp.flows.get(id).map(|flow| flow.source.fd.clone()) else {
             return;
         };
-        if self.udp.replies.room(&fd).is_none() {
+        let offload = self.shared.flows.offload;
+        if self.udp.replies.room(&fd, offload).is_none() {
             self.flush_answers();
         }
         let udp = &mut self.udp;
-        let (Some(flow), Some(batch)) = (udp.flows.get_mut(id), udp.replies.room(&fd)) else {
+        let batch = udp.replies.room(&fd, offload);
+        let (Some(flow), Some(batch)) = (udp.flows.get_mut(id), batch) else {
             return;
         };
-        let Some((_, up)) = &flow.aim else {
+        let Some((aim, up)) = &mut flow.aim else {
             return;
         };
-        let range = match batch.receive(up) {
+        let range = match batch.receive(&*up) {
             Ok(range) if range.is_empty() => return,
             Ok(range) => range,
             Err(error) => {
@@ -50,6 +52,7 @@ impl Worker {
                 return;
             }
         };
+        aim.expect_more(up, range.len(), offload);
         batch.address(range.clone(), flow.source.ends);
         for at in range {
             flow.traffic.from_endpoint(batch.size(at));
@@ -95,5 +98,6 @@ impl Worker {
             at += 1;
         }
         batch.clear();
+        counters.udp.add_joined(batch.take_joined());
     }
 }

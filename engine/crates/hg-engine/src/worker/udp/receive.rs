@@ -13,21 +13,23 @@ impl Worker {
         let Some(fd) = socket.map(|s| s.fd.clone()) else {
             return;
         };
-        let mut batch = self.udp.batch.take().unwrap_or_default();
+        let offload = self.shared.flows.offload;
+        let batch = self.udp.batch.take();
+        let mut batch = batch.unwrap_or_else(|| Box::new(Batch::new(offload)));
         // The kernel keeps no errors for a socket that is not connected.
         if batch.receive(&fd).is_ok() {
-            self.take_datagrams(index, &batch);
+            self.take_datagrams(index, &mut batch);
         }
         batch.clear();
+        self.counters.udp.add_joined(batch.take_joined());
         self.udp.batch = Some(batch);
     }
 
     /// Passes datagrams on; those of one client that follow each other go in one call.
-    fn take_datagrams(&mut self, socket: usize, batch: &Batch) {
+    fn take_datagrams(&mut self, socket: usize, batch: &mut Batch) {
         let mut at = 0;
         while at < batch.len() {
-            let same = (at + 1..batch.len()).take_while(|i| batch.ends(*i) == batch.ends(at));
-            let mut end = at + 1 + same.count();
+            let mut end = batch.end_of_same(at);
             match self.flow_of(socket, batch, at) {
                 Ok((id, is_for_one)) => {
                     if is_for_one {
@@ -62,7 +64,7 @@ impl Worker {
     }
 
     /// Sends datagrams to the endpoint of their flow, or to the next one if it is unreachable.
-    fn pass_on(&mut self, id: FlowId, batch: &Batch, range: Range<usize>) {
+    fn pass_on(&mut self, id: FlowId, batch: &mut Batch, range: Range<usize>) {
         let mut at = range.start;
         self.leave_bad_endpoint(id);
         while at < range.end {

@@ -86,6 +86,11 @@ impl Worker {
             }
             let token = Token::new(KIND_DATAGRAMS, s.generation, index);
             let done = if wanted {
+                if self.shared.flows.offload.receive {
+                    // Not before this process reads: a predecessor may be unable to divide what comes
+                    // joined. Without it each datagram comes alone.
+                    let _ = hg_net::receive_joined(&s.fd);
+                }
                 self.poller.add_listener(&s.fd, token)
             } else {
                 self.poller.remove(&s.fd)
