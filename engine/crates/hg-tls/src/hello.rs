@@ -2,6 +2,8 @@
 //! each host can have its own policy. Pure, bounded, strict; allocates only what it returns.
 
 use crate::alert;
+use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// The outcome of parsing a prefix of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ const MAX_HELLO: usize = 16 * 1024;
 const MAX_RECORDS: usize = MAX_HELLO + 1024;
 /// Longest record (RFC 8446 §5.1).
 const MAX_RECORD: usize = 16 * 1024;
+/// Bytes of a record before its fragment.
+const RECORD_HEADER: u32 = 5;
 const RECORD_HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const EXT_SERVER_NAME: u16 = 0;
@@ -57,41 +61,95 @@ const EXT_ALPN: u16 = 16;
 const HOST_NAME: u8 = 0;
 const MAX_NAME: usize = 253;
 
-/// Parses the start of a client's stream: one or more records that carry one ClientHello.
-///
-/// `buf` is everything received so far, from the first byte. The function consumes nothing; the
-/// same bytes go to the session afterwards. It joins a hello split over records in a temporary
-/// copy.
-///
-/// # Errors
-/// As soon as the bytes cannot become an acceptable ClientHello.
-pub fn peek_client_hello(buf: &[u8]) -> Result<Parse<ClientHelloInfo>, HelloError> {
-    let mut rest = buf;
-    let mut joined: Vec<u8> = Vec::new();
-    loop {
-        if buf.len() - rest.len() > MAX_RECORDS {
-            return Err(HelloError::TooLong);
-        }
-        let fragment = match next_record(rest)? {
-            Parse::Complete((fragment, after)) => {
-                rest = after;
-                fragment
+/// Reads the start of a client's stream: one or more records that carry one ClientHello. It remembers
+/// how far it came: a hello that trickles in costs each of its records once, and is joined once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HelloReader {
+    /// Bytes of the whole records so far.
+    records: u32,
+    /// Bytes of the hello in them.
+    held: u32,
+    /// The first of these: type and length.
+    head: [u8; 4],
+}
+
+impl HelloReader {
+    /// Parses as far as it can. `buf` is everything received so far, from the first byte of the
+    /// stream, in each call. Nothing is consumed; the same bytes go to the session afterwards. A hello
+    /// split over records is joined in a temporary copy.
+    ///
+    /// # Errors
+    /// As soon as the bytes cannot become an acceptable ClientHello.
+    pub fn read(&mut self, buf: &[u8]) -> Result<Parse<ClientHelloInfo>, HelloError> {
+        loop {
+            if self.records as usize > MAX_RECORDS {
+                return Err(HelloError::TooLong);
             }
-            Parse::Partial => {
-                // Refuse a hello that announces too much before waiting for the rest of it.
-                return check_length(&joined).map(|_| Parse::Partial);
+            let rest = buf.get(self.records as usize..).unwrap_or_default();
+            let Parse::Complete((fragment, _)) = next_record(rest)? else {
+                return Ok(Parse::Partial);
+            };
+            self.take(fragment);
+            // A hello that announces too much is refused before the rest of it has come.
+            if self.is_whole()? {
+                let hello = self.joined(buf, fragment);
+                let body = hello.get(4..).unwrap_or_default();
+                return parse_hello(body).map(Parse::Complete).ok_or(HelloError::Malformed);
             }
-        };
-        if joined.is_empty()
-            && let Some(hello) = whole(fragment)?
-        {
-            return parse_hello(hello).map(Parse::Complete).ok_or(HelloError::Malformed);
-        }
-        joined.extend_from_slice(fragment);
-        if let Some(hello) = whole(&joined)? {
-            return parse_hello(hello).map(Parse::Complete).ok_or(HelloError::Malformed);
         }
     }
+
+    /// Goes past a record.
+    fn take(&mut self, fragment: &[u8]) {
+        let at = self.held as usize;
+        for (to, from) in self.head.iter_mut().skip(at).zip(fragment) {
+            *to = *from;
+        }
+        // A record has at most 16 KiB, and none is read after the most bytes of all.
+        let len = fragment.len() as u32;
+        self.held = self.held.saturating_add(len);
+        self.records = self.records.saturating_add(RECORD_HEADER + len);
+    }
+
+    /// Reports whether all of the hello has come. Nothing may follow it in the same flight: the
+    /// server answers first.
+    fn is_whole(&self) -> Result<bool, HelloError> {
+        let [kind, a, b, c] = self.head;
+        if kind != CLIENT_HELLO {
+            return Err(HelloError::Malformed);
+        }
+        if self.held < 4 {
+            return Ok(false);
+        }
+        let total = 4 + u32::from_be_bytes([0, a, b, c]);
+        match self.held.cmp(&total) {
+            _ if total as usize > MAX_HELLO => Err(HelloError::TooLong),
+            Ordering::Greater => Err(HelloError::Malformed),
+            order => Ok(order == Ordering::Equal),
+        }
+    }
+
+    /// Returns the hello, whose last record is given.
+    fn joined<'b>(&self, buf: &'b [u8], last: &'b [u8]) -> Cow<'b, [u8]> {
+        if last.len() == self.held as usize {
+            return Cow::Borrowed(last);
+        }
+        let mut joined = Vec::with_capacity(self.held as usize);
+        let mut rest = buf.get(..self.records as usize).unwrap_or_default();
+        while let Ok(Parse::Complete((fragment, after))) = next_record(rest) {
+            joined.extend_from_slice(fragment);
+            rest = after;
+        }
+        Cow::Owned(joined)
+    }
+}
+
+/// Parses a stream's start that came in one piece, as [`HelloReader::read`] does.
+///
+/// # Errors
+/// If the bytes cannot become an acceptable ClientHello.
+pub fn peek_client_hello(buf: &[u8]) -> Result<Parse<ClientHelloInfo>, HelloError> {
+    HelloReader::default().read(buf)
 }
 
 /// The payload of a record and the bytes after it.
@@ -99,6 +157,8 @@ type Split<'b> = (&'b [u8], &'b [u8]);
 
 /// Splits off the first record.
 fn next_record(buf: &[u8]) -> Result<Parse<Split<'_>>, HelloError> {
+    #[cfg(test)]
+    tests::LOOKED.set(tests::LOOKED.get() + 1);
     let not_ours = |given: Option<&u8>, wanted: u8| given.is_some_and(|b| *b != wanted);
     if not_ours(buf.first(), RECORD_HANDSHAKE) || not_ours(buf.get(1), 3) {
         return Err(HelloError::NotTls);
@@ -114,28 +174,6 @@ fn next_record(buf: &[u8]) -> Result<Parse<Split<'_>>, HelloError> {
         Some(parts) => Parse::Complete(parts),
         None => Parse::Partial,
     })
-}
-
-/// Returns the length of the handshake message that starts here, header included, once known.
-fn check_length(joined: &[u8]) -> Result<Option<usize>, HelloError> {
-    if joined.first().is_some_and(|t| *t != CLIENT_HELLO) {
-        return Err(HelloError::Malformed);
-    }
-    let Some(&[_, a, b, c]) = joined.first_chunk::<4>() else {
-        return Ok(None);
-    };
-    let total = 4 + u32::from_be_bytes([0, a, b, c]) as usize;
-    if total > MAX_HELLO { Err(HelloError::TooLong) } else { Ok(Some(total)) }
-}
-
-/// Returns the body of the ClientHello, if it is complete. Refuses bytes after it in the same
-/// flight: nothing may follow a hello before the server has answered.
-fn whole(joined: &[u8]) -> Result<Option<&[u8]>, HelloError> {
-    match check_length(joined)? {
-        Some(total) if joined.len() > total => Err(HelloError::Malformed),
-        Some(total) if joined.len() == total => Ok(joined.get(4..)),
-        _ => Ok(None),
-    }
 }
 
 /// Parses as RFC 8446 §4.1.2; `None` = malformed.
@@ -257,15 +295,22 @@ impl<'b> Reader<'b> {
 }
 
 /// The entry point for fuzzers: parses any bytes and checks that prefixes yield only "more" or what
-/// the whole input also yields.
+/// the whole input also yields, whether they are read anew or on from the prefix before.
 #[doc(hidden)]
 pub fn fuzz_client_hello(bytes: &[u8]) {
     let whole = peek_client_hello(bytes);
+    let mut on = HelloReader::default();
+    let mut told = Ok(Parse::Partial);
     let step = bytes.len() / 64 + 1;
-    for end in (0..bytes.len()).step_by(step) {
-        match peek_client_hello(bytes.get(..end).unwrap_or_default()) {
-            Ok(Parse::Partial) => {}
-            told => assert_eq!(told, whole, "a prefix was judged otherwise than the whole"),
+    for end in (0..bytes.len()).step_by(step).chain([bytes.len()]) {
+        let prefix = bytes.get(..end).unwrap_or_default();
+        let anew = peek_client_hello(prefix);
+        if told == Ok(Parse::Partial) {
+            told = on.read(prefix);
+        }
+        assert_eq!(told, anew, "what was read on was judged otherwise");
+        if anew != Ok(Parse::Partial) {
+            assert_eq!(anew, whole, "a prefix was judged otherwise than the whole");
         }
     }
     if let Ok(Parse::Complete(ClientHelloInfo { sni: Some(name), .. })) = &whole {

@@ -2,7 +2,7 @@
 //! configuration by listener and server name, session tickets, and sans-I/O sessions.
 //!
 //! Nothing here touches a socket. A worker peeks at the first bytes of a connection with
-//! [`peek_client_hello`], asks its listener's [`Selector`] for a [`Selection`], and from then on
+//! [`HelloReader`], asks its listener's [`Selector`] for a [`Selection`], and from then on
 //! feeds a [`ServerSession`] with what it reads and writes out what the session produced.
 //! [`TlsContext`] is built outside the workers, is immutable, and reuses what did not change.
 
@@ -33,7 +33,9 @@ pub use certificate::CertificateInfo;
 pub use client::{ClientSession, ClientTls, Offer};
 pub use context::{Blobs, TlsContext};
 pub use error::{TlsError, TlsErrorKind};
-pub use hello::{ClientHelloInfo, HelloError, Parse, fuzz_client_hello, peek_client_hello};
+pub use hello::{
+    ClientHelloInfo, HelloError, HelloReader, Parse, fuzz_client_hello, peek_client_hello,
+};
 pub use identity::{PeerCertificate, spiffe};
 pub use rustls::ProtocolVersion;
 pub use selector::{NoProtocol, Refusal, Selection, Selector};

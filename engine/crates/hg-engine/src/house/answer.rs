@@ -2,7 +2,7 @@
 
 use super::plain;
 use hg_plan::{HealthCheck, HttpCheck, UpstreamProtocol};
-use hg_proto::{BodyReader, HeaderSlots, Limits, Method, Parse, parse_response};
+use hg_proto::{BodyReader, HeaderSlots, Limits, Method, Parse, is_worth_parsing, parse_response};
 use hg_resilience::Reason;
 
 /// The first bytes of a body in which a text is looked for.
@@ -104,7 +104,11 @@ impl Answer {
         if self.reader.is_some() {
             return self.feed_body(http, bytes);
         }
+        let before = self.head.len();
         self.head.extend_from_slice(bytes);
+        if before > 0 && !is_worth_parsing(before, bytes, limits) {
+            return Ok(false);
+        }
         loop {
             let broken = |why: String| Failure::new(Reason::CheckProtocol, why);
             let mut slots = HeaderSlots::new();

@@ -5,6 +5,7 @@ use super::exchange::{Connection, ExId, Exchange, Held};
 use super::http2::Http2;
 use crate::counters::ListenerCounters;
 use hg_net::Ticks;
+use hg_tls::HelloReader;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -16,8 +17,8 @@ pub(crate) enum Phase {
     ProxyHeader,
     /// Waits for the bytes that tell what the client speaks.
     Detect,
-    /// TLS: waits for the hello, then for the handshake.
-    Hello,
+    /// TLS: waits for the hello, which was read so far, then for the handshake.
+    Hello(HelloReader),
     Handshake,
     /// Between requests; no byte of a head has come.
     Idle,

@@ -11,13 +11,13 @@ use crate::snapshot::{ListenerEntry, Snapshot};
 use hg_net::Ticks;
 use hg_relay::detect::{Detected, detect};
 use hg_route::tcp::Arriving;
-use hg_tls::ClientHelloInfo;
+use hg_tls::{ClientHelloInfo, HelloReader};
 
 impl ListenerEntry {
     /// Returns how HTTP begins, and how many milliseconds that may take.
     fn http_phase(&self) -> (Phase, u64) {
         match self.plan.tls {
-            Some(_) => (Phase::Hello, self.plan.handshake_timeout_ms),
+            Some(_) => (Phase::Hello(HelloReader::default()), self.plan.handshake_timeout_ms),
             None => (Phase::Idle, self.plan.head_timeout_ms),
         }
     }
@@ -82,7 +82,7 @@ impl Worker {
         (c.phase, c.deadline) = (phase, deadline);
         self.arm_client(ci);
         match phase {
-            Phase::Hello => self.on_hello(ci),
+            Phase::Hello(_) => self.on_hello(ci),
             _ => self.proceed(ci),
         }
     }

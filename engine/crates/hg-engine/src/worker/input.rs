@@ -6,6 +6,7 @@ use super::client::Phase;
 use super::conn::Read;
 use super::exchange::{ExId, Exchange, pair};
 use hg_net::Event;
+use hg_proto::is_worth_parsing;
 use std::ops::Range;
 
 /// Bytes read at once if a head is expected; a small upload comes along in the same read.
@@ -88,7 +89,7 @@ impl Worker {
             Phase::Lingering => self.discard_input(ci),
             Phase::ProxyHeader
             | Phase::Detect
-            | Phase::Hello
+            | Phase::Hello(_)
             | Phase::Handshake
             | Phase::Idle
             | Phase::Head => {
@@ -142,7 +143,7 @@ impl Worker {
             return;
         };
         match c.phase {
-            Phase::ProxyHeader | Phase::Detect | Phase::Hello => self.read_first(ci),
+            Phase::ProxyHeader | Phase::Detect | Phase::Hello(_) => self.read_first(ci),
             Phase::Handshake | Phase::Idle | Phase::Head => self.read_head(ci),
             Phase::Exchange | Phase::Tunnel => match c.exchange {
                 Some(x) if c.phase == Phase::Exchange => self.pump_request(x),
@@ -216,7 +217,14 @@ impl Worker {
             return;
         }
         let more = buffer.get(range).unwrap_or_default();
+        let before = c.input.len();
         c.input.extend_from_slice(more);
+        // Only in this phase a part of a head is there, which was parsed before.
+        if c.phase == Phase::Head
+            && self.listener(ci).is_some_and(|l| !is_worth_parsing(before, more, &l.limits))
+        {
+            return;
+        }
         self.use_input(ci);
     }
 

@@ -11,7 +11,7 @@ use super::up::UpPhase;
 use crate::counters::Retry;
 use hg_proto::websocket::Accept;
 use hg_proto::write::{self, Persistence};
-use hg_proto::{HeaderSlots, Known, Parse, RespFraming, ResponseHead, Version};
+use hg_proto::{HeaderSlots, Known, Parse, RespFraming, ResponseHead, Version, is_worth_parsing};
 use std::ops::Range;
 
 /// How long requests that must not be sent twice avoid the idle connections of an endpoint that
@@ -87,9 +87,15 @@ impl Worker {
         if up.input.is_empty() {
             return self.take_answer(x, ui, buffer, range);
         }
+        let more = buffer.get(range).unwrap_or_default();
+        let before = up.input.len();
+        up.input.extend_from_slice(more);
+        let limits = self.exchanges.get(x).and_then(Exchange::entry).map(|u| &u.limits);
+        if limits.is_some_and(|limits| !is_worth_parsing(before, more, limits)) {
+            return;
+        }
         let mut input = std::mem::take(&mut up.input);
         input.splice(0..0, [0u8; RESERVE]);
-        input.extend_from_slice(buffer.get(range).unwrap_or_default());
         let end = input.len();
         self.take_answer(x, ui, &mut input, RESERVE..end);
     }

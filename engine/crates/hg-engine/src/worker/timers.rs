@@ -161,7 +161,7 @@ impl Worker {
         match c.phase {
             Phase::ProxyHeader => self.expire_header(ci),
             Phase::Detect => self.expire_detection(ci),
-            Phase::Hello | Phase::Handshake => {
+            Phase::Hello(_) | Phase::Handshake => {
                 self.counters.timeout(Timeout::Handshake);
                 self.close_client(ci);
             }

@@ -17,7 +17,8 @@ impl Worker {
     /// routes are on the listener, then a hello, by whose name certificate and policy are chosen.
     pub(super) fn read_first(&mut self, ci: usize) {
         let waits = |c: &&mut Client| {
-            matches!(c.phase, Phase::ProxyHeader | Phase::Detect | Phase::Hello) && c.conn.readable
+            matches!(c.phase, Phase::ProxyHeader | Phase::Detect | Phase::Hello(_))
+                && c.conn.readable
         };
         while let Some(c) = self.clients.get_mut(ci).filter(waits) {
             let mut buffer = self.io.take_for(&c.conn);
@@ -39,14 +40,17 @@ impl Worker {
     }
 
     pub(super) fn on_hello(&mut self, ci: usize) {
-        let Some(c) = self.clients.get(ci) else {
-            return;
-        };
         let selector = self.listener(ci).and_then(|l| l.tls.clone());
         let Some(selector) = selector else {
             return self.close_client(ci);
         };
-        let info = match hg_tls::peek_client_hello(&c.input) {
+        let Some(c) = self.clients.get_mut(ci) else {
+            return;
+        };
+        let Phase::Hello(reader) = &mut c.phase else {
+            return;
+        };
+        let info = match reader.read(&c.input) {
             Ok(Parse::Partial) => return,
             Ok(Parse::Complete(info)) if self.is_of_tcp(ci, &info) => {
                 return self.give_to_tcp(ci, true);

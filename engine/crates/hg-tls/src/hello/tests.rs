@@ -1,5 +1,11 @@
 use super::*;
 use proptest::prelude::*;
+use std::cell::Cell;
+
+thread_local! {
+    /// How many records were looked at.
+    pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
+}
 
 fn extension(kind: u16, data: &[u8]) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &vec16(data)].concat()
@@ -99,6 +105,21 @@ fn a_hello_too_long_is_refused_before_it_has_come() {
     assert_eq!(largest.len(), 16_384);
     assert!(matches!(peek_client_hello(&records(&largest, 16_384)), Ok(Parse::Complete(_))));
     assert_eq!(peek_client_hello(&records(&largest, 1)), Err(HelloError::TooLong));
+}
+
+#[test]
+fn a_hello_that_trickles_in_costs_each_record_once() {
+    let hello = message(&[sni(b"www.example.com"), extension(21, &vec![0; 2_000])]);
+    let (bytes, count) = (records(&hello, 1), hello.len());
+    let mut reader = HelloReader::default();
+    LOOKED.set(0);
+    let told: Vec<_> = (1..=bytes.len()).map(|n| reader.read(&bytes[..n])).collect();
+    let (last, before) = told.split_last().unwrap();
+    assert!(before.iter().all(|one| *one == Ok(Parse::Partial)));
+    assert_eq!(*last, peek_client_hello(&bytes));
+    // Once for each byte that came, once for each record passed, once more to join them; and those of
+    // the comparison above, which looks at each record twice.
+    assert!(LOOKED.get() <= bytes.len() + 4 * count + 4, "{}", LOOKED.get());
 }
 
 proptest! {

@@ -170,9 +170,9 @@ impl Worker {
         let has_input = !c.input.is_empty();
         self.arm_client(ci);
         match phase {
-            Phase::Hello if has_input => self.on_hello(ci),
+            Phase::Hello(_) if has_input => self.on_hello(ci),
             Phase::Detect if has_input => self.on_first_bytes(ci),
-            Phase::Hello | Phase::Detect => {}
+            Phase::Hello(_) | Phase::Detect => {}
             _ => self.proceed(ci),
         }
     }

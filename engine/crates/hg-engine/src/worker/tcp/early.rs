@@ -8,7 +8,7 @@ use super::super::exchange::Held;
 use super::session::{Phase, Session, SessionId};
 use crate::counters::Close;
 use crate::snapshot::Snapshot;
-use hg_tls::Selector;
+use hg_tls::{HelloReader, Selector};
 use std::sync::Arc;
 
 /// Bytes read at once. What the parsers leave undecided is bounded, and with it what is kept.
@@ -20,6 +20,8 @@ pub(crate) struct Early {
     /// Everything that the client has sent, until the endpoint gets it; of a client whose TLS ends
     /// here what was inside, once that is known.
     pub(super) input: Vec<u8>,
+    /// How far it was read as a ClientHello.
+    pub(super) hello: HelloReader,
     /// The name that it asks for in its ClientHello.
     pub(crate) sni: Option<Box<str>>,
     /// What ends the client's TLS, where the listener does that.

@@ -24,7 +24,7 @@ impl Worker {
         let Some(early) = self.tcp.get_mut(id).and_then(|s| s.early.as_mut()) else {
             return;
         };
-        let hello = hg_tls::peek_client_hello(&early.input);
+        let hello = early.hello.read(&early.input);
         match (hello, early.tls.clone()) {
             (Ok(Parse::Partial), _) => {}
             (Ok(Parse::Complete(info)), None) => self.route_session(id, info),
