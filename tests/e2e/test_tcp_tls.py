@@ -1,10 +1,13 @@
 """TLS that ends at TCP listeners: who gets which certificate and route, and how sessions end."""
 
+import array
+import fcntl
 import json
 import re
 import socket
 import ssl
 import subprocess
+import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,6 +204,51 @@ def test_clients_without_tls_are_told_by_an_alert(site: Site) -> None:
     assert {one.get("sni") for one in site.lines()} == {"x.example", "a.example", None}
 
 
+def hello(context: ssl.SSLContext, name: str) -> bytes:
+    """A ClientHello that asks for a name."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
+
+
+def test_a_client_that_still_sends_can_read_the_alert(site: Site) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), DEADLINE_S) as one:
+        # More than is read at once: nobody has read the rest when the hello is refused.
+        one.sendall(hello(site.context(), "x.example") + bytes(40_000))
+        alert = one.recv(7, socket.MSG_WAITALL)
+        assert alert == bytes([21, 3, 3, 0, 2, 2, 112])
+        assert one.recv(1) == b"", "an end, and no reset"
+        until(lambda: site.closed("tls-refused") == 1, "it is counted before the client has ended")
+        one.sendall(bytes(10_000))
+        until(lambda: unsent(one) == 0, "what is sent after that is still taken")
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        assert site.node.metric("headgate_tcp_connections") == 1
+    until(lambda: site.node.metric("headgate_tcp_connections") == 0, "it is over")
+    (line,) = site.lines()
+    assert (line["reason"], line["sni"]) == ("tls-refused", "x.example")
+
+
+def test_a_client_that_goes_on_sending_is_cut(site: Site) -> None:
+    with CutOff() as cut, socket.create_connection(("127.0.0.1", site.port), DEADLINE_S) as one:
+        one.sendall(hello(site.context(), "x.example"))
+        while True:
+            one.sendall(bytes(16_384))
+    assert cut.happened
+    with socket.create_connection(("127.0.0.1", site.port), DEADLINE_S) as silent:
+        silent.sendall(hello(site.context(), "x.example"))
+        # The client keeps its half open: the node ends the connection by itself.
+        until(lambda: site.closed("tls-refused") == 2, "it is refused")
+        until(lambda: site.node.metric("headgate_tcp_connections") == 0, "it had its time")
+
+
+def unsent(one: socket.socket) -> int:
+    """How many bytes the peer has not acknowledged."""
+    left = array.array("i", [0])
+    fcntl.ioctl(one, termios.TIOCOUTQ, left)
+    return left[0]
+
+
 def test_clients_certificates_are_asked_for_by_name(site: Site) -> None:
     context = site.context()
     member = site.authority.issue("member", "alice")
@@ -282,6 +330,6 @@ def test_a_broken_record_cuts_the_session(site: Site) -> None:
     with site.client() as client:
         assert client.receive() == b"a"
         client.socket.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
-        with pytest.raises(OSError, match=r"(?i)reset|bad.record.mac"):
+        with pytest.raises(ssl.SSLError, match=r"(?i)bad.record.mac"):
             client.rest()
     assert site.logged("client-tls")["bytes_out"] == 1

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from tls_client import trusting
 from tls_echo import TlsEcho
 from waiting import DEADLINE_S, until
 
+SECURED = 'headgate_tls_handshakes_total{side="upstream",version="1.3",kind="full"}'
 FAILED = 'headgate_tls_handshakes_total{side="upstream",version="",kind="failed"}'
 
 
@@ -255,3 +257,102 @@ def test_an_endpoint_s_end_without_close_notify_is_a_reset(
                 pass
         assert cut.happened
         assert logged(folder, "endpoint-cut")["bytes_out"] == len(b"half of it")
+
+
+def failures(port: int) -> str:
+    """The metric of an endpoint's failures."""
+    return f'proxy_backend_failures_total{{backend="raw/127.0.0.1:{port}"}}'
+
+
+class Picky:
+    """A server that wants certificates of its clients, and says so only after the handshake.
+
+    With `is_curt` it takes all of them, and ends connections without an alert; with `waits` once
+    their clients have sent something.
+    """
+
+    def __init__(self, authority: Authority, *, is_curt: bool = False, waits: bool = False) -> None:
+        self._waits = waits
+        pair = authority.issue("picky", "127.0.0.1")
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(pair.cert_file, pair.key_file)
+        if not is_curt:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(authority.ca_file)
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(
+                    target=self._serve, args=(self.listener.accept()[0],), daemon=True
+                ).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            end = self._context.wrap_bio(incoming, outgoing, server_side=True)
+            with suppress(OSError):
+                while not self._shaken(end):
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(65536))
+            with suppress(OSError):
+                connection.sendall(outgoing.read())
+                if self._waits:
+                    connection.recv(1)
+                # Without close_notify.
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
+
+    @staticmethod
+    def _shaken(end: ssl.SSLObject) -> bool:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize("is_curt", [False, True], ids=["alert", "end"])
+def test_an_endpoint_that_refuses_after_the_handshake_has_failed(
+    folder: Path, port: int, authority: Authority, echo: TlsEcho, *, is_curt: bool
+) -> None:
+    picky = Picky(authority, is_curt=is_curt)
+    endpoints = f'"127.0.0.1:{picky.port}", "127.0.0.1:{echo.port}"'
+    more = 'outlier_detection = { consecutive_local = 2, ejection = "60s" }\n'
+    text = config(port, folder, endpoints, "verify = true", more)
+    with picky.listener, RunningNode(folder, text).until_ready() as node:
+
+        def is_ejected() -> bool:
+            with CutOff():
+                assert talk(port, b"hello") == b"a"
+            return states(node) == {"up", "ejected"}
+
+        until(is_ejected, "the picky one is ejected")
+        said = b"without close_notify" if is_curt else b"CertificateRequired"
+        assert said in node.admin("GET", "/health")[1]
+        line = logged(folder, "endpoint-cut" if is_curt else "endpoint-tls")
+        assert (line["endpoint"], line["bytes_out"]) == (f"127.0.0.1:{picky.port}", 0)
+        assert node.metric(failures(picky.port)) == 2
+        assert talk(port, b"hello") == b"a"
+
+
+def test_an_endpoint_that_kept_silent_has_accepted(
+    folder: Path, port: int, authority: Authority
+) -> None:
+    picky = Picky(authority, is_curt=True, waits=True)
+    more = 'timeouts = { connect = "2s" }\n'
+    text = config(port, folder, f'"127.0.0.1:{picky.port}"', "verify = true", more)
+    with picky.listener, RunningNode(folder, text).until_ready() as node:
+        with CutOff() as cut, socket.create_connection(("127.0.0.1", port), DEADLINE_S) as one:
+            until(lambda: node.metric(SECURED) == 1, "hands are shaken")
+            shaken = time.monotonic()
+            until(lambda: time.monotonic() > shaken + 2.2, "the time to connect is over")
+            one.sendall(b"x")
+            one.recv(1)
+        assert cut.happened
+        assert logged(folder, "endpoint-cut")["bytes_in"] == 1
+        assert node.metric(failures(picky.port)) == 0

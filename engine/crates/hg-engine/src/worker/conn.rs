@@ -3,7 +3,7 @@
 
 use super::buffers::{BufferPool, Out, READ_MAX, RESERVE, TAIL};
 use hg_net::{Fd, Flow, Pipe};
-use hg_tls::{ClientSession, HandshakeKind, ServerSession, TlsError};
+use hg_tls::{ClientSession, HandshakeKind, ServerSession, TlsError, TlsErrorKind};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -442,6 +442,13 @@ fn unless_reset(flow: Flow, was_reset: bool) -> io::Result<Flow> {
         Flow::End if was_reset => Err(io::ErrorKind::ConnectionReset.into()),
         _ => Ok(flow),
     }
+}
+
+/// Reports whether an error of a read has sent the peer an alert; one that the peer has sent, and a
+/// connection that is gone, have not.
+pub(crate) fn sends_alert(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|e| e.downcast_ref::<TlsError>());
+    tls.is_some_and(|e| e.kind() != TlsErrorKind::Alert)
 }
 
 /// Bytes read at once for a head alone; most heads are smaller.

@@ -189,9 +189,9 @@ impl Worker {
                     self.close_client(ci);
                     false
                 }
-                Err(_) => {
+                Err(e) => {
                     self.handshake_failed(ci);
-                    self.close_client(ci);
+                    self.close_after(ci, &e);
                     false
                 }
             };

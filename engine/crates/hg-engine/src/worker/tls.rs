@@ -3,7 +3,7 @@
 use super::Worker;
 use super::answer::own;
 use super::client::{Client, Phase};
-use super::conn::{Read, Session};
+use super::conn::{Read, Session, sends_alert};
 use super::exchange::ExId;
 use super::up::UpPhase;
 use hg_proto::Reject;
@@ -123,6 +123,17 @@ impl Worker {
         if self.clients.get(ci).is_some_and(|c| c.phase == Phase::Handshake) {
             self.counters.handshake(("client", "", "failed"));
         }
+    }
+
+    /// Closes a connection whose read failed. A client that was sent an alert can read it.
+    pub(super) fn close_after(&mut self, ci: usize, error: &std::io::Error) {
+        let Some(c) = self.clients.get_mut(ci).filter(|_| sends_alert(error)) else {
+            return self.close_client(ci);
+        };
+        // What comes from now on has no meaning.
+        c.conn.tls = None;
+        c.conn.readable = true;
+        self.close_politely(ci, true);
     }
 
     /// Reports whether this connection must not serve the request's host (RFC 9110 §15.5.20).

@@ -11,26 +11,22 @@ impl Worker {
     /// Ends a session. Unless both sides have ended their halves, they see a reset: an end of
     /// stream would look as if everything had come. A TLS alert says more than a reset.
     pub(in super::super) fn close_session(&mut self, id: SessionId, why: Close) {
-        self.leave_queue(id);
-        self.leave_target(id, Outcome::Cancelled);
+        self.settle_session(id, why);
         if self.tcp.get_mut(id).is_none() {
             return;
         }
         let mut s = self.tcp.sessions.remove(id.index);
-        s.halves.end_paces(self.now_us);
-        self.counters.tcp.close(why);
         self.counters.tcp.sessions.closed();
         self.counters.connections.sub(1);
         s.origin.counters.connections.sub(1);
         self.shared.leave(&s.origin.seat.open, s.origin.peer.ip(), s.origin.seat.counted);
-        self.log_session(&s, why);
         s.client.out.release(&mut self.io.pool);
         match &mut s.phase {
             Phase::Relaying(up) => up.out.release(&mut self.io.pool),
             Phase::Dialing(dial) => dial.forget_attempts(&mut self.io.pool),
             _ => {}
         }
-        if !why.is_whole() && !matches!(s.phase, Phase::Told) {
+        if !why.is_whole() && !matches!(s.phase, Phase::Told { .. }) {
             hg_net::close_with_reset(s.client.fd);
             if let Phase::Relaying(up) = s.phase {
                 hg_net::close_with_reset(up.fd);
@@ -38,6 +34,24 @@ impl Worker {
         }
         if self.accept_paused {
             self.resume_accepting();
+        }
+    }
+
+    /// Counts and logs the end of a session, and gives back what it holds of its upstream; once.
+    pub(super) fn settle_session(&mut self, id: SessionId, why: Close) {
+        if self.tcp.get(id).is_none_or(|s| matches!(s.phase, Phase::Told { .. })) {
+            return;
+        }
+        self.leave_queue(id);
+        self.leave_target(id, Outcome::Cancelled);
+        let Some(s) = self.tcp.get_mut(id) else {
+            return;
+        };
+        s.halves.end_paces(self.now_us);
+        self.counters.tcp.close(why);
+        if self.records.log.is_on() {
+            let total_us = self.now_us.saturating_sub(s.times.began_us);
+            self.records.log.write_connection(&record(s, why, total_us));
         }
     }
 
@@ -61,35 +75,32 @@ impl Worker {
         }
         hg_net::close_with_reset(fd);
     }
+}
 
-    fn log_session(&mut self, s: &Session, why: Close) {
-        if !self.records.log.is_on() {
-            return;
-        }
-        let total_us = self.now_us.saturating_sub(s.times.began_us);
-        let (bytes_in, bytes_out) = s.halves.bytes();
-        self.records.log.write_connection(&ConnectionRecord {
-            time_us: hg_net::unix_micros().saturating_sub(total_us),
-            client: s.origin.peer,
-            listener: &s.origin.listener_name,
-            route: s.route.as_ref().map_or("", |route| &route.name),
-            tls: SecuredRecord {
-                version: s.client.tls_version().filter(|_| s.client.is_established()),
-                sni: s.early.as_ref().and_then(|early| early.sni.as_deref()),
-                alpn: s.client.alpn(),
-                client: s.client.certificate_record(),
-            },
-            to: ReachedRecord {
-                // By the route: the upstream may have left the plan meanwhile.
-                upstream: s.route.as_ref().map_or("", |route| &route.then.upstream_name),
-                endpoint: s.target.endpoint.as_ref().map_or("", |e| &e.address),
-                connect_us: Self::connect_us(s),
-                id: s.told_id.as_deref().unwrap_or(""),
-            },
-            bytes_in,
-            bytes_out,
-            total_us,
-            reason: why.word(),
-        });
+/// Returns the line of a session that has ended.
+fn record(s: &Session, why: Close, total_us: u64) -> ConnectionRecord<'_> {
+    let (bytes_in, bytes_out) = s.halves.bytes();
+    ConnectionRecord {
+        time_us: hg_net::unix_micros().saturating_sub(total_us),
+        client: s.origin.peer,
+        listener: &s.origin.listener_name,
+        route: s.route.as_ref().map_or("", |route| &route.name),
+        tls: SecuredRecord {
+            version: s.client.tls_version().filter(|_| s.client.is_established()),
+            sni: s.early.as_ref().and_then(|early| early.sni.as_deref()),
+            alpn: s.client.alpn(),
+            client: s.client.certificate_record(),
+        },
+        to: ReachedRecord {
+            // By the route: the upstream may have left the plan meanwhile.
+            upstream: s.route.as_ref().map_or("", |route| &route.then.upstream_name),
+            endpoint: s.target.endpoint.as_ref().map_or("", |e| &e.address),
+            connect_us: Worker::connect_us(s),
+            id: s.told_id.as_deref().unwrap_or(""),
+        },
+        bytes_in,
+        bytes_out,
+        total_us,
+        reason: why.word(),
     }
 }

@@ -10,6 +10,7 @@ use super::super::conn::Conn;
 use super::super::exchange::TryTimes;
 use super::super::upstreams::{NoPick, release_limits};
 use super::KIND_SESSION_UP;
+use super::acceptance::Acceptance;
 use super::session::{Phase, Session, SessionId};
 use crate::counters::{Close, Retry, Timeout};
 use hg_net::{Event, Fd, Ticks, Token};
@@ -251,11 +252,12 @@ impl Worker {
         let Some(s) = self.tcp.get_mut(id) else {
             return;
         };
+        let until = dialing(s).map_or(Ticks::MAX, |dial| dial.connect_until);
         s.phase = Phase::Relaying(up);
         s.times.active_at = self.now;
         s.target.times.first_byte_us = self.now_us;
         self.pace_session(id);
-        self.note_connected(id);
+        self.note_connected(id, until);
         if !self.hand_over_early(id) {
             return self.close_session(id, Close::EndpointReset);
         }
@@ -263,23 +265,6 @@ impl Worker {
             return self.close_session(id, Close::ClientReset);
         }
         self.pump_session(id);
-    }
-
-    /// Tells health and breakers that an endpoint takes connections: nothing more is learnt of it.
-    fn note_connected(&mut self, id: SessionId) {
-        let now_us = self.now_us;
-        let Some(s) = self.tcp.get_mut(id) else {
-            return;
-        };
-        let target = &mut s.target;
-        let admission = std::mem::take(&mut target.claim.admission);
-        let left = Left { outcome: Outcome::Ok, admission, times: target.times, now_us };
-        let (slot, upstream) = target.upstream;
-        if let (Some(endpoint), Some(u)) = (&target.endpoint, self.upstreams.same(slot, upstream)) {
-            endpoint.counters.requests.add(1);
-            u.learn(endpoint, &left, &self.shared);
-        }
-        self.arm_session(id);
     }
 
     /// Continues what an attempt to connect took too long for.
@@ -349,7 +334,7 @@ impl Worker {
         let (slot, upstream) = s.target.upstream;
         if let Some(u) = self.upstreams.same(slot, upstream) {
             let left = Left { outcome, admission: claim.admission, times, now_us };
-            if times.first_byte_us > 0 {
+            if s.target.acceptance == Acceptance::Told {
                 u.gone(&endpoint, &left);
             } else {
                 u.left(&endpoint, &left, &self.shared);

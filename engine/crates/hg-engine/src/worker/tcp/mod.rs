@@ -7,13 +7,14 @@
 //!   them, and `hello`, the ClientHello, where routes ask for names,
 //! - `terminate`: the handshake with a client whose TLS ends here,
 //! - `dial`: an endpoint, and a connection to it, or the next one,
-//! - `originate`: the handshake with an endpoint,
+//! - `originate`: the handshake with an endpoint; `acceptance`: what is learnt of it,
 //! - `tell`: what the endpoint is told of the client,
 //! - `queue`: sessions that wait for a place,
 //! - `relay`: bytes in both directions; `halves` says what has ended, and what is held back (pure),
-//! - `close`: counts, log line, and what the two sides see,
+//! - `close`: counts, log line, and what the two sides see; `linger`: clients that an alert was sent to,
 //! - `leave`: drain, and routes that left the plan.
 
+mod acceptance;
 mod close;
 mod dial;
 mod early;
@@ -21,6 +22,7 @@ mod halves;
 mod header;
 mod hello;
 mod leave;
+mod linger;
 mod open;
 mod originate;
 mod queue;
@@ -91,6 +93,7 @@ impl Worker {
             Phase::Header { .. } | Phase::Hello { .. } | Phase::Handshake { .. } => {
                 self.read_early(id);
             }
+            Phase::Told { .. } => self.hear_out(id),
             // It gave up; the kernel has no error otherwise while we have sent nothing.
             _ if event.closed => self.close_session(id, Close::ClientReset),
             _ => {}
@@ -167,12 +170,17 @@ impl Worker {
                 self.close_session(id, Close::HelloTimeout);
             }
             Phase::Handshake { .. } => self.expire_handshake(id),
-            Phase::Told => self.close_session(id, Close::TlsHandshake),
+            // It was counted before.
+            Phase::Told { .. } => self.close_session(id, Close::TlsHandshake),
             Phase::Queued { .. } => {
                 self.counters.timeout(Timeout::Queue);
                 self.close_session(id, Close::QueueTimeout);
             }
             Phase::Dialing(_) => self.expire_dial(id),
+            Phase::Relaying(_) if s.target.acceptance.due() <= now => {
+                self.note_accepted(id);
+                self.arm_session(id);
+            }
             Phase::Relaying(_) if s.halves.resumes_at().is_some() => self.resume_session(id),
             Phase::Relaying(_) => {
                 let half_open = s.halves.is_half_open();

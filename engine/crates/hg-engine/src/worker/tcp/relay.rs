@@ -1,15 +1,16 @@
 //! Bytes in both directions. A side is read only while the other one has taken everything, so that
 //! a session holds at most one read, or the content of one pipe, for each direction.
 
-use super::super::conn::{Conn, Io, Read};
+use super::super::conn::{Conn, Io, Read, sends_alert};
 use super::super::{Turn, Worker};
 use super::halves::{Half, Side};
 use super::session::{Phase, Session, SessionId};
 use crate::counters::Close;
 use hg_middleware::Context;
-use hg_net::{Event, Flow};
+use hg_net::{Event, Flow, Ticks};
 use hg_policy::Random;
 use hg_tls::TlsError;
+use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 
@@ -35,22 +36,38 @@ enum Step {
 }
 
 /// Why a session cannot go on.
-struct Failed(Close);
+struct Failed {
+    why: Close,
+    /// The same in words.
+    detail: Cow<'static, str>,
+    /// Whether the client was told by an alert.
+    is_told: bool,
+}
 
 impl Failed {
     /// Returns what it means that a read of a side failed.
     fn read(side: Side, error: &io::Error) -> Self {
         let is_tls = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<TlsError>);
-        Self(match side {
+        let why = match side {
             Side::Client if is_tls => Close::ClientTls,
             Side::Endpoint if is_tls => Close::EndpointTls,
             _ => reset_by(side),
-        })
+        };
+        let is_told = side == Side::Client && sends_alert(error);
+        Self { why, detail: error.to_string().into(), is_told }
     }
 
     /// Returns what it means that nothing can be written to a side.
     fn write(side: Side) -> Self {
-        Self(reset_by(side))
+        Self::of(reset_by(side), "the connection was reset")
+    }
+
+    fn cut(side: Side) -> Self {
+        Self::of(cut_by(side), "the connection ended without close_notify")
+    }
+
+    fn of(why: Close, detail: &'static str) -> Self {
+        Self { why, detail: detail.into(), is_told: false }
     }
 }
 
@@ -67,11 +84,11 @@ impl Worker {
         };
         // Where the other side is behind, no read finds the reset.
         if event.closed && !other.out.is_empty() && hg_net::take_error(&conn.fd).is_err() {
-            return self.close_session(id, reset_by(side));
+            return self.fail_session(id, &Failed::write(side));
         }
         if event.writable && !conn.out.is_empty() {
             if conn.flush(&mut self.io).is_err() {
-                return self.close_session(id, reset_by(side));
+                return self.fail_session(id, &Failed::write(side));
             }
             s.times.active_at = self.now;
         }
@@ -90,26 +107,41 @@ impl Worker {
         for from in [Side::Client, Side::Endpoint] {
             match pass_all(&mut self.io, s, from, now_us) {
                 Ok(more) => again |= more,
-                Err(Failed(why)) => {
+                Err(failed) => {
                     self.count_bytes(id, before);
-                    return self.close_session(id, why);
+                    return self.fail_session(id, &failed);
                 }
             }
         }
         if s.halves.bytes() != before {
             s.times.active_at = self.now;
         }
+        let is_heard = s.target.acceptance.due() != Ticks::MAX && s.halves.bytes().1 > 0;
         let over = s.halves.over();
         let turned = s.halves.is_half_open() != was_half_open || s.halves.resumes_at().is_some();
         if again && !std::mem::replace(&mut s.queued, true) {
             self.queue.push_back(Turn::Session(id));
         }
         self.count_bytes(id, before);
+        if is_heard {
+            self.note_accepted(id);
+        }
         match over {
             Some(Side::Client) => self.close_session(id, Close::ClientEnd),
             Some(Side::Endpoint) => self.close_session(id, Close::EndpointEnd),
             None if turned => self.arm_session(id),
             None => {}
+        }
+    }
+
+    /// Ends a session of which one side has failed.
+    fn fail_session(&mut self, id: SessionId, failed: &Failed) {
+        if matches!(failed.why, Close::EndpointTls | Close::EndpointCut | Close::EndpointReset) {
+            self.note_refused(id, &failed.detail);
+        }
+        match failed.is_told {
+            true => self.linger_session(id, failed.why),
+            false => self.close_session(id, failed.why),
         }
     }
 
@@ -203,7 +235,7 @@ fn pass_all(io: &mut Io, s: &mut Session, from: Side, now_us: u64) -> Result<boo
     }
     if ended {
         if source.is_cut() {
-            return Err(Failed(cut_by(from)));
+            return Err(Failed::cut(from));
         }
         s.halves.end(from);
     }

@@ -6,6 +6,7 @@ use super::super::client::Seat;
 use super::super::conn::Conn;
 use super::super::exchange::TryTimes;
 use super::super::upstreams::EndpointState;
+use super::acceptance::Acceptance;
 use super::dial::Dial;
 use super::early::Early;
 use super::halves::Halves;
@@ -32,8 +33,8 @@ pub(crate) enum Phase {
     Hello { until: Ticks },
     /// Shakes hands with a client whose TLS ends here, until then.
     Handshake { until: Ticks },
-    /// Ends: a TLS alert has told its client why.
-    Told,
+    /// Has ended: a TLS alert tells its client why, which may still send so many bytes until then.
+    Told { until: Ticks, left: usize },
     /// Waits for a place at its upstream, until then.
     Queued { until: Ticks },
     /// Connects to an endpoint.
@@ -54,6 +55,7 @@ pub(crate) struct Target {
     /// In which version the endpoint is told of the client. Chosen with the endpoint: where the
     /// upstream changes or leaves meanwhile, the client's first bytes must not pass for a header.
     pub(crate) tells: Option<ProxyVersion>,
+    pub(crate) acceptance: Acceptance,
     pub(crate) times: TryTimes,
 }
 
@@ -66,6 +68,7 @@ impl Default for Target {
             is_counted: false,
             claim: Claim::default(),
             tells: None,
+            acceptance: Acceptance::default(),
             times: TryTimes::default(),
         }
     }
@@ -152,11 +155,12 @@ impl Session {
             Phase::Header { until }
             | Phase::Hello { until }
             | Phase::Handshake { until }
+            | Phase::Told { until, .. }
             | Phase::Queued { until } => *until,
-            Phase::Told => Ticks::MAX,
             Phase::Dialing(dial) => dial.due(),
             Phase::Relaying(_) => {
-                self.halves.resumes_at().unwrap_or(Ticks::MAX).min(self.idle_at())
+                let resumes_at = self.halves.resumes_at().unwrap_or(Ticks::MAX);
+                resumes_at.min(self.idle_at()).min(self.target.acceptance.due())
             }
         };
         of_phase.min(self.times.ends_at).min(self.times.drained_at)

@@ -94,10 +94,7 @@ impl Worker {
     /// Ends a session whose client was told by an alert, if it is still there.
     fn handshake_failed_as(&mut self, id: SessionId, why: Close) {
         self.counters.handshake(("client", "", "failed"));
-        if let Some(s) = self.tcp.get_mut(id) {
-            s.phase = Phase::Told;
-        }
-        self.close_session(id, why);
+        self.linger_session(id, why);
     }
 
     /// Ends a session whose handshake took too long.
