@@ -57,6 +57,11 @@ def echoes() -> Iterator[list[Echo]]:
         one.close()
 
 
+def at(*echoes: Echo) -> str:
+    """The endpoints of servers, as the config has them."""
+    return ", ".join(f'"127.0.0.1:{one.port}"' for one in echoes)
+
+
 def until_more(made: list[int]) -> None:
     """Waits until a counter has grown."""
     before = made[0]
@@ -177,6 +182,42 @@ def test_an_endpoint_that_dies_takes_its_own_connections_alone(
         assert status == 200
         backend = re.escape(f'{{backend="raw/127.0.0.1:{echoes[0].port}"}}')
         assert node.metric(f"proxy_backend_failures_total{backend}") > 0, body
+
+
+def test_connections_are_split_by_weight(folder: Path, port: int, echoes: list[Echo]) -> None:
+    def text(split: str, more: str = "") -> str:
+        log = f'access_log = {{ format = "json", sink = {{ path = "{folder}/access.log" }} }}'
+        made = config(port, at(echoes[0])).replace("[node]", f"[node]\n{log}")
+        made = made.replace('upstream = "raw"', f"split = [{split}]\n{more}")
+        return f"{made}[upstreams.new]\nendpoints = [{at(echoes[1])}]\n"
+
+    def parts(old: int, new: int) -> str:
+        return f'{{ upstream = "raw", weight = {old} }}, {{ upstream = "new", weight = {new} }}'
+
+    def clients() -> dict[str, bytes]:
+        sources = [f"127.0.1.{n}" for n in range(1, 41)]
+        return {one: talk(port, b"x", source=one) for one in sources}
+
+    with RunningNode(folder, text(parts(3, 1))).until_ready() as node:
+        drawn = list(clients().values())
+        assert 1 <= drawn.count(b"b") < drawn.count(b"a")
+        until(lambda: len(lines(folder)) == len(drawn), "all are logged")
+        logged = [one["upstream"] for one in lines(folder)]
+        assert logged.count("new") == drawn.count(b"b")
+
+        sticky = 'sticky = { by = "client_ip" }'
+        node.write(text(parts(3, 1), sticky))
+        assert node.admin("POST", "/reload")[0] == 200
+        first = clients()
+        assert clients() == first, "a client stays"
+        node.write(text(parts(1, 1), sticky))
+        assert node.admin("POST", "/reload")[0] == 200
+        then = clients()
+        moved = {(first[one], then[one]) for one in first if first[one] != then[one]}
+        assert moved <= {(b"a", b"b")}, "none comes back from the branch that got more"
+        node.write(text(parts(0, 1), sticky))
+        assert node.admin("POST", "/reload")[0] == 200
+        assert set(clients().values()) == {b"b"}
 
 
 def test_the_access_log_tells_of_connections(folder: Path, port: int, echoes: list[Echo]) -> None:

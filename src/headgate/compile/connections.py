@@ -13,15 +13,18 @@ from headgate.compile.explanation import (
     Outcome,
     States,
     Step,
+    UpstreamShare,
     Won,
     share,
+    stuck,
 )
 from headgate.compile.routing import Question, Routing
 from headgate.compile.tcp import ends_tls
 from headgate.features.byterates import told
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
-from headgate.plan.objects import Upstream
+from headgate.plan.objects import SplitPart, Upstream
+from headgate.plan.plan import Plan
 from headgate.plan.tcp import TcpBandwidth, TcpRoute
 
 _Key = Literal["client", "sni", "alpn"]
@@ -107,10 +110,6 @@ def _won(
         for key, values in texts.items()
         if values
     ]
-    upstream = share(routing.plan, route.upstream, 1, locate, states)
-    target = routing.plan.objects[ObjectKey("upstream", ObjectName(route.upstream))].value
-    has_tls = isinstance(target, Upstream) and target.tls is not None
-    spoken = "tcp with TLS" if has_tls else "tcp"
     return Won(
         route=name,
         match=0,
@@ -119,9 +118,19 @@ def _won(
         held=held,
         outcome=Outcome("forward"),
         place=locate("tcp_route", name, ""),
-        upstreams=[msgspec.structs.replace(upstream, host="", protocol=spoken)],
+        upstreams=[_share(routing.plan, part, locate, states) for part in route.parts],
+        sticky=stuck(route.sticky) if route.sticky is not None else "",
+        sticky_place=locate("tcp_route", name, "sticky") if route.sticky is not None else "",
         middlewares=[_limited(name, route.bandwidth, locate)] if route.bandwidth else [],
     )
+
+
+def _share(plan: Plan, part: SplitPart, locate: Locate, states: States | None) -> UpstreamShare:
+    upstream = share(plan, part.upstream, part.weight, locate, states)
+    target = plan.objects[ObjectKey("upstream", ObjectName(part.upstream))].value
+    has_tls = isinstance(target, Upstream) and target.tls is not None
+    spoken = "tcp with TLS" if has_tls else "tcp"
+    return msgspec.structs.replace(upstream, host="", protocol=spoken)
 
 
 def _limited(name: str, limit: TcpBandwidth, locate: Locate) -> Step:

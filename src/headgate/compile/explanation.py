@@ -273,7 +273,7 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         upstreams=shares,
         retry=_retried(route.retry) if route and route.retry else "",
         retry_place=locate("route", won.route, "retry") if route and route.retry else "",
-        sticky=_stuck(route.sticky) if route and route.sticky else "",
+        sticky=stuck(route.sticky) if route and route.sticky else "",
         sticky_place=locate("route", won.route, "sticky") if route and route.sticky else "",
         mirror=_copied(route.mirror) if route and route.mirror else "",
         mirror_place=locate("route", won.route, "mirror") if route and route.mirror else "",
@@ -390,7 +390,7 @@ def _retried(retry: Retry) -> str:
     )
 
 
-def _stuck(sticky: Sticky) -> str:
+def stuck(sticky: Sticky) -> str:
     """Returns what keeps a client at its branch, in words."""
     if sticky.cookie is None:
         return f"by the hash of {', else '.join(sticky.by or ())}"

@@ -123,7 +123,7 @@ def _unused_upstreams(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]
     unused = {entry.key.name for entry in objects["upstream"]}
     for entry in (*objects["tcp_route"], *objects["udp_route"]):
         if isinstance(entry.value, TcpRoute | UdpRoute):
-            unused.discard(ObjectName(entry.value.upstream))
+            unused.difference_update(ObjectName(part.upstream) for part in entry.value.parts)
     for entry in objects["route"]:
         if not unused:
             return

@@ -36,7 +36,7 @@ def references(entry_: PlanEntry) -> Iterator[ObjectKey]:
         yield from _keys("upstream", value.mirror.upstream if value.mirror else None)
     elif isinstance(value, TcpRoute | UdpRoute):
         yield from _keys("listener", *value.listeners)
-        yield from _keys("upstream", value.upstream)
+        yield from _keys("upstream", *(part.upstream for part in value.parts))
 
 
 def _keys(kind: Kind, *names: str | None) -> Iterator[ObjectKey]:

@@ -7,12 +7,13 @@ from typing import Literal
 from headgate.compile.resolved import Ref, Resolved
 from headgate.features.byterates import burst_of, bytes_of
 from headgate.features.nodes import balancer_of
+from headgate.kernel.diagnostics import ConfigPath
 from headgate.kernel.ids import ObjectName
 from headgate.model.problems import Problem
 from headgate.model.tcp_route import TcpBandwidth as TcpBandwidthModel
 from headgate.model.tcp_route import TcpRoute as TcpRouteModel
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.objects import Listener, Route, Upstream
+from headgate.plan.objects import Listener, Route, SplitPart, Sticky, Upstream
 from headgate.plan.plan import PlanEntry
 from headgate.plan.tcp import TcpBandwidth, TcpRoute, TcpTimeouts
 from headgate.plan.udp import UdpRoute
@@ -29,7 +30,11 @@ def tcp_route(model: TcpRouteModel) -> Resolved:
     out = Resolved()
     for index, name in enumerate(model.listeners):
         out.refs.append(Ref("listener", name, ("listeners", index)))
-    out.refs.append(Ref("upstream", model.upstream, ("upstream",)))
+    split = tuple(SplitPart(part.upstream, part.weight) for part in model.split or ())
+    if model.upstream is not None:
+        out.refs.append(Ref("upstream", model.upstream, ("upstream",)))
+    for index, part in enumerate(split):
+        out.refs.append(Ref("upstream", part.upstream, ("split", index, "upstream")))
     out.value = TcpRoute(
         listeners=tuple(sorted(set(model.listeners))),
         client=tuple(sorted(set(model.client))),
@@ -37,6 +42,8 @@ def tcp_route(model: TcpRouteModel) -> Resolved:
         alpn=tuple(sorted(set(model.alpn))),
         tls=model.tls,
         upstream=model.upstream,
+        split=split,
+        sticky=Sticky(by=(model.sticky.by,)) if model.sticky is not None else None,
         timeouts=TcpTimeouts(
             idle_ms=model.timeouts.idle.ms,
             half_open_ms=model.timeouts.half_open.ms,
@@ -180,13 +187,15 @@ def _unended(
 def _unusable(
     entry: PlanEntry, route: TcpRoute, objects: Mapping[ObjectKey, PlanEntry]
 ) -> Iterator[Problem]:
-    """Yields what the upstream of a TCP route has that is of HTTP, or not passed on here."""
-    found = objects.get(ObjectKey("upstream", ObjectName(route.upstream)))
-    upstream = found.value if found is not None else None
-    if not isinstance(upstream, Upstream):
-        return
-    path = ("tcp_routes", entry.key.name, "upstream")
-    name = f'upstream "{route.upstream}"'
+    """Yields what the upstreams of a TCP route have that is of HTTP, or not passed on here."""
+    for index, part in enumerate(route.parts):
+        found = objects.get(ObjectKey("upstream", ObjectName(part.upstream)))
+        if found is not None and isinstance(found.value, Upstream):
+            path = ("tcp_routes", entry.key.name, *route.path(index))
+            yield from _unfit(path, f'upstream "{part.upstream}"', found.value)
+
+
+def _unfit(path: ConfigPath, name: str, upstream: Upstream) -> Iterator[Problem]:
     if upstream.protocol != "http1":
         what = f'{name} has protocol = "{upstream.protocol}"'
         yield Problem(path, what, "name one without `protocol`")

@@ -35,7 +35,11 @@ _PATHS: dict[Kind, tuple[tuple[Kind, ConfigPath], ...]] = {
         ("upstream", ("split", "*", "upstream")),
         ("upstream", ("mirror", "upstream")),
     ),
-    "tcp_route": (("listener", ("listeners",)), ("upstream", ("upstream",))),
+    "tcp_route": (
+        ("listener", ("listeners",)),
+        ("upstream", ("upstream",)),
+        ("upstream", ("split", "*", "upstream")),
+    ),
     "udp_route": (("listener", ("listeners",)), ("upstream", ("upstream",))),
     "upstream": (("certificate", ("tls", "client_certificate")),),
 }

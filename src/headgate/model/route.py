@@ -41,7 +41,9 @@ class SplitPart(Options):
 
     upstream: str = Field(description="The name of the upstream.")
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000), FROM_ENV] = Field(
-        default=1, description="The share of the requests, relative to the other weights; 0 = none."
+        default=1,
+        description="The share of the requests or connections, relative to the other "
+        "weights; 0 = none.",
     )
 
 

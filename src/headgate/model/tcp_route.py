@@ -1,16 +1,20 @@
 """`[tcp_routes.NAME]`: which connections of TCP listeners go to which upstream."""
 
 from collections.abc import Iterator, Set
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, Strict
 
-from headgate.features.base import Checked, Options
+from headgate.features.base import Checked, Options, excluding
 from headgate.features.byterates import ByteRateText
 from headgate.features.fields import FROM_ENV, Alpn, Cidr, DurationOrOff, ServerName, SizeText
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
+from headgate.model.route import SplitPart
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
+
+_AIMS: Final = frozenset({"upstream", "split"})
+_ONE_AIM: Final = "write either `upstream` or `split`"
 
 
 class TcpTimeouts(Options):
@@ -69,7 +73,19 @@ class TcpBandwidth(Checked):
             )
 
 
-class TcpRoute(Options):
+class TcpSticky(Options):
+    """What keeps a client at its branch of a split.
+
+    The branch follows from a hash: one that gets more weight takes clients from the others, and no
+    others move.
+    """
+
+    by: Literal["client_ip"] = Field(
+        description="What is hashed: `client_ip`, the address of the client."
+    )
+
+
+class TcpRoute(Checked):
     """A TCP route. Of several that take a connection, the one with the most specific server name
     wins, then the one whose protocol the client offers first, then the narrowest network.
     """
@@ -100,7 +116,18 @@ class TcpRoute(Options):
         "`passthrough` passes it on unopened, also where the listener has `tls`. Absent = it ends "
         "where the listener has `tls`.",
     )
-    upstream: str = Field(description="The upstream whose endpoints take the connections.")
+    upstream: str | None = Field(
+        default=None, description="The upstream whose endpoints take the connections."
+    )
+    split: Annotated[list[SplitPart], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Each connection goes to one of several upstreams, chosen by weight.",
+    )
+    sticky: TcpSticky | None = Field(
+        default=None,
+        description="What keeps a client at its branch of the split; absent = each connection is "
+        "drawn for itself.",
+    )
     timeouts: TcpTimeouts = Field(
         default=TcpTimeouts(), description="How long a connection may last."
     )
@@ -108,3 +135,21 @@ class TcpRoute(Options):
         default=None,
         description="How many bytes pass in a second; absent = as many as come.",
     )
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error unless connections have somewhere to go, by one key."""
+        given = _AIMS & (self.__pydantic_fields_set__ | wrong)
+        if len(given) > 1:
+            yield excluding(sorted(given), _ONE_AIM)
+        elif not given and self.may_lack(wrong):
+            yield Invalid("the route does not say where connections go", _ONE_AIM)
+        if "sticky" in self.model_fields_set and "split" not in given and self.may_lack(wrong):
+            yield Invalid(
+                "the route has no split whose branches clients could stay at",
+                "leave `sticky` out, or write `split`",
+                at=("sticky",),
+            )
+        if self.split is not None and not any(part.weight for part in self.split):
+            yield Invalid(
+                "every weight of the split is 0", "write at least one above 0", at=("split",)
+            )

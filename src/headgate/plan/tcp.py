@@ -3,6 +3,7 @@
 from typing import Literal
 
 from headgate.plan.node import DefaultedNode
+from headgate.plan.objects import SplitPart, Sticky
 
 
 class TcpTimeouts(DefaultedNode, frozen=True):
@@ -30,14 +31,25 @@ class TcpBandwidth(DefaultedNode, frozen=True):
 class TcpRoute(DefaultedNode, frozen=True):
     """A TCP route; `listeners` is sorted and never empty, no `client` = every client, no `sni` =
     what no other route names, no `alpn` = whatever is offered, no `tls` = it ends where the
-    listener has TLS.
+    listener has TLS. It has either `upstream` or `split`; `sticky` keeps a client at its branch.
     """
 
     listeners: tuple[str, ...]
-    upstream: str
+    upstream: str | None = None
+    split: tuple[SplitPart, ...] = ()
+    sticky: Sticky | None = None
     client: tuple[str, ...] = ()
     sni: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()
     tls: Literal["terminate", "passthrough"] | None = None
     timeouts: TcpTimeouts = TcpTimeouts()
     bandwidth: TcpBandwidth | None = None
+
+    @property
+    def parts(self) -> tuple[SplitPart, ...]:
+        """Its upstreams with their shares."""
+        return self.split if self.upstream is None else (SplitPart(self.upstream),)
+
+    def path(self, index: int) -> tuple[str | int, ...]:
+        """Where the user wrote the name of one of them."""
+        return ("upstream",) if self.upstream is not None else ("split", index, "upstream")

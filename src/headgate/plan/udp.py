@@ -3,6 +3,7 @@
 from typing import Literal
 
 from headgate.plan.node import DefaultedNode
+from headgate.plan.objects import SplitPart
 
 
 class UdpRoute(DefaultedNode, frozen=True):
@@ -14,3 +15,8 @@ class UdpRoute(DefaultedNode, frozen=True):
     balance_by: Literal["flow", "datagram"] = "flow"
     answers: int | None = None
     idle_ms: int = 60_000
+
+    @property
+    def parts(self) -> tuple[SplitPart, ...]:
+        """Its upstream, as that of a route with shares."""
+        return (SplitPart(self.upstream),)

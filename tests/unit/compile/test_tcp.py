@@ -10,7 +10,15 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
-from headgate.plan.objects import Listener, ListenerTls, ProxyProtocol, Upstream, UpstreamTls
+from headgate.plan.objects import (
+    Listener,
+    ListenerTls,
+    ProxyProtocol,
+    SplitPart,
+    Sticky,
+    Upstream,
+    UpstreamTls,
+)
 from headgate.plan.tcp import TcpBandwidth, TcpRoute, TcpTimeouts
 
 BASE = """\
@@ -67,9 +75,58 @@ def test_a_route_has_the_cores_defaults_and_every_key() -> None:
     )
 
 
+SPLIT = BASE.replace(
+    'upstream = "pg"\n', 'split = [{ upstream = "pg", weight = 9 }, { upstream = "new" }]\n'
+).replace("[tcp_routes", '[upstreams.new]\nendpoints = ["127.0.0.1:5434"]\n[tcp_routes')
+
+
+def test_a_route_may_split_its_connections() -> None:
+    parts = (SplitPart("pg", 9), SplitPart("new", 1))
+    made = route(SPLIT)
+    assert (made.upstream, made.split, made.sticky, made.parts) == (None, parts, None, parts)
+    assert route(SPLIT + 'sticky = { by = "client_ip" }\n').sticky == Sticky(by=("client_ip",))
+    assert route(BASE).parts == (SplitPart("pg"),)
+    assert not [one for one in lints(loaded(SPLIT)) if "upstream" in str(one)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            SPLIT.replace('{ upstream = "new" }', '{ upstream = "newer" }'),
+            'main.toml:12:56: tcp_routes.pg.split[1].upstream: there is no upstream "newer"; '
+            'write "new", or define [upstreams.newer]',
+        ),
+        (
+            SPLIT + 'upstream = "pg"\n',
+            'main.toml:10:1: tcp_routes.pg: "split" and "upstream" exclude each other; write '
+            "either `upstream` or `split`",
+        ),
+        (
+            SPLIT.replace(':5434"]', ':5434"]\nprotocol = "h2c"'),
+            'main.toml:13:56: tcp_routes.pg.split[1].upstream: upstream "new" has protocol = '
+            '"h2c"; name one without `protocol`',
+        ),
+        (
+            SPLIT.replace("weight = 9", "weight = 0").replace('"new" }', '"new", weight = 0 }'),
+            "main.toml:12:9: tcp_routes.pg.split: every weight of the split is 0; write at least "
+            "one above 0",
+        ),
+        (
+            BASE + 'sticky = { by = "client_ip" }\n',
+            "main.toml:11:10: tcp_routes.pg.sticky: the route has no split whose branches clients "
+            "could stay at; leave `sticky` out, or write `split`",
+        ),
+        (
+            SPLIT + 'sticky = { by = "header:x" }\n',
+            'main.toml:13:17: tcp_routes.pg.sticky.by: "header:x" is not allowed here; write '
+            '"client_ip"',
+        ),
+        (
+            BASE.replace('upstream = "pg"\n', ""),
+            "main.toml:8:1: tcp_routes.pg: the route does not say where connections go; write "
+            "either `upstream` or `split`",
+        ),
         (
             BASE.replace('listeners = "pg"', 'listeners = ["pg", "web"]'),
             'main.toml:9:13: tcp_routes.pg.listeners: listener "web" has protocol = "http"; name '

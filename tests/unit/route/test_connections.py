@@ -44,9 +44,15 @@ address = "127.0.0.1:8000"
 """
 
 
-def said(url: str, client: str = "127.0.0.1", listener: str | None = None, **more: object) -> str:
+def said(
+    url: str,
+    client: str = "127.0.0.1",
+    listener: str | None = None,
+    config: str = CONFIG,
+    **more: object,
+) -> str:
     """The lines about a connection."""
-    loaded = load([PurePath("main.toml")], MemoryFiles({"main.toml": CONFIG}), {})
+    loaded = load([PurePath("main.toml")], MemoryFiles({"main.toml": config}), {})
     assert loaded.plan is not None, loaded.diagnostics
     asked = question([url], (), client, listener, **more)  # type: ignore[arg-type]
     return "\n".join(text(answer(Routing(loaded.plan), asked, places(loaded))))
@@ -66,6 +72,19 @@ def test_a_route_is_told_with_its_conditions_and_its_upstream() -> None:
         "upstream shop (round_robin, tcp)",
         "  127.0.0.1:1  weight 1",
     ]
+
+
+def test_a_split_is_told_with_its_shares() -> None:
+    split = 'split = [{ upstream = "shop", weight = 3 }, { upstream = "web" }]'
+    config = CONFIG.replace('"other"\nupstream = "web"', f'"other"\n{split}\nSTICKY')
+    drawn = said("tcp://127.0.0.3:5443", config=config.replace("STICKY", ""))
+    assert "upstream shop (round_robin, tcp, weight 3)" in drawn
+    assert "upstream web (round_robin, tcp, PROXY v2, weight 1)" in drawn
+    assert "sticky" not in drawn
+    kept = said(
+        "tcp://127.0.0.3:5443", config=config.replace("STICKY", 'sticky = { by = "client_ip" }')
+    )
+    assert "sticky: by the hash of client_ip" in kept
 
 
 def test_protocols_and_listeners_choose() -> None:

@@ -2,6 +2,7 @@
 //! routes, upstreams) stay with their object for as long as it exists, so that a change of one
 //! object touches only its own.
 
+mod branches;
 mod build;
 mod http2;
 mod listeners;
@@ -15,6 +16,7 @@ mod tests;
 mod udp;
 mod upstreams;
 
+pub(crate) use branches::Branch;
 pub(crate) use build::{Builder, Update};
 pub(crate) use http2::{Bounds, Http2Terms};
 pub use mirror::MIRROR;

@@ -1,6 +1,7 @@
 //! Compiles TCP routes: for each TCP listener the rules that choose the route of a connection.
 
 use super::Snapshot;
+use super::branches::Branches;
 use super::slots::Slots;
 use hg_middleware::{ConnectionBandwidth, Keep, Place};
 use hg_plan::{Change, Kind, ListenerProtocol, ObjectError, Plan, TcpRoute, TcpTimeouts, TcpTls};
@@ -10,10 +11,8 @@ use std::sync::Arc;
 /// What becomes of the connections of a TCP route.
 #[derive(Debug)]
 pub(crate) struct TcpTerms {
-    /// The slot of its upstream.
-    pub(crate) upstream: usize,
-    /// Its name: a connection may wait while another upstream comes into the slot.
-    pub(crate) upstream_name: Arc<str>,
+    /// Where they go: to one upstream, or to one of several.
+    pub(crate) branches: Branches,
     pub(crate) timeouts: TcpTimeouts,
     /// How quickly the bytes of its connections pass; nothing = as quickly as they come.
     pub(crate) bandwidth: Option<ConnectionBandwidth>,
@@ -162,18 +161,14 @@ fn entry(
         names: read("sni", &route.sni, server_name).map_err(one)?,
         protocols: read("alpn", &route.alpn, protocol).map_err(one)?,
     };
-    let upstream = plan
-        .upstream(&route.upstream)
-        .and_then(|_| upstreams.get(route.upstream.as_str()))
-        .ok_or_else(|| ("upstream".into(), format!("there is no upstream `{}`", route.upstream)))
-        .map_err(one)?;
-    let upstream_name = route.upstream.as_str().into();
+    let slot = |upstream: &str| plan.upstream(upstream).and_then(|_| upstreams.get(upstream));
+    let branches = Branches::compile(name, route, slot).map_err(one)?;
     let owner = format!("tcp_route {name}");
     let kind = ConnectionBandwidth::KIND;
     let place = Place { keep, kind, owner: &owner, name: &owner };
     let limit = route.bandwidth.as_ref();
     let bandwidth = limit.map(|limit| ConnectionBandwidth::compile(limit, &place)).transpose()?;
-    let then = TcpTerms { upstream, upstream_name, timeouts: route.timeouts.clone(), bandwidth };
+    let then = TcpTerms { branches, timeouts: route.timeouts.clone(), bandwidth };
     Ok(TcpRule { name: name.clone(), when, then })
 }
 

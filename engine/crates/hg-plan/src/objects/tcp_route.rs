@@ -1,6 +1,7 @@
 //! TCP routes.
 
 use super::defaults::{bits_64, keys_131072, ms_60000, ms_3600000};
+use super::route::{SplitPart, Sticky};
 use serde::Deserialize;
 
 /// A TCP route: which connections of TCP listeners go to which upstream.
@@ -22,8 +23,15 @@ pub struct TcpRoute {
     /// What becomes of TLS; absent = it ends where the listener has TLS.
     #[serde(default)]
     pub tls: Option<TcpTls>,
-    /// The upstream that takes the connections.
-    pub upstream: String,
+    /// The upstream that takes the connections; absent with `split`.
+    #[serde(default)]
+    pub upstream: Option<String>,
+    /// Upstreams of which each connection gets one, by weight.
+    #[serde(default)]
+    pub split: Vec<SplitPart>,
+    /// How a client finds its branch of the split again, by its address; absent = it does not.
+    #[serde(default)]
+    pub sticky: Option<Sticky>,
     /// Timeouts.
     #[serde(default)]
     pub timeouts: TcpTimeouts,

@@ -31,6 +31,14 @@ _TCP_ROUTES: Final = (
         "offered no protocol (ALPN); of names, "
         "health and state: as for HTTP, except that the log tells of a connection that has ended",
     ),
+    Parity("tcp_routes.NAME.split[].upstream", "differs", "as `tcp_routes.NAME.upstream`"),
+    Parity("tcp_routes.NAME.split[].weight", "differs", "in steps of 0.01 %"),
+    Parity(
+        "tcp_routes.NAME.sticky.by",
+        "differs",
+        "by `split_clients`: of weights that change, more clients move than need to, and routes "
+        "with equal shares send a client to the same branch",
+    ),
     Parity("tcp_routes.NAME.timeouts.idle", "differs", "routes of a listener must agree in it"),
     Parity(
         "tcp_routes.NAME.timeouts.half_open", "differs", "must be that of `idle`, or its default"

@@ -17,6 +17,7 @@ from headgate.engines.nginx.render import (
     hashes,
     listening,
     names,
+    splits,
     tcp_ended,
     tcp_logs,
     tcp_proxied,
@@ -89,8 +90,7 @@ def files(ctx: Context) -> dict[str, list[Node]]:
     if not ctx.has_stream:
         return {}
     inside = _inside(ctx)
-    used = {one.upstream for one in ctx.tcp_routes.values()}
-    used |= {one.upstream for one in ctx.udp_routes.values()}
+    used = tcp_route.upstreams_of({**ctx.tcp_routes, **ctx.udp_routes})
     nodes: list[Node] = [comment("Data with a dollar sign in it"), dollar()]
     of_tcp = _tcp(inside)
     nodes += [*listening.maps(inside), *tcp_ended.told(of_tcp.offers)]
@@ -100,7 +100,8 @@ def files(ctx: Context) -> dict[str, list[Node]]:
     nodes += [*tcp_logs.maps(hello), *tcp_logs.directives(inside, hello)]
     of_udp = _udp(inside)
     upstream = [
-        (whole(quoted(name)), Literal(one.upstream)) for name, one in ctx.tcp_routes.items()
+        (whole(quoted(name)), splits.of_connections(inside, name, one))
+        for name, one in ctx.tcp_routes.items()
     ]
     nodes += [
         *inside.shared.nodes,
@@ -110,7 +111,8 @@ def files(ctx: Context) -> dict[str, list[Node]]:
         *_zones(inside),
         *of_udp.declared,
     ]
-    if any(_may_have_none(*one) for one in _with_routes(ctx)):
+    is_split = any(one.split for one in ctx.tcp_routes.values())
+    if is_split or any(_may_have_none(*one) for one in _with_routes(ctx)):
         nodes += _nobody(_NONE)
     for name in sorted(used & ctx.upstreams.keys()):
         with ctx.findings.of("upstream", name).guarded("endpoints"):
@@ -246,15 +248,12 @@ def _paced(route: TcpRoute) -> Iterator[Node]:
 
 def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> list[Node]:
     first = next(iter(routes.values()))
-    upstream = ctx.upstreams[first.upstream]
+    upstream = ctx.upstreams[first.parts[0].upstream]
     connect = upstreams.time(upstream.connect_timeout_ms)
-    groups = {one.upstream for one in routes.values()}
-    group: Arg = Word(names.upstream(first.upstream))
-    if len(groups) > 1 or _may_have_none(listener, routes):
-        entries = [
-            (whole(quoted(name)), Word(names.upstream(one.upstream)))
-            for name, one in routes.items()
-        ]
+    groups = {name: _group(ctx, name, one) for name, one in routes.items()}
+    group = next(iter(groups.values()))
+    if len(set(groups.values())) > 1 or _may_have_none(listener, routes):
+        entries = [(whole(quoted(name)), one) for name, one in groups.items()]
         group = ctx.shared.map("group", route, entries, Word(_NONE))
     return [
         directive("proxy_connect_timeout", connect),
@@ -264,9 +263,22 @@ def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> lis
         directive("proxy_half_close", Word("off" if tcp_ended.is_ended(listener) else "on")),
         *_paced(first),
         *tcp_proxied.told(upstream),
-        *tcp_secured.towards(upstream, first.upstream, ctx),
+        *tcp_secured.towards(upstream, first.parts[0].upstream, ctx),
         directive("proxy_pass", group),
     ]
+
+
+def _group(ctx: Context, name: str, route: TcpRoute) -> Arg:
+    """Returns the group of endpoints that a connection of a route goes to."""
+    upstream = splits.of_connections(ctx, name, route)
+    if isinstance(upstream, Literal):
+        return Word(names.upstream(upstream.text))
+    entries = [
+        (whole(quoted(part.upstream)), Word(names.upstream(part.upstream)))
+        for part in route.parts
+        if part.weight
+    ]
+    return ctx.shared.map("group", upstream, entries, Word(_NONE))
 
 
 def _upstream(name: str, upstream: Upstream, ctx: Context) -> list[Node]:

@@ -1,6 +1,6 @@
 """Refuses what nginx's `stream` cannot do for TCP listeners and their routes, by its place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -30,6 +30,8 @@ _RENDERED: Final = (
     "alpn",
     "tls",
     "upstream",
+    "split",
+    "sticky",
     "timeouts",
     "bandwidth",
 )
@@ -58,9 +60,10 @@ def check(ctx: Context) -> Mapping[str, Listener]:
         _hello(ctx, route, about)
         if route.tls == "passthrough" and any(found[n].tls for n in route.listeners if n in found):
             about.refuse("tls", "nginx ends the TLS of all connections of a listener, or of none")
-        upstream = ctx.upstreams.get(route.upstream)
-        if upstream is not None:
-            tcp_secured.check_upstream(ctx, upstream, about)
+        if len(route.parts) > 1 and not ctx.has("stream_split_clients"):
+            about.refuse("split", "`stream` of this nginx has no split_clients")
+        for key, upstream in _known(ctx, route):
+            tcp_secured.check_upstream(ctx, upstream, about.at(key))
     tcp_proxied.check_upstreams(ctx, ctx.tcp_routes if found else {})
     for name in found:
         _alike(ctx, name)
@@ -124,21 +127,27 @@ def _alike(ctx: Context, listener: str) -> None:
     """Refuses routes of a listener that differ in what its one server says."""
     first: tuple[str, TcpRoute, Upstream] | None = None
     for name, route in ctx.tcp_routes.items():
-        upstream = ctx.upstreams.get(route.upstream)
-        if listener not in route.listeners or upstream is None:
-            continue
-        if first is None:
-            first = name, route, upstream
-            continue
-        known, other, others = first
-        about = ctx.findings.of("tcp_route", name)
-        shared = f"nginx has one for all routes of listener {listener}, and {known} has another"
-        if route.timeouts.idle_ms != other.timeouts.idle_ms:
-            about.refuse("timeouts.idle", shared)
-        if route.bandwidth != other.bandwidth:
-            about.refuse("bandwidth", shared)
-        if upstream.connect_timeout_ms != others.connect_timeout_ms:
-            about.refuse("upstream", f"its `timeouts.connect`: {shared}")
-        if upstream.pool.proxy_protocol != others.pool.proxy_protocol:
-            about.refuse("upstream", f"its `proxy_protocol`: {shared}")
-        tcp_secured.check_alike(upstream, others, about, shared)
+        for key, upstream in _known(ctx, route) if listener in route.listeners else ():
+            if first is None:
+                first = name, route, upstream
+                continue
+            known, other, others = first
+            about = ctx.findings.of("tcp_route", name)
+            shared = f"nginx has one for all routes of listener {listener}, and {known} has another"
+            if route.timeouts.idle_ms != other.timeouts.idle_ms:
+                about.refuse("timeouts.idle", shared)
+            if route.bandwidth != other.bandwidth:
+                about.refuse("bandwidth", shared)
+            if upstream.connect_timeout_ms != others.connect_timeout_ms:
+                about.refuse(key, f"its `timeouts.connect`: {shared}")
+            if upstream.pool.proxy_protocol != others.pool.proxy_protocol:
+                about.refuse(key, f"its `proxy_protocol`: {shared}")
+            tcp_secured.check_alike(upstream, others, about.at(key), shared)
+
+
+def _known(ctx: Context, route: TcpRoute) -> Iterator[tuple[str, Upstream]]:
+    """Yields the upstreams of a route, and the keys that name them."""
+    for index, part in enumerate(route.parts):
+        upstream = ctx.upstreams.get(part.upstream)
+        if upstream is not None:
+            yield ("upstream" if route.upstream else f"split[{index}].upstream"), upstream

@@ -7,7 +7,7 @@ of the networks of `set_real_ip_from`. The connections of other peers get no rou
 from collections.abc import Mapping
 from typing import Final
 
-from headgate.engines.nginx.render import upstreams
+from headgate.engines.nginx.render import tcp_route, upstreams
 from headgate.engines.nginx.render.context import Context
 from headgate.features.nginx import About, Shared
 from headgate.nginxtext.tree import Node
@@ -70,7 +70,7 @@ def check_listener(ctx: Context, listener: Listener, about: About) -> None:
 
 def check_upstreams(ctx: Context, routes: Mapping[str, TcpRoute]) -> None:
     """Refuses what nginx cannot tell the endpoints of TCP routes."""
-    for name in sorted({one.upstream for one in routes.values()} & ctx.upstreams.keys()):
+    for name in sorted(tcp_route.upstreams_of(routes) & ctx.upstreams.keys()):
         version = ctx.upstreams[name].pool.proxy_protocol
         about = ctx.findings.of("upstream", name)
         if version == "v2":

@@ -25,6 +25,11 @@ _ANY: Final = "*"
 _NOBODY: Final = Literal("")
 
 
+def upstreams_of(routes: Mapping[str, OfClient]) -> set[str]:
+    """Returns the names of the upstreams that routes lead to."""
+    return {part.upstream for one in routes.values() for part in one.parts}
+
+
 def admitted(routes: Mapping[str, OfClient]) -> list[Node]:
     """Returns who gets a route at all, unless one takes everybody."""
     if any(not one.client for one in routes.values()):

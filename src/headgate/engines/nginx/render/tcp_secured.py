@@ -22,13 +22,13 @@ def check_upstream(ctx: Context, upstream: Upstream, about: About) -> None:
     if upstream.tls is None:
         return
     if not ctx.has(_NEEDED):
-        about.refuse("upstream", "its `tls`: `stream` of this nginx has no proxy_ssl")
-    about.note("upstream", "nginx ends its half towards endpoints with TLS without a close_notify")
+        about.refuse("", "its `tls`: `stream` of this nginx has no proxy_ssl")
+    about.note("", "nginx ends its half towards endpoints with TLS without a close_notify")
 
 
 def check_alike(upstream: Upstream, other: Upstream, about: About, why: str) -> None:
     """Refuses routes to two upstreams whose endpoints one server cannot speak to."""
     if upstream.tls != other.tls:
-        about.refuse("upstream", f"its `tls`: {why}")
+        about.refuse("", f"its `tls`: {why}")
     elif upstream.tls is not None and upstream is not other and not upstream.tls.verify_name:
-        about.refuse("upstream", "its `tls`: nginx has one name to verify; give `verify_name`")
+        about.refuse("", "its `tls`: nginx has one name to verify; give `verify_name`")

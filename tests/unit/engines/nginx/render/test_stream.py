@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,58 @@ def test_bytes_pass_both_ways_and_ends_pass_on(
         # The server speaks first; the client ends its half, then everything comes back.
         names = {talk(port, b"x" * 3_000_000) for _ in range(4)}
         assert names == {b"a", b"b"}
+
+
+SPLIT = """
+[tcp_routes.raw]
+listeners = "raw"
+split = [
+    {{ upstream = "old", weight = 3 }}, {{ upstream = "new" }}, {{ upstream = "idle", weight = 0 }}
+]
+{sticky}
+[upstreams.old]
+endpoints = [{old}]
+{of_old}
+[upstreams.new]
+endpoints = [{new}]
+[upstreams.idle]
+endpoints = ["127.0.0.1:1"]
+"""
+
+
+def split(port: int, old: str, new: str, sticky: str = "", of_old: str = "") -> str:
+    """A config with one route to two upstreams."""
+    return LISTENER.format(port=port) + SPLIT.format(old=old, new=new, sticky=sticky, of_old=of_old)
+
+
+def logged(engine: NginxEngine) -> Counter[str]:
+    """How many connections each upstream had, by the engine's own log."""
+    log = Path(engine.target.access_log)
+    text = log.read_text() if log.exists() else ""
+    return Counter(json.loads(one)["upstream"] for one in text.splitlines())
+
+
+def test_connections_are_split_by_weight(tmp_path: Path, port: int, echoes: list[Echo]) -> None:
+    with served(tmp_path, split(port, at(echoes[0]), at(echoes[1]))) as engine:
+        drawn = [talk(port, b"x") for _ in range(60)]
+        assert 1 <= drawn.count(b"b") < drawn.count(b"a")
+        until(lambda: sum(logged(engine).values()) == len(drawn), "all are logged")
+        assert logged(engine) == {"old": drawn.count(b"a"), "new": drawn.count(b"b")}
+
+
+def test_a_client_stays_at_its_branch(tmp_path: Path, port: int, echoes: list[Echo]) -> None:
+    clients = [f"127.0.1.{n}" for n in range(1, 61)]
+    text = split(port, at(echoes[0]), at(echoes[1]), 'sticky = { by = "client_ip" }')
+    with served(tmp_path, text):
+        first = {one: talk(port, b"x", source=one) for one in clients}
+        assert set(first.values()) == {b"a", b"b"}
+        assert {one: talk(port, b"x", source=one) for one in clients} == first
+
+
+def test_upstreams_of_a_split_must_agree(tmp_path: Path, port: int) -> None:
+    text = split(port, '"127.0.0.1:1"', '"127.0.0.1:2"', of_old='timeouts = { connect = "1s" }')
+    told = refused(tmp_path, text)
+    assert "split[1].upstream: its `timeouts.connect`: nginx has one" in told
 
 
 def test_the_next_endpoint_is_tried_when_one_cannot_be_connected_to(

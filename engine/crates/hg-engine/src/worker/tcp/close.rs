@@ -92,8 +92,8 @@ fn record(s: &Session, why: Close, total_us: u64) -> ConnectionRecord<'_> {
             client: s.client.certificate_record(),
         },
         to: ReachedRecord {
-            // By the route: the upstream may have left the plan meanwhile.
-            upstream: s.route.as_ref().map_or("", |route| &route.then.upstream_name),
+            // By its name: the upstream may have left the plan meanwhile.
+            upstream: s.target.upstream_name.as_deref().unwrap_or_default(),
             endpoint: s.target.endpoint.as_ref().map_or("", |e| &e.address),
             connect_us: Worker::connect_us(s),
             id: s.told_id.as_deref().unwrap_or(""),

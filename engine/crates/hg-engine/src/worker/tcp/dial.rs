@@ -110,9 +110,9 @@ impl Worker {
         let Some(s) = self.tcp.get_mut(id) else {
             return;
         };
-        let wanted = s.route.as_ref().map(|route| &route.then.upstream_name);
         let found = self.upstreams.get_mut(s.target.upstream.0);
-        let Some(u) = found.filter(|u| Some(&u.entry.name) == wanted) else {
+        let Some(u) = found.filter(|u| Some(&u.entry.name) == s.target.upstream_name.as_ref())
+        else {
             return self.close_session(id, Close::NoUpstream);
         };
         s.target.upstream.1 = u.id;

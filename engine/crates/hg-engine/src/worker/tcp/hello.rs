@@ -89,7 +89,7 @@ impl Worker {
         let Some(s) = self.tcp.get_mut(id) else {
             return;
         };
-        s.target = Target::of(&route);
+        s.target = Target::of(&route, s.origin.peer.ip(), &mut self.rng);
         s.times.lives(&route);
         s.route = Some(route);
         self.begin_dial(id);

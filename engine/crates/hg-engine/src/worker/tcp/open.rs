@@ -109,13 +109,15 @@ impl Worker {
             timer_at: Ticks::MAX,
         };
         route.iter().for_each(|route| times.lives(route));
+        let target = route.as_ref().map(|r| Target::of(r, origin.peer.ip(), &mut self.rng));
+        let target = target.unwrap_or_default();
         vacant.insert(Session {
             generation,
             up_generation: 0,
             client,
             origin,
             phase,
-            target: route.as_ref().map(Target::of).unwrap_or_default(),
+            target,
             halves: Halves::default(),
             times,
             route,

@@ -11,10 +11,11 @@ use super::dial::Dial;
 use super::early::Early;
 use super::halves::Halves;
 use crate::counters::ListenerCounters;
-use crate::snapshot::TcpEntry;
+use crate::snapshot::{Branch, TcpEntry};
 use hg_net::{Clock, Ticks};
 use hg_plan::ProxyVersion;
-use std::net::SocketAddr;
+use hg_policy::Random;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub(crate) enum Phase {
 pub(crate) struct Target {
     /// Slot and id of the upstream; the id is 0 before the first pick.
     pub(crate) upstream: (usize, u64),
+    /// Its name, once there is a route.
+    pub(crate) upstream_name: Option<Arc<str>>,
     /// The endpoint in use, or tried last.
     pub(crate) endpoint: Option<Rc<EndpointState>>,
     /// Whether the endpoint counts the session.
@@ -64,6 +67,7 @@ impl Default for Target {
     fn default() -> Self {
         Self {
             upstream: (usize::MAX, 0),
+            upstream_name: None,
             endpoint: None,
             is_counted: false,
             claim: Claim::default(),
@@ -75,9 +79,15 @@ impl Default for Target {
 }
 
 impl Target {
-    /// Returns the upstream of a route; no endpoint is chosen yet.
-    pub(crate) fn of(route: &TcpEntry) -> Self {
-        Self { upstream: (route.then.upstream, 0), ..Self::default() }
+    /// Returns the upstream of a client's connection that a route took; no endpoint is chosen yet.
+    pub(crate) fn of(route: &TcpEntry, client: IpAddr, rng: &mut dyn Random) -> Self {
+        match route.then.branches.choose(client, rng) {
+            Some(Branch { slot, name }) => {
+                let upstream_name = Some(name.clone());
+                Self { upstream: (*slot, 0), upstream_name, ..Self::default() }
+            }
+            None => Self::default(),
+        }
     }
 }
 
