@@ -10,8 +10,8 @@ Usage: HEADGATE_MASTER_URL=https://HOST HEADGATE_AGENT_TOKEN=TOKEN install.sh [O
   WHEEL            the file headgate-*.whl
   --engine NAME    native, or nginx to watch the nginx of this host and change nothing of it
                    (without it: nginx if there is one)
-  --node NAME      one more agent on this host, with settings, state and a unit of its own, such
-                   as one for each nginx
+  --node NAME      one more agent on this host, with settings, state and a unit of its own; one
+                   agent drives several nginx, too ([node.instances.NAME] in its settings)
   --nginx-conf FILE
                    the nginx.conf of the nginx to watch, where several run on this host
   --upgrades       let the master upgrade this agent, from wheels in /var/lib/headgate-wheels: a

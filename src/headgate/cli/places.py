@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from headgate.cli import calls
 from headgate.kernel.nearest import listed
 from headgate.supervisor.instances.driver import DOOR
 from headgate.supervisor.statedir import INSTANCES, StateDirError, instance_dir, resolve
@@ -69,15 +70,15 @@ def node_dir(explicit: str | None, node: str | None, instance: str | None) -> Pa
     of which none is named, is a usage error."""
     place = state_dir(explicit, node)
     names = instances_of(place)
+    if not instance and names and drives_several(place):
+        what = f"the agent at {place} drives several instances; name one: {listed(driven(place))}"
+        raise typer.BadParameter(what, param_hint="--instance")
     if instance:
         if instance not in names:
             known = f"it has {listed(names)}" if names else "it drives one node, without instances"
             what = f'the agent at {place} has no instance "{instance}"; {known}'
             raise typer.BadParameter(what, param_hint="--instance")
         return Path(instance_dir(str(place), instance))
-    if names and drives_several(place):
-        what = f"the agent at {place} drives several instances; name one: {listed(names)}"
-        raise typer.BadParameter(what, param_hint="--instance")
     return place
 
 
@@ -89,6 +90,15 @@ def drives_several(place: Path) -> bool:
     if (place / "supervisor.sock").exists() or (place / "nginx").exists():
         return False
     return bool(instances_of(place))
+
+
+def driven(place: Path) -> list[str]:
+    """Returns the instances of an agent: those that it says it has, if it runs."""
+    try:
+        told = calls.supervisor(place, "instances", DOOR).get("instances")
+    except calls.NoNodeError:
+        told = None
+    return sorted(told) if isinstance(told, dict) and told else instances_of(place)
 
 
 def instances_of(place: Path) -> list[str]:

@@ -94,6 +94,12 @@ def test_a_reload_starts_and_ends_instances_and_touches_no_other(
         assert agent.pids()["right"] == pids["right"]
         assert agent.one("right")["nginx"]["pid"] == nginx
         assert (agent.place("left") / "master").is_dir()
+        said = agent.command("nginx", "status")
+        assert said.returncode == 0, said.stdout
+        assert [line.split()[:3] for line in said.stdout.splitlines()] == [
+            ["right", "in", "sync;"],
+            ["third", "in", "sync;"],
+        ]
 
         # By signal, and back: it has its identity and its last good revision, and takes no use.
         agent.write(NODE + own("right", right) + own("third", third) + own("left", left))

@@ -12,8 +12,8 @@ from headgate.cli.places import (
     InstanceName,
     NodeName,
     StateDir,
+    driven,
     drives_several,
-    instances_of,
     node_dir,
     state_dir,
 )
@@ -49,7 +49,7 @@ def status(
     from headgate.engines.nginx.apply.here import NotHereError
 
     if root is None and not instance and drives_several(agent := state_dir(state, node)):
-        every = {name: _found(agent / INSTANCES / name) for name in instances_of(agent)}
+        every = {name: _found(agent / INSTANCES / name) for name in driven(agent)}
         show(every, output, _lines)
         is_well = all(not isinstance(one, str) and _is_well(one) for one in every.values())
     else:
