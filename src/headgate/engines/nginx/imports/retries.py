@@ -96,12 +96,18 @@ def _statuses(words: Sequence[str]) -> list[str]:
     return sorted(set(found))
 
 
-def notes_of(rest: Table) -> tuple[str, ...]:
-    """Returns what differs for a route."""
+def notes_of(rest: Table, pools: Sequence[Table]) -> tuple[str, ...]:
+    """Returns what differs for a route to one of these upstreams."""
+    notes: tuple[str, ...] = ()
+    if len({_tried(pool) for pool in pools}) > 1:
+        notes += (
+            "`proxy_next_upstream`: a request is tried at as many endpoints here as the branch "
+            "with the fewest has",
+        )
     if KIND not in rest:
-        return ()
+        return notes
     on = items_in(table_in(rest, KIND), "on")
-    notes: tuple[str, ...] = (
+    notes += (
         "`proxy_next_upstream`: what is no answer at all counts as `error` here; a wait of up to "
         "250 ms comes before a retry; bodies above 64 KiB, and methods of WebDAV, are sent once",
     )

@@ -116,7 +116,8 @@ def route_location(
         table = {"middlewares": middlewares, **rest} if middlewares else rest
         notes = (*_proxy_notes(own, around), *_charset_notes(around), *limited.notes)
         notes += (*splits.notes_of(found.rest), *services.notes_of(asked, found.rest))
-        notes += (*retries.notes_of(found.rest), *errorpages.notes_of(paged, around))
+        tables = pools.tables_of(splits.upstreams_of(found.rest))
+        notes += (*retries.notes_of(found.rest, tables), *errorpages.notes_of(paged, around))
         notes += (*mirrors.notes_of(copied), *pacing.notes_of(own.pace))
         named = {one.name: one.table for one in asked}
         return Routed(wanted, matched, table, own, notes, {**limited.tables, **named})

@@ -102,8 +102,9 @@ def test_a_split_has_no_more_retries_than_its_smallest_branch_has_others() -> No
 
     def of(pools: str) -> Table:
         to = "proxy_pass http://$to; proxy_set_header Host $host;"
-        tree = tree_of_http(f"{pools} server {{ location / {{ {to} }} }}")
-        return route_of(import_tree(tree))
+        one = import_tree(tree_of_http(f"{pools} server {{ location / {{ {to} }} }}"))
+        assert any("as the branch with the fewest has" in note.message for note in one.notes)
+        return route_of(one)
 
     retry = of(pools)["retry"]
     assert isinstance(retry, dict) and retry["retries"] == 1
