@@ -36,7 +36,8 @@ class Branch(NamedTuple):
 
     def to_model(self) -> dict[str, Toml]:
         """Returns the part of a route that says it."""
-        return {"sni": list(self.names)} if self.names else {}
+        names: dict[str, Toml] = {"sni": list(self.names)} if self.names else {}
+        return {**names, "upstream": self.target}
 
 
 def branches_of(line: Directive, around: Level, known: Sequence[str]) -> list[Branch]:

@@ -7,7 +7,7 @@ client the same branch, so that a key that keeps clients at theirs may lead one 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from ipaddress import ip_address
 from math import gcd
 from typing import Final, NamedTuple
@@ -32,7 +32,8 @@ _ALL: Final = 10_000
 _SHARE: Final = re.compile(rb"(\d{1,3})(?:\.(\d{0,2}))?%")
 _WORDS: Final = 2
 _CLIENT: Final = frozenset({b"remote_addr", b"binary_remote_addr"})
-_DRAWN: Final = b"request_id"
+DRAWN: Final = frozenset({b"request_id"})
+"""What differs between any two requests."""
 _UNSEEN: Final = frozenset({b"log_format", b"access_log"})
 """Directives that follow a variable and change no answer."""
 
@@ -54,8 +55,11 @@ class Split(NamedTuple):
 _NONE: Final = Split(why="it is none")
 
 
-def splits_of(tree: Tree) -> Mapping[bytes, Split]:
-    """Returns the splits of a config by their variables, in lower case as nginx has them."""
+def splits_of(tree: Tree, drawn: Set[bytes] = DRAWN) -> Mapping[bytes, Split]:
+    """Returns the splits of a config by their variables, in lower case as nginx has them.
+
+    `drawn` are the variables that differ between any two that are divided.
+    """
     lines = [one for document in tree.documents.values() for one in walk(document.nodes)]
     blocks = [one for one in lines if one.name == NAME and len(one.args) == _WORDS]
     if not blocks:
@@ -69,7 +73,7 @@ def splits_of(tree: Tree) -> Mapping[bytes, Split]:
     found: dict[bytes, Split] = {}
     for block in blocks:
         name = block.values[1].removeprefix(b"$").lower()
-        one = _read(block)
+        one = _read(block, drawn)
         if made[name] > 1:
             one = one._replace(why="its variable is set at several places")
         elif one.keeps and used[name] - made[name] > 1:
@@ -89,17 +93,17 @@ def _made(line: Directive) -> Iterable[bytes]:
         yield from (name.lower() for name in _CAPTURE.findall(word))
 
 
-def _read(block: Directive) -> Split:
+def _read(block: Directive, drawn: Set[bytes] = DRAWN) -> Split:
     try:
-        return Split(_keeps(block.values[0]), _parts(block))
+        return Split(_keeps(block.values[0], drawn), _parts(block))
     except NotExpressibleError as error:
         return Split(why=str(error))
 
 
-def _keeps(key: bytes) -> bool:
+def _keeps(key: bytes, drawn: Set[bytes]) -> bool:
     """Reports whether a key keeps clients at their branch; any text may stand beside variables."""
     names = set(values.names(key))
-    if _DRAWN in names:
+    if names & drawn:
         return False
     if names and names <= _CLIENT:
         return True
@@ -130,8 +134,8 @@ def _share(word: bytes) -> int:
 
 
 def branches_of(url: bytes, splits: Mapping[bytes, Split]) -> Split | None:
-    """Returns the split that leads to these hosts, with what stands behind `http://` in place of
-    its values; None for an URL that follows none. Raises `NotExpressibleError`.
+    """Returns the split that leads to these hosts, with what stands behind `http://`, if that is
+    there, in place of its values; None for an URL that follows none. Raises `NotExpressibleError`.
     """
     names = values.names(url)
     found = [splits[name.lower()] for name in names if name.lower() in splits]
@@ -142,7 +146,7 @@ def branches_of(url: bytes, splits: Mapping[bytes, Split]) -> Split | None:
     (split,) = found
     if split.why:
         raise NotExpressibleError(split.why)
-    host = url.partition(b"://")[2]
+    host = url.rpartition(b"://")[2]
     parts = [(values.folded(host, {names[0]: value}), weight) for value, weight in split.parts]
     return split._replace(parts=tuple(parts))
 

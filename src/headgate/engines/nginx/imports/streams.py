@@ -13,7 +13,9 @@ from headgate.engines.nginx.imports import (
     listens,
     servernames,
     skeleton,
+    splits,
     streamservers,
+    streamsplits,
     streamtls,
     tables,
     upstreams,
@@ -50,6 +52,7 @@ class Streams:
         self._gathered = gathered
         self._taken = taken
         self._certificates = certificates
+        self._splits = splits.splits_of(tree, streamsplits.DRAWN)
         self._names = Names()
         self._routes = Names()
         self._pools: dict[str, Table] = {}
@@ -127,7 +130,8 @@ class Streams:
             streamservers.listener(server, one, secured if one.tls else {})
             for one in server.listens
         ]
-        pools = {str(one["upstream"]): self._pool_of(server, one) for _, one in routes}
+        targets = [target for _, one in routes for target in splits.upstreams_of(one)]
+        pools = {target: self._pool_of(server, target) for target in targets}
         for target, pool in pools.items():
             self._pools[target] = pool
             self._used[target] = streamservers.told(server)
@@ -144,12 +148,16 @@ class Streams:
         if not values.has_variables(target):
             if server.value(servernames.PREREAD, b"off") != b"off":
                 raise NotExpressibleError("`ssl_preread` without a choice has no counterpart")
-            return [streamservers.route(server, servernames.Branch(values.text(target)))]
-        if server.value(servernames.PREREAD, b"off") != b"on":
-            raise NotExpressibleError("`proxy_pass` of a variable has no counterpart")
+            return [streamservers.route(server, {"upstream": values.text(target)})]
         known = [*self._pools, *self._taken]
+        reads = server.value(servernames.PREREAD, b"off") == b"on"
+        split = splits.branches_of(target, self._splits)
+        if split is not None and not reads:
+            return [streamservers.route(server, streamsplits.leads(split, known))]
+        if not reads:
+            raise NotExpressibleError("`proxy_pass` of a variable has no counterpart")
         branches = servernames.branches_of(line.directive, server.levels[1], known)
-        return [streamservers.route(server, branch) for branch in branches]
+        return [streamservers.route(server, branch.to_model()) for branch in branches]
 
     def _udp_routes_of(self, server: StreamServer, line: Located) -> list[_Route]:
         if not any(one.is_udp for one in server.listens):
@@ -164,9 +172,8 @@ class Streams:
             raise NotExpressibleError("an endpoint of UDP at a Unix socket has no counterpart")
         return [("udp_routes", route)]
 
-    def _pool_of(self, server: StreamServer, route: Table) -> Table:
-        """Returns the upstream of a route with what a server says of connections to it."""
-        target = str(route["upstream"])
+    def _pool_of(self, server: StreamServer, target: str) -> Table:
+        """Returns an upstream with what a server says of connections to it."""
         if target not in self._pools:
             if target in self._taken:
                 raise NotExpressibleError(f"an upstream of `http` is called {target}, too")
@@ -220,8 +227,10 @@ class Streams:
         instead = skeleton.placeholder(stands, [made[0].name, *own])
         self._gathered.replace(passed, made[0].path, instead)
         self._gathered.became(server.located, made[0].path)
-        notes = streamservers.notes(server, has_names=bool(own))
-        for note in (*notes, *streamtls.notes_of(server)):
+        has_names = any("sni" in table for _, table in routes)
+        notes = streamservers.notes(server, has_names=has_names)
+        divided = (note for _, table in routes for note in splits.notes_of(table))
+        for note in (*notes, *streamtls.notes_of(server), *divided):
             self._gathered.note(server.located, note)
 
     def _take_pool(self, block: Located, name: str) -> None:

@@ -15,7 +15,6 @@ from headgate.engines.nginx.imports.objects import (
     Toml,
     validated,
 )
-from headgate.engines.nginx.imports.servernames import Branch
 from headgate.kernel.units import ByteSize
 from headgate.nginxtext.includes import Located
 
@@ -98,13 +97,15 @@ class StreamServer(NamedTuple):
         return next((level.access for level in self.levels if level.access), ())
 
 
-def route(server: StreamServer, branch: Branch) -> dict[str, Toml]:
-    """Returns the route of a branch without its listeners; raises `NotExpressibleError`."""
+def route(server: StreamServer, leads: Table) -> dict[str, Toml]:
+    """Returns a route without its listeners; `leads` says where to, and of which names.
+
+    Raises `NotExpressibleError`.
+    """
     idle = values.duration(server.value(b"proxy_timeout", _IDLE))
     route: dict[str, Toml] = {
         **_client(server),
-        **branch.to_model(),
-        "upstream": branch.target,
+        **leads,
         "timeouts": {"idle": idle, "half_open": idle},
         **_paced(server),
     }
