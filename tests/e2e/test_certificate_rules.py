@@ -45,6 +45,17 @@ match = [{{ path.prefix = "/staff" }}]
 middlewares = [{{ client_certificate = {{ subject = ["CN=al*", "CN=carol"] }} }}]
 respond = {{ body = "staff" }}
 
+[routes.known]
+hosts = ["a.example"]
+match = [{{ path.prefix = "/who", client_certificate = {{ subject = "CN=al*" }} }}]
+priority = 1
+respond = {{ body = "known" }}
+
+[routes.verified]
+hosts = ["a.example"]
+match = [{{ path.prefix = "/who", client_certificate = {{}} }}]
+respond = {{ body = "verified" }}
+
 [routes.any]
 hosts = ["a.example"]
 match = [{{ path.prefix = "/any" }}]
@@ -63,6 +74,16 @@ hosts = ["a.example"]
 match = [{{ path.prefix = "/mesh" }}]
 middlewares = [{{ client_certificate = {{ san = "uri:spiffe://prod.example/ns/*/sa/web" }} }}]
 respond = {{ body = "mesh" }}
+
+[routes.shop]
+hosts = ["a.example"]
+match = [{{ path.prefix = "/place", client_certificate = {{ spiffe = "spiffe://prod.example/ns/*/sa/web" }} }}]
+respond = {{ body = "shop" }}
+
+[routes.one]
+hosts = ["a.example"]
+match = [{{ path.prefix = "/one", client_certificate = {{ fingerprint = "{print}", san = "dns:alice" }} }}]
+respond = {{ body = "one" }}
 
 [routes.pinned]
 hosts = ["a.example"]
@@ -144,6 +165,11 @@ class World:
         assert self.ask(None, "/guests") == (200, "guests")
         assert self.ask(self.alice, "/guests") == (200, "guests")
         assert self.ask(self.bob, "/guests") == refused
+        # A route that asks for a certificate is nobody's without one, whatever the headers say.
+        assert self.ask(self.alice, "/who") == (200, "known")
+        assert self.ask(self.bob, "/who") == (200, "verified")
+        lies = ("Ssl-Client-S-Dn: CN=alice", "Client-Cert: :MA==:", "Ssl-Client-Verify: SUCCESS")
+        assert self.ask(None, "/who", *lies) == self.ask(None, "/")
         wanted = {
             ("/any", "certificate-missing"),
             ("/staff", "certificate-missing"),
@@ -177,6 +203,11 @@ def test_clients_pass_by_their_certificates(folder: Path, native: World) -> None
         native.check()
         assert native.ask(native.alice, "/mesh") == (200, "mesh")
         assert native.ask(native.bob, "/mesh")[0] == 403
+        assert native.ask(native.alice, "/place") == (200, "shop")
+        assert native.ask(native.bob, "/place") == native.ask(native.bob, "/")
+        assert native.ask(native.alice, "/one") == (200, "one")
+        assert native.ask(native.bob, "/one") == native.ask(native.bob, "/")
+        assert native.ask(None, "/one") == native.ask(None, "/place") == native.ask(None, "/")
         assert native.ask(native.alice, "/pinned") == (200, "pinned")
         assert native.ask(native.bob, "/pinned")[0] == 403
         counted = 'headgate_rejects_total{reason="certificate-refused"}'

@@ -99,7 +99,7 @@ def _of_match(match: Match, name: str, listener: Listener, host: str) -> Questio
     path = "/" if match.path is None else match.path.exact or match.path.prefix
     query = {key: _text(value) for key, value in match.query.items()}
     headers = {key: _text(value) for key, value in match.headers.items()}
-    if path is None or match.client_subject is not None:
+    if path is None or match.client_subject or match.client_certificate is not None:
         return None
     if any(value is None for value in (*query.values(), *headers.values())):
         return None

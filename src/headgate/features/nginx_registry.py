@@ -8,6 +8,7 @@ from typing import Final, Protocol, cast
 from headgate.features.base import AnyMiddlewareNode
 from headgate.features.folders import module_of
 from headgate.features.match.client import nginx as client
+from headgate.features.match.client_certificate import nginx as client_certificate
 from headgate.features.match.client_subject import nginx as client_subject
 from headgate.features.match.header import nginx as header
 from headgate.features.match.method import nginx as method
@@ -66,6 +67,7 @@ PARITY: Final[tuple[Parity, ...]] = (
     *query.PARITY,
     *client.PARITY,
     *client_subject.PARITY,
+    *client_certificate.PARITY,
     *(line for one in _MIDDLEWARES.values() for line in one.PARITY),
     *(line for one in _BALANCERS.values() for line in one.PARITY),
 )
@@ -111,6 +113,10 @@ def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
         one = about.at("client_subject")
         with one.guarded(""):
             found.append(client_subject.condition(match.client_subject, shared, one))
+    if match.client_certificate is not None:
+        one = about.at("client_certificate")
+        with one.guarded(""):
+            found.append(client_certificate.condition(match.client_certificate, shared, one))
     return tuple(variable for variable in found if variable is not None)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from headgate.features.base import MatchCondition
 from headgate.features.folders import balancers, middlewares
 from headgate.features.match.client.spec import Client
+from headgate.features.match.client_certificate.spec import ClientCertificate
 from headgate.features.match.client_subject.spec import ClientSubject
 from headgate.features.match.header.spec import Headers
 from headgate.features.match.method.spec import Methods
@@ -18,6 +19,7 @@ MATCHES: Final[tuple[type[MatchCondition], ...]] = (
     Query,
     Client,
     ClientSubject,
+    ClientCertificate,
 )
 
 MIDDLEWARES: Final = middlewares(

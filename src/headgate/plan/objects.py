@@ -108,6 +108,15 @@ class ValueMatch(PlanNode, frozen=True):
     absent: bool | None = None
 
 
+class CertificateMatch(PlanNode, frozen=True):
+    """What the client's verified certificate must say; a list that is empty asks for nothing."""
+
+    subjects: tuple[str, ...] = ()
+    sans: tuple[str, ...] = ()
+    spiffe: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+
+
 class Match(PlanNode, frozen=True):
     """One match; every condition given must hold."""
 
@@ -117,6 +126,7 @@ class Match(PlanNode, frozen=True):
     query: dict[str, ValueMatch] = msgspec.field(default_factory=dict)
     client: tuple[str, ...] = ()
     client_subject: ValueMatch | None = None
+    client_certificate: CertificateMatch | None = None
 
 
 class SplitPart(DefaultedNode, frozen=True):

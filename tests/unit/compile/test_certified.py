@@ -145,3 +145,14 @@ fingerprint = "{print_}"
     (made,) = (e for e in loaded.plan.objects.values() if str(e.key.name) == "good")
     assert b'"dns:api.example","email:Al@b.example","ip:2001:db8::7","uri:spiffe:' in made.canonical
     assert ("0a" * 32).encode() in made.canonical
+
+
+def test_a_route_that_nobody_can_get_because_nobody_is_asked_is_refused() -> None:
+    match = 'match = [{ client_certificate = { subject = "CN=a" } }]\n'
+    assert said('hosts = ["a.example"]\n' + match) == []
+    # One of its listeners asks; on the other it takes nothing.
+    assert said('listeners = ["asking", "web"]\n' + match) == []
+    for places in ('listeners = ["web", "open"]\n', 'hosts = ["open.example"]\n'):
+        (one,) = said(places + match)
+        assert "every match of this route asks for a client certificate, and no listener" in one
+        assert said(places + match.replace("}]", '}, { path.exact = "/" }]')) == []

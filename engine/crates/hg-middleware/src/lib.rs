@@ -57,9 +57,7 @@ pub use step::Run;
 pub use subrequest::{Answered, Failure, Seat, Subrequest, Target};
 pub use template::Template;
 pub use variables::VARIABLES;
-pub use view::{
-    Answer, Client, ClientCertificate, ClientTls, Outcome, RequestView, Rewritten, Stage,
-};
+pub use view::{Answer, Client, ClientTls, Outcome, RequestView, Rewritten, Stage};
 
 middlewares! {
     rewrite => Rewrite,

@@ -1,11 +1,11 @@
 //! A request and its way through a chain, for tests.
 
 use crate::template::Template;
-use crate::view::{Client, ClientCertificate, ClientTls, Outcome, RequestView, Rewritten};
+use crate::view::{Client, ClientTls, Outcome, RequestView, Rewritten};
 use crate::{Chain, Claims, Context, Problem, Wait, Woken};
 use hg_plan::{Action, MiddlewareUse};
 use hg_proto::Reject;
-use hg_route::Headers;
+use hg_route::{ClientCertificate, Headers};
 use std::sync::LazyLock;
 
 static FINGERPRINT: hg_plan::Digest = hg_plan::Digest([0x0a; 32]);

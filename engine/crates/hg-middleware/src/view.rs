@@ -3,7 +3,7 @@
 use crate::claims::Claims;
 use crate::context::{Later, Wait};
 use crate::headers::push_line;
-use hg_route::Headers;
+use hg_route::{ClientCertificate, Headers};
 use std::net::IpAddr;
 
 /// One request, borrowed from where it was parsed. It stays what the client sent: a rewrite changes
@@ -76,19 +76,6 @@ pub struct ClientTls<'a> {
     pub version: &'a str,
     /// The name that the client asked for; empty if it sent none.
     pub sni: &'a str,
-}
-
-/// A client's identity by its certificate.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientCertificate<'a> {
-    /// Distinguished name, as RFC 4514 writes it.
-    pub subject: &'a str,
-    /// sha256 of the DER form.
-    pub fingerprint: &'a hg_plan::Digest,
-    /// The alternative names, each with its type: `dns:a.example`; `None` if they cannot be read.
-    pub names: Option<&'a [Box<str>]>,
-    /// The SPIFFE ID; empty without one.
-    pub spiffe: &'a str,
 }
 
 /// The result of a chain for a request.

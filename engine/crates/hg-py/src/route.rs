@@ -206,7 +206,7 @@ impl Router {
             path,
             query: request.query.as_deref(),
             method: &request.method,
-            headers: &request.headers,
+            headers: &identity::Asked::of(&request.headers),
             client,
         }))
     }

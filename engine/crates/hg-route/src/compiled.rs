@@ -1,11 +1,12 @@
 //! A route, checked and ready for matching; all its hosts share it.
 
-use crate::condition::{Conditions, ValueRule};
+use crate::certificate::CertificateRules;
+use crate::condition::{CertificateRule, Conditions, ValueRule};
 use crate::listeners::Listeners;
 use crate::name::Name;
 use crate::query::{CLIENT_SUBJECT, RouteChange, RouteId};
 use crate::{automaton::Automaton, path, pattern};
-use hg_plan::{Kind, Match, ObjectError, PathMatch, ValueMatch};
+use hg_plan::{CertificateMatch, Kind, Match, ObjectError, PathMatch, ValueMatch};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -193,6 +194,7 @@ fn compile_match(m: &Match, mistakes: &mut Mistakes) -> CompiledMatch {
         client: compile_client(&m.client, mistakes),
         query: compile_values("query", &m.query, mistakes),
         headers: compile_headers(m, mistakes),
+        certificate: m.client_certificate.as_ref().map(|texts| compile_rule(texts, mistakes)),
     };
     let is_conditional = conditions.parts().next().is_some();
     CompiledMatch { path, conditions: is_conditional.then(|| Box::new(conditions)) }
@@ -206,6 +208,14 @@ fn compile_headers(m: &Match, mistakes: &mut Mistakes) -> Box<[(Box<str>, ValueR
         compiled.extend(compile_values("client_subject", &one, mistakes));
     }
     compiled.into()
+}
+
+fn compile_rule(texts: &CertificateMatch, mistakes: &mut Mistakes) -> Box<CertificateRule> {
+    let mut wrong = |at: String, message: String| {
+        mistakes.add(&format!("client_certificate.{at}"), message);
+    };
+    let rules = CertificateRules::new(texts, &mut wrong);
+    Box::new(CertificateRule { rules, texts: texts.clone() })
 }
 
 fn compile_path(rule: &PathMatch, mistakes: &mut Mistakes) -> PathRule {

@@ -1,9 +1,11 @@
 //! Conditions other than the path: methods, client addresses, query parameters, headers.
 
 use crate::automaton::Automaton;
+use crate::certificate::CertificateRules;
 use crate::path::decode_escape;
 use crate::query::{Headers, Query};
 use crate::scratch::Tools;
+use hg_plan::CertificateMatch;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -18,6 +20,15 @@ pub(crate) struct Conditions {
     pub(crate) query: Box<[(Box<str>, ValueRule)]>,
     /// Conditions by lower-case header name.
     pub(crate) headers: Box<[(Box<str>, ValueRule)]>,
+    /// What the client's certificate must say.
+    pub(crate) certificate: Option<Box<CertificateRule>>,
+}
+
+/// A condition on the client's verified certificate.
+pub(crate) struct CertificateRule {
+    pub(crate) rules: CertificateRules,
+    /// The same as it was written.
+    pub(crate) texts: CertificateMatch,
 }
 
 /// A condition on a value.
@@ -45,6 +56,8 @@ pub(crate) enum Part<'c> {
     Query(&'c str, &'c ValueRule),
     /// A header, its lines joined.
     Header(&'c str, &'c ValueRule),
+    /// The client's verified certificate.
+    Certificate(&'c CertificateRule),
 }
 
 impl Conditions {
@@ -54,7 +67,8 @@ impl Conditions {
         let client = (!self.client.is_empty()).then_some(Part::Client(&self.client));
         let query = self.query.iter().map(|(name, rule)| Part::Query(name, rule));
         let headers = self.headers.iter().map(|(name, rule)| Part::Header(name, rule));
-        methods.into_iter().chain(client).chain(query).chain(headers)
+        let certificate = self.certificate.as_deref().map(Part::Certificate);
+        methods.into_iter().chain(client).chain(query).chain(headers).chain(certificate)
     }
 
     /// Reports whether all conditions hold.
@@ -76,6 +90,9 @@ impl Part<'_> {
             Part::Header(name, rule) => {
                 let is_there = read_header(q.headers, name, &mut tools.value);
                 rule.holds(is_there, tools)
+            }
+            Part::Certificate(rule) => {
+                q.headers.certificate().is_some_and(|one| rule.rules.judge(&one).is_ok())
             }
         }
     }

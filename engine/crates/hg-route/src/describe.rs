@@ -1,7 +1,8 @@
 //! Conditions in words: what each requires and whether a request meets it.
 
+use crate::certificate::Misfit;
 use crate::compiled::PathRule;
-use crate::condition::{Part, ValueRule, read_header, read_parameter};
+use crate::condition::{CertificateRule, Part, ValueRule, read_header, read_parameter};
 use crate::query::{CLIENT_SUBJECT, Query};
 use crate::scratch::Tools;
 
@@ -107,8 +108,29 @@ pub(crate) fn part(
             let text = format!("header {name} {}", value(rule, is_there, holds, &tools.value));
             (ConditionKind::Header, format!("headers.{name}"), text)
         }
+        Part::Certificate(rule) => {
+            (ConditionKind::Client, "client_certificate".to_owned(), certificate(rule, q))
+        }
     };
     Condition { kind, key: format!("match[{place}].{key}"), text }
+}
+
+fn certificate(rule: &CertificateRule, q: &Query<'_>) -> String {
+    let Some(one) = q.headers.certificate() else {
+        return "client certificate is absent, it must be present".to_owned();
+    };
+    let demand = |what: &str, texts: &[String]| {
+        format!("client certificate has another {what} than {}", texts.join(", "))
+    };
+    let texts = &rule.texts;
+    match rule.rules.judge(&one) {
+        Ok(()) => "client certificate is one of these".to_owned(),
+        Err(Misfit::Subject) => demand("subject", &texts.subjects),
+        Err(Misfit::Fingerprint) => demand("fingerprint", &texts.fingerprints),
+        Err(Misfit::San) => demand("alternative name", &texts.sans),
+        Err(Misfit::Spiffe) => demand("SPIFFE ID", &texts.spiffe),
+        Err(Misfit::Unreadable) => "client certificate has names that cannot be read".to_owned(),
+    }
 }
 
 fn value(rule: &ValueRule, is_there: bool, holds: bool, value: &[u8]) -> String {

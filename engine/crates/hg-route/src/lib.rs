@@ -15,6 +15,7 @@
 
 mod automaton;
 mod bucket;
+mod certificate;
 pub mod check;
 mod chunks;
 mod compiled;
@@ -38,6 +39,7 @@ mod staging;
 pub mod tcp;
 mod whole;
 
+pub use certificate::{CertificateRules, ClientCertificate, Misfit};
 pub use chunks::Chunks;
 pub use describe::{Condition, ConditionKind};
 pub use explain::{Explanation, MatchRef, NearMiss, Won};

@@ -116,7 +116,9 @@ impl<'r> Ranked<'r> {
             path_kind: path_kind(&self.one.path),
             prefix_len: prefix_len(&self.one.path),
             any_method: conditions.is_none_or(|c| c.methods.is_empty()),
-            headers: Reverse(conditions.map_or(0, |c| c.headers.len())),
+            headers: Reverse(
+                conditions.map_or(0, |c| c.headers.len() + usize::from(c.certificate.is_some())),
+            ),
             query: Reverse(conditions.map_or(0, |c| c.query.len())),
             any_client: conditions.is_none_or(|c| c.client.is_empty()),
         }

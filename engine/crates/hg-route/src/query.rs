@@ -1,5 +1,6 @@
 //! The router's question and its answer.
 
+use crate::certificate::ClientCertificate;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -34,6 +35,11 @@ pub trait Headers {
     /// Calls `line` with name, as sent, and value of each line that is not for one hop only, in
     /// order. Lines that can only be asked for by their name have none of these calls.
     fn end_to_end(&self, _line: &mut dyn FnMut(&str, &[u8])) {}
+
+    /// Returns the verified certificate of the client's connection. No line of a head can give one.
+    fn certificate(&self) -> Option<ClientCertificate<'_>> {
+        None
+    }
 }
 
 /// The name that stands for the subject of the client's certificate. It is not a token, so no

@@ -6,6 +6,7 @@ use crate::compiled::{Compiled, PathRule, ends_segment};
 use crate::condition::{Conditions, ValueRule};
 use crate::query::RouteId;
 use crate::router::Router;
+use hg_plan::CertificateMatch;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -149,6 +150,21 @@ fn conditions_cover(earlier: &Conditions, later: &Conditions) -> bool {
         && client
         && values_cover(&earlier.query, &later.query)
         && values_cover(&earlier.headers, &later.headers)
+        && earlier.certificate.as_ref().is_none_or(|e| {
+            let later = later.certificate.as_ref();
+            later.is_some_and(|l| certificates_cover(&e.texts, &l.texts))
+        })
+}
+
+/// Reports whether every certificate that fits the later lists fits the earlier ones.
+fn certificates_cover(earlier: &CertificateMatch, later: &CertificateMatch) -> bool {
+    let covers = |e: &[String], l: &[String]| {
+        e.is_empty() || (!l.is_empty() && l.iter().all(|one| e.contains(one)))
+    };
+    covers(&earlier.subjects, &later.subjects)
+        && covers(&earlier.sans, &later.sans)
+        && covers(&earlier.spiffe, &later.spiffe)
+        && covers(&earlier.fingerprints, &later.fingerprints)
 }
 
 type Values = [(Box<str>, ValueRule)];

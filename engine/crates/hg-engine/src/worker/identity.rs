@@ -5,7 +5,8 @@ use super::conn::{Conn, Session};
 use super::exchange::ExId;
 use crate::snapshot::RouteEntry;
 use hg_log::CertificateRecord;
-use hg_middleware::{Client, ClientCertificate, ClientTls, RequestView};
+use hg_middleware::{Client, ClientTls, RequestView};
+use hg_route::ClientCertificate;
 use hg_tls::PeerCertificate;
 use std::sync::Arc;
 

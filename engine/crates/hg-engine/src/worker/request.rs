@@ -14,13 +14,13 @@ use super::identity::of_peer;
 use super::shed::Load;
 use super::trace::Trace;
 use crate::snapshot::{ListenerEntry, RouteEntry, UpstreamEntry};
-use hg_middleware::{Client, ClientCertificate, RequestView};
+use hg_middleware::{Client, RequestView};
 use hg_policy::{KeySource, Random as _};
 use hg_proto::client::{Forwarding, IpText};
 use hg_proto::websocket::{self, Accept};
 use hg_proto::{BodyReader, Fields, HeaderSlots, Known, Parse, Reject, RequestHead, Version};
 use hg_resilience::Importance;
-use hg_route::{CLIENT_SUBJECT, ListenerId, Query};
+use hg_route::{CLIENT_SUBJECT, ClientCertificate, ListenerId, Query};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -53,6 +53,10 @@ impl hg_route::Headers for Lines<'_> {
 
     fn end_to_end(&self, line: &mut dyn FnMut(&str, &[u8])) {
         self.fields.iter().filter(|f| !f.hop).for_each(|f| line(f.name, f.value));
+    }
+
+    fn certificate(&self) -> Option<ClientCertificate<'_>> {
+        self.certificate
     }
 }
 

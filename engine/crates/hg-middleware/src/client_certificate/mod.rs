@@ -1,14 +1,11 @@
 //! `client_certificate`: who may pass by the certificate of its connection.
 
-mod patterns;
-
 use crate::context::Place;
 use crate::keep::Results;
 use crate::step::{Flow, Problems, Run, Step};
-use crate::view;
-use hg_plan::Digest;
+use hg_plan::CertificateMatch;
 use hg_proto::Reject;
-use patterns::{NamePattern, SubjectPattern};
+use hg_route::{CertificateRules, Misfit};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -46,7 +43,7 @@ pub(crate) struct Options {
 #[derive(Clone, Debug)]
 pub(crate) struct ClientCertificate {
     is_optional: bool,
-    rules: Arc<Rules>,
+    rules: Arc<CertificateRules>,
     results: Option<Arc<Results>>,
 }
 
@@ -58,14 +55,6 @@ const NONE: usize = 2;
 const REFUSED: usize = 3;
 const NOT_READ: usize = 4;
 
-#[derive(Debug)]
-struct Rules {
-    subjects: Box<[SubjectPattern]>,
-    sans: Box<[NamePattern]>,
-    /// Sorted.
-    fingerprints: Box<[[u8; 32]]>,
-}
-
 impl Step for ClientCertificate {
     type Options = Options;
     const ANSWERS: bool = false;
@@ -73,18 +62,18 @@ impl Step for ClientCertificate {
 
     fn compile(options: &Options, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
-        let subjects = parsed(&options.subjects, "subjects", SubjectPattern::parse, problems);
-        let sans = parsed(&options.sans, "sans", NamePattern::parse, problems);
-        let mut fingerprints = parsed(&options.fingerprints, "fingerprints", fingerprint, problems);
-        fingerprints.sort_unstable();
-        let rules = Arc::new(Rules {
-            subjects: subjects.into(),
-            sans: sans.into(),
-            fingerprints: fingerprints.into(),
+        let lists = CertificateMatch {
+            subjects: options.subjects.clone(),
+            sans: options.sans.clone(),
+            spiffe: Vec::new(),
+            fingerprints: options.fingerprints.clone(),
+        };
+        let rules = CertificateRules::new(&lists, &mut |at, message| {
+            problems.push((format!("client_certificate.{at}"), message));
         });
         (problems.len() == before).then_some(Self {
             is_optional: options.optional,
-            rules,
+            rules: Arc::new(rules),
             results: None,
         })
     }
@@ -97,8 +86,8 @@ impl Step for ClientCertificate {
         let (result, judged) = match run.view.client.certificate {
             Some(certificate) => match self.rules.judge(&certificate) {
                 Ok(()) => (PASS, Ok(())),
-                Err(reject) if reject.code == UNREADABLE.code => (NOT_READ, Err(reject)),
-                Err(reject) => (REFUSED, Err(reject)),
+                Err(Misfit::Unreadable) => (NOT_READ, Err(UNREADABLE)),
+                Err(_) => (REFUSED, Err(DENIED)),
             },
             None if self.is_optional => (ANONYMOUS, Ok(())),
             None => (NONE, Err(MISSING)),
@@ -106,53 +95,6 @@ impl Step for ClientCertificate {
         run.count(self.results.as_deref(), result);
         judged.map(|()| Flow::Next)
     }
-}
-
-impl Rules {
-    /// Lets a certificate pass that every list with something in it knows.
-    fn judge(&self, one: &view::ClientCertificate<'_>) -> Result<(), Reject> {
-        let print = &one.fingerprint.0;
-        if !self.fingerprints.is_empty() && self.fingerprints.binary_search(print).is_err() {
-            return Err(DENIED);
-        }
-        if !self.subjects.is_empty() && !self.subjects.iter().any(|p| p.fits(one.subject)) {
-            return Err(DENIED);
-        }
-        if self.sans.is_empty() {
-            return Ok(());
-        }
-        let names = one.names.ok_or(UNREADABLE)?;
-        let fits = |pattern: &NamePattern| match pattern.is_spiffe() {
-            // Beside another URI it is nobody's identity.
-            true => !one.spiffe.is_empty() && names.iter().any(|name| pattern.fits(name)),
-            false => names.iter().any(|name| pattern.fits(name)),
-        };
-        if self.sans.iter().any(fits) { Ok(()) } else { Err(DENIED) }
-    }
-}
-
-fn fingerprint(text: &str) -> Result<[u8; 32], String> {
-    Digest::parse(text).map(|digest| digest.0).ok_or_else(|| {
-        format!("`{text}` is not a fingerprint; write the SHA-256 of a certificate, 64 hex digits")
-    })
-}
-
-fn parsed<T>(
-    texts: &[String],
-    key: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-    problems: &mut Problems,
-) -> Vec<T> {
-    let mut found = Vec::with_capacity(texts.len());
-    for (index, text) in texts.iter().enumerate() {
-        match parse(text) {
-            Ok(one) => found.push(one),
-            Err(message) => {
-                problems.push((format!("client_certificate.{key}[{index}]"), message));
-            }
-        }
-    }
-    found
 }
 
 #[cfg(test)]

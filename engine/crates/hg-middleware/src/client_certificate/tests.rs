@@ -1,9 +1,9 @@
 use super::{DENIED, MISSING, RESULTS, UNREADABLE};
 use crate::keep::Keep;
 use crate::testing::{Got, alice, chain, problem, run, used, view};
-use crate::view::ClientCertificate;
 use crate::{Chain, Client, Context, RequestView, Rewritten};
 use hg_proto::Reject;
+use hg_route::ClientCertificate;
 
 fn from(certificate: Option<ClientCertificate<'_>>, rules: &str) -> Result<(), Reject> {
     let chain = chain(&[&format!(r#"{{"client_certificate":{{{rules}}}}}"#)]);

@@ -151,6 +151,22 @@ pub struct Match {
     pub client: Vec<String>,
     /// Condition on the subject of the client's verified certificate.
     pub client_subject: Option<ValueMatch>,
+    /// Condition on the client's verified certificate.
+    pub client_certificate: Option<CertificateMatch>,
+}
+
+/// What a client's verified certificate must say. A list that is empty asks for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CertificateMatch {
+    /// Subjects, of which it has one.
+    pub subjects: Vec<String>,
+    /// Alternative names with their types, of which it has one.
+    pub sans: Vec<String>,
+    /// SPIFFE IDs, of which it has one.
+    pub spiffe: Vec<String>,
+    /// SHA-256 of the DER form in lower-case hex, of which it has one.
+    pub fingerprints: Vec<String>,
 }
 
 /// A condition on the path.

@@ -1,7 +1,6 @@
 //! The effect of the winning route's middlewares on a request.
 
 use super::Request;
-use super::identity::Identity;
 use hg_middleware::{
     Answer, Chain, Client, ClientTls, Outcome, Problem, REQUEST_ID, RequestView, Rewritten, SNI,
     TLS_VERSION, UPSTREAM, presumed_in,
@@ -55,7 +54,6 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
     let Ok(chain) = compile(plan, &route, &won.which.host) else {
         return Value::Null;
     };
-    let identity = Identity::of(&request.headers);
     let view = RequestView {
         method: q.method,
         scheme: &request.scheme,
@@ -65,7 +63,7 @@ pub(super) fn outcome(plan: &Plan, request: &Request, q: &Query<'_>, won: &Won) 
         path: q.path,
         query: q.query,
         client: Client {
-            certificate: identity.as_ref().map(Identity::certificate),
+            certificate: q.headers.certificate(),
             tls: (request.scheme == "https").then_some(TLS),
             ..Client::of(q.client)
         },

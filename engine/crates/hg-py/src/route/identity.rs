@@ -1,12 +1,33 @@
 //! The client's certificate of a question, which comes in lines with names that no header can have.
 
-use hg_middleware::ClientCertificate;
 use hg_plan::Digest;
-use hg_route::CLIENT_SUBJECT;
+use hg_route::{CLIENT_SUBJECT, ClientCertificate, Headers};
 
 /// The names that stand for an alternative name, and for the SHA-256 of the certificate in hex.
 const CLIENT_SAN: &str = ":client-san";
 const CLIENT_FINGERPRINT: &str = ":client-fingerprint";
+
+/// The header lines of a question, and the certificate of its client.
+pub(super) struct Asked<'a> {
+    lines: &'a Vec<(String, String)>,
+    identity: Option<Identity>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn of(lines: &'a Vec<(String, String)>) -> Self {
+        Self { lines, identity: Identity::of(lines) }
+    }
+}
+
+impl Headers for Asked<'_> {
+    fn each(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        self.lines.each(name, line);
+    }
+
+    fn certificate(&self) -> Option<ClientCertificate<'_>> {
+        self.identity.as_ref().map(Identity::certificate)
+    }
+}
 
 /// What is known of a certificate.
 pub(super) struct Identity {
@@ -17,7 +38,7 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Reads it from the lines of a question; None if they tell of no certificate.
-    pub(super) fn of(lines: &[(String, String)]) -> Option<Self> {
+    fn of(lines: &[(String, String)]) -> Option<Self> {
         let all = |name| lines.iter().filter(move |line| line.0 == name).map(|line| &*line.1);
         let (subject, print) = (all(CLIENT_SUBJECT).next(), all(CLIENT_FINGERPRINT).next());
         let names: Vec<Box<str>> = all(CLIENT_SAN).map(Box::from).collect();
@@ -32,7 +53,7 @@ impl Identity {
     }
 
     /// Returns it as middlewares see it.
-    pub(super) fn certificate(&self) -> ClientCertificate<'_> {
+    fn certificate(&self) -> ClientCertificate<'_> {
         ClientCertificate {
             subject: &self.subject,
             fingerprint: &self.fingerprint,

@@ -77,6 +77,7 @@ fn one_match() -> impl Strategy<Value = Match> {
     )
         .prop_map(|(path, methods, headers, query, client)| Match {
             client_subject: None,
+            client_certificate: None,
             path,
             methods,
             headers,

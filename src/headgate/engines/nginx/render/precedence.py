@@ -48,7 +48,12 @@ class Candidate:
         """Whether it takes every request at its places."""
         match = self.match
         return self.regex is None and not (
-            match.methods or match.headers or match.query or match.client or match.client_subject
+            match.methods
+            or match.headers
+            or match.query
+            or match.client
+            or match.client_subject
+            or match.client_certificate is not None
         )
 
     @property
@@ -88,7 +93,9 @@ def candidates(name: str, route: Route) -> Iterable[Candidate]:
             path_kind=0 if exact is not None else 1 if regex is not None else 2,
             prefix_length=-len(prefix or ""),
             any_method=not match.methods,
-            headers=-len(match.headers) - (match.client_subject is not None),
+            headers=-len(match.headers)
+            - (match.client_subject is not None)
+            - (match.client_certificate is not None),
             query=-len(match.query),
             any_client=not match.client,
             name=name.encode(),

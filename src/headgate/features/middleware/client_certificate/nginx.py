@@ -14,17 +14,17 @@ from headgate.nginxtext import writer
 from headgate.nginxtext.writer import Literal, Var, Word
 
 _KEY: Final = "middlewares.NAME.client_certificate"
-_NO_NAMES: Final = "nginx has no variable of alternative names"
-_NO_SHA256: Final = "nginx has the sha1 of a certificate alone"
+NO_NAMES: Final = "nginx has no variable of alternative names"
+NO_SHA256: Final = "nginx has the sha1 of a certificate alone"
 
 PARITY: Final = (
     Parity(f"{_KEY}.mode", "same"),
     Parity(f"{_KEY}.subject", "differs", ESCAPED),
-    Parity(f"{_KEY}.san", "no", _NO_NAMES),
-    Parity(f"{_KEY}.fingerprint", "no", _NO_SHA256),
+    Parity(f"{_KEY}.san", "no", NO_NAMES),
+    Parity(f"{_KEY}.fingerprint", "no", NO_SHA256),
 )
 
-_VERIFIED: Final = Var("ssl_client_verify")
+VERIFIED: Final = Var("ssl_client_verify")
 _VALUE: Final = r"(?:[^,+\\]|\\.)*"
 _COMPONENTS: Final = r"(?:(?:[^,\\]|\\.)+,)*"
 _MISSING: Final = Refusal(
@@ -38,24 +38,24 @@ _REFUSED: Final = Refusal(
 def apply(node: ClientCertificateNode, chain: Chain, about: About) -> None:
     """Refuses the clients that may not pass."""
     if node.sans:
-        about.refuse("san", _NO_NAMES)
+        about.refuse("san", NO_NAMES)
     if node.fingerprints:
-        about.refuse("fingerprint", _NO_SHA256)
+        about.refuse("fingerprint", NO_SHA256)
     if not node.optional:
         # Also `NONE`, and nothing at all on a plain connection.
         answer = [chain.refusal(_MISSING)]
-        chain.steps.append(writer.if_(_VERIFIED, "!=", Literal("SUCCESS"), children=answer))
+        chain.steps.append(writer.if_(VERIFIED, "!=", Literal("SUCCESS"), children=answer))
     if node.subjects:
-        known = [(whole(_expression(pattern)), Word("1")) for pattern in node.subjects]
+        known = [(whole(subject_expression(pattern)), Word("1")) for pattern in node.subjects]
         fits = chain.shared.map("certificate", SUBJECT, known, Literal("0"))
         if node.optional:
             nobody = [(whole("(?:NONE)?"), Word("1"))]
-            fits = chain.shared.map("certificate", _VERIFIED, nobody, fits)
+            fits = chain.shared.map("certificate", VERIFIED, nobody, fits)
         answer = [chain.refusal(_REFUSED)]
         chain.steps.append(writer.if_(fits, "!=", Literal("1"), children=answer))
 
 
-def _expression(pattern: str) -> str:
+def subject_expression(pattern: str) -> str:
     """Returns the expression of a pattern of subjects."""
     rest = pattern.removeprefix("*,")
     parts = re.findall(r"(?:[^\\,]|\\.)+", rest)

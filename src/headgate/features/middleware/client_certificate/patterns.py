@@ -1,4 +1,4 @@
-"""Checks what certificates may say, as `hg-middleware` reads it (`client_certificate/patterns`)."""
+"""Checks what certificates may say, as `hg-route` reads it (`certificate/patterns`)."""
 
 import re
 from ipaddress import ip_address
@@ -73,6 +73,15 @@ def san(text: str) -> str:
     if check is None or not name:
         raise Invalid(f"{syntax.described(text)} is not an alternative name", _SAN_ALLOWED)
     return f"{kind}:{check(name)}"
+
+
+def spiffe(text: str) -> str:
+    """Returns a pattern of SPIFFE IDs; raises `Invalid` for what none can be."""
+    _sized(text)
+    if not text.startswith("spiffe://"):
+        allowed = 'write one such as "spiffe://prod.example/ns/*/sa/web"'
+        raise Invalid(f"{syntax.described(text)} is not a SPIFFE ID", allowed)
+    return _uri(text)
 
 
 def _dns(name: str) -> str:

@@ -33,19 +33,20 @@ class ClientCertificateNode(MiddlewareNode, frozen=True):
         return Shown()
 
 
-def _list(value: object) -> object:
+def listed(value: object) -> object:
+    """Returns one text as a list of it."""
     return [value] if isinstance(value, str) else value
 
 
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": patterns.MOST_CHARACTERS}
-_SCHEMA: Final = WithJsonSchema({"anyOf": [{"type": "array", "items": _TEXT}, _TEXT]})
+LIST_SCHEMA: Final = WithJsonSchema({"anyOf": [{"type": "array", "items": _TEXT}, _TEXT]})
 
 Subject = Annotated[str, parsed(patterns.subject, "a subject", "write text in quotes")]
 San = Annotated[str, parsed(patterns.san, "an alternative name", "write text in quotes")]
 Fingerprint = Annotated[str, parsed(patterns.fingerprint, "a fingerprint", "write text in quotes")]
-Subjects = Annotated[list[Subject], BeforeValidator(_list), _SCHEMA]
-Sans = Annotated[list[San], BeforeValidator(_list), _SCHEMA]
-Fingerprints = Annotated[list[Fingerprint], BeforeValidator(_list), _SCHEMA]
+Subjects = Annotated[list[Subject], BeforeValidator(listed), LIST_SCHEMA]
+Sans = Annotated[list[San], BeforeValidator(listed), LIST_SCHEMA]
+Fingerprints = Annotated[list[Fingerprint], BeforeValidator(listed), LIST_SCHEMA]
 
 
 class ClientCertificate(MiddlewareOptions):

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 /// A subject as RFC 4514 writes it. A value may end with `*`; a first component `*` stands for any
 /// number of components.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SubjectPattern {
+pub(crate) struct SubjectPattern {
     /// Whether components may precede.
     is_open: bool,
     /// Texts of components, and whether more of the value may follow.
@@ -17,7 +17,7 @@ impl SubjectPattern {
     ///
     /// # Errors
     /// Returns what is wrong and what to write.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let rest = text.strip_prefix("*,");
         let mut found = Vec::new();
         for component in split(rest.unwrap_or(text)) {
@@ -36,7 +36,7 @@ impl SubjectPattern {
     }
 
     /// Reports whether a subject fits. Costs a pass over it, and no allocation.
-    pub(super) fn fits(&self, subject: &str) -> bool {
+    pub(crate) fn fits(&self, subject: &str) -> bool {
         let (count, wanted) = (split(subject).count(), self.components.len());
         let Some(before) = count.checked_sub(wanted) else { return false };
         (before == 0 || self.is_open)
@@ -81,7 +81,7 @@ fn find_bare(text: &str, wanted: u8) -> Option<usize> {
 
 /// An alternative name with its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NamePattern {
+pub(crate) enum NamePattern {
     Exact(Box<str>),
     /// `dns:*.example`: one or more labels before; `email:*@example`: anybody there. The type with
     /// its colon, and what names end with.
@@ -98,7 +98,7 @@ impl NamePattern {
     ///
     /// # Errors
     /// Returns what is wrong and what to write.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not an alternative name; {NAME_ALLOWED}");
         let (kind, name) = text.split_once(':').ok_or_else(wrong)?;
         if name.is_empty() || !matches!(kind, "dns" | "uri" | "email" | "ip") {
@@ -121,7 +121,7 @@ impl NamePattern {
     }
 
     /// Reports whether it is about SPIFFE IDs, of which a certificate has one at most.
-    pub(super) fn is_spiffe(&self) -> bool {
+    pub(crate) fn is_spiffe(&self) -> bool {
         match self {
             Self::Exact(text) => text.starts_with("uri:spiffe:"),
             Self::Ending(..) => false,
@@ -130,7 +130,7 @@ impl NamePattern {
     }
 
     /// Reports whether a name fits.
-    pub(super) fn fits(&self, name: &str) -> bool {
+    pub(crate) fn fits(&self, name: &str) -> bool {
         match self {
             Self::Exact(text) => **text == *name,
             Self::Ending(kind, end) => {
