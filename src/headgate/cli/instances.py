@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -91,8 +91,8 @@ def _start(asked: Asked, name: str, settings: NodeSettings) -> Start:
     return Start(run.supervisor_command(request, settings, Path(place)), grace_s)
 
 
-def main() -> int:
-    """Writes the instances that the config has now, or why it is refused; returns the exit code."""
+def main() -> NoReturn:
+    """Writes the instances that the config has now, or why it is refused, and ends."""
     asked = msgspec.json.decode(sys.argv[-1], type=Asked)
     try:
         loaded = read([Path(path) for path in asked.configs], os.environ)
@@ -106,8 +106,10 @@ def main() -> int:
     except (RefusedError, UnansweredError) as error:
         answer = {"error": str(error)}
     sys.stdout.write(msgspec.json.encode(answer).decode())
-    return 0
+    sys.stdout.flush()
+    os.close(sys.stdout.fileno())  # a thread that a file system holds must not hold the answer
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

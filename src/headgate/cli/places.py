@@ -85,7 +85,7 @@ def node_dir(explicit: str | None, node: str | None, instance: str | None) -> Pa
 def drives_several(place: Path) -> bool:
     """Returns whether the agent at this state directory has instances: one that runs has a socket
     for them; one that does not has nothing of a single node."""
-    if (place / DOOR).exists():
+    if _told(place) is not None:
         return True
     if (place / "supervisor.sock").exists() or (place / "nginx").exists():
         return False
@@ -94,11 +94,18 @@ def drives_several(place: Path) -> bool:
 
 def driven(place: Path) -> list[str]:
     """Returns the instances of an agent: those that it says it has, if it runs."""
+    told = _told(place)
+    return instances_of(place) if told is None else told
+
+
+def _told(place: Path) -> list[str] | None:
+    """Returns the instances that an agent names; None if none runs here: one that was killed leaves
+    its socket behind."""
     try:
         told = calls.supervisor(place, "instances", DOOR).get("instances")
     except calls.NoNodeError:
-        told = None
-    return sorted(told) if isinstance(told, dict) and told else instances_of(place)
+        return None
+    return sorted(told) if isinstance(told, dict) else None
 
 
 def instances_of(place: Path) -> list[str]:

@@ -149,6 +149,9 @@ def _things(node: NodeSettings) -> Iterator[tuple[ConfigPath, tuple[str, str, st
         else:
             default = f"the nginx with the default config of {nginx.binary or 'this host'}"
             yield ("nginx", "conf"), ("conf", default, written)
+    if nginx.start == "systemd" and nginx.mode != "observe":
+        of_others = 'write `start = "external"` for the nginx of a unit of another name'
+        yield ("nginx", "start"), ("unit", "the nginx of nginx.service", of_others)
     if nginx.pid is not None:
         of_another = "write the `pid` of another nginx"
         yield ("nginx", "pid"), ("pid", f'the pid file "{normpath(nginx.pid)}"', of_another)

@@ -108,14 +108,7 @@ def test_a_reload_starts_and_ends_instances_and_touches_no_other(
         assert get(left)[1] == b"one"
         assert len(office.agents()) == 3
 
-        assert agent.command("drain", "--instance", "third").returncode == 0
-        assert agent.until_state("third", "ended")["why"] == "it was drained"
-        said = agent.command("nginx", "status")
-        assert [line.split()[0] for line in said.stdout.splitlines()] == ["left", "right", "third"]
-        assert said.returncode == 1
-        nameless = agent.command("events")
-        assert nameless.returncode == 2
-        assert 'name one: "left", "right" or "third"' in nameless.stderr
+        _one_is_drained(agent)
         assert agent.command("drain").returncode == 0
         assert agent.process.wait(30) == 0
 
@@ -137,6 +130,18 @@ def test_what_cannot_begin_says_what_to_write(folder: Path) -> None:
     code, said = _run([str(HEADGATE), "run", str(config), "--state-dir", str(folder / "s")])
     assert code == 78
     assert "restart it as `headgate agent`, or remove them" in said
+
+
+def _one_is_drained(agent: InstancesAgent) -> None:
+    """It stays down, and is told; what needs a name asks for one."""
+    assert agent.command("drain", "--instance", "third").returncode == 0
+    assert agent.until_state("third", "ended")["why"] == "it was drained"
+    said = agent.command("nginx", "status")
+    assert [line.split()[0] for line in said.stdout.splitlines()] == ["left", "right", "third"]
+    assert said.returncode == 1
+    nameless = agent.command("events")
+    assert nameless.returncode == 2
+    assert 'name one: "left", "right" or "third"' in nameless.stderr
 
 
 def _run(command: list[str]) -> tuple[int, str]:

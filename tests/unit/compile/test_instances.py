@@ -90,6 +90,14 @@ def test_what_only_an_instance_makes_whole_is_no_error_of_the_node() -> None:
             ' instance "outer", too; write the `pid` of another nginx',
         ),
         (
+            OUTER + 'mode = "guest"\nstart = "systemd"\n'
+            "[node.instances.inner]\n"
+            'nginx = { mode = "full", start = "systemd" }\n',
+            "14:34: node.instances.inner.nginx.start: the nginx of nginx.service is that of "
+            'instance "outer", too; write `start = "external"` for the nginx of a unit of another '
+            "name",
+        ),
+        (
             OUTER + INNER + '[node.instances.inner]\nmetrics = "127.0.0.1:9091"\n'
             '[node.instances.third]\nnginx = { conf = "/c" }\nadmin = "127.0.0.1:9092"\n'
             'metrics = ["127.0.0.1:9091"]\n',

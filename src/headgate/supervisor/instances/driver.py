@@ -22,6 +22,7 @@ DOOR = "instances.sock"
 _SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2")
 _MAX_CLIENTS = 16
 _MAX_ANSWER = 1 << 20
+_PAUSE_S = 0.05
 _SPAWN_FAILED = 127
 
 
@@ -41,6 +42,8 @@ class Driver:
         self._clients: dict[int, LineChannel] = {}
         self._reading: tuple[int, int, bytes] | None = None
         """The process that reads the config, the pipe from it, and what it has written."""
+        self._readers: set[int] = set()
+        """Processes that read the config, or did, until they are reaped."""
         self._exit_code: int | None = None
 
     def run(self) -> int:
@@ -55,7 +58,7 @@ class Driver:
                 self._turn(wakeup, door)
         finally:
             door.close()
-            os.unlink(self._path)
+            _remove(self._path)
         return self._exit_code
 
     def _turn(self, wakeup: socket.socket, door: socket.socket) -> None:
@@ -117,6 +120,9 @@ class Driver:
                 del self._pids[pid]
                 code = os.waitstatus_to_exitcode(status)
                 self._do(self._machine.exited(name, code, time.monotonic()))
+        for pid in list(self._readers):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                self._readers.discard(pid)
 
     # What the config says.
 
@@ -131,6 +137,7 @@ class Driver:
             return
         finally:
             os.close(theirs)
+        self._readers.add(pid)
         self._reading = (pid, ours, b"")
         self._selector.register(ours, selectors.EVENT_READ, "reader")
 
@@ -142,25 +149,35 @@ class Driver:
         if read and len(before) < _MAX_ANSWER:
             self._reading = (pid, ours, before + read)
             return
-        self._selector.unregister(ours)
-        os.close(ours)
-        self._reading = None
+        self._forget_reader()
         if read:
-            os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)  # it has closed its output: it ends
+            self._kill_reader(pid)
         self._do(self._machine.planned(*decoded(before), time.monotonic()))
 
     def _end_reading(self) -> None:
+        """Gives up a process that may hang in a file system, where no signal ends it."""
         if self._reading is not None:
-            os.kill(self._reading[0], signal.SIGKILL)
+            self._kill_reader(self._reading[0])
+            self._forget_reader()
+            why = f"the config was not read within {m.PLAN_S:.0f} s"
+            self._do(self._machine.planned(None, why, time.monotonic()))
+
+    def _forget_reader(self) -> None:
+        if self._reading is not None:
+            self._selector.unregister(self._reading[1])
+            os.close(self._reading[1])
+            self._reading = None
+
+    def _kill_reader(self, pid: int) -> None:
+        if pid in self._readers:  # not reaped yet, so the number is its own
+            os.kill(pid, signal.SIGKILL)
 
     # Clients of the Unix socket.
 
     def _open_door(self) -> socket.socket:
         kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         door = socket.socket(socket.AF_UNIX, kind)
-        if os.path.lexists(self._path):
-            os.unlink(self._path)  # left by an agent that was killed: the lock is ours
+        _remove(self._path)  # left by an agent that was killed: the lock is ours
         # Before `bind`: Linux gives the file the socket's mode, so it is never open to others.
         os.fchmod(door.fileno(), 0o600)
         door.bind(self._path)
@@ -172,6 +189,7 @@ class Driver:
         try:
             connection, _ = door.accept()
         except OSError:
+            time.sleep(_PAUSE_S)  # out of descriptors: the client still waits, and we must not spin
             return
         if len(self._clients) >= _MAX_CLIENTS:
             connection.close()
@@ -260,6 +278,13 @@ def recipes(told: dict[str, dict[str, object]]) -> dict[str, m.Recipe]:
         name: m.Recipe(list(one["command"]), float(one["grace_s"]))  # type: ignore[call-overload,arg-type]
         for name, one in told.items()
     }
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # not there
 
 
 def _nothing(_number: int, _frame: object) -> None:
