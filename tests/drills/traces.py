@@ -1,12 +1,13 @@
-"""Traces from a client through two nodes to an endpoint, in a real OpenTelemetry Collector.
+"""Traces and access logs of two nodes, in a real OpenTelemetry Collector.
 
 `python tests/drills/traces.py` builds the Collector from its Go modules and starts it. That takes
 minutes the first time and 54 MB, so it is not in CI; `--collector FILE` takes one that was built. A
 client, an authorisation service and endpoints send their own spans there, as instrumented programs
 do. A request goes through a node over HTTP/2 to another one, which asks the service, is answered
 503 by one endpoint, and tries the next. The drill prints the trace as the Collector shows it. Then
-it sends many requests, and counts. It ends with 1 if a span is missing, has another parent than it
-should, or is there twice.
+it sends many requests, and counts. Each span of a request in a node must have one log record with
+the same ids, service and status. It ends with 1 if a span or a record is missing, has another
+parent or place than it should, or is there twice.
 """
 
 import argparse
@@ -43,7 +44,9 @@ receivers:
 exporters:
   debug: {{verbosity: detailed}}
 service:
-  pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [debug]}}
+    logs: {{receivers: [otlp], exporters: [debug]}}
   telemetry: {{metrics: {{level: none}}}}
 """
 NODE: Final = """
@@ -53,6 +56,14 @@ drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "60s" }}
 
 [node.tracing]
 endpoint = "http://127.0.0.1:{collector}/v1/traces"
+service_name = "{name}"
+
+[node.access_log]
+format = "common"
+sink = "off"
+
+[node.access_log.otlp]
+endpoint = "http://127.0.0.1:{collector}"
 service_name = "{name}"
 
 [listeners.web]
@@ -152,14 +163,60 @@ class Shown(NamedTuple):
     attributes: dict[str, str]
 
 
+class Record(NamedTuple):
+    """What a log record and the span of its request have in common."""
+
+    trace: str
+    span: str
+    service: str
+    status: str
+
+
+_PARTS: Final = re.compile(r"Resource(Spans|Log) #")
 _FIELD: Final = re.compile(r"^    ([A-Z][A-Za-z ]*?) *: ?(.*)$")
 _ATTRIBUTE: Final = re.compile(r"^     -> ([a-z_.]+): \w+\((.*)\)$")
+
+
+def parts(text: str, kind: str) -> list[str]:
+    """The parts of the text that are about spans, or about a log."""
+    pieces = _PARTS.split(text)
+    return [part for name, part in zip(pieces[1::2], pieces[2::2], strict=True) if name == kind]
+
+
+def records(text: str) -> list[Record]:
+    """Every log record in the text of the debug exporter."""
+    found = []
+    for resource in parts(text, "Log"):
+        service = re.search(r"-> service\.name: Str\((.*)\)", resource)
+        for block in resource.split("\nLogRecord #")[1:]:
+            about = {m[1]: m[2] for line in block.splitlines() if (m := _ATTRIBUTE.match(line))}
+            status = about["http.response.status_code"]
+            body = re.search(r"(?m)^Body: Str\(.* HTTP/[0-9.]+\" ([0-9]+) [0-9]+\)$", block)
+            if body is None or body[1] != status:
+                raise RuntimeError(f"the line is not that of the attributes:\n{block}")
+            ids = (re.search(rf"(?m)^{name} ID: ([0-9a-f]+)$", block) for name in ("Trace", "Span"))
+            trace, span = (one[1] if one else "" for one in ids)
+            found.append(Record(trace, span, service[1] if service else "", status))
+    return found
+
+
+def unrecorded(text: str) -> list[str]:
+    """What is wrong with the log records, beside the spans of requests in nodes."""
+    spans = Counter(
+        Record(one.trace, one.span, one.service, one.attributes["http.response.status_code"])
+        for one in shown(text)
+        if one.kind == "Server" and "headgate.request_id" in one.attributes
+    )
+    logged = Counter(records(text))
+    return [f"without a log record: {one}" for one in spans - logged] + [
+        f"a log record without its request: {one}" for one in logged - spans
+    ]
 
 
 def shown(text: str) -> list[Shown]:
     """Every span in the text of the debug exporter."""
     found = []
-    for resource in text.split("ResourceSpans #")[1:]:
+    for resource in parts(text, "Spans"):
         service = re.search(r"-> service\.name: Str\((.*)\)", resource)
         for block in resource.split("\nSpan #")[1:]:
             lines = block.splitlines()
@@ -313,6 +370,10 @@ def main() -> int:
             found = one_trace(ports[0], collector, log)
             sys.stdout.write(f"{found}\n\n")
             wrong = many(ports[0], log, chosen.requests)
+            with contextlib.suppress(AssertionError):
+                until(lambda: not unrecorded(log.read_text()), "a log record of each request")
+            wrong += unrecorded(log.read_text())
+            sys.stdout.write(f"{len(records(log.read_text()))} log records in the Collector.\n")
             if found != EXPECTED:
                 wrong.append(f"expected was\n{EXPECTED}")
             sys.stdout.write("\n".join([*wrong, f"{len(wrong)} faults.\n"]))

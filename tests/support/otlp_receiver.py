@@ -1,17 +1,24 @@
-"""A collector of traces: takes OTLP over HTTP, decodes it with OpenTelemetry's own messages, and
-answers as a test wants."""
+"""A collector of traces and logs: takes OTLP over HTTP, decodes it with OpenTelemetry's own
+messages, and answers as a test wants."""
 
 import ssl
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Self
 
 from google.protobuf.unknown_fields import UnknownFieldSet
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ports import free_port
 from waiting import until
@@ -37,6 +44,21 @@ class Got:
     attributes: dict[str, object]
 
 
+@dataclass(frozen=True)
+class GotRecord:
+    """A log record as a person reads it."""
+
+    body: str
+    severity: tuple[int, str]
+    trace: str
+    span: str
+    flags: int
+    time_ns: int
+    observed_ns: int
+    service: str
+    attributes: dict[str, object]
+
+
 class OtlpReceiver:
     """Listens until the block ends; `status` is what it answers, `hold` lets answers wait."""
 
@@ -44,6 +66,7 @@ class OtlpReceiver:
         self.port = port or free_port()
         scheme = "http" if tls is None else "https"
         self.endpoint = f"{scheme}://127.0.0.1:{self.port}/v1/traces"
+        self.logs_endpoint = f"{scheme}://127.0.0.1:{self.port}"
         self.status = 200
         self.rejects = 0
         self.hold = threading.Event()
@@ -51,6 +74,7 @@ class OtlpReceiver:
         self.asked = 0
         self.heads: list[dict[str, str]] = []
         self._spans: list[Got] = []
+        self._records: list[GotRecord] = []
         self._server = HttpServer(("127.0.0.1", self.port), self._handler())
         if tls is not None:
             # Handshakes belong to the threads of connections: one that fails stops no other.
@@ -72,6 +96,11 @@ class OtlpReceiver:
         found = [one for one in list(self._spans) if trace in ("", one.trace)]
         return sorted(found, key=lambda one: (one.began_ns, one.kind != SERVER))
 
+    def records(self, count: int) -> list[GotRecord]:
+        """The log records in the order in which they came, once there are so many."""
+        until(lambda: len(self._records) >= count, f"{count} log records")
+        return list(self._records)
+
     def whole(self, trace: str, count: int) -> list[Got]:
         """The spans of a trace, once there are so many."""
         until(lambda: len(self.spans(trace)) >= count, f"{count} spans of {trace}")
@@ -89,12 +118,7 @@ class OtlpReceiver:
                 receiver.asked += 1
                 receiver.hold.wait()
                 status = receiver.status
-                answer = ExportTraceServiceResponse()
-                if status == 200:
-                    # First: who sees the spans may change what the next answer says.
-                    answer.partial_success.rejected_spans = receiver.rejects
-                    receiver.take(body)
-                content = answer.SerializeToString()
+                content = receiver.answer(self.path, body) if status == 200 else b""
                 self.send_response(status)
                 self.send_header("content-type", "application/x-protobuf")
                 self.send_header("content-length", str(len(content)))
@@ -106,25 +130,80 @@ class OtlpReceiver:
 
         return Handler
 
+    def answer(self, path: str, body: bytes) -> bytes:
+        """Takes an export; the answer to it."""
+        # First: who sees what was taken may change what the next answer says.
+        rejects = self.rejects
+        if path == "/v1/logs":
+            logs = ExportLogsServiceResponse()
+            logs.partial_success.rejected_log_records = rejects
+            self.take_logs(body)
+            return bytes(logs.SerializeToString())
+        assert path == "/v1/traces", path
+        traces = ExportTraceServiceResponse()
+        traces.partial_success.rejected_spans = rejects
+        self.take(body)
+        return bytes(traces.SerializeToString())
+
+    def take_logs(self, body: bytes) -> None:
+        """Decodes an export of log records, as `take` does with spans."""
+        request = ExportLogsServiceRequest.FromString(body)
+        assert not len(UnknownFieldSet(request)), "unknown fields"
+        for resource in request.resource_logs:
+            about = _attributes(resource.resource.attributes)
+            for scope in resource.scope_logs:
+                assert scope.scope.name == "headgate"
+                assert not len(UnknownFieldSet(scope)), "unknown fields"
+                for record in scope.log_records:
+                    assert not len(UnknownFieldSet(record)), "unknown fields"
+                    self._records.append(_read_record(record, str(about["service.name"])))
+
     def take(self, body: bytes) -> None:
         """Decodes an export; a field that its messages do not know is an error."""
         request = ExportTraceServiceRequest.FromString(body)
         assert not len(UnknownFieldSet(request)), "unknown fields"
         for resource in request.resource_spans:
-            about = {one.key: one.value.string_value for one in resource.resource.attributes}
+            about = _attributes(resource.resource.attributes)
             for scope in resource.scope_spans:
                 assert scope.scope.name == "headgate"
                 assert not len(UnknownFieldSet(scope)), "unknown fields"
                 for span in scope.spans:
                     assert not len(UnknownFieldSet(span)), "unknown fields"
-                    self._spans.append(_read(span, about["service.name"]))
+                    self._spans.append(_read(span, str(about["service.name"])))
+
+
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for one in pairs:
+        assert one.key not in found, one.key
+        found[one.key] = _value(one.value)
+    return found
+
+
+def _value(value: AnyValue) -> object:
+    if value.WhichOneof("value") == "array_value":
+        return [_value(one) for one in value.array_value.values]
+    return getattr(value, str(value.WhichOneof("value")))
+
+
+def _read_record(record: LogRecord, service: str) -> GotRecord:
+    assert (len(record.trace_id), len(record.span_id)) in {(0, 0), (16, 8)}
+    assert record.time_unix_nano <= record.observed_time_unix_nano
+    return GotRecord(
+        body=record.body.string_value,
+        severity=(record.severity_number, record.severity_text),
+        trace=record.trace_id.hex(),
+        span=record.span_id.hex(),
+        flags=record.flags,
+        time_ns=record.time_unix_nano,
+        observed_ns=record.observed_time_unix_nano,
+        service=service,
+        attributes=_attributes(record.attributes),
+    )
 
 
 def _read(span: Span, service: str) -> Got:
-    attributes: dict[str, object] = {}
-    for one in span.attributes:
-        assert one.key not in attributes, one.key
-        attributes[one.key] = getattr(one.value, str(one.value.WhichOneof("value")))
+    attributes = _attributes(span.attributes)
     assert (len(span.trace_id), len(span.span_id)) == (16, 8)
     assert span.start_time_unix_nano <= span.end_time_unix_nano
     return Got(

@@ -208,13 +208,14 @@ def _data_plane(node: NodeStatus) -> str:
     requests = sum(worker.requests for worker in plane.workers)
     overload = f", {plane.overload} ({plane.overload_cause})" if plane.overload else ""
     traces = f", traces {plane.traces}" if plane.traces else ""
+    log = f", access log export {plane.access_log}" if plane.access_log else ""
     store = plane.limit_store
     away = ""
     if store is not None and not store.ready:
         away = f", limit store away since {moment(store.away_since_s)}: {store.why}"
     return (
         f"data plane  generation {plane.generation}, {len(plane.workers)} workers,"
-        f" {connections} connections, {requests} requests{overload}{traces}{away}"
+        f" {connections} connections, {requests} requests{overload}{traces}{log}{away}"
     )
 
 

@@ -29,7 +29,8 @@ BASE: ConfigPath = ("node",)
 _TOKEN: EntryKey = ("node", "admin_token")
 _TRACING: EntryKey = ("node", "tracing")
 _LIMITS: EntryKey = ("node", "limit_store")
-"""Three settings of which parts may be in files of their own, which lie beside their documents."""
+_LOG: EntryKey = ("node", "access_log")
+"""Four settings of which parts may be in files of their own, which lie beside their documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ def node_unit(
     for key in keys:
         found += _read(key, sources, env, value)
     reads = Reads(files, _directory(sources, value))
-    for key in (_TRACING, _LIMITS):
-        for text in hidden_texts(value.get(key[1]), key):
+    for path in (_TRACING, _LIMITS, (*_LOG, "otlp")):
+        for text in hidden_texts(_at(value, path[1:]), path[:2]):
             reads.hide(text)
     written = value.pop(instances.KEY, None)
     if written is None and not instance:
@@ -108,9 +109,18 @@ def _several(
     return plan, kept, ()
 
 
+def _at(value: object, keys: tuple[str, ...]) -> object:
+    """Returns what a table has at these keys; None if it has nothing there."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 def _directory(sources: Sources, value: dict[str, object]) -> PurePath:
     """Returns where files of settings lie; completes the paths of those that lie elsewhere."""
-    found = {key: owner for key in (_TOKEN, _TRACING, _LIMITS) if (owner := sources.owner(key))}
+    found = {
+        key: owner for key in (_TOKEN, _TRACING, _LIMITS, _LOG) if (owner := sources.owner(key))
+    }
     if not found:
         return PurePath()
     directory = next(iter(found.values())).directory

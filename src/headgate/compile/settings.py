@@ -7,11 +7,13 @@ from typing import Literal
 from headgate.compile.outlets import outlet_tls
 from headgate.compile.reads import Reads
 from headgate.compile.resolved import Resolved
+from headgate.kernel.diagnostics import ConfigPath
 from headgate.kernel.errors import Invalid
 from headgate.model.access_log import AccessLog
 from headgate.model.limit_store import LimitStore
 from headgate.model.nginx import Nginx
 from headgate.model.node import Node, Shedding
+from headgate.model.otlp import OtlpExport
 from headgate.model.tracing import Tracing
 from headgate.plan import settings as plan
 
@@ -93,7 +95,9 @@ def settings(model: Node, reads: Reads) -> Resolved:
     """Returns the plan's settings object; what its TLS needs are blobs."""
     out = Resolved()
     log = model.access_log
-    access_log = out.attempt(("access_log", "sink"), lambda: _access_log(log)) if log else None
+    access_log = (
+        out.attempt(("access_log", "sink"), lambda: _access_log(log, reads, out)) if log else None
+    )
     out.value = plan.Settings(
         max_connections=model.limits.connections,
         max_connections_per_client=model.limits.connections_per_client,
@@ -179,18 +183,23 @@ def _shedding(model: Shedding) -> plan.Shedding:
 
 
 def _tracing(model: Tracing, reads: Reads, out: Resolved) -> plan.Tracing:
-    export = (
-        plan.TraceExport(
-            endpoint=model.endpoint,
-            service_name=model.service_name,
-            timeout_ms=model.timeout.ms,
-            headers=model.headers,
-            tls=outlet_tls(model.tls, ("tracing", "tls"), reads, out) if model.has_tls else None,
-        )
-        if model.endpoint is not None
-        else None
-    )
+    export = _export(model, ("tracing",), reads, out)
     return plan.Tracing(sample_ppm=model.sample, parents=model.parents, export=export)
+
+
+def _export(
+    model: OtlpExport, path: ConfigPath, reads: Reads, out: Resolved
+) -> plan.OtlpExport | None:
+    """Returns the collector that is written at a path of `[node]`; None if none is named there."""
+    if model.endpoint is None:
+        return None
+    return plan.OtlpExport(
+        endpoint=model.endpoint,
+        service_name=model.service_name,
+        timeout_ms=model.timeout.ms,
+        headers=model.headers,
+        tls=outlet_tls(model.tls, (*path, "tls"), reads, out) if model.has_tls else None,
+    )
 
 
 def _limit_store(model: LimitStore, reads: Reads, out: Resolved) -> plan.LimitStore:
@@ -206,17 +215,20 @@ def _limit_store(model: LimitStore, reads: Reads, out: Resolved) -> plan.LimitSt
     )
 
 
-def _access_log(model: AccessLog) -> plan.AccessLog:
+def _access_log(model: AccessLog, reads: Reads, out: Resolved) -> plan.AccessLog:
     return plan.AccessLog(
         format=model.format,
         sink=_sink(model),
         fields=tuple(model.fields or ()),
         template=model.template,
+        otlp=_export(model.otlp, ("access_log", "otlp"), reads, out) if model.otlp else None,
     )
 
 
-def _sink(model: AccessLog) -> plan.LogSink:
+def _sink(model: AccessLog) -> plan.LogSink | None:
     sink = model.sink
+    if not model.has_sink:
+        return None
     if sink is None:
         return plan.LogSink(stdout=plan.StdoutSink())
     if sink.path is not None:

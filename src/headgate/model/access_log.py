@@ -11,6 +11,7 @@ from headgate.features.base import Checked, OneOf, excluding
 from headgate.features.fields import EndpointAddress
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed, nearest
+from headgate.model.otlp import CollectorUrl, OtlpExport, ServiceName
 from headgate.model.shorthand import OrWord
 
 LogFormat = Literal["json", "combined", "common"]
@@ -27,13 +28,40 @@ class LogTable(OneOf):
     )
 
 
-def _stdout(value: object) -> object:
-    if isinstance(value, str) and value != "stdout":
+def _sink(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value not in _WORDS:
         raise Invalid(f'"{value}" is not a sink', _SINKS)
-    return None if value == "stdout" else value
+    return _WORDS[value]
 
 
-_SINKS = 'write "stdout", { path = "/var/log/headgate/access.log" } or { syslog = "unix:/dev/log" }'
+class NoSink(LogTable):
+    """What `off` stands for."""
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields nothing: its keys are not there."""
+        return iter(())
+
+
+_OFF: Final = NoSink()
+_WORDS: Final = {"stdout": None, "off": _OFF}
+_SINKS = (
+    'write "stdout", "off", { path = "/var/log/headgate/access.log" } or '
+    '{ syslog = "unix:/dev/log" }'
+)
+
+
+class LogExport(OtlpExport):
+    """A collector that gets the records as log records of OpenTelemetry."""
+
+    endpoint: CollectorUrl = Field(
+        description="The collector, as the URL of OTLP over HTTP, with TLS if it begins with "
+        "`https`; the path is `/v1/logs` unless it is written."
+    )
+    service_name: ServiceName = Field(
+        default="headgate", description="The `service.name` of the log records."
+    )
 
 
 _PARAMETER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -145,14 +173,30 @@ class AccessLog(Checked):
         description="The text of each line in place of a format, with fields as variables: "
         '`${client_ip} "${target}" ${status}`; `$$` is a dollar sign.',
     )
-    sink: Annotated[LogTable | None, BeforeValidator(_stdout), OrWord(("stdout",))] = Field(
+    sink: Annotated[LogTable | None, BeforeValidator(_sink), OrWord(("stdout", "off"))] = Field(
         default=None,
-        description="`stdout`, a file, or syslog.",
+        description="`stdout`, a file, or syslog; `off` where `otlp` alone gets the records.",
         json_schema_extra={"default": "stdout"},
     )
+    otlp: LogExport | None = Field(
+        default=None,
+        description="The collector that gets each line as a [log record](access-log.md#log-records)"
+        ", beside the sink. Native engine only.",
+    )
+
+    @property
+    def has_sink(self) -> bool:
+        """Whether lines go to a sink."""
+        return self.sink is not _OFF
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Yields errors for two ways to say what a line has."""
+        """Yields errors for two ways to say what a line has, and for lines that nobody gets."""
+        if not self.has_sink and self.otlp is None and not {"otlp", "sink"} & wrong:
+            yield Invalid(
+                "no sink and no collector gets the lines",
+                'name a collector in `otlp`, or write access_log = "off" in [node]',
+                at=("sink",),
+            )
         given = {"format", "fields", "template"} & (self.model_fields_set | wrong)
         if "template" in given and len(given) > 1:
             yield excluding(sorted(given), "write `template` alone")

@@ -1,26 +1,14 @@
 """`[node.tracing]`: how requests belong to traces."""
 
 import math
-import re
-from collections.abc import Iterator, Set
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    PlainValidator,
-    Strict,
-    ValidationInfo,
-    WithJsonSchema,
-)
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from headgate.features import syntax
-from headgate.features.base import Checked
-from headgate.features.fields import DurationText, number
-from headgate.features.values import DISTINCT_HEADERS, FILE_SCHEMA, Secrets, named_file
+from headgate.features.fields import number
 from headgate.kernel.errors import Invalid
-from headgate.kernel.units import Duration
-from headgate.model.outlet import OutletTls
+from headgate.model.otlp import CollectorUrl, OtlpExport, ServiceName
 
 _PER_PERCENT: Final = 10_000
 _ALL: Final = 100
@@ -46,96 +34,21 @@ SampledShare = Annotated[
 ]
 
 
-_OWN: Final = frozenset(
-    {"connection", "content-length", "content-type", "host", "transfer-encoding", "user-agent"}
-)
-
-
-def _name(name: object) -> str:
-    if not isinstance(name, str):
-        raise Invalid(f"{syntax.described(name)} is not a header name", syntax.HEADER_NAME_ALLOWED)
-    header = syntax.header_name(name)
-    if header in _OWN:
-        raise Invalid(f'"{header}" belongs to the export', "leave it out: headgate sets it")
-    return header
-
-
-def _value(value: object, info: ValidationInfo) -> str:
-    if (path := named_file(value)) is not None:
-        context = cast(Secrets, info.context)
-        text = context.secret(path)
-        context.hide(text)
-        if not _is_line(text):
-            raise Invalid(f'the text of "{path}" is not a header\'s value', _LINE)
-        return text
-    if isinstance(value, str) and _is_line(value):
-        return value
-    raise Invalid(
-        f"{syntax.described(value)} is not a header's value", f'{_LINE}, or {{ file = "…" }}'
-    )
-
-
-_LINE: Final = "write one line of visible ASCII and blanks"
-
-
-def _is_line(text: str) -> bool:
-    return bool(text) and text == text.strip() and all(" " <= c <= "~" for c in text)
-
-
-def _endpoint(url: str) -> str:
-    found = _URL.fullmatch(url)
-    if found is None or (found[1] is not None and not 0 < int(found[1]) <= _MOST_PORT):
-        raise Invalid(f'"{url}" is not the URL of a collector', _URL_ALLOWED)
-    return url
-
-
-_URL: Final = re.compile(
-    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/][!-~]*)?"
-)
-_URL_ALLOWED: Final = 'write one such as "http://127.0.0.1:4318/v1/traces", or with https for TLS'
-_MOST_PORT: Final = 65_535
-
-
-class Tracing(Checked):
+class Tracing(OtlpExport):
     """How requests belong to traces (W3C Trace Context).
 
     Endpoints are told the trace in the header `traceparent`, and the access log has its ids.
     """
 
-    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+    endpoint: CollectorUrl | None = Field(
         default=None,
         description="The collector that spans are sent to, as the URL of OTLP over HTTP, with TLS "
         "if it begins with `https`; the path is `/v1/traces` unless it is written. Absent = no "
         "spans are made.",
     )
-    tls: OutletTls | None = Field(
-        default=None, description="TLS towards an endpoint with `https`; absent = with defaults."
-    )
-    service_name: Annotated[str, Strict(), Field(min_length=1, max_length=255)] = Field(
+    service_name: ServiceName = Field(
         default="headgate", description="The `service.name` of the spans."
     )
-    headers: Annotated[
-        dict[
-            Annotated[
-                str,
-                PlainValidator(_name),
-                WithJsonSchema({"type": "string", "format": "header-name"}),
-            ],
-            Annotated[
-                str,
-                PlainValidator(_value),
-                WithJsonSchema({"anyOf": [{"type": "string"}, FILE_SCHEMA]}),
-            ],
-        ],
-        DISTINCT_HEADERS,
-    ] = Field(
-        default_factory=dict,
-        description="Header lines of each export, such as a key; a value may come from a file.",
-    )
-    timeout: DurationText = Field(
-        default=Duration(10_000), description="How long one export may take."
-    )
-
     sample: SampledShare = Field(
         default=_ALL * _PER_PERCENT,
         description="How many percent of the traces that begin here are recorded, such as 0.1. "
@@ -147,15 +60,3 @@ class Tracing(Checked):
         description="Whose traces go on here: those of all clients, or only of the peers in "
         "`client_ip.trusted` of their listener. Requests of others begin a new trace.",
     )
-
-    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Yields an error for TLS towards an endpoint that has none."""
-        if self.tls is not None and self.endpoint is not None and not self.has_tls:
-            yield Invalid(
-                "an endpoint with http has no TLS", "write https in `endpoint`", at=("tls",)
-            )
-
-    @property
-    def has_tls(self) -> bool:
-        """Whether spans are sent over TLS."""
-        return self.endpoint is not None and self.endpoint.startswith("https://")

@@ -32,13 +32,39 @@ class LogSink(PlanNode, frozen=True):
     syslog: SyslogSink | None = None
 
 
+class OutletTls(DefaultedNode, frozen=True):
+    """TLS towards a server that the node itself sends to; `ca`, `cert` and `key` are blobs of PEM,
+    without `ca` the system's roots count.
+    """
+
+    verify_name: str | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    min_version: Literal["1.2", "1.3"] = "1.2"
+
+
+class OtlpExport(PlanNode, frozen=True):
+    """Where spans or log records go: a collector that takes OTLP over HTTP."""
+
+    endpoint: str
+    service_name: str
+    timeout_ms: int
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    tls: OutletTls | None = None
+
+
 class AccessLog(PlanNode, frozen=True):
-    """Access log format and sink; `fields` of JSON, none = all; `template` in place of a format."""
+    """Access log format and sink; `fields` of JSON, none = all; `template` in place of a format.
+
+    Without a sink lines go to the collector alone.
+    """
 
     format: Literal["json", "combined", "common"]
-    sink: LogSink
+    sink: LogSink | None
     fields: tuple[str, ...] = ()
     template: str | None = None
+    otlp: OtlpExport | None = None
 
 
 class Redaction(PlanNode, frozen=True):
@@ -76,34 +102,12 @@ class Shedding(DefaultedNode, frozen=True):
     critical_percent: int = 150
 
 
-class OutletTls(DefaultedNode, frozen=True):
-    """TLS towards a server that the node itself sends to; `ca`, `cert` and `key` are blobs of PEM,
-    without `ca` the system's roots count.
-    """
-
-    verify_name: str | None = None
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    min_version: Literal["1.2", "1.3"] = "1.2"
-
-
-class TraceExport(PlanNode, frozen=True):
-    """Where spans go: a collector that takes OTLP over HTTP."""
-
-    endpoint: str
-    service_name: str
-    timeout_ms: int
-    headers: dict[str, str] = msgspec.field(default_factory=dict)
-    tls: OutletTls | None = None
-
-
 class Tracing(DefaultedNode, frozen=True):
     """How requests belong to traces; `sample_ppm` are millionths."""
 
     sample_ppm: int = 1_000_000
     parents: Literal["any", "trusted"] = "any"
-    export: TraceExport | None = None
+    export: OtlpExport | None = None
 
 
 class LimitStore(DefaultedNode, frozen=True):
@@ -138,5 +142,8 @@ class Settings(DefaultedNode, frozen=True):
         export = self.tracing.export if self.tracing is not None else None
         if export is not None and export.tls is not None:
             yield "tracing", export.tls
+        log = self.access_log.otlp if self.access_log is not None else None
+        if log is not None and log.tls is not None:
+            yield "access_log.otlp", log.tls
         if self.limit_store is not None and self.limit_store.tls is not None:
             yield "limit_store", self.limit_store.tls

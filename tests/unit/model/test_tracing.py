@@ -9,7 +9,7 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
-from headgate.plan.settings import OutletTls, Settings, TraceExport, Tracing
+from headgate.plan.settings import OtlpExport, OutletTls, Settings, Tracing
 
 BASE = """
 [listeners.web]
@@ -71,7 +71,7 @@ timeout = "2s"
 """
     made = tracing(rest)
     headers = {"authorization": "Bearer s3cret", "x-team": "edge"}
-    export = TraceExport(
+    export = OtlpExport(
         endpoint="http://collector:4318", service_name="headgate", timeout_ms=2_000, headers=headers
     )
     assert made == Tracing(export=export)

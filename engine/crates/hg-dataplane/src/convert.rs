@@ -43,7 +43,8 @@ pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply 
     proto::StatusReply {
         overload: overload.into(),
         overload_cause: overload_cause.into(),
-        traces: if status.traces_fail { "failing".into() } else { String::new() },
+        traces: export(status.traces_fail),
+        access_log: export(status.log_records_fail),
         limit_store: limit_store(&status.limit_store),
         plan_digest: status.plan_digest,
         generation: status.generation,
@@ -53,6 +54,11 @@ pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply 
         listeners: status.listeners.into_iter().map(listener).collect(),
         upstreams: upstreams.into_iter().map(upstream).collect(),
     }
+}
+
+/// Returns how an export does.
+fn export(fails: bool) -> String {
+    if fails { "failing".into() } else { String::new() }
 }
 
 fn limit_store(store: &LimitStoreStats) -> Option<proto::LimitStoreStatus> {

@@ -280,13 +280,14 @@ impl Engine {
         }
     }
 
-    /// Reports whether every worker has left, and their last spans, too, or have had their time.
+    /// Reports whether every worker has left, and their last spans and log records, too, or have had
+    /// their time.
     pub fn is_drained(&self) -> bool {
         let has_left = self.inner.finished.load(Relaxed) >= self.inner.workers.len();
         if has_left {
-            self.inner.records.traces.stop();
+            self.inner.records.stop();
         }
-        has_left && self.inner.records.traces.is_over()
+        has_left && self.inner.records.are_over()
     }
 
     /// Returns the `host:port` names that the served plan needs resolved, sorted.

@@ -37,6 +37,7 @@ impl Engine {
             upstreams: upstreams(inner, &serving),
             overload: overload(inner),
             traces_fail: inner.records.traces.stats().is_failing,
+            log_records_fail: inner.records.log.stats().export.is_failing,
             limit_store: inner.records.limits.stats(),
         }
     }

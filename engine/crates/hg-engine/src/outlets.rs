@@ -11,8 +11,8 @@ use hg_dial::Lookup;
 use hg_limit_store::LimitStore;
 use hg_log::AccessLog;
 use hg_net::Address;
-use hg_plan::{Kind, LIMITS, ObjectError, Plan, Settings, TRACES, TraceExport};
-use hg_trace::{Exporter, News};
+use hg_otlp::{Exporter, News, Signal};
+use hg_plan::{Kind, LIMITS, LOGS, ObjectError, OtlpExport, Plan, Settings, TRACES};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -32,22 +32,14 @@ impl Outlets {
     /// # Errors
     /// If a thread cannot be started.
     pub(crate) fn start(workers: usize, shared: &Arc<Shared>, names: &Names) -> io::Result<Self> {
-        let limits = limits(shared, lookup(names));
-        let shared = shared.clone();
-        let tell = move |news| match news {
-            News::Failing(why) => {
-                let message = format!("spans do not reach the collector: {why}");
-                shared.event(EventLevel::Warn, "traces.failing", message);
-            }
-            News::Working => {
-                let message = "spans reach the collector again".into();
-                shared.event(EventLevel::Info, "traces.working", message);
-            }
+        let exporter = |signal: Signal| {
+            let tell = told(signal, shared);
+            Exporter::start(signal, workers, lookup(names), Box::new(tell))
         };
         Ok(Self {
-            log: AccessLog::start(None, workers)?,
-            traces: Exporter::start(workers, lookup(names), Box::new(tell))?,
-            limits,
+            log: AccessLog::start(None, workers, exporter(Signal::Logs)?)?,
+            traces: exporter(Signal::Traces)?,
+            limits: limits(shared, lookup(names)),
         })
     }
 
@@ -59,9 +51,43 @@ impl Outlets {
     /// Takes the settings of what is served now.
     pub(crate) fn configure(&self, snapshot: &Snapshot) {
         let Snapshot { settings, tls, .. } = snapshot;
+        self.log.exporter().configure(export(settings, Signal::Logs), tls.outlet(LOGS));
         self.log.configure(settings.access_log.as_ref());
-        self.traces.configure(export(settings), tls.outlet(TRACES));
+        self.traces.configure(export(settings, Signal::Traces), tls.outlet(TRACES));
         self.limits.configure(settings.limit_store.as_ref(), tls.outlet(LIMITS));
+    }
+
+    /// Has the last spans and log records be sent, once no worker makes any.
+    pub(crate) fn stop(&self) {
+        self.exporters().for_each(Exporter::stop);
+    }
+
+    /// Reports whether they were, or had their time.
+    pub(crate) fn are_over(&self) -> bool {
+        self.exporters().all(Exporter::is_over)
+    }
+
+    fn exporters(&self) -> impl Iterator<Item = &Exporter> {
+        [&self.traces, self.log.exporter()].into_iter()
+    }
+}
+
+/// Returns what tells people how a collector is.
+fn told(signal: Signal, shared: &Arc<Shared>) -> impl Fn(News) + Send + use<> {
+    let shared = shared.clone();
+    let (items, failing, working) = match signal {
+        Signal::Traces => ("spans", "traces.failing", "traces.working"),
+        Signal::Logs => ("log records", "access_log.failing", "access_log.working"),
+    };
+    move |news| match news {
+        News::Failing(why) => {
+            let message = format!("{items} do not reach the collector: {why}");
+            shared.event(EventLevel::Warn, failing, message);
+        }
+        News::Working => {
+            let message = format!("{items} reach the collector again");
+            shared.event(EventLevel::Info, working, message);
+        }
     }
 }
 
@@ -100,28 +126,41 @@ fn lookup(names: &Names) -> Lookup {
     })
 }
 
-fn export(settings: &Settings) -> Option<&TraceExport> {
-    settings.tracing.as_ref()?.export.as_ref()
+/// Returns where the items of a signal go.
+fn export(settings: &Settings, signal: Signal) -> Option<&OtlpExport> {
+    match signal {
+        Signal::Traces => settings.tracing.as_ref()?.export.as_ref(),
+        Signal::Logs => settings.access_log.as_ref()?.otlp.as_ref(),
+    }
 }
+
+const SIGNALS: [(Signal, &str); 2] = [(Signal::Traces, TRACES), (Signal::Logs, LOGS)];
 
 /// Returns the `host:port` of servers that the node itself sends to, where these are names.
 pub(crate) fn names(settings: &Settings) -> impl Iterator<Item = String> {
-    let collector = export(settings).and_then(|export| hg_trace::check(&export.endpoint).ok());
-    let collector = collector.map(|endpoint| endpoint.address);
+    let collectors = SIGNALS.into_iter().filter_map(|(signal, _)| {
+        let endpoint = &export(settings, signal)?.endpoint;
+        Some(hg_otlp::check(endpoint, signal).ok()?.address)
+    });
     let store = settings.limit_store.as_ref().map(|store| store.address.clone());
-    collector.into_iter().chain(store).filter(|address| hg_dial::is_name(address))
+    collectors.chain(store).filter(|address| hg_dial::is_name(address))
 }
 
-/// Reports a collector that spans cannot go to as a mistake in the plan.
+/// Reports collectors that nothing can be sent to as mistakes in the plan.
 pub(crate) fn check(plan: &Plan) -> Result<(), Vec<ObjectError>> {
-    let Some(export) = plan.settings("node").and_then(export) else { return Ok(()) };
-    let wrong = |message: String| {
-        let (kind, name) = (Kind::Settings, "node".into());
-        vec![ObjectError { kind, name, path: "tracing.export.endpoint".into(), message }]
-    };
-    let endpoint = hg_trace::check(&export.endpoint).map_err(wrong)?;
-    if endpoint.has_tls != export.tls.is_some() {
-        return Err(wrong("the endpoint and its TLS do not agree".into()));
+    let Some(settings) = plan.settings("node") else { return Ok(()) };
+    let wrong = SIGNALS.into_iter().filter_map(|(signal, path)| {
+        let message = check_export(export(settings, signal)?, signal).err()?;
+        let (kind, name, path) = (Kind::Settings, "node".into(), format!("{path}.endpoint"));
+        Some(ObjectError { kind, name, path, message })
+    });
+    let wrong: Vec<_> = wrong.collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn check_export(export: &OtlpExport, signal: Signal) -> Result<(), String> {
+    if hg_otlp::check(&export.endpoint, signal)?.has_tls != export.tls.is_some() {
+        return Err("the endpoint and its TLS do not agree".into());
     }
     Ok(())
 }

@@ -6,9 +6,9 @@
 use hg_limit_store::LimitStoreStats;
 use hg_log::LogStats;
 use hg_net::{Joined, Offload};
+use hg_otlp::ExportStats;
 use hg_plan::Kind;
 use hg_resilience::Level;
-use hg_trace::TraceStats;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +109,8 @@ pub struct EngineStatus {
     pub overload: OverloadReport,
     /// Whether spans do not reach the collector.
     pub traces_fail: bool,
+    /// Whether log records do not reach the collector.
+    pub log_records_fail: bool,
     /// The store that limits are shared through.
     pub limit_store: LimitStoreStats,
 }
@@ -117,7 +119,7 @@ pub struct EngineStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutletMetrics {
     /// Spans.
-    pub traces: TraceStats,
+    pub traces: ExportStats,
     /// The store that limits are shared through.
     pub limit_store: LimitStoreStats,
 }

@@ -1,15 +1,17 @@
 //! From workers to the sink's thread: filled buffers in one direction, empty ones back.
 
-use crate::buffers::{BUFFER_BYTES, Buffers};
 use crate::clock::TimeCache;
 use crate::combined::{
     format_combined, format_common, format_connection_combined, format_connection_common,
 };
 use crate::flow::{FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
 use crate::json::{format_connection_json, format_json};
-use crate::layout::{Layout, Values};
+use crate::layout::{Key, Layout, Values};
+use crate::mode::Mode;
+use crate::otlp;
 use crate::record::{AccessRecord, ConnectionRecord};
 use crate::tap::{TapStats, TapWants, TapWriter, Taps};
+use hg_otlp::{BUFFER_BYTES, Buffers, ExportStats, ExportWriter};
 use hg_plan::LogFormat;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +31,8 @@ pub struct LogStats {
     pub bytes: u64,
     /// Writes (or attempts to open) that failed.
     pub write_errors: u64,
+    /// Records for a collector.
+    pub export: ExportStats,
     /// What taps were shown.
     pub taps: TapStats,
 }
@@ -41,53 +45,10 @@ pub(crate) struct Filled {
     pub(crate) mode: Mode,
 }
 
-/// Which lines to make, and under which configuration; one word that workers read for each record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mode(u64);
-
-/// Bits below the number of the configuration.
-const FORM_BITS: u32 = 3;
-const FORM_MASK: u64 = (1 << FORM_BITS) - 1;
-const LAID_OUT: u64 = 4;
-
-impl Mode {
-    /// Makes the mode of the configuration numbered `epoch`.
-    pub(crate) fn new(epoch: u64, format: Option<LogFormat>) -> Self {
-        let format = match format {
-            None => 0,
-            Some(LogFormat::Json) => 1,
-            Some(LogFormat::Combined) => 2,
-            Some(LogFormat::Common) => 3,
-        };
-        Self(epoch << FORM_BITS | format)
-    }
-
-    /// Makes the mode of a configuration whose lines have a layout of their own.
-    fn laid_out(epoch: u64) -> Self {
-        Self(epoch << FORM_BITS | LAID_OUT)
-    }
-
-    fn is_laid_out(self) -> bool {
-        self.0 & FORM_MASK == LAID_OUT
-    }
-
-    fn is_on(self) -> bool {
-        self.0 & FORM_MASK != 0
-    }
-
-    /// Returns the number of the configuration, which grows by one with each.
-    pub(crate) fn epoch(self) -> u64 {
-        self.0 >> FORM_BITS
-    }
-
-    fn format(self) -> Option<LogFormat> {
-        match self.0 & FORM_MASK {
-            1 => Some(LogFormat::Json),
-            2 => Some(LogFormat::Combined),
-            3 => Some(LogFormat::Common),
-            _ => None,
-        }
-    }
+/// How the lines of a configuration are laid out, and which keys they have.
+struct LaidOut {
+    layout: Layout,
+    keys: Box<[Key]>,
 }
 
 /// What workers and the sink's thread share.
@@ -95,7 +56,7 @@ pub(crate) struct Shared {
     pub(crate) buffers: Buffers<Filled>,
     mode: AtomicU64,
     /// The newest layout, and the mode that it belongs to; read when the mode changes.
-    layout: Mutex<Option<(Mode, Arc<Layout>)>>,
+    layout: Mutex<Option<(Mode, Arc<LaidOut>)>>,
     pub(crate) reopen: AtomicBool,
     pub(crate) stop: AtomicBool,
     pub(crate) lines: AtomicU64,
@@ -127,6 +88,7 @@ impl Shared {
             dropped: self.dropped.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             write_errors: self.write_errors.load(Ordering::Relaxed),
+            export: ExportStats::default(),
             taps: self.taps.stats(),
         }
     }
@@ -136,13 +98,13 @@ impl Shared {
     }
 
     /// Has lines be laid out so from now on.
-    pub(crate) fn set_layout(&self, epoch: u64, layout: Layout) {
-        let mode = Mode::laid_out(epoch);
-        *self.layout() = Some((mode, Arc::new(layout)));
+    pub(crate) fn set_layout(&self, mode: Mode, layout: Layout) {
+        let keys = layout.keys();
+        *self.layout() = Some((mode, Arc::new(LaidOut { layout, keys })));
         self.set_mode(mode);
     }
 
-    fn layout(&self) -> MutexGuard<'_, Option<(Mode, Arc<Layout>)>> {
+    fn layout(&self) -> MutexGuard<'_, Option<(Mode, Arc<LaidOut>)>> {
         self.layout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -160,16 +122,17 @@ pub struct LogWriter {
     lines: u64,
     mode: Mode,
     /// The layout of the mode, if it has one.
-    layout: Option<Arc<Layout>>,
+    layout: Option<Arc<LaidOut>>,
+    exports: ExportWriter,
     time: TimeCache,
     taps: TapWriter,
 }
 
 impl LogWriter {
-    pub(crate) fn new(shared: Arc<Shared>, sink: Thread) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, sink: Thread, exports: ExportWriter) -> Self {
         let taps = TapWriter::new(Arc::clone(&shared.taps));
-        let (buffer, time, mode) = (Vec::new(), TimeCache::new(), Mode::new(0, None));
-        Self { shared, sink, buffer, lines: 0, mode, layout: None, time, taps }
+        let (buffer, time, mode) = (Vec::new(), TimeCache::new(), Mode::off(0));
+        Self { shared, sink, buffer, lines: 0, mode, layout: None, exports, time, taps }
     }
 
     /// Reports whether the log wants records; if not, there is no need to make one for it.
@@ -188,8 +151,8 @@ impl LogWriter {
         self.taps.show(record, headers, &mut self.time);
     }
 
-    /// Formats a record into the worker's buffer, and hands the buffer over when it is full. If no
-    /// buffer is free, drops and counts the line.
+    /// Formats a record into the worker's buffers, for the sink, the collector or both, and hands a
+    /// buffer over when it is full. If none is free, drops and counts the line.
     pub fn write(&mut self, record: &AccessRecord<'_>) {
         self.append(record, |format, time, out| match format {
             LogFormat::Json => format_json(record, time, out),
@@ -219,14 +182,28 @@ impl LogWriter {
     fn append(
         &mut self,
         record: &impl Values,
-        write: impl FnOnce(LogFormat, &mut TimeCache, &mut Vec<u8>),
+        write: impl Fn(LogFormat, &mut TimeCache, &mut Vec<u8>),
     ) {
         let mode = self.shared.mode();
         if mode != self.mode {
             self.flush();
             self.follow(mode);
         }
-        if !self.mode.is_on() {
+        let Self { mode, layout, time, exports, .. } = self;
+        let keys = match (mode.format(), &*layout) {
+            (Some(_), _) => Key::ALL,
+            (None, Some(found)) => &found.keys,
+            (None, None) => return,
+        };
+        let mut line = |out: &mut Vec<u8>| match (mode.format(), &*layout) {
+            (Some(format), _) => write(format, time, out),
+            (None, Some(found)) => found.layout.push(record, time, out),
+            (None, None) => {}
+        };
+        if mode.has_collector() {
+            exports.append(|out| otlp::push(record, keys, &mut line, out));
+        }
+        if !mode.has_sink() {
             return;
         }
         if self.buffer.capacity() == 0 {
@@ -238,14 +215,10 @@ impl LogWriter {
                 }
             }
         }
-        match (self.mode.format(), &self.layout) {
-            (Some(format), _) => write(format, &mut self.time, &mut self.buffer),
-            (None, Some(layout)) => layout.push(record, &mut self.time, &mut self.buffer),
-            (None, None) => return,
-        }
+        line(&mut self.buffer);
         self.lines += 1;
         if self.buffer.len() > BUFFER_BYTES - SPARE_BYTES {
-            self.flush();
+            self.flush_lines();
         }
     }
 
@@ -259,9 +232,14 @@ impl LogWriter {
         }
     }
 
-    /// Hands over the lines in the buffer. The worker's timer calls it at least every 200 ms, so
-    /// that lines appear soon. Costs a comparison if there are none.
+    /// Hands over what is in the buffers. The worker's timer calls it at least every 200 ms, so
+    /// that lines appear soon. Costs two comparisons if they are empty.
     pub fn flush(&mut self) {
+        self.flush_lines();
+        self.exports.flush();
+    }
+
+    fn flush_lines(&mut self) {
         if self.lines == 0 {
             return;
         }

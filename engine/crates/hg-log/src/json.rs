@@ -52,7 +52,7 @@ pub fn format_json(record: &AccessRecord<'_>, time: &mut TimeCache, out: &mut Ve
     if let Some(client) = &r.tls.client {
         push_certificate(client, out);
     }
-    if let Some(TraceRecord { trace_id, span_id }) = r.sent.trace {
+    if let Some(TraceRecord { trace_id, span_id, .. }) = r.sent.trace {
         out.extend_from_slice(b"\",\"trace_id\":\"");
         push_hex(trace_id, 32, out);
         out.extend_from_slice(b"\",\"span_id\":\"");

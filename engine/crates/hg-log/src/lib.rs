@@ -1,12 +1,11 @@
 //! The access log: the record of a request, the three line formats, and the way to a file, standard
-//! output or syslog.
+//! output, syslog or a collector.
 //!
 //! Owns the path from a worker to the sink. A worker formats into a buffer of its own
 //! ([`LogWriter`]) and hands it over when it is full or when its timer fires; one thread writes.
 //! The buffers are a bounded pool: if the sink is slower than the workers, lines are dropped and
 //! counted, and nobody waits. Taps show the same records to those who watch. Reads no clock on a worker's path: records bring their time.
 
-mod buffers;
 mod clock;
 mod combined;
 mod escape;
@@ -14,6 +13,8 @@ mod flow;
 mod hand_over;
 mod json;
 mod layout;
+mod mode;
+mod otlp;
 mod outlets;
 mod record;
 mod sink;
@@ -23,7 +24,6 @@ mod tap_filter;
 mod testing;
 mod veil;
 
-pub use buffers::{BUFFER_BYTES, Buffers};
 pub use clock::TimeCache;
 pub use combined::{
     format_combined, format_common, format_connection_combined, format_connection_common,

@@ -1,10 +1,12 @@
 //! The sink's thread and its configuration.
 
-use crate::hand_over::{Filled, LogStats, LogWriter, Mode, Shared};
+use crate::hand_over::{Filled, LogStats, LogWriter, Shared};
 use crate::layout::Layout;
+use crate::mode::Mode;
 use crate::sink::Sink;
 use crate::tap::TapReader;
 use crate::tap_filter::TapFilter;
+use hg_otlp::Exporter;
 use hg_plan::AccessLog as Config;
 use std::collections::VecDeque;
 use std::io;
@@ -28,6 +30,7 @@ pub struct AccessLog {
     current: Mutex<Current>,
     /// Disconnected once the thread has ended.
     ended: Mutex<Receiver<()>>,
+    exporter: Exporter,
 }
 
 struct Current {
@@ -45,14 +48,16 @@ struct Change {
 impl AccessLog {
     /// Starts the sink's thread; `None` logs nothing. The thread tries again with every buffer to
     /// open a sink that cannot be opened: use [`Self::check`] first to refuse it. `workers` sizes
-    /// the buffer pool (64 KiB each, allocated on demand, at least 64 of them).
+    /// the buffer pool (64 KiB each, allocated on demand, at least 64 of them). `exporter` is where
+    /// records go that a collector is to get; its collector is for the caller to configure, before
+    /// the log.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(config: Option<&Config>, workers: usize) -> io::Result<Self> {
+    pub fn start(config: Option<&Config>, workers: usize, exporter: Exporter) -> io::Result<Self> {
         let (changes, incoming) = channel();
         let (alive, ended) = channel();
-        let shared = Arc::new(Shared::new(workers, Mode::new(0, None)));
+        let shared = Arc::new(Shared::new(workers, Mode::off(0)));
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("hg-log".into()).spawn(move || {
             Outlets { incoming, outlets: VecDeque::new() }.run(&theirs);
@@ -60,7 +65,7 @@ impl AccessLog {
         })?;
         let sink = thread.thread().clone();
         let current = Mutex::new(Current { epoch: 0, config: None, changes });
-        let log = Self { shared, sink, current, ended: Mutex::new(ended) };
+        let log = Self { shared, sink, current, ended: Mutex::new(ended), exporter };
         log.configure(config);
         Ok(log)
     }
@@ -72,12 +77,15 @@ impl AccessLog {
     /// Returns what is wrong, fit for the config's path `access_log.sink`.
     pub fn check(config: &Config) -> Result<(), String> {
         Layout::of(config)?;
-        let name = match &config.sink {
+        let Some(sink) = &config.sink else {
+            return Ok(());
+        };
+        let name = match sink {
             hg_plan::LogSink::Stdout {} => "standard output",
             hg_plan::LogSink::File { path } => path,
             hg_plan::LogSink::Syslog { address } => address,
         };
-        Sink::new(&config.sink).open().map_err(|e| format!("cannot open {name}: {e}"))
+        Sink::new(sink).open().map_err(|e| format!("cannot open {name}: {e}"))
     }
 
     /// Changes format and sink while lines flow. No line is lost, and no sink gets lines in two
@@ -91,21 +99,24 @@ impl AccessLog {
         current.epoch += 1;
         current.config = config.cloned();
         let epoch = current.epoch;
-        let sink = config.map(|c| Sink::new(&c.sink));
+        let sink = config.and_then(|c| c.sink.as_ref()).map(Sink::new);
         // The thread ends only after this handle's sender. The mode follows the change, so that no
         // line under it comes before it.
         let _ = current.changes.send(Change { epoch, sink });
         // One that cannot be laid out was refused by the check.
-        match config.map(Layout::of) {
-            Some(Ok(Some(layout))) => self.shared.set_layout(epoch, layout),
-            _ => self.shared.set_mode(Mode::new(epoch, config.map(|c| c.format))),
+        match config.map(|config| (config, Layout::of(config))) {
+            None => self.shared.set_mode(Mode::off(epoch)),
+            Some((config, Ok(Some(layout)))) => {
+                self.shared.set_layout(Mode::new(epoch, config, true), layout);
+            }
+            Some((config, _)) => self.shared.set_mode(Mode::new(epoch, config, false)),
         }
         self.sink.unpark();
     }
 
     /// Returns a worker's end.
     pub fn writer(&self) -> LogWriter {
-        LogWriter::new(Arc::clone(&self.shared), self.sink.clone())
+        LogWriter::new(Arc::clone(&self.shared), self.sink.clone(), self.exporter.writer())
     }
 
     /// Opens a tap, which the log's configuration does not concern; `None` if too many are open.
@@ -121,7 +132,12 @@ impl AccessLog {
 
     /// Returns the counts since the start.
     pub fn stats(&self) -> LogStats {
-        self.shared.stats()
+        LogStats { export: self.exporter.stats(), ..self.shared.stats() }
+    }
+
+    /// Returns the way to the collector.
+    pub fn exporter(&self) -> &Exporter {
+        &self.exporter
     }
 
     /// Writes what was handed over and ends the thread; returns false if that took longer than

@@ -1,6 +1,7 @@
 use super::*;
+use crate::AccessRecord;
 use crate::testing::{Scratch, record, wait_for};
-use crate::{AccessRecord, BUFFER_BYTES};
+use hg_otlp::BUFFER_BYTES;
 use hg_plan::{LogFormat, LogSink};
 
 fn to_file(path: &str, format: LogFormat) -> Config {
@@ -8,7 +9,11 @@ fn to_file(path: &str, format: LogFormat) -> Config {
 }
 
 fn to(sink: LogSink, format: LogFormat) -> Config {
-    Config { format, sink, fields: Vec::new(), template: None }
+    Config { format, sink: Some(sink), otlp: None, fields: Vec::new(), template: None }
+}
+
+fn start(config: Option<&Config>, workers: usize) -> io::Result<AccessLog> {
+    AccessLog::start(config, workers, crate::testing::exporter())
 }
 
 fn lines(path: &str) -> Vec<String> {
@@ -21,11 +26,11 @@ const LONG: Duration = Duration::from_secs(10);
 fn what_is_written_arrives_whole_and_in_order() {
     let scratch = Scratch::new("order");
     let path = scratch.path("log");
-    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let log = start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
     let mut writer = log.writer();
     for i in 0..5_000 {
         // The sink may lag behind; this test is about order.
-        wait_for("room", || log.shared.buffers.len() < 32);
+        wait_for("room", || log.shared.buffers.waiting() < 32);
         writer.write(&AccessRecord { total_us: i, ..record() });
     }
     drop(writer);
@@ -43,7 +48,7 @@ fn what_is_written_arrives_whole_and_in_order() {
 fn flushed_lines_arrive_without_a_full_buffer_and_are_counted() {
     let scratch = Scratch::new("flush");
     let path = scratch.path("log");
-    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Combined)), 1).unwrap();
+    let log = start(Some(&to_file(&path, LogFormat::Combined)), 1).unwrap();
     let mut writer = log.writer();
     for _ in 0..3 {
         writer.write(&record());
@@ -57,7 +62,7 @@ fn flushed_lines_arrive_without_a_full_buffer_and_are_counted() {
 fn a_change_of_sink_and_format_loses_and_mixes_nothing() {
     let scratch = Scratch::new("change");
     let (first, second) = (scratch.path("first"), scratch.path("second"));
-    let log = AccessLog::start(Some(&to_file(&first, LogFormat::Json)), 2).unwrap();
+    let log = start(Some(&to_file(&first, LogFormat::Json)), 2).unwrap();
     let mut busy = log.writer();
     let mut idle = log.writer();
     idle.write(&record());
@@ -81,7 +86,7 @@ fn switched_off_and_on_again() {
     let scratch = Scratch::new("off");
     let path = scratch.path("log");
     let config = to_file(&path, LogFormat::Json);
-    let log = AccessLog::start(None, 1).unwrap();
+    let log = start(None, 1).unwrap();
     let mut writer = log.writer();
     assert!(!writer.is_on());
     writer.write(&record());
@@ -101,7 +106,7 @@ fn switched_off_and_on_again() {
 fn the_same_configuration_again_changes_nothing() {
     let scratch = Scratch::new("same");
     let config = to_file(&scratch.path("log"), LogFormat::Json);
-    let log = AccessLog::start(Some(&config), 1).unwrap();
+    let log = start(Some(&config), 1).unwrap();
     let before = log.current.lock().unwrap().epoch;
     log.configure(Some(&config));
     assert_eq!(log.current.lock().unwrap().epoch, before);
@@ -111,7 +116,7 @@ fn the_same_configuration_again_changes_nothing() {
 fn a_file_is_opened_anew_on_request() {
     let scratch = Scratch::new("rotate");
     let (path, old) = (scratch.path("log"), scratch.path("log.1"));
-    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let log = start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
     let mut writer = log.writer();
     writer.write(&record());
     writer.flush();
@@ -130,7 +135,7 @@ fn a_full_disk_drops_and_counts_and_recovers() {
     let scratch = Scratch::new("recovers");
     let path = scratch.path("log");
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let log = start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
     let mut writer = log.writer();
     writer.write(&record());
     writer.flush();
@@ -151,7 +156,7 @@ fn a_sink_that_stands_still_costs_lines_not_time_or_memory() {
     let path = scratch.path("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let reader = std::fs::File::options().read(true).write(true).open(&path).unwrap();
-    let log = AccessLog::start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let log = start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
     let mut writer = log.writer();
     let mut written = 0u64;
     while log.stats().dropped < 1_000 {
@@ -185,7 +190,7 @@ fn a_layout_takes_turns_with_formats() {
     let path = scratch.path("log");
     let plain = to_file(&path, LogFormat::Common);
     let laid_out = |text: &str| Config { template: Some(text.into()), ..plain.clone() };
-    let log = AccessLog::start(Some(&laid_out("1 ${status}")), 1).unwrap();
+    let log = start(Some(&laid_out("1 ${status}")), 1).unwrap();
     let mut writer = log.writer();
     for next in [laid_out("2 ${status}"), plain.clone(), laid_out("3 ${reused}")] {
         assert!(writer.is_on());

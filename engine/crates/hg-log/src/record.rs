@@ -63,6 +63,8 @@ pub struct TraceRecord {
     pub trace_id: u128,
     /// The span that stands for the request.
     pub span_id: u64,
+    /// The flags of the trace.
+    pub flags: u8,
 }
 
 /// The line of one finished TCP connection.

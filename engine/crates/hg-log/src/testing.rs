@@ -2,8 +2,9 @@
 
 use crate::{AccessRecord, ConnectionRecord, ReachedRecord, SecuredRecord, SentRecord};
 use crate::{CertificateRecord, TlsRecord, TraceRecord};
+use hg_otlp::{Exporter, Signal};
 use hg_plan::Digest;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// A record in which every value is known.
@@ -33,6 +34,7 @@ pub(crate) fn record() -> AccessRecord<'static> {
             trace: Some(TraceRecord {
                 trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
                 span_id: 0x00f0_67aa_0ba9_02b7,
+                flags: 1,
             }),
         },
         reason: "-",
@@ -106,6 +108,11 @@ pub(crate) fn bare() -> AccessRecord<'static> {
         bytes_out: 0,
         ..record()
     }
+}
+
+/// An exporter without a collector.
+pub(crate) fn exporter() -> Exporter {
+    Exporter::start(Signal::Logs, 1, Arc::new(|_| None), Box::new(drop)).unwrap()
 }
 
 /// Waits until a condition holds; fails after ten seconds.

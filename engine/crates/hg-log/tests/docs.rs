@@ -45,6 +45,7 @@ fn record() -> AccessRecord<'static> {
             trace: Some(TraceRecord {
                 trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
                 span_id: 0x00f0_67aa_0ba9_02b7,
+                flags: 1,
             }),
         },
         reason: "-",

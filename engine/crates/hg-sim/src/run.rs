@@ -15,9 +15,9 @@ use crate::worker::{Mailbox, Message, Prime, Worker};
 use crate::world::{Deeds, LISTENER_PORT, World};
 use hg_log::AccessLog;
 use hg_net::{Fd, Figures, Poller};
+use hg_otlp::{Exporter, Signal};
 use hg_plan::{Change, ObjectError, Plan, Settings};
 use hg_tls::Ticketer;
-use hg_trace::Exporter;
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -101,9 +101,12 @@ fn lasting() -> io::Result<&'static (AccessLog, Exporter, Arc<Ticketer>)> {
     type Lasting = (AccessLog, Exporter, Arc<Ticketer>);
     static LASTING: OnceLock<Result<Lasting, String>> = OnceLock::new();
     let make = || {
-        let log = AccessLog::start(None, 1).map_err(|e| e.to_string())?;
-        let traces = Exporter::start(1, hg_dial::literals_only(), Box::new(drop))
-            .map_err(|e| e.to_string())?;
+        let exporter = |signal| {
+            Exporter::start(signal, 1, hg_dial::literals_only(), Box::new(drop))
+                .map_err(|e| e.to_string())
+        };
+        let log = AccessLog::start(None, 1, exporter(Signal::Logs)?).map_err(|e| e.to_string())?;
+        let traces = exporter(Signal::Traces)?;
         Ok((log, traces, Ticketer::new(&["11".repeat(32)])?))
     };
     LASTING.get_or_init(make).as_ref().map_err(|e| io::Error::other(e.clone()))

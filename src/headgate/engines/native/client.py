@@ -209,6 +209,7 @@ def _status(reply: pb.StatusReply) -> DataPlaneStatus:
         overload=reply.overload,
         overload_cause=reply.overload_cause,
         traces=reply.traces,
+        access_log=reply.access_log,
         limit_store=_limit_store(reply),
     )
 

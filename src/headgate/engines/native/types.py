@@ -74,7 +74,8 @@ class DataPlaneStatus(msgspec.Struct, frozen=True):
 
     `overload` is `strained`, `overloaded` or `critical`, and empty while there is not too much to
     do; `overload_cause` is `memory`, `queue` or `lag`. `traces` is `failing` while spans do not
-    reach the collector, else empty. `limit_store` is None without one in the config.
+    reach the collector, else empty; `access_log` does the same for log records. `limit_store` is
+    None without one in the config.
     """
 
     plan_digest: str
@@ -87,6 +88,7 @@ class DataPlaneStatus(msgspec.Struct, frozen=True):
     overload: str = ""
     overload_cause: str = ""
     traces: str = ""
+    access_log: str = ""
     limit_store: LimitStoreStatus | None = None
 
 

@@ -183,6 +183,8 @@ pub struct StatusReply {
     pub traces: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "11")]
     pub limit_store: ::core::option::Option<LimitStoreStatus>,
+    #[prost(string, tag = "12")]
+    pub access_log: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LimitStoreStatus {

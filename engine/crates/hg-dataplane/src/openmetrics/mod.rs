@@ -2,6 +2,7 @@
 //! lists the names.
 
 mod bandwidth;
+mod exports;
 mod latency;
 mod process;
 mod requests;
@@ -13,7 +14,7 @@ pub use process::ProcessReport;
 use crate::resolver::HostReport;
 use hg_engine::{
     EngineMetrics, Http2Metrics, LimitStoreStats, MIRROR, OutletReason, OverloadReport,
-    ReasonCount, SPLIT, TcpMetrics, TraceStats, UdpMetrics, UpstreamReport, WorkerReport,
+    ReasonCount, SPLIT, TcpMetrics, UdpMetrics, UpstreamReport, WorkerReport,
 };
 use std::time::Duration;
 use text::{Text, Type};
@@ -231,26 +232,9 @@ fn failures(text: &mut Text, engine: &EngineMetrics) {
     text.family("headgate_tap_lines", Type::Counter, "", help).int(&[], engine.log.taps.lines);
     let help = "Requests that a tap was not shown because its reader was slow.";
     text.family("headgate_tap_dropped", Type::Counter, "", help).int(&[], engine.log.taps.dropped);
-    traces(text, &engine.outlets.traces);
+    exports::exports(text, &exports::LOG_RECORDS, &engine.log.export);
+    exports::exports(text, &exports::TRACES, &engine.outlets.traces);
     limit_store(text, &engine.outlets.limit_store);
-}
-
-fn traces(text: &mut Text, traces: &TraceStats) {
-    use Type::{Counter, Gauge};
-    let help = "Spans that the collector of traces took.";
-    text.family("headgate_traces_exported", Counter, "", help).int(&[], traces.exported);
-    let dropped = [
-        ("queue_full", traces.queue_full),
-        ("refused", traces.refused),
-        ("unreachable", traces.unreachable),
-    ];
-    let dropped = dropped.map(|(reason, count)| ReasonCount { reason, count });
-    let help = "Spans that did not reach the collector, by why.";
-    reasons(text, "headgate_traces_dropped", "reason", help, &dropped);
-    let help = "Exports of spans that failed, those that were tried again included, by why.";
-    unreached(text, "headgate_traces_export_failures", help, &traces.failures);
-    let help = "1 while exports of spans fail.";
-    text.family("headgate_traces_failing", Gauge, "", help).int(&[], u64::from(traces.is_failing));
 }
 
 /// Writes why a server that the node itself sends to was not reached.

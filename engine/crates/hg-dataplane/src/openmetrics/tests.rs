@@ -2,9 +2,10 @@
 
 use super::*;
 use hg_engine::{
-    AgentReport, BANDWIDTH_BYTES, BANDWIDTH_HELD, EndpointReport, HandshakeCount, HealthReport,
-    Histogram, Http2Metrics, Joined, LimitStoreStats, ListenerReport, NegotiatedReport, Offload,
-    OpenCount, OutletMetrics, RequestCount, ResultCount, RetryMetrics, TcpMetrics, UdpMetrics,
+    AgentReport, BANDWIDTH_BYTES, BANDWIDTH_HELD, EndpointReport, ExportStats, HandshakeCount,
+    HealthReport, Histogram, Http2Metrics, Joined, LimitStoreStats, ListenerReport, LogStats,
+    NegotiatedReport, Offload, OpenCount, OutletMetrics, RequestCount, ResultCount, RetryMetrics,
+    TcpMetrics, UdpMetrics,
 };
 
 fn health(takes: bool) -> HealthReport {
@@ -91,12 +92,7 @@ fn engine() -> EngineMetrics {
             kind: "resumed",
             count: 8,
         }],
-        listeners: vec![ListenerReport {
-            name: "web".into(),
-            connections: 4,
-            accepted: 40,
-            ..ListenerReport::default()
-        }],
+        listeners: vec![listener()],
         workers: vec![WorkerReport {
             connections: 4,
             requests: 12,
@@ -107,7 +103,8 @@ fn engine() -> EngineMetrics {
         upstreams: vec![upstream()],
         overload: shedding(),
         middlewares: middlewares(),
-        outlets: OutletMetrics { traces: traces(), limit_store: limit_store() },
+        log: LogStats { export: export(41), ..LogStats::default() },
+        outlets: OutletMetrics { traces: export(21), limit_store: limit_store() },
         ..EngineMetrics::default()
     }
 }
@@ -122,14 +119,19 @@ fn limit_store() -> LimitStoreStats {
     }
 }
 
-fn traces() -> TraceStats {
-    TraceStats {
-        exported: 21,
-        queue_full: 22,
-        unreachable: 23,
-        refused: 24,
-        failures: [25, 26, 27, 28, 29, 30],
-        is_failing: true,
+fn listener() -> ListenerReport {
+    let (name, connections, accepted) = ("web".into(), 4, 40);
+    ListenerReport { name, connections, accepted, ..ListenerReport::default() }
+}
+
+fn export(n: u64) -> ExportStats {
+    ExportStats {
+        exported: n,
+        queue_full: n + 1,
+        unreachable: n + 2,
+        refused: n + 3,
+        failures: [n + 4, n + 5, n + 6, n + 7, n + 8, n + 9],
+        is_failing: n == 21,
     }
 }
 

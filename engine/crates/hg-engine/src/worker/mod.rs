@@ -65,8 +65,8 @@ use conn::Io;
 use exchange::{ExId, Exchange, Held};
 use hg_log::LogWriter;
 use hg_net::{Clock, Event, Poller, Ticks, Wheel};
+use hg_otlp::ExportWriter;
 use hg_policy::WyRand;
-use hg_trace::TraceWriter;
 use leave::Leaving;
 use slab::Slab;
 use std::collections::VecDeque;
@@ -124,7 +124,7 @@ enum Turn {
 /// Where what is told of requests goes.
 pub(crate) struct Records {
     pub(crate) log: LogWriter,
-    pub(crate) traces: TraceWriter,
+    pub(crate) traces: ExportWriter,
 }
 
 pub(crate) struct Worker {

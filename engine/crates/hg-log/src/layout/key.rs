@@ -10,6 +10,9 @@ macro_rules! keys {
         }
 
         impl Key {
+            /// All of them.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$key,)*];
+
             /// Returns the key of a name.
             pub(crate) fn parse(name: &str) -> Option<Self> {
                 match name {

@@ -45,6 +45,24 @@ impl Layout {
         keys.collect::<Result<_, _>>().map(|keys| Some(Self::Fields(keys)))
     }
 
+    /// Returns the keys that its lines have, each once.
+    pub(crate) fn keys(&self) -> Box<[Key]> {
+        let mut found = Vec::new();
+        match self {
+            Self::Fields(keys) => found.extend_from_slice(keys),
+            Self::Template(pieces) => {
+                for piece in pieces {
+                    if let Piece::Variable(key) = piece
+                        && !found.contains(key)
+                    {
+                        found.push(*key);
+                    }
+                }
+            }
+        }
+        found.into()
+    }
+
     /// Appends the line of a record, and a line feed. Allocates only to grow `out`.
     pub(crate) fn push(&self, record: &impl Values, time: &mut TimeCache, out: &mut Vec<u8>) {
         match self {

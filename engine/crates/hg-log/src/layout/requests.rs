@@ -1,9 +1,19 @@
 //! What the record of a request knows.
 
 use super::{Key, Value, Values};
-use crate::record::AccessRecord;
+use crate::record::{AccessRecord, TraceRecord};
 
 impl Values for AccessRecord<'_> {
+    const IS_REQUEST: bool = true;
+
+    fn times_us(&self) -> (u64, u64) {
+        (self.time_us, self.time_us.saturating_add(self.total_us))
+    }
+
+    fn trace(&self) -> Option<TraceRecord> {
+        self.sent.trace
+    }
+
     fn value(&self, key: Key) -> Value<'_> {
         let was_sent = !self.endpoint.is_empty();
         match key {

@@ -5,6 +5,12 @@ use crate::flow::FlowRecord;
 use crate::record::ConnectionRecord;
 
 impl Values for ConnectionRecord<'_> {
+    const IS_REQUEST: bool = false;
+
+    fn times_us(&self) -> (u64, u64) {
+        (self.time_us, self.time_us.saturating_add(self.total_us))
+    }
+
     fn value(&self, key: Key) -> Value<'_> {
         match key {
             Key::Time => Value::Time(self.time_us),
@@ -30,6 +36,12 @@ impl Values for ConnectionRecord<'_> {
 }
 
 impl Values for FlowRecord<'_> {
+    const IS_REQUEST: bool = false;
+
+    fn times_us(&self) -> (u64, u64) {
+        (self.time_us, self.time_us.saturating_add(self.total_us))
+    }
+
     fn value(&self, key: Key) -> Value<'_> {
         match key {
             Key::Time => Value::Time(self.time_us),

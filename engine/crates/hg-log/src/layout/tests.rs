@@ -12,7 +12,8 @@ use serde_json::{Map, Value as Json};
 fn plan(fields: &[&str], template: Option<&str>) -> AccessLog {
     AccessLog {
         format: LogFormat::Json,
-        sink: LogSink::Stdout {},
+        sink: Some(LogSink::Stdout {}),
+        otlp: None,
         fields: fields.iter().map(|one| (*one).to_owned()).collect(),
         template: template.map(str::to_owned),
     }

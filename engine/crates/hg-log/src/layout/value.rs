@@ -4,14 +4,25 @@ use super::Key;
 use crate::clock::TimeCache;
 use crate::escape::{push_address, push_combined, push_json, push_number};
 use crate::json::{push_fingerprint, push_hex, push_names};
-use crate::record::{CertificateRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES};
+use crate::record::{CertificateRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, TraceRecord};
 use hg_plan::Digest;
 use std::net::IpAddr;
 
 /// What a record knows.
 pub(crate) trait Values {
+    /// Whether it is that of a request.
+    const IS_REQUEST: bool;
+
     /// Returns the value of a key; [`Value::Unknown`] if there is none.
     fn value(&self, key: Key) -> Value<'_>;
+
+    /// Returns from when to when it took, microseconds since 1970-01-01 UTC.
+    fn times_us(&self) -> (u64, u64);
+
+    /// Returns its place in a trace.
+    fn trace(&self) -> Option<TraceRecord> {
+        None
+    }
 }
 
 /// One value of a record.

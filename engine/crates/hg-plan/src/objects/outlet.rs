@@ -32,12 +32,18 @@ impl Settings {
     pub fn outlets(&self) -> impl Iterator<Item = (&'static str, &OutletTls)> {
         let export = self.tracing.as_ref().and_then(|tracing| tracing.export.as_ref());
         let traces = export.and_then(|export| export.tls.as_ref());
+        let log = self.access_log.as_ref().and_then(|log| log.otlp.as_ref());
+        let logs = log.and_then(|export| export.tls.as_ref());
         let store = self.limit_store.as_ref().and_then(|store| store.tls.as_ref());
-        [(TRACES, traces), (LIMITS, store)].into_iter().filter_map(|(path, tls)| Some((path, tls?)))
+        [(TRACES, traces), (LOGS, logs), (LIMITS, store)]
+            .into_iter()
+            .filter_map(|(path, tls)| Some((path, tls?)))
     }
 }
 
 /// Where the settings have the collector of traces.
 pub const TRACES: &str = "tracing.export";
+/// Where they have the collector of log records.
+pub const LOGS: &str = "access_log.otlp";
 /// Where they have the store of limits.
 pub const LIMITS: &str = "limit_store";

@@ -2,6 +2,7 @@
 
 use super::defaults::max_connections;
 use super::limit_store::LimitStore;
+use super::otlp::OtlpExport;
 use super::tracing::Tracing;
 use serde::Deserialize;
 
@@ -92,8 +93,12 @@ pub struct Redaction {
 pub struct AccessLog {
     /// `json`, `combined` or `common`.
     pub format: LogFormat,
-    /// Sink of the lines.
-    pub sink: LogSink,
+    /// Sink of the lines; absent = they go to a collector alone.
+    #[serde(default)]
+    pub sink: Option<LogSink>,
+    /// The collector that gets them as log records, too.
+    #[serde(default)]
+    pub otlp: Option<OtlpExport>,
     /// The fields of JSON lines, in their order; none = all.
     #[serde(default)]
     pub fields: Vec<String>,

@@ -1,8 +1,7 @@
 //! How requests belong to traces.
 
-use super::outlet::OutletTls;
+use super::otlp::OtlpExport;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// How requests belong to traces.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -13,7 +12,7 @@ pub struct Tracing {
     /// Whose trace a request goes on with.
     pub parents: Parents,
     /// Where spans go; absent = none are made.
-    pub export: Option<TraceExport>,
+    pub export: Option<OtlpExport>,
 }
 
 impl Default for Tracing {
@@ -31,22 +30,4 @@ pub enum Parents {
     Any,
     /// That of peers whose headers the listener believes; others begin a new one.
     Trusted,
-}
-
-/// Where spans go: a collector that takes OTLP over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TraceExport {
-    /// `http://host:port/path`, or `https://…`.
-    pub endpoint: String,
-    /// `service.name` of the resource.
-    pub service_name: String,
-    /// Header lines of each export, by name.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// How long one export may take.
-    pub timeout_ms: u64,
-    /// TLS towards it, if the endpoint has that.
-    #[serde(default)]
-    pub tls: Option<OutletTls>,
 }

@@ -178,6 +178,8 @@ def limits(ctx: Context) -> tuple[list[Node], list[Node]]:
         about.refuse("shedding", "nginx refuses no requests for what it has to do")
     if ctx.settings.tracing is not None:
         about.refuse("tracing", "nginx makes no traces without a module that Debian does not have")
+    if ctx.settings.access_log is not None and ctx.settings.access_log.otlp is not None:
+        about.refuse("access_log.otlp", "nginx sends no log records")
     if ctx.settings.limit_store is not None:
         about.refuse("limit_store", "nginx counts on each node alone")
     most = ctx.settings.max_connections_per_client

@@ -165,6 +165,8 @@ def to_sink(ctx: Context, log: AccessLog, name: str, *chosen: Arg) -> Node:
     """Returns the line that writes a format to the sink of the config."""
     sink = log.sink
     about = ctx.findings.of("settings", "node", "access_log")
+    if sink is None:  # only beside `otlp`
+        return directive("access_log", Word("off"))
     if sink.file is not None:
         return log_to(FilePath(sink.file.path), name, *chosen)
     if sink.syslog is not None:

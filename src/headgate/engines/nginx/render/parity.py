@@ -8,7 +8,7 @@ from typing import Final
 
 from headgate.engines.nginx.common.retries import UNLIMITED
 from headgate.engines.nginx.render import parity_streams
-from headgate.engines.nginx.render.parity_logs import LOGS
+from headgate.engines.nginx.render.parity_logs import LOGS, OTLP, OUTLET
 from headgate.features import nginx_registry
 from headgate.features.nginx import Parity
 
@@ -35,25 +35,10 @@ _BUDGET: Final = (
 )
 
 _SHEDDING: Final = ("memory", "queued", "lag", "strained", "critical")
-_OUTLET: Final = (
-    "tls.verify_name",
-    "tls.ca_file",
-    "tls.cert_file",
-    "tls.key_file",
-    "tls.min_version",
-)
-_TRACING: Final = (
-    "endpoint",
-    *_OUTLET,
-    "service_name",
-    "headers",
-    "timeout",
-    "sample",
-    "parents",
-)
+_TRACING: Final = (*OTLP, "sample", "parents")
 _LIMIT_STORE: Final = (
     "url",
-    *_OUTLET,
+    *OUTLET,
     "nodes",
     "username",
     "password.file",

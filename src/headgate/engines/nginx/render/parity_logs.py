@@ -4,6 +4,17 @@ from typing import Final
 
 from headgate.features.nginx import Parity
 
+OUTLET: Final = (
+    "tls.verify_name",
+    "tls.ca_file",
+    "tls.cert_file",
+    "tls.key_file",
+    "tls.min_version",
+)
+"""The keys of TLS towards a server that a node itself sends to."""
+OTLP: Final = ("endpoint", *OUTLET, "service_name", "headers", "timeout")
+"""The keys of a collector."""
+
 LOGS: Final = (
     Parity(
         "node.access_log.format",
@@ -26,6 +37,7 @@ LOGS: Final = (
         "times that are not known are `null`; the same variables are refused as with `fields`",
     ),
     Parity("node.access_log.sink.path", "same"),
+    *(Parity(f"node.access_log.otlp.{key}", "no", "refused") for key in OTLP),
     Parity("node.access_log.sink.syslog", "differs", "RFC 3164 datagrams"),
     Parity(
         "node.redact_query",

@@ -60,8 +60,8 @@ impl Trace {
 
     /// Returns the ids for the log.
     pub(super) fn record(&self) -> Option<hg_log::TraceRecord> {
-        let Context { trace_id, span_id, .. } = self.context?;
-        Some(hg_log::TraceRecord { trace_id, span_id })
+        let Context { trace_id, span_id, flags } = self.context?;
+        Some(hg_log::TraceRecord { trace_id, span_id, flags })
     }
 }
 

@@ -5,8 +5,9 @@ use super::recording::{Part, Recording, Try, What};
 use crate::snapshot::host_of;
 use crate::worker::Worker;
 use crate::worker::exchange::Exchange;
+use hg_otlp::Attributes;
 use hg_proto::client::IpText;
-use hg_trace::{Attributes, Context, Kind, Span};
+use hg_trace::{Context, Kind, Span};
 
 /// What the parts of a request have in common.
 struct Whole<'a> {
@@ -30,9 +31,9 @@ impl Worker {
         let scheme = if is_tls { "https" } else { "http" };
         let whole = Whole { e, context, scheme, unix_us: &unix_us, now_us };
         let traces = &mut self.records.traces;
-        traces.write(&whole.span(recording), |more| whole.describe(more));
+        whole.span(recording).write(traces, |more| whole.describe(more));
         for part in &recording.parts {
-            traces.write(&whole.part(part), |more| match &part.what {
+            whole.part(part).write(traces, |more| match &part.what {
                 What::Wait(_) => {}
                 What::Try(one) => whole.describe_try(one, more),
             });

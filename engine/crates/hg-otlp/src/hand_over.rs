@@ -1,25 +1,24 @@
 //! From workers to the exporter's thread: filled buffers in one direction, empty ones back.
 
-use crate::span::{self, Attributes, Span};
+use crate::buffers::{BUFFER_BYTES, Buffers};
 use hg_dial::{Reason, Reasons};
-use hg_log::{BUFFER_BYTES, Buffers};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::Thread;
 
-/// A worker hands a buffer over when less than this is free, so that a usual span never grows it.
+/// A worker hands a buffer over when less than this is free, so that a usual item never grows it.
 const SPARE_BYTES: usize = 8 * 1024;
 
-/// Counts of spans so far.
+/// Counts of items so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TraceStats {
-    /// Spans that the collector took.
+pub struct ExportStats {
+    /// Items that the collector took.
     pub exported: u64,
-    /// Spans lost because workers made more than were sent.
+    /// Items lost because workers made more than were sent.
     pub queue_full: u64,
-    /// Spans lost because the collector could not be reached, or wanted none, for a minute.
+    /// Items lost because the collector could not be reached, or wanted none, for a minute.
     pub unreachable: u64,
-    /// Spans that the collector refused.
+    /// Items that the collector refused.
     pub refused: u64,
     /// Exports that failed, those that were tried again included, in the order of [`Reason::ALL`].
     pub failures: [u64; Reason::ALL.len()],
@@ -27,10 +26,10 @@ pub struct TraceStats {
     pub is_failing: bool,
 }
 
-/// Spans for the exporter.
+/// Items for the exporter.
 pub(crate) struct Filled {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) spans: u64,
+    pub(crate) items: u64,
 }
 
 /// What workers and the exporter's thread share.
@@ -61,8 +60,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn stats(&self) -> TraceStats {
-        TraceStats {
+    pub(crate) fn stats(&self) -> ExportStats {
+        ExportStats {
             exported: self.exported.load(Relaxed),
             queue_full: self.queue_full.load(Relaxed),
             unreachable: self.unreachable.load(Relaxed),
@@ -73,60 +72,59 @@ impl Shared {
     }
 }
 
-/// A worker's end: writes spans and hands them over. Never waits.
-pub struct TraceWriter {
+/// A worker's end: writes items and hands them over. Never waits.
+pub struct ExportWriter {
     shared: Arc<Shared>,
     exporter: Thread,
     /// Without capacity while the writer has no buffer.
     buffer: Vec<u8>,
-    spans: u64,
+    items: u64,
 }
 
-impl TraceWriter {
+impl ExportWriter {
     pub(crate) fn new(shared: Arc<Shared>, exporter: Thread) -> Self {
-        Self { shared, exporter, buffer: Vec::new(), spans: 0 }
+        Self { shared, exporter, buffer: Vec::new(), items: 0 }
     }
 
-    /// Writes a span into the worker's buffer, and hands the buffer over when it is full. If no
-    /// buffer is free, drops and counts the span.
-    pub fn write(&mut self, span: &Span<'_>, more: impl FnOnce(&mut Attributes<'_>)) {
+    /// Has an item written into the worker's buffer, with its tag as field 2 of its scope, and hands
+    /// the buffer over when it is full. If no buffer is free, drops and counts the item.
+    pub fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.buffer.capacity() == 0 {
             match self.shared.buffers.take() {
                 Some(buffer) => self.buffer = buffer,
                 None => return self.lose(1),
             }
         }
-        span::write(&mut self.buffer, span, more);
-        self.spans += 1;
+        write(&mut self.buffer);
+        self.items += 1;
         if self.buffer.len() > BUFFER_BYTES - SPARE_BYTES {
             self.flush();
         }
     }
 
-    /// Counts spans that could not be made.
-    pub fn lose(&self, spans: u64) {
-        self.shared.queue_full.fetch_add(spans, Relaxed);
+    fn lose(&self, items: u64) {
+        self.shared.queue_full.fetch_add(items, Relaxed);
     }
 
     /// Hands over what is in the buffer. Costs a comparison if nothing is.
     pub fn flush(&mut self) {
-        if self.spans == 0 {
+        if self.items == 0 {
             return;
         }
         let filled = Filled {
             bytes: std::mem::take(&mut self.buffer),
-            spans: std::mem::take(&mut self.spans),
+            items: std::mem::take(&mut self.items),
         };
-        // There is room for as many buffers as exist; if it were full, the spans would be counted.
+        // There is room for as many buffers as exist; if it were full, the items would be counted.
         if let Err(back) = self.shared.buffers.push(filled) {
-            self.lose(back.spans);
+            self.lose(back.items);
             self.shared.buffers.give_back(back.bytes);
         }
         self.exporter.unpark();
     }
 }
 
-impl Drop for TraceWriter {
+impl Drop for ExportWriter {
     fn drop(&mut self) {
         self.flush();
     }

@@ -3,7 +3,7 @@
 use hg_dial::{Failure, Reason};
 use std::time::Duration;
 
-/// What becomes of the spans of an export.
+/// What becomes of the items of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Taken, but so many.
@@ -14,9 +14,11 @@ pub(crate) enum Verdict {
     Refused { why: Failure },
 }
 
-/// The first wait before an export is tried again, and the longest.
+/// The first wait before an export is tried again, the longest, and the longest that a collector may
+/// ask for: by then its items are given up.
 const BASE_MS: u64 = 500;
 const MOST_MS: u64 = 15_000;
+const MOST_ASKED_MS: u64 = 60_000;
 
 /// Returns what an answer with this status means.
 pub(crate) fn verdict(status: u16, retry_after_s: Option<u64>, body: &[u8]) -> Verdict {
@@ -33,10 +35,11 @@ pub(crate) fn verdict(status: u16, retry_after_s: Option<u64>, body: &[u8]) -> V
 pub(crate) fn wait(tries: u32, after_s: u64, random: u64) -> Duration {
     let whole = BASE_MS.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(MOST_MS);
     let ms = whole - random % (whole / 2 + 1);
-    Duration::from_millis(ms.max(after_s.saturating_mul(1_000).min(MOST_MS)))
+    Duration::from_millis(ms.max(after_s.saturating_mul(1_000).min(MOST_ASKED_MS)))
 }
 
-/// Reads `partial_success.rejected_spans` of an `ExportTraceServiceResponse`.
+/// Reads `partial_success.rejected_spans` of an `ExportTraceServiceResponse`, or
+/// `rejected_log_records` of an `ExportLogsServiceResponse`, which are the same fields.
 fn rejected(body: &[u8]) -> Option<u64> {
     let partial = fields(body).find(|(field, _)| *field == 1)?.1;
     let Value::Bytes(partial) = partial else { return None };
@@ -115,7 +118,8 @@ mod tests {
         assert_eq!((ms(1, 0, 0), ms(2, 0, 0), ms(3, 0, 0)), (500, 1_000, 2_000));
         assert_eq!((ms(40, 0, 0), ms(0, 0, 0)), (15_000, 500));
         assert_eq!(ms(1, 2, 0), 2_000, "what it asks for");
-        assert_eq!(ms(1, 1 << 60, 0), 15_000, "within the bound");
+        assert_eq!(ms(1, 30, 0), 30_000, "even if that is longer than any wait of its own");
+        assert_eq!(ms(1, 1 << 60, 0), 60_000, "within the bound");
         assert!((250..=500).contains(&ms(1, 0, u64::MAX)));
     }
 

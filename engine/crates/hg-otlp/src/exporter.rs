@@ -1,12 +1,13 @@
 //! The exporter's thread: gathers what workers hand over and sends it to the collector.
 
-use crate::hand_over::{Shared, TraceStats, TraceWriter};
+use crate::hand_over::{ExportStats, ExportWriter, Shared};
 use crate::post::Client;
-use crate::span;
+use crate::request::request_head;
+use crate::signal::Signal;
 use crate::target::Target;
 use crate::verdict::{Verdict, verdict, wait};
 use hg_dial::{Failure, Lookup};
-use hg_plan::TraceExport;
+use hg_plan::OtlpExport;
 use hg_tls::ClientTls;
 use std::io;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -15,13 +16,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// How long spans are gathered, unless there are many.
+/// How long items are gathered, unless there are many.
 const GATHER: Duration = Duration::from_millis(500);
-/// So many bytes of spans are sent at once.
+/// So many bytes of items are sent at once.
 const BATCH_BYTES: usize = 512 * 1024;
-/// Most bytes of spans that wait beside those that are sent.
+/// Most bytes of items that wait beside those that are sent.
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
-/// After so long spans are given up.
+/// After so long items are given up.
 const GIVE_UP: Duration = Duration::from_secs(60);
 /// How long a process that ends waits for its last export.
 const LAST: Duration = Duration::from_secs(5);
@@ -37,7 +38,7 @@ pub enum News {
 
 type Tell = Box<dyn Fn(News) + Send>;
 
-/// Sends spans to a collector, from a thread of its own. When it is dropped, the thread tries once
+/// Sends the items of a signal to a collector, from a thread of its own. When it is dropped, the thread tries once
 /// more to send what it has, and ends.
 pub struct Exporter {
     shared: Arc<Shared>,
@@ -48,7 +49,8 @@ pub struct Exporter {
 
 /// The collector that is meant now, and the way on which the thread is told of another one.
 struct Current {
-    plan: Option<TraceExport>,
+    signal: Signal,
+    plan: Option<OtlpExport>,
     tls: Option<Arc<ClientTls>>,
     changes: Sender<Option<Target>>,
 }
@@ -59,23 +61,23 @@ impl Exporter {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(workers: usize, lookup: Lookup, tell: Tell) -> io::Result<Self> {
+    pub fn start(signal: Signal, workers: usize, lookup: Lookup, tell: Tell) -> io::Result<Self> {
         let (changes, incoming) = channel();
         let shared = Arc::new(Shared::new(workers));
         let theirs = shared.clone();
-        let thread = std::thread::Builder::new().name("hg-trace".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name(signal.thread().into()).spawn(move || {
             Gathered::new(&theirs, lookup, tell).run(&incoming);
             theirs.has_ended.store(true, Release);
         })?;
         let thread = thread.thread().clone();
-        let current = Mutex::new(Current { plan: None, tls: None, changes });
+        let current = Mutex::new(Current { signal, plan: None, tls: None, changes });
         let stopped = OnceLock::new();
         Ok(Self { shared, thread, current, stopped })
     }
 
-    /// Changes where spans go, while they flow: what waits goes to the new collector, or, if there
+    /// Changes where items go, while they flow: what waits goes to the new collector, or, if there
     /// is none any more, to the old one. The same again changes nothing. `tls` is that of the plan.
-    pub fn configure(&self, plan: Option<&TraceExport>, tls: Option<&Arc<ClientTls>>) {
+    pub fn configure(&self, plan: Option<&OtlpExport>, tls: Option<&Arc<ClientTls>>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = |tls: Option<&Arc<ClientTls>>| tls.map(|tls| *tls.digest());
         if current.plan.as_ref() == plan && digest(current.tls.as_ref()) == digest(tls) {
@@ -83,18 +85,18 @@ impl Exporter {
         }
         (current.plan, current.tls) = (plan.cloned(), tls.cloned());
         // A plan that is no target was refused before.
-        let target = plan.and_then(|plan| Target::new(plan, tls.cloned()).ok());
+        let target = plan.and_then(|plan| Target::new(current.signal, plan, tls.cloned()).ok());
         let _ = current.changes.send(target);
         self.thread.unpark();
     }
 
     /// Returns a worker's end.
-    pub fn writer(&self) -> TraceWriter {
-        TraceWriter::new(self.shared.clone(), self.thread.clone())
+    pub fn writer(&self) -> ExportWriter {
+        ExportWriter::new(self.shared.clone(), self.thread.clone())
     }
 
     /// Returns the counts since the start.
-    pub fn stats(&self) -> TraceStats {
+    pub fn stats(&self) -> ExportStats {
         self.shared.stats()
     }
 
@@ -118,10 +120,10 @@ impl Drop for Exporter {
     }
 }
 
-/// Spans that are sent together.
+/// Items that are sent together.
 struct Batch {
     bytes: Vec<u8>,
-    spans: u64,
+    items: u64,
     began: Instant,
     tries: u32,
     next: Instant,
@@ -134,7 +136,7 @@ struct Gathered<'a> {
     client: Client,
     target: Option<Target>,
     waiting: Vec<u8>,
-    spans: u64,
+    items: u64,
     /// When the first of those that wait came.
     since: Instant,
     batch: Option<Batch>,
@@ -143,7 +145,7 @@ struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     fn new(shared: &'a Shared, lookup: Lookup, tell: Tell) -> Self {
         let (client, (target, waiting, batch)) = (Client::new(lookup), Default::default());
-        Self { shared, tell, client, target, waiting, spans: 0, since: Instant::now(), batch }
+        Self { shared, tell, client, target, waiting, items: 0, since: Instant::now(), batch }
     }
 
     fn run(&mut self, incoming: &Receiver<Option<Target>>) {
@@ -161,10 +163,13 @@ impl<'a> Gathered<'a> {
                     self.shared.is_failing.store(false, Relaxed);
                 }
             }
-            take(self.shared, &mut self.waiting, &mut self.spans, &mut self.since);
+            take(self.shared, &mut self.waiting, &mut self.items, &mut self.since);
             self.form(is_stopping);
             self.send(is_stopping);
             if is_stopping {
+                // What waited behind a batch that was to be tried again.
+                self.form(true);
+                self.send(true);
                 return;
             }
             match self.rest() {
@@ -180,8 +185,8 @@ impl<'a> Gathered<'a> {
         let now = Instant::now();
         match &self.batch {
             Some(batch) => Some(batch.next.saturating_duration_since(now)),
-            None if self.spans > 0 && self.waiting.len() >= BATCH_BYTES => Some(Duration::ZERO),
-            None if self.spans > 0 => Some((self.since + GATHER).saturating_duration_since(now)),
+            None if self.items > 0 && self.waiting.len() >= BATCH_BYTES => Some(Duration::ZERO),
+            None if self.items > 0 => Some((self.since + GATHER).saturating_duration_since(now)),
             None => None,
         }
     }
@@ -189,32 +194,32 @@ impl<'a> Gathered<'a> {
     /// Makes a batch of what waits, once that is much or old.
     fn form(&mut self, now: bool) {
         let is_due = now || self.waiting.len() >= BATCH_BYTES || self.since.elapsed() >= GATHER;
-        if self.batch.is_some() || self.spans == 0 || !is_due {
+        if self.batch.is_some() || self.items == 0 || !is_due {
             return;
         }
         let began = Instant::now();
-        let (bytes, spans) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.spans));
-        self.batch = Some(Batch { bytes, spans, began, tries: 0, next: began });
+        let (bytes, items) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.items));
+        self.batch = Some(Batch { bytes, items, began, tries: 0, next: began });
     }
 
     fn send(&mut self, now: bool) {
-        let Self { shared, client, target, waiting, spans, since, .. } = self;
+        let Self { shared, client, target, waiting, items, since, .. } = self;
         let Some(batch) = self.batch.as_mut().filter(|b| now || b.next <= Instant::now()) else {
             return;
         };
         let Some(target) = target else {
-            shared.unreachable.fetch_add(batch.spans, Relaxed);
+            shared.unreachable.fetch_add(batch.items, Relaxed);
             self.batch = None;
             return;
         };
         batch.tries += 1;
-        let head = span::request_head(&target.service, batch.bytes.len());
-        let mut between = || take(shared, waiting, spans, since);
+        let head = request_head(&target.service, batch.bytes.len());
+        let mut between = || take(shared, waiting, items, since);
         let verdict = match client.post(target, [&head, &batch.bytes], &mut between) {
             Ok(answer) => verdict(answer.status, answer.retry_after_s, &answer.body),
             Err(why) => Verdict::Again { why, after_s: 0 },
         };
-        let sent = batch.spans;
+        let sent = batch.items;
         match verdict {
             Verdict::Taken { rejected } => {
                 let rejected = rejected.min(sent);
@@ -256,15 +261,15 @@ impl<'a> Gathered<'a> {
 }
 
 /// Takes what workers have handed over, as long as there is room.
-fn take(shared: &Shared, waiting: &mut Vec<u8>, spans: &mut u64, since: &mut Instant) {
+fn take(shared: &Shared, waiting: &mut Vec<u8>, items: &mut u64, since: &mut Instant) {
     while waiting.len() < WAITING_BYTES
         && let Some(filled) = shared.buffers.pop()
     {
-        if *spans == 0 {
+        if *items == 0 {
             *since = Instant::now();
         }
         waiting.extend_from_slice(&filled.bytes);
-        *spans += filled.spans;
+        *items += filled.items;
         shared.buffers.give_back(filled.bytes);
     }
 }

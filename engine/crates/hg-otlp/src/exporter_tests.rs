@@ -1,20 +1,12 @@
 use super::*;
-use crate::span::{Kind, Span};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
-const SPAN: Span<'_> = Span {
-    trace_id: 1,
-    span_id: 2,
-    parent: 0,
-    is_parent_remote: false,
-    flags: 1,
-    kind: Kind::Server,
-    name: ("GET", "r"),
-    unix_us: (1, 2),
-    is_error: false,
-};
+/// An item with this in it.
+fn item(text: &[u8]) -> impl FnOnce(&mut Vec<u8>) + '_ {
+    |out| crate::wire::bytes(out, 2, text)
+}
 
 /// A collector that gives these answers, one after the other, to requests on any connections.
 struct Collector {
@@ -71,8 +63,8 @@ fn stream_head(all: &[u8]) -> usize {
     all.windows(4).position(|at| at == b"\r\n\r\n").unwrap() + 4
 }
 
-fn plan(endpoint: &str) -> TraceExport {
-    TraceExport {
+fn plan(endpoint: &str) -> OtlpExport {
+    OtlpExport {
         endpoint: endpoint.into(),
         service_name: "s".into(),
         headers: [("x-key".to_owned(), "k".to_owned())].into(),
@@ -92,27 +84,25 @@ fn until(what: &str, condition: impl Fn() -> bool) {
 fn started() -> (Exporter, mpsc::Receiver<News>) {
     let (sender, news) = mpsc::channel();
     let tell = Box::new(move |one| drop(sender.send(one)));
-    (Exporter::start(1, hg_dial::literals_only(), tell).unwrap(), news)
+    (Exporter::start(Signal::Logs, 1, hg_dial::literals_only(), tell).unwrap(), news)
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
-fn spans_are_sent_and_counted() {
+fn items_are_sent_and_counted() {
     let collector = Collector::new(&[OK, OK]);
     let (exporter, _news) = started();
     exporter.configure(Some(&plan(&collector.endpoint)), None);
     let mut writer = exporter.writer();
     for round in 1..=2 {
-        writer.write(&SPAN, |more| {
-            more.text("a", b"b").number("n", 3).flag("f", true);
-        });
+        writer.append(item(b"GET "));
         writer.flush();
         let body = collector.body();
         assert!(body.windows(4).any(|at| at == b"GET "), "{body:?}");
         until("the count", || exporter.stats().exported == round);
     }
-    assert_eq!(exporter.stats(), TraceStats { exported: 2, ..TraceStats::default() });
+    assert_eq!(exporter.stats(), ExportStats { exported: 2, ..ExportStats::default() });
 }
 
 #[test]
@@ -122,7 +112,7 @@ fn what_is_not_taken_now_is_sent_again() {
     let (exporter, news) = started();
     exporter.configure(Some(&plan(&collector.endpoint)), None);
     let mut writer = exporter.writer();
-    writer.write(&SPAN, |_| {});
+    writer.append(item(b"x"));
     writer.flush();
     assert_eq!(collector.body(), collector.body());
     until("the count", || exporter.stats().exported == 1);
@@ -138,7 +128,7 @@ fn what_is_refused_is_dropped() {
     let (exporter, _news) = started();
     exporter.configure(Some(&plan(&collector.endpoint)), None);
     let mut writer = exporter.writer();
-    writer.write(&SPAN, |_| {});
+    writer.append(item(b"x"));
     writer.flush();
     until("the count", || exporter.stats().refused == 1);
     assert!(exporter.stats().is_failing);
@@ -150,28 +140,47 @@ fn a_collector_that_hangs_takes_no_more_than_there_is_room_for() {
     let (exporter, _news) = started();
     exporter.configure(Some(&plan(&format!("http://{}", silent.local_addr().unwrap()))), None);
     let mut writer = exporter.writer();
-    let mut spans = 0;
+    let mut items = 0;
     // Far more than fits, with no wait anywhere on this side.
     while exporter.stats().queue_full == 0 {
-        writer.write(&SPAN, |more| {
-            more.text("a", &[b'x'; 2048]);
-        });
-        spans += 1;
-        assert!(spans < 100_000, "nothing was dropped");
+        writer.append(item(&[b'x'; 2048]));
+        items += 1;
+        assert!(items < 100_000, "nothing was dropped");
     }
     assert_eq!(exporter.stats().exported, 0);
 }
 
 #[test]
-fn the_last_spans_are_sent_before_the_end() {
+fn the_last_items_are_sent_before_the_end() {
     let collector = Collector::new(&[OK]);
     let (exporter, _news) = started();
     exporter.configure(Some(&plan(&collector.endpoint)), None);
     let mut writer = exporter.writer();
-    writer.write(&SPAN, |_| {});
+    writer.append(item(b"x"));
     drop(writer);
     assert!(!exporter.is_over());
     exporter.stop();
     collector.body();
     until("the end", || exporter.is_over());
+}
+
+#[test]
+fn what_waits_behind_a_batch_that_is_tried_again_is_sent_before_the_end() {
+    const LATER: &str = "HTTP/1.1 503 x\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";
+    let collector = Collector::new(&[LATER, OK, OK]);
+    let (exporter, _news) = started();
+    exporter.configure(Some(&plan(&collector.endpoint)), None);
+    let mut writer = exporter.writer();
+    writer.append(item(b"first"));
+    writer.flush();
+    collector.body();
+    until("the failure", || exporter.stats().is_failing);
+    writer.append(item(b"second"));
+    drop(writer);
+    exporter.stop();
+    let has = |body: Vec<u8>, text: &[u8]| body.windows(text.len()).any(|at| at == text);
+    assert!(has(collector.body(), b"first"));
+    assert!(has(collector.body(), b"second"));
+    until("the end", || exporter.is_over());
+    assert_eq!(exporter.stats().exported, 2);
 }

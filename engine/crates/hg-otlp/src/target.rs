@@ -1,7 +1,8 @@
-//! Where spans go: the parts of an endpoint's URL, and what each export says.
+//! Where items go: the parts of an endpoint's URL, and what each export says.
 
+use crate::signal::Signal;
 use hg_dial::Place;
-use hg_plan::TraceExport;
+use hg_plan::OtlpExport;
 use hg_tls::ClientTls;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +30,16 @@ pub struct Endpoint {
     pub has_tls: bool,
 }
 
-/// Returns the parts of an endpoint.
+/// Returns the parts of an endpoint for a signal.
 ///
 /// # Errors
-/// What is wrong with it and what is allowed, for the config's path `tracing.endpoint`.
-pub fn check(endpoint: &str) -> Result<Endpoint, String> {
-    const ALLOWED: &str = "write `http://host:port/v1/traces` or `https://host:port/v1/traces`";
-    let wrong = |what: &str| Err(format!("the endpoint {what}; {ALLOWED}"));
+/// What is wrong with it and what is allowed, for its path in the config.
+pub fn check(endpoint: &str, signal: Signal) -> Result<Endpoint, String> {
+    let usual_path = signal.path();
+    let wrong = |what: &str| {
+        let allowed = format!("write `http://host:port{usual_path}`, or with https for TLS");
+        Err(format!("the endpoint {what}; {allowed}"))
+    };
     let (rest, usual) = match (endpoint.strip_prefix("http://"), endpoint.strip_prefix("https://"))
     {
         (Some(rest), _) => (rest, ":80"),
@@ -58,7 +62,7 @@ pub fn check(endpoint: &str) -> Result<Endpoint, String> {
     if port.is_none_or(|port| port == 0) {
         return wrong("has no port from 1 to 65535");
     }
-    let path = if path.is_empty() || path == "/" { "/v1/traces" } else { path };
+    let path = if path.is_empty() || path == "/" { usual_path } else { path };
     let authority = address.strip_suffix(usual).unwrap_or(&address).to_owned();
     Ok(Endpoint { address, authority, path: path.to_owned(), has_tls: usual == ":443" })
 }
@@ -68,8 +72,12 @@ impl Target {
     ///
     /// # Errors
     /// As [`check`]; also if the endpoint has TLS that was not made.
-    pub(crate) fn new(plan: &TraceExport, tls: Option<Arc<ClientTls>>) -> Result<Self, String> {
-        let Endpoint { address, authority, path, has_tls } = check(&plan.endpoint)?;
+    pub(crate) fn new(
+        signal: Signal,
+        plan: &OtlpExport,
+        tls: Option<Arc<ClientTls>>,
+    ) -> Result<Self, String> {
+        let Endpoint { address, authority, path, has_tls } = check(&plan.endpoint, signal)?;
         if has_tls != tls.is_some() {
             return Err("the endpoint and its TLS do not agree".into());
         }
@@ -92,7 +100,7 @@ mod tests {
     use super::*;
 
     fn parts(endpoint: &str) -> [String; 3] {
-        let Endpoint { address, authority, path, .. } = check(endpoint).unwrap();
+        let Endpoint { address, authority, path, .. } = check(endpoint, Signal::Traces).unwrap();
         [address, authority, path]
     }
 
@@ -108,8 +116,18 @@ mod tests {
             ("https://c:80/x", "c:80", "c:80", "/x"),
         ] {
             assert_eq!(parts(endpoint), [address, authority, path]);
-            assert_eq!(check(endpoint).unwrap().has_tls, endpoint.starts_with("https"));
+            assert_eq!(
+                check(endpoint, Signal::Logs).unwrap().has_tls,
+                endpoint.starts_with("https")
+            );
         }
+    }
+
+    #[test]
+    fn each_signal_has_its_path() {
+        let path = |signal| check("http://c:4318", signal).unwrap().path;
+        assert_eq!([path(Signal::Traces), path(Signal::Logs)], ["/v1/traces", "/v1/logs"]);
+        assert_eq!(check("http://c/a", Signal::Logs).unwrap().path, "/a", "what is written counts");
     }
 
     #[test]
@@ -125,20 +143,20 @@ mod tests {
             ("http://c/a b", "a blank"),
             ("http://c/a\r\nx: y", "a blank"),
         ] {
-            let error = check(endpoint).unwrap_err();
+            let error = check(endpoint, Signal::Logs).unwrap_err();
             assert!(error.contains(why), "{endpoint:?}: {error}");
         }
     }
 
     #[test]
     fn an_endpoint_with_tls_is_never_asked_without() {
-        let plan = TraceExport {
+        let plan = OtlpExport {
             endpoint: "https://c".into(),
             service_name: String::new(),
             headers: Default::default(),
             timeout_ms: 1,
             tls: None,
         };
-        assert!(Target::new(&plan, None).is_err());
+        assert!(Target::new(Signal::Logs, &plan, None).is_err());
     }
 }

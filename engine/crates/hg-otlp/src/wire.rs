@@ -1,4 +1,4 @@
-//! Protocol Buffers, as far as spans need them (proto3, "Encoding"). Only writes, into one buffer.
+//! Protocol Buffers, as far as items need them (proto3, "Encoding"). Only writes, into one buffer.
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -9,7 +9,7 @@ fn tag(out: &mut Vec<u8>, field: u32, kind: u32) {
     varint(out, (field << 3 | kind).into());
 }
 
-pub(crate) fn varint(out: &mut Vec<u8>, mut number: u64) {
+fn varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -17,34 +17,38 @@ pub(crate) fn varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-pub(crate) fn number(out: &mut Vec<u8>, field: u32, number: u64) {
+/// Writes a number (`uint64`, `int64` that is not negative, `bool`, an enum).
+pub fn number(out: &mut Vec<u8>, field: u32, number: u64) {
     tag(out, field, VARINT);
     varint(out, number);
 }
 
-pub(crate) fn fixed64(out: &mut Vec<u8>, field: u32, number: u64) {
+/// Writes a number of eight bytes.
+pub fn fixed64(out: &mut Vec<u8>, field: u32, number: u64) {
     tag(out, field, FIXED64);
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-pub(crate) fn fixed32(out: &mut Vec<u8>, field: u32, number: u32) {
+/// Writes a number of four bytes.
+pub fn fixed32(out: &mut Vec<u8>, field: u32, number: u32) {
     tag(out, field, FIXED32);
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-pub(crate) fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+/// Writes bytes, or a text that is UTF-8.
+pub fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     head(out, field, bytes.len());
     out.extend_from_slice(bytes);
 }
 
 /// Writes what comes before a value of so many bytes.
-pub(crate) fn head(out: &mut Vec<u8>, field: u32, len: usize) {
+pub fn head(out: &mut Vec<u8>, field: u32, len: usize) {
     tag(out, field, BYTES);
     varint(out, len as u64);
 }
 
 /// Writes a message within a message. Its length stands before it, and is known after it.
-pub(crate) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+pub fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
     tag(out, field, BYTES);
     let at = out.len();
     write(out);
@@ -57,7 +61,7 @@ pub(crate) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<
 }
 
 /// Writes a text of at most `most` bytes; what is not UTF-8 becomes U+FFFD.
-pub(crate) fn text(out: &mut Vec<u8>, field: u32, text: &[u8], most: usize) {
+pub fn text(out: &mut Vec<u8>, field: u32, text: &[u8], most: usize) {
     let text = String::from_utf8_lossy(text.get(..most).unwrap_or(text));
     bytes(out, field, text.as_bytes());
 }

@@ -5,7 +5,7 @@ use crate::target::Target;
 use hg_dial::{Connection, Failure, Lookup, Reason, Steps};
 use hg_proto::{BodyReader, HeaderSlots, Known, Limits, Method, Parse, parse_response};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Most bytes of an answer's head, and of its body.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -31,7 +31,7 @@ impl Client {
         Self { lookup, kept: None, last: None }
     }
 
-    /// Sends spans; an old connection that turns out to be closed is replaced once.
+    /// Sends an export; an old connection that turns out to be closed is replaced once.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -74,7 +74,7 @@ impl Client {
         let mut input = Vec::new();
         let none = |why| Failure::new(Reason::Answer, why);
         loop {
-            if let Some((answer, keeps)) = answer(&input).map_err(none)? {
+            if let Some((answer, keeps)) = answer(&input, unix_s()).map_err(none)? {
                 self.kept = keeps.then_some(connection);
                 return Ok(answer);
             }
@@ -86,9 +86,14 @@ impl Client {
     }
 }
 
+/// Returns the seconds since 1970-01-01 UTC.
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Reads an answer from what has come; returns it with whether the connection may be kept, or
 /// nothing before it is whole.
-fn answer(input: &[u8]) -> Result<Option<(Answer, bool)>, String> {
+fn answer(input: &[u8], now_unix_s: u64) -> Result<Option<(Answer, bool)>, String> {
     let limits = Limits { head_bytes: HEAD_BYTES, header_count: hg_proto::MAX_HEADERS };
     let mut rest = input;
     loop {
@@ -105,7 +110,7 @@ fn answer(input: &[u8]) -> Result<Option<(Answer, bool)>, String> {
             continue;
         }
         let asked = head.fields.get(Known::RetryAfter);
-        let retry_after_s = asked.and_then(|value| hg_proto::retry_after(value, 0));
+        let retry_after_s = asked.and_then(|value| hg_proto::retry_after(value, now_unix_s));
         let Some(body) = body(head.framing.into(), after)? else {
             return Ok(None);
         };
@@ -141,9 +146,10 @@ fn body(mut reader: BodyReader, bytes: &[u8]) -> Result<Option<Vec<u8>>, String>
 #[cfg(test)]
 mod tests {
     use super::answer;
+    use proptest::prelude::*;
 
     fn read(text: &str) -> Option<(u16, Vec<u8>, bool)> {
-        answer(text.as_bytes()).unwrap().map(|(a, keeps)| (a.status, a.body, keeps))
+        answer(text.as_bytes(), 0).unwrap().map(|(a, keeps)| (a.status, a.body, keeps))
     }
 
     #[test]
@@ -161,12 +167,40 @@ mod tests {
     }
 
     #[test]
+    fn the_time_to_come_back_is_a_number_or_a_date() {
+        let asked = |after: &str| {
+            let text =
+                format!("HTTP/1.1 503 x\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n");
+            answer(text.as_bytes(), 784_111_770).unwrap().unwrap().0.retry_after_s
+        };
+        assert_eq!(asked("30"), Some(30));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(7));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0), "it has passed");
+        assert_eq!(asked("soon"), None);
+    }
+
+    #[test]
     fn what_is_none() {
-        assert!(answer(b"hello").is_err());
+        assert!(answer(b"hello", 0).is_err());
         let endless = [&b"HTTP/1.1 200 OK\r\nx: "[..], &[b'y'; 20_000][..]].concat();
-        assert!(answer(&endless).is_err());
+        assert!(answer(&endless, 0).is_err());
         let long =
             [&b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"[..], &[0; 70_000]].concat();
-        assert!(answer(&long).is_err());
+        assert!(answer(&long, 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_breaks_it(
+            head in prop::sample::select(vec![
+                "",
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                "HTTP/1.1 503 x\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "HTTP/1.1 100 Continue\r\n\r\n",
+            ]),
+            rest: Vec<u8>,
+        ) {
+            let _ = answer(&[head.as_bytes(), &rest].concat(), 0);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Size of one buffer.
 pub const BUFFER_BYTES: usize = 64 * 1024;
 /// Least number of buffers in total.
-pub(crate) const MIN_BUFFERS: usize = 64;
+pub const MIN_BUFFERS: usize = 64;
 /// Buffers per worker, when there are many workers.
 const BUFFERS_PER_WORKER: usize = 4;
 
@@ -55,12 +55,9 @@ impl<T> Buffers<T> {
     pub fn pop(&self) -> Option<T> {
         self.full.pop()
     }
-}
 
-#[cfg(test)]
-impl<T> Buffers<T> {
     /// Returns how many were handed over and not taken.
-    pub(crate) fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.full.len()
     }
 }
