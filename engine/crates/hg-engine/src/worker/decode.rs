@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 /// Most bytes that the decoders of one worker take, by their windows as far as these are filled. One
 /// body may have windows of up to 16 MiB.
-const MOST: usize = 256 * 1024 * 1024;
+pub(super) const MOST: usize = 256 * 1024 * 1024;
 /// Bytes that are made of a body before other connections have their turn, or the endpoint has to
 /// take them.
 const TURN: usize = 64 * 1024;

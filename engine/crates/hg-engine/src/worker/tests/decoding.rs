@@ -1,0 +1,54 @@
+//! Bodies that are decoded on a worker whose room for decoders is taken.
+
+use super::*;
+use crate::worker::decode::MOST;
+
+/// `hi`.
+const GZIP: &[u8] =
+    b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xcb\xc8\x04\x00\xac\x2a\x93\xd8\x02\x00\x00\x00";
+
+/// Leaves the decoders of the worker so many bytes; returns how many were taken.
+fn leave(node: &Node, bytes: usize) -> usize {
+    on_worker(node, move |w| w.scratch.codecs.held.replace(MOST - bytes))
+}
+
+fn busy(node: &Node) -> u64 {
+    let all = node.engine.metrics().rejects;
+    all.iter().find(|one| one.reason == "decompress-busy").map_or(0, |one| one.count)
+}
+
+#[test]
+fn a_body_without_room_for_its_decoder_is_refused_until_there_is_some() {
+    let up = Upstream::play(|mut s| {
+        while read_head(&mut s).is_some() {
+            let mut body = Vec::new();
+            while !body.ends_with(b"0\r\n\r\n") {
+                body.extend(read_n(&mut s, 1));
+            }
+            assert_eq!(body, b"2\r\nhi\r\n0\r\n\r\n");
+            s.write_all(OK).unwrap();
+        }
+    });
+    let rest = r#","middlewares":[{"decompress":{}}]"#;
+    let node = Node::start(&upstream_json(&[up.address], ""), rest, 1);
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        GZIP.len()
+    );
+    let coded = [head.as_bytes(), GZIP].concat();
+    assert_eq!(leave(&node, 1), 0);
+    for refused in 1..=2 {
+        let (head, body) = read_answer(&mut ask(&node, &coded));
+        assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+        assert!(String::from_utf8(body).unwrap().contains("too many bodies"), "{head}");
+        eventually("it is counted", || busy(&node) == refused);
+    }
+    // What needs no decoder passes meanwhile.
+    let mut s = ask(&node, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    s.write_all(b"2\r\nhi\r\n0\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    assert_eq!(leave(&node, MOST), MOST - 1, "nothing was taken by those that were refused");
+    assert_eq!(read_answer(&mut ask(&node, &coded)).1, b"ok");
+    eventually("the room is given back", || on_worker(&node, |w| w.scratch.codecs.held.get() == 0));
+    assert_eq!((busy(&node), up.connections()), (2, 1));
+}
