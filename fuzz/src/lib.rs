@@ -25,14 +25,14 @@ pub use paths::path;
 pub use plans::plan;
 pub use relays::{first_bytes, proxy_header};
 pub use texts::text;
-pub use tls::tls_hello;
+pub use tls::{quic_initials, tls_hello};
 pub use traces::trace;
 
 /// A check of one input.
 pub type Check = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Check); 16] = [
+pub const TARGETS: [(&str, Check); 17] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("chunked", chunked),
@@ -41,6 +41,7 @@ pub const TARGETS: [(&str, Check); 16] = [
     ("plan", plan),
     ("path", path),
     ("tls_hello", tls_hello),
+    ("quic_initials", quic_initials),
     ("proxy_header", proxy_header),
     ("first_bytes", first_bytes),
     ("h2_session", h2_session),

@@ -21,7 +21,9 @@ Headers = Annotated[
 ]
 ServerName = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The server name that a TLS client asks for (tcp://)."),
+    typer.Option(
+        metavar="NAME", help="The server name that a TLS or QUIC client asks for (tcp://, udp://)."
+    ),
 ]
 AgentName = Annotated[
     str,
@@ -81,6 +83,7 @@ def explain(
       headgate explain http://127.0.0.1:8000/ --config headgate.toml --output json
       headgate explain tcp://127.0.0.1:5443 --sni shop.example.com
       headgate explain udp://127.0.0.1:53 --client 192.0.2.7
+      headgate explain udp://127.0.0.1:443 --sni shop.example.com
       headgate explain https://shop.example.com/staff --client-subject CN=alice
       headgate explain https://shop.example.com/cart --agent edge-1 --resources
     """

@@ -39,8 +39,8 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request (`GET https://a.example/path`), a connection (`tcp://127.0.0.1:5432`, with the
-    server name and the protocols of its ClientHello) or a flow (`udp://127.0.0.1:53`), and its
-    expected result.
+    server name and the protocols of its ClientHello) or a flow (`udp://127.0.0.1:53`, with the
+    name in that of QUIC), and its expected result.
     """
 
     request: str

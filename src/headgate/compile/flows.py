@@ -1,9 +1,11 @@
 """Explains which UDP route takes a client's datagrams, by the code that the data plane asks."""
 
+from typing import Literal
+
 import msgspec
 
 from headgate._core import tcp_route
-from headgate.compile.addressed import listener_at
+from headgate.compile.addressed import listener_at, server_name
 from headgate.compile.explanation import (
     Condition,
     Explanation,
@@ -18,6 +20,8 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
 from headgate.plan.udp import UdpRoute
 
+_Key = Literal["client", "sni"]
+
 
 def flow(
     routing: Routing, question: Question, locate: Locate, states: States | None = None
@@ -28,18 +32,16 @@ def flow(
     address.
     """
     listener = listener_at(question, "udp", routing.udp_listeners)
-    if question.sni is not None or question.alpn:
-        allowed = "leave it out, or ask for a connection (tcp://)"
-        raise Invalid("datagrams are passed on unread: they have no name", allowed, at=("sni",))
     routes = {
         str(key.name): entry.value
         for key, entry in routing.plan.objects.items()
         if isinstance(entry.value, UdpRoute) and listener in entry.value.listeners
     }
-    # The rules are those of TCP routes, without what a ClientHello says.
-    written = [(name, one.client, (), (), False) for name, one in routes.items()]
-    taken = tcp_route(written, question.client)
-    asked = Explanation(url=question.url, listener=listener, client=question.client)
+    sni = _server_name(question, any(one.sni for one in routes.values()))
+    # The rules are those of TCP routes, without protocols.
+    written = [(name, one.client, one.sni, (), False) for name, one in routes.items()]
+    taken = tcp_route(written, question.client, sni)
+    asked = Explanation(url=question.url, listener=listener, host=sni, client=question.client)
     if taken is None:
         why = "no UDP route of the listener takes it, so it is dropped (no-route)"
         return msgspec.structs.replace(asked, refused=why)
@@ -47,13 +49,27 @@ def flow(
     return msgspec.structs.replace(asked, won=won)
 
 
+def _server_name(question: Question, is_read: bool) -> str | None:
+    """Returns the name that a QUIC client asks for; raises `Invalid` where none is read."""
+    if question.alpn:
+        raise Invalid("UDP routes do not choose by `alpn`", "leave it out", at=("alpn",))
+    if question.sni is None:
+        return None
+    if not is_read:
+        what = "no route of the listener has `sni`, so that datagrams pass unread"
+        raise Invalid(what, "leave it out, or write `sni` in a route", at=("sni",))
+    return server_name(question.sni)
+
+
 def _won(
     name: str, route: UdpRoute, routing: Routing, locate: Locate, states: States | None
 ) -> Won:
-    held = []
-    if route.client:
-        text = f"client is {' or '.join(route.client)}"
-        held = [Condition("client", "client", text, locate("udp_route", name, "client"))]
+    texts: dict[_Key, tuple[str, ...]] = {"client": route.client, "sni": route.sni}
+    held = [
+        Condition(key, key, f"{key} is {' or '.join(values)}", locate("udp_route", name, key))
+        for key, values in texts.items()
+        if values
+    ]
     upstream = share(routing.plan, route.upstream, 1, locate, states)
     return Won(
         route=name,

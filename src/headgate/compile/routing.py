@@ -42,7 +42,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     (each with its type, `dns:a.example`) and `client_fingerprint` (SHA-256 in lower-case hex) are
     those of the client's certificate; without any of them it has none. Of a connection
     (`tcp://host:port`), `sni` and `alpn` are what its ClientHello asks for and offers; of a flow
-    (`udp://host:port`) only `client` and `listener` count.
+    (`udp://host:port`), `sni` is what its QUIC client asks for.
     """
 
     url: str

@@ -1,6 +1,7 @@
 """Compiles UDP routes, and checks them with the objects that they name."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from headgate.compile.resolved import Ref, Resolved
 from headgate.compile.tcp import Entries, attached, hashed
@@ -12,6 +13,9 @@ from headgate.plan.objects import Upstream
 from headgate.plan.plan import PlanEntry
 from headgate.plan.udp import UdpRoute
 
+_Seen = dict[tuple[str, str, str], str]
+"""The first route by listener, server name and network."""
+
 
 def udp_route(model: UdpRouteModel) -> Resolved:
     """Returns a UDP route; refers to its listeners and its upstream."""
@@ -22,6 +26,7 @@ def udp_route(model: UdpRouteModel) -> Resolved:
     out.value = UdpRoute(
         listeners=tuple(sorted(set(model.listeners))),
         client=tuple(sorted(set(model.client))),
+        sni=tuple(sorted(set(model.sni))),
         upstream=model.upstream,
         balance_by=model.balance_by,
         answers=model.answers,
@@ -36,7 +41,7 @@ def misattached_udp(entries: Entries, objects: Mapping[ObjectKey, PlanEntry]) ->
     It looks at every HTTP route if there is a UDP listener, else at UDP routes and listeners alone.
     """
     routes, out = attached("udp", entries)
-    seen: dict[tuple[str, str], str] = {}
+    seen: _Seen = {}
     for entry in routes:
         if isinstance(entry.value, UdpRoute):
             out += _unreachable(entry, entry.value, seen)
@@ -44,22 +49,28 @@ def misattached_udp(entries: Entries, objects: Mapping[ObjectKey, PlanEntry]) ->
     return out
 
 
-def _unreachable(
-    entry: PlanEntry, route: UdpRoute, seen: dict[tuple[str, str], str]
-) -> Iterator[Problem]:
+def _unreachable(entry: PlanEntry, route: UdpRoute, seen: _Seen) -> Iterator[Problem]:
     """Yields an error if another route of a listener takes the same clients."""
     for listener in route.listeners:
-        for network in route.client or ("",):
-            first = seen.setdefault((listener, network), entry.key.name)
-            if first == entry.key.name:
+        told: set[str] = set()
+        for name, network in product(route.sni or ("",), route.client or ("",)):
+            first = seen.setdefault((listener, name, network), entry.key.name)
+            if first == entry.key.name or first in told:
                 continue
-            whom = f"the clients of {network}" if network else "all other clients"
+            told.add(first)
+            key = next((k for k in ("client", "sni") if getattr(route, k)), None)
             yield Problem(
-                ("udp_routes", entry.key.name, *(("client",) if network else ())),
-                f'UDP route "{first}" takes {whom} on listener "{listener}"',
-                "write other networks as `client`",
-                "value" if network else "key",
+                ("udp_routes", entry.key.name, *((key,) if key else ())),
+                f'UDP route "{first}" takes {_whom(name, network)} on listener "{listener}"',
+                "write other networks as `client`, or other names as `sni`",
+                "value" if key else "key",
             )
+
+
+def _whom(name: str, network: str) -> str:
+    """Returns the clients that meet these conditions, in words."""
+    whom = f"the clients of {network}" if network else "all other clients"
+    return f'{whom} that ask for "{name}"' if name else whom
 
 
 def _unusable(

@@ -1,11 +1,13 @@
 """`[udp_routes.NAME]`: which datagrams of UDP listeners go to which upstream."""
 
+from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from headgate.features.base import Options
-from headgate.features.fields import FROM_ENV, Cidr, DurationText
+from headgate.features.base import Checked, Options
+from headgate.features.fields import FROM_ENV, Cidr, DurationText, ServerName
+from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
@@ -19,8 +21,10 @@ class UdpTimeouts(Options):
     )
 
 
-class UdpRoute(Options):
-    """A UDP route. Of several that take a client, the one with the narrowest network wins."""
+class UdpRoute(Checked):
+    """A UDP route. Of several that take a client, the one with the most specific server name wins,
+    then the narrowest network.
+    """
 
     listeners: Annotated[list[str], Field(min_length=1), ONE_OR_MORE, OR_ITEM] = Field(
         description='The listeners of the route, all with `protocol = "udp"`.'
@@ -29,6 +33,12 @@ class UdpRoute(Options):
         default_factory=list,
         description="The route takes clients of these networks; absent = every client that no "
         "other route of the listener takes.",
+    )
+    sni: Annotated[list[ServerName], ONE_OR_MORE, OR_ITEM] = Field(
+        default_factory=list,
+        description="The route takes QUIC connections for these server names: `a.example`, "
+        "`*.example` for every name below it, `*` for any name. Absent = every name, and datagrams "
+        "without one, that no other route of the listener takes.",
     )
     upstream: str = Field(description="The upstream whose endpoints take the datagrams.")
     balance_by: Literal["flow", "datagram"] = Field(
@@ -43,3 +53,18 @@ class UdpRoute(Options):
         "with DNS, where it is 1. Absent = when it is idle.",
     )
     timeouts: UdpTimeouts = Field(default=UdpTimeouts(), description="How long a flow may last.")
+
+    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error for what would divide, or end, the flow of a QUIC connection."""
+        if not self.sni or "sni" in wrong:
+            return
+        for key, told in (
+            ("balance_by", self.balance_by == "datagram"),
+            ("answers", self.answers is not None),
+        ):
+            if told and key not in wrong:
+                yield Invalid(
+                    f"a route with `sni` takes QUIC connections, which `{key}` would break",
+                    f"leave `{key}` out, or `sni`",
+                    at=(key,),
+                )

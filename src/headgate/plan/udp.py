@@ -7,11 +7,14 @@ from headgate.plan.objects import SplitPart
 
 
 class UdpRoute(DefaultedNode, frozen=True):
-    """A UDP route; `listeners` is sorted and never empty, no `client` = every client."""
+    """A UDP route; `listeners` is sorted and never empty, no `client` = every client, no
+    `sni` = what no other route of the listener names.
+    """
 
     listeners: tuple[str, ...]
     upstream: str
     client: tuple[str, ...] = ()
+    sni: tuple[str, ...] = ()
     balance_by: Literal["flow", "datagram"] = "flow"
     answers: int | None = None
     idle_ms: int = 60_000

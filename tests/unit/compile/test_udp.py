@@ -95,7 +95,7 @@ def with_upstream(line: str) -> str:
         (
             BASE + '[udp_routes.other]\nlisteners = "dns"\nupstream = "dns"\n',
             'main.toml:11:13: udp_routes.other: UDP route "dns" takes all other clients on '
-            'listener "dns"; write other networks as `client`',
+            'listener "dns"; write other networks as `client`, or other names as `sni`',
         ),
         (
             with_upstream("tls = {}"),
@@ -142,6 +142,31 @@ def with_upstream(line: str) -> str:
 )
 def test_what_cannot_work_is_told_with_its_place(text: str, message: str) -> None:
     assert messages(text) == [message]
+
+
+def test_names_tell_routes_apart() -> None:
+    named = BASE + '[udp_routes.quic]\nlisteners = "dns"\nupstream = "dns"\n'
+    assert messages(named + 'sni = "a.example"\n') == []
+    assert route(BASE + 'sni = ["B.example.", "*.a.example", "b.example"]\n').sni == (
+        "*.a.example",
+        "b.example",
+    )
+    twice = named + 'sni = ["a.example", "b.example"]\n'
+    twice += '[udp_routes.same]\nlisteners = "dns"\nupstream = "dns"\nsni = "a.example"\n'
+    assert messages(twice) == [
+        'main.toml:18:7: udp_routes.same.sni: UDP route "quic" takes all other clients that ask '
+        'for "a.example" on listener "dns"; write other networks as `client`, or other names as '
+        "`sni`"
+    ]
+
+
+@pytest.mark.parametrize("key", ["answers = 1", 'balance_by = "datagram"'])
+def test_what_breaks_quic_is_refused_beside_a_name(key: str) -> None:
+    name = key.partition(" ")[0]
+    assert messages(f'{BASE}sni = "a.example"\n{key}\n') == [
+        f"main.toml:12:{len(name) + 4}: udp_routes.dns.{name}: a route with `sni` takes QUIC "
+        f"connections, which `{name}` would break; leave `{name}` out, or `sni`"
+    ]
 
 
 def test_answers_and_idle_time_have_bounds() -> None:

@@ -38,6 +38,17 @@ answers = 2
 [udp_routes.rest]
 listeners = "more"
 upstream = "far"
+[listeners.quic]
+address = "127.0.0.1:443"
+protocol = "udp"
+[udp_routes.shop]
+listeners = "quic"
+sni = "*.shop.example"
+client = "127.0.0.0/8"
+upstream = "near"
+[udp_routes.other]
+listeners = "quic"
+upstream = "far"
 [upstreams.near]
 endpoints = ["127.0.0.1:1"]
 [upstreams.far]
@@ -84,6 +95,17 @@ def test_clients_and_listeners_choose() -> None:
     )
 
 
+def test_names_choose() -> None:
+    assert said("udp://127.0.0.1:443", sni="A.shop.example.").splitlines()[1:4] == [
+        "UDP route shop",
+        "  client is 127.0.0.0/8",
+        "  sni is *.shop.example",
+    ]
+    for name in (None, "shop.example"):
+        assert "UDP route other" in said("udp://127.0.0.1:443", sni=name)
+    assert "(no-route)" in said("udp://127.0.0.1:443", "192.0.2.1", sni="a.shop.example")
+
+
 @pytest.mark.parametrize(
     ("url", "more", "message"),
     [
@@ -91,11 +113,13 @@ def test_clients_and_listeners_choose() -> None:
         (
             "udp://127.0.0.1:54",
             {},
-            'no UDP listener has port 54; write that of one of the listeners: "more", "names"',
+            'no UDP listener has port 54; write that of one of the listeners: "more", "names", '
+            '"quic"',
         ),
         ("udp://a:53", {"listener": "raw"}, 'there is no UDP listener "raw"'),
-        ("udp://a:53", {"sni": "a.example"}, "datagrams are passed on unread"),
-        ("udp://a:53", {"alpn": ["h3"]}, "datagrams are passed on unread"),
+        ("udp://127.0.0.1:53", {"sni": "a.example"}, "so that datagrams pass unread"),
+        ("udp://127.0.0.1:443", {"sni": "*.example"}, '"*.example" is not one name'),
+        ("udp://127.0.0.1:53", {"alpn": ["h3"]}, "UDP routes do not choose by `alpn`"),
         ("tcp://127.0.0.1:53", {}, "no TCP listener has port 53"),
         ("http://127.0.0.1:53/", {}, 'ask for "udp://HOST:PORT"'),
     ],

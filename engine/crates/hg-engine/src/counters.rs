@@ -26,7 +26,7 @@ pub(crate) use http2::{Bound, Http2Counters};
 pub(crate) use overload::OverloadCounters;
 pub(crate) use statuses::StatusTable;
 pub(crate) use tcp::{Close, TcpCounters};
-pub(crate) use udp::{Dropped, Ended, UdpCounters};
+pub(crate) use udp::{Dropped, Ended, Hello, UdpCounters};
 
 use crate::report::{Histogram, LATENCY_BOUNDS_US, OpenCount};
 use crate::snapshot::{EndpointEntry, UpstreamEntry};

@@ -2,8 +2,8 @@
 
 use crate::counters::{
     AffinityCounters, Bound, Close, Counter, Denied, Detection, Dropped, Ended, EndpointCounters,
-    Hedged, OverloadCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld, WorkerCounters,
-    lock,
+    Hedged, Hello, OverloadCounters, Refused, Retry, Timeout, UpstreamCounters, Withheld,
+    WorkerCounters, lock,
 };
 use crate::engine::{Engine, Inner};
 use crate::negotiated::Negotiated;
@@ -167,6 +167,7 @@ fn udp(inner: &Inner) -> UdpMetrics {
     }
     m.ended = reasons(inner, Ended::ALL, |c, w| c.udp.ended.get(w as usize));
     m.dropped = reasons(inner, Dropped::ALL, |c, w| c.udp.dropped.get(w as usize));
+    m.hellos = reasons(inner, Hello::ALL, |c, w| c.udp.hellos.get(w as usize));
     m
 }
 

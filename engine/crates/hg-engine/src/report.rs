@@ -280,6 +280,8 @@ pub struct UdpMetrics {
     pub ended: Vec<ReasonCount>,
     /// Datagrams that were not passed on, by why.
     pub dropped: Vec<ReasonCount>,
+    /// New flows where routes ask for a name, by what was found.
+    pub hellos: Vec<ReasonCount>,
     /// Datagrams of clients that were sent to endpoints, and their bytes.
     pub received: (u64, u64),
     /// Datagrams of endpoints that were sent to clients, and their bytes.

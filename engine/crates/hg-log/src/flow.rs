@@ -7,6 +7,15 @@ use crate::json::{known, number, text};
 use crate::record::MAX_VALUE_BYTES;
 use std::net::SocketAddr;
 
+/// Datagrams in one direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Datagrams {
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// What a client sent to one address over UDP, and what came back.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowRecord<'a> {
@@ -22,18 +31,16 @@ pub struct FlowRecord<'a> {
     pub upstream: &'a str,
     /// Address of the endpoint, the last one if there were several.
     pub endpoint: &'a str,
-    /// Datagrams of the client that were sent on.
-    pub datagrams_in: u64,
-    /// Datagrams of the endpoint.
-    pub datagrams_out: u64,
-    /// Bytes of the former.
-    pub bytes_in: u64,
-    /// Bytes of the latter.
-    pub bytes_out: u64,
+    /// What the client sent and was sent on.
+    pub received: Datagrams,
+    /// What the endpoint sent.
+    pub sent: Datagrams,
     /// Time from the first datagram to the end, in microseconds.
     pub total_us: u64,
     /// Why it ended: a word from a closed list.
     pub reason: &'a str,
+    /// The server name that the client asked for, where one was read.
+    pub sni: Option<&'a str>,
 }
 
 /// Appends one JSON object and a line feed, as `format_json` does.
@@ -48,12 +55,15 @@ pub fn format_flow_json(record: &FlowRecord<'_>, time: &mut TimeCache, out: &mut
     known(b"\",\"route\":\"", r.route.as_bytes(), out);
     known(b"\",\"upstream\":\"", r.upstream.as_bytes(), out);
     known(b"\",\"endpoint\":\"", r.endpoint.as_bytes(), out);
-    number(b"\",\"protocol\":\"udp\",\"datagrams_in\":", r.datagrams_in, out);
-    number(b",\"datagrams_out\":", r.datagrams_out, out);
-    number(b",\"bytes_in\":", r.bytes_in, out);
-    number(b",\"bytes_out\":", r.bytes_out, out);
+    number(b"\",\"protocol\":\"udp\",\"datagrams_in\":", r.received.count, out);
+    number(b",\"datagrams_out\":", r.sent.count, out);
+    number(b",\"bytes_in\":", r.received.bytes, out);
+    number(b",\"bytes_out\":", r.sent.bytes, out);
     number(b",\"total_us\":", r.total_us, out);
     text(b",\"reason\":\"", r.reason.as_bytes(), out);
+    if let Some(sni) = r.sni {
+        text(b"\",\"sni\":\"", sni.as_bytes(), out);
+    }
     out.extend_from_slice(b"\"}\n");
 }
 
@@ -83,7 +93,7 @@ fn push_flow(r: &FlowRecord<'_>, time: &mut TimeCache, out: &mut Vec<u8>) {
     out.push(b' ');
     push_combined(r.endpoint.as_bytes(), MAX_VALUE_BYTES, out);
     out.extend_from_slice(b"\" - ");
-    push_number(r.bytes_out, out);
+    push_number(r.sent.bytes, out);
 }
 
 #[cfg(test)]
@@ -98,13 +108,20 @@ mod tests {
             route: "resolvers",
             upstream: "resolvers",
             endpoint: "127.0.0.1:5353",
-            datagrams_in: 1,
-            datagrams_out: 1,
-            bytes_in: 40,
-            bytes_out: 120,
+            received: Datagrams { count: 1, bytes: 40 },
+            sent: Datagrams { count: 1, bytes: 120 },
             total_us: 2_345,
             reason: "answered",
+            sni: None,
         }
+    }
+
+    #[test]
+    fn a_name_stands_at_the_end() {
+        let mut out = Vec::new();
+        let named = FlowRecord { sni: Some("a.example"), ..flow() };
+        format_flow_json(&named, &mut TimeCache::new(), &mut out);
+        assert!(out.ends_with(b",\"reason\":\"answered\",\"sni\":\"a.example\"}\n"));
     }
 
     #[test]

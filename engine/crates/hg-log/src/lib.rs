@@ -28,7 +28,7 @@ pub use clock::TimeCache;
 pub use combined::{
     format_combined, format_common, format_connection_combined, format_connection_common,
 };
-pub use flow::{FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
+pub use flow::{Datagrams, FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
 pub use hand_over::{LogStats, LogWriter};
 pub use json::{format_connection_json, format_json};
 pub use outlets::AccessLog;

@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::TimeCache;
 use crate::json::{format_connection_json, format_json};
 use crate::testing::{bare, certificate, connection, record};
-use crate::{AccessRecord, ConnectionRecord, FlowRecord, ReachedRecord, SecuredRecord};
+use crate::{AccessRecord, ConnectionRecord, Datagrams, FlowRecord, ReachedRecord, SecuredRecord};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -269,14 +269,13 @@ fn a_flow() {
         route: "resolvers",
         upstream: "resolvers",
         endpoint: "127.0.0.1:5353",
-        datagrams_in: 1,
-        datagrams_out: 2,
-        bytes_in: 40,
-        bytes_out: 120,
+        received: Datagrams { count: 1, bytes: 40 },
+        sent: Datagrams { count: 2, bytes: 120 },
         total_us: 2_345,
         reason: "answered",
+        sni: Some("dns.example"),
     };
-    let keys = [Key::Protocol, Key::DatagramsIn, Key::DatagramsOut, Key::BytesOut];
+    let keys = [Key::Protocol, Key::DatagramsIn, Key::DatagramsOut, Key::BytesOut, Key::Sni];
     let found = seen(&flow, &keys, |out| out.extend_from_slice(b"a line\n"));
     assert_attributes(
         &found,
@@ -285,6 +284,7 @@ fn a_flow() {
             ("headgate.datagrams_in", "1"),
             ("headgate.datagrams_out", "2"),
             ("headgate.bytes_out", "120"),
+            ("tls.client.server_name", "dns.example"),
         ],
     );
     assert_eq!(shown(&found.fields[&5]), "a line");

@@ -203,6 +203,11 @@ fn tls_hellos_hold_on_mutations() {
 }
 
 #[test]
+fn quic_initials_hold_on_mutations() {
+    replay("quic_initials", 2000);
+}
+
+#[test]
 fn proxy_headers_hold_on_mutations() {
     replay("proxy_header", 10_000);
 }

@@ -179,6 +179,11 @@ impl Batch {
         self.0.get(at).map_or(0, |(bytes, _)| bytes.len())
     }
 
+    /// Returns the bytes of a datagram.
+    pub fn bytes(&self, at: usize) -> &[u8] {
+        self.0.get(at).map_or(&[], |(bytes, _)| bytes)
+    }
+
     /// Returns who sent a datagram.
     pub fn ends(&self, at: usize) -> Option<Ends> {
         self.0.get(at)?.1
@@ -285,6 +290,14 @@ pub fn connect_datagrams(address: SocketAddr) -> io::Result<Fd> {
 /// None.
 pub fn receive_joined(_fd: impl AsFd) -> io::Result<()> {
     Ok(())
+}
+
+/// Sends a datagram on a connected socket.
+///
+/// # Errors
+/// As [`Batch::forward`].
+pub fn pass_datagram(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
+    try_with(|k| k.send_post(fd.id(), None, bytes))
 }
 
 /// Does nothing: every socket has one address.

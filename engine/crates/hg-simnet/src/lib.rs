@@ -25,8 +25,8 @@ pub use clock::{
     thread_cpu_micros, unix_micros,
 };
 pub use datagram::{
-    Batch, Datagram, connect_datagrams, listen_datagrams, receive_joined, send_datagram,
-    take_datagram, tell_local_address,
+    Batch, Datagram, connect_datagrams, listen_datagrams, pass_datagram, receive_joined,
+    send_datagram, take_datagram, tell_local_address,
 };
 pub use kernel::{Figures, Remote, Weather};
 pub use peers::{

@@ -2,6 +2,7 @@
 //! each host can have its own policy. Pure, bounded, strict; allocates only what it returns.
 
 use crate::alert;
+use crate::reader::Reader;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -47,7 +48,7 @@ impl HelloError {
 }
 
 /// Longest hello, handshake header included.
-const MAX_HELLO: usize = 16 * 1024;
+pub(crate) const MAX_HELLO: usize = 16 * 1024;
 /// Most bytes of all its records, so that tiny fragments cannot inflate it.
 const MAX_RECORDS: usize = MAX_HELLO + 1024;
 /// Longest record (RFC 8446 §5.1).
@@ -150,6 +151,20 @@ impl HelloReader {
 /// If the bytes cannot become an acceptable ClientHello.
 pub fn peek_client_hello(buf: &[u8]) -> Result<Parse<ClientHelloInfo>, HelloError> {
     HelloReader::default().read(buf)
+}
+
+/// Parses the start of a handshake without records, as QUIC carries it (RFC 9001 §4.1.3).
+///
+/// # Errors
+/// As [`peek_client_hello`].
+pub(crate) fn parse_handshake(bytes: &[u8]) -> Result<Parse<ClientHelloInfo>, HelloError> {
+    let mut reader = HelloReader::default();
+    reader.take(bytes);
+    if bytes.is_empty() || !reader.is_whole()? {
+        return Ok(Parse::Partial);
+    }
+    let body = bytes.get(4..).unwrap_or_default();
+    parse_hello(body).map(Parse::Complete).ok_or(HelloError::Malformed)
 }
 
 /// The payload of a record and the bytes after it.
@@ -265,35 +280,6 @@ fn alpn(data: &[u8]) -> Option<Vec<Box<[u8]>>> {
     Some(offered)
 }
 
-/// Bytes left to read; every step returns `None` if there are too few.
-struct Reader<'b>(&'b [u8]);
-
-impl<'b> Reader<'b> {
-    fn take(&mut self, n: usize) -> Option<&'b [u8]> {
-        let (head, tail) = self.0.split_at_checked(n)?;
-        self.0 = tail;
-        Some(head)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.take(1)?.first().copied()
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.take(2)?.first_chunk().map(|b| u16::from_be_bytes(*b))
-    }
-
-    fn vec8(&mut self) -> Option<&'b [u8]> {
-        let n = self.u8()?;
-        self.take(n.into())
-    }
-
-    fn vec16(&mut self) -> Option<&'b [u8]> {
-        let n = self.u16()?;
-        self.take(n.into())
-    }
-}
-
 /// The entry point for fuzzers: parses any bytes and checks that prefixes yield only "more" or what
 /// the whole input also yields, whether they are read anew or on from the prefix before.
 #[doc(hidden)]
@@ -319,4 +305,4 @@ pub fn fuzz_client_hello(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

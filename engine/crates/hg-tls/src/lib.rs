@@ -20,6 +20,8 @@ mod hello;
 mod identity;
 mod outlet;
 mod policy;
+mod quic;
+mod reader;
 mod record;
 mod selector;
 mod session;
@@ -37,6 +39,7 @@ pub use hello::{
     ClientHelloInfo, HelloError, HelloReader, Parse, fuzz_client_hello, peek_client_hello,
 };
 pub use identity::{PeerCertificate, spiffe};
+pub use quic::{InitialReader, Unread, fuzz_initials};
 pub use rustls::ProtocolVersion;
 pub use selector::{NoProtocol, Refusal, Selection, Selector};
 pub use session::ServerSession;

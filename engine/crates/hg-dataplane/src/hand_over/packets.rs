@@ -90,6 +90,7 @@ pub(super) mod tests {
             local: None,
             route: route.into(),
             upstream: "u".into(),
+            sni: None,
             endpoint: "10.0.0.1:53".into(),
             traffic: Traffic::default(),
             age_us: 9,

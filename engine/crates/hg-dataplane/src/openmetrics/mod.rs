@@ -121,6 +121,9 @@ fn udp(text: &mut Text, udp: &UdpMetrics) {
     reasons(text, "headgate_udp_closed", "reason", "Flows that ended, by why.", &udp.ended);
     let help = "Datagrams that were not passed on, by why.";
     reasons(text, "headgate_udp_dropped", "reason", help, &udp.dropped);
+    let help =
+        "New flows of listeners whose routes ask for a name, by what their first datagrams were.";
+    reasons(text, "headgate_udp_hellos", "outcome", help, &udp.hellos);
     let ways = [("received", udp.received), ("sent", udp.sent)];
     let help = "Datagrams received from clients and passed on, and sent to them.";
     text.family("headgate_udp_datagrams", Counter, "", help);

@@ -166,6 +166,7 @@ fn udp() -> UdpMetrics {
         left_behind: 1,
         ended: vec![ReasonCount { reason: "answered", count: 60 }],
         dropped: vec![ReasonCount { reason: "no-route", count: 2 }],
+        hellos: vec![ReasonCount { reason: "named", count: 4 }],
         received: (80, 3200),
         sent: (75, 9000),
         offload: Offload { receive: true, send: false },

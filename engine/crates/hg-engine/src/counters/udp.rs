@@ -22,6 +22,14 @@ reasons! {
     }
 }
 
+reasons! {
+    /// What was found where routes ask for the name in a ClientHello.
+    Hello {
+        Named = "named", Nameless = "no-name", NotQuic = "not-quic", Version = "unknown-version",
+        Malformed = "malformed", TooLong = "too-long", Timeout = "timeout", Evicted = "evicted",
+    }
+}
+
 impl Ended {
     /// Returns the word of logs and metrics.
     pub(crate) fn word(self) -> &'static str {
@@ -53,6 +61,8 @@ pub(crate) struct UdpCounters {
     pub(crate) taken_over: Counter,
     pub(crate) ended: [Counter; Ended::ALL.len()],
     pub(crate) dropped: [Counter; Dropped::ALL.len()],
+    /// Of new flows, where routes ask for a name.
+    pub(crate) hellos: [Counter; Hello::ALL.len()],
     /// From clients.
     pub(crate) received: Passed,
     /// To clients.
@@ -73,6 +83,12 @@ impl UdpCounters {
             self.joined.received.add(joined.received);
             self.joined.sent.add(joined.sent);
             self.joined.refused.add(joined.refused);
+        }
+    }
+
+    pub(crate) fn hear(&self, what: Hello) {
+        if let Some(c) = self.hellos.get(what as usize) {
+            c.add(1);
         }
     }
 

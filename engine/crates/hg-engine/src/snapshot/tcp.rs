@@ -173,7 +173,7 @@ fn entry(
 }
 
 /// Reads the texts of a key; an error has the path of the text.
-fn read<T>(
+pub(super) fn read<T>(
     key: &str,
     texts: &[String],
     one: impl Fn(&str) -> Result<T, String>,

@@ -2,8 +2,9 @@
 
 use super::Snapshot;
 use super::slots::Slots;
+use super::tcp::read;
 use hg_plan::{BalanceBy, Change, Kind, ListenerProtocol, ObjectError, Plan, UdpRoute};
-use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network};
+use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network, server_name};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,10 +33,20 @@ pub(crate) struct UdpTable {
 }
 
 impl UdpTable {
-    /// Returns the route that takes the datagrams of this client.
-    pub(crate) fn find(&self, listener: u16, client: IpAddr) -> Option<&UdpEntry> {
+    /// Returns the route that takes the datagrams of this client, which asked for this name.
+    pub(crate) fn find(
+        &self,
+        listener: u16,
+        client: IpAddr,
+        sni: Option<&str>,
+    ) -> Option<&UdpEntry> {
         let rules = self.by_listener.get(usize::from(listener))?;
-        rules.find(Arriving { client, sni: None, alpn: &[] }).map(|rule| &rule.then)
+        rules.find(Arriving { client, sni, alpn: &[] }).map(|rule| &rule.then)
+    }
+
+    /// Reports whether flows of a listener have no route before their ClientHello was read.
+    pub(crate) fn asks_hello(&self, listener: u16) -> bool {
+        self.by_listener.get(usize::from(listener)).is_some_and(TcpRules::asks_hello)
     }
 
     /// Returns the route of a name on a listener.
@@ -119,10 +130,11 @@ fn entry(
     plan: &Plan,
     upstreams: &Slots<Arc<str>>,
 ) -> Result<TcpRule<UdpTerms>, (String, String)> {
-    let mut clients = Vec::with_capacity(route.client.len());
-    for (i, text) in route.client.iter().enumerate() {
-        clients.push(network(text).map_err(|message| (format!("client[{i}]"), message))?);
-    }
+    let when = Conditions {
+        clients: read("client", &route.client, network)?,
+        names: read("sni", &route.sni, server_name)?,
+        protocols: Vec::new(),
+    };
     let found = plan.upstream(&route.upstream).zip(upstreams.get(route.upstream.as_str()));
     let Some((there, upstream)) = found else {
         return Err(("upstream".into(), format!("there is no upstream `{}`", route.upstream)));
@@ -135,6 +147,14 @@ fn entry(
         let message = "a flow without an end is not allowed; write a number above 0".into();
         return Err((if route.idle_ms == 0 { "idle_ms" } else { "answers" }.into(), message));
     }
+    let key = if route.answers.is_some() { "answers" } else { "balance_by" };
+    if !route.sni.is_empty() && (route.answers.is_some() || route.balance_by == BalanceBy::Datagram)
+    {
+        return Err((
+            key.into(),
+            format!("a route with `sni` has no `{key}`; leave one of them out"),
+        ));
+    }
     let then = UdpTerms {
         upstream,
         upstream_name: route.upstream.as_str().into(),
@@ -142,7 +162,6 @@ fn entry(
         answers: route.answers,
         each: route.balance_by == BalanceBy::Datagram,
     };
-    let when = Conditions { clients, ..Conditions::default() };
     Ok(TcpRule { name: name.clone(), when, then })
 }
 

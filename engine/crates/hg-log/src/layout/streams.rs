@@ -52,12 +52,13 @@ impl Values for FlowRecord<'_> {
             Key::Upstream => Value::known(self.upstream.as_bytes()),
             Key::Endpoint => Value::known(self.endpoint.as_bytes()),
             Key::Protocol => Value::Text(b"udp"),
-            Key::DatagramsIn => Value::Number(self.datagrams_in),
-            Key::DatagramsOut => Value::Number(self.datagrams_out),
-            Key::BytesIn => Value::Number(self.bytes_in),
-            Key::BytesOut => Value::Number(self.bytes_out),
+            Key::DatagramsIn => Value::Number(self.received.count),
+            Key::DatagramsOut => Value::Number(self.sent.count),
+            Key::BytesIn => Value::Number(self.received.bytes),
+            Key::BytesOut => Value::Number(self.sent.bytes),
             Key::TotalUs => Value::Number(self.total_us),
             Key::Reason => Value::Text(self.reason.as_bytes()),
+            Key::Sni => Value::known(self.sni.unwrap_or("").as_bytes()),
             _ => Value::Unknown,
         }
     }

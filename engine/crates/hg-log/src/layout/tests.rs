@@ -1,7 +1,7 @@
 //! Lines that the config lays out.
 
 use super::*;
-use crate::flow::{FlowRecord, format_flow_json};
+use crate::flow::{Datagrams, FlowRecord, format_flow_json};
 use crate::json::{format_connection_json, format_json};
 use crate::record::{AccessRecord, ConnectionRecord};
 use crate::testing::{bare, certificate, connection, record};
@@ -33,12 +33,11 @@ fn flow() -> FlowRecord<'static> {
         route: "resolvers",
         upstream: "resolvers",
         endpoint: "127.0.0.1:5353",
-        datagrams_in: 1,
-        datagrams_out: 2,
-        bytes_in: 40,
-        bytes_out: 120,
+        received: Datagrams { count: 1, bytes: 40 },
+        sent: Datagrams { count: 2, bytes: 120 },
         total_us: 2_345,
         reason: "answered",
+        sni: Some("a.example"),
     }
 }
 

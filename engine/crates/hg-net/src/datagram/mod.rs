@@ -295,6 +295,15 @@ pub fn connect_datagrams(address: SocketAddr) -> io::Result<Fd> {
     Ok(fd)
 }
 
+/// Sends a datagram on a connected socket.
+///
+/// # Errors
+/// As [`Batch::forward`].
+pub fn pass_datagram(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
+    rustix::net::send(fd, bytes, rustix::net::SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
 /// Makes the kernel tell to which of its addresses each datagram was sent: answers must come from
 /// there.
 ///

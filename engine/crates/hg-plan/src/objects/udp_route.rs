@@ -12,6 +12,10 @@ pub struct UdpRoute {
     /// The client's address is in one of these CIDRs. Empty = all.
     #[serde(default)]
     pub client: Vec<String>,
+    /// The server name in the ClientHello of a QUIC connection is one of these; `*.` in front stands
+    /// for any labels, `*` for any name. Empty = what no other route of the listener names.
+    #[serde(default)]
+    pub sni: Vec<String>,
     /// The upstream that takes the datagrams.
     pub upstream: String,
     /// What the balancer chooses an endpoint for.

@@ -5,12 +5,14 @@
 //! Flows of one group share a bound and an order: the one that has been quiet for longest gives its
 //! place to a newcomer, if it has been quiet for long enough.
 
+mod held;
 mod order;
 #[cfg(test)]
 mod tests;
 mod told;
 mod traffic;
 
+pub use held::Held;
 pub use told::ToldFlow;
 pub use traffic::Traffic;
 

@@ -88,6 +88,7 @@ fn what_is_told_of_a_flow_is_read_again_also_by_processes_that_know_less() {
         local: Some([10, 0, 0, 1].into()),
         route: "names".into(),
         upstream: "names".into(),
+        sni: Some("a.example".into()),
         endpoint: "one.internal:53".into(),
         traffic: Traffic { datagrams_in: 1, datagrams_out: 2, bytes_in: 3, bytes_out: u64::MAX },
         age_us: 17,

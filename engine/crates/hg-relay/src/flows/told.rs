@@ -21,6 +21,9 @@ pub struct ToldFlow {
     pub route: String,
     /// The name of its upstream.
     pub upstream: String,
+    /// The server name that its client asked for, where routes ask for one.
+    #[serde(default)]
+    pub sni: Option<String>,
     /// Its endpoint, as in the plan.
     pub endpoint: String,
     /// What has passed.

@@ -7,7 +7,7 @@ thread_local! {
     pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
 }
 
-fn extension(kind: u16, data: &[u8]) -> Vec<u8> {
+pub(crate) fn extension(kind: u16, data: &[u8]) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &vec16(data)].concat()
 }
 
@@ -15,7 +15,7 @@ fn vec16(data: &[u8]) -> Vec<u8> {
     [&(data.len() as u16).to_be_bytes()[..], data].concat()
 }
 
-fn sni(name: &[u8]) -> Vec<u8> {
+pub(crate) fn sni(name: &[u8]) -> Vec<u8> {
     extension(EXT_SERVER_NAME, &vec16(&[&[HOST_NAME][..], &vec16(name)].concat()))
 }
 
@@ -25,7 +25,7 @@ fn alpn_extension(names: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A ClientHello message with these extensions.
-fn message(extensions: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn message(extensions: &[Vec<u8>]) -> Vec<u8> {
     let mut body = vec![3, 3];
     body.extend([9; 32]);
     body.extend([0, 0, 2, 0x13, 1, 1, 0]);

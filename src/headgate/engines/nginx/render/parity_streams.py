@@ -62,6 +62,7 @@ _AGREE: Final = "routes of a listener must agree in it"
 _UDP_ROUTES: Final = (
     Parity("udp_routes.NAME.listeners", "same"),
     Parity("udp_routes.NAME.client", "same"),
+    Parity("udp_routes.NAME.sni", "no", "refused: nginx reads no QUIC"),
     Parity(
         "udp_routes.NAME.upstream",
         "differs",

@@ -108,6 +108,10 @@ def check(ctx: Context) -> Mapping[str, Listener]:
     ctx.udp_routes = {
         name: one for name, one in ctx.udp_routes.items() if is_written(ctx, "udp_route", name)
     }
+    for name, route in ctx.udp_routes.items():
+        if route.sni:
+            about = ctx.findings.of("udp_route", name)
+            about.refuse("sni", "nginx reads no QUIC: `stream` passes datagrams unread")
     for name in found:
         _alike(ctx, name)
     for name in sorted({one.upstream for one in ctx.udp_routes.values()} if found else ()):

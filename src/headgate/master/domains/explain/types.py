@@ -40,7 +40,9 @@ class ExplainRequest(Body):
         default=None, description="Its SHA-256 in lower-case hex."
     )
     sni: _Text | None = Field(
-        default=None, description="Of a connection: the server name that its client asks for."
+        default=None,
+        description="Of a connection, or of a flow with QUIC: the server name that its client asks "
+        "for.",
     )
     alpn: _Values = Field(
         default=[], description="Of a connection: the protocols that its client offers."

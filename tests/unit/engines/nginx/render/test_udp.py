@@ -76,6 +76,8 @@ def test_what_nginx_cannot_do_is_refused_by_name(tmp_path: Path) -> None:
     said = refused(tmp_path, text(more="outlier_detection = {}\ncircuit_breaker = {}"))
     assert "upstream names: outlier_detection: nginx does not tell a flow" in said
     assert "upstream names: circuit_breaker: nginx does not tell a flow" in said
+    named = text(more=SECOND.format(more='sni = "a.example"'))
+    assert "udp_route others: sni: nginx reads no QUIC" in refused(tmp_path, named)
     said = refused(tmp_path, text(), mode="guest")
     assert "listener names: protocol: a foreign nginx.conf" in said
     for word, why in (("stream", "no `stream`"), ("stream_udp", "no listen … udp")):

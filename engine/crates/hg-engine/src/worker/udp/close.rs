@@ -3,7 +3,7 @@
 use super::super::Worker;
 use super::Flow;
 use crate::counters::Ended;
-use hg_log::FlowRecord;
+use hg_log::{Datagrams, FlowRecord};
 use hg_relay::flows::FlowId;
 use hg_resilience::Outcome;
 
@@ -42,12 +42,11 @@ impl Worker {
             route: &flow.route.name,
             upstream: &flow.route.then.upstream_name,
             endpoint: &flow.endpoint,
-            datagrams_in: traffic.datagrams_in,
-            datagrams_out: traffic.datagrams_out,
-            bytes_in: traffic.bytes_in,
-            bytes_out: traffic.bytes_out,
+            received: Datagrams { count: traffic.datagrams_in, bytes: traffic.bytes_in },
+            sent: Datagrams { count: traffic.datagrams_out, bytes: traffic.bytes_out },
             total_us,
             reason: why.word(),
+            sni: flow.sni.as_deref(),
         });
     }
 

@@ -27,7 +27,7 @@ fn fate(flow: &Flow, plan: &Snapshot) -> Fate {
         return Fate::Ends;
     }
     let is_gone = flow.aim.as_ref().is_some_and(|(aim, _)| aim.endpoint.slot.get() == GONE);
-    let now = plan.udp.find(source.listener, source.ends.client.ip());
+    let now = plan.udp.find(source.listener, source.ends.client.ip(), flow.sni.as_deref());
     let before = &flow.route;
     match now.filter(|now| now.name == before.name && !is_gone) {
         Some(now)
@@ -63,6 +63,7 @@ impl Worker {
 
     /// Ends flows whose time is over; called a few times a second.
     pub(in super::super) fn sweep_flows(&mut self) {
+        self.sweep_hellos();
         if self.udp.flows.is_empty() {
             return;
         }

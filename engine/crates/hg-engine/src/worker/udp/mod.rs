@@ -1,4 +1,5 @@
-//! UDP routes: datagrams of which no byte is read for its meaning. A flow is what one client sends
+//! UDP routes: datagrams of which no byte is read for its meaning, but for the server name that begins
+//! QUIC, where routes ask for it. A flow is what one client sends
 //! to one address and what comes back; it lives in the table of `hg_relay::flows` and has a
 //! connected socket of its own towards its endpoint, so that only the endpoint can answer.
 //!
@@ -6,16 +7,19 @@
 //! - `receive`: from clients to endpoints,
 //! - `aim`: an endpoint, and a socket to it, or the next one,
 //! - `open`: a client's first datagram,
+//! - `hello`: the name in a client's first datagrams, where routes ask for one,
 //! - `answer`: from endpoints to clients,
 //! - `close`: counts and log line,
 //! - `leave`: idle flows, drain, and what left the plan,
 //! - `moving`: flows that leave for the next process, and those that come.
 //!
-//! Nothing is kept of a datagram that cannot be sent at once: it is dropped and counted.
+//! Nothing is kept of a datagram that cannot be sent at once, but for those that wait for the rest of
+//! a name: it is dropped and counted.
 
 mod aim;
 mod answer;
 mod close;
+mod hello;
 mod leave;
 mod moving;
 mod open;
@@ -26,6 +30,7 @@ use crate::counters::ListenerCounters;
 use crate::snapshot::UdpEntry;
 use aim::Aim;
 use answer::Replies;
+use hello::Hellos;
 use hg_net::{Batch, Ends, Fd, Ticks};
 use hg_policy::Tried;
 use hg_relay::flows::{FlowId, Flows, Traffic};
@@ -43,6 +48,7 @@ pub(crate) const KIND_FLOW: u8 = 8;
 pub(crate) struct Udp {
     sockets: Slab<Socket>,
     flows: Flows<Flow>,
+    hellos: Hellos,
     /// Room for datagrams of clients, once there were any.
     batch: Option<Box<Batch>>,
     replies: Replies,
@@ -85,6 +91,8 @@ struct Flow {
     aim: Option<(Aim, Fd)>,
     /// The endpoint in use, or the last one.
     endpoint: Arc<str>,
+    /// The server name that its client asked for, where routes ask for one.
+    sni: Option<Box<str>>,
     /// Endpoints that were unreachable since the last answer.
     tried: Option<Box<Tried>>,
     traffic: Traffic,

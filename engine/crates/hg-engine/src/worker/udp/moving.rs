@@ -3,6 +3,7 @@
 use super::super::Worker;
 use super::super::upstreams::UpstreamState;
 use super::{Aim, Flow, Socket, Source};
+use crate::counters::Dropped;
 use crate::hand_over::{GivenFlows, MovedFlow};
 use crate::snapshot::UdpEntry;
 use hg_net::{Clock, Ends, Ticks};
@@ -23,6 +24,7 @@ impl Worker {
     pub(in super::super) fn give_flows(&mut self, to: &mpsc::Sender<GivenFlows>) {
         self.udp.waits = true;
         self.refresh_datagram_sockets();
+        self.forget_hellos(Dropped::Draining, |_| true);
         let mut flows = Vec::with_capacity(self.udp.flows.len());
         for group in 0..self.udp.flows.groups() {
             let mut next = self.udp.flows.oldest(group);
@@ -62,6 +64,7 @@ impl Worker {
             local: ends.local,
             route: flow.route.name.to_string(),
             upstream: flow.route.then.upstream_name.to_string(),
+            sni: flow.sni.as_deref().map(Into::into),
             endpoint: flow.endpoint.to_string(),
             traffic: flow.traffic,
             age_us: self.now_us.saturating_sub(flow.began_us),
@@ -99,6 +102,7 @@ impl Worker {
         let quiet: Ticks = told.quiet_us / (Clock::TICK_MS * 1_000);
         let flow = Flow {
             endpoint,
+            sni: told.sni.map(String::into_boxed_str),
             traffic: told.traffic,
             began_us: self.now_us.saturating_sub(told.age_us),
             ..self.new_flow(source, route)

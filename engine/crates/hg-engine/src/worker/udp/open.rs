@@ -20,12 +20,13 @@ impl Worker {
         &mut self,
         socket: usize,
         mut key: FlowKey,
-        ends: Ends,
+        (ends, sni): (Ends, Option<Box<str>>),
     ) -> Result<(FlowId, bool), Dropped> {
         let source = self.udp.sockets.get(socket).and_then(|s| s.source(ends));
         let source = source.ok_or(Dropped::NoRoute)?;
         let client = ends.client.ip();
-        let route = self.held.udp.find(source.listener, client).ok_or(Dropped::NoRoute)?.clone();
+        let route = self.held.udp.find(source.listener, client, sni.as_deref());
+        let route = route.ok_or(Dropped::NoRoute)?.clone();
         let mut tried = Tried::new();
         let aim = self.aim(&route, client, &tried)?;
         let each = route.then.each;
@@ -48,7 +49,7 @@ impl Worker {
         let endpoint = aim.endpoint.clone();
         let flow = self.new_flow(source, route);
         flow.source.counters.accepted.add(1);
-        let flow = Flow { endpoint: endpoint.address.clone(), ..flow };
+        let flow = Flow { endpoint: endpoint.address.clone(), sni, ..flow };
         let id = self.start_flow(key, self.now, flow);
         if let Err(why) = self.watch_flow(id, &fd, &aim) {
             self.leave_aim(aim, Outcome::Cancelled);
@@ -89,6 +90,7 @@ impl Worker {
             route,
             aim: None,
             endpoint: "".into(),
+            sni: None,
             tried: None,
             traffic: Traffic::default(),
             began_us: self.now_us,

@@ -2,9 +2,45 @@
 
 use super::super::Worker;
 use crate::counters::Dropped;
-use hg_net::{Batch, Trouble};
-use hg_relay::flows::{FlowId, FlowKey};
+use hg_net::{Batch, Fd, Trouble};
+use hg_relay::flows::{FlowId, FlowKey, Held};
+use std::io;
 use std::ops::Range;
+
+/// Datagrams of a client that can be passed on.
+pub(super) trait Datagrams {
+    /// Sends some of them. Returns how many went out before an error, and the error.
+    fn send(&mut self, up: &Fd, range: Range<usize>) -> (usize, io::Result<()>);
+
+    /// Returns the size of one.
+    fn size(&self, at: usize) -> usize;
+}
+
+impl Datagrams for Batch {
+    fn send(&mut self, up: &Fd, range: Range<usize>) -> (usize, io::Result<()>) {
+        self.forward(up, range)
+    }
+
+    fn size(&self, at: usize) -> usize {
+        Batch::size(self, at)
+    }
+}
+
+impl Datagrams for Held {
+    fn send(&mut self, up: &Fd, range: Range<usize>) -> (usize, io::Result<()>) {
+        let count = range.len();
+        for (sent, at) in range.enumerate() {
+            if let Err(error) = hg_net::pass_datagram(up, self.get(at)) {
+                return (sent, Err(error));
+            }
+        }
+        (count, Ok(()))
+    }
+
+    fn size(&self, at: usize) -> usize {
+        self.get(at).len()
+    }
+}
 
 impl Worker {
     /// Takes what waits at a socket, a batch in a turn.
@@ -31,25 +67,32 @@ impl Worker {
         while at < batch.len() {
             let mut end = batch.end_of_same(at);
             match self.flow_of(socket, batch, at) {
-                Ok((id, is_for_one)) => {
+                Ok(Some((id, is_for_one))) => {
                     if is_for_one {
                         end = at + 1;
                     }
                     self.pass_on(id, batch, at..end);
                 }
-                Err(why) => self.counters.udp.drop(why, end - at),
+                Ok(None) => end = at + 1,
+                Err(why) => {
+                    if self.asks_hello(socket) {
+                        end = at + 1;
+                    }
+                    self.counters.udp.drop(why, end - at);
+                }
             }
             at = end;
         }
     }
 
-    /// Returns the flow that a datagram belongs to, and whether only this one does.
+    /// Returns the flow that a datagram belongs to, and whether only this one does; nothing if it is
+    /// kept until its flow has a route.
     fn flow_of(
         &mut self,
         socket: usize,
         batch: &Batch,
         at: usize,
-    ) -> Result<(FlowId, bool), Dropped> {
+    ) -> Result<Option<(FlowId, bool)>, Dropped> {
         let ends = batch.ends(at).ok_or(Dropped::NoRoute)?;
         let key = FlowKey {
             socket: u32::try_from(socket).unwrap_or(u32::MAX),
@@ -58,13 +101,14 @@ impl Worker {
             endpoint: 0,
         };
         match self.udp.flows.find(&key) {
-            Some(id) => Ok((id, false)),
-            None => self.open_flow(socket, key, ends),
+            Some(id) => Ok(Some((id, false))),
+            None if self.asks_hello(socket) => self.hear(key, ends, batch.bytes(at)),
+            None => self.open_flow(socket, key, (ends, None)).map(Some),
         }
     }
 
     /// Sends datagrams to the endpoint of their flow, or to the next one if it is unreachable.
-    fn pass_on(&mut self, id: FlowId, batch: &mut Batch, range: Range<usize>) {
+    pub(super) fn pass_on(&mut self, id: FlowId, batch: &mut impl Datagrams, range: Range<usize>) {
         let mut at = range.start;
         self.leave_bad_endpoint(id);
         while at < range.end {
@@ -77,7 +121,7 @@ impl Worker {
                     Err(why) => return self.counters.udp.drop(why, range.end - at),
                 }
             };
-            let (sent, result) = batch.forward(up, at..range.end);
+            let (sent, result) = batch.send(up, at..range.end);
             let mut bytes = 0;
             for size in (at..at + sent).map(|i| batch.size(i)) {
                 flow.traffic.from_client(size);

@@ -2,7 +2,7 @@
 
 use super::super::Worker;
 use super::{KIND_DATAGRAMS, Source};
-use crate::counters::{Ended, ListenerCounters};
+use crate::counters::{Dropped, Ended, ListenerCounters};
 use crate::place::Place;
 use crate::report::EventLevel;
 use hg_net::{Ends, Fd, Token};
@@ -29,6 +29,11 @@ struct Owner {
 }
 
 impl Socket {
+    /// Returns the slot of its listener, if one has it.
+    pub(super) fn listener(&self) -> Option<u16> {
+        self.listener.as_ref().map(|owner| owner.slot)
+    }
+
     /// Returns where a datagram comes from; `None` if no listener has the socket.
     pub(super) fn source(&self, ends: Ends) -> Option<Source> {
         let owner = self.listener.as_ref()?;
@@ -127,6 +132,7 @@ impl Worker {
     }
 
     fn forget_datagram_socket(&mut self, index: usize) -> Option<Arc<Fd>> {
+        self.forget_hellos(Dropped::NoRoute, |key| key.socket as usize == index);
         let socket = self.udp.sockets.try_remove(index)?;
         if socket.registered {
             // A duplicate lives on in the supervisor: without this the registration would too.
