@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import loops
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.asyncio.server import serve
@@ -88,4 +89,4 @@ def asked(port: int, name: str, ca_file: Path, protocols: list[str] | None = Non
                 writer.write_eof()
                 return await reader.read()
 
-    return asyncio.run(ask())
+    return loops.run(ask())

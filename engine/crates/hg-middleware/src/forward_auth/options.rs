@@ -168,7 +168,8 @@ impl Options {
             ("answer_headers", &*self.answer_headers),
         ] {
             if names.len() > MOST_NAMES {
-                let message = format!("{} names are too many; write up to {MOST_NAMES}", names.len());
+                let message =
+                    format!("{} names are too many; write up to {MOST_NAMES}", names.len());
                 problem(key, message);
             }
             if names.iter().any(|name| name.len() > MOST_NAME_CHARACTERS) {
