@@ -295,22 +295,47 @@ def test_an_upgrade_loses_no_datagram(folder: Path, port: int, echo: Echo) -> No
         until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the old data plane")
 
 
-def test_flows_keep_their_ports_when_the_number_of_workers_falls(
+def test_flows_keep_their_ports_when_the_number_of_workers_changes(
     folder: Path, port: int, echo: Echo
 ) -> None:
     def workers(count: int) -> str:
         text = config(port, f'"127.0.0.1:{echo.port}"')
         return text.replace("[node]\n", f"[node]\nworkers = {count}\n")
 
-    with RunningNode(folder, workers(2)).until_ready() as node, ExitStack() as stack:
-        clients = [stack.enter_context(client(port)) for _ in range(20)]
-        assert [ask(one, b"a") for one in clients] == [b"a"] * 20
-        assert len(echo.peers) == 20
+    lost: list[str] = []
+    asked = [0]
+    stop = threading.Event()
+
+    def load(clients: list[socket.socket]) -> None:
+        while not stop.is_set():
+            data = b"%d" % asked[0]
+            try:
+                assert [ask(one, data) for one in clients] == [data] * len(clients)
+                asked[0] += 1
+            except (OSError, AssertionError) as error:
+                lost.append(repr(error))
+
+    def change(node: RunningNode, count: int) -> None:
         generation, pid = node.data_plane()
-        node.write(workers(1))
+        node.write(workers(count))
         assert node.admin("POST", "/reload")[0] == 200
         until(lambda: node.data_plane()[0] == generation + 1, "another data plane")
-        assert [ask(one, b"b") for one in clients] == [b"b"] * 20
-        assert len(echo.peers) == 20
-        assert node.metric("headgate_udp_flows_taken_over_total") == 20
-        until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the old data plane")
+        until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the old one")
+        before = asked[0]
+        until(lambda: asked[0] > before + 2, "more answers")
+        assert node.metric("headgate_udp_flows_taken_over_total") == 40
+
+    with RunningNode(folder, workers(1)).until_ready() as node, ExitStack() as stack:
+        clients = [stack.enter_context(client(port)) for _ in range(40)]
+        asking = threading.Thread(target=load, args=(clients,))
+        asking.start()
+        try:
+            until(lambda: asked[0] > 2, "answers")
+            for count in (2, 4, 3):
+                change(node, count)
+        finally:
+            stop.set()
+            asking.join()
+        assert lost == []
+        assert len(echo.peers) == 40
+        assert node.metric("headgate_udp_flows_opened_total") == 40

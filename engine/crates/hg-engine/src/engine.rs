@@ -219,11 +219,18 @@ impl Engine {
             return self.inner.shared.event(EventLevel::Error, "listener.failed", message);
         };
         let sockets: Vec<Arc<Fd>> = sockets.into_iter().map(Arc::new).collect();
+        {
+            let mut all = lock(&self.inner.sockets);
+            // Until flows have come, a predecessor reads, and the kernel gives it what it gave before.
+            if !self.inner.shared.flows.awaited.load(Relaxed) {
+                self.share_out(place, &sockets);
+            }
+            all.insert(place, sockets.clone());
+        }
         let each = sockets.iter().enumerate().zip(self.inner.workers.iter().cycle());
         for ((index, fd), worker) in each {
             worker.mailbox.send(Message::Socket { place, index, fd: fd.clone() });
         }
-        lock(&self.inner.sockets).insert(place, sockets);
     }
 
     /// Stops accepting on an address: drops new SYNs, accepts what waits, closes the sockets, then
@@ -234,6 +241,9 @@ impl Engine {
             return;
         };
         lock(&self.inner.sockets).remove(&place);
+        if place.is_udp {
+            lock(&self.inner.shared.flows.sharing).remove(&place.address);
+        }
         for worker in &self.inner.workers {
             worker.mailbox.send(Message::CloseListener { place, done: done.clone() });
         }

@@ -161,6 +161,7 @@ fn udp(inner: &Inner) -> UdpMetrics {
             total.0 += one.datagrams.get();
             total.1 += one.bytes.get();
         }
+        m.strays += c.strays.get();
         m.joined.received += c.joined.received.get();
         m.joined.sent += c.joined.sent.get();
         m.joined.refused += c.joined.refused.get();

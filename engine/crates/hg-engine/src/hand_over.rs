@@ -5,6 +5,7 @@
 //! ones read nothing of clients until the flows are here: what comes meanwhile waits in the
 //! listeners' sockets, which both processes have.
 
+use crate::counters::lock;
 use crate::engine::Engine;
 use crate::report::EventLevel;
 use crate::worker::Message;
@@ -43,9 +44,15 @@ impl Engine {
     /// no worker could take, which are to go back; of a worker that does not answer within
     /// `patience` it knows none.
     pub fn take_flows(&self, flows: Vec<MovedFlow>, patience: Duration) -> Vec<usize> {
+        // The predecessor reads no more.
+        self.share_all(&lock(&self.inner.sockets));
+        let owners = lock(&self.inner.shared.flows.sharing).clone();
         let workers = &self.inner.workers;
         let mut lists: Vec<Vec<(usize, MovedFlow)>> = workers.iter().map(|_| Vec::new()).collect();
-        for (at, flow) in flows.into_iter().enumerate() {
+        for (at, mut flow) in flows.into_iter().enumerate() {
+            if let Some(sharing) = owners.get(&flow.told.address) {
+                flow.told.socket = sharing.owner(flow.told.client);
+            }
             let worker = flow.told.socket % workers.len().max(1);
             if let Some(list) = lists.get_mut(worker) {
                 list.push((at, flow));
@@ -73,7 +80,11 @@ impl Engine {
             );
             shared.event(EventLevel::Warn, "udp.flows_left_behind", text);
         }
-        shared.flows.awaited.store(false, Relaxed);
+        {
+            let sockets = lock(&self.inner.sockets);
+            self.share_all(&sockets);
+            shared.flows.awaited.store(false, Relaxed);
+        }
         for worker in &self.inner.workers {
             worker.mailbox.send(Message::ReadDatagrams);
         }

@@ -30,6 +30,7 @@ pub mod report;
 mod retired;
 mod shared;
 mod shares;
+mod sharing;
 mod slow_start;
 mod snapshot;
 mod thread;

@@ -286,6 +286,8 @@ pub struct UdpMetrics {
     pub received: (u64, u64),
     /// Datagrams of endpoints that were sent to clients, and their bytes.
     pub sent: (u64, u64),
+    /// Datagrams that came to another worker than their flow has, and were passed to it.
+    pub strays: u64,
     /// What the kernel does with several datagrams of a flow at once.
     pub offload: Offload,
     /// Datagrams that passed together with others.

@@ -5,6 +5,7 @@ use crate::counters::{Refused, lock};
 use crate::helpers::Helpers;
 use crate::house::Inbox;
 use crate::report::{EngineEvent, EventLevel};
+use crate::sharing::Sharing;
 use crate::snapshot::ListenerEntry;
 use hg_middleware::Keep;
 use hg_net::{Clock, Offload};
@@ -12,7 +13,7 @@ use hg_plan::{Kind, Settings, Shedding};
 use hg_policy::{Random as _, WyRand};
 use hg_resilience::{Level, Marks};
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
@@ -89,6 +90,8 @@ pub(crate) struct FlowCount {
     pub(crate) left_behind: AtomicU64,
     /// What the kernel does with several datagrams of a flow at once.
     pub(crate) offload: Offload,
+    /// How the sockets of addresses share clients out.
+    pub(crate) sharing: Mutex<HashMap<SocketAddr, Arc<Sharing>>>,
 }
 
 impl FlowCount {
@@ -100,6 +103,7 @@ impl FlowCount {
             awaited: false.into(),
             left_behind: 0.into(),
             offload: Offload::probe(),
+            sharing: Mutex::default(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! A socket filter that drops new connections. Contains one of the crate's `unsafe` calls,
-//! because `SO_ATTACH_FILTER` has no safe wrapper.
+//! Programs of the kernel for sockets, and one that drops new connections. Contains one of the crate's
+//! `unsafe` calls, because `SO_ATTACH_FILTER` has no safe wrapper.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,6 +19,7 @@ pub fn drop_new_connections(socket: impl AsFd) -> io::Result<()> {
     let (load, mask, is_equal, give) = (0x30, 0x54, 0x15, 0x06);
     attach(
         socket,
+        libc::SO_ATTACH_FILTER,
         &mut [
             instruction(load, FLAGS_AT),
             instruction(mask, SYN | ACK),
@@ -35,15 +36,20 @@ pub fn drop_new_connections(socket: impl AsFd) -> io::Result<()> {
 /// # Errors
 /// Errors of `setsockopt`.
 pub fn take_new_connections(socket: impl AsFd) -> io::Result<()> {
-    attach(socket, &mut [instruction(0x06, u32::MAX)])
+    attach(socket, libc::SO_ATTACH_FILTER, &mut [instruction(0x06, u32::MAX)])
 }
 
-fn instruction(code: u16, k: u32) -> libc::sock_filter {
+pub(crate) fn instruction(code: u16, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt: 0, jf: 0, k }
 }
 
+/// Gives a socket a program, by the option that says for what.
 #[allow(unsafe_code)]
-fn attach(socket: impl AsFd, code: &mut [libc::sock_filter]) -> io::Result<()> {
+pub(crate) fn attach(
+    socket: impl AsFd,
+    option: libc::c_int,
+    code: &mut [libc::sock_filter],
+) -> io::Result<()> {
     let len = u16::try_from(code.len()).unwrap_or(u16::MAX);
     let program = libc::sock_fprog { len, filter: code.as_mut_ptr() };
     let size = libc::socklen_t::try_from(size_of::<libc::sock_fprog>()).unwrap_or(0);
@@ -53,7 +59,7 @@ fn attach(socket: impl AsFd, code: &mut [libc::sock_filter]) -> io::Result<()> {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
+            option,
             (&raw const program).cast(),
             size,
         )

@@ -48,6 +48,7 @@ mod source {
     pub(crate) mod retired;
     pub(crate) mod shared;
     pub(crate) mod shares;
+    pub(crate) mod sharing;
     pub(crate) mod slow_start;
     pub(crate) mod snapshot;
     pub(crate) mod thread;
@@ -57,6 +58,6 @@ mod source {
 // The engine's sources name their modules from the root of their crate.
 use source::{
     agents, breaker, concurrency, counters, engine, hand_over, health, helpers, house, negotiated,
-    outlets, outliers, place, report, retired, shared, shares, slow_start, snapshot, thread,
-    worker,
+    outlets, outliers, place, report, retired, shared, shares, sharing, slow_start, snapshot,
+    thread, worker,
 };

@@ -3,7 +3,7 @@
 
 use crate::calls::{AsFd, Fd, try_with};
 use crate::kernel::{Coming, Kernel, Object, Remote, with};
-use crate::{Ends, Joined, Offload, Token};
+use crate::{Ends, Joined, Offload, Spread, Token};
 use std::collections::VecDeque;
 use std::io::{self, Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -196,6 +196,11 @@ impl Batch {
         at + rest.iter().take_while(|(_, ends)| Some(ends) == first).count()
     }
 
+    /// Adds a datagram.
+    pub fn add(&mut self, datagram: &[u8], ends: Ends) {
+        self.0.push((datagram.to_vec(), Some(ends)));
+    }
+
     /// Returns no counts.
     pub fn take_joined(&mut self) -> Joined {
         Joined::default()
@@ -298,6 +303,14 @@ pub fn receive_joined(_fd: impl AsFd) -> io::Result<()> {
 /// As [`Batch::forward`].
 pub fn pass_datagram(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
     try_with(|k| k.send_post(fd.id(), None, bytes))
+}
+
+/// Does nothing: there is one worker.
+///
+/// # Errors
+/// None.
+pub fn spread_datagrams(_fd: impl AsFd, _spread: &Spread, _is_v6: bool) -> io::Result<()> {
+    Ok(())
 }
 
 /// Does nothing: every socket has one address.

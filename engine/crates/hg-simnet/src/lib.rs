@@ -26,7 +26,7 @@ pub use clock::{
 };
 pub use datagram::{
     Batch, Datagram, connect_datagrams, listen_datagrams, pass_datagram, receive_joined,
-    send_datagram, take_datagram, tell_local_address,
+    send_datagram, spread_datagrams, take_datagram, tell_local_address,
 };
 pub use kernel::{Figures, Remote, Weather};
 pub use peers::{
@@ -35,5 +35,5 @@ pub use peers::{
 };
 pub use pipe::Pipe;
 pub use poller::{Poller, Waker};
-pub use real::{Address, Ends, Event, Flow, Joined, Offload, Ticks, Token, Trouble, Wheel};
+pub use real::{Address, Ends, Event, Flow, Joined, Offload, Spread, Ticks, Token, Trouble, Wheel};
 pub use rng::Rng;

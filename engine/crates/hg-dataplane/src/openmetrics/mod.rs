@@ -135,6 +135,8 @@ fn udp(text: &mut Text, udp: &UdpMetrics) {
     for (direction, (_, bytes)) in ways {
         text.int(&[("direction", direction)], bytes);
     }
+    let help = "Datagrams that came to another worker than their flow has, and were passed to it.";
+    text.family("headgate_udp_strays", Counter, "", help).int(&[], udp.strays);
     let help =
         "Whether the kernel joins datagrams of a flow (receive) and divides them (send): 1 or 0.";
     text.family("headgate_udp_offload", Gauge, "", help);

@@ -169,6 +169,7 @@ fn udp() -> UdpMetrics {
         hellos: vec![ReasonCount { reason: "named", count: 4 }],
         received: (80, 3200),
         sent: (75, 9000),
+        strays: 4,
         offload: Offload { receive: true, send: false },
         joined: Joined { received: 40, sent: 30, refused: 2 },
     }

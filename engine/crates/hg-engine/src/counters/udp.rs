@@ -67,6 +67,8 @@ pub(crate) struct UdpCounters {
     pub(crate) received: Passed,
     /// To clients.
     pub(crate) sent: Passed,
+    /// Datagrams that came to another worker than their flow has, and were passed to it.
+    pub(crate) strays: Counter,
     /// From clients and endpoints, and to them.
     pub(crate) joined: JoinedCounters,
 }

@@ -5,6 +5,7 @@ use super::exchange::ExId;
 use crate::counters::lock;
 use crate::hand_over::{GivenFlows, MovedFlow};
 use crate::place::Place;
+use crate::sharing::Strays;
 use crate::snapshot::Snapshot;
 use hg_middleware::Brought;
 use hg_net::{Fd, Waker};
@@ -29,6 +30,8 @@ pub(crate) enum Message {
     TakeBackFlows(Vec<MovedFlow>),
     /// Flows of a predecessor have come, if there were any: read what clients send.
     ReadDatagrams,
+    /// Datagrams of clients that belong to this worker.
+    Strays(Strays),
     /// Drain; release the notice once every listener is closed.
     Drain(Arc<Done>),
     /// Release the notice, which shows that this worker's loop turns.
@@ -120,6 +123,7 @@ impl Worker {
                 }
                 Message::TakeBackFlows(flows) => self.take_back_flows(flows),
                 Message::ReadDatagrams => self.refresh_datagram_sockets(),
+                Message::Strays(strays) => self.take_strays(strays),
                 Message::Drain(closed) => self.drain(closed),
                 Message::Probe(done) => drop(done),
                 Message::Brought { x, ticket, brought } => self.take_brought(x, ticket, brought),

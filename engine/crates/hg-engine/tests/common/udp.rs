@@ -3,6 +3,7 @@
 use super::{DEADLINE, Node, eventually, put, upstream_json};
 use hg_engine::{Engine, EngineMetrics, ReasonCount};
 use hg_plan::{Change, Kind};
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ pub struct Echo {
     pub address: SocketAddr,
     count: Arc<AtomicUsize>,
     peer: Arc<Mutex<Option<SocketAddr>>>,
+    peers: Arc<Mutex<BTreeSet<SocketAddr>>>,
     over: Arc<AtomicBool>,
 }
 
@@ -28,8 +30,10 @@ impl Echo {
             address: socket.local_addr().unwrap(),
             count: Arc::default(),
             peer: Arc::default(),
+            peers: Arc::default(),
             over: Arc::default(),
         };
+        let peers = echo.peers.clone();
         let (count, last, over) = (echo.count.clone(), echo.peer.clone(), echo.over.clone());
         std::thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
@@ -39,6 +43,7 @@ impl Echo {
                 };
                 count.fetch_add(1, Ordering::SeqCst);
                 *last.lock().unwrap() = Some(peer);
+                peers.lock().unwrap().insert(peer);
                 let _ = socket.send_to(buffer.get(..n).unwrap_or_default(), peer);
             }
         });
@@ -48,6 +53,11 @@ impl Echo {
     /// How many datagrams came.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
+    }
+
+    /// Who has sent any.
+    pub fn peers(&self) -> BTreeSet<SocketAddr> {
+        self.peers.lock().unwrap().clone()
     }
 
     /// Who sent the last one.
@@ -115,6 +125,13 @@ impl Client {
         buffer
     }
 
+    pub fn to(node: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.connect(node).unwrap();
+        Self(socket)
+    }
+
     /// Reports whether an answer comes within a moment.
     pub fn has_answer(&self) -> bool {
         self.0.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -133,7 +150,7 @@ impl Client {
 pub struct UdpNode {
     node: Node,
     pub address: SocketAddr,
-    socket: UdpSocket,
+    sockets: Vec<UdpSocket>,
 }
 
 impl UdpNode {
@@ -148,22 +165,33 @@ impl UdpNode {
     pub fn at(address: &str, upstream: &str, rest: &str, workers: usize) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_nonblocking(true).unwrap();
-        Self::by(Node::start(upstream, "", workers), socket, rest)
+        Self::by(Node::start(upstream, "", workers), vec![socket], rest)
+    }
+
+    /// A node with these sockets, which have one address.
+    pub fn over(sockets: Vec<UdpSocket>, upstream: &str, workers: usize) -> Self {
+        Self::by(Node::start(upstream, "", workers), sockets, "")
     }
 
     /// A node that waits for the flows of this one before it reads.
     pub fn successor(&self, upstream: &str, workers: usize) -> Self {
-        let node = Node::start(upstream, "", workers);
-        node.engine.await_flows();
-        Self::by(node, self.socket.try_clone().unwrap(), "")
+        self.successor_with(Vec::new(), upstream, workers)
     }
 
-    fn by(mut node: Node, socket: UdpSocket, rest: &str) -> Self {
-        let address = socket.local_addr().unwrap();
-        let given = socket.try_clone().unwrap();
-        node.engine.add_sockets(&format!("{address}/udp"), vec![given.into()]);
+    /// The same with further sockets.
+    pub fn successor_with(&self, more: Vec<UdpSocket>, upstream: &str, workers: usize) -> Self {
+        let node = Node::start(upstream, "", workers);
+        node.engine.await_flows();
+        let before = self.sockets.iter().map(|one| one.try_clone().unwrap());
+        Self::by(node, before.chain(more).collect(), "")
+    }
+
+    fn by(mut node: Node, sockets: Vec<UdpSocket>, rest: &str) -> Self {
+        let address = sockets.first().unwrap().local_addr().unwrap();
+        let given = sockets.iter().map(|one| one.try_clone().unwrap().into()).collect();
+        node.engine.add_sockets(&format!("{address}/udp"), given);
         node.apply(&[listener(address, ""), route(rest)]);
-        Self { node, address, socket }
+        Self { node, address, sockets }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -190,10 +218,7 @@ impl UdpNode {
     }
 
     pub fn client(&self) -> Client {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        socket.connect(self.address).unwrap();
-        Client(socket)
+        Client::to(self.address)
     }
 }
 

@@ -9,11 +9,13 @@ mod calls;
 mod control;
 mod joins;
 mod offload;
+mod spread;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use offload::{Offload, receive_joined};
+pub use spread::{Spread, spread_datagrams};
 
 use crate::Fd;
 use calls::Message;
@@ -157,6 +159,18 @@ impl Batch {
         let last = range.end.checked_sub(1).and_then(|at| self.table.room(at));
         if let (Some(first), Some(last)) = (first, last) {
             self.ends.get_mut(first..=last).into_iter().flatten().for_each(|e| *e = Some(ends));
+        }
+    }
+
+    /// Adds a datagram, if there is room.
+    pub fn add(&mut self, datagram: &[u8], ends: Ends) {
+        let from = self.rooms * ROOM;
+        let room = self.bytes.get_mut(from..from + datagram.len().min(ROOM));
+        if let (Some(room), Some(e)) = (room, self.ends.get_mut(self.rooms)) {
+            room.copy_from_slice(datagram.get(..room.len()).unwrap_or_default());
+            *e = Some(ends);
+            self.table.add(self.rooms, room.len(), None);
+            self.rooms += 1;
         }
     }
 

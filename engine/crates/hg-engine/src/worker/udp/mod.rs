@@ -11,7 +11,8 @@
 //! - `answer`: from endpoints to clients,
 //! - `close`: counts and log line,
 //! - `leave`: idle flows, drain, and what left the plan,
-//! - `moving`: flows that leave for the next process, and those that come.
+//! - `moving`: flows that leave for the next process, and those that come,
+//! - `strays`: datagrams that came to another worker than their flow has.
 //!
 //! Nothing is kept of a datagram that cannot be sent at once, but for those that wait for the rest of
 //! a name: it is dropped and counted.
@@ -25,8 +26,10 @@ mod moving;
 mod open;
 mod receive;
 mod socket;
+mod strays;
 
 use crate::counters::ListenerCounters;
+use crate::sharing::Strays;
 use crate::snapshot::UdpEntry;
 use aim::Aim;
 use answer::Replies;
@@ -56,6 +59,8 @@ pub(crate) struct Udp {
     drain_at: Option<Ticks>,
     /// Flows that end now; used again.
     ending: Vec<FlowId>,
+    /// Datagrams that came before this worker had the plan in which their listener is.
+    early: Vec<Strays>,
     /// Whether flows that were given away may still come back.
     waits: bool,
 }

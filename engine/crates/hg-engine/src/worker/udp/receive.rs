@@ -1,6 +1,7 @@
 //! From clients to endpoints.
 
 use super::super::Worker;
+use super::strays::Home;
 use crate::counters::Dropped;
 use hg_net::{Batch, Fd, Trouble};
 use hg_relay::flows::{FlowId, FlowKey, Held};
@@ -49,24 +50,40 @@ impl Worker {
         let Some(fd) = socket.map(|s| s.fd.clone()) else {
             return;
         };
-        let offload = self.shared.flows.offload;
-        let batch = self.udp.batch.take();
-        let mut batch = batch.unwrap_or_else(|| Box::new(Batch::new(offload)));
+        let mut batch = self.take_batch();
         // The kernel keeps no errors for a socket that is not connected.
         if batch.receive(&fd).is_ok() {
             self.take_datagrams(index, &mut batch);
         }
+        self.give_batch_back(batch);
+    }
+
+    /// Takes the room for datagrams of clients.
+    pub(super) fn take_batch(&mut self) -> Box<Batch> {
+        let offload = self.shared.flows.offload;
+        self.udp.batch.take().unwrap_or_else(|| Box::new(Batch::new(offload)))
+    }
+
+    pub(super) fn give_batch_back(&mut self, mut batch: Box<Batch>) {
         batch.clear();
         self.counters.udp.add_joined(batch.take_joined());
         self.udp.batch = Some(batch);
     }
 
     /// Passes datagrams on; those of one client that follow each other go in one call.
-    fn take_datagrams(&mut self, socket: usize, batch: &mut Batch) {
+    pub(super) fn take_datagrams(&mut self, socket: usize, batch: &mut Batch) {
         let mut at = 0;
         while at < batch.len() {
             let mut end = batch.end_of_same(at);
-            match self.flow_of(socket, batch, at) {
+            let home = match self.home_of(socket, batch, at) {
+                Home::Here(home) => home,
+                Home::Elsewhere(sharing, owner) => {
+                    self.pass_to_owner(socket, (&sharing, owner), batch, at..end);
+                    at = end;
+                    continue;
+                }
+            };
+            match self.flow_of(home, batch, at) {
                 Ok(Some((id, is_for_one))) => {
                     if is_for_one {
                         end = at + 1;
@@ -75,7 +92,7 @@ impl Worker {
                 }
                 Ok(None) => end = at + 1,
                 Err(why) => {
-                    if self.asks_hello(socket) {
+                    if self.asks_hello(home) {
                         end = at + 1;
                     }
                     self.counters.udp.drop(why, end - at);

@@ -2,9 +2,10 @@
 
 use super::super::Worker;
 use super::{KIND_DATAGRAMS, Source};
-use crate::counters::{Dropped, Ended, ListenerCounters};
+use crate::counters::{Dropped, Ended, ListenerCounters, lock};
 use crate::place::Place;
 use crate::report::EventLevel;
+use crate::sharing::Sharing;
 use hg_net::{Ends, Fd, Token};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub(super) struct Socket {
     /// The listener that it belongs to in the plan served now, if any.
     listener: Option<Owner>,
     registered: bool,
+    /// Which clients belong to it, if that follows from the client.
+    pub(super) sharing: Option<Arc<Sharing>>,
 }
 
 struct Owner {
@@ -32,6 +35,11 @@ impl Socket {
     /// Returns the slot of its listener, if one has it.
     pub(super) fn listener(&self) -> Option<u16> {
         self.listener.as_ref().map(|owner| owner.slot)
+    }
+
+    /// Reports whether a listener of the plan served now has it.
+    pub(super) fn is_served(&self) -> bool {
+        self.listener.is_some()
     }
 
     /// Returns where a datagram comes from; `None` if no listener has the socket.
@@ -65,8 +73,8 @@ impl Worker {
             self.shared.event(EventLevel::Error, "listener.failed", text);
         }
         let generation = self.next_generation();
-        let (listener, registered) = (None, false);
-        let socket = Socket { fd, generation, address, index, listener, registered };
+        let (listener, registered, sharing) = (None, false, None);
+        let socket = Socket { fd, generation, address, index, listener, registered, sharing };
         self.udp.sockets.insert(socket);
         self.refresh_datagram_sockets();
     }
@@ -91,6 +99,7 @@ impl Worker {
             }
             let token = Token::new(KIND_DATAGRAMS, s.generation, index);
             let done = if wanted {
+                s.sharing = lock(&self.shared.flows.sharing).get(&s.address).cloned();
                 if self.shared.flows.offload.receive {
                     // Not before this process reads: a predecessor may be unable to divide what comes
                     // joined. Without it each datagram comes alone.
@@ -107,6 +116,9 @@ impl Worker {
         }
         for message in failed {
             self.shared.event(EventLevel::Error, "listener.failed", message);
+        }
+        for strays in std::mem::take(&mut self.udp.early) {
+            self.take_strays(strays);
         }
     }
 
