@@ -91,6 +91,7 @@ fn each_of_many_in_one_buffer_is_passed_on_and_answered_alone() {
     }
     eventually("answered", || counted(&node.metrics().udp.ended, "answered") == 1);
     is_clean(&node);
+    eventually("all answers are counted", || node.metrics().udp.sent.0 == 9);
     let udp = node.metrics().udp;
     assert_eq!((udp.sent, udp.offload), (udp.received, Offload::probe()));
 }
