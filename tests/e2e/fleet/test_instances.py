@@ -62,7 +62,7 @@ def test_one_agent_drives_three_nginx_and_each_is_a_row_at_the_master(
         assert "ready, revision 1, connected, nginx/1." in lines["left"]
         assert str(theirs.conf) in lines["old"]
         assert agent.one("old")["nginx"]["conf"] == str(theirs.conf)
-        assert '"instance": "left"' in agent.log.read_text()
+        until(lambda: '"instance": "left"' in agent.log.read_text(), "its log lines name it")
 
         folder.chmod(0o711)
         if os.geteuid() == 0:

@@ -42,7 +42,7 @@ def test_a_token_with_too_few_uses_names_the_instances_that_it_was_not_enough_fo
         (line,) = (line for line in said.stdout.splitlines() if line.startswith(refused))
         assert line.split(maxsplit=1)[1].startswith("refused: its config or its join token was")
         why = f'headgate: instance "{refused}": the master refuses this node: this join token has'
-        assert why in agent.log.read_text()
+        until(lambda: why in agent.log.read_text(), "the log names the instance")
         assert agent.end() == 0
 
 
