@@ -41,7 +41,7 @@ def test_a_token_with_too_few_uses_names_the_instances_that_it_was_not_enough_fo
         assert said.returncode == 1
         (line,) = (line for line in said.stdout.splitlines() if line.startswith(refused))
         assert line.split(maxsplit=1)[1].startswith("refused: its config or its join token was")
-        why = f'headgate: instance "{refused}": the master refuses this node: this join token has'
+        why = f'instance "{refused}": the master refuses this node: this join token is used up'
         until(lambda: why in agent.log.read_text(), "the log names the instance")
         assert agent.end() == 0
 
