@@ -248,7 +248,8 @@ _ROUTES: Final = (
         "routes.NAME.retry.retries",
         "differs",
         "endpoints that cannot be connected to count; without a budget, and never at the endpoint "
-        "just tried",
+        "just tried; once a request was sent, only with a body that came with its head, or with "
+        "`limits.body_buffer`",
     ),
     Parity(
         "routes.NAME.retry.on",
