@@ -19,6 +19,7 @@ mod pausing;
 mod probes;
 mod shedding;
 mod times;
+mod traces;
 mod uploads;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -128,3 +128,60 @@ impl Exchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn with_tries(tries: &[(u64, &str)]) -> Recording {
+        let mut recording = Recording::default();
+        for (began_us, endpoint) in tries {
+            let (repeats, status, is_reused, outcome) = (0, 0, false, None);
+            let one = Try { endpoint: (*endpoint).into(), repeats, status, is_reused, outcome };
+            assert!(recording.add(7, *began_us, What::Try(one)));
+        }
+        recording
+    }
+
+    /// Ends the try that began then at an endpoint. Returns where it stands among the parts.
+    fn end(recording: &mut Recording, began_us: u64, endpoint: &str) -> Option<usize> {
+        let before: Vec<u64> = recording.parts.iter().map(|part| part.ended_us).collect();
+        *recording.open_try(began_us, endpoint)?.0 = 99;
+        recording.parts.iter().zip(before).position(|(part, before)| part.ended_us != before)
+    }
+
+    #[test]
+    fn of_two_tries_under_way_the_one_that_ended_is_found() {
+        let mut recording = with_tries(&[(5, "a"), (6, "a"), (5, "b")]);
+        assert_eq!(end(&mut recording, 5, "a"), Some(0));
+        assert_eq!(end(&mut recording, 5, "a"), None, "it has ended");
+        assert_eq!(end(&mut recording, 6, "b"), None, "no try began there then");
+        assert_eq!(end(&mut recording, 6, "a"), Some(1));
+        assert_eq!(end(&mut recording, 5, "b"), Some(2));
+    }
+
+    #[test]
+    fn the_last_wait_is_the_one_that_goes_on() {
+        let mut recording = with_tries(&[(5, "a")]);
+        assert_eq!(recording.waiting(), None);
+        recording.begin_wait(8, 10, "fault");
+        assert_eq!(recording.waiting(), Some(8));
+        recording.end_wait(20);
+        assert_eq!(recording.waiting(), None);
+        recording.begin_wait(9, 30, "forward_auth");
+        assert_eq!(recording.waiting(), Some(9));
+        recording.end_wait(40);
+        recording.end_wait(50);
+        let ended: Vec<u64> = recording.parts.iter().map(|part| part.ended_us).collect();
+        assert_eq!(ended, [0, 20, 40]);
+    }
+
+    #[test]
+    fn what_is_recorded_of_a_request_is_bounded() {
+        let mut recording = with_tries(&[(5, "a")].repeat(MOST));
+        recording.begin_wait(8, 10, "fault");
+        assert_eq!((recording.parts.len(), recording.waiting()), (MOST, None));
+    }
+}
