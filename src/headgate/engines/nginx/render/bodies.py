@@ -11,6 +11,7 @@ from headgate.engines.nginx.render import (
     asking,
     faults,
     forwarded,
+    kept,
     listening,
     lua,
     mirroring,
@@ -132,11 +133,12 @@ class Bodies:
         limit = route.body_bytes if route.body_bytes is not None else self.listener.body_bytes
         limited = [directive("client_max_body_size", Word(str(limit)))] if limit else []
         nodes += limited
+        refused: list[Node] = []
         guards, beside = self._guards(name, place, chain)
         if limit and not chain.pages.has(_TOO_LARGE):
             large = names.too_large(place)
-            lines, told = faults.at_once(chain.response_headers(), large)
-            guards += lines
+            refused, told = faults.at_once(chain.response_headers(), large)
+            guards += refused
             known = self._named_route(name, upstream or "")
             beside += (Body(large, (*known, *told)),) if told else ()
         nodes += [*guards, *chain.steps]
@@ -154,12 +156,24 @@ class Bodies:
         if route.mirror is not None and route.mirror.share:
             own, copies = self._mirrored(name, route, route.mirror, place, chain)
             sent, beside = [*sent[:-1], *own, sent[-1]], (*beside, *copies)
-        if not chain.pages.statuses:
+        if not (chain.pages.statuses or kept.applies(route)):
             return Body(place, (*nodes, *sent), beside)
-        pages.check(self.ctx, chain, target, self.ctx.findings.of("route", name, "middlewares"))
-        taken = (*limited, *pages.intercepting(chain, place), *pages.own_lines(self.ctx, chain))
-        beside += (Body(names.sent(place), (*taken, *sent)),)
-        return Body(place, (*nodes, pages.forwarding(place)), beside)
+        taken = [*limited, *refused]
+        if chain.pages.statuses:
+            pages.check(self.ctx, chain, target, self.ctx.findings.of("route", name, "middlewares"))
+            paged = (*pages.intercepting(chain, place), *pages.own_lines(self.ctx, chain))
+            taken = [*limited, *paged]
+        on, senders = self._senders(route, place, [*taken, *sent])
+        return Body(place, (*nodes, on), (*beside, *senders))
+
+    def _senders(self, route: Route, place: str, sent: list[Node]) -> tuple[Node, list[Body]]:
+        """Returns the line that goes on to the locations that forward, and these."""
+        to = names.sent(place)
+        bodies = [Body(to, tuple(sent))]
+        if not kept.applies(route):
+            return kept.forwarding(place, None, self.ctx.shared), bodies
+        bodies.append(Body(to + names.KEPT, (*kept.lines(), *sent)))
+        return kept.forwarding(place, route.retry, self.ctx.shared), bodies
 
     def _guards(self, name: str, place: str, chain: Chain) -> tuple[list[Node], tuple[Body, ...]]:
         """Returns what a location does before it answers or forwards, and what stands beside it."""

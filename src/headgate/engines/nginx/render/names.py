@@ -55,8 +55,14 @@ def page(place: str) -> str:
 
 
 def sent(place: str) -> str:
-    """Returns the location that forwards for the one at a place, where that has pages."""
+    """Returns the location that forwards for the one at a place, where that has pages or keeps
+    bodies.
+    """
     return f"@hg_sent_{place.replace(':', '_')}"
+
+
+KEPT: Final = "_kept"
+"""How the name of a location that forwards ends where it keeps bodies to send them again."""
 
 
 def service(place: str) -> str:

@@ -41,8 +41,6 @@ _CODES: Final = ("401", "403", "500")
 _NONE: Final = Literal("")
 _REASON: Final = Var("hg_reason")
 _STATUS: Final = Var("status")
-_NO_FILE: Final = Word("/.")
-"""See `admission`."""
 
 
 def check(ctx: Context, chain: Chain, target: Upstream | None, about: About) -> None:
@@ -63,11 +61,6 @@ def leading(chain: Chain, place: str) -> list[Node]:
     """Returns what leads errors of nginx, and of what the route asks, to the pages."""
     taken = {code for one, _ in chain.asked if isinstance(one, Consulted) for code in _CODES}
     return _to_page([s for s in chain.pages.statuses if str(s) not in taken], place)
-
-
-def forwarding(place: str) -> Node:
-    """Returns the line that goes on to the location that forwards, once nothing refused."""
-    return directive("try_files", _NO_FILE, Plain(names.sent(place)))
 
 
 def intercepting(chain: Chain, place: str) -> list[Node]:

@@ -248,8 +248,8 @@ _ROUTES: Final = (
         "routes.NAME.retry.retries",
         "differs",
         "endpoints that cannot be connected to count; without a budget, and never at the endpoint "
-        "just tried; once a request was sent, only with a body that came with its head, or with "
-        "`limits.body_buffer`",
+        "just tried; a body without a `Content-Length` is kept only if it came with its head, and "
+        "one that is collected for `limits.body_buffer` or a mirror whatever its size",
     ),
     Parity(
         "routes.NAME.retry.on",

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from headgate.engines.nginx.render import kept
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.upstreams import FOREVER_MS, time
 from headgate.nginxtext.tree import Node
@@ -37,7 +38,8 @@ def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) 
         nodes += _idle(wanted.stream_idle_ms)
     if _body_ms(wanted) != _body_ms(_ROUTE):
         nodes.append(directive("client_body_timeout", time(_body_ms(wanted))))
-    nodes += _collected(one.body_buffer_bytes)
+    if one.body_buffer_bytes:
+        nodes += kept.collecting(one.body_buffer_bytes)
     if wanted.body_rate != _ROUTE.body_rate:
         ctx.findings.of("route", name, "limits").note(
             "body_rate", "nginx knows no rate: a body may come as slowly as `timeouts.body` lets it"
@@ -77,16 +79,6 @@ def _idle(ms: int) -> list[Node]:
 def _body_ms(wanted: RouteTimeouts) -> int:
     """Returns how long nginx waits between two reads of a request body."""
     return min(wanted.body_ms or FOREVER_MS, wanted.stream_idle_ms or FOREVER_MS)
-
-
-def _collected(most: int) -> list[Node]:
-    """Returns lines for bodies that nginx collects first; it puts larger ones into a file."""
-    if not most:
-        return []
-    return [
-        directive("proxy_request_buffering", Word("on")),
-        directive("client_body_buffer_size", Word(str(most))),
-    ]
 
 
 def buffers(head_bytes: int) -> list[Node]:
