@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from headgate.compile.lint_asked import lacking
 from headgate.compile.lint_grpc import hopeless
 from headgate.compile.lint_patterns import patterns
 from headgate.compile.lint_preflights import late_preflights
@@ -59,6 +60,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     found += _suspect_patterns(loaded, objects)
     found += _grpc_over_http1(loaded, objects)
     found += _late_preflights(loaded, objects)
+    found += _unsent(loaded, objects)
     found += _not_imported(loaded, plan)
     found += _nowhere(loaded, objects)
     found += _without_tcp_route(loaded, objects)
@@ -149,6 +151,21 @@ def _late_preflights(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
         what = f"`{kind}` before it refuses the preflights of browsers, which have no credentials"
         kind_, name = owner.key
         yield _warning(loaded, kind_, name, what, "write `cors` before it", at)
+
+
+def _unsent(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    if loaded.node is not None and loaded.node.engine == "nginx":
+        return  # its subrequests choose by the header lines of the client
+    chained = (entry for kind in _CHAINED for entry in objects[kind])
+    for one in lacking(chained, objects["upstream"]):
+        source, _, name = one.hashed.partition(":")
+        added = "cookie" if source == "cookie" and one.at[-1] == "headers" else name
+        what = f'"{one.upstream}" balances by the {source} "{name}", which does not go along'
+        allowed = (
+            f'"{added}" beside the other names, or another `key` in [upstreams.{one.upstream}]'
+        )
+        kind, owner = one.owner.key
+        yield _warning(loaded, kind, owner, what, f"write {allowed}", one.at)
 
 
 _CHAINED: Final[tuple[Kind, ...]] = ("middleware", "host", "route")

@@ -80,6 +80,12 @@ class Made:
         """The upstreams that it asks itself: the key of each, and its name."""
         return ()
 
+    def withheld(self, hashed: str) -> str:
+        """Returns the key of its options that keeps what a balancer hashes (`header:NAME`,
+        `cookie:NAME`) from the upstreams that it asks; empty if they get it.
+        """
+        return ""
+
     @property
     def needs_limit_store(self) -> bool:
         """Whether it counts in the store of limits across nodes."""

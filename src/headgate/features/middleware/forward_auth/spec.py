@@ -71,6 +71,17 @@ class ForwardAuthNode(MiddlewareNode, frozen=True):
         """The service."""
         return (("upstream", self.upstream),)
 
+    def withheld(self, hashed: str) -> str:
+        """Returns the list of names that leaves it out."""
+        source, _, name = hashed.partition(":")
+        header = "cookie" if source == "cookie" else name
+        if header in (*_OURS, "host"):
+            return ""
+        if self.headers != "all" and header not in self.headers:
+            return "headers"
+        is_listed = source != "cookie" or not self.cookies or name in self.cookies
+        return "" if is_listed else "cookies"
+
     @property
     def judges_path(self) -> bool:
         """The service is told the normalised one."""
