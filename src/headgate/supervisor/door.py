@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import socket
 
+from headgate.supervisor.reception import listening, remove
+
 NAME = "admin.sock"
 BACKLOG = 16
 _ENOUGH = 65_536  # of a request; unread bytes would cut our answer off
@@ -25,13 +27,7 @@ class AdminDoor:
     def __init__(self, state_dir: str) -> None:
         """Opens it in place of an earlier one; raises OSError."""
         self._path = os.path.join(state_dir, NAME)
-        kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        self._socket = socket.socket(socket.AF_UNIX, kind)
-        _remove(self._path)
-        # Before `bind`: Linux gives the file the socket's mode, so it is never open to others.
-        os.fchmod(self._socket.fileno(), 0o600)
-        self._socket.bind(self._path)
-        self._socket.listen(BACKLOG)
+        self._socket = listening(self._path, BACKLOG)
 
     def descriptor(self) -> int:
         """Returns the descriptor for a new control process."""
@@ -58,11 +54,4 @@ class AdminDoor:
     def close(self) -> None:
         """Closes it for good."""
         self._socket.close()
-        _remove(self._path)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass  # not there
+        remove(self._path)

@@ -9,7 +9,7 @@ import socket
 import time
 from collections import deque
 
-from headgate.supervisor import children, logs, statedir
+from headgate.supervisor import children, logs, signals, statedir
 from headgate.supervisor import commands as cmd
 from headgate.supervisor import events as ev
 from headgate.supervisor.channel import LineChannel, PacketChannel
@@ -17,14 +17,12 @@ from headgate.supervisor.door import AdminDoor
 from headgate.supervisor.listeners import Listeners
 from headgate.supervisor.machine import Machine
 from headgate.supervisor.notify import Notifier
+from headgate.supervisor.reception import Reception, remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2")
-_MAX_CLIENTS = 16
-_PAUSE_S = 0.05
 _SPAWN_FAILED = 127
 
 
@@ -54,16 +52,19 @@ class Driver:
         self._plane_pids: dict[int, int] = {}
         self._killed: set[int] = set()
         self._control_pid: int | None = None
-        self._clients: dict[int, LineChannel] = {}
         self._exit_code: int | None = None
         self._admin: AdminDoor
+        self._reception: Reception
 
     def run(self) -> int:
         """Runs until everything is down; returns the exit code.
         Raises OSError if it cannot begin.
         """
-        wakeup = self._watch_signals()
-        door = self._open_door()
+        wakeup = signals.watch()
+        self._selector.register(wakeup, selectors.EVENT_READ)
+        self._remove_left()
+        path = os.path.join(self._state_dir, "supervisor.sock")
+        self._reception = Reception(path, self._selector, self._client_said, self._client_gone)
         self._admin = AdminDoor(self._state_dir)
         self._happened(ev.Begin())
         try:
@@ -73,16 +74,17 @@ class Driver:
                 for key, mask in self._selector.select(wait):
                     if key.fileobj is wakeup:
                         self._read_signals(wakeup)
-                    elif key.fileobj is door:
-                        self._accept(door)
+                    elif key.fileobj is self._reception.door:
+                        self._reception.accept()
+                    elif isinstance(key.data, LineChannel):
+                        self._reception.serve(key.data, mask)
                     else:
                         self._serve(key.data, mask)
                 if deadline is not None and deadline <= time.monotonic():
                     self._happened(ev.Tick())
         finally:
             self._admin.close()
-            door.close()
-            self._remove("supervisor.sock")
+            self._reception.close()
         return self._exit_code
 
     def _happened(self, event: ev.Event) -> None:
@@ -115,7 +117,7 @@ class Driver:
         elif isinstance(command, cmd.Remember):
             statedir.remember(self._state_dir, command.listening)
         elif isinstance(command, cmd.Reply):
-            self._reply(command.client, command.message)
+            self._reception.reply(command.client, command.message)
         elif isinstance(command, cmd.Notify):
             self._notifier.send(command.state)
         elif isinstance(command, cmd.Log):
@@ -152,7 +154,7 @@ class Driver:
             return
         self._plane_pids[generation] = pid
         channel = self._planes[generation] = PacketChannel(connection)
-        self._selector.register(connection, selectors.EVENT_READ, ("plane", generation, channel))
+        self._selector.register(connection, selectors.EVENT_READ, (generation, channel))
 
     def _end_hung(self, generation: int) -> None:
         pid = self._plane_pids.get(generation)
@@ -181,8 +183,7 @@ class Driver:
             if channel is not None:  # what it said before it ended counts
                 self._read_plane(generation, channel)
             self._drop_plane(generation)
-            path = self._machine.state.settings.grpc_socket(generation)
-            self._remove(os.path.basename(path))
+            remove(self._machine.state.settings.grpc_socket(generation))
             self._happened(ev.DataPlaneExited(generation, status))
         if self._control_pid is not None:
             status = _status_of(self._control_pid)
@@ -198,7 +199,7 @@ class Driver:
             return
         try:
             channel.send(message, descriptors)
-            self._want_writes(channel, ("plane", generation, channel))
+            self._want_writes(generation, channel)
         except OSError:
             self._drop_plane(generation)  # it is ending or has ended: SIGCHLD says the rest
 
@@ -219,7 +220,7 @@ class Driver:
                 continue
             try:
                 channel.give({"op": op}, end)
-                self._want_writes(channel, ("plane", generation, channel))
+                self._want_writes(generation, channel)
             except OSError:
                 self._drop_plane(generation)  # as in `_send`
 
@@ -239,121 +240,49 @@ class Driver:
 
     # Clients of the Unix socket.
 
-    def _open_door(self) -> socket.socket:
-        self._remove("supervisor.sock")
-        for name in os.listdir(self._state_dir):
-            if name.startswith("dp-") and name.endswith(".sock"):
-                self._remove(name)  # left by a node that was killed
-        path = os.path.join(self._state_dir, "supervisor.sock")
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        before = os.umask(0o177)
-        try:
-            door.bind(path)
-        finally:
-            os.umask(before)
-        door.listen(_MAX_CLIENTS)
-        door.setblocking(False)
-        self._selector.register(door, selectors.EVENT_READ)
-        return door
+    def _client_said(self, client: int, message: ev.Message) -> None:
+        self._happened(ev.ClientSaid(client, message))
 
-    def _accept(self, door: socket.socket) -> None:
-        try:
-            connection, _ = door.accept()
-        except OSError:
-            time.sleep(_PAUSE_S)  # out of descriptors: the client still waits, and we must not spin
-            return
-        if len(self._clients) >= _MAX_CLIENTS:
-            connection.close()
-            return
-        client = connection.fileno()
-        channel = self._clients[client] = LineChannel(connection)
-        self._selector.register(connection, selectors.EVENT_READ, ("client", client, channel))
-
-    def _reply(self, client: int, message: ev.Message) -> None:
-        channel = self._clients.get(client)
-        if channel is None:
-            return
-        try:
-            channel.send(message)
-            self._want_writes(channel, ("client", client, channel))
-        except OSError:
-            self._drop_client(client)
-
-    def _read_client(self, client: int, channel: LineChannel) -> None:
-        messages = channel.receive()
-        if messages is None:
-            self._drop_client(client)
-            return
-        for message in messages:
-            self._happened(ev.ClientSaid(client, message))
-
-    def _drop_client(self, client: int) -> None:
-        channel = self._clients.pop(client, None)
-        if channel is not None:
-            self._selector.unregister(channel.connection)
-            channel.close()
-            self._happened(ev.ClientGone(client))
+    def _client_gone(self, client: int) -> None:
+        self._happened(ev.ClientGone(client))
 
     # The selector.
 
-    def _serve(self, data: tuple[str, int, PacketChannel | LineChannel], mask: int) -> None:
-        kind, number, channel = data
-        owner: dict[int, PacketChannel] | dict[int, LineChannel]
-        owner = self._planes if kind == "plane" else self._clients
-        if owner.get(number) is not channel:
+    def _serve(self, data: tuple[int, PacketChannel], mask: int) -> None:
+        generation, channel = data
+        if self._planes.get(generation) is not channel:
             return  # dropped by an earlier event of this round
         if mask & selectors.EVENT_WRITE:
             try:
                 channel.flush()
-                self._want_writes(channel, data)
+                self._want_writes(generation, channel)
             except OSError:
-                self._drop_plane(number) if kind == "plane" else self._drop_client(number)
+                self._drop_plane(generation)
                 return
         if mask & selectors.EVENT_READ:
-            if isinstance(channel, PacketChannel):
-                self._read_plane(number, channel)
-            else:
-                self._read_client(number, channel)
+            self._read_plane(generation, channel)
 
-    def _want_writes(
-        self,
-        channel: PacketChannel | LineChannel,
-        data: tuple[str, int, PacketChannel | LineChannel],
-    ) -> None:
+    def _want_writes(self, generation: int, channel: PacketChannel) -> None:
         events = selectors.EVENT_READ
         if channel.wants_to_write:
             events |= selectors.EVENT_WRITE
-        self._selector.modify(channel.connection, events, data)
+        self._selector.modify(channel.connection, events, (generation, channel))
 
     # Signals.
 
-    def _watch_signals(self) -> socket.socket:
-        read_end, write_end = socket.socketpair()
-        read_end.setblocking(False)
-        write_end.setblocking(False)
-        signal.set_wakeup_fd(write_end.detach(), warn_on_full_buffer=False)
-        for name in (*_SIGNALS, "CHLD"):
-            signal.signal(getattr(signal, f"SIG{name}"), _nothing)
-        self._selector.register(read_end, selectors.EVENT_READ)
-        return read_end
-
     def _read_signals(self, wakeup: socket.socket) -> None:
-        names = [signal.Signals(number).name[3:] for number in wakeup.recv(256)]
+        names = signals.came(wakeup)
         for name in names:
-            if name in _SIGNALS:
+            if name in signals.ORDERS:
                 self._happened(ev.SignalCame(name))
-        if "CHLD" in names:
+        if signals.CHILD in names:
             self._reap()
 
-    def _remove(self, name: str) -> None:
-        try:
-            os.unlink(os.path.join(self._state_dir, name))
-        except OSError:
-            pass  # not there
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    """Does nothing: Python writes to the wakeup descriptor only if a handler exists."""
+    def _remove_left(self) -> None:
+        """Removes the sockets of data planes that a killed node left."""
+        for name in os.listdir(self._state_dir):
+            if name.startswith("dp-") and name.endswith(".sock"):
+                remove(os.path.join(self._state_dir, name))
 
 
 def _kill(pid: int | None, number: int) -> None:

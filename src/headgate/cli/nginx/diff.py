@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headgate.cli.nginx.options import Binary, Configs
 from headgate.cli.output import BAD_CONFIG, Format, Output, complain, show
 from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
@@ -14,21 +15,14 @@ if TYPE_CHECKING:
 
 
 def diff(
-    configs: Annotated[
-        list[Path], typer.Argument(help="Config files or directories.", metavar="CONFIG...")
-    ],
+    configs: Configs,
     root: Annotated[
         Path | None,
         typer.Option(
             help="The nginx folder of the node. [default: STATE_DIR/nginx]", metavar="DIR"
         ),
     ] = None,
-    binary: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH", help="The nginx program to render for. [default: the config's]"
-        ),
-    ] = None,
+    binary: Binary = None,
     state: StateDir = None,
     node: NodeName = None,
     instance: InstanceName = None,

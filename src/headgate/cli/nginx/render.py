@@ -6,26 +6,20 @@ from typing import Annotated
 
 import typer
 
+from headgate.cli.nginx.options import Binary, Configs
 from headgate.cli.output import BAD_CONFIG, Format, Output, complain
 from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 
 def render(
-    configs: Annotated[
-        list[Path], typer.Argument(help="Config files or directories.", metavar="CONFIG...")
-    ],
+    configs: Configs,
     output_dir: Annotated[
         Path | None,
         typer.Option(
             "--output-dir", "-d", metavar="DIR", help="Write the files there; it must be empty."
         ),
     ] = None,
-    binary: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH", help="The nginx program to render for. [default: the config's]"
-        ),
-    ] = None,
+    binary: Binary = None,
     state: StateDir = None,
     node: NodeName = None,
     instance: InstanceName = None,

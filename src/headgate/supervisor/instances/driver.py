@@ -9,20 +9,17 @@ import signal
 import socket
 import time
 
-from headgate.supervisor import children, logs
-from headgate.supervisor.channel import LineChannel
+from headgate.supervisor import children, logs, signals
 from headgate.supervisor.instances import machine as m
 from headgate.supervisor.notify import Notifier
+from headgate.supervisor.reception import Reception
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from headgate.supervisor.events import Message
 
 DOOR = "instances.sock"
-_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2")
-_MAX_CLIENTS = 16
 _MAX_ANSWER = 1 << 20
-_PAUSE_S = 0.05
 _SPAWN_FAILED = 127
 
 
@@ -39,40 +36,40 @@ class Driver:
         # Who holds the writing end lives: an instance reads its end of it.
         self._leash, self._leash_held = os.pipe()
         self._pids: dict[int, str] = {}
-        self._clients: dict[int, LineChannel] = {}
         self._reading: tuple[int, int, bytes] | None = None
         """The process that reads the config, the pipe from it, and what it has written."""
         self._readers: set[int] = set()
         """Processes that read the config, or did, until they are reaped."""
         self._exit_code: int | None = None
+        self._reception: Reception
 
     def run(self) -> int:
         """Runs until every instance is down; returns the exit code.
         Raises OSError if it cannot begin.
         """
-        wakeup = self._watch_signals()
-        door = self._open_door()
+        wakeup = signals.watch()
+        self._selector.register(wakeup, selectors.EVENT_READ)
+        self._reception = Reception(self._path, self._selector, self._said, self._machine.gone)
         try:
             self._do(self._machine.begin(time.monotonic()))
             while self._exit_code is None:
-                self._turn(wakeup, door)
+                self._turn(wakeup)
         finally:
-            door.close()
-            _remove(self._path)
+            self._reception.close()
         return self._exit_code
 
-    def _turn(self, wakeup: socket.socket, door: socket.socket) -> None:
+    def _turn(self, wakeup: socket.socket) -> None:
         deadline = self._machine.deadline()
         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
         for key, mask in self._selector.select(wait):
             if key.fileobj is wakeup:
                 self._read_signals(wakeup)
-            elif key.fileobj is door:
-                self._accept(door)
+            elif key.fileobj is self._reception.door:
+                self._reception.accept()
             elif key.data == "reader":
                 self._read_answer()
             else:
-                self._serve(key.data, mask)
+                self._reception.serve(key.data, mask)
         if deadline is not None and deadline <= time.monotonic():
             self._do(self._machine.tick(time.monotonic()))
 
@@ -87,7 +84,7 @@ class Driver:
             elif isinstance(command, m.EndReading):
                 self._end_reading()
             elif isinstance(command, m.Reply):
-                self._reply(command.client, command.message)
+                self._reception.reply(command.client, command.message)
             elif isinstance(command, m.Notify):
                 self._notifier.send(command.text)
             elif isinstance(command, m.Log):
@@ -172,92 +169,17 @@ class Driver:
         if pid in self._readers:  # not reaped yet, so the number is its own
             os.kill(pid, signal.SIGKILL)
 
-    # Clients of the Unix socket.
+    # Clients of the Unix socket, and signals.
 
-    def _open_door(self) -> socket.socket:
-        kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        door = socket.socket(socket.AF_UNIX, kind)
-        _remove(self._path)  # left by an agent that was killed: the lock is ours
-        # Before `bind`: Linux gives the file the socket's mode, so it is never open to others.
-        os.fchmod(door.fileno(), 0o600)
-        door.bind(self._path)
-        door.listen(_MAX_CLIENTS)
-        self._selector.register(door, selectors.EVENT_READ)
-        return door
-
-    def _accept(self, door: socket.socket) -> None:
-        try:
-            connection, _ = door.accept()
-        except OSError:
-            time.sleep(_PAUSE_S)  # out of descriptors: the client still waits, and we must not spin
-            return
-        if len(self._clients) >= _MAX_CLIENTS:
-            connection.close()
-            return
-        client = connection.fileno()
-        channel = self._clients[client] = LineChannel(connection)
-        self._selector.register(connection, selectors.EVENT_READ, channel)
-
-    def _serve(self, channel: LineChannel, mask: int) -> None:
-        client = channel.connection.fileno()
-        if self._clients.get(client) is not channel:
-            return  # dropped by an earlier event of this round
-        if mask & selectors.EVENT_WRITE:
-            self._flush(client, channel)
-        if not mask & selectors.EVENT_READ:
-            return
-        messages = channel.receive()
-        if messages is None:
-            self._drop(client)
-            return
-        for message in messages:
-            self._do(self._machine.said(client, message, time.monotonic()))
-
-    def _reply(self, client: int, message: Message) -> None:
-        channel = self._clients.get(client)
-        if channel is None:
-            return
-        try:
-            channel.send(message)
-        except OSError:
-            self._drop(client)
-            return
-        self._flush(client, channel)
-
-    def _flush(self, client: int, channel: LineChannel) -> None:
-        try:
-            channel.flush()
-        except OSError:
-            self._drop(client)
-            return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.wants_to_write else 0)
-        self._selector.modify(channel.connection, events, channel)
-
-    def _drop(self, client: int) -> None:
-        channel = self._clients.pop(client, None)
-        if channel is not None:
-            self._selector.unregister(channel.connection)
-            channel.close()
-            self._machine.gone(client)
-
-    # Signals.
-
-    def _watch_signals(self) -> socket.socket:
-        read_end, write_end = socket.socketpair()
-        read_end.setblocking(False)
-        write_end.setblocking(False)
-        signal.set_wakeup_fd(write_end.detach(), warn_on_full_buffer=False)
-        for name in (*_SIGNALS, "CHLD"):
-            signal.signal(getattr(signal, f"SIG{name}"), _nothing)
-        self._selector.register(read_end, selectors.EVENT_READ)
-        return read_end
+    def _said(self, client: int, message: Message) -> None:
+        self._do(self._machine.said(client, message, time.monotonic()))
 
     def _read_signals(self, wakeup: socket.socket) -> None:
-        names = [signal.Signals(number).name[3:] for number in wakeup.recv(256)]
+        names = signals.came(wakeup)
         for name in names:
-            if name in _SIGNALS:
+            if name in signals.ORDERS:
                 self._do(self._machine.signalled(name, time.monotonic()))
-        if "CHLD" in names:
+        if signals.CHILD in names:
             self._reap()
 
 
@@ -278,14 +200,3 @@ def recipes(told: dict[str, dict[str, object]]) -> dict[str, m.Recipe]:
         name: m.Recipe(list(one["command"]), float(one["grace_s"]))  # type: ignore[call-overload,arg-type]
         for name, one in told.items()
     }
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass  # not there
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    """Does nothing: Python writes to the wakeup descriptor only if a handler exists."""

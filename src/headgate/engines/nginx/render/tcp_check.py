@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from headgate.engines.nginx.render import tcp_ended, tcp_proxied, tcp_secured
+from headgate.engines.nginx.render import lacking, tcp_ended, tcp_proxied, tcp_secured
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.listening import is_written
 from headgate.features.nginx import About
@@ -41,7 +41,7 @@ _OURS: Final = TcpTimeouts()
 def check(ctx: Context) -> Mapping[str, Listener]:
     """Returns the TCP listeners that can be rendered; refuses and notes the rest."""
     found = {}
-    why = _why_not(ctx) if ctx.tcp_listeners else ""
+    why = lacking.of_stream(ctx, "TCP", _NEEDED) if ctx.tcp_listeners else ""
     for name, listener in ctx.tcp_listeners.items():
         about = ctx.findings.of("listener", name)
         if why:
@@ -68,19 +68,6 @@ def check(ctx: Context) -> Mapping[str, Listener]:
     for name in found:
         _alike(ctx, name)
     return found
-
-
-def _why_not(ctx: Context) -> str:
-    """Returns why this nginx proxies no TCP at all; empty if it does."""
-    if ctx.target.mode == "guest":
-        return "a foreign nginx.conf includes headgate's files inside `http`, where TCP cannot be"
-    if not ctx.has("stream"):
-        return (
-            "this nginx has no `stream`: install its module (Debian: libnginx-mod-stream, Fedora: "
-            "nginx-mod-stream)"
-        )
-    missing = [word for snippet, word in _NEEDED.items() if not ctx.has(snippet)]
-    return f"`stream` of this nginx has no {', '.join(missing)}" if missing else ""
 
 
 def _listener(listener: Listener, about: About) -> None:

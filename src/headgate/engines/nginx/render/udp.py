@@ -8,7 +8,7 @@ address too, without a word; PREFLIGHT looks for one.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from headgate.engines.nginx.render import names, tcp_route, upstreams
+from headgate.engines.nginx.render import lacking, names, tcp_route, upstreams
 from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.listening import is_written
@@ -97,7 +97,7 @@ _COMBINED: Final = (*_COMMON, ' "-" "-" ', Var("session_time"), " ", Var("hg_udp
 def check(ctx: Context) -> Mapping[str, Listener]:
     """Returns the UDP listeners that can be rendered; refuses and notes the rest."""
     found = {}
-    why = _why_not(ctx) if ctx.udp_listeners else ""
+    why = lacking.of_stream(ctx, "UDP", _NEEDED) if ctx.udp_listeners else ""
     for name, listener in ctx.udp_listeners.items():
         about = ctx.findings.of("listener", name)
         if why:
@@ -117,19 +117,6 @@ def check(ctx: Context) -> Mapping[str, Listener]:
     for name in sorted({one.upstream for one in ctx.udp_routes.values()} if found else ()):
         _judged(ctx, name)
     return found
-
-
-def _why_not(ctx: Context) -> str:
-    """Returns why this nginx proxies no UDP at all; empty if it does."""
-    if ctx.target.mode == "guest":
-        return "a foreign nginx.conf includes headgate's files inside `http`, where UDP cannot be"
-    if not ctx.has("stream"):
-        return (
-            "this nginx has no `stream`: install its module (Debian: libnginx-mod-stream, Fedora: "
-            "nginx-mod-stream)"
-        )
-    missing = [word for snippet, word in _NEEDED.items() if not ctx.has(snippet)]
-    return f"`stream` of this nginx has no {', '.join(missing)}" if missing else ""
 
 
 def _listener(listener: Listener, about: About) -> None:
