@@ -220,6 +220,23 @@ fn an_answer_that_is_too_large_or_none_closes_the_route() {
 }
 
 #[test]
+fn an_answer_may_be_as_large_as_its_limit() {
+    // Its lines, those of the framing aside, have a limit of their own.
+    let (fits, none) = ("y".repeat(1000), "Content-Length: 0\r\n\r\n");
+    let x = "y".repeat(1000 - "X: \r\n".len());
+    for answer in [
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{fits}"),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n{fits}\r\n0\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\nX: {x}\r\n{none}"),
+    ] {
+        let (auth, _) = service(move |_| answer.clone());
+        assert!(guarded(&echo(), &auth, "").get("/").starts_with("HTTP/1.1 200 "));
+    }
+    let (auth, _) = service(move |_| format!("HTTP/1.1 200 OK\r\nX: {x}y\r\n{none}"));
+    closed(&guarded(&echo(), &auth, ""), "auth-too-large");
+}
+
+#[test]
 fn a_service_that_hangs_up_or_is_away_closes_the_route_or_opens_it_where_that_is_wanted() {
     let hangs_up = Upstream::play(|mut s| drop(read_head(&mut s)));
     let cut = Upstream::play(|mut s| {

@@ -105,7 +105,7 @@ impl Out {
         self.start == self.end && self.pipe.is_none()
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 

@@ -318,3 +318,34 @@ fn what_was_read_to_its_end_is_read_again_only_after_an_event() {
     assert_eq!(read_answer(&mut s).1, b"ok");
     assert!(on_worker(&node, |w| w.clients.iter().all(|(_, c)| !c.conn.readable)));
 }
+
+#[test]
+fn a_session_ends_with_the_word_of_its_client_as_well_as_with_its_connection() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    let authority = Authority::serve(&mut node);
+    for says_so in [true, false] {
+        let mut s = authority.connect(&node);
+        s.write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").unwrap();
+        assert_eq!(read_answer(&mut s).1, b"ok");
+        if says_so {
+            s.conn.send_close_notify();
+            s.flush().unwrap();
+        } else {
+            s.sock.shutdown(Shutdown::Write).unwrap();
+        }
+        eventually("the connection is gone", || connections(&node) == 0);
+    }
+    no_timeouts(&node);
+}
+
+#[test]
+fn events_of_what_had_an_index_before_are_told_apart() {
+    let node = Node::simple(&Upstream::answering(OK));
+    let generations = on_worker(&node, |w| {
+        w.generation = 0xff_fffd;
+        [(); 4].map(|()| w.next_generation())
+    });
+    // A token has room for 24 bits.
+    assert_eq!(generations, [0xff_fffe, 0xff_ffff, 0, 1]);
+}

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::common::http2::Client as Http2Client;
+use crate::common::http2_peer::{self, Peer};
+use std::time::Duration;
 
 fn serving(up: &Upstream) -> Node {
     let mut node = Node::simple(up);
@@ -194,4 +196,34 @@ fn a_client_has_its_time_to_read_that_the_connection_ends() {
     pass(&node, 100_050);
     client.until_closed();
     eventually("it is over", || clients(&node) == 0);
+}
+
+/// What one stream's window may grow to, twice.
+const MOST_KEPT: usize = 2 * 1024 * 1024;
+
+/// The window of a stream opens again as the client takes the answer, so that little waits here for
+/// a client that takes nothing.
+#[test]
+fn of_an_answer_over_http2_little_waits_for_a_client_that_takes_nothing() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |s| {
+        let mut peer = Peer::over(s);
+        let id = peer.next().unwrap();
+        peer.head(id, 200, &[], false);
+        let mut rounds = 0..2_000;
+        while rounds.next().is_some() && peer.data(id, &[b'x'; 16_384], false) {
+            tell.lock().unwrap().send(()).unwrap();
+        }
+    });
+    let node = http2_peer::on(&up);
+    let _s = ask(&node, GET);
+    let kept =
+        || on_worker(&node, |w| w.clients.iter().map(|(_, c)| c.conn.out.bytes().len()).max());
+    eventually("the socket takes no more", || kept() > Some(0));
+    // The endpoint sends until its window is used up.
+    while told.recv_timeout(Duration::from_millis(50)).is_ok() {
+        let kept = kept().unwrap();
+        assert!(kept <= MOST_KEPT, "{kept} bytes wait");
+    }
 }

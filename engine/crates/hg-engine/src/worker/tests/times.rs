@@ -160,6 +160,31 @@ fn a_connection_that_does_not_come_about_ends_with_its_time() {
     assert_eq!(active(&node), 0);
 }
 
+#[test]
+fn an_endpoint_that_takes_no_connection_leaves_time_for_another() {
+    let (listener, _waiting) = deaf();
+    let up = Upstream::answering(OK);
+    let addresses = [listener.local_addr().unwrap(), up.address];
+    let json = upstream_json(&addresses, r#","connect_timeout_ms":60000,"balance":"round_robin""#);
+    let node = Node::start(&json, "", 1);
+    // The endpoints have turns: one of two requests begins at the first.
+    let mut clients = [ask(&node, GET), ask(&node, GET)];
+    eventually("one is answered", || up.connections() == 1 && active(&node) == 1);
+    pass(&node, 25_000);
+    no_timeouts(&node);
+    pass(&node, 30_050);
+    for s in &mut clients {
+        assert_eq!(read_answer(s).1, b"ok");
+    }
+    assert_eq!(timeouts(&node, "connect"), 1);
+    let endpoints = &node.engine.metrics().upstreams[0].endpoints;
+    let failed = |e: &crate::report::EndpointReport| (e.failures, e.active);
+    assert_eq!(endpoints.iter().map(failed).collect::<Vec<_>>(), [(1, 0), (0, 0)]);
+    eventually("its connection is closed", || {
+        on_worker(&node, |w| w.ups.iter().all(|(_, up)| up.exchange.is_none()))
+    });
+}
+
 fn leaving(node: &Node) -> bool {
     on_worker(node, |w| matches!(w.leaving, crate::worker::leave::Leaving::Closing { .. }))
 }
@@ -211,6 +236,38 @@ fn an_idle_connection_of_a_drain_has_its_grace() {
     assert_eq!(read_answer(&mut s).1, b"ok");
     node.engine.drain(Box::new(|| ()));
     eventually("it is leaving", || leaving(&node));
+    let (before, after) = around(60_000);
+    pass(&node, before);
+    assert_eq!(connections(&node), 1);
+    pass(&node, after);
+    assert!(read_all(&mut s).is_empty());
+    assert_eq!(connections(&node), 0);
+}
+
+#[test]
+fn a_connection_whose_last_answer_ends_in_a_drain_has_what_is_left_of_its_grace() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let up = Upstream::play(move |mut s| {
+        read_head(&mut s);
+        s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha").unwrap();
+        wait.lock().unwrap().recv_timeout(DEADLINE).unwrap();
+        s.write_all(b"lf").unwrap();
+    });
+    let mut node = Node::simple(&up);
+    let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":60000,"deadline_ms":600000}}"#;
+    let listener = node.listener_json(r#","idle_timeout_ms":600000"#);
+    node.apply(&[put(Kind::Settings, "node", drain), put(Kind::Listener, "web", listener)]);
+    let mut s = ask(&node, GET);
+    // Its head was sent before anybody knew of the drain.
+    assert!(!read_head(&mut s).unwrap().contains("connection: close"));
+    node.engine.drain(Box::new(|| ()));
+    eventually("it is leaving", || leaving(&node));
+    go.send(()).unwrap();
+    assert_eq!(read_n(&mut s, 4), b"half");
+    eventually("it is idle", || {
+        on_worker(&node, |w| w.clients.iter().all(|(_, c)| c.phase == super::Phase::Idle))
+    });
     let (before, after) = around(60_000);
     pass(&node, before);
     assert_eq!(connections(&node), 1);
