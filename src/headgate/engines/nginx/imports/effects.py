@@ -21,7 +21,6 @@ _TRANSPORT: Final = {
     "aio",
     "aio_write",
     "chunked_transfer_encoding",
-    "client_body_buffer_size",
     "client_body_temp_path",
     "client_body_timeout",
     "client_header_buffer_size",
@@ -57,7 +56,6 @@ _TRANSPORT: Final = {
     "proxy_headers_hash_max_size",
     "proxy_max_temp_file_size",
     "proxy_pass_header",
-    "proxy_request_buffering",
     "proxy_socket_keepalive",
     "proxy_temp_file_write_size",
     "proxy_temp_path",
@@ -77,6 +75,7 @@ _TRANSPORT: Final = {
     "variables_hash_bucket_size",
     "variables_hash_max_size",
 }
+_BODIES: Final = {"client_body_buffer_size", "proxy_request_buffering"}
 _COMPRESSION: Final = {
     *(f"gzip{rest}" for rest in ("", "_buffers", "_comp_level", "_disable", "_http_version")),
     *(f"gzip_{rest}" for rest in ("min_length", "proxied", "static", "types", "vary")),
@@ -175,6 +174,7 @@ FOLDED: Final = frozenset(
         "allow",
         "auth_basic",
         "auth_basic_user_file",
+        "client_body_buffer_size",
         "client_max_body_size",
         "default_type",
         "deny",
@@ -194,6 +194,7 @@ FOLDED: Final = frozenset(
         "proxy_next_upstream_tries",
         "proxy_read_timeout",
         "proxy_redirect",
+        "proxy_request_buffering",
         "proxy_send_timeout",
         "proxy_set_header",
     }
@@ -257,11 +258,16 @@ def is_kept_in_location(name: str) -> bool:
     return name in _KEPT
 
 
+def is_of_transport(name: str) -> bool:
+    """Reports whether it concerns how bytes move and what is logged, not the answer."""
+    return name in _KEPT or name in _BODIES
+
+
 def is_behind(name: str, *, is_denied: bool) -> bool:
     """Reports whether nginx never reaches it in a location that answers outright: with `return`, to
     requests from outside, or with 403 where `is_denied`.
     """
-    if name in _KEPT or name in _BEHIND or name.startswith((*_OTHER_GATEWAYS, "proxy_")):
+    if name in _KEPT | _BODIES | _BEHIND or name.startswith((*_OTHER_GATEWAYS, "proxy_")):
         return True
     return not is_denied and name in _BEHIND_RETURN
 

@@ -111,7 +111,7 @@ def _page(target: str, around: Around) -> dict[str, Toml]:
 def _check_lines(target: str, level: Level) -> None:
     for located in level.lines:
         name = values.text(located.directive.name)
-        if name in _OWN or effects.is_kept_in_location(name) or effects.is_inert(located.directive):
+        if name in _OWN or effects.is_of_transport(name) or effects.is_inert(located.directive):
             continue
         raise NotExpressibleError(
             f"`error_page … {target}`: `{name}` there; a page is the text of a `return` here"

@@ -87,7 +87,7 @@ def mirror_of(
 def _check_lines(uri: str, copying: Around, around: Around) -> None:
     for located in copying.levels[0].lines:
         name = values.text(located.directive.name)
-        if name in _OWN or effects.is_kept_in_location(name) or effects.is_inert(located.directive):
+        if name in _OWN or effects.is_of_transport(name) or effects.is_inert(located.directive):
             continue
         raise NotExpressibleError(f"`mirror {uri}`: `{name}` there has no counterpart")
     if any(copying.nearest(name) != around.nearest(name) for name in _LIMITS):

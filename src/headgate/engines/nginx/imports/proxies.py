@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import headers, retries, splits, upstreams, values
+from headgate.engines.nginx.imports import buffering, headers, retries, splits, upstreams, values
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.matching import Wanted
 from headgate.engines.nginx.imports.objects import (
@@ -100,7 +100,7 @@ def proxied(
     rest: dict[str, Toml] = {
         **action,
         "timeouts": {"first_byte": read, "stream_idle": read},
-        "limits": {"body": limit},
+        "limits": {"body": limit, **buffering.collected(around)},
         "forward_path": "normalised" if uri else "raw",
         "websocket": seen.websocket,
         **retries.retry_of(around, pools.tables_of(splits.upstreams_of(action))),
@@ -181,6 +181,7 @@ def to_nginx(route: Table, pool: Table, name: str, upgrade: str) -> list[Directi
         directive("proxy_pass", target),
         *headers.to_nginx(route, None if host is None else str(host), upgrade),
         *(directive(key, Word(value)) for key, value in times),
+        *buffering.to_nginx(route),
         *retries.to_nginx(route),
         *headers.added_lines(route),
     ]

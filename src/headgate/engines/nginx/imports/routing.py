@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from headgate.engines.nginx.imports import (
     access,
+    buffering,
     compression,
     contents,
     errorpages,
@@ -115,6 +116,7 @@ def route_location(
         rest = {**services.judged(found.rest, asked), **copied}
         table = {"middlewares": middlewares, **rest} if middlewares else rest
         notes = (*_proxy_notes(own, around), *_charset_notes(around), *limited.notes)
+        notes += buffering.notes_of(found.rest)
         notes += (*splits.notes_of(found.rest), *services.notes_of(asked, found.rest))
         tables = pools.tables_of(splits.upstreams_of(found.rest))
         notes += (*retries.notes_of(found.rest, tables), *errorpages.notes_of(paged, around))

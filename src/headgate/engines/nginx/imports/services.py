@@ -118,7 +118,7 @@ def service_of(around: Around, pools: Pools) -> Asked | None:
 def _check_lines(uri: str, asking: Around, around: Around) -> None:
     for line in asking.levels[0].lines:
         name = values.text(line.directive.name)
-        if name in _OWN or effects.is_kept_in_location(name) or name in effects.ASKING:
+        if name in _OWN or effects.is_of_transport(name) or name in effects.ASKING:
             continue
         if not effects.is_plain_set(line.directive) and not effects.is_inert(line.directive):
             raise NotExpressibleError(f"`auth_request {uri}`: `{name}` there has no counterpart")

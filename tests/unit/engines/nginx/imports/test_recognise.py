@@ -44,7 +44,7 @@ hosts = ["a.example", "*"]
 listeners = ["https-443"]
 upstream = "api"
 timeouts = { first_byte = "1m", stream_idle = "1m" }
-limits = { body = "1MiB" }
+limits = { body = "1MiB", body_buffer = "16KiB" }
 forward_path = "raw"
 websocket = false
 retry = { retries = 1, on = ["reset", "timeout"], budget = { percent = 100, per_second = 1000000 } }
@@ -430,6 +430,11 @@ def test_what_differs_is_noted_with_its_place() -> None:
             4,
             "x-forwarded-for, x-forwarded-host, x-forwarded-proto, x-real-ip, x-request-id: "
             "set for the endpoint here, not there",
+        ),
+        (
+            4,
+            "`proxy_request_buffering`: on the native engine bodies above 16KiB pass as they come; "
+            "nginx collects them in a file",
         ),
         (2, "ssl_protocols: kept, listeners have a policy of their own"),
     ]
