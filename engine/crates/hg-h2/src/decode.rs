@@ -2,7 +2,7 @@
 
 use crate::close::{Close, Reason};
 use crate::common::{self, Common};
-use crate::octets;
+use crate::octets::{self, Classes};
 use crate::static_table::{MARKS, STATIC};
 use crate::table::{OVERHEAD, Table};
 use crate::text::{Mark, Pseudo, Text, is_plain};
@@ -46,10 +46,10 @@ pub(crate) fn named_of(bytes: &[u8]) -> Mark {
     let (known, pseudo) = (Known::of(bytes), Pseudo::of(bytes));
     // The session reads `priority`.
     let plain = name && usual && is_plain(known, pseudo) && bytes != b"priority";
-    Mark { known, pseudo, name, value: true, usual, common, plain }
+    Mark { known, pseudo, name, value: Classes::of(b""), usual, common, plain }
 }
 
-/// Counts the fields of one block.
+/// What one block may still hold before it is twice as large as a limit.
 struct Count {
     limits: BlockLimits,
     fields: usize,
@@ -57,18 +57,19 @@ struct Count {
 }
 
 impl Count {
-    /// Adds a field; returns whether it is within the limits.
+    /// Adds a field; returns whether all are within the limits.
     fn add(&mut self, name: usize, value: usize) -> Result<bool, Close> {
-        self.fields += 1;
-        self.bytes += name + value + OVERHEAD;
-        if self.fields > 2 * self.limits.fields || self.bytes > 2 * self.limits.bytes {
+        let fields = self.fields.checked_sub(1);
+        let bytes = self.bytes.checked_sub(name + value + OVERHEAD);
+        let (Some(fields), Some(bytes)) = (fields, bytes) else {
             return Err(Close::calm(Reason::HeadSize));
-        }
+        };
+        (self.fields, self.bytes) = (fields, bytes);
         Ok(self.fits())
     }
 
     fn fits(&self) -> bool {
-        self.fields <= self.limits.fields && self.bytes <= self.limits.bytes
+        self.fields >= self.limits.fields && self.bytes >= self.limits.bytes
     }
 }
 
@@ -95,7 +96,7 @@ impl Decoder {
         limits: BlockLimits,
     ) -> Result<Size, Close> {
         text.clear();
-        let mut count = Count { limits, fields: 0, bytes: 0 };
+        let mut count = Count { limits, fields: 2 * limits.fields, bytes: 2 * limits.bytes };
         self.size_updates(&mut input)?;
         while let Some((first, rest)) = input.split_first() {
             input = rest;
@@ -164,7 +165,7 @@ impl Decoder {
         string(input, text.room())?;
         let value = text.since(middle);
         let name = named.common.name().map_or(text.between(start, middle), str::as_bytes);
-        let mark = named.with_value(octets::is_value(value));
+        let mark = named.with_value(Classes::of(value));
         if bits == 6 {
             self.table.insert(name, value, mark);
         }

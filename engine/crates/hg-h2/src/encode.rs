@@ -1,9 +1,10 @@
 //! The HPACK encoder (RFC 7541): static and dynamic table, Huffman where it is shorter, no
 //! allocation once the table has grown.
 
-use crate::static_table::{self, STATIC, hash};
+use crate::static_table::{self, MARKS, STATIC, hash};
 use crate::table::{OVERHEAD, Table};
-use crate::{huffman, integer};
+use crate::{huffman, integer, octets};
+use hg_proto::Known;
 
 /// The table is never larger, whatever the peer allows: it costs memory per connection.
 const MOST_TABLE_BYTES: usize = 4096;
@@ -14,7 +15,7 @@ const GROUP: usize = 4;
 /// A cookie below this is never indexed: it could be guessed octet by octet (RFC 7541 §7.1.3).
 const SHORT_COOKIE_BYTES: usize = 20;
 /// The static index of `cookie`.
-const COOKIE: usize = 32;
+const COOKIE: u8 = 32;
 
 /// Whether a field may enter a table, here and at every hop behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ enum Form {
 
 /// Finds entries of the dynamic table by a hash; without slots until the first entry.
 #[derive(Debug, Default)]
-struct Index(Vec<Slot>);
+struct Index(Vec<[Slot; GROUP]>);
 
 /// An entry: the upper half of its hash, and the lower half of its number, which counts from 1.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,18 +49,16 @@ struct Slot {
 impl Index {
     #[inline]
     fn group(&self, hash: u32) -> &[Slot] {
-        let at = (hash as usize % (SLOTS / GROUP)) * GROUP;
-        self.0.get(at..at + GROUP).unwrap_or_default()
+        self.0.get(hash as usize % (SLOTS / GROUP)).map_or(&[], <[_; GROUP]>::as_slice)
     }
 
     /// Adds an entry, in place of the oldest of its group, or of the one that it repeats.
     fn add(&mut self, hash: u32, inserted: u64) {
         if self.0.is_empty() {
-            self.0.resize(SLOTS, Slot::default());
+            self.0.resize(SLOTS / GROUP, [Slot::default(); GROUP]);
         }
         let (tag, number) = ((hash >> 16) as u16, inserted as u16);
-        let at = (hash as usize % (SLOTS / GROUP)) * GROUP;
-        let Some(group) = self.0.get_mut(at..at + GROUP) else { return };
+        let Some(group) = self.0.get_mut(hash as usize % (SLOTS / GROUP)) else { return };
         let age = |slot: &&mut Slot| match slot.tag == tag {
             true => u16::MAX,
             false => number.wrapping_sub(slot.number),
@@ -70,10 +69,41 @@ impl Index {
     }
 }
 
+/// A name in lower case, and what the static table says of it.
+pub(crate) struct Name<'n> {
+    pub(crate) text: &'n [u8],
+    hash: u32,
+    /// The first index of the static table with this name; 0 without one.
+    index: u8,
+}
+
+impl<'n> Name<'n> {
+    #[inline]
+    pub(crate) fn new(text: &'n [u8]) -> Self {
+        let hash = hash(text);
+        let index = static_table::find_name(text, hash).unwrap_or(0) as u8;
+        Self { text, hash, index }
+    }
+
+    /// Reports whether the static table has it.
+    #[inline]
+    pub(crate) fn is_static(&self) -> bool {
+        self.index != 0
+    }
+
+    /// Returns which known name it is.
+    #[inline]
+    pub(crate) fn known(&self) -> Known {
+        let mark = usize::from(self.index).checked_sub(1).and_then(|at| MARKS.get(at));
+        mark.map_or_else(|| Known::of(self.text), |mark| mark.known)
+    }
+}
+
 /// Encodes the blocks of one connection, in order.
 #[derive(Debug)]
 pub struct Encoder {
-    table: Table<()>,
+    /// Each entry with the static index of its name, 0 without one.
+    table: Table<u8>,
     /// Entries by the hash of name and value.
     fields: Index,
     /// Entries by the hash of the name alone.
@@ -140,64 +170,83 @@ impl Encoder {
 
     /// Appends one field; `name` is in lower case.
     pub fn field(&mut self, name: &[u8], value: &[u8], secret: Sensitivity, out: &mut Vec<u8>) {
-        let name_hash = hash(name);
-        let known = static_table::find_name(name, name_hash);
+        self.line(&Name::new(name), value, secret, out);
+    }
+
+    /// Appends one field.
+    pub(crate) fn line(
+        &mut self,
+        name: &Name<'_>,
+        value: &[u8],
+        secret: Sensitivity,
+        out: &mut Vec<u8>,
+    ) {
         let form = match secret {
             Sensitivity::Secret => Form::Never,
-            Sensitivity::Normal => form(known, name, value),
+            Sensitivity::Normal => form(name, value),
         };
         if form != Form::Never
-            && let Some(index) = known.and_then(|first| static_table::find_value(first, value))
+            && let Some(index) = static_table::find_value(usize::from(name.index), value)
         {
             return integer::write(index, 7, 0x80, out);
         }
         if form == Form::Insert {
-            return self.insert(known, name, value, name_hash, out);
+            return self.insert(name, value, out);
         }
-        let index = known.or_else(|| self.find(&self.names, name_hash, name, None)).unwrap_or(0);
+        let index = self.name_index(name);
         integer::write(index, 4, if form == Form::Never { 0x10 } else { 0 }, out);
-        strings(index, name, value, out);
+        strings(index, name.text, value, out);
     }
 
-    fn insert(
-        &mut self,
-        known: Option<usize>,
-        name: &[u8],
-        value: &[u8],
-        name_hash: u32,
-        out: &mut Vec<u8>,
-    ) {
-        let field_hash = name_hash.rotate_left(7) ^ hash(value);
+    fn insert(&mut self, name: &Name<'_>, value: &[u8], out: &mut Vec<u8>) {
+        let field_hash = name.hash.rotate_left(7) ^ hash(value);
         if let Some(index) = self.find(&self.fields, field_hash, name, Some(value)) {
             return integer::write(index, 7, 0x80, out);
         }
-        let index = known.or_else(|| self.find(&self.names, name_hash, name, None)).unwrap_or(0);
+        let (index, text) = (self.name_index(name), name.text);
         // A field of more than three quarters of the table would push nearly all others out.
-        if 4 * (name.len() + value.len() + OVERHEAD) > 3 * self.table.max() {
+        if 4 * (text.len() + value.len() + OVERHEAD) > 3 * self.table.max() {
             integer::write(index, 4, 0, out);
-            return strings(index, name, value, out);
+            return strings(index, text, value, out);
         }
-        self.table.insert(name, value, ());
+        self.table.insert(text, value, name.index);
         let number = self.table.inserted();
         self.fields.add(field_hash, number);
-        if known.is_none() {
-            self.names.add(name_hash, number);
+        if !name.is_static() {
+            self.names.add(name.hash, number);
         }
         integer::write(index, 6, 0x40, out);
-        strings(index, name, value, out);
+        strings(index, text, value, out);
+    }
+
+    /// Returns the index of an entry with this name; 0 if no table has it.
+    #[inline]
+    fn name_index(&self, name: &Name<'_>) -> usize {
+        match name.index {
+            0 => self.find(&self.names, name.hash, name, None).unwrap_or(0),
+            index => usize::from(index),
+        }
     }
 
     /// Returns the index of a dynamic entry with this name, and this value if one is given.
     #[inline]
-    fn find(&self, index: &Index, hash: u32, name: &[u8], value: Option<&[u8]>) -> Option<usize> {
+    fn find(
+        &self,
+        index: &Index,
+        hash: u32,
+        name: &Name<'_>,
+        value: Option<&[u8]>,
+    ) -> Option<usize> {
         let tag = (hash >> 16) as u16;
         for slot in index.group(hash) {
-            let distance = usize::from((self.table.inserted() as u16).wrapping_sub(slot.number));
             if slot.tag != tag || slot.number == 0 {
                 continue;
             }
+            let distance = usize::from((self.table.inserted() as u16).wrapping_sub(slot.number));
             let Some(found) = self.table.get(distance) else { continue };
-            if found.name == name && value.is_none_or(|value| found.value == value) {
+            let is_name = found.note == name.index
+                && (name.is_static() || octets::same(found.name, name.text));
+            if is_name && value.is_none_or(|value| octets::same(found.value, value)) {
                 return Some(STATIC.len() + 1 + distance);
             }
         }
@@ -229,11 +278,11 @@ const fn form_of(name: &[u8]) -> Form {
 
 /// Chooses the form of a field that no table holds.
 #[inline]
-fn form(known: Option<usize>, name: &[u8], value: &[u8]) -> Form {
-    match known {
-        Some(COOKIE) if value.len() < SHORT_COOKIE_BYTES => Form::Never,
-        Some(index) => FORMS.get(index).copied().unwrap_or(Form::Insert),
-        None => form_of(name),
+fn form(name: &Name<'_>, value: &[u8]) -> Form {
+    match name.index {
+        COOKIE if value.len() < SHORT_COOKIE_BYTES => Form::Never,
+        0 => form_of(name.text),
+        index => FORMS.get(usize::from(index)).copied().unwrap_or(Form::Insert),
     }
 }
 

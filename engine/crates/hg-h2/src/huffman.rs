@@ -115,40 +115,56 @@ pub(crate) struct Malformed;
 /// # Errors
 /// A code that stands for nothing, the end-of-string code, or padding that is longer than seven
 /// bits or not all ones (RFC 7541 §5.2).
-pub(crate) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    out.reserve(input.len() * 8 / 5);
+pub(crate) fn decode(input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let start = out.len();
+    // No code is shorter than five bits; two octets are written even if one code is left.
+    out.resize(start + input.len() * 8 / 5 + 2, 0);
+    let room = out.get_mut(start..).unwrap_or_default();
+    let left = fill(input, room);
+    out.truncate(left.map_or(start, |left| out.len() - left));
+    left.map(|_| ())
+}
+
+/// Fills room from its start, and returns what is left of it.
+fn fill(mut input: &[u8], mut room: &mut [u8]) -> Result<usize, Malformed> {
+    // The bits that are held stand at the top, with zeros behind them.
     let (mut acc, mut held) = (0_u64, 0_u32);
     loop {
         if held <= 32 {
             if let Some((four, rest)) = input.split_first_chunk::<4>() {
-                acc = acc << 32 | u64::from(u32::from_be_bytes(*four));
+                acc |= u64::from(u32::from_be_bytes(*four)) << (32 - held);
                 (held, input) = (held + 32, rest);
-            } else if held < LONGEST as u32 {
-                break;
+            } else {
+                for byte in std::mem::take(&mut input) {
+                    acc |= u64::from(*byte) << (56 - held);
+                    held += 8;
+                }
+                if held < LONGEST as u32 {
+                    return rest(acc, held, room);
+                }
             }
         }
         // At least the longest code is held.
-        let step = step(acc << (64 - held))?;
-        match step.symbols {
-            [one, _] if step.count == 1 => out.push(one),
-            both => out.extend_from_slice(&both),
+        let mut step = short(acc);
+        if step.count == 0 {
+            step = long_code((acc >> 32) as u32)?;
         }
+        let Some(two) = room.first_chunk_mut::<2>() else { return Err(Malformed) };
+        *two = step.symbols;
+        room = room.get_mut(usize::from(step.count)..).unwrap_or_default();
+        acc <<= step.bits;
         held -= u32::from(step.bits);
     }
-    for byte in input {
-        acc = acc << 8 | u64::from(*byte);
-        held += 8;
-    }
-    rest(acc, held, out)
 }
 
-/// Decodes the last bits, fewer than 64, which end with padding.
-fn rest(acc: u64, mut held: u32, out: &mut Vec<u8>) -> Result<(), Malformed> {
+/// Decodes the last bits, fewer than those of the longest code, which end with padding.
+fn rest(mut acc: u64, mut held: u32, mut room: &mut [u8]) -> Result<usize, Malformed> {
     while held > 0 {
-        let step = match step(acc << (64 - held)) {
-            Ok(step) => step,
-            Err(Malformed) => return padding(acc, held),
-        };
+        let mut step = short(acc);
+        if step.count == 0 {
+            let Ok(long) = long_code((acc >> 32) as u32) else { return padding(acc, held, room) };
+            step = long;
+        }
         let (mut bits, mut count) = (u32::from(step.bits), step.count);
         if bits > held && count == 2 {
             // Zeros behind the end may look like a second code.
@@ -157,25 +173,26 @@ fn rest(acc: u64, mut held: u32, out: &mut Vec<u8>) -> Result<(), Malformed> {
             count = 1;
         }
         if bits > held {
-            return padding(acc, held);
+            return padding(acc, held, room);
         }
-        out.extend_from_slice(step.symbols.get(..usize::from(count)).unwrap_or_default());
+        *room.first_chunk_mut().ok_or(Malformed)? = step.symbols;
+        room = room.get_mut(usize::from(count)..).unwrap_or_default();
+        acc <<= bits;
         held -= bits;
     }
-    Ok(())
+    Ok(room.len())
 }
 
 /// Accepts fewer than eight bits, all ones.
-fn padding(acc: u64, held: u32) -> Result<(), Malformed> {
-    let ones = (1_u64 << held.min(8)) - 1;
-    if held < 8 && acc & ones == ones { Ok(()) } else { Err(Malformed) }
+fn padding(acc: u64, held: u32, room: &[u8]) -> Result<usize, Malformed> {
+    if held < 8 && acc.leading_ones() == held { Ok(room.len()) } else { Err(Malformed) }
 }
 
-/// Returns what the bits at the top begin with.
+/// Returns the codes that the bits at the top begin with, none if the first is a long one.
 #[inline(always)]
-fn step(top: u64) -> Result<Step, Malformed> {
-    let step = FIRST.get((top >> (64 - FIRST_BITS)) as usize).copied().ok_or(Malformed)?;
-    if step.count > 0 { Ok(step) } else { long_code((top >> 32) as u32) }
+fn short(top: u64) -> Step {
+    const NONE: Step = Step { symbols: [0; 2], count: 0, bits: 0 };
+    FIRST.get((top >> (64 - FIRST_BITS)) as usize).copied().unwrap_or(NONE)
 }
 
 #[cold]
@@ -255,7 +272,48 @@ mod tests {
         assert_eq!(decoded(&[0xff]), None);
     }
 
+    /// Decodes bit by bit, as appendix B reads.
+    fn by_bits(input: &[u8]) -> Option<Vec<u8>> {
+        let (mut out, mut code, mut bits) = (Vec::new(), 0_u32, 0_u8);
+        for at in 0..8 * input.len() {
+            code = code << 1 | u32::from(input[at / 8] >> (7 - at % 8) & 1);
+            bits += 1;
+            let is_it = |symbol: &usize| BITS[*symbol] == bits && CODES[*symbol] == code;
+            if let Some(symbol) = (0..256).find(is_it) {
+                out.push(symbol as u8);
+                (code, bits) = (0, 0);
+            } else if bits > 30 {
+                return None;
+            }
+        }
+        (bits < 8 && code == (1 << bits) - 1).then_some(out)
+    }
+
     proptest! {
+        #[test]
+        fn two_codes_at_once_are_what_the_bits_say(
+            code in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                prop::collection::vec(any::<u8>(), 0..40).prop_map(|text| {
+                    let mut code = Vec::new();
+                    encode(&text, &mut code);
+                    code
+                }),
+                "[a-z0-9/?=.-]{0,60}".prop_map(|text| {
+                    let mut code = Vec::new();
+                    encode(text.as_bytes(), &mut code);
+                    code
+                }),
+            ],
+            cut in 0_usize..3,
+        ) {
+            let code = &code[..code.len().saturating_sub(cut)];
+            let mut out = b"before".to_vec();
+            let decoded = decode(code, &mut out).ok().map(|()| out[6..].to_vec());
+            prop_assert_eq!(decoded, by_bits(code));
+            prop_assert!(out.starts_with(b"before"));
+        }
+
         #[test]
         fn strings_survive_the_code(text: Vec<u8>) {
             let mut code = Vec::new();

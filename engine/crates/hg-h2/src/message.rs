@@ -42,6 +42,8 @@ impl Part {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub pseudo: Pseudo,
+    /// Where the octets of the pseudo fields end, which come first.
+    pub head_len: u32,
     /// Bytes of the host's name in the authority.
     pub host_len: u32,
     pub port: Option<u16>,

@@ -27,6 +27,7 @@ const NAME: u8 = 2;
 const VALUE: u8 = 4;
 const PATH: u8 = 8;
 const USUAL: u8 = 16;
+const ALL: u8 = TOKEN | NAME | VALUE | PATH | USUAL;
 
 static CLASSES: [u8; 256] = {
     let mut table = [0; 256];
@@ -55,15 +56,64 @@ static CLASSES: [u8; 256] = {
     table
 };
 
-#[inline]
-fn all(bytes: &[u8], class: u8) -> bool {
-    bytes.iter().fold(class, |seen, b| seen & CLASSES.get(usize::from(*b)).copied().unwrap_or(0))
-        != 0
+/// Returns the classes of an octet; the table has all of them.
+const fn class(b: u8) -> u8 {
+    CLASSES[b as usize]
 }
 
-/// Reports whether the octets are a method or another token.
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && all(bytes, TOKEN)
+/// What the octets of a value have in common, found in one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Classes(u8);
+
+impl Classes {
+    /// Reads a value.
+    #[inline]
+    pub(crate) const fn of(value: &[u8]) -> Classes {
+        let (mut classes, mut rest) = (ALL, value);
+        while let [a, b, c, d, more @ ..] = rest {
+            classes &= class(*a) & class(*b) & class(*c) & class(*d);
+            rest = more;
+        }
+        while let [first, more @ ..] = rest {
+            classes &= class(*first);
+            rest = more;
+        }
+        match value {
+            [] => Classes(VALUE | PATH),
+            [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => Classes(classes & !VALUE),
+            _ => Classes(classes),
+        }
+    }
+
+    /// Reports whether they are a field value: no control but tab, no white space at the ends.
+    #[inline]
+    pub(crate) const fn is_value(self) -> bool {
+        self.0 & VALUE != 0
+    }
+
+    /// Reports whether they may stand in a path with query, as in HTTP/1 request lines.
+    #[inline]
+    pub(crate) const fn is_path(self) -> bool {
+        self.0 & PATH != 0
+    }
+
+    /// Reports whether they are a method or another token.
+    #[inline]
+    pub(crate) const fn is_token(self) -> bool {
+        self.0 & TOKEN != 0
+    }
+}
+
+/// Compares octets without the call that `==` makes, which costs more than most names do.
+#[inline]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    match a.len() {
+        len if len != b.len() => false,
+        0..4 => a.iter().zip(b).all(|(x, y)| x == y),
+        4..8 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
+        8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
+        _ => a == b,
+    }
 }
 
 /// Reports whether the octets are a field name, a token without capitals, and whether they are
@@ -76,20 +126,50 @@ pub(crate) fn name(bytes: &[u8]) -> (bool, bool) {
     (classes & NAME != 0, classes & USUAL != 0)
 }
 
-/// Reports whether the octets are a field value: no control but tab, no white space at the ends.
-pub(crate) fn is_value(bytes: &[u8]) -> bool {
-    let blank = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
-    all(bytes, VALUE) && !blank(bytes.first()) && !blank(bytes.last())
-}
-
-/// Reports whether the octets may stand in a path with query, as in HTTP/1 request lines.
-pub(crate) fn is_path(bytes: &[u8]) -> bool {
-    all(bytes, PATH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn is_value(bytes: &[u8]) -> bool {
+        Classes::of(bytes).is_value()
+    }
+
+    fn is_path(bytes: &[u8]) -> bool {
+        Classes::of(bytes).is_path()
+    }
+
+    fn is_token(bytes: &[u8]) -> bool {
+        Classes::of(bytes).is_token()
+    }
+
+    proptest! {
+        #[test]
+        fn octets_are_the_same_as_equality_says(
+            a in prop::collection::vec(0_u8..3, 0..40), at: usize, other: Vec<u8>,
+        ) {
+            let mut b = a.clone();
+            prop_assert!(same(&a, &b));
+            if let Some(len) = std::num::NonZeroUsize::new(b.len()) {
+                b[at % len] ^= 1;
+                prop_assert!(!same(&a, &b));
+            }
+            prop_assert_eq!(same(&a, &other), a == other);
+        }
+
+        #[test]
+        fn one_pass_finds_what_octets_alone_say(value in "[ -~\t\u{e4}\r]{0,12}|[!-~]{1,12}") {
+            let bytes = value.as_bytes();
+            let in_value = |b: &u8| *b == b'\t' || (*b >= 0x20 && *b != 0x7f);
+            let in_path = |b: &u8| (0x21..0x7f).contains(b) && !matches!(b, b'#' | b'\\');
+            let blank = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+            let is_sound = bytes.iter().all(in_value) && !blank(bytes.first()) && !blank(bytes.last());
+            prop_assert_eq!(is_value(bytes), is_sound);
+            prop_assert_eq!(is_path(bytes), bytes.iter().all(in_path));
+            let in_token = |b: &u8| is_tchar(*b);
+            prop_assert_eq!(is_token(bytes), !bytes.is_empty() && bytes.iter().all(in_token));
+        }
+    }
 
     #[test]
     fn names_are_tokens_without_capitals() {

@@ -1,6 +1,7 @@
 //! The static table of HPACK (RFC 7541, appendix A) and the look-up of names in it.
 
 use crate::common::Common;
+use crate::octets::{self, Classes};
 use crate::text::{Mark, Pseudo, is_plain};
 use hg_proto::Known;
 
@@ -108,7 +109,7 @@ pub(crate) static MARKS: [Mark; 61] = {
         known: Known::Other,
         pseudo: Pseudo::No,
         name: true,
-        value: true,
+        value: Classes::of(b""),
         usual: true,
         common: Common::NONE,
         plain: false,
@@ -126,6 +127,7 @@ pub(crate) static MARKS: [Mark; 61] = {
             }
             k += 1;
         }
+        marks[i].value = Classes::of(STATIC[i].1.as_bytes());
         marks[i].plain = is_plain(marks[i].known, marks[i].pseudo);
         i += 1;
     }
@@ -178,11 +180,18 @@ pub(crate) const fn hash(bytes: &[u8]) -> u32 {
         hash ^= hash >> 32;
         rest = more;
     }
-    let mut tail = 0;
-    while let [first, more @ ..] = rest {
-        tail = tail << 8 | *first as u64;
-        rest = more;
-    }
+    // The last eight again, which is shorter than a loop over those that are left.
+    let tail = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(eight), ..) => u64::from_le_bytes(*eight),
+        (_, Some(a), Some(b)) => {
+            u32::from_le_bytes(*a) as u64 | (u32::from_le_bytes(*b) as u64) << 32
+        }
+        _ => match bytes {
+            [a, b, c] => u32::from_le_bytes([*a, *b, *c, 0]) as u64,
+            [a, .., b] | [a @ b] => u32::from_le_bytes([*a, *b, 0, 0]) as u64,
+            [] => 0,
+        },
+    };
     ((hash ^ tail).wrapping_mul(FACTOR) >> 32) as u32
 }
 
@@ -199,19 +208,34 @@ pub(crate) fn find_name(name: &[u8], hash: u32) -> Option<usize> {
     loop {
         let index = usize::from(*BY_NAME.get(at)?);
         let (known, _) = get(index)?;
-        if known.as_bytes() == name {
+        if octets::same(known.as_bytes(), name) {
             return Some(index);
         }
         at = (at + 1) % SLOTS;
     }
 }
 
+/// How many entries with a value begin at each entry and have its name.
+static VALUES: [u8; 61] = {
+    let mut values = [0; 61];
+    let mut i = STATIC.len();
+    while i > 0 {
+        i -= 1;
+        if !STATIC[i].1.is_empty() {
+            let more = i + 1 < STATIC.len()
+                && is_equal(STATIC[i].0.as_bytes(), STATIC[i + 1].0.as_bytes());
+            values[i] = 1 + if more { values[i + 1] } else { 0 };
+        }
+    }
+    values
+};
+
 /// Returns the index of the entry with this value among those with the name of entry `first`.
-#[inline]
+#[inline(always)]
 pub(crate) fn find_value(first: usize, value: &[u8]) -> Option<usize> {
-    let (name, _) = get(first)?;
-    let same = STATIC.iter().skip(first - 1).take_while(|(n, _)| *n == name);
-    let at = same.map(|(_, v)| v).position(|v| !v.is_empty() && v.as_bytes() == value)?;
+    let start = first.checked_sub(1)?;
+    let same = STATIC.get(start..start + usize::from(*VALUES.get(start)?))?;
+    let at = same.iter().position(|(_, v)| octets::same(v.as_bytes(), value))?;
     Some(first + at)
 }
 
@@ -224,7 +248,8 @@ mod tests {
         for (at, (name, value)) in STATIC.iter().enumerate() {
             let mark = MARKS[at];
             let named = crate::decode::named_of(name.as_bytes());
-            assert_eq!(mark, Mark { common: mark.common, ..named });
+            let whole = named.with_value(Classes::of(value.as_bytes()));
+            assert_eq!(mark, Mark { common: mark.common, ..whole });
             assert_eq!(mark.common.name(), Some(*name));
             assert_eq!(mark.pseudo == Pseudo::No, !name.starts_with(':'));
             let first = find_name(name.as_bytes(), hash(name.as_bytes())).unwrap();

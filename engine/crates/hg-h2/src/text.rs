@@ -1,6 +1,7 @@
 //! The fields of one decoded block, in one buffer that is used again.
 
 use crate::common::Common;
+use crate::octets::Classes;
 use hg_proto::Known;
 
 /// What the decoder found out about one field, once per entry of the table.
@@ -10,8 +11,8 @@ pub(crate) struct Mark {
     pub known: Known,
     /// Its name is a field name.
     pub name: bool,
-    /// Its value is a field value.
-    pub value: bool,
+    /// What its value may be.
+    pub value: Classes,
     /// Its name has letters, digits and hyphens only.
     pub usual: bool,
     /// Which pseudo field it is.
@@ -54,8 +55,8 @@ impl Pseudo {
 impl Mark {
     /// Completes what is known of a name by whether its value is sound.
     #[inline]
-    pub(crate) fn with_value(self, value: bool) -> Mark {
-        Mark { value, plain: self.plain && value, ..self }
+    pub(crate) fn with_value(self, value: Classes) -> Mark {
+        Mark { value, plain: self.plain && value.is_value(), ..self }
     }
 }
 
@@ -176,6 +177,24 @@ impl Text {
                 std::str::from_utf8(bytes).unwrap_or_default()
             }
         }
+    }
+
+    /// Returns octets that are checked or will be: those of a pseudo field out of `head`, which is
+    /// [`Text::head`]. Empty if they are not text.
+    #[inline]
+    pub(crate) fn str<'t>(&'t self, head: &'t str, span: Span) -> &'t str {
+        match head.get(span.at as usize..(span.at + span.len) as usize) {
+            Some(text) => text,
+            None => std::str::from_utf8(self.bytes(span).unwrap_or_default()).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the first octets as text, those of the pseudo fields, so that each need not be
+    /// looked at again. Empty if one of them is not text.
+    #[inline]
+    pub(crate) fn head(&self, end: u32) -> &str {
+        let bytes = self.bytes.get(..end as usize).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
 
     pub(crate) fn bytes(&self, span: Span) -> Option<&[u8]> {

@@ -34,6 +34,9 @@ pub fn parse(value: &[u8]) -> Option<HostPort<'_>> {
 #[inline]
 pub fn split(text: &str) -> Option<HostPort<'_>> {
     let value = text.as_bytes();
+    if is_plain(value) {
+        return Some(HostPort { name: text, port: None });
+    }
     if value.first() == Some(&b'[') {
         let end = memchr::memchr(b']', value)?;
         text.get(1..end)?.parse::<Ipv6Addr>().ok()?;
@@ -41,6 +44,36 @@ pub fn split(text: &str) -> Option<HostPort<'_>> {
     }
     let name = text.get(..name_len(value)?)?;
     Some(HostPort { name, port: port_of(text.get(name.len()..)?)? })
+}
+
+/// The bit of a byte of a plain name, and that of a dot, in [`CLASSES`].
+const PLAIN: u8 = 1;
+const DOT: u8 = 2;
+
+/// Bytes of plain names: letters, digits, hyphens and dots.
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut b = 0_u8;
+    while b < 0x7f {
+        let is_plain = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        table[b as usize] = if is_plain { PLAIN } else { 0 } | if b == b'.' { DOT } else { 0 };
+        b += 1;
+    }
+    table
+};
+
+/// Reports whether it is a name that nearly every host has: plain, no label empty, without a port.
+#[inline]
+fn is_plain(host: &[u8]) -> bool {
+    // A dot follows no dot, and is not the first.
+    let (mut all, mut both, mut before) = (PLAIN, 0, DOT);
+    for &b in host {
+        let class = CLASSES.get(usize::from(b)).copied().unwrap_or(0);
+        all &= class;
+        both |= before & class;
+        before = class & DOT;
+    }
+    all != 0 && both == 0 && !host.is_empty() && host.len() <= MAX_NAME_BYTES
 }
 
 /// Returns the bytes of the name at the start, up to a colon or the end; `None` if it is not a
@@ -218,6 +251,7 @@ pub fn same(a: &str, b: &str, default_port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const GOOD: &[&str] = &[
         "a",
@@ -287,6 +321,15 @@ mod tests {
         "a`b",
         "a{b}",
     ];
+
+    proptest! {
+        #[test]
+        fn plain_names_are_names_without_more(text in "[a-c.:%-]{0,12}|[a-z0-9.-]{240,260}") {
+            let name = name_len(text.as_bytes()).filter(|len| *len == text.len());
+            let is_other = text.contains(['%', ':']);
+            prop_assert_eq!(is_plain(text.as_bytes()), name.is_some() && !is_other);
+        }
+    }
 
     #[test]
     fn hosts_are_accepted_and_refused_by_the_grammar() {

@@ -29,7 +29,7 @@ pub fn request_line(out: &mut Vec<u8>, method: &str, path: &str, query: Option<&
 /// Appends a path or query; percent-encodes the characters that RFC 3986 forbids in it.
 pub fn target_part(out: &mut Vec<u8>, part: &str) {
     let bytes = part.as_bytes();
-    if !bytes.iter().any(needs_encoding) {
+    if !any_needs_encoding(bytes) {
         out.extend_from_slice(bytes);
         return;
     }
@@ -42,6 +42,14 @@ pub fn target_part(out: &mut Vec<u8>, part: &str) {
             out.push(*b);
         }
     }
+}
+
+/// Looks at four bytes between two branches.
+#[inline]
+fn any_needs_encoding(bytes: &[u8]) -> bool {
+    let (fours, rest) = bytes.as_chunks::<4>();
+    let any = |four: &[u8; 4]| four.iter().fold(false, |any, b| any | needs_encoding(b));
+    fours.iter().fold(false, |seen, four| seen | any(four)) | rest.iter().any(needs_encoding)
 }
 
 #[inline]

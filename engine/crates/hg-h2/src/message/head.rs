@@ -2,7 +2,7 @@
 
 use super::Message;
 use crate::fault::faults;
-use crate::text::{Placed, Pseudo};
+use crate::text::{Placed, Pseudo, Span};
 use hg_proto::host::HostPort;
 use hg_proto::{
     Admission, Connection, Framing, Known, Lines, Method, Reject, RequestHead, RespFraming,
@@ -31,11 +31,6 @@ pub struct Asked {
     pub end: bool,
 }
 
-/// Returns octets that were checked to be ASCII as text.
-fn ascii(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
-
 impl<'b> Message<'b> {
     /// Makes the head of a request, as HTTP/1.1 would have it: Host names the authority, the cookie
     /// is one line, extended CONNECT is GET with an upgrade.
@@ -51,12 +46,14 @@ impl<'b> Message<'b> {
         if self.scheme() == Some(Scheme::Https) && !arrival.tls && !is_claimed {
             return Err(*faults::SCHEME_LISTENER);
         }
-        let host = ascii(self.authority());
+        let head = self.text.head(self.parts.head_len);
+        let text = |span: Option<Span>| span.map_or("", |span| self.text.str(head, span));
+        let host = text(self.parts.pseudo.authority);
         let seen = self.admit_all(host, arrival.admission, lines);
         if seen.expects_other {
             return Err(rejects::EXPECTATION);
         }
-        let target = ascii(self.path());
+        let target = text(self.parts.pseudo.path);
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
@@ -67,7 +64,7 @@ impl<'b> Message<'b> {
             method: if self.is_websocket() {
                 Method::Get
             } else {
-                Method::of(ascii(self.method()))
+                Method::of(text(self.parts.pseudo.method))
             },
             version: Version::H2,
             target: if path == "*" { Target::Asterisk } else { Target::Origin },

@@ -46,8 +46,8 @@ pub fn lines_of_text<'t>(text: &'t [u8], never: &NeverIndexed) -> impl Iterator<
 /// Reports whether a line goes into a head of HTTP/2: not what belongs to an HTTP/1 connection
 /// (RFC 9113 §8.2.2), nor what the handshake of a WebSocket has only there.
 #[inline]
-pub(crate) fn is_kept(name: &[u8], value: &[u8], websocket: bool) -> bool {
-    match Known::of(name) {
+pub(crate) fn is_kept(known: Known, value: &[u8], websocket: bool) -> bool {
+    match known {
         Known::Other => true,
         Known::Te => value.eq_ignore_ascii_case(b"trailers"),
         Known::Host => false,

@@ -2,7 +2,6 @@
 
 use super::{Part, Parts, grpc};
 use crate::fault::{Fault, faults};
-use crate::octets;
 use crate::priority::Priority;
 use crate::text::{Field, Mark, Pseudo, Span, Text};
 use hg_proto::{Known, Method, Scheme, host};
@@ -17,12 +16,27 @@ pub(super) struct Reader<'a> {
     has_te: bool,
     /// `:protocol` came.
     has_protocol: bool,
+    /// Whether the method is a token.
+    method: bool,
+    /// Whether the path has octets of one only.
+    path: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a Text, parts: &'a mut Parts, part: Part) -> Self {
         *parts = Parts { is_trailers: part == Part::Trailers, ..Parts::default() };
-        Self { text, part, parts, host: None, in_fields: false, has_te: false, has_protocol: false }
+        let (in_fields, has_te, has_protocol) = (false, false, false);
+        Self {
+            text,
+            part,
+            parts,
+            host: None,
+            in_fields,
+            has_te,
+            has_protocol,
+            method: false,
+            path: false,
+        }
     }
 
     pub(super) fn read(mut self) -> Result<(), Fault> {
@@ -35,11 +49,11 @@ impl<'a> Reader<'a> {
             if !mark.name {
                 return Err(faults::FIELD_NAME);
             }
-            if !mark.value {
+            if !mark.value.is_value() {
                 return Err(faults::FIELD_VALUE);
             }
             if mark.pseudo != Pseudo::No {
-                self.pseudo(&field, mark.pseudo, value)?;
+                self.pseudo(&field, mark, value)?;
             } else {
                 self.in_fields = true;
                 self.field(&field, mark, value)?;
@@ -53,13 +67,20 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn pseudo(&mut self, field: &Field<'_>, name: Pseudo, value: Span) -> Result<(), Fault> {
+    fn pseudo(&mut self, field: &Field<'_>, mark: &Mark, value: Span) -> Result<(), Fault> {
         if self.in_fields {
             return Err(faults::PSEUDO_ORDER);
         }
-        match (name, self.part) {
-            (Pseudo::Method, Part::Request { .. }) => once(&mut self.parts.pseudo.method, value),
-            (Pseudo::Path, Part::Request { .. }) => once(&mut self.parts.pseudo.path, value),
+        self.parts.head_len = value.at + value.len;
+        match (mark.pseudo, self.part) {
+            (Pseudo::Method, Part::Request { .. }) => {
+                self.method = mark.value.is_token();
+                once(&mut self.parts.pseudo.method, value)
+            }
+            (Pseudo::Path, Part::Request { .. }) => {
+                self.path = mark.value.is_path();
+                once(&mut self.parts.pseudo.path, value)
+            }
             (Pseudo::Authority, Part::Request { .. }) => {
                 once(&mut self.parts.pseudo.authority, value)
             }
@@ -127,12 +148,14 @@ impl<'a> Reader<'a> {
 
     fn request(&mut self, extended_connect: bool) -> Result<(), Fault> {
         let bytes = |span: Option<Span>| span.and_then(|span| self.text.bytes(span));
-        let method = bytes(self.parts.pseudo.method).ok_or(faults::PSEUDO_MISSING)?;
-        if !octets::is_token(method) {
+        let span = self.parts.pseudo.method.ok_or(faults::PSEUDO_MISSING)?;
+        if !self.method {
             return Err(faults::METHOD);
         }
+        let head = self.text.head(self.parts.head_len);
+        let method = self.text.str(head, span);
         self.parts.messages |= self.has_protocol;
-        let is_connect = method == b"CONNECT";
+        let is_connect = method == "CONNECT";
         if self.has_protocol && !is_connect {
             return Err(faults::PSEUDO_UNKNOWN);
         }
@@ -143,28 +166,27 @@ impl<'a> Reader<'a> {
             return Err(faults::PROTOCOL);
         }
         if !is_connect {
-            Method::accept(std::str::from_utf8(method).unwrap_or_default())?;
+            Method::accept(method)?;
         } else if self.parts.content_length.is_some() {
             return Err(faults::CONTENT_LENGTH);
         }
         let scheme = self.parts.pseudo.scheme.ok_or(faults::PSEUDO_MISSING)?;
         match bytes(self.parts.pseudo.path).ok_or(faults::PSEUDO_MISSING)? {
-            b"*" if method == b"OPTIONS" => {}
-            path @ [b'/', ..] if octets::is_path(path) => {}
+            b"*" if method == "OPTIONS" => {}
+            [b'/', ..] if self.path => {}
             _ => return Err(faults::PATH),
         }
-        self.authority(scheme)
+        self.authority(head, scheme)
     }
 
     /// Finds the host that the request names and checks it: `:authority` and Host are the same.
-    fn authority(&mut self, scheme: Scheme) -> Result<(), Fault> {
+    fn authority(&mut self, head: &str, scheme: Scheme) -> Result<(), Fault> {
         let given = self.parts.pseudo.authority.filter(|span| span.len > 0);
         let span = given.or(self.host).ok_or(faults::HOST_MISSING)?;
-        let bytes = |span| self.text.bytes(span).unwrap_or_default();
-        let text = std::str::from_utf8(bytes(span)).map_err(|_| faults::AUTHORITY)?;
+        let text = self.text.str(head, span);
         let split = host::split(text).ok_or(faults::AUTHORITY)?;
         if let (Some(_), Some(host)) = (given, self.host) {
-            let host = std::str::from_utf8(bytes(host)).map_err(|_| faults::AUTHORITY)?;
+            let host = self.text.str(head, host);
             host::split(host).ok_or(faults::AUTHORITY)?;
             if !host::same(text, host, scheme.default_port()) {
                 return Err(faults::HOST_DIFFERS);

@@ -2,21 +2,30 @@
 //! lower case.
 
 use super::{Line, Session};
-use crate::encode::{Encoder, Sensitivity};
+use crate::encode::{Encoder, Name, Sensitivity};
 use crate::event::Refused;
 use crate::message::{RequestLine, is_kept, is_kept_trailer};
-use hg_proto::{Scheme, write};
+use hg_proto::{Known, Scheme, write};
 
-/// Encodes a line whose name may have capitals.
+/// Encodes a line whose name may have capitals, if `keeps` says so of its known name and value.
 #[inline]
-fn encode(encoder: &mut Encoder, line: Line<'_>, lower: &mut Vec<u8>, out: &mut Vec<u8>) {
-    let (name, value, secret) = line;
-    if !name.iter().any(u8::is_ascii_uppercase) {
-        return encoder.field(name, value, secret, out);
+fn encode(
+    encoder: &mut Encoder,
+    (name, value, secret): Line<'_>,
+    lower: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    keeps: impl FnOnce(Known, &[u8]) -> bool,
+) {
+    let mut name = Name::new(name);
+    // Names of the static table have no capitals.
+    if !name.is_static() && name.text.iter().any(u8::is_ascii_uppercase) {
+        lower.clear();
+        lower.extend(name.text.iter().map(u8::to_ascii_lowercase));
+        name = Name::new(lower);
     }
-    lower.clear();
-    lower.extend(name.iter().map(u8::to_ascii_lowercase));
-    encoder.field(lower, value, secret, out);
+    if keeps(name.known(), value) {
+        encoder.line(&name, value, secret, out);
+    }
 }
 
 impl Session {
@@ -39,9 +48,8 @@ impl Session {
         self.out.head(&mut self.hpack.encoder, id, end, most, |encoder, out| {
             pseudo(encoder, head, scratch, out);
             for line in lines {
-                if is_kept(line.0, line.1, head.websocket) {
-                    encode(encoder, line, scratch, out);
-                }
+                let keeps = |known, value: &[u8]| is_kept(known, value, head.websocket);
+                encode(encoder, line, scratch, out, keeps);
             }
         });
         Ok(id)
@@ -67,9 +75,8 @@ impl Session {
         self.out.head(&mut self.hpack.encoder, id, end, most, |encoder, out| {
             encode_status(encoder, if upgrade { 200 } else { status }, out);
             for line in lines {
-                if is_kept(line.0, line.1, upgrade) {
-                    encode(encoder, line, scratch, out);
-                }
+                let keeps = |known, value: &[u8]| is_kept(known, value, upgrade);
+                encode(encoder, line, scratch, out, keeps);
             }
         });
         self.settle(id);
@@ -91,7 +98,7 @@ impl Session {
         self.out.head(&mut self.hpack.encoder, id, true, most, |encoder, out| {
             for line in lines {
                 if is_kept_trailer(line.0) {
-                    encode(encoder, line, scratch, out);
+                    encode(encoder, line, scratch, out, |_, _| true);
                 }
             }
         });

@@ -57,6 +57,20 @@ fn dates_are_those_of_the_calendar() {
 
 proptest! {
     #[test]
+    fn targets_are_encoded_as_byte_by_byte(part in "[a-z?/={}|^\"<>`\\[\\]]{0,40}|[a-z/]{0,40}[|}]?") {
+        let mut expected = String::new();
+        for c in part.chars() {
+            match u8::try_from(c) {
+                Ok(b) if ENCODED.contains(&b) => expected += &format!("%{b:02X}"),
+                _ => expected.push(c),
+            }
+        }
+        let mut out = Vec::new();
+        target_part(&mut out, &part);
+        prop_assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
     fn chunk_headers_are_the_shortest_hex(len in prop_oneof![1u64..300, any::<u64>()]) {
         let header = ChunkHeader::new(len);
         let text = format!("{len:x}\r\n");
