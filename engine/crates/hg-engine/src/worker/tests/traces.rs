@@ -217,3 +217,25 @@ fn the_wait_for_another_service_is_a_span_that_the_service_is_told_of() {
     assert_eq!((one.kind, one.parent), (3, server.id));
     assert_eq!(told(&heads.take()[0]), wait.id);
 }
+
+#[test]
+fn the_list_for_other_systems_passes_with_the_trace_that_it_belongs_to_only() {
+    let (app, heads) = service(|_| YES.to_owned());
+    let traced = Traced::new(&upstream_json(&[app.address], ""), "");
+    let parent = format!("Traceparent: 00-{TRACE}-{CLIENT_SPAN:016x}-01\r\n");
+    for (lines, passes) in [
+        (format!("{parent}Tracestate: a=1\r\n"), true),
+        (format!("{parent}Tracestate: none\r\n"), false),
+        (format!("{parent}{parent}Tracestate: a=1\r\n"), false),
+        ("Tracestate: a=1\r\n".to_owned(), false),
+    ] {
+        let mut s =
+            ask(&traced.node, format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n").as_bytes());
+        read_head(&mut s).unwrap();
+        let head = heads.take().remove(0).to_ascii_lowercase();
+        assert_eq!(head.matches("traceparent: ").count(), 1, "{head}");
+        assert_eq!(head.matches("tracestate: ").count(), usize::from(passes), "{lines}{head}");
+        let goes_on = lines.matches("Traceparent").count() == 1;
+        assert_eq!(head.contains(TRACE), goes_on, "{head}");
+    }
+}
