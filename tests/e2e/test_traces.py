@@ -1,6 +1,7 @@
 """Spans of requests, their tries and their waits, as OpenTelemetry's own messages read them, and
 what becomes of them while the collector is away."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -106,6 +107,7 @@ def test_a_request_and_its_try(folder: Path, *, http2: bool) -> None:
             about = server.attributes
             assert len(str(about.pop("headgate.request_id"))) == 32
             assert about.pop("server.address") == ("127.0.0.1" if http2 else "a.example")
+            assert about.pop("server.port", None) == (port if http2 else None)
             assert about == {
                 "http.request.method": "GET",
                 "url.path": "/app/x",
@@ -133,6 +135,21 @@ def test_a_request_and_its_try(folder: Path, *, http2: bool) -> None:
             head = collector.heads[0]
             assert head["content-type"] == "application/x-protobuf"
             assert head["authorization"] == "Bearer s3cret"
+
+
+def test_an_ipv6_host_has_no_brackets(folder: Path) -> None:
+    port = free_port()
+    with EchoUpstream() as app, OtlpReceiver() as collector:
+        text = config(port, app.address, collector.endpoint)
+        with RunningNode(folder, text).until_ready():
+            head = f"GET /app HTTP/1.1\r\nHost: [::1]:8080\r\nTraceparent: {PARENT}\r\n"
+            with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as s:
+                s.sendall(f"{head}Connection: close\r\n\r\n".encode())
+                while s.recv(65_536):
+                    pass
+            server, _ = collector.whole(TRACE, 2)
+            assert server.attributes["server.address"] == "::1"
+            assert server.attributes["server.port"] == 8080
 
 
 @pytest.fixture

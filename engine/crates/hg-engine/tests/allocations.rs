@@ -6,10 +6,12 @@
 mod common;
 
 use common::*;
+use hg_plan::Kind;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -27,6 +29,11 @@ const WINDOWS: usize = 5;
 /// connection's deadline does when the last one fires. That is one allocation each, and never one
 /// per request.
 const HOUSE: usize = 16;
+/// Allocations of the exporter's thread for one export, which has some hundreds of records.
+const EXPORT: usize = 24;
+
+/// Exports that the collector has answered.
+static EXPORTS: AtomicUsize = AtomicUsize::new(0);
 
 /// Reads into a fixed buffer until the bytes end with `end`; false at the end of the stream.
 fn read_until(stream: &mut TcpStream, end: &[u8]) -> bool {
@@ -46,33 +53,97 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) -> bool {
 /// Sends so many requests, in turn on each connection.
 fn ask(connections: &mut [TcpStream], times: usize) {
     for turn in 0..times {
-        let stream = &mut connections[turn % CONNECTIONS];
+        let stream = &mut connections[turn % connections.len()];
         stream.write_all(REQUEST).unwrap();
         assert!(read_until(stream, ANSWER_END), "no answer");
     }
 }
 
-/// Allocations and growths of all threads in each window of [`REQUESTS`] requests.
-fn windows(node: &Node) -> [usize; WINDOWS] {
+/// What is seen in a window of [`REQUESTS`] requests.
+#[derive(Debug)]
+struct Window {
+    /// Allocations and growths of all threads.
+    count: usize,
+    /// Exports that ended.
+    exports: usize,
+}
+
+fn windows(node: &Node) -> Vec<Window> {
     let mut connections: Vec<TcpStream> = (0..CONNECTIONS).map(|_| node.connect()).collect();
     ask(&mut connections, WARM_UP);
-    let mut counts = [0; WINDOWS];
-    for count in &mut counts {
-        let region = Region::new(ALLOCATOR);
+    let mut windows = Vec::with_capacity(WINDOWS);
+    for _ in 0..WINDOWS {
+        let (region, before) = (Region::new(ALLOCATOR), EXPORTS.load(Relaxed));
         ask(&mut connections, REQUESTS);
-        let change = region.change();
-        *count = change.allocations + change.reallocations;
+        let (change, after) = (region.change(), EXPORTS.load(Relaxed));
+        let count = change.allocations + change.reallocations;
+        // Where there are exports, one may be under way at the beginning.
+        let exports = if before == 0 { 0 } else { after - before + 1 };
+        windows.push(Window { count, exports });
     }
-    counts
+    windows
+}
+
+/// Asserts that a window allocates no more than the clock may add, and an export each so often.
+fn assert_none(windows: &[Window]) {
+    let is_none = |one: &Window| one.count <= HOUSE + one.exports * EXPORT;
+    assert!(windows.iter().all(is_none), "{windows:?} in {REQUESTS} requests each");
+}
+
+fn upstream() -> Upstream {
+    Upstream::play(|mut s| {
+        while read_until(&mut s, b"\r\n\r\n") {
+            s.write_all(ANSWER).unwrap();
+        }
+    })
+}
+
+/// Takes exports and answers each, without an allocation.
+fn collector() -> Upstream {
+    Upstream::play(|mut s| {
+        let mut buffer = [0; 64 * 1024];
+        while let Some(length) = export_length(&mut s) {
+            let mut left = length;
+            while left > 0 {
+                let most = left.min(buffer.len());
+                match s.read(&mut buffer[..most]) {
+                    Ok(n) if n > 0 => left -= n,
+                    _ => return,
+                }
+            }
+            EXPORTS.fetch_add(1, Relaxed);
+            s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+    })
+}
+
+/// Reads the head of an export and returns how long its body is; nothing at the end of the stream.
+fn export_length(stream: &mut TcpStream) -> Option<usize> {
+    let (mut head, mut filled) = ([0; 1024], 0);
+    while !head[..filled].ends_with(b"\r\n\r\n") {
+        match stream.read(&mut head[filled..filled + 1]) {
+            Ok(1) => filled += 1,
+            _ => return None,
+        }
+    }
+    const NAME: &str = "Content-Length: ";
+    let head = std::str::from_utf8(&head[..filled]).unwrap();
+    head.lines().find_map(|line| line.strip_prefix(NAME)?.parse().ok())
 }
 
 #[test]
 fn a_small_request_in_steady_state_allocates_nothing() {
-    let up = Upstream::play(|mut s| {
-        while read_until(&mut s, b"\r\n\r\n") {
-            s.write_all(ANSWER).unwrap();
-        }
-    });
-    let counts = windows(&Node::simple(&up));
-    assert!(counts.iter().all(|count| *count <= HOUSE), "{counts:?} in {REQUESTS} requests each");
+    let up = upstream();
+    let mut node = Node::simple(&up);
+    assert_none(&windows(&node));
+
+    let collector = collector();
+    let settings = format!(
+        r#"{{"access_log":{{"format":"json","otlp":{{"endpoint":"http://{}/v1/logs","service_name":"edge","timeout_ms":10000}}}}}}"#,
+        collector.address
+    );
+    node.apply(&[put(Kind::Settings, "node", settings)]);
+    ask(&mut [node.connect()], WARM_UP);
+    eventually("records are exported", || node.engine.metrics().log.export.exported > 0);
+    assert_none(&windows(&node));
 }

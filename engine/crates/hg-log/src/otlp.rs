@@ -53,7 +53,9 @@ fn describe<R: Values>(record: &R, key: Key, more: &mut Attributes<'_>) {
         // The record has fields for them.
         (Key::Time | Key::TraceId | Key::SpanId, _) => {}
         (Key::Method, Value::Text(method)) => describe_method(method, more),
-        (Key::Host, Value::Text(host)) => describe_host(host, more),
+        (Key::Host, Value::Text(host)) => {
+            more.server(host);
+        }
         (Key::Target, Value::Target(target)) => describe_target(target, more),
         (Key::Protocol, Value::Text(protocol)) => describe_protocol(protocol, more),
         (Key::Route, Value::Text(route)) => {
@@ -172,28 +174,6 @@ fn describe_protocol(protocol: &[u8], more: &mut Attributes<'_>) {
             text(more, "network.protocol.version", version);
         }
     }
-}
-
-fn describe_host(host: &[u8], more: &mut Attributes<'_>) {
-    let (name, port) = parts_of(host);
-    text(more, "server.address", name);
-    if let Some(port) = port {
-        more.number("server.port", port.into());
-    }
-}
-
-/// Returns a host without its port and without brackets, and the port if there is one.
-fn parts_of(host: &[u8]) -> (&[u8], Option<u16>) {
-    let bracketed = host.strip_prefix(b"[").and_then(|rest| {
-        let end = rest.iter().position(|b| *b == b']')?;
-        Some((rest.get(..end)?, rest.get(end + 1..)?))
-    });
-    let (name, rest) = bracketed.unwrap_or_else(|| {
-        let end = host.iter().position(|b| *b == b':').unwrap_or(host.len());
-        host.split_at_checked(end).unwrap_or((host, b""))
-    });
-    let digits = rest.strip_prefix(b":").and_then(|port| std::str::from_utf8(port).ok());
-    (name, digits.and_then(|port| port.parse().ok()))
 }
 
 /// Writes a list as an `AnyValue`.

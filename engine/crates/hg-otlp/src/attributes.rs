@@ -31,6 +31,17 @@ impl<'a> Attributes<'a> {
         self
     }
 
+    /// Writes the name or address of a server, and its port if there is one. An IPv6 address has no
+    /// brackets there, as the conventions want it.
+    pub fn server(&mut self, host: &[u8]) -> &mut Self {
+        let (name, port) = parts_of(host);
+        self.text("server.address", name);
+        if let Some(port) = port {
+            self.number("server.port", port.into());
+        }
+        self
+    }
+
     /// Writes a number.
     pub fn number(&mut self, key: &str, value: u64) -> &mut Self {
         self.write(key, |out| wire::number(out, 3, value));
@@ -53,4 +64,39 @@ impl<'a> Attributes<'a> {
 pub(crate) fn attribute(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
     wire::bytes(out, 1, key.as_bytes());
     wire::nested(out, 2, value);
+}
+
+/// Returns a host without its port and without brackets, and the port if there is one.
+fn parts_of(host: &[u8]) -> (&[u8], Option<u16>) {
+    let bracketed = host.strip_prefix(b"[").and_then(|rest| {
+        let end = rest.iter().position(|b| *b == b']')?;
+        Some((rest.get(..end)?, rest.get(end + 1..)?))
+    });
+    let (name, rest) = bracketed.unwrap_or_else(|| {
+        let end = host.iter().position(|b| *b == b':').unwrap_or(host.len());
+        host.split_at_checked(end).unwrap_or((host, b""))
+    });
+    let digits = rest.strip_prefix(b":").and_then(|port| std::str::from_utf8(port).ok());
+    (name, digits.and_then(|port| port.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_a_name_without_brackets_and_a_port() {
+        for (host, wanted) in [
+            (&b"a.example"[..], (&b"a.example"[..], None)),
+            (b"a.example:80", (b"a.example", Some(80))),
+            (b"[::1]:8080", (b"::1", Some(8080))),
+            (b"[::1]", (b"::1", None)),
+            (b"[::1", (b"[", None)),
+            (b"a:", (b"a", None)),
+            (b"a:99999", (b"a", None)),
+            (b"", (b"", None)),
+        ] {
+            assert_eq!(parts_of(host), wanted, "{}", host.escape_ascii());
+        }
+    }
 }

@@ -95,8 +95,6 @@ impl Whole<'_> {
         let e = self.e;
         let target = e.log.part(0);
         let path = target.split(|b| *b == b'?').next().unwrap_or_default();
-        let host = e.log.part(1);
-        let name = host_without_port(host);
         let version = match e.version {
             hg_proto::Version::H10 => "1.0",
             hg_proto::Version::H11 => "1.1",
@@ -106,7 +104,7 @@ impl Whole<'_> {
         more.text("url.path", path)
             .text("url.scheme", self.scheme.as_bytes())
             .text("http.route", e.route().map_or("", |r| &r.name).as_bytes())
-            .text("server.address", name)
+            .server(e.log.part(1))
             .text("client.address", IpText::new(e.client_ip).as_bytes())
             .text("network.protocol.version", version.as_bytes())
             .text("user_agent.original", e.log.part(2))
@@ -117,14 +115,9 @@ impl Whole<'_> {
     }
 
     fn describe_try(&self, one: &Try, more: &mut Attributes<'_>) {
-        let host = host_of(&one.endpoint);
-        let port = one.endpoint.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         self.describe_method(more);
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        more.text("server.address", bare.as_bytes());
-        if let Some(port) = port {
-            more.number("server.port", port.into());
-        }
+        let at = &*one.endpoint;
+        more.server(if at.starts_with("unix:") { host_of(at) } else { at }.as_bytes());
         more.text("headgate.upstream", self.e.entry().map_or("", |u| &u.name).as_bytes());
         if one.repeats > 0 {
             more.number("http.request.resend_count", one.repeats.into());
@@ -154,12 +147,4 @@ fn error_of(one: &Try) -> Option<&'static str> {
         Some(outcome) if outcome.is_local() => Some(outcome.as_str()),
         _ => None,
     }
-}
-
-fn host_without_port(host: &[u8]) -> &[u8] {
-    let end = match host.first() {
-        Some(b'[') => host.iter().position(|b| *b == b']').map(|at| at + 1),
-        _ => host.iter().position(|b| *b == b':'),
-    };
-    host.get(..end.unwrap_or(host.len())).unwrap_or(host)
 }
