@@ -19,12 +19,19 @@ fn hex(text: &str) -> Vec<u8> {
 struct Client {
     version: Version,
     id: Vec<u8>,
+    /// The connection id that its keys are made of.
+    sealed_for: Vec<u8>,
     number: u64,
 }
 
 impl Client {
     fn new() -> Self {
-        Self { version: Version::V1, id: ID.to_vec(), number: 0 }
+        Self::of(&ID)
+    }
+
+    /// A client that chose this connection id.
+    fn of(id: &[u8]) -> Self {
+        Self { version: Version::V1, id: id.to_vec(), sealed_for: id.to_vec(), number: 0 }
     }
 
     /// An Initial packet with these frames.
@@ -42,7 +49,7 @@ impl Client {
         let number_at = header.len();
         header.extend((self.number as u32).to_be_bytes());
         let suite = TLS13_AES_128_GCM_SHA256.tls13().unwrap().quic_suite().unwrap();
-        let keys = suite.keys(&self.id, Side::Client, self.version).local;
+        let keys = suite.keys(&self.sealed_for, Side::Client, self.version).local;
         let mut payload = frames.to_vec();
         let tag = keys.packet.encrypt_in_place(self.number, &header, &mut payload).unwrap();
         payload.extend(tag.as_ref());
@@ -133,19 +140,24 @@ fn a_hello_of_several_datagrams_is_read_in_any_order() {
     let [first, second] = datagrams;
     assert_eq!(said(&[&second, &second, &first]), [Ok(None), Ok(None), named("a.example")]);
     // What anybody may have sent between them is passed over.
-    let mut other = Client { id: vec![1; 8], ..Client::new() };
+    let mut other = Client::of(&[1; 8]);
     let noise: [&[u8]; 3] = [b"", b"\x40short", &[0xc0; 1200]];
     for noise in noise.into_iter().chain([&*other.datagram(&crypto(0, b"\x01\0\0\0"))]) {
         assert_eq!(said(&[&first, noise, &second]), [Ok(None), Ok(None), named("a.example")]);
     }
+    // The keys are no secret: whoever saw the first packet can seal, but not for another connection.
+    let mut stranger = Client { id: vec![1; 8], ..Client::new() };
+    let conflict = stranger.datagram(&crypto(0, b"\x02"));
+    assert_eq!(said(&[&first, &conflict, &second]), [Ok(None), Ok(None), named("a.example")]);
 }
 
 #[test]
 fn what_stands_beside_an_initial_is_passed_over() {
     let hello = hello("a.example");
     let mut client = Client::new();
-    let acknowledged = [&[2, 0, 0, 1, 0, 0, 0, 1, 3, 0, 0, 0, 0, 1, 2, 3, 28, 0, 0, 1, 9][..]];
-    let frames = [acknowledged.concat(), crypto(0, &hello[..900])].concat();
+    // No frame of an Initial packet is of kind 9, so what is left of one here would be refused.
+    let acknowledged = &[2, 9, 9, 1, 9, 9, 9, 1, 3, 9, 9, 0, 9, 9, 9, 9, 28, 9, 9, 1, 9];
+    let frames = [&acknowledged[..], &crypto(0, &hello[..900])].concat();
     let early = [&[0xd0, 0, 0, 0, 1, 8][..], &ID, &[0, 3, 1, 2, 3]].concat();
     let first = [client.initial(&frames), early.clone(), vec![0; 300]].concat();
     let second = [early.clone(), client.datagram(&crypto(900, &hello[900..]))].concat();
@@ -185,7 +197,7 @@ fn what_is_no_initial_is_told_by_reason() {
         (changed(600, good[600] ^ 1), Unread::Malformed),
         (good[..1100].to_vec(), Unread::Malformed),
         (Client::new().initial(&crypto(0, b"short")), Unread::Malformed),
-        (Client { id: vec![1; 7], ..Client::new() }.datagram(&[0]), Unread::Malformed),
+        (Client::of(&[1; 7]).datagram(&[0]), Unread::Malformed),
     ] {
         assert_eq!(said(&[&bytes]), [Err(why)], "{:x?}", &bytes[..bytes.len().min(20)]);
     }
@@ -197,6 +209,8 @@ fn frames_and_hellos_that_an_endpoint_would_refuse_are_refused() {
     for (frames, why) in [
         (vec![8, 0], Unread::Malformed),
         (vec![6, 0, 0x7f, 0xff], Unread::Malformed),
+        // More acknowledged ranges than there are bytes.
+        (vec![2, 0, 0, 0x7f, 0xff], Unread::Malformed),
         (crypto(0, b"\x02\0\0\x01\0"), Unread::Malformed),
         (conflict, Unread::Malformed),
         (crypto(0, b"\x01\0\x40\0"), Unread::TooLong),
