@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from master_world import LISTENER, PASSWORD, ROUTE, UPSTREAM, Answer, World
+from sqlalchemy import event
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.master.domains.revisions.store import BLOBS
@@ -175,6 +176,38 @@ def test_too_many_requests_wait(room: Room) -> None:
     assert room.allow(requests_per_minute=120).status == 200
     room.world.advance(seconds=1)
     assert ask("GET", W, token=room.admin).status == 200
+
+
+def test_a_workspace_that_asks_too_much_costs_the_others_nothing(room: Room) -> None:
+    """By what the database is asked: a time would say more of the machine."""
+    ask, path = room.world.ask, "/workspaces/other/resources"
+    assert room.post("/organisations/main/workspaces", {"name": "other"}).status == 201
+    asked: list[str] = []
+    database = room.world.database
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    def cost(method: str, where: str, body: object = None) -> tuple[int, int, bool]:
+        asked.clear()
+        status = ask(method, where, body, room.admin).status
+        wrote = any(one.startswith(("INSERT", "UPDATE", "DELETE")) for one in asked)
+        return status, len(asked), wrote
+
+    new = {"spec": ROUTE}
+    for one in {database._reader.sync_engine, database._writer.sync_engine}:
+        event.listen(one, "before_cursor_execute", count)
+    assert room.allow(requests_per_minute=60).status == 200
+    served = cost("GET", path)
+    assert served[0] == 200
+    for number in range(60):
+        assert cost("PUT", f"{W}/resources/routes/r{number}", new)[0::2] == (200, True)
+    for number in range(60, 160):
+        refused = cost("PUT", f"{W}/resources/routes/r{number}", new)
+        assert (refused[0], refused[2]) == (429, False), asked
+        assert refused[1] < served[1], "it is refused before anything of the workspace is read"
+        assert cost("GET", path) == served
+    assert cost("PUT", f"{path}/routes/a", new)[0] == 200
 
 
 def test_only_an_administrator_of_the_organisation_sets_quotas(room: Room) -> None:
