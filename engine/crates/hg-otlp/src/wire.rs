@@ -81,6 +81,11 @@ mod tests {
         out.clear();
         nested(&mut out, 3, |out| number(out, 1, 150));
         assert_eq!(out, [0x1a, 0x03, 0x08, 0x96, 0x01]);
+        out.clear();
+        fixed64(&mut out, 7, 0x0102);
+        fixed32(&mut out, 16, 0x0102);
+        // A number of a field above 15 takes two bytes.
+        assert_eq!(out, [0x39, 2, 1, 0, 0, 0, 0, 0, 0, 0x85, 0x01, 2, 1, 0, 0]);
     }
 
     #[test]
