@@ -152,6 +152,17 @@ def test_an_ipv6_host_has_no_brackets(folder: Path) -> None:
             assert server.attributes["server.port"] == 8080
 
 
+def test_a_unix_socket_is_named_by_its_path(folder: Path) -> None:
+    port, path = free_port(), f"{folder}/none.sock"
+    with OtlpReceiver() as collector:
+        text = config(port, f"unix:{path}", collector.endpoint)
+        with RunningNode(folder, text).until_ready():
+            ask(port, "/app", [("traceparent", PARENT)])
+            _, one = collector.whole(TRACE, 2)
+            assert one.attributes["server.address"] == path
+            assert "server.port" not in one.attributes
+
+
 @pytest.fixture
 def failing() -> Iterator[int]:
     """The port of a server that answers 503 to everything."""

@@ -2,7 +2,6 @@
 //! for HTTP (1.23 and later).
 
 use super::recording::{Part, Recording, Try, What};
-use crate::snapshot::host_of;
 use crate::worker::Worker;
 use crate::worker::exchange::Exchange;
 use hg_otlp::Attributes;
@@ -116,8 +115,10 @@ impl Whole<'_> {
 
     fn describe_try(&self, one: &Try, more: &mut Attributes<'_>) {
         self.describe_method(more);
-        let at = &*one.endpoint;
-        more.server(if at.starts_with("unix:") { host_of(at) } else { at }.as_bytes());
+        match one.endpoint.strip_prefix("unix:") {
+            Some(path) => more.text("server.address", path.as_bytes()),
+            None => more.server(one.endpoint.as_bytes()),
+        };
         more.text("headgate.upstream", self.e.entry().map_or("", |u| &u.name).as_bytes());
         if one.repeats > 0 {
             more.number("http.request.resend_count", one.repeats.into());
