@@ -108,12 +108,26 @@ fn what_is_too_large_is_told_and_the_next_one_goes() {
     let server = bound("127.0.0.1:0");
     let client = connect_datagrams(server.local_addr().unwrap()).unwrap();
     let mut batch = self::batch();
-    for (room, size) in [1, 65_508, 2].into_iter().enumerate() {
+    for (room, size) in [1, 65_508, 2, 65_508, 3].into_iter().enumerate() {
         batch.table.add(room, size, None);
     }
-    let (sent, result) = batch.forward(&client, 0..3);
-    assert_eq!((sent, Trouble::of(&result.unwrap_err())), (1, Trouble::TooLarge));
-    assert_eq!(batch.forward(&client, 2..3).0, 1);
+    for from in [0, 2] {
+        let (sent, result) = batch.forward(&client, from..5);
+        assert_eq!((sent, Trouble::of(&result.unwrap_err())), (1, Trouble::TooLarge), "{from}");
+    }
+    assert_eq!(batch.forward(&client, 4..5).0, 1);
+}
+
+#[test]
+fn datagrams_that_are_added_stand_one_behind_the_other() {
+    let mut batch = self::batch();
+    let all: Vec<Vec<u8>> = (0..=BATCH).map(|i| vec![i as u8; i + 1]).collect();
+    let ends = |i: usize| Ends { client: ([127, 0, 0, 1], 1 + i as u16).into(), local: None };
+    for (i, one) in all.iter().enumerate() {
+        batch.add(one, ends(i));
+    }
+    assert_eq!(batch.len(), BATCH, "one more has no room");
+    assert!((0..BATCH).all(|i| batch.bytes(i) == all[i] && batch.ends(i) == Some(ends(i))));
 }
 
 /// Sends what a batch holds to a socket, and returns what comes there, datagram by datagram.
