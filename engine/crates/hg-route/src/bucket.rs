@@ -91,6 +91,7 @@ impl Rule {
         self.conditions_hold(q, tools).then(|| self.found(prefix_len))
     }
 
+    #[inline(always)]
     fn conditions_hold(&self, q: &Query<'_>, tools: &mut Tools) -> bool {
         !self.is_conditional || self.one().conditions.as_deref().is_none_or(|c| c.hold(q, tools))
     }
@@ -200,7 +201,7 @@ impl Many {
     }
 
     fn find_indexed(&self, index: &Index, q: &Query<'_>, scratch: &mut Scratch) -> Option<Found> {
-        let Scratch { tools, ends, groups, patterns } = scratch;
+        let Scratch { tools, ends, .. } = scratch;
         let mut best = Best { rule: usize::MAX, prefix_len: 0 };
         if let Some(exact) = index.paths.exact(q.path) {
             self.attempt(index.list(exact), q.path.len(), q, tools, &mut best);
@@ -211,27 +212,36 @@ impl Many {
                 self.attempt(index.list(&spot.prefix), len, q, tools, &mut best);
             }
         }
-        self.attempt(index.any(), 0, q, tools, &mut best);
-        if index.first_regex() >= best.rule {
-            return self.found(&best);
+        if !index.any().is_empty() {
+            self.attempt(index.any(), 0, q, tools, &mut best);
         }
+        if index.first_regex() < best.rule {
+            self.attempt_regexes(index, q, scratch, &mut best);
+        }
+        self.rules.get(best.rule).map(|rule| rule.found(best.prefix_len))
+    }
+
+    fn attempt_regexes(
+        &self,
+        index: &Index,
+        q: &Query<'_>,
+        scratch: &mut Scratch,
+        best: &mut Best,
+    ) {
+        let Scratch { tools, groups, patterns, .. } = scratch;
         index.find_groups(q.path, groups);
         for group in groups.iter().filter_map(|&g| index.group(g)) {
             if group.first() < best.rule {
                 group.matching(q.path, &mut tools.caches, patterns);
                 for &pattern in patterns.iter() {
-                    self.attempt(index.of_pattern(group, pattern), 0, q, tools, &mut best);
+                    self.attempt(index.of_pattern(group, pattern), 0, q, tools, best);
                 }
             }
         }
-        self.found(&best)
-    }
-
-    fn found(&self, best: &Best) -> Option<Found> {
-        self.rules.get(best.rule).map(|rule| rule.found(best.prefix_len))
     }
 
     /// Takes the first of these rules that applies, if it goes before the best so far.
+    #[inline]
     fn attempt(
         &self,
         rules: &[u32],

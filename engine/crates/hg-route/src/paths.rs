@@ -3,7 +3,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 /// The last bit of the set of depths stands for this many segments and more.
 const DEEPEST: usize = 63;
@@ -116,9 +116,9 @@ impl Paths {
             segments < last
         };
         // Segments are a few bytes long: looking at each byte is faster than a search for each slash.
-        let bytes = path.as_bytes().iter().enumerate().skip(1);
-        for (end, _) in bytes.take(self.longest).filter(|(_, byte)| **byte == b'/') {
-            if !ended(end, ends) {
+        let reach = path.len().min(self.longest + 1);
+        for (byte, end) in path.as_bytes().get(1..reach).unwrap_or_default().iter().zip(1..) {
+            if *byte == b'/' && !ended(end, ends) {
                 return;
             }
         }
@@ -137,7 +137,10 @@ fn depth(path: &str) -> usize {
 }
 
 fn hash(path: &str) -> u64 {
-    FixedState::default().hash_one(path.as_bytes())
+    let mut hasher = FixedState::default().build_hasher();
+    // The length is part of the hash already.
+    hasher.write(path.as_bytes());
+    hasher.finish()
 }
 
 #[cfg(test)]
