@@ -230,7 +230,9 @@ fn an_idle_connection_of_a_drain_has_its_grace() {
     let up = Upstream::answering(OK);
     let mut node = Node::simple(&up);
     let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":60000,"deadline_ms":600000}}"#;
-    node.apply(&[put(Kind::Settings, "node", drain)]);
+    // The usual idle time would end it as well.
+    let listener = node.listener_json(r#","idle_timeout_ms":600000"#);
+    node.apply(&[put(Kind::Settings, "node", drain), put(Kind::Listener, "web", listener)]);
     let mut s = node.connect();
     send(&node, &s, GET, GET.len());
     assert_eq!(read_answer(&mut s).1, b"ok");
