@@ -85,13 +85,15 @@ def _unusable(
     name = f'upstream "{route.upstream}"'
     for key, is_there in (
         ("tls", upstream.tls is not None),
-        ("proxy_protocol", upstream.pool.proxy_protocol is not None),
         ("affinity", upstream.affinity is not None),
         ("adaptive_concurrency", upstream.health.concurrency is not None),
     ):
         if is_there:
             what = f"{name} has `{key}`, which datagrams do not have"
             yield Problem(path, what, f"name one without `{key}`")
+    if upstream.pool.proxy_protocol == "v1":
+        what = f'{name} has proxy_protocol = "v1", which cannot tell of datagrams'
+        yield Problem(path, what, 'name one with proxy_protocol = "v2", or without it')
     if upstream.protocol != "http1":
         what = f'{name} has protocol = "{upstream.protocol}"'
         yield Problem(path, what, "name one without `protocol`")

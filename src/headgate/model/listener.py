@@ -124,7 +124,7 @@ _OF_HTTP = (
 )
 _TIMEOUTS_OF_HTTP = ("head", "idle")
 _LIMITS_OF_HTTP = ("head", "headers", "body", "requests_per_connection")
-_OF_CONNECTIONS = ("tls", "proxy_protocol", "backlog", "tcp_keepalive")
+_OF_CONNECTIONS = ("tls", "backlog", "tcp_keepalive")
 
 
 class Listener(Checked):
@@ -160,8 +160,9 @@ class Listener(Checked):
         default=None,
         description="Whether connections begin with a header of the PROXY protocol, which tells "
         "whose connection a load balancer passes on (docs/howto/proxy-protocol.md). From then on "
-        "that address is the peer's, for `client_ip` too. Absent = such a header is a part of what "
-        "the client sends, and no request.",
+        'that address is the peer\'s, for `client_ip` too. With `protocol = "udp"` each datagram '
+        "begins with one, of version 2. Absent = such a header is a part of what the client sends, "
+        "and no request.",
     )
     h2c: Flag = Field(
         default=False,
@@ -204,6 +205,9 @@ class Listener(Checked):
         paths: list[tuple[str, ...]] = [
             (key,) for key in keys if key in self.model_fields_set | wrong
         ]
+        proxy = self.proxy_protocol if self.protocol == "udp" else None
+        if proxy and "timeout" in proxy.model_fields_set:
+            paths.append(("proxy_protocol", "timeout"))
         if self.protocol == "tcp" and self.tls and "strict_sni" in self.tls.model_fields_set:
             paths.append(("tls", "strict_sni"))
         paths += [("limits", key) for key in limits if key in self.limits.model_fields_set]

@@ -10,13 +10,13 @@ from headgate.kernel.units import Duration
 
 
 class ProxyProtocol(Options):
-    """Headers of the PROXY protocol, version 1 or 2, before the first byte of a client."""
+    """Headers of the PROXY protocol, before the first byte of a client or in front of datagrams."""
 
     mode: Literal["required", "optional"] = Field(
         default="required",
         description="`required`: a connection without a header is closed, and so is any of other "
         "peers than `trusted`. `optional`: connections without a header are served, and their peer "
-        "is the client.",
+        "is the client. Datagrams are dropped in the same cases.",
     )
     trusted: Annotated[list[Cidr], Field(min_length=1)] = Field(
         description="Networks of the peers whose headers count. The header of any other peer "
@@ -24,6 +24,6 @@ class ProxyProtocol(Options):
     )
     timeout: DurationText = Field(
         default=Duration(3_000),
-        description="How long the header may take. Where it is optional, a client of a TCP "
-        "listener that has sent nothing until then is served without one.",
+        description="How long the header of a connection may take. Where it is optional, a "
+        "client of a TCP listener that has sent nothing until then is served without one.",
     )

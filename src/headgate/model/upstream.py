@@ -167,9 +167,9 @@ class Upstream(Checked):
     proxy_protocol: Literal["v1", "v2"] | None = Field(
         default=None,
         description="The version of the PROXY protocol in which the endpoints are told of the "
-        "client, at the start of each connection, of requests and of TCP "
-        "(docs/howto/proxy-protocol.md). Only requests of the same client share a connection; "
-        '`protocol` must be "http1". Absent = they are not told.',
+        "client, at the start of each connection, of requests and of TCP, and with `v2` in front "
+        "of each datagram of UDP (docs/howto/proxy-protocol.md). Only requests of the same "
+        'client share a connection; `protocol` must be "http1". Absent = they are not told.',
     )
     pool: Pool = Field(default=Pool(), description="The idle connections to the endpoints.")
     limits: UpstreamLimits = Field(

@@ -103,9 +103,9 @@ def with_upstream(line: str) -> str:
             "do not have; name one without `tls`",
         ),
         (
-            with_upstream('proxy_protocol = "v2"'),
-            'main.toml:11:12: udp_routes.dns.upstream: upstream "dns" has `proxy_protocol`, which '
-            "datagrams do not have; name one without `proxy_protocol`",
+            with_upstream('proxy_protocol = "v1"'),
+            'main.toml:11:12: udp_routes.dns.upstream: upstream "dns" has proxy_protocol = "v1", '
+            'which cannot tell of datagrams; name one with proxy_protocol = "v2", or without it',
         ),
         (
             with_upstream('protocol = "h2c"'),
@@ -142,6 +142,17 @@ def with_upstream(line: str) -> str:
 )
 def test_what_cannot_work_is_told_with_its_place(text: str, message: str) -> None:
     assert messages(text) == [message]
+
+
+def test_headers_in_front_of_datagrams_are_read_and_told() -> None:
+    told = with_upstream('proxy_protocol = "v2"')
+    proxied = 'protocol = "udp"\nproxy_protocol = { trusted = ["10.0.0.0/8"], mode = "optional" }\n'
+    assert messages(told.replace('protocol = "udp"\n', proxied)) == []
+    late = proxied.replace("mode =", 'timeout = "1s", mode =')
+    assert messages(BASE.replace('protocol = "udp"\n', late)) == [
+        'main.toml:6:56: listeners.dns.proxy_protocol.timeout: a listener with protocol = "udp" '
+        "has no `proxy_protocol.timeout`; leave `timeout` out"
+    ]
 
 
 def test_names_tell_routes_apart() -> None:

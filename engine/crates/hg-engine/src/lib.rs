@@ -44,7 +44,7 @@ pub use hg_log::{LogStats, MAX_TAPS, TapFilter, TapReader, Taps};
 pub use hg_middleware::{BANDWIDTH_BYTES, BANDWIDTH_HELD, ResultCount};
 pub use hg_net::{Joined, Offload};
 pub use hg_otlp::ExportStats;
-pub use hg_relay::flows::{ToldFlow, Traffic};
+pub use hg_relay::flows::{Said, ToldFlow, Traffic};
 pub use hg_resilience::Admin as EndpointOrder;
 pub use report::*;
 pub use snapshot::{MIRROR, SPLIT};

@@ -7,7 +7,7 @@ mod common;
 use common::tls::{Authority, TlsStream};
 use common::*;
 use hg_plan::Kind;
-use hg_relay::proxy_protocol::{Addresses, Extras, Parse, kind, parse, write_v2};
+use hg_relay::proxy_protocol::{Addresses, Extras, Parse, Transport, kind, parse, write_v2};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ fn told((head, body): &(String, Vec<u8>)) -> String {
 fn v2(source: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let destination = "198.51.100.2:443".parse().unwrap();
-    write_v2(source.parse().unwrap(), destination, &Extras::default(), &mut out);
+    write_v2(Transport::Stream, source.parse().unwrap(), destination, &Extras::default(), &mut out);
     out
 }
 

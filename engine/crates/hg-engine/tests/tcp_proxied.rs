@@ -9,7 +9,7 @@ use common::{
     DEADLINE, Node, Upstream, eventually, put, read_all, read_n, unused_address, upstream_json,
 };
 use hg_plan::{Change, Kind};
-use hg_relay::proxy_protocol::{Addresses, Extras, Parse, kind, parse, write_v2};
+use hg_relay::proxy_protocol::{Addresses, Extras, Parse, Transport, kind, parse, write_v2};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -90,7 +90,7 @@ fn optional(required: &str) -> String {
 fn v2(source: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let destination = "198.51.100.2:443".parse().unwrap();
-    write_v2(source.parse().unwrap(), destination, &Extras::default(), &mut out);
+    write_v2(Transport::Stream, source.parse().unwrap(), destination, &Extras::default(), &mut out);
     out
 }
 

@@ -6,7 +6,7 @@ mod common;
 
 use common::udp::{Echo, UdpNode, counted, is_clean};
 use common::{DEADLINE, eventually};
-use hg_net::{Batch, Offload};
+use hg_net::{Batch, Front, Offload};
 use std::cell::RefCell;
 use std::net::{SocketAddr, UdpSocket};
 
@@ -43,7 +43,7 @@ impl Joining {
             });
         }
         let mut batch = self.batch.borrow_mut();
-        let (sent, result) = batch.forward(&self.socket, 0..all.len());
+        let (sent, result) = batch.forward(&self.socket, 0..all.len(), Front::default());
         assert!(sent == all.len() && result.is_ok());
         batch.clear();
     }

@@ -41,6 +41,8 @@ pub struct FlowRecord<'a> {
     pub reason: &'a str,
     /// The server name that the client asked for, where one was read.
     pub sni: Option<&'a str>,
+    /// The id under which the endpoint was told of the client; empty if it was not.
+    pub id: &'a str,
 }
 
 /// Appends one JSON object and a line feed, as `format_json` does.
@@ -64,6 +66,7 @@ pub fn format_flow_json(record: &FlowRecord<'_>, time: &mut TimeCache, out: &mut
     if let Some(sni) = r.sni {
         text(b"\",\"sni\":\"", sni.as_bytes(), out);
     }
+    known(b"\",\"connection_id\":\"", r.id.as_bytes(), out);
     out.extend_from_slice(b"\"}\n");
 }
 
@@ -113,15 +116,18 @@ mod tests {
             total_us: 2_345,
             reason: "answered",
             sni: None,
+            id: "",
         }
     }
 
     #[test]
-    fn a_name_stands_at_the_end() {
+    fn a_name_and_an_id_stand_at_the_end() {
         let mut out = Vec::new();
-        let named = FlowRecord { sni: Some("a.example"), ..flow() };
+        let named = FlowRecord { sni: Some("a.example"), id: "4f2c", ..flow() };
         format_flow_json(&named, &mut TimeCache::new(), &mut out);
-        assert!(out.ends_with(b",\"reason\":\"answered\",\"sni\":\"a.example\"}\n"));
+        assert!(out.ends_with(
+            b",\"reason\":\"answered\",\"sni\":\"a.example\",\"connection_id\":\"4f2c\"}\n"
+        ));
     }
 
     #[test]

@@ -262,6 +262,7 @@ fn a_flow() {
         total_us: 2_345,
         reason: "answered",
         sni: Some("dns.example"),
+        id: "",
     };
     let keys = [Key::Protocol, Key::DatagramsIn, Key::DatagramsOut, Key::BytesOut, Key::Sni];
     let found = seen(&flow, &keys, |out| out.extend_from_slice(b"a line\n"));

@@ -14,7 +14,7 @@ mod wheel;
 pub use clock::{Clock, Ticks, bind_to_cpu, seed, thread_cpu_micros, unix_micros};
 pub use confine::{deny_system_calls, drop_capabilities};
 pub use datagram::{
-    BATCH, Batch, Ends, Joined, Offload, Spread, Trouble, connect_datagrams, pass_datagram,
+    BATCH, Batch, Ends, Front, Joined, Offload, Spread, Trouble, connect_datagrams, pass_datagram,
     receive_joined, spread_datagrams, tell_local_address,
 };
 pub use filter::{drop_new_connections, take_new_connections};

@@ -3,7 +3,7 @@
 
 use crate::calls::{AsFd, Fd, try_with};
 use crate::kernel::{Coming, Kernel, Object, Remote, with};
-use crate::{Ends, Joined, Offload, Spread, Token};
+use crate::{Ends, Front, Joined, Offload, Spread, Token};
 use std::collections::VecDeque;
 use std::io::{self, Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -240,24 +240,32 @@ impl Batch {
     }
 
     /// Sends some datagrams on a connected socket. Returns how many went out before an error.
-    pub fn forward(&self, fd: impl AsFd, range: Range<usize>) -> (usize, io::Result<()>) {
-        self.send(fd, range, |_| None)
+    pub fn forward(
+        &self,
+        fd: impl AsFd,
+        range: Range<usize>,
+        front: Front<'_>,
+    ) -> (usize, io::Result<()>) {
+        self.send(fd, range, front, |_| None)
     }
 
     /// Sends some datagrams to whom they are addressed.
     pub fn reply(&self, fd: impl AsFd, range: Range<usize>) -> (usize, io::Result<()>) {
-        self.send(fd, range, |ends| ends.map(|ends| ends.client))
+        self.send(fd, range, Front::default(), |ends| ends.map(|ends| ends.client))
     }
 
     fn send(
         &self,
         fd: impl AsFd,
         range: Range<usize>,
+        front: Front<'_>,
         to: impl Fn(&Option<Ends>) -> Option<SocketAddr>,
     ) -> (usize, io::Result<()>) {
         let mut sent = 0;
         for (bytes, ends) in self.0.get(range).unwrap_or_default() {
-            if let Err(e) = try_with(|k| k.send_post(fd.id(), to(ends), bytes)) {
+            let rest = bytes.get(front.cut..).unwrap_or_default();
+            let bytes = [front.header, rest].concat();
+            if let Err(e) = try_with(|k| k.send_post(fd.id(), to(ends), &bytes)) {
                 return (sent, Err(e));
             }
             sent += 1;
@@ -297,12 +305,12 @@ pub fn receive_joined(_fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends a datagram on a connected socket.
+/// Sends a datagram on a connected socket, behind a header.
 ///
 /// # Errors
 /// As [`Batch::forward`].
-pub fn pass_datagram(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
-    try_with(|k| k.send_post(fd.id(), None, bytes))
+pub fn pass_datagram(fd: impl AsFd, header: &[u8], bytes: &[u8]) -> io::Result<()> {
+    try_with(|k| k.send_post(fd.id(), None, &[header, bytes].concat()))
 }
 
 /// Does nothing: there is one worker.

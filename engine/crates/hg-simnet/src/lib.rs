@@ -35,5 +35,7 @@ pub use peers::{
 };
 pub use pipe::Pipe;
 pub use poller::{Poller, Waker};
-pub use real::{Address, Ends, Event, Flow, Joined, Offload, Spread, Ticks, Token, Trouble, Wheel};
+pub use real::{
+    Address, Ends, Event, Flow, Front, Joined, Offload, Spread, Ticks, Token, Trouble, Wheel,
+};
 pub use rng::Rng;

@@ -79,7 +79,7 @@ pub(super) fn answer(refused: &[usize]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use hg_engine::Traffic;
+    use hg_engine::{Said, Traffic};
     use proptest::prelude::*;
 
     pub(in super::super) fn flow(client: u16, route: &str) -> ToldFlow {
@@ -90,7 +90,7 @@ pub(super) mod tests {
             local: None,
             route: route.into(),
             upstream: "u".into(),
-            sni: None,
+            said: Said::default(),
             endpoint: "10.0.0.1:53".into(),
             traffic: Traffic::default(),
             age_us: 9,

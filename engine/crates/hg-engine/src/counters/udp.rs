@@ -18,7 +18,9 @@ reasons! {
         BreakerOpen = "breaker-open", Unresolved = "unresolved", UpstreamFull = "upstream-full",
         FlowsFull = "flows-full", NoSocket = "no-socket", Unreachable = "endpoint-unreachable",
         Draining = "draining", TooLarge = "too-large", Blocked = "send-blocked",
-        SendFailed = "send-failed",
+        SendFailed = "send-failed", ProxyUntrusted = "proxy-untrusted",
+        ProxyMissing = "proxy-missing", ProxyMalformed = "proxy-malformed",
+        ProxyTooLong = "proxy-too-long", ProxyChecksum = "proxy-checksum",
     }
 }
 

@@ -3,7 +3,9 @@
 use super::Snapshot;
 use super::slots::Slots;
 use super::tcp::read;
-use hg_plan::{BalanceBy, Change, Kind, ListenerProtocol, ObjectError, Plan, UdpRoute};
+use hg_plan::{
+    BalanceBy, Change, Kind, ListenerProtocol, ObjectError, Plan, ProxyVersion, UdpRoute,
+};
 use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network, server_name};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -141,6 +143,10 @@ fn entry(
     };
     if let Some(e) = there.endpoints.iter().find(|e| e.address.starts_with("unix:")) {
         let message = format!("`{}` takes no datagrams; name an address and port", e.address);
+        return Err(("upstream".into(), message));
+    }
+    if there.pool.proxy_protocol == Some(ProxyVersion::V1) {
+        let message = "a PROXY header of version 1 cannot tell of datagrams; write `v2`".into();
         return Err(("upstream".into(), message));
     }
     if route.idle_ms == 0 || route.answers == Some(0) {

@@ -113,6 +113,10 @@ impl Client {
         self.0.send(bytes).unwrap();
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
     /// Receives into a buffer; returns the size of the datagram.
     pub fn receive_into(&self, buffer: &mut [u8]) -> usize {
         self.0.recv(buffer).unwrap()

@@ -59,6 +59,7 @@ impl Values for FlowRecord<'_> {
             Key::TotalUs => Value::Number(self.total_us),
             Key::Reason => Value::Text(self.reason.as_bytes()),
             Key::Sni => Value::known(self.sni.unwrap_or("").as_bytes()),
+            Key::ConnectionId => Value::known(self.id.as_bytes()),
             _ => Value::Unknown,
         }
     }

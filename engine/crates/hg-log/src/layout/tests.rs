@@ -38,6 +38,7 @@ fn flow() -> FlowRecord<'static> {
         total_us: 2_345,
         reason: "answered",
         sni: Some("a.example"),
+        id: "4f2c",
     }
 }
 

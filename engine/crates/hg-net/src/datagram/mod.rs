@@ -79,6 +79,27 @@ pub struct Joined {
     pub refused: u64,
 }
 
+/// What datagrams begin with that are passed on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Front<'a> {
+    /// How many of the bytes that each came with are left out.
+    pub cut: usize,
+    /// What each begins with instead.
+    pub header: &'a [u8],
+}
+
+impl Front<'_> {
+    /// Reports whether datagrams leave as they came.
+    fn is_none(&self) -> bool {
+        self.cut == 0 && self.header.is_empty()
+    }
+
+    /// Returns the size with which one leaves that came with this one.
+    fn size(&self, came: usize) -> usize {
+        self.header.len() + came.saturating_sub(self.cut)
+    }
+}
+
 /// Datagrams on their way, and the room for them: 2 MiB, of which the kernel gives only what
 /// datagrams have filled.
 pub struct Batch {
@@ -209,13 +230,18 @@ impl Batch {
 
     /// Sends some datagrams on a connected socket. Returns how many went out before an error, and
     /// the error. Nothing waits: `WouldBlock` is an error too.
-    pub fn forward(&mut self, fd: impl AsFd, range: Range<usize>) -> (usize, io::Result<()>) {
-        self.send(fd.as_fd(), range, false)
+    pub fn forward(
+        &mut self,
+        fd: impl AsFd,
+        range: Range<usize>,
+        front: Front<'_>,
+    ) -> (usize, io::Result<()>) {
+        self.send(fd.as_fd(), range, (false, front))
     }
 
     /// Sends some datagrams to whom they are addressed, in the same manner.
     pub fn reply(&mut self, fd: impl AsFd, range: Range<usize>) -> (usize, io::Result<()>) {
-        self.send(fd.as_fd(), range, true)
+        self.send(fd.as_fd(), range, (true, Front::default()))
     }
 
     /// Sends datagrams, joined where they may be; what the kernel refuses for that is sent again one by
@@ -224,21 +250,24 @@ impl Batch {
         &mut self,
         fd: BorrowedFd<'_>,
         range: Range<usize>,
-        to_ends: bool,
+        (to_ends, front): (bool, Front<'_>),
     ) -> (usize, io::Result<()>) {
-        let (mut at, end) = (range.start, range.end.min(self.len()));
-        while at < end {
+        let (mut at, last) = (range.start, range.end.min(self.len()));
+        while at < last {
+            // Each has two parts with a front, and a call takes so many.
+            let end = if front.is_none() { last } else { last.min(at + BATCH) };
             let mut runs: [Run; BATCH] = std::array::from_fn(|_| Run::default());
             let (mut next, mut count) = (at, 0);
             for run in &mut runs {
                 if next == end {
                     break;
                 }
-                *run = self.run(next..end);
+                *run = self.run(next..end, front);
                 next = run.0.end;
                 count += 1;
             }
-            let messages = runs.iter().take(count).map(|run| self.message(run, to_ends));
+            let runs_in_use = runs.iter().take(count);
+            let messages = runs_in_use.map(|run| self.message(run, (to_ends, front)));
             let (sent, result) = calls::send(fd, messages);
             for Run(sent) in runs.iter().take(sent) {
                 at = sent.end;
@@ -250,7 +279,7 @@ impl Batch {
                 continue;
             };
             let is_joined = runs.get(sent).is_some_and(|run| run.0.len() > 1);
-            if !is_joined || !self.joins.is_refusal(self.size(at), &error) {
+            if !is_joined || !self.joins.is_refusal(front.size(self.size(at)), &error) {
                 return (at - range.start, Err(error));
             }
             self.joined.refused += 1;
@@ -259,19 +288,28 @@ impl Batch {
     }
 
     /// Returns the first of some datagrams with those that leave in the same send.
-    fn run(&mut self, range: Range<usize>) -> Run {
+    fn run(&mut self, range: Range<usize>, front: Front<'_>) -> Run {
         let from = range.start;
-        Run(from..from + self.joins.count(same(&self.table, &self.ends, range)))
+        let sizes = same(&self.table, &self.ends, range).map(|came| front.size(came));
+        Run(from..from + self.joins.count(sizes))
     }
 
-    fn message(&self, run: &Run, to_ends: bool) -> Message<impl Iterator<Item = &[u8]>> {
+    fn message<'a>(
+        &'a self,
+        run: &Run,
+        (to_ends, front): (bool, Front<'a>),
+    ) -> Message<impl Iterator<Item = &'a [u8]>> {
         let Run(range) = run.clone();
-        let size = u16::try_from(self.size(range.start)).ok();
-        Message {
-            ends: self.ends(range.start).filter(|_| to_ends),
-            segment: size.filter(|_| range.len() > 1),
-            parts: self.table.parts(range).map(|part| self.bytes.get(part).unwrap_or_default()),
-        }
+        let size = u16::try_from(front.size(self.size(range.start))).ok();
+        let ends = self.ends(range.start).filter(|_| to_ends);
+        let segment = size.filter(|_| range.len() > 1);
+        let (whole, fronted) = match front.is_none() {
+            true => (range, 0..0),
+            false => (0..0, range),
+        };
+        let whole = self.table.parts(whole).map(|part| self.bytes.get(part).unwrap_or_default());
+        let each = move |at| [front.header, self.bytes(at).get(front.cut..).unwrap_or_default()];
+        Message { ends, segment, parts: whole.chain(fronted.flat_map(each)) }
     }
 }
 
@@ -309,12 +347,14 @@ pub fn connect_datagrams(address: SocketAddr) -> io::Result<Fd> {
     Ok(fd)
 }
 
-/// Sends a datagram on a connected socket.
+/// Sends a datagram on a connected socket, behind a header, which may be empty.
 ///
 /// # Errors
 /// As [`Batch::forward`].
-pub fn pass_datagram(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
-    rustix::net::send(fd, bytes, rustix::net::SendFlags::NOSIGNAL)?;
+pub fn pass_datagram(fd: impl AsFd, header: &[u8], bytes: &[u8]) -> io::Result<()> {
+    let parts = [io::IoSlice::new(header), io::IoSlice::new(bytes)];
+    let mut nothing = rustix::net::SendAncillaryBuffer::default();
+    rustix::net::sendmsg(fd, &parts, &mut nothing, rustix::net::SendFlags::NOSIGNAL)?;
     Ok(())
 }
 

@@ -74,7 +74,7 @@ fn many_pass_in_one_call_and_a_full_batch_takes_no_more() {
         receive(&mut batch, &server, BATCH);
         assert!(batch.is_full() && batch.receive(&server).unwrap().is_empty());
         assert!((0..BATCH).all(|i| batch.bytes(i) == [round, i as u8]));
-        let (sent, result) = batch.forward(&client, 0..BATCH);
+        let (sent, result) = batch.forward(&client, 0..BATCH, Front::default());
         assert_eq!((sent, result.is_ok()), (BATCH, true));
         batch.clear();
         receive(&mut batch, &server, BATCH);
@@ -92,14 +92,14 @@ fn a_closed_port_is_told() {
     let client = connect_datagrams(closed.local_addr().unwrap()).unwrap();
     let mut batch = self::batch();
     batch.table.add(0, 3, None);
-    assert_eq!(batch.forward(&client, 0..1).0, 1);
+    assert_eq!(batch.forward(&client, 0..1, Front::default()).0, 1);
     let refused = |e: io::Error| e.kind() == io::ErrorKind::ConnectionRefused;
     ready(&client);
     assert!(batch.receive(&client).is_err_and(refused));
     assert!(batch.receive(&client).unwrap().is_empty());
-    assert_eq!(batch.forward(&client, 0..1).0, 1);
+    assert_eq!(batch.forward(&client, 0..1, Front::default()).0, 1);
     ready(&client);
-    let (sent, result) = batch.forward(&client, 0..1);
+    let (sent, result) = batch.forward(&client, 0..1, Front::default());
     assert!(sent == 0 && result.is_err_and(refused));
 }
 
@@ -112,10 +112,10 @@ fn what_is_too_large_is_told_and_the_next_one_goes() {
         batch.table.add(room, size, None);
     }
     for from in [0, 2] {
-        let (sent, result) = batch.forward(&client, from..5);
+        let (sent, result) = batch.forward(&client, from..5, Front::default());
         assert_eq!((sent, Trouble::of(&result.unwrap_err())), (1, Trouble::TooLarge), "{from}");
     }
-    assert_eq!(batch.forward(&client, 4..5).0, 1);
+    assert_eq!(batch.forward(&client, 4..5, Front::default()).0, 1);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn relayed(batch: &mut Batch, is_joined: bool) -> Vec<Vec<u8>> {
         receive_joined(&server).unwrap();
     }
     let client = connect_datagrams(server.local_addr().unwrap()).unwrap();
-    let (sent, result) = batch.forward(&client, 0..batch.len());
+    let (sent, result) = batch.forward(&client, 0..batch.len(), Front::default());
     assert!(sent == batch.len() && result.is_ok(), "{sent}: {result:?}");
     let mut all = Vec::new();
     while all.len() < sent {
@@ -254,7 +254,7 @@ fn what_the_kernel_refuses_joined_goes_alone() {
     calls::set_option(client.as_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
     let all = drawn(&[6, 6, 6, 5, 5, 3]);
     let mut batch = filled(Offload::probe(), &all);
-    let (sent, result) = batch.forward(&client, 0..6);
+    let (sent, result) = batch.forward(&client, 0..6, Front::default());
     assert!(sent == 6 && result.is_ok(), "{sent}: {result:?}");
     // The second is smaller than what was refused before.
     assert_eq!(batch.take_joined(), Joined { received: 0, sent: 0, refused: 2 });
@@ -286,4 +286,47 @@ mod random {
             prop_assert_eq!(relayed(&mut batch, is_joined), all);
         }
     }
+}
+
+#[test]
+fn a_header_takes_the_place_of_the_first_bytes_of_each() {
+    let server = bound("127.0.0.1:0");
+    let client = connect_datagrams(server.local_addr().unwrap()).unwrap();
+    // More than one call takes, of equal sizes and others; the last ones have nothing but what is cut.
+    let sizes = (0..BATCH).map(|i| if i % 7 == 0 { 2 } else { 900 });
+    let sent: Vec<Vec<u8>> = sizes.enumerate().map(|(i, size)| vec![i as u8; size]).collect();
+    let front = Front { cut: 2, header: b"HEADER" };
+    for offload in [Offload::probe(), Offload::default()] {
+        let mut batch = Batch::new(offload);
+        let ends = Ends { client: server.local_addr().unwrap(), local: None };
+        sent.iter().for_each(|one| batch.add(one, ends));
+        let (count, result) = batch.forward(&client, 0..BATCH, front);
+        assert_eq!((count, result.is_ok()), (BATCH, true));
+        let mut buffer = vec![0; 65_536];
+        for one in &sent {
+            ready(&server);
+            let n = server.recv(&mut buffer).unwrap();
+            assert_eq!(buffer[..n], [b"HEADER", &one[2..]].concat());
+        }
+    }
+    pass_datagram(&client, b"HEADER", b"rest").unwrap();
+    ready(&server);
+    let mut buffer = [0; 16];
+    let n = server.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..n], b"HEADERrest");
+}
+
+#[test]
+fn what_does_not_fit_with_its_header_is_told_and_the_next_one_goes() {
+    let server = bound("127.0.0.1:0");
+    let client = connect_datagrams(server.local_addr().unwrap()).unwrap();
+    let mut batch = self::batch();
+    let ends = Ends { client: server.local_addr().unwrap(), local: None };
+    for size in [1, 65_502, 65_501] {
+        batch.add(&vec![0; size], ends);
+    }
+    let front = Front { cut: 0, header: b"HEADER" };
+    let (sent, result) = batch.forward(&client, 0..3, front);
+    assert_eq!((sent, Trouble::of(&result.unwrap_err())), (1, Trouble::TooLarge));
+    assert_eq!(batch.forward(&client, 2..3, front).0, 1);
 }

@@ -13,7 +13,7 @@ mod told;
 mod traffic;
 
 pub use held::Held;
-pub use told::ToldFlow;
+pub use told::{Said, ToldFlow};
 pub use traffic::Traffic;
 
 use order::{Links, NONE, Order};
@@ -27,6 +27,8 @@ pub struct FlowKey {
     pub socket: u32,
     /// Who sends them.
     pub client: SocketAddr,
+    /// Whose they are, where a load balancer sends them and tells that.
+    pub told: Option<SocketAddr>,
     /// The address that they are sent to, where the socket has several.
     pub local: Option<IpAddr>,
     /// The endpoint, if a client has a flow to each; else 0.

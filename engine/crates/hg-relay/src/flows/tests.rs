@@ -5,7 +5,13 @@ use proptest::prelude::*;
 use std::net::Ipv6Addr;
 
 fn key(client: u16) -> FlowKey {
-    FlowKey { socket: 0, client: ([127, 0, 0, 1], client).into(), local: None, endpoint: 0 }
+    FlowKey {
+        socket: 0,
+        client: ([127, 0, 0, 1], client).into(),
+        told: None,
+        local: None,
+        endpoint: 0,
+    }
 }
 
 #[test]
@@ -28,6 +34,7 @@ fn every_part_of_the_key_counts() {
         key(1),
         key(2),
         FlowKey { socket: 1, ..key(1) },
+        FlowKey { told: Some(([192, 0, 2, 7], 9).into()), ..key(1) },
         FlowKey { local: Some([127, 0, 0, 2].into()), ..key(1) },
         FlowKey { endpoint: 9, ..key(1) },
     ];
@@ -88,7 +95,11 @@ fn what_is_told_of_a_flow_is_read_again_also_by_processes_that_know_less() {
         local: Some([10, 0, 0, 1].into()),
         route: "names".into(),
         upstream: "names".into(),
-        sni: Some("a.example".into()),
+        said: Said {
+            sni: Some("a.example".into()),
+            told: Some((([192, 0, 2, 7], 9).into(), (Ipv6Addr::LOCALHOST, 53).into())),
+            told_id: "4f2c".into(),
+        },
         endpoint: "one.internal:53".into(),
         traffic: Traffic { datagrams_in: 1, datagrams_out: 2, bytes_in: 3, bytes_out: u64::MAX },
         age_us: 17,

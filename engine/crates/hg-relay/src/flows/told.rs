@@ -21,9 +21,9 @@ pub struct ToldFlow {
     pub route: String,
     /// The name of its upstream.
     pub upstream: String,
-    /// The server name that its client asked for, where routes ask for one.
-    #[serde(default)]
-    pub sni: Option<String>,
+    /// What was learned of it, and told.
+    #[serde(flatten)]
+    pub said: Said,
     /// Its endpoint, as in the plan.
     pub endpoint: String,
     /// What has passed.
@@ -35,4 +35,18 @@ pub struct ToldFlow {
     /// Whether its endpoint has answered.
     #[serde(default)]
     pub is_answered: bool,
+}
+
+/// What was learned of a flow beside who sends it, and what its endpoint was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The server name that its client asked for, where routes ask for one.
+    #[serde(default)]
+    pub sni: Option<String>,
+    /// Where a load balancer that sends the datagrams says that they come from, and where they went.
+    #[serde(default)]
+    pub told: Option<(SocketAddr, SocketAddr)>,
+    /// The id under which its endpoint was told of its client; empty if it was not.
+    #[serde(default)]
+    pub told_id: String,
 }

@@ -1,10 +1,11 @@
 //! The PROXY protocol, versions 1 and 2 (haproxy.org/download/3.2/doc/proxy-protocol.txt): a header
-//! at the start of a connection that tells whose connection a load balancer passes on.
+//! at the start of a connection, or of each datagram, that tells whose a load balancer passes on.
 //!
 //! Reading is strict, as the specification demands: whatever is not exactly a header is a fault, and
 //! a fault in the first bytes stays one whatever follows.
 
 mod checksum;
+mod datagram;
 mod tlv;
 mod v1;
 mod v2;
@@ -14,6 +15,7 @@ mod write;
 mod tests;
 
 pub use checksum::crc32c;
+pub use datagram::parse_datagram;
 pub use tlv::{Tlv, Tlvs, kind};
 pub use write::{Extras, Secured, write_local, write_unknown, write_v1, write_v2};
 

@@ -160,7 +160,7 @@ fn the_checksum_is_that_of_rfc_3720() {
 #[test]
 fn a_wrong_checksum_is_a_fault_and_two_are_malformed() {
     let mut out = Vec::new();
-    write_v2(at("192.0.2.1:1"), at("192.0.2.2:2"), &Extras::default(), &mut out);
+    write_v2(Transport::Stream, at("192.0.2.1:1"), at("192.0.2.2:2"), &Extras::default(), &mut out);
     assert_eq!(addresses(&out), Ok(passed("192.0.2.1:1", "192.0.2.2:2")));
     out[16] ^= 1;
     assert_eq!(addresses(&out), Err(Fault::Checksum));
@@ -178,7 +178,7 @@ fn what_is_written_of_a_connection_with_tls() {
         tls: Some(tls),
     };
     let mut out = Vec::new();
-    write_v2(at("192.0.2.1:1"), at(V6), &extras, &mut out);
+    write_v2(Transport::Stream, at("192.0.2.1:1"), at(V6), &extras, &mut out);
     let Ok(Parse::Complete(header)) = parse(&out) else { panic!() };
     assert_eq!(header.addresses, passed("[::ffff:192.0.2.1]:1", V6));
     assert_eq!(header.tlvs.get(kind::ALPN), Some(&b"h2"[..]));
@@ -194,7 +194,13 @@ fn what_is_written_of_a_connection_with_tls() {
 fn without_a_verified_certificate_verify_is_not_0() {
     let tls = Some(Secured { version: "TLSv1.2", ..Secured::default() });
     let mut out = Vec::new();
-    write_v2(at("192.0.2.1:1"), at(V6), &Extras { tls, ..Extras::default() }, &mut out);
+    write_v2(
+        Transport::Stream,
+        at("192.0.2.1:1"),
+        at(V6),
+        &Extras { tls, ..Extras::default() },
+        &mut out,
+    );
     let Ok(Parse::Complete(header)) = parse(&out) else { panic!() };
     assert_eq!(header.tlvs.get(kind::SSL).unwrap()[..5], [1, 0, 0, 0, 1]);
 }
@@ -205,6 +211,33 @@ fn connections_without_a_client_are_told_as_such() {
     write_unknown(&mut v1);
     write_local(&mut v2);
     assert_eq!((addresses(&v1), addresses(&v2)), (Ok(Addresses::Own), Ok(Addresses::Own)));
+}
+
+#[test]
+fn a_datagram_has_its_whole_header_of_version_2() {
+    let mut out = Vec::new();
+    let ends = (at("192.0.2.1:1"), at("192.0.2.2:2"));
+    write_v2(Transport::Datagram, ends.0, ends.1, &Extras::default(), &mut out);
+    let transport = Transport::Datagram;
+    let told = Addresses::Passed { transport, source: ends.0, destination: ends.1 };
+    let read = |bytes: &[u8]| parse_datagram(bytes).map(|header| (header.len, header.addresses));
+    assert_eq!(read(&out), Ok((out.len(), told)));
+    assert_eq!(read(&[&*out, b"payload"].concat()), Ok((out.len(), told)));
+    for n in 0..out.len() {
+        let begun = n >= v2::SIGNATURE.len();
+        let expected = if begun { Fault::Malformed } else { Fault::Missing };
+        assert_eq!(read(&out[..n]), Err(expected), "{n}");
+    }
+    let mut stream = Vec::new();
+    write_v2(Transport::Stream, ends.0, ends.1, &Extras::default(), &mut stream);
+    assert_eq!(read(&stream), Err(Fault::Malformed));
+    assert_eq!(read(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"), Err(Fault::Malformed));
+    assert_eq!(read(b"PROXY UNKNOWN\r\n"), Err(Fault::Malformed));
+    let mut local = Vec::new();
+    write_local(&mut local);
+    assert_eq!(read(&local), Ok((16, Addresses::Own)));
+    out[16] ^= 1;
+    assert_eq!(read(&out), Err(Fault::Checksum));
 }
 
 fn any_address() -> impl Strategy<Value = SocketAddr> {
@@ -228,7 +261,7 @@ proptest! {
         let extras = Extras {
             alpn: Some(&alpn), authority: Some(&authority), unique_id: Some(&id), tls: None,
         };
-        write_v2(source, destination, &extras, &mut v2);
+        write_v2(Transport::Stream, source, destination, &extras, &mut v2);
         for mut bytes in [v1, v2] {
             let len = bytes.len();
             bytes.extend_from_slice(&tail);
@@ -242,6 +275,26 @@ proptest! {
                 prop_assert_eq!(parse(&bytes[..n]), Ok(Parse::Partial));
             }
         }
+    }
+
+    #[test]
+    fn what_is_written_of_a_datagram_is_read(
+        source in any_address(), destination in any_address(),
+        id in vec(any::<u8>(), 0..200), payload in vec(any::<u8>(), 0..60),
+    ) {
+        let mut bytes = Vec::new();
+        let extras = Extras { unique_id: Some(&id), ..Extras::default() };
+        write_v2(Transport::Datagram, source, destination, &extras, &mut bytes);
+        let len = bytes.len();
+        bytes.extend_from_slice(&payload);
+        let header = parse_datagram(&bytes).unwrap();
+        prop_assert_eq!(&bytes[header.len..], &payload[..]);
+        prop_assert_eq!(header.len, len);
+        let Addresses::Passed { transport, source: s, destination: d } = header.addresses else {
+            panic!("no addresses")
+        };
+        prop_assert_eq!(transport, Transport::Datagram);
+        prop_assert_eq!(both_canonical(s, d), both_canonical(source, destination));
     }
 
     #[test]
@@ -267,7 +320,7 @@ proptest! {
     fn a_changed_bit_is_noticed(at_bit in 0usize..8 * 80, id in vec(any::<u8>(), 16)) {
         let mut out = Vec::new();
         let extras = Extras { unique_id: Some(&id), ..Extras::default() };
-        write_v2(at(V6), at("[::1]:2"), &extras, &mut out);
+        write_v2(Transport::Stream, at(V6), at("[::1]:2"), &extras, &mut out);
         let bit = at_bit % (out.len() * 8);
         out[bit / 8] ^= 1 << (bit % 8);
         let found = parse(&out);

@@ -11,8 +11,8 @@ const UNIX: usize = 216;
 
 pub(super) const LOCAL: u8 = 0x20;
 pub(super) const PROXY: u8 = 0x21;
-pub(super) const TCP4: u8 = 0x11;
-pub(super) const TCP6: u8 = 0x21;
+const TCP4: u8 = 0x11;
+const TCP6: u8 = 0x21;
 const UDP4: u8 = 0x12;
 const UDP6: u8 = 0x22;
 
@@ -46,6 +46,16 @@ impl Family {
             Family::V4(transport) => pair::<4>(transport, rest),
             Family::V6(transport) => pair::<16>(transport, rest),
         }
+    }
+}
+
+/// Returns the byte that says what carries addresses, and which ones.
+pub(super) fn family(transport: Transport, is_v4: bool) -> u8 {
+    match (transport, is_v4) {
+        (Transport::Stream, true) => TCP4,
+        (Transport::Stream, false) => TCP6,
+        (Transport::Datagram, true) => UDP4,
+        (Transport::Datagram, false) => UDP6,
     }
 }
 

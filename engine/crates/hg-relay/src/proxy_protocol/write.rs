@@ -1,6 +1,6 @@
 //! Writes headers.
 
-use super::{crc32c, kind, v1, v2};
+use super::{Transport, crc32c, kind, v1, v2};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
@@ -61,6 +61,7 @@ pub fn write_local(out: &mut Vec<u8>) {
 
 /// Appends a header of version 2, with a checksum.
 pub fn write_v2(
+    transport: Transport,
     source: SocketAddr,
     destination: SocketAddr,
     extras: &Extras<'_>,
@@ -69,7 +70,7 @@ pub fn write_v2(
     let start = out.len();
     let (from, to) = same_family(source.ip(), destination.ip());
     out.extend_from_slice(v2::SIGNATURE);
-    out.extend_from_slice(&[v2::PROXY, if from.is_ipv4() { v2::TCP4 } else { v2::TCP6 }, 0, 0]);
+    out.extend_from_slice(&[v2::PROXY, v2::family(transport, from.is_ipv4()), 0, 0]);
     for ip in [from, to] {
         match ip {
             IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),

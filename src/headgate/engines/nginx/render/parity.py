@@ -122,7 +122,9 @@ _LISTENERS: Final = (
     Parity("listeners.NAME.client_ip.trusted", "same"),
     Parity("listeners.NAME.client_ip.header", "differs", "`forwarded` is refused"),
     Parity(
-        "listeners.NAME.proxy_protocol.mode", "differs", "`optional` is refused; so is mode `guest`"
+        "listeners.NAME.proxy_protocol.mode",
+        "differs",
+        "`optional` is refused; so are mode `guest` and headers in front of datagrams",
     ),
     Parity(
         "listeners.NAME.proxy_protocol.trusted",
@@ -308,7 +310,7 @@ _UPSTREAMS: Final = (
         "upstreams.NAME.proxy_protocol",
         "differs",
         "`v1` for TCP routes, which must agree in it where they share a listener, and tell of the "
-        "address that nginx was reached at; else refused",
+        "address that nginx was reached at; else refused, as for UDP routes",
     ),
     Parity("upstreams.NAME.tls.verify", "same"),
     Parity(

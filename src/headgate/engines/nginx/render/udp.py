@@ -120,6 +120,8 @@ def check(ctx: Context) -> Mapping[str, Listener]:
 
 
 def _listener(listener: Listener, about: About) -> None:
+    if listener.client_ip.proxy_protocol is not None:
+        about.refuse("proxy_protocol", "nginx reads no header in front of datagrams")
     if listener.flows > _MOST_FLOWS:
         about.refuse("limits.flows", f"nginx counts {_MOST_FLOWS} flows at most")
     about.note("limits.flows", "nginx ends no quiet flow to make room: newcomers are dropped")
@@ -127,7 +129,9 @@ def _listener(listener: Listener, about: About) -> None:
 
 
 def _judged(ctx: Context, name: str) -> None:
-    """Refuses to judge endpoints by flows: an answer that does not come says nothing of them."""
+    """Refuses what nginx does not do for endpoints of flows: it tells them nothing of clients, and
+    cannot judge them, since an answer that does not come says nothing of them.
+    """
     upstream = ctx.upstreams.get(name)
     if upstream is None:
         return
@@ -136,6 +140,11 @@ def _judged(ctx: Context, name: str) -> None:
         "circuit_breaker": upstream.health.breaker,
     }
     about = ctx.findings.of("upstream", name)
+    if upstream.pool.proxy_protocol is not None:
+        about.refuse(
+            "proxy_protocol",
+            "nginx tells endpoints in front of the first datagram alone, and as if it were TCP",
+        )
     for key in [key for key, one in health.items() if one is not None]:
         about.refuse(
             key, "nginx does not tell a flow that met a closed port from one without answer"

@@ -76,6 +76,11 @@ def test_what_nginx_cannot_do_is_refused_by_name(tmp_path: Path) -> None:
     said = refused(tmp_path, text(more="outlier_detection = {}\ncircuit_breaker = {}"))
     assert "upstream names: outlier_detection: nginx does not tell a flow" in said
     assert "upstream names: circuit_breaker: nginx does not tell a flow" in said
+    said = refused(tmp_path, text(more='proxy_protocol = "v2"'))
+    assert "upstream names: proxy_protocol: nginx tells endpoints in front of the first" in said
+    proxied = text().replace("limits", 'proxy_protocol = { trusted = ["10.0.0.0/8"] }\nlimits')
+    said = refused(tmp_path, proxied)
+    assert "listener names: proxy_protocol: nginx reads no header in front of datagrams" in said
     named = text(more=SECOND.format(more='sni = "a.example"'))
     assert "udp_route others: sni: nginx reads no QUIC" in refused(tmp_path, named)
     said = refused(tmp_path, text(), mode="guest")

@@ -6,7 +6,7 @@ use super::super::conn::{Conn, Session, Told};
 use super::super::exchange::{ExId, Exchange, pair};
 use super::super::up::PoolRef;
 use hg_plan::ProxyVersion;
-use hg_relay::proxy_protocol::{Extras, Secured, write_v1, write_v2};
+use hg_relay::proxy_protocol::{Extras, Secured, Transport, write_v1, write_v2};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -72,7 +72,9 @@ fn header(version: ProxyVersion, e: &Exchange, c: &Client, id: Option<&str>) -> 
     let (source, destination) = (source(e, c), destination(&c.conn));
     match version {
         ProxyVersion::V1 => write_v1(source, destination, &mut out),
-        ProxyVersion::V2 => write_v2(source, destination, &extras(c, id), &mut out),
+        ProxyVersion::V2 => {
+            write_v2(Transport::Stream, source, destination, &extras(c, id), &mut out)
+        }
     }
     out
 }

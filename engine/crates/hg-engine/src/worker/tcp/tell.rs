@@ -5,7 +5,7 @@ use super::super::conn::Conn;
 use super::super::proxy_protocol::{common_name, destination};
 use super::session::SessionId;
 use hg_plan::ProxyVersion;
-use hg_relay::proxy_protocol::{Extras, Secured, write_v1, write_v2};
+use hg_relay::proxy_protocol::{Extras, Secured, Transport, write_v1, write_v2};
 
 impl Worker {
     /// Tells the endpoint of a new connection, if its upstream wants that, before any TLS with it.
@@ -35,7 +35,7 @@ impl Worker {
         let mut out = Vec::new();
         match version {
             ProxyVersion::V1 => write_v1(source, destination, &mut out),
-            ProxyVersion::V2 => write_v2(source, destination, &extras, &mut out),
+            ProxyVersion::V2 => write_v2(Transport::Stream, source, destination, &extras, &mut out),
         }
         up.send_small(&mut self.io, &out).is_ok()
     }

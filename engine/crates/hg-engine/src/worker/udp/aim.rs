@@ -4,7 +4,7 @@ use super::super::Worker;
 use super::super::affinity::Wanted;
 use super::super::claim::{Claim, Left};
 use super::super::exchange::TryTimes;
-use super::super::upstreams::{EndpointState, GONE, NoPick, release_limits};
+use super::super::upstreams::{EndpointState, GONE, NoPick, UpstreamState, release_limits};
 use super::KIND_FLOW;
 use crate::counters::{Dropped, Ended};
 use crate::snapshot::UdpEntry;
@@ -25,6 +25,8 @@ pub(super) struct Aim {
     times: TryTimes,
     /// The epoch of the upstream's health at which the endpoint was last looked at.
     epoch: u64,
+    /// Whether the endpoint is told of the client.
+    pub(super) tells: bool,
     /// Whether the kernel was asked to join what the endpoint sends.
     is_joined: bool,
 }
@@ -36,10 +38,10 @@ impl Aim {
         upstream: (usize, u64),
         (endpoint, claim): (Rc<EndpointState>, Claim),
         (began_us, first_byte_us): (u64, u64),
-        epoch: u64,
+        (epoch, tells): (u64, bool),
     ) -> Self {
         let times = TryTimes { began_us, first_byte_us, ..TryTimes::default() };
-        Self { upstream, endpoint, claim, times, epoch, is_joined: false }
+        Self { upstream, endpoint, claim, times, epoch, tells, is_joined: false }
     }
 
     /// Has the kernel join what the endpoint sends, once several datagrams came at once. Flows of a
@@ -56,6 +58,11 @@ impl Aim {
     pub(super) fn is_answered(&self) -> bool {
         self.times.first_byte_us > 0
     }
+}
+
+/// Reports whether the endpoints of an upstream are told of clients.
+pub(super) fn tells(u: &UpstreamState) -> bool {
+    u.entry.plan.pool.proxy_protocol.is_some()
 }
 
 /// Makes a socket to an endpoint: the first of its addresses that there is a way to.
@@ -94,12 +101,12 @@ impl Worker {
         let key = by_client.then(|| hg_policy::hash_client(client.to_canonical()));
         let wanted = Wanted { key, ..Wanted::default() };
         // Before the pick: what changes meanwhile is looked at with the next datagram.
-        let epoch = u.entry.health.epoch.get();
+        let (epoch, tells) = (u.entry.health.epoch.get(), tells(u));
         match u.pick(tried, wanted, (self.now_us, &mut self.rng), &self.shared) {
             Ok((endpoint, claim)) => {
                 let times = TryTimes { began_us: self.now_us, ..TryTimes::default() };
                 let upstream = (slot, u.id);
-                Ok(Aim { upstream, endpoint, claim, times, epoch, is_joined: false })
+                Ok(Aim { upstream, endpoint, claim, times, epoch, tells, is_joined: false })
             }
             Err(NoPick::Full) => Err(Dropped::UpstreamFull),
             Err(NoPick::Broken) => Err(Dropped::BreakerOpen),
@@ -166,7 +173,7 @@ impl Worker {
     /// again with the next datagram.
     pub(super) fn aim_again(&mut self, id: FlowId) -> Result<(), Dropped> {
         let flow = self.udp.flows.get_mut(id).ok_or(Dropped::Unreachable)?;
-        let (route, client) = (flow.route.clone(), flow.source.ends.client.ip());
+        let (route, client) = (flow.route.clone(), flow.source.client.ip());
         let mut tried = flow.tried.take().unwrap_or_default();
         let aim = self.aim(&route, client, &tried)?;
         let (aim, fd) = self.connect_flow(&route, client, &mut tried, aim)?;
@@ -180,6 +187,7 @@ impl Worker {
             flow.tried = Some(tried);
             flow.aim = Some((aim, fd));
         }
+        self.tell_flow(id);
         Ok(())
     }
 

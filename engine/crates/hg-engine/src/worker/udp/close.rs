@@ -37,7 +37,7 @@ impl Worker {
         let traffic = &flow.traffic;
         self.records.log.write_flow(&FlowRecord {
             time_us: hg_net::unix_micros().saturating_sub(total_us),
-            client: flow.source.ends.client,
+            client: flow.source.client,
             listener: &flow.source.listener_name,
             route: &flow.route.name,
             upstream: &flow.route.then.upstream_name,
@@ -47,6 +47,7 @@ impl Worker {
             total_us,
             reason: why.word(),
             sni: flow.sni.as_deref(),
+            id: &flow.told_id,
         });
     }
 

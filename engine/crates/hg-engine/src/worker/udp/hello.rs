@@ -3,8 +3,9 @@
 
 use super::super::Worker;
 use super::super::leave::Leaving;
+use super::header::Origin;
 use crate::counters::{Dropped, Hello};
-use hg_net::{Clock, Ends};
+use hg_net::Clock;
 use hg_relay::flows::{FlowId, FlowKey, Flows, Held, Room};
 use hg_tls::{InitialReader, Parse, Unread};
 
@@ -23,7 +24,7 @@ pub(super) struct Hellos {
 
 struct Waiting {
     reader: InitialReader,
-    ends: Ends,
+    origin: Origin,
     held: Held,
 }
 
@@ -36,10 +37,10 @@ impl Hellos {
     fn read(
         &mut self,
         id: Option<FlowId>,
-        ends: Ends,
+        origin: Origin,
         datagram: &[u8],
     ) -> Result<Heard, Option<Box<Waiting>>> {
-        let mut new = Waiting { reader: InitialReader::default(), ends, held: Held::default() };
+        let mut new = Waiting { reader: InitialReader::default(), origin, held: Held::default() };
         let known = id.and_then(|id| self.flows.get_mut(id)).map(|waiting| &mut **waiting);
         let is_new = known.is_none();
         let waiting = known.unwrap_or(&mut new);
@@ -68,15 +69,15 @@ impl Worker {
     pub(super) fn hear(
         &mut self,
         key: FlowKey,
-        ends: Ends,
+        origin: Origin,
         datagram: &[u8],
     ) -> Result<Option<(FlowId, bool)>, Dropped> {
         if matches!(self.leaving, Leaving::Closing { .. }) {
             return Err(Dropped::Draining);
         }
         let id = self.udp.hellos.flows.find(&key);
-        match self.udp.hellos.read(id, ends, datagram) {
-            Ok(heard) => self.heard(id, (key, ends), heard).map(Some),
+        match self.udp.hellos.read(id, origin, datagram) {
+            Ok(heard) => self.heard(id, (key, origin), heard).map(Some),
             Err(None) => Ok(None),
             Err(Some(waiting)) => {
                 if let Room::After(oldest) = self.udp.hellos.flows.room(0, MOST, Some(self.now)) {
@@ -92,7 +93,7 @@ impl Worker {
     fn heard(
         &mut self,
         id: Option<FlowId>,
-        (key, ends): (FlowKey, Ends),
+        (key, origin): (FlowKey, Origin),
         (outcome, sni): Heard,
     ) -> Result<(FlowId, bool), Dropped> {
         self.counters.udp.hear(outcome);
@@ -102,10 +103,10 @@ impl Worker {
         // A plan for which no name matters may have opened one meanwhile.
         let opened = match self.udp.flows.find(&key) {
             Some(id) => Ok((id, false)),
-            None => self.open_flow(key.socket as usize, key, (ends, sni)),
+            None => self.open_flow(key.socket as usize, (origin, sni)),
         };
         match opened {
-            Ok((id, _)) => self.pass_on(id, &mut held, 0..count),
+            Ok((id, _)) => self.pass_on(id, (&mut held, 0..count), 0),
             Err(why) => self.counters.udp.drop(why, count),
         }
         opened
@@ -114,9 +115,9 @@ impl Worker {
     /// Lets a flow that waits go on without a name.
     fn give_up(&mut self, id: FlowId, why: Hello) {
         let flows = &self.udp.hellos.flows;
-        if let Some((key, ends)) = flows.key(id).copied().zip(flows.get(id).map(|w| w.ends)) {
+        if let Some(found) = flows.key(id).copied().zip(flows.get(id).map(|w| w.origin)) {
             // What becomes of it was counted.
-            let _ = self.heard(Some(id), (key, ends), (why, None));
+            let _ = self.heard(Some(id), found, (why, None));
         }
     }
 

@@ -27,7 +27,7 @@ fn fate(flow: &Flow, plan: &Snapshot) -> Fate {
         return Fate::Ends;
     }
     let is_gone = flow.aim.as_ref().is_some_and(|(aim, _)| aim.endpoint.slot.get() == GONE);
-    let now = plan.udp.find(source.listener, source.ends.client.ip(), flow.sni.as_deref());
+    let now = plan.udp.find(source.listener, source.client.ip(), flow.sni.as_deref());
     let before = &flow.route;
     match now.filter(|now| now.name == before.name && !is_gone) {
         Some(now)

@@ -7,6 +7,8 @@
 //! - `receive`: from clients to endpoints,
 //! - `aim`: an endpoint, and a socket to it, or the next one,
 //! - `open`: a client's first datagram,
+//! - `header`: whose a datagram is, where load balancers tell of their clients,
+//! - `tell`: what endpoints are told of clients,
 //! - `hello`: the name in a client's first datagrams, where routes ask for one,
 //! - `answer`: from endpoints to clients,
 //! - `close`: counts and log line,
@@ -20,6 +22,7 @@
 mod aim;
 mod answer;
 mod close;
+mod header;
 mod hello;
 mod leave;
 mod moving;
@@ -27,6 +30,7 @@ mod open;
 mod receive;
 mod socket;
 mod strays;
+mod tell;
 
 use crate::counters::ListenerCounters;
 use crate::sharing::Strays;
@@ -39,6 +43,7 @@ use hg_policy::Tried;
 use hg_relay::flows::{FlowId, Flows, Traffic};
 use slab::Slab;
 use socket::Socket;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Tokens of the sockets that clients send to.
@@ -83,7 +88,12 @@ impl Udp {
 struct Source {
     /// The socket that its client sends to, and gets answers from.
     fd: Arc<Fd>,
+    /// The peer that sends and gets the datagrams, and our address.
     ends: Ends,
+    /// Whose datagrams they are, the peer's or those of the client that it tells of, and where they
+    /// went.
+    client: SocketAddr,
+    destination: SocketAddr,
     listener: u16,
     listener_name: Arc<str>,
     counters: Arc<ListenerCounters>,
@@ -98,6 +108,10 @@ struct Flow {
     endpoint: Arc<str>,
     /// The server name that its client asked for, where routes ask for one.
     sni: Option<Box<str>>,
+    /// What each of its datagrams begins with on its way to the endpoint.
+    header: Box<[u8]>,
+    /// The id of the flow in it; empty if endpoints were never told.
+    told_id: Box<str>,
     /// Endpoints that were unreachable since the last answer.
     tried: Option<Box<Tried>>,
     traffic: Traffic,

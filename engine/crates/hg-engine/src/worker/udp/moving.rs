@@ -2,12 +2,14 @@
 
 use super::super::Worker;
 use super::super::upstreams::UpstreamState;
+use super::aim::tells;
+use super::header::{Origin, Told};
 use super::{Aim, Flow, Socket, Source};
 use crate::counters::Dropped;
 use crate::hand_over::{GivenFlows, MovedFlow};
 use crate::snapshot::UdpEntry;
 use hg_net::{Clock, Ends, Ticks};
-use hg_relay::flows::{FlowId, FlowKey, ToldFlow};
+use hg_relay::flows::{FlowId, FlowKey, Said, ToldFlow};
 use hg_resilience::Outcome;
 use std::sync::mpsc;
 
@@ -42,7 +44,7 @@ impl Worker {
 
     /// Takes a flow out, unless it has no endpoint or is at its end anyway.
     fn give_flow(&mut self, id: FlowId) -> Option<MovedFlow> {
-        let socket = self.udp.flows.key(id)?.socket;
+        let FlowKey { socket, told, .. } = *self.udp.flows.key(id)?;
         let seen_at = self.udp.flows.seen_at(id)?;
         let flow = self.udp.flows.get(id)?;
         if flow.aim.is_none() || flow.drained_at.is_some() {
@@ -64,7 +66,11 @@ impl Worker {
             local: ends.local,
             route: flow.route.name.to_string(),
             upstream: flow.route.then.upstream_name.to_string(),
-            sni: flow.sni.as_deref().map(Into::into),
+            said: Said {
+                sni: flow.sni.map(Into::into),
+                told: told.map(|client| (client, flow.source.destination)),
+                told_id: flow.told_id.into(),
+            },
             endpoint: flow.endpoint.to_string(),
             traffic: flow.traffic,
             age_us: self.now_us.saturating_sub(flow.began_us),
@@ -102,7 +108,8 @@ impl Worker {
         let quiet: Ticks = told.quiet_us / (Clock::TICK_MS * 1_000);
         let flow = Flow {
             endpoint,
-            sni: told.sni.map(String::into_boxed_str),
+            sni: told.said.sni.map(String::into_boxed_str),
+            told_id: told.said.told_id.into(),
             traffic: told.traffic,
             began_us: self.now_us.saturating_sub(told.age_us),
             ..self.new_flow(source, route)
@@ -116,6 +123,7 @@ impl Worker {
         if let Some(flow) = self.udp.flows.get_mut(id) {
             flow.aim = Some((aim, fd));
         }
+        self.tell_flow(id);
         Some(id)
     }
 
@@ -127,7 +135,9 @@ impl Worker {
         let ends = Ends { client: told.client, local: told.local };
         let is_its = |s: &Socket| (s.address, s.index) == (told.address, told.socket);
         let (socket, s) = self.udp.sockets.iter().find(|(_, s)| is_its(s))?;
-        let source = s.source(ends)?;
+        let passed = told.said.told.map(|(source, destination)| Told { source, destination });
+        let origin = Origin { ends, told: passed };
+        let source = s.source(&origin)?;
         let route = self.held.udp.named(source.listener, &told.route)?.clone();
         if *route.then.upstream_name != *told.upstream {
             return None;
@@ -136,8 +146,7 @@ impl Worker {
         let u = u.filter(|u| u.entry.name == route.then.upstream_name)?;
         let aim = aim_at(u, route.then.upstream, told, self.now_us)?;
         let endpoint = if route.then.each { aim.endpoint.token.max(1) } else { 0 };
-        let socket = u32::try_from(socket).unwrap_or(u32::MAX);
-        let key = FlowKey { socket, client: told.client, local: told.local, endpoint };
+        let key = FlowKey { endpoint, ..origin.key(socket) };
         if self.udp.flows.find(&key).is_some() {
             self.leave_aim(aim, Outcome::Cancelled);
             return None;
@@ -147,9 +156,9 @@ impl Worker {
 }
 
 fn aim_at(u: &mut UpstreamState, slot: usize, told: &ToldFlow, now_us: u64) -> Option<Aim> {
-    let epoch = u.entry.health.epoch.get();
+    let terms = (u.entry.health.epoch.get(), tells(u));
     let (endpoint, claim) = u.rejoin(&told.endpoint)?;
     let began_us = now_us.saturating_sub(told.age_us);
     let first_byte_us = if told.is_answered { now_us.max(1) } else { 0 };
-    Some(Aim::new((slot, u.id), (endpoint, claim), (began_us, first_byte_us), epoch))
+    Some(Aim::new((slot, u.id), (endpoint, claim), (began_us, first_byte_us), terms))
 }

@@ -2,10 +2,11 @@
 
 use super::super::Worker;
 use super::super::leave::Leaving;
+use super::header::Origin;
 use super::{Flow, Source};
 use crate::counters::{Dropped, Ended};
 use crate::snapshot::UdpEntry;
-use hg_net::{Clock, Ends, Ticks};
+use hg_net::{Clock, Ticks};
 use hg_policy::Tried;
 use hg_relay::flows::{FlowId, FlowKey, Room, Traffic};
 use hg_resilience::Outcome;
@@ -19,12 +20,12 @@ impl Worker {
     pub(super) fn open_flow(
         &mut self,
         socket: usize,
-        mut key: FlowKey,
-        (ends, sni): (Ends, Option<Box<str>>),
+        (origin, sni): (Origin, Option<Box<str>>),
     ) -> Result<(FlowId, bool), Dropped> {
-        let source = self.udp.sockets.get(socket).and_then(|s| s.source(ends));
+        let source = self.udp.sockets.get(socket).and_then(|s| s.source(&origin));
         let source = source.ok_or(Dropped::NoRoute)?;
-        let client = ends.client.ip();
+        let mut key = origin.key(socket);
+        let client = source.client.ip();
         let route = self.held.udp.find(source.listener, client, sni.as_deref());
         let route = route.ok_or(Dropped::NoRoute)?.clone();
         let mut tried = Tried::new();
@@ -60,6 +61,7 @@ impl Worker {
         if let Some(flow) = self.udp.flows.get_mut(id) {
             flow.aim = Some((aim, fd));
         }
+        self.tell_flow(id);
         Ok((id, each))
     }
 
@@ -91,6 +93,8 @@ impl Worker {
             aim: None,
             endpoint: "".into(),
             sni: None,
+            header: Box::default(),
+            told_id: Box::default(),
             tried: None,
             traffic: Traffic::default(),
             began_us: self.now_us,

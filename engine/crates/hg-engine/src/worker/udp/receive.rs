@@ -1,25 +1,26 @@
 //! From clients to endpoints.
 
 use super::super::Worker;
+use super::header::Same;
 use super::strays::Home;
 use crate::counters::Dropped;
-use hg_net::{Batch, Fd, Trouble};
-use hg_relay::flows::{FlowId, FlowKey, Held};
+use hg_net::{Batch, Fd, Front, Trouble};
+use hg_relay::flows::{FlowId, Held};
 use std::io;
 use std::ops::Range;
 
 /// Datagrams of a client that can be passed on.
 pub(super) trait Datagrams {
     /// Sends some of them. Returns how many went out before an error, and the error.
-    fn send(&mut self, up: &Fd, range: Range<usize>) -> (usize, io::Result<()>);
+    fn send(&mut self, up: &Fd, range: Range<usize>, front: Front<'_>) -> (usize, io::Result<()>);
 
     /// Returns the size of one.
     fn size(&self, at: usize) -> usize;
 }
 
 impl Datagrams for Batch {
-    fn send(&mut self, up: &Fd, range: Range<usize>) -> (usize, io::Result<()>) {
-        self.forward(up, range)
+    fn send(&mut self, up: &Fd, range: Range<usize>, front: Front<'_>) -> (usize, io::Result<()>) {
+        self.forward(up, range, front)
     }
 
     fn size(&self, at: usize) -> usize {
@@ -28,10 +29,10 @@ impl Datagrams for Batch {
 }
 
 impl Datagrams for Held {
-    fn send(&mut self, up: &Fd, range: Range<usize>) -> (usize, io::Result<()>) {
+    fn send(&mut self, up: &Fd, range: Range<usize>, front: Front<'_>) -> (usize, io::Result<()>) {
         let count = range.len();
         for (sent, at) in range.enumerate() {
-            if let Err(error) = hg_net::pass_datagram(up, self.get(at)) {
+            if let Err(error) = hg_net::pass_datagram(up, front.header, self.get(at)) {
                 return (sent, Err(error));
             }
         }
@@ -83,12 +84,21 @@ impl Worker {
                     continue;
                 }
             };
-            match self.flow_of(home, batch, at) {
+            let same = match self.same(home, batch, at..end) {
+                Ok(same) => same,
+                Err(why) => {
+                    self.counters.udp.drop(why, 1);
+                    at += 1;
+                    continue;
+                }
+            };
+            end = same.range.end;
+            match self.flow_of(home, batch, &same) {
                 Ok(Some((id, is_for_one))) => {
                     if is_for_one {
                         end = at + 1;
                     }
-                    self.pass_on(id, batch, at..end);
+                    self.pass_on(id, (batch, at..end), same.cut);
                 }
                 Ok(None) => end = at + 1,
                 Err(why) => {
@@ -102,30 +112,34 @@ impl Worker {
         }
     }
 
-    /// Returns the flow that a datagram belongs to, and whether only this one does; nothing if it is
+    /// Returns the flow that datagrams belong to, and whether only the first one does; nothing if it is
     /// kept until its flow has a route.
     fn flow_of(
         &mut self,
         socket: usize,
         batch: &Batch,
-        at: usize,
+        same: &Same,
     ) -> Result<Option<(FlowId, bool)>, Dropped> {
-        let ends = batch.ends(at).ok_or(Dropped::NoRoute)?;
-        let key = FlowKey {
-            socket: u32::try_from(socket).unwrap_or(u32::MAX),
-            client: ends.client,
-            local: ends.local,
-            endpoint: 0,
-        };
+        let origin = same.origin;
+        let key = origin.key(socket);
         match self.udp.flows.find(&key) {
             Some(id) => Ok(Some((id, false))),
-            None if self.asks_hello(socket) => self.hear(key, ends, batch.bytes(at)),
-            None => self.open_flow(socket, key, (ends, None)).map(Some),
+            None if self.asks_hello(socket) => {
+                let datagram = batch.bytes(same.range.start).get(same.cut..);
+                self.hear(key, origin, datagram.unwrap_or_default())
+            }
+            None => self.open_flow(socket, (origin, None)).map(Some),
         }
     }
 
-    /// Sends datagrams to the endpoint of their flow, or to the next one if it is unreachable.
-    pub(super) fn pass_on(&mut self, id: FlowId, batch: &mut impl Datagrams, range: Range<usize>) {
+    /// Sends datagrams to the endpoint of their flow, or to the next one if it is unreachable. `cut`:
+    /// the bytes of the header in front of each.
+    pub(super) fn pass_on(
+        &mut self,
+        id: FlowId,
+        (batch, range): (&mut impl Datagrams, Range<usize>),
+        cut: usize,
+    ) {
         let mut at = range.start;
         self.leave_bad_endpoint(id);
         while at < range.end {
@@ -138,9 +152,9 @@ impl Worker {
                     Err(why) => return self.counters.udp.drop(why, range.end - at),
                 }
             };
-            let (sent, result) = batch.send(up, at..range.end);
+            let (sent, result) = batch.send(up, at..range.end, Front { cut, header: &flow.header });
             let mut bytes = 0;
-            for size in (at..at + sent).map(|i| batch.size(i)) {
+            for size in (at..at + sent).map(|i| batch.size(i).saturating_sub(cut)) {
                 flow.traffic.from_client(size);
                 bytes += size as u64;
             }

@@ -1,12 +1,13 @@
 //! The sockets that clients send to, one of each address for this worker.
 
 use super::super::Worker;
+use super::header::Origin;
 use super::{KIND_DATAGRAMS, Source};
 use crate::counters::{Dropped, Ended, ListenerCounters, lock};
 use crate::place::Place;
 use crate::report::EventLevel;
 use crate::sharing::Sharing;
-use hg_net::{Ends, Fd, Token};
+use hg_net::{Fd, Token};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -43,11 +44,15 @@ impl Socket {
     }
 
     /// Returns where a datagram comes from; `None` if no listener has the socket.
-    pub(super) fn source(&self, ends: Ends) -> Option<Source> {
+    pub(super) fn source(&self, origin: &Origin) -> Option<Source> {
         let owner = self.listener.as_ref()?;
+        let ends = origin.ends;
+        let here = SocketAddr::new(ends.local.unwrap_or(self.address.ip()), self.address.port());
         Some(Source {
             fd: self.fd.clone(),
             ends,
+            client: origin.client(),
+            destination: origin.told.map_or(here, |told| told.destination),
             listener: owner.slot,
             listener_name: owner.name.clone(),
             counters: owner.counters.clone(),
