@@ -58,7 +58,7 @@ _BALANCERS: Final = {
 LUA_CALLS: Final[dict[str, bytes]] = {
     key: one.LUA for key, one in _BALANCERS.items() if hasattr(one, "LUA")
 }
-"""The balancers that the Lua balancer knows, and the call of each."""
+"""The balancers that the Lua balancer knows, and the function of each."""
 
 PARITY: Final[tuple[Parity, ...]] = (
     *path.PARITY,
@@ -84,7 +84,7 @@ def balanced(balance: Balance, shared: Shared, has: Has, about: About) -> Method
 
 
 def lua_call(balance: Balance) -> bytes | None:
-    """Returns the call by which the Lua balancer chooses as a balancer does; None if it cannot."""
+    """Returns the Lua balancer's function that chooses as a balancer does; None if it has none."""
     return LUA_CALLS.get(balance.kind)
 
 

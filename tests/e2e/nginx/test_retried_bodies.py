@@ -70,7 +70,7 @@ class Endpoint:
                 threading.Thread(target=self._serve, args=(link,), daemon=True).start()
 
     def _serve(self, link: socket.socket) -> None:
-        with contextlib.suppress(OSError), link, link.makefile("rb") as read:
+        with contextlib.suppress(OSError, ValueError), link, link.makefile("rb") as read:
             while lines := list(iter(lambda: read.readline().strip().lower(), b"")):
                 self.heads.release()
                 lengths = [int(one.split(b":")[1]) for one in lines if b"content-length:" in one]

@@ -265,8 +265,7 @@ local function by_chance(peers, tried)
 end
 
 -- Chooses the endpoint of a request, and another one each time that it is asked again.
-function M.balance(random)
-    local name = ngx.var.hg_upstream
+local function balance(name, choose)
     local one = current(name)
     if one.count == 0 then
         ngx.log(ngx.ERR, "upstream ", name, " has no endpoint")
@@ -280,7 +279,6 @@ function M.balance(random)
             balancer.set_more_tries(one.count - 1)
         end
     end
-    local choose = random and by_chance or in_turn
     local peer = choose(one.first, tried) or choose(one.backups, tried)
     if not peer then
         -- A kept connection that had ended is one more try than there are endpoints.
@@ -294,6 +292,14 @@ function M.balance(random)
         ngx.log(ngx.ERR, "endpoint ", peer.address, ": ", why)
         return ngx.exit(503)
     end
+end
+
+function M.in_turn(name)
+    return balance(name, in_turn)
+end
+
+function M.by_chance(name)
+    return balance(name, by_chance)
 end
 
 return M

@@ -135,6 +135,12 @@ class Bodies:
         nodes += limited
         refused: list[Node] = []
         guards, beside = self._guards(name, place, chain)
+        target = self.ctx.upstreams.get(upstream or "")
+        lacking: list[Node] = []
+        if target is not None and chain.answer is None and lua.is_dynamic(target, self.ctx):
+            lacking = lua.unavailable()
+        asks = any(isinstance(one, Consulted) for one, _ in chain.asked)
+        guards = [*guards, *lacking] if asks else [*lacking, *guards]
         if limit and not chain.pages.has(_TOO_LARGE):
             large = names.too_large(place)
             refused, told = faults.at_once(chain.response_headers(), large)
@@ -149,7 +155,6 @@ class Bodies:
             left_out = faults.not_imported(edits, has_page=chain.pages.has(503))
             return Body(place, (*nodes, *left_out), beside)
         nodes += self.ctx.fault_lines.of(edits)
-        target = self.ctx.upstreams.get(upstream or "")
         if target is None or upstream is None or not upstreams.is_usable(target, self.ctx):
             return Body(place, (*nodes, _unavailable()), beside)
         sent = self._forward(name, route, upstream, target, chain)
@@ -158,7 +163,7 @@ class Bodies:
             sent, beside = [*sent[:-1], *own, sent[-1]], (*beside, *copies)
         if not (chain.pages.statuses or kept.applies(route)):
             return Body(place, (*nodes, *sent), beside)
-        taken = [*limited, *refused]
+        taken = [*limited, *lacking, *refused]
         if chain.pages.statuses:
             pages.check(self.ctx, chain, target, self.ctx.findings.of("route", name, "middlewares"))
             paged = (*pages.intercepting(chain, place), *pages.own_lines(self.ctx, chain))
@@ -296,8 +301,6 @@ class Bodies:
         nodes += asking.added(headers.lines)
         nodes += [*chain.body, *chain.rate]
         nodes += upstreams.tls(target, upstream, ctx)
-        if lua.is_dynamic(target, ctx):
-            nodes += lua.unavailable()
         return [*nodes, directive("proxy_pass", self._url(route, upstream, chain))]
 
     def _url(self, route: Route, upstream: str, chain: Chain) -> Template:

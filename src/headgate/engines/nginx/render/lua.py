@@ -1,10 +1,12 @@
 """Renders upstreams whose endpoints are in a table that workers share
 and change without a reload.
 
-Nothing of a config becomes Lua: every block here is fixed text, and `$hg_upstream` says which
-upstream is meant.
+Nothing of a config becomes Lua but names of upstreams, as strings. No variable says which upstream
+is meant: a subrequest (`auth_request`, `mirror`) shares those of its request, whose upstream it is
+not.
 """
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,7 @@ _MODULE: Final = Path(endpoints.__file__).with_name("hg_endpoints.lua").read_byt
 _ZONE: Final = "hg_endpoints"
 _ZONE_SIZE: Final = "8m"
 _BODY: Final = "1m"
+_UNUSUAL: Final = re.compile(rb"[^A-Za-z0-9_-]")
 _LIBRARY: Final = "/usr/share/lua/5.1/?.lua"
 
 
@@ -83,9 +86,9 @@ def _names(text: str) -> RenderedFile:
     return RenderedFile(NAMES, text.encode())
 
 
-def servers(upstream: Upstream) -> list[Node]:
-    """Returns what stands in an `upstream` instead of its servers."""
-    call = lua_call(upstream.balance) or b""
+def servers(name: str, upstream: Upstream) -> list[Node]:
+    """Returns what stands in an `upstream` of this name instead of its servers."""
+    call = b"%b(%b)" % (lua_call(upstream.balance) or b"", _string(name))
     return [directive("server", Plain("0.0.0.1")), _block(b"balancer_by_lua_block", call)]
 
 
@@ -110,6 +113,12 @@ def location(ctx: Context) -> list[Node]:
         _block(b"content_by_lua_block", b"serve()"),
     ]
     return [directive("location", Op("="), Word("/endpoints"), children=children)]
+
+
+def _string(text: str) -> bytes:
+    """Returns Lua for a text: plain names as they are, every other byte as an escape
+    (Lua 5.1 manual, §2.1)."""
+    return b'"%b"' % _UNUSUAL.sub(lambda one: b"\\%03d" % one[0][0], text.encode())
 
 
 def _block(name: bytes, call: bytes) -> Node:

@@ -30,7 +30,7 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     about = ctx.findings.of("upstream", name)
     _check(upstream, about, ctx)
     if lua.is_dynamic(upstream, ctx):
-        nodes = lua.servers(upstream) + _pool(upstream, lua.KEPT_ENDPOINTS, ctx, about)
+        nodes = lua.servers(name, upstream) + _pool(upstream, lua.KEPT_ENDPOINTS, ctx, about)
         return _block(name, nodes)
     kind = upstream.balance.kind
     method = balanced(upstream.balance, ctx.shared, ctx.has, about)

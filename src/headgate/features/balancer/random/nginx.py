@@ -11,7 +11,7 @@ PARITY: Final = (
     Parity("upstreams.NAME.balance.random", "differs", "`backup` is refused beside it"),
 )
 
-LUA: Final = b"balance(true)"
+LUA: Final = b"by_chance"
 
 
 def method(_node: BalancerNode, _shared: Shared, has: Has, about: About) -> Method:

@@ -8,7 +8,7 @@ from headgate.plan.balance import BalancerNode
 
 PARITY: Final = (Parity("upstreams.NAME.balance.round_robin", "same"),)
 
-LUA: Final = b"balance(false)"
+LUA: Final = b"in_turn"
 
 
 def method(_node: BalancerNode, _shared: Shared, _has: Has, _about: About) -> Method:

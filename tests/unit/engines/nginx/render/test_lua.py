@@ -79,3 +79,12 @@ def test_what_nginx_cannot_do_is_refused_at_its_key(on: Target, why: str) -> Non
     refused = [one for one in found if one.path == "nginx.endpoints"]
     assert [(one.kind, one.name) for one in refused] == [("settings", "node")]
     assert why in refused[0].message
+
+
+def test_names_of_upstreams_are_strings_of_lua() -> None:
+    name = 'a") os.exit() --\\é'
+    of = plan_of([entry("upstream", name, Upstream((Endpoint("127.0.0.1:1"),)))])
+    assert (
+        rb'in_turn("a\034\041\032os\046exit\040\041\032--\092\195\169")'
+        in files(of)["upstreams.conf"]
+    )
