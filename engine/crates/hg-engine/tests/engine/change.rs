@@ -1,0 +1,148 @@
+//! Changes in operation: plans, listeners, limits, leaving.
+
+use crate::common::*;
+use hg_plan::Kind;
+use std::io::Write;
+use std::net::TcpListener;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn a_request_in_flight_finishes_on_the_plan_it_began_with() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let slow = Upstream::play(move |mut s| {
+        read_head(&mut s);
+        wait.lock().unwrap().recv().unwrap();
+        s.write_all(OK).unwrap();
+    });
+    let other = Upstream::answering(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+    let mut node = Node::simple(&slow);
+    let mut s = node.connect();
+    s.write_all(GET).unwrap();
+    eventually("the request is upstream", || slow.connections() == 1);
+    node.apply(&[put(Kind::Upstream, "u", upstream_json(&[other.address], ""))]);
+    assert!(node.get("/").starts_with("HTTP/1.1 201"));
+    go.send(()).unwrap();
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    s.write_all(GET).unwrap();
+    assert!(read_head(&mut s).unwrap().starts_with("HTTP/1.1 201"));
+}
+
+#[test]
+fn a_bad_plan_changes_nothing() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    let mut plan = hg_plan::Plan::default();
+    let changes = [put(
+        Kind::Route,
+        "r",
+        r#"{"action":{"upstream":"none"},"hosts":["*"],"listeners":["web"]}"#,
+    )];
+    plan.apply(&changes).unwrap();
+    let errors = node.engine.apply(&plan, &changes, &|_| None).unwrap_err();
+    assert!(errors.iter().any(|e| e.message.contains("no upstream `none`")), "{errors:?}");
+    assert!(node.get("/").starts_with("HTTP/1.1 200"));
+    node.apply(&[put(Kind::Upstream, "u", upstream_json(&[up.address], r#","queue":1"#))]);
+    assert!(node.get("/").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_closed_listener_still_serves_what_had_connected() {
+    let up = Upstream::answering(OK);
+    let node = Node::simple(&up);
+    let mut s = node.connect();
+    s.write_all(GET).unwrap();
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    let (tell, told) = std::sync::mpsc::channel();
+    node.engine.close_listener(&node.address.to_string(), Box::new(move || tell.send(()).unwrap()));
+    told.recv_timeout(DEADLINE).unwrap();
+    eventually("new connections are refused", || {
+        std::net::TcpStream::connect(node.address).is_err()
+    });
+    s.write_all(GET).unwrap();
+    assert_eq!(read_answer(&mut s).1, b"ok");
+}
+
+#[test]
+fn requests_over_the_limit_wait_their_turn() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let up = Upstream::play(move |mut s| {
+        while read_head(&mut s).is_some() {
+            wait.lock().unwrap().recv().unwrap();
+            s.write_all(OK).unwrap();
+        }
+    });
+    let json = upstream_json(&[up.address], r#","max_connections":1,"queue":2"#);
+    let node = Node::start(&json, "", 1);
+    let mut clients: Vec<_> = (0..3).map(|_| node.connect()).collect();
+    for (i, c) in clients.iter_mut().enumerate() {
+        c.write_all(GET).unwrap();
+        let queued = || node.engine.metrics().upstreams[0].queued;
+        eventually("it is queued", || up.connections() == 1 && queued() == i as u64);
+    }
+    let mut refused = node.connect();
+    refused.write_all(GET).unwrap();
+    assert!(read_head(&mut refused).unwrap().starts_with("HTTP/1.1 503 "));
+    for _ in 0..3 {
+        go.send(()).unwrap();
+    }
+    for c in &mut clients {
+        assert_eq!(read_answer(c).1, b"ok");
+    }
+    assert_eq!(up.connections(), 1);
+}
+
+#[test]
+fn after_a_hand_off_requests_finish_and_the_worker_leaves() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    node.apply(&[put(Kind::Settings, "node", r#"{"drain":{"idle_grace_ms":50}}"#)]);
+    let mut s = node.connect();
+    s.write_all(GET).unwrap();
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    node.engine.handoff(None);
+    eventually("the worker has left", || node.engine.is_drained());
+    assert!(read_all(&mut s).is_empty());
+}
+
+/// Returns the head of an answer to a request that does not ask for the end of its connection.
+fn asked_to_stay(node: &Node) -> String {
+    let mut s = node.connect();
+    s.write_all(GET).unwrap();
+    read_answer(&mut s).0
+}
+
+#[test]
+fn a_drain_says_that_connections_end_and_then_ends_them() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    node.apply(&[put(Kind::Settings, "node", r#"{"drain":{"delay_ms":300,"idle_grace_ms":50}}"#)]);
+    let (tell, told) = std::sync::mpsc::channel();
+    assert!(!asked_to_stay(&node).contains("connection:"));
+    node.engine.drain(Box::new(move || tell.send(()).unwrap()));
+    eventually("answers say so", || asked_to_stay(&node).contains("connection: close\r\n"));
+    told.recv_timeout(DEADLINE).unwrap();
+    eventually("the worker has left", || node.engine.is_drained());
+    drop(TcpListener::bind(node.address).expect("the port is free again"));
+}
+
+#[test]
+fn connections_over_the_limits_are_refused_and_counted() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::simple(&up);
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","max_connections":1"#))]);
+    let mut first = node.connect();
+    first.write_all(GET).unwrap();
+    assert_eq!(read_answer(&mut first).1, b"ok");
+    let mut second = node.connect();
+    // The connection may already be reset.
+    let _ = second.write_all(GET);
+    assert!(read_all(&mut second).is_empty());
+    let refused = node.engine.metrics().refused_connections;
+    assert!(refused.iter().any(|r| r.reason == "listener" && r.count == 1), "{refused:?}");
+    drop(first);
+    eventually("there is room again", || node.get("/").starts_with("HTTP/1.1 200"));
+}

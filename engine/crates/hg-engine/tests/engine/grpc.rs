@@ -1,0 +1,187 @@
+//! Trailers in both directions, and what gRPC needs of the proxy, through a real engine.
+
+use crate::common::http2::Client;
+use crate::common::http2_peer::Peer;
+use crate::common::tls::Authority;
+use crate::common::*;
+use hg_h2::{Code, Sensitivity};
+use hg_plan::Kind;
+use std::io::Write;
+use std::sync::{Mutex, mpsc};
+
+const GRPC: (&str, &str) = ("content-type", "application/grpc+proto");
+
+fn with(json: &str, route: &str) -> Node {
+    let mut node = Node::start(json, route, 1);
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
+    node
+}
+
+fn pairs(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+}
+
+fn send_trailers<S: std::io::Read + Write>(
+    client: &mut Client<S>,
+    id: u32,
+    fields: &[(&str, &str)],
+) {
+    let lines = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes(), Sensitivity::Normal));
+    client.session.send_trailers(id, lines).unwrap();
+    client.flush();
+}
+
+#[test]
+fn trailers_of_requests_reach_an_endpoint_over_http2() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |s| {
+        let mut peer = Peer::over(s);
+        while let Some(id) = peer.next() {
+            tell.lock().unwrap().send(peer.whole(id)).unwrap();
+            peer.answer(id, b"ok");
+        }
+    });
+    for route in ["", r#","body_buffer_bytes":65536"#] {
+        let node = with(&upstream_json(&[up.address], r#","protocol":"h2c""#), route);
+        let mut client = Client::connect(&node);
+        let id = client.open("POST", "/", &[], false);
+        client.send(id, b"data", false);
+        send_trailers(&mut client, id, &[("x-sum", "1"), ("content-length", "9")]);
+        assert_eq!(client.answer(id).body, b"ok");
+        let request = told.recv_timeout(DEADLINE).unwrap();
+        assert_eq!((request.body, request.trailers), (b"data".to_vec(), pairs(&[("x-sum", "1")])));
+        let mut s = node.connect();
+        s.write_all(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndata\r\n0\r\n\
+              X-Sum: 2\r\n\r\n",
+        )
+        .unwrap();
+        assert_eq!(read_answer(&mut s).1, b"ok");
+        let request = told.recv_timeout(DEADLINE).unwrap();
+        assert_eq!((request.body, request.trailers), (b"data".to_vec(), pairs(&[("x-sum", "2")])));
+    }
+}
+
+#[test]
+fn trailers_of_requests_reach_an_endpoint_over_http1() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |mut s| {
+        read_head(&mut s).unwrap();
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"\r\n\r\n") {
+            rest.extend(read_n(&mut s, 1));
+        }
+        tell.lock().unwrap().send(String::from_utf8(rest).unwrap()).unwrap();
+        s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    });
+    let node = with(&upstream_json(&[up.address], ""), "");
+    let mut client = Client::connect(&node);
+    let id = client.open("POST", "/", &[], false);
+    client.send(id, b"data", false);
+    send_trailers(&mut client, id, &[("x-sum", "1"), ("x-forwarded-for", "1.2.3.4")]);
+    assert_eq!(client.answer(id).body, b"ok");
+    let seen = told.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(seen, "4\r\ndata\r\n0\r\nx-sum: 1\r\n\r\n");
+}
+
+#[test]
+fn an_answer_of_grpc_passes_with_its_trailers_and_in_trailers_only_form() {
+    let up = Upstream::play(|s| {
+        let mut peer = Peer::over(s);
+        while let Some(id) = peer.next() {
+            assert_eq!(peer.requests[&id].field("te"), Some("trailers"));
+            if peer.requests[&id].path == "/only" {
+                peer.head(id, 200, &[GRPC, ("grpc-status", "5")], true);
+                continue;
+            }
+            peer.head(id, 200, &[GRPC], false);
+            peer.data(id, b"\0\0\0\0\x02hi", false);
+            peer.trailers(id, &[("grpc-status", "0"), ("grpc-message", "fine")]);
+        }
+    });
+    let node = with(&upstream_json(&[up.address], r#","protocol":"h2c""#), "");
+    let mut client = Client::connect(&node);
+    for _ in 0..2 {
+        let answer = client.post("/", &[GRPC, ("te", "trailers")], b"\0\0\0\0\0");
+        assert_eq!(answer.body, b"\0\0\0\0\x02hi");
+        assert_eq!(answer.trailers, pairs(&[("grpc-status", "0"), ("grpc-message", "fine")]));
+        let answer = client.post("/only", &[GRPC, ("te", "trailers")], b"\0\0\0\0\0");
+        assert_eq!((answer.field("grpc-status"), answer.body.len()), (Some("5"), 0));
+    }
+}
+
+#[test]
+fn failures_of_ours_are_those_of_grpc_for_its_clients_alone() {
+    let free = unused_address();
+    let node = with(&upstream_json(&[free], r#","protocol":"h2c""#), "");
+    let mut client = Client::connect(&node);
+    for (kind, status) in [
+        ("application/grpc", "14"),
+        ("application/grpc;charset=x", "14"),
+        ("application/grpc-web", ""),
+        ("application/json", ""),
+    ] {
+        let answer = client.post("/", &[("content-type", kind)], b"x");
+        if status.is_empty() {
+            assert_eq!((answer.status, answer.field("grpc-status")), (502, None), "{kind}");
+            continue;
+        }
+        assert_eq!((answer.status, answer.field("grpc-status")), (200, Some(status)), "{kind}");
+        assert_eq!(answer.field("grpc-message"), Some("the upstream could not be reached"));
+        assert_eq!(answer.field("content-type"), Some("application/grpc"));
+        assert!(answer.field("proxy-status").unwrap().contains("connection_refused"));
+        assert!(answer.body.is_empty() && answer.trailers.is_empty());
+    }
+}
+
+#[test]
+fn the_deadline_of_a_grpc_client_ends_its_request() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |s| {
+        let mut peer = Peer::over(s);
+        let id = peer.next().unwrap();
+        while peer.requests[&id].reset.is_none() && peer.read() {}
+        tell.lock().unwrap().send(peer.requests[&id].reset).unwrap();
+        while peer.read() {}
+    });
+    let node = with(
+        &upstream_json(&[up.address], r#","protocol":"h2c""#),
+        r#","timeouts":{"request_ms":600000}"#,
+    );
+    let mut client = Client::connect(&node);
+    let fields = [GRPC, ("te", "trailers"), ("grpc-timeout", "50m")];
+    let answer = client.post("/", &fields, b"\0\0\0\0\0");
+    assert_eq!((answer.status, answer.field("grpc-status")), (200, Some("4")));
+    assert_eq!(told.recv_timeout(DEADLINE).unwrap(), Some(Code::CANCEL));
+}
+
+#[test]
+fn grpc_is_refused_where_its_trailers_would_be_lost() {
+    let up = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let secure = {
+        let mut node = Node::simple(&up);
+        Authority::serve_with(&mut node, r#","alpn":["http/1.1"]"#);
+        node
+    };
+    let auto = r#","tls":{"verify":false},"protocol":"auto""#;
+    for (address, rest) in [(up.address, ""), (secure.address, auto)] {
+        let node = with(&upstream_json(&[address], rest), "");
+        let mut client = Client::connect(&node);
+        // The second one finds the connection that another request has left.
+        for _ in 0..2 {
+            let before = up.connections();
+            let answer = client.post("/", &[GRPC, ("te", "trailers")], b"\0\0\0\0\0");
+            assert_eq!((answer.status, answer.field("grpc-status")), (200, Some("12")), "{rest}");
+            let message = "gRPC needs HTTP/2, and the upstream speaks HTTP/1.1";
+            assert_eq!(answer.field("grpc-message"), Some(message), "{rest}");
+            assert_eq!(up.connections(), before, "it went to the endpoint");
+            let web = [("content-type", "application/grpc-web+proto")];
+            let answer = client.post("/web", &web, b"");
+            assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]), "{rest}");
+        }
+        assert_eq!(node.engine.metrics().upstreams[0].endpoints[0].failures, 0, "{rest}");
+    }
+}

@@ -1,0 +1,58 @@
+//! The engine with real sockets, in one program: a program for each file would take longer to link
+//! than to run. What counts the bytes or descriptors of its whole process has a program of its own.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod adaptive;
+mod agents;
+mod bandwidth;
+mod bodies;
+mod breaker;
+mod calls;
+mod change;
+mod checks;
+mod forward_auth;
+mod forward_auth_head;
+mod grpc;
+mod grpc_checks;
+mod heads;
+mod hedges;
+mod http1;
+mod http2;
+mod http2_limits;
+mod limits;
+mod mirror;
+mod multiplex;
+mod multiplex_ends;
+mod names;
+mod never_indexed;
+mod outliers;
+mod pipelining;
+mod proxy_protocol;
+mod retries;
+mod sharing;
+mod slow_start;
+mod tapped;
+mod tcp;
+mod tcp_names;
+mod tcp_proxied;
+mod tcp_streams;
+mod told;
+mod trust;
+mod udp;
+mod udp_changes;
+mod udp_joined;
+mod udp_names;
+mod udp_proxied;
+mod udp_sharing;
+mod uploads;
+mod websockets;
