@@ -1,10 +1,10 @@
 """An agent of an older version, by what it can say and hear: protocol 1, in its own messages."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import loops
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
@@ -87,5 +87,5 @@ def test_an_agent_of_the_older_protocol_is_served_by_the_master_of_today(
                 await until_async(lambda: len(agreed) == 2 and older.is_live, "it is back")
                 assert older.goodbyes == []
 
-    asyncio.run(scenario())
+    loops.run(scenario())
     assert agreed == [1, 1]
