@@ -15,7 +15,8 @@ from headgate.cli import calls
 from headgate.supervisor.instances.driver import DOOR
 
 SLEEPS = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
-STUBBORN = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]
+STUBBORN = ["/bin/sh", "-c", "trap '' TERM; : > \"$0\"; while :; do sleep 0.05; done"]
+"""Hears no signal once the file that is its argument is there."""
 
 
 @contextmanager
@@ -65,7 +66,9 @@ def test_a_reload_follows_what_the_reader_writes_and_leaves_no_process_behind(
 
 
 def test_what_hears_no_signal_is_killed_and_the_exit_code_says_so(tmp_path: Path) -> None:
-    with agent(tmp_path, ["/bin/true"], a=STUBBORN, b=SLEEPS) as process:
+    deaf = tmp_path / "deaf"
+    with agent(tmp_path, ["/bin/true"], a=[*STUBBORN, str(deaf)], b=SLEEPS) as process:
+        until(deaf.exists, "it hears nothing")
         process.terminate()
         assert process.wait(DEADLINE_S) == 1
 
