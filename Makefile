@@ -84,7 +84,7 @@ example-fleet: build ## A canary rollout that hurts and is undone, on three node
 # Each of them imports every test; pytest keeps what it compiled, unless the environment forbids it.
 test: build ## Rust tests, then Python tests
 	cargo test --locked --workspace --quiet
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 6 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
 
 # `make -k check` goes on after a failure.
 CHECKS := check-format check-lint check-types check-layers check-sizes check-generated check-rust
