@@ -83,6 +83,7 @@ def test_a_disk_that_flushes_nothing_refuses_writes_and_loses_nothing(
             until(lambda: added(person, "after") == http.client.OK, "writes go on")
             kept = names(person)
             assert kept == {"app", "before", "after"}
+            # What must not come cannot be waited for.
             count = node.log.read_text().count('"master.connected"')
             assert count == sessions, "a session came after the first"
             process.process.kill()

@@ -17,7 +17,7 @@ from waiting import DEADLINE_S, until
 #: Of the password `x`.
 HASH = "$2b$04$0e856lVe4ANgjk9VYQGbvufRaupb9zxuOKCW5n9uFCwbWH9pMRuYW"
 
-TEXT = """
+NODE = """
 [node]
 admin = "off"
 engine = "nginx"
@@ -27,7 +27,11 @@ drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "60s" }}
 [listeners.web]
 address = "127.0.0.1:{port}"
 default = true
+"""
 
+TEXT = (
+    NODE
+    + """
 [middlewares.marked.response_headers]
 set = {{ x-marked = "yes" }}
 
@@ -65,18 +69,11 @@ endpoints = ["{door}"]
 [upstreams.app]
 endpoints = [{{ address = "{door}", weight = 0 }}]
 """
+)
 
-SUBREQUESTS = """
-[node]
-admin = "off"
-engine = "nginx"
-nginx = {{ endpoints = "lua" }}
-drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "60s" }}
-
-[listeners.web]
-address = "127.0.0.1:{port}"
-default = true
-
+SUBREQUESTS = (
+    NODE
+    + """
 [routes.asked]
 match = [{{ path = {{ prefix = "/asked" }} }}]
 middlewares = [{{ forward_auth = {{ upstream = "door", path = "/may" }} }}]
@@ -93,6 +90,7 @@ endpoints = ["{door}"]
 [upstreams.app]
 endpoints = ["{app}"]
 """
+)
 
 NO_ENDPOINT = "no endpoint can be used now"
 
