@@ -129,6 +129,10 @@ class Postgres:
         """Removes a database that `database` made, whoever is still connected to it."""
         loops.run(self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)"))
 
+    def is_running(self) -> bool:
+        """Whether the server has not ended by itself."""
+        return self._server is not None and self._server.poll() is None
+
     def kill(self) -> None:
         """Ends the server as a power cut would."""
         if self._server is not None:
@@ -138,7 +142,7 @@ class Postgres:
 
     def close(self) -> None:
         """Stops the server and removes its files."""
-        if self._server is not None and self._server.poll() is None:
+        if self._server is not None and self.is_running():
             self._server.terminate()
             self._server.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
