@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
+from access_log import AccessLog
 from nginx_engine import NginxEngine
 from peers import peer
 from ports import free_port
 from running_node import RunningNode
-from waiting import until
 from wire import Wire
 
 from headgate.compile.logged import read
@@ -34,9 +34,7 @@ def check(folder: Path, port: int) -> None:
     """Asks for a path with a quote in it, and reads its line in every way."""
     with Wire(port) as wire:
         assert wire.ask(b'GET /a"b?c=d HTTP/1.1\r\nHost: a.example\r\n\r\n').status == 204
-    log = folder / "access.log"
-    until(lambda: log.exists() and log.read_text().endswith("\n"), "the line")
-    (line,) = log.read_text().splitlines()
+    (line,) = AccessLog(folder / "access.log").texts(1)
     found = LINE.fullmatch(line)
     assert found is not None, line
     assert found[1] == r"/a\x22b?c=d"

@@ -1,13 +1,12 @@
 """Routes whose requests are in the access log in part, or not at all: on both engines."""
 
-import json
 from pathlib import Path
 
+from access_log import AccessLog
 from nginx_engine import NginxEngine
 from peers import peer
 from ports import free_port
 from running_node import RunningNode, Upstream, get
-from waiting import until
 
 CONFIG = """
 [node]
@@ -48,20 +47,12 @@ def ask(port: int) -> None:
 
 def check(folder: Path) -> None:
     """Waits for the lines of each route and counts them."""
-    log = folder / "access.log"
-
-    def lines() -> list[dict[str, object]]:
-        whole = log.read_text().rpartition("\n")[0] if log.exists() else ""
-        return [json.loads(line) for line in whole.splitlines()]
-
-    def count(route: str) -> int:
-        return sum(line.get("route", "") == route for line in lines())
-
-    # Workers write by themselves: the line of the last request may come before others.
-    until(lambda: (count("usual"), count("failing")) == (ASKED, ASKED), "the lines of two routes")
+    log = AccessLog(folder / "access.log")
+    for route in ("usual", "failing"):
+        assert len(log.lines(ASKED, route=route)) == ASKED
     # Of 100 tosses fewer than 10 or more than 90 are one side: less than once in 10^16 runs.
-    until(lambda: count("some") >= 10, "the lines of a share")
-    assert (count("quiet"), count("some") <= 90) == (0, True)
+    assert len(log.lines(10, route="some")) <= 90
+    assert "quiet" not in {line["route"] for line in log.lines(2 * ASKED)}
 
 
 def written(folder: Path, port: int) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from nginx_engine import NginxEngine, NotRenderedError
 from peers import peer
 from ports import free_port
 from running_node import RunningNode
-from waiting import until
 from wire import Wire
 
 CONFIG = """
@@ -35,9 +35,7 @@ def lines(folder: Path, port: int) -> list[str]:
         for agent in (b"curl/8", FORGED):
             head = b"GET /a?token=hunter2&b=1 HTTP/1.1\r\nHost: a\r\nUser-Agent: " + agent
             wire.ask(head + b"\r\n\r\n")
-    log = folder / "access.log"
-    until(lambda: log.exists() and log.read_text(errors="replace").count("\n") >= 2, "the lines")
-    return log.read_text(errors="replace").splitlines()
+    return AccessLog(folder / "access.log").texts(2)
 
 
 def check_fields(folder: Path, port: int) -> None:

@@ -1,18 +1,18 @@
 """Who a client is by its certificate: let in, told to routes and answers, logged, revoked."""
 
-import json
 import socket
 import ssl
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from nginx_engine import NginxEngine
 from ports import free_port
 from running_node import RunningNode
 from tls_authority import Authority, Pair
 from tls_client import trusting
-from waiting import DEADLINE_S, until
+from waiting import DEADLINE_S
 
 CONFIG = """
 [node]
@@ -57,7 +57,7 @@ class World:
         self.alice = self.authority.issue("alice", "alice")
         self.bob = self.authority.issue("bob", "bob")
         self.port = free_port()
-        self.log = folder / "access.log"
+        self.log = AccessLog(folder / "access.log")
         main = self.authority.issue("main", "staff.example", "open.example")
         values = {"ca": self.authority.ca_file, "crl": self.authority.revocations()}
         self.text = CONFIG.format(folder=folder, port=self.port, **values) + main.toml("main")
@@ -90,11 +90,6 @@ class World:
         assert self.ask(None) == ("refused", "refused")
         assert self.ask(None, "open.example") == ("", "open")
 
-    def subjects(self) -> list[str | None]:
-        """Of the lines of the access log so far."""
-        text = self.log.read_text() if self.log.exists() else ""
-        return [json.loads(line).get("client_subject") for line in text.splitlines()]
-
 
 def test_a_node_knows_its_clients_and_a_new_revocation_list_counts_at_once(folder: Path) -> None:
     world = World(folder)
@@ -103,7 +98,8 @@ def test_a_node_knows_its_clients_and_a_new_revocation_list_counts_at_once(folde
         world.check()
         # Workers write their lines each for itself.
         wanted = Counter(["CN=alice", "CN=bob", None])
-        until(lambda: Counter(world.subjects()) == wanted, "the access log")
+        lines = world.log.lines(wanted.total())
+        assert Counter(line.get("client_subject") for line in lines) == wanted
         world.authority.revocations(world.alice)
         assert node.admin("POST", "/reload")[0] == 200
         assert world.ask(world.alice) == ("refused", "refused")
@@ -122,4 +118,5 @@ def test_nginx_knows_its_clients(folder: Path, is_revoked: bool) -> None:
             assert world.ask(world.bob) == ("<CN=bob>", "for others")
         else:
             world.check()
-            until(lambda: {"CN=alice", "CN=bob"} <= set(world.subjects()), "the access log")
+            for subject in ("CN=alice", "CN=bob"):
+                world.log.line(client_subject=subject)

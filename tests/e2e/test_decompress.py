@@ -2,7 +2,6 @@
 
 import gzip
 import http.client
-import json
 import random
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from codings import CODINGS
 from receiving import Receiver, receiver
 from running_node import RunningNode, config
@@ -18,7 +18,7 @@ from waiting import DEADLINE_S, until
 
 TEXT = b"".join(b'{"id": %d, "name": "item %d"}\n' % (n, n * 7) for n in range(9000))
 VERSIONS = ["--http1.1", "--http2-prior-knowledge"]
-LOG = 'access_log = { format = "json", sink = "stdout" }'
+LOG = 'access_log = {{ format = "json", sink = {{ path = "{folder}/access.log" }} }}'
 
 
 @pytest.fixture
@@ -28,9 +28,11 @@ def app() -> Iterator[Receiver]:
         yield one
 
 
-def written(port: int, upstream: str, options: str = "", route: str = "", rest: str = "") -> str:
+def written(
+    folder: Path, port: int, upstream: str, options: str = "", route: str = "", rest: str = ""
+) -> str:
     """The usual config, whose requests are decoded."""
-    text = config(port, upstream, extra=LOG).replace(
+    text = config(port, upstream, extra=LOG.format(folder=folder)).replace(
         "[listeners.web]\n", "[listeners.web]\nh2c = true\n"
     )
     uses = f"middlewares = [{{ decompress = {{ {options} }} }}]\n{route}\n"
@@ -69,17 +71,6 @@ def send(
 STREAMED = ("--upload-file", "-")
 
 
-def logged(node: RunningNode, count: int) -> list[dict[str, object]]:
-    """The lines of the access log, once there are so many."""
-
-    def lines() -> list[dict[str, object]]:
-        text = node.log.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in text if line.startswith("{") and '"target"' in line]
-
-    until(lambda: len(lines()) >= count, "the access log")
-    return lines()
-
-
 def results(node: RunningNode) -> dict[str, float]:
     """What came of the middleware, as the metrics count it; without zeros."""
     page = node.admin("GET", "/metrics")[1].decode()
@@ -95,7 +86,8 @@ def results(node: RunningNode) -> dict[str, float]:
 def test_the_endpoint_gets_bodies_without_their_coding(
     folder: Path, port: int, app: Receiver, version: str
 ) -> None:
-    with RunningNode(folder, written(port, app.address)).until_ready() as node:
+    with RunningNode(folder, written(folder, port, app.address)).until_ready() as node:
+        log = AccessLog(folder / "access.log")
         for coding, encode in CODINGS.items():
             body = encode(TEXT)
             for arguments in ((), STREAMED):
@@ -105,7 +97,7 @@ def test_the_endpoint_gets_bodies_without_their_coding(
                 assert got.body == TEXT, coding
                 assert got.headers["transfer-encoding"] == "chunked"
                 assert not {"content-encoding", "content-length"} & got.headers.keys()
-            assert logged(node, len(app.got))[-1]["bytes_in"] == len(body)
+            assert log.lines(len(app.got))[-1]["bytes_in"] == len(body)
         send(port, TEXT, "identity", version)
         got = app.last()
         assert (got.body, got.headers["content-length"]) == (TEXT, str(len(TEXT)))
@@ -125,7 +117,7 @@ upstream = "self"
 [upstreams.self]
 endpoints = ["{app.address}"]
 """
-    text = written(port, f"127.0.0.1:{port}", rest=rest)
+    text = written(folder, port, f"127.0.0.1:{port}", rest=rest)
     text = text.replace(
         "[upstreams.app]\n", '[upstreams.app]\nprotocol = "h2c"\nhost_header = "inner.example"\n'
     )
@@ -154,7 +146,7 @@ def test_bodies_in_any_parts_are_what_others_decode(
 ) -> None:
     chance = random.Random(coding)  # noqa: S311 - bodies of a test
     options = 'limit = "1GiB", ratio = 100000'
-    with RunningNode(folder, written(port, app.address, options)).until_ready():
+    with RunningNode(folder, written(folder, port, app.address, options)).until_ready():
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
         for round_ in range(25):
             body = made_up(chance)
@@ -183,15 +175,16 @@ def test_bombs_are_refused_before_they_are_large(
 ) -> None:
     bomb = CODINGS[coding](bytes(64 << 20))
     assert len(bomb) < 100_000
-    text = written(port, app.address)
+    text = written(folder, port, app.address)
     with RunningNode(folder, text).until_ready() as node:
+        log = AccessLog(folder / "access.log")
         answer = send(port, bomb, coding, version)
         assert (answer.status, answer.headers["proxy-status"].split(";")[0]) == (413, "headgate")
-        assert logged(node, 1)[-1]["reason"] == "body-too-dense"
+        assert log.lines(1)[-1]["reason"] == "body-too-dense"
         node.write(text.replace("decompress = {", "decompress = { ratio = 1000000"))
         assert node.command("reload").returncode == 0
         assert send(port, bomb, coding, version).status == 413
-        assert logged(node, 2)[-1]["reason"] == "decoded-too-large"
+        assert log.lines(2)[-1]["reason"] == "decoded-too-large"
         assert results(node) == {coding: 2, "too_large": 2}
         until(lambda: len(app.got) == 2, "what came of the bombs")
         assert not any(one.is_whole for one in app.got)
@@ -202,11 +195,12 @@ def test_bombs_are_refused_before_they_are_large(
 def test_broken_bodies_are_refused(folder: Path, port: int, app: Receiver, coding: str) -> None:
     whole = CODINGS[coding](TEXT)
     broken = [whole[:-1], whole[:20], b"<!doctype html>", whole + b"no member begins so"]
-    with RunningNode(folder, written(port, app.address)).until_ready() as node:
+    with RunningNode(folder, written(folder, port, app.address)).until_ready() as node:
+        log = AccessLog(folder / "access.log")
         for number, body in enumerate(broken, 1):
             for version in VERSIONS:
                 assert send(port, body, coding, version).status == 400, (number, version)
-            lines = logged(node, 2 * number)
+            lines = log.lines(2 * number)
             assert {line["reason"] for line in lines} == {"body-coding"}
         assert results(node) == {coding: 8, "corrupt": 8}
         assert not any(one.is_whole for one in app.got)
@@ -216,13 +210,14 @@ def test_broken_bodies_are_refused(folder: Path, port: int, app: Receiver, codin
 
 
 def test_other_codings_get_those_that_are_taken(folder: Path, port: int, app: Receiver) -> None:
-    with RunningNode(folder, written(port, app.address)).until_ready() as node:
+    with RunningNode(folder, written(folder, port, app.address)).until_ready() as node:
+        log = AccessLog(folder / "access.log")
         for coding in ("compress", "gzip, br", "gzip, gzip"):
             answer = send(port, TEXT, coding)
             assert answer.status == 415
             assert answer.headers["accept-encoding"] == "zstd, br, gzip, deflate"
             send(port, TEXT, coding, VERSIONS[1])
-        told = {(line["status"], line["reason"]) for line in logged(node, 6)}
+        told = {(line["status"], line["reason"]) for line in log.lines(6)}
         assert told == {(415, "content-encoding")}
         assert results(node) == {"unsupported": 6}
         assert not app.got
@@ -230,7 +225,9 @@ def test_other_codings_get_those_that_are_taken(folder: Path, port: int, app: Re
             "explain", "POST", f"http://127.0.0.1:{port}/", "--header", "content-encoding: compress"
         )
         assert "415" in explained.stdout, explained.stderr
-        node.write(written(port, app.address, 'algorithms = ["gzip"], unsupported = "pass"'))
+        node.write(
+            written(folder, port, app.address, 'algorithms = ["gzip"], unsupported = "pass"')
+        )
         assert node.command("reload").returncode == 0
         for coding in ("br", "gzip, gzip"):
             assert send(port, TEXT, coding).status == 200
@@ -241,7 +238,7 @@ def test_other_codings_get_those_that_are_taken(folder: Path, port: int, app: Re
 
 def test_several_codings_are_taken_off_in_turn(folder: Path, port: int, app: Receiver) -> None:
     body = CODINGS["br"](gzip.compress(TEXT))
-    text = written(port, app.address, "layers = 2")
+    text = written(folder, port, app.address, "layers = 2")
     with RunningNode(folder, text).until_ready() as node:
         for version in VERSIONS:
             for arguments in ((), STREAMED):
@@ -255,7 +252,7 @@ def test_several_codings_are_taken_off_in_turn(folder: Path, port: int, app: Rec
 
 
 def test_a_client_that_expects_100_sends_its_body(folder: Path, port: int, app: Receiver) -> None:
-    with RunningNode(folder, written(port, app.address)).until_ready():
+    with RunningNode(folder, written(folder, port, app.address)).until_ready():
         with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as client:
             body = gzip.compress(TEXT)
             head = (
@@ -278,7 +275,7 @@ def test_retries_send_the_decoded_body_again(folder: Path, port: int, app: Recei
     small = TEXT[:9000]
     for route in ("", 'limits = { body_buffer = "64KiB" }'):
         retry = 'retry = { on = ["reset"], methods = ["POST"] }\n' + route
-        with RunningNode(folder, written(port, app.address, route=retry)).until_ready():
+        with RunningNode(folder, written(folder, port, app.address, route=retry)).until_ready():
             for version in VERSIONS:
                 app.got.clear()
                 app.drops = 1
@@ -296,7 +293,7 @@ endpoints = ["{shadow.address}"]
 endpoints = ["{auth.address}"]
 """
         route = 'mirror = { upstream = "shadow", max_body = "1MiB" }'
-        text = written(port, app.address, route=route, rest=rest).replace(
+        text = written(folder, port, app.address, route=route, rest=rest).replace(
             "middlewares = [",
             'middlewares = [{ compress = { min_size = "off" } }, '
             '{ forward_auth = { upstream = "auth", path = "/" } }, ',
@@ -319,18 +316,19 @@ def test_the_limit_of_bodies_counts_them_as_they_come(
     folder: Path, port: int, app: Receiver, spare: int, status: int
 ) -> None:
     body = gzip.compress(TEXT)
-    text = written(port, app.address, route=f'limits = {{ body = "{len(body) + spare}B" }}')
-    with RunningNode(folder, text).until_ready() as node:
+    text = written(folder, port, app.address, route=f'limits = {{ body = "{len(body) + spare}B" }}')
+    with RunningNode(folder, text).until_ready():
+        log = AccessLog(folder / "access.log")
         for number, version in enumerate(VERSIONS):
             for streamed, arguments in enumerate(((), STREAMED)):
                 send(port, body, "gzip", version, *arguments)
                 count = 2 * number + streamed + 1
-                assert logged(node, count)[-1]["status"] == status, (version, arguments)
+                assert log.lines(count)[-1]["status"] == status, (version, arguments)
 
 
 def test_a_slow_endpoint_holds_the_body_back(folder: Path, port: int, app: Receiver) -> None:
     body = gzip.compress(random.Random(1).randbytes(5 << 20) + bytes(9 << 20))  # noqa: S311
-    with RunningNode(folder, written(port, app.address)).until_ready():
+    with RunningNode(folder, written(folder, port, app.address)).until_ready():
         for version in VERSIONS:
             assert send(port, body, "gzip", version).status == 200
             assert app.last().body == gzip.decompress(body)

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote
 
+from access_log import AccessLog
 from peers import peer
 from ports import free_port
 from running_node import RunningNode, config
@@ -81,12 +82,6 @@ def browser(folder: Path, url: str) -> Iterator[None]:
         process.wait(DEADLINE_S)
 
 
-def logged(folder: Path, target: str) -> list[dict[str, object]]:
-    """The lines of the access log about a target."""
-    lines = [json.loads(line) for line in (folder / "access.log").read_text().splitlines()]
-    return [line for line in lines if line["target"] == target]
-
-
 def test_a_browser_has_its_page_and_its_websocket_on_one_http2_connection(folder: Path) -> None:
     site, secure = Site(), free_port()
     pair = Authority(folder).issue("a", "localhost")
@@ -102,7 +97,7 @@ def test_a_browser_has_its_page_and_its_websocket_on_one_http2_connection(folder
                 assert node.metric("headgate_tunnels") == 1
             wanted = {"got": [5, "HELLO", 100_000, "XXXXX"], "protocol": "h2"}
             assert json.loads(unquote(site.told[0].partition("?")[2])) == wanted
-            until(lambda: bool(logged(folder, "/socket")), "the WebSocket is in the log")
-            assert [line["protocol"] for line in logged(folder, "/socket")] == ["HTTP/2.0"]
+            (line,) = AccessLog(folder / "access.log").lines(1, target="/socket")
+            assert line["protocol"] == "HTTP/2.0"
     finally:
         site.close()

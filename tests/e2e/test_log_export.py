@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from access_log import AccessLog
 from datagram_servers import Echo
 from otlp_receiver import OtlpReceiver
 from ports import free_port
@@ -141,9 +142,8 @@ def test_a_file_and_a_collector_get_the_same_lines(folder: Path) -> None:
             for number in range(30):
                 ask(port, f"/app/{number}")
             records = collector.records(30)
-            path = folder / "access.log"
-            until(lambda: path.read_text().count("\n") == 30, "the lines")
-            assert sorted(one.body for one in records) == sorted(path.read_text().splitlines())
+            lines = AccessLog(folder / "access.log").texts(30)
+            assert sorted(one.body for one in records) == sorted(lines)
             for one in records:
                 assert set(one.attributes) == {"http.response.status_code", "url.path"}, (
                     "what a template leaves out is in no attribute"

@@ -2,7 +2,6 @@
 they were, what has no name, and time.
 """
 
-import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path, PurePath
 from random import Random
 
 import pytest
+from access_log import AccessLog
 from datagram_servers import Echo
 from quic_peers import LONG, asked, first_datagrams, server
 from running_node import RunningNode
@@ -90,9 +90,8 @@ def test_connections_go_to_the_server_of_their_name(folder: Path, port: int) -> 
         assert asked(port, "b.example", authority.ca_file, LONG) == b"b.example hello"
         assert heard(node, "named") == 5
         node.command("drain")
-        until(lambda: log.exists() and len(log.read_text().splitlines()) == 5, "the log")
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
-        assert sorted((one["route"], one["sni"]) for one in lines) == [
+        lines = AccessLog(log).lines(5)
+        assert sorted((str(one["route"]), one["sni"]) for one in lines) == [
             *[("one", "a.example")] * 2,
             *[("two", "b.example")] * 3,
         ]

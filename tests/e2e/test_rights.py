@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from access_log import AccessLog
 from peers import ROOT_ONLY
 from running_node import RunningNode, Upstream, config, get
 from waiting import until
@@ -101,7 +102,7 @@ def test_root_may_become_another_user_and_loses_nothing_by_it(
         hidden.chmod(0o600)
         assert node.admin("POST", "/reload")[0] == 200
         assert get(low_port) == (200, b"one")
-        until(lambda: b"a.example" in (logs / "access.log").read_bytes(), "the access log")
+        assert "a.example" in AccessLog(logs / "access.log").texts(1)[0]
         mode = (node.state / "admin.sock").stat()
         assert (mode.st_uid, stat.S_IMODE(mode.st_mode)) == (NOBODY, 0o600)
         generation, pid = node.data_plane()

@@ -1,6 +1,5 @@
 """TCP routes: real databases and caches behind a node, reloads under load, dead endpoints."""
 
-import json
 import re
 import socket
 import subprocess
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from peers import peer
 from ports import free_port
 from postgres import Postgres
@@ -66,13 +66,6 @@ def until_more(made: list[int]) -> None:
     """Waits until a counter has grown."""
     before = made[0]
     until(lambda: made[0] > before, "connections pass")
-
-
-def lines(folder: Path) -> list[dict[str, object]]:
-    """The lines of the access log."""
-    log = folder / "access.log"
-    text = log.read_text() if log.exists() else ""
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def test_a_postgresql_is_used_through_a_route(folder: Path, port: int) -> None:
@@ -201,8 +194,9 @@ def test_connections_are_split_by_weight(folder: Path, port: int, echoes: list[E
     with RunningNode(folder, text(parts(3, 1))).until_ready() as node:
         drawn = list(clients().values())
         assert 1 <= drawn.count(b"b") < drawn.count(b"a")
-        until(lambda: len(lines(folder)) == len(drawn), "all are logged")
-        logged = [one["upstream"] for one in lines(folder)]
+        lines = AccessLog(folder / "access.log").lines(len(drawn))
+        logged = [one["upstream"] for one in lines]
+        assert len(logged) == len(drawn)
         assert logged.count("new") == drawn.count(b"b")
 
         sticky = 'sticky = { by = "client_ip" }'
@@ -226,8 +220,7 @@ def test_the_access_log_tells_of_connections(folder: Path, port: int, echoes: li
     text = config(port, f'"{endpoint}"', extra=log)
     with RunningNode(folder, text).until_ready():
         talk(port, b"hello")
-        until(lambda: bool(lines(folder)), "a line")
-        (line,) = lines(folder)
+        (line,) = AccessLog(folder / "access.log").lines(1)
         assert (line["client_ip"], line["listener"], line["route"]) == ("127.0.0.1", "raw", "raw")
         assert (line["upstream"], line["endpoint"], line["protocol"]) == ("raw", endpoint, "tcp")
         assert (line["bytes_in"], line["bytes_out"]) == (5, 6)
@@ -249,7 +242,6 @@ def test_the_access_log_names_an_upstream_that_has_gone(
         status, body = node.admin("POST", "/reload")
         assert status == 200, body
         link.shutdown(socket.SHUT_WR)
-        until(lambda: bool(lines(folder)), "a line")
-        (line,) = lines(folder)
+        (line,) = AccessLog(folder / "access.log").lines(1)
         assert (line["route"], line["upstream"]) == ("raw", "raw")
         assert line["endpoint"] == f"127.0.0.1:{echoes[0].port}"

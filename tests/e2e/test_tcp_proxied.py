@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from ports import free_port
 from proxied import get_from, haproxy, nginx, refused
 from running_node import RunningNode
@@ -53,17 +54,7 @@ def running(folder: Path, text: str) -> Iterator[RunningNode]:
 
 def logged(folder: Path, reason: str, client: str = CLIENT) -> dict[str, object]:
     """The line of the access log of a client's first connection that ended for a reason."""
-    log = folder / "access.log"
-
-    def lines() -> list[dict[str, object]]:
-        text = log.read_text() if log.exists() else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line[-1:] == "\n"]
-
-    def found() -> list[dict[str, object]]:
-        return [one for one in lines() if (one["client_ip"], one["reason"]) == (client, reason)]
-
-    until(lambda: bool(found()), "it is logged")
-    return found()[0]
+    return AccessLog(folder / "access.log").line(client_ip=client, reason=reason)
 
 
 @pytest.fixture
@@ -86,12 +77,7 @@ def test_the_client_is_that_of_haproxy_s_header(
     text = config(port, f"127.0.0.1:{echo.port}", listener=TRUSTED)
     with running(folder, text), haproxy(folder, front, body):
         assert talk(front, b"hello" * 1000, source=CLIENT) == b"a"
-
-        def is_logged() -> bool:
-            log = folder / "access.log"
-            return log.exists() and f'"client_ip":"{CLIENT}"' in log.read_text()
-
-        until(is_logged, "the access log tells of the client")
+        AccessLog(folder / "access.log").line(client_ip=CLIENT)
 
 
 def test_the_client_is_that_of_nginx_s_header(folder: Path, port: int, echo: Echo) -> None:
@@ -197,9 +183,8 @@ def test_connections_of_many_clients_at_once_keep_their_own(
         for thread in threads:
             thread.join(DEADLINE_S)
         assert wrong == []
-        log = folder / "access.log"
-        until(lambda: log.exists() and log.read_text().count("\n") == 40, "all are logged")
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        lines = AccessLog(folder / "access.log").lines(40)
+        assert len(lines) == 40
     seen = {(line["client_ip"], line["client_port"], line["bytes_in"]) for line in lines}
     assert seen == {(f"192.0.2.{n}", 1000 + n, 50_000) for n in range(1, 41)}
 

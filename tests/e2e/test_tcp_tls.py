@@ -2,7 +2,6 @@
 
 import array
 import fcntl
-import json
 import re
 import socket
 import ssl
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog, Line
 from cryptography import x509
 from cut_off import CutOff
 from running_node import RunningNode
@@ -54,16 +54,14 @@ class Site:
             one.close()
             raise
 
-    def lines(self) -> list[dict[str, object]]:
-        """The lines of the access log."""
-        log = self.folder / "access.log"
-        text = log.read_text() if log.exists() else ""
-        return [json.loads(one) for one in text.splitlines(keepends=True) if one[-1:] == "\n"]
+    @property
+    def log(self) -> AccessLog:
+        """The access log."""
+        return AccessLog(self.folder / "access.log")
 
-    def logged(self, reason: str) -> dict[str, object]:
+    def logged(self, reason: str) -> Line:
         """The first line of the access log with this reason."""
-        until(lambda: any(one["reason"] == reason for one in self.lines()), reason)
-        return next(one for one in self.lines() if one["reason"] == reason)
+        return self.log.line(reason=reason)
 
     def closed(self, reason: str) -> float:
         """How many connections ended so."""
@@ -200,8 +198,9 @@ def test_clients_without_tls_are_told_by_an_alert(site: Site) -> None:
     until(lambda: site.closed("not-tls") == 1, "it is counted")
     failed = 'headgate_tls_handshakes_total{side="client",version="",kind="failed"}'
     until(lambda: site.node.metric(failed) == 4, "each is counted")
-    until(lambda: len(site.lines()) == 4, "each is logged")
-    assert {one.get("sni") for one in site.lines()} == {"x.example", "a.example", None}
+    lines = site.log.lines(4)
+    assert len(lines) == 4
+    assert {one.get("sni") for one in lines} == {"x.example", "a.example", None}
 
 
 def hello(context: ssl.SSLContext, name: str) -> bytes:
@@ -225,8 +224,8 @@ def test_a_client_that_still_sends_can_read_the_alert(site: Site) -> None:
         assert one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
         assert site.node.metric("headgate_tcp_connections") == 1
     until(lambda: site.node.metric("headgate_tcp_connections") == 0, "it is over")
-    assert site.logged("tls-refused")["sni"] == "x.example"
-    assert len(site.lines()) == 1
+    (line,) = site.log.lines(1)
+    assert (line["reason"], line["sni"]) == ("tls-refused", "x.example")
 
 
 def test_a_client_that_goes_on_sending_is_cut(site: Site) -> None:

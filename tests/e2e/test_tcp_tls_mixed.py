@@ -1,6 +1,5 @@
 """A TCP listener that ends TLS for some names and passes it through for others."""
 
-import json
 import socket
 import ssl
 import threading
@@ -10,13 +9,14 @@ from pathlib import Path, PurePath
 from random import Random
 
 import pytest
+from access_log import AccessLog, Line
 from cut_off import heard
 from running_node import RunningNode
 from stream_end import Secured
 from tcp_echo import Echo
 from tls_authority import Authority, Pair
 from tls_client import trusting
-from waiting import DEADLINE_S, until
+from waiting import DEADLINE_S
 
 from headgate.compile.answers import answer
 from headgate.compile.load import load
@@ -111,6 +111,13 @@ endpoints = ["127.0.0.1:{passed}"]
 {pair.toml("a")}"""
 
 
+def sent(line: Line) -> int:
+    """How much a client sent, as the access log tells it."""
+    count = line["bytes_in"]
+    assert isinstance(count, int)
+    return count
+
+
 def test_each_name_has_its_own_end(folder: Path, port: int, echo: Echo) -> None:
     (folder / "theirs").mkdir()
     ours, theirs = Authority(folder), Authority(folder / "theirs")
@@ -132,14 +139,12 @@ def test_each_name_has_its_own_end(folder: Path, port: int, echo: Echo) -> None:
             # The certificate of a name that passes through is not ours.
             with pytest.raises(ssl.SSLCertVerificationError):
                 client(port, ours, "b.example")
-            log = folder / "access.log"
-            until(lambda: log.exists() and log.read_text().count("\n") >= 4, "four lines")
-            lines = [json.loads(one) for one in log.read_text().splitlines()]
-            by_route = {one["route"]: one for one in lines if one["bytes_in"] > 100_000 - 1}
+            lines = AccessLog(folder / "access.log").lines(4)
+            by_route = {one["route"]: one for one in lines if sent(one) >= 100_000}
             assert by_route["ended"]["tls_version"] == "TLSv1.3"
             assert "tls_version" not in by_route["passed"]
             # What passes through is counted as it came: with the hello and the records.
-            assert by_route["ended"]["bytes_in"] == 100_000 < by_route["passed"]["bytes_in"]
+            assert sent(by_route["ended"]) == 100_000 < sent(by_route["passed"])
             ended = 'headgate_tls_handshakes_total{side="client",version="1.3",kind="full"}'
             assert node.metric(ended) == 1
     finally:

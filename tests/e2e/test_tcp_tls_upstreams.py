@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from cut_off import CutOff
 from peers import peer
 from ports import free_port
@@ -45,13 +46,6 @@ tls = {{ ca_file = "{folder}/test-authority.pem", {tls} }}
 {more}"""
 
 
-def lines(folder: Path) -> list[dict[str, object]]:
-    """The lines of the access log; workers write theirs in no order."""
-    log = folder / "access.log"
-    text = log.read_text() if log.exists() else ""
-    return [json.loads(one) for one in text.splitlines(keepends=True) if one[-1:] == "\n"]
-
-
 def states(node: RunningNode) -> set[str]:
     """The states of the endpoints."""
     (upstream,) = json.loads(node.admin("GET", "/health")[1])["upstreams"]
@@ -60,12 +54,7 @@ def states(node: RunningNode) -> set[str]:
 
 def logged(folder: Path, reason: str) -> dict[str, object]:
     """The first line of the access log with this reason."""
-
-    def found() -> list[dict[str, object]]:
-        return [one for one in lines(folder) if one["reason"] == reason]
-
-    until(lambda: bool(found()), reason)
-    return found()[0]
+    return AccessLog(folder / "access.log").line(reason=reason)
 
 
 @pytest.fixture
@@ -109,8 +98,8 @@ def test_plain_clients_reach_a_server_with_tls(folder: Path, port: int, echo: Tl
         for kind in ("full", "resumed"):
             name = f'headgate_tls_handshakes_total{{side="upstream",version="1.3",kind="{kind}"}}'
             until(lambda name=name: node.metric(name) == 1, kind)  # type: ignore[misc]
-        until(lambda: len(lines(folder)) == 2, "both are logged")
-        assert sorted(str(one["bytes_in"]) for one in lines(folder)) == ["0", "300000"]
+        both = AccessLog(folder / "access.log").lines(2)
+        assert sorted(str(one["bytes_in"]) for one in both) == ["0", "300000"]
 
 
 def test_openssl_s_server_is_an_endpoint(folder: Path, port: int, authority: Authority) -> None:

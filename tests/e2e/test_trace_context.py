@@ -1,11 +1,11 @@
 """Where requests are in traces: what endpoints are told, and the ids in the access log."""
 
-import json
 import re
 from pathlib import Path
 from typing import Final
 
 import pytest
+from access_log import AccessLog
 from echo_upstream import EchoUpstream
 from ports import free_port
 from running_node import RunningNode
@@ -103,21 +103,14 @@ def test_a_context_that_is_none_begins_a_trace(folder: Path) -> None:
 
 def test_the_log_has_the_ids_that_the_endpoint_gets(folder: Path) -> None:
     port = free_port()
-    log = folder / "access.log"
-
-    def lines() -> list[dict[str, object]]:
-        whole = log.read_text().rpartition("\n")[0] if log.exists() else ""
-        return [json.loads(line) for line in whole.splitlines()]
-
     with (
         EchoUpstream() as app,
         RunningNode(folder, config(folder, port, app.address)).until_ready(),
     ):
         trace, span, _ = parts(told(port))
         ask(port, "/quiet")
-        until(lambda: len(lines()) == 2, "both lines")
         # Each worker writes by itself: the lines come in any order.
-        by_route = {line["route"]: line for line in lines()}
+        by_route = {line["route"]: line for line in AccessLog(folder / "access.log").lines(2)}
         first = by_route["all"]
         assert (first["trace_id"], first["span_id"]) == (trace, span)
         assert "trace_id" not in by_route["quiet"]

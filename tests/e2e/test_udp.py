@@ -1,6 +1,5 @@
 """UDP routes: a real name server behind a node, any datagram, many clients, closed ports."""
 
-import json
 import random
 import re
 import socket
@@ -10,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from datagram_servers import Echo, closed_port, dig, name_server
 from running_node import RunningNode
 from waiting import DEADLINE_S, until
@@ -220,9 +220,7 @@ def test_the_access_log_tells_of_flows(folder: Path, port: int, echo: Echo) -> N
     text = config(port, f'"127.0.0.1:{echo.port}"', route="answers = 1") + log
     with RunningNode(folder, text).until_ready(), client(port) as one:
         assert ask(one, b"hello") == b"hello"
-        written = folder / "access.log"
-        until(lambda: written.exists() and written.read_text().endswith("\n"), "a line")
-        (line,) = map(json.loads, written.read_text().splitlines())
+        (line,) = AccessLog(folder / "access.log").lines(1)
         assert (line["client_ip"], line["client_port"]) == one.getsockname()
         assert (line["listener"], line["route"], line["upstream"]) == ("raw", "raw", "raw")
         assert (line["endpoint"], line["protocol"]) == (f"127.0.0.1:{echo.port}", "udp")
@@ -233,8 +231,7 @@ def test_the_access_log_tells_of_flows(folder: Path, port: int, echo: Echo) -> N
 def test_the_access_log_names_an_upstream_that_has_gone(
     folder: Path, port: int, echo: Echo
 ) -> None:
-    written = folder / "access.log"
-    log = f'[node.access_log]\nformat = "json"\nsink = {{ path = "{written}" }}\n'
+    log = f'[node.access_log]\nformat = "json"\nsink = {{ path = "{folder}/access.log" }}\n'
     text = config(port, f'"127.0.0.1:{echo.port}"') + log
     with RunningNode(folder, text, "--no-watch").until_ready() as node, client(port) as one:
         assert ask(one, b"a") == b"a"
@@ -242,8 +239,7 @@ def test_the_access_log_names_an_upstream_that_has_gone(
         node.write(text.replace('upstream = "raw"', 'upstream = "new"'))
         status, body = node.admin("POST", "/reload")
         assert status == 200, body
-        until(lambda: written.exists() and written.read_text().endswith("\n"), "a line")
-    (line,) = map(json.loads, written.read_text().splitlines())
+        (line,) = AccessLog(folder / "access.log").lines(1)
     assert (line["upstream"], line["endpoint"]) == ("raw", f"127.0.0.1:{echo.port}")
     assert (line["reason"], line["datagrams_in"]) == ("route-removed", 1)
 

@@ -1,11 +1,11 @@
 """The PROXY protocol in front of datagrams: from node to node, and what is told of whom."""
 
-import json
 import socket
 import struct
 from contextlib import closing
 from pathlib import Path
 
+from access_log import AccessLog
 from datagram_servers import Echo
 from ports import free_port
 from running_node import RunningNode
@@ -80,8 +80,8 @@ def test_a_client_is_told_through_two_nodes(folder: Path, port: int) -> None:
     ):
         client, answer = ask("127.0.0.77", port, b"question")
         assert told(answer) == (client, ("127.0.0.1", port), b"question")
-        until(lambda: log.exists() and log.read_text().count("\n") == 2, "both flows have lines")
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        lines = AccessLog(log).lines(2)
+        assert len(lines) == 2
         assert {one["route"] for one in lines} == {"outer", "inner"}
         assert {(one["client_ip"], one["client_port"]) for one in lines} == {client}
         assert len({one["connection_id"] for one in lines}) == 2

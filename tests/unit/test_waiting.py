@@ -7,10 +7,20 @@ import pytest
 from waiting import Deadline, stretch
 
 TESTS = Path(__file__).parents[1]
+TEXT_WITH_LOG = 'CONFIG = "[node]\\naccess_log = {}"\n'
 
 _ONCE = re.compile(
     r"(?m)^ *(assert\b(?!.* not in ).*(\.log\.read_text\(|command\(\"events\"\)).*"
     r"|\w+ = .*(\.log\.read_text\(|command\(\"events\"\)\.stdout))$"
+)
+#: The names that access logs have in tests; the log of a process is `node.log`.
+_ACCESS_LOG = (
+    r"(?:self\.log|(?<![.\w])(?<!, )(?:log|written)|\"[\w./]*(?:access|asked|flows)\.\w+\"\)?)"
+)
+_BY_ITSELF = re.compile(
+    rf"(?m)^.*{_ACCESS_LOG}\.(?:read_(?:text|bytes)|open)\(.*$"
+    r"|^.*\.read_(?:text|bytes)\(\).*glob\(\"access\.log.*$"
+    r"|^.*json\.loads.*\.read_(?:text|bytes)\(\)\.\w*(?:split|partition).*$"
 )
 _ENDED = re.compile(r"process\.(wait|poll)\(")
 
@@ -24,6 +34,53 @@ def looks_once(text: str) -> list[str]:
         for found in _ONCE.finditer(function)
         if not _ENDED.search(function[: found.start()])
     ]
+
+
+def reads_by_itself(text: str) -> list[str]:
+    """The lines of a test file that read an access log without the room that waits for lines."""
+    if "access_log" not in text:
+        return []
+    return [found[0].strip() for found in _BY_ITSELF.finditer(text)]
+
+
+def test_access_logs_are_read_in_one_room() -> None:
+    found = {
+        path.relative_to(TESTS): lines
+        for path in sorted(TESTS.glob("e2e/**/*.py"))
+        if (lines := reads_by_itself(path.read_text()))
+    }
+    assert found == {}, "tests/support/access_log.py waits for whole lines"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "text = log.read_text() if log.exists() else ''",
+        "text = self.log.read_text() if self.log.exists() else ''",
+        'lines = (folder / "access.log").read_text()',
+        'until(lambda: b"a" in (logs / "s/nginx/logs/asked.log").read_bytes(), "a line")',
+        "(line,) = map(json.loads, written.read_text().splitlines())",
+        "with written.open() as lines:",
+        "found = [json.loads(line) for line in there.read_bytes().split()]",
+        'logs = [one.read_text() for one in folder.rglob("access.log")]',
+    ],
+)
+def test_the_rule_sees_who_reads_an_access_log_by_itself(line: str) -> None:
+    text = f"{TEXT_WITH_LOG}def test() -> None:\n    {line}\n"
+    assert reads_by_itself(text) == [line]
+    assert reads_by_itself(text.replace("access_log", "log")) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'lines = AccessLog(folder / "access.log").lines(2)',
+        "said = node.log.read_text()",
+        "site = alive.conf.read_text().splitlines()",
+    ],
+)
+def test_the_rule_leaves_other_files_alone(line: str) -> None:
+    assert reads_by_itself(f"{TEXT_WITH_LOG}def test() -> None:\n    {line}\n") == []
 
 
 def test_no_test_looks_once_for_what_is_told_later() -> None:

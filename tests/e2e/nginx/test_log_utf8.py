@@ -1,13 +1,13 @@
 """The access log in JSON is UTF-8, whatever bytes clients send."""
 
-import json
 import socket
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from peers import peer
 from running_node import RunningNode, Upstream, config
-from waiting import DEADLINE_S, until
+from waiting import DEADLINE_S
 
 SENT = {
     "fine": ('gr\u00fc\u00df \U0001f600 "quoted"'.encode(), 'gr\u00fc\u00df \U0001f600 "quoted"'),
@@ -31,7 +31,6 @@ def test_what_is_not_utf_8_ends_a_value(folder: Path, port: int, one: Upstream) 
                 link.sendall(head.encode() + b"User-Agent: " + raw + b"\r\nReferer: " + raw)
                 link.sendall(b"\r\n\r\n")
                 assert link.recv(65_536).startswith(b"HTTP/1.1 200")
-        until(lambda: log.exists() and len(log.read_bytes().splitlines()) == len(SENT), "the log")
-        lines = [json.loads(line.decode("utf-8")) for line in log.read_bytes().splitlines()]
-    found = {one["target"][1:]: (one["user_agent"], one["referer"]) for one in lines}
-    assert found == {name: (said, said) for name, (_, said) in SENT.items()}
+        lines = AccessLog(log).lines(len(SENT))
+    found = {one["target"]: (one["user_agent"], one["referer"]) for one in lines}
+    assert found == {f"/{name}": (said, said) for name, (_, said) in SENT.items()}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from nginx_engine import stream_capabilities
 from ports import dead_port, free_port
 from running_node import RunningNode
@@ -130,9 +131,7 @@ def test_what_operators_see(folder: Path, port: int, echoes: list[Echo]) -> None
             assert node.admin_status("/health") == 200
             shown = node.command("status").stdout
             assert f"127.0.0.1:{dead}" in shown and f"127.0.0.1:{ports[1]}" in shown
-            log = folder / "s/nginx/logs/asked.log"
-            until(lambda: log.exists() and b"\n" in log.read_bytes(), "a line of the log")
-            told = json.loads(log.read_text().splitlines()[0])
+            told = AccessLog(folder / "s/nginx/logs/asked.log").line()
             assert (told["listener"], told["route"], told["protocol"]) == ("raw", "raw", "tcp")
 
 

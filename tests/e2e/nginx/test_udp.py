@@ -1,7 +1,6 @@
 """UDP routes on a node that drives an nginx: a real name server, flows, reloads, taken ports."""
 
 import contextlib
-import json
 import socket
 import subprocess
 import threading
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from access_log import AccessLog
 from nginx_engine import capabilities, stream_capabilities
 from peers import peer, unavailable
 from ports import free_port
@@ -105,13 +105,12 @@ def config(folder: Path, port: int, *ports: int, route: str = "", listener: str 
     return CONFIG.format(log=log, port=port, endpoints=endpoints, route=route, listener=listener)
 
 
+def logged(folder: Path) -> AccessLog:
+    return AccessLog(folder / "s/nginx/logs/asked.log")
+
+
 def node(folder: Path, text: str) -> RunningNode:
     return RunningNode(folder, text, "--engine", "nginx")
-
-
-def logged(folder: Path) -> list[dict[str, object]]:
-    path = folder / "s/nginx/logs/asked.log"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def test_a_name_server_answers_over_udp_and_tcp_of_one_address(folder: Path, port: int) -> None:
@@ -135,8 +134,7 @@ def test_a_name_server_answers_over_udp_and_tcp_of_one_address(folder: Path, por
             with node(folder, text).until_ready() as running:
                 until(lambda: answer() == "192.0.2.7", "an answer over UDP")
                 assert answer("+tcp") == "192.0.2.7"
-                until(lambda: len(logged(folder)) >= 2, "the log")
-                by = {str(one["protocol"]): one for one in logged(folder)}
+                by = {str(one["protocol"]): one for one in logged(folder).lines(2)}
                 assert (by["udp"]["route"], by["udp"]["listener"]) == ("raw", "raw")
                 assert (by["tcp"]["route"], by["tcp"]["listener"]) == ("also", "also")
                 assert by["udp"]["reason"] == "ended"
@@ -188,12 +186,12 @@ def test_clients_and_flows_beyond_what_is_allowed_get_nothing(
         assert client.ask() == b"a"
         with Client(port) as second:
             second.socket.send(b"?")
-            until(lambda: "flows-full" in {one["reason"] for one in logged(folder)}, "the log")
+            logged(folder).line(reason="flows-full")
         stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with stranger:
             stranger.bind(("127.0.0.2", 0))
             stranger.sendto(b"?", ("127.0.0.1", port))
-            until(lambda: len(logged(folder)) == 2, "the log")
+            logged(folder).lines(2)
         assert client.ask() == b"a"
         assert len(echoes[0].peers) == 2
 
