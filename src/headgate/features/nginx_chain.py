@@ -112,7 +112,7 @@ class Consulted:
     its answer, and what those get who do not pass.
 
     `looped` is empty for a request that must not be asked about. `verdict` says in a word what the
-    answer means: a status of `statuses`, or anything else, which gets 503. With
+    answer means: a status of `statuses`, `passed`, or anything else, which gets 503. With
     `passes_all` the client's headers go along, but those in `lines` and those that are not its own.
     """
 
@@ -126,6 +126,7 @@ class Consulted:
     looped: Var
     kept: list[tuple[Var, Arg]]
     verdict: Var
+    passed: str
     statuses: tuple[tuple[int, Parts], ...]
     reason: Var
     answer: Answer

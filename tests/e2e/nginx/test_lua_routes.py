@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from access_log import AccessLog
 from http_server import serving_http
 from lua_nginx import takes_lua
 from running_node import RunningNode, Upstream, get
@@ -23,6 +24,9 @@ admin = "off"
 engine = "nginx"
 nginx = {{ endpoints = "lua" }}
 drain = {{ delay = "50ms", idle_grace = "100ms", deadline = "60s" }}
+
+[node.access_log]
+sink = {{ path = "{log}" }}
 
 [listeners.web]
 address = "127.0.0.1:{port}"
@@ -98,14 +102,15 @@ NO_ENDPOINT = "no endpoint can be used now"
 @pytest.mark.usefixtures("probed")
 def test_each_route_says_why_it_cannot_be_served(folder: Path, port: int, one: Upstream) -> None:
     takes_lua()
-    text = TEXT.format(port=port, hash=HASH, door=one.address)
+    log = AccessLog(folder / "asked.log")
+    text = TEXT.format(port=port, log=log.path, hash=HASH, door=one.address)
     with RunningNode(folder, text) as node:
         node.until_ready()
-        found = {path: answer(port, path) for path in ("plain", "bounded", "known", "tried")}
-        asked = answer(port, "asked")
-    assert found == dict.fromkeys(found, (503, True, "yes", "destination_unavailable"))
-    # nginx does not say what is wrong after the service let a request pass.
-    assert asked == (503, False, "yes", "headgate; error=proxy_internal_error")
+        paths = ("plain", "bounded", "known", "tried", "asked")
+        found = {path: answer(port, path) for path in paths}
+        reasons = {path: log.line(route=path)["reason"] for path in paths}
+    assert found == dict.fromkeys(paths, (503, True, "yes", "destination_unavailable"))
+    assert reasons == dict.fromkeys(paths, "no-endpoint")
 
 
 @pytest.mark.usefixtures("probed")
@@ -128,7 +133,8 @@ def test_a_subrequest_goes_to_its_own_upstream(folder: Path, port: int, one: Ups
             pass
 
     with serving_http(Door) as door:
-        text = SUBREQUESTS.format(port=port, door=f"127.0.0.1:{door}", app=one.address)
+        log = folder / "asked.log"
+        text = SUBREQUESTS.format(port=port, log=log, door=f"127.0.0.1:{door}", app=one.address)
         with RunningNode(folder, text) as node:
             node.until_ready()
             assert get(port, "/asked/x")[0] == 403

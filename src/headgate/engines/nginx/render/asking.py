@@ -6,6 +6,7 @@ what must stand before them.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.render import faults, forwarded, names, timeouts, upstreams
@@ -39,11 +40,15 @@ class Asking(NamedTuple):
     beside: list[tuple[str, list[Node]]]
 
 
-def asking(ctx: Context, asked: Asked | Consulted, place: str, chain: Chain) -> Asking:
-    """Returns how the location at a place asks; refuses what this nginx cannot."""
+def asking(
+    ctx: Context, asked: Asked | Consulted, place: str, chain: Chain, *, may_lack: bool
+) -> Asking:
+    """Returns how the location at a place asks; refuses what this nginx cannot. `may_lack`: 500 is
+    what nginx says of the route's upstream when it has no endpoint.
+    """
     if isinstance(asked, Asked):
         return _password(ctx, asked, names.asked(place))
-    return _service(ctx, asked, place, chain)
+    return _service(ctx, asked, place, chain, may_lack=may_lack)
 
 
 def at_first(ctx: Context) -> list[Node]:
@@ -92,7 +97,7 @@ def _password(ctx: Context, asked: Asked, refused: str) -> Asking:
     return Asking(lines, [(refused, answer)])
 
 
-def _service(ctx: Context, asked: Consulted, place: str, chain: Chain) -> Asking:
+def _service(ctx: Context, asked: Consulted, place: str, chain: Chain, *, may_lack: bool) -> Asking:
     if not ctx.has("auth_request"):
         asked.about.refuse("", "this nginx has no `auth_request`")
     service, refused = names.service(place), names.asked(place)
@@ -103,7 +108,30 @@ def _service(ctx: Context, asked: Consulted, place: str, chain: Chain) -> Asking
         directive("error_page", *map(Word, ("401", "403", "500")), Word("="), Word(refused)),
         *faults.pages(),
     ]
-    return Asking(lines, [(service, _subrequest(ctx, asked)), (refused, _refused(asked, chain))])
+    answer = _refused(_lacking(asked, chain) if may_lack else asked, chain)
+    return Asking(lines, [(service, _subrequest(ctx, asked)), (refused, answer)])
+
+
+def _lacking(asked: Consulted, chain: Chain) -> Consulted:
+    """Returns it with the answer of an upstream without endpoints to a request that passed."""
+    shared, fault, answer = chain.shared, faults.NO_ENDPOINT, asked.answer
+
+    def then(hint: str, text: str, otherwise: Arg, *, lines: bool = False) -> Var:
+        entry = (MapKey(asked.passed), Literal(text, lines))
+        return shared.map(f"asked_{hint}", asked.verdict, [entry], otherwise)
+
+    routes = chain.response_headers().lines
+    own = answer.lines[: len(answer.lines) - len(routes)]
+    told = [
+        (name, (then("line", fault.status if name == faults.STATUS else "", as_arg(value)),))
+        for name, value in own
+    ]
+    body = then("text", fault.text, as_arg(answer.body, lines=True), lines=True)
+    return replace(
+        asked,
+        reason=then("reason", fault.reason, asked.reason),
+        answer=replace(answer, lines=[*told, *routes], body=(body,)),
+    )
 
 
 def _subrequest(ctx: Context, asked: Consulted) -> list[Node]:

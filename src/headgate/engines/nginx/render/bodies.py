@@ -134,11 +134,11 @@ class Bodies:
         limited = [directive("client_max_body_size", Word(str(limit)))] if limit else []
         nodes += limited
         refused: list[Node] = []
-        guards, beside = self._guards(name, place, chain)
         target = self.ctx.upstreams.get(upstream or "")
         lacking: list[Node] = []
         if target is not None and chain.answer is None and lua.is_dynamic(target, self.ctx):
             lacking = lua.unavailable()
+        guards, beside = self._guards(name, place, chain, may_lack=bool(lacking))
         asks = any(isinstance(one, Consulted) for one, _ in chain.asked)
         guards = [*guards, *lacking] if asks else [*lacking, *guards]
         if limit and not chain.pages.has(_TOO_LARGE):
@@ -180,7 +180,9 @@ class Bodies:
         bodies.append(Body(to + names.KEPT, (*kept.lines(), *sent)))
         return kept.forwarding(place, route.retry, self.ctx.shared), bodies
 
-    def _guards(self, name: str, place: str, chain: Chain) -> tuple[list[Node], tuple[Body, ...]]:
+    def _guards(
+        self, name: str, place: str, chain: Chain, *, may_lack: bool
+    ) -> tuple[list[Node], tuple[Body, ...]]:
         """Returns what a location does before it answers or forwards, and what stands beside it."""
         beside = tuple(
             Body(at, (*self._named_route(name), *self._answer(answer, chain)))
@@ -189,7 +191,7 @@ class Bodies:
         nodes = [*self._limits(chain), *pages.leading(chain, place)]
         asked = chain.checked_asked()
         if asked is not None:
-            found = asking.asking(self.ctx, asked, place, chain)
+            found = asking.asking(self.ctx, asked, place, chain, may_lack=may_lack)
             nodes += found.lines
             self.asks_service = self.asks_service or isinstance(asked, Consulted)
             known = self._named_route(name)

@@ -8,7 +8,7 @@ whether a connection was made.
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from headgate.engines.nginx.render.names import ERROR_PLACE
 from headgate.engines.nginx.render.prelude import mapped
@@ -125,12 +125,29 @@ _FAULTS: Final = (
 """(beginning of status, result of `limit_conn` and times of connecting, phrase, RFC 9209 token, our
 reason, for people)"""
 
+
+class Fault(NamedTuple):
+    """What is said of a fault: our reason, `Proxy-Status` and the text for people."""
+
+    reason: str
+    status: str
+    text: str
+
+
+def _fault(row: tuple[str, str, str, str, str]) -> Fault:
+    seen, phrase, token, reason, why = row
+    told = f'headgate; error={token}; details="{why}"'
+    return Fault(reason, told, f"{seen[:3]} {phrase}\n{why}\n")
+
+
+NO_ENDPOINT: Final = next(one for one in map(_fault, _FAULTS) if one.reason == "no-endpoint")
+
 _NOT_IMPORTED: Final = "not-imported: this place of the imported config has no counterpart here"
 """The native engine's own words."""
 NOT_IMPORTED_STATUS: Final = f'headgate; error=destination_unavailable; details="{_NOT_IMPORTED}"'
 """The same as a `Proxy-Status`."""
 
-_STATUS: Final = "proxy-status"
+STATUS: Final = "proxy-status"
 _LINES: Final = Var("hg_lines")
 
 Lines = tuple[tuple[str, Parts], ...]
@@ -143,6 +160,7 @@ def maps(*, tells_limits: bool) -> list[Node]:
     """Returns the maps that describe each fault; `tells_limits`: nginx says which limit it was."""
     limit: tuple[str | Var, ...] = (Var("limit_conn_status"), " ") if tells_limits else ()
     source = Template((Var("status"), " ", *limit, Var("upstream_connect_time")))
+    told = [_fault(row) for row in _FAULTS]
 
     def of(name: str, texts: list[str], default: str) -> Node:
         keys = [Regex(rf"~\A{fault[0]}") for fault in _FAULTS]
@@ -151,17 +169,9 @@ def maps(*, tells_limits: bool) -> list[Node]:
 
     return [
         comment("Answers to faults"),
-        of("hg_fault_reason", [fault[3] for fault in _FAULTS], "internal"),
-        of(
-            "hg_fault_status",
-            [f'headgate; error={fault[2]}; details="{fault[4]}"' for fault in _FAULTS],
-            "headgate; error=proxy_internal_error",
-        ),
-        of(
-            "hg_fault_text",
-            [f"{fault[0][:3]} {fault[1]}\n{fault[4]}\n" for fault in _FAULTS],
-            "500 Internal Server Error\n",
-        ),
+        of("hg_fault_reason", [one.reason for one in told], "internal"),
+        of("hg_fault_status", [one.status for one in told], "headgate; error=proxy_internal_error"),
+        of("hg_fault_text", [one.text for one in told], "500 Internal Server Error\n"),
         mapped("hg_fault_retry", Var("status"), Literal(""), (Word("429"), Var("hg_retry"))),
     ]
 
@@ -189,7 +199,7 @@ class RouteLines:
         """Returns what the location of a route with these edits says."""
         # The text is ours and of our type, whatever type the route gives to forwarded answers.
         lines = tuple((name, value) for name, value in edits.lines if name != "content-type")
-        is_bare = _STATUS in edits.drops
+        is_bare = STATUS in edits.drops
         if not (lines or is_bare):
             return []
         key = sha256(repr((lines, is_bare)).encode()).hexdigest()[:10]
@@ -211,7 +221,7 @@ class RouteLines:
                 place = values.setdefault((name, seen[name]), [])
                 place.append((MapKey(key), as_arg(value)))
                 seen[name] += 1
-        found = [_added(_STATUS, status), _added("retry-after", Var("hg_fault_retry"))]
+        found = [_added(STATUS, status), _added("retry-after", Var("hg_fault_retry"))]
         for (name, _), entries in sorted(values.items()):
             found.append(_added(name, shared.map(f"line_{name}", _LINES, entries, Literal(""))))
         return found
@@ -244,9 +254,9 @@ def at_once(edits: Headers, leading: str) -> tuple[list[Node], list[Node]]:
     that is too large), and the location that they lead to; nothing where the route has no lines.
     """
     lines = [(name, value) for name, value in edits.lines if name != "content-type"]
-    if not lines and _STATUS not in edits.drops:
+    if not lines and STATUS not in edits.drops:
         return [], []
-    told = [] if _STATUS in edits.drops else [_added(_STATUS, Var("hg_fault_status"))]
+    told = [] if STATUS in edits.drops else [_added(STATUS, Var("hg_fault_status"))]
     told += [_added(name, as_arg(value)) for name, value in lines]
     return [directive("error_page", Word("413"), Plain(leading)), *pages()], _answer(told)
 
@@ -261,7 +271,7 @@ def not_imported(edits: Headers, *, has_page: bool) -> list[Node]:
     return [
         reason,
         directive("default_type", Literal("text/plain; charset=utf-8")),
-        *([] if _STATUS in edits.drops else [_added(_STATUS, Literal(NOT_IMPORTED_STATUS))]),
+        *([] if STATUS in edits.drops else [_added(STATUS, Literal(NOT_IMPORTED_STATUS))]),
         *(_added(name, as_arg(value)) for name, value in lines),
         directive("return", Word("503"), Literal(text, True)),
     ]

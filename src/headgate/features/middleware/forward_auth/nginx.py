@@ -83,6 +83,7 @@ _FAILURES: Final = {
     "loop": "the authorisation service asks for its own permission",
 }
 """The native engine's words."""
+_PASSED: Final = "passed"
 _DENIED: Final = {
     "401": "401 Unauthorized\nthe authorisation service wants to know who asks\n",
     "403": "403 Forbidden\nthe authorisation service lets this request not pass\n",
@@ -122,6 +123,7 @@ def apply(node: ForwardAuthNode, chain: Chain, about: About) -> None:
             looped=looped,
             kept=kept,
             verdict=verdict,
+            passed=_PASSED,
             statuses=_statuses(),
             reason=_reason(shared, verdict),
             answer=_answer(chain, verdict, cookies),
@@ -210,7 +212,7 @@ def _verdict(shared: Shared, looped: Var) -> Var:
     moved = "|".join(map(str, _REDIRECTS))
     entries: list[Entry] = [
         (Regex(r"~\A\|"), Word("loop")),
-        (Regex(rf"{last}2[0-9][0-9]{heard}"), Word("passed")),
+        (Regex(rf"{last}2[0-9][0-9]{heard}"), Word(_PASSED)),
         (Regex(rf"{last}(?<hg_raw>401|403){heard}"), Var("hg_raw")),
         (Regex(rf"{last}(?<hg_raw>{moved}){heard}."), Var("hg_raw")),
         (Regex(rf"{last}[0-9]+{heard}"), Word("invalid")),
@@ -225,7 +227,7 @@ def _statuses() -> tuple[tuple[int, Parts], ...]:
 
 def _reason(shared: Shared, verdict: Var) -> Var:
     entries: list[Entry] = [(MapKey(word), Literal(f"auth-{word}")) for word in _FAILURES]
-    entries.append((MapKey("passed"), Literal("internal")))
+    entries.append((MapKey(_PASSED), Literal("internal")))
     return shared.map("auth_reason", verdict, entries, Literal("auth-denied"))
 
 
@@ -237,7 +239,7 @@ def _answer(chain: Chain, verdict: Var, cookies: list[Var]) -> Answer:
         texts.append((MapKey(word), Literal(f"503 Service Unavailable\n{why}\n", True)))
         told = f'headgate; error=destination_unavailable; details="{why}"'
         details.append((MapKey(word), Literal(told)))
-    details.append((MapKey("passed"), Literal("headgate; error=proxy_internal_error")))
+    details.append((MapKey(_PASSED), Literal("headgate; error=proxy_internal_error")))
     text = shared.map("auth_text", verdict, texts, Literal("503 Service Unavailable\n", True))
     lines: list[tuple[str, Parts]] = [
         ("proxy-status", (shared.map("auth_fault", verdict, details, _NONE),)),
