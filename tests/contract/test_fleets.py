@@ -210,10 +210,10 @@ def test_the_five_revisions_and_the_error_are_kept(fleet: Fleet) -> None:
     wanted = run(book.desired(agent))
     assert wanted is not None
     assert (wanted.scope, wanted.version) == (fleet.id, version)
-    run(book.report(agent, AgentReport(fleet.id, version, Phase.OFFERED, Held())))
+    fleet.report(agent, AgentReport(fleet.id, version, Phase.OFFERED, Held()))
     held = Held(fleet.id, acknowledged=version, applied=version)
     fault = Fault("config", "no such upstream", False, "routes/api", "routes/api.json", 3)
-    run(book.report(agent, AgentReport(fleet.id, version, Phase.REJECTED, held, (), fault)))
+    fleet.report(agent, AgentReport(fleet.id, version, Phase.REJECTED, held, (), fault))
     shown = fleet.agent(agent).json
     assert shown["revisions"] == {
         "desired": 1,
@@ -228,7 +228,7 @@ def test_the_five_revisions_and_the_error_are_kept(fleet: Fleet) -> None:
     assert (error["file"], error["line"]) == ("routes/api.json", 3)
     held = Held(fleet.id, version, version, version)
     run(book.seen(agent, Heartbeat(held)))
-    run(book.report(agent, AgentReport(fleet.id, version, Phase.SERVING, held)))
+    fleet.report(agent, AgentReport(fleet.id, version, Phase.SERVING, held))
     shown = fleet.agent(agent).json
     assert shown["revisions"]["serving"] == 1  # type: ignore[index]
     assert (shown["phase"], shown["error"]) == ("serving", None)
@@ -331,9 +331,9 @@ def test_what_an_agent_reports_becomes_events(fleet: Fleet) -> None:
     fleet.joined(agent)
     fleet.joined(agent)
     fault = Fault("config", "no such upstream", False, "routes/api", "routes/api.json", 3)
-    run(book.report(agent, AgentReport(fleet.id, version, Phase.OFFERED, held)))
-    run(book.report(agent, AgentReport(fleet.id, version, Phase.RECEIVED, held)))
-    run(book.report(agent, AgentReport(fleet.id, version, Phase.REJECTED, held, ("w",), fault)))
+    fleet.report(agent, AgentReport(fleet.id, version, Phase.OFFERED, held))
+    fleet.report(agent, AgentReport(fleet.id, version, Phase.RECEIVED, held))
+    fleet.report(agent, AgentReport(fleet.id, version, Phase.REJECTED, held, ("w",), fault))
     drift = Notice("warn", "nginx.drift", "", "disk drift: nginx.conf edited", 7, 2)
     run(book.noticed(agent, Notices((drift,), 3)))
     found = fleet.events()
@@ -396,7 +396,9 @@ def test_many_agents_that_say_the_same_at_once_are_one_event(fleet: Fleet) -> No
     book = fleet.world.master.book
 
     async def all_at_once() -> None:
-        await asyncio.gather(*(book.report(agent, report) for agent in agents))
+        for agent in agents:
+            book.reported(agent, 0, report)
+        await book.settled()
 
     fleet.world.runner.run(all_at_once())
     (told,) = fleet.events("agents.serving")

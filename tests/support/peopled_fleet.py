@@ -5,12 +5,13 @@ from master_world import Answer, World
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.fleet.frames import Fault, Held, Hello, Instance, Version
+from headgate.fleet.master_events import AgentReport
 from headgate.master.access import Caller
-from headgate.master.domains.agents.store import set_desired
+from headgate.master.domains.agents.store import AgentRow, find, set_desired
 from headgate.master.domains.revisions import service as revisions
 from headgate.master.domains.revisions.types import Revision
 from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
-from headgate.master.store.scope import Scope
+from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
 
 W = "/workspaces/default"
@@ -87,3 +88,20 @@ class Fleet:
             fault_of=fault_of,
         )
         return self.world.runner.run(self.world.master.book.joined(agent_id, hello, HERE))
+
+    def report(self, agent_id: str, report: AgentReport) -> None:
+        """An agent says how far it is, in its newest session; returns once that is written."""
+        book = self.world.master.book
+
+        async def said() -> None:
+            row = await self._row(agent_id)
+            book.reported(agent_id, row.fence, report)
+            await book.settled()
+
+        self.world.runner.run(said())
+
+    async def _row(self, agent_id: str) -> AgentRow:
+        async with self.world.database.read(MASTER) as tx:
+            row = await find(tx, agent_id)
+        assert row is not None
+        return row

@@ -190,6 +190,12 @@ class Heartbeat:
     drift: Drift | None = None
     """None: as it was said before, or an engine that has none."""
 
+    @property
+    def says_news(self) -> bool:
+        """Whether it says something that no heartbeat after it repeats."""
+        news = (self.inventory, self.upgrade_ended, self.drift)
+        return bool(self.instances) or any(one is not None for one in news)
+
 
 @dataclass(frozen=True, slots=True)
 class Want:

@@ -107,14 +107,20 @@ class FleetBook(Protocol):
         manifest names that `desired` returned for this agent."""
         ...
 
-    async def report(self, agent_id: str, report: AgentReport) -> None:
-        """Keeps how far the agent is; OFFERED too, which the stream says of itself."""
+    def reported(self, agent_id: str, fence: int, report: AgentReport) -> None:
+        """Keeps soon how far the agent of the session with this fence is; OFFERED too, which the
+        stream says of itself. Does not fail: it is tried again while the book cannot be written,
+        until that session has ended."""
         ...
 
     async def noticed(self, agent_id: str, notices: Notices) -> None:
         """Tells whoever watches what the agent noticed by itself."""
         ...
 
+    def beaten(self, agent_id: str, fence: int, beat: Heartbeat) -> None:
+        """The agent was there, with these figures; kept as what was reported is."""
+        ...
+
     async def seen(self, agent_id: str, beat: Heartbeat) -> None:
-        """The agent was there, with these figures."""
+        """The same of a heartbeat that says what an agent says only once."""
         ...

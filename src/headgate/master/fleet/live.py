@@ -1,7 +1,8 @@
 """One agent's session while it lives: carries out what `MasterSession` commands, in its order.
 
 Sends and calls of the book wait in two queues, so that a slow book holds up no frame and a slow
-agent no report. A task exists only while its queue has something.
+agent no report. A task exists only while its queue has something; how far an agent is and that it
+is there costs none, for the book takes that at once.
 """
 
 import asyncio
@@ -123,30 +124,42 @@ class LiveSession:
         if self._is_closed:
             return
         try:
-            commands = self._machine.handle(event, time.monotonic())
+            for command in self._machine.handle(event, time.monotonic()):
+                self._carry_out(command)
         except Exception as error:  # a timer or the hub called: their other sessions go on
             _log.exception("session failed", agent=self.identity, error=str(error))
             self._leave()
             return
-        for command in commands:
-            if isinstance(command, ev.Send | ev.HangUp):
-                self._outbox.append(command)
-                self._run("send", self._send)
-                if len(self._outbox) > _MOST_UNSENT:
-                    self._abandon()
-                    return
-            elif isinstance(command, ev.Answered):
-                self._house.answered(self, command.lines)
-            elif isinstance(command, ev.Seen):
-                self._newest_beat = _newest(self._newest_beat, command.beat)
-                self._run("seen", self._see)
-            else:
-                self._calls.append(command)
-                self._run("call", self._call)
+        if len(self._outbox) > _MOST_UNSENT:
+            self._abandon()
+            return
         if len(self._calls) > _MOST_WAITING:
             self._calls.clear()
             self.handle(ev.Cut("busy", "the master is behind with this agent's reports", 5.0))
         self._arm()
+
+    def _carry_out(self, command: ev.Command) -> None:
+        match command:
+            case ev.Send() | ev.HangUp():
+                self._outbox.append(command)
+                self._run("send", self._send)
+            case ev.Record(report):
+                self._house.book.reported(self.identity, self.fence, report)
+            case ev.Seen(beat):
+                self._beaten(beat)
+            case ev.Answered(lines):
+                self._house.answered(self, lines)
+            case _:
+                self._calls.append(command)
+                self._run("call", self._call)
+
+    def _beaten(self, beat: Heartbeat) -> None:
+        """Most heartbeats say nothing that must not be lost, and then nobody waits for the book."""
+        if self._newest_beat is None and "seen" not in self._tasks and not beat.says_news:
+            self._house.book.beaten(self.identity, self.fence, beat)
+            return
+        self._newest_beat = _newest(self._newest_beat, beat)
+        self._run("seen", self._see)
 
     def ended(self) -> None:
         """The carrier is gone: forgets everything."""
@@ -270,8 +283,6 @@ class LiveSession:
                 return ev.DesiredIs(desired, listed, changes, orders)
             case ev.FindBlobs(hashes):
                 return ev.Found(await self._house.shelf.blobs(book, self.identity, hashes))
-            case ev.Record(report):
-                await book.report(self.identity, report)
             case ev.Tell(notices):
                 await book.noticed(self.identity, notices)
         return None

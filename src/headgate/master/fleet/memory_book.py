@@ -149,8 +149,9 @@ class MemoryBook:
             return {}
         return {one: self._blobs[one] for one in hashes if one in self._blobs}
 
-    async def report(self, agent_id: str, report: AgentReport) -> None:
+    def reported(self, agent_id: str, fence: int, report: AgentReport) -> None:
         """See FleetBook."""
+        del fence
         agent = self.agents[agent_id]
         agent.report = report
         agent.reports += 1
@@ -161,6 +162,11 @@ class MemoryBook:
     async def noticed(self, agent_id: str, notices: Notices) -> None:
         """See FleetBook."""
         self.agents[agent_id].notices.extend(notices.notices)
+
+    def beaten(self, agent_id: str, fence: int, beat: Heartbeat) -> None:
+        """See FleetBook."""
+        del fence
+        self.agents[agent_id].beat = beat
 
     async def seen(self, agent_id: str, beat: Heartbeat) -> None:
         """See FleetBook."""

@@ -1,6 +1,6 @@
 """A transaction: what a domain does with the database, always within a scope."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -14,6 +14,7 @@ from headgate.master.store.quotas import Desk
 from headgate.master.store.scope import MASTER, Query, Scope, bounded, owned
 
 View = TypeVar("View", bound=BaseModel)
+Row = TypeVar("Row")
 
 GATED = {"headgate_gated": True}
 """Marks a statement that passed the gate; the engine refuses all others."""
@@ -39,6 +40,16 @@ class Transaction:
         """Returns the rows of a query, as the view."""
         result = await self._connection.execute(bounded(query, self.scope), execution_options=GATED)
         return [view.model_validate(dict(row)) for row in result.mappings()]
+
+    async def tuples(
+        self, row: Callable[..., Row], query: Query, **parameters: object
+    ) -> list[Row]:
+        """Returns the rows of a query, each made of its columns in their order, unchecked: many of
+        them cost a fraction of what `all` takes."""
+        result = await self._connection.execute(
+            bounded(query, self.scope), parameters, execution_options=GATED
+        )
+        return [row(*one) for one in result]
 
     async def first(self, view: type[View], query: Query) -> View | None:
         """Returns the first row of a query, or None."""

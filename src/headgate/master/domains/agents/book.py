@@ -24,12 +24,14 @@ from headgate.fleet.master_events import AgentReport, Desired, Orders
 from headgate.fleet.orders import NODE, DriftPolicy, Heal, OrderBody
 from headgate.master.domains.agents import store, upgrading
 from headgate.master.domains.agents.arriving import Arrivals
+from headgate.master.domains.agents.batch import Standings
 from headgate.master.domains.agents.ending import EndedUpgrades
 from headgate.master.domains.agents.failing import Failing
 from headgate.master.domains.agents.manifests import Manifests, explained
 from headgate.master.domains.agents.rows import Rows
+from headgate.master.domains.agents.standings import Standing
 from headgate.master.domains.agents.types import Engine, Facts, LastError
-from headgate.master.domains.agents.writing import Standings, Writing
+from headgate.master.domains.agents.writing import Writing
 from headgate.master.domains.certificates import store as certificates
 from headgate.master.domains.drift import reading
 from headgate.master.domains.drift import store as drifts
@@ -42,6 +44,7 @@ from headgate.master.domains.revisions.variants import NoVariantError
 from headgate.master.fleet.book import AgentFacts, AgentRecord, Enrolled
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
+from headgate.master.store.errors import StoreUnavailableError
 from headgate.master.store.scope import MASTER, Scope
 
 _LONGEST: Final = 2_000
@@ -221,7 +224,7 @@ class StoreBook:
                 found = await revisions.blobs(tx, named.intersection(hashes))
         return {sha256: self._authority.opened(one) for sha256, one in found.items()}
 
-    async def report(self, agent_id: str, report: AgentReport) -> None:
+    def reported(self, agent_id: str, fence: int, report: AgentReport) -> None:
         """See FleetBook."""
         values: dict[str, object] = _held(report.held) | {"seen_at": self._clock()}
         if report.phase is Phase.OFFERED:
@@ -235,8 +238,12 @@ class StoreBook:
             values["error"] = None if fault is None else _error(fault, report.version)
         told = None if report.phase is Phase.OFFERED else report
         self._arrived(agent_id, report)
+        self._writing.report(agent_id, fence, values, told)
+
+    async def settled(self) -> None:
+        """Waits until what agents said before is written; raises UnavailableError."""
         with explained():
-            await self._writing.report(agent_id, values, told)
+            await self._writing.settled()
 
     def _arrived(self, agent_id: str, report: AgentReport) -> None:
         given = self.manifests.published(self._given.get(agent_id) or "")
@@ -250,8 +257,12 @@ class StoreBook:
         with explained():
             await self._writing.notice(agent_id, notices)
 
-    async def seen(self, agent_id: str, beat: Heartbeat) -> None:
+    def beaten(self, agent_id: str, fence: int, beat: Heartbeat) -> None:
         """See FleetBook."""
+        self._writing.beat(agent_id, fence, self._beaten(agent_id, beat))
+
+    def _beaten(self, agent_id: str, beat: Heartbeat) -> dict[str, object]:
+        """Returns what to keep of what every heartbeat says."""
         if beat.figures:
             self.measured(agent_id, beat)
         now_ms = self._clock()
@@ -259,6 +270,11 @@ class StoreBook:
         if beat.identity is not None and beat.identity != self._identities.get(agent_id):
             self._identities[agent_id] = beat.identity
             values |= _said(beat.identity)
+        return values
+
+    async def seen(self, agent_id: str, beat: Heartbeat) -> None:
+        """See FleetBook."""
+        values = self._beaten(agent_id, beat)
         if beat.instances:
             values |= await self._described(agent_id, beat.instances)
         with explained():
@@ -268,7 +284,11 @@ class StoreBook:
                 self._writing.ended(agent_id, beat.upgrade_ended)
             if beat.drift is not None:
                 await self._keep_drift(agent_id, beat.drift)
-            await self._writing.keep(agent_id, values, is_urgent=False)
+            try:
+                await self._writing.keep(agent_id, values, is_urgent=False)
+            except StoreUnavailableError:
+                self._identities.pop(agent_id, None)  # the next heartbeat says it again
+                raise
 
     async def _described(self, agent_id: str, instances: tuple[Instance, ...]) -> dict[str, object]:
         row = await self._row(agent_id)
@@ -304,7 +324,7 @@ class StoreBook:
         with explained():
             return await self._rows.find(agent_id)
 
-    def _is_outdated(self, one: store.Standing) -> bool:
+    def _is_outdated(self, one: Standing) -> bool:
         """Says whether an agent is to renew for a rotation; one that cannot is not asked."""
         authority = self._authority
         return (

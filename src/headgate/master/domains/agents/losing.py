@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from headgate.master.domains.agents import store, telling, writing
+from headgate.master.domains.agents import standings, store, telling, writing
 from headgate.master.domains.agents.store import AWAY_AFTER_MS, LOST
 from headgate.master.domains.events.feed import Feeds
 from headgate.master.ids import Clock
@@ -48,7 +48,7 @@ class Losing:
             self._feeds.tell(workspace_id)
 
     async def _told(self, tx: Transaction, gone: list[str], now_ms: int) -> list[str]:
-        standings = await store.standings(tx, gone, is_locked=True)
-        still = [one for one in standings.values() if one.is_silent(now_ms)]
+        found = await standings.found(tx, gone, is_locked=True)
+        still = [one for one in found.values() if one.is_silent(now_ms)]
         await store.said_by_all(tx, {one.id: {"told": LOST} for one in still})
         return await writing.tell(tx, telling.lost(still), now_ms)

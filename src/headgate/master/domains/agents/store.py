@@ -1,7 +1,7 @@
 """The rows of agents."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel
@@ -261,61 +261,6 @@ class AgentNode(BaseModel):
     facts: str
 
 
-class Standing(BaseModel):
-    """What may change under a session: whether its agent may stay, what it must serve, whose it
-    is, and whether its certificate is as it should be. `told`: whether the last event about its
-    session was `connected` or `lost`."""
-
-    id: str
-    organisation_id: str
-    workspace_id: str
-    fleet: str
-    name: str
-    told: str
-    connected_at: int | None
-    seen_at: int | None
-    failing_since: int | None
-    fence: int
-    revoked_at: int | None
-    desired_id: str | None
-    orders_at: int | None
-    certificate_serial: str | None
-    certificate_issuer: str | None
-    held_certificate: str | None
-    trusts: str | None
-    revoked_serials: str | None
-    program: str | None
-    can_upgrade: bool | None
-    wanted_program: str | None
-    upgrade_order: int | None
-    upgrade_state: UpgradeState | None
-
-    def having(self, said: Mapping[str, object]) -> "Standing":
-        """Returns the same with what the agent says of its identity now."""
-        names = ("held_certificate", "trusts", "program", "can_upgrade", "upgrade_state")
-        return self.model_copy(update={name: said[name] for name in names if name in said})
-
-    def lacks(self, pins: frozenset[str], issuing: str) -> bool:
-        """Says whether the agent does not trust all of these authorities yet, or has not the
-        certificate that was issued to it last, by the one that issues."""
-        if not pins <= frozenset((self.trusts or "").split()):
-            return True
-        return self.certificate_issuer != issuing or (
-            self.held_certificate != self.certificate_serial
-        )
-
-    def is_here(self, now_ms: int) -> bool:
-        """Whether it has a session with some master, by all that is known."""
-        return self.connected_at is not None and now_ms - (self.seen_at or 0) < AWAY_AFTER_MS
-
-    def is_silent(self, now_ms: int) -> bool:
-        """Whether it is gone though the last event about it was that it connected."""
-        if self.told != CONNECTED or self.seen_at is None or self.revoked_at is not None:
-            return False
-        patience = AWAY_AFTER_MS if self.connected_at is not None else LEFT_AFTER_MS
-        return self.seen_at < now_ms - patience
-
-
 async def insert(tx: Transaction, values: dict[str, object]) -> None:
     """Adds an agent that has said nothing yet."""
     fresh: dict[str, object] = {
@@ -349,8 +294,7 @@ async def find(tx: Transaction, agent_id: str) -> AgentRow | None:
 async def found(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, AgentRow]:
     """Returns those of these agents that there are in the scope."""
     rows: list[AgentRow] = []
-    for start in range(0, len(agent_ids), _AT_ONCE):
-        part = agent_ids[start : start + _AT_ONCE]
+    for part in in_parts(agent_ids):
         rows += await tx.all(AgentRow, columns_of(AGENTS, AgentRow).where(AGENTS.c.id.in_(part)))
     return {one.id: one for one in rows}
 
@@ -399,21 +343,40 @@ async def said(tx: Transaction, agent_id: str, values: dict[str, object]) -> Non
 
 
 async def said_by_all(tx: Transaction, values: Mapping[str, dict[str, object]]) -> None:
-    """The same of many agents, by id."""
-    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    """The same of many agents, by id.
+
+    Agents that said the same, as most do at the same moment, share statements.
+    """
+    same: dict[tuple[tuple[str, object], ...], list[str]] = {}
     for agent_id, row in values.items():
-        parameters = {f"new_{name}": value for name, value in row.items()}
-        alike.setdefault(tuple(sorted(row)), []).append({"agent": agent_id, **parameters})
+        if row:
+            same.setdefault(tuple(sorted(row.items())), []).append(agent_id)
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    for said, agent_ids in same.items():
+        if len(agent_ids) > 1:
+            await _said_alike(tx, agent_ids, said)
+            continue
+        parameters = {f"new_{name}": value for name, value in said}
+        names = tuple(name for name, _ in said)
+        alike.setdefault(names, []).append({"agent": agent_ids[0], **parameters})
     for names, rows in alike.items():
         statement = update(AGENTS).where(AGENTS.c.id == bindparam("agent"))
         new: dict[str, object] = {name: bindparam(f"new_{name}") for name in names}
         await tx.change_all(statement.values(new), rows)
 
 
-async def left(tx: Transaction, agent_id: str, fence: int) -> None:
-    """Ends the session with this fence, unless a newer one began."""
-    where = (AGENTS.c.id == agent_id, AGENTS.c.fence == fence)
-    await tx.change(update(AGENTS).where(*where).values(connected_at=None))
+async def _said_alike(
+    tx: Transaction, agent_ids: Sequence[str], row: Iterable[tuple[str, object]]
+) -> None:
+    for part in in_parts(agent_ids):
+        where = AGENTS.c.id.in_(bindparam("agents", part, expanding=True))
+        await tx.change(update(AGENTS).where(where).values(dict(row)))
+
+
+def in_parts(agent_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Returns the ids in parts that one statement can name."""
+    for start in range(0, len(agent_ids), _AT_ONCE):
+        yield agent_ids[start : start + _AT_ONCE]
 
 
 async def silent(tx: Transaction, now_ms: int) -> list[str]:
@@ -426,18 +389,6 @@ async def silent(tx: Transaction, now_ms: int) -> list[str]:
     )
     query: Query = select(AGENTS.c.id).where(*where)
     return await tx.texts(query.order_by(AGENTS.c.id).limit(_AT_ONCE))
-
-
-async def standings(
-    tx: Transaction, agent_ids: Sequence[str], *, is_locked: bool = False
-) -> dict[str, Standing]:
-    """Returns how these agents stand; those that were deleted are missing."""
-    found: list[Standing] = []
-    for start in range(0, len(agent_ids), _AT_ONCE):
-        part = agent_ids[start : start + _AT_ONCE]
-        query = columns_of(AGENTS, Standing).where(AGENTS.c.id.in_(part)).order_by(AGENTS.c.id)
-        found += await tx.all(Standing, query.with_for_update() if is_locked else query)
-    return {one.id: one for one in found}
 
 
 async def ids_of(tx: Transaction, fleet_id: str) -> list[str]:

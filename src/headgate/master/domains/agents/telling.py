@@ -9,7 +9,8 @@ from pydantic import JsonValue
 
 from headgate.fleet.frames import Fault, Notice
 from headgate.fleet.master_events import AgentReport
-from headgate.master.domains.agents.store import CONNECTED, LOST, Standing
+from headgate.master.domains.agents.standings import Standing
+from headgate.master.domains.agents.store import CONNECTED, LOST
 from headgate.master.domains.agents.upgrading import Ended
 from headgate.master.domains.events.types import News
 

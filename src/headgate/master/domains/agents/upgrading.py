@@ -3,7 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from headgate.fleet.frames import Upgrade, UpgradeEnded
-from headgate.master.domains.agents.store import Standing
+from headgate.master.domains.agents.standings import Standing
 
 _LONGEST = 2_000
 

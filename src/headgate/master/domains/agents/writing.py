@@ -1,45 +1,51 @@
 """Writes what agents say: whoever speaks while a transaction is under way shares the next one.
 
-So thousands of agents cost the database a few transactions a second, and what was written is on
-disk when the caller goes on.
+So thousands of agents cost the database a few transactions a second. What somebody waits for is on
+disk when the caller goes on; nobody waits for heartbeats and reports, so that they cost no more
+than their place in a batch.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+import structlog
 
 from headgate.fleet.frames import Notices, UpgradeEnded
 from headgate.fleet.master_events import AgentReport
-from headgate.master.domains.agents import store, telling, upgrading
+from headgate.master.domains.agents import standings, store, telling, upgrading
+from headgate.master.domains.agents.batch import Batch, Standings
 from headgate.master.domains.agents.ending import EndedUpgrades
-from headgate.master.domains.agents.store import CONNECTED, Standing
-from headgate.master.domains.agents.telling import Detail, Said
+from headgate.master.domains.agents.store import CONNECTED
+from headgate.master.domains.agents.telling import Detail
 from headgate.master.domains.events import store as events
 from headgate.master.domains.events.types import News
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
+from headgate.master.store.errors import StoreUnavailableError
 from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
 
+_log = structlog.get_logger()
+
 BEATS_WAIT_S: Final = 1.0
-"""How long heartbeats wait for others; everything else is written at once."""
+"""How long heartbeats wait for others."""
+REPORTS_WAIT_S: Final = 0.05
+"""How long reports wait for others; what somebody waits for is written at once."""
+_AGAIN_S: Final = 2.0
+"""How long the words that a store did not take wait for the next try."""
 
-Standings = dict[str, Standing]
 
+class _Open(Batch):
+    """A batch that takes words, and when it is to be written."""
 
-@dataclass
-class _Batch:
-    joins: list[str] = field(default_factory=list)
-    values: dict[str, dict[str, object]] = field(default_factory=dict)
-    ends: list[tuple[str, int]] = field(default_factory=list)
-    said: Said = field(default_factory=Said)
-    ended: dict[str, UpgradeEnded] = field(default_factory=dict)
-    urgent: asyncio.Event = field(default_factory=asyncio.Event)
-    done: "asyncio.Future[list[int]]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    def __init__(self) -> None:
+        super().__init__()
+        loop = asyncio.get_running_loop()
+        self.due = loop.time() + BEATS_WAIT_S + _AGAIN_S
+        self.sooner = asyncio.Event()
+        self.done: asyncio.Future[list[int]] = loop.create_future()
 
 
 class Writing:
@@ -56,49 +62,46 @@ class Writing:
         self._database = database
         self._clock = clock
         self._stands = stands
-        self._batch: _Batch | None = None
+        self._batch: _Open | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def join(
         self, agent_id: str, values: dict[str, object], ended: UpgradeEnded | None = None
     ) -> int:
         """Begins a session: keeps what the agent says, and returns its fence."""
-        batch = self._open(is_urgent=True)
+        batch = self._open()
         if ended is not None:
             batch.ended[agent_id] = ended
-        place = len(batch.joins)
-        batch.joins.append(agent_id)
-        batch.values.setdefault(agent_id, {}).update(values)
-        if isinstance(starts := values.get("failed_starts"), int):
-            batch.said.failing[agent_id] = starts
+        place = batch.join(agent_id, values)
         return (await asyncio.shield(batch.done))[place]
 
     async def keep(
         self, agent_id: str, values: dict[str, object], *, is_urgent: bool = True
     ) -> None:
         """Keeps what an agent says."""
-        batch = self._open(is_urgent=is_urgent)
-        batch.values.setdefault(agent_id, {}).update(values)
+        batch = self._open(0.0 if is_urgent else BEATS_WAIT_S)
+        batch.keep(agent_id, values)
         await asyncio.shield(batch.done)
+
+    def beat(self, agent_id: str, fence: int, values: dict[str, object]) -> None:
+        """Keeps soon what an agent says with a heartbeat, in the session with this fence. While
+        the store is away it is tried again, until that session has ended."""
+        self._open(BEATS_WAIT_S).hear(agent_id, fence, values)
+
+    def report(
+        self, agent_id: str, fence: int, values: dict[str, object], report: AgentReport | None
+    ) -> None:
+        """The same with how far an agent is; tells those who watch of the report."""
+        self._open(REPORTS_WAIT_S).hear(agent_id, fence, values, report)
 
     def ended(self, agent_id: str, ended: UpgradeEnded) -> None:
         """Keeps, with what is kept next, that an agent's order to upgrade has ended."""
-        self._open(is_urgent=True).ended[agent_id] = ended
-
-    async def report(
-        self, agent_id: str, values: dict[str, object], report: AgentReport | None
-    ) -> None:
-        """Keeps how far an agent is, and tells those who watch of the report."""
-        batch = self._open(is_urgent=True)
-        batch.values.setdefault(agent_id, {}).update(values)
-        if report is not None:
-            batch.said.add(agent_id, report)
-        await asyncio.shield(batch.done)
+        self._open().ended[agent_id] = ended
 
     async def notice(self, agent_id: str, notices: Notices) -> None:
         """Tells those who watch what an agent noticed."""
-        batch = self._open(is_urgent=True)
-        batch.values.setdefault(agent_id, {}).update(seen_at=self._clock())
+        batch = self._open()
+        batch.keep(agent_id, {"seen_at": self._clock()})
         batch.said.notices += [(agent_id, one) for one in notices.notices]
         dropped = batch.said.dropped
         dropped[agent_id] = dropped.get(agent_id, 0) + notices.dropped
@@ -106,45 +109,52 @@ class Writing:
 
     async def drift(self, agent_id: str, values: dict[str, object], detail: Detail | None) -> None:
         """Keeps how an agent drifts, and tells those who watch of what is new about it."""
-        batch = self._open(is_urgent=True)
-        batch.values.setdefault(agent_id, {}).update(values)
+        batch = self._open()
+        batch.keep(agent_id, values)
         if detail is not None:
             batch.said.drifts[agent_id] = detail
         await asyncio.shield(batch.done)
 
     async def end(self, agent_id: str, fence: int) -> None:
         """Ends the session with this fence."""
-        batch = self._open(is_urgent=True)
+        batch = self._open()
         batch.ends.append((agent_id, fence))
         await asyncio.shield(batch.done)
 
-    def _open(self, *, is_urgent: bool) -> _Batch:
-        if self._batch is None:
-            self._batch = _Batch()
-        if is_urgent:
-            self._batch.urgent.set()
+    async def settled(self) -> None:
+        """Waits until what was said before is written."""
+        await asyncio.shield(self._open().done)
+
+    def _open(self, wait_s: float = 0.0) -> _Open:
+        """Returns the batch that takes words, which is written within this time."""
+        batch = self._batch
+        if batch is None:
+            batch = self._batch = _Open()
+        due = asyncio.get_running_loop().time() + wait_s
+        if due < batch.due:
+            batch.due = due
+            batch.sooner.set()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work())
-        return self._batch
+        return batch
 
     async def _work(self) -> None:
         try:
             while (batch := self._batch) is not None:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(BEATS_WAIT_S):
-                        await batch.urgent.wait()
+                await _until_due(batch)
                 self._batch = None
                 await self._write(batch)
         finally:
             self._task = None
 
-    async def _write(self, batch: _Batch) -> None:
+    async def _write(self, batch: _Open) -> None:
         now_ms = self._clock()
         try:
             written = await self._database.write(MASTER, lambda tx: _written(tx, batch, now_ms))
         except Exception as error:  # whoever waits for this batch gets it
             batch.done.set_exception(error)
             batch.done.exception()  # they may have left
+            self._lost(batch, error)
             return
         batch.done.set_result(written.fences)
         stood = written.standings
@@ -154,6 +164,23 @@ class Writing:
         for workspace_id in written.workspaces:
             self.told(workspace_id)
 
+    def _lost(self, batch: Batch, error: Exception) -> None:
+        """Keeps what nobody waits for until the store is back."""
+        if isinstance(error, StoreUnavailableError):
+            if batch.fences:
+                self._open(_AGAIN_S).take_over(batch)
+            return
+        _log.error("what agents said cannot be written", agents=len(batch.fences), exc_info=error)
+
+
+async def _until_due(batch: _Open) -> None:
+    loop = asyncio.get_running_loop()
+    while loop.time() < batch.due:
+        batch.sooner.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(batch.due):
+                await batch.sooner.wait()
+
 
 class _Written(NamedTuple):
     fences: list[int]
@@ -161,39 +188,37 @@ class _Written(NamedTuple):
     workspaces: list[str]
 
 
-async def _written(tx: Transaction, batch: _Batch, now_ms: int) -> _Written:
+async def _written(tx: Transaction, batch: Batch, now_ms: int) -> _Written:
     batch.said.upgrades.clear()  # of a transaction that was undone, and is carried out again
+    batch.level()
     # In one order everywhere, so that two masters do not wait for each other.
     ids = sorted({*batch.values, *(agent for agent, _ in batch.ends)})
-    standings = await store.standings(tx, ids, is_locked=True)
+    stood = await standings.found(tx, ids, is_locked=True)
     fences: list[int] = []
-    last = {agent: one.fence for agent, one in standings.items()}
-    told = {agent: one.told for agent, one in standings.items()}
+    last = {agent: one.fence for agent, one in stood.items()}
     for agent in batch.joins:
         # Agents remember fences: after a restore of an older database theirs would be ahead.
         last[agent] = max(last.get(agent, 0) + 1, now_ms)
-        told[agent] = CONNECTED
         fences.append(last[agent])
-    spoke = {
-        agent: standings[agent].having(said)
-        for agent, said in batch.values.items()
-        if agent in standings
-    }
+    spoke = batch.spoken(stood)
     rows: dict[str, dict[str, object]] = {}
     for agent in sorted(spoke):
+        row = batch.values[agent]
+        if last[agent] != stood[agent].fence:
+            row = row | {"fence": last[agent], "told": CONNECTED}
         end = upgrading.ended(spoke[agent], batch.ended.get(agent))
-        row: dict[str, object] = {"fence": last[agent], "told": told[agent]}
         if end is not None:
             batch.said.upgrades.append((agent, end))
-            row |= upgrading.columns(end)
+            row = row | upgrading.columns(end)
             spoke[agent] = spoke[agent].having(row)
-        since = standings[agent].failing_since
-        if since is not None and batch.values[agent].get("failing_since") is not None:
-            row["failing_since"] = since  # it fails on
-        rows[agent] = batch.values[agent] | row
-    await store.said_by_all(tx, rows)
+        since = stood[agent].failing_since
+        if since is not None and row.get("failing_since") is not None:
+            row = row | {"failing_since": since}  # it fails on
+        rows[agent] = stood[agent].news(row)
     for agent, fence in batch.ends:
-        await store.left(tx, agent, fence)
+        if last.get(agent) == fence:  # else a newer session began
+            rows.setdefault(agent, {})["connected_at"] = None
+    await store.said_by_all(tx, rows)
     news = telling.news_of(spoke, batch.joins, batch.said)
     return _Written(fences, spoke, await tell(tx, news, now_ms))
 

@@ -15,7 +15,7 @@ import structlog
 
 from headgate.fleet.searches import LogLine, LogLines, LogSearch
 from headgate.fleet.signing import Bind
-from headgate.master.domains.agents import store as agents_store
+from headgate.master.domains.agents import standings
 from headgate.master.domains.agents.store import AgentName
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.logs import store
@@ -84,7 +84,7 @@ class Relay:
             return []
         now_ms = world.clock()
         async with world.database.read(MASTER) as tx:
-            known = await agents_store.standings(tx, [one.id for one in agents])
+            known = await standings.found(tx, [one.id for one in agents])
         here = {one.id for one in known.values() if one.is_here(now_ms)}
         return [one for one in agents if one.id in here]
 

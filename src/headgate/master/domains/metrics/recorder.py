@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from headgate.fleet.frames import Heartbeat
-from headgate.master.domains.agents import store as agents
+from headgate.master.domains.agents import standings as agents
 from headgate.master.domains.metrics import store
 from headgate.master.domains.metrics.growth import (
     Counters,
@@ -90,7 +90,7 @@ class Recorder:
 
 async def _written(tx: Transaction, said: Mapping[str, Counters]) -> None:
     names = list(said)
-    standings = await agents.standings(tx, names)
+    standings = await agents.found(tx, names)
     known = await store.counters(tx, names)
     newer = {
         agent: one

@@ -7,7 +7,9 @@ from headgate.certificates.authority import pin
 from headgate.certificates.rotation import Authorities
 from headgate.kernel.errors import Invalid
 from headgate.master.api.problems import ProblemError
-from headgate.master.domains.agents.store import AGENTS, Standing
+from headgate.master.domains.agents import standings
+from headgate.master.domains.agents.standings import Standing
+from headgate.master.domains.agents.store import AGENTS
 from headgate.master.domains.enrolment import store
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import REJOINS_FOR
@@ -20,7 +22,7 @@ from headgate.master.domains.rotation.types import (
     WaitingAgent,
 )
 from headgate.master.store.errors import TakenError
-from headgate.master.store.transaction import Transaction, columns_of
+from headgate.master.store.transaction import Transaction
 
 _SHOWN: Final = 20
 _STAGES: Final[dict[str, Stage]] = {
@@ -33,12 +35,6 @@ _NEXT: Final[dict[str, Step]] = {
     "announced": "switch",
     "switched": "finish",
 }
-
-
-class _Row(Standing):
-    name: str
-    workspace_id: str
-    seen_at: int | None
 
 
 async def status(tx: Transaction, authority: FleetAuthority, now_ms: int) -> AuthorityStatus:
@@ -87,16 +83,16 @@ def _refused(text: str) -> ProblemError:
     return ProblemError(409, "rotation", text)
 
 
-async def _agents(tx: Transaction, now_ms: int) -> list[_Row]:
+async def _agents(tx: Transaction, now_ms: int) -> list[Standing]:
     """Returns the agents that count: those that can still connect by themselves."""
     oldest = now_ms - int(REJOINS_FOR.total_seconds() * 1_000)
-    query = columns_of(AGENTS, _Row).where(
+    query = standings.ALL.where(
         AGENTS.c.revoked_at.is_(None), AGENTS.c.certificate_expires_at > oldest
     )
-    return await tx.as_master().all(_Row, query.order_by(AGENTS.c.id))
+    return await tx.as_master().tuples(Standing, query)
 
 
-def _waiting(found: Authorities, agents: Sequence[_Row]) -> list[_Row]:
+def _waiting(found: Authorities, agents: Sequence[Standing]) -> list[Standing]:
     if found.stage == "steady":
         return []
     pins = frozenset(pin(one.certificate) for one in found.listed)
@@ -106,7 +102,7 @@ def _waiting(found: Authorities, agents: Sequence[_Row]) -> list[_Row]:
     return [one for one in agents if one.lacks(pins, issuing)]
 
 
-def _status(found: Authorities, agents: Sequence[_Row]) -> AuthorityStatus:
+def _status(found: Authorities, agents: Sequence[Standing]) -> AuthorityStatus:
     waiting = _waiting(found, agents)
     return AuthorityStatus(
         stage=_STAGES[found.stage],

@@ -3,7 +3,7 @@
 import pytest
 
 from headgate.fleet.frames import Upgrade, UpgradeEnded
-from headgate.master.domains.agents.store import Standing
+from headgate.master.domains.agents.standings import Standing
 from headgate.master.domains.agents.types import UpgradeState
 from headgate.master.domains.agents.upgrading import Ended, columns, ended, wish
 
@@ -34,6 +34,12 @@ def standing(state: UpgradeState | None = "asked", program: str = "1.0.0") -> St
         wanted_program="2.0.0",
         upgrade_order=5,
         upgrade_state=state,
+        held_scope="",
+        offered=None,
+        acknowledged=None,
+        applied=None,
+        serving=None,
+        phase="",
     )
 
 
