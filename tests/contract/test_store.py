@@ -97,7 +97,7 @@ def test_a_directory_has_one_master(tmp_path: Path) -> None:
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_without_its_database_the_master_stays_and_says_so(tmp_path: Path) -> None:
     """PostgreSQL is killed: 503 while it is away; what was acknowledged is there afterwards."""
     cluster = Postgres(is_durable=True)
@@ -119,7 +119,7 @@ def test_without_its_database_the_master_stays_and_says_so(tmp_path: Path) -> No
         cluster.close()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_a_database_that_answers_nothing_any_more_costs_no_more_than_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

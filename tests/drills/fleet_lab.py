@@ -160,6 +160,8 @@ class Person:
 class Node(RunningNode):
     """`headgate agent` at an end of the star, with a client that asks it all the time."""
 
+    reads_a_file = False
+
     def __init__(self, folder: Path, star: Star, name: str, engine: str, token: str) -> None:
         folder.mkdir()
         self.name = name

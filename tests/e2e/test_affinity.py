@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import pytest
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate import Listener, Proxy, Route
 from headgate.testing import Upstream
@@ -27,7 +27,7 @@ def config(
 
 def ask(proxy: Proxy, cookie: str | None = None, path: str = "/") -> tuple[str, str | None]:
     """The endpoint's answer, and the `Set-Cookie` that came with it."""
-    client = http.client.HTTPConnection(proxy.address(), timeout=30)
+    client = http.client.HTTPConnection(proxy.address(), timeout=DEADLINE_S)
     try:
         client.request("GET", path, headers={"cookie": cookie} if cookie else {})
         answer = client.getresponse()
@@ -64,8 +64,8 @@ def test_a_client_stays_and_others_are_balanced(servers: dict[str, Upstream]) ->
             assert ask(proxy, f"x=1; {cookie}") == (body, None)
         assert servers["a"].seen[-1].headers["cookie"].startswith("x=1; at=")
         counted = 'headgate_upstream_affinity_total{upstream="app",outcome="%s"} %d\n'
-        until(lambda: counted % ("kept", 18) in proxy.metrics(), "the counters")
-        assert counted % ("new", 6) in proxy.metrics()
+        until(lambda: counted % ("kept", 18) in proxy.metrics(), "the clients that stay")
+        until(lambda: counted % ("new", 6) in proxy.metrics(), "the clients that came")
         assert counted % ("moved", 0) in proxy.metrics()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from endpoint_agent import EndpointAgent
 from running_node import RunningNode, Upstream, config, get
+from told import until_metric, until_metric_at_least, until_status_says
 from waiting import until
 
 World = tuple[tuple[Upstream, Upstream], tuple[EndpointAgent, EndpointAgent]]
@@ -69,14 +70,14 @@ def test_an_endpoint_goes_and_comes_as_its_agent_says_and_everything_tells_why(
                 assert f"takes no traffic: {why}" in " ".join(text.split())
                 assert f"its agent said: {line.strip()}" in " ".join(text.split())
         backend = f'{{backend="app/{two.address}"}}'
-        assert node.metric(f"headgate_backend_agent_answers_total{backend}") > 0
-        assert node.metric(f"headgate_backend_takes_traffic{backend}") == 0
-        assert node.metric(f"headgate_backend_agent_weight_percent{backend}") == 100
+        until_metric_at_least(node, f"headgate_backend_agent_answers_total{backend}", 1)
+        until_metric(node, f"headgate_backend_takes_traffic{backend}", 0)
+        until_metric(node, f"headgate_backend_agent_weight_percent{backend}", 100)
 
         agent.close()
         until(lambda: "does not answer" in str(_told(node)[1]["why"]), "the silence")
         assert _states(node) == ["up", "maintenance"]
-        assert node.metric(f"headgate_backend_agent_failures_total{backend}") > 0
+        until_metric_at_least(node, f"headgate_backend_agent_failures_total{backend}", 1)
         again = EndpointAgent("127.0.0.2", agent.port, hears=b"how\n")
         until(lambda: _states(node) == ["up", "up"], "the return")
         again.close()
@@ -98,6 +99,6 @@ def test_an_endpoint_takes_the_part_of_its_weight_that_its_agent_asks_for(
             return 8 <= _served(port, 48)[b"two"] <= 23
 
         until(takes_a_third, "a third of the requests")
-        assert "its agent asks for 50 % of its weight" in node.command("status").stdout
+        until_status_says(node, "its agent asks for 50 % of its weight")
         agent.says = "100%\n"
         until(lambda: _served(port, 48)[b"two"] == 24, "half of the requests")

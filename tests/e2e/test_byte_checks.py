@@ -13,9 +13,10 @@ from ports import free_port
 from redis_server import RedisServer
 from running_node import RunningNode
 from tls_authority import Authority
+from told import until_metric
 from waiting import until
 
-TIMES = 'interval = "300ms", timeout = "250ms", fast_interval = "100ms", max_interval = "300ms"'
+TIMES = 'interval = "2s", timeout = "2s", fast_interval = "100ms", max_interval = "2s"'
 QUESTION = "1234 0100 0001 0000 0000 0000 03777777 0474657374 00 0001 0001"
 """The question for the address of www.test."""
 ANSWER = "1234 8580 0001 0001"
@@ -113,7 +114,8 @@ def test_a_name_server_is_asked_a_question_of_its_own(folder: Path) -> None:
             node.until_logged(about)
             up = f'headgate_backend_up{{backend="right/127.0.0.1:{port}"}}'
             down = f'headgate_backend_up{{backend="closed/127.0.0.1:{closed}"}}'
-            assert (node.metric(up), node.metric(down)) == (1, 0)
+            until_metric(node, up, 1)
+            until_metric(node, down, 0)
 
 
 def test_a_server_of_datagrams_falls_silent_goes_and_comes_back(folder: Path) -> None:
@@ -126,7 +128,7 @@ def test_a_server_of_datagrams_falls_silent_goes_and_comes_back(folder: Path) ->
             _becomes(node, "game", "down", "check-unreachable")
             with Moody(port) as moody:
                 # The reason stays that for which it went down; the last check says what it found.
-                until(lambda: "no answer in 250 ms" in _told(node)["game"][2], "a check times out")
+                until(lambda: "no answer in 2000 ms" in _told(node)["game"][2], "a check times out")
                 moody.answer = b"!"
                 until(lambda: 'the answer is "!"' in _told(node)["game"][2], "an answer is wrong")
                 moody.answer = b"?"
@@ -150,7 +152,7 @@ def test_a_redis_that_answers_passes_and_one_that_wants_a_password_does_not(fold
             _becomes(node, "any", "up", "check-passed")
             _becomes(node, "told", "down", "check-answer", "-ERR unknown command")
             _becomes(node, "hidden", "down", "check-answer", "bytes is another one")
-            _becomes(node, "silent", "down", "check-timeout", "no answer in 250 ms")
+            _becomes(node, "silent", "down", "check-timeout", "no answer in 2000 ms")
             assert b"s3cret" not in node.admin("GET", "/health")[1]
 
 

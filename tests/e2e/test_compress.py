@@ -14,6 +14,7 @@ from http_server import serving_http
 from nginx_engine import NginxEngine
 from peers import peer
 from running_node import RunningNode, config
+from told import until_metric_at_least
 from waiting import DEADLINE_S
 
 TEXT = b"".join(b'{"id": %d, "name": "item %d"}\n' % (n, n * 7) for n in range(3000))
@@ -186,7 +187,7 @@ host_header = "inner.example"
             fields, body = ask(port, version, path)
             assert fields["content-encoding"] == "gzip", path
             assert gzip.decompress(body) == TEXT, path
-        assert node.metric("headgate_http2_connections_opened_total") > 0
+        until_metric_at_least(node, "headgate_http2_connections_opened_total", 1)
 
 
 def test_events_arrive_when_they_are_sent(folder: Path, port: int, pages: str) -> None:

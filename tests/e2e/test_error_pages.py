@@ -14,6 +14,7 @@ from http_server import serving_http
 from peers import peer
 from ports import dead_port, free_port
 from running_node import RunningNode
+from told import until_metric
 from waiting import DEADLINE_S, until
 
 CONFIG: Final = """
@@ -165,8 +166,8 @@ def test_the_page_has_the_place_of_an_endpoint_s_body(node: RunningNode, port: i
     assert asked(port, "/410")[2] == "of the endpoint"
     assert asked(port, "/200")[2] == "of the endpoint"
     name = 'headgate_middleware_results_total{{kind="error_pages",middleware="pages",result="{}"}}'
-    assert node.metric(name.format("endpoint")) == 2
-    assert node.metric(name.format("node")) == 0
+    until_metric(node, name.format("endpoint"), 2)
+    until_metric(node, name.format("node"), 0)
 
 
 def test_a_page_says_status_reason_and_id(node: RunningNode, port: int) -> None:
@@ -182,7 +183,7 @@ def test_errors_of_the_node_have_pages_too(node: RunningNode, port: int) -> None
     assert (status, body[:19]) == (502, "<h1>502 Bad Gateway")
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert "connect" in headers["proxy-status"]
-    assert node.metric('headgate_rejects_total{reason="connect-refused"}') == 1
+    until_metric(node, 'headgate_rejects_total{reason="connect-refused"}', 1)
 
 
 def test_refusals_of_middlewares_keep_their_headers(node: RunningNode, port: int) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from running_node import RunningNode, Upstream, config, get
+from told import until_metric, until_metric_at_least
 from waiting import until
 
 COUNT = 'headgate_middleware_results_total{kind="fault",middleware="chaos",result="%s"}'
@@ -20,11 +21,11 @@ def test_faults_delay_refuse_and_count_and_a_reload_ends_them(
 ) -> None:
     with RunningNode(folder, _config(port, one, '{ delay = "50ms" }')).until_ready() as node:
         assert get(port) == (200, b"one")
-        assert node.metric(COUNT % "delay") == 1
+        until_metric(node, COUNT % "delay", 1)
         node.write(_config(port, one, "{ abort = 418 }"))
         until(lambda: get(port)[0] == 418, "the refusal")
-        assert node.metric('headgate_rejects_total{reason="fault"}') >= 1
-        assert node.metric(COUNT % "delay") >= 1
+        until_metric_at_least(node, 'headgate_rejects_total{reason="fault"}', 1)
+        until_metric_at_least(node, COUNT % "delay", 1)
         node.write(_config(port, one, "{ abort = 418, abort_percent = 0 }"))
         until(lambda: get(port) == (200, b"one"), "the end of the refusals")
         until(lambda: node.metric(COUNT % "pass") >= 1, "a request that passed")

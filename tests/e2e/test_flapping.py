@@ -16,8 +16,8 @@ from waiting import until
 from headgate.testing.server import HttpServer
 
 CHECK = (
-    'health_check = { path = "/check", interval = "1s", timeout = "1s", '
-    'fast_interval = "100ms", max_interval = "1s" }\n'
+    'health_check = { path = "/check", interval = "2s", timeout = "2s", '
+    'fast_interval = "100ms", max_interval = "2s" }\n'
 )
 ENOUGH = 10
 """Checks after which a judgement by single results would have changed many times."""

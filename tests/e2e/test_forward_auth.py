@@ -43,7 +43,7 @@ timeout = "1m"
 [middlewares.hasty.forward_auth]
 upstream = "auth"
 path = "/api/hang"
-timeout = "50ms"
+timeout = "1s"
 
 [middlewares.chatty.forward_auth]
 upstream = "auth"

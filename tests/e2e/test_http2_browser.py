@@ -14,6 +14,7 @@ from peers import peer
 from ports import free_port
 from running_node import RunningNode, config
 from tls_authority import Authority
+from told import until_metric
 from waiting import DEADLINE_S, until
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -94,7 +95,7 @@ def test_a_browser_has_its_page_and_its_websocket_on_one_http2_connection(folder
         with RunningNode(folder, text).until_ready() as node:
             with browser(folder, f"https://localhost:{secure}/"):
                 until(lambda: bool(site.told), "the page tells", deadline_s=2 * DEADLINE_S)
-                assert node.metric("headgate_tunnels") == 1
+                until_metric(node, "headgate_tunnels", 1)
             wanted = {"got": [5, "HELLO", 100_000, "XXXXX"], "protocol": "h2"}
             assert json.loads(unquote(site.told[0].partition("?")[2])) == wanted
             (line,) = AccessLog(folder / "access.log").lines(1, target="/socket")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from http2_wire import GOAWAY, PING, PREFACE, SETTINGS, exactly, frame
 from running_node import RunningNode, Upstream, config
+from told import until_metric, until_metrics_say
 from waiting import DEADLINE_S
 
 MAX_CONCURRENT_STREAMS = 3
@@ -61,8 +62,8 @@ def test_the_limits_of_a_listener_hold_for_the_connections_that_begin_after_a_re
         second = Client(port)
         assert second.settings[MAX_CONCURRENT_STREAMS] == 16
         assert second.pings(20) == ENHANCE_YOUR_CALM
-        assert node.metric(flood) == 1
-        assert b"headgate_http2_limited_total" in node.admin("GET", "/metrics")[1]
+        until_metric(node, flood, 1)
+        until_metrics_say(node, "headgate_http2_limited_total")
 
 
 def test_a_limit_out_of_its_range_is_refused_and_the_node_goes_on(

@@ -16,6 +16,7 @@ import pytest
 from nghttp2 import NO_INDEX, Message, Session, library
 from peers import unavailable
 from running_node import RunningNode, config
+from told import until_metric, until_metrics_say
 from waiting import DEADLINE_S
 
 CONNECTIONS = int(os.environ.get("NGHTTP2_CONNECTIONS", "12"))
@@ -137,10 +138,10 @@ def test_what_nghttp2_sends_reaches_nghttp2_behind_the_node(
         with RunningNode(folder, text).until_ready() as node:
             for seed in range(SEED, SEED + CONNECTIONS):
                 run(World(lib, behind, port, seed), seed)
-            page = node.admin("GET", "/metrics")[1].decode()
+            opened = "headgate_http2_upstream_streams_opened_total"
+            until_metric(node, opened, CONNECTIONS * REQUESTS)
+            page = until_metrics_say(node)
             assert "headgate_http2_closed_total{" not in page, page
-            opened = node.metric("headgate_http2_upstream_streams_opened_total")
-            assert opened == CONNECTIONS * REQUESTS
 
 
 def run(world: World, seed: int) -> None:

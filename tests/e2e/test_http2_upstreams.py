@@ -12,6 +12,7 @@ from peers import peer
 from ports import free_port
 from running_node import RunningNode, config
 from tls_authority import Authority
+from told import until_metric, until_metric_at_least, until_status_says
 from waiting import DEADLINE_S, until
 
 
@@ -80,8 +81,8 @@ def test_bodies_pass_to_and_from_an_endpoint_without_tls(
         assert got.read_bytes() == sent.read_bytes()
         curl(version, "-H", "Transfer-Encoding: chunked", *upload, url + "/")
         assert got.read_bytes() == sent.read_bytes()
-        assert node.metric("headgate_http2_upstream_connections_opened_total") >= 1
-        assert node.metric("headgate_http2_upstream_streams_opened_total") == 4
+        until_metric_at_least(node, "headgate_http2_upstream_connections_opened_total", 1)
+        until_metric(node, "headgate_http2_upstream_streams_opened_total", 4)
         until(lambda: node.metric("headgate_http2_upstream_streams") == 0, "no stream is left")
 
 
@@ -96,15 +97,15 @@ def test_an_endpoint_with_tls_agrees_by_alpn(folder: Path, port: int, protocol: 
         RunningNode(folder, http2(port, upstream, keys)).until_ready() as node,
     ):
         assert curl(f"http://127.0.0.1:{port}/") == "hello"
-        assert node.metric("headgate_http2_upstream_streams_opened_total") == 1
+        until_metric(node, "headgate_http2_upstream_streams_opened_total", 1)
         health = json.loads(node.admin("GET", "/health")[1])
         assert health["upstreams"][0]["protocol"] == protocol
         assert health["upstreams"][0]["endpoints"][0]["negotiated"] == "h2"
-        assert "1 requests, 0 failures, agreed on h2" in node.command("status").stdout
+        until_status_says(node, "1 requests, 0 failures, agreed on h2")
         asked = node.command("explain", "GET", "http://a.example/").stdout
         assert "up  agreed on h2" in asked
         backend = f'backend="app/127.0.0.1:{upstream}",protocol="h2"'
-        assert node.metric(f"headgate_backend_negotiated_total{{{backend}}}") == 1
+        until_metric(node, f"headgate_backend_negotiated_total{{{backend}}}", 1)
         status = json.loads(node.admin("GET", "/status")[1])
         assert status["dataplane"]["upstreams"][0]["protocol"] == protocol
 
@@ -119,7 +120,7 @@ def test_many_requests_of_both_versions_share_few_connections(folder: Path, port
             said = run("h2load", "-n", "2000", "-c", "8", *version, url)
             assert "2000 succeeded, 0 failed, 0 errored, 0 timeout" in said, said
             assert "status codes: 2000 2xx" in said, said
-        assert node.metric("headgate_http2_upstream_streams_opened_total") == 4000
+        until_metric(node, "headgate_http2_upstream_streams_opened_total", 4000)
         assert node.metric("headgate_http2_upstream_connections_opened_total") <= 8
 
 

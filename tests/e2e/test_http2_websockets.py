@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ports import free_port
 from running_node import RunningNode, config
+from told import until_metric
 from waiting import DEADLINE_S, until
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
@@ -48,7 +49,8 @@ def test_a_websocket_passes_over_http2_between_two_nodes(folder: Path, port: int
             for message in ("hello", large, "again"):
                 client.send(message)
                 assert client.recv(timeout=DEADLINE_S) == message.upper()
-            assert last.metric("headgate_http2_connections") == 1
-            assert [one.metric("headgate_tunnels") for one in (first, last)] == [1, 1]
+            until_metric(last, "headgate_http2_connections", 1)
+            until_metric(first, "headgate_tunnels", 1)
+            until_metric(last, "headgate_tunnels", 1)
         until(lambda: first.metric("headgate_tunnels") == 0, "the tunnel is over")
         until(lambda: last.metric("headgate_tunnels") == 0, "the other tunnel is over")

@@ -13,6 +13,7 @@ import pytest
 from key_server import KeyServer, SigningKey, set_of
 from ports import free_port
 from running_node import RunningNode, get
+from told import until_metrics_say, until_status_says
 from waiting import DEADLINE_S, until
 
 CONFIG = """
@@ -167,12 +168,11 @@ def test_a_set_that_was_never_there_closes_its_routes_and_everybody_says_so(fold
         health = json.loads(node.admin("GET", "/health")[1])
         assert health["status"] == "degraded"
         assert health["key_sets"][0]["url"] == server.url
-        assert "missing, its routes answer 503: no connection" in node.command("status").stdout
+        until_status_says(node, "missing, its routes answer 503: no connection")
         explained = node.command("explain", f"http://127.0.0.1:{port}/members").stdout
         assert "answered with 503" in explained
         assert "jwt-keys-missing" in explained
-        page = node.admin("GET", "/metrics")[1].decode()
-        assert f'headgate_key_set_present{{key_set="{server.url}"}} 0' in page
+        page = until_metrics_say(node, f'headgate_key_set_present{{key_set="{server.url}"}} 0')
         assert "headgate_key_set_age_seconds{" not in page
         node.until_told("key_set.failed")
         server.start()
@@ -214,7 +214,7 @@ def test_the_last_good_set_stays_also_over_a_restart(
             until(lambda: fetches(node, reason) >= 1, reason)
             assert key_set(node)["state"] == "stale"
             assert ask(port, key.token()).status == 200
-            page = node.admin("GET", "/metrics")[1].decode()
+            page = until_metrics_say(node, "headgate_key_set_age_seconds{")
             age = re.search(r"headgate_key_set_age_seconds{[^}]*} (\S+)", page)
             assert age is not None
             assert float(age[1]) > 0
@@ -232,8 +232,7 @@ def test_the_last_good_set_has_an_end(folder: Path) -> None:
             server.stop()
             until(lambda: ask(port, key.token()).details == "jwt-keys-missing", "the end")
             until(lambda: key_set(node)["state"] == "missing", "the word for it")
-            page = node.admin("GET", "/metrics")[1].decode()
-            assert f'headgate_key_set_present{{key_set="{server.url}"}} 0' in page
+            until_metrics_say(node, f'headgate_key_set_present{{key_set="{server.url}"}} 0')
             server.start()
             until(lambda: ask(port, key.token()).status == 200, "the keys")
         server.stop()

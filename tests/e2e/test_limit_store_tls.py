@@ -14,6 +14,7 @@ from redis_server import RedisServer
 from running_node import RunningNode, Upstream
 from running_node import config as plain_config
 from tls_authority import Authority, Pair
+from told import until_metric, until_metric_at_least
 from waiting import until
 
 FAILURES: Final = 'headgate_limit_store_failures_total{reason="tls"}'
@@ -118,8 +119,8 @@ def test_a_store_that_is_another_is_away(folder: Path, one: Upstream, wrong: str
         assert health["status"] == "degraded" and not health["limit_store"]["ready"]
         if wrong in ("authority", "name"):
             assert "invalid peer certificate" in health["limit_store"]["why"]
-            assert node.metric(FAILURES) >= 1
-        assert node.metric("headgate_limit_store_away") == 1
+            until_metric_at_least(node, FAILURES, 1)
+        until_metric(node, "headgate_limit_store_away", 1)
         assert ask(port, **{"x-client": "a"}).status == 503, "its limit is closed"
 
 

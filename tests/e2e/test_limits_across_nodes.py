@@ -17,6 +17,7 @@ from limited import ask, counted, statuses
 from ports import free_port
 from redis_server import RedisServer
 from running_node import RunningNode, Upstream, config
+from told import until_status_says
 from waiting import until
 
 NODES, BURST = 2, 8
@@ -87,8 +88,11 @@ def test_two_nodes_admit_together_one_limit(folder: Path, one: Upstream, program
             until(is_used_up, "the limit of both is used up")
             assert BURST <= passed <= BURST + NODES * SHARE
             assert statuses(ports[0], 1, **{"x-client": "b"}) == {200: 1}, "another key"
-            told = sum(node.metric("headgate_limit_store_charged_total") for node in both)
-            assert told > 0
+
+            def charged() -> float:
+                return sum(node.metric("headgate_limit_store_charged_total") for node in both)
+
+            until(lambda: charged() > 0, "a charge is counted")
             assert all(counted(node, "rate_limit", "away") == 0 for node in both)
 
 
@@ -125,11 +129,12 @@ def test_a_killed_store_leaves_the_decision_to_the_policy(
         until_away(node)
         client = {"x-client": "a"}
         assert statuses(port, 16 + SHARE, **client) == expected
-        assert counted(node, "rate_limit", "away") == 16 + SHARE
+        away = 16 + SHARE
+        until(lambda: counted(node, "rate_limit", "away") == away, "each is counted")
         assert node.admin_status("/ready") == 200, "all nodes would leave at once"
         health = json.loads(node.admin("GET", "/health")[1])
         assert health["status"] == "degraded" and not health["limit_store"]["ready"]
-        assert "limit store away since 20" in node.command("status").stdout
+        until_status_says(node, "limit store away since 20")
         node.until_told("limit_store.away")
         store.start()
         until_counting(node)

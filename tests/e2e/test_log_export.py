@@ -18,6 +18,7 @@ from otlp_receiver import OtlpReceiver
 from ports import free_port
 from running_node import HEADGATE, RunningNode, Upstream, get
 from tls_authority import Authority
+from told import until_metric, until_metric_at_least, until_status_says
 from tracing_client import ask
 from waiting import DEADLINE_S, until
 
@@ -196,14 +197,14 @@ def test_a_collector_that_comes_back_gets_what_was_logged_meanwhile(folder: Path
         with RunningNode(folder, text).until_ready() as node:
             ask(port, "/app/1")
             until(lambda: node.metric("headgate_access_log_export_failing") == 1, "the failure")
-            assert "access log export failing" in node.command("status").stdout
+            until_status_says(node, "access log export failing")
             assert "log records do not reach the collector" in node.until_told("access_log.failing")
             assert get(port, "/app/2")[0] == 200, "requests do not mind"
             with OtlpReceiver(place) as collector:
                 collector.records(2)
                 until(lambda: node.metric("headgate_access_log_export_failing") == 0, "the success")
                 node.until_told("access_log.working")
-            assert node.metric(FAILURES % "connect") >= 1
+            until_metric_at_least(node, FAILURES % "connect", 1)
 
 
 def test_what_a_collector_refuses_is_counted_and_what_it_wants_later_comes_later(
@@ -224,7 +225,7 @@ def test_what_a_collector_refuses_is_counted_and_what_it_wants_later_comes_later
             collector.rejects = 1
             ask(port, "/app/3")
             until(lambda: node.metric(DROPPED % "refused") == 2, "one of which the answer tells")
-            assert node.metric("headgate_access_log_exported_total") == 1
+            until_metric(node, "headgate_access_log_exported_total", 1)
 
 
 def test_a_collector_that_hangs_delays_no_request(folder: Path) -> None:

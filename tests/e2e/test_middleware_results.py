@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from running_node import RunningNode, Upstream, config
+from told import until_metric
 from waiting import DEADLINE_S
 
 TEXT = """
@@ -72,10 +73,10 @@ def test_each_request_is_counted_with_what_came_of_it(
         for name, headers, kind, result in REQUESTS:
             labels = f'kind="{kind}",middleware="{name}",result="{result}"'
             line = f"headgate_middleware_results_total{{{labels}}}"
-            assert node.metric(line) == 0
+            until_metric(node, line, 0)
             ask(port, name, headers)
-            assert node.metric(line) == 1, line
+            until_metric(node, line, 1)
         explained = node.command("explain", "GET", f"http://a.example:{port}/closed")
         assert explained.returncode == 0
         closed = 'kind="ip_access",middleware="closed",result="denied"'
-        assert node.metric(f"headgate_middleware_results_total{{{closed}}}") == 1
+        until_metric(node, f"headgate_middleware_results_total{{{closed}}}", 1)

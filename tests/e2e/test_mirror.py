@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 from http_server import serving_http
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate import Listener, Proxy
 from headgate.testing import Upstream
@@ -44,7 +44,7 @@ def of(servers: Mapping[str, Upstream]) -> dict[str, str]:
 
 def ask(proxy: Proxy, count: int = 1, body: bytes | None = None) -> None:
     """Sends requests over one connection; each must get the answer of its own upstream."""
-    client = http.client.HTTPConnection(proxy.address(), timeout=30)
+    client = http.client.HTTPConnection(proxy.address(), timeout=DEADLINE_S)
     try:
         for number in range(count):
             client.request("POST" if body else "GET", f"/{number}", body)

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from running_node import RunningNode, Upstream, config, get
+from told import until_metric, until_metric_at_least, until_status_says
 from waiting import DEADLINE_S, until
 
 MIB = 1024 * 1024
@@ -66,9 +67,9 @@ def test_memory_over_its_limit_refuses_new_requests_alone_and_only_while_it_last
         uploads = [held.enter_context(_upload(port)) for _ in range(UPLOADS)]
         until(lambda: get(port)[0] == 503, "the overload")
         assert get(port, "/alive") == (204, b"")
-        assert node.metric('headgate_overload_level{cause="memory"}') == OVERLOADED
-        assert node.metric('headgate_overload_shed_total{level="overloaded"}') > 0
-        assert ", overloaded (memory)\n" in node.command("status").stdout
+        until_metric(node, 'headgate_overload_level{cause="memory"}', OVERLOADED)
+        until_metric_at_least(node, 'headgate_overload_shed_total{level="overloaded"}', 1)
+        until_status_says(node, ", overloaded (memory)\n")
 
         with _upload(port) as late:
             refused = _answer(late)

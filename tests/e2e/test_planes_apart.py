@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from running_node import HEADGATE, get
 from tls_authority import Authority
+from told import until_metric
 from two_planes import CONTROL, DATA_PLANE, Plane, Planes, two_planes
 from waiting import DEADLINE_S, until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def test_a_config_reaches_the_data_plane_and_both_sides_say_what_they_know(
     assert get(planes.port) == (200, b"one")
     planes.write("two")
     until(lambda: answers(planes.port, b"two"), "the changed config")
-    assert planes.data.metric("headgate_link_connected") == 1
-    assert planes.control.metric("headgate_link_connected") == 1
+    until_metric(planes.data, "headgate_link_connected", 1)
+    until_metric(planes.control, "headgate_link_connected", 1)
     here, there = planes.control.link(), planes.data.link()
     assert here["role"] == "control" and there["role"] == "dataplane"
     for link, name in ((here, DATA_PLANE), (there, CONTROL)):
@@ -67,7 +68,7 @@ def test_the_last_good_plan_is_served_at_once_without_a_control_plane(planes: Pl
     planes.data.start()
     until(lambda: answers(planes.port, b"one"), "the last good plan")
     until(planes.data.ready, "readiness without a control plane")
-    assert planes.data.metric("headgate_link_connected") == 0
+    until_metric(planes.data, "headgate_link_connected", 0)
     refused = command("reload", planes.data)
     assert refused.returncode == 1 and "where its control plane runs" in refused.stderr
     planes.write("two")

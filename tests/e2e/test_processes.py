@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from running_node import RunningNode, Upstream, config, get
+from told import until_metric
 from waiting import DEADLINE_S, until
 
 from headgate.cli import calls
@@ -180,7 +181,7 @@ def test_a_data_plane_that_hangs_is_found_and_replaced(
         os.kill(pid, signal.SIGSTOP)
         until(lambda: node.data_plane()[0] > generation, "the next data plane")
         assert get(port) == (200, b"one")
-        assert node.metric("headgate_dataplane_hung_total") == 1
+        until_metric(node, "headgate_dataplane_hung_total", 1)
         node.until_told("dataplane.hung")
         node.until_logged('"dataplane_hung"')
 

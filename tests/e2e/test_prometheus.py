@@ -12,7 +12,7 @@ from dashboard import queries
 from peers import peer
 from ports import free_port
 from running_node import RunningNode, Upstream, config, get
-from waiting import until
+from waiting import DEADLINE_S, until
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "headgate.rules.yml"
 
@@ -42,14 +42,14 @@ def prometheus(folder: Path, target: str) -> Iterator[str]:
         yield f"http://{at}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(DEADLINE_S)
 
 
 def asked(url: str, query: str) -> list[tuple[dict[str, str], float]]:
     """The samples of a query now; none while Prometheus does not answer."""
     whole = f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
     try:
-        with urllib.request.urlopen(whole, timeout=30) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(whole, timeout=DEADLINE_S) as answer:  # noqa: S310 - loopback
             found = json.load(answer)
     except OSError as error:
         assert getattr(error, "code", 503) == 503, f"{query}: {error}"

@@ -14,6 +14,7 @@ from datagram_servers import Echo
 from quic_peers import LONG, asked, first_datagrams, server
 from running_node import RunningNode
 from tls_authority import Authority
+from told import until_metric
 from waiting import DEADLINE_S, until
 
 from headgate.compile.answers import answer
@@ -172,9 +173,9 @@ def test_a_named_flow_outlives_reloads_and_upgrades(folder: Path, port: int) -> 
                 assert done.returncode == 0, done.stderr
                 peer.send(b"?")
                 assert peer.recv(9) == b"b?", step
-            opened = node.metric("headgate_udp_flows_opened_total")
-            assert (opened, node.metric("headgate_udp_flows_taken_over_total")) == (1, 1)
-            assert node.metric("headgate_udp_flows") == 1
+            until_metric(node, "headgate_udp_flows_opened_total", 1)
+            until_metric(node, "headgate_udp_flows_taken_over_total", 1)
+            until_metric(node, "headgate_udp_flows", 1)
 
 
 @pytest.mark.parametrize("seed", range(2))

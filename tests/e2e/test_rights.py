@@ -12,6 +12,7 @@ import pytest
 from access_log import AccessLog
 from peers import ROOT_ONLY
 from running_node import RunningNode, Upstream, config, get
+from told import until_status_says
 from waiting import until
 
 KEPT = {"dac_read_search", "net_bind_service"}
@@ -139,7 +140,7 @@ def test_a_node_that_stays_root_says_so(folder: Path, port: int, one: Upstream) 
     warning = 'the node runs as root: create a system user "headgate", or write node.user'
     with RunningNode(folder, config(port, one.address)).until_ready() as node:
         node.until_logged("headgate: warning: the node runs as root")
-        assert warning in node.command("status").stdout
+        until_status_says(node, warning)
     meant = config(port, one.address, extra='user = "root"')
     with RunningNode(folder, meant).until_ready() as node:
         assert "runs as root" not in node.log.read_text()

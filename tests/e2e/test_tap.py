@@ -120,7 +120,7 @@ def test_secrets_are_hidden_and_headers_come_on_request(node: RunningNode, port:
 
 def test_a_tap_ends_when_its_client_goes_also_without_requests(node: RunningNode) -> None:
     with tapping(node), tapping(node):
-        assert open_taps(node) == "2"
+        until(lambda: open_taps(node) == "2", "both taps")
     until(lambda: open_taps(node) == "0", "the end of the taps")
 
 

@@ -16,6 +16,7 @@ from stream_end import Secured
 from tcp_echo import Echo
 from tls_authority import Authority, Pair
 from tls_client import trusting
+from told import until_metric
 from waiting import DEADLINE_S
 
 from headgate.compile.answers import answer
@@ -146,7 +147,7 @@ def test_each_name_has_its_own_end(folder: Path, port: int, echo: Echo) -> None:
             # What passes through is counted as it came: with the hello and the records.
             assert sent(by_route["ended"]) == 100_000 < sent(by_route["passed"])
             ended = 'headgate_tls_handshakes_total{side="client",version="1.3",kind="full"}'
-            assert node.metric(ended) == 1
+            until_metric(node, ended, 1)
     finally:
         secure.close()
 

@@ -1,6 +1,5 @@
 """A node that terminates TLS: who gets which certificate, and what happens when files change."""
 
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cut_off import heard
 from ports import free_port
 from running_node import RunningNode, Upstream, config, get
 from tls_authority import Authority, Pair, key_pem, new_key
@@ -86,10 +86,8 @@ def test_an_unknown_or_missing_name_is_refused_by_an_alert(site: Site) -> None:
 
 
 def test_plain_http_on_a_tls_port_ends_at_once(site: Site) -> None:
-    with socket.create_connection(("127.0.0.1", site.port), DEADLINE_S) as plain:
-        plain.sendall(b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n")
-        answer = plain.recv(4096)
-        assert b"200" not in answer[:20]
+    answer = heard(site.port, b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n")
+    assert b"200" not in answer[:20]
 
 
 def test_a_certificate_is_replaced_while_traffic_flows(site: Site) -> None:

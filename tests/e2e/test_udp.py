@@ -12,6 +12,7 @@ import pytest
 from access_log import AccessLog
 from datagram_servers import Echo, closed_port, dig, name_server
 from running_node import RunningNode
+from told import until_metric
 from waiting import DEADLINE_S, until
 
 
@@ -94,7 +95,8 @@ upstream = "raw"
             assert said.count(f'"{"0" * 150}') == 12
             until(lambda: node.metric("headgate_udp_flows") == 0, "each flow ends with its answer")
             closed = 'headgate_udp_closed_total{reason="answered"}'
-            assert node.metric(closed) == node.metric("headgate_udp_flows_opened_total") >= 4
+            opened = "headgate_udp_flows_opened_total"
+            until(lambda: node.metric(closed) == node.metric(opened) >= 4, "each is counted")
 
 
 def test_random_datagrams_pass_byte_for_byte(folder: Path, port: int, echo: Echo) -> None:
@@ -112,12 +114,13 @@ def test_random_datagrams_pass_byte_for_byte(folder: Path, port: int, echo: Echo
             other.send(theirs)
             assert ask(one, mine) == mine
             assert other.recv(65_536) == theirs
-        received = node.metric('headgate_udp_bytes_total{direction="received"}')
-        assert received == sum(sizes) + 40 * len(sizes)
+        received = sum(sizes) + 40 * len(sizes)
+        until_metric(node, 'headgate_udp_bytes_total{direction="received"}', received)
         sent = 'headgate_udp_datagrams_total{direction="sent"}'
         until(lambda: node.metric(sent) == 2 * len(sizes), "every answer is counted")
-        assert node.metric("proxy_bytes_received_total") == received
-        assert node.metric("headgate_udp_flows") == node.metric("proxy_active_connections") == 2
+        until_metric(node, "proxy_bytes_received_total", received)
+        until_metric(node, "headgate_udp_flows", 2)
+        until_metric(node, "proxy_active_connections", 2)
         assert len(echo.peers) == 2
 
 
@@ -141,7 +144,7 @@ def test_flows_survive_reloads_of_something_else(folder: Path, port: int, echo: 
         assert status == 200, body
         assert ask(one, b"after") == b"after"
         assert len(echo.peers) == 2
-        assert node.metric('headgate_udp_closed_total{reason="route-removed"}') == 1
+        until_metric(node, 'headgate_udp_closed_total{reason="route-removed"}', 1)
 
 
 def test_a_closed_port_is_a_failure_and_others_take_over(
@@ -206,11 +209,14 @@ def test_ten_thousand_clients_are_bounded_and_leave_nothing(
             # With several workers each has its share, so that the whole may be a few more.
             assert node.metric("headgate_udp_flows") <= most + 64
         until(lambda: node.metric("headgate_udp_flows") == 0, "every flow is idle")
-        ended = sum(
-            node.metric(f'headgate_udp_closed_total{{reason="{why}"}}')
-            for why in ("idle-timeout", "evicted")
-        )
-        assert ended == node.metric(opened) >= most
+
+        def ended() -> float:
+            reasons = ("idle-timeout", "evicted")
+            return sum(
+                node.metric(f'headgate_udp_closed_total{{reason="{why}"}}') for why in reasons
+            )
+
+        until(lambda: ended() == node.metric(opened) >= most, "every end is counted")
         until(lambda: descriptors(node) <= before + 4, "no descriptor is left")
         assert answers(port)
 
@@ -286,8 +292,8 @@ def test_an_upgrade_loses_no_datagram(folder: Path, port: int, echo: Echo) -> No
         assert node.data_plane()[0] == generation + 1
         # The endpoint sees the same port as before, and the old process waits for no client.
         assert len(echo.peers) == 1
-        assert node.metric("headgate_udp_flows_taken_over_total") == 1
-        assert node.metric("headgate_udp_flows_left_behind_total") == 0
+        until_metric(node, "headgate_udp_flows_taken_over_total", 1)
+        until_metric(node, "headgate_udp_flows_left_behind_total", 0)
         until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the old data plane")
 
 
@@ -319,7 +325,7 @@ def test_flows_keep_their_ports_when_the_number_of_workers_changes(
         until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the old one")
         before = asked[0]
         until(lambda: asked[0] > before + 2, "more answers")
-        assert node.metric("headgate_udp_flows_taken_over_total") == 40
+        until_metric(node, "headgate_udp_flows_taken_over_total", 40)
 
     with RunningNode(folder, workers(1)).until_ready() as node, ExitStack() as stack:
         clients = [stack.enter_context(client(port)) for _ in range(40)]
@@ -334,4 +340,4 @@ def test_flows_keep_their_ports_when_the_number_of_workers_changes(
             asking.join()
         assert lost == []
         assert len(echo.peers) == 40
-        assert node.metric("headgate_udp_flows_opened_total") == 40
+        until_metric(node, "headgate_udp_flows_opened_total", 40)

@@ -191,6 +191,8 @@ class Reachable(Protocol):
 class RunningAgent(RunningNode):
     """`headgate agent` as a process."""
 
+    reads_a_file = False
+
     def __init__(
         self, folder: Path, master: "Reachable", token: str | None, *arguments: str, own: str = OWN
     ) -> None:

@@ -19,8 +19,8 @@ class Echo:
         self._name = name
         self.peers: set[int] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
+        self.port = free_port()
+        self._socket.bind(("127.0.0.1", self.port))
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:

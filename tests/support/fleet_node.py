@@ -11,6 +11,8 @@ from running_node import RunningNode
 class Node(RunningNode):
     """`headgate agent` of a master."""
 
+    reads_a_file = False
+
     def __init__(
         self, folder: Path, url: str, token: str, engine: str = "native", own: str = ""
     ) -> None:

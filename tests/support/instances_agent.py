@@ -13,7 +13,7 @@ from master_operator import Operator, W
 from master_process import MasterProcess
 from ports import free_port
 from running_node import RunningNode
-from waiting import until
+from waiting import DEADLINE_S, until
 
 NODE = """
 [node]
@@ -90,6 +90,8 @@ class Office:
 class InstancesAgent(RunningNode):
     """`headgate agent` with several instances."""
 
+    reads_a_file = False
+
     def __init__(self, folder: Path, url: str, token: str | None, *tables: str, **env: str) -> None:
         """`tables`: of the instances."""
         self._url = url
@@ -106,7 +108,7 @@ class InstancesAgent(RunningNode):
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(30)
+                self.process.wait(DEADLINE_S)
         for place in (self.state / "instances").glob("*"):
             self.state = place
             self._end_nginx()

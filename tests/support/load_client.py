@@ -9,6 +9,8 @@ import json
 import sys
 import threading
 
+from waiting import DEADLINE_S
+
 CLIENTS = 4
 _A_CONNECTION = 50  # requests
 _PAUSE_S = 0.005
@@ -36,7 +38,7 @@ class Clients:
     def _client(self) -> None:
         count = 0
         while not self._ends.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_S)
             try:
                 for _ in range(_A_CONNECTION):
                     connection.request("GET", "/")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peers import peer
+from waiting import DEADLINE_S
 
 
 class Verdict(NamedTuple):
@@ -30,7 +31,7 @@ class NginxOracle:
             [self._binary, "-t", "-q", "-c", path, "-p", self._folder, *self._apart],
             capture_output=True,
             check=False,
-            timeout=30,
+            timeout=DEADLINE_S,
         )
         return Verdict(done.returncode == 0, done.stderr)
 

@@ -109,6 +109,8 @@ class RunningNode:
 
     program: tuple[str, ...] = (str(HEADGATE),)
     """The command that headgate is."""
+    reads_a_file = True
+    """Whether its config is the file; False = somebody else brings it."""
 
     def __init__(self, folder: Path, text: str | None, *arguments: str, **env: str) -> None:
         """`text`: the config; None = without a file."""
@@ -118,6 +120,7 @@ class RunningNode:
         if text is not None:
             self.config.write_text(text)
         self._starts_nginx = re.search(r'\bstart = "(external|systemd)"', text or "") is None
+        self._has_served = self.state.exists()
         self.log = folder / "log"
         configs = [str(self.config)] if text is not None else []
         self.process = self._start(["run", *configs], *arguments, **env)
@@ -168,11 +171,15 @@ class RunningNode:
         written.replace(self.config)
 
     def until_ready(self) -> Self:
-        """Waits until it serves; ends it when that fails."""
+        """Waits until it serves its config; ends it when that fails.
+
+        Where a node ran before in this folder, the next one is ready with what that one served, and
+        reads its config after it: that is waited for, too.
+        """
 
         def is_ready() -> bool:
             assert self.process.poll() is None, self.log.read_text(errors="replace")
-            return self.admin_status("/ready") == 200
+            return self.admin_status("/ready") == 200 and self._has_read()
 
         try:
             until(is_ready, "readiness")
@@ -180,6 +187,16 @@ class RunningNode:
             self.__exit__()  # `with RunningNode(…).until_ready()` has not entered yet
             raise
         return self
+
+    def _has_read(self) -> bool:
+        """Whether it has read its config; that it was refused is an end, too."""
+        if not (self._has_served and self.reads_a_file):
+            return True  # it is ready with its config, and with nothing before
+        try:
+            config = self.status()["config"]
+        except calls.NoNodeError:
+            return False
+        return isinstance(config, dict) and config["last_reload"] is not None
 
     def admin_status(self, path: str) -> int:
         """The status of an admin request; 0 while nobody answers."""
@@ -264,6 +281,10 @@ def get(port: int, path: str = "/", host: str = "a.example") -> tuple[int, bytes
         connection.close()
 
 
+#: How a client of Python learns of it; which one it is, is chance.
+ENDED = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
+
+
 class Load:
     """Requests one after the other on keep-alive connections, until the block ends."""
 
@@ -290,6 +311,12 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+
+    @property
+    def lost(self) -> list[str]:
+        """The failures but for those of a server that ended an idle connection just as the next
+        request came: a client sees that, and asks again."""
+        return [one for one in self.failures if not one.startswith(ENDED)]
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_S)

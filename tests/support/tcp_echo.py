@@ -4,6 +4,7 @@ import socket
 import threading
 from contextlib import suppress
 
+from ports import free_port
 from waiting import DEADLINE_S
 
 
@@ -13,8 +14,8 @@ class Echo:
     def __init__(self, name: bytes) -> None:
         self.name = name
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port: int = self._listener.getsockname()[1]
+        self.port = free_port()  # that stays nobody's after the end
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:

@@ -22,6 +22,17 @@ _BY_ITSELF = re.compile(
     r"|^.*\.read_(?:text|bytes)\(\).*glob\(\"access\.log.*$"
     r"|^.*json\.loads.*\.read_(?:text|bytes)\(\)\.\w*(?:split|partition).*$"
 )
+#: Counters, gauges and `headgate status`; what was opened is counted before it is answered.
+_COUNTED_ONCE = re.compile(
+    r"(?m)^ *assert\b(?!.*_opened_total).*\.metric\(.*(?:==|>=|>) .*"
+    r"|^ *assert\b(?!.* not in ).*(?:command\(\"status\"\)\.stdout|admin\(\"GET\", \"/metrics\").*"
+    r"|^ *page = .*\"/metrics\".*(?=\n(?:.*\n){0,3}? *assert .* in page)"
+)
+#: Limits of seconds that a test made up; below a second it looks again and again.
+_IMPATIENT = re.compile(
+    r"(?m)^.*(?:(?<![\w+\"])timeout=|settimeout\(|\.wait\((?:timeout=)?|\.join\(|(?<!stop\()deadline_s=)"
+    r"(?:[1-9]|[1-3]\d|4[0-4])(?:\.\d+)?[,)].*$"
+)
 _ENDED = re.compile(r"process\.(wait|poll)\(")
 
 
@@ -34,6 +45,16 @@ def looks_once(text: str) -> list[str]:
         for found in _ONCE.finditer(function)
         if not _ENDED.search(function[: found.start()])
     ]
+
+
+def counts_once(text: str) -> list[str]:
+    """The lines of a test file that look once at a number or a state that is told afterwards."""
+    return [found[0].strip() for found in _COUNTED_ONCE.finditer(text)]
+
+
+def impatient(text: str) -> list[str]:
+    """The lines of a test file that wait for fewer seconds than DEADLINE_S."""
+    return [found[0].strip() for found in _IMPATIENT.finditer(text)]
 
 
 def reads_by_itself(text: str) -> list[str]:
@@ -92,6 +113,84 @@ def test_no_test_looks_once_for_what_is_told_later() -> None:
     assert found == {}
 
 
+def test_no_test_looks_once_at_what_is_counted_after_the_answer() -> None:
+    found = {
+        path.relative_to(TESTS): lines
+        for path in sorted(TESTS.glob("e2e/**/test_*.py"))
+        if (lines := counts_once(path.read_text()))
+    }
+    assert found == {}, "tests/support/told.py waits for it"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'assert node.metric("a_total") == 1',
+        'assert node.metric("a_total") > 0, "some"',
+        'assert [one.metric("a") for one in both] == [1, 1]',
+        'assert "down" in node.command("status").stdout',
+        'assert "a 1" in node.admin("GET", "/metrics")[1].decode()',
+        'page = node.admin("GET", "/metrics")[1].decode()\n    assert "a 1" in page',
+    ],
+)
+def test_the_rule_sees_who_looks_at_a_number_once(line: str) -> None:
+    assert counts_once(f"def test() -> None:\n    {line}\n") == [line.partition("\n")[0]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'until(lambda: node.metric("a_total") == 1, "the count")',
+        'assert node.metric("a_connections") <= 4',
+        'assert "warning" not in node.command("status").stdout',
+        'page = node.admin("GET", "/metrics")[1].decode()\n    return "a 1" in page',
+    ],
+)
+def test_the_rule_leaves_waiting_and_upper_bounds_alone(line: str) -> None:
+    assert counts_once(f"def test() -> None:\n    {line}\n") == []
+
+
+def test_every_test_has_the_patience_of_all() -> None:
+    here = Path(__file__)
+    files = [path for path in sorted(TESTS.rglob("*.py")) if "drills" not in path.parts]
+    found = {
+        path.relative_to(TESTS): lines
+        for path in files
+        if path != here and (lines := impatient(path.read_text()))
+    }
+    assert found == {}, "DEADLINE_S of tests/support/waiting.py"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "client = HTTPConnection(host, timeout=30)",
+        "link.settimeout(5)",
+        "process.wait(20)",
+        "process.wait(timeout=2.5)",
+        "thread.join(10)",
+        'until(is_up, "it", deadline_s=20)',
+    ],
+)
+def test_the_rule_sees_impatience(line: str) -> None:
+    assert impatient(f"def test() -> None:\n    {line}\n") == [line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "client = HTTPConnection(host, timeout=DEADLINE_S)",
+        "link.settimeout(0.3)",
+        "process.wait(60)",
+        "subprocess.run(command, timeout=400)",
+        'text = "max_fails=1 fail_timeout=10s"',
+        'dig(port, "www.test", "+timeout=1")',
+    ],
+)
+def test_the_rule_leaves_patience_and_polls_alone(line: str) -> None:
+    assert impatient(f"def test() -> None:\n    {line}\n") == []
+
+
 def test_the_rule_sees_both_forms() -> None:
     once = '    assert "a" in node.log.read_text()\n    said = node.command("events").stdout\n'
     assert len(looks_once("def test() -> None:\n" + once)) == 2
@@ -99,7 +198,7 @@ def test_the_rule_sees_both_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "times"), [(0.0, 1.0), (2.5, 1.0), (3.0, 1.0), (4.5, 1.5), (6.0, 2.0), (40.0, 2.0)]
+    ("load", "times"), [(0.0, 1.0), (2.5, 1.0), (3.0, 1.0), (4.5, 1.5), (12.0, 4.0), (40.0, 4.0)]
 )
 def test_deadlines_stretch_on_a_machine_that_others_use(load: float, times: float) -> None:
     assert stretch(load) == pytest.approx(times)

@@ -6,6 +6,7 @@ import pytest
 from agent_master import OWN, AgentMaster, RunningAgent
 from ports import dead_port
 from running_node import Upstream, get
+from told import until_metrics_say, until_status_says
 from waiting import until
 
 from headgate.fleet.frames import Phase
@@ -106,11 +107,10 @@ def test_a_broken_object_is_quarantined_alone_and_its_requests_go_nowhere_else(
         until(lambda: get(port, "/admin")[0] == 503, "the quarantined route is closed")
         assert b"quarantined" in get(port, "/admin")[1]
         assert get(port, "/") == (200, b"one")
-        assert "quarantined route admin: requests for it get 503" in node.command("status").stdout
+        until_status_says(node, "quarantined route admin: requests for it get 503")
         explained = node.command("explain", f"http://a.example:{port}/admin")
         assert "quarantined" in explained.stdout, explained.stderr
-        page = node.admin("GET", "/metrics")[1].decode()
-        assert 'headgate_config_quarantined{kind="route",form="closed"} 1' in page
+        until_metrics_say(node, 'headgate_config_quarantined{kind="route",form="closed"} 1')
         master.until(master.publish(good), Phase.SERVING)
         serves(port, b"one")
         assert get(port, "/admin") == (200, b"two")
@@ -208,7 +208,7 @@ def test_the_master_is_told_what_checks_of_endpoints_found(
         RunningAgent(folder, master, master.token(), "--engine", engine),
     ):
         specs = config(port, one.address)
-        check = {"interval": "1s", "timeout": "900ms", "unhealthy": 1}
+        check = {"interval": "5s", "timeout": "5s", "unhealthy": 1}
         endpoints = [one.address, f"127.0.0.1:{dead}"]
         specs["upstreams", "app"] = {"endpoints": endpoints, "health_check": check}
         master.until(master.publish(specs), Phase.SERVING)

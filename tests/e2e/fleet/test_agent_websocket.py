@@ -13,7 +13,7 @@ import pytest
 from agent_master import RunningAgent
 from ports import dead_port
 from running_node import Upstream, get
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate.fleet.join_token import JoinToken
 
@@ -45,7 +45,7 @@ def fake_master(config: Path) -> Iterator[Told]:
             yield Told(said["rest"], JoinToken(said["token"], said["pin"]).text())
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(DEADLINE_S) == 0
 
 
 def serves(port: int) -> bool:

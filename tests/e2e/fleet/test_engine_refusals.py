@@ -7,6 +7,7 @@ import pytest
 from agent_master import AgentMaster, RunningAgent
 from ports import free_port
 from running_node import Upstream, get
+from told import until_status_says
 from waiting import until
 
 from headgate.fleet.frames import Fault, Phase
@@ -69,7 +70,7 @@ def test_what_nginx_refuses_of_a_revision_is_quarantined_alone(
         until(lambda: get(port) == (200, b"two"), "the rest of the revision serves")
         assert get(port, "/new")[0] == 503
         assert get(port, "/other")[0] == 503
-        assert "quarantined route new: requests for it get 503" in node.command("status").stdout
+        until_status_says(node, "quarantined route new: requests for it get 503")
         master.until(master.publish(good), Phase.SERVING)
         until(lambda: get(port, "/new") == (200, b"one"), "it is served again")
 

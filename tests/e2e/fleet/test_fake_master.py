@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from waiting import DEADLINE_S
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.certificates.identity import agent_of
@@ -50,7 +51,7 @@ def fake_master(folder: Path, *options: str) -> Iterator[Told]:
             yield Told(process=process, **json.loads(process.stdout.readline()))
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(DEADLINE_S) == 0
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from master_process import master
 from peers import peer
 from ports import free_port
 from running_node import HEADGATE, Upstream, get
-from waiting import until
+from waiting import DEADLINE_S, until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -110,7 +110,7 @@ def test_a_reload_starts_and_ends_instances_and_touches_no_other(
 
         _one_is_drained(agent)
         assert agent.command("drain").returncode == 0
-        assert agent.process.wait(30) == 0
+        assert agent.process.wait(DEADLINE_S) == 0
 
 
 def test_what_cannot_begin_says_what_to_write(folder: Path) -> None:

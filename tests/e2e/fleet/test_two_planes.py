@@ -13,7 +13,7 @@ from waiting import until
 from headgate.fleet.frames import Phase
 from headgate.fleet.manifest import Json
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 OWN = '[node]\nadmin = "off"\ndrain = { delay = "50ms", idle_grace = "100ms", deadline = "60s" }\n'
 
 

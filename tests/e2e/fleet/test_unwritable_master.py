@@ -15,6 +15,7 @@ from master_process import master
 from peers import peer, unavailable
 from postgres import Postgres
 from running_node import Upstream, get
+from told import until_metric
 from waiting import until
 
 Broken = tuple[list[str], Callable[[], None], Callable[[], None]]
@@ -83,7 +84,7 @@ def test_writes_are_refused_and_agents_stay(
                 breaks()
                 kept = written_until_refused(person)
                 assert refusal(person, "after") == 503
-                assert node.metric("headgate_master_connected") == 1
+                until_metric(node, "headgate_master_connected", 1)
                 assert get(port)[1] == b"one"
 
                 mends()
@@ -95,8 +96,8 @@ def test_writes_are_refused_and_agents_stay(
                 until(
                     lambda: serving(person) == 2, "the second revision is serving", deadline_s=120
                 )
-                assert node.metric("headgate_master_dials_total") == dials
-                assert node.metric("headgate_master_connected") == 1
+                until_metric(node, "headgate_master_dials_total", dials)
+                until_metric(node, "headgate_master_connected", 1)
 
 
 def refusal(person: Operator, name: str) -> int | None:

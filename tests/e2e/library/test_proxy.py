@@ -10,7 +10,7 @@ from pathlib import Path
 import loops
 import pytest
 from tls_authority import Authority
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate import ConfigError, Listener, PathMatch, Proxy, ProxyError, Route, TlsConfig
 from headgate.library import placing
@@ -20,7 +20,7 @@ WEB = Listener()
 
 
 def fetch(proxy: Proxy, path: str = "/") -> tuple[int, str]:
-    client = http.client.HTTPConnection(proxy.address(), timeout=30)
+    client = http.client.HTTPConnection(proxy.address(), timeout=DEADLINE_S)
     try:
         client.request("GET", path)
         answer = client.getresponse()
@@ -67,7 +67,7 @@ def test_a_change_loses_no_connection_and_a_wrong_one_changes_nothing(
     app = upstream("hello")
     with Proxy(config(app.address)) as proxy:
         address = proxy.address()
-        kept = http.client.HTTPConnection(address, timeout=30)
+        kept = http.client.HTTPConnection(address, timeout=DEADLINE_S)
         kept.request("GET", "/new")
         assert kept.getresponse().read() == b"hello"
         new = Route(path=PathMatch(prefix="/new"), respond={"body": "new"})
@@ -120,7 +120,7 @@ def test_tls_is_served_with_the_listeners_certificate(tmp_path: Path) -> None:
         assert proxy.url(listener="safe").startswith("https://127.0.0.1:")
         trusting = ssl.create_default_context(cafile=str(authority.ca_file))
         address = proxy.address("safe")
-        client = http.client.HTTPSConnection(address, timeout=30, context=trusting)
+        client = http.client.HTTPSConnection(address, timeout=DEADLINE_S, context=trusting)
         client.request("GET", "/")
         assert client.getresponse().read() == b"over TLS"
         client.close()
@@ -149,7 +149,7 @@ def test_a_node_that_dies_is_told_with_its_log(upstream: Callable[[str], Upstrea
         assert proxy._node is not None
         process = proxy._node._process
         os.kill(process.pid, 9)
-        process.wait(30)
+        process.wait(DEADLINE_S)
         until(lambda: not _answers(proxy), "the end of the node")
         with pytest.raises(ProxyError, match="does not answer"):
             proxy.status()

@@ -39,7 +39,7 @@ timeout = "1m"
 [middlewares.hasty.forward_auth]
 upstream = "auth"
 path = "/api/hang"
-timeout = "50ms"
+timeout = "1s"
 
 [middlewares.told.forward_auth]
 upstream = "auth"

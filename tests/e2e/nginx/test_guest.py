@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from foreign_nginx import ForeignNginx
 from running_node import RunningNode, Upstream, config, get
-from waiting import until
+from told import until_metric
+from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.apply.guard import guard
 
@@ -116,7 +117,7 @@ def test_without_the_line_it_is_refused_with_the_line_and_the_place(
     with ForeignNginx(folder, binary) as theirs:
         at = theirs.conf.read_text().splitlines().index("http {") + 1
         with RunningNode(folder, text(theirs.conf, port, one.address)) as node:
-            assert node.process.wait(20) == 78
+            assert node.process.wait(DEADLINE_S) == 78
             said = node.log.read_text()
             assert "node.nginx.conf" in said
             assert f"add `{include(folder)}` inside the http block at {theirs.conf}:{at}" in said
@@ -207,7 +208,7 @@ def test_a_restart_by_others_is_told_and_boot_safety_is_known_by_the_guard(
     until(lambda: "nginx was restarted by others" in events(node), "the event")
     assert get(port) == (200, b"one")
     until(lambda: about(node)["boot_safe"] is True, "boot safety")
-    assert node.metric("headgate_nginx_starts_total") == 0
+    until_metric(node, "headgate_nginx_starts_total", 0)
 
 
 def test_draining_the_node_leaves_nginx_serving(
@@ -215,6 +216,6 @@ def test_draining_the_node_leaves_nginx_serving(
 ) -> None:
     master = theirs.master
     assert node.command("drain").returncode == 0
-    assert node.process.wait(20) == 0
+    assert node.process.wait(DEADLINE_S) == 0
     os.kill(master, 0)
     assert get(port) == (200, b"one")

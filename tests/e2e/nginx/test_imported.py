@@ -13,6 +13,7 @@ import pytest
 from imported_beside import running, served, without_kept_text
 from ports import free_port
 from running_node import HEADGATE, Upstream
+from told import until_metrics_say
 from waiting import DEADLINE_S, until
 
 pytestmark = pytest.mark.usefixtures("probed")
@@ -214,7 +215,7 @@ def test_what_was_closed_stays_closed(
         counts = compared(original, port)
         until(lambda: "not-imported" in str(node.status()["config"]), "status says what is missing")
         if engine == "native":
-            assert 'reason="not-imported"' in node.admin("GET", "/metrics")[1].decode()
+            until_metrics_say(node, 'reason="not-imported"')
     different = {text: count for text, count in counts.items() if text.startswith("different")}
     assert different == {}
     assert counts["equal"] > 100

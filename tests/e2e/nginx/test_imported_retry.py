@@ -34,7 +34,7 @@ http {{
         listen 127.0.0.1:{port} default_server;
         location / {{ proxy_pass http://{good}; }}
         location /reset/ {{ proxy_pass http://reset; }}
-        location /silent/ {{ proxy_pass http://silent; proxy_read_timeout 300ms; }}
+        location /silent/ {{ proxy_pass http://silent; proxy_read_timeout 1s; }}
         location /refused/ {{ proxy_pass http://refused; }}
         location /busy/ {{ proxy_pass http://busy; }}
         location /spare/ {{ proxy_pass http://spare; }}

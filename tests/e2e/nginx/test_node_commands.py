@@ -8,6 +8,7 @@ import pytest
 from peers import peer
 from rich.console import Console
 from running_node import Load, RunningNode, Upstream, config, get
+from told import until_metric, until_status_says
 from waiting import until
 
 from headgate.cli.top import draw, look
@@ -49,7 +50,7 @@ def test_an_upgrade_replaces_the_control_process_while_nginx_serves(
     assert control(node) != old
     after = about(node)
     assert (after["pid"], after["running"]) == (before["pid"], before["running"])
-    assert node.metric("headgate_control_restarts_total") == 0
+    until_metric(node, "headgate_control_restarts_total", 0)
 
 
 def test_a_request_is_explained(node: RunningNode) -> None:
@@ -79,7 +80,7 @@ def test_after_a_rollback_status_and_explain_speak_of_what_is_served(
     assert config_now["objects"] == first["objects"]
     found = json.loads(node.command("explain", "http://a/", "-o", "json").stdout)
     assert found["won"]["route"] == "all"
-    assert "is served, not the config that was read last" in node.command("status").stdout
+    until_status_says(node, "is served, not the config that was read last")
 
 
 def test_status_and_top_show_nginx_and_its_upstreams(

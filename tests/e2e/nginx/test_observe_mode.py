@@ -10,7 +10,8 @@ from foreign_nginx import ForeignNginx
 from nginx_container import ContainerNginx, takes_namespaces
 from running_node import RunningNode, Upstream, config, get
 from tls_authority import Authority
-from waiting import until
+from told import until_metric, until_metric_at_least, until_metrics_say, until_status_says
+from waiting import DEADLINE_S, until
 
 from headgate.node.samples import parse
 
@@ -74,8 +75,8 @@ def test_it_is_shown_and_counted(node: RunningNode, theirs: ForeignNginx) -> Non
         get(theirs.port, host="theirs.example")
 
     until(lambda: is_counted(node, 3), "its requests in the metrics")
-    assert node.metric("headgate_nginx_up") == 1
-    assert node.metric("proxy_active_connections") >= 1
+    until_metric(node, "headgate_nginx_up", 1)
+    until_metric_at_least(node, "proxy_active_connections", 1)
     assert node.admin_status("/health") == 200
     shown = node.command("status")
     assert shown.returncode == 0
@@ -91,7 +92,7 @@ def test_an_edit_is_drift_until_it_is_loaded(node: RunningNode, theirs: ForeignN
     theirs.reload()
     until(lambda: about(node)["state"] == "in sync", "the reload by others")
     until(lambda: "nginx was reloaded by others; changed: " in events(node), "the event")
-    assert node.metric("headgate_nginx_foreign_reloads_total") == 1
+    until_metric(node, "headgate_nginx_foreign_reloads_total", 1)
     assert get(theirs.port, host="theirs.example")[1] == b"edited"
 
 
@@ -138,7 +139,7 @@ def test_a_node_without_an_nginx_waits_for_it(folder: Path, binary: Path) -> Non
 def test_leaving_does_not_touch_it(node: RunningNode, theirs: ForeignNginx) -> None:
     master = theirs.master
     assert node.command("drain").returncode == 0
-    assert node.process.wait(20) == 0
+    assert node.process.wait(DEADLINE_S) == 0
     os.kill(master, 0)
     assert get(theirs.port, host="theirs.example")[0] == 200
 
@@ -158,9 +159,8 @@ def test_certificates_are_shown_with_what_is_wrong_with_them(
         assert isinstance(found, list)
         assert [one["names"] for one in found] == [["soon.example"]]
         assert "expires_soon" in str(found[0]["problems"])
-        assert "expires_soon" in node.command("status").stdout
-        page = node.admin("GET", "/metrics")[1].decode()
-        assert f'{{path="{pair.cert_file}"}} 1' in page
+        until_status_says(node, "expires_soon")
+        page = until_metrics_say(node, f'{{path="{pair.cert_file}"}} 1')
         days = parse(page).total("headgate_nginx_certificate_expiry_days")
         assert 4 < days < 6
 
@@ -168,7 +168,7 @@ def test_certificates_are_shown_with_what_is_wrong_with_them(
 def test_a_heal_is_refused_in_a_config(folder: Path, theirs: ForeignNginx) -> None:
     text = NODE.format(conf=theirs.conf) + 'drift = { policy = "heal" }\n'
     with RunningNode(folder, text) as node:
-        assert node.process.wait(20) == 78
+        assert node.process.wait(DEADLINE_S) == 78
         assert "node.nginx.drift" in node.log.read_text()
 
 

@@ -10,10 +10,12 @@ from typing import Self
 
 import pytest
 from access_log import AccessLog
+from datagram_servers import closed_port
 from nginx_engine import capabilities, stream_capabilities
 from peers import peer, unavailable
 from ports import free_port
 from running_node import RunningNode
+from told import until_metrics_say
 from waiting import DEADLINE_S, until
 
 CONFIG = """
@@ -139,8 +141,7 @@ def test_a_name_server_answers_over_udp_and_tcp_of_one_address(folder: Path, por
                 assert (by["tcp"]["route"], by["tcp"]["listener"]) == ("also", "also")
                 assert by["udp"]["reason"] == "ended"
                 counted = 'headgate_udp_closed_total{reason="ended"}'
-                until(lambda: b"headgate_udp_closed_total" in running.admin("GET", "/metrics")[1])
-                assert counted.encode() in running.admin("GET", "/metrics")[1]
+                until_metrics_say(running, counted)
         finally:
             names.terminate()
 
@@ -199,11 +200,11 @@ def test_clients_and_flows_beyond_what_is_allowed_get_nothing(
 def test_a_closed_port_ends_a_flow_and_the_next_goes_elsewhere(
     folder: Path, port: int, echoes: list[Echo]
 ) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
-        closed.bind(("127.0.0.1", 0))
-        nobody = int(closed.getsockname()[1])
-    text = config(folder, port, nobody, echoes[0].port)
-    with node(folder, text).until_ready(), Client(port) as client:
+    with (
+        closed_port() as nobody,
+        node(folder, config(folder, port, nobody, echoes[0].port)).until_ready(),
+        Client(port) as client,
+    ):
 
         def answered() -> bool:
             client.socket.settimeout(0.3)

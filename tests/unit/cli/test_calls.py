@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import DEADLINE_S
 
 from headgate.cli import calls
 
@@ -35,7 +36,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     yield begin
     for one in threads:
-        one.join(30)
+        one.join(DEADLINE_S)
 
 
 def test_an_answer_of_the_admin_api_has_its_status_and_body(tmp_path: Path, serve: Serve) -> None:
@@ -79,7 +80,7 @@ def test_the_end_of_a_supervisor_is_waited_for(tmp_path: Path, serve: Serve) -> 
         with listening.accept()[0] as one:
             one.sendall(b"{}\n{}\n")
             assert waiting.is_alive()
-        waiting.join(30)
+        waiting.join(DEADLINE_S)
         assert not waiting.is_alive()
 
 

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from waiting import DEADLINE_S
 
 from headgate._core import Document, TextError, parse_text
 
@@ -104,5 +105,5 @@ def test_a_document_can_be_asked_from_several_threads() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(DEADLINE_S)
     assert found == [(6, 9)] * 4

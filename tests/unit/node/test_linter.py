@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
 import loops
-from waiting import until_async
+from waiting import DEADLINE_S, until_async
 
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import Diagnostic, Severity
@@ -78,7 +78,7 @@ def test_what_was_found_about_a_config_that_is_replaced_meanwhile_is_dropped() -
 
         def slow() -> tuple[Diagnostic, ...]:
             looking.set()
-            go_on.wait(20)
+            go_on.wait(DEADLINE_S)
             return (warning("old"),)
 
         linter.look_at(replace(SERVED, lints=slow))

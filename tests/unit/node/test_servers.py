@@ -10,6 +10,7 @@ import loops
 import pytest
 from ports import free_address
 from starlette.responses import PlainTextResponse
+from waiting import DEADLINE_S
 
 from headgate.compile.settings import NodeSettings
 from headgate.node.admin.servers import AdminServers
@@ -24,7 +25,7 @@ async def get(where: str) -> str:
     """What an address answers."""
 
     def ask() -> str:
-        connection = http.client.HTTPConnection(where, timeout=10)
+        connection = http.client.HTTPConnection(where, timeout=DEADLINE_S)
         try:
             connection.request("GET", "/live")
             return connection.getresponse().read().decode()

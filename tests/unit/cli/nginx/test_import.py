@@ -9,7 +9,7 @@ import pytest
 from peers import peer
 from ports import free_port
 from typer.testing import CliRunner
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate.cli.main import app
 from headgate.engines.nginx.imports.bundle import from_files
@@ -146,7 +146,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=DEADLINE_S)
 
 
 def _is_master(pid: int) -> bool:

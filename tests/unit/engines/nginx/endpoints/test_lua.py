@@ -11,6 +11,7 @@ from lua_nginx import answer_all, takes_lua
 from nginx_engine import NginxEngine
 from ports import free_port
 from running_node import Upstream, config, get
+from waiting import DEADLINE_S
 
 from headgate.engines.nginx.endpoints import socket as table_socket
 from headgate.engines.nginx.endpoints.kept import Kept, KeptFile
@@ -48,7 +49,7 @@ def lua(port: int) -> Iterator[NginxEngine]:
 def put(nginx: NginxEngine, body: bytes, key: str = KEY) -> int:
     """The status of a PUT with just these bytes."""
     with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(20)
+        link.settimeout(DEADLINE_S)
         link.connect(nginx.target.status_socket)
         head = f"PUT /endpoints HTTP/1.0\r\nHG-Key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
         link.sendall(head.encode() + body)

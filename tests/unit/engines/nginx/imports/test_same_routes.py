@@ -14,7 +14,7 @@ from memory_files import MemoryFiles
 from nginx_trees import tree_of
 from peers import peer
 from ports import free_port
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate.compile.load import load
 from headgate.compile.routing import Question, Routing
@@ -103,19 +103,21 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Imported, 
         yield import_tree(tree_of(text)), _ask(port)
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=DEADLINE_S)
 
 
 def _answers(port: int) -> bool:
     try:
-        _ask_one(http.client.HTTPConnection("127.0.0.1", port, timeout=2), "h0.example", "/")
+        _ask_one(
+            http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S), "h0.example", "/"
+        )
     except OSError:
         return False
     return True
 
 
 def _ask(port: int) -> list[Asked]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
     return [
         _ask_one(connection, f"h{index}.example", path) for index in range(HOSTS) for path in PATHS
     ]
