@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from headgate.features.base import AnyMiddlewareNode
+from headgate.features.log_headers import logged_headers
 from headgate.features.nodes import node_of
 from headgate.features.registry import MIDDLEWARES
 from headgate.plan.kinds import SETTINGS_NAME, ObjectKey
@@ -15,7 +16,7 @@ from headgate.plan.plan import Plan, PlanEntry, entry
 from headgate.plan.settings import Redaction, Settings
 
 _LOGGED: Final = ("referer", "user-agent")
-"""Headers whose values are in the log."""
+"""Headers whose values are in every log."""
 _MARKS: Final = tuple(
     f'"{feature.key}":'.encode()
     for feature in MIDDLEWARES
@@ -34,6 +35,12 @@ def credential_names(plan: Plan) -> frozenset[str]:
     )
 
 
+def names_in(entries: Iterable[PlanEntry]) -> frozenset[str]:
+    """Returns the same of some objects, which it looks through if their bytes ask for any."""
+    asking = (one for one in entries if _may_ask(one))
+    return frozenset(name for node in _nodes(asking) for name in node.credential_names)
+
+
 def hidden_parameters(plan: Plan) -> tuple[str, ...]:
     """Returns the parameters of a query whose values logs do not show."""
     found = plan.objects.get(ObjectKey("settings", SETTINGS_NAME))
@@ -49,7 +56,7 @@ class Asking:
     def take(self, changes: Mapping[ObjectKey, PlanEntry | None]) -> None:
         """Takes what was put (or deleted, where it is None)."""
         for key, new in changes.items():
-            if new is not None and any(mark in new.canonical for mark in _MARKS):
+            if new is not None and _may_ask(new):
                 self._asking[key] = new
             else:
                 self._asking.pop(key, None)
@@ -61,7 +68,8 @@ class Asking:
             return settings
         before = settings.value.redaction
         query = {name.lower() for node in nodes for name in node.credential_parameters}
-        headers = {name for node in nodes for name in node.credential_names if name in _LOGGED}
+        shown = {*_LOGGED, *logged_headers(settings.value.access_log)}
+        headers = {name for node in nodes for name in node.credential_names if name in shown}
         made = Redaction(
             tuple(sorted(query.union(before.query))), tuple(sorted(headers.union(before.headers)))
         )
@@ -69,6 +77,10 @@ class Asking:
             return settings
         value = msgspec.structs.replace(settings.value, redaction=made)
         return entry("settings", settings.key.name, value, settings.blobs)
+
+
+def _may_ask(one: PlanEntry) -> bool:
+    return any(mark in one.canonical for mark in _MARKS)
 
 
 def _nodes(entries: Iterable[PlanEntry]) -> Iterator[AnyMiddlewareNode]:

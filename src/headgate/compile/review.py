@@ -13,6 +13,7 @@ from headgate.compile.crosscheck import (
     taken_twice,
 )
 from headgate.compile.limit_stores import without_store
+from headgate.compile.logged_credentials import logged_credentials
 from headgate.compile.node import NodeUnit
 from headgate.compile.resolved import Ref
 from headgate.compile.sources import EntryKey, Source, Sources, Trust
@@ -22,11 +23,12 @@ from headgate.compile.toplevel import meant
 from headgate.compile.udp import misattached_udp
 from headgate.kernel.diagnostics import Diagnostic, Severity, dotted, has_errors
 from headgate.kernel.nearest import nearest
-from headgate.model.config import SECTIONS, TOP_LEVEL
+from headgate.model.config import SECTION_OF, SECTIONS, TOP_LEVEL
 from headgate.model.node import DEFAULT_ADMIN
 from headgate.model.problems import Problem
 from headgate.model.text import position
 from headgate.plan.kinds import Kind
+from headgate.plan.plan import PlanEntry
 
 Stray = Mapping[EntryKey, list[tuple[Source, Problem]]]
 
@@ -63,6 +65,8 @@ class Review:
         found += hedged_over_http2(routes, table.view())
         found += mirrored_to_itself(routes)
         found += without_store(routes, node.plan)
+        # What a provider's object asks for is `(secret)`: it cannot make the node's settings wrong.
+        found += logged_credentials(_own(sources, table), node.plan)
         if is_whole:
             found += served_without(table.entries, table.view())
             found += uncertified(table.entries, table.view(), routes)
@@ -138,6 +142,16 @@ def _blamed(
             return None
         blamed.setdefault(key, []).append(problem)
     return blamed
+
+
+def _own(sources: Sources, table: UnitTable) -> Iterable[PlanEntry]:
+    """Yields the objects that no provider wrote."""
+    written = table.written()
+    for one in table.view().values():
+        section, name = SECTION_OF[one.key.kind], str(one.key.name)
+        owner = sources.owner((section, written.get((section, name), name)))
+        if owner is None or owner.trust is not Trust.QUARANTINE:
+            yield one
 
 
 def _meant(stray: Stray) -> dict[Kind, set[str]]:

@@ -6,11 +6,10 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from headgate.features import templates
 from headgate.features.base import Checked, OneOf, excluding
 from headgate.features.fields import EndpointAddress
 from headgate.kernel.errors import Invalid
-from headgate.kernel.nearest import listed, nearest
+from headgate.model.log_fields import LogFields, LogTemplate
 from headgate.model.otlp import CollectorUrl, OtlpExport, ServiceName
 from headgate.model.shorthand import OrWord
 
@@ -107,71 +106,21 @@ Parameter = Annotated[
 ]
 
 
-FIELDS: Final = (
-    *("time", "request_id", "client_ip", "client_port", "listener", "route", "upstream"),
-    *("endpoint", "method", "scheme", "host", "target", "protocol", "status"),
-    *("datagrams_in", "datagrams_out", "bytes_in", "bytes_out"),
-    *("connect_us", "first_byte_us", "total_us", "reused", "tries", "reason", "user_agent"),
-    *("referer", "tls_version", "sni", "alpn", "client_subject", "client_san"),
-    *("client_spiffe", "client_fingerprint", "connection_id", "trace_id", "span_id"),
-)
-"""What lines can say, of requests, TCP connections and UDP flows."""
-_LONGEST: Final = 2_000
-
-
-def _field(name: str) -> str:
-    if name not in FIELDS:
-        near = nearest(name, FIELDS)
-        known = listed(FIELDS, quote=False, most=len(FIELDS))
-        what = f'"{name}" is not a field of the access log'
-        raise Invalid(what, f'write "{near}"' if near else f"write one of {known}")
-    return name
-
-
-def _once(names: list[str]) -> list[str]:
-    if again := next((name for at, name in enumerate(names) if name in names[:at]), None):
-        raise Invalid(f'"{again}" is there twice', "write each field once")
-    return names
-
-
-def _template(text: str) -> str:
-    if not text or len(text) > _LONGEST or any(c < " " or c == "\x7f" for c in text):
-        raise Invalid(
-            "the template is not a line of text",
-            f"write up to {_LONGEST} characters, without line ends and other control characters",
-        )
-    for kind, name in templates.pieces(text):
-        if kind == "name":
-            if name not in FIELDS:
-                near = nearest(name, FIELDS)
-                known = listed(FIELDS, quote=False, most=len(FIELDS))
-                allowed = f"write ${{{near}}}" if near else f"write one of {known}"
-                raise Invalid(f"the access log has no variable ${{{name}}}", allowed)
-        elif kind == "number":
-            raise Invalid(f"`${name}` has no meaning here", templates.DOLLAR_ALLOWED)
-    return text
-
-
-LogField = Annotated[
-    str, AfterValidator(_field), WithJsonSchema({"type": "string", "enum": list(FIELDS)})
-]
-
-
 class AccessLog(Checked):
     """The access log."""
 
     format: LogFormat = Field(
         default="json", description="`json`, or Apache's `combined` or `common`."
     )
-    fields: Annotated[list[LogField], AfterValidator(_once), Field(min_length=1)] | None = Field(
+    fields: Annotated[LogFields, Field(min_length=1)] | None = Field(
         default=None,
-        description="The [fields](access-log.md#format-json) of each JSON line, in this order; "
-        "absent = all.",
+        description="The [fields](access-log.md#format-json) of each JSON line, in this order, "
+        "[`header:NAME`](access-log.md#request-headers) among them; absent = all.",
     )
-    template: Annotated[str, AfterValidator(_template)] | None = Field(
+    template: LogTemplate | None = Field(
         default=None,
         description="The text of each line in place of a format, with fields as variables: "
-        '`${client_ip} "${target}" ${status}`; `$$` is a dollar sign.',
+        '`${client_ip} "${target}" ${status} "${header:accept-language}"`; `$$` is a dollar sign.',
     )
     sink: Annotated[LogTable | None, BeforeValidator(_sink), OrWord(("stdout", "off"))] = Field(
         default=None,

@@ -9,9 +9,10 @@ from memory_files import MemoryFiles
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.engines.nginx.render import chosen, logs, tcp_logs
+from headgate.features.log_headers import logged_headers
 from headgate.fleet.searches import LogSearch
 from headgate.kernel.ids import ObjectName
-from headgate.model.access_log import FIELDS
+from headgate.model.log_fields import FIELDS
 from headgate.node.agent.log_shape import unsearchable
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.settings import AccessLog, Settings
@@ -27,8 +28,8 @@ respond = { status = 204 }
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "access-log.md"
 
 
-def loaded(log: str) -> Loaded:
-    text = f"{BASE}access_log = {{ {log} }}"
+def loaded(log: str, more: str = "") -> Loaded:
+    text = f"{BASE}access_log = {{ {log} }}\n{more}"
     return load([PurePath("a.toml")], MemoryFiles({"a.toml": text}), {})
 
 
@@ -66,6 +67,20 @@ def test_what_they_become() -> None:
         ('fields = ["time"], template = "a"', "exclude each other"),
         ("template = '${stauts}'", "write ${status}"),
         ("template = '${jwt:sub}'", "the access log has no variable ${jwt:sub}"),
+        ("template = '${header:Accept}'", "write ${header:accept}"),
+        ("template = '${header:x a}'", "write a name in lower case"),
+        ('fields = ["header:Accept"]', 'write "header:accept"'),
+        ('fields = ["header:"]', "is not the name of a header"),
+        (f'fields = ["header:{"x" * 65}"]', "up to 64 characters"),
+        ('fields = ["header:user-agent"]', 'write "user_agent"'),
+        ("template = '${header:host}'", "write ${host}"),
+        ('fields = ["header:authorization"]', "carries credentials"),
+        ("template = '${header:cookie}'", "carries credentials"),
+        ("template = '${header:proxy-authorization}'", "carries credentials"),
+        ("template = '${header:set-cookie}'", "carries credentials"),
+        ("template = '${header:x-api-key}'", "carries credentials"),
+        ('fields = ["header:x-a", "header:x-a"]', '"header:x-a" is there twice'),
+        (f"fields = {[f'header:x-{n}' for n in range(17)]}", "17 headers are too many"),
         ("template = '${status'", "no closing brace"),
         ("template = 'a $1'", "no meaning here"),
         ("template = 'a $'", "no variable name"),
@@ -79,6 +94,38 @@ def test_what_is_refused(log: str, said: str) -> None:
     assert any(said in str(one) and "access_log" in str(one) for one in found.errors), [
         str(one) for one in found.errors
     ]
+
+
+def test_headers_are_fields_and_variables() -> None:
+    assert plan('fields = ["status", "header:x-a"]').fields == ("status", "header:x-a")
+    text = "${header:x-a} ${header:x-b} ${header:x-a}"
+    assert logged_headers(plan(f"template = '{text}'")) == ("x-a", "x-b")
+    many = "".join(f"${{header:x-{n}}}" for n in range(16))
+    assert len(logged_headers(plan(f"template = '{many}{many}'"))) == 16
+
+
+KEY = f"""
+[middlewares.door]
+api_key = {{ header = "x-door", keys = {{ ann = "sha256:{"0" * 64}" }} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "place"),
+    [
+        ('fields = ["status", "header:x-door"]', "node.access_log.fields[1]"),
+        ("template = '${header:x-door}'", "node.access_log.template"),
+    ],
+)
+def test_a_header_in_which_the_config_takes_credentials_is_refused(log: str, place: str) -> None:
+    found = loaded(log, KEY)
+    assert found.plan is None
+    (one,) = found.errors
+    assert (one.path, one.message) == (
+        place,
+        "clients send credentials in the header x-door, which lines never show",
+    )
+    assert loaded(log.replace("x-door", "x-other"), KEY).plan is not None
 
 
 def test_the_reference_names_every_field() -> None:

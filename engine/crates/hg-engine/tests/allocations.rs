@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-const REQUEST: &[u8] = b"GET /a?b=c HTTP/1.1\r\nHost: a.example\r\nUser-Agent: test\r\n\r\n";
+const REQUEST: &[u8] = b"GET /a?b=c HTTP/1.1\r\nHost: a.example\r\nUser-Agent: test\r\n\
+    Accept-Language: en\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const ANSWER_END: &[u8] = b"\r\n\r\nok";
 const CONNECTIONS: usize = 4;
@@ -145,5 +146,10 @@ fn a_small_request_in_steady_state_allocates_nothing() {
     node.apply(&[put(Kind::Settings, "node", settings)]);
     ask(&mut [node.connect()], WARM_UP);
     eventually("records are exported", || node.engine.metrics().log.export.exported > 0);
+    assert_none(&windows(&node));
+
+    let settings = r#"{"access_log":{"format":"json","sink":{"file":{"path":"/dev/null"}},
+        "fields":["status","header:accept-language","header:x-none"]}}"#;
+    node.apply(&[put(Kind::Settings, "node", settings)]);
     assert_none(&windows(&node));
 }

@@ -6,7 +6,7 @@ use crate::combined::{
 };
 use crate::flow::{FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
 use crate::json::{format_connection_json, format_json};
-use crate::layout::{Key, Layout, Values};
+use crate::layout::{Field, Layout, Values};
 use crate::mode::Mode;
 use crate::otlp;
 use crate::record::{AccessRecord, ConnectionRecord};
@@ -45,10 +45,10 @@ pub(crate) struct Filled {
     pub(crate) mode: Mode,
 }
 
-/// How the lines of a configuration are laid out, and which keys they have.
+/// How the lines of a configuration are laid out, and which fields they have.
 struct LaidOut {
     layout: Layout,
-    keys: Box<[Key]>,
+    fields: Box<[Field]>,
 }
 
 /// What workers and the sink's thread share.
@@ -99,8 +99,8 @@ impl Shared {
 
     /// Has lines be laid out so from now on.
     pub(crate) fn set_layout(&self, mode: Mode, layout: Layout) {
-        let keys = layout.keys();
-        *self.layout() = Some((mode, Arc::new(LaidOut { layout, keys })));
+        let fields = layout.fields();
+        *self.layout() = Some((mode, Arc::new(LaidOut { layout, fields })));
         self.set_mode(mode);
     }
 
@@ -190,9 +190,9 @@ impl LogWriter {
             self.follow(mode);
         }
         let Self { mode, layout, time, exports, .. } = self;
-        let keys = match (mode.format(), &*layout) {
-            (Some(_), _) => Key::ALL,
-            (None, Some(found)) => &found.keys,
+        let fields = match (mode.format(), &*layout) {
+            (Some(_), _) => None,
+            (None, Some(found)) => Some(&*found.fields),
             (None, None) => return,
         };
         let mut line = |out: &mut Vec<u8>| match (mode.format(), &*layout) {
@@ -201,7 +201,7 @@ impl LogWriter {
             (None, None) => {}
         };
         if mode.has_collector() {
-            exports.append(|out| otlp::push(record, keys, &mut line, out));
+            exports.append(|out| otlp::push(record, fields, &mut line, out));
         }
         if !mode.has_sink() {
             return;

@@ -11,6 +11,7 @@ mod combined;
 mod escape;
 mod flow;
 mod hand_over;
+mod headers;
 mod json;
 mod layout;
 mod mode;
@@ -30,6 +31,7 @@ pub use combined::{
 };
 pub use flow::{Datagrams, FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
 pub use hand_over::{LogStats, LogWriter};
+pub use headers::{Kept, LoggedHeaders, Noted};
 pub use json::{format_connection_json, format_json};
 pub use outlets::AccessLog;
 pub use record::{

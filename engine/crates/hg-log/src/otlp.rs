@@ -2,7 +2,7 @@
 //! OpenTelemetry's semantic conventions (1.36) where there are any.
 
 use crate::escape::push_address;
-use crate::layout::{Key, Value, Values};
+use crate::layout::{Field, Key, Value, Values};
 use crate::record::{MAX_TARGET_BYTES, MAX_VALUE_BYTES};
 use hg_otlp::{Attributes, wire};
 use hg_plan::Digest;
@@ -11,11 +11,11 @@ use hg_proto::Method;
 /// `SEVERITY_NUMBER_INFO`: a request that failed is no fault of what logs it, and has its status.
 const INFO: u64 = 9;
 
-/// Appends a record as a field of `ScopeLogs`: its line as the body, and its values of these keys as
-/// attributes. Allocates only to grow `out`, and for values that are not UTF-8.
+/// Appends a record as a field of `ScopeLogs`: its line as the body, and its values of these fields, or
+/// of all keys, as attributes. Allocates only to grow `out`, and for values that are not UTF-8.
 pub(crate) fn push<R: Values>(
     record: &R,
-    keys: &[Key],
+    fields: Option<&[Field]>,
     line: impl FnOnce(&mut Vec<u8>),
     out: &mut Vec<u8>,
 ) {
@@ -26,8 +26,9 @@ pub(crate) fn push<R: Values>(
         wire::bytes(out, 3, b"INFO");
         wire::nested(out, 5, |out| wire::nested(out, 1, |out| push_body(line, out)));
         let mut more = Attributes::new(out, 6);
-        for key in keys {
-            describe(record, *key, &mut more);
+        match fields {
+            None => Key::ALL.iter().for_each(|key| describe(record, *key, &mut more)),
+            Some(fields) => fields.iter().for_each(|one| describe_field(record, one, &mut more)),
         }
         if let Some(trace) = record.trace() {
             wire::fixed32(out, 8, trace.flags.into());
@@ -46,6 +47,24 @@ fn push_body(line: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
     if out.len() > start && out.last() == Some(&b'\n') {
         out.pop();
     }
+}
+
+fn describe_field<R: Values>(record: &R, field: &Field, more: &mut Attributes<'_>) {
+    match field {
+        Field::Key(key) => describe(record, *key, more),
+        Field::Header(name) => {
+            if let Value::Text(value) = record.header(name) {
+                describe_header(name, value, more);
+            }
+        }
+    }
+}
+
+/// The conventions have a list of values for each header; ours is joined.
+fn describe_header(name: &str, value: &[u8], more: &mut Attributes<'_>) {
+    more.write_under("http.request.header.", name, |out| {
+        list(out, |out| item(out, value, MAX_VALUE_BYTES));
+    });
 }
 
 fn describe<R: Values>(record: &R, key: Key, more: &mut Attributes<'_>) {
@@ -68,11 +87,7 @@ fn describe<R: Values>(record: &R, key: Key, more: &mut Attributes<'_>) {
             text(more, "tls.protocol.version", version.strip_prefix(b"TLSv").unwrap_or(version));
         }
         (Key::Reason, Value::Text(b"-")) => {}
-        (Key::Referer, Value::Text(referer)) => {
-            more.write("http.request.header.referer", |out| {
-                list(out, |out| item(out, referer, MAX_VALUE_BYTES));
-            });
-        }
+        (Key::Referer, Value::Text(referer)) => describe_header("referer", referer, more),
         (_, value) => {
             if let Some(name) = name::<R>(key) {
                 describe_as(name, value, more);

@@ -1,31 +1,32 @@
 use super::*;
+use crate::SecuredRecord;
 use crate::clock::TimeCache;
 use crate::json::{format_connection_json, format_json};
-use crate::testing::{bare, certificate, connection, record};
-use crate::{AccessRecord, ConnectionRecord, Datagrams, FlowRecord, ReachedRecord, SecuredRecord};
+use crate::testing::{bare, certificate, connection, headers, record};
+use crate::{AccessRecord, ConnectionRecord, Datagrams, FlowRecord, Noted, ReachedRecord};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// A field of a message.
 #[derive(Clone, Debug, PartialEq)]
-enum Field<'a> {
+enum Part<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 /// Reads a message to its end (proto3, "Encoding").
-fn fields(mut rest: &[u8]) -> Vec<(u64, Field<'_>)> {
+fn fields(mut rest: &[u8]) -> Vec<(u64, Part<'_>)> {
     let mut found = Vec::new();
     while !rest.is_empty() {
         let tag = varint(&mut rest);
         let value = match tag & 7 {
-            0 => Field::Number(varint(&mut rest)),
-            1 => Field::Number(u64::from_le_bytes(taken(&mut rest, 8).try_into().unwrap())),
+            0 => Part::Number(varint(&mut rest)),
+            1 => Part::Number(u64::from_le_bytes(taken(&mut rest, 8).try_into().unwrap())),
             2 => {
                 let length = varint(&mut rest) as usize;
-                Field::Bytes(taken(&mut rest, length))
+                Part::Bytes(taken(&mut rest, length))
             }
-            5 => Field::Number(u32::from_le_bytes(taken(&mut rest, 4).try_into().unwrap()).into()),
+            5 => Part::Number(u32::from_le_bytes(taken(&mut rest, 4).try_into().unwrap()).into()),
             kind => panic!("a field of kind {kind}"),
         };
         found.push((tag >> 3, value));
@@ -51,10 +52,10 @@ fn varint(rest: &mut &[u8]) -> u64 {
     number
 }
 
-fn bytes<'a>(field: &Field<'a>) -> &'a [u8] {
+fn bytes<'a>(field: &Part<'a>) -> &'a [u8] {
     match field {
-        Field::Bytes(bytes) => bytes,
-        Field::Number(number) => panic!("{number} in place of bytes"),
+        Part::Bytes(bytes) => bytes,
+        Part::Number(number) => panic!("{number} in place of bytes"),
     }
 }
 
@@ -62,7 +63,7 @@ fn bytes<'a>(field: &Field<'a>) -> &'a [u8] {
 fn shown(value: &[u8]) -> String {
     match &fields(value)[..] {
         [(1, text)] => std::str::from_utf8(bytes(text)).unwrap().to_owned(),
-        [(2 | 3, Field::Number(number))] => number.to_string(),
+        [(2 | 3, Part::Number(number))] => number.to_string(),
         [(5, list)] => {
             let items = fields(bytes(list)).into_iter().map(|(_, item)| shown(bytes(&item)));
             format!("{:?}", items.collect::<Vec<_>>())
@@ -78,9 +79,9 @@ struct Seen {
     attributes: BTreeMap<String, String>,
 }
 
-fn seen<R: Values>(record: &R, keys: &[Key], line: impl FnOnce(&mut Vec<u8>)) -> Seen {
+fn seen<R: Values>(record: &R, chosen: Option<&[Field]>, line: impl FnOnce(&mut Vec<u8>)) -> Seen {
     let mut out = Vec::new();
-    push(record, keys, line, &mut out);
+    push(record, chosen, line, &mut out);
     let whole = fields(&out);
     assert_eq!((whole.len(), whole[0].0), (1, 2), "one field of `ScopeLogs`");
     let (mut texts, mut numbers, mut attributes) =
@@ -94,8 +95,8 @@ fn seen<R: Values>(record: &R, keys: &[Key], line: impl FnOnce(&mut Vec<u8>)) ->
                 let before = attributes.insert(key, shown(bytes(value)));
                 assert_eq!(before, None, "each attribute is there once");
             }
-            (number, Field::Number(value)) => assert_eq!(numbers.insert(number, value), None),
-            (number, Field::Bytes(value)) => {
+            (number, Part::Number(value)) => assert_eq!(numbers.insert(number, value), None),
+            (number, Part::Bytes(value)) => {
                 assert_eq!(texts.insert(number, value.to_vec()), None);
             }
         }
@@ -104,7 +105,7 @@ fn seen<R: Values>(record: &R, keys: &[Key], line: impl FnOnce(&mut Vec<u8>)) ->
 }
 
 fn of(record: &AccessRecord<'_>) -> Seen {
-    seen(record, Key::ALL, |out| format_json(record, &mut TimeCache::new(), out))
+    seen(record, None, |out| format_json(record, &mut TimeCache::new(), out))
 }
 
 fn assert_attributes(seen: &Seen, wanted: &[(&str, &str)]) {
@@ -218,7 +219,7 @@ fn a_connection() {
     };
     let to = ReachedRecord { id: "4f2c", ..connection().to };
     let session = ConnectionRecord { tls, to, ..connection() };
-    let found = seen(&session, Key::ALL, |out| {
+    let found = seen(&session, None, |out| {
         format_connection_json(&session, &mut TimeCache::new(), out);
     });
     assert_attributes(
@@ -265,7 +266,7 @@ fn a_flow() {
         id: "",
     };
     let keys = [Key::Protocol, Key::DatagramsIn, Key::DatagramsOut, Key::BytesOut, Key::Sni];
-    let found = seen(&flow, &keys, |out| out.extend_from_slice(b"a line\n"));
+    let found = seen(&flow, Some(&keys.map(Field::Key)), |out| out.extend_from_slice(b"a line\n"));
     assert_attributes(
         &found,
         &[
@@ -281,9 +282,19 @@ fn a_flow() {
 
 #[test]
 fn only_chosen_keys_become_attributes() {
-    let found = seen(&record(), &[Key::Status, Key::Time, Key::TraceId], |_| {});
+    let found =
+        seen(&record(), Some(&[Key::Status, Key::Time, Key::TraceId].map(Field::Key)), |_| {});
     assert_attributes(&found, &[("http.response.status_code", "200")]);
     assert_eq!(found.fields[&9].len(), 16, "the trace is no attribute");
+}
+
+#[test]
+fn headers_have_the_names_of_the_conventions() {
+    let headers = headers(&["x-a", "x-none"]);
+    let request = AccessRecord { headers: Noted::new(&headers, b"\x04\0a, b\0\0"), ..record() };
+    let chosen = ["x-a", "x-none", "x-new"].map(|name| Field::Header(name.into()));
+    let found = seen(&request, Some(&chosen), |_| {});
+    assert_attributes(&found, &[("http.request.header.x-a", "[\"a, b\"]")]);
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 //! The record of one finished request.
 
+use crate::headers::Noted;
 use hg_plan::Digest;
 use std::net::{IpAddr, SocketAddr};
 
@@ -52,6 +53,8 @@ pub struct AccessRecord<'a> {
     pub user_agent: &'a [u8],
     /// The request's Referer; empty when it had none.
     pub referer: &'a [u8],
+    /// The other headers that the log asks for.
+    pub headers: Noted<'a>,
     /// TLS properties of the connection; empty on a plain one.
     pub tls: TlsRecord<'a>,
 }

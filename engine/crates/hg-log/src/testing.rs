@@ -1,9 +1,9 @@
 //! Records and waiting, for tests.
 
 use crate::{AccessRecord, ConnectionRecord, ReachedRecord, SecuredRecord, SentRecord};
-use crate::{CertificateRecord, TlsRecord, TraceRecord};
+use crate::{CertificateRecord, LoggedHeaders, Noted, TlsRecord, TraceRecord};
 use hg_otlp::{Exporter, Signal};
-use hg_plan::Digest;
+use hg_plan::{AccessLog, Digest, LogFormat, Redaction};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -40,12 +40,25 @@ pub(crate) fn record() -> AccessRecord<'static> {
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",
+        headers: Noted::default(),
         tls: TlsRecord {
             version: Some("TLSv1.3"),
             sni: Some("api.example.com"),
             client: Some(certificate()),
         },
     }
+}
+
+/// The headers of a log that has these.
+pub(crate) fn headers(names: &[&str]) -> LoggedHeaders {
+    let log = AccessLog {
+        format: LogFormat::Json,
+        sink: None,
+        otlp: None,
+        fields: names.iter().map(|name| format!("header:{name}")).collect(),
+        template: None,
+    };
+    LoggedHeaders::new(Some(&log), &Redaction::default())
 }
 
 /// A client's certificate of which every value is known.

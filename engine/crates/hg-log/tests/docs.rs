@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // clippy spares test functions only
 
 use hg_log::{
-    AccessRecord, CertificateRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, SentRecord, TimeCache,
-    TlsRecord, TraceRecord, format_combined, format_common, format_json,
+    AccessRecord, CertificateRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, Noted, SentRecord,
+    TimeCache, TlsRecord, TraceRecord, format_combined, format_common, format_json,
 };
 use hg_plan::Digest;
 use std::path::Path;
@@ -51,6 +51,7 @@ fn record() -> AccessRecord<'static> {
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",
+        headers: Noted::default(),
         tls: TlsRecord {
             version: Some("TLSv1.3"),
             sni: Some("api.example.com"),

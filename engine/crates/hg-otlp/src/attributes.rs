@@ -58,6 +58,16 @@ impl<'a> Attributes<'a> {
     pub fn write(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
         wire::nested(self.out, self.field, |out| attribute(out, key, value));
     }
+
+    /// Does the same under a key of two parts, one after the other.
+    pub fn write_under(&mut self, lead: &str, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        wire::nested(self.out, self.field, |out| {
+            wire::head(out, 1, lead.len() + key.len());
+            out.extend_from_slice(lead.as_bytes());
+            out.extend_from_slice(key.as_bytes());
+            wire::nested(out, 2, value);
+        });
+    }
 }
 
 /// Writes the fields of a `KeyValue`.

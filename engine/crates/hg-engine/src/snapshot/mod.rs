@@ -52,8 +52,8 @@ pub(crate) struct Snapshot {
     pub(crate) tcp: Arc<TcpTable>,
     pub(crate) udp: Arc<UdpTable>,
     pub(crate) settings: Arc<Settings>,
-    /// What the log keeps of no request.
-    pub(crate) veil: Arc<hg_log::Veil>,
+    /// What the log keeps of requests, and what of no request.
+    pub(crate) kept: Arc<hg_log::Kept>,
     /// How requests belong to traces, if they do.
     pub(crate) tracing: Option<TracingTerms>,
     pub(crate) tls: Arc<TlsContext>,
@@ -64,7 +64,8 @@ impl Snapshot {
     pub(crate) fn configure(&mut self, settings: &Settings) {
         self.settings = Arc::new(settings.clone());
         self.tracing = TracingTerms::of(settings);
-        self.veil = Arc::new(hg_log::Veil::new(&settings.redaction));
+        let log = settings.access_log.as_ref();
+        self.kept = Arc::new(hg_log::Kept::new(log, &settings.redaction));
     }
 }
 

@@ -203,7 +203,7 @@ impl Worker {
             e.method = Method::Other("");
             e.method = if name.is_empty() { e.method } else { Method::of(name).to_static() };
             if is_logged || e.log.taps.record {
-                self.held.veil.push_target(target, &mut e.log.text);
+                self.held.kept.veil.push_target(target, &mut e.log.text);
                 e.log.ends = [u32::try_from(e.log.text.len()).unwrap_or(u32::MAX); 4];
                 if matches!(e.method, Method::Other(_)) {
                     e.log.text.extend_from_slice(name.as_bytes());

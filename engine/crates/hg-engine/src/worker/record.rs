@@ -4,7 +4,7 @@ use super::Worker;
 use super::client::Client;
 use super::exchange::Exchange;
 use super::trace::Trace;
-use hg_log::{AccessRecord, SentRecord, TapWants, TlsRecord};
+use hg_log::{AccessRecord, Noted, SentRecord, TapWants, TlsRecord};
 use hg_proto::{Known, Method, RequestHead};
 
 /// What the log keeps of a request: when its line is written, the head's bytes are gone.
@@ -13,6 +13,8 @@ pub(crate) struct LogText {
     /// Target, host, user agent and referer, one after the other.
     pub(crate) text: Vec<u8>,
     pub(crate) ends: [u32; 4],
+    /// The values of the headers that the log asks for.
+    pub(crate) noted: Vec<u8>,
     /// The lines of the head, for taps that want them.
     pub(crate) headers: Vec<u8>,
     /// What taps wanted of it when it began.
@@ -69,15 +71,16 @@ impl Exchange {
         let text = &mut self.log.text;
         text.extend_from_slice(head.path.as_bytes());
         if let Some(query) = head.query {
-            held.veil.push_query(query.as_bytes(), text);
+            held.kept.veil.push_query(query.as_bytes(), text);
         }
         let target = text.len();
         text.extend_from_slice(head.host.as_bytes());
         let host = text.len();
-        held.veil.push_user_agent(get(Known::UserAgent), text);
+        held.kept.veil.push_user_agent(get(Known::UserAgent), text);
         let user_agent = text.len();
-        held.veil.push_referer(get(Known::Referer), text);
+        held.kept.veil.push_referer(get(Known::Referer), text);
         let ends = [target, host, user_agent, text.len()];
+        held.kept.headers.note(head.fields, &held.kept.veil, &mut self.log.noted);
         self.log.ends = ends.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         // `Method` itself keeps only the names it knows.
         if let Method::Other(name) = head.method {
@@ -112,12 +115,19 @@ impl Exchange {
             reason: if self.reason.is_empty() { "-" } else { self.reason },
             user_agent: part(2),
             referer: part(3),
+            headers: self.noted(),
             tls: TlsRecord {
                 version: c.conn.tls_version(),
                 sni: c.conn.sni(),
                 client: c.conn.certificate_record(),
             },
         }
+    }
+
+    /// Returns the headers that the log asked for as the request began.
+    fn noted(&self) -> Noted<'_> {
+        let held = self.snapshot.as_ref();
+        held.map_or_else(Noted::default, |held| Noted::new(&held.kept.headers, &self.log.noted))
     }
 
     /// Returns how it was sent, for the log.

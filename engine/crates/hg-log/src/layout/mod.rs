@@ -17,7 +17,7 @@ use hg_plan::AccessLog;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// A JSON object of these fields, in this order; one without a value is left out.
-    Fields(Box<[Key]>),
+    Fields(Box<[Field]>),
     /// Text and variables, one after the other.
     Template(Box<[Piece]>),
 }
@@ -26,7 +26,59 @@ pub(crate) enum Layout {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
     Text(Box<[u8]>),
-    Variable(Key),
+    Variable(Field),
+}
+
+/// What a field or a variable stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Field {
+    Key(Key),
+    /// A header of the request, by its name in lower case.
+    Header(Box<str>),
+}
+
+/// What stands before the name of a header.
+const HEADER: &str = "header:";
+/// Most headers that lines of one configuration have: the values of all of them are kept for as long
+/// as the request takes.
+pub(crate) const MAX_HEADERS: usize = 16;
+
+impl Field {
+    fn parse(name: &str) -> Result<Self, String> {
+        match name.strip_prefix(HEADER) {
+            Some(header) if is_header(header) => Ok(Self::Header(header.into())),
+            _ => Key::parse(name)
+                .map(Self::Key)
+                .ok_or_else(|| format!("the access log has no field {name}")),
+        }
+    }
+
+    /// Returns what a record has of it.
+    pub(crate) fn of<'a>(&self, record: &'a impl Values) -> Value<'a> {
+        match self {
+            Self::Key(key) => record.value(*key),
+            Self::Header(name) => record.header(name),
+        }
+    }
+
+    /// Appends its name, which needs no escapes.
+    fn push_name(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Key(key) => out.extend_from_slice(key.name().as_bytes()),
+            Self::Header(name) => {
+                out.extend_from_slice(HEADER.as_bytes());
+                out.extend_from_slice(name.as_bytes());
+            }
+        }
+    }
+}
+
+/// Reports whether a text is the name of a header in lower case (a token of RFC 9110 §5.6.2) of up to
+/// 64 bytes.
+fn is_header(name: &str) -> bool {
+    let is_of_token =
+        |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9') || b"!#$%&'*+-.^_`|~".contains(&b);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_of_token)
 }
 
 impl Layout {
@@ -35,27 +87,35 @@ impl Layout {
     /// # Errors
     /// Names the field or variable that there is not.
     pub(crate) fn of(plan: &AccessLog) -> Result<Option<Self>, String> {
-        if let Some(template) = &plan.template {
-            return pieces(template).map(|pieces| Some(Self::Template(pieces)));
+        let layout = match &plan.template {
+            Some(template) => Self::Template(pieces(template)?),
+            None if plan.fields.is_empty() => return Ok(None),
+            None => {
+                let fields = plan.fields.iter().map(|name| Field::parse(name));
+                Self::Fields(fields.collect::<Result<_, _>>()?)
+            }
+        };
+        let is_header = |field: &&Field| matches!(field, Field::Header(_));
+        if layout.fields().iter().filter(is_header).count() > MAX_HEADERS {
+            return Err(format!("the access log has more than {MAX_HEADERS} headers"));
         }
-        if plan.fields.is_empty() {
-            return Ok(None);
-        }
-        let keys = plan.fields.iter().map(|name| key(name));
-        keys.collect::<Result<_, _>>().map(|keys| Some(Self::Fields(keys)))
+        Ok(Some(layout))
     }
 
-    /// Returns the keys that its lines have, each once.
-    pub(crate) fn keys(&self) -> Box<[Key]> {
+    /// Returns the fields that its lines have, each once.
+    pub(crate) fn fields(&self) -> Box<[Field]> {
         let mut found = Vec::new();
+        let mut add = |field: &Field| {
+            if !found.contains(field) {
+                found.push(field.clone());
+            }
+        };
         match self {
-            Self::Fields(keys) => found.extend_from_slice(keys),
+            Self::Fields(fields) => fields.iter().for_each(&mut add),
             Self::Template(pieces) => {
                 for piece in pieces {
-                    if let Piece::Variable(key) = piece
-                        && !found.contains(key)
-                    {
-                        found.push(*key);
+                    if let Piece::Variable(field) = piece {
+                        add(field);
                     }
                 }
             }
@@ -66,14 +126,14 @@ impl Layout {
     /// Appends the line of a record, and a line feed. Allocates only to grow `out`.
     pub(crate) fn push(&self, record: &impl Values, time: &mut TimeCache, out: &mut Vec<u8>) {
         match self {
-            Self::Fields(keys) => {
+            Self::Fields(fields) => {
                 out.push(b'{');
                 let mut between: &[u8] = b"\"";
-                for key in keys {
-                    let value = record.value(*key);
+                for field in fields {
+                    let value = field.of(record);
                     if value.is_known() {
                         out.extend_from_slice(between);
-                        out.extend_from_slice(key.name().as_bytes());
+                        field.push_name(out);
                         out.extend_from_slice(b"\":");
                         value.push_json(time, out);
                         between = b",\"";
@@ -85,17 +145,13 @@ impl Layout {
                 for piece in pieces {
                     match piece {
                         Piece::Text(text) => out.extend_from_slice(text),
-                        Piece::Variable(key) => record.value(*key).push_plain(time, out),
+                        Piece::Variable(field) => field.of(record).push_plain(time, out),
                     }
                 }
                 out.push(b'\n');
             }
         }
     }
-}
-
-fn key(name: &str) -> Result<Key, String> {
-    Key::parse(name).ok_or_else(|| format!("the access log has no field {name}"))
 }
 
 /// Parses `${name}` and `$$`.
@@ -113,7 +169,7 @@ fn pieces(template: &str) -> Result<Box<[Piece]>, String> {
         let variable = after.strip_prefix('{').and_then(|after| after.split_once('}'));
         let (name, after) = variable.ok_or("a dollar sign has no variable after it")?;
         found.push(Piece::Text(std::mem::take(&mut text).into()));
-        found.push(Piece::Variable(key(name)?));
+        found.push(Piece::Variable(Field::parse(name)?));
         rest = after;
     }
     text.extend_from_slice(rest.as_bytes());

@@ -14,6 +14,10 @@ impl Values for AccessRecord<'_> {
         self.sent.trace
     }
 
+    fn header(&self, name: &str) -> Value<'_> {
+        Value::known(self.headers.value(name))
+    }
+
     fn value(&self, key: Key) -> Value<'_> {
         let was_sent = !self.endpoint.is_empty();
         match key {

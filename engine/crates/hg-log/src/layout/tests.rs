@@ -1,10 +1,11 @@
 //! Lines that the config lays out.
 
 use super::*;
+use crate::Noted;
 use crate::flow::{Datagrams, FlowRecord, format_flow_json};
 use crate::json::{format_connection_json, format_json};
 use crate::record::{AccessRecord, ConnectionRecord};
-use crate::testing::{bare, certificate, connection, record};
+use crate::testing::{bare, certificate, connection, headers, record};
 use hg_plan::{LogFormat, LogSink};
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
@@ -93,6 +94,34 @@ fn a_template_has_text_and_variables() {
     assert_eq!(laid_out(&plan(&[], Some(of)), &connection()), "tcp 192.0.2.7:50000 - -\n");
     assert_eq!(laid_out(&plan(&[], Some(of)), &flow()), "udp 192.0.2.7:50000 - 2\n");
     assert_eq!(laid_out(&plan(&[], Some("${route} ${user_agent}")), &bare()), "- -\n");
+}
+
+#[test]
+fn headers_are_fields_and_variables() {
+    let headers = headers(&["x-a", "x-b"]);
+    let sent = AccessRecord { headers: Noted::new(&headers, b"\x05\0a\"\xff\nb\0\0"), ..record() };
+    let fields = plan(&["header:x-b", "status", "header:x-a", "header:x-new"], None);
+    let expected = "{\"status\":200,\"header:x-a\":\"a\\\"\\ufffd\\nb\"}\n";
+    assert_eq!(laid_out(&fields, &sent), expected);
+    assert_eq!(laid_out(&fields, &connection()), "{}\n");
+    let text = plan(&[], Some("\"${header:x-a}\" ${header:x-b} ${header:x-new}"));
+    assert_eq!(laid_out(&text, &sent), "\"a\\x22\\xFF\\x0Ab\" - -\n");
+    assert_eq!(laid_out(&text, &flow()), "\"-\" - -\n");
+}
+
+#[test]
+fn what_is_no_header_and_too_many_are_refused() {
+    for wrong in
+        ["header:", "header:X-A", "header:x a", "header:x\"", &format!("header:{:a<65}", "")]
+    {
+        let expected = format!("the access log has no field {wrong}");
+        assert_eq!(Layout::of(&plan(&[wrong], None)), Err(expected));
+    }
+    let named = |count: usize| (0..count).map(|n| format!("${{header:x-{n}}}")).collect::<String>();
+    assert!(Layout::of(&plan(&[], Some(&named(MAX_HEADERS)))).is_ok());
+    let twice = named(MAX_HEADERS) + &named(MAX_HEADERS);
+    assert!(Layout::of(&plan(&[], Some(&twice))).is_ok(), "each counts once");
+    assert!(Layout::of(&plan(&[], Some(&named(MAX_HEADERS + 1)))).is_err());
 }
 
 #[test]

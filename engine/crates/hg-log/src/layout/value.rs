@@ -16,6 +16,11 @@ pub(crate) trait Values {
     /// Returns the value of a key; [`Value::Unknown`] if there is none.
     fn value(&self, key: Key) -> Value<'_>;
 
+    /// Returns the value of a request's header, by its name in lower case.
+    fn header(&self, _name: &str) -> Value<'_> {
+        Value::Unknown
+    }
+
     /// Returns from when to when it took, microseconds since 1970-01-01 UTC.
     fn times_us(&self) -> (u64, u64);
 

@@ -7,11 +7,12 @@ values are empty or `null` here; its times have three digits.
 from typing import Final
 
 from headgate.engines.nginx.observe.fields import VARIABLES
-from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format
+from headgate.engines.nginx.render import logged_headers
+from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format, text_of
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.forwarded import request_id
 from headgate.engines.nginx.render.prelude import mapped
-from headgate.engines.nginx.render.utf8 import readable
+from headgate.engines.nginx.render.utf8 import readable, readable_text
 from headgate.engines.nginx.render.veiled import veiled
 from headgate.features.nginx import Entry, quoted, whole
 from headgate.nginxtext.tree import Node
@@ -139,7 +140,11 @@ def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
     identity[1] = ("request_id", request_id(ctx))
     about = ctx.findings.of("settings", "node", "access_log")
     last = [(key, told(ctx, v)) for key, v in _LAST]
-    chosen = chosen_format(CHOSEN_FORMAT, log, _fields(identity, last), about)
+    headers = {
+        key: Field(readable_text(ctx, one) if is_json else one)
+        for key, one in logged_headers.fields(ctx, about).items()
+    }
+    chosen = chosen_format(ctx, CHOSEN_FORMAT, log, _fields(identity, last) | headers)
     if chosen is not None:
         name, form = CHOSEN_FORMAT, chosen
     elif log.format == "json":
@@ -178,7 +183,7 @@ def to_sink(ctx: Context, log: AccessLog, name: str, *chosen: Arg) -> Node:
 
 
 def _line(ctx: Context, parts: tuple[str | Var, ...]) -> Template:
-    return Template(tuple(veiled(ctx, p.name) if isinstance(p, Var) else p for p in parts))
+    return text_of(ctx, (veiled(ctx, p.name) if isinstance(p, Var) else p for p in parts))
 
 
 def _object(ctx: Context, texts: list[tuple[str, Var]], numbers: object) -> Template:

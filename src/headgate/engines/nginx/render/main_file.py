@@ -7,6 +7,7 @@ from headgate.engines.nginx.render import (
     faults,
     forwarded,
     listening,
+    logged_headers,
     logs,
     lua,
     prelude,
@@ -107,6 +108,7 @@ def _is_log(node: Node) -> bool:
 
 def client_maps(ctx: Context) -> list[Node]:
     """Returns the maps about listeners, clients, faults and logs."""
+    logged_headers.claim(ctx)
     return [
         *listening.maps(ctx),
         *proxied.maps(ctx),
@@ -114,6 +116,7 @@ def client_maps(ctx: Context) -> list[Node]:
         *faults.maps(tells_limits=ctx.has("limit_conn_dry_run")),
         *logs.maps(),
         *veiled.maps(ctx),
+        *logged_headers.maps(ctx),
         *utf8.maps(ctx),
     ]
 

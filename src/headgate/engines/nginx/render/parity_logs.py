@@ -29,7 +29,8 @@ LOGS: Final = (
         "node.access_log.fields",
         "differs",
         "as with `format`; `reused`, `tries`, `client_san`, `client_spiffe`, `client_fingerprint`, "
-        "`trace_id` and `span_id` are refused",
+        "`trace_id` and `span_id` are refused, and so is a `header:NAME` with other characters "
+        "than letters, digits and hyphens; before nginx 1.23 it is the first of several lines",
     ),
     Parity(
         "node.access_log.template",

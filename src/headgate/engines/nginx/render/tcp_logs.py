@@ -7,7 +7,7 @@ which side ended a connection nor whether a timeout did: the reason is `ended` t
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.render import tcp_ended, tcp_route
-from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format
+from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format, text_of
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.logs import log_to, microseconds, subject, to_sink
 from headgate.engines.nginx.render.prelude import mapped
@@ -156,8 +156,7 @@ def directives(ctx: Context, hello: Hello) -> list[Node]:
     log = ctx.settings.access_log
     if log is None:
         return nodes
-    about = ctx.findings.of("settings", "node", "access_log")
-    chosen = chosen_format(CHOSEN_FORMAT, log, _FIELDS | hello.fields, about)
+    chosen = chosen_format(ctx, CHOSEN_FORMAT, log, _FIELDS | hello.fields)
     if chosen is not None:
         name, form = CHOSEN_FORMAT, chosen
     elif log.format == "json":
@@ -165,7 +164,10 @@ def directives(ctx: Context, hello: Hello) -> list[Node]:
         text = Template((*_JSON, *more, '"}'))
         name, form = JSON_FORMAT, log_format(JSON_FORMAT, text, "json")
     elif log.format == "common":
-        name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, Template(_COMMON), "default")
+        name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, text_of(ctx, _COMMON), "default")
     else:
-        name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, Template(_COMBINED), "default")
+        name, form = (
+            COMBINED_FORMAT,
+            log_format(COMBINED_FORMAT, text_of(ctx, _COMBINED), "default"),
+        )
     return [*nodes, form, to_sink(ctx, log, name)]

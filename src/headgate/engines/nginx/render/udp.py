@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from headgate.engines.nginx.render import lacking, names, tcp_route, upstreams
-from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format
+from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format, text_of
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.listening import is_written
 from headgate.engines.nginx.render.logs import log_to, to_sink
@@ -212,12 +212,12 @@ def _formats(ctx: Context) -> list[Node]:
     log = ctx.settings.access_log
     if log is None:
         return found
-    about = ctx.findings.of("settings", "node", "access_log")
-    chosen = chosen_format(_FORMAT, log, _FIELDS, about)
+    chosen = chosen_format(ctx, _FORMAT, log, _FIELDS)
     if chosen is None:
-        text = {"json": _JSON, "common": _COMMON}.get(log.format, _COMBINED)
-        escape = "json" if log.format == "json" else "default"
-        chosen = log_format(_FORMAT, Template(text), escape)
+        if log.format == "json":
+            return [*found, log_format(_FORMAT, Template(_JSON), "json")]
+        text = text_of(ctx, _COMMON if log.format == "common" else _COMBINED)
+        chosen = log_format(_FORMAT, text, "default")
     return [*found, chosen]
 
 

@@ -27,10 +27,22 @@ _VALID: Final = (
     rf"|\xf4[\x80-\x8f]{_TAIL}{{2}}"
 )
 
+_ODD: Final = (
+    Regex(rf"~\A(?<hg_raw>(?:{_VALID})*+)."),
+    Template((Var("hg_raw"), "\N{REPLACEMENT CHARACTER}")),
+)
+"""Cuts a value at the first byte that is not UTF-8."""
+
 
 def readable(ctx: Context, variable: str) -> Var:
     """Returns what logs in JSON say in place of a variable of nginx's."""
     return Var(_NAMES[variable]) if variable in _NAMES else veiled(ctx, variable)
+
+
+def readable_text(ctx: Context, source: Var) -> Var:
+    """Returns the same of any other variable, by maps that come with it."""
+    odd = ctx.shared.map("log_odd", source, (_ODD,), source)
+    return ctx.shared.map("log_text", source, ((Regex(r"~[\x80-\xff]"), odd),), source)
 
 
 def maps(ctx: Context) -> list[Node]:
@@ -41,14 +53,8 @@ def maps(ctx: Context) -> list[Node]:
     found: list[Node] = [comment("What clients sent, as far as it is UTF-8")]
     for variable, name in _NAMES.items():
         source, odd = veiled(ctx, variable), Var(f"{name}_odd")
-        cut = Template((Var("hg_raw"), "\N{REPLACEMENT CHARACTER}"))
         found += [
             mapped(name, source, source, (Regex(r"~[\x80-\xff]"), odd)),
-            mapped(
-                odd.name,
-                source,
-                source,
-                (Regex(rf"~\A(?<hg_raw>(?:{_VALID})*+)."), cut),
-            ),
+            mapped(odd.name, source, source, _ODD),
         ]
     return found

@@ -39,21 +39,29 @@ def veiled(ctx: Context, variable: str) -> Var:
 
 def maps(ctx: Context) -> list[Node]:
     """Returns the maps for what the log formats of this config name."""
-    names = ctx.settings.redaction.query
-    if not names:
+    if not ctx.settings.redaction.query:
         return []
     log = ctx.settings.access_log
     has_request = log is not None and log.template is None and log.format != "json"
     found: list[Node] = [comment("What logs do not say: values of parameters that are secret")]
-    for variable in _NAMES:
+    for variable, name in _NAMES.items():
         if variable != "request" or has_request:
-            found += _maps(variable, plainly(names), expressions(names))
+            found += maps_of(ctx, Var(variable), name, end=_END.get(variable, ""))
     return found
 
 
-def _maps(variable: str, plain: Sequence[str], spelled: Sequence[str]) -> list[Node]:
+def maps_of(ctx: Context, source: Var, name: str, *, end: str = "") -> list[Node]:
+    """Returns the maps that make a variable `name` of another one with a URL in it; none where
+    nothing is hidden. `end` is what follows the URL.
+    """
+    names = ctx.settings.redaction.query
+    return _maps(source, name, end, plainly(names), expressions(names)) if names else []
+
+
+def _maps(
+    source: Var, name: str, end: str, plain: Sequence[str], spelled: Sequence[str]
+) -> list[Node]:
     """Returns the maps for one variable: `plain` are names without escapes, `spelled` with them."""
-    name, source, end = _NAMES[variable], Var(variable), _END.get(variable, "")
     is_hidden = rf"\({SHOWN[1:-1]}\)(?:&|{end}\z)"
     first, rest = r"[?#](?:.*?[?&;#])?", Var(f"{name}_rest")
     maybe = (*(rf"(?:{one})=" for one in plain), f"{_NAME}%{_NAME}=")

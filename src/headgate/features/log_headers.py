@@ -1,0 +1,25 @@
+"""The request headers that lines of an access log have, by `header:NAME`; pure."""
+
+from typing import Final
+
+from headgate.features.templates import pieces
+from headgate.plan.settings import AccessLog
+
+HEADER: Final = "header:"
+"""What stands before the name of a header in `fields` and in variables."""
+
+
+def logged_headers(log: AccessLog | None) -> tuple[str, ...]:
+    """Returns the headers that these lines have, in their order, each once; none without a log.
+
+    >>> from headgate.plan.settings import AccessLog
+    >>> logged_headers(AccessLog("json", None, template="${status} ${header:x-a} $${header:x-b}"))
+    ('x-a',)
+    """
+    if log is None:
+        return ()
+    names = log.fields
+    if log.template is not None:
+        names = tuple(text for kind, text in pieces(log.template) if kind == "name")
+    found = (name.removeprefix(HEADER) for name in names if name.startswith(HEADER))
+    return tuple(dict.fromkeys(found))
