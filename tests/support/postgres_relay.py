@@ -5,10 +5,12 @@ import contextlib
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 _SOCKET = ".s.PGSQL.5432"
+_HEAD = 5
 
 
 class Relay:
@@ -24,6 +26,9 @@ class Relay:
         self._open.set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.trips = 0
+        """How often the server was ready for the next question: the trips that clients waited for,
+        and one for each connection."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -62,16 +67,42 @@ class Relay:
         await self._open.wait()
         with contextlib.suppress(OSError):
             far, near = await asyncio.open_unix_connection(self._behind / _SOCKET)
-            for one, other in ((reader, near), (far, writer)):
-                task = asyncio.create_task(self._pump(one, other))
+            for one, other, count in ((reader, near, None), (far, writer, self._count)):
+                task = asyncio.create_task(self._pump(one, other, count))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _count(self) -> None:
+        self.trips += 1
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        count: Callable[[], None] | None,
+    ) -> None:
+        rest = b""
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
                 await self._open.wait()
+                if count is not None:
+                    rest = _counted(rest + data, count)
                 writer.write(data)
                 await writer.drain()
         await self._open.wait()
         writer.close()
+
+
+def _counted(data: bytes, count: Callable[[], None]) -> bytes:
+    """Counts the server's ReadyForQuery messages; returns the part of one that is not whole.
+
+    Each is a letter and a length that counts itself (PostgreSQL, "Message Formats").
+    """
+    while len(data) >= _HEAD:
+        end = 1 + int.from_bytes(data[1:_HEAD], "big")
+        if len(data) < end:
+            break
+        if data[:1] == b"Z":
+            count()
+        data = data[end:]
+    return data

@@ -146,14 +146,13 @@ async def _scope(master: Master, connection: HTTPConnection, caller: Caller, pla
 async def _workspace(master: Master, key: str, caller: Caller) -> Scope:
     async with master.database.read(MASTER) as tx:
         found = await workspaces.named(tx, key, caller.organisations)
-        allowed = {one.id: (await tx.quotas.limits(one.id)).requests_per_minute for one in found}
-    scopes = [Scope(one.organisation_id, one.id) for one in found]
+    scopes = {Scope(one.organisation_id, one.id): one.requests_per_minute for one in found}
     mine = [scope for scope in scopes if caller.role_in(scope) is not None]
     if not mine:
         raise not_found("workspace", key)
     if len(mine) > 1:
         raise invalid("workspace", f'two workspaces are called "{key}"', "write its id")
-    _refuse_too_many(master, mine[0].workspace_id, allowed[mine[0].workspace_id])
+    _refuse_too_many(master, mine[0].workspace_id, scopes[mine[0]])
     return mine[0]
 
 

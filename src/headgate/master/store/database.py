@@ -82,7 +82,8 @@ class Database:
         self._has_no_reads = asyncio.Event()
         self._has_no_reads.set()
         self.writes = Writes()
-        for engine in {reader, writer}:
+        # Of PostgreSQL, both are one engine, and the reader hears what the writer does.
+        for engine in {reader, writer} if is_sqlite else {writer}:
             event.listen(engine.sync_engine, "before_execute", _refuse_ungated)
 
     def start(self) -> None:

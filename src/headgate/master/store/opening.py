@@ -3,16 +3,17 @@
 import fcntl
 import os
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
@@ -30,6 +31,10 @@ _COMMAND_S = 30.0
 _IDLE_S = 15.0
 """Nor must a master behind such a network hold rows that others wait for: PostgreSQL ends its
 transaction after this time without a statement, not when TCP gives up, which takes hours."""
+
+_TRUSTED_S: Final = 1.0
+"""How long a connection that answered is taken for one that still does."""
+_USED_AT: Final = "headgate_used_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,10 @@ async def open_database(place: Place, clock: Clock) -> Database:
         finally:
             await patient.dispose()
         engine = postgres(place.url, _COMMAND_S)
-        database = Database(engine, engine, is_sqlite=False)
+        # Statements of one transaction see what was committed before each, here, so that a read
+        # gains nothing by one; without it goes no trip to its beginning and end.
+        reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        database = Database(reader, engine, is_sqlite=False)
     else:
         path = place.directory / FILE
         path.touch(mode=0o600)
@@ -92,7 +100,6 @@ def postgres(text: str, command_s: float | None = None) -> AsyncEngine:
         pool_size=_POSTGRES_POOL,
         max_overflow=0,
         pool_timeout=_CONNECT_S,
-        pool_pre_ping=True,
         connect_args={"timeout": _CONNECT_S, "command_timeout": command_s},
         hide_parameters=True,
     )
@@ -105,7 +112,39 @@ def postgres(text: str, command_s: float | None = None) -> AsyncEngine:
         connection.commit()
 
     event.listen(engine.sync_engine, "connect", configure)
+    _look_after(engine)
     return engine
+
+
+def _look_after(engine: AsyncEngine) -> None:
+    """Has connections that are gone replaced before they are used.
+
+    The driver knows of those whose end reached this machine. Others are asked, but for the ones
+    that answered a moment ago, since that takes a trip as long as that of most statements.
+    """
+
+    def returned(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        used_at = record.info.get(_USED_AT)
+        if used_at is None:
+            return  # it was opened for this
+        driver: Any = connection  # of SQLAlchemy around asyncpg
+        if driver.driver_connection.is_closed():
+            raise InvalidatePoolError
+        if time.monotonic() - used_at < _TRUSTED_S:
+            return
+        driver.autocommit = True  # else the question takes a transaction of its own
+        try:
+            driver.ping()
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+        finally:
+            driver.autocommit = False
+
+    event.listen(engine.sync_engine, "checkin", returned)
+    event.listen(engine.sync_engine, "checkout", taken)
 
 
 def _postgres_url(text: str) -> URL:

@@ -142,16 +142,16 @@ async def caller_of_session(
     tx: Transaction, user_id: str, session_id: str, now_ms: int
 ) -> Caller | None:
     """Returns who an access token proves; None if the session ended or the user may not in."""
-    session = await store.find_session(tx, session_id)
-    if session is None or session.user_id != user_id or session.ended_at is not None:
+    found = await store.signed_in(tx, user_id, session_id)
+    if not found:
         return None
-    account = await user_store.account(tx, user_id)
-    if account is None or account.is_disabled or session.expires_at <= now_ms:
+    one = found[0]
+    if one.ended_at is not None or one.is_disabled or one.expires_at <= now_ms:
         return None
     return Caller(
-        id=account.id,
-        name=account.name,
-        is_master_admin=account.is_master_admin,
-        session_id=session.id,
-        grants=await user_store.grants_of(tx, account.id),
+        id=user_id,
+        name=one.name,
+        is_master_admin=one.is_master_admin,
+        session_id=session_id,
+        grants=tuple(grant for row in found if (grant := row.grant) is not None),
     )

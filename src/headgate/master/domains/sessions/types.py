@@ -1,9 +1,10 @@
 """What logging in takes and gives."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from headgate.master.access import Grant, Role
 from headgate.master.api.types import Body, Moment, Name, View
 from headgate.master.domains.sessions.passwords import LONGEST, SHORTEST
 from headgate.master.domains.users.types import RoleName, UserName
@@ -89,6 +90,26 @@ class Session(View):
     user_id: str
     expires_at: Moment
     ended_at: Moment | None
+
+
+class SignedIn(NamedTuple):
+    """The user of a session with one of their roles, if they have any."""
+
+    ended_at: int | None
+    expires_at: int
+    name: str
+    is_master_admin: bool
+    is_disabled: bool
+    organisation_id: str | None
+    workspace: str | None
+    role: int | None
+
+    @property
+    def grant(self) -> Grant | None:
+        """The role."""
+        if self.organisation_id is None or self.workspace is None or self.role is None:
+            return None
+        return Grant(self.organisation_id, self.workspace, Role(self.role))
 
 
 class RefreshToken(View):

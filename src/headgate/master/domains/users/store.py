@@ -14,7 +14,7 @@ from sqlalchemy import (
     update,
 )
 
-from headgate.master.access import Grant, Role
+from headgate.master.access import Role
 from headgate.master.domains.users.types import Account, Membership
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.transaction import Transaction, columns_of
@@ -42,10 +42,6 @@ MEMBERSHIPS: Final = table(
     time_column("created_at"),
     UniqueConstraint("organisation_id", "user_id", "workspace"),
 )
-
-
-class _Row(Membership):
-    organisation_id: str
 
 
 async def count(tx: Transaction) -> int:
@@ -81,13 +77,6 @@ async def set_password(tx: Transaction, user_id: str, password_hash: str) -> Non
         .where(USERS.c.id == user_id)
         .values(password_hash=password_hash, version=USERS.c.version + 1)
     )
-
-
-async def grants_of(tx: Transaction, user_id: str) -> tuple[Grant, ...]:
-    """Returns every role of a user, in all organisations."""
-    query = columns_of(MEMBERSHIPS, _Row).where(MEMBERSHIPS.c.user_id == user_id)
-    rows = await tx.as_master().all(_Row, query)
-    return tuple(Grant(one.organisation_id, one.workspace, Role(one.role)) for one in rows)
 
 
 async def members(tx: Transaction, ids: list[str] | None = None) -> list[Membership]:

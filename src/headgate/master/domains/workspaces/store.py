@@ -1,13 +1,15 @@
 """The rows of workspaces."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import Column, String, UniqueConstraint, or_, update
+from sqlalchemy import Column, String, UniqueConstraint, func, or_, select, update
 
 from headgate.master.access import Grant
 from headgate.master.api.types import Page, Window, paged
 from headgate.master.domains.workspaces.types import Workspace
+from headgate.master.store.quotas import DEFAULTS, QUOTAS
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
+from headgate.master.store.scope import Query
 from headgate.master.store.transaction import Transaction, columns_of
 
 WORKSPACES: Final = table(
@@ -21,13 +23,33 @@ WORKSPACES: Final = table(
 )
 
 
-async def named(tx: Transaction, key: str, organisations: frozenset[str]) -> list[Workspace]:
-    """Returns the workspaces of these organisations with that id or name."""
-    query = columns_of(WORKSPACES, Workspace).where(
-        WORKSPACES.c.organisation_id.in_(sorted(organisations)),
-        (WORKSPACES.c.id == key) | (WORKSPACES.c.name == key),
+class Named(NamedTuple):
+    """A workspace that a request names, and how many requests it may get."""
+
+    organisation_id: str
+    id: str
+    requests_per_minute: int
+
+
+async def named(tx: Transaction, key: str, organisations: frozenset[str]) -> list[Named]:
+    """Returns the workspaces of these organisations with that id or name; two at most.
+
+    One statement with their quota, for every request asks.
+    """
+    per_minute = QUOTAS.c.requests_per_minute
+    query: Query = (
+        select(
+            WORKSPACES.c.organisation_id,
+            WORKSPACES.c.id,
+            func.coalesce(per_minute, DEFAULTS.requests_per_minute),
+        )
+        .select_from(WORKSPACES.outerjoin(QUOTAS, QUOTAS.c.workspace == WORKSPACES.c.id))
+        .where(
+            WORKSPACES.c.organisation_id.in_(sorted(organisations)),
+            (WORKSPACES.c.id == key) | (WORKSPACES.c.name == key),
+        )
     )
-    return await tx.as_master().all(Workspace, query.limit(2))
+    return await tx.as_master().tuples(Named, query.limit(2))
 
 
 async def find(tx: Transaction, workspace_id: str) -> Workspace | None:
