@@ -116,7 +116,7 @@ async def _serve(settings: Settings, master: Master, app: FastAPI, ports: _Ports
         host, port = ports.rest.getsockname()[:2]
         await stack.enter_async_context(_measuring(master, config, ports))
         await _announce(settings, master, Address(host, port))
-        async with _working(master, settings):
+        async with _working(master, settings), master.stalled.watching(server):
             await server.serve(sockets=[ports.rest])
 
 
@@ -144,7 +144,8 @@ async def _measuring(master: Master, rest: uvicorn.Config, ports: _Ports) -> Asy
     structlog.get_logger().info("metrics are served", url=f"{scheme}://{address}/metrics")
     serving = asyncio.create_task(server.serve(sockets=[ports.metrics]), name="metrics")
     try:
-        yield
+        async with master.stalled.watching(server):
+            yield
     finally:
         server.should_exit = True
         await asyncio.wait([serving])

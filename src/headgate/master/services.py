@@ -22,6 +22,7 @@ from headgate.master.domains.sessions.shared import SharedThrottle
 from headgate.master.domains.sessions.throttle import Throttle
 from headgate.master.fleet.hub import LiveHub
 from headgate.master.ids import Clock
+from headgate.master.stalled import Stalled
 from headgate.master.store.database import Database
 from headgate.master.store.leases import Leases, RowLeases
 from headgate.master.store.sealing import Sealer
@@ -52,6 +53,7 @@ class Master:
     searched: SearchCounts = field(default_factory=SearchCounts)
     previews: PreviewCounts = field(default_factory=PreviewCounts)
     rest: RestCounts = field(default_factory=RestCounts)
+    stalled: Stalled = field(default_factory=Stalled)
     key_file: Path | None = None
     """Where the master's key is; None: it came from the environment."""
 

@@ -48,6 +48,8 @@ class Sessions:
 
     by_transport: Mapping[str, int]
     watchers: int
+    stalled: int
+    """Clients that were cut off because they took nothing."""
     from_publication: Buckets
     from_offer: Buckets
 
@@ -125,6 +127,13 @@ def _sessions(sessions: Sessions) -> Iterator[str]:
         [({"transport": name}, count) for name, count in sessions.by_transport.items()],
     )
     yield _gauge("headgate_event_watchers", "Clients that watch events.", sessions.watchers)
+    yield family(
+        "headgate_master_stalled_clients",
+        "counter",
+        "Clients of REST, events and metrics that took nothing of what waited for them for 30 s,"
+        " and were cut off.",
+        [({}, sessions.stalled)],
+    )
     yield histogram(
         "headgate_publish_serving_seconds",
         "From the publication of a revision to the proof that an agent serves it, waves included.",

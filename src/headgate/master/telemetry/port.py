@@ -75,6 +75,7 @@ class Metrics:
             sessions=Sessions(
                 by_transport=master.hub.by_transport(),
                 watchers=master.feeds.watchers,
+                stalled=master.stalled.cut,
                 from_publication=arrivals.from_publication.buckets(),
                 from_offer=arrivals.from_offer.buckets(),
             ),

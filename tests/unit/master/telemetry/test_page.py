@@ -52,6 +52,7 @@ def seen() -> Seen:
         sessions=Sessions(
             by_transport={"grpc": 2, "websocket": 1},
             watchers=1,
+            stalled=1,
             from_publication=counted(1.5, 620.0).buckets(),
             from_offer=counted(0.4, 0.6).buckets(),
         ),
