@@ -42,6 +42,7 @@ def listener(model: Listener, here: tuple[str, ...] = ()) -> Resolved:
         h2c=model.h2c,
         http2=http2(model.http2),
         backlog=model.backlog,
+        fast_open=model.fast_open,
         max_connections=model.limits.connections,
         flows=model.limits.flows,
         head_bytes=model.limits.head.bytes,

@@ -124,7 +124,7 @@ _OF_HTTP = (
 )
 _TIMEOUTS_OF_HTTP = ("head", "idle")
 _LIMITS_OF_HTTP = ("head", "headers", "body", "requests_per_connection")
-_OF_CONNECTIONS = ("tls", "backlog", "tcp_keepalive")
+_OF_CONNECTIONS = ("tls", "backlog", "fast_open", "tcp_keepalive")
 
 
 class Listener(Checked):
@@ -187,6 +187,12 @@ class Listener(Checked):
     )
     backlog: Annotated[int, Strict(), Field(ge=1, le=65_535), FROM_ENV] = Field(
         default=4096, description="How many connections may wait to be accepted."
+    )
+    fast_open: CountOrOff = Field(
+        default=0,
+        description="How many connections may wait for the end of their TCP handshake whose "
+        "clients sent data with its first packet (TCP Fast Open, docs/howto/tcp.md). The kernel "
+        "must allow it (`sysctl net.ipv4.tcp_fastopen=3`). Such data can arrive twice.",
     )
     tcp_keepalive: DurationOrOff = Field(
         default=Duration(60_000),

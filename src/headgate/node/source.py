@@ -18,6 +18,7 @@ from headgate.compile.sources import Given
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.model.environment import for_engine
 from headgate.model.files import Files
+from headgate.node import fast_open
 from headgate.node.key_sets.store import FOLDER
 from headgate.node.options import Options
 from headgate.node.ports import Candidate, Rejected, Source, Verdict
@@ -33,7 +34,9 @@ def make_source(options: Options) -> Source:
     paths are taken relative to the working directory.
     """
     paths = [Path(path).absolute() for path in options.configs]
-    return FileSource(paths, fetched=fetched(options), engine=options.engine)
+    # What serves elsewhere has a kernel of its own.
+    sysctl = fast_open.SYSCTL if options.remote is None else None
+    return FileSource(paths, fetched=fetched(options), engine=options.engine, sysctl=sysctl)
 
 
 def fetched(options: Options) -> PurePath | None:
@@ -51,16 +54,19 @@ class FileSource:
         fetched: PurePath | None = None,
         engine: str = "native",
         instance: str = "",
+        sysctl: Path | None = None,
     ) -> None:
         """`fetched`: the folder of the key sets that were fetched, if any are. `engine`: for which
         the environment is read where it is the config. `instance`: of which the node's settings
-        are, if the config has several.
+        are, if the config has several. `sysctl`: where the kernel tells what it allows of TCP Fast
+        Open; None: nobody asks.
         """
         self._paths = list(paths)
         self._pace = pace
         self._fetched = fetched
         self._engine = engine
         self._instance = instance
+        self._sysctl = sysctl
         self._compiler = Compiler(fetched, instance)
         self._files = DiskFiles()
         self._known = Known(Watched(frozenset(paths), frozenset()), frozenset(), 0)
@@ -126,7 +132,7 @@ class FileSource:
             locate=locator(loaded, self.names()[0]),
             places=places(loaded),
             secrets=loaded.secrets,
-            lints=partial(_warnings, loaded),
+            lints=partial(_warnings, loaded, self._sysctl),
             quarantined=loaded.quarantined,
             good=loaded.good,
             key_sets=loaded.key_sets if self._fetched is not None else (),
@@ -142,7 +148,10 @@ class FileSource:
             yield
 
 
-def _warnings(loaded: Loaded) -> tuple[Diagnostic, ...]:
-    """Returns warnings that refuse nothing, certificates outside their time included."""
+def _warnings(loaded: Loaded, sysctl: Path | None) -> tuple[Diagnostic, ...]:
+    """Returns warnings that refuse nothing: of the config, of certificates outside their time, and
+    of what the kernel does not allow.
+    """
     tls = (one for one in tls_findings(loaded) if one.severity is Severity.WARNING)
-    return (*lints(loaded, shadows), *tls)
+    kernel = fast_open.refused(loaded, sysctl) if sysctl is not None else ()
+    return (*lints(loaded, shadows), *tls, *kernel)

@@ -54,6 +54,7 @@ class Listener(DefaultedNode, frozen=True):
     h2c: bool = False
     http2: Http2 = Http2()
     backlog: int = 4096
+    fast_open: int = 0
     max_connections: int = 0
     flows: int = 16_384
     head_bytes: int = 32 * 1024

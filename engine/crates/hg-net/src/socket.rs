@@ -1,5 +1,6 @@
 //! Non-blocking stream sockets: thin, typed, allocation-free.
 
+use crate::datagram::set_option;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketAddrUnix, SocketFlags,
@@ -114,16 +115,29 @@ fn inet(peer: Option<SocketAddrAny>) -> SocketAddr {
 }
 
 /// Sets what accepted connections inherit: TCP_NODELAY, keepalive after `keepalive_ms` idle (0 =
-/// off), and the accept backlog.
+/// off), and the accept backlog. `fast_open` is how many connections may have sent data with their
+/// SYN before their handshake ends (RFC 7413 §4.2; 0 = none); it needs bit 2 of the sysctl
+/// `net.ipv4.tcp_fastopen`.
 ///
 /// # Errors
 /// Errors of `setsockopt` or `listen`.
-pub fn tune_listener(fd: impl AsFd, keepalive_ms: u64, backlog: u32) -> io::Result<()> {
+pub fn tune_listener(
+    fd: impl AsFd,
+    keepalive_ms: u64,
+    backlog: u32,
+    fast_open: u32,
+) -> io::Result<()> {
     sockopt::set_tcp_nodelay(&fd, true)?;
     sockopt::set_socket_keepalive(&fd, keepalive_ms > 0)?;
     if keepalive_ms > 0 {
         sockopt::set_tcp_keepidle(&fd, Duration::from_secs((keepalive_ms / 1000).max(1)))?;
         sockopt::set_tcp_keepintvl(&fd, Duration::from_secs(15))?;
+    }
+    let early = i32::try_from(fast_open).unwrap_or(i32::MAX);
+    let set = set_option(fd.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN, early);
+    // A kernel without the option has nothing to turn off.
+    if early > 0 {
+        set?;
     }
     rustix::net::listen(&fd, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(())

@@ -155,7 +155,12 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<(Fd, SocketAddr)>> {
 ///
 /// # Errors
 /// None.
-pub fn tune_listener(_fd: impl AsFd, _keepalive_ms: u64, _backlog: u32) -> io::Result<()> {
+pub fn tune_listener(
+    _fd: impl AsFd,
+    _keepalive_ms: u64,
+    _backlog: u32,
+    _fast_open: u32,
+) -> io::Result<()> {
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::place::Place;
 use crate::report::EventLevel;
 use hg_net::{Clock, Fd, Ticks, Token};
 use hg_plan::ListenerProtocol;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -60,6 +61,10 @@ const ACCEPT_BATCH: usize = 64;
 /// How long accepting pauses when descriptors have run out.
 const ACCEPT_REST_MS: u64 = 100;
 
+fn tune(fd: &Fd, plan: &hg_plan::Listener) -> io::Result<()> {
+    hg_net::tune_listener(fd, plan.tcp_keepalive_ms, plan.backlog, plan.fast_open)
+}
+
 impl Worker {
     pub(super) fn add_socket(&mut self, address: SocketAddr, fd: Arc<Fd>) {
         // A socket that came while this worker was made is in its mail as well.
@@ -87,8 +92,7 @@ impl Worker {
                 l.is_at(a.place()).then(|| (u16::try_from(i).unwrap_or(0), l))
             });
             if let Some((_, l)) = found
-                && let Err(e) =
-                    hg_net::tune_listener(&a.fd, l.plan.tcp_keepalive_ms, l.plan.backlog)
+                && let Err(e) = tune(&a.fd, &l.plan)
             {
                 failed.push(format!("{}: {e}", a.address));
             }

@@ -161,7 +161,7 @@ fn transmit(fd: BorrowedFd<'_>, headers: &mut [libc::mmsghdr]) -> (usize, io::Re
 
 /// Sets an option that is a number.
 #[allow(unsafe_code)]
-pub(super) fn set_option(
+pub(crate) fn set_option(
     fd: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,

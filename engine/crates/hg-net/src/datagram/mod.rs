@@ -19,6 +19,7 @@ pub use spread::{Spread, spread_datagrams};
 
 use crate::Fd;
 use calls::Message;
+pub(crate) use calls::set_option;
 use joins::Joins;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io;

@@ -32,6 +32,9 @@ pub struct Listener {
     /// Accept backlog.
     #[serde(default = "backlog")]
     pub backlog: u32,
+    /// Most connections whose first packet had data and whose handshake goes on; 0 = no such data.
+    #[serde(default)]
+    pub fast_open: u32,
     /// Most client connections open at once on this listener; 0 = only the process's limit.
     #[serde(default)]
     pub max_connections: u32,

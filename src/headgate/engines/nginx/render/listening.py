@@ -6,7 +6,7 @@ from headgate.engines.nginx.render import forwarded, http2, names, proxied
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.engines.nginx.render.upstreams import time
-from headgate.features.nginx import quoted, whole
+from headgate.features.nginx import About, quoted, whole
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,
@@ -46,6 +46,7 @@ def listens(ctx: Context, listeners: list[str], *, is_default: bool) -> list[Nod
 def addresses(listener: Listener, words: list[Word], *, with_options: bool) -> list[Node]:
     """Returns the `listen` lines of a listener, with the options of its sockets."""
     options = [Word(f"backlog={listener.backlog}"), Word(_keepalive(listener))]
+    options += [Word(f"fastopen={listener.fast_open}")] if listener.fast_open else []
     words = words + (options if with_options else [])
     found: list[Node] = []
     for address in listener.addresses:
@@ -129,12 +130,16 @@ def check(ctx: Context) -> None:
             listener.head_timeout_ms,
         ):
             about.refuse("timeouts.handshake", "nginx has one time for handshake and head")
-        if listener.max_connections:
-            about.refuse(
-                "limits.connections", "nginx limits requests in flight, not open connections"
-            )
+        _sockets(ctx, listener, about)
         if listener.tls is not None and listener.tls.strict_sni:
             about.refuse("tls.strict_sni", "nginx compares no host with a certificate")
+
+
+def _sockets(ctx: Context, listener: Listener, about: About) -> None:
+    if listener.fast_open and not ctx.has("fastopen"):
+        about.refuse("fast_open", "this nginx has no `fastopen`")
+    if listener.max_connections:
+        about.refuse("limits.connections", "nginx limits requests in flight, not open connections")
 
 
 def is_written(ctx: Context, kind: str, name: str) -> bool:

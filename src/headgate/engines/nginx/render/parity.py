@@ -186,6 +186,11 @@ _LISTENERS: Final = (
         )
     ),
     Parity("listeners.NAME.backlog", "same"),
+    Parity(
+        "listeners.NAME.fast_open",
+        "differs",
+        "an nginx built without it is refused; one that has it on keeps it on until its next start",
+    ),
     Parity("listeners.NAME.tcp_keepalive", "same", "in whole seconds"),
 )
 _ROUTES: Final = (
