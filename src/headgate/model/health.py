@@ -280,7 +280,9 @@ class HealthCheck(Checked):
         "`grpc` calls the health service of gRPC (grpc.health.v1), which says SERVING where the "
         "check passes; `tcp` opens a connection, and compares an answer where `send` or `expect` "
         "say so; `udp` sends a datagram, `send`, and waits for an answer. With `tls` in the "
-        "upstream, all but `udp` do the TLS handshake.",
+        "upstream, all but `udp` do the TLS handshake. After one of TLS 1.3 a check that only "
+        "opens a connection waits up to half a second for the endpoint, which may still refuse the "
+        "client certificate.",
     )
     service: ServiceName = Field(
         default="",

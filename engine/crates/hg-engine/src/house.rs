@@ -33,6 +33,9 @@ const TURN_MS: u64 = 1_000;
 /// How often the memory is compared with its limit: within a turn it may grow by a lot.
 const MEMORY_MS: u64 = 100;
 
+/// How long an endpoint has to refuse a TLS session whose handshake is over for us.
+const SETTLE_MS: u64 = 500;
+
 /// What changed: a slot and what it holds now.
 type Moved = (usize, Option<Arc<UpstreamEntry>>);
 
@@ -225,7 +228,12 @@ impl House {
         }
         let was_connecting = r.attempt.is_connecting();
         let result = match r.attempt.on_event(event, &r.due.terms) {
-            Ok(false) => return,
+            Ok(false) => {
+                if r.attempt.is_settling() {
+                    r.deadline_ms = r.deadline_ms.min(now_ms + SETTLE_MS);
+                }
+                return;
+            }
             Ok(true) => Ok(r.attempt.passed()),
             Err(failure) => Err(failure),
         };
@@ -244,7 +252,11 @@ impl House {
         let late = self.running.iter().filter(|(_, r)| r.deadline_ms <= now_ms);
         let late: Vec<usize> = late.map(|(id, _)| *id).collect();
         for id in late {
-            let Some(r) = self.running.remove(&id) else { continue };
+            let Some(mut r) = self.running.remove(&id) else { continue };
+            if r.attempt.is_settling() {
+                self.end(id, Ok(r.attempt.passed()), (r.began_ms, now_ms));
+                continue;
+            }
             let found = match r.attempt.is_connecting() {
                 true => format!("no connection in {} ms", r.due.timeout_ms),
                 false => format!("no answer in {} ms", r.due.timeout_ms),

@@ -258,6 +258,12 @@ impl ClientSession {
         self.tunnel.facts().is_some()
     }
 
+    /// Reports whether the handshake is over for us before the endpoint has seen our certificate, so
+    /// that it may refuse the session later: so it is in TLS 1.3 (RFC 8446 appendix E.1.2).
+    pub fn is_ended_by_client(&self) -> bool {
+        self.version() == Some(ProtocolVersion::TLSv1_3)
+    }
+
     /// Returns the protocol agreed by ALPN, if any.
     pub fn alpn(&self) -> Option<&[u8]> {
         let index = self.tunnel.facts()?.alpn?;

@@ -57,6 +57,11 @@ impl Terms {
         self.plain.as_ref().is_some_and(|plain| plain.is_datagram)
     }
 
+    /// Reports whether a connection is all that is wanted.
+    fn wants_connection_alone(&self) -> bool {
+        self.agent.is_none() && self.plain.is_none() && self.asks().is_none()
+    }
+
     /// Returns what is asked, over HTTP/2 or HTTP/1.
     fn asks(&self) -> Option<Asks<'_>> {
         let grpc = self.grpc.as_ref().map(Asks::Grpc);
@@ -79,6 +84,8 @@ pub(super) enum Passed {
 enum Stage {
     Connecting,
     Handshake(Box<ClientSession>),
+    /// Waits for whether the endpoint takes our certificate.
+    Settling(Box<ClientSession>),
     Asking(Option<Box<ClientSession>>),
 }
 
@@ -113,6 +120,12 @@ impl Attempt {
     /// Reports whether the connection is not made yet, so that another target may be tried.
     pub(super) fn is_connecting(&self) -> bool {
         matches!(self.stage, Stage::Connecting)
+    }
+
+    /// Reports whether all that was asked for is there, and the check passes unless the endpoint
+    /// refuses the connection after all.
+    pub(super) fn is_settling(&self) -> bool {
+        matches!(self.stage, Stage::Settling(_))
     }
 
     /// Returns what came of it, after it passed.
@@ -248,7 +261,7 @@ impl Attempt {
     fn read(&mut self, terms: &Terms) -> Result<bool, Failure> {
         let mut buffer = vec![0; READ];
         loop {
-            let n = match hg_net::read(&self.fd, &mut buffer).map_err(|e| lost(&e))? {
+            let n = match hg_net::read(&self.fd, &mut buffer).map_err(|e| self.lost(&e))? {
                 Flow::Bytes(n) => n,
                 Flow::Blocked => return Ok(false),
                 Flow::End => return self.ended(terms),
@@ -269,9 +282,20 @@ impl Attempt {
         }
     }
 
+    /// Says that the connection broke off: where it settles, the reset may have overtaken the alert.
+    fn lost(&self, error: &io::Error) -> Failure {
+        match self.is_settling() {
+            true => Failure::new(Reason::CheckTls, error.to_string()),
+            false => lost(error),
+        }
+    }
+
     fn at_end(&self) -> Failure {
         match &self.stage {
             Stage::Asking(_) => self.http2.as_ref().map_or_else(|| self.answer.end(), |h| h.end()),
+            Stage::Settling(_) => {
+                Failure::new(Reason::CheckTls, "the connection closed after the TLS handshake")
+            }
             _ => Failure::new(Reason::CheckTls, "the connection closed in the TLS handshake"),
         }
     }
@@ -282,7 +306,9 @@ impl Attempt {
         }
         self.cipher.extend_from_slice(bytes);
         let mut plain = Vec::new();
-        let (Stage::Handshake(session) | Stage::Asking(Some(session))) = &mut self.stage else {
+        let (Stage::Handshake(session) | Stage::Settling(session) | Stage::Asking(Some(session))) =
+            &mut self.stage
+        else {
             return Ok(false);
         };
         let received = session.receive(&mut self.cipher, &mut plain, &mut self.out);
@@ -290,20 +316,41 @@ impl Attempt {
         let received = received.map_err(|e| not_secure(&e))?;
         sent?;
         self.cipher.drain(..received.consumed);
-        if received.handshake_done && matches!(self.stage, Stage::Handshake(_)) {
-            if let Stage::Handshake(session) = std::mem::replace(&mut self.stage, Stage::Connecting)
-            {
-                self.stage = Stage::Asking(Some(session));
-            }
-            if self.ask(terms)? {
-                return Ok(true);
-            }
-            self.flush()?;
+        if self.is_settling() {
+            // A ticket, a byte, or an end in good order: all of them come after our certificate.
+            return Ok(received.consumed > 0 || received.peer_closed);
+        }
+        if received.handshake_done && self.has_shaken_hands(terms)? {
+            return Ok(true);
         }
         if !plain.is_empty() && self.answered(&mut plain, terms)? {
             return Ok(true);
         }
         if received.peer_closed { self.ended(terms) } else { Ok(false) }
+    }
+
+    /// Asks what there is to ask once the handshake is over; returns whether the check has passed.
+    ///
+    /// In TLS 1.3 a client's handshake is over before its server has seen the certificate (RFC 8446
+    /// §4.4.2, appendix E.1.2): where nothing is asked, no answer shows whether it is taken.
+    fn has_shaken_hands(&mut self, terms: &Terms) -> Result<bool, Failure> {
+        let session = match std::mem::replace(&mut self.stage, Stage::Connecting) {
+            Stage::Handshake(session) => session,
+            other => {
+                self.stage = other;
+                return Ok(false);
+            }
+        };
+        if terms.wants_connection_alone() && session.is_ended_by_client() {
+            self.stage = Stage::Settling(session);
+            return Ok(false);
+        }
+        self.stage = Stage::Asking(Some(session));
+        if self.ask(terms)? {
+            return Ok(true);
+        }
+        self.flush()?;
+        Ok(false)
     }
 
     /// Takes more of an agent's answer; returns whether it is whole.

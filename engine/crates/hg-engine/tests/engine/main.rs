@@ -29,6 +29,7 @@ mod hedges;
 mod http1;
 mod http2;
 mod http2_limits;
+mod late_refusals;
 mod limits;
 mod mirror;
 mod multiplex;

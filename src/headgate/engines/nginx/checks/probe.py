@@ -13,6 +13,9 @@ from headgate.plan.objects import HealthCheck
 _UNIX: Final = "unix:"
 _NO_CLIENT: Final = b"PROXY UNKNOWN\r\n"
 """Tells that no client is behind a connection."""
+_CLOSED: Final = "the connection closed after the TLS handshake"
+_SETTLE_S: Final = 0.5
+"""How long an endpoint has to refuse a TLS session whose handshake is over for us."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -35,25 +38,34 @@ class Terms:
 
 async def probe(terms: Terms) -> Failure | None:
     """Checks an endpoint; None = the check passed."""
-    writers: list[asyncio.StreamWriter] = []
+    opened: list[Streams] = []
     try:
-        async with asyncio.timeout(terms.check.timeout_ms / 1000):
+        async with asyncio.timeout(terms.check.timeout_ms / 1000) as limit:
             if terms.check.bytes is not None and terms.check.bytes.is_datagram:
                 return await plain.datagram(terms.check.bytes, terms.target)
-            return await _checked(terms, writers)
+            found = await _checked(terms, opened)
+        if found is None and _wants_connection_alone(terms.check):
+            left_s = (limit.when() or 0) - asyncio.get_running_loop().time()
+            return await _settled(*opened[0], min(left_s, _SETTLE_S))
     except TimeoutError:
         return Failure("check-timeout", f"no answer in {terms.check.timeout_ms} ms")
+    else:
+        return found
     finally:
-        for writer in writers:
+        for _, writer in opened:
             writer.transport.abort()
 
 
-async def _checked(terms: Terms, writers: list[asyncio.StreamWriter]) -> Failure | None:
+def _wants_connection_alone(check: HealthCheck) -> bool:
+    return check.http is None and check.bytes is None
+
+
+async def _checked(terms: Terms, opened: list[Streams]) -> Failure | None:
     try:
         reader, writer = await _connected(terms)
     except OSError as error:
         return not_connected(error)
-    writers.append(writer)
+    opened.append((reader, writer))
     if terms.is_told:
         writer.write(_NO_CLIENT)
     if terms.tls is not None:
@@ -71,6 +83,39 @@ async def _checked(terms: Terms, writers: list[asyncio.StreamWriter]) -> Failure
         return await answer.judged(terms.check.http, reader)
     except OSError as error:
         return Failure("check-lost", clause(error))
+
+
+async def _settled(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most_s: float
+) -> Failure | None:
+    """Returns how an endpoint refuses a connection that is all that is wanted; None = it does not.
+
+    In TLS 1.3 a client's handshake is over before its server has seen the certificate (RFC 8446
+    appendix E.1.2), and an alert or the end of the connection tells of a refusal. asyncio does not
+    tell of tickets, so that the check of an endpoint that says nothing takes all of the time.
+    """
+    session: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
+    if session is None or session.version() != "TLSv1.3":
+        return None
+    try:
+        async with asyncio.timeout(most_s):
+            said = await reader.read(1)
+        return None if said or _is_closed(session) else Failure("check-tls", _CLOSED)
+    except TimeoutError:
+        return None
+    except OSError as error:
+        return Failure("check-tls", clause(error))
+
+
+def _is_closed(session: ssl.SSLObject) -> bool:
+    """Says whether the other side has ended the session in good order, by close_notify."""
+    try:
+        session.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
+    return True
 
 
 async def _connected(terms: Terms) -> Streams:
