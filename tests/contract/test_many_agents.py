@@ -218,3 +218,70 @@ def test_what_a_session_said_before_a_newer_one_is_dropped(fleet: Fleet) -> None
     assert shown["phase"] == ""
     assert shown["revisions"]["serving"] == 1  # type: ignore[index]
     assert not fleet.events("agents.received")
+
+
+def test_what_a_database_refuses_of_one_agent_keeps_nothing_of_others(fleet: Fleet) -> None:
+    token = fleet.token(uses=5)
+    agents = [fleet.enrolled(token).agent for _ in range(5)]
+    odd = agents[2]
+    fences = {one: fleet.joined(one) for one in agents}
+    revision = fleet.published({"routes/a.json": b"a"})
+    version = Version(revision.number, revision.hash)
+    book = fleet.world.master.book
+
+    async def everybody() -> int:
+        for agent in agents:
+            # PostgreSQL has no text with NUL, and neither has numbers of more than 64 bits.
+            hash_ = "a\0b" if agent == odd else "hash"
+            held = Held(fleet.id, Version(1 << 63, "") if agent == odd else version)
+            said = AgentReport(fleet.id, version, Phase.SERVING, held, effective_hash=hash_)
+            book.reported(agent, fences[agent], said)
+        returned = book.joined(agents[0], Hello(agents[0], 2, "1.0", ()), HERE)
+        fence = (await asyncio.gather(returned, book.left(agents[1], fences[agents[1]])))[0]
+        await book.settled()
+        return fence
+
+    assert fleet.world.runner.run(everybody()) > fences[agents[0]]
+    shown = {one: fleet.agent(one).json for one in agents}
+    assert [one for one in agents if shown[one]["phase"] == "serving"] == [
+        one for one in agents if one != odd
+    ]
+    assert shown[agents[1]]["state"] == "away"
+    fleet.report(odd, AgentReport(fleet.id, version, Phase.SERVING, Held(fleet.id, version)))
+    assert fleet.agent(odd).json["phase"] == "serving"
+
+
+def test_who_says_what_a_database_refuses_does_not_come_in(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    book = fleet.world.master.book
+    hello = Hello(agent, 1, "1.0", (), Held(fleet.id, Version(1 << 63, "")))
+    with pytest.raises(UnavailableError):
+        fleet.world.runner.run(book.joined(agent, hello, HERE))
+    assert fleet.joined(agent) > 0
+
+
+def test_the_end_of_a_session_forgets_nothing_of_a_newer_one(fleet: Fleet) -> None:
+    agent = fleet.enrolled(fleet.token()).agent
+    world, book = fleet.world, fleet.world.master.book
+    woken: list[str] = []
+    book.wake = woken.append
+    fences = [fleet.joined(agent), fleet.joined(agent)]
+
+    def publish(content: bytes) -> list[str]:
+        """Whom the next heartbeat wakes after a publication."""
+        fleet.published({"routes/a.json": content})
+        woken.clear()
+
+        async def beaten() -> None:
+            book.beaten(agent, fences[1], Heartbeat(Held()))
+            await book.settled()
+
+        world.runner.run(beaten())
+        return list(woken)
+
+    fleet.published({"routes/a.json": b"a"})
+    world.runner.run(book.desired(agent))
+    world.runner.run(book.left(agent, fences[0]))
+    assert publish(b"b") == [agent]
+    world.runner.run(book.left(agent, fences[1]))
+    assert publish(b"c") == []

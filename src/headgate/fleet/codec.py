@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 
 from headgate.fleet import frames as fr
@@ -20,6 +21,7 @@ _AUTHORITIES, _PIN, _SERIAL, _NAME, _ORDERS = 8, 80, 64, 255, 32
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 _OLDEST_MS = (1 << 32) - 1
 _BUCKETS = 64
+_NUL, _SHOWN = b"\0", "\ufffd"
 _PROGRAM, _REASON = 64, 2_000
 MOST_CERTIFICATES, MOST_NAMES = 200, 50
 """What an agent says at most of the certificates of its node."""
@@ -83,6 +85,8 @@ def encode_master(frame: fr.MasterFrame) -> bytes:
 def decode_agent(data: bytes) -> fr.AgentFrame:
     """Returns the frame of an agent. Raises Invalid if `data` is none."""
     message = _parsed(pb.AgentFrame(), data)
+    if _NUL in data:
+        _show_nul(message)
     name = message.WhichOneof("body")
     read = _AGENT.get(name or "")
     if read is None:
@@ -108,6 +112,27 @@ def _parsed(message: _Message, data: bytes) -> _Message:
     except DecodeError as error:
         raise Invalid(f"this is no frame ({error})", "send a message of fleet.proto") from None
     return message
+
+
+def _show_nul(message: _Message) -> None:
+    """Replaces NUL in texts by the replacement character: PostgreSQL stores no text with it, and
+    no text of a person has it."""
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_STRING:
+            if isinstance(value, str):
+                setattr(message, field.name, value.replace("\0", _SHOWN))
+            else:
+                value[:] = [one.replace("\0", _SHOWN) for one in value]
+        elif _is_map(field):  # of figures by name: no name of ours has it
+            for name in [name for name in value if "\0" in name]:
+                del value[name]
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            for one in (value,) if hasattr(value, "ListFields") else value:
+                _show_nul(one)
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def _version(message: _Message) -> fr.Version:

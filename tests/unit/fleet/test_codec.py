@@ -141,3 +141,21 @@ def test_buckets_that_are_none_leave_the_heartbeat(
     beat = fr.Heartbeat(HELD, clock_ms=3, latency=fr.Latency(bounds, counts))
     found = codec.decode_agent(codec.encode_agent(fr.AgentFrame(1, 1, beat))).body
     assert found == fr.Heartbeat(HELD, clock_ms=3)
+
+
+def test_a_nul_in_a_text_is_shown_and_bytes_stay() -> None:
+    instances = (fr.Instance("ed\0ge", "nginx", "1.27", ("a\0", "b")),)
+    proof = fr.Proof(b"p\0em", b"sign\0ature")
+    hello = fr.Hello("a", 1, "0\0.1", instances=instances, proof=proof)
+    got = codec.decode_agent(codec.encode_agent(fr.AgentFrame(1, 7, hello))).body
+    assert isinstance(got, fr.Hello)
+    assert got.program == "0\ufffd.1"
+    assert got.instances == (fr.Instance("ed\ufffdge", "nginx", "1.27", ("a\ufffd", "b")),)
+    assert got.proof == proof
+
+
+def test_a_figure_whose_name_has_a_nul_is_dropped() -> None:
+    beat = fr.Heartbeat(HELD, figures={"requests": 2.5, "re\0quests": 1.0})
+    got = codec.decode_agent(codec.encode_agent(fr.AgentFrame(1, 7, beat))).body
+    assert isinstance(got, fr.Heartbeat)
+    assert got.figures == {"requests": 2.5}

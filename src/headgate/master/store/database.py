@@ -21,6 +21,7 @@ from sqlalchemy.sql import ClauseElement
 from headgate.kernel.durations import Durations
 from headgate.master.store.errors import (
     QueueFullError,
+    RefusedError,
     StoreUnavailableError,
     TakenError,
     TenancyError,
@@ -209,7 +210,10 @@ def _explained() -> Iterator[None]:
     except exc.IntegrityError as error:
         raise TakenError(str(error.orig)) from error
     except (exc.DBAPIError, exc.TimeoutError, OSError, asyncpg.PostgresError) as error:
-        raise StoreUnavailableError(_reason(error)) from error
+        kind = RefusedError if _is_refusal(error) else StoreUnavailableError
+        raise kind(_reason(error)) from error
+    except OverflowError as error:  # as SQLite's driver says it
+        raise RefusedError(str(error)) from error
     except sqlite3.Error as error:
         raise StoreUnavailableError(str(error)) from error
 
@@ -218,6 +222,14 @@ def _reason(error: BaseException) -> str:
     """Returns the driver's own words, without the statement and its values."""
     original = getattr(error, "orig", None)
     return str(original or error).partition("\n")[0] or "it does not answer"
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Says whether the fault is in a value: of PostgreSQL's class 22, or found by its driver."""
+    if (_sqlstate(error) or "").startswith("22"):
+        return True
+    original = getattr(error, "orig", None)
+    return isinstance(getattr(original, "__cause__", None), ValueError)
 
 
 def _sqlstate(error: BaseException | None) -> str | None:

@@ -9,6 +9,11 @@ class QueueFullError(StoreUnavailableError):
     """So many writes wait that no more are taken."""
 
 
+class RefusedError(StoreUnavailableError):
+    """The database refuses a value, however often it is asked: PostgreSQL a NUL in a text, both of
+    them a number of more than 64 bits. Nothing of the transaction was kept."""
+
+
 class TakenError(Exception):
     """A name or key that must be unique is in use already."""
 

@@ -10,6 +10,7 @@ from headgate.master.domains.agents.standings import Standing
 from headgate.master.domains.agents.telling import Said
 
 _TOGETHER_MS: Final = 1_500
+_HALVES: Final = 2
 
 Standings = dict[str, Standing]
 
@@ -57,6 +58,30 @@ class Batch:
         self.keep(agent_id, values)
         if report is not None:
             self.said.add(agent_id, report)
+
+    @property
+    def agents(self) -> list[str]:
+        """Whose words these are."""
+        return list({**self.values, **dict.fromkeys(agent for agent, _ in self.ends)})
+
+    def halves(self) -> "tuple[Batch, Batch] | None":
+        """Returns the words of one half of the agents, and of the other; None if they are of one
+        agent only."""
+        agents = self.agents
+        if len(agents) < _HALVES:
+            return None
+        first = frozenset(agents[: len(agents) // _HALVES])
+        return self._of(first), self._of(frozenset(agents) - first)
+
+    def _of(self, agents: frozenset[str]) -> "Batch":
+        return Batch(
+            joins=[agent for agent in self.joins if agent in agents],
+            values={agent: said for agent, said in self.values.items() if agent in agents},
+            ends=[end for end in self.ends if end[0] in agents],
+            said=self.said.of(agents),
+            ended={agent: end for agent, end in self.ended.items() if agent in agents},
+            fences={agent: fence for agent, fence in self.fences.items() if agent in agents},
+        )
 
     def take_over(self, lost: "Batch") -> None:
         """Takes what nobody waited for in a batch before this one that could not be written, of

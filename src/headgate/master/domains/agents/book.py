@@ -67,6 +67,8 @@ class StoreBook:
         self._enroller = enroller
         self._rows = Rows(database)
         self._writing = Writing(database, clock, self._stand)
+        self._sessions: dict[str, int] = {}
+        """The fence of the newest session of each agent here; 0 while it begins."""
         self._given: dict[str, str | None] = {}
         self._ordered: dict[str, int | None] = {}
         self._identities: dict[str, Identity | None] = {}
@@ -145,16 +147,25 @@ class StoreBook:
             **self._failing.joined(agent_id, hello.failed_starts, now_ms),
         }
         self._identities[agent_id] = hello.identity
-        with explained():
-            return await self._writing.join(agent_id, values, hello.upgrade_ended)
+        before = self._sessions.get(agent_id)
+        self._sessions[agent_id] = 0
+        fence = before or 0
+        try:
+            with explained():
+                fence = await self._writing.join(agent_id, values, hello.upgrade_ended)
+            return fence
+        finally:
+            self._sessions[agent_id] = max(fence, self._sessions.get(agent_id, 0))
 
     async def left(self, agent_id: str, fence: int) -> None:
         """See FleetBook."""
-        self._given.pop(agent_id, None)
-        self._ordered.pop(agent_id, None)
-        self.arrivals.left(agent_id)
-        self._failing.left(agent_id)
-        self._identities.pop(agent_id, None)
+        if self._sessions.get(agent_id, fence) == fence:  # else a newer session goes on
+            self._sessions.pop(agent_id, None)
+            self._given.pop(agent_id, None)
+            self._ordered.pop(agent_id, None)
+            self.arrivals.left(agent_id)
+            self._failing.left(agent_id)
+            self._identities.pop(agent_id, None)
         with explained():
             await self._writing.end(agent_id, fence)
 

@@ -44,6 +44,16 @@ class Said:
         """Keeps a report."""
         self.reports[agent_id, report.version.revision] = report
 
+    def of(self, agents: frozenset[str]) -> "Said":
+        """Returns what these agents said."""
+        return Said(
+            reports={key: one for key, one in self.reports.items() if key[0] in agents},
+            notices=[one for one in self.notices if one[0] in agents],
+            dropped={agent: one for agent, one in self.dropped.items() if agent in agents},
+            failing={agent: one for agent, one in self.failing.items() if agent in agents},
+            drifts={agent: one for agent, one in self.drifts.items() if agent in agents},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:

@@ -23,7 +23,7 @@ from headgate.master.domains.events import store as events
 from headgate.master.domains.events.types import News
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
-from headgate.master.store.errors import StoreUnavailableError
+from headgate.master.store.errors import RefusedError, StoreUnavailableError
 from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
 
@@ -33,6 +33,8 @@ BEATS_WAIT_S: Final = 1.0
 """How long heartbeats wait for others."""
 REPORTS_WAIT_S: Final = 0.05
 """How long reports wait for others; what somebody waits for is written at once."""
+_REFUSED: Final = -1
+"""In the place of the fence of an agent whose words were dropped."""
 _AGAIN_S: Final = 2.0
 """How long the words that a store did not take wait for the next try."""
 
@@ -73,7 +75,10 @@ class Writing:
         if ended is not None:
             batch.ended[agent_id] = ended
         place = batch.join(agent_id, values)
-        return (await asyncio.shield(batch.done))[place]
+        fence = (await asyncio.shield(batch.done))[place]
+        if fence == _REFUSED:
+            raise StoreUnavailableError("what the agent says of itself cannot be written")
+        return fence
 
     async def keep(
         self, agent_id: str, values: dict[str, object], *, is_urgent: bool = True
@@ -150,7 +155,7 @@ class Writing:
     async def _write(self, batch: _Open) -> None:
         now_ms = self._clock()
         try:
-            written = await self._database.write(MASTER, lambda tx: _written(tx, batch, now_ms))
+            written = await self._kept(batch, now_ms)
         except Exception as error:  # whoever waits for this batch gets it
             batch.done.set_exception(error)
             batch.done.exception()  # they may have left
@@ -163,6 +168,31 @@ class Writing:
         self._stands(written.standings)
         for workspace_id in written.workspaces:
             self.told(workspace_id)
+
+    async def _kept(self, batch: Batch, now_ms: int) -> "_Written":
+        """Writes a batch. If the database refuses what an agent says, the words of that agent are
+        dropped, and those of all others are kept."""
+        try:
+            return await self._database.write(MASTER, lambda tx: _written(tx, batch, now_ms))
+        except RefusedError as error:
+            halves = batch.halves()
+            if halves is None:
+                _log.error(
+                    "what an agent said cannot be written", agents=batch.agents, reason=str(error)
+                )
+                return _Written([_REFUSED] * len(batch.joins), {}, [])
+        kept = [(half, await self._kept(half, now_ms)) for half in halves]
+        fences: dict[str, list[int]] = {}
+        batch.said.upgrades = []
+        for half, written in kept:
+            batch.said.upgrades += half.said.upgrades
+            for agent, fence in zip(half.joins, written.fences, strict=True):
+                fences.setdefault(agent, []).append(fence)
+        return _Written(
+            [fences[agent].pop(0) for agent in batch.joins],
+            {agent: one for _, written in kept for agent, one in written.standings.items()},
+            [workspace for _, written in kept for workspace in written.workspaces],
+        )
 
     def _lost(self, batch: Batch, error: Exception) -> None:
         """Keeps what nobody waits for until the store is back."""
