@@ -238,6 +238,9 @@ class World:
             elif isinstance(one, Read):
                 assert not self.is_reading
                 self.is_reading = True
+            elif isinstance(one, EndReading) and self.is_reading:
+                self.is_reading = False
+                self.do(self.machine.planned(None, "it was not read in time", self.now))
             self.left = self.left or isinstance(one, Leave)
 
     def ends(self, name: str, status: int) -> None:
