@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import grpc.aio
 import loops
 import pytest
 from fake_service import EMPTY, FakeService
@@ -130,6 +131,29 @@ def test_a_data_plane_that_went_away_is_an_error_that_can_be_retried(
 ) -> None:
     async def body(engine: NativeEngine, service: FakeService) -> None:
         await service.stop()
+        with pytest.raises(EngineUnavailableError):
+            await engine.apply(plan(upstream("a")), {})
+
+    session(body)
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [("write", asyncio.InvalidStateError), ("done_writing", grpc.aio.InternalError)],
+)
+def test_a_call_that_breaks_while_a_plan_is_sent_can_be_retried(
+    session: Callable[[Body], None],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    error: type[Exception],
+) -> None:
+    async def body(engine: NativeEngine, service: FakeService) -> None:
+        async def broken(*_: object) -> None:
+            # What gRPC raises when the other side leaves in the moment of this step.
+            await service.stop()
+            raise error("the call has ended")
+
+        monkeypatch.setattr(f"grpc.aio._call.StreamUnaryCall.{step}", broken)
         with pytest.raises(EngineUnavailableError):
             await engine.apply(plan(upstream("a")), {})
 

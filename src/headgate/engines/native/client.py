@@ -179,7 +179,8 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except grpc.aio.AioRpcError as error:
         raise EngineUnavailableError(error.details() or str(error.code())) from error
-    except grpc.aio.UsageError as error:
+    except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
+        # A closed channel, or a call that ended in the moment of a write.
         raise EngineUnavailableError(str(error)) from error
     except asyncio.CancelledError as error:
         # A closed channel cancels its calls, which does not mean that our task was cancelled.
