@@ -20,21 +20,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from sqlalchemy import create_engine, insert
 from websockets.asyncio.client import ClientConnection, connect
 
 from headgate.fleet.manifest import resource_path
 from headgate.master.api.types import cursor_of
-from headgate.master.domains.resources import store as resources
+from headgate.master.domains.resources.store import RESOURCES
 from headgate.master.domains.resources.types import Row
 from headgate.master.domains.workspaces.store import WORKSPACES
 from headgate.master.domains.workspaces.types import Workspace
 from headgate.master.ids import new_id
-from headgate.master.store.opening import Place, open_database
-from headgate.master.store.scope import MASTER, Scope
-from headgate.master.store.transaction import Transaction
+from headgate.master.store.opening import FILE, Place, open_database, postgres
+from headgate.master.store.scope import MASTER, Scope, owned
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
+from machine import cpu_s, peak_rss_bytes, pss_bytes
 from master_process import PASSWORD, MasterProcess, call, master
 from postgres import Postgres
 
@@ -67,17 +68,28 @@ async def fill(place: Place, count: int) -> None:
             found = await tx.find(Workspace, WORKSPACES, WORKSPACES.c.name == "default")
         if found is None:
             raise SystemExit("scale-rest: the master made no workspace")
-        scope = Scope(found.organisation_id, found.id)
-        for start in range(0, count, _AT_ONCE):
-            part = range(start, min(count, start + _AT_ONCE))
-
-            async def work(tx: Transaction, part: range = part) -> None:
-                for number in part:
-                    await resources.insert(tx, _row(number, now_ms))
-
-            await database.write(scope, work)
     finally:
         await database.close()
+    scope = Scope(found.organisation_id, found.id)
+    parts = (range(at, min(count, at + _AT_ONCE)) for at in range(0, count, _AT_ONCE))
+    rows = ([_owned(number, now_ms, scope) for number in part] for part in parts)
+    # Many rows with each statement, as no transaction of a master adds rows that have a quota.
+    if place.url:
+        engine = postgres(place.url)
+        async with engine.begin() as connection:
+            for some in rows:
+                await connection.execute(insert(RESOURCES), some)
+        await engine.dispose()
+    else:
+        local = create_engine(f"sqlite:///{place.directory / FILE}")
+        with local.begin() as direct:
+            for some in rows:
+                direct.execute(insert(RESOURCES), some)
+        local.dispose()
+
+
+def _owned(number: int, now_ms: int, scope: Scope) -> dict[str, object]:
+    return owned(RESOURCES, _row(number, now_ms).model_dump(), scope)
 
 
 def _row(number: int, now_ms: int) -> Row:
@@ -162,13 +174,37 @@ def measured(folder: Path, url: str, asked: argparse.Namespace) -> dict[str, Any
         base = _base(one)
         body = {"name": "ann", "password": PASSWORD}
         token = str(call(f"{base}/api/v1/auth/login", body)["access_token"])
+        pid = one.process.pid
+        began_mib = _mib(pid)
+        with _cpu(pid, asked.lists) as list_ms:
+            lists = listing(base, token, asked.objects, asked.lists)
+        with _cpu(pid, asked.clients * asked.changes) as event_ms:
+            heard = asyncio.run(fan_out(base, token, asked.clients, asked.changes))
         return {
             "objects": asked.objects,
             "filled_s": filled_s,
-            "list": listing(base, token, asked.objects, asked.lists),
-            "fan_out": asyncio.run(fan_out(base, token, asked.clients, asked.changes)),
+            "list": lists | {"master_cpu_ms": list_ms[0]},
+            "fan_out": heard | {"master_cpu_ms_per_event": event_ms[0]},
+            "master_mib": {"before": began_mib, "after": _mib(pid), "peak": _peak_mib(pid)},
             "load": os.getloadavg()[0],
         }
+
+
+@contextlib.contextmanager
+def _cpu(pid: int, times: int) -> Iterator[list[float]]:
+    """Gives a list that has the CPU time of a process for each of these times after the block."""
+    found: list[float] = []
+    before = cpu_s([pid])
+    yield found
+    found.append(round((cpu_s([pid]) - before) * 1_000 / max(1, times), 3))
+
+
+def _mib(pid: int) -> int:
+    return pss_bytes([pid]) >> 20
+
+
+def _peak_mib(pid: int) -> int:
+    return peak_rss_bytes([pid]) >> 20
 
 
 def _base(one: MasterProcess) -> str:

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from waiting import DEADLINE_S
 
 from headgate.compile.settings import NodeSettings
+from headgate.node.admin.server import open_tcp
 from headgate.node.admin.servers import AdminServers
 from headgate.node.options import Options
 
@@ -113,3 +114,10 @@ def test_the_next_control_process_serves_what_this_one_did(play: Play) -> None:
 
     play(first)
     play(second)
+
+
+def test_answers_on_a_port_do_not_wait_for_acknowledgements() -> None:
+    with open_tcp("127.0.0.1:0") as port, socket.create_connection(port.getsockname()):
+        taken, _ = port.accept()
+        with taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
