@@ -14,6 +14,7 @@ use std::alloc::System;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -23,6 +24,8 @@ const BODY: usize = 256 * 1024;
 const STREAMS: usize = 90;
 const CONNECTIONS: usize = 50;
 const MANY: usize = 75;
+/// After this long without a byte a client waits for no more heads.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// Returns the bytes that are allocated now.
 fn held() -> usize {
@@ -39,14 +42,25 @@ fn asking(node: &Node) -> (Client<TcpStream>, Vec<u32>) {
     (client, ids)
 }
 
-/// Waits until a client has the heads of all its answers, or its connection ended.
+/// Waits until a client has the heads of all its answers, its connection ended, or no more heads come:
+/// a connection that holds all it may of bodies reads no further answers.
 fn heads((mut client, ids): (Client<TcpStream>, Vec<u32>)) -> Client<TcpStream> {
+    client.stream.set_read_timeout(Some(QUIET)).unwrap();
     while ids.iter().any(|id| client.answers[id].status == 0) && client.away.is_none() {
-        if !client.read() {
+        if client.stream.peek(&mut [0]).is_err() || !client.read() {
             break;
         }
     }
     client
+}
+
+/// Set once something was done, also when it panicked: otherwise who waits for it would wait for ever.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Returns the most that was allocated above `before` while something was done.
@@ -61,8 +75,10 @@ fn peak<T>(before: usize, done: impl FnOnce() -> T) -> (usize, T) {
             }
             most
         });
-        let outcome = done();
-        ends.store(true, Ordering::Relaxed);
+        let outcome = {
+            let _ends = Ends(&ends);
+            done()
+        };
         (looks.join().unwrap(), outcome)
     })
 }
