@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cut_off import CutOff
 from master_process import MasterProcess, call, master
-from waiting import until
+from waiting import DEADLINE_S, until
 from websockets.sync.client import connect
 
 W = "/api/v1/workspaces/default"
@@ -23,7 +23,7 @@ def deaf(one: MasterProcess, token: str) -> socket.socket:
     host, _, port = one.base.rpartition("/")[2].partition(":")
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
-    line.settimeout(45)
+    line.settimeout(DEADLINE_S)
     line.connect((host, int(port)))
     lines = [
         "GET /api/v1/events?workspace=default HTTP/1.1",
@@ -46,7 +46,7 @@ def measured(one: MasterProcess, name: str) -> float:
     """A metric of the master without labels."""
     where = re.search(r"http://127\.0\.0\.1:\d+/metrics", one.text())
     assert where is not None, one.text()
-    with urllib.request.urlopen(where[0], timeout=45) as answer:  # noqa: S310 - a URL of ours
+    with urllib.request.urlopen(where[0], timeout=DEADLINE_S) as answer:  # noqa: S310 - a URL of ours
         found = re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)
     assert found is not None
     return float(found[1])
@@ -64,7 +64,7 @@ def test_a_watcher_that_never_reads_is_cut_off_and_others_have_every_event(folde
                 spec = {"spec": {"endpoints": ["127.0.0.1:9000"]}}
                 path = f"{one.base}{W}/resources/upstreams/{'x' * 150}{number}"
                 call(path, spec, token, method="PUT")
-                assert json.loads(client.recv(timeout=45))["seq"] == number + 1
+                assert json.loads(client.recv(timeout=DEADLINE_S))["seq"] == number + 1
             assert measured(one, "headgate_event_watchers") == 2
             until(
                 lambda: measured(one, "headgate_master_stalled_clients_total") == 1,
@@ -76,5 +76,5 @@ def test_a_watcher_that_never_reads_is_cut_off_and_others_have_every_event(folde
                     pass
             assert cut.happened
             call(f"{one.base}{W}/resources/upstreams/last", spec, token, method="PUT")
-            assert json.loads(client.recv(timeout=45))["seq"] == _CHANGES + 1
+            assert json.loads(client.recv(timeout=DEADLINE_S))["seq"] == _CHANGES + 1
         assert one.stop() == 0
