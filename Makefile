@@ -148,8 +148,8 @@ $(BENCH_VENV)/.headgate-installed: $(RUST_SOURCES) requirements.lock $(shell fin
 	@touch $@
 
 .PHONY: bench
-bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with the release build; CASE=… ROUNDS=…
-	$(BENCH_VENV)/bin/python benchmarks/run.py --headgate $(BENCH_VENV)/bin/headgate $(if $(CASE),--case '$(CASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)')
+bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with the release build; CASE=… ROUNDS=… PEERS=…
+	$(BENCH_VENV)/bin/python benchmarks/run.py --headgate $(BENCH_VENV)/bin/headgate $(if $(CASE),--case '$(CASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(PEERS),--peers '$(PEERS)')
 
 .PHONY: scale
 scale: build ## One master and many simulated agents; AGENTS=10000 DATABASE=sqlite

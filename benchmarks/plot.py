@@ -10,6 +10,8 @@ _COLOURS = {
     "haproxy": "#5b8db8",
     "envoy": "#b07aa1",
     "caddy": "#76a76e",
+    "sozu": "#c9a227",
+    "aegis": "#6b8e8e",
     "headgate": "#d9662b",
 }
 _LEFT, _TOP, _WIDTH, _BAR, _GAP = 190, 66, 640, 13, 14

@@ -18,12 +18,14 @@ from cases.base import Case, Context
 from cases.registry import CASES
 from cases.traffic import Traffic
 from loads import LoadError
+from peers.aegis import Aegis
 from peers.base import Peer
 from peers.caddy import Caddy
 from peers.envoy import Envoy
 from peers.haproxy import Haproxy
 from peers.headgate import Headgate
 from peers.nginx import Nginx
+from peers.sozu import Sozu
 from report import write_report
 from results import Journal, Metrics, Result
 from running import PeerError, backend
@@ -65,7 +67,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0, help="5; 1 with --quick")
     parser.add_argument("--seconds", type=float, default=0, help="of each run: 2; 1 with --quick")
     parser.add_argument(
-        "--peers", default="nginx,haproxy,headgate", help="also: envoy, caddy; or `all`"
+        "--peers",
+        default="nginx,haproxy,headgate",
+        help="also: envoy, caddy, sozu, aegis; or `all`",
     )
     parser.add_argument("--headgate", type=Path, default=Path(sys.executable).with_name("headgate"))
     parser.add_argument("--quick", action="store_true", help="only to see that it works")
@@ -87,6 +91,8 @@ def _peers(options: argparse.Namespace) -> tuple[list[Peer], dict[str, str]]:
         Haproxy(),
         Envoy(),
         Caddy(),
+        Sozu(),
+        Aegis(),
         Headgate(options.headgate.absolute()),
     ]
     wanted = {peer.name for peer in known} if options.peers == "all" else options.peers.split(",")
