@@ -105,7 +105,9 @@ fn run_dense(
     input: &Input<'_>,
     mut hit: impl FnMut(usize),
 ) -> Option<()> {
-    let mut state = dfa.start_state_forward(input).ok()?;
+    // Where no pattern looks back, the start does not depend on what stands before it.
+    let start = dfa.universal_start_state(Anchored::Yes);
+    let mut state = start.or_else(|| dfa.start_state_forward(input).ok())?;
     for &byte in input.haystack().get(input.get_range())? {
         state = dfa.next_state(state, byte);
         if dfa.is_dead_state(state) {

@@ -4,9 +4,8 @@
 use crate::ListenerId;
 use crate::bucket::Bucket;
 use crate::name::Name;
-use foldhash::fast::FixedState;
+use crate::paths::hash;
 use hashbrown::HashTable;
-use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 const SHARDS: usize = 64;
@@ -69,15 +68,25 @@ impl Default for Hosts {
 impl Hosts {
     /// Returns the most specific host that has routes on this listener.
     pub(crate) fn select(&self, host: &str, listener: ListenerId) -> Option<&Bucket> {
-        self.candidates(host).find(|b| b.listeners.contains(listener))
+        let has_routes = |bucket: &&Bucket| bucket.listeners.contains(listener);
+        self.exact(host).filter(has_routes).or_else(|| self.wider(host).find(has_routes))
     }
 
     /// Returns every host that covers this name, the most specific first.
     pub(crate) fn candidates<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Bucket> {
-        // Skip a name that begins with a dot, which looks like a wildcard's key.
-        let exact = (!host.starts_with('.')).then(|| self.get_key(host)).flatten();
+        self.exact(host).into_iter().chain(self.wider(host))
+    }
+
+    /// Returns the host of this name, not a pattern.
+    fn exact(&self, host: &str) -> Option<&Bucket> {
+        // A name that begins with a dot looks like a wildcard's key.
+        if host.starts_with('.') { None } else { self.get_key(host) }
+    }
+
+    /// Returns every pattern that covers this name, the most specific first.
+    fn wider<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Bucket> {
         let wildcards = (self.wildcard_depths != 0).then(|| self.wildcards(host));
-        exact.into_iter().chain(wildcards.into_iter().flatten()).chain(&self.any)
+        wildcards.into_iter().flatten().chain(&self.any)
     }
 
     fn wildcards<'r>(&'r self, host: &str) -> impl Iterator<Item = &'r Bucket> {
@@ -161,10 +170,6 @@ impl Hosts {
 fn key(host: &Name) -> &[u8] {
     let text = host.as_bytes();
     text.strip_prefix(b"*").unwrap_or(text)
-}
-
-fn hash(key: &[u8]) -> u64 {
-    FixedState::default().hash_one(key)
 }
 
 fn shard_of(hash: u64) -> usize {

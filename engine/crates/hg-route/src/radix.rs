@@ -73,13 +73,17 @@ impl Radix {
         Self { nodes: nodes.into(), firsts: firsts.into(), text: text.into() }
     }
 
-    /// Returns the child whose label begins with the byte, and the label.
-    fn child(&self, node: &Node, byte: u8) -> Option<(&Node, &[u8])> {
+    /// Returns the child whose label begins the text, and what follows it.
+    fn child<'t>(&self, node: &Node, text: &'t [u8]) -> Option<(&Node, &'t [u8])> {
+        let (first, rest) = text.split_first()?;
         let children = node.children as usize..(node.children + node.child_count) as usize;
-        let at = children.start + find_byte(self.firsts.get(children)?, byte)?;
+        let at = children.start + find_byte(self.firsts.get(children)?, *first)?;
         let child = self.nodes.get(at)?;
-        let label = child.label as usize..(child.label + child.label_len) as usize;
-        Some((child, self.text.get(label)?))
+        if child.label_len == 1 {
+            return Some((child, rest));
+        }
+        let label = child.label as usize + 1..(child.label + child.label_len) as usize;
+        Some((child, rest.strip_prefix(self.text.get(label)?)?))
     }
 
     /// Calls `visit` with the length and the value of every key that is a prefix of the text,
@@ -93,9 +97,7 @@ impl Radix {
             if node.value != NONE {
                 visit(text.len() - rest.len(), node.value);
             }
-            let Some(&byte) = rest.first() else { return };
-            let Some((child, label)) = self.child(node, byte) else { return };
-            let Some(after) = rest.strip_prefix(label) else { return };
+            let Some((child, after)) = self.child(node, rest) else { return };
             (node, rest) = (child, after);
         }
     }
