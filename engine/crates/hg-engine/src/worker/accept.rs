@@ -5,7 +5,7 @@ use super::conn::Conn;
 use super::exchange::Held;
 use super::retire::Retired;
 use super::tcp::Origin;
-use super::{KIND_LISTENER, Worker};
+use super::{KIND_LISTENER, Worker, room};
 use crate::counters::{ListenerCounters, Refused};
 use crate::place::Place;
 use crate::report::EventLevel;
@@ -203,7 +203,7 @@ impl Worker {
     fn open_client(&mut self, arrival: Arrival, (phase, deadline): (Phase, Ticks)) {
         let Arrival { fd, peer, listener, counters, seat, pinned } = arrival;
         let generation = self.next_generation();
-        let vacant = self.clients.vacant_entry();
+        let vacant = room::vacant_entry(&mut self.clients);
         let ci = vacant.key();
         let token = Token::new(super::KIND_CLIENT, generation, ci);
         let conn = Conn::new(fd);

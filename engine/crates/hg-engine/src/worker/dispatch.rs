@@ -7,7 +7,7 @@ use super::conn::{Conn, Session};
 use super::exchange::{ConnectTime, ExId, Exchange, Stage, TryTimes};
 use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
-use super::{KIND_UP, Worker, head, multiplex};
+use super::{KIND_UP, Worker, head, multiplex, room};
 use crate::counters::Retry;
 use hg_net::{Address, Event, Ticks, Token};
 use hg_policy::Random as _;
@@ -236,7 +236,7 @@ impl Worker {
         target: &Address,
     ) -> std::io::Result<usize> {
         let generation = self.next_generation();
-        let vacant = self.ups.vacant_entry();
+        let vacant = room::vacant_entry(&mut self.ups);
         let ui = vacant.key();
         self.poller.add_stream(&conn.fd, Token::new(KIND_UP, generation, ui))?;
         vacant.insert(Up {

@@ -39,6 +39,7 @@ mod request;
 mod response;
 mod retire;
 mod retry;
+mod room;
 mod seen;
 mod shed;
 mod splice;

@@ -1,10 +1,10 @@
 //! From an accepted connection to a session with a route.
 
-use super::super::Worker;
 use super::super::accept::deadline_after;
 use super::super::client::Seat;
 use super::super::conn::Conn;
 use super::super::exchange::Held;
+use super::super::{Worker, room};
 use super::KIND_SESSION;
 use super::early::Early;
 use super::halves::Halves;
@@ -87,7 +87,7 @@ impl Worker {
         phase: Phase,
     ) -> Option<SessionId> {
         let generation = self.next_generation();
-        let vacant = self.tcp.sessions.vacant_entry();
+        let vacant = room::vacant_entry(&mut self.tcp.sessions);
         let id = SessionId { index: vacant.key(), generation };
         client.readable = early.is_some();
         let token = Token::new(KIND_SESSION, generation, id.index);
