@@ -341,3 +341,44 @@ def test_flows_keep_their_ports_when_the_number_of_workers_changes(
         assert lost == []
         assert len(echo.peers) == 40
         until_metric(node, "headgate_udp_flows_opened_total", 40)
+
+
+DROPPED = 'headgate_udp_dropped_total{reason="bandwidth"}'
+LARGE = b"x" * 60_000
+"""It begins within a limit of 1 kB/s and passes whole; the limit earns it in a minute."""
+
+
+def limited(folder: Path, port: int, echo: Echo, limit: str) -> RunningNode:
+    """A node whose one route has this limit."""
+    text = config(port, f'"127.0.0.1:{echo.port}"', route=f"bandwidth = {{ {limit} }}")
+    return RunningNode(folder, text)
+
+
+@pytest.mark.parametrize("direction", ["download", "upload"])
+def test_datagrams_above_the_rate_of_a_flow_are_dropped(
+    folder: Path, port: int, echo: Echo, direction: str
+) -> None:
+    with (
+        limited(folder, port, echo, f'{direction} = "1kB/s"').until_ready() as node,
+        client(port) as heavy,
+        client(port) as light,
+    ):
+        assert ask(heavy, LARGE) == LARGE
+        heavy.send(b"y")
+        until_metric(node, DROPPED, 1)
+        assert ask(light, b"z") == b"z"
+        labels = f'middleware="udp_route raw",direction="{direction}"'
+        until_metric(node, f"headgate_bandwidth_bytes_total{{{labels}}}", len(LARGE) + 1)
+
+
+@pytest.mark.parametrize("key", ["client_ip", "all"])
+def test_flows_share_a_rate(folder: Path, port: int, echo: Echo, key: str) -> None:
+    with (
+        limited(folder, port, echo, f'upload = "1kB/s", key = "{key}"').until_ready() as node,
+        client(port) as heavy,
+        client(port) as light,
+    ):
+        assert ask(heavy, LARGE) == LARGE
+        light.send(b"z")
+        until_metric(node, DROPPED, 1)
+        until_metric(node, "headgate_udp_flows", 2)

@@ -1,18 +1,18 @@
 """Explains which TCP route takes a connection, by the code that the data plane asks."""
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
 from headgate._core import tcp_route
 from headgate.compile.addressed import listener_at, server_name
+from headgate.compile.byte_limit import byte_limits
 from headgate.compile.explanation import (
     Condition,
     Explanation,
     Locate,
     Outcome,
     States,
-    Step,
     UpstreamShare,
     Won,
     share,
@@ -20,20 +20,13 @@ from headgate.compile.explanation import (
 )
 from headgate.compile.routing import Question, Routing
 from headgate.compile.tcp import ends_tls
-from headgate.features.byterates import told
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.objects import SplitPart, Upstream
 from headgate.plan.plan import Plan
-from headgate.plan.tcp import TcpBandwidth, TcpRoute
+from headgate.plan.tcp import TcpRoute
 
 _Key = Literal["client", "sni", "alpn"]
-
-_BY: Final = {
-    "connection": "for each connection",
-    "client_ip": "by client_ip",
-    "all": "all connections of the route together",
-}
 
 
 def connection(
@@ -121,7 +114,7 @@ def _won(
         upstreams=[_share(routing.plan, part, locate, states) for part in route.parts],
         sticky=stuck(route.sticky) if route.sticky is not None else "",
         sticky_place=locate("tcp_route", name, "sticky") if route.sticky is not None else "",
-        middlewares=[_limited(name, route.bandwidth, locate)] if route.bandwidth else [],
+        middlewares=byte_limits("tcp_route", name, route.bandwidth, locate),
     )
 
 
@@ -131,9 +124,3 @@ def _share(plan: Plan, part: SplitPart, locate: Locate, states: States | None) -
     has_tls = isinstance(target, Upstream) and target.tls is not None
     spoken = "tcp with TLS" if has_tls else "tcp"
     return msgspec.structs.replace(upstream, host="", protocol=spoken)
-
-
-def _limited(name: str, limit: TcpBandwidth, locate: Locate) -> Step:
-    each = told((limit.download, limit.download_burst), (limit.upload, limit.upload_burst))
-    place = locate("tcp_route", name, "bandwidth")
-    return Step("bandwidth", "", place, f"{each}, {_BY[limit.key]}")

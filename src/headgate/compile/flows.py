@@ -6,6 +6,7 @@ import msgspec
 
 from headgate._core import tcp_route
 from headgate.compile.addressed import listener_at, server_name
+from headgate.compile.byte_limit import byte_limits
 from headgate.compile.explanation import (
     Condition,
     Explanation,
@@ -79,6 +80,7 @@ def _won(
         held=held,
         outcome=Outcome("forward", detail=_passed(route)),
         place=locate("udp_route", name, ""),
+        middlewares=byte_limits("udp_route", name, route.bandwidth, locate),
         upstreams=[msgspec.structs.replace(upstream, host="", protocol="udp")],
     )
 

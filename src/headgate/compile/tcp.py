@@ -12,6 +12,7 @@ from headgate.kernel.ids import ObjectName
 from headgate.model.problems import Problem
 from headgate.model.tcp_route import TcpBandwidth as TcpBandwidthModel
 from headgate.model.tcp_route import TcpRoute as TcpRouteModel
+from headgate.model.udp_route import UdpBandwidth
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.objects import Listener, Route, SplitPart, Sticky, Upstream
 from headgate.plan.plan import PlanEntry
@@ -49,12 +50,13 @@ def tcp_route(model: TcpRouteModel) -> Resolved:
             half_open_ms=model.timeouts.half_open.ms,
             lifetime_ms=model.timeouts.lifetime.ms,
         ),
-        bandwidth=_bandwidth(model.bandwidth),
+        bandwidth=bandwidth(model.bandwidth),
     )
     return out
 
 
-def _bandwidth(model: TcpBandwidthModel | None) -> TcpBandwidth | None:
+def bandwidth(model: TcpBandwidthModel | UdpBandwidth | None) -> TcpBandwidth | None:
+    """Returns the limit of a TCP or UDP route; to the plan, a flow is a connection."""
     if model is None:
         return None
     return TcpBandwidth(
@@ -62,7 +64,7 @@ def _bandwidth(model: TcpBandwidthModel | None) -> TcpBandwidth | None:
         download_burst=burst_of(model.download, model.burst),
         upload=bytes_of(model.upload),
         upload_burst=burst_of(model.upload, model.burst),
-        key=model.key,
+        key="connection" if model.key == "flow" else model.key,
         ipv6_prefix=model.ipv6_prefix,
         max_keys=model.max_keys,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from headgate.compile.resolved import Ref, Resolved
-from headgate.compile.tcp import Entries, attached, hashed
+from headgate.compile.tcp import Entries, attached, bandwidth, hashed
 from headgate.kernel.ids import ObjectName
 from headgate.model.problems import Problem
 from headgate.model.udp_route import UdpRoute as UdpRouteModel
@@ -31,6 +31,7 @@ def udp_route(model: UdpRouteModel) -> Resolved:
         balance_by=model.balance_by,
         answers=model.answers,
         idle_ms=model.timeouts.idle.ms,
+        bandwidth=bandwidth(model.bandwidth),
     )
     return out
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Set
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, Strict
+from pydantic import Field
 
 from headgate.features.base import Checked, Options, excluding
-from headgate.features.byterates import ByteRateText
-from headgate.features.fields import FROM_ENV, Alpn, Cidr, DurationOrOff, ServerName, SizeText
+from headgate.features.fields import Alpn, Cidr, DurationOrOff, ServerName
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
+from headgate.model.byte_limit import ByteLimit
 from headgate.model.route import SplitPart
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
@@ -34,43 +34,14 @@ class TcpTimeouts(Options):
     )
 
 
-class TcpBandwidth(Checked):
+class TcpBandwidth(ByteLimit):
     """How many bytes of connections pass in a second; what is over it waits."""
 
-    download: ByteRateText | None = Field(
-        default=None,
-        description="Bytes towards clients in a second, evenly: `500kB/s`, `2MiB/s`; `1kB/s` to "
-        "`10GB/s`.",
-    )
-    upload: ByteRateText | None = Field(
-        default=None, description="The same of bytes towards endpoints."
-    )
-    burst: SizeText | None = Field(
-        default=None,
-        description="Bytes that pass at once after a pause, in each direction; without it, those "
-        "of a second. At least those of 20 ms pass at once.",
-    )
     key: Literal["connection", "client_ip", "all"] = Field(
         default="connection",
         description="What shares the bytes: `connection` (each has its own), `client_ip` (the "
         "connections of a client), or `all` connections of the route.",
     )
-    ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
-        default=64,
-        description="How many bits of an IPv6 address tell clients apart, 1 to 128.",
-    )
-    max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
-        default=131_072,
-        description="Room of the table of each direction, in clients that owe something; 8 bytes "
-        "for each, rounded up to a power of two.",
-    )
-
-    def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Yields an error for a limit of nothing."""
-        if not wrong & {"download", "upload"} and self.download is None and self.upload is None:
-            yield Invalid(
-                "it limits neither direction", 'write `download = "2MiB/s"`, `upload`, or both'
-            )
 
 
 class TcpSticky(Options):

@@ -9,6 +9,7 @@ from headgate.features.base import Checked, Options
 from headgate.features.fields import FROM_ENV, Cidr, DurationText, ServerName
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
+from headgate.model.byte_limit import ByteLimit
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
 
@@ -18,6 +19,16 @@ class UdpTimeouts(Options):
     idle: DurationText = Field(
         default=Duration(60_000),
         description="How long a flow may stay without a datagram in either direction.",
+    )
+
+
+class UdpBandwidth(ByteLimit):
+    """How many bytes of datagrams pass in a second; datagrams above it are dropped and counted."""
+
+    key: Literal["flow", "client_ip", "all"] = Field(
+        default="flow",
+        description="What shares the bytes: `flow` (each has its own), `client_ip` (the flows of "
+        "a client), or `all` flows of the route.",
     )
 
 
@@ -53,6 +64,10 @@ class UdpRoute(Checked):
         "with DNS, where it is 1. Absent = when it is idle.",
     )
     timeouts: UdpTimeouts = Field(default=UdpTimeouts(), description="How long a flow may last.")
+    bandwidth: UdpBandwidth | None = Field(
+        default=None,
+        description="How many bytes of datagrams pass in a second; absent = as many as come.",
+    )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields an error for what would divide, or end, the flow of a QUIC connection."""

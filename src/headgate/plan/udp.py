@@ -4,11 +4,12 @@ from typing import Literal
 
 from headgate.plan.node import DefaultedNode
 from headgate.plan.objects import SplitPart
+from headgate.plan.tcp import TcpBandwidth
 
 
 class UdpRoute(DefaultedNode, frozen=True):
     """A UDP route; `listeners` is sorted and never empty, no `client` = every client, no
-    `sni` = what no other route of the listener names.
+    `sni` = what no other route of the listener names. A `connection` of `bandwidth` is a flow.
     """
 
     listeners: tuple[str, ...]
@@ -18,6 +19,7 @@ class UdpRoute(DefaultedNode, frozen=True):
     balance_by: Literal["flow", "datagram"] = "flow"
     answers: int | None = None
     idle_ms: int = 60_000
+    bandwidth: TcpBandwidth | None = None
 
     @property
     def parts(self) -> tuple[SplitPart, ...]:

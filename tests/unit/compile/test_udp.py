@@ -9,6 +9,7 @@ from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import ObjectKey
+from headgate.plan.tcp import TcpBandwidth
 from headgate.plan.udp import UdpRoute
 
 BASE = """\
@@ -54,6 +55,20 @@ def test_a_route_has_the_cores_defaults_and_every_key() -> None:
         answers=2,
         idle_ms=10_000,
     )
+
+
+def test_a_limit_of_bytes_is_of_flows_clients_or_the_route() -> None:
+    assert route(BASE + 'bandwidth = { upload = "1MB/s" }\n').bandwidth == TcpBandwidth(
+        upload=1_000_000, upload_burst=1_000_000
+    )
+    shared = 'bandwidth = { download = "2MB/s", burst = "64KiB", key = "client_ip" }\n'
+    assert route(BASE + shared).bandwidth == TcpBandwidth(
+        download=2_000_000, download_burst=65_536, key="client_ip"
+    )
+    (nothing,) = messages(BASE + 'bandwidth = { key = "flow" }\n')
+    assert "it limits neither direction" in nothing
+    (unknown,) = messages(BASE + 'bandwidth = { upload = "1MB/s", key = "connection" }\n')
+    assert '"flow"' in unknown
 
 
 def test_a_port_of_udp_is_not_that_of_tcp() -> None:

@@ -77,6 +77,15 @@ def test_a_route_is_told_with_its_condition_its_flow_and_its_upstream() -> None:
     ]
 
 
+def test_the_limit_of_bytes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 'timeouts = { idle = "10s" }\nbandwidth = { upload = "1MB/s", burst = "64KiB" }\n'
+    monkeypatch.setattr(
+        f"{__name__}.CONFIG", CONFIG.replace('timeouts = { idle = "10s" }\n', limit)
+    )
+    (told,) = [line for line in said("udp://127.0.0.1:53").splitlines() if "bandwidth" in line]
+    assert "for each flow; datagrams above it are dropped" in told
+
+
 def test_clients_and_listeners_choose() -> None:
     rack = said("udp://127.0.0.1:53", "10.1.0.1").splitlines()
     assert rack[1] == "UDP route rack"

@@ -174,6 +174,11 @@ impl Batch {
         self.0.clear();
     }
 
+    /// Forgets all but the first so many.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
     /// Returns the size of a datagram; 0 of one that is not there.
     pub fn size(&self, at: usize) -> usize {
         self.0.get(at).map_or(0, |(bytes, _)| bytes.len())

@@ -17,7 +17,7 @@ reasons! {
         NoRoute = "no-route", NoUpstream = "no-upstream", NoEndpoint = "no-endpoint",
         BreakerOpen = "breaker-open", Unresolved = "unresolved", UpstreamFull = "upstream-full",
         FlowsFull = "flows-full", NoSocket = "no-socket", Unreachable = "endpoint-unreachable",
-        Draining = "draining", TooLarge = "too-large", Blocked = "send-blocked",
+        Draining = "draining", Bandwidth = "bandwidth", TooLarge = "too-large", Blocked = "send-blocked",
         SendFailed = "send-failed", ProxyUntrusted = "proxy-untrusted",
         ProxyMissing = "proxy-missing", ProxyMalformed = "proxy-malformed",
         ProxyTooLong = "proxy-too-long", ProxyChecksum = "proxy-checksum",

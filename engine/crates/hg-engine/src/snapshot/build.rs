@@ -164,7 +164,7 @@ impl Builder {
         let named = (upstreams, &*work.builder.keep);
         let told = tcp::update(&mut next, (plan, changed), listeners, named);
         work.errors.extend(told);
-        let told = udp::update(&mut next, (plan, changed), listeners, upstreams);
+        let told = udp::update(&mut next, (plan, changed), listeners, named);
         work.errors.extend(told);
         let Work { errors, new, .. } = work;
         if !errors.is_empty() {

@@ -3,6 +3,7 @@
 use super::Snapshot;
 use super::slots::Slots;
 use super::tcp::read;
+use hg_middleware::{ConnectionBandwidth, Keep, Place};
 use hg_plan::{
     BalanceBy, Change, Kind, ListenerProtocol, ObjectError, Plan, ProxyVersion, UdpRoute,
 };
@@ -22,6 +23,8 @@ pub(crate) struct UdpTerms {
     pub(crate) answers: Option<u32>,
     /// Whether each datagram has an endpoint chosen for it.
     pub(crate) each: bool,
+    /// How many bytes of its flows pass; nothing = as many as come.
+    pub(crate) bandwidth: Option<ConnectionBandwidth>,
 }
 
 /// A route on one listener.
@@ -69,13 +72,13 @@ pub(super) fn update(
     next: &mut Snapshot,
     (plan, changed): (&Plan, &[Change]),
     listeners: &Slots<Arc<str>>,
-    upstreams: &Slots<Arc<str>>,
+    named: (&Slots<Arc<str>>, &Keep),
 ) -> Vec<ObjectError> {
-    let named = [Kind::UdpRoute, Kind::Listener, Kind::Upstream];
-    if !changed.iter().any(|c| named.contains(&c.kind)) {
+    let kinds = [Kind::UdpRoute, Kind::Listener, Kind::Upstream];
+    if !changed.iter().any(|c| kinds.contains(&c.kind)) {
         return Vec::new();
     }
-    match compile(plan, listeners, upstreams) {
+    match compile(plan, listeners, named) {
         Ok(table) => {
             next.udp = Arc::new(table);
             Vec::new()
@@ -88,7 +91,7 @@ pub(super) fn update(
 fn compile(
     plan: &Plan,
     listeners: &Slots<Arc<str>>,
-    upstreams: &Slots<Arc<str>>,
+    named: (&Slots<Arc<str>>, &Keep),
 ) -> Result<UdpTable, Vec<ObjectError>> {
     let mut errors = Vec::new();
     let mut by_listener: Vec<Vec<TcpRule<UdpEntry>>> = Vec::new();
@@ -96,10 +99,10 @@ fn compile(
         let mut refused = |path: String, message: String| {
             errors.push(ObjectError { kind: Kind::UdpRoute, name: name.clone(), path, message });
         };
-        let entry = match entry(name, route, plan, upstreams) {
+        let entry = match entry(name, route, plan, named) {
             Ok(entry) => Arc::new(entry),
-            Err((path, message)) => {
-                refused(path, message);
+            Err(problems) => {
+                problems.into_iter().for_each(|(path, message)| refused(path, message));
                 continue;
             }
         };
@@ -130,13 +133,36 @@ fn entry(
     name: &Arc<str>,
     route: &UdpRoute,
     plan: &Plan,
-    upstreams: &Slots<Arc<str>>,
-) -> Result<TcpRule<UdpTerms>, (String, String)> {
+    (upstreams, keep): (&Slots<Arc<str>>, &Keep),
+) -> Result<TcpRule<UdpTerms>, Vec<(String, String)>> {
+    let one = |problem| vec![problem];
     let when = Conditions {
-        clients: read("client", &route.client, network)?,
-        names: read("sni", &route.sni, server_name)?,
+        clients: read("client", &route.client, network).map_err(one)?,
+        names: read("sni", &route.sni, server_name).map_err(one)?,
         protocols: Vec::new(),
     };
+    let upstream = usable(route, plan, upstreams).map_err(one)?;
+    let owner = format!("udp_route {name}");
+    let place = Place { keep, kind: ConnectionBandwidth::KIND, owner: &owner, name: &owner };
+    let limit = route.bandwidth.as_ref();
+    let bandwidth = limit.map(|limit| ConnectionBandwidth::compile(limit, &place)).transpose()?;
+    let then = UdpTerms {
+        upstream,
+        upstream_name: route.upstream.as_str().into(),
+        idle_ms: route.idle_ms,
+        answers: route.answers,
+        each: route.balance_by == BalanceBy::Datagram,
+        bandwidth,
+    };
+    Ok(TcpRule { name: name.clone(), when, then })
+}
+
+/// Returns the slot of the upstream of a route, unless one of them cannot be of use to the other.
+fn usable(
+    route: &UdpRoute,
+    plan: &Plan,
+    upstreams: &Slots<Arc<str>>,
+) -> Result<usize, (String, String)> {
     let found = plan.upstream(&route.upstream).zip(upstreams.get(route.upstream.as_str()));
     let Some((there, upstream)) = found else {
         return Err(("upstream".into(), format!("there is no upstream `{}`", route.upstream)));
@@ -161,14 +187,7 @@ fn entry(
             format!("a route with `sni` has no `{key}`; leave one of them out"),
         ));
     }
-    let then = UdpTerms {
-        upstream,
-        upstream_name: route.upstream.as_str().into(),
-        idle_ms: route.idle_ms,
-        answers: route.answers,
-        each: route.balance_by == BalanceBy::Datagram,
-    };
-    Ok(TcpRule { name: name.clone(), when, then })
+    Ok(upstream)
 }
 
 fn slot_of(name: &str, plan: &Plan, listeners: &Slots<Arc<str>>) -> Result<usize, String> {

@@ -50,6 +50,7 @@ mod tcp_streams;
 mod told;
 mod trust;
 mod udp;
+mod udp_bandwidth;
 mod udp_changes;
 mod udp_joined;
 mod udp_names;

@@ -154,6 +154,11 @@ impl Batch {
         self.rooms = 0;
     }
 
+    /// Forgets all but the first so many.
+    pub fn truncate(&mut self, len: usize) {
+        self.table.truncate(len);
+    }
+
     /// Returns the size of a datagram; 0 of one that is not there.
     pub fn size(&self, at: usize) -> usize {
         self.table.size(at)

@@ -26,6 +26,11 @@ impl Table {
         self.0.clear();
     }
 
+    /// Forgets all but the first of them.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
     /// Adds what came into a room: a datagram, or several of `segment` bytes, of which the last may
     /// have fewer. Returns how many.
     pub(super) fn add(&mut self, room: usize, size: usize, segment: Option<usize>) -> usize {
@@ -90,6 +95,8 @@ mod tests {
         let parts: Vec<_> = table.parts(2..5).collect();
         assert_eq!(parts, [ROOM + 4..ROOM + 10, 2 * ROOM..2 * ROOM + 4]);
         assert!(table.parts(0..1).eq(std::iter::once(0..0)));
+        table.truncate(2);
+        assert_eq!((table.len(), table.size(1), table.size(2)), (2, 4, 0));
         table.clear();
         assert_eq!((table.len(), table.size(0), table.room(0)), (0, 0, None));
     }

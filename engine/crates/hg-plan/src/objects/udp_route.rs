@@ -1,6 +1,7 @@
 //! UDP routes.
 
 use super::defaults::ms_60000;
+use super::tcp_route::TcpBandwidth;
 use serde::Deserialize;
 
 /// A UDP route: which datagrams of UDP listeners go to which upstream.
@@ -28,6 +29,10 @@ pub struct UdpRoute {
     /// Time without a datagram in either direction after which a flow ends; never 0.
     #[serde(default = "ms_60000")]
     pub idle_ms: u64,
+    /// How many bytes of datagrams pass in a second, those above it being dropped; a `connection` is a
+    /// flow. Absent = as many as come.
+    #[serde(default)]
+    pub bandwidth: Option<TcpBandwidth>,
 }
 
 /// What the balancer chooses an endpoint for.

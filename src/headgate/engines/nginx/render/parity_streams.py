@@ -83,6 +83,10 @@ _UDP_ROUTES: Final = (
         f"{_AGREE}; the log says `ended` of every flow that went well, `unanswered` of others, and "
         "counts bytes, no datagrams",
     ),
+    *(
+        Parity(f"udp_routes.NAME.bandwidth.{key}", "no", "refused: nginx drops none by a rate")
+        for key in ("download", "upload", "burst", "ipv6_prefix", "max_keys", "key")
+    ),
 )
 
 PARITY: Final = (*_TCP_ROUTES, *_UDP_ROUTES)

@@ -109,9 +109,11 @@ def check(ctx: Context) -> Mapping[str, Listener]:
         name: one for name, one in ctx.udp_routes.items() if is_written(ctx, "udp_route", name)
     }
     for name, route in ctx.udp_routes.items():
+        about = ctx.findings.of("udp_route", name)
         if route.sni:
-            about = ctx.findings.of("udp_route", name)
             about.refuse("sni", "nginx reads no QUIC: `stream` passes datagrams unread")
+        if route.bandwidth is not None:
+            about.refuse("bandwidth", "nginx holds datagrams back and drops none by a rate")
     for name in found:
         _alike(ctx, name)
     for name in sorted({one.upstream for one in ctx.udp_routes.values()} if found else ()):

@@ -83,6 +83,8 @@ def test_what_nginx_cannot_do_is_refused_by_name(tmp_path: Path) -> None:
     assert "listener names: proxy_protocol: nginx reads no header in front of datagrams" in said
     named = text(more=SECOND.format(more='sni = "a.example"'))
     assert "udp_route others: sni: nginx reads no QUIC" in refused(tmp_path, named)
+    slowed = text(more=SECOND.format(more='bandwidth = { upload = "1MB/s" }'))
+    assert "udp_route others: bandwidth: nginx holds" in refused(tmp_path, slowed)
     said = refused(tmp_path, text(), mode="guest")
     assert "listener names: protocol: a foreign nginx.conf" in said
     for word, why in (("stream", "no `stream`"), ("stream_udp", "no listen … udp")):

@@ -1,6 +1,7 @@
 //! From endpoints to clients. Answers of many flows go out in one call at the end of a turn.
 
 use super::super::Worker;
+use super::police::admitted;
 use crate::counters::{Dropped, Ended};
 use hg_net::{Batch, Fd, Offload, Trouble};
 use hg_relay::flows::FlowId;
@@ -54,7 +55,11 @@ impl Worker {
         };
         aim.expect_more(up, range.len(), offload);
         batch.address(range.clone(), flow.source.ends);
-        for at in range {
+        let sizes = range.clone().map(|at| batch.size(at));
+        let count = admitted(&mut flow.paces.download, sizes, self.now_us);
+        self.counters.udp.drop(Dropped::Bandwidth, range.len() - count);
+        batch.truncate(range.start + count);
+        for at in range.take(count) {
             flow.traffic.from_endpoint(batch.size(at));
         }
         let is_answered = flow.traffic.is_answered(flow.route.then.answers);

@@ -11,6 +11,7 @@
 //! - `tell`: what endpoints are told of clients,
 //! - `hello`: the name in a client's first datagrams, where routes ask for one,
 //! - `answer`: from endpoints to clients,
+//! - `police`: how many of their bytes pass,
 //! - `close`: counts and log line,
 //! - `leave`: idle flows, drain, and what left the plan,
 //! - `moving`: flows that leave for the next process, and those that come,
@@ -27,6 +28,7 @@ mod hello;
 mod leave;
 mod moving;
 mod open;
+mod police;
 mod receive;
 mod socket;
 mod strays;
@@ -38,6 +40,7 @@ use crate::snapshot::UdpEntry;
 use aim::Aim;
 use answer::Replies;
 use hello::Hellos;
+use hg_middleware::Paces;
 use hg_net::{Batch, Ends, Fd, Ticks};
 use hg_policy::Tried;
 use hg_relay::flows::{FlowId, Flows, Traffic};
@@ -114,6 +117,8 @@ struct Flow {
     told_id: Box<str>,
     /// Endpoints that were unreachable since the last answer.
     tried: Option<Box<Tried>>,
+    /// What its route lets pass in a second.
+    paces: Paces,
     traffic: Traffic,
     began_us: u64,
     /// It ends then because its route or its endpoint has left the plan.

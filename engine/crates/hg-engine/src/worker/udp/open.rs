@@ -86,7 +86,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn new_flow(&self, source: Source, route: UdpEntry) -> Flow {
+    pub(super) fn new_flow(&mut self, source: Source, route: UdpEntry) -> Flow {
+        let paces = self.paces_of_flow(&source, &route);
         Flow {
             source,
             route,
@@ -96,6 +97,7 @@ impl Worker {
             header: Box::default(),
             told_id: Box::default(),
             tried: None,
+            paces,
             traffic: Traffic::default(),
             began_us: self.now_us,
             drained_at: None,

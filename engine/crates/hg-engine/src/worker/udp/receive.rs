@@ -2,6 +2,7 @@
 
 use super::super::Worker;
 use super::header::Same;
+use super::police::admitted;
 use super::strays::Home;
 use crate::counters::Dropped;
 use hg_net::{Batch, Fd, Front, Trouble};
@@ -132,6 +133,22 @@ impl Worker {
         }
     }
 
+    /// Returns the end of the first datagrams, which the route lets pass; the others are dropped.
+    fn admit(
+        &mut self,
+        id: FlowId,
+        (batch, range): (&impl Datagrams, Range<usize>),
+        cut: usize,
+    ) -> usize {
+        let Some(flow) = self.udp.flows.get_mut(id) else {
+            return range.end;
+        };
+        let sizes = range.clone().map(|at| batch.size(at).saturating_sub(cut));
+        let end = range.start + admitted(&mut flow.paces.upload, sizes, self.now_us);
+        self.counters.udp.drop(Dropped::Bandwidth, range.end - end);
+        end
+    }
+
     /// Sends datagrams to the endpoint of their flow, or to the next one if it is unreachable. `cut`:
     /// the bytes of the header in front of each.
     pub(super) fn pass_on(
@@ -140,19 +157,19 @@ impl Worker {
         (batch, range): (&mut impl Datagrams, Range<usize>),
         cut: usize,
     ) {
-        let mut at = range.start;
+        let (mut at, end) = (range.start, self.admit(id, (batch, range), cut));
         self.leave_bad_endpoint(id);
-        while at < range.end {
+        while at < end {
             let Some(flow) = self.udp.flows.get_mut(id) else {
-                return self.counters.udp.drop(Dropped::Unreachable, range.end - at);
+                return self.counters.udp.drop(Dropped::Unreachable, end - at);
             };
             let Some((_, up)) = &flow.aim else {
                 match self.aim_again(id) {
                     Ok(()) => continue,
-                    Err(why) => return self.counters.udp.drop(why, range.end - at),
+                    Err(why) => return self.counters.udp.drop(why, end - at),
                 }
             };
-            let (sent, result) = batch.send(up, at..range.end, Front { cut, header: &flow.header });
+            let (sent, result) = batch.send(up, at..end, Front { cut, header: &flow.header });
             let mut bytes = 0;
             for size in (at..at + sent).map(|i| batch.size(i).saturating_sub(cut)) {
                 flow.traffic.from_client(size);
@@ -168,7 +185,7 @@ impl Worker {
             };
             match Trouble::of(&error) {
                 Trouble::Blocked => {
-                    return self.counters.udp.drop(Dropped::Blocked, range.end - at);
+                    return self.counters.udp.drop(Dropped::Blocked, end - at);
                 }
                 // The error is of a datagram before, and this one was not sent.
                 Trouble::Unreachable => self.lose_endpoint(id, &error),
