@@ -107,11 +107,10 @@ pub(crate) fn find(name: &[u8]) -> Common {
 }
 
 fn search(name: &[u8]) -> Option<Common> {
-    let hash = hash(name);
-    if let Some(index) = find_name(name, hash) {
+    if let Some(index) = find_name(name) {
         return Some(Common(index as u8));
     }
-    let mut at = hash as usize % SLOTS;
+    let mut at = hash(name) as usize % SLOTS;
     loop {
         let number = BY_HASH.get(at)?.checked_sub(1)?;
         let found = *MORE.get(usize::from(number))?;

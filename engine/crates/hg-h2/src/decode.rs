@@ -160,7 +160,15 @@ impl Decoder {
     ) -> Result<(), Close> {
         let index = index(first, bits, input)?;
         let start = text.end();
-        let named = self.name(index, input, text)?;
+        let other;
+        // By reference: a copy in parts, read as a whole soon after, makes the processor wait.
+        let named = match MARKS.get(index.wrapping_sub(1)) {
+            Some(mark) => mark,
+            None => {
+                other = self.name(index, input, text)?;
+                &other
+            }
+        };
         let middle = text.end();
         string(input, text.room())?;
         let value = text.since(middle);
@@ -178,7 +186,7 @@ impl Decoder {
     }
 
     /// Puts the name of a literal into the text, unless it is a common one; returns what is known of
-    /// it.
+    /// it. The static table does not have it.
     fn name(&mut self, index: usize, input: &mut &[u8], text: &mut Text) -> Result<Mark, Close> {
         if index == 0 {
             let start = text.end();
@@ -188,9 +196,6 @@ impl Decoder {
                 text.cut(start);
             }
             return Ok(mark);
-        }
-        if let Some(mark) = MARKS.get(index - 1) {
-            return Ok(*mark);
         }
         let found = self.table.get(index.saturating_sub(STATIC.len() + 1));
         let found = found.ok_or(Close::compression(Reason::HpackIndex))?;

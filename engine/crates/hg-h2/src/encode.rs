@@ -72,6 +72,7 @@ impl Index {
 /// A name in lower case, and what the static table says of it.
 pub(crate) struct Name<'n> {
     pub(crate) text: &'n [u8],
+    /// Differs from that of other names, nearly always.
     hash: u32,
     /// The first index of the static table with this name; 0 without one.
     index: u8,
@@ -80,9 +81,12 @@ pub(crate) struct Name<'n> {
 impl<'n> Name<'n> {
     #[inline]
     pub(crate) fn new(text: &'n [u8]) -> Self {
-        let hash = hash(text);
-        let index = static_table::find_name(text, hash).unwrap_or(0) as u8;
-        Self { text, hash, index }
+        match static_table::find_name(text) {
+            Some(index) => {
+                Self { text, hash: (index as u32).wrapping_mul(0x9e37_79b1), index: index as u8 }
+            }
+            None => Self { text, hash: hash(text), index: 0 },
+        }
     }
 
     /// Reports whether the static table has it.
@@ -104,6 +108,9 @@ impl<'n> Name<'n> {
 pub struct Encoder {
     /// Each entry with the static index of its name, 0 without one.
     table: Table<u8>,
+    /// The number of the newest entry with each name of the static table, by index; mostly it is the
+    /// one that is looked for.
+    newest: Vec<u16>,
     /// Entries by the hash of name and value.
     fields: Index,
     /// Entries by the hash of the name alone.
@@ -123,6 +130,7 @@ impl Encoder {
     pub fn new() -> Self {
         Self {
             table: Table::new(MOST_TABLE_BYTES),
+            newest: Vec::new(),
             fields: Index::default(),
             names: Index::default(),
             pending: None,
@@ -149,6 +157,7 @@ impl Encoder {
         self.pending = Some((0, last));
         self.table = Table::new(last);
         (self.fields, self.names) = (Index::default(), Index::default());
+        self.newest = Vec::new();
     }
 
     /// Begins a block: announces changes of the table's size.
@@ -199,6 +208,12 @@ impl Encoder {
     }
 
     fn insert(&mut self, name: &Name<'_>, value: &[u8], out: &mut Vec<u8>) {
+        if name.is_static()
+            && let Some(number) = self.newest.get(usize::from(name.index))
+            && let Some(index) = self.entry(*number, name, Some(value))
+        {
+            return integer::write(index, 7, 0x80, out);
+        }
         let field_hash = name.hash.rotate_left(7) ^ hash(value);
         if let Some(index) = self.find(&self.fields, field_hash, name, Some(value)) {
             return integer::write(index, 7, 0x80, out);
@@ -212,7 +227,12 @@ impl Encoder {
         self.table.insert(text, value, name.index);
         let number = self.table.inserted();
         self.fields.add(field_hash, number);
-        if !name.is_static() {
+        if name.is_static() {
+            self.newest.resize(STATIC.len() + 1, 0);
+            if let Some(newest) = self.newest.get_mut(usize::from(name.index)) {
+                *newest = number as u16;
+            }
+        } else {
             self.names.add(name.hash, number);
         }
         integer::write(index, 6, 0x40, out);
@@ -238,19 +258,20 @@ impl Encoder {
         value: Option<&[u8]>,
     ) -> Option<usize> {
         let tag = (hash >> 16) as u16;
-        for slot in index.group(hash) {
-            if slot.tag != tag || slot.number == 0 {
-                continue;
-            }
-            let distance = usize::from((self.table.inserted() as u16).wrapping_sub(slot.number));
-            let Some(found) = self.table.get(distance) else { continue };
-            let is_name = found.note == name.index
-                && (name.is_static() || octets::same(found.name, name.text));
-            if is_name && value.is_none_or(|value| octets::same(found.value, value)) {
-                return Some(STATIC.len() + 1 + distance);
-            }
-        }
-        None
+        let mut slots = index.group(hash).iter().filter(|slot| slot.tag == tag && slot.number != 0);
+        slots.find_map(|slot| self.entry(slot.number, name, value))
+    }
+
+    /// Returns the index of the dynamic entry with this number, if it has this name, and this value if
+    /// one is given.
+    #[inline]
+    fn entry(&self, number: u16, name: &Name<'_>, value: Option<&[u8]>) -> Option<usize> {
+        let distance = usize::from((self.table.inserted() as u16).wrapping_sub(number));
+        let found = self.table.get(distance)?;
+        let is_name =
+            found.note == name.index && (name.is_static() || octets::same(found.name, name.text));
+        let is_it = is_name && value.is_none_or(|value| octets::same(found.value, value));
+        is_it.then_some(STATIC.len() + 1 + distance)
     }
 }
 

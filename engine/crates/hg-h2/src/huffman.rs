@@ -117,75 +117,66 @@ pub(crate) struct Malformed;
 /// bits or not all ones (RFC 7541 §5.2).
 pub(crate) fn decode(input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let start = out.len();
-    // No code is shorter than five bits; two octets are written even if one code is left.
-    out.resize(start + input.len() * 8 / 5 + 2, 0);
+    // No code is shorter than five bits; a group is written whole even if it has no symbol.
+    out.resize(start + input.len() * 8 / 5 + AT_ONCE, 0);
     let room = out.get_mut(start..).unwrap_or_default();
     let left = fill(input, room);
     out.truncate(left.map_or(start, |left| out.len() - left));
     left.map(|_| ())
 }
 
-/// Fills room from its start, and returns what is left of it.
-fn fill(mut input: &[u8], mut room: &mut [u8]) -> Result<usize, Malformed> {
-    // The bits that are held stand at the top, with zeros behind them.
-    let (mut acc, mut held) = (0_u64, 0_u32);
-    loop {
-        if held <= 32 {
-            if let Some((four, rest)) = input.split_first_chunk::<4>() {
-                acc |= u64::from(u32::from_be_bytes(*four)) << (32 - held);
-                (held, input) = (held + 32, rest);
-            } else {
-                for byte in std::mem::take(&mut input) {
-                    acc |= u64::from(*byte) << (56 - held);
-                    held += 8;
-                }
-                if held < LONGEST as u32 {
-                    return rest(acc, held, room);
-                }
-            }
-        }
-        // At least the longest code is held.
-        let mut step = short(acc);
-        if step.count == 0 {
-            step = long_code((acc >> 32) as u32)?;
-        }
-        let Some(two) = room.first_chunk_mut::<2>() else { return Err(Malformed) };
-        *two = step.symbols;
-        room = room.get_mut(usize::from(step.count)..).unwrap_or_default();
-        acc <<= step.bits;
-        held -= u32::from(step.bits);
-    }
-}
+/// Steps that one look at the input is enough for, and the symbols that they may give together.
+const STEPS: usize = 4;
+const AT_ONCE: usize = 2 * STEPS;
 
-/// Decodes the last bits, fewer than those of the longest code, which end with padding.
-fn rest(mut acc: u64, mut held: u32, mut room: &mut [u8]) -> Result<usize, Malformed> {
-    while held > 0 {
-        let mut step = short(acc);
-        if step.count == 0 {
-            let Ok(long) = long_code((acc >> 32) as u32) else { return padding(acc, held, room) };
-            step = long;
+/// Fills room from its start, and returns what is left of it. Behind the input ones are read: no
+/// code begins with padding and goes on with them, so a code that ends behind the input is wrong.
+fn fill(input: &[u8], mut room: &mut [u8]) -> Result<usize, Malformed> {
+    // The bits that are held stand at the top; those behind them are those that come next, or zeros.
+    let (mut acc, mut held, mut at) = (0_u64, 0_u32, 0);
+    let mut left = 8 * input.len();
+    while left > 0 {
+        acc |= eight(input, at) >> held;
+        at += (63 - held as usize) / 8;
+        held |= 56;
+        let (mut symbols, mut count, mut bits) = (0_u64, 0, 0);
+        for _ in 0..STEPS {
+            let step = short(acc);
+            symbols |= u64::from(u16::from_le_bytes(step.symbols)) << (8 * count);
+            count += u32::from(step.count);
+            bits += u32::from(step.bits);
+            acc <<= step.bits;
         }
-        let (mut bits, mut count) = (u32::from(step.bits), step.count);
-        if bits > held && count == 2 {
-            // Zeros behind the end may look like a second code.
-            let [first, _] = step.symbols;
-            bits = u32::from(BITS.get(usize::from(first)).copied().unwrap_or(0));
-            count = 1;
+        if count == 0 {
+            if left < 8 && acc.leading_ones() as usize >= left {
+                break;
+            }
+            let step = long_code((acc >> 32) as u32)?;
+            (symbols, count, bits) =
+                (u64::from(u16::from_le_bytes(step.symbols)), 1, u32::from(step.bits));
+            acc <<= bits;
         }
-        if bits > held {
-            return padding(acc, held, room);
-        }
-        *room.first_chunk_mut().ok_or(Malformed)? = step.symbols;
-        room = room.get_mut(usize::from(count)..).unwrap_or_default();
-        acc <<= bits;
         held -= bits;
+        left = left.checked_sub(bits as usize).ok_or(Malformed)?;
+        *room.first_chunk_mut().ok_or(Malformed)? = symbols.to_le_bytes();
+        room = room.get_mut(count as usize..).unwrap_or_default();
     }
     Ok(room.len())
 }
 
-/// Accepts fewer than eight bits, all ones.
-fn padding(acc: u64, held: u32, room: &[u8]) -> Result<usize, Malformed> {
-    if held < 8 && acc.leading_ones() == held { Ok(room.len()) } else { Err(Malformed) }
+/// Returns the eight octets at a place, with ones behind the end.
+#[inline(always)]
+fn eight(input: &[u8], at: usize) -> u64 {
+    let rest = input.get(at..).unwrap_or_default();
+    if let Some(eight) = rest.first_chunk() {
+        return u64::from_be_bytes(*eight);
+    }
+    let beyond = 64 - 8 * rest.len() as u32;
+    match input.last_chunk() {
+        _ if rest.is_empty() => u64::MAX,
+        Some(last) => u64::from_be_bytes(*last) << beyond | ((1 << beyond) - 1),
+        None => rest.iter().fold(u64::MAX, |bits, b| bits << 8 | u64::from(*b)).rotate_left(beyond),
+    }
 }
 
 /// Returns the codes that the bits at the top begin with, none if the first is a long one.

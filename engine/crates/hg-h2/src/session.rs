@@ -214,7 +214,11 @@ impl Session {
             return Err(close);
         }
         self.flood.refill(now_ms);
-        self.advance(input, at, now_ms, incoming).inspect_err(|close| self.fail(*close))
+        let event = self.advance(input, at, now_ms, incoming);
+        if let Err(close) = &event {
+            self.fail(*close);
+        }
+        event
     }
 
     fn advance(
@@ -242,14 +246,14 @@ impl Session {
             let start = *at + HEADER_BYTES;
             *at = start + payload.len();
             let event = match checked {
-                Err(Wrong::Stream(code)) => self.stream_error(header.stream, code, None)?,
-                _ => self.frame(&header, (start, payload), now_ms, incoming)?,
+                Err(Wrong::Stream(code)) => self.stream_error(header.stream, code, None),
+                _ => self.frame(&header, (start, payload), now_ms, incoming),
             };
-            if self.flood.is_warned() {
+            if event.is_ok() && self.flood.is_warned() {
                 self.shutdown();
             }
-            if event.is_some() {
-                return Ok(event);
+            if !matches!(event, Ok(None)) {
+                return event;
             }
         }
     }

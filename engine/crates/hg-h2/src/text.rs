@@ -55,8 +55,8 @@ impl Pseudo {
 impl Mark {
     /// Completes what is known of a name by whether its value is sound.
     #[inline]
-    pub(crate) fn with_value(self, value: Classes) -> Mark {
-        Mark { value, plain: self.plain && value.is_value(), ..self }
+    pub(crate) fn with_value(&self, value: Classes) -> Mark {
+        Mark { value, plain: self.plain && value.is_value(), ..*self }
     }
 }
 

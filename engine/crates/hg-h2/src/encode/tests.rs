@@ -33,6 +33,19 @@ fn a_repeated_field_becomes_one_byte() {
 }
 
 #[test]
+fn values_that_take_turns_are_found() {
+    let mut encoder = Encoder::new();
+    for name in ["server", "x-own"] {
+        for value in ["one", "two"] {
+            assert!(block(&mut encoder, &[(name, value)]).len() > 3);
+        }
+        for (value, index) in [("one", 0xbf), ("two", 0xbe), ("one", 0xbf)] {
+            assert_eq!(block(&mut encoder, &[(name, value)]), [index]);
+        }
+    }
+}
+
+#[test]
 fn secrets_never_enter_a_table() {
     let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new(4096));
     let secrets = [

@@ -148,12 +148,11 @@ impl<'a> Reader<'a> {
 
     fn request(&mut self, extended_connect: bool) -> Result<(), Fault> {
         let bytes = |span: Option<Span>| span.and_then(|span| self.text.bytes(span));
-        let span = self.parts.pseudo.method.ok_or(faults::PSEUDO_MISSING)?;
+        let method = bytes(self.parts.pseudo.method).ok_or(faults::PSEUDO_MISSING)?;
         if !self.method {
             return Err(faults::METHOD);
         }
-        let head = self.text.head(self.parts.head_len);
-        let method = self.text.str(head, span);
+        let method = std::str::from_utf8(method).unwrap_or_default();
         self.parts.messages |= self.has_protocol;
         let is_connect = method == "CONNECT";
         if self.has_protocol && !is_connect {
@@ -176,19 +175,20 @@ impl<'a> Reader<'a> {
             [b'/', ..] if self.path => {}
             _ => return Err(faults::PATH),
         }
-        self.authority(head, scheme)
+        self.authority(scheme)
     }
 
     /// Finds the host that the request names and checks it: `:authority` and Host are the same.
-    fn authority(&mut self, head: &str, scheme: Scheme) -> Result<(), Fault> {
+    fn authority(&mut self, scheme: Scheme) -> Result<(), Fault> {
         let given = self.parts.pseudo.authority.filter(|span| span.len > 0);
         let span = given.or(self.host).ok_or(faults::HOST_MISSING)?;
-        let text = self.text.str(head, span);
-        let split = host::split(text).ok_or(faults::AUTHORITY)?;
+        let bytes = self.text.bytes(span).unwrap_or_default();
+        let split = host::parse(bytes).ok_or(faults::AUTHORITY)?;
         if let (Some(_), Some(host)) = (given, self.host) {
-            let host = self.text.str(head, host);
-            host::split(host).ok_or(faults::AUTHORITY)?;
-            if !host::same(text, host, scheme.default_port()) {
+            let host = self.text.bytes(host).unwrap_or_default();
+            host::parse(host).ok_or(faults::AUTHORITY)?;
+            let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+            if !host::same(text(bytes), text(host), scheme.default_port()) {
                 return Err(faults::HOST_DIFFERS);
             }
         }

@@ -79,7 +79,9 @@ impl Session {
                 encode(encoder, line, scratch, out, keeps);
             }
         });
-        self.settle(id);
+        if end {
+            self.settle(id);
+        }
         Ok(())
     }
 
