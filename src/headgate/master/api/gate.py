@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from headgate.master.access import RULES, Caller, Permission, Place
-from headgate.master.api import repeats
+from headgate.master.api import repeats, storable
 from headgate.master.api.call import Call, expected_version
 from headgate.master.api.problems import Fault, ProblemError, invalid, not_found
 from headgate.master.api.routing import permission_of
@@ -45,8 +45,10 @@ class GatedRoute(APIRoute):
             call.has_secret = bool((self.openapi_extra or {}).get("x-has-secret"))
             call.expected = expected_version(request)
             call.must_be_new = request.headers.get("if-none-match", "").strip() == "*"
-            if request.method in _WRITES and (again := await _repeated(request, call)) is not None:
-                return again
+            if request.method in _WRITES:
+                await storable.check_body(request)
+                if (again := await _repeated(request, call)) is not None:
+                    return again
             return _finished(request, call, await carry_out(request))
 
         return handle
@@ -54,6 +56,7 @@ class GatedRoute(APIRoute):
 
 async def opened(connection: HTTPConnection, permission: Permission) -> Call:
     """Returns the call of a request that may go on; raises ProblemError for all others."""
+    storable.check_address(connection)
     master: Master = connection.app.state.master
     address = connection.client.host if connection.client else ""
     now_ms = master.clock()
@@ -221,6 +224,8 @@ async def _repeated(request: Request, call: Call) -> Response | None:
         return None
     if not 0 < len(key) <= repeats.LONGEST:
         raise invalid("Idempotency-Key", "this key is too long", "write up to 200 characters")
+    if wrong := storable.wrong_with(key):
+        raise invalid("Idempotency-Key", *wrong)
     request_id = repeats.fingerprint(
         request.method, request.url.path, request.url.query, await request.body()
     )

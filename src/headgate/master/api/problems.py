@@ -1,5 +1,6 @@
 """What a request that fails is answered with: problem documents of RFC 9457."""
 
+import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,7 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from headgate.master.store.errors import QuotaError, StoreUnavailableError, TakenError
+from headgate.master.store.errors import (
+    QuotaError,
+    RefusedError,
+    StoreUnavailableError,
+    TakenError,
+)
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:headgate:problem:"
@@ -112,6 +118,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
+    app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(TakenError, _taken)
     app.add_exception_handler(QuotaError, _over_quota)
     app.add_exception_handler(Exception, _unexpected)
@@ -148,8 +155,16 @@ def json_path(parts: Sequence[str | int]) -> str:
 
     >>> json_path(["hosts", 0, "name"])
     '$.hosts[0].name'
+    >>> json_path(["hosts", "a\\0b"])
+    '$.hosts["a\\\\u0000b"]'
     """
-    return "$" + "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in parts)
+    return "$" + "".join(map(_step, parts))
+
+
+def _step(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if part.isprintable() else f"[{json.dumps(part)}]"
 
 
 def _http(_request: Request, error: Exception) -> Response:
@@ -169,6 +184,13 @@ def _http(_request: Request, error: Exception) -> Response:
 def _unavailable(_request: Request, error: Exception) -> Response:
     structlog.get_logger().error("the database is not available", reason=str(error))
     return unavailable()
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    """Answers for a value that was not found to be wrong before: to ask again would not help."""
+    structlog.get_logger().error("the database refuses a value", reason=str(error))
+    detail = "the database cannot keep a value of this request, such as a number that is too large"
+    return answer(ProblemError(422, "invalid", f"{detail}; nothing was changed"))
 
 
 def unavailable() -> Response:

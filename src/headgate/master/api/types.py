@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final, Generic, TypeVar
@@ -12,6 +13,7 @@ from sqlalchemy import Column
 from starlette.responses import Response
 
 from headgate.master.api.problems import invalid
+from headgate.master.api.storable import wrong_with
 from headgate.master.store.scope import Query as Statement
 from headgate.master.store.transaction import Transaction
 
@@ -89,12 +91,13 @@ class Window(Body):
         """Returns the key of the last object of the part before; raises ProblemError."""
         if self.cursor is None:
             return None
-        try:
-            return base64.urlsafe_b64decode(self.cursor.encode("ascii")).decode()
-        except (binascii.Error, UnicodeError):
-            raise invalid(
-                "cursor", "this is not a cursor", "write `next` of the part before, or leave it out"
-            ) from None
+        with contextlib.suppress(binascii.Error, UnicodeError):
+            key = base64.urlsafe_b64decode(self.cursor.encode("ascii")).decode()
+            if wrong_with(key) is None:
+                return key
+        raise invalid(
+            "cursor", "this is not a cursor", "write `next` of the part before, or leave it out"
+        )
 
 
 def cursor_of(key: str) -> str:
