@@ -1,9 +1,13 @@
-"""What one list costs the database: few statements, and no trips beside them."""
+"""What one list costs the database: few statements, and few trips beside them."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import aiosqlite
 import pytest
+from asgi import ask
 from master_world import ROUTE, World
 from postgres import Postgres
 from postgres_relay import Relay
@@ -46,7 +50,50 @@ def test_a_list_takes_a_statement_for_the_caller_one_for_the_workspace_and_one_f
             event.remove(reader, "before_cursor_execute", told)
         statements = [one for one in said if one.startswith("SELECT")]
         assert len(statements) == 3, statements
+        # With PostgreSQL, reads go without a transaction.
+        assert said.count("BEGIN") == (1 if world.database.is_sqlite else 0), said
         said.clear()
+
+
+def test_a_list_takes_a_trip_to_sqlite_for_each_statement_and_two_for_its_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[object] = []
+    carry: Any = aiosqlite.Connection._execute
+
+    async def counted(self: aiosqlite.Connection, what: object, *values: object) -> object:
+        trips.append(what)
+        return await carry(self, what, *values)
+
+    world = World(tmp_path, "")
+    try:
+        admin, _ = peopled(world)
+        listed(world, admin)
+        monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+        listed(world, admin)
+        assert len(trips) == 5
+    finally:
+        world.end()
+
+
+def test_lists_go_on_after_clients_that_left_in_the_middle_of_one(world: World) -> None:
+    admin, _ = peopled(world)
+    listed(world, admin)
+    headers = {"authorization": f"Bearer {admin}"}
+
+    async def left() -> None:
+        for turns in range(30):
+            asked = asyncio.create_task(
+                ask(world.app, "GET", f"/api/v1{W}/resources", b"", headers)
+            )
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.wait([asked])
+
+    world.runner.run(left())
+    for _ in range(8):  # as many as there are connections, twice
+        listed(world, admin)
 
 
 @pytest.fixture

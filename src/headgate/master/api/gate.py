@@ -109,9 +109,9 @@ async def _caller(master: Master, token: str, address: str) -> Caller | None:
         claims = await master.keys.claims(token)
         if claims is None:
             return None
-        async with master.database.read(MASTER) as tx:
+        async with master.database.look(MASTER) as tx:
             return await sessions.caller_of_session(tx, claims.sub, claims.sid, now_ms)
-    async with master.database.read(MASTER) as tx:
+    async with master.database.look(MASTER) as tx:
         held = await tokens.held(tx, token)
     if held is None:
         return None
@@ -147,7 +147,7 @@ async def _scope(master: Master, connection: HTTPConnection, caller: Caller, pla
 
 
 async def _workspace(master: Master, key: str, caller: Caller) -> Scope:
-    async with master.database.read(MASTER) as tx:
+    async with master.database.look(MASTER) as tx:
         found = await workspaces.named(tx, key, caller.organisations)
     scopes = {Scope(one.organisation_id, one.id): one.requests_per_minute for one in found}
     mine = [scope for scope in scopes if caller.role_in(scope) is not None]
@@ -185,7 +185,7 @@ async def _organisation(master: Master, key: str | None, caller: Caller) -> Scop
                 "organisation", "it is not clear which one is meant", "add ?organisation=NAME"
             )
         return Scope(next(iter(caller.organisations)))
-    async with master.database.read(MASTER) as tx:
+    async with master.database.look(MASTER) as tx:
         found = await organisations.find(tx, key)
     if found is None or found.id not in caller.organisations:
         raise not_found("organisation", key)
@@ -230,7 +230,7 @@ async def _repeated(request: Request, call: Call) -> Response | None:
         request.method, request.url.path, request.url.query, await request.body()
     )
     call.repeat = repeats.Repeat(call.caller.id, key, request_id)
-    async with call.master.database.read(MASTER) as tx:
+    async with call.master.database.look(MASTER) as tx:
         kept = await repeats.answered(tx, call.repeat)
     if kept is None:
         return None

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import asyncpg
 from sqlalchemy import event, exc, text
@@ -34,6 +34,9 @@ Work = Callable[[Transaction], Awaitable[T]]
 
 MOST_WAITING = 1_000
 """Writes that may wait for SQLite's writer; the next ones are refused."""
+
+SINGLE: Final = "headgate_single"
+"""The option of SQLite's connections that begin no transaction."""
 
 _TRIES = 5
 _LEAVE_S = 10.0
@@ -74,6 +77,7 @@ class Database:
 
     def __init__(self, reader: AsyncEngine, writer: AsyncEngine, *, is_sqlite: bool) -> None:
         self._reader = reader
+        self._single = reader.execution_options(**{SINGLE: True})
         self._writer = writer
         self.is_sqlite = is_sqlite
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(MOST_WAITING)
@@ -110,14 +114,26 @@ class Database:
     @contextlib.asynccontextmanager
     async def read(self, scope: Scope) -> AsyncIterator[Transaction]:
         """Gives a transaction that only reads; raises StoreUnavailableError."""
+        async with self._connected(self._reader, scope) as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def look(self, scope: Scope) -> AsyncIterator[Transaction]:
+        """The same for one statement, which needs no transaction to see one state of things:
+        SQLite is spared the trips to its beginning and end."""
+        async with self._connected(self._single, scope) as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def _connected(self, engine: AsyncEngine, scope: Scope) -> AsyncIterator[Transaction]:
         with _explained(), self._reading():
-            async with self._reader.connect() as connection:
+            async with engine.connect() as connection:
                 yield Transaction(connection, scope)
 
     async def ping(self) -> None:
         """Asks the database for nothing; raises StoreUnavailableError."""
         with _explained(), self._reading():
-            async with self._reader.connect() as connection:
+            async with self._single.connect() as connection:
                 await connection.execute(text("SELECT 1"), execution_options=GATED)
 
     async def write(self, scope: Scope, work: Work[T]) -> T:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from headgate.master.ids import Clock
-from headgate.master.store.database import Database
+from headgate.master.store.database import SINGLE, Database
 from headgate.master.store.errors import StartError
 from headgate.master.store.migrate import migrate
 from headgate.master.store.sqlite_driver import Driver
@@ -183,7 +183,8 @@ def sqlite(path: Path, *, is_writer: bool) -> AsyncEngine:
         cursor.close()
 
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+        if not connection.get_execution_options().get(SINGLE):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
 
     event.listen(engine.sync_engine, "connect", configure)
     event.listen(engine.sync_engine, "begin", begin)

@@ -75,6 +75,13 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
     __slots__ = ()
     _cursor_cls = _Cursor
 
+    def rollback(self) -> None:
+        """Undoes what was begun; where nothing was, there is no trip. A connection whose statement
+        was left under way is not used again, so that none can begin something later."""
+        connection: Any = self._connection
+        if connection._connection and connection.in_transaction:
+            super().rollback()
+
 
 class Driver(AsyncAdapt_aiosqlite_dbapi):
     """What `create_async_engine` takes as `module`."""
