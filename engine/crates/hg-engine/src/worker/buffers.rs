@@ -34,7 +34,7 @@ pub(crate) struct BufferPool {
     pub(crate) collected: usize,
     /// Bytes of answers that clients over HTTP/2 have not taken.
     pub(crate) pending: usize,
-    /// How much of it there was when the worker last looked in vain for a client that holds too much.
+    /// How much of it there may be before the worker looks again for clients to close.
     pub(crate) endured: usize,
     /// Bytes of requests' bodies that endpoints over HTTP/2 have not taken.
     pub(crate) uploads: usize,

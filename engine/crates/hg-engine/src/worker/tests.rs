@@ -18,6 +18,7 @@ mod paced;
 mod pausing;
 mod probes;
 mod shedding;
+mod stalled;
 mod times;
 mod traces;
 mod uploads;

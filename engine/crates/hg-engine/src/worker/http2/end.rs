@@ -1,11 +1,10 @@
 //! How streams and sessions end: GOAWAY when the worker leaves or a limit is reached, and what a
 //! peer that breaks the protocol gets.
 
-use super::{FAIR_SHARE, Http2, WORKER_HOLDS, in_order};
+use super::{Http2, in_order};
 use crate::worker::Worker;
-use crate::worker::client::Client;
 use crate::worker::exchange::Exchange;
-use hg_h2::{Close, Code, Reason};
+use hg_h2::{Close, Code};
 
 /// How a stream ends that its peer does not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +22,12 @@ pub(crate) enum StreamEnd {
 impl Worker {
     /// Ends the stream of an exchange that has ended.
     pub(crate) fn end_stream(&mut self, e: &Exchange, how: StreamEnd) {
+        let now_us = self.now_us;
         let Some(h) = self.clients.get_mut(e.client).and_then(|c| c.http2.as_deref_mut()) else {
             return;
         };
         h.streams.remove(&e.stream.id);
-        h.note_held(&mut self.io.pool, e.stream.held.len(), 0);
+        h.held.note(&mut self.io.pool, (e.stream.held.len(), 0), now_us);
         match how {
             // After a whole answer the rest of the request is not wanted (RFC 9113 §8.1).
             StreamEnd::Finished if e.stream.has_ended || e.request.done => {}
@@ -49,21 +49,6 @@ impl Worker {
         };
         for (_, x) in in_order(&std::mem::take(&mut h.streams)) {
             self.client_gone(x);
-        }
-    }
-
-    /// Closes connections with many stalled streams while the worker holds too much for them. Where
-    /// no connection holds too much, it looks again once all of them together hold more.
-    pub(crate) fn relieve(&mut self) {
-        while self.io.pool.pending > WORKER_HOLDS.max(self.io.pool.endured) {
-            let held = |c: &Client| c.http2.as_deref().map(|h| h.held);
-            let all = self.clients.iter().filter_map(|(ci, c)| Some((held(c)?, ci)));
-            let Some((_, ci)) = all.max().filter(|(held, _)| *held > FAIR_SHARE) else {
-                self.io.pool.endured = self.io.pool.pending.saturating_add(FAIR_SHARE);
-                return;
-            };
-            let (code, reason) = (Code::ENHANCE_YOUR_CALM, Reason::StalledStreams);
-            self.http2_failed(ci, Close { code, reason });
         }
     }
 

@@ -49,13 +49,14 @@ fn send_head(
 impl Worker {
     /// Sends a part of an answer on its stream; reports whether the exchange goes on.
     pub(crate) fn send_stream(&mut self, x: ExId, head: &[u8], body: &[u8]) -> bool {
+        let now_us = self.now_us;
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return false;
         };
         let (ci, before) = (e.client, e.stream.held.len());
         let sent = c.http2.as_deref_mut().is_some_and(|h| {
             let sent = send(e, h, head, body);
-            h.note_held(&mut self.io.pool, before, e.stream.held.len());
+            h.held.note(&mut self.io.pool, (before, e.stream.held.len()), now_us);
             sent.is_ok()
         });
         self.mark_dirty(ci);
@@ -124,7 +125,7 @@ impl Worker {
         let Some(e) = self.exchanges.get(x).filter(|e| e.stream.is_http2()) else {
             return limit;
         };
-        let is_much = |h: &Http2| h.held >= h.bounds.answers;
+        let is_much = |h: &Http2| h.held.bytes >= h.bounds.answers;
         let h = self.clients.get(e.client).and_then(|c| c.http2.as_deref());
         let bound = match h.is_some_and(is_much) {
             true => Bound::Answers,
@@ -195,6 +196,7 @@ impl Worker {
     /// Gives the streams their turns while there is room; those whose bytes are all taken continue in
     /// the next turn.
     fn grant(&mut self, ci: usize) {
+        let now_us = self.now_us;
         let Some(c) = self.clients.get_mut(ci).filter(|c| c.conn.out.is_empty()) else {
             return;
         };
@@ -216,7 +218,9 @@ impl Worker {
                 never: &e.response.never,
             };
             let used = part.use_grant(&mut h.session, grant.bytes);
-            h.note_held(&mut self.io.pool, before, e.stream.held.len());
+            let after = e.stream.held.len();
+            h.held.note_taken(before.saturating_sub(after), now_us);
+            h.held.note(&mut self.io.pool, (before, after), now_us);
             if used.is_err() {
                 h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
                 continue;

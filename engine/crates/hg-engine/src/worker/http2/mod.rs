@@ -4,6 +4,7 @@
 mod end;
 mod flush;
 mod part;
+mod relief;
 mod stream;
 mod text;
 
@@ -14,7 +15,6 @@ pub(crate) use stream::Stream;
 
 use super::Worker;
 use super::accept::deadline_after;
-use super::buffers::BufferPool;
 use super::client::Phase;
 use super::conn::{Read, Session};
 use super::exchange::ExId;
@@ -23,6 +23,7 @@ use crate::snapshot::{Bounds, Http2Terms};
 use hashbrown::HashMap;
 use hg_h2::{Due, Event, Incoming, PREFACE, Places, Reason, Role, Times, Watch};
 use hg_net::{Clock, Ticks};
+use relief::Holding;
 use std::ops::Range;
 
 /// Bytes read at once: some frames of 16 KiB, as many as the windows of a few streams hold.
@@ -31,10 +32,14 @@ const READ: usize = 128 * 1024;
 pub(crate) const STREAM_READ: usize = 64 * 1024;
 /// What is read at once for a stream whose connection, or whose worker, holds enough already.
 pub(crate) const STREAM_READ_LEAST: usize = 16 * 1024;
-/// Bytes of answers that the clients of a worker may hold before connections with many stalled
-/// streams are closed.
+/// Bytes of answers that the clients of a worker may hold before connections are closed that have
+/// stalled, or that hold more than their share.
 const WORKER_HOLDS: usize = 64 * 1024 * 1024;
-/// Bytes that a connection may hold in any case.
+/// Bytes that they may hold in any case.
+const WORKER_ENDURES: usize = 2 * WORKER_HOLDS;
+/// How far below a bound the bytes are brought once they were above it.
+const SLACK: usize = WORKER_HOLDS / 16;
+/// Bytes that a connection may hold which is slow for a moment.
 const FAIR_SHARE: usize = 256 * 1024;
 /// Reads in one turn before other connections have theirs.
 const TURN: usize = 4;
@@ -48,8 +53,7 @@ pub(crate) struct Http2 {
     pub(super) session: hg_h2::Session,
     /// The exchanges of its open streams.
     pub(super) streams: HashMap<u32, ExId, foldhash::fast::RandomState>,
-    /// Bytes of answers that the session has not taken.
-    held: usize,
+    pub(super) held: Holding,
     /// Whether it is in the list of those with something to send.
     dirty: bool,
     /// Which streams may go to an upstream.
@@ -64,12 +68,6 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
-    /// Notes that one stream holds more, or less, than before.
-    fn note_held(&mut self, pool: &mut BufferPool, before: usize, after: usize) {
-        self.held = (self.held + after).saturating_sub(before);
-        pool.pending = (pool.pending + after).saturating_sub(before);
-    }
-
     /// Gives back the memory that streams need.
     fn rest(&mut self) {
         self.session.rest();
@@ -139,7 +137,7 @@ impl Worker {
         c.http2 = Some(Box::new(Http2 {
             session: hg_h2::Session::new(Role::Server, limits),
             streams: HashMap::default(),
-            held: 0,
+            held: Holding::default(),
             dirty: false,
             places: bounds.places(),
             watch: Watch::new(now_ms),

@@ -5,7 +5,7 @@ use crate::common::http2::Client as Http2Client;
 use crate::common::http2_peer::{self, Peer};
 use std::time::Duration;
 
-fn serving(up: &Upstream) -> Node {
+pub(super) fn serving(up: &Upstream) -> Node {
     let mut node = Node::simple(up);
     node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
     node
@@ -101,7 +101,7 @@ fn limited(http2: &str) -> (Node, Http2Client<TcpStream>) {
     (node, client)
 }
 
-fn ended(node: &Node, reason: &str) -> u64 {
+pub(super) fn ended(node: &Node, reason: &str) -> u64 {
     let all = node.engine.metrics().http2.closed;
     all.iter().find(|r| r.reason == reason).map_or(0, |r| r.count)
 }
