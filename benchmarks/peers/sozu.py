@@ -6,13 +6,15 @@ import shutil
 import signal
 import subprocess
 
-from machine import PROXY_CPU, pin, tree
+from machine import DESCRIPTORS, PROXY_CPU, pin, tree
 from workdir import WORK
 
 from peers.base import Place, Processes, Setup
 
 _ROOT = WORK / "cargo"
 _BIN = _ROOT / "bin" / "sozu"
+_MOST = DESCRIPTORS // 2 - 500
+"""It does not start if its connections might need more descriptors than it may have."""
 #: `splice` moves bytes of TCP within the kernel, as the others do; it is off by default.
 _BUILD = ["cargo", "install", "sozu", "--locked", "--features", "splice", "--quiet", "--root"]
 
@@ -51,11 +53,12 @@ class Sozu:
         address = json.dumps(f"127.0.0.1:{place.http_port}")
         return f"""\
 log_level = "error"
-log_target = "stderr"
+log_target = "stdout"
 command_socket = "{place.folder}/sozu.sock"
 worker_count = 1
 worker_automatic_restart = false
-max_connections = 20000
+max_connections = {_MOST}
+max_buffers = {2 * _MOST}
 front_timeout = 600
 back_timeout = 600
 activate_listeners = true

@@ -3,7 +3,7 @@
 use crate::common::Common;
 use crate::octets::{self, Classes};
 use crate::text::{Mark, Pseudo, is_plain};
-use hg_proto::Known;
+use hg_proto::{Known, name_slot};
 
 /// Entries 1 to 61, in order; equal names stand together.
 pub(crate) const STATIC: [(&str, &str); 61] = [
@@ -134,21 +134,8 @@ pub(crate) static MARKS: [Mark; 61] = {
     marks
 };
 
-/// Slots of the index by name; a power of two.
+/// Slots of the index by name, as many as [`name_slot`] gives.
 const SLOTS: usize = 256;
-
-/// Returns where the search for a name begins: by its length and its last octets, which costs less
-/// than a hash of all.
-#[inline]
-const fn slot(name: &[u8]) -> usize {
-    let tail = match name {
-        [.., a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]),
-        [a, .., b] => u32::from_le_bytes([*a, *b, 0, 0]),
-        _ => 0,
-    };
-    let mixed = tail.wrapping_add((name.len() as u32).wrapping_mul(0x9e37_79b1));
-    (mixed.wrapping_mul(0x2eca_3c21) >> 24) as usize % SLOTS
-}
 
 /// The first index of each name, by its slot, with linear probing; 0 is empty.
 static BY_NAME: [u8; SLOTS] = {
@@ -157,7 +144,7 @@ static BY_NAME: [u8; SLOTS] = {
     while i < STATIC.len() {
         let name = STATIC[i].0.as_bytes();
         if i == 0 || !is_equal(name, STATIC[i - 1].0.as_bytes()) {
-            let mut at = slot(name);
+            let mut at = name_slot(name);
             while slots[at] != 0 {
                 at = (at + 1) % SLOTS;
             }
@@ -217,7 +204,7 @@ pub(crate) fn get(index: usize) -> Option<(&'static str, &'static str)> {
 /// Returns the first index of a name.
 #[inline]
 pub(crate) fn find_name(name: &[u8]) -> Option<usize> {
-    let mut at = slot(name);
+    let mut at = name_slot(name);
     loop {
         let index = usize::from(*BY_NAME.get(at)?);
         let (known, _) = get(index)?;

@@ -33,7 +33,7 @@ pub use chunked::{ChunkedDecoder, Decoded, MAX_EXTENSION_BYTES, MAX_TRAILER_BYTE
 pub use connection::Connection;
 pub use fields::{Field, Fields, HeaderSlots, Lines, MAX_HEADERS, Tag};
 pub use host::host_key;
-pub use known::{Known, is_hop_by_hop};
+pub use known::{Known, is_hop_by_hop, name_slot};
 pub use reject::{Reject, rejects};
 pub use request::{RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};

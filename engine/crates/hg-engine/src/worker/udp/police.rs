@@ -25,11 +25,11 @@ impl Worker {
 /// within the limit passes whole, and the next ones wait for what it has taken.
 pub(super) fn admitted(
     pace: &mut Option<Box<Pace>>,
-    sizes: impl Iterator<Item = usize>,
+    sizes: impl ExactSizeIterator<Item = usize>,
     now_us: u64,
 ) -> usize {
     let Some(pace) = pace else {
-        return sizes.count();
+        return sizes.len();
     };
     let mut passed = 0;
     let within = |size: &usize| {
