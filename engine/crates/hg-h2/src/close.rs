@@ -113,7 +113,7 @@ reasons! {
     SettingsTimeout = "settings-timeout" "our SETTINGS were not acknowledged in time";
     WriteTimeout = "write-timeout" "the peer took nothing for too long";
     PingTimeout = "ping-timeout" "a PING was not answered in time";
-    StalledStreams = "stalled-streams" "too many streams whose answers the peer does not take";
+    StalledStreams = "stalled-streams" "the worker holds too much of answers, and the peer does not take its own";
     Drained = "drained" "a graceful end is over";
     Idle = "idle" "nothing happened for too long";
     Owner = "owner" "the proxy ended the connection";

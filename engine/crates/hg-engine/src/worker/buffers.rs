@@ -32,11 +32,11 @@ pub(crate) struct BufferPool {
     held: usize,
     /// Bytes of bodies that are collected before the worker asks their upstream.
     pub(crate) collected: usize,
-    /// Bytes of answers that clients over HTTP/2 have not taken.
+    /// Memory of answers that clients over HTTP/2 have not taken.
     pub(crate) pending: usize,
     /// How much of it there may be before the worker looks again for clients to close.
     pub(crate) endured: usize,
-    /// Bytes of requests' bodies that endpoints over HTTP/2 have not taken.
+    /// Memory of requests' bodies that endpoints over HTTP/2 have not taken.
     pub(crate) uploads: usize,
 }
 
@@ -74,7 +74,7 @@ impl BufferPool {
         self.uploads = (self.uploads + after).saturating_sub(before);
     }
 
-    /// Returns the bytes of requests' bodies that are held here.
+    /// Returns the memory that requests' bodies take here.
     pub(crate) fn bodies(&self) -> usize {
         self.collected.saturating_add(self.uploads)
     }
@@ -203,6 +203,9 @@ impl Out {
     }
 }
 
+/// Most that a [`Pending`] without bytes keeps for the next ones.
+const KEPT: usize = 16 * 1024;
+
 /// Bytes of one direction of a stream that its session has not taken.
 #[derive(Default)]
 pub(crate) struct Pending {
@@ -223,6 +226,12 @@ impl Pending {
         self.bytes.len() - self.taken
     }
 
+    /// Returns the memory that it takes, of which bytes that were taken are a part until the last one
+    /// is; 0 for an empty one, which keeps at most [`KEPT`].
+    pub(crate) fn memory(&self) -> usize {
+        if self.is_empty() { 0 } else { self.bytes.capacity() }
+    }
+
     pub(crate) fn hold(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -232,6 +241,9 @@ impl Pending {
         if self.taken >= self.bytes.len() {
             self.bytes.clear();
             self.taken = 0;
+            if self.bytes.capacity() > KEPT {
+                self.bytes = Vec::new();
+            }
         }
     }
 

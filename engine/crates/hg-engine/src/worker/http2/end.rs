@@ -27,7 +27,7 @@ impl Worker {
             return;
         };
         h.streams.remove(&e.stream.id);
-        h.held.note(&mut self.io.pool, (e.stream.held.len(), 0), now_us);
+        h.held.note(&mut self.io.pool, (e.stream.held.memory(), 0), now_us);
         match how {
             // After a whole answer the rest of the request is not wanted (RFC 9113 §8.1).
             StreamEnd::Finished if e.stream.has_ended || e.request.done => {}

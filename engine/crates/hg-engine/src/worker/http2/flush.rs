@@ -53,10 +53,10 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return false;
         };
-        let (ci, before) = (e.client, e.stream.held.len());
+        let (ci, before) = (e.client, e.stream.held.memory());
         let sent = c.http2.as_deref_mut().is_some_and(|h| {
             let sent = send(e, h, head, body);
-            h.held.note(&mut self.io.pool, (before, e.stream.held.len()), now_us);
+            h.held.note(&mut self.io.pool, (before, e.stream.held.memory()), now_us);
             sent.is_ok()
         });
         self.mark_dirty(ci);
@@ -209,7 +209,7 @@ impl Worker {
                 h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
                 continue;
             };
-            let before = e.stream.held.len();
+            let (left, before) = (e.stream.held.len(), e.stream.held.memory());
             let part = Part {
                 id: grant.stream,
                 held: &mut e.stream.held,
@@ -218,9 +218,8 @@ impl Worker {
                 never: &e.response.never,
             };
             let used = part.use_grant(&mut h.session, grant.bytes);
-            let after = e.stream.held.len();
-            h.held.note_taken(before.saturating_sub(after), now_us);
-            h.held.note(&mut self.io.pool, (before, after), now_us);
+            h.held.note_taken(left.saturating_sub(e.stream.held.len()), now_us);
+            h.held.note(&mut self.io.pool, (before, e.stream.held.memory()), now_us);
             if used.is_err() {
                 h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
                 continue;

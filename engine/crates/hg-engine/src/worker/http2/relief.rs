@@ -13,9 +13,10 @@ const PROGRESS: usize = STREAM_READ_LEAST;
 /// What a connection holds of answers that its session has not taken.
 #[derive(Default)]
 pub(crate) struct Holding {
+    /// Memory: that of a part counts whole until its last byte is taken.
     pub(crate) bytes: usize,
-    /// Bytes of these that the client has taken since `since_us`.
-    taken: usize,
+    /// Bytes of answers that the client has taken since `since_us`.
+    pub(crate) taken: usize,
     /// When it began to hold any, or the client had last taken [`PROGRESS`] bytes.
     pub(crate) since_us: u64,
 }

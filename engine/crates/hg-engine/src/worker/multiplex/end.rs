@@ -47,7 +47,7 @@ impl Worker {
         let ends = e.upgrade.is_none() || e.status == 101;
         let sent = e.request.done && s.held.is_empty() && ends;
         let ended = s.has_ended;
-        self.io.pool.note_upload(s.held.len(), 0);
+        self.io.pool.note_upload(s.held.memory(), 0);
         s.held = s.held.recycle();
         // Without a connection the stream ended before.
         let Some(ui) = e.up.take() else { return };
@@ -202,7 +202,7 @@ impl Worker {
             return;
         };
         e.up = None;
-        self.io.pool.note_upload(s.held.len(), 0);
+        self.io.pool.note_upload(s.held.memory(), 0);
         s.held = s.held.recycle();
         if s.has_ended {
             // The answer is whole; its client may not have taken all of it.

@@ -206,9 +206,9 @@ impl Exchange {
         }
     }
 
-    /// Returns how many bytes of its body the endpoint's session has not taken.
+    /// Returns the memory of its body that the endpoint's session has not taken.
     pub(crate) fn held_upload(&self) -> usize {
-        self.link.stream.as_deref().map_or(0, |s| s.held.len())
+        self.link.stream.as_deref().map_or(0, |s| s.held.memory())
     }
 
     /// Adds what it holds of its body now, instead of `before`, to the worker's sum.

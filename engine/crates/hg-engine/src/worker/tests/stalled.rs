@@ -32,7 +32,15 @@ fn asking(node: &Node, streams: usize) -> Http2Client<TcpStream> {
     client
 }
 
-/// Returns the bytes that the worker holds for clients that have not taken them.
+/// Widens the window of a stream, so that its client takes so many bytes more.
+fn take(client: &mut Http2Client<TcpStream>, stream: u32, bytes: u32) {
+    let mut frame = vec![0, 0, 4, 8, 0];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(bytes.to_be_bytes());
+    client.stream.write_all(&frame).unwrap();
+}
+
+/// Returns the memory that the worker holds for clients that have not taken their answers.
 fn held(node: &Node) -> usize {
     on_worker(node, |w| w.io.pool.pending)
 }
@@ -159,20 +167,28 @@ fn a_client_that_takes_some_of_its_answers_has_not_stalled() {
     let since = |node: &Node| {
         on_worker(node, |w| {
             let all = w.clients.iter().find_map(|(_, c)| c.http2.as_deref());
-            all.map(|h| (h.held.bytes, h.held.since_us)).unwrap()
+            all.map(|h| (h.held.taken, h.held.since_us)).unwrap()
         })
     };
     let (_, began_us) = since(&node);
-    let mut take = |stream: u32, bytes: u32| {
-        let mut frame = vec![0, 0, 4, 8, 0];
-        frame.extend(stream.to_be_bytes());
-        frame.extend(bytes.to_be_bytes());
-        client.stream.write_all(&frame).unwrap();
-    };
-    take(1, 15_999);
-    eventually("it has taken little", || since(&node).0 == 3 * BODY - 15_999);
+    take(client, 1, 15_999);
+    eventually("it has taken little", || since(&node).0 == 15_999);
     assert_eq!(since(&node).1, began_us, "15,999 bytes are too few");
-    take(3, 16_000);
-    eventually("it has taken more", || since(&node).0 == 2 * BODY - 15_999);
-    assert!(since(&node).1 > began_us);
+    take(client, 3, 16_000);
+    eventually("it has taken more", || since(&node).1 > began_us);
+}
+
+#[test]
+fn a_client_that_leaves_one_byte_of_each_body_holds_the_memory_of_all() {
+    let node = start();
+    let mut clients = holding(&node, &[3]);
+    let client = clients.get_mut(0).unwrap();
+    for stream in [1, 3, 5] {
+        take(client, stream, 15_999);
+    }
+    let left = |w: &mut Worker| w.exchanges.iter_mut().map(|e| e.stream.held.len()).sum::<usize>();
+    eventually("one byte of each is left", || on_worker(&node, left) == 3);
+    assert_eq!(held(&node), 3 * BODY);
+    take(client, 3, 1);
+    eventually("one is taken whole", || held(&node) == 2 * BODY);
 }
