@@ -12,7 +12,7 @@ from typing import Final
 import typer.main
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from headgate.cli.main import app
+from headgate.cli.program import program
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = "docs/reference/cli.md"
@@ -36,7 +36,7 @@ def main() -> int:
 def page() -> str:
     """Returns the whole page."""
     lines = [TOP.read_text(encoding="utf-8").rstrip("\n")]
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(program())
     if isinstance(root, TyperGroup):
         lines += ["", "## headgate", "", *overview(root)]
     for name, command in commands(root, "headgate"):

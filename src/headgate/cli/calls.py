@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from headgate.cli.told import ToldError
+
 _ASK_S = 90.0
 _CONNECT_S = 5.0
 
 
-class NoNodeError(Exception):
+class NoNodeError(ToldError):
     """No node answers there; the message says what to do."""
 
 

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
-from headgate.cli import calls
 from headgate.kernel.nearest import listed
-from headgate.supervisor.instances.driver import DOOR
-from headgate.supervisor.statedir import INSTANCES, StateDirError, instance_dir, resolve
+from headgate.supervisor.statedir import (
+    INSTANCES,
+    INSTANCES_DOOR,
+    StateDirError,
+    instance_dir,
+    resolve,
+)
 
 
 class Engine(StrEnum):
@@ -101,8 +105,10 @@ def driven(place: Path) -> list[str]:
 def _told(place: Path) -> list[str] | None:
     """Returns the instances that an agent names; None if none runs here: one that was killed leaves
     its socket behind."""
+    from headgate.cli import calls
+
     try:
-        told = calls.supervisor(place, "instances", DOOR).get("instances")
+        told = calls.supervisor(place, "instances", INSTANCES_DOOR).get("instances")
     except calls.NoNodeError:
         return None
     return sorted(told) if isinstance(told, dict) else None

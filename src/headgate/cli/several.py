@@ -13,8 +13,7 @@ from headgate.cli.output import BAD_CONFIG, FAILED, OK
 from headgate.cli.places import drives_several, state_dir
 from headgate.node.about import NodeStatus
 from headgate.node.results import Outcome, ReloadResult
-from headgate.supervisor.instances.driver import DOOR
-from headgate.supervisor.statedir import instance_dir
+from headgate.supervisor.statedir import INSTANCES_DOOR, instance_dir
 
 _AT_ONCE: Final = 16
 
@@ -77,7 +76,7 @@ def place(state: str | None, node: str | None, instance: str | None) -> Path | N
     found = state_dir(state, node)
     if instance or not drives_several(found):
         return None
-    if not (found / DOOR).exists():
+    if not (found / INSTANCES_DOOR).exists():
         raise calls.NoNodeError(f"no agent runs at {found}")
     return found
 
@@ -170,7 +169,7 @@ def drain(agent: Path, *, wait: bool) -> str | None:
     if not told.ok:
         return told.error
     if wait:
-        calls.wait_until_gone(agent, DOOR)
+        calls.wait_until_gone(agent, INSTANCES_DOOR)
     return None
 
 
@@ -189,7 +188,7 @@ def upgrade(agent: Path) -> str | None:
 
 
 def _ask(agent: Path, op: str) -> _Told:
-    answer = calls.supervisor(agent, op, DOOR)
+    answer = calls.supervisor(agent, op, INSTANCES_DOOR)
     try:
         return msgspec.convert(answer, type=_Told)
     except msgspec.ValidationError as error:

@@ -17,6 +17,8 @@ DEFAULT_NODE = "default"
 MAX_SOCKET_PATH = 107  # sun_path less its NUL, unix(7)
 INSTANCES = "instances"
 """The folder of the state directories of an agent's instances, in its own."""
+INSTANCES_DOOR = "instances.sock"
+"""The socket where an agent with instances answers."""
 _LISTENING = "listening.json"
 _LONGEST_SOCKET = "dp-000000-1000000.sock"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from headgate.cli import main as entry
 from headgate.cli import run as runner
 from headgate.cli.manage import reload_text, status_text
+from headgate.cli.program import program
 from headgate.cli.run import RunRequest, supervisor_command
 from headgate.compile.settings import NodeSettings
 from headgate.engines.native.types import DataPlaneStatus
@@ -107,10 +108,11 @@ def test_the_config_says_what_the_command_line_does_not(tmp_path: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for command in entry.app.registered_commands:
+    app = program()
+    for command in app.registered_commands:
         assert command.callback is not None
         name = command.name or command.callback.__name__.replace("_", "-")
-        shown = CliRunner().invoke(entry.app, [name, "--help"])
+        shown = CliRunner().invoke(app, [name, "--help"])
         assert shown.exit_code == 0
         assert "Example" in shown.output, name
 

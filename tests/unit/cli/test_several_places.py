@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from headgate.cli.places import drives_several, node_dir
-from headgate.supervisor.instances.driver import DOOR
+from headgate.supervisor.statedir import INSTANCES_DOOR
 
 
 def test_a_node_of_its_own_has_no_instances(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_an_agent_that_does_not_run_still_asks_which_one(tmp_path: Path) -> None
 def test_what_a_killed_agent_left_does_not_hide_the_node_that_came_after_it(tmp_path: Path) -> None:
     (tmp_path / "instances" / "outer").mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(tmp_path / DOOR))
+        door.bind(str(tmp_path / INSTANCES_DOOR))
     assert drives_several(tmp_path)
     (tmp_path / "supervisor.sock").touch()
     assert not drives_several(tmp_path)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from headgate.cli import calls
 from headgate.cli import tap as module
-from headgate.cli.main import app
+from headgate.cli.program import program
 from headgate.cli.tap import Shown, TapError, text
 
 LINE = (
@@ -42,35 +42,35 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
 
 
 def test_only_what_was_given_is_asked_for(node: Node) -> None:
-    CliRunner().invoke(app, ["tap"])
+    CliRunner().invoke(program(), ["tap"])
     assert node.asked == {}
     options = "--host a --path /v1 --method GET --status 5xx --client ::1 --listener web --route r"
-    CliRunner().invoke(app, ["tap", *options.split(), "--upstream", "u", "--slower", "1s"])
+    CliRunner().invoke(program(), ["tap", *options.split(), "--upstream", "u", "--slower", "1s"])
     keys = ("host", "path", "method", "status", "client", "listener", "route", "upstream", "slower")
     assert tuple(node.asked) == keys
-    CliRunner().invoke(app, ["tap", "--headers"])
+    CliRunner().invoke(program(), ["tap", "--headers"])
     assert node.asked == {"headers": "true"}
 
 
 def test_it_ends_after_as_many_requests_as_were_wanted(node: Node) -> None:
     node.lines = [LINE, b'{"dropped":3}\n', LINE, LINE]
-    done = CliRunner().invoke(app, ["tap", "--count", "2"])
+    done = CliRunner().invoke(program(), ["tap", "--count", "2"])
     assert (done.exit_code, done.stdout) == (0, TEXT * 2)
     assert done.stderr == "headgate: 3 requests were not shown\n"
-    done = CliRunner().invoke(app, ["tap", "-n", "1", "--output", "json"])
+    done = CliRunner().invoke(program(), ["tap", "-n", "1", "--output", "json"])
     assert (done.exit_code, done.stdout) == (0, LINE.decode())
 
 
 def test_a_tap_that_the_node_ends_fails(node: Node) -> None:
     node.lines = [LINE]
-    done = CliRunner().invoke(app, ["tap"])
+    done = CliRunner().invoke(program(), ["tap"])
     assert (done.exit_code, done.stdout) == (1, TEXT)
     assert "the node ended the tap" in done.stderr
 
 
 def test_a_refusal_is_what_the_node_says(node: Node) -> None:
     node.refusal = "at most 8 taps are open at once"
-    done = CliRunner().invoke(app, ["tap"])
+    done = CliRunner().invoke(program(), ["tap"])
     assert (done.exit_code, done.stderr) == (1, "headgate: at most 8 taps are open at once\n")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from waiting import DEADLINE_S, until
 
 from headgate.cli import calls
-from headgate.supervisor.instances.driver import DOOR
+from headgate.supervisor.statedir import INSTANCES_DOOR
 
 SLEEPS = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
 STUBBORN = ["/bin/sh", "-c", "trap '' TERM; : > \"$0\"; while :; do sleep 0.05; done"]
@@ -29,7 +29,7 @@ def agent(
     code = "import sys; from headgate.supervisor.instances.main import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", code, json.dumps(told)])
     try:
-        until((place / DOOR).exists, "the agent answers")
+        until((place / INSTANCES_DOOR).exists, "the agent answers")
         yield process
     finally:
         process.kill()
@@ -37,7 +37,7 @@ def agent(
 
 
 def _ask(place: Path, op: str) -> dict[str, Any]:
-    return calls.supervisor(place, op, DOOR)
+    return calls.supervisor(place, op, INSTANCES_DOOR)
 
 
 def _states(place: Path) -> dict[str, str]:
@@ -62,7 +62,7 @@ def test_a_reload_follows_what_the_reader_writes_and_leaves_no_process_behind(
         until(lambda: len(_children(process.pid)) == 2, "no reader is left")
         process.terminate()
         assert process.wait(DEADLINE_S) == 0
-    assert not (place / DOOR).exists()
+    assert not (place / INSTANCES_DOOR).exists()
 
 
 def test_what_hears_no_signal_is_killed_and_the_exit_code_says_so(tmp_path: Path) -> None:

@@ -12,3 +12,5 @@ app = typer.Typer(
 )
 app.command("fake-master")(fake_master.fake_master)
 app.command("fake-agents")(fake_agents.fake_agents)
+
+APPS = (app,)

@@ -29,3 +29,6 @@ app = typer.Typer(
 
 for _register in VERBS:
     _register(app)
+
+COMMANDS = (hold.hold,)
+APPS = (app,)

@@ -1,11 +1,13 @@
 """What stops a command that talks to a master."""
 
+from headgate.cli.told import ToldError
 
-class ContextError(Exception):
+
+class ContextError(ToldError):
     """The contexts cannot be read or written, or there is none; the message says what to do."""
 
 
-class MasterError(Exception):
+class MasterError(ToldError):
     """The master refused, or does not answer; `status` is 0 without an answer."""
 
     def __init__(self, text: str, status: int = 0) -> None:

@@ -13,12 +13,12 @@ from headgate.supervisor import children, logs, signals
 from headgate.supervisor.instances import machine as m
 from headgate.supervisor.notify import Notifier
 from headgate.supervisor.reception import Reception
+from headgate.supervisor.statedir import INSTANCES_DOOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from headgate.supervisor.events import Message
 
-DOOR = "instances.sock"
 _MAX_ANSWER = 1 << 20
 _SPAWN_FAILED = 127
 
@@ -29,7 +29,7 @@ class Driver:
     def __init__(self, machine: m.Machine, state_dir: str, reader: list[str]) -> None:
         """`reader`: the command that writes the instances of the config, as JSON."""
         self._machine = machine
-        self._path = os.path.join(state_dir, DOOR)
+        self._path = os.path.join(state_dir, INSTANCES_DOOR)
         self._reader = reader
         self._notifier = Notifier(os.environ)
         self._selector = selectors.DefaultSelector()

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from headgate.cli.main import app
 from headgate.cli.nginx import adopt as module
 from headgate.cli.nginx import adopt_view
+from headgate.cli.program import program
 from headgate.engines.nginx.observe import masters
 from headgate.engines.nginx.watch import adoption
 
@@ -47,7 +47,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Looked]:
 
 
 def run(*words: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["nginx", "adopt", *words])
+    done = CliRunner().invoke(program(), ["nginx", "adopt", *words])
     return done.exit_code, done.output
 
 

@@ -7,7 +7,7 @@ import pytest
 from peers import peer
 from typer.testing import CliRunner
 
-from headgate.cli.main import app
+from headgate.cli.program import program
 
 ROOT = Path(__file__).parents[4]
 EMPTY_HEADER = """
@@ -26,7 +26,7 @@ respond = { status = 204 }
 def checked(tmp_path: Path, text: str, *options: str) -> tuple[int, str]:
     path = tmp_path / "a.toml"
     path.write_text(text)
-    result = CliRunner().invoke(app, ["check", str(path), *options])
+    result = CliRunner().invoke(program(), ["check", str(path), *options])
     return result.exit_code, result.stdout.replace(f"{tmp_path}/", "")
 
 

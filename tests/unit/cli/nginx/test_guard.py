@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from headgate.cli.main import app
+from headgate.cli.program import program
 from headgate.engines.nginx.apply import guard as engine
 
 
@@ -20,6 +20,6 @@ def test_the_folder_is_the_given_one_or_that_of_the_node(
 
     monkeypatch.setattr(engine, "main", main)
     run = ["nginx", "guard", "--state-dir", str(tmp_path)]
-    assert CliRunner().invoke(app, run).exit_code == 0
-    assert CliRunner().invoke(app, [*run, "--root", "/srv/nginx"]).exit_code == 1
+    assert CliRunner().invoke(program(), run).exit_code == 0
+    assert CliRunner().invoke(program(), [*run, "--root", "/srv/nginx"]).exit_code == 1
     assert asked == [["--root", str(tmp_path / "nginx")], ["--root", "/srv/nginx"]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from headgate.cli.main import app
+from headgate.cli.program import program
 from headgate.engines.nginx.apply.here import full_mode, remember
 from headgate.engines.nginx.apply.hold import HOLD, read_hold
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
@@ -15,7 +15,7 @@ from headgate.engines.nginx.releases.store import Store
 
 def run(state: Path, *arguments: str) -> tuple[int, str]:
     """Exit code, and all that was printed."""
-    done = CliRunner().invoke(app, [*arguments, "--state-dir", str(state)])
+    done = CliRunner().invoke(program(), [*arguments, "--state-dir", str(state)])
     return done.exit_code, done.output
 
 

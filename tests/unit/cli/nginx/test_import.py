@@ -11,7 +11,7 @@ from ports import free_port
 from typer.testing import CliRunner
 from waiting import DEADLINE_S, until
 
-from headgate.cli.main import app
+from headgate.cli.program import program
 from headgate.engines.nginx.imports.bundle import from_files
 from headgate.engines.nginx.imports.rerender import rerender
 from headgate.engines.nginx.imports.source import read_bundle
@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def _run(*words: str | Path) -> tuple[int, str, str]:
-    done = RUNNER.invoke(app, ["nginx", "import", *map(str, words)])
+    done = RUNNER.invoke(program(), ["nginx", "import", *map(str, words)])
     return done.exit_code, done.stdout, done.stderr
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from headgate.cli.main import app
+from headgate.cli.program import program
 from headgate.engines.nginx import instance, upgrade
 from headgate.engines.nginx.apply import here, statussocket
 from headgate.engines.nginx.releases.lock import locked
@@ -47,7 +47,7 @@ class Node:
 
     def run(self, *words: str) -> tuple[int, str]:
         line = ["nginx", "upgrade", "--state-dir", str(self.state), *words]
-        done = CliRunner().invoke(app, line)
+        done = CliRunner().invoke(program(), line)
         return done.exit_code, done.output
 
 

@@ -1,0 +1,42 @@
+"""Which commands a command line gets, and which modules it imports for them."""
+
+import subprocess
+import sys
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from headgate.cli.program import MODULES, program
+
+
+def words(*arguments: str) -> list[str]:
+    """What may follow `headgate` in the app of a command line."""
+    group = typer.main.get_command(program(arguments))
+    assert isinstance(group, TyperGroup)
+    return list(group.commands)
+
+
+def test_all_modules_serve_what_the_table_says() -> None:
+    for name, served in MODULES.items():
+        assert words(served[0]) == list(served), name
+    assert sorted(words()) == sorted(word for served in MODULES.values() for word in served)
+
+
+@pytest.mark.parametrize("first", ["--help", "-h", "no-such-command", ""])
+def test_where_the_first_word_is_no_command_all_are_there(first: str) -> None:
+    assert words(first) == words()
+
+
+def test_a_shell_that_completes_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_HEADGATE_COMPLETE", "complete_bash")
+    assert words("run") == words()
+
+
+def test_a_command_imports_its_own_module_alone() -> None:
+    code = (
+        "import sys; from headgate.cli.program import program; program(['run']);"
+        "print(*[name for name in sys.modules if name.endswith(('_commands', 'cli.calls'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["headgate.cli.node_commands"]
