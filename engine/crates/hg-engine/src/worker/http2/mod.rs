@@ -7,6 +7,7 @@ mod part;
 mod relief;
 mod stream;
 mod text;
+mod turn;
 
 pub(crate) use end::StreamEnd;
 pub(crate) use flush::Dirty;
@@ -56,6 +57,8 @@ pub(crate) struct Http2 {
     pub(super) held: Holding,
     /// Whether it is in the list of those with something to send.
     dirty: bool,
+    /// Whether frames that came wait for the next turn.
+    has_frames: bool,
     /// Which streams may go to an upstream.
     places: Places,
     watch: Watch,
@@ -139,6 +142,7 @@ impl Worker {
             streams: HashMap::default(),
             held: Holding::default(),
             dirty: false,
+            has_frames: false,
             places: bounds.places(),
             watch: Watch::new(now_ms),
             times,
@@ -157,7 +161,11 @@ impl Worker {
 
     /// Reads frames while there are any and the client takes what waits for it.
     pub(super) fn read_http2(&mut self, ci: usize) {
+        self.take_kept_frames(ci);
         for _ in 0..TURN {
+            if self.has_frames(ci) {
+                break;
+            }
             let Some(c) = self.clients.get_mut(ci) else {
                 return;
             };
@@ -189,7 +197,25 @@ impl Worker {
         self.enqueue(ci);
     }
 
-    /// Takes bytes of a connection; keeps those of a frame that is not whole.
+    /// Reports whether frames that came wait for the next turn.
+    fn has_frames(&self, ci: usize) -> bool {
+        let h = self.clients.get(ci).and_then(|c| c.http2.as_deref());
+        h.is_some_and(|h| h.has_frames)
+    }
+
+    /// Goes on with frames for which the turns before had no time.
+    fn take_kept_frames(&mut self, ci: usize) {
+        if self.has_frames(ci)
+            && let Some(c) = self.clients.get_mut(ci)
+        {
+            let input = std::mem::take(&mut c.input);
+            let used = self.take_frames(ci, &input);
+            self.keep_input(ci, input.get(used..).unwrap_or_default());
+        }
+    }
+
+    /// Takes bytes of a connection; keeps those of a frame that is not whole, and those for which
+    /// there is no time in this turn.
     pub(super) fn on_frames(&mut self, ci: usize, buffer: &[u8], range: Range<usize>) {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -206,11 +232,14 @@ impl Worker {
         self.keep_input(ci, input.get(used..).unwrap_or_default());
     }
 
-    /// Handles every whole frame; returns how many bytes they have.
+    /// Handles whole frames, as many as a turn has time for; returns how many bytes they have.
     fn take_frames(&mut self, ci: usize, bytes: &[u8]) -> usize {
         let mut incoming = std::mem::take(&mut self.scratch.incoming);
         let used = self.each_frame(ci, bytes, &mut incoming);
         self.scratch.incoming = incoming;
+        if self.has_frames(ci) {
+            self.enqueue(ci);
+        }
         self.mark_dirty(ci);
         self.rearm_http2(ci, false);
         used
@@ -220,6 +249,7 @@ impl Worker {
         let generation = self.clients.get(ci).map(|c| c.generation);
         let now_ms = self.now_us / 1000;
         let mut at = 0;
+        let mut turn = turn::Turn::new(self.now_us);
         if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
             h.watch.heard(now_ms);
         }
@@ -228,8 +258,15 @@ impl Worker {
             let Some(h) = c.and_then(|c| c.http2.as_deref_mut()) else {
                 return bytes.len();
             };
+            h.has_frames = at < bytes.len() && turn.is_over(|| self.clock.micros());
+            if h.has_frames {
+                return at;
+            }
             match h.session.next(bytes, &mut at, now_ms, incoming) {
-                Ok(Some(event)) => self.on_frame(ci, event, bytes, incoming),
+                Ok(Some(event)) => {
+                    turn.spend(&event);
+                    self.on_frame(ci, event, bytes, incoming);
+                }
                 Ok(None) => return at,
                 Err(close) => {
                     self.http2_failed(ci, close);

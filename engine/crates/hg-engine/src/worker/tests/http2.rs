@@ -91,6 +91,25 @@ fn requests_that_come_with_the_preface_are_all_served() {
     }
 }
 
+#[test]
+fn requests_that_came_together_leave_turns_to_other_connections() {
+    let node = serving(&Upstream::answering(OK));
+    let mut client = Http2Client::connect(&node);
+    assert_eq!(client.get("/").status, 200);
+    let ids: Vec<u32> = (0..90).map(|_| client.open("GET", "/", &[], true)).collect();
+    let (mut client, opened) = on_worker(&node, move |w| {
+        client.flush();
+        let ci = w.clients.iter().map(|(ci, _)| ci).next().unwrap();
+        w.clients.get_mut(ci).unwrap().conn.readable = true;
+        w.read_http2(ci);
+        (client, w.clients.get(ci).and_then(|c| c.http2.as_deref()).unwrap().streams.len())
+    });
+    assert!((1..=32).contains(&opened), "{opened} of 90 in one turn");
+    for id in ids {
+        assert_eq!(client.answer(id).body, b"ok");
+    }
+}
+
 /// Starts a node with these limits of HTTP/2, and a client whose connection is open.
 fn limited(http2: &str) -> (Node, Http2Client<TcpStream>) {
     let mut node = serving(&Upstream::answering(OK));
