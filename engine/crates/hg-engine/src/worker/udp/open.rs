@@ -3,7 +3,7 @@
 use super::super::Worker;
 use super::super::leave::Leaving;
 use super::header::Origin;
-use super::{Flow, Source};
+use super::{Aim, Flow, Source};
 use crate::counters::{Dropped, Ended};
 use crate::snapshot::UdpEntry;
 use hg_net::{Clock, Ticks};
@@ -31,21 +31,19 @@ impl Worker {
         let mut tried = Tried::new();
         let aim = self.aim(&route, client, &tried)?;
         let each = route.then.each;
-        if each {
-            // 0 stands for a flow to any endpoint.
-            key.endpoint = aim.endpoint.token.max(1);
-            if let Some(id) = self.udp.flows.find(&key) {
-                self.leave_aim(aim, Outcome::Cancelled);
-                return Ok((id, true));
-            }
+        if each && let Some(id) = self.flow_to(&aim, &mut key) {
+            self.leave_aim(aim, Outcome::Cancelled);
+            return Ok((id, true));
         }
         if let Err(why) = self.room_for_flow(&source) {
             self.leave_aim(aim, Outcome::Cancelled);
             return Err(why);
         }
         let (aim, fd) = self.connect_flow(&route, client, &mut tried, aim)?;
-        if each {
-            key.endpoint = aim.endpoint.token.max(1);
+        // It may be another endpoint now, which the client has a flow to.
+        if each && let Some(id) = self.flow_to(&aim, &mut key) {
+            self.leave_aim(aim, Outcome::Cancelled);
+            return Ok((id, true));
         }
         let endpoint = aim.endpoint.clone();
         let flow = self.new_flow(source, route);
@@ -63,6 +61,14 @@ impl Worker {
         }
         self.tell_flow(id);
         Ok((id, each))
+    }
+
+    /// Completes the key of a flow where a client has one to each endpoint, and finds the one to this
+    /// endpoint.
+    fn flow_to(&self, aim: &Aim, key: &mut FlowKey) -> Option<FlowId> {
+        // 0 stands for a flow to any endpoint.
+        key.endpoint = aim.endpoint.token.max(1);
+        self.udp.flows.find(key)
     }
 
     /// Makes room for one more flow of a listener.
