@@ -26,6 +26,7 @@ use hg_h2::{Due, Event, Incoming, PREFACE, Places, Reason, Role, Times, Watch};
 use hg_net::{Clock, Ticks};
 use relief::Holding;
 use std::ops::Range;
+use turn::Allowance;
 
 /// Bytes read at once: some frames of 16 KiB, as many as the windows of a few streams hold.
 const READ: usize = 128 * 1024;
@@ -163,12 +164,13 @@ impl Worker {
     pub(super) fn read_http2(&mut self, ci: usize) {
         self.take_kept_frames(ci);
         for _ in 0..TURN {
-            if self.has_frames(ci) {
-                break;
-            }
             let Some(c) = self.clients.get_mut(ci) else {
                 return;
             };
+            // These come first, and are queued.
+            if c.http2.as_deref().is_some_and(|h| h.has_frames) {
+                return;
+            }
             if !c.conn.readable {
                 return;
             }
@@ -208,9 +210,12 @@ impl Worker {
         if self.has_frames(ci)
             && let Some(c) = self.clients.get_mut(ci)
         {
-            let input = std::mem::take(&mut c.input);
+            let mut input = std::mem::take(&mut c.input);
             let used = self.take_frames(ci, &input);
-            self.keep_input(ci, input.get(used..).unwrap_or_default());
+            input.drain(..used.min(input.len()));
+            if let Some(c) = self.clients.get_mut(ci).filter(|_| !input.is_empty()) {
+                c.input = input;
+            }
         }
     }
 
@@ -249,7 +254,7 @@ impl Worker {
         let generation = self.clients.get(ci).map(|c| c.generation);
         let now_ms = self.now_us / 1000;
         let mut at = 0;
-        let mut turn = turn::Turn::new(self.now_us);
+        let mut left = Allowance::new(self.now_us);
         if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
             h.watch.heard(now_ms);
         }
@@ -258,13 +263,13 @@ impl Worker {
             let Some(h) = c.and_then(|c| c.http2.as_deref_mut()) else {
                 return bytes.len();
             };
-            h.has_frames = at < bytes.len() && turn.is_over(|| self.clock.micros());
+            h.has_frames = at < bytes.len() && left.is_over(|| self.clock.micros());
             if h.has_frames {
                 return at;
             }
             match h.session.next(bytes, &mut at, now_ms, incoming) {
                 Ok(Some(event)) => {
-                    turn.spend(&event);
+                    left.spend(&event);
                     self.on_frame(ci, event, bytes, incoming);
                 }
                 Ok(None) => return at,

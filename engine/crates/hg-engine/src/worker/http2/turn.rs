@@ -12,13 +12,13 @@ const LOOK_COST: u32 = 16;
 const US: u64 = 100;
 
 /// What is left of a turn for the frames of one connection.
-pub(super) struct Turn {
+pub(super) struct Allowance {
     spent: u32,
     look_at: u32,
     until_us: u64,
 }
 
-impl Turn {
+impl Allowance {
     /// A turn that began at this time.
     pub(super) fn new(began_us: u64) -> Self {
         Self { spent: 0, look_at: LOOK_COST, until_us: began_us + US }
@@ -48,10 +48,10 @@ mod tests {
 
     /// Returns how many of many such frames a turn handles if each takes this long.
     fn handled(event: &Event, us: u64) -> u64 {
-        let mut turn = Turn::new(1_000);
+        let mut left = Allowance::new(1_000);
         let mut n = 0;
-        while !turn.is_over(|| 1_000 + n * us) {
-            turn.spend(event);
+        while !left.is_over(|| 1_000 + n * us) {
+            left.spend(event);
             n += 1;
         }
         n
