@@ -19,14 +19,13 @@ from http2_frames import PREFACE, setting
 _STALL_S = 1.0
 _END_S = 30.0
 _CHUNK = 100
-_LAST = 10
 
 
 class Attacker:
     """It runs until the context ends, and attacks when it is told to."""
 
     def __init__(self, one: Attack, port: int, *, yields: bool) -> None:
-        """`yields`: whatever else of ours wants to run goes first."""
+        """`yields`: whatever wants to run and does not yield goes first."""
         self._command = [sys.executable, __file__, one.name, str(port), str(int(yields))]
 
     def __enter__(self) -> Self:
@@ -134,7 +133,7 @@ def _main() -> None:
     name, port, yields = sys.argv[1:]
     one = next(one for one in ATTACKS if one.name == name)
     if int(yields):
-        os.nice(_LAST)
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     _say([0, 0])
     for line in sys.stdin:
         count, seconds = line.split()

@@ -6,9 +6,9 @@ requests it works on at once. The table says what an attempt cost the data plane
 grew, which reasons were counted, and what another client felt.
 
 For that the attempts are made in `--rounds`, each of at least `--seconds` and after a calm time of
-the same length. The data plane has one core and everything else another one, where the backend of
-the attack has less priority than the other client, and the attacker the least: so it is the node
-that delays that client, whose requests go to a backend of their own. The ratio is that of its p99
+the same length. The data plane has one core and everything else another one, where the attacker and
+its backend run only while nothing else wants to (SCHED_IDLE, sched(7)): so it is the node that
+delays the other client, whose requests go to a backend of their own. The ratio is that of its p99
 in the attack to that in the calm before; the table has the median of the rounds, the least and the
 greatest, and a median above `--bar` is a fault. `--bar 0` measures nothing of this. The
 rounds of all attacks take five minutes, and the starts of their nodes come on top; the machine must

@@ -6,7 +6,6 @@ import socket
 import threading
 from typing import Self
 
-_LATER = 5
 _HEAD_END = b"\r\n\r\n"
 _BIG = 256 * 1024
 _OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -20,7 +19,7 @@ class Backend:
     """
 
     def __init__(self, *, yields: bool = False) -> None:
-        """`yields`: what measures goes first, and an attacker that yields last."""
+        """`yields`: whatever wants to run and does not yield goes first."""
         self._yields = yields
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._listener.setblocking(False)
@@ -54,7 +53,7 @@ class Backend:
 
     def _run(self) -> None:
         if self._yields:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.nice(0) + _LATER)
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         while not self._ends.is_set():
             for key, events in self._selector.select(0.1):
                 one = key.fileobj

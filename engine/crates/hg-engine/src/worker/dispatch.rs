@@ -350,7 +350,7 @@ impl Worker {
         e.connect.took_us = Some(self.now_us.saturating_sub(e.connect.began_us));
         let is_shared = e.may_multiplex();
         for other in others {
-            self.drop_up(other);
+            self.abandon_up(other);
         }
         if is_shared && self.connected_shared(x, ui) {
             return;
@@ -360,7 +360,7 @@ impl Worker {
 
     /// Handles one failed attempt to connect; others may be in progress or follow.
     pub(super) fn attempt_failed(&mut self, x: ExId, ui: usize, reject: &Reject) {
-        self.drop_up(ui);
+        self.abandon_up(ui);
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
@@ -460,14 +460,6 @@ impl Worker {
         self.drop_up(ui);
     }
 
-    /// Closes a connection to an endpoint that no exchange and no pool uses any more.
-    pub(super) fn drop_up(&mut self, ui: usize) {
-        if let Some(mut up) = self.ups.try_remove(ui) {
-            up.conn.end_tls(&mut self.io);
-            up.conn.out.release(&mut self.io.pool);
-        }
-    }
-
     /// Closes a connection that waited in a pool that is gone.
     pub(super) fn close_up(&mut self, ui: usize) {
         if let Some(up) = self.ups.get(ui) {
@@ -493,7 +485,7 @@ impl Worker {
         let exchange = self.exchanges.get_mut(x);
         let attempts = exchange.map(|e| std::mem::take(&mut e.attempts)).unwrap_or_default();
         for ui in attempts {
-            self.drop_up(ui);
+            self.abandon_up(ui);
         }
         self.endpoint_failed(x, &own::CONNECT_TIMEOUT, Some("no connection in time"));
     }

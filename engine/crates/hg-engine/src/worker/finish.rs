@@ -237,6 +237,8 @@ impl Worker {
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
+        // What a tunnel has passed on may still be unread; a reset would discard it.
+        let is_tunnel = e.status == 101;
         let up = e.up.take();
         let attempts = std::mem::take(&mut e.attempts);
         if failed.is_some()
@@ -246,12 +248,33 @@ impl Worker {
             endpoint.failed(why);
         }
         for ui in attempts.iter().copied().chain(up) {
-            self.drop_up(ui);
+            match is_tunnel {
+                true => self.drop_up(ui),
+                false => self.abandon_up(ui),
+            }
         }
         self.leave_endpoint(x, self.now_us, failed.unwrap_or(Outcome::Cancelled));
         if let Some(e) = self.exchanges.get_mut(x) {
             e.attempts = attempts;
             e.attempts.clear();
+        }
+    }
+
+    /// Closes a connection to an endpoint that no exchange and no pool uses any more.
+    pub(super) fn drop_up(&mut self, ui: usize) {
+        if let Some(mut up) = self.ups.try_remove(ui) {
+            up.conn.end_tls(&mut self.io);
+            up.conn.out.release(&mut self.io.pool);
+        }
+    }
+
+    /// Closes a connection to an endpoint before what was asked of it has ended: with a reset, which
+    /// says so, and leaves no port in TIME-WAIT (RFC 9293 §3.6.1). Else a client that begins requests
+    /// and gives them up takes all local ports within seconds.
+    pub(super) fn abandon_up(&mut self, ui: usize) {
+        if let Some(mut up) = self.ups.try_remove(ui) {
+            up.conn.out.release(&mut self.io.pool);
+            hg_net::close_with_reset(up.conn.fd);
         }
     }
 

@@ -247,7 +247,7 @@ impl Worker {
             endpoint.failed(why);
         }
         for ui in attempts.into_iter().chain(up) {
-            self.drop_up(ui);
+            self.abandon_up(ui);
         }
         self.leave_endpoint(x, now_us, outcome);
         self.upstreams.hedged = self.upstreams.hedged.saturating_sub(1);

@@ -355,6 +355,7 @@ impl Worker {
             self.leave_stream(x, false);
         } else if let Some(ui) = e.up.take() {
             let keep_ms = e.link.keep_ms.filter(|_| !extra && e.request.done);
+            let is_cut = !e.request.done && e.status != 101;
             let outcome = e.outcome();
             let idle = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
             self.leave_endpoint(x, self.now_us, outcome);
@@ -362,6 +363,7 @@ impl Worker {
                 Some(((idle_ms, max_idle), keep_ms)) => {
                     self.put_idle(ui, idle_ms.min(keep_ms), max_idle as usize);
                 }
+                None if is_cut => self.abandon_up(ui),
                 None => self.drop_up(ui),
             }
         }

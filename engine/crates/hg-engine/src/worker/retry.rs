@@ -291,7 +291,7 @@ impl Worker {
         let pool = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
         match pool.filter(|_| keeps) {
             Some((idle_ms, most)) => self.put_idle(ui, idle_ms.min(keep_ms), most as usize),
-            None => self.drop_up(ui),
+            None => self.abandon_up(ui),
         }
     }
 

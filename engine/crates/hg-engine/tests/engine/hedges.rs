@@ -4,7 +4,7 @@ use crate::common::http2_peer::{H2C, ask, get, serving};
 use crate::common::{Node, Upstream, eventually, put, read_answer, read_head, upstream_json};
 use hg_engine::{EndpointReport, ReasonCount};
 use hg_plan::Kind;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
@@ -36,8 +36,8 @@ impl Endpoint {
                 let wait = delay_ms.load(SeqCst);
                 let limit = (wait != FOREVER).then(|| Duration::from_millis(wait.max(1)));
                 s.set_read_timeout(limit).unwrap();
-                // Nothing comes but the end, if the node gives up.
-                if s.read(&mut [0]).is_ok() {
+                // Nothing comes but a reset, if the node gives up.
+                if s.read(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::ConnectionReset) {
                     given_up.fetch_add(1, SeqCst);
                     return;
                 }

@@ -193,7 +193,11 @@ fn connections_are_limited_at_the_edge() {
         let refused = node.engine.metrics().refused_connections;
         assert!(refused.iter().any(|r| r.reason == reason && r.count == 1), "{refused:?}");
         held.pop();
-        eventually("there is room again", || node.get("/").starts_with("HTTP/1.1 200"));
+        eventually("there is room again", || {
+            let mut s = node.connect();
+            let _ = s.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            read_all(&mut s).starts_with(b"HTTP/1.1 200")
+        });
     }
 }
 

@@ -22,6 +22,7 @@ mod change;
 mod checks;
 mod forward_auth;
 mod forward_auth_head;
+mod given_up;
 mod grpc;
 mod grpc_checks;
 mod heads;
