@@ -360,7 +360,8 @@ impl Worker {
 
     /// Handles one failed attempt to connect; others may be in progress or follow.
     pub(super) fn attempt_failed(&mut self, x: ExId, ui: usize, reject: &Reject) {
-        self.abandon_up(ui);
+        // In order: it may have an alert for the endpoint.
+        self.drop_up(ui);
         let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };

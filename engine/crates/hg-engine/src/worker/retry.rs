@@ -285,12 +285,13 @@ impl Worker {
         }
         let Some(ui) = e.up.take() else { return };
         let body = bytes.get(head.head_len..).unwrap_or_default();
-        let keeps = is_whole(head.framing, body) && head.keep_alive && e.request.done;
+        let has_ended = is_whole(head.framing, body) && e.request.done;
         let keep_ms =
             head.keep_alive_timeout_s.map_or(u64::MAX, |s| u64::from(s).saturating_sub(1) * 1000);
         let pool = e.entry().map(|u| (u.plan.pool.idle_timeout_ms, u.plan.pool.max_idle));
-        match pool.filter(|_| keeps) {
+        match pool.filter(|_| has_ended && head.keep_alive) {
             Some((idle_ms, most)) => self.put_idle(ui, idle_ms.min(keep_ms), most as usize),
+            None if has_ended => self.drop_up(ui),
             None => self.abandon_up(ui),
         }
     }
