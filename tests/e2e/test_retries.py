@@ -1,6 +1,5 @@
 """`retry` of a route, with a real node and endpoints that fail in every way."""
 
-import contextlib
 import socket
 import threading
 import time
@@ -8,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cut_off import CutOff
 from running_node import RunningNode, config, get
 from told import until_metric
 from waiting import DEADLINE_S, until
@@ -42,7 +42,7 @@ class Endpoint:
                 self.bodies.append(read.read(int(lengths[0])) if lengths else b"")
                 answer = self.answers[min(len(self.bodies), len(self.answers)) - 1]
                 if answer == HANG:
-                    with contextlib.suppress(ConnectionResetError):
+                    with CutOff():
                         read.read(1)
                 if answer in (CLOSE, HANG):
                     return
