@@ -5,6 +5,7 @@ use super::conn::Conn;
 use super::exchange::Held;
 use super::retire::Retired;
 use super::tcp::Origin;
+use super::turns::Standing;
 use super::{KIND_LISTENER, Worker, room};
 use crate::counters::{ListenerCounters, Refused};
 use crate::place::Place;
@@ -219,7 +220,7 @@ impl Worker {
             phase,
             peer,
             listener,
-            queued: false,
+            standing: Standing::default(),
             deadline,
             timer_at: Ticks::MAX,
             requests: 0,

@@ -3,6 +3,7 @@
 use super::conn::Conn;
 use super::exchange::{Connection, ExId, Exchange, Held};
 use super::http2::Http2;
+use super::turns::Standing;
 use crate::counters::ListenerCounters;
 use hg_net::Ticks;
 use hg_tls::HelloReader;
@@ -54,8 +55,7 @@ pub(crate) struct Client {
     /// Who connected, by a PROXY header if there was one.
     pub(crate) peer: SocketAddr,
     pub(crate) listener: u16,
-    /// Whether it is in the queue of clients for the next turn.
-    pub(crate) queued: bool,
+    pub(crate) standing: Standing,
     pub(crate) deadline: Ticks,
     /// Tick of its earliest entry in the wheel.
     pub(crate) timer_at: Ticks,

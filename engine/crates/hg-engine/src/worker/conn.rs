@@ -1,6 +1,10 @@
 //! A stream connection of either side: socket, TLS session if any, and the bytes that its peer has
 //! not taken yet. The layers above see plaintext only.
 
+mod late;
+
+pub(crate) use late::Late;
+
 use super::buffers::{BufferPool, Out, READ_MAX, RESERVE, TAIL};
 use hg_net::{Fd, Flow, Pipe};
 use hg_tls::{ClientSession, HandshakeKind, ServerSession, TlsError, TlsErrorKind};
@@ -151,6 +155,8 @@ pub(crate) struct Conn {
     /// Whether a write found that the peer has reset the connection. The socket forgets it then, and
     /// reads find an end.
     was_reset: bool,
+    /// What events told that are not handled yet.
+    pub(crate) late: Late,
     /// Whether the last message had a large body; the next one is then expected to have one.
     pub(crate) brings_much: bool,
     /// What the PROXY header told with which it began.
@@ -166,6 +172,7 @@ impl Conn {
             readable: true,
             read_closed: false,
             was_reset: false,
+            late: Late::default(),
             brings_much: false,
             told: None,
         }

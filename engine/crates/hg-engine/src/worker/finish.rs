@@ -200,6 +200,7 @@ impl Worker {
     fn forget_client(&mut self, ci: usize) -> Option<super::client::Client> {
         let mut c = self.clients.try_remove(ci)?;
         c.conn.out.release(&mut self.io.pool);
+        self.agenda.leave(&c.standing);
         self.counters.connections.sub(1);
         c.counters.connections.sub(1);
         if c.phase == Phase::Tunnel {
@@ -274,7 +275,7 @@ impl Worker {
     pub(super) fn abandon_up(&mut self, ui: usize) {
         if let Some(mut up) = self.ups.try_remove(ui) {
             up.conn.out.release(&mut self.io.pool);
-            hg_net::close_with_reset(up.conn.fd);
+            self.agenda.close(up.conn.fd);
         }
     }
 

@@ -164,7 +164,7 @@ impl Worker {
             let waits = matches!(c.phase, Phase::Handshake | Phase::Idle | Phase::Head);
             // Requests that wait for their turn are served before more is read, so a client can
             // have at most a head and one read here.
-            let has_turn = c.queued && !c.input.is_empty();
+            let has_turn = c.standing.queued && !c.input.is_empty();
             // An answer that the client does not take holds back its next request.
             if !waits || has_turn || !c.conn.readable || !c.conn.out.is_empty() {
                 return;

@@ -2,6 +2,7 @@
 //! exchange of its own, without a client, that begins once its request is out: nothing of it holds
 //! up the request, and no failure of it is one of the request.
 
+use super::Worker;
 use super::accept::deadline_after;
 use super::client::{Client, Phase, Seat};
 use super::conn::Conn;
@@ -9,7 +10,7 @@ use super::exchange::{ExId, Exchange, Relay, Stage};
 use super::head::{Parts, write_upstream_head};
 use super::request::{Forward, hash_key};
 use super::response::Next;
-use super::{Turn, Worker};
+use super::turns::{Standing, Turn};
 use crate::snapshot::{Flight, MirrorTerms, Mirrored, UpstreamEntry};
 use hg_middleware::Failure;
 use hg_net::Ticks;
@@ -145,7 +146,7 @@ impl Worker {
             && let Some(copy) = self.open_mirror(x, *pending)
         {
             self.progress(copy);
-            self.queue.push_back(Turn::Mirror(copy));
+            self.agenda.add(Turn::Mirror(copy));
         }
     }
 
@@ -216,7 +217,7 @@ impl Worker {
             phase: Phase::Exchange,
             peer: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             listener: u16::MAX,
-            queued: false,
+            standing: Standing::default(),
             deadline: Ticks::MAX,
             timer_at: Ticks::MAX,
             requests: 0,

@@ -50,6 +50,7 @@ mod timers;
 mod tls;
 mod trace;
 mod tunnel;
+mod turns;
 mod udp;
 mod up;
 mod upload;
@@ -70,11 +71,11 @@ use hg_otlp::ExportWriter;
 use hg_policy::WyRand;
 use leave::Leaving;
 use slab::Slab;
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use store::Store;
+use turns::{Agenda, Turn};
 use up::{Pools, Up};
 use upstreams::Upstreams;
 
@@ -101,25 +102,6 @@ struct Scratch {
     codecs: encode::Codecs,
     /// The head of an answer on its way to a client.
     answer_head: Vec<u8>,
-}
-
-/// What continues in the next turn.
-#[derive(Clone, Copy, Debug)]
-enum Turn {
-    /// A connection with pipelined requests or unread bytes: slab index and generation.
-    Client(usize, u32),
-    /// An exchange over HTTP/2.
-    Stream(ExId),
-    /// A connection to an endpoint over HTTP/2 with unread bytes: slab index and generation.
-    Up(usize, u32),
-    /// An exchange that waited for a connection which another one opened.
-    Join(ExId),
-    /// An exchange whose subrequest has ended, and the wait that this ends.
-    Answered(ExId, u64),
-    /// The copy of a request that is out.
-    Mirror(ExId),
-    /// A TCP session with unread bytes.
-    Session(tcp::SessionId),
 }
 
 /// Where what is told of requests goes.
@@ -153,8 +135,7 @@ pub(crate) struct Worker {
     exchanges: Store<Exchange>,
     tcp: tcp::Tcp,
     udp: udp::Udp,
-    /// What continues in the next turn.
-    queue: VecDeque<Turn>,
+    agenda: Agenda,
     /// HTTP/2 connections with something to send at the end of this turn.
     dirty: http2::Dirty,
     held: Held,
@@ -206,7 +187,7 @@ impl Worker {
             exchanges: Store::default(),
             tcp: tcp::Tcp::default(),
             udp: udp::Udp::default(),
-            queue: VecDeque::new(),
+            agenda: Agenda::default(),
             dirty: http2::Dirty::default(),
             held: Rc::new(Arc::new(Snapshot::default())),
             rng: WyRand::new(seed),
@@ -232,14 +213,16 @@ impl Worker {
         loop {
             let timeout = self.timeout();
             let woken = self.poller.wait(timeout, &mut events)?;
+            self.begin_round();
             let mut began_us = None;
             for event in events.drain(..) {
                 self.tick();
                 began_us.get_or_insert(self.now_us);
-                self.on_event(event);
+                self.meet(event);
             }
             self.tick();
             self.run_queue();
+            let waited_us = self.run_later();
             self.run_timers();
             self.serve_waiting();
             self.serve_waiting_sessions();
@@ -249,7 +232,7 @@ impl Worker {
             self.flush_dirty();
             self.relieve();
             self.flush_answers();
-            self.note_turn(began_us);
+            self.note_turn(began_us, waited_us);
             if self.has_left() {
                 self.say_farewell();
                 return Ok(());
@@ -258,7 +241,7 @@ impl Worker {
     }
 
     fn timeout(&self) -> Option<u64> {
-        if !self.queue.is_empty() {
+        if !self.agenda.is_empty() {
             return Some(0);
         }
         if !self.upstreams.waiting.is_empty() || self.tcp.waits() {
@@ -269,11 +252,6 @@ impl Worker {
             return None;
         }
         Some(self.wheel_next.saturating_sub(self.now).max(1) * Clock::TICK_MS)
-    }
-
-    fn tick(&mut self) {
-        self.now_us = self.clock.micros();
-        self.now = Clock::ticks(self.now_us);
     }
 
     fn next_generation(&mut self) -> u32 {
@@ -297,56 +275,6 @@ impl Worker {
             udp::KIND_FLOW => self.on_answers(index, generation),
             // An event of a connection that is gone.
             _ => {}
-        }
-    }
-
-    /// Queues a client for the next turn, once.
-    fn enqueue(&mut self, ci: usize) {
-        if let Some(c) = self.clients.get_mut(ci)
-            && !c.queued
-        {
-            c.queued = true;
-            self.queue.push_back(Turn::Client(ci, c.generation));
-        }
-    }
-
-    fn run_queue(&mut self) {
-        for _ in 0..self.queue.len() {
-            self.tick();
-            match self.queue.pop_front() {
-                Some(Turn::Client(ci, generation)) => {
-                    let c = self.clients.get_mut(ci).filter(|c| c.generation == generation);
-                    if let Some(c) = c {
-                        c.queued = false;
-                        self.proceed(ci);
-                    }
-                }
-                Some(Turn::Stream(x)) => {
-                    if let Some(e) = self.exchanges.get_mut(x) {
-                        e.stream.queued = false;
-                        self.proceed_exchange(x);
-                    }
-                }
-                Some(Turn::Up(ui, generation)) => self.take_shared_turn(ui, generation),
-                Some(Turn::Join(x)) => self.join_again(x),
-                Some(Turn::Answered(x, ticket)) => self.take_answered(x, ticket),
-                Some(Turn::Mirror(x)) => self.dispatch(x),
-                Some(Turn::Session(id)) => self.take_session_turn(id),
-                None => break,
-            }
-        }
-    }
-
-    /// Queues an exchange for the next turn, once: over HTTP/1 its connection.
-    fn enqueue_exchange(&mut self, x: ExId) {
-        let Some(e) = self.exchanges.get_mut(x) else {
-            return;
-        };
-        if !e.has_own_timer() {
-            let ci = e.client;
-            self.enqueue(ci);
-        } else if !std::mem::replace(&mut e.stream.queued, true) {
-            self.queue.push_back(Turn::Stream(x));
         }
     }
 

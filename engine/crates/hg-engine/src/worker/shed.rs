@@ -94,8 +94,9 @@ impl Worker {
         self.shared.event(EventLevel::Warn, "node.overload", message);
     }
 
-    /// Takes in a turn of the loop that began then; nothing if it had no event.
-    pub(super) fn note_turn(&mut self, began_us: Option<u64>) {
+    /// Takes in a turn of the loop that began then, nothing if it had no event, and how long the
+    /// work waited that was done in it.
+    pub(super) fn note_turn(&mut self, began_us: Option<u64>, waited_us: u64) {
         let Some(plan) = &self.held.settings.shedding else {
             return;
         };
@@ -103,7 +104,7 @@ impl Worker {
         let policy =
             SheddingPolicy { queued: plan.queued, lag_us: plan.lag_ms * 1_000, marks: marks(plan) };
         let queued = if policy.queued > 0 { self.upstreams.queued() } else { 0 };
-        let took_us = self.now_us.saturating_sub(began_us);
+        let took_us = self.now_us.saturating_sub(began_us).max(waited_us);
         let shedder = &mut self.upstreams.shedder;
         shedder.turn(self.now_us, took_us, queued, &policy);
         self.counters.overload.set(shedder.levels());

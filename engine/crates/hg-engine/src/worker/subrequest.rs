@@ -183,7 +183,7 @@ impl Worker {
     fn tell_parent(&mut self, parent: ExId, ticket: u64, result: Result<Box<Answered>, Failure>) {
         if let Some(asks) = self.exchanges.get_mut(parent).and_then(|e| e.asks(ticket)) {
             *asks = Asks { child: None, result: Some(result) };
-            self.queue.push_back(Turn::Answered(parent, ticket));
+            self.agenda.add(Turn::Answered(parent, ticket));
         }
     }
 

@@ -309,6 +309,25 @@ fn a_stream_that_its_client_resets_lets_go_of_its_endpoint() {
 }
 
 #[test]
+fn an_endpoint_is_not_asked_for_what_is_reset_together_with_its_request() {
+    let up = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let node = serving(&up, "");
+    let mut client = Client::connect(&node);
+    client.flush();
+    for _ in 0..10 {
+        let id = client.open("GET", "/given-up", &[], true);
+        client.session.reset(id, Code::CANCEL);
+    }
+    client.flush();
+    let id = client.open("GET", "/wanted", &[], true);
+    client.flush();
+    assert_eq!(client.answer(id).status, 200);
+    assert_eq!(up.connections(), 1);
+    let rejects = node.engine.metrics().rejects;
+    assert!(rejects.iter().any(|r| r.reason == "client-gone" && r.count == 10));
+}
+
+#[test]
 fn a_connection_that_is_lost_lets_go_of_every_endpoint() {
     let node = serving(
         &Upstream::play(|mut s| {

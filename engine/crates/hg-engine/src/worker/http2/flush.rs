@@ -225,7 +225,7 @@ impl Worker {
                 continue;
             }
             if e.stream.held.is_empty() && !std::mem::replace(&mut e.stream.queued, true) {
-                self.queue.push_back(Turn::Stream(x));
+                self.agenda.add(Turn::Stream(x));
             }
         }
     }

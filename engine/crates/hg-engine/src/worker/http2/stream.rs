@@ -6,6 +6,7 @@ use crate::worker::accept::deadline_after;
 use crate::worker::buffers::{Pending, RESERVE};
 use crate::worker::exchange::{ExId, Stage, pair};
 use crate::worker::request::{Sent, Step};
+use crate::worker::turns::Turn;
 use hg_h2::{Arrival, Incoming, Place, grpc};
 use hg_net::{Clock, Ticks};
 use hg_proto::{BodyReader, Known, Lines, Reject, RequestHead, Version};
@@ -30,6 +31,8 @@ pub(crate) struct Stream {
     pub(crate) grpc_status: Option<u32>,
     /// Whether it is in the queue for the next turn.
     pub(crate) queued: bool,
+    /// Whether what came of its body is in the queue for the next turn.
+    pub(crate) is_fed: bool,
     pub(crate) deadline: Ticks,
     /// Tick of its earliest entry in the wheel.
     pub(crate) timer_at: Ticks,
@@ -47,6 +50,7 @@ impl Default for Stream {
             is_grpc: false,
             grpc_status: None,
             queued: false,
+            is_fed: false,
             deadline: Ticks::MAX,
             timer_at: Ticks::MAX,
         }
@@ -228,7 +232,7 @@ impl Worker {
             return;
         };
         match h.places.ask(e.stream.id, !e.request.done, wait_ms, now_ms) {
-            Place::Now => self.go_upstream(x),
+            Place::Now => self.agenda.add(Turn::Start(x)),
             Place::Later => {
                 let has_place = h.places.taken() < h.bounds.dispatched;
                 self.counters.http2.bound(match has_place {
@@ -244,9 +248,14 @@ impl Worker {
         }
     }
 
-    /// Asks the upstream, or collects the request's body first.
-    fn go_upstream(&mut self, x: ExId) {
-        let is_whole = self.exchanges.get(x).is_some_and(|e| e.request.done);
+    /// Asks the upstream, or collects the request's body first. It is done after the frames that came
+    /// together with the request: one that is reset in them asks nobody.
+    pub(crate) fn go_upstream(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get(x).filter(|e| !e.answered && e.stage == Stage::Connecting)
+        else {
+            return;
+        };
+        let is_whole = e.request.done;
         if is_whole || !self.begin_collecting(x) {
             self.dispatch(x);
         }
@@ -267,12 +276,13 @@ impl Worker {
                 let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
                 e.stage = Stage::Connecting;
                 e.due.connect = deadline_after(self.now_us, connect_ms);
-                self.go_upstream(x);
+                self.agenda.add(Turn::Start(x));
             }
         }
     }
 
-    /// Takes a part of a request's body.
+    /// Takes a part of a request's body. It is passed on together with what other frames bring that
+    /// came at the same time.
     pub(super) fn on_stream_data(&mut self, ci: usize, stream: u32, bytes: &[u8], end: bool) {
         let streams = self.clients.get(ci).and_then(|c| c.http2.as_deref()).map(|h| &h.streams);
         let Some(x) = streams.and_then(|s| s.get(&stream)).copied() else {
@@ -289,7 +299,9 @@ impl Worker {
             return self.credit(ci, stream, bytes.len());
         }
         e.stream.came(bytes);
-        self.pump_request(x);
+        if !std::mem::replace(&mut e.stream.is_fed, true) {
+            self.agenda.add(Turn::Input(x));
+        }
     }
 
     /// Takes the trailers of a request, and with them its end.

@@ -4,12 +4,12 @@ use hg_h2::Event;
 
 /// What the frames of one turn may cost; a read may have thousands of them.
 const COST: u32 = 256;
-/// Begun or given up, a request costs more than other frames: a route, an endpoint, often a dial.
+/// Begun or given up, a request costs more than other frames: its route and its middlewares.
 const REQUEST_COST: u32 = 8;
-/// After frames of this cost the clock is looked at, for a dial takes ten times as long as the rest.
+/// After frames of this cost the clock is looked at, for what a request costs differs.
 const LOOK_COST: u32 = 16;
 /// How long frames are handled in one turn.
-const US: u64 = 100;
+const US: u64 = 40;
 
 /// What is left of a turn for the frames of one connection.
 pub(super) struct Allowance {
@@ -60,8 +60,8 @@ mod tests {
     #[test]
     fn a_turn_ends_after_many_frames_or_a_short_time() {
         let data = Event::Data { stream: 1, range: 0..1, end: false };
-        assert_eq!([handled(&HEAD, 0), handled(&HEAD, 20), handled(&HEAD, 60)], [32, 6, 2]);
-        assert_eq!([handled(&data, 0), handled(&data, 1)], [256, 112]);
+        assert_eq!([handled(&HEAD, 0), handled(&HEAD, 5), handled(&HEAD, 60)], [32, 8, 2]);
+        assert_eq!([handled(&data, 0), handled(&data, 1)], [256, 48]);
         assert_eq!(handled(&HEAD, 1_000_000), 2, "it goes on, however slow");
     }
 }

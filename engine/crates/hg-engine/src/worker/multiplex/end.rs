@@ -123,7 +123,7 @@ impl Worker {
             up.endpoint.counters.idle.sub(1);
         }
         // Those that waited for its greeting look for another one.
-        self.queue.extend(h.late.into_iter().map(Turn::Join));
+        self.agenda.extend(h.late.into_iter().map(Turn::Join));
         self.counters.http2.upstream.connections.closed();
         self.drop_up(ui);
     }

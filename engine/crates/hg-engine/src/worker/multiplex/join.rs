@@ -177,20 +177,23 @@ impl Worker {
         let entry = self.exchanges.get(x).and_then(Exchange::entry);
         let Some(entry) = entry else { return };
         let most_idle = entry.plan.pool.max_idle as usize;
-        let shared = Shared::new(limits(entry), times(entry), most_idle, now_ms);
+        let mut shared = Shared::new((limits(entry), times(entry)), most_idle, now_ms);
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
+        if let Some(pool) = self.pools.get(up.pool) {
+            pool.shared.push(ui);
+            pool.is_http1 = false;
+            // It may well allow as many as before; with none, the request would wait for nothing.
+            let before = pool.streams.map(|n| n.clamp(1, FIRST_STREAMS));
+            shared.first_streams = before.unwrap_or(FIRST_STREAMS);
+        }
         up.phase = UpPhase::Shared;
         up.exchange = None;
         up.http2 = Some(Box::new(shared));
         // The endpoint may have sent its SETTINGS with the end of the handshake.
         let has_input = !up.input.is_empty();
         let generation = up.generation;
-        if let Some(pool) = self.pools.get(up.pool) {
-            pool.shared.push(ui);
-            pool.is_http1 = false;
-        }
         self.counters.http2.upstream.connections.opened();
         // An endpoint may wait for our preface, and a request for what the endpoint offers.
         self.mark_shared(ui);
@@ -211,7 +214,7 @@ impl Worker {
     /// turn.
     pub(crate) fn end_lead(&mut self, x: ExId) {
         for y in self.take_followers(x) {
-            self.queue.push_back(Turn::Join(y));
+            self.agenda.add(Turn::Join(y));
         }
     }
 

@@ -19,7 +19,7 @@ use hg_h2::{Limits, Role, Session, Times, Watch};
 use hg_net::Ticks;
 use hg_plan::UpstreamProtocol;
 
-/// Streams of one connection as long as its endpoint has not said how many it takes.
+/// Streams of one connection as long as its endpoint has never said how many it takes.
 const FIRST_STREAMS: usize = 100;
 /// Most streams of one connection, whatever its endpoint allows: so many share its fate.
 const MOST_STREAMS: usize = 250;
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     noted: Noted,
     watch: Watch,
     times: Times,
+    /// Most streams until the endpoint's SETTINGS have come.
+    first_streams: usize,
     /// When an endpoint that takes nothing is given up; the far future while nothing waits for it.
     stalled_at: Ticks,
     /// When an endpoint that was sent a PING is given up; the far future if none was sent.
@@ -63,7 +65,7 @@ struct Noted {
 }
 
 impl Shared {
-    fn new(limits: Limits, times: Times, most_idle: usize, now_ms: u64) -> Self {
+    fn new((limits, times): (Limits, Times), most_idle: usize, now_ms: u64) -> Self {
         Self {
             session: Session::new(Role::Client, limits),
             streams: HashMap::default(),
@@ -72,6 +74,7 @@ impl Shared {
             noted: Noted::default(),
             watch: Watch::new(now_ms),
             times,
+            first_streams: FIRST_STREAMS,
             stalled_at: Ticks::MAX,
             probed_until: Ticks::MAX,
             most_idle,
@@ -87,7 +90,7 @@ impl Shared {
     fn has_room(&self) -> bool {
         let greeted = self.is_greeted();
         let allowed = self.session.peer().max_concurrent_streams as usize;
-        let most = if greeted { allowed.min(MOST_STREAMS) } else { FIRST_STREAMS };
+        let most = if greeted { allowed.min(MOST_STREAMS) } else { self.first_streams };
         self.session.streams() < most
             && !self.session.is_ending()
             && self.probed_until == Ticks::MAX

@@ -76,7 +76,7 @@ impl Worker {
             return;
         };
         if h.session.may_read() && !std::mem::replace(&mut h.noted.queued, true) {
-            self.queue.push_back(Turn::Up(ui, up.generation));
+            self.agenda.add(Turn::Up(ui, up.generation));
         }
     }
 
@@ -117,11 +117,22 @@ impl Worker {
         self.rearm_shared(ui, false);
     }
 
+    /// Remembers how many streams an endpoint allows, for connections whose SETTINGS are on their way.
+    fn note_streams(&mut self, ui: usize) {
+        let Some(up) = self.ups.get(ui) else {
+            return;
+        };
+        let allowed = up.http2.as_deref().map(|h| h.session.peer().max_concurrent_streams as usize);
+        if let Some(pool) = self.pools.get(up.pool) {
+            pool.streams = allowed;
+        }
+    }
+
     /// Lets those look again who waited for what the endpoint offers.
     fn take_late(&mut self, ui: usize) {
         if let Some(h) = self.shared_at(ui) {
             let late = std::mem::take(&mut h.late);
-            self.queue.extend(late.into_iter().map(Turn::Join));
+            self.agenda.extend(late.into_iter().map(Turn::Join));
         }
     }
 
@@ -179,7 +190,10 @@ impl Worker {
             }
             Event::GoAway { last, .. } => self.on_up_away(ui, last),
             // Room and windows follow from the session; any byte answers a PING of ours.
-            Event::Settings => self.take_late(ui),
+            Event::Settings => {
+                self.note_streams(ui);
+                self.take_late(ui);
+            }
             Event::SettingsAcked | Event::Pong(_) => {}
             // An endpoint opens no stream.
             Event::Malformed { .. } | Event::Refused { .. } => {}

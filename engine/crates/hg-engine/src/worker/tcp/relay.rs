@@ -120,7 +120,7 @@ impl Worker {
         let over = s.halves.over();
         let turned = s.halves.is_half_open() != was_half_open || s.halves.resumes_at().is_some();
         if again && !std::mem::replace(&mut s.queued, true) {
-            self.queue.push_back(Turn::Session(id));
+            self.agenda.add(Turn::Session(id));
         }
         self.count_bytes(id, before);
         if is_heard {

@@ -1,0 +1,244 @@
+//! What a worker has to do.
+
+use super::usage::Usage;
+use crate::worker::exchange::ExId;
+use crate::worker::tcp;
+use hg_net::{Fd, Token};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// Connections that wait to be closed; more are closed at once.
+const CLOSING: usize = 16 * 1024;
+/// Work that a line keeps room for while it is empty.
+const SPARE: usize = 64;
+
+/// What continues in a later turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turn {
+    /// A connection with pipelined requests or unread bytes: slab index and generation.
+    Client(usize, u32),
+    /// An exchange over HTTP/2.
+    Stream(ExId),
+    /// An exchange over HTTP/2 of whose body a part has come.
+    Input(ExId),
+    /// An exchange over HTTP/2 that may ask its upstream.
+    Start(ExId),
+    /// A connection to an endpoint over HTTP/2 with unread bytes: slab index and generation.
+    Up(usize, u32),
+    /// An exchange that waited for a connection which another one opened.
+    Join(ExId),
+    /// An exchange whose subrequest has ended, and the wait that this ends.
+    Answered(ExId, u64),
+    /// The copy of a request that is out.
+    Mirror(ExId),
+    /// A TCP session with unread bytes.
+    Session(tcp::SessionId),
+    /// A connection to which something has happened.
+    Event(Token),
+}
+
+/// What a client has of its worker's turns.
+#[derive(Default)]
+pub(crate) struct Standing {
+    /// Whether it is in the queue of clients for the next turn.
+    pub(crate) queued: bool,
+    pub(super) usage: Usage,
+    /// Where its work waits, if any does.
+    pub(super) line: Option<usize>,
+}
+
+/// A client: slab index and generation.
+pub(super) type Id = (usize, u32);
+
+/// The place of a client whose work waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    rank: u64,
+    number: u64,
+    id: Id,
+}
+
+/// What is to be done.
+#[derive(Default)]
+pub(crate) struct Agenda {
+    /// The next turn.
+    pub(super) queue: VecDeque<Turn>,
+    /// Work that waits, of one client each, and since when.
+    lines: Vec<VecDeque<(u64, Turn)>>,
+    /// Lines without a client.
+    free: Vec<usize>,
+    /// Clients whose work waits, by how much they have had and then by when they came.
+    order: BinaryHeap<Reverse<Place>>,
+    /// How many places were taken.
+    places: u64,
+    /// Abandoned connections.
+    pub(super) closing: VecDeque<Fd>,
+    /// For which client the worker works, since it last looked at the clock.
+    pub(super) served: Option<usize>,
+    /// When this round has taken a while.
+    pub(super) full_at_us: u64,
+}
+
+impl Agenda {
+    pub(crate) fn add(&mut self, turn: Turn) {
+        self.queue.push_back(turn);
+    }
+
+    pub(crate) fn extend(&mut self, turns: impl Iterator<Item = Turn>) {
+        self.queue.extend(turns);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.order.is_empty() && self.closing.is_empty()
+    }
+
+    /// Closes a connection with a reset, soon: with unread bytes that can take as long as a request.
+    pub(crate) fn close(&mut self, fd: Fd) {
+        match self.closing.len() < CLOSING {
+            true => self.closing.push_back(fd),
+            false => hg_net::close_with_reset(fd),
+        }
+    }
+
+    /// Adds to the work of a client that waits.
+    pub(super) fn put_off(&mut self, (id, it): (Id, &mut Standing), now_us: u64, turn: Turn) {
+        let at = match it.line {
+            Some(at) => at,
+            None => {
+                let at = self.free_line();
+                it.line = Some(at);
+                self.give_place((id, it), now_us);
+                at
+            }
+        };
+        if let Some(line) = self.lines.get_mut(at) {
+            line.push_back((now_us, turn));
+        }
+    }
+
+    /// Returns the client whose work is done next.
+    pub(super) fn next(&mut self) -> Option<Id> {
+        self.order.pop().map(|Reverse(place)| place.id)
+    }
+
+    fn give_place(&mut self, (id, it): (Id, &Standing), now_us: u64) {
+        self.places += 1;
+        self.order.push(Reverse(Place { rank: it.usage.rank(now_us), number: self.places, id }));
+    }
+
+    fn free_line(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.lines.push(VecDeque::new());
+            self.lines.len() - 1
+        })
+    }
+
+    /// Takes the first work of a client that waits, and since when it waits.
+    pub(super) fn take(&mut self, it: &Standing) -> Option<(u64, Turn)> {
+        self.lines.get_mut(it.line?)?.pop_front()
+    }
+
+    /// Has a client wait for the rest of its work, if there is any.
+    pub(super) fn go_on(&mut self, (id, it): (Id, &mut Standing), now_us: u64) {
+        let Some(at) = it.line else {
+            return;
+        };
+        if self.lines.get(at).is_some_and(|line| !line.is_empty()) {
+            return self.give_place((id, it), now_us);
+        }
+        it.line = None;
+        self.free.push(at);
+    }
+
+    /// Has the work that waits of a client which is gone end in the next turn: it may concern a
+    /// connection that serves others now.
+    pub(crate) fn leave(&mut self, it: &Standing) {
+        if let Some(at) = it.line
+            && let Some(line) = self.lines.get_mut(at)
+        {
+            self.queue.extend(line.drain(..).map(|(_, turn)| turn));
+            line.shrink_to(SPARE);
+            self.free.push(at);
+        }
+    }
+}
+
+impl Drop for Agenda {
+    fn drop(&mut self) {
+        self.closing.drain(..).for_each(hg_net::close_with_reset);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A worker whose clients are known by their index, and who have no connections.
+    #[derive(Default)]
+    struct Served {
+        agenda: Agenda,
+        clients: Vec<Standing>,
+        now_us: u64,
+    }
+
+    impl Served {
+        /// Adds a client that has lately had so much, with so many turns that wait.
+        fn add(&mut self, had_us: u64, turns: usize) {
+            let ci = self.clients.len();
+            let mut it = Standing::default();
+            it.usage.spend(had_us, self.now_us);
+            for _ in 0..turns {
+                self.agenda.put_off(((ci, 0), &mut it), self.now_us, Turn::Client(ci, 0));
+            }
+            self.clients.push(it);
+        }
+
+        /// Takes the next turn, which lasts so long; returns whose it was.
+        fn serve(&mut self, took_us: u64) -> Option<usize> {
+            let id = self.agenda.next()?;
+            let it = self.clients.get_mut(id.0)?;
+            let (since_us, turn) = self.agenda.take(it)?;
+            assert!(matches!(turn, Turn::Client(ci, 0) if ci == id.0 && since_us <= self.now_us));
+            self.now_us += took_us;
+            it.usage.spend(took_us, self.now_us);
+            self.agenda.go_on((id, it), self.now_us);
+            Some(id.0)
+        }
+
+        fn serve_all(&mut self, took_us: u64) -> Vec<usize> {
+            std::iter::from_fn(|| self.serve(took_us)).collect()
+        }
+    }
+
+    #[test]
+    fn clients_that_want_much_take_turns() {
+        let mut served = Served::default();
+        (0..3).for_each(|_| served.add(0, 3));
+        assert_eq!(served.serve_all(50), [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+        assert!(served.agenda.is_empty());
+    }
+
+    #[test]
+    fn who_has_had_little_is_next_however_many_wait() {
+        let mut served = Served::default();
+        (0..50).for_each(|_| served.add(500, 100));
+        served.add(0, 1);
+        assert_eq!(served.serve(50), Some(50));
+        let first: Vec<_> = (0..50).filter_map(|_| served.serve(50)).collect();
+        assert_eq!(first, (0..50).collect::<Vec<_>>(), "nobody waits for ever");
+    }
+
+    #[test]
+    fn the_work_of_a_client_that_has_left_is_done_in_the_next_turn() {
+        let mut served = Served::default();
+        served.add(0, 2);
+        served.add(0, 1);
+        let left = std::mem::take(&mut served.clients[0]);
+        served.agenda.leave(&left);
+        assert_eq!(served.agenda.queue.len(), 2);
+        served.add(0, 1);
+        assert_eq!(served.agenda.lines.len(), 2, "its line serves another client");
+        assert_eq!(served.agenda.next(), Some((0, 0)), "whom nobody finds any more");
+        assert_eq!((served.serve(1), served.serve(1)), (Some(1), Some(2)));
+    }
+}
