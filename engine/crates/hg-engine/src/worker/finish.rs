@@ -167,7 +167,9 @@ impl Worker {
 
     /// Closes a connection that its client has left or that failed.
     pub(super) fn connection_lost(&mut self, ci: usize) {
-        self.drop_streams(ci);
+        if !self.lose_http2(ci) {
+            return;
+        }
         match self.clients.get(ci).and_then(|c| c.exchange) {
             Some(x) => self.client_gone(x),
             None => self.close_client(ci),

@@ -75,7 +75,7 @@ fn relieved(node: &Node, others: usize, ages_s: Vec<u64>) -> Vec<bool> {
         w.now_us = real_us;
         let stays = |ci: usize| {
             let h = w.clients.get(ci).and_then(|c| c.http2.as_deref());
-            h.is_some_and(|h| h.held.bytes > 0)
+            h.is_some_and(|h| h.held.bytes > 0 && !h.is_ending())
         };
         all.into_iter().map(|(_, ci)| stays(ci)).collect()
     })
@@ -92,8 +92,7 @@ fn many_small_connections_that_have_stalled_are_closed() {
         w.relieve();
         w.now_us = real_us;
     });
-    let held = held(&node);
-    assert!(held <= 64 * MIB, "the worker holds {held} bytes");
+    eventually("the worker holds less", || held(&node) <= 64 * MIB);
     let closed = ended(&node, "stalled-streams");
     assert!(closed > 0, "none was closed");
     assert!(closed < MANY / 2, "{closed} were closed");
