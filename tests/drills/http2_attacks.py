@@ -43,8 +43,9 @@ _FEW = 500
 """Fewer attempts need not be counted by reason."""
 _SETTLE_S = 0.2
 """After an attack, before the next calm time."""
-_MEMORY_KIB = 96 * 1024
-"""How much the data plane may grow at its peak."""
+_MEMORY_KIB = 160 * 1024
+"""How much the data plane may grow at its peak: a worker endures 128 MiB of answers that nobody
+takes (`WORKER_ENDURES` in worker/http2/mod.rs)."""
 _TICKS = 100
 """Clock ticks in a second, of the kernel's accounts."""
 
