@@ -23,7 +23,7 @@ const MIB: usize = 1024 * 1024;
 const BODY: usize = 256 * 1024;
 const STREAMS: usize = 90;
 const CONNECTIONS: usize = 50;
-const MANY: usize = 75;
+const MANY: usize = 120;
 /// After this long without a byte a client waits for no more heads.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -100,19 +100,18 @@ fn streams_whose_clients_take_nothing_hold_little() {
     let before = held();
     let mut clients = vec![heads(asking(&node))];
     let one = held() - before;
-    assert!(one < 4 * MIB, "one connection holds {one} bytes");
+    assert!(one < 2 * MIB, "one connection holds {one} bytes");
     let mut most = 0;
     for _ in 1..CONNECTIONS {
         clients.push(heads(asking(&node)));
         most = most.max(held() - before);
     }
-    eventually("connections are closed", || {
+    let closed = || {
         let all = node.engine.metrics().http2.closed;
         all.iter().any(|one| one.reason == "stalled-streams" && one.count > 0)
-    });
-    assert!(most < 100 * MIB, "all together held {most} bytes");
-    // Another client is served as before.
-    assert!(node.get("/").len() > BODY);
+    };
+    assert!(!closed(), "all of them fit");
+    assert!(most < 70 * MIB, "all together held {most} bytes");
     drop(clients);
     eventually("what was held is given back", || held() < before + 16 * MIB);
     // All at once, so that they come between two turns of the house-keeping.
@@ -120,7 +119,9 @@ fn streams_whose_clients_take_nothing_hold_little() {
         let asked: Vec<_> = (0..MANY).map(|_| asking(&node)).collect();
         asked.into_iter().map(heads).collect::<Vec<_>>()
     });
-    assert!(most < 100 * MIB, "all together held {most} bytes");
+    assert!(most < 128 * MIB, "all together held {most} bytes");
+    eventually("connections are closed", closed);
+    // Another client is served as before.
     assert!(node.get("/").len() > BODY);
     drop(clients);
 }

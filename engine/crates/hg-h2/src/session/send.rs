@@ -159,6 +159,13 @@ impl Session {
         }
     }
 
+    /// Returns how many bytes of a body the peer takes now on a stream, by the windows of both
+    /// (RFC 9113 §5.2.1); 0 for a stream that is not open.
+    pub fn window(&self, id: u32) -> usize {
+        let of_stream = self.streams.get(id).map_or(0, |stream| stream.send_window.open());
+        of_stream.min(self.window.send.open())
+    }
+
     /// Returns whose turn it is to send and how much; `None` if no stream wants to and may, or
     /// enough output waits. The owner answers with [`Session::data`] and asks again.
     pub fn grant(&mut self) -> Option<Grant> {

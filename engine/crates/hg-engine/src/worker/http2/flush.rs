@@ -2,7 +2,7 @@
 //! and everything once per turn into the socket.
 
 use super::part::Part;
-use super::{Http2, STREAM_READ, STREAM_READ_LEAST, WORKER_HOLDS, text};
+use super::{Http2, STREAM_READ, STREAM_READ_LEAST, STREAM_READ_SHUT, WORKER_HOLDS, text};
 use crate::counters::Bound;
 use crate::worker::client::Phase;
 use crate::worker::exchange::{ExId, Exchange, pair};
@@ -125,9 +125,11 @@ impl Worker {
         let Some(e) = self.exchanges.get(x).filter(|e| e.stream.is_http2()) else {
             return limit;
         };
-        let is_much = |h: &Http2| h.held.bytes >= h.bounds.answers;
         let h = self.clients.get(e.client).and_then(|c| c.http2.as_deref());
-        let bound = match h.is_some_and(is_much) {
+        // The rest stays with the endpoint, which has it anyway.
+        let is_shut = h.is_some_and(|h| h.session.window(e.stream.id) == 0);
+        let limit = if is_shut { limit.min(STREAM_READ_SHUT) } else { limit };
+        let bound = match h.is_some_and(|h| h.held.bytes >= h.bounds.answers) {
             true => Bound::Answers,
             false if self.io.pool.pending >= WORKER_HOLDS => Bound::Worker,
             false => return limit.min(STREAM_READ),

@@ -35,6 +35,8 @@ const READ: usize = 128 * 1024;
 pub(crate) const STREAM_READ: usize = 64 * 1024;
 /// What is read at once for a stream whose connection, or whose worker, holds enough already.
 pub(crate) const STREAM_READ_LEAST: usize = 16 * 1024;
+/// What is read at once for a stream of which its client takes nothing now.
+const STREAM_READ_SHUT: usize = 8 * 1024;
 /// Bytes of answers that the clients of a worker may hold before connections are closed that have
 /// stalled, or that hold more than their share.
 const WORKER_HOLDS: usize = 64 * 1024 * 1024;

@@ -8,10 +8,10 @@ use hg_h2::{Limits, Role, Session};
 
 const MIB: usize = 1024 * 1024;
 const SECOND_US: u64 = 1_000_000;
-/// One read takes the answer whole, also when the worker holds too much.
-const BODY: usize = 16_000;
+/// One read takes the answer whole, although its client takes nothing.
+const BODY: usize = 8_000;
 /// A connection that holds so many bodies holds less than 256 KiB.
-const STREAMS: usize = 15;
+const STREAMS: usize = 30;
 /// So many connections hold more than 64 MiB.
 const MANY: u64 = 300;
 
@@ -82,6 +82,23 @@ fn relieved(node: &Node, others: usize, ages_s: Vec<u64>) -> Vec<bool> {
 }
 
 #[test]
+fn of_a_large_answer_that_its_client_does_not_take_little_is_read() {
+    let node = serving(&Upstream::play(|mut s| {
+        read_head(&mut s);
+        let _ = s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+        let _ = s.write_all(&[b'x'; 1_000_000]);
+    }));
+    let mut client = asking(&node, 1);
+    eventually("some is held", || held(&node) > 0);
+    assert!(held(&node) <= 8 * 1024, "{} bytes are held", held(&node));
+    // Once it takes more, it gets all of it.
+    for stream in [0, 1] {
+        take(&mut client, stream, 2_000_000);
+    }
+    assert_eq!(read_n(&mut client.stream, 1_000_000).len(), 1_000_000);
+}
+
+#[test]
 fn many_small_connections_that_have_stalled_are_closed() {
     let node = start();
     let clients: Vec<_> = (0..MANY).map(|_| asking(&node, STREAMS)).collect();
@@ -102,7 +119,7 @@ fn many_small_connections_that_have_stalled_are_closed() {
 #[test]
 fn the_largest_of_those_that_have_stalled_are_closed_until_little_is_held() {
     let node = start();
-    let streams = [[14; 4].as_slice(), &[15; 20]].concat();
+    let streams = [[28; 4].as_slice(), &[30; 20]].concat();
     let clients = holding(&node, &streams);
     let stay = relieved(&node, 59 * MIB, vec![6; streams.len()]);
     assert_eq!(stay, [[true; 4].as_slice(), &[false; 20]].concat());
@@ -122,10 +139,10 @@ fn a_small_connection_that_was_slow_for_a_moment_stays() {
 #[test]
 fn a_large_connection_that_was_slow_for_a_moment_is_closed_after_those_that_have_stalled() {
     let node = start();
-    let streams = [[17].as_slice(), &[15; 20]].concat();
+    let streams = [[34].as_slice(), &[30; 20]].concat();
     let clients = holding(&node, &streams);
     let ages_s = [[4].as_slice(), &[6; 20]].concat();
-    let stay = relieved(&node, 60 * MIB - 17 * BODY, ages_s);
+    let stay = relieved(&node, 60 * MIB - 34 * BODY, ages_s);
     assert_eq!(stay, [[true].as_slice(), &[false; 20]].concat());
     drop(clients);
 }
@@ -133,7 +150,7 @@ fn a_large_connection_that_was_slow_for_a_moment_is_closed_after_those_that_have
 #[test]
 fn a_large_connection_is_closed_although_it_was_slow_for_a_moment_only() {
     let node = start();
-    let clients = holding(&node, &[1, 17]);
+    let clients = holding(&node, &[1, 34]);
     assert_eq!(relieved(&node, 64 * MIB, vec![0, 0]), [true, false]);
     assert_eq!(ended(&node, "stalled-streams"), 1);
     drop(clients);
@@ -170,10 +187,11 @@ fn a_client_that_takes_some_of_its_answers_has_not_stalled() {
         })
     };
     let (_, began_us) = since(&node);
-    take(client, 1, 15_999);
+    take(client, 1, 7_999);
+    take(client, 3, 8_000);
     eventually("it has taken little", || since(&node).0 == 15_999);
     assert_eq!(since(&node).1, began_us, "15,999 bytes are too few");
-    take(client, 3, 16_000);
+    take(client, 5, 8_000);
     eventually("it has taken more", || since(&node).1 > began_us);
 }
 
@@ -183,7 +201,7 @@ fn a_client_that_leaves_one_byte_of_each_body_holds_the_memory_of_all() {
     let mut clients = holding(&node, &[3]);
     let client = clients.get_mut(0).unwrap();
     for stream in [1, 3, 5] {
-        take(client, stream, 15_999);
+        take(client, stream, 7_999);
     }
     let left = |w: &mut Worker| w.exchanges.iter_mut().map(|e| e.stream.held.len()).sum::<usize>();
     eventually("one byte of each is left", || on_worker(&node, left) == 3);

@@ -7,8 +7,8 @@ use hg_net::{Fd, Token};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// Connections that wait to be closed; more are closed at once.
-const CLOSING: usize = 16 * 1024;
+/// Connections that wait to be closed, each with its descriptor; more are closed at once.
+const CLOSING: usize = 1024;
 /// Work that a line keeps room for while it is empty.
 const SPARE: usize = 64;
 
