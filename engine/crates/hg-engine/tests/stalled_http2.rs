@@ -23,7 +23,7 @@ const MIB: usize = 1024 * 1024;
 const BODY: usize = 256 * 1024;
 const STREAMS: usize = 90;
 const CONNECTIONS: usize = 50;
-const MANY: usize = 120;
+const MANY: usize = 98;
 /// After this long without a byte a client waits for no more heads.
 const QUIET: Duration = Duration::from_secs(2);
 

@@ -158,6 +158,7 @@ impl Worker {
 
     /// Leaves new connections in the kernel's queue until the worker looks again.
     fn pause_accepting(&mut self) {
+        self.agenda.close_all();
         self.accept_paused = true;
         self.refresh_listeners();
     }

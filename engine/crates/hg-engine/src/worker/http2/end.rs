@@ -7,7 +7,7 @@ use crate::worker::exchange::Exchange;
 use hg_h2::{Close, Code};
 
 /// How many exchanges of a connection that ends are ended before others have their turn.
-const PIECE: usize = 16;
+const PIECE: usize = 8;
 
 /// How a connection ends whose exchanges are being ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 /// Connections that wait to be closed, each with its descriptor; more are closed at once.
-const CLOSING: usize = 1024;
+const CLOSING: usize = 8 * 1024;
 /// Work that a line keeps room for while it is empty.
 const SPARE: usize = 64;
 
@@ -77,6 +77,8 @@ pub(crate) struct Agenda {
     pub(super) served: Option<usize>,
     /// When this round has taken a while.
     pub(super) full_at_us: u64,
+    /// Until when clients wait in a round that has taken a while.
+    pub(super) ordered_until_us: u64,
 }
 
 impl Agenda {
@@ -98,6 +100,11 @@ impl Agenda {
             true => self.closing.push_back(fd),
             false => hg_net::close_with_reset(fd),
         }
+    }
+
+    /// Closes everything that was given up, for its descriptors are needed.
+    pub(crate) fn close_all(&mut self) {
+        self.closing.drain(..).for_each(hg_net::close_with_reset);
     }
 
     /// Adds to the work of a client that waits.
@@ -165,7 +172,7 @@ impl Agenda {
 
 impl Drop for Agenda {
     fn drop(&mut self) {
-        self.closing.drain(..).for_each(hg_net::close_with_reset);
+        self.close_all();
     }
 }
 

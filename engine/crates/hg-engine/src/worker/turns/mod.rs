@@ -1,8 +1,8 @@
 //! What continues in a later turn of the loop, and in which order. Once a round of the loop has
-//! taken a while, what else is to be done for clients waits, in a line for each of them; the client
-//! of which the worker has had least to do lately goes first. So one that begins a thousand requests
-//! delays its own, and not those of a client that seldom asks (start-time fair queueing, Goyal, Vin
-//! and Cheng 1996, with shares that are forgotten soon).
+//! taken a while, what is to be done for clients that have had more than their share lately waits, in
+//! a line for each of them; the one that has had least goes first. So a client that begins a
+//! thousand requests delays its own, and not those of one that seldom asks (start-time fair
+//! queueing, Goyal, Vin and Cheng 1996, with shares that are forgotten soon).
 
 mod agenda;
 mod usage;
@@ -14,8 +14,15 @@ use super::exchange::ExId;
 use super::{KIND_CLIENT, KIND_UP, Worker};
 use hg_net::{Clock, Event, Token};
 
-/// How long a round of the loop works before clients wait, and then again for those that wait.
+/// How long a round of the loop works before clients wait, while there are some that seldom ask.
 const ROUND_US: u64 = 60;
+/// How long it is remembered that one has asked that seldom does. Without such clients nobody gains
+/// by an order, and what is to be said on one connection is said together more often.
+const SELDOM_US: u64 = 50_000;
+/// How long the work of one client goes on before that of the next.
+const QUANTUM_US: u64 = 30;
+/// How long a round works at least for those that wait, and at most to close what was abandoned.
+const LATER_US: u64 = 30;
 
 impl Worker {
     /// Looks at the clock. The time since the last look was spent on the client that was served.
@@ -30,13 +37,15 @@ impl Worker {
     /// Begins a round of the loop.
     pub(super) fn begin_round(&mut self) {
         self.tick();
-        self.agenda.full_at_us = self.now_us + ROUND_US;
+        let is_ordered = self.now_us < self.agenda.ordered_until_us;
+        self.agenda.full_at_us = if is_ordered { self.now_us + ROUND_US } else { u64::MAX };
     }
 
     /// Handles an event, or has it wait.
     pub(super) fn meet(&mut self, event: Event) {
         let owner = self.owner_of(event.token);
-        if !self.has_to_wait(owner) {
+        // With a connection all its exchanges end.
+        if !self.has_to_wait(owner, event.closed) {
             self.agenda.served = owner;
             return self.on_event(event);
         }
@@ -69,12 +78,18 @@ impl Worker {
         }
     }
 
-    /// Reports whether others are served before this client.
-    fn has_to_wait(&self, owner: Option<usize>) -> bool {
+    /// Reports whether others are served before this client, which has had more than its share or
+    /// `takes_long`.
+    fn has_to_wait(&mut self, owner: Option<usize>, takes_long: bool) -> bool {
         let Some(c) = owner.and_then(|ci| self.clients.get(ci)) else {
             return false;
         };
-        c.standing.line.is_some() || self.now_us >= self.agenda.full_at_us
+        let usage = c.standing.usage;
+        if usage.is_little(self.now_us) {
+            self.agenda.ordered_until_us = self.now_us + SELDOM_US;
+        }
+        let is_full = self.now_us >= self.agenda.full_at_us;
+        c.standing.line.is_some() || (is_full && (takes_long || usage.is_much(self.now_us)))
     }
 
     fn put_off(&mut self, owner: Option<usize>, turn: Turn) {
@@ -128,7 +143,7 @@ impl Worker {
                 return;
             };
             let owner = self.owner_of_turn(turn);
-            if self.has_to_wait(owner) {
+            if self.has_to_wait(owner, false) {
                 self.put_off(owner, turn);
             } else {
                 self.agenda.served = owner;
@@ -137,31 +152,41 @@ impl Worker {
         }
     }
 
-    /// Closes what was abandoned and works for the clients that wait. Returns how long what is done now has waited, microseconds.
+    /// Closes what was abandoned and works for the clients that wait. Returns how long what is done
+    /// now has waited, microseconds.
     pub(super) fn run_later(&mut self) -> u64 {
         self.tick();
-        let most_us = ROUND_US / 2;
-        let (closes_until_us, mut waited_us) = (self.now_us + most_us, 0);
+        let (closes_until_us, mut waited_us) = (self.now_us + LATER_US, 0);
         while self.now_us < closes_until_us
             && let Some(fd) = self.agenda.closing.pop_front()
         {
             hg_net::close_with_reset(fd);
             self.tick();
         }
-        let until_us = self.now_us + most_us;
+        let until_us = self.agenda.full_at_us.max(self.now_us + LATER_US);
         while self.now_us < until_us
-            && let Some((ci, generation)) = self.agenda.next()
+            && let Some(id) = self.agenda.next()
         {
+            waited_us = waited_us.max(self.serve_line(id));
+        }
+        waited_us
+    }
+
+    /// Works for a client that waits. Returns how long what is done now has waited, microseconds.
+    fn serve_line(&mut self, (ci, generation): (usize, u32)) -> u64 {
+        let (until_us, mut waited_us) = (self.now_us + QUANTUM_US, 0);
+        while self.now_us < until_us {
             let c = self.clients.get(ci).filter(|c| c.generation == generation);
-            if let Some((since_us, turn)) = c.and_then(|c| self.agenda.take(&c.standing)) {
-                waited_us = waited_us.max(self.now_us - since_us);
-                self.agenda.served = self.owner_of_turn(turn);
-                self.take_turn(turn);
-                self.tick();
-            }
-            if let Some(c) = self.clients.get_mut(ci).filter(|c| c.generation == generation) {
-                self.agenda.go_on(((ci, generation), &mut c.standing), self.now_us);
-            }
+            let Some((since_us, turn)) = c.and_then(|c| self.agenda.take(&c.standing)) else {
+                break;
+            };
+            waited_us = waited_us.max(self.now_us - since_us);
+            self.agenda.served = self.owner_of_turn(turn);
+            self.take_turn(turn);
+            self.tick();
+        }
+        if let Some(c) = self.clients.get_mut(ci).filter(|c| c.generation == generation) {
+            self.agenda.go_on(((ci, generation), &mut c.standing), self.now_us);
         }
         waited_us
     }
