@@ -167,7 +167,7 @@ impl Worker {
 
     /// Closes a connection that its client has left or that failed.
     pub(super) fn connection_lost(&mut self, ci: usize) {
-        if !self.lose_http2(ci) {
+        if self.lose_http2(ci) {
             return;
         }
         match self.clients.get(ci).and_then(|c| c.exchange) {

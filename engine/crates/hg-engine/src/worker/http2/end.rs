@@ -6,17 +6,8 @@ use crate::worker::Worker;
 use crate::worker::exchange::Exchange;
 use hg_h2::{Close, Code};
 
-/// How many exchanges of a connection that ends are ended before others have their turn.
+/// How many exchanges of a connection that is lost are ended before others have their turn.
 const PIECE: usize = 8;
-
-/// How a connection ends whose exchanges are being ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// Its client has gone.
-    Lost,
-    /// Its session has failed; what it still has to say is sent.
-    Failed,
-}
 
 /// How a stream ends that its peer does not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +20,6 @@ pub(crate) enum StreamEnd {
     Cut,
     /// Nobody waits for the answer.
     Gone,
-}
-
-impl Http2 {
-    /// Reports whether the connection ends, and with it all its exchanges.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending.is_some()
-    }
 }
 
 impl Worker {
@@ -71,30 +55,30 @@ impl Worker {
         }
     }
 
-    /// Closes a connection whose session has failed; its GOAWAY is sent first.
+    /// Closes a connection whose session has failed; its GOAWAY is sent first. What it holds is free
+    /// at once: that may be why it is closed.
     pub(crate) fn http2_failed(&mut self, ci: usize, close: Close) {
         self.counters.http2.end(close.reason);
-        let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
-            return;
-        };
-        h.session.abort(close.code, close.reason);
-        h.ending = h.ending.or(Some(Ending::Failed));
-        self.go_on_ending(ci);
+        self.drop_streams(ci);
+        if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
+            h.session.abort(close.code, close.reason);
+        }
+        self.flush_http2(ci);
     }
 
-    /// Begins to end the exchanges of a connection that is lost; reports whether it has no HTTP/2.
+    /// Begins to close a connection that is lost; reports whether it has HTTP/2.
     pub(crate) fn lose_http2(&mut self, ci: usize) -> bool {
         let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
-            return true;
+            return false;
         };
-        h.ending = Some(Ending::Lost);
-        self.go_on_ending(ci);
-        false
+        h.is_lost = true;
+        self.go_on_losing(ci);
+        true
     }
 
-    /// Ends some exchanges of a connection that ends, and then the connection. Each may have a
-    /// connection to an endpoint to close, and a client may leave a hundred at once.
-    pub(super) fn go_on_ending(&mut self, ci: usize) {
+    /// Ends some exchanges of a connection that is lost, and after the last one the connection. Each
+    /// may have a connection to an endpoint to close, and a client may leave a hundred at once.
+    pub(super) fn go_on_losing(&mut self, ci: usize) {
         let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
             return;
         };
@@ -103,15 +87,13 @@ impl Worker {
         for (id, _) in &some {
             h.streams.remove(id);
         }
+        let is_last = h.streams.is_empty();
         for (_, x) in some {
             self.client_gone(x);
         }
-        let h = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut());
-        match h.map(|h| (h.streams.is_empty(), h.ending)) {
-            Some((false, _)) => self.enqueue(ci),
-            Some((true, Some(Ending::Lost))) => self.close_client(ci),
-            Some((true, _)) => self.flush_http2(ci),
-            None => {}
+        match is_last {
+            true => self.close_client(ci),
+            false => self.enqueue(ci),
         }
     }
 

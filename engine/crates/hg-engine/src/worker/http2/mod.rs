@@ -21,7 +21,6 @@ use super::conn::{Read, Session};
 use super::exchange::ExId;
 use crate::counters::{Bound, Timeout};
 use crate::snapshot::{Bounds, Http2Terms};
-use end::Ending;
 use hashbrown::HashMap;
 use hg_h2::{Due, Event, Incoming, PREFACE, Places, Reason, Role, Times, Watch};
 use hg_net::{Clock, Ticks};
@@ -63,8 +62,8 @@ pub(crate) struct Http2 {
     dirty: bool,
     /// Whether frames that came wait for the next turn.
     has_frames: bool,
-    /// Set once it ends, and with it all its exchanges.
-    ending: Option<Ending>,
+    /// Whether its client has gone, and its exchanges are being ended.
+    is_lost: bool,
     /// Which streams may go to an upstream.
     places: Places,
     watch: Watch,
@@ -149,7 +148,7 @@ impl Worker {
             held: Holding::default(),
             dirty: false,
             has_frames: false,
-            ending: None,
+            is_lost: false,
             places: bounds.places(),
             watch: Watch::new(now_ms),
             times,
@@ -168,8 +167,8 @@ impl Worker {
 
     /// Reads frames while there are any and the client takes what waits for it.
     pub(super) fn read_http2(&mut self, ci: usize) {
-        if self.is_ending_http2(ci) {
-            return self.go_on_ending(ci);
+        if self.clients.get(ci).and_then(|c| c.http2.as_deref()).is_some_and(|h| h.is_lost) {
+            return self.go_on_losing(ci);
         }
         self.take_kept_frames(ci);
         for _ in 0..TURN {
@@ -206,11 +205,6 @@ impl Worker {
             }
         }
         self.enqueue(ci);
-    }
-
-    fn is_ending_http2(&self, ci: usize) -> bool {
-        let h = self.clients.get(ci).and_then(|c| c.http2.as_deref());
-        h.is_some_and(|h| h.is_ending() && !h.streams.is_empty())
     }
 
     /// Reports whether frames that came wait for the next turn.
@@ -277,7 +271,7 @@ impl Worker {
             let Some(h) = c.and_then(|c| c.http2.as_deref_mut()) else {
                 return bytes.len();
             };
-            if h.is_ending() {
+            if h.is_lost {
                 return bytes.len();
             }
             h.has_frames = at < bytes.len() && left.is_over(|| self.clock.micros());

@@ -77,13 +77,12 @@ impl Worker {
         if pending <= WORKER_HOLDS.max(self.io.pool.endured) {
             return;
         }
-        let (mut left, mut all) = self.candidates(pending);
+        let mut all = self.candidates(pending);
         all.sort_unstable();
         while let Some(one) = all.pop() {
-            if left <= one.bound() - SLACK {
+            if self.io.pool.pending <= one.bound() - SLACK {
                 break;
             }
-            left = left.saturating_sub(one.bytes);
             if self.clients.get(one.ci).is_some_and(|c| c.generation == one.generation) {
                 let (code, reason) = (Code::ENHANCE_YOUR_CALM, Reason::StalledStreams);
                 self.http2_failed(one.ci, Close { code, reason });
@@ -92,18 +91,14 @@ impl Worker {
         self.io.pool.endured = self.io.pool.pending.saturating_add(SLACK).min(WORKER_ENDURES);
     }
 
-    /// Returns how much of what is held is not being freed, and the connections that may be closed
-    /// for it.
-    fn candidates(&self, pending: usize) -> (usize, Vec<Candidate>) {
+    /// Returns the connections that may be closed while so much is held.
+    fn candidates(&self, pending: usize) -> Vec<Candidate> {
         let now_us = self.now_us;
-        let sessions = self.clients.iter().filter_map(|(_, c)| c.http2.as_deref());
-        let freed: usize = sessions.filter(|h| h.is_ending()).map(|h| h.held.bytes).sum();
-        let pending = pending.saturating_sub(freed);
         let all = self.clients.iter().filter_map(|(ci, c)| {
-            let held = &c.http2.as_deref().filter(|h| !h.is_ending())?.held;
+            let held = &c.http2.as_deref()?.held;
             let (has_stalled, bytes) = (held.has_stalled(now_us), held.bytes);
             Some(Candidate { has_stalled, bytes, ci, generation: c.generation })
         });
-        (pending, all.filter(|one| one.bytes > 0 && pending > one.bound()).collect())
+        all.filter(|one| one.bytes > 0 && pending > one.bound()).collect()
     }
 }

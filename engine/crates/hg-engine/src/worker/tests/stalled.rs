@@ -75,7 +75,7 @@ fn relieved(node: &Node, others: usize, ages_s: Vec<u64>) -> Vec<bool> {
         w.now_us = real_us;
         let stays = |ci: usize| {
             let h = w.clients.get(ci).and_then(|c| c.http2.as_deref());
-            h.is_some_and(|h| h.held.bytes > 0 && !h.is_ending())
+            h.is_some_and(|h| h.held.bytes > 0)
         };
         all.into_iter().map(|(_, ci)| stays(ci)).collect()
     })
@@ -96,6 +96,22 @@ fn of_a_large_answer_that_its_client_does_not_take_little_is_read() {
         take(&mut client, stream, 2_000_000);
     }
     assert_eq!(read_n(&mut client.stream, 1_000_000).len(), 1_000_000);
+}
+
+#[test]
+fn a_connection_that_is_lost_is_closed_although_its_last_exchanges_end_by_themselves() {
+    let node = start();
+    let clients = holding(&node, &[STREAMS]);
+    on_worker(&node, |w| {
+        let ci = w.clients.iter().find(|(_, c)| c.http2.is_some()).map(|(ci, _)| ci).unwrap();
+        w.connection_lost(ci);
+        let h = w.clients.get(ci).and_then(|c| c.http2.as_deref()).unwrap();
+        let left: Vec<_> = h.streams.values().copied().collect();
+        assert!(!left.is_empty(), "it ends a few at a time");
+        left.into_iter().for_each(|x| w.client_gone(x));
+    });
+    eventually("it is closed", || on_worker(&node, |w| w.clients.is_empty()));
+    drop(clients);
 }
 
 #[test]

@@ -154,7 +154,15 @@ impl Agenda {
             return self.give_place((id, it), now_us);
         }
         it.line = None;
-        self.free.push(at);
+        self.free(at);
+    }
+
+    /// Has an empty line serve another client.
+    fn free(&mut self, at: usize) {
+        if let Some(line) = self.lines.get_mut(at) {
+            line.shrink_to(SPARE);
+            self.free.push(at);
+        }
     }
 
     /// Has the work that waits of a client which is gone end in the next turn: it may concern a
@@ -164,8 +172,7 @@ impl Agenda {
             && let Some(line) = self.lines.get_mut(at)
         {
             self.queue.extend(line.drain(..).map(|(_, turn)| turn));
-            line.shrink_to(SPARE);
-            self.free.push(at);
+            self.free(at);
         }
     }
 }

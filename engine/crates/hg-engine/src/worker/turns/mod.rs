@@ -163,7 +163,8 @@ impl Worker {
             hg_net::close_with_reset(fd);
             self.tick();
         }
-        let until_us = self.agenda.full_at_us.max(self.now_us + LATER_US);
+        let rest_us = self.agenda.full_at_us.saturating_sub(self.now_us).min(ROUND_US);
+        let until_us = self.now_us + rest_us.max(LATER_US);
         while self.now_us < until_us
             && let Some(id) = self.agenda.next()
         {
