@@ -46,6 +46,8 @@ pub fn run_on_stdin(start_engine: StartEngine<'_>) -> i32 {
     // what is resident and cost more to clear than they save. An old kernel may refuse.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     confine();
+    // Without it the table grows when it must.
+    let _ = hg_net::make_room_for_descriptors();
     let ended = take_stdin().and_then(|socket| run(socket, start_engine));
     ended.unwrap_or_else(|error| {
         let line = format!("headgate data plane: cannot start: {error}\n");

@@ -18,7 +18,7 @@ pub use datagram::{
     receive_joined, spread_datagrams, tell_local_address,
 };
 pub use filter::{drop_new_connections, take_new_connections};
-pub use memory::{descriptor_limit, give_memory_back, resident_bytes};
+pub use memory::{descriptor_limit, give_memory_back, make_room_for_descriptors, resident_bytes};
 pub use pipe::Pipe;
 pub use poller::{Event, Poller, Token, Waker};
 pub use socket::{

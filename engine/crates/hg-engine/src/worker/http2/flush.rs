@@ -164,7 +164,7 @@ impl Worker {
         }
     }
 
-    /// Sends as much as the client takes now.
+    /// Sends as much as the client takes now; nothing if it has left.
     pub(crate) fn flush_http2(&mut self, ci: usize) {
         let now_us = self.now_us;
         loop {
@@ -176,6 +176,9 @@ impl Worker {
                 return;
             };
             h.dirty = false;
+            if h.is_lost {
+                return;
+            }
             if c.conn.out.is_empty() {
                 h.stalled_at = Ticks::MAX;
             }

@@ -99,6 +99,21 @@ fn of_a_large_answer_that_its_client_does_not_take_little_is_read() {
 }
 
 #[test]
+fn nothing_is_sent_on_a_connection_that_is_lost() {
+    let node = start();
+    let clients = holding(&node, &[STREAMS]);
+    let sent = on_worker(&node, |w| {
+        let sent = w.counters.http2.sends.get();
+        let ci = w.clients.iter().find(|(_, c)| c.http2.is_some()).map(|(ci, _)| ci).unwrap();
+        w.connection_lost(ci);
+        sent
+    });
+    eventually("it is closed", || on_worker(&node, |w| w.clients.is_empty()));
+    assert_eq!(on_worker(&node, |w| w.counters.http2.sends.get()), sent);
+    drop(clients);
+}
+
+#[test]
 fn a_connection_that_is_lost_is_closed_although_its_last_exchanges_end_by_themselves() {
     let node = start();
     let clients = holding(&node, &[STREAMS]);
