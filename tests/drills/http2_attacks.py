@@ -6,13 +6,13 @@ requests it works on at once. The table says what an attempt cost the data plane
 grew, which reasons were counted, and what another client felt.
 
 For that the attempts are made in `--rounds`, each of at least `--seconds` and after a calm time of
-the same length. The data plane has one core and everything else another one, where the attacker and
-its backend run only while nothing else wants to (SCHED_IDLE, sched(7)): so it is the node that
-delays the other client, whose requests go to a backend of their own. The ratio is that of its p99
-in the attack to that in the calm before; the table has the median of the rounds, the least and the
-greatest, and a median above `--bar` is a fault. `--bar 0` measures nothing of this. The
-rounds of all attacks take five minutes, and the starts of their nodes come on top; the machine must
-have nothing else to do (`nice -n -15` keeps little things at bay).
+the same length. The data plane has one core and everything else another one, where the attacker
+and its backend run only while nothing else wants to (SCHED_IDLE, sched(7)). The other client's
+requests go to a backend of their own, and only the time counts in which neither of the two had the
+core or waited for it: the node's. The ratio is that of the p99 of this time in the attack to that
+in the calm before; the table has the median of the rounds, the least and the greatest, and a
+median above `--bar` is a fault. `--bar 0` measures nothing of this. The rounds of all attacks take
+eight minutes; the machine must have nothing else to do (`nice -n -15` keeps little things at bay).
 """
 
 import argparse
@@ -67,7 +67,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Felt:
-    """The p99 of another client in a round, seconds: before the attack and in it."""
+    """The p99 of what another client felt of the node in a round, seconds: before the attack and
+    in it."""
 
     calm_s: float
     attacked_s: float
@@ -192,7 +193,7 @@ def play(one: Attack, options: Options, cores: tuple[int, ...]) -> Outcome:
         if cores:
             _pin(node.data_plane()[1], cores)
         attacker = stack.enter_context(Attacker(one, port, yields=yields))
-        return _measured(node, backend, (one, attacker, Bystander(port)), options)
+        return _measured(node, backend, (one, attacker, Bystander(port, other.pid)), options)
 
 
 def _measured(

@@ -1,13 +1,16 @@
-"""Another client of a node that is attacked: a process of its own, and what it felt.
+"""Another client of a node that is attacked: a process of its own, and what it felt of the node.
 
-    python tests/drills/http2_bystander.py PORT
+    python tests/drills/http2_bystander.py PORT PID
 
 A request is made two milliseconds after the last one was made or, if that took longer, when it is
-answered, on one connection of HTTP/1.1.
+answered, on one connection of HTTP/1.1. The time in which the client or its endpoint, process PID,
+had their core or waited for it does not count (/proc/PID/schedstat): the kernel works there for
+the attacker, and does so in the midst of their system calls.
 """
 
 import gc
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -34,8 +37,9 @@ class Window:
 class Bystander:
     """It asks until the context ends."""
 
-    def __init__(self, port: int) -> None:
-        self._command = [sys.executable, __file__, str(port)]
+    def __init__(self, port: int, endpoint: int) -> None:
+        """`endpoint`: the process of one thread that answers it."""
+        self._command = [sys.executable, __file__, str(port), str(endpoint)]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -67,7 +71,20 @@ def p99(asked: list[tuple[float, float]], window: Window) -> float:
     return statistics.quantiles(times, n=100)[98]
 
 
-def _ask(port: int) -> list[tuple[float, float]]:
+class _Cores:
+    """How long processes of one thread have had a core or waited for one."""
+
+    def __init__(self, *pids: int) -> None:
+        self._files = [os.open(f"/proc/{pid}/schedstat", os.O_RDONLY) for pid in pids]
+
+    def seconds(self) -> float:
+        """All of them together."""
+        told = (os.pread(one, 100, 0).split() for one in self._files)
+        return sum(int(had) + int(waited) for had, waited, _ in told) / 1e9
+
+
+def _ask(port: int, endpoint: int) -> list[tuple[float, float]]:
+    cores = _Cores(os.getpid(), endpoint)
     ended = threading.Event()
     threading.Thread(target=_listen, args=(ended,), daemon=True).start()
     asked = []
@@ -75,7 +92,7 @@ def _ask(port: int) -> list[tuple[float, float]]:
         at = time.monotonic()
         while not ended.is_set():
             time.sleep(max(0.0, at + EVERY_S - time.monotonic()))
-            at = time.monotonic()
+            before, at = cores.seconds(), time.monotonic()
             link.sendall(_REQUEST)
             answer = link.recv(1 << 16)
             while b"\r\n\r\n" not in answer:
@@ -83,7 +100,8 @@ def _ask(port: int) -> list[tuple[float, float]]:
                 assert more, "the connection ended"
                 answer += more
             assert answer.startswith(b"HTTP/1.1 200 "), answer[:80]
-            asked.append((at, time.monotonic() - at))
+            took = time.monotonic() - at
+            asked.append((at, took - (cores.seconds() - before)))
     return asked
 
 
@@ -96,7 +114,8 @@ def _main() -> None:
     gc.disable()
     sys.stdout.write("asks\n")
     sys.stdout.flush()
-    sys.stdout.write(json.dumps(_ask(int(sys.argv[1]))))
+    port, endpoint = map(int, sys.argv[1:])
+    sys.stdout.write(json.dumps(_ask(port, endpoint)))
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ use super::{KIND_CLIENT, KIND_UP, Worker};
 use hg_net::{Clock, Event, Token};
 
 /// How long a round of the loop works before clients wait, while there are some that seldom ask.
-const ROUND_US: u64 = 60;
+const ROUND_US: u64 = 40;
 /// How long it is remembered that one has asked that seldom does. Without such clients nobody gains
 /// by an order, and what is to be said on one connection is said together more often.
 const SELDOM_US: u64 = 50_000;
 /// How long the work of one client goes on before that of the next.
-const QUANTUM_US: u64 = 30;
+const QUANTUM_US: u64 = 20;
 /// How long a round works at least for those that wait, and at most to close what was abandoned.
-const LATER_US: u64 = 30;
+const LATER_US: u64 = 20;
 
 impl Worker {
     /// Looks at the clock. The time since the last look was spent on the client that was served.
@@ -84,12 +84,12 @@ impl Worker {
         let Some(c) = owner.and_then(|ci| self.clients.get(ci)) else {
             return false;
         };
-        let usage = c.standing.usage;
-        if usage.is_little(self.now_us) {
+        let is_much = c.standing.usage.is_much(self.now_us);
+        if !is_much {
             self.agenda.ordered_until_us = self.now_us + SELDOM_US;
         }
         let is_full = self.now_us >= self.agenda.full_at_us;
-        c.standing.line.is_some() || (is_full && (takes_long || usage.is_much(self.now_us)))
+        c.standing.line.is_some() || (is_full && (takes_long || is_much))
     }
 
     fn put_off(&mut self, owner: Option<usize>, turn: Turn) {

@@ -1,42 +1,28 @@
 //! How much of a worker's time a client has had lately.
 
 /// What a client may take of a worker's time before it counts as used: one part of so many.
-const SHARE: u64 = 16;
-/// A client seldom asks that takes less than one part of so many.
-const LITTLE: u64 = 32;
+const SHARE: u64 = 32;
 /// How much at once is still counted.
-const MOST_US: u64 = 1_000;
+const MOST_US: u64 = 500;
 
-/// The time that a worker has spent on a client, in a bucket that leaks at the client's share, and in
-/// one that leaks more slowly: the virtual scheduling algorithm of ITU-T I.371, with microseconds for
-/// cells.
+/// The time that a worker has spent on a client, in a bucket that leaks at the client's share: the
+/// virtual scheduling algorithm of ITU-T I.371, with microseconds for cells.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
-    /// When the first bucket is empty.
+    /// When the bucket is empty.
     empty_at_us: u64,
-    /// When the second one is.
-    seldom_at_us: u64,
 }
 
 impl Usage {
     /// Adds time that was spent on the client until now.
     pub(crate) fn spend(&mut self, took_us: u64, now_us: u64) {
-        let filled = |at_us: u64, part: u64| {
-            let after = at_us.max(now_us) + took_us.min(MOST_US) * part;
-            after.min(now_us + MOST_US * part)
-        };
-        self.empty_at_us = filled(self.empty_at_us, SHARE);
-        self.seldom_at_us = filled(self.seldom_at_us, LITTLE);
+        let after = self.empty_at_us.max(now_us) + took_us.min(MOST_US) * SHARE;
+        self.empty_at_us = after.min(now_us + MOST_US * SHARE);
     }
 
     /// Reports whether the client has had more than its share.
     pub(crate) fn is_much(self, now_us: u64) -> bool {
         self.empty_at_us > now_us
-    }
-
-    /// Reports whether the client has had little.
-    pub(crate) fn is_little(self, now_us: u64) -> bool {
-        self.seldom_at_us <= now_us
     }
 
     /// Returns what orders clients: who has had less goes first, and who came first of those that
@@ -61,20 +47,9 @@ mod tests {
 
     #[test]
     fn a_client_counts_above_its_share() {
-        assert!(!counts(10, 160, 100_000));
-        assert!(counts(11, 160, 1));
-        assert!(counts(11, 160, 100_000));
-    }
-
-    #[test]
-    fn a_client_that_takes_little_is_told_from_one_that_takes_its_share() {
-        let mut usage = Usage::default();
-        assert!(usage.is_little(0));
-        usage.spend(10, 1_000);
-        assert!(!usage.is_little(1_319));
-        assert!(usage.is_little(1_320));
-        usage.spend(10, 1_320);
-        assert!(!usage.is_little(1_480) && !usage.is_much(1_480));
+        assert!(!counts(10, 320, 100_000));
+        assert!(counts(11, 320, 1));
+        assert!(counts(11, 320, 100_000));
     }
 
     #[test]
