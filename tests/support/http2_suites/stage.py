@@ -1,0 +1,106 @@
+"""The node that the cases meet: its listeners, and endpoints that record every byte."""
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from frame_client import FrameClient
+from ports import free_port
+from recording_endpoint import Recorder, RecordingEndpoint
+from running_node import RunningNode
+from tls_authority import Authority
+from waiting import DEADLINE_S
+
+from http2_suites.case import HTTP1, HTTP1_TLS, PLAIN, TLS
+
+NAME = "a.example"
+_CONFIG = """
+[node]
+admin = "off"
+workers = 1
+drain = {{ delay = "50ms", idle_grace = "50ms", deadline = "1s" }}
+
+[listeners.plain]
+address = "127.0.0.1:{plain}"
+default = true
+h2c = true
+
+[listeners.http1]
+address = "127.0.0.1:{http1}"
+default = true
+
+[listeners.tls]
+address = "127.0.0.1:{tls}"
+default = true
+tls = {{ mode = "terminate" }}
+
+[listeners.http1-tls]
+address = "127.0.0.1:{http1_tls}"
+default = true
+tls = {{ mode = "terminate", policy = "http1" }}
+
+[tls_policies.http1]
+alpn = ["http/1.1"]
+
+[hosts."{name}"]
+certificate = "a"
+
+[routes.all]
+hosts = ["*"]
+upstream = "app"
+
+[upstreams.app]
+endpoints = ["{app}"]
+{pair}
+"""
+_REQUEST_ID = re.compile(rb"x-request-id: [0-9a-f]{32}\r\n")
+
+
+class Stage:
+    """A node with its endpoints."""
+
+    def __init__(self, ports: dict[str, int], authority: Authority, recorder: Recorder) -> None:
+        self._ports, self._recorder = ports, recorder
+        self._secure = ssl.create_default_context(cafile=str(authority.ca_file))
+
+    def connect(self, link: str) -> socket.socket:
+        """A connection to a listener; over TLS with what it offers by ALPN, if that is `h2`."""
+        plain = socket.create_connection(("127.0.0.1", self._ports[link]), DEADLINE_S)
+        if link in (PLAIN, HTTP1):
+            return plain
+        if link == TLS:
+            self._secure.set_alpn_protocols(["h2"])
+        else:
+            self._secure.set_alpn_protocols(["h2", "http/1.1"])
+        secure = self._secure.wrap_socket(plain, server_hostname=NAME)
+        assert secure.selected_alpn_protocol() == ("h2" if link == TLS else "http/1.1")
+        return secure
+
+    def frames(self, link: str, opening: bytes | None = None) -> FrameClient:
+        """A connection that speaks HTTP/2."""
+        return FrameClient(self.connect(link), opening)
+
+    def reached(self) -> list[bytes]:
+        """What endpoints have got since the last time, without the id that each request gets."""
+        return [_REQUEST_ID.sub(b"", request) for request in self._recorder.take()]
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Stage]:
+    """The stage, until the block ends."""
+    ports = {link: free_port() for link in (PLAIN, HTTP1, TLS, HTTP1_TLS)}
+    authority = Authority(folder)
+    recorder = Recorder()
+    with ExitStack() as ends:
+        app = ends.enter_context(RecordingEndpoint(recorder, {}))
+        text = _CONFIG.format(
+            **{link.replace("-", "_"): port for link, port in ports.items()},
+            name=NAME,
+            app=app.address,
+            pair=authority.issue("a", NAME).toml("a"),
+        )
+        ends.enter_context(RunningNode(folder, text, "--no-watch").until_ready())
+        yield Stage(ports, authority, recorder)
