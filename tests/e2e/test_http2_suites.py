@@ -15,6 +15,9 @@ from http2_suites.stage import Stage, staged
 AFTER = 1001
 """The stream of the request that follows a case."""
 
+LONGEST = 16_384
+"""The longest frame that a client takes unless it says so."""
+
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
@@ -74,6 +77,8 @@ def test_frames_are_answered_and_passed_on_as_the_table_says(stage: Stage, case:
     )
     assert case.has in last.fields or case.has is None
     assert case.body in (None, last.body)
+    lengths = [length for one in client.streams.values() for _, length in one.frames]
+    assert max(lengths, default=0) <= LONGEST
     expected = [*case.reaches, forwarded("GET /after", scheme=scheme)]
     assert sorted(reached) == sorted(expected)
 

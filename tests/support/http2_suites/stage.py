@@ -56,6 +56,13 @@ upstream = "app"
 endpoints = ["{app}"]
 {pair}
 """
+_LONG = b"".join(b"%b: %b\r\n" % (n, b"x" * 8192) for n in (b"x-first", b"x-second", b"x-third"))
+_EMPTY = b"content-length: 0\r\n\r\n"
+_ANSWERS = {
+    b"/cookies": b"HTTP/1.1 200 OK\r\nset-cookie: a=b\r\nset-cookie: c=d\r\n" + _EMPTY,
+    b"/long": b"HTTP/1.1 200 OK\r\n" + _LONG + b"content-length: 4\r\n\r\nbody",
+    b"/long-204": b"HTTP/1.1 204 No Content\r\n" + _LONG + b"\r\n",
+}
 _REQUEST_ID = re.compile(rb"x-request-id: [0-9a-f]{32}\r\n")
 
 
@@ -95,7 +102,7 @@ def staged(folder: Path) -> Iterator[Stage]:
     authority = Authority(folder)
     recorder = Recorder()
     with ExitStack() as ends:
-        app = ends.enter_context(RecordingEndpoint(recorder, {}))
+        app = ends.enter_context(RecordingEndpoint(recorder, _ANSWERS))
         text = _CONFIG.format(
             **{link.replace("-", "_"): port for link, port in ports.items()},
             name=NAME,
