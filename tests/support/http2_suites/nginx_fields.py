@@ -101,7 +101,7 @@ def _answers() -> tuple[AnyCase, ...]:
             "names, values and heads as large as allowed, and an octet larger",
             "431, and ENHANCE_YOUR_CALM beyond twice the size",
             ("a_head_may_be_as_large_as_its_list",),
-            "the suite ends the connection for each; a 431 lets the others on it go on (RFC 6585, 5)",
+            "the suite ends the connection; with 431 (RFC 6585, 5) other streams go on",
         ),
         Elsewhere(
             "size-by-index",

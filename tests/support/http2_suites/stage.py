@@ -10,10 +10,12 @@ from pathlib import Path
 from frame_client import FrameClient
 from ports import free_port
 from recording_endpoint import Recorder, RecordingEndpoint
+from recording_http2 import Answer, RecordingHttp2
 from running_node import RunningNode
 from tls_authority import Authority
 from waiting import DEADLINE_S
 
+from http2_suites import nginx_grpc
 from http2_suites.case import HTTP1, HTTP1_TLS, PLAIN, TLS
 
 NAME = "a.example"
@@ -54,6 +56,15 @@ upstream = "app"
 
 [upstreams.app]
 endpoints = ["{app}"]
+
+[routes.calls]
+hosts = ["*"]
+match = [{{ path = {{ prefix = "/call" }} }}]
+upstream = "calls"
+
+[upstreams.calls]
+protocol = "h2c"
+endpoints = ["{calls}"]
 {pair}
 """
 _LONG = b"".join(b"%b: %b\r\n" % (n, b"x" * 8192) for n in (b"x-first", b"x-second", b"x-third"))
@@ -64,6 +75,15 @@ _ANSWERS = {
     b"/long-204": b"HTTP/1.1 204 No Content\r\n" + _LONG + b"\r\n",
 }
 _REQUEST_ID = re.compile(rb"x-request-id: [0-9a-f]{32}\r\n")
+
+
+def _calls() -> tuple[dict[bytes, Answer], dict[bytes, Answer]]:
+    """What the endpoint over HTTP/2 answers, at the end of a request and at its beginning."""
+    whole, early = nginx_grpc.ANSWERS, nginx_grpc.EARLY
+    return (
+        {f"/call/{name}".encode(): answer for name, answer in whole.items()},
+        {f"/call/{name}".encode(): answer for name, answer in early.items()},
+    )
 
 
 class Stage:
@@ -103,10 +123,12 @@ def staged(folder: Path) -> Iterator[Stage]:
     recorder = Recorder()
     with ExitStack() as ends:
         app = ends.enter_context(RecordingEndpoint(recorder, _ANSWERS))
+        calls = ends.enter_context(RecordingHttp2(recorder, *_calls()))
         text = _CONFIG.format(
             **{link.replace("-", "_"): port for link, port in ports.items()},
             name=NAME,
             app=app.address,
+            calls=calls.address,
             pair=authority.issue("a", NAME).toml("a"),
         )
         ends.enter_context(RunningNode(folder, text, "--no-watch").until_ready())
