@@ -4,7 +4,15 @@ The suites need programs that a test cannot start, so their cases stand here in 
 of our own. `docs/internals/http2-suites.md` shows them as tables.
 """
 
-from http2_suites import h2csmuggler, haproxy, nginx_calls, nginx_fields, nginx_host, smuggler
+from http2_suites import (
+    envoy,
+    h2csmuggler,
+    haproxy,
+    nginx_calls,
+    nginx_fields,
+    nginx_host,
+    smuggler,
+)
 from http2_suites.case import Suite
 
 SUITES: tuple[Suite, ...] = (
@@ -14,4 +22,5 @@ SUITES: tuple[Suite, ...] = (
     *nginx_calls.SUITES,
     *smuggler.SUITES,
     *h2csmuggler.SUITES,
+    *envoy.SUITES,
 )

@@ -65,69 +65,68 @@ def _forms() -> tuple[Case, ...]:
 _ALL = bytes([*(97,) * 862, *range(0x20, 0x7F), *range(0x80, 0x100)]).strip()
 
 
-def _table() -> tuple[Case, ...]:
-    foo = literal(b"x-foo", b"X-Bar", INDEXING)
-    referer = literal(_REFERER, b"foo", INDEXING)
-    big = literal(b"x" * 2016, b"y" * 2048, INDEXING)
-    seen = forwarded("GET /", fields=("x-foo: X-Bar",))
-    kept = forwarded("GET /", fields=("referer: foo", "x-foo: X-Bar"))
-    large = forwarded("GET /", fields=(f"{'x' * 2016}: {'y' * 2048}",))
-    again = _USUAL + indexed(_FIRST)
-    return (
-        Case("indexed", "every field by its index", (blocks(_USUAL),), 200, reaches=_PLAIN),
-        Case(
-            "reused",
-            "a field that the request before has put into the dynamic table",
-            (blocks(_USUAL + foo), blocks(again, 3)),
-            200,
-            reaches=(seen, seen),
+_FOO = literal(b"x-foo", b"X-Bar", INDEXING)
+_REFERER_KEPT = literal(_REFERER, b"foo", INDEXING)
+_BIG = literal(b"x" * 2016, b"y" * 2048, INDEXING)
+_SEEN = forwarded("GET /", fields=("x-foo: X-Bar",))
+_KEPT = forwarded("GET /", fields=("referer: foo", "x-foo: X-Bar"))
+_LARGE = forwarded("GET /", fields=(f"{'x' * 2016}: {'y' * 2048}",))
+_AGAIN = _USUAL + indexed(_FIRST)
+_TABLE = (
+    Case("indexed", "every field by its index", (blocks(_USUAL),), 200, reaches=_PLAIN),
+    Case(
+        "reused",
+        "a field that the request before has put into the dynamic table",
+        (blocks(_USUAL + _FOO), blocks(_AGAIN, 3)),
+        200,
+        reaches=(_SEEN, _SEEN),
+    ),
+    Case(
+        "reused-name",
+        "the same with its name alone, and another value",
+        (blocks(_USUAL + _FOO), blocks(_USUAL + literal(_FIRST, b"X-Baz"), 3)),
+        200,
+        reaches=(_SEEN, forwarded("GET /", fields=("x-foo: X-Baz",))),
+    ),
+    Case(
+        "table-shrinks",
+        "the table shrinks, and a field that has stayed in it is used",
+        (blocks(_USUAL + _REFERER_KEPT + _FOO), blocks(size_update(61) + _AGAIN, 3)),
+        200,
+        reaches=(_KEPT, _SEEN),
+    ),
+    Case(
+        "table-shrinks-too-far",
+        "the table shrinks, and a field that has left it is used",
+        (
+            blocks(_USUAL + _REFERER_KEPT + _FOO),
+            blocks(size_update(61) + _USUAL + indexed(_FIRST + 1), 3),
         ),
-        Case(
-            "reused-name",
-            "the same with its name alone, and another value",
-            (blocks(_USUAL + foo), blocks(_USUAL + literal(_FIRST, b"X-Baz"), 3)),
-            200,
-            reaches=(seen, forwarded("GET /", fields=("x-foo: X-Baz",))),
-        ),
-        Case(
-            "table-shrinks",
-            "the table shrinks, and a field that has stayed in it is used",
-            (blocks(_USUAL + referer + foo), blocks(size_update(61) + again, 3)),
-            200,
-            reaches=(kept, seen),
-        ),
-        Case(
-            "table-shrinks-too-far",
-            "the table shrinks, and a field that has left it is used",
-            (
-                blocks(_USUAL + referer + foo),
-                blocks(size_update(61) + _USUAL + indexed(_FIRST + 1), 3),
-            ),
-            goaway=COMPRESSION_ERROR,
-            reaches=(kept,),
-        ),
-        Case(
-            "table-is-full",
-            "a field that fills the table to its last octet is used again",
-            (blocks(_USUAL + big), blocks(again, 3)),
-            200,
-            reaches=(large, large),
-        ),
-        Case(
-            "all-octets",
-            "a value of every octet that a field may have, in Huffman code",
-            (blocks(_USUAL + literal(b"x-foo", _ALL, INDEXING, huffman=True)),),
-            200,
-            reaches=(forwarded("GET /", fields=("x-foo: " + _ALL.decode("latin-1"),)),),
-        ),
-        Case(
-            "rare-octets",
-            "a value that Huffman code makes longer",
-            (blocks(_USUAL + literal(b"x-foo", b"{{{{{", INDEXING)),),
-            200,
-            reaches=(forwarded("GET /", fields=("x-foo: {{{{{",)),),
-        ),
-    )
+        goaway=COMPRESSION_ERROR,
+        reaches=(_KEPT,),
+    ),
+    Case(
+        "table-is-full",
+        "a field that fills the table to its last octet is used again",
+        (blocks(_USUAL + _BIG), blocks(_AGAIN, 3)),
+        200,
+        reaches=(_LARGE, _LARGE),
+    ),
+    Case(
+        "all-octets",
+        "a value of every octet that a field may have, in Huffman code",
+        (blocks(_USUAL + literal(b"x-foo", _ALL, INDEXING, huffman=True)),),
+        200,
+        reaches=(forwarded("GET /", fields=("x-foo: " + _ALL.decode("latin-1"),)),),
+    ),
+    Case(
+        "rare-octets",
+        "a value that Huffman code makes longer",
+        (blocks(_USUAL + literal(b"x-foo", b"{{{{{", INDEXING)),),
+        200,
+        reaches=(forwarded("GET /", fields=("x-foo: {{{{{",)),),
+    ),
+)
 
 
 def _broken(name: str, does: str, whole: bytes, differs: str = "") -> Case:
@@ -165,7 +164,7 @@ def _cut(name: str, does: str, at: int) -> Case:
 
 CASES = (
     *_forms(),
-    *_table(),
+    *_TABLE,
     *_errors(),
     _cut("cut-in-index", "a block that goes on in CONTINUATION within an index", len(_USUAL) + 1),
     _cut("cut-in-length", "the same within a length", len(_USUAL) + 3),

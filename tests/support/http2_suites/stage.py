@@ -15,7 +15,7 @@ from running_node import RunningNode
 from tls_authority import Authority
 from waiting import DEADLINE_S
 
-from http2_suites import nginx_grpc
+from http2_suites import envoy_endpoints, nginx_grpc
 from http2_suites.case import HTTP1, HTTP1_TLS, PLAIN, TLS
 
 NAME = "a.example"
@@ -79,7 +79,7 @@ _REQUEST_ID = re.compile(rb"x-request-id: [0-9a-f]{32}\r\n")
 
 def _calls() -> tuple[dict[bytes, Answer], dict[bytes, Answer]]:
     """What the endpoint over HTTP/2 answers, at the end of a request and at its beginning."""
-    whole, early = nginx_grpc.ANSWERS, nginx_grpc.EARLY
+    whole, early = nginx_grpc.ANSWERS | envoy_endpoints.ANSWERS, nginx_grpc.EARLY
     return (
         {f"/call/{name}".encode(): answer for name, answer in whole.items()},
         {f"/call/{name}".encode(): answer for name, answer in early.items()},
