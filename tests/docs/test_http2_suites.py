@@ -23,6 +23,7 @@ def test_each_test_that_is_named_exists() -> None:
     sources = "\n".join(one.read_text() for one in (ROOT / "engine/crates").rglob("*.rs"))
     attacks = (ROOT / "tests/drills/http2_attack_list.py").read_text()
     there = set(re.findall(r"#\[test\]\s+fn (\w+)\(\)", sources))
+    there |= {f"{suite.title}-{case.name}" for suite in SUITES for case in suite.cases}
     there |= set(re.findall(r'Attack\(\s*"([\w-]+)"', attacks))
     named = {
         name

@@ -73,6 +73,7 @@ class Elsewhere:
     does: str
     outcome: str
     tests: tuple[str, ...]
+    """Tests of the engine, attacks of the drill, or other cases."""
     differs: str = ""
 
 

@@ -67,7 +67,7 @@ CASES: tuple[AnyCase, ...] = (
         "UpstreamFloodDetectionIsOnByDefault",
         "the same without any config",
         "502, as in the case before, whose config says nothing of it",
-        ("every_budget_is_the_owners",),
+        ("envoy-endpoints-UpstreamPingFlood",),
     ),
     _case("UpstreamSettings", "SETTINGS"),
     _case("UpstreamWindowUpdate", "WINDOW_UPDATE of 1"),
@@ -77,7 +77,10 @@ CASES: tuple[AnyCase, ...] = (
         "UpstreamPriorityOneClosedStream",
         "PRIORITY for a stream that is over",
         "the connection to the endpoint ends",
-        ("floods_of_one_frame_close_the_connection",),
+        (
+            "floods_of_one_frame_close_the_connection",
+            "envoy-endpoints-UpstreamPriorityNoOpenStreams",
+        ),
     ),
     replace(
         _case("UpstreamEmptyData", "an answer whose DATA are empty and never end"),

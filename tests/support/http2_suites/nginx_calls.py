@@ -127,7 +127,7 @@ _REQUESTS: tuple[AnyCase, ...] = (
         "authority",
         "`:authority` at the endpoint",
         "it is the client's, as the cases before show",
-        ("rule_27_the_authority_is_host_and_host_is_dropped",),
+        ("rule_27_the_authority_is_host_and_host_is_dropped", "nginx-grpc-requests-hello"),
         "nginx sends the endpoint's address unless its config says otherwise",
     ),
     Elsewhere(
