@@ -105,7 +105,7 @@ def answers(link: socket.socket, end: bytes | None = None) -> bytes:
     while end is None or end not in seen:
         try:
             more = link.recv(1 << 16)
-        except ConnectionResetError:
+        except ConnectionError:
             more = b""
         if not more:
             assert end is None, seen

@@ -77,7 +77,7 @@ class FrameClient:
 
     def send(self, octets: bytes) -> None:
         """Sends these; what the other side no longer reads is not sent."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # why can still be read
+        with contextlib.suppress(ConnectionError):  # why can still be read
             self._link.sendall(octets)
 
     def stream(self, id: int) -> Stream:
@@ -100,7 +100,7 @@ class FrameClient:
         try:
             head = exactly(self._link, 9)
             payload = exactly(self._link, int.from_bytes(head[:3]))
-        except (EndedError, ConnectionResetError):
+        except (EndedError, ConnectionError):
             self.closed = True
             return
         kind, flags, id = head[3], head[4], int.from_bytes(head[5:]) & 0x7FFF_FFFF
