@@ -287,10 +287,12 @@ fn chunks_trailers_and_answers_until_the_end_become_frames() {
 
 #[test]
 fn a_stream_that_its_client_resets_lets_go_of_its_endpoint() {
+    let (say_came, came) = mpsc::channel();
     let (tell, told) = mpsc::channel();
     let node = serving(
         &Upstream::play(move |mut s| {
-            read_head(&mut s);
+            read_head(&mut s).unwrap();
+            say_came.send(()).unwrap();
             tell.send(s.read(&mut [0; 1]).map_err(|e| e.kind())).unwrap();
         }),
         "",
@@ -298,7 +300,8 @@ fn a_stream_that_its_client_resets_lets_go_of_its_endpoint() {
     let mut client = Client::connect(&node);
     let id = client.open("GET", "/", &[], true);
     client.flush();
-    eventually("the request is at the endpoint", || active(&node) == 1);
+    came.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(active(&node), 1);
     client.session.reset(id, Code::CANCEL);
     client.flush();
     // An end of stream would leave a local port in TIME-WAIT for each.
@@ -341,7 +344,7 @@ fn a_connection_that_is_lost_lets_go_of_every_endpoint() {
         client.open("GET", "/", &[], true);
     }
     client.flush();
-    eventually("the requests are at the endpoint", || active(&node) == 20);
+    eventually("the requests have an endpoint", || active(&node) == 20);
     drop(client);
     eventually("nothing is in flight", || active(&node) == 0);
     assert_eq!(node.engine.metrics().http2.connections.active, 0);
@@ -370,7 +373,7 @@ fn a_drain_ends_connections_after_what_is_in_flight() {
     let mut client = Client::connect(&node);
     let slow = client.open("GET", "/slow", &[], true);
     client.flush();
-    eventually("the request is at the endpoint", || active(&node) == 1);
+    eventually("the request has an endpoint", || active(&node) == 1);
     node.engine.drain(Box::new(|| {}));
     while client.away.is_none() {
         assert!(client.read());
