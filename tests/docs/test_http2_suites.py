@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from http2_attack_list import ATTACKS
 from http2_suites import SUITES
 from http2_suites.case import Elsewhere
 from http2_suites.page import MARK, PAGE, tables
@@ -21,10 +22,9 @@ def test_every_case_has_a_name_of_its_own() -> None:
 
 def test_each_test_that_is_named_exists() -> None:
     sources = "\n".join(one.read_text() for one in (ROOT / "engine/crates").rglob("*.rs"))
-    attacks = (ROOT / "tests/drills/http2_attack_list.py").read_text()
     there = set(re.findall(r"#\[test\]\s+fn (\w+)\(\)", sources))
     there |= {f"{suite.title}-{case.name}" for suite in SUITES for case in suite.cases}
-    there |= set(re.findall(r'Attack\(\s*"([\w-]+)"', attacks))
+    there |= {attack.name for attack in ATTACKS}
     named = {
         name
         for suite in SUITES

@@ -10,6 +10,7 @@ and why, stands on that page.
 import csv
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -103,8 +104,9 @@ def _program(name: str) -> str:
     return found
 
 
-def _said(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _said(*command: str, **environment: str) -> str:
+    env = os.environ | environment
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
 
 
@@ -133,7 +135,7 @@ def _reported(report: str) -> Result:
 def httpwg(ports: Ports) -> Result:
     """Its cases, one after the other."""
     address = f"127.0.0.1:{ports.clear}"
-    said = _said("/usr/bin/env", "SEQUENTIAL=1", _program("httpwg"), "-v", "-a", address)
+    said = _said(_program("httpwg"), "-v", "-a", address, SEQUENTIAL="1")
     begun = re.findall(r"Running test: (.+)", said)
     passed = re.findall(r"Test passed: (.+)", said)
     told = re.findall(r"Test failed: (.+)\n\s*0: (.+)", said)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from frame_client import FrameClient
 from http2_suites import SUITES
-from http2_suites.case import PLAIN, AnyCase, Case, Http1Case, forwarded, head, pseudo
+from http2_suites.case import PLAIN, Case, Http1Case, forwarded, head, pseudo
 from http2_suites.stage import Stage, staged
 
 AFTER = 1001
@@ -29,19 +29,13 @@ def stage() -> Iterator[Stage]:
 
 
 def cases(kind: type[Case] | type[Http1Case]) -> list[object]:
-    """Every case of a kind, with its name; one with a fault that is known must fail."""
+    """Every case of a kind, with its name."""
     return [
-        pytest.param(case, id=f"{suite.title}-{case.name}", marks=faults(case))
+        pytest.param(case, id=f"{suite.title}-{case.name}")
         for suite in SUITES
         for case in suite.cases
         if isinstance(case, kind)
     ]
-
-
-def faults(case: AnyCase) -> list[pytest.MarkDecorator]:
-    """The mark of a case that shows a fault."""
-    fault = "" if not isinstance(case, Case | Http1Case) else case.fault
-    return [pytest.mark.xfail(strict=True, reason=fault)] if fault else []
 
 
 def play(stage: Stage, case: Case) -> FrameClient:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -66,6 +67,17 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_a_data_plane_has_room_for_descriptors_before_they_are_open(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        pid = node.data_plane()[1]
+        size = re.search(r"(?m)^FDSize:\s*(\d+)$", Path(f"/proc/{pid}/status").read_text())
+        assert size
+        limit, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        assert int(size[1]) >= min(limit, 65_536)
 
 
 def test_systemd_is_told_when_the_node_serves_reloads_and_leaves(

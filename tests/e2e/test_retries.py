@@ -1,7 +1,6 @@
 """`retry` of a route, with a real node and endpoints that fail in every way."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from cut_off import CutOff
 from running_node import RunningNode, config, get
+from socket_server import SocketServer
 from told import until_metric
 from waiting import DEADLINE_S, until
 
@@ -19,24 +19,18 @@ HANG = b"hang"
 MOST = 100
 
 
-class Endpoint:
+class Endpoint(SocketServer):
     """Answers its requests in the order of `answers`; the last one stays. `CLOSE` resets the
     connection, `HANG` waits for its end."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = answers
         self.bodies: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._listen, daemon=True).start()
+        super().__init__()
 
-    def _listen(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as read:
+    def serve(self, link: socket.socket) -> None:
+        """Keeps the bodies of requests, and answers."""
+        with link.makefile("rb") as read:
             while lines := list(iter(lambda: read.readline().strip().lower(), b"")):
                 lengths = [line.split(b":")[1] for line in lines if line.startswith(b"content-le")]
                 self.bodies.append(read.read(int(lengths[0])) if lengths else b"")
@@ -46,7 +40,7 @@ class Endpoint:
                         read.read(1)
                 if answer in (CLOSE, HANG):
                     return
-                connection.sendall(answer)
+                link.sendall(answer)
 
     @property
     def requests(self) -> int:

@@ -2,7 +2,6 @@
 
 import os
 import random
-import resource
 import socket
 import stat
 from collections.abc import Iterator
@@ -79,15 +78,6 @@ def test_no_process_keeps_what_serving_does_not_need(
         for task in Path(f"/proc/{plane}/task").iterdir():
             assert of(int(task.name), "CapEff", "Seccomp") == ["0000000000000000", "2"]
         assert get(port) == (200, b"one")
-
-
-def test_a_data_plane_has_room_for_descriptors_before_they_are_open(
-    folder: Path, port: int, one: Upstream
-) -> None:
-    with RunningNode(folder, config(port, one.address)).until_ready() as node:
-        pid = node.data_plane()[1]
-        limit, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        assert int(of(pid, "FDSize")[0]) >= min(limit, 65_536)
 
 
 def test_root_may_become_another_user_and_loses_nothing_by_it(

@@ -3,7 +3,6 @@
 import re
 import socket
 import subprocess
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from peers import peer, unavailable
 from running_node import RunningNode, config
+from socket_server import SocketServer
 from waiting import DEADLINE_S
 
 REQUESTS = 500
@@ -23,40 +23,20 @@ HOUSE = 100
 _CALL = re.compile(r"(?m)^(\w+)\(")
 
 
-class SmallUpstream:
+class SmallUpstream(SocketServer):
     """Answers every request of every connection with the same bytes, each in one write."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        """Takes no more connections."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    @staticmethod
-    def _serve(connection: socket.socket) -> None:
-        with connection:
-            while _read_until(connection, b"\r\n\r\n"):
-                connection.sendall(ANSWER)
+    def serve(self, link: socket.socket) -> None:
+        """Answers until the end."""
+        while _read_until(link, b"\r\n\r\n"):
+            link.sendall(ANSWER)
 
 
 @pytest.fixture
 def small() -> Iterator[SmallUpstream]:
     """An upstream of small answers."""
-    upstream = SmallUpstream()
-    yield upstream
-    upstream.close()
+    with SmallUpstream() as upstream:
+        yield upstream
 
 
 def test_a_small_request_costs_two_reads_and_two_writes(

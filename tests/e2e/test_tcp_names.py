@@ -17,6 +17,7 @@ from peers import unavailable
 from ports import free_port
 from postgres import Postgres
 from running_node import RunningNode
+from socket_server import SocketServer
 from tls_authority import Authority
 from waiting import DEADLINE_S, until
 
@@ -31,7 +32,7 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-class TlsServer:
+class TlsServer(SocketServer):
     """A TLS server that sends its name, and then what it gets."""
 
     def __init__(self, authority: Authority, name: str) -> None:
@@ -40,25 +41,14 @@ class TlsServer:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(pair.cert_file, pair.key_file)
         self._context.set_alpn_protocols(["h2", "http/1.1"])
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), self._context.wrap_socket(connection, server_side=True) as tls:
+    def serve(self, link: socket.socket) -> None:
+        """Sends its name and what it gets."""
+        with self._context.wrap_socket(link, server_side=True) as tls:
             tls.sendall(f"{self.name}\n".encode())
             while data := tls.recv(65536):
                 tls.sendall(data)
-
-    def close(self) -> None:
-        """Ends it."""
-        self._listener.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -12,6 +11,7 @@ import pytest
 from access_log import AccessLog, Line
 from cut_off import heard
 from running_node import RunningNode
+from socket_server import SocketServer
 from stream_end import Secured
 from tcp_echo import Echo
 from tls_authority import Authority, Pair
@@ -32,34 +32,21 @@ CLIENTS = ("127.0.0.0/8", "127.0.0.2")
 ASKED = ("a.example", "b.example", "c.a.example", "b.test", "other", None)
 
 
-class SecureEcho:
+class SecureEcho(SocketServer):
     """A TLS server with a certificate of its own, which sends `p` and then what it gets."""
 
     def __init__(self, pair: Pair) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(pair.cert_file, pair.key_file)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), self._context.wrap_socket(connection, server_side=True) as one:
+    def serve(self, link: socket.socket) -> None:
+        """Sends until the client's end, and then its own."""
+        with self._context.wrap_socket(link, server_side=True) as one:
             one.sendall(b"p")
             while data := one.recv(65536):
                 one.sendall(data)
             one.unwrap()
-
-    def close(self) -> None:
-        """Takes no connection any more."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Self
 
-from header_blocks import Reader
+from header_blocks import Field, read
+from hpack import Decoder
 from http2_wire import (
     DATA,
     END_HEADERS,
@@ -29,7 +30,7 @@ PADDED, WITH_PRIORITY, ACK = 0x8, 0x20, 0x1
 class Stream:
     """What came for a stream."""
 
-    heads: list[list[tuple[bytes, bytes]]] = field(default_factory=list)
+    heads: list[list[Field]] = field(default_factory=list)
     """Interim heads, the head, and trailers, in their order."""
     body: bytes = b""
     has_ended: bool = False
@@ -44,7 +45,7 @@ class Stream:
         return [int(v) for head in self.heads for n, v in head if n == b":status"]
 
     @property
-    def fields(self) -> list[tuple[bytes, bytes]]:
+    def fields(self) -> list[Field]:
         """Every field but those of the protocol, trailers too."""
         return [one for head in self.heads for one in head if not one[0].startswith(b":")]
 
@@ -61,7 +62,7 @@ class FrameClient:
     def __init__(self, link: socket.socket, opening: bytes | None = None) -> None:
         """`opening`: what is sent in place of SETTINGS and their acknowledgement."""
         self._link = link
-        self._reader = Reader()
+        self._decoder = Decoder()
         self._block = b""
         self.streams: dict[int, Stream] = {}
         self.goaway: int | None = None
@@ -120,7 +121,7 @@ class FrameClient:
         elif kind in (HEADERS, CONTINUATION):
             self._block += payload
             if flags & END_HEADERS:
-                stream.heads.append(self._reader.read(self._block))
+                stream.heads.append(read(self._decoder, self._block))
                 self._block = b""
         # The end of a stream stands on HEADERS, its head may end with CONTINUATION.
         if kind in (DATA, HEADERS) and flags & END_STREAM:

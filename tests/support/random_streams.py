@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from running_node import RunningNode
+from socket_server import SocketServer
 from stream_end import Plain, Secured
 from tls_authority import Authority, Pair
 from tls_client import trusting
@@ -103,7 +104,7 @@ def play(end: Plain, own: Plan, other: Plan, first: bytes = b"") -> bytes:
     return b"".join(got)
 
 
-class Endpoint:
+class Endpoint(SocketServer):
     """A server that plays its part of the session whose number comes first."""
 
     def __init__(self, pair: Pair | None) -> None:
@@ -112,35 +113,21 @@ class Endpoint:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if pair else None
         if pair and self._context:
             self._context.load_cert_chain(pair.cert_file, pair.key_file)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                one, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(one,), daemon=True).start()
-
-    def _serve(self, one: socket.socket) -> None:
-        with one, suppress(OSError):
-            end = Secured(one, self._context, is_server=True) if self._context else Plain(one)
-            head = b""
-            while len(head) < 4:
-                data = end.receive()
-                if not data:
-                    return
-                head += data
-            (number,) = struct.unpack("!I", head[:4])
-            client, own = self.plans[number]
-            client.sent.arrived(len(head) - 4)
-            self.got[number] = head[4:] + play(end, own, client)
-
-    def close(self) -> None:
-        """Ends it."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    def serve(self, link: socket.socket) -> None:
+        """Reads the number, and plays."""
+        end = Secured(link, self._context, is_server=True) if self._context else Plain(link)
+        head = b""
+        while len(head) < 4:
+            data = end.receive()
+            if not data:
+                return
+            head += data
+        (number,) = struct.unpack("!I", head[:4])
+        client, own = self.plans[number]
+        client.sent.arrived(len(head) - 4)
+        self.got[number] = head[4:] + play(end, own, client)
 
 
 class Lazy(Endpoint):

@@ -3,8 +3,8 @@
 import re
 import socket
 import threading
-from contextlib import suppress
-from typing import Self
+
+from socket_server import SocketServer
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -28,42 +28,25 @@ class Recorder:
         return seen
 
 
-class RecordingEndpoint:
-    """Listens on a free port until the block ends; keeps its connections, so that bytes that follow
-    a request become the next one."""
+class RecordingEndpoint(SocketServer):
+    """Keeps its connections, so that bytes that follow a request become the next one."""
 
     def __init__(self, recorder: Recorder, answers: dict[bytes, bytes]) -> None:
         """`answers`: for the path of a request; any other gets `OK`."""
         self._recorder, self._answers = recorder, answers
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                link, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(link,), daemon=True).start()
-
-    def _serve(self, link: socket.socket) -> None:
+    def serve(self, link: socket.socket) -> None:
+        """Records and answers requests, and records what broke off."""
         left = b""
-        with link, suppress(OSError):
-            while True:
-                request, left = self._next(link, left)
-                if request:
-                    self._recorder.add(request)
-                if not request.partition(b"\r\n\r\n")[1]:
-                    return  # it broke off
-                path = request.split(b" ", 2)[1]
-                link.sendall(self._answers.get(path, OK))
+        while True:
+            request, left = self._next(link, left)
+            if request:
+                self._recorder.add(request)
+            if not request.partition(b"\r\n\r\n")[1]:
+                return
+            path = request.split(b" ", 2)[1]
+            link.sendall(self._answers.get(path, OK))
 
     def _next(self, link: socket.socket, left: bytes) -> tuple[bytes, bytes]:
         """The bytes of a request, and those after it; shorter where the connection ends."""

@@ -1,13 +1,12 @@
 """An endpoint over HTTP/2 without TLS that records requests and answers them with given frames."""
 
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
 
-from header_blocks import Reader
+from header_blocks import read
+from hpack import Decoder
 from http2_wire import (
     DATA,
     END_HEADERS,
@@ -21,6 +20,7 @@ from http2_wire import (
     frame,
 )
 from recording_endpoint import Recorder
+from socket_server import SocketServer
 
 Answer = Callable[[int], bytes]
 """A stream → the frames of its answer."""
@@ -39,42 +39,26 @@ class _Request:
 @dataclass
 class _Connection:
     link: socket.socket
-    reader: Reader = field(default_factory=Reader)
+    decoder: Decoder = field(default_factory=Decoder)
     block: bytes = b""
     ends: bool = False
     requests: dict[int, _Request] = field(default_factory=dict)
 
 
-class RecordingHttp2:
-    """Listens on a free port until the block ends. A request is recorded once it is whole: a line
-    for each field of its head, an empty line, its body, and the lines of its trailers; one that is
-    answered early as it is then."""
+class RecordingHttp2(SocketServer):
+    """A request is recorded once it is whole: a line for each field of its head, an empty line, its
+    body, and the lines of its trailers; one that is answered early as it is then."""
 
     def __init__(
         self, recorder: Recorder, answers: Mapping[bytes, Answer], early: Mapping[bytes, Answer]
     ) -> None:
         """By the path of a request; `early` = as soon as its head has come."""
         self._recorder, self._answers, self._early = recorder, answers, early
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                link, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(link,), daemon=True).start()
-
-    def _serve(self, link: socket.socket) -> None:
-        with link, suppress(OSError, EndedError):
+    def serve(self, link: socket.socket) -> None:
+        """Greets, and takes frames until the connection ends."""
+        with suppress(EndedError):
             exactly(link, len(PREFACE))
             link.sendall(frame(SETTINGS, 0, 0, b""))
             connection = _Connection(link)
@@ -103,7 +87,7 @@ class RecordingHttp2:
             self._whole(of, stream)
 
     def _head(self, of: _Connection, stream: int) -> None:
-        fields, of.block = of.reader.read(of.block), b""
+        fields, of.block = read(of.decoder, of.block), b""
         lines = b"".join(b"%b: %b\r\n" % one for one in fields)
         request = of.requests.get(stream)
         if request is not None:

@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from frame_client import CONTINUATION
 from header_blocks import literal
 from http2_wire import DATA, END_HEADERS, END_STREAM, HEADERS, frame
 
-NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, STREAM_CLOSED = 0, 1, 2, 5
-FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR = 6, 7, 8, 9
-ENHANCE_YOUR_CALM = 11
+
+class Code(IntEnum):
+    """Codes of errors (RFC 9113, 7), those that a case names."""
+
+    NO_ERROR = 0
+    PROTOCOL_ERROR = 1
+    INTERNAL_ERROR = 2
+    CANCEL = 8
+    COMPRESSION_ERROR = 9
+    ENHANCE_YOUR_CALM = 11
+
 
 PLAIN, TLS, HTTP1, HTTP1_TLS = "plain", "tls", "http1", "http1-tls"
 """Listeners: with prior knowledge of HTTP/2, with `h2` by ALPN, and two of HTTP/1.1 alone."""
@@ -29,9 +38,9 @@ class Case:
     sent: tuple[bytes, ...]
     status: int | None = None
     """The status of the answer; None = there is no answer."""
-    reset: int | None = None
+    reset: Code | None = None
     """The code with which the stream is reset, after the answer if there is one."""
-    goaway: int | None = None
+    goaway: Code | None = None
     """The code with which the connection ends."""
     reaches: tuple[bytes, ...] = ()
     """Every request that an endpoint gets, whole."""
@@ -44,8 +53,6 @@ class Case:
     """What is sent in place of the usual SETTINGS."""
     differs: str = ""
     """What the suite wants otherwise, and why it does not get it."""
-    fault: str = ""
-    """A fault of ours that is known: the case must fail."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,6 @@ class Http1Case:
     then: bytes = b""
     """What is sent after the answer; the connection must end, without a further answer of 2xx."""
     differs: str = ""
-    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,17 +153,35 @@ def forwarded(
 ) -> bytes:
     """A request as an endpoint over HTTP/1.1 gets it: `fields` are the client's, `framing` those of
     this connection. The field `x-request-id`, which differs each time, is left out."""
-    lines = [
-        f"{line} HTTP/1.1",
-        f"host: {host}",
-        *fields,
+    lines = [f"{line} HTTP/1.1", f"host: {host}", *fields, *_added(host, scheme), *framing]
+    return _lines(lines) + body
+
+
+def called(
+    path: str,
+    *,
+    method: str = "POST",
+    fields: tuple[str, ...] = (),
+    last: tuple[str, ...] = (),
+    body: bytes = b"",
+) -> bytes:
+    """The same as an endpoint over HTTP/2 gets it; `last` comes after what the node adds."""
+    start = (f":method: {method}", ":scheme: http", ":authority: a.example", f":path: {path}")
+    return _lines([*start, *fields, *_added("a.example", "http"), *last]) + body
+
+
+def _added(host: str, scheme: str) -> tuple[str, ...]:
+    """What the node says of its client."""
+    return (
         "x-forwarded-for: 127.0.0.1",
         f"x-forwarded-proto: {scheme}",
         f"x-forwarded-host: {host}",
         "x-real-ip: 127.0.0.1",
-        *framing,
-    ]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+    )
+
+
+def _lines(lines: list[str]) -> bytes:
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 CHUNKED = ("transfer-encoding: chunked",)

@@ -5,11 +5,9 @@ from http2_wire import DATA, END_HEADERS, END_STREAM, HEADERS, frame
 
 from http2_suites import envoy_endpoints
 from http2_suites.case import (
-    CANCEL,
-    ENHANCE_YOUR_CALM,
-    PROTOCOL_ERROR,
     AnyCase,
     Case,
+    Code,
     Elsewhere,
     Suite,
     data,
@@ -105,22 +103,22 @@ _CLIENTS: tuple[AnyCase, ...] = (
         "HEADERS without any field",
         (frame(HEADERS, END_HEADERS | END_STREAM, 1, b""),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
         differs="the test allows no empty frame at all; here the request lacks what it must have",
     ),
     Case(
         "EmptyHeadersContinuation",
         "HEADERS without any field, and empty CONTINUATION that never end",
         (frame(HEADERS, END_STREAM, 1, b"") + frame(CONTINUATION, 0, 1, b"") * 9,),
-        goaway=ENHANCE_YOUR_CALM,
+        goaway=Code.ENHANCE_YOUR_CALM,
         differs="Envoy ends the connection at the second one; here `continuations` (8) bounds them",
     ),
     Case(
         "EmptyData",
         "empty DATA that do not end a request",
         (head(pseudo(method="POST"), ends=False) + frame(DATA, 0, 1, b"") * 11,),
-        reset=CANCEL,
-        goaway=ENHANCE_YOUR_CALM,
+        reset=Code.CANCEL,
+        goaway=Code.ENHANCE_YOUR_CALM,
         differs="Envoy ends the connection at the second one; here `budgets.empty_data` (10) is the"
         " bound",
     ),
@@ -133,7 +131,7 @@ _CLIENTS: tuple[AnyCase, ...] = (
         "a field without a name",
         (head([*pseudo(), ("", "x")]),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
         differs="Envoy ends the connection unless its config says otherwise; RFC 9113, 8.1.1 makes"
         " it an error of the stream",
     ),
@@ -142,7 +140,7 @@ _CLIENTS: tuple[AnyCase, ...] = (
         "the same with a body, and another request after it",
         (head([*pseudo(method="POST"), ("", "x")], ends=False) + data(b"x"),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
     ),
 )
 

@@ -8,11 +8,12 @@ from header_blocks import literal
 from http2_wire import END_HEADERS, HEADERS, PING, SETTINGS, frame
 
 from http2_suites.case import (
-    INTERNAL_ERROR,
     AnyCase,
     Case,
+    Code,
     Elsewhere,
     blocks,
+    called,
     data,
     head,
     pseudo,
@@ -46,19 +47,8 @@ ANSWERS: dict[str, Answer] = {
 def _case(name: str, does: str, differs: str = "") -> Case:
     """A call whose endpoint answers so."""
     path = f"/call/{name}"
-    lines = (
-        ":method: POST",
-        ":scheme: http",
-        ":authority: a.example",
-        f":path: {path}",
-        "x-forwarded-for: 127.0.0.1",
-        "x-forwarded-proto: http",
-        "x-forwarded-host: a.example",
-        "x-real-ip: 127.0.0.1",
-    )
-    reached = "\r\n".join([*lines, "", ""]).encode()
     sent = (head(pseudo(path, method="POST")),)
-    return Case(name, does, sent, 502, reaches=(reached,), differs=differs)
+    return Case(name, does, sent, 502, reaches=(called(path),), differs=differs)
 
 
 CASES: tuple[AnyCase, ...] = (
@@ -85,7 +75,7 @@ CASES: tuple[AnyCase, ...] = (
     replace(
         _case("UpstreamEmptyData", "an answer whose DATA are empty and never end"),
         status=200,
-        reset=INTERNAL_ERROR,
+        reset=Code.INTERNAL_ERROR,
     ),
     _case("UpstreamEmptyHeadersContinuation", "empty CONTINUATION that never end"),
     _case("UpstreamEmptyHeaders", "HEADERS without any field"),

@@ -3,9 +3,9 @@
 from http2_suites.case import (
     CHUNKED,
     HTTP1,
-    PROTOCOL_ERROR,
     TLS,
     Case,
+    Code,
     Http1Case,
     Suite,
     chunk,
@@ -27,7 +27,7 @@ _DESYNC = (
         "a `:path` that is a word without a slash",
         (head(pseudo("hello-world")),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
         differs=_ANSWERED_TOO,
     ),
     Case(
@@ -35,26 +35,27 @@ _DESYNC = (
         "a `:scheme` that is a whole URL up to its question mark",
         (head(pseudo(scheme="http://localhost/?")),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
     ),
     Case(
         "method",
         "a `:method` with a question mark",
         (head(pseudo(method="GET?")),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
     ),
     Case(
         "host-authority",
         "`:authority` and Host with different names",
         (head([*pseudo(authority="hostname"), ("host", "other_host")]),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
         differs="the suite wants Host to be ignored; the request is refused, as RFC 9113, 8.3.1"
         " says that it should be",
     ),
 )
 
+_EMPTY = ("content-length: 0",)
 _LATE = b"this is sent and ignored"
 _WHOLE = b"this must be delivered, like it or not"
 
@@ -83,7 +84,7 @@ def _good(method: str) -> tuple[Case, ...]:
             f"{method} with a Content-Length of 0 and no body",
             (_length(method, "0", ends=True),),
             200,
-            reaches=(forwarded(line, scheme="https", framing=("content-length: 0",)),),
+            reaches=(forwarded(line, scheme="https", framing=_EMPTY),),
             link=TLS,
         ),
         Case(
@@ -105,26 +106,23 @@ def _bad(method: str) -> tuple[Case, ...]:
             f"{name}-longer",
             f"{method} with a Content-Length of 2 and more DATA than that",
             (_length(method, "2") + data(_LATE),),
-            reset=PROTOCOL_ERROR,
+            reset=Code.PROTOCOL_ERROR,
             link=TLS,
         ),
-        Case(
-            f"{name}-length-list",
-            f"{method} with a Content-Length of `0,`",
-            (_length(method, "0,"),),
-            400,
-            PROTOCOL_ERROR,
-            link=TLS,
-            differs=_ANSWERED_TOO,
-        ),
-        Case(
-            f"{name}-length-empty",
-            f"{method} with an empty Content-Length",
-            (_length(method, ""),),
-            400,
-            PROTOCOL_ERROR,
-            link=TLS,
-            differs=_ANSWERED_TOO,
+        *(
+            Case(
+                f"{name}-length-{label}",
+                f"{method} with {does}",
+                (_length(method, value),),
+                400,
+                Code.PROTOCOL_ERROR,
+                link=TLS,
+                differs=_ANSWERED_TOO,
+            )
+            for label, does, value in (
+                ("list", "a Content-Length of `0,`", "0,"),
+                ("empty", "an empty Content-Length", ""),
+            )
         ),
     )
 
@@ -153,7 +151,7 @@ _UPGRADE = (
         "a request whose method, path and body are the words of the preface",
         (head(pseudo("*", method="PRI"), ends=False) + data(b"SM\r\n\r\n"),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
     ),
     Http1Case(
         "preface-to-http1",
@@ -194,7 +192,7 @@ _GLITCHES = (
         "a `:path` without a slash after a good request",
         (head(pseudo("/1")), head(pseudo("hello-world"), 3)),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
         reaches=(forwarded("GET /1"),),
         differs=_UNCOUNTED,
     ),
@@ -203,7 +201,7 @@ _GLITCHES = (
         "a `:scheme` that is a URL, after a good request",
         (head(pseudo("/1")), head(pseudo(scheme="http://localhost/?"), 3)),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
         reaches=(forwarded("GET /1"),),
     ),
 )

@@ -7,8 +7,8 @@ from header_blocks import INDEXING, NEVER, WITHOUT, indexed, literal, size_updat
 from http2_wire import END_HEADERS, END_STREAM, HEADERS, frame
 
 from http2_suites.case import (
-    COMPRESSION_ERROR,
     Case,
+    Code,
     blocks,
     forwarded,
 )
@@ -72,28 +72,36 @@ _SEEN = forwarded("GET /", fields=("x-foo: X-Bar",))
 _KEPT = forwarded("GET /", fields=("referer: foo", "x-foo: X-Bar"))
 _LARGE = forwarded("GET /", fields=(f"{'x' * 2016}: {'y' * 2048}",))
 _AGAIN = _USUAL + indexed(_FIRST)
+
+
+def _served(name: str, does: str, reaches: tuple[bytes, ...], *wholes: bytes) -> Case:
+    """Requests on one connection, each with its block."""
+    sent = tuple(blocks(whole, 2 * at + 1) for at, whole in enumerate(wholes))
+    return Case(name, does, sent, 200, reaches=reaches)
+
+
 _TABLE = (
-    Case("indexed", "every field by its index", (blocks(_USUAL),), 200, reaches=_PLAIN),
-    Case(
+    _served("indexed", "every field by its index", _PLAIN, _USUAL),
+    _served(
         "reused",
         "a field that the request before has put into the dynamic table",
-        (blocks(_USUAL + _FOO), blocks(_AGAIN, 3)),
-        200,
-        reaches=(_SEEN, _SEEN),
+        (_SEEN, _SEEN),
+        _USUAL + _FOO,
+        _AGAIN,
     ),
-    Case(
+    _served(
         "reused-name",
         "the same with its name alone, and another value",
-        (blocks(_USUAL + _FOO), blocks(_USUAL + literal(_FIRST, b"X-Baz"), 3)),
-        200,
-        reaches=(_SEEN, forwarded("GET /", fields=("x-foo: X-Baz",))),
+        (_SEEN, forwarded("GET /", fields=("x-foo: X-Baz",))),
+        _USUAL + _FOO,
+        _USUAL + literal(_FIRST, b"X-Baz"),
     ),
-    Case(
+    _served(
         "table-shrinks",
         "the table shrinks, and a field that has stayed in it is used",
-        (blocks(_USUAL + _REFERER_KEPT + _FOO), blocks(size_update(61) + _AGAIN, 3)),
-        200,
-        reaches=(_KEPT, _SEEN),
+        (_KEPT, _SEEN),
+        _USUAL + _REFERER_KEPT + _FOO,
+        size_update(61) + _AGAIN,
     ),
     Case(
         "table-shrinks-too-far",
@@ -102,36 +110,34 @@ _TABLE = (
             blocks(_USUAL + _REFERER_KEPT + _FOO),
             blocks(size_update(61) + _USUAL + indexed(_FIRST + 1), 3),
         ),
-        goaway=COMPRESSION_ERROR,
+        goaway=Code.COMPRESSION_ERROR,
         reaches=(_KEPT,),
     ),
-    Case(
+    _served(
         "table-is-full",
         "a field that fills the table to its last octet is used again",
-        (blocks(_USUAL + _BIG), blocks(_AGAIN, 3)),
-        200,
-        reaches=(_LARGE, _LARGE),
+        (_LARGE, _LARGE),
+        _USUAL + _BIG,
+        _AGAIN,
     ),
-    Case(
+    _served(
         "all-octets",
         "a value of every octet that a field may have, in Huffman code",
-        (blocks(_USUAL + literal(b"x-foo", _ALL, INDEXING, huffman=True)),),
-        200,
-        reaches=(forwarded("GET /", fields=("x-foo: " + _ALL.decode("latin-1"),)),),
+        (forwarded("GET /", fields=("x-foo: " + _ALL.decode("latin-1"),)),),
+        _USUAL + literal(b"x-foo", _ALL, INDEXING, huffman=True),
     ),
-    Case(
+    _served(
         "rare-octets",
         "a value that Huffman code makes longer",
-        (blocks(_USUAL + literal(b"x-foo", b"{{{{{", INDEXING)),),
-        200,
-        reaches=(forwarded("GET /", fields=("x-foo: {{{{{",)),),
+        (forwarded("GET /", fields=("x-foo: {{{{{",)),),
+        _USUAL + literal(b"x-foo", b"{{{{{", INDEXING),
     ),
 )
 
 
 def _broken(name: str, does: str, whole: bytes, differs: str = "") -> Case:
     """A block that cannot be read."""
-    return Case(name, does, (blocks(whole),), goaway=COMPRESSION_ERROR, differs=differs)
+    return Case(name, does, (blocks(whole),), goaway=Code.COMPRESSION_ERROR, differs=differs)
 
 
 _OTHER_CODE = (

@@ -1,51 +1,46 @@
 """What grpc*.t of nginx-tests try: calls that an endpoint answers with `nginx_grpc.ANSWERS`."""
 
+from dataclasses import replace
+
 from http2_suites.case import (
-    INTERNAL_ERROR,
-    NO_ERROR,
     AnyCase,
     Case,
+    Code,
     Elsewhere,
     Pairs,
     Suite,
+    called,
     data,
     head,
     pseudo,
 )
 
 _HELLO, _WORLD = b"Hello", b"Hello world"
-_FINE, _UNAVAILABLE = (b"grpc-status", b"0"), (b"grpc-status", b"14")
+_FINE, _UNIMPLEMENTED, _UNAVAILABLE = ((b"grpc-status", code) for code in (b"0", b"12", b"14"))
 _LONG = "Z" * 20_000
 _FIELDS: Pairs = (("content-type", "application/grpc"), ("te", "trailers"))
 
 
 def _reached(path: str, method: str = "POST", body: bytes = _HELLO, more: str = "") -> bytes:
     """A call as the endpoint gets it."""
-    lines = (
-        f":method: {method}",
-        ":scheme: http",
-        ":authority: a.example",
-        f":path: {path}",
-        "content-type: application/grpc",
-        *([more] if more else []),
-        "x-forwarded-for: 127.0.0.1",
-        "x-forwarded-proto: http",
-        "x-forwarded-host: a.example",
-        "x-real-ip: 127.0.0.1",
-        "te: trailers",
-    )
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    fields = ("content-type: application/grpc", *([more] if more else []))
+    return called(path, method=method, fields=fields, last=("te: trailers",), body=body)
 
 
 def _start(path: str, method: str = "POST", *, ends: bool = False, more: Pairs = ()) -> bytes:
     return head([*pseudo(path, method=method), *_FIELDS, *more], ends=ends)
 
 
-def _answered(name: str, does: str, answer: str = "", *sent: bytes) -> Case:
+def _call(name: str, does: str, differs: str = "") -> Case:
+    """A call with a body, which gets the answer of its name."""
+    path = f"/call/{name}"
+    sent = (_start(path) + data(_HELLO),)
+    return Case(name, does, sent, 200, reaches=(_reached(path),), differs=differs)
+
+
+def _answered(name: str, does: str) -> Case:
     """A call that its client gets a good answer for."""
-    path = f"/call/{answer or name}"
-    frames = b"".join(sent) or _start(path) + data(_HELLO)
-    return Case(name, does, (frames,), 200, reaches=(_reached(path),), has=_FINE, body=_WORLD)
+    return replace(_call(name, does), has=_FINE, body=_WORLD)
 
 
 _IN_FORM = (
@@ -57,47 +52,32 @@ _BOUND = "the suite raises nginx's limit; here the endpoint has gone beyond what
 
 def _failed(name: str, does: str, differs: str = _IN_FORM) -> Case:
     """A call whose answer breaks the rules."""
-    path = f"/call/{name}"
-    return Case(
-        name,
-        does,
-        (_start(path) + data(_HELLO),),
-        200,
-        reaches=(_reached(path),),
-        has=_UNAVAILABLE,
-        body=b"",
-        differs=differs,
-    )
+    return replace(_call(name, does, differs), has=_UNAVAILABLE, body=b"")
+
+
+def _unknown(name: str, does: str) -> Case:
+    """A call whose answer has no body."""
+    return replace(_call(name, does), has=_UNIMPLEMENTED, body=b"")
 
 
 def _early(name: str, does: str, differs: str = "") -> Case:
+    """A call that is answered before its body has come."""
     path = f"/call/{name}"
-    return Case(
-        name,
-        does,
-        (_start(path),),
-        200,
-        NO_ERROR,
-        reaches=(_reached(path, body=b""),),
-        has=_FINE,
-        body=_WORLD,
-        differs=differs,
-    )
+    whole = replace(_call(name, does, differs), has=_FINE, body=_WORLD, reset=Code.NO_ERROR)
+    return replace(whole, sent=(_start(path),), reaches=(_reached(path, body=b""),))
 
 
 def _cut(name: str, does: str) -> Case:
-    path = f"/call/{name}"
-    sent = (_start(path) + data(_HELLO),)
-    return Case(name, does, sent, 200, INTERNAL_ERROR, reaches=(_reached(path),))
+    """A call whose answer breaks off."""
+    return replace(_call(name, does), reset=Code.INTERNAL_ERROR)
 
 
 _REQUESTS: tuple[AnyCase, ...] = (
     _answered("hello", "a call; its answer has trailers"),
-    _answered(
-        "two-parts",
-        "a call whose body ends with an empty DATA",
-        "hello",
-        _start("/call/hello") + data(_HELLO, ends=False) + data(b""),
+    replace(
+        _answered("hello", "a call whose body ends with an empty DATA"),
+        name="two-parts",
+        sent=(_start("/call/hello") + data(_HELLO, ends=False) + data(b""),),
     ),
     Case(
         "long-field",
@@ -155,24 +135,8 @@ _ANSWERS: tuple[AnyCase, ...] = (
     _answered("padding", "HEADERS of an answer with padding"),
     _answered("priority", "HEADERS of an answer with a priority"),
     _answered("padding-and-priority", "the same with both"),
-    Case(
-        "error",
-        "an answer of trailers alone: the client gets no DATA",
-        (_start("/call/error") + data(_HELLO),),
-        200,
-        reaches=(_reached("/call/error"),),
-        has=(b"grpc-status", b"12"),
-        body=b"",
-    ),
-    Case(
-        "error-and-reset",
-        "the same, then RST_STREAM with NO_ERROR",
-        (_start("/call/error-and-reset") + data(_HELLO),),
-        200,
-        reaches=(_reached("/call/error-and-reset"),),
-        has=(b"grpc-status", b"12"),
-        body=b"",
-    ),
+    _unknown("error", "an answer of trailers alone: the client gets no DATA"),
+    _unknown("error-and-reset", "the same, then RST_STREAM with NO_ERROR"),
     _cut("short", "an answer with less DATA than its Content-Length"),
     _cut("long", "an answer with more DATA than its Content-Length"),
     _answered("continuation", "the head of an answer in HEADERS and three CONTINUATION"),
@@ -237,12 +201,8 @@ _LIFE: tuple[AnyCase, ...] = (
 _OTHERS: tuple[AnyCase, ...] = (
     _answered("hints", "103 before the answer (grpc_early_hints.t)"),
     _failed("hints-only", "103 that ends the stream (grpc_early_hints.t)"),
-    Case(
-        "trailers",
-        "an answer with two trailers (grpc_trailers.t)",
-        (_start("/call/trailers") + data(_HELLO),),
-        200,
-        reaches=(_reached("/call/trailers"),),
+    replace(
+        _call("trailers", "an answer with two trailers (grpc_trailers.t)"),
         has=(b"x-another", b"bar"),
         body=b"SEE-THIS",
     ),

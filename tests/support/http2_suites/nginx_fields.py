@@ -2,9 +2,9 @@
 
 from http2_suites import nginx_blocks
 from http2_suites.case import (
-    PROTOCOL_ERROR,
     AnyCase,
     Case,
+    Code,
     Elsewhere,
     Pairs,
     Suite,
@@ -19,7 +19,7 @@ def _taken(name: str, does: str, whole: bytes, host: str = "localhost", *fields:
 
 
 def _refused(name: str, does: str, whole: bytes, differs: str = "") -> Case:
-    return Case(name, does, (whole,), 400, PROTOCOL_ERROR, differs=differs)
+    return Case(name, does, (whole,), 400, Code.PROTOCOL_ERROR, differs=differs)
 
 
 def _with(more: Pairs, authority: str | None = "localhost") -> bytes:

@@ -8,8 +8,7 @@ from header_blocks import INDEXING, NEVER, WITHOUT, indexed, literal
 from http2_wire import END_HEADERS, HEADERS, RESET, frame
 
 from http2_suites.case import (
-    CANCEL,
-    NO_ERROR,
+    Code,
     block,
     blocks,
     data,
@@ -106,7 +105,7 @@ ANSWERS: dict[str, Answer] = {
     "priority": _padded(WITH_PRIORITY),
     "padding-and-priority": _padded(PADDED | WITH_PRIORITY),
     "error": lambda s: blocks(_OK + _TYPE + _ERROR, s),
-    "error-and-reset": lambda s: blocks(_OK + _TYPE + _ERROR, s) + _resets(NO_ERROR)(s),
+    "error-and-reset": lambda s: blocks(_OK + _TYPE + _ERROR, s) + _resets(Code.NO_ERROR)(s),
     "short": _whole(_length("42")),
     "long": _whole(_length("8")),
     "continuation": _pieces(3),
@@ -132,7 +131,7 @@ ANSWERS: dict[str, Answer] = {
 }
 EARLY: dict[str, Answer] = {
     "early-window": _early(lambda s: frame(WINDOW, 0, s, (42).to_bytes(4))),
-    "early-reset": _early(_resets(NO_ERROR)),
-    "early-resets": _early(_resets(NO_ERROR, 3)),
-    "early-cancel": _early(_resets(CANCEL)),
+    "early-reset": _early(_resets(Code.NO_ERROR)),
+    "early-resets": _early(_resets(Code.NO_ERROR, 3)),
+    "early-cancel": _early(_resets(Code.CANCEL)),
 }

@@ -4,7 +4,7 @@ The suite looks at nginx's `$host`, which is in lower case and has no port and n
 Here routes are found by the same name, and an endpoint gets the host as it came.
 """
 
-from http2_suites.case import PROTOCOL_ERROR, Case, Suite, forwarded, head, pseudo
+from http2_suites.case import Case, Code, Suite, forwarded, head, pseudo
 
 _FUTURE = "[v0123456789aBcDeF.!$&'()*+,;=-._~AbCdEfGhIjKlMnOpQrStUvWxYz0123456789:]"
 
@@ -66,7 +66,7 @@ def _case(where: str, name: str, host: str, is_taken: bool) -> Case:
     if is_taken:
         return Case(label, does, sent, 200, reaches=(forwarded("GET /", host),))
     why = _NO_FUTURE if host == _FUTURE else ""
-    return Case(label, does, sent, 400, PROTOCOL_ERROR, differs=why)
+    return Case(label, does, sent, 400, Code.PROTOCOL_ERROR, differs=why)
 
 
 _CASES = (
@@ -76,7 +76,7 @@ _CASES = (
         "two Host fields",
         (head([*pseudo(authority=None), ("host", "localhost"), ("host", "again")]),),
         400,
-        PROTOCOL_ERROR,
+        Code.PROTOCOL_ERROR,
     ),
 )
 

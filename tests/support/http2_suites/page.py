@@ -14,14 +14,6 @@ from http2_suites.case import AnyCase, Case, Elsewhere, Http1Case, Suite
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/internals/http2-suites.md"
 MARK = "<!-- TABLES -->\n"
-_CODES = {
-    0: "NO_ERROR",
-    1: "PROTOCOL_ERROR",
-    2: "INTERNAL_ERROR",
-    8: "CANCEL",
-    9: "COMPRESSION_ERROR",
-    11: "ENHANCE_YOUR_CALM",
-}
 _COUNTS = ("nothing", "one request", "two requests")
 
 
@@ -36,10 +28,10 @@ def outcome(case: AnyCase) -> str:
         ends = "; the connection ends at the preface" if case.then else ", and the connection ends"
         return f"{case.status} over HTTP/1.1{ends}{reaches}"
     if case.goaway is not None:
-        return f"GOAWAY with {_CODES[case.goaway]}{reaches}"
+        return f"GOAWAY with {case.goaway.name}{reaches}"
     parts = [] if case.status is None else [str(case.status)]
     if case.reset is not None:
-        parts.append(f"RST_STREAM with {_CODES[case.reset]}")
+        parts.append(f"RST_STREAM with {case.reset.name}")
     return ", then ".join(parts) + reaches
 
 

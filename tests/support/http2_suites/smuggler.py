@@ -3,9 +3,9 @@
 from http2_suites.case import (
     CHUNKED,
     HTTP1_TLS,
-    PROTOCOL_ERROR,
     TLS,
     Case,
+    Code,
     Http1Case,
     Suite,
     chunk,
@@ -20,7 +20,7 @@ _FIELDS = pseudo("/p", scheme="https")
 
 def _refused(name: str, does: str, *sent: bytes) -> Case:
     """A request that no endpoint may get."""
-    return Case(name, does, sent, 400, PROTOCOL_ERROR, link=TLS)
+    return Case(name, does, sent, 400, Code.PROTOCOL_ERROR, link=TLS)
 
 
 _PSEUDO = (
@@ -124,7 +124,7 @@ def _tunnels(method: str) -> tuple[Case, ...]:
             f"{name}-length-0",
             f"{method} with a Content-Length of 0 and such a body",
             (head([*fields, zero], ends=False) + data(_BODY),),
-            reset=PROTOCOL_ERROR,
+            reset=Code.PROTOCOL_ERROR,
             link=TLS,
         ),
         Case(

@@ -45,9 +45,7 @@ pub fn run_on_stdin(start_engine: StartEngine<'_>) -> i32 {
     // The allocator asks for huge pages. For a process with a small, scattered memory they double
     // what is resident and cost more to clear than they save. An old kernel may refuse.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    confine();
-    // Without it the table grows when it must.
-    let _ = hg_net::make_room_for_descriptors();
+    prepare();
     let ended = take_stdin().and_then(|socket| run(socket, start_engine));
     ended.unwrap_or_else(|error| {
         let line = format!("headgate data plane: cannot start: {error}\n");
@@ -57,10 +55,12 @@ pub fn run_on_stdin(start_engine: StartEngine<'_>) -> i32 {
     })
 }
 
-/// Drops the rights that serving does not need, before there is another thread. A kernel that
-/// cannot drop them is no reason not to serve; `GET /status` shows the rights of this process.
-fn confine() {
+/// Takes room for descriptors and drops the rights that serving does not need, before there is
+/// another thread. A kernel that cannot do it is no reason not to serve; `GET /status` shows the
+/// rights of this process.
+fn prepare() {
     let steps = [
+        ("connections will wait while their table grows", hg_net::make_room_for_descriptors()),
         ("its capabilities are kept", hg_net::drop_capabilities()),
         ("no system call is refused", hg_net::deny_system_calls()),
     ];
