@@ -48,7 +48,8 @@ def _case(name: str, does: str, differs: str = "") -> Case:
     """A call whose endpoint answers so."""
     path = f"/call/{name}"
     sent = (head(pseudo(path, method="POST")),)
-    return Case(name, does, sent, 502, reaches=(called(path),), differs=differs)
+    reached = called(path, last=("content-length: 0",))
+    return Case(name, does, sent, 502, reaches=(reached,), differs=differs)
 
 
 CASES: tuple[AnyCase, ...] = (

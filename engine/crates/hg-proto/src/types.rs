@@ -93,6 +93,11 @@ impl<'b> Method<'b> {
         }
     }
 
+    /// Reports whether a request with this method usually has a body (RFC 9110 §9.3, RFC 5789).
+    pub fn expects_content(self) -> bool {
+        matches!(self, Method::Post | Method::Put | Method::Patch)
+    }
+
     /// Returns the method of a request with this name. Accepts names of upper-case letters, digits,
     /// `-` and `_`: others that the grammar allows occur in attacks only (a lower-case `trace`,
     /// which a server behind us reads as TRACE).
@@ -176,6 +181,17 @@ impl Framing {
     /// Reports whether no body byte follows the head.
     pub fn is_empty(self) -> bool {
         matches!(self, Framing::None | Framing::Length(0))
+    }
+
+    /// Returns the framing that says as much to the next server: without a body a length of 0 where
+    /// content is usual (RFC 9110 §8.6). A client over HTTP/2 need not send it; some servers answer
+    /// 411 without.
+    #[must_use]
+    pub fn stated(self, method: Method<'_>) -> Framing {
+        match self {
+            Framing::None if method.expects_content() => Framing::Length(0),
+            other => other,
+        }
     }
 }
 

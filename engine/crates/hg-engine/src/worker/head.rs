@@ -111,7 +111,8 @@ pub(crate) fn write_upstream_head(
         if head.connection.te_trailers {
             out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
         }
-        write::request_framing(out, if parts.decodes { Framing::Chunked } else { head.framing });
+        let framing = if parts.decodes { Framing::Chunked } else { head.framing };
+        write::request_framing(out, framing.stated(head.method));
     }
     write::end(out);
     host.is_none().then_some((at, 0))

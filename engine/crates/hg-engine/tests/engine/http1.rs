@@ -102,6 +102,27 @@ fn bodies_pass_both_ways_whatever_their_framing() {
 }
 
 #[test]
+fn a_request_without_a_body_whose_method_usually_has_one_says_so() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let up = Upstream::play(move |mut s| {
+        while let Some(head) = read_head(&mut s) {
+            tell.send(head).unwrap();
+            s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        }
+    });
+    let node = Node::simple(&up);
+    let mut s = node.connect();
+    for (method, is_said) in
+        [("POST", true), ("PUT", true), ("PATCH", true), ("GET", false), ("DELETE", false)]
+    {
+        write!(s, "{method} / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        read_answer(&mut s);
+        let head = told.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(head.contains("\r\ncontent-length: 0\r\n"), is_said, "{head}");
+    }
+}
+
+#[test]
 fn an_answer_without_length_becomes_chunked_or_ends_the_connection() {
     let up = Upstream::play(|mut s| {
         read_head(&mut s);
