@@ -38,7 +38,7 @@ pub use reject::{Reject, rejects};
 pub use request::{RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
 pub use retry_after::retry_after;
-pub use syntax::glance;
+pub use syntax::{glance, names_http};
 pub use target::{Scheme, Target};
 pub use trickle::is_worth_parsing;
 pub use types::{Framing, Limits, METHOD_NAMES, Method, Parse, RespFraming, Version};

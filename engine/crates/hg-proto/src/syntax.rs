@@ -26,6 +26,14 @@ pub fn glance(head: &[u8]) -> (&str, &[u8]) {
     }
 }
 
+/// Reports whether the first line of a head that was refused names HTTP/1 at all.
+#[cold]
+pub fn names_http(head: &[u8]) -> bool {
+    let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+    let end = memchr::memchr2(b'\r', b'\n', head).unwrap_or(head.len());
+    head.get(..end).is_some_and(|line| line.windows(5).any(|five| five == b"HTTP/"))
+}
+
 /// Returns what is wrong with a request line whose method (`method_seen` false) or target was
 /// refused.
 #[cold]

@@ -18,7 +18,9 @@ use hg_middleware::{Client, RequestView};
 use hg_policy::{KeySource, Random as _};
 use hg_proto::client::{Forwarding, IpText};
 use hg_proto::websocket::{self, Accept};
-use hg_proto::{BodyReader, Fields, HeaderSlots, Known, Parse, Reject, RequestHead, Version};
+use hg_proto::{
+    BodyReader, Fields, HeaderSlots, Known, Parse, Reject, RequestHead, Version, rejects,
+};
 use hg_resilience::Importance;
 use hg_route::{CLIENT_SUBJECT, ClientCertificate, ListenerId, Query};
 use std::net::IpAddr;
@@ -74,15 +76,12 @@ impl Worker {
         let listener = held.listeners.get(usize::from(c.listener))?.as_deref()?;
         let mut slots = HeaderSlots::new();
         let bytes = buffer.get(range.clone())?;
-        if c.requests == 0 && listener.plan.h2c && !c.conn.is_tls() {
+        let may_be_http2 = c.requests == 0 && listener.plan.h2c && !c.conn.is_tls();
+        if may_be_http2 {
             match Opening::of(bytes) {
                 Opening::Http1 => {}
                 Opening::Undecided => return None,
-                Opening::Http2 => {
-                    self.start_http2(ci);
-                    self.on_frames(ci, buffer, range.clone());
-                    return Some(range.end);
-                }
+                Opening::Http2 => return Some(self.take_preface(ci, buffer, range)),
             }
         }
         let admission = hg_proto::Admission {
@@ -92,6 +91,10 @@ impl Worker {
         let head = match hg_proto::parse_request(bytes, &mut slots, &listener.limits, admission) {
             Ok(Parse::Complete(head)) => head,
             Ok(Parse::Partial) => return None,
+            // A client of neither protocol gets what a false preface gets (RFC 9113 §3.4).
+            Err(rejects::REQUEST_LINE) if may_be_http2 && !hg_proto::names_http(bytes) => {
+                return Some(self.take_preface(ci, buffer, range));
+            }
             Err(reject) => {
                 self.refuse_head(ci, bytes, &reject);
                 return None;
@@ -107,6 +110,14 @@ impl Worker {
             Step::Wait => Some(body_start),
             Step::Forward => Some(self.start_body(x, buffer, body_start..range.end)),
         }
+    }
+
+    /// Serves HTTP/2 from these bytes on; returns where they end.
+    fn take_preface(&mut self, ci: usize, buffer: &[u8], range: Range<usize>) -> usize {
+        let end = range.end;
+        self.start_http2(ci);
+        self.on_frames(ci, buffer, range);
+        end
     }
 
     /// Fills in what the head alone tells about an exchange.

@@ -93,6 +93,29 @@ fn a_listener_without_h2c_refuses_the_preface() {
 }
 
 #[test]
+fn what_is_neither_of_both_protocols_is_a_false_preface() {
+    let node = serving(&Upstream::answering(OK), "");
+    for (count, words) in (1..).zip(["INVALID CONNECTION PREFACE\r\n\r\n", "GET /\r\n\r\n"]) {
+        let mut s = node.connect();
+        s.write_all(words.as_bytes()).unwrap();
+        let answer = read_all(&mut s);
+        // GOAWAY comes last: PROTOCOL_ERROR, and no stream was served.
+        assert!(
+            answer.ends_with(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+            "{answer:?}"
+        );
+        let closed = node.engine.metrics().http2.closed;
+        assert!(closed.iter().any(|r| r.reason == "preface" && r.count == count), "{closed:?}");
+    }
+    for words in ["GET  / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1x\r\n\r\n", "\x16\x03\x01\r\n"] {
+        let mut s = node.connect();
+        s.write_all(words.as_bytes()).unwrap();
+        let answer = String::from_utf8(read_all(&mut s)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{words:?}: {answer}");
+    }
+}
+
+#[test]
 fn a_preface_that_comes_byte_by_byte_is_one() {
     let node = serving(&Upstream::answering(OK), "");
     let mut client = Client::connect(&node);

@@ -323,7 +323,8 @@ fn streams_hold_less_once_their_connection_holds_as_much_as_it_may() {
         let node = limited(&up, http2);
         let mut client = Client::connect(&node);
         client.keeps_credit = true;
-        let ids: Vec<u32> = (0..4).map(|_| client.open("GET", "/", &[], true)).collect();
+        // A stream that is shut holds 8 KiB.
+        let ids: Vec<u32> = (0..12).map(|_| client.open("GET", "/", &[], true)).collect();
         client.flush();
         while ids.iter().any(|id| client.answers[id].body.len() < 60_000) {
             assert!(client.read());
