@@ -106,7 +106,7 @@ def _number(pattern: str, text: str) -> int:
 
 
 def _seen_by_wrk(text: str) -> str:
-    quantile = re.search(r"99%\s+(\S+)", text)
+    quantile = re.search(r"(?m)^ +99%\s+(\S+)", text)  # not that of the standard deviation
     kinds = ("connect", "read", "write")
     broken = sum(_number(rf"Socket errors:.*{kind} (\d+)", text) for kind in kinds)
     cells = (

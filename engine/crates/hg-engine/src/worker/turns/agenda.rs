@@ -73,6 +73,8 @@ pub(crate) struct Agenda {
     places: u64,
     /// Abandoned connections.
     pub(super) closing: VecDeque<Fd>,
+    /// Whether this round closes some of them before it works for those that wait.
+    pub(super) closes_first: bool,
     /// For which client the worker works, since it last looked at the clock.
     pub(super) served: Option<usize>,
     /// When this round has taken a while.

@@ -21,7 +21,7 @@ const ROUND_US: u64 = 40;
 const SELDOM_US: u64 = 50_000;
 /// How long the work of one client goes on before that of the next.
 const QUANTUM_US: u64 = 20;
-/// How long a round works at least for those that wait, and at most to close what was abandoned.
+/// How long a round works at least for those that wait and to close what was abandoned.
 const LATER_US: u64 = 20;
 
 impl Worker {
@@ -156,15 +156,30 @@ impl Worker {
     /// now has waited, microseconds.
     pub(super) fn run_later(&mut self) -> u64 {
         self.tick();
-        let (closes_until_us, mut waited_us) = (self.now_us + LATER_US, 0);
-        while self.now_us < closes_until_us
+        let rest_us = self.agenda.full_at_us.saturating_sub(self.now_us).min(ROUND_US);
+        let until_us = self.now_us + rest_us.max(LATER_US);
+        // Both may take long at once, and a request that comes meanwhile waits for both.
+        self.agenda.closes_first = !self.agenda.closes_first;
+        if self.agenda.closes_first {
+            self.close_abandoned(until_us);
+            return self.serve_lines(until_us);
+        }
+        let waited_us = self.serve_lines(until_us);
+        self.close_abandoned(until_us);
+        waited_us
+    }
+
+    fn close_abandoned(&mut self, until_us: u64) {
+        while self.now_us < until_us
             && let Some(fd) = self.agenda.closing.pop_front()
         {
             hg_net::close_with_reset(fd);
             self.tick();
         }
-        let rest_us = self.agenda.full_at_us.saturating_sub(self.now_us).min(ROUND_US);
-        let until_us = self.now_us + rest_us.max(LATER_US);
+    }
+
+    fn serve_lines(&mut self, until_us: u64) -> u64 {
+        let mut waited_us = 0;
         while self.now_us < until_us
             && let Some(id) = self.agenda.next()
         {
