@@ -1,5 +1,6 @@
 """Clients of others that speak HTTP/2, on a node from its start to its end."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -84,6 +85,15 @@ certificate = "a"
             f"https://a.example:{secure}/",
         )
         assert curl("--http2", *arguments) == [f"one{version}", "200"]
+
+
+def test_nghttp_gets_several_answers_on_one_connection(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, h2c_config(port, one.address)).until_ready() as node:
+        said = run("nghttp", "--null-out", "--stat", "--multiply=5", f"http://127.0.0.1:{port}/")
+        assert len(re.findall(r"(?m) 200 +3 /$", said)) == 5, said
+        until_metric(node, "headgate_http2_connections_opened_total", 1)
 
 
 def test_reloads_lose_no_stream(folder: Path, port: int, one: Upstream) -> None:
