@@ -26,12 +26,16 @@ pub fn glance(head: &[u8]) -> (&str, &[u8]) {
     }
 }
 
-/// Reports whether the first line of a head that was refused names HTTP/1 at all.
+/// Reports whether the first line of a head that was refused names HTTP at all; `None` while more
+/// of the line may come.
 #[cold]
-pub fn names_http(head: &[u8]) -> bool {
+pub fn names_http(head: &[u8]) -> Option<bool> {
     let head = head.strip_prefix(b"\r\n").unwrap_or(head);
-    let end = memchr::memchr2(b'\r', b'\n', head).unwrap_or(head.len());
-    head.get(..end).is_some_and(|line| line.windows(5).any(|five| five == b"HTTP/"))
+    let is_named = |line: &[u8]| line.windows(5).any(|five| five == b"HTTP/");
+    match memchr::memchr(b'\n', head) {
+        Some(end) => head.get(..end).map(is_named),
+        None => is_named(head).then_some(true),
+    }
 }
 
 /// Returns what is wrong with a request line whose method (`method_seen` false) or target was

@@ -91,9 +91,8 @@ impl Worker {
         let head = match hg_proto::parse_request(bytes, &mut slots, &listener.limits, admission) {
             Ok(Parse::Complete(head)) => head,
             Ok(Parse::Partial) => return None,
-            // A client of neither protocol gets what a false preface gets (RFC 9113 §3.4).
-            Err(rejects::REQUEST_LINE) if may_be_http2 && !hg_proto::names_http(bytes) => {
-                return Some(self.take_preface(ci, buffer, range));
+            Err(rejects::REQUEST_LINE) if may_be_http2 => {
+                return self.refuse_opening(ci, buffer, range, listener.limits.head_bytes);
             }
             Err(reject) => {
                 self.refuse_head(ci, bytes, &reject);
@@ -110,6 +109,24 @@ impl Worker {
             Step::Wait => Some(body_start),
             Step::Forward => Some(self.start_body(x, buffer, body_start..range.end)),
         }
+    }
+
+    /// Refuses a first line that is not one of HTTP/1, once it is whole or has `most` bytes. A client of
+    /// neither protocol gets what a false preface gets (RFC 9113 §3.4).
+    fn refuse_opening(
+        &mut self,
+        ci: usize,
+        buffer: &[u8],
+        range: Range<usize>,
+        most: usize,
+    ) -> Option<usize> {
+        let bytes = buffer.get(range.clone())?;
+        match hg_proto::names_http(bytes) {
+            Some(false) => return Some(self.take_preface(ci, buffer, range)),
+            None if bytes.len() < most => {}
+            Some(true) | None => self.refuse_head(ci, bytes, &rejects::REQUEST_LINE),
+        }
+        None
     }
 
     /// Serves HTTP/2 from these bytes on; returns where they end.

@@ -93,24 +93,32 @@ fn a_listener_without_h2c_refuses_the_preface() {
 }
 
 #[test]
-fn what_is_neither_of_both_protocols_is_a_false_preface() {
+fn what_is_neither_of_both_protocols_is_a_false_preface_however_it_comes() {
     let node = serving(&Upstream::answering(OK), "");
-    for (count, words) in (1..).zip(["INVALID CONNECTION PREFACE\r\n\r\n", "GET /\r\n\r\n"]) {
+    let answer = |words: &str, size: usize| {
         let mut s = node.connect();
-        s.write_all(words.as_bytes()).unwrap();
-        let answer = read_all(&mut s);
+        for piece in words.as_bytes().chunks(size) {
+            s.write_all(piece).unwrap();
+            node.barrier();
+        }
+        read_all(&mut s)
+    };
+    let neither = ["INVALID CONNECTION PREFACE\r\n", "GET /\r\n"];
+    for (count, (words, size)) in (1..).zip(neither.map(|w| [(w, 100), (w, 1)]).concat()) {
+        let answer = answer(words, size);
         // GOAWAY comes last: PROTOCOL_ERROR, and no stream was served.
-        assert!(
-            answer.ends_with(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
-            "{answer:?}"
-        );
+        let away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        assert!(answer.ends_with(&away), "{words:?}: {answer:?}");
         let closed = node.engine.metrics().http2.closed;
         assert!(closed.iter().any(|r| r.reason == "preface" && r.count == count), "{closed:?}");
     }
-    for words in ["GET  / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1x\r\n\r\n", "\x16\x03\x01\r\n"] {
-        let mut s = node.connect();
-        s.write_all(words.as_bytes()).unwrap();
-        let answer = String::from_utf8(read_all(&mut s)).unwrap();
+    for (words, size) in [
+        ("GET  / HTTP/1.1\r\n", 100),
+        ("GET  / HTTP/", 1),
+        ("GET / HTTP/1.1x\r\n", 100),
+        ("\x16\x03\x01\r\n", 100),
+    ] {
+        let answer = String::from_utf8(answer(words, size)).unwrap();
         assert!(answer.starts_with("HTTP/1.1 400 "), "{words:?}: {answer}");
     }
 }
