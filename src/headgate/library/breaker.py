@@ -3,13 +3,14 @@
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from types import TracebackType
 from typing import ParamSpec, TypeVar, cast
 
-from headgate._core import Breaker
+from headgate._core import Breaker, BreakerPermit
 from headgate.library.ranges import within
 
 P = ParamSpec("P")
@@ -84,22 +85,9 @@ class CircuitBreaker:
         """`closed`, `open` or `half-open`; an open one becomes half open with the next try."""
         return self._core.state
 
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Lets the block run, and takes in how it ended. Raises `OpenError` instead."""
-        permit = self._core.acquire(self._now())
-        if permit is None:
-            until = self._core.open_until_ms
-            raise OpenError(max(0.0, ((until or 0) - self._now()) / 1000))
-        good: bool | None = None
-        try:
-            yield
-            good = True
-        except self.failed_by:
-            good = False
-            raise
-        finally:
-            self._core.report(permit, good, self._now())
+    def guard(self) -> AbstractContextManager[None]:
+        """Lets the block run, and takes in how it ended. Its `with` raises `OpenError` instead."""
+        return _Guard(self, self._core)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """Guards each call of a function, sync or async."""
@@ -119,5 +107,35 @@ class CircuitBreaker:
 
         return called
 
-    def _now(self) -> int:
-        return int(self.clock() * 1000)
+
+class _Guard:
+    """One `with` of a breaker; nested or later ones need their own."""
+
+    __slots__ = ("_breaker", "_core", "_permit")
+    _permit: BreakerPermit
+
+    def __init__(self, breaker: CircuitBreaker, core: Breaker) -> None:
+        self._breaker = breaker
+        self._core = core
+
+    def __enter__(self) -> None:
+        """Raises `OpenError` while the breaker is open."""
+        clock, core = self._breaker.clock, self._core
+        permit = core.acquire(int(clock() * 1000))
+        if permit is None:
+            until = core.open_until_ms
+            raise OpenError(max(0.0, (until or 0) / 1000 - clock()))
+        self._permit = permit
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Takes in how the block ended."""
+        breaker = self._breaker
+        good = True if kind is None else None
+        if kind is not None and issubclass(kind, breaker.failed_by):
+            good = False
+        self._core.report(self._permit, good, int(breaker.clock() * 1000))

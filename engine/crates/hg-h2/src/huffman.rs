@@ -215,10 +215,14 @@ pub(crate) fn encode(input: &[u8], out: &mut Vec<u8>) {
         let (Some(code), Some(bits)) = (CODES.get(at), BITS.get(at)) else { continue };
         acc = acc << bits | u64::from(*code);
         held += u32::from(*bits);
-        while held >= 8 {
-            held -= 8;
-            out.push((acc >> held) as u8);
+        if held >= 32 {
+            held -= 32;
+            out.extend_from_slice(&((acc >> held) as u32).to_be_bytes());
         }
+    }
+    while held >= 8 {
+        held -= 8;
+        out.push((acc >> held) as u8);
     }
     if held > 0 {
         let spare = 8 - held;

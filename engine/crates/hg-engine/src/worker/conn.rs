@@ -20,7 +20,7 @@ pub(crate) struct Io {
     plain: Vec<u8>,
     /// Received ciphertext.
     cipher: Vec<u8>,
-    /// Ciphertext to send.
+    /// What goes out in one call: ciphertext, or a head with a small body.
     sealed: Vec<u8>,
     pub(crate) pool: BufferPool,
 }
@@ -357,6 +357,12 @@ impl Conn {
         let flow = match (head.is_empty(), body.is_empty()) {
             (true, _) => hg_net::write(&self.fd, body),
             (_, true) => hg_net::write(&self.fd, head),
+            _ if total <= JOIN => {
+                io.sealed.clear();
+                io.sealed.extend_from_slice(head);
+                io.sealed.extend_from_slice(body);
+                hg_net::write(&self.fd, &io.sealed)
+            }
             _ => hg_net::write_parts(&self.fd, &[IoSlice::new(head), IoSlice::new(body)]),
         };
         let written = if let Flow::Bytes(n) = self.wrote(flow)? { n } else { 0 };
@@ -462,6 +468,10 @@ pub(crate) fn sends_alert(error: &io::Error) -> bool {
 const LONE_HEAD: usize = 4 * 1024;
 /// With at least this many bytes left `send` takes the buffer over, with fewer it copies them.
 const TAKE_OVER: usize = 8 * 1024;
+
+/// A head and a body of at most so many bytes together are copied into one buffer: a call with two
+/// parts takes about 0.2 µs longer than one with one, and the copy much less.
+const JOIN: usize = 2 * 1024;
 
 /// Makes sure that a chunk's end fits after `end`.
 pub(crate) fn make_room(buffer: &mut Vec<u8>, end: usize) {

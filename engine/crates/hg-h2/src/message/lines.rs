@@ -35,11 +35,13 @@ pub fn lines_of<'f>(fields: &Fields<'f, 'f>) -> impl Iterator<Item = Line<'f>> {
 /// Returns the lines of text that we wrote for HTTP/1: `name: value`, each with its CRLF, up to the
 /// end or an empty line. Those that `never` names must not enter a table.
 pub fn lines_of_text<'t>(text: &'t [u8], never: &NeverIndexed) -> impl Iterator<Item = Line<'t>> {
-    text.split_inclusive(|b| *b == b'\n').map_while(|line| {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (line, more) = rest.split_at_checked(memchr::memchr(b'\n', rest)? + 1)?;
+        rest = more;
         let line = line.strip_suffix(b"\r\n")?;
-        let colon = line.iter().position(|b| *b == b':')?;
-        let (name, rest) = line.split_at_checked(colon)?;
-        Some((name, rest.strip_prefix(b":")?.trim_ascii(), never.sensitivity(name)))
+        let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+        Some((name, value.strip_prefix(b":")?.trim_ascii(), never.sensitivity(name)))
     })
 }
 

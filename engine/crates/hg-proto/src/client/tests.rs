@@ -106,4 +106,8 @@ fn addresses_are_kept_as_text() {
         let ip: IpAddr = ip.parse().unwrap();
         assert_eq!(IpText::new(ip).as_bytes(), ip.to_canonical().to_string().as_bytes());
     }
+    for octet in 0..=255 {
+        let ip = IpAddr::from([octet, 255 - octet, octet / 2, octet % 11]);
+        assert_eq!(IpText::new(ip).as_bytes(), ip.to_string().as_bytes());
+    }
 }

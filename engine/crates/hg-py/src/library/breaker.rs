@@ -27,6 +27,9 @@ pub struct Breaker {
     breaker: Box<hg_resilience::Breaker>,
     policy: BreakerPolicy,
     trip: Option<(Trip, Mutex<Window>)>,
+    /// What a closed breaker gave last: the same for every try until it opens, so that a try makes
+    /// no object.
+    closed: Mutex<Option<Py<BreakerPermit>>>,
 }
 
 #[pymethods]
@@ -48,12 +51,24 @@ impl Breaker {
             successes: policy.successes,
             probes: policy.probes,
         };
-        Self { breaker: Box::default(), policy, trip }
+        Self { breaker: Box::default(), policy, trip, closed: Mutex::default() }
     }
 
     /// Returns the right to one more try, or None while the breaker is open.
-    fn acquire(&self, now_ms: u64) -> Option<BreakerPermit> {
-        self.breaker.acquire(now_ms, &self.policy).map(BreakerPermit)
+    fn acquire(&self, py: Python<'_>, now_ms: u64) -> PyResult<Option<Py<BreakerPermit>>> {
+        let Some(permit) = self.breaker.acquire(now_ms, &self.policy) else {
+            return Ok(None);
+        };
+        if permit.is_trial() {
+            return Py::new(py, BreakerPermit(permit)).map(Some);
+        }
+        let mut last = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = last.as_ref().filter(|last| last.get().0 == permit) {
+            return Ok(Some(same.clone_ref(py)));
+        }
+        let made = Py::new(py, BreakerPermit(permit))?;
+        *last = Some(made.clone_ref(py));
+        Ok(Some(made))
     }
 
     /// Takes in how a try ended; None says nothing, and gives its place back.
