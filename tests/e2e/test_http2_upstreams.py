@@ -140,3 +140,21 @@ def test_an_endpoint_that_dies_and_comes_back_is_used_again(folder: Path, port: 
             node.write(text)
             assert node.admin("POST", "/reload")[0] == 200
             assert curl(url) == "hello"
+
+
+def test_announced_trailers_of_an_answer_with_a_length_reach_clients_of_http_1(
+    folder: Path, port: int
+) -> None:
+    with (
+        nghttpd(folder, "--trailer", "x-end: yes") as upstream,
+        RunningNode(folder, http2(port, upstream, 'protocol = "h2c"')).until_ready(),
+    ):
+        url = f"http://127.0.0.1:{port}/"
+        answer = curl("--include", "--raw", "--http1.1", url).lower()
+        head, body = answer.split("\n\n", 1)
+        assert "\ntrailer: x-end" in head
+        assert "\ntransfer-encoding: chunked" in head and "content-length" not in head
+        assert body == "5\nhello\n0\nx-end: yes\n\n"
+        old = curl("--include", "--raw", "--http1.0", url).lower()
+        assert "\ncontent-length: 5\n" in old and old.endswith("\n\nhello")
+        assert "\ncontent-length: 5\n" in curl("--head", "--http1.1", url).lower()

@@ -263,7 +263,10 @@ impl Worker {
         let connection = c.connection();
         let old_client = e.version == Version::H10;
         let has_chunks = e.version == Version::H11;
-        let framing = coded.framing(head.framing);
+        let mut framing = coded.framing(head.framing);
+        if has_chunks && announces_trailers(head) && matches!(framing, RespFraming::Length(_)) {
+            framing = RespFraming::Chunked;
+        }
         let streams = matches!(framing, RespFraming::Chunked | RespFraming::UntilClose);
         e.status = head.status;
         e.response.reader = head.framing.into();
@@ -418,6 +421,12 @@ pub(super) fn answer_fields(
         e.with_view(connection, |view| edits.append(view, out));
     }
     out.extend_from_slice(e.chained.response_lines());
+}
+
+/// Reports whether the head of an answer over HTTP/2 names trailers. There it may have a length as
+/// well; over HTTP/1.1 only chunks have trailers (RFC 9112 §7.1.2).
+fn announces_trailers(head: &ResponseHead<'_, '_>) -> bool {
+    head.version == Version::H2 && head.fields.get(Known::Trailer).is_some()
 }
 
 fn finish_upgrade_head(out: &mut Vec<u8>, made: Option<&Accept>) {
