@@ -136,17 +136,19 @@ pub struct IpText {
 impl IpText {
     /// Makes the text of the address; IPv4-mapped addresses become IPv4.
     pub fn new(ip: IpAddr) -> IpText {
-        let mut bytes = [0; 39];
-        if let IpAddr::V4(v4) = ip.to_canonical() {
+        let ip = ip.to_canonical();
+        if let IpAddr::V4(v4) = ip {
             return IpText::of_octets(v4.octets());
         }
+        let mut bytes = [0; 39];
         let mut rest = &mut bytes[..];
         // 39 bytes hold the longest address, so this cannot fail.
-        let left = if write!(rest, "{}", ip.to_canonical()).is_ok() { rest.len() } else { 39 };
+        let left = if write!(rest, "{ip}").is_ok() { rest.len() } else { 39 };
         IpText { bytes, len: (39 - left) as u8 }
     }
 
-    /// Formats as the standard library does, in a tenth of the time; each request has one.
+    /// Formats as the standard library does, without its machinery, which took 2 % of the CPU of a
+    /// small request.
     fn of_octets(octets: [u8; 4]) -> IpText {
         let (mut bytes, mut len) = ([0; 39], 0);
         let mut push = |byte| {
