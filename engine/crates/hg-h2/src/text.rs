@@ -67,6 +67,7 @@ pub(crate) const fn is_plain(known: Known, pseudo: Pseudo) -> bool {
         Known::Host
             | Known::Cookie
             | Known::Expect
+            | Known::Trailer
             | Known::ContentType
             | Known::ContentLength
             | Known::SecWebSocketKey

@@ -31,6 +31,10 @@ fn send_trailers<S: std::io::Read + Write>(
     client.flush();
 }
 
+/// What a request with trailers may say of its body and of them: nothing, or its length and their names.
+const WITHOUT: &[(&str, &str)] = &[];
+const WITH: &[(&str, &str)] = &[("content-length", "4"), ("trailer", "x-sum")];
+
 #[test]
 fn trailers_of_requests_reach_an_endpoint_over_http2() {
     let (tell, told) = mpsc::channel();
@@ -42,10 +46,11 @@ fn trailers_of_requests_reach_an_endpoint_over_http2() {
             peer.answer(id, b"ok");
         }
     });
-    for route in ["", r#","body_buffer_bytes":65536"#] {
+    let buffered = r#","body_buffer_bytes":65536"#;
+    for (route, fields) in [("", WITHOUT), (buffered, WITHOUT), ("", WITH), (buffered, WITH)] {
         let node = with(&upstream_json(&[up.address], r#","protocol":"h2c""#), route);
         let mut client = Client::connect(&node);
-        let id = client.open("POST", "/", &[], false);
+        let id = client.open("POST", "/", fields, false);
         client.send(id, b"data", false);
         send_trailers(&mut client, id, &[("x-sum", "1"), ("content-length", "9")]);
         assert_eq!(client.answer(id).body, b"ok");
@@ -74,16 +79,19 @@ fn trailers_of_requests_reach_an_endpoint_over_http1() {
             rest.extend(read_n(&mut s, 1));
         }
         tell.lock().unwrap().send(String::from_utf8(rest).unwrap()).unwrap();
-        s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        s.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+            .unwrap();
     });
     let node = with(&upstream_json(&[up.address], ""), "");
-    let mut client = Client::connect(&node);
-    let id = client.open("POST", "/", &[], false);
-    client.send(id, b"data", false);
-    send_trailers(&mut client, id, &[("x-sum", "1"), ("x-forwarded-for", "1.2.3.4")]);
-    assert_eq!(client.answer(id).body, b"ok");
-    let seen = told.recv_timeout(DEADLINE).unwrap();
-    assert_eq!(seen, "4\r\ndata\r\n0\r\nx-sum: 1\r\n\r\n");
+    for fields in [WITHOUT, WITH] {
+        let mut client = Client::connect(&node);
+        let id = client.open("POST", "/", fields, false);
+        client.send(id, b"data", false);
+        send_trailers(&mut client, id, &[("x-sum", "1"), ("x-forwarded-for", "1.2.3.4")]);
+        assert_eq!(client.answer(id).body, b"ok");
+        let seen = told.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(seen, "4\r\ndata\r\n0\r\nx-sum: 1\r\n\r\n");
+    }
 }
 
 #[test]

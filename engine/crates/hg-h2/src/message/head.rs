@@ -58,7 +58,7 @@ impl<'b> Message<'b> {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        let framing = self.framing(arrival.end);
+        let framing = self.framing(arrival.end, seen.trailer);
         let name = host.get(..self.parts.host_len as usize).unwrap_or_default();
         Ok(RequestHead {
             method: if self.is_websocket() {
@@ -116,6 +116,7 @@ impl<'b> Message<'b> {
                 seen.expects = true;
                 seen.expects_other |= !value.eq_ignore_ascii_case(b"100-continue");
             }
+            Known::Trailer => seen.trailer = true,
             // Extended CONNECT has no key (RFC 8441 §5); one would be taken for ours.
             Known::SecWebSocketKey => tag.hop |= self.is_websocket(),
             _ => {}
@@ -123,9 +124,12 @@ impl<'b> Message<'b> {
         lines.admit(admission, self.text.name(placed), value, tag);
     }
 
-    fn framing(&self, end: bool) -> Framing {
+    /// A request that announces trailers may have a length as well. To HTTP/1.1 it needs chunks for
+    /// them (RFC 9112 §7.1.2); the session holds the body to its length anyway.
+    fn framing(&self, end: bool, announces_trailers: bool) -> Framing {
         match self.content_length() {
             _ if self.is_websocket() => Framing::None,
+            Some(_) if announces_trailers && !end => Framing::Chunked,
             Some(length) => Framing::Length(length),
             None if end => Framing::None,
             None => Framing::Chunked,
@@ -175,6 +179,8 @@ fn tag(placed: &Placed) -> Tag {
 #[derive(Default)]
 struct Seen {
     te_trailers: bool,
+    /// Whether it announces trailers.
+    trailer: bool,
     expects: bool,
     expects_other: bool,
 }
