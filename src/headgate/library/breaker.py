@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from types import TracebackType
 from typing import ParamSpec, TypeVar, cast
 
 from headgate._core import Breaker, BreakerPermit
@@ -127,12 +126,7 @@ class _Guard:
             raise OpenError(max(0.0, (until or 0) / 1000 - clock()))
         self._permit = permit
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Takes in how the block ended."""
         breaker = self._breaker
         good = True if kind is None else None

@@ -264,7 +264,7 @@ impl Worker {
         let old_client = e.version == Version::H10;
         let has_chunks = e.version == Version::H11;
         let mut framing = coded.framing(head.framing);
-        if has_chunks && announces_trailers(head) && matches!(framing, RespFraming::Length(_)) {
+        if has_chunks && matches!(framing, RespFraming::Length(_)) && announces_trailers(head) {
             framing = RespFraming::Chunked;
         }
         let streams = matches!(framing, RespFraming::Chunked | RespFraming::UntilClose);
