@@ -3,12 +3,14 @@
 | stage    | what comes           | next     | what follows                                    |
 |----------|----------------------|----------|-------------------------------------------------|
 | (idle)   | an offer             | looking  | received; FindMissing                           |
-| looking  | Missing, some        | fetching | Fetch, anew after 15 s without an answer        |
+| looking  | Missing, some        | fetching | what the offer brought; Fetch for the rest,     |
+|          |                      |          | anew after 15 s without an answer               |
 | looking, | nothing is missing   | applying | Apply; after its deadline: rejected, transient  |
 | fetching |                      |          |                                                 |
 | looking, | a newer offer        | looking  | received; FindMissing; the older one is dropped |
 | fetching |                      |          |                                                 |
 | applying | a newer offer        | applying | received; it takes the mailbox                  |
+| applying | Progress             | applying | report, after 0.25 s if it is still the newest  |
 | applying | the last Progress    | (idle)   | report; the mailbox is next                     |
 """
 
@@ -18,12 +20,14 @@ from enum import Enum
 from typing import TypeAlias
 
 from headgate.fleet import agent_events as ev
+from headgate.fleet import chunk_codec
 from headgate.fleet import frames as fr
 from headgate.fleet import manifest as mf
 from headgate.fleet.signing import manifest_is_signed, offer_content, offer_is_bound
 from headgate.kernel.errors import Invalid
 
 ANSWER_S = 15.0
+_LINGER_S = 0.25
 _WANTS = 64
 _TRIES = 3
 _UNBOUND = (
@@ -67,6 +71,9 @@ class Job:
     """Blobs of which the last byte came, and which are being verified."""
     spoilt: dict[str, int] = field(default_factory=dict)
     ask_again: float | None = None
+    progress: ev.Progress | None = None
+    """How far applying is, as long as it was not reported."""
+    report_at: float | None = None
 
 
 class Work:
@@ -122,7 +129,10 @@ class Work:
 
     def deadline(self) -> float | None:
         """Returns when `tick` is due."""
-        return self.current.ask_again if self.current else None
+        if self.current is None:
+            return None
+        times = (self.current.ask_again, self.current.report_at)
+        return min((at for at in times if at is not None), default=None)
 
     def offered(self, offer: fr.Offer, now: float) -> list[Step]:
         """Takes an offer of this session."""
@@ -153,7 +163,7 @@ class Work:
             return []
         job.wants = {want.sha256: want.offset for want in event.wants}
         job.stage = Stage.FETCHING
-        return self._go_on(job, now)
+        return self._brought(job, now) or self._go_on(job, now)
 
     def chunks(self, body: fr.Chunks, now: float) -> list[Step]:
         """Takes parts of blobs; what nobody wants, or wants from another offset, is dropped."""
@@ -181,6 +191,16 @@ class Work:
             steps.append(ev.Store(chunk.sha256, chunk.offset, chunk.total, chunk.data))
         return [*steps, *self._go_on(job, now)] if steps else []
 
+    def _brought(self, job: Job, now: float) -> list[Step]:
+        """Takes what is missing from what came with the offer."""
+        if not job.wants or not job.offer.contents:
+            return []
+        try:
+            brought = chunk_codec.decode(job.offer.contents)
+        except Invalid as error:
+            return self._end(job, fr.Phase.REJECTED, now, fr.Fault("contents", str(error), True))
+        return self.chunks(fr.Chunks(brought.chunks), now)
+
     def stored(self, event: ev.Stored, now: float) -> list[Step]:
         """Takes the verdict on a blob that was stored."""
         job = self.current
@@ -206,7 +226,10 @@ class Work:
             return self._end(job, event.phase, now, event.fault, event)
         if event.phase is fr.Phase.APPLIED:
             self._held = replace(self._held, applied=job.offer.version)
-        return [self._report(job.offer, event.phase, event.fault, event, job)]
+        if job.report_at is None:
+            job.report_at = now + _LINGER_S
+        job.progress = event
+        return []
 
     def noticed(self, event: ev.Noticed) -> list[Step]:
         """Takes what happened without an offer."""
@@ -238,11 +261,17 @@ class Work:
         return self._go_on(job, now) if job and job.stage is Stage.FETCHING else []
 
     def tick(self, now: float) -> list[Step]:
-        """Asks again where no answer came in time."""
+        """Asks again where no answer came in time, and reports what lasts."""
         job = self.current
-        if job is None or job.ask_again is None or now < job.ask_again:
+        if job is None:
             return []
-        return self._go_on(job, now)
+        if job.ask_again is not None and now >= job.ask_again:
+            return self._go_on(job, now)
+        event = job.progress
+        if event is None or job.report_at is None or now < job.report_at:
+            return []
+        job.progress = job.report_at = None
+        return [self._report(job.offer, event.phase, event.fault, event, job)]
 
     def _failed(self, fault: fr.Fault | None, version: fr.Version) -> None:
         self.last_fault, self.fault_of = fault, version if fault else None

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 
+from headgate.fleet import chunk_codec
 from headgate.fleet import frames as fr
 from headgate.fleet import order_codec as oc
 from headgate.fleet.generated import fleet_pb2 as pb
@@ -55,11 +56,7 @@ def encode_master(frame: fr.MasterFrame) -> bytes:
     if isinstance(body, fr.Offer):
         message.offer.CopyFrom(_offer(body))
     elif isinstance(body, fr.Chunks):
-        chunks = [
-            pb.Chunk(sha256=one.sha256, offset=one.offset, total=one.total, data=one.data)
-            for one in body.chunks
-        ]
-        message.chunks.CopyFrom(pb.Chunks(chunks=chunks, unknown=body.unknown))
+        message.chunks.CopyFrom(chunk_codec.message_of(body))
     elif isinstance(body, fr.Welcome):
         message.welcome.protocol = body.protocol
         message.welcome.heartbeat_ms = round(body.heartbeat_s * _MS)
@@ -430,6 +427,7 @@ def _offer(offer: fr.Offer) -> _Message:
         wave=offer.wave,
         within_ms=round(offer.within_s * _MS),
         binding=offer.binding,
+        contents=offer.contents,
     )
 
 
@@ -445,17 +443,13 @@ def _read_offer(message: _Message) -> fr.Offer:
         wave=message.wave,
         within_s=message.within_ms / _MS,
         binding=message.binding,
+        contents=message.contents,
     )
 
 
 def _read_welcome(message: _Message) -> fr.Welcome:
     heartbeat_s = message.heartbeat_ms / _MS
     return fr.Welcome(message.protocol, heartbeat_s, message.chunk_bytes, message.clock_ms)
-
-
-def _read_chunks(message: _Message) -> fr.Chunks:
-    chunks = (fr.Chunk(one.sha256, one.offset, one.total, one.data) for one in message.chunks)
-    return fr.Chunks(tuple(chunks), tuple(message.unknown))
 
 
 def _read_beat(message: _Message) -> fr.Beat:
@@ -481,7 +475,7 @@ _MASTER: dict[str, Callable[[_Message], fr.MasterBody]] = {
     "welcome": _read_welcome,
     "beat": _read_beat,
     "offer": _read_offer,
-    "chunks": _read_chunks,
+    "chunks": chunk_codec.read,
     "order": oc.read_order,
     "goodbye": _read_goodbye,
 }

@@ -275,7 +275,8 @@ class Beat:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A revision to serve. `base` "": `manifest` is complete, else changes to that manifest.
-    `binding` binds it to the agent, the session and the nonce; older masters leave it empty."""
+    `binding` binds it to the agent, the session and the nonce; older masters leave it empty.
+    `contents`: the bytes of Chunks, files that the base does not have, as far as they fit."""
 
     nonce: int
     scope: str
@@ -287,6 +288,7 @@ class Offer:
     wave: int = 0
     within_s: float = 0.0
     binding: bytes = b""
+    contents: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,13 @@ def difference(base: Manifest, target: Manifest) -> bytes:
     return msgspec.json.encode(_Changes(put, remove, target.revision, target.scope))
 
 
+def added(base: Manifest | None, target: Manifest) -> tuple[Entry, ...]:
+    """Returns the entries of `target` whose contents `base` does not have, each content once."""
+    known = {entry.sha256 for entry in base.entries} if base else set()
+    new = {entry.sha256: entry for entry in target.entries if entry.sha256 not in known}
+    return tuple(new.values())
+
+
 def patched(base: Manifest, changes: bytes) -> Manifest:
     """Returns `base` with `changes`. Raises Invalid if these are none, or lead to no manifest."""
     try:

@@ -30,6 +30,15 @@ def nothing_known(base: str) -> bytes | None:
     return None
 
 
+Contents: TypeAlias = Callable[[str], bytes]
+
+
+def nothing_sent(base: str) -> bytes:
+    """Sends no contents along with an offer: the agent fetches them."""
+    del base
+    return b""
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """What an agent must serve. `manifest` is canonical, `signature` is of it; one object of bytes
@@ -87,13 +96,15 @@ class Joined:
 @dataclass(frozen=True, slots=True)
 class DesiredIs:
     """The answer to AskDesired. `listed` is its manifest, read; `changes` returns what makes it of
-    the manifest with this hash, None if that is not known any more. `orders` None: it was never
-    ordered anything."""
+    the manifest with this hash, None if that is not known any more, and `contents` what an offer
+    brings along for an agent that serves that one ("": none). `orders` None: it was never ordered
+    anything."""
 
     desired: Desired | None
     listed: Manifest | None
     changes: Changes = nothing_known
     orders: Orders | None = None
+    contents: Contents = nothing_sent
 
 
 @dataclass(frozen=True, slots=True)

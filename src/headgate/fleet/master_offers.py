@@ -10,13 +10,19 @@
 | anything else: nothing, older, newer, other | an offer                                           |
 
 An offer is a difference if the master knows the manifest that the agent serves and the agent has
-not found that wrong; else it is complete.
+not found that wrong; else it is complete. It brings along what the agent is known to lack.
 """
 
 from headgate.fleet import frames as fr
 from headgate.fleet import manifest as mf
 from headgate.fleet.agent_work import ANSWER_S, BASE, HASH
-from headgate.fleet.master_events import Changes, Desired, nothing_known
+from headgate.fleet.master_events import (
+    Changes,
+    Contents,
+    Desired,
+    nothing_known,
+    nothing_sent,
+)
 from headgate.fleet.pacing import RETRY_LAST_S, Backoff
 from headgate.fleet.signing import offer_content
 
@@ -33,6 +39,7 @@ class Offers:
         self.offered: fr.Offer | None = None
         self._nonce = 0
         self._changes: Changes = nothing_known
+        self._contents: Contents = nothing_sent
         self._refused: fr.Version | None = None
         self._failed: fr.Version | None = None
         self._wants_full = False
@@ -45,15 +52,27 @@ class Offers:
         """Returns when `next` may have an offer without another event."""
         return self._due
 
-    def want(self, desired: Desired | None, listed: mf.Manifest | None, changes: Changes) -> None:
-        """Sets what the agent must serve."""
+    @property
+    def base(self) -> str:
+        """The hash of the manifest that the agent serves; empty: it serves none."""
+        return self.held.serving.hash if self.held.serving else ""
+
+    def want(
+        self,
+        desired: Desired | None,
+        listed: mf.Manifest | None,
+        changes: Changes,
+        contents: Contents = nothing_sent,
+    ) -> None:
+        """Sets what the agent must serve, and what finds how it is offered (see DesiredIs)."""
         if desired is None or self.desired is None or desired.version != self.desired.version:
             self._due = None
             self._failed = self._refused = None
             self._wants_full = False
             self._backoff.reset()
             self._answer_s = ANSWER_S
-        self.desired, self.listed, self._changes = desired, listed, changes
+        self.desired, self.listed = desired, listed
+        self._changes, self._contents = changes, contents
 
     def reported(self, report: fr.Report, now: float) -> None:
         """Takes what the agent says of a version."""
@@ -138,4 +157,5 @@ class Offers:
             wave=desired.wave,
             within_s=desired.within_s,
             binding=desired.bind(content),
+            contents=self._contents(self.base) if base == self.base else b"",
         )

@@ -213,7 +213,7 @@ class MasterSession:
         self._is_asking = False
         again = self._ask_again
         self._ask_again = False
-        self.offers.want(event.desired, event.listed, event.changes)
+        self.offers.want(event.desired, event.listed, event.changes, event.contents)
         orders = event.orders
         sent = [self._order(one, orders.bind) for one in self._news(orders)] if orders else []
         return [*sent, *self._offer(now), *(self._ask() if again else [])]
@@ -242,7 +242,7 @@ class MasterSession:
             rollout=offer.rollout,
             wave=offer.wave,
         )
-        return [self._frame(offer, len(offer.manifest)), ev.Record(report)]
+        return [self._frame(offer, len(offer.manifest) + len(offer.contents)), ev.Record(report)]
 
     def _reported(self, report: fr.Report, now: float) -> list[ev.Command]:
         desired = self.offers.desired

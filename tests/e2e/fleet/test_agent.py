@@ -41,13 +41,10 @@ def test_an_agent_enrols_and_serves_what_is_published(
         first = master.publish(config(port, one.address))
         agent = master.until(first, Phase.SERVING)
         assert get(port) == (200, b"one")
-        assert list(agent.at) == [
-            Phase.OFFERED,
-            Phase.RECEIVED,
-            Phase.VALIDATED,
-            Phase.APPLIED,
-            Phase.SERVING,
-        ]
+        phases = list(agent.at)
+        # What does not last is not told: between the second and the last one come those that did.
+        assert (*phases[:2], phases[-1]) == (Phase.OFFERED, Phase.RECEIVED, Phase.SERVING)
+        assert phases == sorted(phases, key=lambda phase: phase.value)
         second = master.publish(config(port, two.address))
         agent = master.until(second, Phase.SERVING)
         serves(port, b"two")

@@ -46,8 +46,6 @@ def test_a_revision_is_pulled_in_chunks_and_served() -> None:
                 assert list(who.at) == [
                     fr.Phase.OFFERED,
                     fr.Phase.RECEIVED,
-                    fr.Phase.VALIDATED,
-                    fr.Phase.APPLIED,
                     fr.Phase.SERVING,
                 ]
                 await until_async(lambda: who.beat is not None, "a heartbeat")

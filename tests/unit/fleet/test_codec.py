@@ -47,7 +47,7 @@ MASTER = [
     fr.Welcome(1, 10.0, 1 << 18, 99),
     fr.Beat(),
     fr.Beat(1.5, fr.Upgrade(1 << 60, "2.0.0")),
-    fr.Offer(3, "s", V2, b"manifest", b"signature", V1.hash, "r7", 2, 1.5),
+    fr.Offer(3, "s", V2, b"manifest", b"signature", V1.hash, "r7", 2, 1.5, b"bound", b"files"),
     fr.Chunks((fr.Chunk("c" * 64, 1, 3, b"yz"),), ("d" * 64,)),
     fr.Goodbye("busy", "later", 2.25),
 ]

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.fleet import agent_events as ae
-from headgate.fleet import codec
+from headgate.fleet import chunk_codec, codec
 from headgate.fleet import frames as fr
 from headgate.fleet import master_events as me
 from headgate.fleet.agent_session import AgentFacts, AgentSession
 from headgate.fleet.agent_session import State as AgentState
-from headgate.fleet.manifest import difference
+from headgate.fleet.manifest import added, difference
 from headgate.fleet.master_session import MasterSession, Terms
 
 TERMS = Terms(chunk_bytes=40)
@@ -75,6 +75,13 @@ class Line:
     def changes(self, base: str) -> bytes | None:
         return difference(BASES[base], LISTED[self.wanted])
 
+    def contents(self, base: str) -> bytes:
+        """What the base lacks: all of it, a part or nothing."""
+        lacking = [one.sha256 for one in added(BASES.get(base), LISTED[self.wanted])]
+        brought = lacking[: self.random.randrange(len(lacking) + 1)]
+        chunks = (fr.Chunk(one, 0, len(CONTENT[one]), CONTENT[one]) for one in brought)
+        return chunk_codec.encode(fr.Chunks(tuple(chunks)))
+
     def dial(self) -> None:
         self.connection += 1
         self.under_way = [one for one in self.under_way if self.random.random() < self.faults]
@@ -108,8 +115,10 @@ class Line:
                     self.fences += 1
                     self.tell_master(me.Joined(self.fences))
                 case me.AskDesired():
-                    wanted = WANTED[self.wanted]
-                    self.tell_master(me.DesiredIs(wanted, LISTED[self.wanted], self.changes))
+                    wanted, listed = WANTED[self.wanted], LISTED[self.wanted]
+                    self.tell_master(
+                        me.DesiredIs(wanted, listed, self.changes, contents=self.contents)
+                    )
                 case me.FindBlobs(hashes):
                     self.tell_master(me.Found({one: CONTENT[one] for one in hashes}))
                 case me.HangUp():

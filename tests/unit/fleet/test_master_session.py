@@ -22,6 +22,7 @@ class Master:
         self.wanted: ev.Desired | None = None
         self.listed: Manifest | None = None
         self.changes: dict[str, bytes] = {}
+        self.contents: dict[str, bytes] = {}
         self.content: dict[str, bytes] = {}
         self.sequence = 0
         self.fence = 0
@@ -42,7 +43,14 @@ class Master:
                     self.fence = 9
                     self.tell(ev.Joined(9))
                 case ev.AskDesired():
-                    self.tell(ev.DesiredIs(self.wanted, self.listed, self.changes.get))
+                    self.tell(
+                        ev.DesiredIs(
+                            self.wanted,
+                            self.listed,
+                            self.changes.get,
+                            contents=lambda base: self.contents.get(base, b""),
+                        )
+                    )
                 case ev.FindBlobs(hashes):
                     found = {one: self.content[one] for one in hashes if one in self.content}
                     self.tell(ev.Found(found))
@@ -136,6 +144,37 @@ def test_an_agent_whose_base_is_known_gets_the_difference_until_it_finds_it_wron
     master.hear(fr.Report(1, parts.SCOPE, version, fr.Phase.REJECTED, held, fault=fault))
     (offer,) = master.offers()
     assert (offer.base, offer.manifest) == ("", master.wanted.manifest)
+
+
+def test_an_offer_brings_along_what_the_agent_is_known_to_lack() -> None:
+    master = Master()
+    master.wanted, master.listed = parts.desired(3, count=20), parts.manifest(3, count=20)
+    before = parts.desired(2, count=20).version
+    master.changes = {before.hash: difference(parts.manifest(2, count=20), master.listed)}
+    master.contents = {before.hash: b"changed", "": b"everything"}
+    master.hello(fr.Held(parts.SCOPE, before, before, before))
+    (offer,) = master.offers()
+    assert (offer.base, offer.contents) == (before.hash, b"changed")
+    costs = [one.cost for one in master.commands if isinstance(one, ev.Send)]
+    assert costs[-1] == len(offer.manifest) + len(b"changed")
+
+
+def test_an_agent_without_any_config_gets_everything_with_the_offer() -> None:
+    master = Master()
+    master.want(3)
+    master.contents = {"": b"everything"}
+    master.hello()
+    (offer,) = master.offers()
+    assert offer.contents == b"everything"
+
+
+def test_an_agent_that_serves_something_unknown_fetches_what_it_lacks() -> None:
+    master = Master()
+    master.want(3)
+    master.contents = {"": b"everything"}
+    master.hello(serving(2))
+    (offer,) = master.offers()
+    assert (offer.base, offer.contents) == ("", b"")
 
 
 def test_a_permanent_refusal_is_not_sent_again_until_another_version_is_wanted() -> None:

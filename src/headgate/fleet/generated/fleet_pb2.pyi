@@ -305,7 +305,7 @@ class Beat(_message.Message):
     def __init__(self, renew_within_ms: _Optional[int] = ..., upgrade: _Optional[_Union[Upgrade, _Mapping]] = ...) -> None: ...
 
 class Offer(_message.Message):
-    __slots__ = ("nonce", "scope", "version", "base", "manifest", "signature", "rollout", "wave", "within_ms", "binding")
+    __slots__ = ("nonce", "scope", "version", "base", "manifest", "signature", "rollout", "wave", "within_ms", "binding", "contents")
     NONCE_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -316,6 +316,7 @@ class Offer(_message.Message):
     WAVE_FIELD_NUMBER: _ClassVar[int]
     WITHIN_MS_FIELD_NUMBER: _ClassVar[int]
     BINDING_FIELD_NUMBER: _ClassVar[int]
+    CONTENTS_FIELD_NUMBER: _ClassVar[int]
     nonce: int
     scope: str
     version: Version
@@ -326,7 +327,8 @@ class Offer(_message.Message):
     wave: int
     within_ms: int
     binding: bytes
-    def __init__(self, nonce: _Optional[int] = ..., scope: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., base: _Optional[str] = ..., manifest: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., rollout: _Optional[str] = ..., wave: _Optional[int] = ..., within_ms: _Optional[int] = ..., binding: _Optional[bytes] = ...) -> None: ...
+    contents: bytes
+    def __init__(self, nonce: _Optional[int] = ..., scope: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., base: _Optional[str] = ..., manifest: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., rollout: _Optional[str] = ..., wave: _Optional[int] = ..., within_ms: _Optional[int] = ..., binding: _Optional[bytes] = ..., contents: _Optional[bytes] = ...) -> None: ...
 
 class Fetch(_message.Message):
     __slots__ = ("wants",)

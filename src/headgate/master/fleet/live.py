@@ -280,7 +280,14 @@ class LiveSession:
                 shelf = self._house.shelf
                 listed = shelf.listed(desired.manifest)
                 changes = shelf.changes_to(desired.manifest)
-                return ev.DesiredIs(desired, listed, changes, orders)
+                contents = await shelf.fill(
+                    book,
+                    self.identity,
+                    desired.manifest,
+                    self._machine.offers.base,
+                    self._house.terms.chunk_bytes,
+                )
+                return ev.DesiredIs(desired, listed, changes, orders, contents)
             case ev.FindBlobs(hashes):
                 return ev.Found(await self._house.shelf.blobs(book, self.identity, hashes))
             case ev.Tell(notices):

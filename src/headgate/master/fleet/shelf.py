@@ -1,11 +1,14 @@
-"""What many sessions send at the same time: manifests as they were read, and blobs. Bounded."""
+"""What many sessions send at the same time: manifests as they were read, what makes one of another,
+and blobs. Bounded."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from headgate.fleet.manifest import Manifest, address, difference, parse
-from headgate.fleet.master_events import Changes
+from headgate.fleet import chunk_codec
+from headgate.fleet.frames import Chunk, Chunks
+from headgate.fleet.manifest import Manifest, added, address, difference, parse
+from headgate.fleet.master_events import Changes, Contents
 from headgate.master.fleet.book import FleetBook
 
 _MANIFESTS = 64
@@ -19,10 +22,12 @@ class Shelf:
     def __init__(self) -> None:
         self.by_hash: dict[str, Manifest] = {}
         self._changes: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._contents: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._by_bytes: OrderedDict[bytes, tuple[str, Manifest]] = OrderedDict()
         self._blobs: OrderedDict[str, bytes] = OrderedDict()
         self._blob_bytes = 0
         self._reading = asyncio.Lock()
+        self._filling = asyncio.Lock()
 
     def listed(self, text: bytes) -> Manifest:
         """Returns the manifest with these canonical bytes. Raises Invalid if it is none."""
@@ -56,6 +61,25 @@ class Shelf:
 
         return changes
 
+    async def fill(
+        self, book: FleetBook, agent_id: str, text: bytes, base: str, room: int
+    ) -> Contents:
+        """Returns what finds the contents, of at most so many bytes, that an offer of this manifest
+        brings along. They are made here, once for all agents that serve the manifest with the hash
+        `base` ("": none); for one that is not known here there are none."""
+        listed = self.listed(text)
+        target, _ = self._by_bytes[text]
+        key = (base, target)
+        if key not in self._contents and base != target and (base in self.by_hash or not base):
+            async with self._filling:
+                if key not in self._contents:
+                    sizes = {one.sha256: one.size for one in added(self.by_hash.get(base), listed)}
+                    found = await self.blobs(book, agent_id, _fitting(sizes, room))
+                    self._contents[key] = _encoded(found)
+                    if len(self._contents) > _DIFFERENCES:
+                        self._contents.popitem(last=False)
+        return lambda of: self._contents.get((of, target), b"")
+
     async def blobs(
         self, book: FleetBook, agent_id: str, hashes: Iterable[str]
     ) -> dict[str, bytes]:
@@ -86,3 +110,16 @@ class Shelf:
         while self._blob_bytes > _BLOB_BYTES:
             _, old = self._blobs.popitem(last=False)
             self._blob_bytes -= len(old)
+
+
+def _fitting(sizes: Mapping[str, int], room: int) -> Iterator[str]:
+    """Yields what fits together, in this order; larger ones are left out."""
+    for sha256, size in sizes.items():
+        if size < room:
+            room -= size + 1
+            yield sha256
+
+
+def _encoded(blobs: Mapping[str, bytes]) -> bytes:
+    chunks = (Chunk(sha256, 0, len(body), body) for sha256, body in blobs.items())
+    return chunk_codec.encode(Chunks(tuple(chunks)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections.abc import Iterable
 
 import loops
 import pytest
@@ -9,9 +10,10 @@ from live_master import HOST, new_book
 from waiting import until_async
 
 from headgate.certificates.authority import new_csr, new_key
+from headgate.fleet import chunk_codec
 from headgate.fleet import frames as fr
 from headgate.fleet import master_events as ev
-from headgate.fleet.manifest import difference, manifest_of
+from headgate.fleet.manifest import address, difference, manifest_of
 from headgate.fleet.master_events import Desired
 from headgate.fleet.master_session import MasterSession
 from headgate.master.fleet.book import AgentFacts, UnavailableError
@@ -124,6 +126,60 @@ def test_a_difference_is_made_once_and_an_old_base_is_forgotten() -> None:
     for one in listed[2:]:
         shelf.listed(one.canonical())
     assert shelf.changes_to(listed[-1].canonical())(base.hash()) is None
+
+
+class Blobs(MemoryBook):
+    """A book that counts what it is asked for."""
+
+    asked = 0
+
+    async def blobs(self, agent_id: str, hashes: Iterable[str]) -> dict[str, bytes]:
+        self.asked += 1
+        return {one: CONTENT[one] for one in hashes if one in CONTENT}
+
+
+def blobs() -> Blobs:
+    return Blobs(new_book().authorities)
+
+
+FILES = {f"routes/r{n}.json": b"%d" % n * 10 for n in range(5)}
+CONTENT = {address(body): body for body in FILES.values()}
+
+
+def test_contents_are_what_the_base_lacks_and_are_made_once() -> None:
+    async def scenario() -> None:
+        book, shelf = blobs(), Shelf()
+        base = manifest_of("s", 1, {name: FILES[name] for name in sorted(FILES)[:3]})
+        target = manifest_of("s", 2, FILES)
+        shelf.listed(base.canonical())
+        asked = [shelf.fill(book, "agent", target.canonical(), base.hash(), 1000) for _ in range(5)]
+        contents = (await asyncio.gather(*asked))[-1]
+        chunks = chunk_codec.decode(contents(base.hash())).chunks
+        assert [one.data for one in chunks] == [b"3" * 10, b"4" * 10]
+        assert all(one.total == len(one.data) and not one.offset for one in chunks)
+        assert book.asked == 1
+        assert contents("") == contents("0" * 64) == b""
+
+    loops.run(scenario())
+
+
+def test_contents_have_no_more_than_there_is_room_for() -> None:
+    async def scenario() -> None:
+        target = manifest_of("s", 2, FILES)
+        contents = await Shelf().fill(blobs(), "agent", target.canonical(), "", 35)
+        assert len(chunk_codec.decode(contents("")).chunks) == 3
+
+    loops.run(scenario())
+
+
+def test_an_unknown_base_brings_no_contents() -> None:
+    async def scenario() -> None:
+        book, target = blobs(), manifest_of("s", 2, FILES).canonical()
+        contents = await Shelf().fill(book, "agent", target, "0" * 64, 1000)
+        assert contents("0" * 64) == b""
+        assert book.asked == 0
+
+    loops.run(scenario())
 
 
 def test_what_an_agent_says_only_once_outlasts_a_store_that_is_away() -> None:

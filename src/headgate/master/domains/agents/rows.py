@@ -1,15 +1,19 @@
-"""Reads the rows of agents: whoever asks while a read is under way shares the next one.
+"""Reads the rows of agents: whoever asks while a read waits or is under way shares the next one.
 
-So thousands of agents that are woken at once cost the database a few reads.
+So thousands of agents that are woken or connect at once cost the database a few reads.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from headgate.master.domains.agents import store
 from headgate.master.store.database import Database
 from headgate.master.store.scope import MASTER
+
+READS_WAIT_S: Final = 0.02
+"""How long a read waits for others."""
 
 
 @dataclass
@@ -41,6 +45,7 @@ class Rows:
     async def _work(self) -> None:
         try:
             while (batch := self._batch) is not None:
+                await asyncio.sleep(READS_WAIT_S)
                 self._batch = None
                 try:
                     async with self._database.read(MASTER) as tx:

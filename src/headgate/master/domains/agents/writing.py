@@ -31,8 +31,10 @@ _log = structlog.get_logger()
 
 BEATS_WAIT_S: Final = 1.0
 """How long heartbeats wait for others."""
+SESSIONS_WAIT_S: Final = 0.02
+"""How long beginnings and ends of sessions wait for others."""
 REPORTS_WAIT_S: Final = 0.05
-"""How long reports wait for others; what somebody waits for is written at once."""
+"""How long reports wait for others. What else somebody waits for is written at once."""
 _REFUSED: Final = -1
 """In the place of the fence of an agent whose words were dropped."""
 _AGAIN_S: Final = 2.0
@@ -71,7 +73,7 @@ class Writing:
         self, agent_id: str, values: dict[str, object], ended: UpgradeEnded | None = None
     ) -> int:
         """Begins a session: keeps what the agent says, and returns its fence."""
-        batch = self._open()
+        batch = self._open(SESSIONS_WAIT_S)
         if ended is not None:
             batch.ended[agent_id] = ended
         place = batch.join(agent_id, values)
@@ -122,7 +124,7 @@ class Writing:
 
     async def end(self, agent_id: str, fence: int) -> None:
         """Ends the session with this fence."""
-        batch = self._open()
+        batch = self._open(SESSIONS_WAIT_S)
         batch.ends.append((agent_id, fence))
         await asyncio.shield(batch.done)
 
