@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from headgate.features.base import AnyMiddlewareNode
-from headgate.features.log_headers import logged_headers
+from headgate.features.log_named import logged_headers
 from headgate.features.nodes import node_of
 from headgate.features.registry import MIDDLEWARES
 from headgate.plan.kinds import SETTINGS_NAME, ObjectKey

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from headgate.compile.credentials import names_in
-from headgate.features.log_headers import HEADER, logged_headers
+from headgate.features.log_named import HEADER, logged_headers
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.model.problems import Problem
 from headgate.plan.plan import PlanEntry

@@ -51,7 +51,8 @@ DOLLAR_ALLOWED: Final = "write a variable as `${name}`, a dollar sign as `$$`"
 PATH_TEXT_ALLOWED: Final = 'write a path such as "/new${path}", without query'
 
 _PIECE = re.compile(r"(?P<text>[^$]+)|\$(?:(?P<dollar>\$)|\{(?P<name>[^}]*)\}|(?P<number>[0-9]+))")
-_CLAIM = re.compile(r"[!#-\[\]-z|~]{1,256}")
+CLAIM_NAME: Final = re.compile(r"[!#-\[\]-z|~]{1,256}")
+"""What a claim is called where variables and keys name it."""
 _NOT_IN_PATHS = re.compile(r"[?#\\\x00-\x20]|[^\x00-\x7f]")
 
 
@@ -106,7 +107,7 @@ def _variable(name: str) -> None:
 
 def claim(name: str) -> str:
     """Returns the name of a claim; raises `Invalid` for one that no variable can have."""
-    if _CLAIM.fullmatch(name) is None:
+    if CLAIM_NAME.fullmatch(name) is None:
         allowed = "write up to 256 visible ASCII characters without quotes, backslashes and braces"
         raise Invalid(f"{syntax.described(name)} is not the name of a claim", allowed)
     return name

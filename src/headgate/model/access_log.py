@@ -115,7 +115,8 @@ class AccessLog(Checked):
     fields: Annotated[LogFields, Field(min_length=1)] | None = Field(
         default=None,
         description="The [fields](access-log.md#format-json) of each JSON line, in this order, "
-        "[`header:NAME`](access-log.md#request-headers) among them; absent = all.",
+        "[`header:NAME`](access-log.md#request-headers) and "
+        "[`jwt:CLAIM`](access-log.md#claims-of-a-token) among them; absent = all.",
     )
     template: LogTemplate | None = Field(
         default=None,

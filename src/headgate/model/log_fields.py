@@ -1,4 +1,4 @@
-"""What lines of the access log can say: the fields, and headers of the request."""
+"""What lines of the access log can say: fields, headers of the request, and claims of a token."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, WithJsonSchema
 
 from headgate.features import templates
-from headgate.features.log_headers import HEADER
+from headgate.features.log_named import CLAIM, HEADER
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed, nearest
 from headgate.kernel.redaction import names_secret
@@ -25,8 +25,9 @@ _LONGEST: Final = 2_000
 
 
 _LONGEST_NAME: Final = 64
-MOST_HEADERS: Final = 16
-"""The most headers of one log: their values are kept for as long as a request takes."""
+MOST_NAMED: Final = 16
+"""The most headers, and the most claims, of one log: their values are kept for as long as a request
+takes."""
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~a-z0-9-]{1,64}")
 _HEADER_ALLOWED: Final = (
@@ -49,8 +50,12 @@ def _known(name: str, unknown: str, shown: str) -> None:
     if name.startswith(HEADER):
         _header(name.removeprefix(HEADER), shown)
         return
+    if name.startswith(CLAIM):
+        _claim(name.removeprefix(CLAIM))
+        return
     near = nearest(name, FIELDS)
-    known = listed([*FIELDS, f"{HEADER}NAME"], quote=False, most=len(FIELDS) + 1)
+    words = [*FIELDS, f"{HEADER}NAME", f"{CLAIM}CLAIM"]
+    known = listed(words, quote=False, most=len(words))
     raise Invalid(unknown, f"write {shown.format(near)}" if near else f"write one of {known}")
 
 
@@ -69,6 +74,14 @@ def _header(name: str, shown: str) -> None:
         )
 
 
+def _claim(name: str) -> None:
+    templates.claim(name)
+    if names_secret(name):
+        raise Invalid(
+            f"the claim {name} carries credentials, which lines never show", "name another claim"
+        )
+
+
 def _fields(names: list[str]) -> list[str]:
     if again := next((name for at, name in enumerate(names) if name in names[:at]), None):
         raise Invalid(f'"{again}" is there twice', "write each field once")
@@ -77,9 +90,11 @@ def _fields(names: list[str]) -> list[str]:
 
 
 def _few(names: Iterable[str]) -> None:
-    count = len({name for name in names if name.startswith(HEADER)})
-    if count > MOST_HEADERS:
-        raise Invalid(f"{count} headers are too many", f"name up to {MOST_HEADERS} headers")
+    different = set(names)
+    for lead, what in ((HEADER, "headers"), (CLAIM, "claims")):
+        count = sum(name.startswith(lead) for name in different)
+        if count > MOST_NAMED:
+            raise Invalid(f"{count} {what} are too many", f"name up to {MOST_NAMED} {what}")
 
 
 def _template(text: str) -> str:
@@ -104,6 +119,7 @@ _FIELD_SCHEMA: Final = WithJsonSchema(
         "anyOf": [
             {"type": "string", "enum": list(FIELDS)},
             {"type": "string", "pattern": f"^{HEADER}{_NAME.pattern}$"},
+            {"type": "string", "pattern": f"^{CLAIM}{templates.CLAIM_NAME.pattern}$"},
         ]
     }
 )

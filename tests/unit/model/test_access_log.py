@@ -9,7 +9,7 @@ from memory_files import MemoryFiles
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
 from headgate.engines.nginx.render import chosen, logs, tcp_logs
-from headgate.features.log_headers import logged_headers
+from headgate.features.log_named import logged_headers
 from headgate.fleet.searches import LogSearch
 from headgate.kernel.ids import ObjectName
 from headgate.model.log_fields import FIELDS
@@ -66,7 +66,13 @@ def test_what_they_become() -> None:
         ('format = "json", template = "a"', "exclude each other"),
         ('fields = ["time"], template = "a"', "exclude each other"),
         ("template = '${stauts}'", "write ${status}"),
-        ("template = '${jwt:sub}'", "the access log has no variable ${jwt:sub}"),
+        ('fields = ["jwt:"]', '"" is not the name of a claim'),
+        ("template = '${jwt:a b}'", '"a b" is not the name of a claim'),
+        (f'fields = ["jwt:{"x" * 257}"]', "write up to 256 visible ASCII characters"),
+        ('fields = ["jwt:access_token"]', "the claim access_token carries credentials"),
+        ("template = '${jwt:/login/password}'", "carries credentials"),
+        ('fields = ["jwt:sub", "jwt:sub"]', '"jwt:sub" is there twice'),
+        (f"fields = {[f'jwt:a{n}' for n in range(17)]}", "17 claims are too many"),
         ("template = '${header:Accept}'", "write ${header:accept}"),
         ("template = '${header:x a}'", "write a name in lower case"),
         ('fields = ["header:Accept"]', 'write "header:accept"'),
@@ -102,6 +108,30 @@ def test_headers_are_fields_and_variables() -> None:
     assert logged_headers(plan(f"template = '{text}'")) == ("x-a", "x-b")
     many = "".join(f"${{header:x-{n}}}" for n in range(16))
     assert len(logged_headers(plan(f"template = '{many}{many}'"))) == 16
+
+
+def test_claims_are_fields_and_variables() -> None:
+    fields = ("jwt:sub", "header:sub", "jwt:https://a.example/team", "jwt:/realm/roles")
+    assert plan(f"fields = {[*fields]}").fields == fields
+    many = "".join(f"${{jwt:a{n}}}${{header:a{n}}}" for n in range(16))
+    assert plan(f"template = '{many}{many}'").template == many + many
+    assert logged_headers(plan("template = '${jwt:x-a} ${header:x-b}'")) == ("x-b",)
+
+
+@pytest.mark.parametrize(
+    ("log", "place"),
+    [
+        ('fields = ["status", "jwt:id_token"]', "node.access_log.fields[1]"),
+        ("template = '${status} ${jwt:id_token}'", "node.access_log.template"),
+    ],
+)
+def test_a_claim_that_carries_credentials_is_refused_with_its_place(log: str, place: str) -> None:
+    (one,) = loaded(log).errors
+    assert (one.path, one.message) == (
+        place,
+        "the claim id_token carries credentials, which lines never show",
+    )
+    assert one.allowed == "name another claim"
 
 
 KEY = f"""

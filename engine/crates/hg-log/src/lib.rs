@@ -6,6 +6,7 @@
 //! The buffers are a bounded pool: if the sink is slower than the workers, lines are dropped and
 //! counted, and nobody waits. Taps show the same records to those who watch. Reads no clock on a worker's path: records bring their time.
 
+mod claims;
 mod clock;
 mod combined;
 mod escape;
@@ -15,6 +16,7 @@ mod headers;
 mod json;
 mod layout;
 mod mode;
+mod notes;
 mod otlp;
 mod outlets;
 mod record;
@@ -25,14 +27,15 @@ mod tap_filter;
 mod testing;
 mod veil;
 
+pub use claims::LoggedClaims;
 pub use clock::TimeCache;
 pub use combined::{
     format_combined, format_common, format_connection_combined, format_connection_common,
 };
 pub use flow::{Datagrams, FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
 pub use hand_over::{LogStats, LogWriter};
-pub use headers::{Kept, LoggedHeaders, Noted};
 pub use json::{format_connection_json, format_json};
+pub use notes::{Kept, Noted, Notes};
 pub use outlets::AccessLog;
 pub use record::{
     AccessRecord, CertificateRecord, ConnectionRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES,

@@ -57,6 +57,13 @@ fn describe_field<R: Values>(record: &R, field: &Field, more: &mut Attributes<'_
                 describe_header(name, value, more);
             }
         }
+        Field::Claim(name) => {
+            if let Value::Text(value) = record.claim(name) {
+                more.write_under("headgate.jwt.", name, |out| {
+                    wire::text(out, 1, value, MAX_VALUE_BYTES);
+                });
+            }
+        }
     }
 }
 

@@ -2,8 +2,8 @@ use super::*;
 use crate::SecuredRecord;
 use crate::clock::TimeCache;
 use crate::json::{format_connection_json, format_json};
-use crate::testing::{bare, certificate, connection, headers, record};
-use crate::{AccessRecord, ConnectionRecord, Datagrams, FlowRecord, Noted, ReachedRecord};
+use crate::testing::{bare, certificate, connection, noted, record};
+use crate::{AccessRecord, ConnectionRecord, Datagrams, FlowRecord, ReachedRecord};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -290,11 +290,24 @@ fn only_chosen_keys_become_attributes() {
 
 #[test]
 fn headers_have_the_names_of_the_conventions() {
-    let headers = headers(&["x-a", "x-none"]);
-    let request = AccessRecord { headers: Noted::new(&headers, b"\x04\0a, b\0\0"), ..record() };
+    let (kept, notes) = noted(&[("header:x-a", b"a, b"), ("header:x-none", b"")]);
+    let request = AccessRecord { noted: notes.read(&kept), ..record() };
     let chosen = ["x-a", "x-none", "x-new"].map(|name| Field::Header(name.into()));
     let found = seen(&request, Some(&chosen), |_| {});
     assert_attributes(&found, &[("http.request.header.x-a", "[\"a, b\"]")]);
+}
+
+#[test]
+fn claims_have_a_name_of_ours() {
+    let long = "a".repeat(MAX_VALUE_BYTES + 1);
+    let (kept, notes) =
+        noted(&[("jwt:sub", b"ann"), ("jwt:/a/b", long.as_bytes()), ("jwt:none", b"")]);
+    let request = AccessRecord { noted: notes.read(&kept), ..record() };
+    let chosen = ["sub", "/a/b", "none", "new"].map(|name| Field::Claim(name.into()));
+    let cut = "a".repeat(MAX_VALUE_BYTES);
+    let wanted = [("headgate.jwt.sub", "ann"), ("headgate.jwt./a/b", &*cut)];
+    assert_attributes(&seen(&request, Some(&chosen), |_| {}), &wanted);
+    assert_attributes(&seen(&connection(), Some(&chosen), |_| {}), &[]);
 }
 
 proptest! {

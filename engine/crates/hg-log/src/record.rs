@@ -1,6 +1,6 @@
 //! The record of one finished request.
 
-use crate::headers::Noted;
+use crate::notes::Noted;
 use hg_plan::Digest;
 use std::net::{IpAddr, SocketAddr};
 
@@ -53,8 +53,8 @@ pub struct AccessRecord<'a> {
     pub user_agent: &'a [u8],
     /// The request's Referer; empty when it had none.
     pub referer: &'a [u8],
-    /// The other headers that the log asks for.
-    pub headers: Noted<'a>,
+    /// The other headers, and the claims, that the log asks for.
+    pub noted: Noted<'a>,
     /// TLS properties of the connection; empty on a plain one.
     pub tls: TlsRecord<'a>,
 }

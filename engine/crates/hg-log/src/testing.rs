@@ -1,9 +1,10 @@
 //! Records and waiting, for tests.
 
 use crate::{AccessRecord, ConnectionRecord, ReachedRecord, SecuredRecord, SentRecord};
-use crate::{CertificateRecord, LoggedHeaders, Noted, TlsRecord, TraceRecord};
+use crate::{CertificateRecord, Kept, Noted, Notes, TlsRecord, TraceRecord};
 use hg_otlp::{Exporter, Signal};
 use hg_plan::{AccessLog, Digest, LogFormat, Redaction};
+use hg_proto::{Known, Lines, Tag};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ pub(crate) fn record() -> AccessRecord<'static> {
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",
-        headers: Noted::default(),
+        noted: Noted::default(),
         tls: TlsRecord {
             version: Some("TLSv1.3"),
             sni: Some("api.example.com"),
@@ -49,16 +50,27 @@ pub(crate) fn record() -> AccessRecord<'static> {
     }
 }
 
-/// The headers of a log that has these.
-pub(crate) fn headers(names: &[&str]) -> LoggedHeaders {
+/// What a log with these fields keeps, and the notes of a request with these values of them.
+pub(crate) fn noted(fields: &[(&str, &[u8])]) -> (Kept, Notes) {
     let log = AccessLog {
         format: LogFormat::Json,
         sink: None,
         otlp: None,
-        fields: names.iter().map(|name| format!("header:{name}")).collect(),
+        fields: fields.iter().map(|(name, _)| (*name).to_owned()).collect(),
         template: None,
     };
-    LoggedHeaders::new(Some(&log), &Redaction::default())
+    let kept = Kept::new(Some(&log), &Redaction::default());
+    let (mut lines, mut notes) = (Lines::new(), Notes::default());
+    for (name, value) in fields.iter().filter_map(|(n, v)| Some((n.strip_prefix("header:")?, v))) {
+        lines.push(name, value, Tag::of(Known::Other));
+    }
+    notes.note_headers(&kept, lines.fields());
+    let claim = |name: &str| {
+        let known = fields.iter().find(|(field, _)| field.strip_prefix("jwt:") == Some(name));
+        std::str::from_utf8(known.unwrap().1).unwrap()
+    };
+    notes.note_claims(&kept, claim);
+    (kept, notes)
 }
 
 /// A client's certificate of which every value is known.

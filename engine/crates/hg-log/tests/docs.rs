@@ -51,7 +51,7 @@ fn record() -> AccessRecord<'static> {
         reason: "-",
         user_agent: b"curl/8.5.0",
         referer: b"https://example.com/",
-        headers: Noted::default(),
+        noted: Noted::default(),
         tls: TlsRecord {
             version: Some("TLSv1.3"),
             sni: Some("api.example.com"),

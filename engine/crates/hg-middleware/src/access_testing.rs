@@ -74,7 +74,7 @@ impl Stage {
 }
 
 fn compiled(json: &str, keep: &Keep) -> Chain {
-    Chain::compile_in(&[&[used(json)]], None, &|_| None, (keep, &["route r"])).unwrap()
+    Chain::compile_in(&[&[used(json)]], None, &|_| None, (keep, &["route r"], &[])).unwrap()
 }
 
 fn challenge(out: &Rewritten) -> String {

@@ -66,11 +66,12 @@ impl Chain {
         action: Option<&Action>,
         named: &dyn Fn(&str) -> Option<&'a Middleware>,
     ) -> Result<Self, Vec<Problem>> {
-        Self::compile_in(uses, action, named, (&Keep::default(), &[]))
+        Self::compile_in(uses, action, named, (&Keep::default(), &[], &[]))
     }
 
-    /// Compiles it for traffic: with the state that steps keep, and the owners of the lists, such as
-    /// `host a.example` and `route r`, to whom the state of unnamed steps belongs.
+    /// Compiles it for traffic: with the state that steps keep, the owners of the lists, such as
+    /// `host a.example` and `route r`, to whom the state of unnamed steps belongs, and the claims of
+    /// tokens that the log says.
     ///
     /// # Errors
     /// As [`Chain::compile`].
@@ -78,11 +79,11 @@ impl Chain {
         uses: &[&[MiddlewareUse]],
         action: Option<&Action>,
         named: &dyn Fn(&str) -> Option<&'a Middleware>,
-        (keep, owners): (&Keep, &[&str]),
+        (keep, owners, logged): (&Keep, &[&str], &[Box<str>]),
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut builder = Builder::default();
-        let claims = wanted(uses, action, named);
+        let claims = wanted(uses, action, named).and(logged);
         for (list, uses) in uses.iter().enumerate() {
             let owner = owners.get(list).copied().unwrap_or_default();
             for (index, used) in uses.iter().enumerate() {
@@ -266,12 +267,12 @@ impl Chain {
     }
 }
 
-/// Returns the claims of tokens that a chain names.
+/// Collects the claims of tokens that a chain names.
 fn wanted<'a>(
     uses: &[&[MiddlewareUse]],
     action: Option<&Action>,
     named: &dyn Fn(&str) -> Option<&'a Middleware>,
-) -> Arc<[Box<str>]> {
+) -> Wanted {
     let mut wanted = Wanted::default();
     for used in uses.iter().copied().flatten() {
         match used {
@@ -280,7 +281,7 @@ fn wanted<'a>(
         }
     }
     action.into_iter().for_each(|action| wanted.of_action(action));
-    wanted.names()
+    wanted
 }
 
 /// Compiles the answer of a route's own, which ends its chain.

@@ -30,11 +30,20 @@ impl Claims {
     }
 
     /// Returns a claim; empty if the token does not have it.
-    pub(crate) fn get(&self, name: &str) -> &str {
+    pub fn get(&self, name: &str) -> &str {
         let own = self.values.iter().rev().zip(self.names.iter().rev());
         let found = own.into_iter().find(|(_, known)| ***known == *name);
         found.and_then(|(value, _)| value.as_deref()).unwrap_or_default()
     }
+}
+
+/// The claims of tokens that are kept for a chain, each once: first those that its steps name, then
+/// those that the log alone says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptClaims {
+    pub(crate) names: Arc<[Box<str>]>,
+    /// How many of them steps name.
+    pub(crate) needed: usize,
 }
 
 /// Collects the claims that a chain names, in variables (`${jwt:NAME}`) and keys (`jwt:NAME`).
@@ -71,11 +80,17 @@ impl Wanted {
         }
     }
 
-    /// Returns each once.
-    pub(crate) fn names(mut self) -> Arc<[Box<str>]> {
+    /// Returns each once, and after them those that the log says.
+    pub(crate) fn and(mut self, logged: &[Box<str>]) -> KeptClaims {
         self.0.sort_unstable();
         self.0.dedup();
-        self.0.into()
+        let needed = self.0.len();
+        for name in logged {
+            if !self.0.contains(name) {
+                self.0.push(name.clone());
+            }
+        }
+        KeptClaims { names: self.0.into(), needed }
     }
 }
 

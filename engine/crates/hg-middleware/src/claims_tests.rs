@@ -13,7 +13,9 @@ fn what_a_chain_names_is_found_and_each_claim_once() {
         let MiddlewareUse::Inline(middleware) = used(json) else { panic!("{json}") };
         wanted.of(&middleware);
     }
-    assert_eq!(*wanted.names(), ["/a/b", "sub"].map(Box::from));
+    let kept = wanted.and(&["team", "sub", "team"].map(Box::from));
+    assert_eq!(*kept.names, ["/a/b", "sub", "team"].map(Box::from));
+    assert_eq!(kept.needed, 2);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a middleware is, and the macro that lists all of them.
 
+use crate::claims::KeptClaims;
 use crate::context::{Context, Place, Wait, Watch, Woken};
 use crate::encoding::Encoding;
 use crate::headers::{Edits, push_line};
@@ -27,8 +28,9 @@ pub(crate) trait Step: Sized {
     /// Gets what outlives a snapshot: its state, the counts of its results.
     fn bind(&mut self, _: &Place<'_>) {}
 
-    /// Is told, before [`bind`](Step::bind), which claims of tokens the steps of its chain name.
-    fn wants(&mut self, _: &Arc<[Box<str>]>) {}
+    /// Is told, before [`bind`](Step::bind), which claims of tokens the steps of its chain and the log
+    /// name.
+    fn wants(&mut self, _: &KeptClaims) {}
 
     /// Returns the edits of header lines that every request gets. They are composed with those of
     /// the whole chain when it is compiled.
@@ -197,7 +199,7 @@ macro_rules! middlewares {
                 }
             }
 
-            pub(crate) fn wants(&mut self, claims: &std::sync::Arc<[Box<str>]>) {
+            pub(crate) fn wants(&mut self, claims: &claims::KeptClaims) {
                 match self {
                     $(Self::$Step(step) => step::Step::wants(step, claims),)+
                 }

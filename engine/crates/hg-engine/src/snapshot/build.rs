@@ -148,10 +148,12 @@ impl Builder {
         blobs: &Blobs<'_>,
     ) -> Result<Update, Vec<ObjectError>> {
         let mut next = Snapshot::clone(&self.current);
+        next.configure(plan.settings("node"));
         let mut work = Work {
             builder: self,
             plan,
             changed,
+            kept: next.kept.clone(),
             shared: routes::SharedTerms::default(),
             errors: Vec::new(),
             new: Vec::new(),
@@ -172,11 +174,6 @@ impl Builder {
                 self.undo(key);
             }
             return Err(errors);
-        }
-        if let Some(s) = plan.settings("node")
-            && *next.settings != *s
-        {
-            next.configure(s);
         }
         next.digest = plan.digest().hex();
         next.objects = plan.len() as u64;
@@ -270,6 +267,8 @@ struct Work<'b, 'w> {
     builder: &'b mut Builder,
     plan: &'w Plan,
     changed: &'w [Change],
+    /// What the log keeps of requests from now on.
+    kept: Arc<hg_log::Kept>,
     shared: routes::SharedTerms,
     errors: Vec<ObjectError>,
     new: Vec<New>,
@@ -400,6 +399,7 @@ impl<'w> Work<'_, 'w> {
             middlewares: named(Kind::Middleware).collect(),
             gone_upstreams: gone(Kind::Upstream).collect(),
             gone_listeners: gone(Kind::Listener).collect(),
+            claims: self.builder.current.kept.claims.names() != self.kept.claims.names(),
         };
         if touched.is_empty() {
             return found;
@@ -446,7 +446,8 @@ impl<'w> Work<'_, 'w> {
                 let is_there = next.upstreams.get(slot).is_some_and(Option::is_some);
                 (is_there || plan.upstream(name).is_some()).then(|| u32::try_from(slot).ok())?
             };
-            let of = routes::Of { name, route, group, plan, keep: &self.builder.keep };
+            let (keep, logged) = (&*self.builder.keep, self.kept.claims.names());
+            let of = routes::Of { name, route, group, plan, keep, logged };
             match routes::compile(&of, upstream_slot, &mut self.shared) {
                 Ok(entry) => drop(next.routes.put(slot, Some(entry))),
                 Err(errors) => self.errors.extend(errors),

@@ -60,8 +60,11 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes the settings of a plan.
-    pub(crate) fn configure(&mut self, settings: &Settings) {
+    /// Takes the settings of a plan, if it has any that differ.
+    pub(crate) fn configure(&mut self, settings: Option<&Settings>) {
+        let Some(settings) = settings.filter(|settings| **settings != *self.settings) else {
+            return;
+        };
         self.settings = Arc::new(settings.clone());
         self.tracing = TracingTerms::of(settings);
         let log = settings.access_log.as_ref();

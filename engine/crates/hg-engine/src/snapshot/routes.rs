@@ -147,6 +147,8 @@ pub(super) struct Of<'a> {
     pub(super) plan: &'a Plan,
     /// What middlewares keep.
     pub(super) keep: &'a Keep,
+    /// The claims of tokens that the log says.
+    pub(super) logged: &'a [Box<str>],
 }
 
 /// Compiles one group of a route.
@@ -234,12 +236,12 @@ fn terms(
 /// Compiles the host's middlewares, the route's, and its answer; `None` after reporting what is
 /// wrong.
 fn compile_chain(of: &Of<'_>, errors: &mut Vec<ObjectError>) -> Option<Chain> {
-    let Of { name, route, group, plan, keep } = *of;
+    let Of { name, route, group, plan, keep, logged } = *of;
     let named = |n: &str| plan.middleware(n);
     let lists = [group.middlewares, &route.middlewares];
     // A group has state of its own only where that stands in the route.
     let owners = [&*format!("host {}", group.owner), &*format!("route {name}")];
-    match Chain::compile_in(&lists, Some(&route.action), &named, (keep, &owners)) {
+    match Chain::compile_in(&lists, Some(&route.action), &named, (keep, &owners, logged)) {
         Ok(chain) => Some(chain),
         Err(problems) => {
             errors.extend(problems.into_iter().map(|p| {
@@ -261,21 +263,24 @@ pub(super) struct Touched<'c> {
     /// Upstreams and listeners only if they were deleted: no route may still name one.
     pub(super) gone_upstreams: HashSet<&'c str>,
     pub(super) gone_listeners: HashSet<&'c str>,
+    /// Whether the log says other claims of tokens, which chains have to keep.
+    pub(super) claims: bool,
 }
 
 impl Touched<'_> {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { hosts, middlewares, gone_upstreams, gone_listeners } = self;
-        [hosts, middlewares, gone_upstreams, gone_listeners].iter().all(|names| names.is_empty())
+        let Self { hosts, middlewares, gone_upstreams, gone_listeners, claims } = self;
+        let names = [hosts, middlewares, gone_upstreams, gone_listeners];
+        !claims && names.iter().all(|names| names.is_empty())
     }
 
     /// Reports whether a route must be compiled again because something it names has changed.
     pub(super) fn concerns(&self, route: &Route, plan: &Plan) -> bool {
-        let Self { hosts, middlewares, gone_upstreams, gone_listeners } = self;
-        let uses = |uses: &[MiddlewareUse]| {
-            let mut named = uses.iter();
-            named.any(|u| matches!(u, MiddlewareUse::Use(n) if middlewares.contains(n.as_str())))
-        };
+        let Self { hosts, middlewares, gone_upstreams, gone_listeners, claims } = self;
+        let is_touched =
+            |u: &MiddlewareUse| matches!(u, MiddlewareUse::Use(n) if middlewares.contains(&**n));
+        // Any middleware may be the one that verifies tokens.
+        let uses = |uses: &[MiddlewareUse]| uses.iter().any(|u| *claims || is_touched(u));
         let is_gone = |upstream: &str| gone_upstreams.contains(upstream);
         let acts = match &route.action {
             Action::Upstream(upstream) => is_gone(upstream),
@@ -287,7 +292,7 @@ impl Touched<'_> {
             || route.listeners.iter().any(|l| gone_listeners.contains(l.as_str()))
             || route.hosts.iter().any(|h| hosts.contains(h.as_str()))
             || uses(&route.middlewares)
-            || (!middlewares.is_empty()
+            || ((*claims || !middlewares.is_empty())
                 && route.hosts.iter().any(|h| plan.host(h).is_some_and(|h| uses(&h.middlewares))))
     }
 }

@@ -302,3 +302,39 @@ fn what_is_deleted_is_gone_for_the_routes_of_the_same_change_too() {
     node.apply(&[delete(Kind::Upstream, "v"), delete(Kind::Listener, "other")]);
     node.apply(&[new, route("s", r#"{"upstream":"w"}"#, r#"["b"]"#, "")]);
 }
+
+/// Settings of a log whose lines have these fields.
+fn log(fields: &str) -> Change {
+    let json = format!(
+        r#"{{"access_log":{{"format":"json","sink":{{"stdout":{{}}}},"fields":{fields}}}}}"#
+    );
+    put(Kind::Settings, "node", &json)
+}
+
+#[test]
+fn chains_keep_the_claims_that_the_log_says_now() {
+    const KEYS: &str = r#"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}"#;
+    let verifies = format!(r#"{{"jwt":{{"keys":"{KEYS}","header":"authorization"}}}}"#);
+    let uses = |step: &str| format!(r#","middlewares":[{step}]"#);
+    let mut node = Node::new();
+    node.apply(&[
+        route("inline", TO_U, r#"["a"]"#, &uses(&verifies)),
+        route("named", TO_U, r#"["b"]"#, &uses(r#"{"use":"token"}"#)),
+        put(Kind::Middleware, "token", &verifies),
+        route("host", TO_U, r#"["c"]"#, ""),
+        put(Kind::Host, "c", &format!(r#"{{"middlewares":[{verifies}]}}"#)),
+        route("plain", TO_U, r#"["d"]"#, ""),
+    ]);
+    let kept = |node: &Node, name: &str| {
+        ["a", "b", "c", "d"]
+            .map(|host| serves(node.builder.current(), host).unwrap().contains(name))
+    };
+    assert_eq!(kept(&node, "\"team\""), [false; 4]);
+    node.apply(&[log(r#"["status","jwt:team"]"#)]);
+    assert_eq!(kept(&node, "\"team\""), [true, true, true, false]);
+    node.apply(&[log(r#"["jwt:sub"]"#)]);
+    assert_eq!(kept(&node, "\"team\""), [false; 4]);
+    assert_eq!(kept(&node, "\"sub\""), [true, true, true, false]);
+    node.apply(&[log(r#"["status"]"#)]);
+    assert_eq!(kept(&node, "\"sub\""), [false; 4]);
+}

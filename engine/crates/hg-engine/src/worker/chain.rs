@@ -110,11 +110,15 @@ impl Worker {
         let with_tls = kept.as_ref().map(|kept| told(view, kept));
         let view = with_tls.as_ref().unwrap_or(view);
         let outcome = self.walk(view, route, rewritten, woken);
+        let claims = rewritten.claims();
+        // Before anything else: whatever ends the request now has its line with them.
+        if let Some((claims, e)) = claims.as_ref().zip(self.exchanges.get_mut(x)) {
+            e.note_claims(claims);
+        }
         if let Ok(Outcome::Wait) = outcome {
             self.begin_wait(x, route.terms.chain.waiting(rewritten));
             return self.pause(x, asked, slot, std::mem::take(rewritten));
         }
-        let claims = rewritten.claims();
         let claiming = claims.as_ref().map(|claims| view.claiming(claims));
         let view = claiming.as_ref().unwrap_or(view);
         let decoding = self.keep_later(x, rewritten);

@@ -362,8 +362,7 @@ impl Recycle for Exchange {
         log.trace = Trace::default();
         log.text.clear();
         log.text.shrink_to(4096);
-        log.noted.clear();
-        log.noted.shrink_to(4096);
+        log.noted.clear(4096);
         (log.headers, log.taps) = (Vec::new(), TapWants::default());
         attempts.clear();
         *self = Self { head, log, attempts, stream, link, ..Self::default() };

@@ -4,7 +4,8 @@ use super::Worker;
 use super::client::Client;
 use super::exchange::Exchange;
 use super::trace::Trace;
-use hg_log::{AccessRecord, Noted, SentRecord, TapWants, TlsRecord};
+use hg_log::{AccessRecord, Noted, Notes, SentRecord, TapWants, TlsRecord};
+use hg_middleware::Claims;
 use hg_proto::{Known, Method, RequestHead};
 
 /// What the log keeps of a request: when its line is written, the head's bytes are gone.
@@ -13,8 +14,8 @@ pub(crate) struct LogText {
     /// Target, host, user agent and referer, one after the other.
     pub(crate) text: Vec<u8>,
     pub(crate) ends: [u32; 4],
-    /// The values of the headers that the log asks for.
-    pub(crate) noted: Vec<u8>,
+    /// The values of the headers and the claims that the log asks for.
+    pub(crate) noted: Notes,
     /// The lines of the head, for taps that want them.
     pub(crate) headers: Vec<u8>,
     /// What taps wanted of it when it began.
@@ -80,11 +81,18 @@ impl Exchange {
         let user_agent = text.len();
         held.kept.veil.push_referer(get(Known::Referer), text);
         let ends = [target, host, user_agent, text.len()];
-        held.kept.headers.note(head.fields, &held.kept.veil, &mut self.log.noted);
+        self.log.noted.note_headers(&held.kept, head.fields);
         self.log.ends = ends.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         // `Method` itself keeps only the names it knows.
         if let Method::Other(name) = head.method {
             text.extend_from_slice(name.as_bytes());
+        }
+    }
+
+    /// Keeps what the log needs of the claims of a verified token.
+    pub(super) fn note_claims(&mut self, claims: &Claims) {
+        if let Some(held) = &self.snapshot {
+            self.log.noted.note_claims(&held.kept, |name| claims.get(name));
         }
     }
 
@@ -115,7 +123,7 @@ impl Exchange {
             reason: if self.reason.is_empty() { "-" } else { self.reason },
             user_agent: part(2),
             referer: part(3),
-            headers: self.noted(),
+            noted: self.noted(),
             tls: TlsRecord {
                 version: c.conn.tls_version(),
                 sni: c.conn.sni(),
@@ -124,10 +132,10 @@ impl Exchange {
         }
     }
 
-    /// Returns the headers that the log asked for as the request began.
+    /// Returns the headers and claims that the log asked for as the request began.
     fn noted(&self) -> Noted<'_> {
         let held = self.snapshot.as_ref();
-        held.map_or_else(Noted::default, |held| Noted::new(&held.kept.headers, &self.log.noted))
+        held.map_or_else(Noted::default, |held| self.log.noted.read(&held.kept))
     }
 
     /// Returns how it was sent, for the log.

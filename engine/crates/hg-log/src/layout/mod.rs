@@ -35,18 +35,23 @@ pub(crate) enum Field {
     Key(Key),
     /// A header of the request, by its name in lower case.
     Header(Box<str>),
+    /// A claim of the token that let the request in.
+    Claim(Box<str>),
 }
 
 /// What stands before the name of a header.
 const HEADER: &str = "header:";
-/// Most headers that lines of one configuration have: the values of all of them are kept for as long
-/// as the request takes.
-pub(crate) const MAX_HEADERS: usize = 16;
+/// What stands before the name of a claim.
+const CLAIM: &str = "jwt:";
+/// Most headers, and most claims, that lines of one configuration have: the values of all of them are
+/// kept for as long as the request takes.
+pub(crate) const MAX_NAMED: usize = 16;
 
 impl Field {
     fn parse(name: &str) -> Result<Self, String> {
-        match name.strip_prefix(HEADER) {
-            Some(header) if is_header(header) => Ok(Self::Header(header.into())),
+        match (name.strip_prefix(HEADER), name.strip_prefix(CLAIM)) {
+            (Some(header), _) if is_header(header) => Ok(Self::Header(header.into())),
+            (_, Some(claim)) if is_claim(claim) => Ok(Self::Claim(claim.into())),
             _ => Key::parse(name)
                 .map(Self::Key)
                 .ok_or_else(|| format!("the access log has no field {name}")),
@@ -58,18 +63,19 @@ impl Field {
         match self {
             Self::Key(key) => record.value(*key),
             Self::Header(name) => record.header(name),
+            Self::Claim(name) => record.claim(name),
         }
     }
 
     /// Appends its name, which needs no escapes.
     fn push_name(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Key(key) => out.extend_from_slice(key.name().as_bytes()),
-            Self::Header(name) => {
-                out.extend_from_slice(HEADER.as_bytes());
-                out.extend_from_slice(name.as_bytes());
-            }
-        }
+        let (lead, name) = match self {
+            Self::Key(key) => ("", key.name()),
+            Self::Header(name) => (HEADER, &**name),
+            Self::Claim(name) => (CLAIM, &**name),
+        };
+        out.extend_from_slice(lead.as_bytes());
+        out.extend_from_slice(name.as_bytes());
     }
 }
 
@@ -79,6 +85,13 @@ fn is_header(name: &str) -> bool {
     let is_of_token =
         |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9') || b"!#$%&'*+-.^_`|~".contains(&b);
     (1..=64).contains(&name.len()) && name.bytes().all(is_of_token)
+}
+
+/// Reports whether a text is the name of a claim as variables have it: up to 256 visible characters
+/// of ASCII without quotes, backslashes and braces, so that it needs no escapes in JSON.
+fn is_claim(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_graphic() && !b"\"\\{}".contains(&b);
+    (1..=256).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 impl Layout {
@@ -95,9 +108,18 @@ impl Layout {
                 Self::Fields(fields.collect::<Result<_, _>>()?)
             }
         };
-        let is_header = |field: &&Field| matches!(field, Field::Header(_));
-        if layout.fields().iter().filter(is_header).count() > MAX_HEADERS {
-            return Err(format!("the access log has more than {MAX_HEADERS} headers"));
+        let (mut headers, mut claims) = (0, 0);
+        for field in &layout.fields() {
+            match field {
+                Field::Key(_) => {}
+                Field::Header(_) => headers += 1,
+                Field::Claim(_) => claims += 1,
+            }
+        }
+        for (count, what) in [(headers, "headers"), (claims, "claims")] {
+            if count > MAX_NAMED {
+                return Err(format!("the access log has more than {MAX_NAMED} {what}"));
+            }
         }
         Ok(Some(layout))
     }

@@ -15,7 +15,11 @@ impl Values for AccessRecord<'_> {
     }
 
     fn header(&self, name: &str) -> Value<'_> {
-        Value::known(self.headers.value(name))
+        Value::known(self.noted.header(name))
+    }
+
+    fn claim(&self, name: &str) -> Value<'_> {
+        Value::known(self.noted.claim(name))
     }
 
     fn value(&self, key: Key) -> Value<'_> {

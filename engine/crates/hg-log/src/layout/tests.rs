@@ -1,11 +1,10 @@
 //! Lines that the config lays out.
 
 use super::*;
-use crate::Noted;
 use crate::flow::{Datagrams, FlowRecord, format_flow_json};
 use crate::json::{format_connection_json, format_json};
 use crate::record::{AccessRecord, ConnectionRecord};
-use crate::testing::{bare, certificate, connection, headers, record};
+use crate::testing::{bare, certificate, connection, noted, record};
 use hg_plan::{LogFormat, LogSink};
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
@@ -98,8 +97,8 @@ fn a_template_has_text_and_variables() {
 
 #[test]
 fn headers_are_fields_and_variables() {
-    let headers = headers(&["x-a", "x-b"]);
-    let sent = AccessRecord { headers: Noted::new(&headers, b"\x05\0a\"\xff\nb\0\0"), ..record() };
+    let (kept, notes) = noted(&[("header:x-a", b"a\"\xff\nb"), ("header:x-b", b"")]);
+    let sent = AccessRecord { noted: notes.read(&kept), ..record() };
     let fields = plan(&["header:x-b", "status", "header:x-a", "header:x-new"], None);
     let expected = "{\"status\":200,\"header:x-a\":\"a\\\"\\ufffd\\nb\"}\n";
     assert_eq!(laid_out(&fields, &sent), expected);
@@ -110,18 +109,36 @@ fn headers_are_fields_and_variables() {
 }
 
 #[test]
-fn what_is_no_header_and_too_many_are_refused() {
-    for wrong in
-        ["header:", "header:X-A", "header:x a", "header:x\"", &format!("header:{:a<65}", "")]
-    {
+fn claims_are_fields_and_variables() {
+    let value = "a\"\u{e9}\nb".as_bytes();
+    let (kept, notes) = noted(&[("jwt:sub", value), ("jwt:/a/b", b""), ("header:sub", b"x")]);
+    let sent = AccessRecord { noted: notes.read(&kept), ..record() };
+    let fields = plan(&["jwt:/a/b", "status", "jwt:sub", "header:sub", "jwt:new"], None);
+    let expected = "{\"status\":200,\"jwt:sub\":\"a\\\"\u{e9}\\nb\",\"header:sub\":\"x\"}\n";
+    assert_eq!(laid_out(&fields, &sent), expected);
+    assert_eq!(laid_out(&fields, &connection()), "{}\n");
+    let text = plan(&[], Some("\"${jwt:sub}\" ${jwt:/a/b} ${jwt:new}"));
+    assert_eq!(laid_out(&text, &sent), "\"a\\x22\\xC3\\xA9\\x0Ab\" - -\n");
+    assert_eq!(laid_out(&text, &flow()), "\"-\" - -\n");
+}
+
+#[test]
+fn what_is_no_header_or_claim_and_too_many_are_refused() {
+    let long = [format!("header:{:a<65}", ""), format!("jwt:{:a<257}", "")];
+    let headers = ["header:", "header:X-A", "header:x a", "header:x\""];
+    let claims = ["jwt:", "jwt:a b", "jwt:a\"", "jwt:a\\", "jwt:{", "jwt:\u{e9}", "jwt:\n"];
+    for wrong in headers.into_iter().chain(claims).chain(long.iter().map(String::as_str)) {
         let expected = format!("the access log has no field {wrong}");
         assert_eq!(Layout::of(&plan(&[wrong], None)), Err(expected));
     }
-    let named = |count: usize| (0..count).map(|n| format!("${{header:x-{n}}}")).collect::<String>();
-    assert!(Layout::of(&plan(&[], Some(&named(MAX_HEADERS)))).is_ok());
-    let twice = named(MAX_HEADERS) + &named(MAX_HEADERS);
-    assert!(Layout::of(&plan(&[], Some(&twice))).is_ok(), "each counts once");
-    assert!(Layout::of(&plan(&[], Some(&named(MAX_HEADERS + 1)))).is_err());
+    for lead in ["header:x-", "jwt:"] {
+        let named =
+            |count: usize| (0..count).map(|n| format!("${{{lead}{n}}}")).collect::<String>();
+        assert!(Layout::of(&plan(&[], Some(&named(MAX_NAMED)))).is_ok());
+        let twice = named(MAX_NAMED) + &named(MAX_NAMED);
+        assert!(Layout::of(&plan(&[], Some(&twice))).is_ok(), "each counts once");
+        assert!(Layout::of(&plan(&[], Some(&named(MAX_NAMED + 1)))).is_err());
+    }
 }
 
 #[test]
@@ -137,13 +154,17 @@ fn what_there_is_not_is_refused() {
 
 proptest! {
     #[test]
-    fn no_client_makes_a_second_line(value: Vec<u8>, host: Vec<u8>) {
-        let sent = AccessRecord { user_agent: &value, target: &value, host: &host, ..record() };
-        let line = laid_out(&plan(&[], Some("\"${user_agent}\" \"${target}\" \"${host}\"")), &sent);
+    fn no_client_makes_a_second_line(value: Vec<u8>, host: Vec<u8>, claim: String) {
+        let (kept, notes) = noted(&[("jwt:sub", claim.as_bytes()), ("header:x-a", &value)]);
+        let (user_agent, target, noted) = (&*value, &*value, notes.read(&kept));
+        let sent = AccessRecord { user_agent, target, host: &host, noted, ..record() };
+        let names = ["user_agent", "target", "host", "jwt:sub", "header:x-a"];
+        let text: String = names.iter().map(|name| format!("\"${{{name}}}\"")).collect();
+        let line = laid_out(&plan(&[], Some(&text)), &sent);
         let whole = line.strip_suffix('\n').unwrap();
         prop_assert!(whole.bytes().all(|b| (0x20..0x7f).contains(&b)));
-        prop_assert_eq!(whole.matches('"').count(), 6);
-        let fields = laid_out(&plan(&["user_agent", "target", "host"], None), &sent);
+        prop_assert_eq!(whole.matches('"').count(), 2 * names.len());
+        let fields = laid_out(&plan(&names, None), &sent);
         prop_assert!(serde_json::from_str::<Json>(&fields).is_ok());
         prop_assert_eq!(fields.matches('\n').count(), 1);
     }

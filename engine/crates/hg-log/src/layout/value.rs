@@ -21,6 +21,11 @@ pub(crate) trait Values {
         Value::Unknown
     }
 
+    /// Returns the value of a claim of the token that let a request in.
+    fn claim(&self, _name: &str) -> Value<'_> {
+        Value::Unknown
+    }
+
     /// Returns from when to when it took, microseconds since 1970-01-01 UTC.
     fn times_us(&self) -> (u64, u64);
 

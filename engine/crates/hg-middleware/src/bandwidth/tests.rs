@@ -3,7 +3,7 @@ use crate::testing::{problem, used, view};
 use crate::{Chain, Keep, Outcome, Rewritten};
 
 fn chain_in(keep: &Keep, json: &str) -> Chain {
-    Chain::compile_in(&[&[used(json)]], None, &|_| None, (keep, &["route r"])).unwrap()
+    Chain::compile_in(&[&[used(json)]], None, &|_| None, (keep, &["route r"], &[])).unwrap()
 }
 
 /// Takes a request through a chain; returns the wait, in microseconds.

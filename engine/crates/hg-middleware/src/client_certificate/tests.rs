@@ -173,7 +173,8 @@ fn results_are_counted() {
         r#"{"client_certificate":{"optional":true,"sans":["dns:x.example"]}}"#,
     ] {
         let uses = [used(json)];
-        let chain = Chain::compile_in(&[&uses], None, &|_| None, (&keep, &["route r"])).unwrap();
+        let chain =
+            Chain::compile_in(&[&uses], None, &|_| None, (&keep, &["route r"], &[])).unwrap();
         for certificate in certificates {
             let certificate = certificate.map(|one| ClientCertificate { names: None, ..one });
             let client = Client { certificate, ..view().client };

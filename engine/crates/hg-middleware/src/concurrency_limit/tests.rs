@@ -3,7 +3,7 @@ use crate::{Chain, Context, Ended, Keep, Outcome, Rewritten};
 
 fn chain(keep: &Keep, json: &str) -> Chain {
     let uses = [used(&format!(r#"{{"concurrency_limit":{json}}}"#))];
-    Chain::compile_in(&[&uses], None, &|_| None, (keep, &["route r"])).unwrap()
+    Chain::compile_in(&[&uses], None, &|_| None, (keep, &["route r"], &[])).unwrap()
 }
 
 /// Begins a request; returns it, and the status of the answer, 0 = forwarded.

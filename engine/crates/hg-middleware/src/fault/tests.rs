@@ -42,7 +42,8 @@ fn the_rest_of_the_chain_goes_on_after_the_delay() {
 fn no_more_than_so_many_are_delayed_at_a_time_and_the_end_of_one_makes_room() {
     let keep = Keep::new(1);
     let uses = [used(r#"{"fault":{"delay_ms":1,"most":2}}"#)];
-    let chain = || Chain::compile_in(&[&uses], None, &|_| None, (&keep, &["route r"])).unwrap();
+    let chain =
+        || Chain::compile_in(&[&uses], None, &|_| None, (&keep, &["route r"], &[])).unwrap();
     // Snapshots that follow each other have one count.
     let (one, next) = (chain(), chain());
     let mut random = || 0;

@@ -26,7 +26,8 @@ impl Way {
     fn new(more: &str) -> Self {
         let keep = Keep::default();
         let uses = [used(&json(more))];
-        let chain = Chain::compile_in(&[&uses], None, &|_| None, (&keep, &["route r"])).unwrap();
+        let chain =
+            Chain::compile_in(&[&uses], None, &|_| None, (&keep, &["route r"], &[])).unwrap();
         Self { keep, chain, out: Rewritten::new() }
     }
 
@@ -269,8 +270,9 @@ fn a_loop_ends_and_what_is_no_number_is_one() {
 fn so_many_wait_at_a_time_and_no_more_also_after_a_reload() {
     let mut way = Way::new("");
     let uses = [used(&json("").replace("1024", "1"))];
-    let again =
-        |keep: &Keep| Chain::compile_in(&[&uses], None, &|_| None, (keep, &["route r"])).unwrap();
+    let again = |keep: &Keep| {
+        Chain::compile_in(&[&uses], None, &|_| None, (keep, &["route r"], &[])).unwrap()
+    };
     way.chain = again(&way.keep);
     let first = way.asked(&[]).unwrap();
     way.chain = again(&way.keep);

@@ -2,7 +2,7 @@
 
 mod options;
 
-use crate::claims::Claims as Told;
+use crate::claims::{Claims as Told, KeptClaims};
 use crate::context::Place as Bound;
 use crate::credential::{Place, Sent};
 use crate::headers::Edits;
@@ -42,7 +42,7 @@ const FORBIDDEN: usize = 4;
 const UNKNOWN_KEY: usize = 5;
 
 /// Lines for the endpoint: the value that each header gets, and those of the claims that the chain
-/// names.
+/// and the log name.
 type Lines = Arc<[Option<Box<str>>]>;
 
 /// Tokens that were found right, whatever workers found it.
@@ -66,8 +66,8 @@ pub(crate) struct Jwt {
     edits: Edits,
     /// Header and claim.
     headers: Arc<[(Box<str>, Box<str>)]>,
-    /// Claims that steps after it name.
-    named: Arc<[Box<str>]>,
+    /// Claims that steps after it, or the log, name.
+    named: KeptClaims,
     /// The beginning of challenges.
     challenge: Arc<str>,
     /// What fingerprints begin with: a changed policy remembers nothing of the one before.
@@ -96,7 +96,7 @@ impl Step for Jwt {
         self.results = Some(place.results(RESULTS));
     }
 
-    fn wants(&mut self, claims: &Arc<[Box<str>]>) {
+    fn wants(&mut self, claims: &KeptClaims) {
         self.named = claims.clone();
         // What was remembered without them has not got them.
         self.sum = Digest::of(format!("{:?} {claims:?}", self.sum).as_bytes()).0;
@@ -110,7 +110,7 @@ impl Step for Jwt {
         for (name, claim) in &*self.headers {
             out.presume(name, &presumed::of_claim(claim));
         }
-        let claims = self.headers.iter().map(|(_, claim)| claim).chain(self.named.iter());
+        let claims = self.headers.iter().map(|(_, claim)| claim).chain(self.named.names.iter());
         let claims: Arc<[Box<str>]> = claims.cloned().collect();
         if !claims.is_empty() {
             out.later().claims = Some(Told::presumed(&claims));
@@ -131,8 +131,8 @@ impl Step for Jwt {
                         run.request_line(name, value.as_bytes());
                     }
                 }
-                if !self.named.is_empty() {
-                    run.out.later().claims = Some(Told::new(&self.named, &lines));
+                if !self.named.names.is_empty() {
+                    run.out.later().claims = Some(Told::new(&self.named.names, &lines));
                 }
                 Ok(Flow::Next)
             }
@@ -189,8 +189,14 @@ impl Jwt {
     }
 
     fn lines(&self, claims: &Claims) -> Result<Lines, Refusal> {
-        let told = self.headers.iter().map(|(_, claim)| claim).chain(self.named.iter());
-        told.map(|claim| Ok(claims.line(claim)?.map(Into::into))).collect()
+        let told = self.headers.iter().map(|(_, claim)| claim).chain(self.named.names.iter());
+        let needed = self.headers.len() + self.named.needed;
+        let line = |(at, claim): (usize, &str)| match claims.line(claim) {
+            // What the log says decides nothing about who may pass.
+            Err(_) if at >= needed => Ok(None),
+            line => Ok(line?.map(Into::into)),
+        };
+        told.map(|claim| &**claim).enumerate().map(line).collect()
     }
 
     /// Has whoever keeps the keys look for newer ones: issuers begin to sign with a key as soon as

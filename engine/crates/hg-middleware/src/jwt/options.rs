@@ -1,6 +1,7 @@
 //! The options of `jwt`, as in the plan, and what is compiled of them.
 
 use super::Jwt;
+use crate::claims::KeptClaims;
 use crate::credential::Place;
 use crate::headers::{Direction, Edits};
 use crate::refusals;
@@ -74,7 +75,7 @@ impl Options {
             is_bearer: header.as_deref() == Some("authorization"),
             edits,
             headers: self.lines(),
-            named: Arc::default(),
+            named: KeptClaims::default(),
             challenge: format!("Bearer realm={}", realm?).into(),
             sum: Digest::of(format!("{self:?}").as_bytes()).0,
             state: None,

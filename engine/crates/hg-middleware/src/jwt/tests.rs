@@ -7,6 +7,9 @@ use crate::{Chain, Client, Context, Outcome, RequestView, Rewritten};
 const TOKEN: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const KEYS: &str = r#"{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow\"}]}"#;
 
+/// One of the same issuer whose claim `team` is an object, which has no form as text.
+const WITHOUT_TEXT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLCJleHAiOjEzMDA4MTkzODAsInRlYW0iOnsiYSI6MX19.CyUITKsjZV4u11vY21grEdZZ79YHrCxcdjOf1iF4ZwY";
+
 fn before() -> u64 {
     1_300_819_379_000_000
 }
@@ -79,7 +82,7 @@ fn claims_become_headers_that_nobody_else_can_set() {
 /// the lines that the chain's edits add for the endpoint.
 fn taken(keep: &Keep, uses: &[&str], lines: &[(&str, &[u8])]) -> (u16, String) {
     let uses: Vec<_> = uses.iter().map(|json| used(json)).collect();
-    let chain = Chain::compile_in(&[&uses], None, &|_| None, (keep, &["route r"])).unwrap();
+    let chain = Chain::compile_in(&[&uses], None, &|_| None, (keep, &["route r"], &[])).unwrap();
     let (lines, client) = (Lines(lines), Client { claims: None, ..view().client });
     let view = RequestView { headers: &lines, client, ..view() };
     let (mut out, mut random) = (Rewritten::new(), || 0);
@@ -114,6 +117,55 @@ fn steps_after_it_know_the_claims_that_they_name() {
     let (status, headers) = taken(&keep, &[&first, told, moved], &[]);
     assert_eq!(status, 401);
     assert!(!headers.contains("joe"), "{headers}");
+}
+
+/// What a chain of a `jwt` and such a step, with a log that says these claims, tells of a token: nothing
+/// if it lets nobody in.
+fn logged(keep: &Keep, step: &str, logged: &[&str], token: &str) -> Option<Vec<String>> {
+    let uses = [used(&with(BEARER)), used(step)];
+    let names: Vec<Box<str>> = logged.iter().map(|name| Box::from(*name)).collect();
+    let place = (keep, &["route r"][..], &*names);
+    let chain = Chain::compile_in(&[&uses], None, &|_| None, place).unwrap();
+    let value = format!("Bearer {token}");
+    let sent = [("authorization", value.as_bytes())];
+    let (lines, client) = (Lines(&sent), Client { claims: None, ..view().client });
+    let view = RequestView { headers: &lines, client, ..view() };
+    let (mut out, mut random) = (Rewritten::new(), || 0);
+    let mut cx = Context { now_us: 1, unix_us: before, random: &mut random, worker: 0 };
+    match chain.begin(&view, &mut out, &mut cx).unwrap() {
+        Outcome::Answer => None,
+        _ => {
+            let claims = out.claims();
+            let get = |name: &&str| claims.as_ref().map_or("", |all| all.get(name)).to_owned();
+            Some(logged.iter().map(get).collect())
+        }
+    }
+}
+
+#[test]
+fn the_log_knows_claims_that_no_step_names() {
+    let keep = Keep::default();
+    let plain = r#"{"request_headers":{"set":{"x-a":"b"}}}"#;
+    for _ in 0..2 {
+        let found = logged(&keep, plain, &["exp", "sub", "iss"], TOKEN);
+        assert_eq!(found.unwrap(), ["1300819380", "", "joe"]);
+        // Another config of the log, whose claims were not remembered with the token.
+        assert_eq!(logged(&keep, plain, &["iss"], TOKEN).unwrap(), ["joe"]);
+    }
+    assert_eq!(logged(&keep, plain, &[], TOKEN).unwrap(), Vec::<String>::new());
+    assert_eq!(logged(&keep, plain, &["iss"], "a.b.c"), None);
+}
+
+#[test]
+fn what_the_log_says_does_not_decide_who_may_pass() {
+    let keep = Keep::default();
+    let plain = r#"{"request_headers":{"set":{"x-a":"b"}}}"#;
+    let naming = r#"{"request_headers":{"set":{"x-a":"${jwt:team}"}}}"#;
+    for _ in 0..2 {
+        assert_eq!(logged(&keep, plain, &["team", "iss"], WITHOUT_TEXT).unwrap(), ["", "joe"]);
+        assert_eq!(logged(&keep, naming, &["team", "iss"], WITHOUT_TEXT), None);
+        assert_eq!(logged(&keep, naming, &[], WITHOUT_TEXT), None);
+    }
 }
 
 #[test]

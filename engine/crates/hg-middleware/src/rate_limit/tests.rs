@@ -112,7 +112,7 @@ fn answers(chain: &Chain, times: &[u64]) -> Vec<u16> {
 
 fn chain(keep: &Keep, owner: &str, json: &str) -> Chain {
     let uses = [used(&format!(r#"{{"rate_limit":{json}}}"#))];
-    Chain::compile_in(&[&uses], None, &|_| None, (keep, &[owner])).unwrap()
+    Chain::compile_in(&[&uses], None, &|_| None, (keep, &[owner], &[])).unwrap()
 }
 
 #[test]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.render.context import Context
+from headgate.features.log_named import CLAIM
 from headgate.features.nginx import About
 from headgate.features.templates import pieces
 from headgate.nginxtext.tree import Node
@@ -20,6 +21,7 @@ _UNKNOWN: Final = {
     "span_id": "nginx takes no part in traces",
 }
 """What nginx can say of nobody, and why."""
+_CLAIMS: Final = "nginx verifies no tokens"
 
 
 _NEVER_EMPTY: Final = frozenset(
@@ -78,12 +80,17 @@ def chosen_format(
     return None
 
 
+def _missing(name: str) -> str | None:
+    """Returns why nginx never knows a field; None if it may."""
+    return _CLAIMS if name.startswith(CLAIM) else _UNKNOWN.get(name)
+
+
 def _object(names: tuple[str, ...], known: Mapping[str, Field], about: About) -> Template:
     parts: list[str | Var] = []
     lead = "{"
     for at, name in enumerate(names):
-        if name in _UNKNOWN:
-            about.refuse(f"fields[{at}]", f"{_UNKNOWN[name]}, so there is no {name}")
+        if (why := _missing(name)) is not None:
+            about.refuse(f"fields[{at}]", f"{why}, so there is no {name}")
         elif (field := known.get(name)) is not None:
             quote = "" if field.is_number else '"'
             parts += [f'{lead}"{name}":{quote}', field.value, quote]
@@ -98,8 +105,8 @@ def _parts(template: str, known: Mapping[str, Field], about: About) -> list[str 
             parts.append(text)
         elif kind == "dollar":
             parts.append("$")
-        elif text in _UNKNOWN:
-            about.refuse("template", f"{_UNKNOWN[text]}, so ${{{text}}} has no value there")
+        elif (why := _missing(text)) is not None:
+            about.refuse("template", f"{why}, so ${{{text}}} has no value there")
         else:
             parts.append(known[text].value if text in known else "-")
     return parts

@@ -7,7 +7,7 @@ from typing import Final
 
 from headgate.engines.nginx.render import veiled
 from headgate.engines.nginx.render.context import Context
-from headgate.features.log_headers import HEADER, logged_headers
+from headgate.features.log_named import HEADER, logged_headers
 from headgate.features.nginx import HEADER_ALLOWED, About
 from headgate.kernel.redaction import SHOWN
 from headgate.nginxtext.tree import Node

@@ -29,8 +29,9 @@ LOGS: Final = (
         "node.access_log.fields",
         "differs",
         "as with `format`; `reused`, `tries`, `client_san`, `client_spiffe`, `client_fingerprint`, "
-        "`trace_id` and `span_id` are refused, and so is a `header:NAME` with other characters "
-        "than letters, digits and hyphens; before nginx 1.23 it is the first of several lines",
+        "`trace_id`, `span_id` and each `jwt:CLAIM` are refused, and so is a `header:NAME` with "
+        "other characters than letters, digits and hyphens; before nginx 1.23 it is the first of "
+        "several lines",
     ),
     Parity(
         "node.access_log.template",

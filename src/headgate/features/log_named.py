@@ -1,4 +1,5 @@
-"""The request headers that lines of an access log have, by `header:NAME`; pure."""
+"""What lines of an access log have by names of their own: headers of the request by `header:NAME`,
+and claims of the token that let it in by `jwt:CLAIM`; pure."""
 
 from typing import Final
 
@@ -7,6 +8,8 @@ from headgate.plan.settings import AccessLog
 
 HEADER: Final = "header:"
 """What stands before the name of a header in `fields` and in variables."""
+CLAIM: Final = "jwt:"
+"""What stands before the name of a claim there."""
 
 
 def logged_headers(log: AccessLog | None) -> tuple[str, ...]:
