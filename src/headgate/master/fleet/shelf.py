@@ -10,6 +10,7 @@ from headgate.fleet.frames import Chunk, Chunks
 from headgate.fleet.manifest import Manifest, added, address, difference, parse
 from headgate.fleet.master_events import Changes, Contents
 from headgate.master.fleet.book import FleetBook
+from headgate.master.once import Once
 
 _MANIFESTS = 64
 _DIFFERENCES = 64
@@ -27,7 +28,7 @@ class Shelf:
         self._blobs: OrderedDict[str, bytes] = OrderedDict()
         self._blob_bytes = 0
         self._reading = asyncio.Lock()
-        self._filling = asyncio.Lock()
+        self._filling: Once[None] = Once()
 
     def listed(self, text: bytes) -> Manifest:
         """Returns the manifest with these canonical bytes. Raises Invalid if it is none."""
@@ -70,14 +71,17 @@ class Shelf:
         listed = self.listed(text)
         target, _ = self._by_bytes[text]
         key = (base, target)
-        if key not in self._contents and base != target and (base in self.by_hash or not base):
-            async with self._filling:
-                if key not in self._contents:
-                    sizes = {one.sha256: one.size for one in added(self.by_hash.get(base), listed)}
-                    found = await self.blobs(book, agent_id, _fitting(sizes, room))
-                    self._contents[key] = _encoded(found)
-                    if len(self._contents) > _DIFFERENCES:
-                        self._contents.popitem(last=False)
+        known = self.by_hash.get(base)
+
+        async def filled() -> None:
+            sizes = {entry.sha256: entry.size for entry in added(known, listed)}
+            found = await self.blobs(book, agent_id, _fitting(sizes, room))
+            self._contents[key] = _encoded(found)
+            if len(self._contents) > _DIFFERENCES:
+                self._contents.popitem(last=False)
+
+        if key not in self._contents and base != target and (known or not base):
+            await self._filling.do(key, filled)
         return lambda of: self._contents.get((of, target), b"")
 
     async def blobs(

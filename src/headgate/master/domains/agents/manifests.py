@@ -1,7 +1,6 @@
 """The manifests that agents are offered, read once for all of them: of a revision, or of a node's
 own part of one."""
 
-import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,6 +13,7 @@ from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.revisions import store as revisions
 from headgate.master.domains.revisions.types import NodeManifest, SignedManifest
 from headgate.master.fleet.book import UnavailableError
+from headgate.master.once import Once
 from headgate.master.store.database import Database
 from headgate.master.store.errors import StoreUnavailableError
 from headgate.master.store.scope import MASTER
@@ -42,7 +42,7 @@ class Manifests:
         self._database = database
         self._authority = authority
         self._known: OrderedDict[str, Listed] = OrderedDict()
-        self._reading = asyncio.Lock()
+        self._reading: Once[Listed] = Once()
         self._of_nodes: OrderedDict[tuple[str, str], Listed] = OrderedDict()
         self.variant: VariantOf = _no_variant
         """Returns what an agent gets of a revision whose nodes have values of their own."""
@@ -55,7 +55,9 @@ class Manifests:
     async def of(self, agent: AgentRow, revision_id: str) -> Listed:
         """Returns what an agent is to get of a revision; raises UnavailableError and
         NoVariantError."""
-        found = self._known.get(revision_id) or await self._once_read(revision_id)
+        found = self._known.get(revision_id)
+        if found is None:
+            found = await self._reading.do(revision_id, lambda: self._read(revision_id))
         if found.revision.recipes is None:
             return found
         key = (revision_id, agent.id)
@@ -76,11 +78,6 @@ class Manifests:
             if len(self._of_nodes) > _OF_NODES:
                 self._of_nodes.popitem(last=False)
         return own
-
-    async def _once_read(self, revision_id: str) -> Listed:
-        """Reads a revision for everyone who asks meanwhile: most agents are woken together."""
-        async with self._reading:
-            return self._known.get(revision_id) or await self._read(revision_id)
 
     async def _read(self, revision_id: str) -> Listed:
         with explained():
