@@ -8,7 +8,8 @@ from memory_files import MemoryFiles
 
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
-from headgate.engines.nginx.render import chosen, logs, tcp_logs
+from headgate.engines.nginx.common import logged
+from headgate.engines.nginx.render import chosen, tcp_logs
 from headgate.features.log_named import logged_headers
 from headgate.fleet.searches import LogSearch
 from headgate.kernel.ids import ObjectName
@@ -169,7 +170,7 @@ def test_the_reference_names_every_field() -> None:
 
 
 def test_nginx_has_or_refuses_each() -> None:
-    keys = {key for table in (logs._TEXTS, logs._NUMBERS, logs._LAST) for key, _ in table}
+    keys = {one.field for one in logged.FIELDS}
     of_streams = {*tcp_logs._FIELDS, *tcp_logs.Hello(is_read=True, is_answered=True).fields}
     native = {"connection_id", "datagrams_in", "datagrams_out"}
     assert keys | of_streams | set(chosen._UNKNOWN) | native == set(FIELDS)

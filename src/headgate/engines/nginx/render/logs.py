@@ -6,6 +6,7 @@ values are empty or `null` here; its times have three digits.
 
 from typing import Final
 
+from headgate.engines.nginx.common.logged import LAST, NUMBERS, TEXTS, logged
 from headgate.engines.nginx.observe.fields import VARIABLES
 from headgate.engines.nginx.render import logged_headers
 from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format, text_of
@@ -38,36 +39,7 @@ COMBINED_FORMAT: Final = "hg_combined"
 COMMON_FORMAT: Final = "hg_common"
 CHOSEN_FORMAT: Final = "hg_chosen"
 
-_TEXTS: Final = (
-    ("time", "time_iso8601"),
-    ("request_id", "request_id"),
-    ("client_ip", "remote_addr"),
-    ("listener", "hg_listener"),
-    ("route", "hg_route"),
-    ("upstream", "hg_upstream"),
-    ("endpoint", "hg_endpoint"),
-    ("method", "request_method"),
-    ("scheme", "scheme"),
-    ("host", "http_host"),
-    ("target", "request_uri"),
-    ("protocol", "server_protocol"),
-)
-_NUMBERS: Final = (
-    ("status", "status"),
-    ("bytes_in", "hg_log_bytes_in"),
-    ("bytes_out", "body_bytes_sent"),
-    ("connect_us", "hg_log_connect_us"),
-    ("first_byte_us", "hg_log_first_byte_us"),
-    ("total_us", "hg_log_total_us"),
-)
-_LAST: Final = (
-    ("reason", "hg_log_reason"),
-    ("user_agent", "http_user_agent"),
-    ("referer", "http_referer"),
-    ("tls_version", "ssl_protocol"),
-    ("sni", "ssl_server_name"),
-    ("client_subject", "hg_client_subject"),
-)
+_TIMES: Final = ("connect_us", "first_byte_us", "total_us")
 _COMMON: Final = (
     *(Var("remote_addr"), " - - [", Var("time_local"), '] "', Var("request"), '" '),
     *(Var("status"), " ", Var("body_bytes_sent")),
@@ -87,18 +59,16 @@ def maps() -> list[Node]:
         comment("Who a client is by its certificate, if that was verified"),
         subject(),
         comment("What logs say: the endpoint tried last, times in microseconds"),
-        mapped("hg_endpoint", Var("upstream_addr"), Literal(""), last),
-        microseconds("hg_log_connect_us", "upstream_connect_time"),
-        microseconds("hg_log_first_byte_us", "upstream_header_time"),
-        microseconds("hg_log_total_us", "request_time"),
-        mapped("hg_log_bytes_in", Var("content_length"), Word("0"), whole),
+        mapped("hg_endpoint", Var(logged("endpoint").source), Literal(""), last),
+        *(microseconds(one.variable, one.source) for one in map(logged, _TIMES)),
+        mapped("hg_log_bytes_in", Var(logged("bytes_in").source), Word("0"), whole),
         mapped("hg_log_reason", Var("hg_reason"), Word("-"), reason),
     ]
 
 
 def subject() -> Node:
     """Returns the map to the subject of a client's certificate; empty where none was verified."""
-    verified = (Word("SUCCESS"), Var("ssl_client_s_dn"))
+    verified = (Word("SUCCESS"), Var(logged("client_subject").source))
     return mapped("hg_client_subject", Var("ssl_client_verify"), Literal(""), verified)
 
 
@@ -136,10 +106,10 @@ def directives(ctx: Context) -> list[Node]:
 def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
     is_json = log.format == "json" and log.template is None
     told = readable if is_json else veiled
-    identity = [(key, told(ctx, v)) for key, v in _TEXTS]
+    identity = [(one.field, told(ctx, one.variable)) for one in TEXTS]
     identity[1] = ("request_id", request_id(ctx))
     about = ctx.findings.of("settings", "node", "access_log")
-    last = [(key, told(ctx, v)) for key, v in _LAST]
+    last = [(one.field, told(ctx, one.variable)) for one in LAST]
     headers = {
         key: Field(readable_text(ctx, one) if is_json else one)
         for key, one in logged_headers.fields(ctx, about).items()
@@ -148,7 +118,7 @@ def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
     if chosen is not None:
         name, form = CHOSEN_FORMAT, chosen
     elif log.format == "json":
-        text = _object(ctx, identity, [(key, Var(v)) for key, v in _NUMBERS])
+        text = _object(ctx, identity, [(one.field, Var(one.variable)) for one in NUMBERS])
         name, form = JSON_FORMAT, log_format(JSON_FORMAT, text, "json")
     elif log.format == "common":
         name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, _line(ctx, _COMMON), "default")
@@ -161,7 +131,7 @@ def _fields(identity: list[tuple[str, Var]], last: list[tuple[str, Var]]) -> dic
     """Returns what nginx knows of a request, by the keys of our lines."""
     return {
         **{key: Field(variable) for key, variable in identity},
-        **{key: Field(Var(v), is_number=True) for key, v in _NUMBERS},
+        **{one.field: Field(Var(one.variable), is_number=True) for one in NUMBERS},
         **{key: Field(variable) for key, variable in last},
     }
 
@@ -195,8 +165,8 @@ def _object(ctx: Context, texts: list[tuple[str, Var]], numbers: object) -> Temp
     for key, variable in numbers if isinstance(numbers, list) else ():
         parts += [f',"{key}":', variable]
     if numbers:
-        for key, name in _LAST:
-            parts += [f',"{key}":"', readable(ctx, name), '"']
+        for one in LAST:
+            parts += [f',"{one.field}":"', readable(ctx, one.variable), '"']
     return Template((*parts, "}"))
 
 
