@@ -20,10 +20,11 @@ LOGS: Final = (
         "node.access_log.format",
         "differs",
         "unknown values are empty or `null` instead of left out; times have three digits; "
-        "`bytes_in` is the Content-Length; of TCP connections `time` is that of the end, and "
-        "`reason` does not say who ended them; before nginx 1.17.6 it is `rate-limit` over a limit "
-        "of requests in progress, too; in JSON a host, target, user agent or referer ends with "
-        "U+FFFD at the first byte that is not UTF-8",
+        "`bytes_in` is the Content-Length, `bytes_out` counts the framing of chunks (HTTP/1.1); "
+        "of TCP connections `time` is that of the end, and `reason` does not say who ended them; "
+        "before nginx 1.17.6 it is `rate-limit` over a limit of requests in progress, too; "
+        "in JSON a host, target, user agent or referer ends with U+FFFD at the first byte that is "
+        "not UTF-8",
     ),
     Parity(
         "node.access_log.fields",
