@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import access, compression, effects, pacing, passwords
+from headgate.engines.nginx.imports import (
+    access,
+    accesslogs,
+    compression,
+    effects,
+    pacing,
+    passwords,
+)
 from headgate.engines.nginx.imports.access import Access
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table
@@ -23,7 +30,7 @@ class Content(NamedTuple):
     `let_in` are the clients it proxies for, None = everybody; `asked` is who is asked for a
     password, None = nobody; `compress` the middleware that does it, None = none, and `pace` the one
     that holds answers back. `own` are the names of the lines that become part of the route, None =
-    those that do not stay in any route.
+    those that do not stay in any route. `silenced` are lines of its own file that turn its log off.
     """
 
     proxy_pass: Located | None = None
@@ -35,12 +42,15 @@ class Content(NamedTuple):
     pace: Table | None = None
     own: frozenset[str] | None = None
     keeps_includes: bool = False
+    silenced: tuple[Directive, ...] = ()
 
     def is_kept(self, line: Directive) -> bool:
         """Reports whether a line of the location stays verbatim beside the route."""
         name = line.name.decode(errors="replace")
         if is_include(line):
             return self.keeps_includes
+        if any(line is one for one in self.silenced):
+            return False
         if _does_nothing(line) or name in effects.ASKING | effects.PAGES:
             return True
         if self.own is not None:
@@ -62,7 +72,7 @@ def _does_nothing(line: Directive) -> bool:
 
 def content_of(block: Located, lines: Sequence[Located], around: Around) -> Content:
     """Returns what a location does; raises `NotExpressibleError` with everything it cannot read."""
-    found = _content(lines, around)
+    found = _content(lines, around)._replace(silenced=accesslogs.silenced(lines, block.file))
     others = [one.directive for one in lines if one.file != block.file]
     return found._replace(keeps_includes=bool(others) and all(map(found.is_kept, others)))
 

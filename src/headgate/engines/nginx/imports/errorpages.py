@@ -7,7 +7,7 @@ error. The lines stay in the kept text, where they mean what the middleware says
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import effects, returns, values
+from headgate.engines.nginx.imports import accesslogs, effects, returns, values
 from headgate.engines.nginx.imports.around import Around, Level
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table, Toml
 
@@ -18,6 +18,7 @@ _FORWARDING: Final = frozenset({400, 413, 429, 500, 502, 503, 504})
 """What nginx answers by itself where it forwards, beside what is said of who may pass."""
 _PAGED: Final = frozenset(range(400, 600)) - {408, 444, 494, 495, 496, 497, 499}
 """The statuses that a page of ours can have, on either engine."""
+_LOGGED: Final = "`error_page`: an error is in the access log as its location says, not its page"
 _FEWEST_WORDS: Final = 2
 _RETURN_WORDS: Final = 2
 _OTHER_RETURNS: Final = frozenset({b"444", *(b"%d" % one for one in returns.REDIRECTS)})
@@ -138,11 +139,27 @@ def check_asked(what: str, asking: Around) -> None:
 
 def notes_of(pages: Table | None, around: Around) -> tuple[str, ...]:
     """Returns what differs."""
+    logged = (_LOGGED,) if _is_logged_otherwise(around) else ()
     if pages is not None:
         return (
             "`error_page`: headers of an endpoint's error, but those of its body, stay beside a "
             "page here",
+            *logged,
         )
     if not _own_statuses(around).isdisjoint(_led(around)):
-        return ("error pages for answers that nginx makes itself stay in the kept text",)
+        return ("error pages for answers that nginx makes itself stay in the kept text", *logged)
     return ()
+
+
+def _is_logged_otherwise(around: Around) -> bool:
+    """Reports whether errors are in another log than what else the location answers: in nginx they
+    are in the one of the page.
+    """
+    for target, _ in _led(around).values():
+        level = around.services.get(target)
+        if level is None:
+            continue
+        answering = around._replace(levels=(level, *around.levels[1:]))
+        if accesslogs.switch(answering) != accesslogs.switch(around):
+            return True
+    return False

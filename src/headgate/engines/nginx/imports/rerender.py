@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from headgate.engines.nginx.imports import (
     access,
+    accesslogs,
     compression,
     imported,
     limits,
@@ -156,6 +157,10 @@ class _Rerender:
 
     def _lines(self, route: Table, node: Directive) -> list[Directive]:
         """Returns the lines of a route for its placeholder."""
+        return [*self._doing(route, node), *accesslogs.switched_off(route)]
+
+    def _doing(self, route: Table, node: Directive) -> list[Directive]:
+        """Returns those that say what it does with a request."""
         names = splits.upstreams_of(route)
         if not names and any(line.name == b"internal" for line in node.directives()):
             return added_lines(route)

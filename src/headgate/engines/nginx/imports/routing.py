@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from headgate.engines.nginx.imports import (
     access,
+    accesslogs,
     buffering,
     compression,
     contents,
@@ -113,7 +114,7 @@ def route_location(
         paged = errorpages.pages_of(around)
         middlewares += [paged] if paged is not None else []
         copied = mirrors.mirror_of(around, pools, said, found.rest)
-        rest = {**services.judged(found.rest, asked), **copied}
+        rest = {**services.judged(found.rest, asked), **copied, **accesslogs.switch(around)}
         table = {"middlewares": middlewares, **rest} if middlewares else rest
         notes = (*_proxy_notes(own, around), *_charset_notes(around), *limited.notes)
         notes += buffering.notes_of(found.rest)
@@ -121,11 +122,12 @@ def route_location(
         tables = pools.tables_of(splits.upstreams_of(found.rest))
         notes += (*retries.notes_of(found.rest, tables), *errorpages.notes_of(paged, around))
         notes += (*mirrors.notes_of(copied), *pacing.notes_of(own.pace))
+        notes += accesslogs.notes_of(around)
         named = {one.name: one.table for one in asked}
         return Routed(wanted, matched, table, own, notes, {**limited.tables, **named})
     path = wanted.path if wanted.is_exact else ""
     action = _action(own, around, server, path)
-    table = {**_added(around, action), **action}
+    table = {**_added(around, action), **action, **accesslogs.switch(around)}
     notes = (
         *_answer_notes(action),
         *returns.type_notes(action, around, path),
@@ -187,7 +189,8 @@ def _action(own: Content, around: Around, server: Server, path: str) -> dict[str
 def route_server(line: Located, around: Around, server: Server, priority: int) -> dict[str, Toml]:
     """Returns the route of a server's own `return`; raises `NotExpressibleError`."""
     action = returns.action_of(line.directive, around, server.written)
-    return {"priority": priority, **_added(around, action), **action}
+    own = accesslogs.switch(around)
+    return {"priority": priority, **_added(around, action), **action, **own}
 
 
 def built(
@@ -206,6 +209,8 @@ def redirect_to_slash(path: str, table: Table) -> Table:
     """Returns nginx's answer to a directory without its slash, with the location's headers."""
     added = table_in(headers.middleware(table, "response_headers"), "add")
     found: dict[str, Toml] = {"redirect": {"status": 301, "path": f"{path}/"}}
+    if accesslogs.KEY in table:
+        found[accesslogs.KEY] = table[accesslogs.KEY]
     return {"middlewares": [{"response_headers": {"add": added}}], **found} if added else found
 
 
