@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 ANYWHERE = [
     "# a { comment",
     "access_log off;",
+    "access_log /dev/null;",
+    "access_log /dev/null told buffer=4k;",
     "proxy_read_timeout 5m;",
     "proxy_set_header Host $host;",
     "proxy_set_header X-A 'a;b $scheme';",
@@ -33,6 +35,8 @@ ASKS = (
 """Asks a service the same question as `forward_auth` does."""
 IN_HTTP = [*ANYWHERE, "map $http_upgrade $up { default upgrade; }", "upstream php { server p:1; }"]
 IN_HTTP += ["upstream api { server a:1; server b backup weight=2; keepalive 3; zone z 1m; }"]
+IN_HTTP += ["log_format told '$remote_addr \"$request\" $status $http_x_a $scheme';"]
+IN_HTTP += ["log_format told escape=json '{\"status\":$status}'; access_log /dev/stdout told;"]
 IN_HTTP += ["split_clients $remote_addr $to { 5.5% 10.0.0.1; 20% 10.0.0.2:81; * 10.0.0.3; }"]
 IN_HTTP += ["split_clients $request_id $drawn { 50% 1; * 2; }"]
 IN_SERVER = [

@@ -23,14 +23,19 @@ from headgate.nginxtext.includes import load
 from headgate.nginxtext.parse import NginxSyntaxError
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Plain, directive
-from headgate.plan.kinds import ObjectKey
+from headgate.plan.kinds import SETTINGS_NAME, ObjectKey
 from headgate.plan.plan import Plan
+from headgate.plan.settings import AccessLog, Settings
 
 _PREFIX = re.compile(r"--prefix=(\S+)")
 _DEFAULT_PREFIX: Final = "/usr/local/nginx"
 _CHANGED: Final = (
     "is not what the import made of it, and this engine runs the imported text as it is; "
     "change nginx's own directives in verbatim/ instead, or serve the config natively"
+)
+
+_NOT_WRITTEN: Final = (
+    "node.access_log: the imported text says what nginx logs, and nothing writes this log"
 )
 
 
@@ -52,7 +57,8 @@ def render_import(plan: Plan, folder: Path, target: Target) -> Rendered | list[C
     try:
         files = read_bundle(folder)
         one = from_files(files)
-        changed = _changed(plan, as_imported(files))
+        before = _plan_of(as_imported(files))
+        changed = _changed(plan, before)
         texts = restored(one.verbatim, one.originals)
     except OSError as error:
         return [_cannot(f"{error.filename}: {error.strerror}")]
@@ -84,22 +90,37 @@ def render_import(plan: Plan, folder: Path, target: Target) -> Rendered | list[C
         RenderedFile(path, writer.render(each)) for path, each in sorted(texts_of.items())
     )
     note = f"the imported config of {one.entry} runs as it is: {len(one.kept)} directives are kept"
-    return Rendered(files=rendered, listeners=addresses(tree), notes=(note,))
+    unwritten = () if _log_of(plan) == _log_of(before) else (_NOT_WRITTEN,)
+    return Rendered(files=rendered, listeners=addresses(tree), notes=(note, *unwritten))
 
 
 def _includes() -> list[Node]:
     return [directive("include", Plain(file)) for file in ("generation.conf", "status.conf")]
 
 
-def _changed(plan: Plan, text: str) -> list[CannotExpress]:
-    """Returns the objects that differ from what was imported."""
-    before = compiled([PurePath(NAME)], ImportedDocument(text), {}).plan or Plan()
+def _plan_of(text: str) -> Plan:
+    """Returns the plan of a model as it was imported."""
+    return compiled([PurePath(NAME)], ImportedDocument(text), {}).plan or Plan()
+
+
+def _changed(plan: Plan, before: Plan) -> list[CannotExpress]:
+    """Returns what differs from what was imported: objects, and the access log if that was."""
     keys = {key for key in (*plan.objects, *before.objects) if key.kind != "settings"}
-    return [
+    found = [
         CannotExpress(key.kind, key.name, "", _CHANGED)
         for key in sorted(keys)
         if _digest(plan, key) != _digest(before, key)
     ]
+    log = _log_of(before)
+    if log is not None and _log_of(plan) != log:
+        found.append(CannotExpress("settings", SETTINGS_NAME, "access_log", _CHANGED))
+    return found
+
+
+def _log_of(plan: Plan) -> AccessLog | None:
+    """Returns the access log of a plan's node."""
+    found = plan.objects.get(ObjectKey("settings", SETTINGS_NAME))
+    return found.value.access_log if found and isinstance(found.value, Settings) else None
 
 
 def _digest(plan: Plan, key: ObjectKey) -> bytes:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from headgate.engines.nginx.imports import accesslogs
 from headgate.engines.nginx.imports.imported import Fate, Imported, Note
 from headgate.engines.nginx.imports.objects import (
     ModelObject,
@@ -92,8 +93,8 @@ def from_files(files: Mapping[str, bytes]) -> Imported:
     objects = tuple(
         ModelObject(section, name, table_in(table, name))
         for section, table in sections.items()
-        if section != "node"
         for name in table
+        if section != "node" or (name == accesslogs.KEY and isinstance(table[name], Mapping))
     )
     return Imported(
         mapped.entry, objects, verbatim, mapped.directives, mapped.notes, mapped.originals

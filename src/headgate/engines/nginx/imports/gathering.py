@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from headgate.engines.nginx.imports import naming, originals, skeleton
+from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.imported import Fate, Note
 from headgate.engines.nginx.imports.objects import ModelObject, NotExpressibleError, Table
 from headgate.nginxtext.includes import Located
@@ -19,6 +20,8 @@ class Gathered:
         self.routes: list[ModelObject] = []
         self.middlewares: dict[str, Table] = {}
         self.notes: list[Note] = []
+        self.places: list[Around] = []
+        """What stands around each place of `http` that became a route."""
         self.names = naming.Names()
         self._objects: dict[skeleton.Key, str] = {}
         self._refusals: dict[skeleton.Key, str] = {}
@@ -36,7 +39,7 @@ class Gathered:
         self._objects[skeleton.key_of(located)] = path
 
     def keep(self, located: Located, why: str) -> None:
-        """Records that a block stays as written."""
+        """Records that a block, or a log, stays as written."""
         self._why.setdefault(skeleton.key_of(located), why)
 
     def refuse(self, located: Located, path: str) -> None:

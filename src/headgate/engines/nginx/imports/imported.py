@@ -20,16 +20,21 @@ ROUTE: Final = b"headgate_route"
 RETURN: Final = b"headgate_return"
 TCP_ROUTE: Final = b"headgate_tcp_route"
 UDP_ROUTE: Final = b"headgate_udp_route"
+ACCESS_LOG: Final = b"headgate_access_log"
+LOG_FORMAT: Final = b"headgate_log_format"
 
 PLACEHOLDERS: Final = frozenset(
-    {UPSTREAM, LISTEN, NAMES, CERTIFICATE, KEY, ROUTE, RETURN, TCP_ROUTE, UDP_ROUTE}
+    {
+        *(UPSTREAM, LISTEN, NAMES, CERTIFICATE, KEY, ROUTE, RETURN, TCP_ROUTE, UDP_ROUTE),
+        *(ACCESS_LOG, LOG_FORMAT),
+    }
 )
 
 
 class Fate(msgspec.Struct, frozen=True):
     """What became of one directive: `object` is the path of a model object (`routes.shop`), empty
-    where the directive was kept verbatim; `why` says why a block that might have become model was
-    kept, `refused_by` names the route that refuses what it would have answered.
+    where the directive was kept verbatim; `why` says why a block or a log that might have become
+    model was kept, `refused_by` names the route that refuses what it would have answered.
     """
 
     file: str

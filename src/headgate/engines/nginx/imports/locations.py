@@ -137,6 +137,7 @@ class Locations:
             self._gathered.refuse(one.within, path)
             return False
         self._gathered.routes += made
+        self._gathered.places.append(around)
         for note in returns.type_notes(table, around):
             self._gathered.note(line, note)
         self._gathered.replace(line, path, skeleton.placeholder(imported.RETURN, [name]))
@@ -158,6 +159,7 @@ class Locations:
             name = self._gathered.names.take(_name(site, spot))
             self._gathered.routes += _built(name, routed, site, order.of(spot))
             self._gathered.middlewares.update(routed.named)
+            self._gathered.places.append(around)
         except NotExpressibleError as error:
             self._refuse(site, block, spot, str(error), order)
             return False

@@ -1,8 +1,8 @@
 """Makes objects of our config: plain TOML values, validated by the model."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from headgate.model.config import SECTIONS
 
 Toml = str | int | bool | Sequence["Toml"] | Mapping[str, "Toml"]
 Table = Mapping[str, Toml]
+T = TypeVar("T")
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -42,6 +43,17 @@ def is_refusal(one: ModelObject) -> bool:
 
 class NotExpressibleError(Exception):
     """Our model cannot express something; the message says what."""
+
+
+def collected(whys: list[str], part: Callable[[], T]) -> T | None:
+    """Returns the result of a part of the work;
+    None, noting the error, on `NotExpressibleError`.
+    """
+    try:
+        return part()
+    except NotExpressibleError as error:
+        whys.append(str(error))
+        return None
 
 
 def by_section(objects: Iterable[ModelObject]) -> tuple[ModelObject, ...]:

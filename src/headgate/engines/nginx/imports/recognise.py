@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from headgate.engines.nginx.imports import (
+    accesslogs,
     http2,
     imported,
     locations,
@@ -86,9 +87,10 @@ class _Recogniser:
         self._take_upstreams(pools, used)
         secured = Certificates(self._servers, posixpath.dirname(self._tree.entry))
         of_tcp = streams.Streams(self._tree, self._gathered, used, secured).run()
+        log = self._log(has_streams=bool(of_tcp))
         return Imported(
             self._tree.entry,
-            by_section((*self._objects(pools, used), *of_tcp)),
+            by_section((*log, *self._objects(pools, used), *of_tcp)),
             {
                 file: to_bytes(skeleton.edited(document.nodes, file, self._gathered.edits))
                 for file, document in self._tree.documents.items()
@@ -226,6 +228,12 @@ class _Recogniser:
             *tables.policy_objects(self._servers),
             *tables.certificate_objects(self._servers),
         )
+
+    def _log(self, *, has_streams: bool) -> tuple[ModelObject, ...]:
+        servers = [one.lines for one in self._servers]
+        is_trusting = any("client_ip" in one.client for one in self._servers)
+        log = accesslogs.NodeLog(self._tree, self._gathered, self._http, servers)
+        return log.run(has_streams=has_streams, is_trusting=is_trusting)
 
     def _used(self) -> set[str]:
         """Returns the upstreams that routes lead to; others may serve FastCGI or nothing."""

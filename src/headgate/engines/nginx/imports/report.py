@@ -6,7 +6,7 @@ import msgspec
 
 from headgate.engines.nginx.imports.bundle import REASON
 from headgate.engines.nginx.imports.imported import Fate, Imported, Note
-from headgate.engines.nginx.imports.objects import is_refusal
+from headgate.engines.nginx.imports.objects import ModelObject, is_refusal
 from headgate.engines.nginx.imports.samples import Tried
 from headgate.engines.nginx.lint.finding import Finding
 
@@ -14,7 +14,7 @@ _SHOWN = 20
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A block that was kept verbatim, and why."""
+    """What was kept verbatim, and why."""
 
     file: str
     line: int
@@ -25,10 +25,10 @@ class Kept(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """The import in figures and lists.
 
-    `objects` counts model objects by section, `directives` all of the original, `modelled` those
-    that became model, `not_imported` the routes that refuse a place without counterpart; `kept` are
-    blocks that could have become model but for their reason, `verbatim` every directive that was
-    kept; `tried` are requests that an engine answers otherwise.
+    `objects` counts model objects by section, and settings of the node by their key, `directives`
+    all of the original, `modelled` those that became model, `not_imported` the routes that refuse a
+    place without counterpart; `kept` are what could have become model but for its reason,
+    `verbatim` every directive that was kept; `tried` are requests that an engine answers otherwise.
     """
 
     entry: str
@@ -51,7 +51,7 @@ def report(one: Imported, findings: tuple[Finding, ...], tried: Tried) -> Report
         len(one.verbatim),
         len(one.fates),
         one.modelled,
-        dict(Counter(item.section for item in one.objects if not is_refusal(item))),
+        dict(Counter(_kind(item) for item in one.objects if not is_refusal(item))),
         sum(map(is_refusal, one.objects)),
         tuple(Kept(f.file, f.line, f.name, f.why) for f in one.fates if f.why and not f.object),
         one.kept,
@@ -59,6 +59,11 @@ def report(one: Imported, findings: tuple[Finding, ...], tried: Tried) -> Report
         findings,
         tried,
     )
+
+
+def _kind(item: ModelObject) -> str:
+    """Returns what an object counts as: its section, or the setting of the node that it is."""
+    return item.name if item.section == "node" else item.section
 
 
 def to_text(of: Report) -> str:

@@ -101,7 +101,15 @@ class _Rerender:
             case _:
                 return [self._line(node)]
 
+    def _log(self, node: Directive) -> Directive:
+        try:
+            return accesslogs.to_nginx(node, self._table("node", accesslogs.KEY))
+        except LookupError as error:
+            raise NoSuchObjectError(str(error)) from None
+
     def _line(self, node: Directive) -> Directive:
+        if node.name in (imported.ACCESS_LOG, imported.LOG_FORMAT):
+            return self._log(node)
         section = _OF_STREAM.get(node.name)
         if section is not None:
             route = self._table(section, node.values[0].decode())

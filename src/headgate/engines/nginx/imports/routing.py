@@ -1,8 +1,8 @@
 """Converts locations, and a server's own `return`, to routes."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from headgate.engines.nginx.imports import (
     access,
@@ -31,6 +31,7 @@ from headgate.engines.nginx.imports.objects import (
     NotExpressibleError,
     Table,
     Toml,
+    collected,
     table_in,
     validated,
 )
@@ -38,8 +39,6 @@ from headgate.engines.nginx.imports.passwords import Asked
 from headgate.engines.nginx.imports.proxies import Pools
 from headgate.engines.nginx.imports.servers import Server
 from headgate.nginxtext.includes import Located
-
-T = TypeVar("T")
 
 
 class Routed(NamedTuple):
@@ -134,17 +133,6 @@ def route_location(
         *_charset_notes(around),
     )
     return Routed(wanted, matched, table, own, notes=notes)
-
-
-def collected(whys: list[str], part: Callable[[], T]) -> T | None:
-    """Returns the result of a part of the work;
-    None, noting the error, on `NotExpressibleError`.
-    """
-    try:
-        return part()
-    except NotExpressibleError as error:
-        whys.append(str(error))
-        return None
 
 
 def _asked(own: Content, around: Around, pools: Pools) -> list[Asked]:

@@ -67,7 +67,7 @@ def splits_of(tree: Tree, drawn: Set[bytes] = DRAWN) -> Mapping[bytes, Split]:
     used: Counter[bytes] = Counter()
     made: Counter[bytes] = Counter()
     for line in lines:
-        made.update(_made(line))
+        made.update(made_by(line))
         if line.name not in _UNSEEN:
             used.update(name for value in line.values for name in values.names(value))
     found: dict[bytes, Split] = {}
@@ -82,8 +82,8 @@ def splits_of(tree: Tree, drawn: Set[bytes] = DRAWN) -> Mapping[bytes, Split]:
     return found
 
 
-def _made(line: Directive) -> Iterable[bytes]:
-    """Yields the variables that a directive sets."""
+def made_by(line: Directive) -> Iterable[bytes]:
+    """Yields the variables that a directive sets, in lower case."""
     words = line.values
     if line.name in _BLOCKS and line.children is not None and words:
         yield words[min(_BLOCKS[line.name], len(words) - 1)].removeprefix(b"$").lower()

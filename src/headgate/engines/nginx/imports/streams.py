@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
 from headgate.engines.nginx.imports import (
+    accesslogs,
     imported,
     listens,
     servernames,
@@ -227,6 +228,7 @@ class Streams:
         instead = skeleton.placeholder(stands, [made[0].name, *own])
         self._gathered.replace(passed, made[0].path, instead)
         self._gathered.became(server.located, made[0].path)
+        accesslogs.keep_of_streams(self._gathered, server.levels)
         has_names = any("sni" in table for _, table in routes)
         notes = streamservers.notes(server, has_names=has_names)
         divided = (note for _, table in routes for note in splits.notes_of(table))

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -17,6 +17,12 @@ COMBINED: Final = (
     ' "$http_referer" "$http_user_agent"'
 )
 """The format that nginx has built in."""
+
+_ESCAPES: Final[Mapping[str, Escape]] = {
+    "escape=default": "default",
+    "escape=json": "json",
+    "escape=none": "none",
+}
 
 _VARIABLE: Final = re.compile(r"\$(?:\{([a-z0-9_]+)\}|([a-z0-9_]+))", re.ASCII | re.IGNORECASE)
 
@@ -55,6 +61,18 @@ _SHAPES: Final[dict[str, str]] = {
 
 class UnusableFormatError(ValueError):
     """A format whose lines say neither status nor request; says why."""
+
+
+def format_of(words: Sequence[str]) -> tuple[str, Escape]:
+    """Returns the text of a `log_format` and how values are escaped in it, by the words after its
+    name; the text is empty where there are none.
+
+    >>> format_of(["escape=json", "a ", "$status"])
+    ('a $status', 'json')
+    """
+    if words and words[0].startswith("escape="):
+        return "".join(words[1:]), _ESCAPES.get(words[0], "default")
+    return "".join(words), "default"
 
 
 def _integer(text: str) -> int:

@@ -18,12 +18,11 @@ from headgate.engines.nginx.observe.facts import (
     StatusPage,
 )
 from headgate.engines.nginx.observe.listens import listen_of
-from headgate.engines.nginx.observe.log_format import COMBINED, Escape
+from headgate.engines.nginx.observe.log_format import COMBINED, Escape, format_of
 from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.tree import Directive
 
 _DEPTH: Final = 64
-_ESCAPES: Final[dict[str, Escape]] = {"default": "default", "json": "json", "none": "none"}
 _LOG: Final = b"access_log"
 
 
@@ -162,10 +161,7 @@ class _Reader:
         if len(values) < 2:  # noqa: PLR2004 - a name and a text
             return
         name, *texts = values
-        escape: Escape = "default"
-        if texts[0].startswith("escape="):
-            escape = _ESCAPES.get(texts.pop(0).removeprefix("escape="), "default")
-        self.formats[name] = ("".join(texts), escape)
+        self.formats[name] = format_of(texts)
 
     def _logs_of(self, context: _Context, site: str) -> None:
         for log in context.logs:
