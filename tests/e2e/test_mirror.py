@@ -1,4 +1,4 @@
-"""`mirror` of a route: copies of requests go to an upstream whose answers nobody gets."""
+"""`mirror` of a route: copies of requests go to upstreams whose answers nobody gets."""
 
 import http.client
 import re
@@ -16,7 +16,8 @@ from headgate.testing import Upstream
 
 AWAY = "127.0.0.1:1"
 RESULTS = re.compile(
-    r'^headgate_mirror_requests_total\{route="all",result="(\w+)"\} ([1-9]\d*)$', re.M
+    r'^headgate_mirror_requests_total\{route="all",upstream="(\w+)",result="(\w+)"\} ([1-9]\d*)$',
+    re.M,
 )
 
 
@@ -54,13 +55,14 @@ def ask(proxy: Proxy, count: int = 1, body: bytes | None = None) -> None:
         client.close()
 
 
-def counted(proxy: Proxy) -> dict[str, int]:
-    return {result: int(count) for result, count in RESULTS.findall(proxy.metrics())}
+def counted(proxy: Proxy, upstream: str = "shadow") -> dict[str, int]:
+    found = RESULTS.findall(proxy.metrics())
+    return {result: int(count) for name, result, count in found if name == upstream}
 
 
-def wants(proxy: Proxy, **results: int) -> None:
-    """Waits until so many requests have each result, and none has another."""
-    until(lambda: counted(proxy) == results, f"{results}")
+def wants(proxy: Proxy, upstream: str = "shadow", **results: int) -> None:
+    """Waits until so many requests have each result with an upstream, and none has another."""
+    until(lambda: counted(proxy, upstream) == results, f"{upstream}: {results}")
 
 
 def test_a_share_is_exact_on_all_workers(servers: dict[str, Upstream]) -> None:
@@ -132,9 +134,47 @@ def test_a_slow_mirror_holds_up_nobody_and_outlives_a_reload(servers: dict[str, 
             assert servers["shadow"].seen[0].target == "/0"
 
 
-def test_explain_names_the_mirror(servers: dict[str, Upstream]) -> None:
-    with Proxy(config(of(servers), percent=0.5)) as proxy:
+def test_two_mirrors_know_nothing_of_each_other(servers: dict[str, Upstream]) -> None:
+    hangs = threading.Event()
+
+    class Silent(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hangs.wait(DEADLINE_S)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Is silent."""
+
+    with serving_http(Silent) as port:
+        made = config(of(servers) | {"canary": f"127.0.0.1:{port}"})
+        route = {"upstream": "live"}
+        shadow = {"upstream": "shadow", "percent": 50, "max_body": "8B"}
+        canary = {"upstream": "canary", "max_in_flight": 1, "timeout": "5m"}
+        with Proxy(made | {"routes": {"all": route | {"mirror": [shadow, canary]}}}) as proxy:
+            ask(proxy, 10, b"x" * 8)
+            wants(proxy, answered=5)
+            wants(proxy, "canary", dropped=9)
+            ask(proxy, 10, b"x" * 9)
+            wants(proxy, answered=5, too_large=5)
+            wants(proxy, "canary", dropped=19)
+            assert len(servers["live"].seen) == 20
+            assert all(one.body == b"x" * 8 for one in servers["shadow"].seen)
+            # One of them goes, and the counts and the places of the other stay.
+            proxy.reload(made | {"routes": {"all": route | {"mirror": canary}}})
+            ask(proxy, 1, b"x")
+            wants(proxy, "canary", dropped=20)
+            assert len(servers["shadow"].seen) == 5
+        hangs.set()
+
+
+def test_explain_names_each_mirror(servers: dict[str, Upstream]) -> None:
+    made = config(of(servers) | {"canary": AWAY})
+    mirrors = [{"upstream": "shadow", "percent": 0.5}, {"upstream": "canary"}]
+    routes = {"all": {"upstream": "live", "mirror": mirrors}}
+    with Proxy(made | {"routes": routes}) as proxy:
         won = proxy.explain("http://a.example/")["won"]
         assert isinstance(won, dict)
-        assert won["mirror"].startswith("0.5 % of the requests go to upstream shadow, too")
-        assert [one["name"] for one in won["mirrored"]] == ["shadow"]
+        assert [told.partition(",")[0] for told in won["mirror"]] == [
+            "0.5 % of the requests go to upstream shadow",
+            "100 % of the requests go to upstream canary",
+        ]
+        assert [one["name"] for one in won["mirrored"]] == ["shadow", "canary"]

@@ -211,7 +211,7 @@ def _won(won: Won, network: str) -> Iterator[str]:
     for what, told, place in (
         ("sticky", won.sticky, won.sticky_place),
         ("retries", won.retry, won.retry_place),
-        ("mirror", won.mirror, won.mirror_place),
+        *(("mirror", told, won.mirror_place) for told in won.mirror),
     ):
         yield from [_row(f"{what}: {told}", place)] if told else []
     for share in (*won.upstreams, *won.mirrored):

@@ -111,12 +111,14 @@ def mirrored_to_itself(routes: Iterable[PlanEntry]) -> list[Problem]:
     out: list[Problem] = []
     for entry in routes:
         route = entry.value
-        if not isinstance(route, Route) or route.mirror is None:
+        if not isinstance(route, Route) or not route.mirrors:
             continue
-        if route.mirror.upstream in _upstreams(route):
-            at = ("routes", entry.key.name, "mirror", "upstream")
-            what = f'upstream "{route.mirror.upstream}" answers requests of the route itself'
-            out.append(Problem(at, what, "write an upstream that gets nothing but copies"))
+        own = _upstreams(route)
+        for index, mirror in enumerate(route.mirrors):
+            if mirror.upstream in own:
+                at = ("routes", entry.key.name, "mirror", index, "upstream")
+                what = f'upstream "{mirror.upstream}" answers requests of the route itself'
+                out.append(Problem(at, what, "write an upstream that gets nothing but copies"))
     return out
 
 

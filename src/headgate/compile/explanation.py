@@ -146,10 +146,10 @@ class Won(msgspec.Struct, frozen=True):
     """The match that takes the request, why, and what happens then.
 
     `retry` says what is tried again; empty where only connecting is. `sticky` says what keeps a
-    client at its branch of a split; empty where nothing does. `mirror` says where it may go, too,
-    `mirrored` has that upstream; empty where it does not. `shedding` says from where on
-    `node.shedding` refuses it; empty without that. `quarantined` says why the
-    route is not served as it is written; empty where it is.
+    client at its branch of a split; empty where nothing does. `mirror` says for each mirror
+    where it may go, too, `mirrored` has these upstreams; empty where it does not. `shedding`
+    says from where on `node.shedding` refuses it; empty without that. `quarantined` says why
+    the route is not served as it is written; empty where it is.
     """
 
     route: str
@@ -165,7 +165,7 @@ class Won(msgspec.Struct, frozen=True):
     retry_place: str = ""
     sticky: str = ""
     sticky_place: str = ""
-    mirror: str = ""
+    mirror: list[str] = []
     mirror_place: str = ""
     mirrored: list[UpstreamShare] = []
     shedding: str = ""
@@ -257,6 +257,7 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
     shares = list(_shares(plan, route, locate, states)) if route else []
     if won.outcome.host:  # that of a rewrite goes before an upstream's
         shares = [msgspec.structs.replace(one, host="") for one in shares]
+    mirrors = route.mirrors if route else ()
     outcome = won.outcome
     if route is not None and route.action.not_imported is not None and outcome.kind == "forward":
         detail = f"not-imported: {route.action.not_imported}"
@@ -275,11 +276,9 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
         retry_place=locate("route", won.route, "retry") if route and route.retry else "",
         sticky=stuck(route.sticky) if route and route.sticky else "",
         sticky_place=locate("route", won.route, "sticky") if route and route.sticky else "",
-        mirror=_copied(route.mirror) if route and route.mirror else "",
-        mirror_place=locate("route", won.route, "mirror") if route and route.mirror else "",
-        mirrored=[share(plan, route.mirror.upstream, 1, locate, states)]
-        if route and route.mirror
-        else [],
+        mirror=[_copied(one) for one in mirrors],
+        mirror_place=locate("route", won.route, "mirror") if mirrors else "",
+        mirrored=[share(plan, one.upstream, 1, locate, states) for one in mirrors],
         shedding=_shed(plan, route) if route else "",
     )
 
@@ -399,7 +398,7 @@ def stuck(sticky: Sticky) -> str:
 
 
 def _copied(mirror: Mirror) -> str:
-    """Returns which requests go a second time where, in words."""
+    """Returns which requests go once more where, in words."""
     percent = f"{mirror.share / 100:.2f}".rstrip("0").rstrip(".")
     return (
         f"{percent} % of the requests go to upstream {mirror.upstream}, too, with bodies up to "

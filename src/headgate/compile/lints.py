@@ -115,7 +115,7 @@ class _Forwards(msgspec.Struct, gc=False):
     """What a route forwards to, and nothing else of it: a plan can have ten thousand."""
 
     action: _Action
-    mirror: _Mirror | None = None
+    mirrors: tuple[_Mirror, ...] = ()
 
 
 _FORWARDS: Final = msgspec.json.Decoder(_Forwards)
@@ -132,7 +132,7 @@ def _unused_upstreams(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]
         route = _FORWARDS.decode(entry.canonical)
         action = route.action
         unused.discard(ObjectName(action.upstream or ""))
-        unused.discard(ObjectName(route.mirror.upstream if route.mirror else ""))
+        unused.difference_update(ObjectName(mirror.upstream) for mirror in route.mirrors)
         unused.difference_update(ObjectName(part.upstream) for part in action.split)
     for entry in (*objects["middleware"], *objects["host"], *objects["route"]):
         if any(name.encode() in entry.canonical for name in unused):

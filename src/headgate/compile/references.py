@@ -33,7 +33,7 @@ def references(entry_: PlanEntry) -> Iterator[ObjectKey]:
         yield from _keys("upstream", *_asked(value.middlewares))
         yield from _keys("upstream", value.action.upstream)
         yield from _keys("upstream", *(part.upstream for part in value.action.split or ()))
-        yield from _keys("upstream", value.mirror.upstream if value.mirror else None)
+        yield from _keys("upstream", *(mirror.upstream for mirror in value.mirrors))
     elif isinstance(value, TcpRoute | UdpRoute):
         yield from _keys("listener", *value.listeners)
         yield from _keys("upstream", *(part.upstream for part in value.parts))

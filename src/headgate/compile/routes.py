@@ -36,7 +36,7 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
         importance=model.importance,
         observed=plan.Observed(access_log_percent=model.access_log, tracing=model.tracing),
         sticky=_sticky(model.sticky) if model.sticky is not None else None,
-        mirror=_mirror(model.mirror, out) if model.mirror is not None else None,
+        mirrors=tuple(_mirror(one, at, out) for at, one in enumerate(model.mirror)),
     )
     return out
 
@@ -44,7 +44,7 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
 def is_crosschecked(model: Route) -> bool:
     """Reports whether a key of a route excludes keys of objects that it names."""
     hedges = model.retry is not None and model.retry.hedge is not None
-    return hedges or model.forward_path == "raw" or model.mirror is not None
+    return hedges or model.forward_path == "raw" or bool(model.mirror)
 
 
 def _listeners(model: Route, defaults: Sequence[str], out: Resolved) -> tuple[str, ...]:
@@ -76,8 +76,8 @@ def _sticky(model: Sticky) -> plan.Sticky:
     return plan.Sticky(by=tuple(model.by or ()))
 
 
-def _mirror(model: Mirror, out: Resolved) -> plan.Mirror:
-    out.refs.append(Ref("upstream", model.upstream, ("mirror", "upstream")))
+def _mirror(model: Mirror, at: int, out: Resolved) -> plan.Mirror:
+    out.refs.append(Ref("upstream", model.upstream, ("mirror", at, "upstream")))
     return plan.Mirror(
         upstream=model.upstream,
         share=model.share,

@@ -34,6 +34,7 @@ _PATHS: dict[Kind, tuple[tuple[Kind, ConfigPath], ...]] = {
         ("upstream", ("upstream",)),
         ("upstream", ("split", "*", "upstream")),
         ("upstream", ("mirror", "upstream")),
+        ("upstream", ("mirror", "*", "upstream")),
     ),
     "tcp_route": (
         ("listener", ("listeners",)),

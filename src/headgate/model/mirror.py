@@ -1,4 +1,4 @@
-"""`mirror` of a route: the upstream that gets some requests a second time.
+"""`mirror` of a route: the upstreams that get some requests once more.
 
 The share, the bounded body and that its answers are read and thrown away are those of Traefik's
 mirroring service (`percent`, `maxBodySize`); that the copy is marked is Envoy's
@@ -15,12 +15,15 @@ from headgate.features.fields import FROM_ENV, DurationText, SizeText, number
 from headgate.features.syntax import described
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
+from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
 _ALL: Final = 100
 _STEPS: Final = 100
 """The steps of one percent."""
 _LONGEST: Final = Duration(300_000)
 _LARGEST: Final = ByteSize(1 << 20)
+_MOST: Final = 4
+"""The most mirrors of one route: each costs the worker another request."""
 
 
 def _percent(value: object) -> float:
@@ -55,10 +58,10 @@ MirroredPercent = Annotated[
 
 
 class Mirror(Options):
-    """Where some requests of a route are sent a second time.
+    """Where some requests of a route are sent once more.
 
-    Nobody gets the answers to the copies. A copy begins once its request is out, holds it up in
-    nothing, and whatever becomes of it is counted and nothing else.
+    Nobody gets the answers to the copies. A copy begins once its request is out, holds up neither
+    it nor another copy, and whatever becomes of it is counted and nothing else.
     """
 
     upstream: str = Field(
@@ -89,3 +92,19 @@ class Mirror(Options):
     def share(self) -> int:
         """How many of ten thousand requests are mirrored."""
         return round(self.percent * _STEPS)
+
+
+def _distinct(mirrors: list[Mirror]) -> list[Mirror]:
+    for at, mirror in enumerate(mirrors):
+        if any(mirror.upstream == other.upstream for other in mirrors[:at]):
+            raise Invalid(
+                f'upstream "{mirror.upstream}" gets copies of these requests already',
+                "name each upstream once",
+                at=(at, "upstream"),
+            )
+    return mirrors
+
+
+Mirrors = Annotated[
+    list[Mirror], Field(max_length=_MOST), AfterValidator(_distinct), ONE_OR_MORE, OR_ITEM
+]

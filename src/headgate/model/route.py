@@ -22,7 +22,7 @@ from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.choice import MatchTable, MiddlewareRef
-from headgate.model.mirror import Mirror
+from headgate.model.mirror import Mirrors
 from headgate.model.retry import Retry
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 from headgate.model.sticky import Sticky
@@ -158,9 +158,10 @@ class Route(Checked):
         description="What keeps a client at its branch of the split; absent = each request is "
         "drawn for itself.",
     )
-    mirror: Mirror | None = Field(
-        default=None,
-        description="An upstream that gets some requests a second time, whose answers nobody gets.",
+    mirror: Mirrors = Field(
+        default_factory=list,
+        description="An upstream, or a list of up to 4, that gets some requests once more, whose "
+        "answers nobody gets.",
     )
     respond: Respond | None = Field(default=None, description="Answer without asking an upstream.")
     redirect: Redirect | None = Field(default=None, description="Answer with a redirect.")

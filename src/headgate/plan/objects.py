@@ -160,7 +160,7 @@ class Sticky(PlanNode, frozen=True):
 
 
 class Mirror(DefaultedNode, frozen=True):
-    """Where requests are sent a second time; `share` of 10,000, with bodies up to `body_bytes`."""
+    """Where requests are sent once more; `share` of 10,000, with bodies up to `body_bytes`."""
 
     upstream: str
     share: int = 10_000
@@ -261,7 +261,7 @@ class Route(DefaultedNode, frozen=True):
     importance: Importance = "normal"
     observed: Observed = Observed()
     sticky: Sticky | None = None
-    mirror: Mirror | None = None
+    mirrors: tuple[Mirror, ...] = ()
 
 
 class Endpoint(DefaultedNode, frozen=True):

@@ -22,6 +22,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     upstream shadow {{ server {shadow}; }}
+    upstream canary {{ server {canary}; }}
     server {{
         listen 127.0.0.1:{port} default_server;
         proxy_set_header Host $http_host;
@@ -32,12 +33,18 @@ http {{
             proxy_pass http://shadow$request_uri;
             proxy_read_timeout 20s;
         }}
+        location = /_second {{
+            internal;
+            proxy_pass http://canary$request_uri;
+            proxy_read_timeout 20s;
+        }}
         location = /_other {{
             internal;
             proxy_pass http://shadow/other$request_uri;
         }}
         location / {{ proxy_pass http://{live}; }}
         location /copied/ {{ mirror /_copy; proxy_pass http://{live}; }}
+        location /twice/ {{ mirror /_copy; mirror /_second; proxy_pass http://{live}; }}
         location /closed/ {{ mirror /_copy; deny all; proxy_pass http://{live}; }}
         location /text/ {{ mirror /_copy; return 200 text; }}
         location /other/ {{ mirror /_other; proxy_pass http://{live}; }}
@@ -49,12 +56,13 @@ ASKED = [
     ("GET", "/copied//x/../y", ""),
     ("DELETE", "/copied/z", ""),
     ("POST", "/copied/body", "x" * 100_000),
+    ("POST", "/twice/body", "x" * 1_000),
     ("GET", "/plain/x", ""),
     ("GET", "/closed/x", ""),
     ("GET", "/text/x", ""),
     ("GET", "/_copy", ""),
 ]
-"""Requests of which the first four have copies."""
+"""Requests of which the first five have copies, and the last of these two."""
 
 
 def ask(port: int, method: str, path: str, body: str, whose: str) -> tuple[int, str]:
@@ -77,6 +85,12 @@ def copies(shadow: Upstream, whose: str) -> dict[str, tuple[str, bytes, str, str
     }
 
 
+def awaited(shadow: Upstream, whose: str, count: int) -> object:
+    """What it got of one of the two, once these are so many."""
+    until(lambda: len(copies(shadow, whose)) == count, f"{count} copies {whose}")
+    return copies(shadow, whose)
+
+
 @pytest.mark.usefixtures("probed")
 @pytest.mark.parametrize(("engine", "kept"), [("native", False), ("nginx", False), ("nginx", True)])
 def test_the_same_requests_are_copied(folder: Path, engine: str, kept: bool) -> None:
@@ -84,8 +98,12 @@ def test_the_same_requests_are_copied(folder: Path, engine: str, kept: bool) -> 
     theirs.mkdir()
     theirs.chmod(0o755)
     there, here = free_port(), free_port()
-    with Upstream("live") as live, Upstream("shadow", status=500) as shadow:
-        known = {"live": live.address, "shadow": shadow.address}
+    with (
+        Upstream("live") as live,
+        Upstream("shadow", status=500) as shadow,
+        Upstream("canary") as canary,
+    ):
+        known = {"live": live.address, "shadow": shadow.address, "canary": canary.address}
         bundle = imported(folder, CONFIG.format(folder=folder, port=here, **known))
         text = (bundle / "headgate.toml").read_text() if kept else without_kept_text(bundle)
         assert "`mirror /_other`: its target is not" in text
@@ -100,8 +118,7 @@ def test_the_same_requests_are_copied(folder: Path, engine: str, kept: bool) -> 
             until(is_up, "the original answers")
             for one in ASKED:
                 assert ask(here, *one, "here") == ask(there, *one, "there"), one
-            until(lambda: len(copies(shadow, "there")) == 4, "the copies of the original")
-            until(lambda: len(copies(shadow, "here")) == 4, "our copies")
-            assert copies(shadow, "here") == copies(shadow, "there")
+            for mirror, count in ((shadow, 5), (canary, 1)):
+                assert awaited(mirror, "here", count) == awaited(mirror, "there", count)
             status, _ = ask(here, "GET", "/other/x", "", "here")
             assert status == (200 if kept else 503)

@@ -34,8 +34,16 @@ match = [{{ path = {{ prefix = "/away" }} }}]
 upstream = "live"
 mirror = {{ upstream = "away" }}
 
+[routes.both]
+match = [{{ path = {{ prefix = "/both" }} }}]
+upstream = "live"
+mirror = [{{ upstream = "shadow", percent = 50 }}, {{ upstream = "canary", percent = 50 }}]
+
 [upstreams.live]
 endpoints = ["{live}"]
+
+[upstreams.canary]
+endpoints = ["{canary}"]
 
 [upstreams.shadow]
 endpoints = ["{shadow}"]
@@ -59,47 +67,81 @@ def shadow() -> Iterator[Upstream]:
         yield one
 
 
-@pytest.mark.usefixtures("probed")
-def test_copies_go_to_the_mirror(folder: Path, port: int, live: Upstream, shadow: Upstream) -> None:
+@pytest.fixture
+def canary() -> Iterator[Upstream]:
+    """Another one."""
+    with Upstream("canary") as one:
+        yield one
+
+
+@pytest.fixture
+def link(
+    folder: Path, port: int, live: Upstream, shadow: Upstream, canary: Upstream, probed: None
+) -> Iterator[http.client.HTTPConnection]:
+    """A connection to a node that drives an nginx."""
     peer("nginx")
-    text = CONFIG.format(port=port, live=live.address, shadow=shadow.address)
+    servers = {"live": live.address, "shadow": shadow.address, "canary": canary.address}
+    text = CONFIG.format(port=port, **servers)
     with RunningNode(folder, text, "--engine", "nginx").until_ready():
-        link = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+        one = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+        yield one
+        one.close()
 
-        def ask(
-            target: str,
-            body: bytes | list[bytes] | None = None,
-            headers: dict[str, str] | None = None,
-        ) -> None:
-            chunked = isinstance(body, list)
-            link.request(
-                "POST" if body else "GET", target, body, headers or {}, encode_chunked=chunked
-            )
-            answer = link.getresponse()
-            assert (answer.status, answer.read()) == (200, b"live")
 
-        chunks = {"Transfer-Encoding": "chunked"}
-        ask("/a%20b?c=1", headers={"X-Headgate-Mirror": "forged"})
-        ask("/small", b"x" * 1_024)
-        ask("/large", b"x" * 1_025)
-        ask("/pieces", [b"abc", b"def"], chunks)
-        ask("/many", [b"x" * 600, b"y" * 600], chunks)
-        until(lambda: len(shadow.seen) == 3, "three copies")
-        found = {one.target: one for one in shadow.seen}
-        assert found.keys() == {"/a%20b?c=1", "/small", "/pieces"}
-        assert len(found["/small"].body) == 1_024
-        assert found["/pieces"].body == b"abcdef"
-        assert {one.headers["x-headgate-mirror"] for one in shadow.seen} == {"all"}
-        same = {one.target: one.headers["x-request-id"] for one in live.seen}
-        assert all(same[one.target] == one.headers["x-request-id"] for one in shadow.seen)
+def ask(
+    link: http.client.HTTPConnection,
+    target: str,
+    body: bytes | list[bytes] | None = None,
+    headers: dict[str, str] | None = None,
+) -> None:
+    """Sends a request, which must get the answer of its own upstream."""
+    chunked = isinstance(body, list)
+    link.request("POST" if body else "GET", target, body, headers or {}, encode_chunked=chunked)
+    answer = link.getresponse()
+    assert (answer.status, answer.read()) == (200, b"live")
 
-        for _ in range(100):
-            ask("/half")
-        # The requests of one connection are mirrored one after the other.
-        ask("/last")
-        until(lambda: shadow.seen[-1].target == "/last", "the last copy")
-        assert sum(one.target == "/half" for one in shadow.seen) in likely(100, 1 / 2)
 
-        ask("/away")
-        ask("/away")
-        link.close()
+def test_copies_go_to_the_mirror(
+    link: http.client.HTTPConnection, live: Upstream, shadow: Upstream
+) -> None:
+    chunks = {"Transfer-Encoding": "chunked"}
+    ask(link, "/a%20b?c=1", headers={"X-Headgate-Mirror": "forged"})
+    ask(link, "/small", b"x" * 1_024)
+    ask(link, "/large", b"x" * 1_025)
+    ask(link, "/pieces", [b"abc", b"def"], chunks)
+    ask(link, "/many", [b"x" * 600, b"y" * 600], chunks)
+    until(lambda: len(shadow.seen) == 3, "three copies")
+    found = {one.target: one for one in shadow.seen}
+    assert found.keys() == {"/a%20b?c=1", "/small", "/pieces"}
+    assert len(found["/small"].body) == 1_024
+    assert found["/pieces"].body == b"abcdef"
+    assert {one.headers["x-headgate-mirror"] for one in shadow.seen} == {"all"}
+    same = {one.target: one.headers["x-request-id"] for one in live.seen}
+    assert all(same[one.target] == one.headers["x-request-id"] for one in shadow.seen)
+
+    for _ in range(100):
+        ask(link, "/half")
+    # The requests of one connection are mirrored one after the other.
+    ask(link, "/last")
+    until(lambda: shadow.seen[-1].target == "/last", "the last copy")
+    assert sum(one.target == "/half" for one in shadow.seen) in likely(100, 1 / 2)
+
+    ask(link, "/away")
+    ask(link, "/away")
+
+
+def test_two_mirrors_draw_each_for_itself(
+    link: http.client.HTTPConnection, shadow: Upstream, canary: Upstream
+) -> None:
+    for number in range(200):
+        ask(link, f"/both/{number}", b"x" * 10)
+    # When it is mirrored, all copies of the requests before it have ended.
+    ask(link, "/last")
+    until(lambda: any(one.target == "/last" for one in shadow.seen), "the last copy")
+    first, second = (
+        {one.target for one in server.seen if one.body == b"x" * 10} for server in (shadow, canary)
+    )
+    assert len(first) in likely(200, 1 / 2)
+    assert len(second) in likely(200, 1 / 2)
+    # Some requests go to both, and some to neither.
+    assert len(first & second) in likely(200, 1 / 4)

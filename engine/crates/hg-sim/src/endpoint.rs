@@ -18,8 +18,8 @@ pub(crate) struct Habits {
     pub(crate) sips: (u64, u64),
     /// Closes an idle connection after a random time up to this; 0 = never.
     pub(crate) idle_us: u64,
-    /// Whether it gets copies of requests only.
-    pub(crate) is_mirror: bool,
+    /// Which mirror it is of, from 1: it gets copies of requests only; 0 = none.
+    pub(crate) mirror: usize,
 }
 
 const PUSH: u8 = 0;
@@ -119,7 +119,7 @@ impl Session {
     }
 
     fn head(&mut self, m: &Message, cx: &mut Cx<'_>) -> io::Result<()> {
-        let id = cx.ledger.identify(m, self.habits.is_mirror)?;
+        let id = cx.ledger.identify(m, self.habits.mirror)?;
         cx.ledger.arrived(id)?;
         self.requests += 1;
         self.answered = false;
@@ -136,7 +136,7 @@ impl Session {
     }
 
     fn done(&mut self, m: &Message, cx: &mut Cx<'_>) -> io::Result<()> {
-        let id = cx.ledger.identify(m, self.habits.is_mirror)?;
+        let id = cx.ledger.identify(m, self.habits.mirror)?;
         self.key = m.field("sec-websocket-key").unwrap_or_default().to_owned();
         if cx.ledger.spec(id)?.tunnel.is_none() {
             cx.ledger.check_request(id, m)?;

@@ -101,7 +101,7 @@ fn client(ip: Ipv4Addr, caller: Caller) -> Box<dyn Actor> {
 
 /// Reports whether the endpoints of an upstream get copies only; nobody counts those as requests.
 fn is_mirror(upstream: &str) -> bool {
-    upstream == "m"
+    crate::mirrors::UPSTREAMS.contains(&upstream)
 }
 
 /// Checks that requests are counted once, whatever became of them.

@@ -119,7 +119,8 @@ impl Entry {
 /// All requests of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// All requests; behind them, in the same order, what becomes of the copies of each.
+    /// All requests; behind them, in the same order, what becomes of the copies of each, for one
+    /// mirror after the other.
     pub(crate) entries: Vec<Entry>,
     /// Where the copies begin.
     pub(crate) copies: usize,
@@ -160,7 +161,7 @@ impl Ledger {
         }
     }
 
-    /// Adds the copies of all requests.
+    /// Adds the copies of all requests for the next mirror.
     pub(crate) fn add_copies(&mut self, specs: Vec<Spec>) {
         self.entries.extend(specs.into_iter().map(Entry::new));
     }
@@ -172,14 +173,20 @@ impl Ledger {
 
     /// Returns the request that is meant, for a copy of it, too.
     pub(crate) fn origin(&self, id: usize) -> usize {
-        id.checked_sub(self.copies).unwrap_or(id)
+        id.checked_rem(self.copies).unwrap_or(id)
     }
 
-    /// Returns which request, or copy of one, has come to an endpoint.
-    pub(crate) fn identify(&self, message: &Message, is_mirror: bool) -> io::Result<usize> {
+    /// Returns the entries of the copies for a mirror, from 1.
+    pub(crate) fn copies_for(&self, mirror: usize) -> &[Entry] {
+        let first = mirror * self.copies;
+        self.entries.get(first..first + self.copies).unwrap_or_default()
+    }
+
+    /// Returns which request, or copy of one for this mirror (from 1), has come to an endpoint.
+    pub(crate) fn identify(&self, message: &Message, mirror: usize) -> io::Result<usize> {
         let is_copy = message.field("x-headgate-mirror") == Some("r");
         match message.id() {
-            Some(id) if is_copy == is_mirror => Ok(if is_copy { self.copies + id } else { id }),
+            Some(id) if is_copy == (mirror > 0) => Ok(mirror * self.copies + id),
             _ => wrong(format!("an endpoint got {:?}, {:?}", message.first, message.fields)),
         }
     }

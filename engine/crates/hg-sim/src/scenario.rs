@@ -94,7 +94,7 @@ pub(crate) fn endpoints(
     let mut draw = |port: &u16| {
         let (dribble, sips) = (pace(rng), pace(rng));
         let ways = Ways::draw(rng, calm, buffer);
-        (*port, (Habits { dribble, sips, idle_us, is_mirror: false }, ways))
+        (*port, (Habits { dribble, sips, idle_us, mirror: 0 }, ways))
     };
     ports.iter().map(&mut draw).collect()
 }

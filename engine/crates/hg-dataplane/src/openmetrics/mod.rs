@@ -195,14 +195,17 @@ fn middlewares(text: &mut Text, engine: &EngineMetrics) {
 
 fn routes(text: &mut Text, engine: &EngineMetrics) {
     let split = "Requests of routes with sticky splits, by how their branch was found.";
-    let mirror = "Requests chosen to be sent to a mirror, too, by what came of that.";
-    for (name, kind, help) in
-        [("headgate_split_requests", SPLIT, split), ("headgate_mirror_requests", MIRROR, mirror)]
-    {
-        text.family(name, Type::Counter, "", help);
-        for one in engine.middlewares.iter().filter(|one| one.kind == kind) {
-            text.int(&[("route", &*one.middleware), ("result", one.result)], one.count);
-        }
+    let of = |kind: &'static str| engine.middlewares.iter().filter(move |one| one.kind == kind);
+    text.family("headgate_split_requests", Type::Counter, "", split);
+    for one in of(SPLIT) {
+        text.int(&[("route", &*one.middleware), ("result", one.result)], one.count);
+    }
+    let mirror = "Requests chosen to be sent to an upstream, too, by what came of that.";
+    text.family("headgate_mirror_requests", Type::Counter, "", mirror);
+    for one in of(MIRROR) {
+        let (route, upstream) = one.middleware.split_once(' ').unwrap_or((&one.middleware, ""));
+        let labels = [("route", route), ("upstream", upstream), ("result", one.result)];
+        text.int(&labels, one.count);
     }
 }
 

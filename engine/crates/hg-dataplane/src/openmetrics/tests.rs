@@ -54,7 +54,8 @@ fn middlewares() -> Vec<ResultCount> {
         ResultCount { middleware, kind, result, count }
     };
     vec![
-        one("shop", MIRROR, "answered", 4),
+        one("shop shadow", MIRROR, "answered", 4),
+        one("shop canary", MIRROR, "failed", 1),
         one("shop", SPLIT, "kept", 6),
         one("slow", "fault", "delay", 5),
         one("tight", BANDWIDTH_BYTES, "download", 1_048_576),

@@ -1,11 +1,12 @@
-//! Where requests of a route are sent a second time, and which.
+//! Where requests of a route are sent once more, and which.
 
 use hg_middleware::{Keep, Results, Seat};
 use hg_policy::{Block, Portion, Random};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-/// The kind of the counts of mirrored requests, beside those of middlewares.
+/// The kind of the counts of mirrored requests, beside those of middlewares. Each mirror has its own,
+/// whose name is that of the route, a space and that of the upstream.
 pub const MIRROR: &str = "mirror";
 
 /// What came of a request that was to be mirrored.
@@ -43,7 +44,7 @@ impl Mirrored {
     ];
 }
 
-/// Which requests of a route are mirrored, and where to.
+/// Which requests of a route are mirrored to one upstream.
 pub(crate) struct MirrorTerms {
     /// The upstream's slot.
     pub(crate) upstream: u32,
@@ -65,14 +66,15 @@ struct State {
 
 impl MirrorTerms {
     pub(super) fn new(plan: &hg_plan::Mirror, upstream: u32, route: &str, keep: &Keep) -> Self {
+        let name = format!("{route} {}", plan.upstream);
         Self {
             upstream,
             most_bytes: plan.body_bytes,
             timeout_ms: plan.timeout_ms,
             portion: Portion::new(plan.share),
             most: plan.in_flight,
-            state: keep.get(MIRROR, route, State::default),
-            results: keep.results_of(route, MIRROR, Mirrored::NAMES),
+            state: keep.get(MIRROR, &name, State::default),
+            results: keep.results_of(&name, MIRROR, Mirrored::NAMES),
         }
     }
 

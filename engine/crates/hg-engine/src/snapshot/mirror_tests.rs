@@ -1,14 +1,12 @@
 use super::*;
 
+fn plan(in_flight: u32) -> hg_plan::Mirror {
+    let upstream = "shadow".into();
+    hg_plan::Mirror { upstream, share: 10_000, body_bytes: 0, timeout_ms: 1, in_flight }
+}
+
 fn terms(keep: &Keep, in_flight: u32) -> MirrorTerms {
-    let plan = hg_plan::Mirror {
-        upstream: "shadow".into(),
-        share: 10_000,
-        body_bytes: 0,
-        timeout_ms: 1,
-        in_flight,
-    };
-    MirrorTerms::new(&plan, 0, "r", keep)
+    MirrorTerms::new(&plan(in_flight), 0, "r", keep)
 }
 
 fn count(keep: &Keep, result: &str) -> u64 {
@@ -33,6 +31,21 @@ fn every_request_counts_once_and_gives_its_place_back() {
         wanted[at as usize].1 = 1;
     }
     assert_eq!(all, wanted);
+}
+
+#[test]
+fn mirrors_of_one_route_have_places_and_counts_of_their_own() {
+    let keep = Keep::new(1);
+    let shadow = terms(&keep, 1);
+    let plan = hg_plan::Mirror { upstream: "canary".into(), ..plan(1) };
+    let canary = MirrorTerms::new(&plan, 1, "r", &keep);
+    let (first, second) = (shadow.begin(0), canary.begin(0));
+    assert!(first.is_some() && second.is_some() && canary.begin(0).is_none());
+    drop(second);
+    let counts = keep.results();
+    let incomplete: Vec<_> = counts.iter().filter(|one| one.result == "incomplete").collect();
+    let named: Vec<_> = incomplete.iter().map(|one| (&*one.middleware, one.count)).collect();
+    assert_eq!(named, [("r canary", 1), ("r shadow", 0)]);
 }
 
 #[test]

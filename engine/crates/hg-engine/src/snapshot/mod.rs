@@ -180,8 +180,8 @@ pub(crate) struct Terms {
     pub(crate) importance: Importance,
     /// What is kept of its requests.
     pub(crate) observed: hg_plan::Observed,
-    /// Where some of its requests are sent a second time.
-    pub(crate) mirror: Option<Box<MirrorTerms>>,
+    /// Where some of its requests are sent once more.
+    pub(crate) mirrors: Box<[MirrorTerms]>,
 }
 
 impl Terms {

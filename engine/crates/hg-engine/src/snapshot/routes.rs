@@ -55,7 +55,7 @@ impl Kept {
             not_imported,
             importance,
             observed,
-            mirror: _,
+            mirrors: _,
         } = &*self.terms;
         self.owner == group.owner
             && self.middlewares == route.middlewares
@@ -75,7 +75,7 @@ impl Kept {
 impl SharedTerms {
     /// Returns kept terms that fit the route.
     fn find(&self, route: &Route, group: &Group<'_>) -> Option<Arc<Terms>> {
-        let is_own = matches!(route.action, Action::Split(_)) || route.mirror.is_some();
+        let is_own = matches!(route.action, Action::Split(_)) || !route.mirrors.is_empty();
         let kept = self.kept.iter().find(|kept| !is_own && kept.fits(route, group));
         kept.map(|kept| kept.terms.clone())
     }
@@ -83,7 +83,7 @@ impl SharedTerms {
     /// Keeps terms for the routes that follow, unless they name upstreams or have scratch space of
     /// their own.
     fn keep(&mut self, route: &Route, group: &Group<'_>, terms: Terms) -> Arc<Terms> {
-        let names_none = terms.split.is_none() && terms.mirror.is_none();
+        let names_none = terms.split.is_none() && terms.mirrors.is_empty();
         let is_shared = names_none && !terms.chain.is_own();
         let terms = Arc::new(terms);
         if is_shared {
@@ -182,14 +182,15 @@ pub(super) fn compile(
         }
         Action::Respond(_) | Action::Redirect(_) | Action::NotImported(_) => (None, None),
     };
-    let mirror = route.mirror.as_ref().map(|plan| {
-        let slot = slot(&plan.upstream, "mirror.upstream".into());
-        Box::new(MirrorTerms::new(plan, slot, name, of.keep))
+    let mirrors = route.mirrors.iter().enumerate().map(|(i, plan)| {
+        let slot = slot(&plan.upstream, format!("mirrors[{i}].upstream"));
+        MirrorTerms::new(plan, slot, name, of.keep)
     });
+    let mirrors = mirrors.collect();
     let split = split.map(|split| Split { sticky: sticky(of, &mut errors), ..split });
     let terms = shared.find(route, group).unwrap_or_else(|| {
         let chain = compile_chain(of, &mut errors).unwrap_or_default();
-        let terms = terms(route, chain, (split, mirror), retry::compile(name, route, &mut errors));
+        let terms = terms(route, chain, (split, mirrors), retry::compile(name, route, &mut errors));
         if errors.is_empty() { shared.keep(route, group, terms) } else { Arc::new(terms) }
     });
     let entry = RouteEntry { name: name.clone(), terms, upstream };
@@ -214,7 +215,7 @@ fn sticky(of: &Of<'_>, errors: &mut Vec<ObjectError>) -> Option<(Sticky, Arc<Res
 fn terms(
     route: &Route,
     chain: Chain,
-    (split, mirror): (Option<Split>, Option<Box<MirrorTerms>>),
+    (split, mirrors): (Option<Split>, Box<[MirrorTerms]>),
     retry: Option<Box<RetryTerms>>,
 ) -> Terms {
     Terms {
@@ -229,7 +230,7 @@ fn terms(
         not_imported: is_not_imported(route),
         importance: importance_of(route),
         observed: route.observed,
-        mirror,
+        mirrors,
     }
 }
 
@@ -287,7 +288,7 @@ impl Touched<'_> {
             Action::Split(parts) => parts.iter().any(|part| is_gone(&part.upstream)),
             Action::Respond(_) | Action::Redirect(_) | Action::NotImported(_) => false,
         };
-        let mirrors = route.mirror.as_ref().is_some_and(|mirror| is_gone(&mirror.upstream));
+        let mirrors = route.mirrors.iter().any(|mirror| is_gone(&mirror.upstream));
         acts || mirrors
             || route.listeners.iter().any(|l| gone_listeners.contains(l.as_str()))
             || route.hosts.iter().any(|h| hosts.contains(h.as_str()))

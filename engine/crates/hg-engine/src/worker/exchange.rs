@@ -43,8 +43,8 @@ pub(crate) struct Relay {
     pub(crate) trailers: Vec<u8>,
     /// Which fields of its head and its trailers no table of HTTP/2 may hold.
     pub(crate) never: NeverIndexed,
-    /// What another upstream gets of it, too.
-    pub(crate) mirror: Option<Box<super::mirror::Pending>>,
+    /// What other upstreams get of it, too.
+    pub(crate) mirrors: Vec<super::mirror::Pending>,
     /// How quickly it passes; absent = as quickly as it comes.
     pub(crate) pace: Option<Box<hg_middleware::Pace>>,
 }
@@ -69,7 +69,7 @@ impl Default for Relay {
             told: false,
             trailers: Vec::new(),
             never: NeverIndexed::default(),
-            mirror: None,
+            mirrors: Vec::new(),
             pace: None,
         }
     }

@@ -1,6 +1,6 @@
-//! Requests that are sent a second time, to an upstream whose answers nobody gets. The copy is an
-//! exchange of its own, without a client, that begins once its request is out: nothing of it holds
-//! up the request, and no failure of it is one of the request.
+//! Requests that are sent once more, to upstreams whose answers nobody gets. Each copy is an exchange
+//! of its own, without a client, that begins once its request is out: nothing of it holds up the
+//! request or another copy, and no failure of it is one of the request.
 
 use super::Worker;
 use super::accept::deadline_after;
@@ -37,7 +37,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Writes its head, from what that of the request is written from.
-    pub(super) fn with_head(mut self: Box<Self>, parts: &Parts<'_>) -> Box<Self> {
+    pub(super) fn with_head(mut self, parts: &Parts<'_>) -> Self {
         let copy_of = Some(parts.view.route);
         let parts = Parts { upstream: &self.entry, ..*parts };
         self.host_at = write_upstream_head(&mut self.head, &parts, copy_of);
@@ -71,11 +71,9 @@ impl Pending {
 }
 
 impl Relay {
-    /// Copies a part of the body for the mirror, which gets all of it or nothing.
+    /// Copies a part of the body for each mirror, which gets all of it or nothing.
     pub(super) fn copy(&mut self, part: &[u8]) {
-        if self.mirror.as_mut().is_some_and(|pending| !pending.add(part)) {
-            self.mirror = None;
-        }
+        self.mirrors.retain_mut(|pending| pending.add(part));
     }
 }
 
@@ -96,14 +94,24 @@ fn refusal(terms: &MirrorTerms, framing: Framing, upgrade: bool) -> Option<Mirro
 }
 
 impl Worker {
-    /// Begins the copy of a request if its route wants one.
-    pub(super) fn draw_mirror(
+    /// Begins the copies of a request that its route wants; each mirror draws for itself.
+    pub(super) fn draw_mirrors(
         &mut self,
         x: ExId,
         forward: &Forward<'_>,
         upgrade: bool,
-    ) -> Option<Box<Pending>> {
-        let terms = forward.route.terms.mirror.as_deref()?;
+    ) -> Vec<Pending> {
+        let mirrors = forward.route.terms.mirrors.iter();
+        mirrors.filter_map(|terms| self.draw_mirror(x, forward, upgrade, terms)).collect()
+    }
+
+    fn draw_mirror(
+        &mut self,
+        x: ExId,
+        forward: &Forward<'_>,
+        upgrade: bool,
+        terms: &MirrorTerms,
+    ) -> Option<Pending> {
         if !terms.takes(&mut self.rng) {
             return None;
         }
@@ -123,7 +131,7 @@ impl Worker {
         let entry = self.exchanges.get(x)?.snapshot.as_ref()?.upstreams.get(slot)?.clone()?;
         let now = self.upstreams.get_mut(slot).filter(|now| now.entry.name == entry.name)?;
         let key = entry.key.as_ref();
-        Some(Box::new(Pending {
+        Some(Pending {
             flight,
             slot,
             id: now.id,
@@ -134,19 +142,19 @@ impl Worker {
             body: Vec::new(),
             most: terms.most_bytes,
             timeout_ms: terms.timeout_ms,
-        }))
+        })
     }
 
-    /// Sends the copy of a request that is out, in a turn of its own.
-    pub(super) fn release_mirror(&mut self, x: ExId) {
+    /// Sends the copies of a request that is out, each in a turn of its own.
+    pub(super) fn release_mirrors(&mut self, x: ExId) {
         let Some(e) = self.exchanges.get_mut(x).filter(|e| e.request.done) else {
             return;
         };
-        if let Some(pending) = e.request.mirror.take()
-            && let Some(copy) = self.open_mirror(x, *pending)
-        {
-            self.progress(copy);
-            self.agenda.add(Turn::Mirror(copy));
+        for pending in std::mem::take(&mut e.request.mirrors) {
+            if let Some(copy) = self.open_mirror(x, pending) {
+                self.progress(copy);
+                self.agenda.add(Turn::Mirror(copy));
+            }
         }
     }
 

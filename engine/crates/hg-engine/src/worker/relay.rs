@@ -196,7 +196,7 @@ impl Worker {
         self.scratch.codecs.keep(own);
         self.expect_hedge(x);
         self.progress(x);
-        self.release_mirror(x);
+        self.release_mirrors(x);
         self.end_tunnel_half(x, ui);
     }
 

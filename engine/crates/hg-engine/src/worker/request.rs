@@ -381,7 +381,7 @@ impl Worker {
             }
         };
         let wanted = Wanted::of(entry, view, &head.fields);
-        let mirror = self.draw_mirror(x, forward, upgrade.is_some());
+        let mirrors = self.draw_mirrors(x, forward, upgrade.is_some());
         let id = self.upstreams.get_mut(slot).map_or(0, |u| u.id);
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return Step::Over;
@@ -414,7 +414,7 @@ impl Worker {
         };
         e.head.clear();
         e.host_at = head::write_upstream_head(&mut e.head, &parts, None);
-        e.request.mirror = mirror.map(|copy| copy.with_head(&parts));
+        e.request.mirrors = mirrors.into_iter().map(|copy| copy.with_head(&parts)).collect();
         e.upgrade = upgrade;
         (e.upstream, e.upstream_id) = (slot, id);
         e.wanted = wanted;

@@ -71,7 +71,10 @@ impl Worker {
     pub(super) fn splice_request(&mut self, x: ExId, ui: usize) -> Option<bool> {
         let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;
         let up = self.ups.get_mut(ui)?;
-        if e.stream.is_http2() || e.is_multiplexed() || e.keeps_body() || e.request.mirror.is_some()
+        if e.stream.is_http2()
+            || e.is_multiplexed()
+            || e.keeps_body()
+            || !e.request.mirrors.is_empty()
         {
             return None;
         }

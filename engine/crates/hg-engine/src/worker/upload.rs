@@ -167,7 +167,7 @@ impl Worker {
         if e.request.done {
             self.expect_hedge(x);
             self.progress(x);
-            return self.release_mirror(x);
+            return self.release_mirrors(x);
         }
         if e.expects_continue && c.input.is_empty() {
             e.expects_continue = false;

@@ -1,5 +1,6 @@
-//! Requests that are sent a second time, to an upstream whose answers nobody gets, through a real
-//! engine.
+//! Requests that are sent once more, to upstreams whose answers nobody gets, through a real engine.
+
+mod several;
 
 use crate::common::http2::Client;
 use crate::common::http2_peer::{self, H2C};
@@ -94,7 +95,7 @@ fn endpoint(answer: &'static str, door: Option<Door>) -> (Upstream, Got) {
 }
 
 fn mirror_json(more: &str) -> String {
-    format!(r#","mirror":{{"upstream":"shadow"{more}}}"#)
+    format!(r#","mirrors":[{{"upstream":"shadow"{more}}}]"#)
 }
 
 /// A node whose route goes to `up`, and is mirrored to `shadow`.
@@ -120,18 +121,26 @@ fn ask(s: &mut TcpStream, request: &[u8]) {
     assert_eq!(body, b"ok");
 }
 
-fn count(node: &Node, result: &str) -> u64 {
+fn count(node: &Node, upstream: &str, result: &str) -> u64 {
     let all = node.engine.metrics().middlewares;
-    let of_mirror = |one: &&hg_engine::ResultCount| one.kind == hg_engine::MIRROR;
-    all.iter().filter(of_mirror).find(|one| one.result == result).map_or(0, |one| one.count)
+    let name = format!("r {upstream}");
+    let is_it = |one: &&hg_engine::ResultCount| {
+        one.kind == hg_engine::MIRROR && one.middleware == name && one.result == result
+    };
+    all.iter().find(is_it).map_or(0, |one| one.count)
 }
 
 /// Waits until so many requests count with these results, and none with another.
 fn counted(node: &Node, wanted: &[(&str, u64)]) {
-    eventually(&format!("{wanted:?}"), || {
+    counted_to(node, "shadow", wanted);
+}
+
+/// Waits for the same of the copies for one upstream.
+fn counted_to(node: &Node, upstream: &str, wanted: &[(&str, u64)]) {
+    eventually(&format!("{upstream}: {wanted:?}"), || {
         RESULTS.iter().all(|result| {
             let of = wanted.iter().find(|(name, _)| name == result);
-            count(node, result) == of.map_or(0, |(_, n)| *n)
+            count(node, upstream, result) == of.map_or(0, |(_, n)| *n)
         })
     });
 }
@@ -411,7 +420,7 @@ fn mirrors_come_and_go_while_copies_are_under_way() {
     ask(&mut s, GET);
     eventually("another copy", || copies.all().len() == 2);
     let wrong = node.refused(&[gone(Kind::Upstream, "shadow")]);
-    assert_eq!(wrong, ["Route r: mirror.upstream: there is no upstream `shadow`"]);
+    assert_eq!(wrong, ["Route r: mirrors[0].upstream: there is no upstream `shadow`"]);
 }
 
 #[test]

@@ -69,12 +69,12 @@ pub struct Route {
     /// How a client finds its branch of a split again; absent = it does not.
     #[serde(default)]
     pub sticky: Option<Sticky>,
-    /// Where some of its requests are sent a second time; absent = nowhere.
+    /// Where some of its requests are sent once more: each upstream once; empty = nowhere.
     #[serde(default)]
-    pub mirror: Option<Mirror>,
+    pub mirrors: Vec<Mirror>,
 }
 
-/// Where some requests are sent a second time, and which.
+/// Where some requests are sent once more, and which.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {

@@ -119,7 +119,7 @@ impl Session {
             of(":path").unwrap_or_default()
         );
         let message = Message { first, fields, ..Message::default() };
-        let id = cx.ledger.identify(&message, self.habits.is_mirror)?;
+        let id = cx.ledger.identify(&message, self.habits.mirror)?;
         if self.away_is_known {
             return wrong(format!("request {id} on a connection after its GOAWAY"));
         }

@@ -1,7 +1,7 @@
 """Converts `mirror` to that of a route.
 
-It is taken where the copy is the request: the same target, the same head, the whole body, to one
-upstream. The lines stay in the kept text, where they mean what the route says.
+It is taken where each copy is the request: the same target, the same head, the whole body, to an
+upstream of its own. The lines stay in the kept text, where they mean what the route says.
 """
 
 import re
@@ -18,7 +18,13 @@ from headgate.engines.nginx.imports import (
     values,
 )
 from headgate.engines.nginx.imports.around import Around
-from headgate.engines.nginx.imports.objects import NotExpressibleError, Table, Toml, table_in
+from headgate.engines.nginx.imports.objects import (
+    NotExpressibleError,
+    Table,
+    Toml,
+    items_in,
+    table_in,
+)
 from headgate.engines.nginx.imports.proxies import Pools
 from headgate.kernel.units import ByteSize, Duration
 
@@ -27,6 +33,8 @@ KIND: Final = "mirror"
 _OFF: Final = (b"off",)
 _LARGEST: Final = ByteSize(1 << 20)
 _LONGEST: Final = Duration(300_000)
+_MOST: Final = 4
+"""The most mirrors of a route."""
 _TARGET: Final = re.compile(r"http://([A-Za-z0-9_.:\[\]-]+)(?:\$request_uri|\$\{request_uri\})")
 _OWN: Final = frozenset(
     {
@@ -42,7 +50,8 @@ _LIMITS: Final = (b"limit_req", b"limit_conn")
 def mirror_of(
     around: Around, pools: Pools, said: Mapping[str, str], rest: Table
 ) -> dict[str, Toml]:
-    """Returns `mirror` of a route that goes on as `rest` says; empty if it mirrors nothing.
+    """Returns `mirror` of a route that goes on as `rest` says, a list where there are several;
+    empty if it mirrors nothing.
 
     `said` as for `headers.forwarded`. Raises `NotExpressibleError` for a copy that is another
     request.
@@ -50,9 +59,16 @@ def mirror_of(
     lines = [one.directive for one in around.nearest(b"mirror")]
     if not lines or (len(lines) == 1 and lines[0].values == _OFF):
         return {}
-    if len(lines) > 1:
-        raise NotExpressibleError("a route has one `mirror` here")
-    uri = values.text(lines[0].values[0])
+    if len(lines) > _MOST:
+        raise NotExpressibleError(f"a route has up to {_MOST} mirrors here")
+    uris = [values.text(line.values[0]) for line in lines]
+    found = [_one(uri, around, pools, said, rest) for uri in uris]
+    if len({str(one["upstream"]) for one in found}) < len(found):
+        raise NotExpressibleError("an upstream gets one copy of a request here")
+    return {KIND: found if len(found) > 1 else found[0]}
+
+
+def _one(uri: str, around: Around, pools: Pools, said: Mapping[str, str], rest: Table) -> Table:
     level = around.services.get(uri)
     if level is None:
         raise NotExpressibleError(f"`mirror {uri}` leads to no location of that path")
@@ -75,13 +91,7 @@ def mirror_of(
     if target in splits.upstreams_of(rest):
         raise NotExpressibleError(f"`mirror {uri}` leads to the upstream that answers")
     limit = str(table_in(rest, "limits")["body"])
-    return {
-        KIND: {
-            "upstream": pools.lead_to(target, connect),
-            "max_body": limit,
-            "timeout": read,
-        }
-    }
+    return {"upstream": pools.lead_to(target, connect), "max_body": limit, "timeout": read}
 
 
 def _check_lines(uri: str, copying: Around, around: Around) -> None:
@@ -122,11 +132,12 @@ def notes_of(found: Table) -> tuple[str, ...]:
         return ()
     return (
         "`mirror`: copies have `X-Headgate-Mirror` here, a time of their own as a whole, and at "
-        "most 64 under way; handshakes of WebSockets have none",
+        "most 64 under way for each upstream; handshakes of WebSockets have none",
     )
 
 
-def upstream_of(route: Table) -> list[str]:
-    """Returns the upstream that gets the copies of a route, if one does."""
-    found = table_in(route, KIND) if KIND in route else {}
-    return [str(found["upstream"])] if found else []
+def upstreams_of(route: Table) -> list[str]:
+    """Returns the upstreams that get copies of a route's requests."""
+    found = route.get(KIND, ())
+    several = [found] if isinstance(found, Mapping) else items_in(route, KIND)
+    return [str(one["upstream"]) for one in several if isinstance(one, Mapping)]

@@ -239,7 +239,7 @@ class _Recogniser:
         """Returns the upstreams that routes lead to; others may serve FastCGI or nothing."""
         routes = self._gathered.routes
         asked = services.upstreams_of(self._gathered.middlewares.values())
-        copied = (name for one in routes for name in mirrors.upstream_of(one.table))
+        copied = (name for one in routes for name in mirrors.upstreams_of(one.table))
         return {*asked, *copied, *(n for one in routes for n in splits.upstreams_of(one.table))}
 
 

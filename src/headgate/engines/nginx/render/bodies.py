@@ -158,9 +158,12 @@ class Bodies:
         if target is None or upstream is None or not upstreams.is_usable(target, self.ctx):
             return Body(place, (*nodes, _unavailable()), beside)
         sent = self._forward(name, route, upstream, target, chain)
-        if route.mirror is not None and route.mirror.share:
-            own, copies = self._mirrored(name, route, route.mirror, place, chain)
-            sent, beside = [*sent[:-1], *own, sent[-1]], (*beside, *copies)
+        if mirrors := {at: one for at, one in enumerate(route.mirrors, 1) if one.share}:
+            about = self.ctx.findings.of("route", name, "mirror")
+            own = mirroring.lines(self.ctx, mirrors, place, about)
+            sent = [*sent[:-1], *own, sent[-1]]
+            for number, mirror in mirrors.items():
+                beside += self._copies(name, route, mirror, (place, number), chain)
         if not (chain.pages.statuses or kept.applies(route)):
             return Body(place, (*nodes, *sent), beside)
         taken = [*limited, *lacking, *refused]
@@ -202,21 +205,21 @@ class Bodies:
             beside += (Body(names.page(place), tuple(pages.location(self.ctx, chain))),)
         return nodes, beside
 
-    def _mirrored(
-        self, name: str, route: Route, mirror: Mirror, place: str, chain: Chain
-    ) -> tuple[list[Node], list[Body]]:
-        """Returns the lines of a location that mirrors, and the locations of its copies."""
+    def _copies(
+        self, name: str, route: Route, mirror: Mirror, at: tuple[str, int], chain: Chain
+    ) -> tuple[Body, ...]:
+        """Returns the locations of the copies for one mirror."""
         ctx = self.ctx
-        own = mirroring.lines(ctx, mirror, place, ctx.findings.of("route", name, "mirror"))
         host = as_arg(chain.host) if chain.host is not None else None
         base = [*self.base, (mirroring.MARK, Literal(name))]
         sent = forwarded.with_edits(
             base, mirroring.replaced(ctx, mirror, host), chain.request, ctx.shared
         )
         url = self._url(route, mirror.upstream, chain)
-        made = mirroring.beside(ctx, mirror, place, sent, url)
+        made = mirroring.beside(ctx, mirror, at, sent, url)
         self.asks_service = True
-        return own, [Body(at, (comment(f"mirror of route {name}"), *one)) for at, one in made]
+        said = comment(f"mirror of route {name}")
+        return tuple(Body(where, (said, *one)) for where, one in made)
 
     def _limits(self, chain: Chain) -> list[Node]:
         limits = chain.checked_limits()

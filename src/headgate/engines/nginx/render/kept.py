@@ -38,7 +38,7 @@ _NO_FILE: Final = Word("/.")
 
 def applies(route: Route) -> bool:
     """Reports whether the bodies of a route need it: not where nginx collects all of them."""
-    is_collected = bool(route.body_buffer_bytes or (route.mirror and route.mirror.share))
+    is_collected = bool(route.body_buffer_bytes or any(mirror.share for mirror in route.mirrors))
     return route.retry is not None and not is_collected
 
 

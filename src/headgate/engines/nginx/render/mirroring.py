@@ -1,10 +1,11 @@
-"""Renders `mirror` of a route: a background request of nginx to another upstream.
+"""Renders `mirror` of a route: background requests of nginx to other upstreams.
 
-It goes to a location of its own, whose name no client can ask for, as those that ask services
+Each goes to a location of its own, whose name no client can ask for, as those that ask services
 (`asking`); the same first line of the server leads it there. It shares the values of variables with
 the request, so it sets none.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from headgate.engines.nginx.render import forwarded, lua, names, upstreams
@@ -34,35 +35,41 @@ _OVER: Final = directive("return", Word("204"))
 _FAULTS: Final = ("500", "502", "503", "504")
 
 
-def lines(ctx: Context, mirror: Mirror, place: str, about: About) -> list[Node]:
-    """Returns what the route's own location says; refuses what this nginx cannot."""
+def lines(ctx: Context, mirrors: Mapping[int, Mirror], place: str, about: About) -> list[Node]:
+    """Returns what the route's own location says of its mirrors, which have numbers from 1; refuses
+    what this nginx cannot.
+    """
     if not ctx.has("mirror"):
         about.refuse("", "this nginx has no `mirror`")
-    if mirror.in_flight != _MOST:
-        about.refuse("max_in_flight", "nginx has no limit for background requests")
+    for number, mirror in mirrors.items():
+        if mirror.in_flight != _MOST:
+            at = f"[{number - 1}].max_in_flight"
+            about.refuse(at, "nginx has no limit for background requests")
     about.note(
         "",
         "nginx draws by chance, reads the whole body of every request first, reads nothing of the "
         "answer but its head, counts nothing, and has no limit for copies under way; the next "
-        "request on a connection over HTTP/1 waits until the copy has ended",
+        "request on a connection over HTTP/1 waits until the copies have ended",
     )
     return [
-        directive("mirror", Plain(names.mirror(place))),
+        *(directive("mirror", Plain(names.mirror(place, number))) for number in mirrors),
         directive("mirror_request_body", Word("on")),
     ]
 
 
 def beside(
-    ctx: Context, mirror: Mirror, place: str, sent: list[Node] | None, url: Template
+    ctx: Context, mirror: Mirror, at: tuple[str, int], sent: list[Node] | None, url: Template
 ) -> list[tuple[str, list[Node]]]:
-    """Returns the locations that send the copy; `sent` are its header lines."""
+    """Returns the locations that send the copy; `at` are the place of the route's location and the
+    number of the mirror, `sent` its header lines.
+    """
     target = ctx.upstreams.get(mirror.upstream)
     if target is None or not upstreams.is_usable(target, ctx):
-        return [(names.mirror(place), [directive("internal"), _OVER])]
-    over = names.mirrored(place)
+        return [(names.mirror(*at), [directive("internal"), _OVER])]
+    over = names.mirrored(*at)
     nodes = [
         directive("internal"),
-        *_gates(ctx, mirror),
+        *_gates(ctx, mirror, at[1]),
         directive("client_max_body_size", Word("0")),
         *(sent or []),
         *_times(mirror, target),
@@ -72,7 +79,7 @@ def beside(
         *(lua.unavailable() if lua.is_dynamic(target, ctx) else []),
         directive("proxy_pass", url),
     ]
-    return [(names.mirror(place), nodes), (over, [_OVER])]
+    return [(names.mirror(*at), nodes), (over, [_OVER])]
 
 
 def replaced(ctx: Context, mirror: Mirror, host: Arg | None) -> dict[str, Arg]:
@@ -97,12 +104,14 @@ def _times(mirror: Mirror, target: Upstream) -> list[Node]:
     ]
 
 
-def _gates(ctx: Context, mirror: Mirror) -> list[Node]:
+def _gates(ctx: Context, mirror: Mirror, number: int) -> list[Node]:
     """Returns what ends a copy before it is sent."""
     gates = [if_(Var("http_upgrade"), "!=", _NOTHING, children=[_OVER])]
     if mirror.share < _ALL:
-        # Not the id alone, by which splits choose: a mirror would see one branch only.
-        source = Template((Var("request_id"), _SALT))
+        # Not the id alone, by which splits choose: a mirror would see one branch only. Nor what
+        # another mirror draws by: both would get the same requests.
+        salt = _SALT if number == 1 else f"{_SALT}{number}"
+        source = Template((Var("request_id"), salt))
         share = f"{mirror.share // 100}.{mirror.share % 100:02}%"
         drawn = ctx.shared.split("mirror", source, [(share, Literal("1")), ("*", _NOTHING)])
         gates.append(if_(drawn, "=", _NOTHING, children=[_OVER]))

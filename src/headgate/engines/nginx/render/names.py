@@ -70,14 +70,20 @@ def service(place: str) -> str:
     return SERVICE + place
 
 
-def mirror(place: str) -> str:
-    """Returns the location that sends copies of the requests of the one at a place."""
-    return f"{SERVICE}mirror:{place}"
+def mirror(place: str, number: int) -> str:
+    """Returns the location that sends copies of the requests of the one at a place to the mirror
+    of that number, from 1.
+    """
+    return f"{SERVICE}mirror{_but_first(number)}:{place}"
 
 
-def mirrored(place: str) -> str:
-    """Returns the location in which a copy ends that cannot be sent."""
-    return f"@hg_mirrored_{place.replace(':', '_')}"
+def mirrored(place: str, number: int) -> str:
+    """Returns the location in which such a copy ends that cannot be sent."""
+    return f"@hg_mirrored{_but_first(number)}_{place.replace(':', '_')}"
+
+
+def _but_first(number: int) -> str:
+    return str(number) if number > 1 else ""
 
 
 def zone(kind: str, *what: object) -> str:

@@ -219,23 +219,25 @@ _ROUTES: Final = (
         for key in ("cookie", "ttl", "path", "same_site", "secure", "http_only", "keys[].file")
     ),
     Parity(
-        "routes.NAME.mirror.upstream",
+        "routes.NAME.mirror[].upstream",
         "differs",
-        "the next request on the client's connection over HTTP/1 waits until the copy has ended; "
-        "of the answer only the head is read; no counts",
+        "the next request on the client's connection over HTTP/1 waits until the copies have "
+        "ended; of the answer only the head is read; no counts",
     ),
     Parity(
-        "routes.NAME.mirror.percent", "differs", "by chance (`split_clients`), not of each block"
+        "routes.NAME.mirror[].percent", "differs", "by chance (`split_clients`), not of each block"
     ),
     Parity(
-        "routes.NAME.mirror.max_body",
+        "routes.NAME.mirror[].max_body",
         "differs",
         "nginx reads the body of every request of the route, whatever its size, before it asks the "
         "upstream",
     ),
-    Parity("routes.NAME.mirror.timeout", "differs", "for each step of a copy: connect, send, head"),
     Parity(
-        "routes.NAME.mirror.max_in_flight", "no", "no limit; anything but the default is refused"
+        "routes.NAME.mirror[].timeout", "differs", "for each step of a copy: connect, send, head"
+    ),
+    Parity(
+        "routes.NAME.mirror[].max_in_flight", "no", "no limit; anything but the default is refused"
     ),
     Parity(
         "routes.NAME.timeouts.request",

@@ -59,11 +59,28 @@ def test_a_mirror_of_the_server_may_be_off() -> None:
     assert "mirror" in route
 
 
+def test_several_become_a_list() -> None:
+    second = f"{HOST} location = /b {{ {COPY.replace('shadow', '10.0.0.8')} }}"
+    one = imported(f"mirror /b; {ROUTE}", around=second)
+    (route,) = routes(one).values()
+    keys = {"max_body": "1MiB", "timeout": "5s"}
+    assert route["mirror"] == [{"upstream": "10.0.0.8"} | keys, {"upstream": "shadow"} | keys]
+    assert [fate.why for fate in one.fates if fate.why] == []
+    loaded = compiled([PurePath("a.toml")], MemoryFiles({"a.toml": to_toml(one.objects)}), {})
+    assert loaded.errors == ()
+
+
+SAME = f"{HOST} location = /b {{ {COPY} }}"
+MANY = " ".join(f"mirror /{n};" for n in range(5))
+
+
 @pytest.mark.parametrize(
     ("route", "copy", "around", "why"),
     [
         (ROUTE.replace("/copy", "/else"), COPY, HOST, "leads to no location of that path"),
-        (f"mirror /b; {ROUTE}", COPY, HOST, "a route has one `mirror`"),
+        (f"mirror /b; {ROUTE}", COPY, HOST, "`mirror /b` leads to no location of that path"),
+        (f"mirror /b; {ROUTE}", COPY, SAME, "an upstream gets one copy of a request"),
+        (f"{MANY} proxy_pass http://live;", COPY, HOST, "a route has up to 4 mirrors"),
         (f"{ROUTE} mirror_request_body off;", COPY, HOST, "copies have their body here"),
         (ROUTE, COPY.replace("$request_uri", ""), HOST, "is not `http://NAME$request_uri`"),
         (ROUTE, COPY.replace("$request_uri", "/x$request_uri"), HOST, "is not `http://NAME"),

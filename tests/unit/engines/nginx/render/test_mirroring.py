@@ -21,6 +21,7 @@ def rendered(mirror: str, accepted: Capabilities = DEBIAN_12) -> Rendered:
         '[listeners.web]\naddress = "127.0.0.1:1"\ndefault = true\n'
         f'[routes.r]\nupstream = "u"\n{mirror}\n'
         '[upstreams.u]\nendpoints = ["127.0.0.1:1"]\n[upstreams.v]\nendpoints = ["127.0.0.1:2"]\n'
+        '[upstreams.w]\nendpoints = ["127.0.0.1:3"]\n'
     )
     found = load([PurePath("c.toml")], MemoryFiles({"c.toml": text}), {})
     assert found.plan is not None, [str(one) for one in found.errors]
@@ -47,6 +48,31 @@ def test_a_copy_goes_to_a_location_of_its_own() -> None:
     assert any("the next request on a connection" in note for note in made.notes)
 
 
+def test_several_have_locations_and_draws_of_their_own() -> None:
+    part = "percent = 12.5"
+    made = rendered(
+        f'mirror = [{{ upstream = "v", {part} }}, {{ upstream = "w", {part}, timeout = "3s" }}]'
+    )
+    text = text_of(made)
+    for line in (
+        "mirror auth:mirror:route:1;",
+        "mirror auth:mirror2:route:1;",
+        "location = auth:mirror:route:1 {",
+        "location = auth:mirror2:route:1 {",
+        "location @hg_mirrored2_route_1 {",
+        'proxy_pass "http://hg_up_v${hg_path}${hg_query}";',
+        'proxy_pass "http://hg_up_w${hg_path}${hg_query}";',
+        'split_clients "${request_id}mirror" ',
+        'split_clients "${request_id}mirror2" ',
+    ):
+        assert text.count(line) == 1, text
+    assert text.count("mirror_request_body on;") == 1
+    assert sum("the next request on a connection" in note for note in made.notes) == 1
+    of_second = rendered('mirror = [{ upstream = "v", percent = 0 }, { upstream = "w" }]')
+    assert "mirror auth:mirror:" not in text_of(of_second)
+    assert "mirror auth:mirror2:" in text_of(of_second)
+
+
 def test_all_requests_need_no_draw_and_none_need_no_mirror() -> None:
     assert "split_clients" not in text_of(rendered('mirror = { upstream = "v" }'))
     assert "mirror" not in text_of(rendered('mirror = { upstream = "v", percent = 0 }'))
@@ -60,7 +86,9 @@ def test_lengths_are_compared_as_texts(most: int) -> None:
 
 
 def test_what_nginx_cannot_do_is_refused() -> None:
-    with pytest.raises(NotRenderedError, match=r"mirror\.max_in_flight.*no limit"):
+    with pytest.raises(NotRenderedError, match=r"mirror\[0\]\.max_in_flight.*no limit"):
         rendered('mirror = { upstream = "v", max_in_flight = 5 }')
+    with pytest.raises(NotRenderedError, match=r"mirror\[1\]\.max_in_flight.*no limit"):
+        rendered('mirror = [{ upstream = "v" }, { upstream = "w", max_in_flight = 5 }]')
     with pytest.raises(NotRenderedError, match=r"mirror.*this nginx has no `mirror`"):
         rendered('mirror = { upstream = "v" }', Capabilities("", "", "", WORDS - {"mirror"}))

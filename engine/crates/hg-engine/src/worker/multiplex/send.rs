@@ -207,7 +207,7 @@ impl Worker {
         }
         self.mark_shared(ui);
         self.progress(x);
-        self.release_mirror(x);
+        self.release_mirrors(x);
         self.end_if_over(x);
     }
 
