@@ -39,6 +39,10 @@ def test_one_order_takes_all_instances_of_the_host_over_and_the_next_finds_it_do
             until(lambda: _programs(office) == back, "it is undone", deadline_s=180)
             assert programs.installed == OLD
             assert (get(left)[1], get(right)[1]) == (b"one", b"one")
+            # The control process says what it runs before it has looked at its nginx.
+            until(
+                lambda: all(agent.one(name)["nginx"] for name in nginx), "each looks at its nginx"
+            )
             assert {name: agent.one(name)["nginx"]["pid"] for name in nginx} == nginx
 
 
