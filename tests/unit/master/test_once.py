@@ -11,11 +11,13 @@ from headgate.master.once import Once
 def test_those_who_want_the_same_share_it_and_others_do_not() -> None:
     async def scenario() -> None:
         begun: list[str] = []
-        gate = asyncio.Event()
+        both, gate = asyncio.Event(), asyncio.Event()
         once: Once[str] = Once()
 
         async def work(key: str) -> str:
             begun.append(key)
+            if begun == ["a", "b"]:
+                both.set()
             await gate.wait()
             return key.upper()
 
@@ -23,7 +25,7 @@ def test_those_who_want_the_same_share_it_and_others_do_not() -> None:
             asyncio.ensure_future(once.do(key, lambda key=key: work(key)))  # type: ignore[misc]
             for key in ("a", "b", "a", "a")
         ]
-        await asyncio.sleep(0)
+        await both.wait()
         wanted[0].cancel()
         gate.set()
         assert await asyncio.gather(*wanted[1:]) == ["B", "A", "A"]
@@ -39,7 +41,6 @@ def test_whoever_waits_gets_what_it_raises() -> None:
         once: Once[None] = Once()
 
         async def work() -> None:
-            await asyncio.sleep(0)
             raise OSError("away")
 
         wanted = [once.do("a", work) for _ in range(3)]

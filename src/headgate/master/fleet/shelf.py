@@ -75,7 +75,10 @@ class Shelf:
 
         async def filled() -> None:
             sizes = {entry.sha256: entry.size for entry in added(known, listed)}
-            found = await self.blobs(book, agent_id, _fitting(sizes, room))
+            wanted = list(_fitting(sizes, room))
+            found = await self.blobs(book, agent_id, wanted)
+            if len(found) < len(wanted):
+                return  # of an agent that was revoked meanwhile, perhaps: the next one asks again
             self._contents[key] = _encoded(found)
             if len(self._contents) > _DIFFERENCES:
                 self._contents.popitem(last=False)

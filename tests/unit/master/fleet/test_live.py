@@ -172,6 +172,22 @@ def test_contents_have_no_more_than_there_is_room_for() -> None:
     loops.run(scenario())
 
 
+def test_contents_of_which_some_are_missing_are_not_kept_for_others() -> None:
+    class Revoked(Blobs):
+        async def blobs(self, agent_id: str, hashes: Iterable[str]) -> dict[str, bytes]:
+            found = await super().blobs(agent_id, hashes)
+            return {} if agent_id == "revoked" else found
+
+    async def scenario() -> None:
+        book, shelf = Revoked(new_book().authorities), Shelf()
+        target = manifest_of("s", 2, FILES).canonical()
+        assert (await shelf.fill(book, "revoked", target, "", 1000))("") == b""
+        contents = await shelf.fill(book, "agent", target, "", 1000)
+        assert len(chunk_codec.decode(contents("")).chunks) == len(FILES)
+
+    loops.run(scenario())
+
+
 def test_an_unknown_base_brings_no_contents() -> None:
     async def scenario() -> None:
         book, target = blobs(), manifest_of("s", 2, FILES).canonical()
