@@ -4,15 +4,18 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import asyncpg
 import loops
 import pytest
 from master_world import World
 from postgres import Postgres
 from postgres_relay import Relay
+from sqlalchemy import func, select
 
 from headgate.master.store import opening
+from headgate.master.store.abandoned import end_abandoned
 from headgate.master.store.errors import StoreUnavailableError
-from headgate.master.store.leases import Lease, LostLeaseError, RowLeases, require
+from headgate.master.store.leases import LEASES, Lease, LostLeaseError, RowLeases, require
 from headgate.master.store.opening import Place, open_database
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
@@ -89,7 +92,7 @@ def test_who_is_cut_off_amid_a_change_does_not_keep_the_lease_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL would hold the row for as long as it takes the network to tell: two hours."""
-    monkeypatch.setattr(opening, "_COMMAND_S", 20.0)
+    monkeypatch.setattr(opening, "COMMAND_S", 20.0)
     monkeypatch.setattr(opening, "_IDLE_S", 0.5)
     cluster = Postgres()
     direct = cluster.database()
@@ -120,6 +123,58 @@ def test_who_is_cut_off_amid_a_change_does_not_keep_the_lease_for_ever(
             goes_on.set()
             with pytest.raises(StoreUnavailableError):
                 await stuck
+
+    try:
+        with Relay(cluster.folder) as relay:
+            loops.run(play(relay))
+    finally:
+        cluster.close()
+
+
+@pytest.mark.parametrize("last", ["repeat(", "the cut"], ids=["its preparation", "its values"])
+def test_who_is_cut_off_within_a_statement_does_not_keep_the_lease_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """PostgreSQL waits for the values of a statement, or for room for its rows, and takes its
+    transaction for one at work, which `idle_in_transaction_session_timeout` does not end."""
+    monkeypatch.setattr(opening, "COMMAND_S", 1.0)
+    cluster = Postgres()
+    direct = cluster.database()
+
+    async def play(relay: Relay) -> None:
+        async with AsyncExitStack() as opened:
+            first = await open_database(Place(tmp_path, relay.url(direct)), lambda: 0)
+            opened.push_async_callback(first.close)
+            held = await RowLeases(first, lambda: 0).acquire("rollouts", "a", TTL_MS)
+            assert held is not None
+
+            async def work(tx: Transaction) -> None:
+                await require(tx, held)
+                relay.cut_after(last)
+                for values in ("a look", "the cut"):
+                    await tx.texts(select(func.repeat(LEASES.c.name + values, 1_000_000)))
+
+            opened.callback(relay.mend)
+            # A dump of the database, say: the same user, but no master.
+            person = await asyncpg.connect(direct)
+            opened.push_async_callback(person.close)
+            begun = person.transaction()
+            await begun.start()
+            prepared = await person.prepare("SELECT 1")
+            with pytest.raises(StoreUnavailableError):
+                await first.write(MASTER, work)
+            monkeypatch.setattr(opening, "COMMAND_S", 20.0)
+            second = await open_database(Place(tmp_path, direct), lambda: 0)
+            opened.push_async_callback(second.close)
+            ending = asyncio.create_task(end_abandoned(second, 1.0))
+            other = await RowLeases(second, lambda: TTL_MS).acquire("rollouts", "b", TTL_MS)
+            ending.cancel()
+            await asyncio.wait([ending])
+            assert other is not None
+            assert other.fence == held.fence + 1
+            assert await prepared.fetchval() == 1
+            await begun.rollback()
+            relay.mend()
 
     try:
         with Relay(cluster.folder) as relay:

@@ -123,7 +123,7 @@ def test_a_database_that_answers_nothing_any_more_costs_no_more_than_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network drops every packet: 503 after a while, and all is well once it is back."""
-    monkeypatch.setattr(opening, "_COMMAND_S", 1.0)
+    monkeypatch.setattr(opening, "COMMAND_S", 1.0)
     monkeypatch.setattr(opening, "_CONNECT_S", 1.0)
     cluster = Postgres()
     with Relay(cluster.folder) as relay:

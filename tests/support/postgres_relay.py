@@ -26,6 +26,7 @@ class Relay:
         self._open.set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last = b""
         self.trips = 0
         """How often the server was ready for the next question: the trips that clients waited for,
         and one for each connection."""
@@ -50,8 +51,13 @@ class Relay:
         """Lets nothing through."""
         self._loop.call_soon_threadsafe(self._open.clear)
 
+    def cut_after(self, text: str) -> None:
+        """Lets nothing through once a client has sent this text, which the server still gets."""
+        self._last = text.encode()
+
     def mend(self) -> None:
         """Lets everything through again, what waited included."""
+        self._last = b""
         self._loop.call_soon_threadsafe(self._open.set)
 
     async def _serve(self) -> None:
@@ -67,42 +73,51 @@ class Relay:
         await self._open.wait()
         with contextlib.suppress(OSError):
             far, near = await asyncio.open_unix_connection(self._behind / _SOCKET)
-            for one, other, count in ((reader, near, None), (far, writer, self._count)):
-                task = asyncio.create_task(self._pump(one, other, count))
+            for one, other, seen in ((reader, near, self._sent), (far, writer, self._count())):
+                task = asyncio.create_task(self._pump(one, other, seen))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    def _count(self) -> None:
-        self.trips += 1
+    def _sent(self, data: bytes) -> None:
+        if self._last and self._last in data:
+            self._open.clear()
+
+    def _count(self) -> Callable[[bytes], None]:
+        rest = b""
+
+        def seen(data: bytes) -> None:
+            nonlocal rest
+            answers, rest = _counted(rest + data)
+            self.trips += answers
+
+        return seen
 
     async def _pump(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        count: Callable[[], None] | None,
+        seen: Callable[[bytes], None],
     ) -> None:
-        rest = b""
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
                 await self._open.wait()
-                if count is not None:
-                    rest = _counted(rest + data, count)
+                seen(data)
                 writer.write(data)
                 await writer.drain()
         await self._open.wait()
         writer.close()
 
 
-def _counted(data: bytes, count: Callable[[], None]) -> bytes:
-    """Counts the server's ReadyForQuery messages; returns the part of one that is not whole.
+def _counted(data: bytes) -> tuple[int, bytes]:
+    """Counts the server's ReadyForQuery messages; returns also the part of one that is not whole.
 
     Each is a letter and a length that counts itself (PostgreSQL, "Message Formats").
     """
+    answers = 0
     while len(data) >= _HEAD:
         end = 1 + int.from_bytes(data[1:_HEAD], "big")
         if len(data) < end:
             break
-        if data[:1] == b"Z":
-            count()
+        answers += data[:1] == b"Z"
         data = data[end:]
-    return data
+    return answers, data

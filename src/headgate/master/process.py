@@ -26,8 +26,9 @@ from headgate.master.domains.rollouts.driver import World as Driven
 from headgate.master.domains.sessions.service import setup_token
 from headgate.master.services import Master, assembled
 from headgate.master.settings import Address, Settings
+from headgate.master.store.abandoned import end_abandoned
 from headgate.master.store.errors import StartError
-from headgate.master.store.opening import Place, open_database, prepare
+from headgate.master.store.opening import COMMAND_S, Place, open_database, prepare
 from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import KEY_FILE, load_sealer
 from headgate.master.telemetry.port import Metrics, metrics_application
@@ -174,6 +175,7 @@ async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
         asyncio.create_task(master.relay.run(), name="searches of other masters"),
         asyncio.create_task(master.recorder.run(), name="fleet metrics"),
         asyncio.create_task(thinner.run(), name="older fleet metrics"),
+        asyncio.create_task(end_abandoned(master.database, COMMAND_S), name="left sessions"),
     ]
     try:
         yield

@@ -136,6 +136,14 @@ class Database:
             async with self._single.connect() as connection:
                 await connection.execute(text("SELECT 1"), execution_options=GATED)
 
+    async def numbers(self, statement: str, **values: object) -> list[int]:
+        """Asks the database about itself, not about anybody's rows, and returns the first column;
+        raises StoreUnavailableError."""
+        with _explained(), self._reading():
+            async with self._single.connect() as connection:
+                found = await connection.execute(text(statement), values, execution_options=GATED)
+                return [int(value) for value in found.scalars()]
+
     async def write(self, scope: Scope, work: Work[T]) -> T:
         """Carries out `work` in one transaction, whole or not at all, and returns its result.
 

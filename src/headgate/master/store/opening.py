@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from headgate.master.ids import Clock
+from headgate.master.store.abandoned import APPLICATION
 from headgate.master.store.database import SINGLE, Database
 from headgate.master.store.errors import StartError
 from headgate.master.store.migrate import migrate
@@ -26,7 +27,7 @@ _READERS = 4
 _BUSY_MS = 10_000
 _POSTGRES_POOL = 10
 _CONNECT_S = 10.0
-_COMMAND_S = 30.0
+COMMAND_S = 30.0
 """A database behind a network that drops every packet must not hold callers for ever."""
 _IDLE_S = 15.0
 """Nor must a master behind such a network hold rows that others wait for: PostgreSQL ends its
@@ -74,7 +75,7 @@ async def open_database(place: Place, clock: Clock) -> Database:
             await migrate(patient, None, clock)
         finally:
             await patient.dispose()
-        engine = postgres(place.url, _COMMAND_S)
+        engine = postgres(place.url, COMMAND_S)
         # Statements of one transaction see what was committed before each, here, so that a read
         # gains nothing by one; without it goes no trip to its beginning and end.
         reader = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -108,6 +109,8 @@ def postgres(text: str, command_s: float | None = None) -> AsyncEngine:
         # By a statement, not as a parameter of the start, which poolers refuse.
         cursor = connection.cursor()
         cursor.execute(f"SET idle_in_transaction_session_timeout = {round(_IDLE_S * 1000)}")
+        if command_s is not None:
+            cursor.execute(f"SET application_name = '{APPLICATION}'")
         cursor.close()
         connection.commit()
 
