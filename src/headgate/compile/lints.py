@@ -6,10 +6,11 @@ from typing import Final, Protocol
 import msgspec
 
 from headgate.compile.lint_asked import lacking
+from headgate.compile.lint_claims import unclaimed
 from headgate.compile.lint_grpc import hopeless
 from headgate.compile.lint_patterns import patterns
 from headgate.compile.lint_preflights import late_preflights
-from headgate.compile.loaded import Loaded
+from headgate.compile.loaded import Loaded, Place
 from headgate.compile.references import references
 from headgate.kernel.diagnostics import ConfigPath, Diagnostic, Severity, dotted
 from headgate.kernel.ids import ObjectName
@@ -61,6 +62,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     found += _grpc_over_http1(loaded, objects)
     found += _late_preflights(loaded, objects)
     found += _unsent(loaded, objects)
+    found += _unclaimed(loaded, objects)
     found += _not_imported(loaded, plan)
     found += _nowhere(loaded, objects)
     found += _without_tcp_route(loaded, objects)
@@ -85,7 +87,15 @@ def _warning(
     loaded: Loaded, kind: Kind, name: str, message: str, allowed: str, at: ConfigPath = ()
 ) -> Diagnostic:
     path: ConfigPath = (SECTION_OF[kind], name, *at)
-    place = loaded.place(kind, name, *at)
+    return _at(loaded.place(kind, name, *at), path, message, allowed)
+
+
+def _of_node(loaded: Loaded, at: ConfigPath, message: str, allowed: str) -> Diagnostic:
+    place = loaded.place("settings", SETTINGS_NAME, *at)
+    return _at(place, ("node", *at), message, allowed)
+
+
+def _at(place: Place | None, path: ConfigPath, message: str, allowed: str) -> Diagnostic:
     return Diagnostic(
         file=place.file if place else "",
         line=place.line if place else 0,
@@ -168,6 +178,14 @@ def _unsent(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
         yield _warning(loaded, kind, owner, what, f"write {allowed}", one.at)
 
 
+def _unclaimed(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    node = next(iter(objects["settings"]), None)
+    one = unclaimed(node, (entry for kind in _CHAINED for entry in objects[kind]))
+    if one is not None:
+        what = f"no line has the claim {one.name}: no middleware `jwt` verifies tokens"
+        yield _of_node(loaded, one.at, what, f"write a `jwt` middleware, or leave {one.name} out")
+
+
 _CHAINED: Final[tuple[Kind, ...]] = ("middleware", "host", "route")
 _VEILED: Final = ("the text has characters of a pattern", "write `regex` for an expression")
 
@@ -217,16 +235,9 @@ def _not_applied(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     node, count = loaded.node, len(objects["route"])
     if node is None or node.engine != "nginx" or node.nginx.mode != "observe" or not count:
         return
-    place = loaded.place("settings", "node", "nginx", "mode")
-    yield Diagnostic(
-        file=place.file if place else "",
-        line=place.line if place else 0,
-        column=place.column if place else 0,
-        path="node.nginx.mode",
-        message=f"headgate applies nothing in this mode: {count} routes are not served",
-        allowed='write `mode = "full"` or `mode = "guest"`, or remove them',
-        severity=Severity.WARNING,
-    )
+    what = f"headgate applies nothing in this mode: {count} routes are not served"
+    allowed = 'write `mode = "full"` or `mode = "guest"`, or remove them'
+    yield _of_node(loaded, ("nginx", "mode"), what, allowed)
 
 
 def _nowhere(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
@@ -235,16 +246,9 @@ def _nowhere(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     for name in sorted(loaded.node.listener_addresses if loaded.node is not None else ()):
         if name in known:
             continue
-        place = loaded.place("settings", SETTINGS_NAME, "listener_addresses", name)
-        yield Diagnostic(
-            file=place.file if place else "",
-            line=place.line if place else 0,
-            column=place.column if place else 0,
-            path=dotted(("node", "listener_addresses", name)),
-            message=f'there is no listener "{name}" to open here',
-            allowed="write the name of a listener, or remove it",
-            severity=Severity.WARNING,
-        )
+        what = f'there is no listener "{name}" to open here'
+        allowed = "write the name of a listener, or remove it"
+        yield _of_node(loaded, ("listener_addresses", name), what, allowed)
 
 
 def _without_tcp_route(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:

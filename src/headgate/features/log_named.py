@@ -19,10 +19,24 @@ def logged_headers(log: AccessLog | None) -> tuple[str, ...]:
     >>> logged_headers(AccessLog("json", None, template="${status} ${header:x-a} $${header:x-b}"))
     ('x-a',)
     """
+    return _named(log, HEADER)
+
+
+def logged_claims(log: AccessLog | None) -> tuple[str, ...]:
+    """Returns the claims that these lines have, in their order, each once; none without a log.
+
+    >>> from headgate.plan.settings import AccessLog
+    >>> logged_claims(AccessLog("json", None, fields=("status", "jwt:sub")))
+    ('sub',)
+    """
+    return _named(log, CLAIM)
+
+
+def _named(log: AccessLog | None, lead: str) -> tuple[str, ...]:
     if log is None:
         return ()
     names = log.fields
     if log.template is not None:
         names = tuple(text for kind, text in pieces(log.template) if kind == "name")
-    found = (name.removeprefix(HEADER) for name in names if name.startswith(HEADER))
+    found = (name.removeprefix(lead) for name in names if name.startswith(lead))
     return tuple(dict.fromkeys(found))
