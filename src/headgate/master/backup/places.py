@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from headgate.kernel.files import private_files, replace_file, sync_folder
@@ -75,7 +76,11 @@ async def _into_postgres(subject: Subject, order: Order, sealer: Sealer, keys: s
     engine = postgres(subject.place.url)
     try:
         # The key before the commit: a key too many does no harm.
-        return await restore(engine, order, sealer, lambda: _keep(subject, keys))
+        end = await restore(engine, order, sealer, lambda: _keep(subject, keys))
+        async with engine.begin() as connection:
+            # Autovacuum does it within a minute; until then PostgreSQL takes all tables for small.
+            await connection.execute(text("ANALYZE"))
+        return end
     finally:
         await engine.dispose()
 

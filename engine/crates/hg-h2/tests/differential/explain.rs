@@ -109,7 +109,7 @@ fn connection(ours: &Outcome, theirs: &Outcome, bytes: &[u8]) -> Option<&'static
 }
 
 /// What we refuse beyond RFC 9113, which the crate leaves to its user.
-const STRICTER: [&str; 15] = [
+const STRICTER: [&str; 16] = [
     // The crate makes a path for a request with neither `:authority` nor `:path`.
     "h2-pseudo-missing",
     // The crate takes a quotation mark in a name.
@@ -127,6 +127,8 @@ const STRICTER: [&str; 15] = [
     "h2-lookalike",
     "h2-content-length",
     "h2-connect",
+    // RFC 9220, 3: a server may answer an unknown `:protocol` with 501.
+    "h2-protocol",
 ];
 
 /// Returns why two streams differ; `None` if they do not.

@@ -94,6 +94,7 @@ const WRONG: &[(&str, &[u8])] = &[
     (":own", b"1"),
     (":status", b"200"),
     (":protocol", b"websocket"),
+    (":protocol", b"connect-udp"),
     (":authority", b"b.example"),
 ];
 const PATHS: &[&[u8]] =

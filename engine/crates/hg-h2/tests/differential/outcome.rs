@@ -47,9 +47,12 @@ pub struct Outcome {
 
 /// Brings fields into an order and form in which the two can be compared.
 pub fn sorted(mut fields: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
-    let crumbs: Vec<_> = fields.iter().filter(|f| f.0 == "cookie").map(|f| f.1.clone()).collect();
+    let mut crumbs: Vec<_> =
+        fields.iter().filter(|f| f.0 == "cookie").map(|f| f.1.clone()).collect();
     fields.retain(|f| f.0 != "cookie" && f.0 != "host");
     if !crumbs.is_empty() {
+        // We join no empty one, as it would leave a blank at the end.
+        crumbs.retain(|crumb| !crumb.is_empty());
         fields.push(("cookie".into(), crumbs.join(&b"; "[..])));
     }
     fields.sort();
