@@ -1,8 +1,10 @@
 """What every implementation of leases must do; here rows of both databases."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 import loops
@@ -14,6 +16,7 @@ from sqlalchemy import func, select
 
 from headgate.master.store import opening
 from headgate.master.store.abandoned import end_abandoned
+from headgate.master.store.database import Database
 from headgate.master.store.errors import StoreUnavailableError
 from headgate.master.store.leases import LEASES, Lease, LostLeaseError, RowLeases, require
 from headgate.master.store.opening import Place, open_database
@@ -88,96 +91,103 @@ def test_of_many_that_ask_at_once_one_gets_it(world: World) -> None:
         world.advance(ms=TTL_MS)
 
 
-def test_who_is_cut_off_amid_a_change_does_not_keep_the_lease_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """PostgreSQL would hold the row for as long as it takes the network to tell: two hours."""
-    monkeypatch.setattr(opening, "COMMAND_S", 20.0)
-    monkeypatch.setattr(opening, "_IDLE_S", 0.5)
+class Cut(NamedTuple):
+    """Two masters' views of one database; the network of the first, which has the lease, ends."""
+
+    relay: Relay
+    direct: str
+    first: Database
+    second: Database
+    held: Lease
+
+    async def is_taken_over(self) -> None:
+        """Waits until the second one has the lease, whose time has passed."""
+        leases = RowLeases(self.second, lambda: TTL_MS)
+        other = await leases.acquire("rollouts", "b", TTL_MS)
+        assert other is not None
+        assert other.fence == self.held.fence + 1
+
+
+Play = Callable[[Callable[[Cut], Awaitable[None]], float], None]
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
+    """Plays a scene; the first master gives a statement up after so many seconds."""
     cluster = Postgres()
     direct = cluster.database()
 
-    async def play(relay: Relay) -> None:
+    async def played(relay: Relay, scene: Callable[[Cut], Awaitable[None]], first_s: float) -> None:
         async with AsyncExitStack() as opened:
-            first = await open_database(Place(tmp_path, relay.url(direct)), lambda: 0)
-            opened.push_async_callback(first.close)
-            second = await open_database(Place(tmp_path, direct), lambda: 0)
-            opened.push_async_callback(second.close)
+            databases = []
+            for url, command_s in ((relay.url(direct), first_s), (direct, 20.0)):
+                monkeypatch.setattr(opening, "COMMAND_S", command_s)
+                databases.append(await open_database(Place(tmp_path, url), lambda: 0))
+                opened.push_async_callback(databases[-1].close)
+            first, second = databases
             held = await RowLeases(first, lambda: 0).acquire("rollouts", "a", TTL_MS)
             assert held is not None
-            is_locked, goes_on = asyncio.Event(), asyncio.Event()
-
-            async def work(tx: Transaction) -> None:
-                await require(tx, held)
-                is_locked.set()
-                await goes_on.wait()
-
-            stuck = asyncio.create_task(first.write(MASTER, work))
-            await is_locked.wait()
-            relay.cut()
             opened.callback(relay.mend)
-            other = await RowLeases(second, lambda: TTL_MS).acquire("rollouts", "b", TTL_MS)
-            assert other is not None
-            assert other.fence == held.fence + 1
-            relay.mend()
-            goes_on.set()
-            with pytest.raises(StoreUnavailableError):
-                await stuck
+            await scene(Cut(relay, direct, first, second, held))
 
-    try:
-        with Relay(cluster.folder) as relay:
-            loops.run(play(relay))
-    finally:
-        cluster.close()
+    with Relay(cluster.folder) as relay:
+        yield lambda scene, first_s: loops.run(played(relay, scene, first_s))
+    cluster.close()
+
+
+def test_who_is_cut_off_amid_a_change_does_not_keep_the_lease_for_ever(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL would hold the row for as long as it takes the network to tell: two hours."""
+    monkeypatch.setattr(opening, "_IDLE_S", 0.5)
+
+    async def scene(cut: Cut) -> None:
+        is_locked, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def work(tx: Transaction) -> None:
+            await require(tx, cut.held)
+            is_locked.set()
+            await goes_on.wait()
+
+        stuck = asyncio.create_task(cut.first.write(MASTER, work))
+        await is_locked.wait()
+        cut.relay.cut()
+        await cut.is_taken_over()
+        cut.relay.mend()
+        goes_on.set()
+        with pytest.raises(StoreUnavailableError):
+            await stuck
+
+    play(scene, 20.0)
 
 
 @pytest.mark.parametrize("last", ["repeat(", "the cut"], ids=["its preparation", "its values"])
 def test_who_is_cut_off_within_a_statement_does_not_keep_the_lease_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+    play: Play, last: str
 ) -> None:
     """PostgreSQL waits for the values of a statement, or for room for its rows, and takes its
     transaction for one at work, which `idle_in_transaction_session_timeout` does not end."""
-    monkeypatch.setattr(opening, "COMMAND_S", 1.0)
-    cluster = Postgres()
-    direct = cluster.database()
 
-    async def play(relay: Relay) -> None:
-        async with AsyncExitStack() as opened:
-            first = await open_database(Place(tmp_path, relay.url(direct)), lambda: 0)
-            opened.push_async_callback(first.close)
-            held = await RowLeases(first, lambda: 0).acquire("rollouts", "a", TTL_MS)
-            assert held is not None
+    async def scene(cut: Cut) -> None:
+        async def work(tx: Transaction) -> None:
+            await require(tx, cut.held)
+            cut.relay.cut_after(last)
+            for values in ("a look", "the cut"):
+                await tx.texts(select(func.repeat(LEASES.c.name + values, 1_000_000)))
 
-            async def work(tx: Transaction) -> None:
-                await require(tx, held)
-                relay.cut_after(last)
-                for values in ("a look", "the cut"):
-                    await tx.texts(select(func.repeat(LEASES.c.name + values, 1_000_000)))
+        # A dump of the database, say: the same user, but no master.
+        person = await asyncpg.connect(cut.direct)
+        begun = person.transaction()
+        await begun.start()
+        prepared = await person.prepare("SELECT 1")
+        with pytest.raises(StoreUnavailableError):
+            await cut.first.write(MASTER, work)
+        ending = asyncio.create_task(end_abandoned(cut.second, 1.0))
+        await cut.is_taken_over()
+        ending.cancel()
+        await asyncio.wait([ending])
+        assert await prepared.fetchval() == 1
+        await begun.rollback()
+        await person.close()
 
-            opened.callback(relay.mend)
-            # A dump of the database, say: the same user, but no master.
-            person = await asyncpg.connect(direct)
-            opened.push_async_callback(person.close)
-            begun = person.transaction()
-            await begun.start()
-            prepared = await person.prepare("SELECT 1")
-            with pytest.raises(StoreUnavailableError):
-                await first.write(MASTER, work)
-            monkeypatch.setattr(opening, "COMMAND_S", 20.0)
-            second = await open_database(Place(tmp_path, direct), lambda: 0)
-            opened.push_async_callback(second.close)
-            ending = asyncio.create_task(end_abandoned(second, 1.0))
-            other = await RowLeases(second, lambda: TTL_MS).acquire("rollouts", "b", TTL_MS)
-            ending.cancel()
-            await asyncio.wait([ending])
-            assert other is not None
-            assert other.fence == held.fence + 1
-            assert await prepared.fetchval() == 1
-            await begun.rollback()
-            relay.mend()
-
-    try:
-        with Relay(cluster.folder) as relay:
-            loops.run(play(relay))
-    finally:
-        cluster.close()
+    play(scene, 1.0)

@@ -175,7 +175,7 @@ async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
         asyncio.create_task(master.relay.run(), name="searches of other masters"),
         asyncio.create_task(master.recorder.run(), name="fleet metrics"),
         asyncio.create_task(thinner.run(), name="older fleet metrics"),
-        asyncio.create_task(end_abandoned(master.database, COMMAND_S), name="left sessions"),
+        asyncio.create_task(end_abandoned(master.database, COMMAND_S), name="abandoned sessions"),
     ]
     try:
         yield

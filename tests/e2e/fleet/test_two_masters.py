@@ -18,6 +18,8 @@ from postgres_relay import Relay
 from running_node import Upstream, get
 from waiting import until
 
+from headgate.master.store.abandoned import APPLICATION
+
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -32,6 +34,16 @@ def driver(url: str) -> str:
             await connection.close()
 
     return str(loops.run(ask()))
+
+
+async def left(url: str) -> asyncpg.Connection:
+    """A session as a master leaves it when it is cut off between a statement's preparation and its
+    values: the row of the lease stays locked."""
+    session = await asyncpg.connect(url, server_settings={"application_name": APPLICATION})
+    await session.transaction().start()
+    await session.execute("UPDATE leases SET holder = holder WHERE name = 'rollouts'")
+    await session.prepare("SELECT 1")
+    return session
 
 
 def listening(rest: int, grpc: int) -> list[str]:
@@ -86,8 +98,11 @@ def test_a_master_cut_off_from_the_database_leaves_its_rollout_to_the_other(
                     assert f"/{first.process.pid}/" in driver(direct)
 
                     relay.cut()
+                    session = loops.run(left(direct))
                     until(lambda: status(other, path) == "succeeded", "its end", deadline_s=240)
                     assert f"/{second.process.pid}/" in driver(direct)
+                    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+                        loops.run(session.execute("COMMIT"))
                     assert get(port) == (200, b"two")
 
                     relay.mend()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from headgate.kernel.files import private_files, replace_file, sync_folder
@@ -76,11 +75,7 @@ async def _into_postgres(subject: Subject, order: Order, sealer: Sealer, keys: s
     engine = postgres(subject.place.url)
     try:
         # The key before the commit: a key too many does no harm.
-        end = await restore(engine, order, sealer, lambda: _keep(subject, keys))
-        async with engine.begin() as connection:
-            # Autovacuum does it within a minute; until then PostgreSQL takes all tables for small.
-            await connection.execute(text("ANALYZE"))
-        return end
+        return await restore(engine, order, sealer, lambda: _keep(subject, keys))
     finally:
         await engine.dispose()
 

@@ -42,7 +42,9 @@ async def end_abandoned(database: Database, after_s: float) -> None:
         try:
             pids = await database.numbers(_END, application=APPLICATION, after_s=after_s)
             if pids:
-                _log.warning("sessions of PostgreSQL that a master left open were ended", pids=pids)
+                _log.warning("abandoned sessions of PostgreSQL were ended", pids=pids)
         except StoreUnavailableError as error:
-            _log.debug("sessions that masters left cannot be looked for", error=str(error))
+            _log.warning("the look for abandoned sessions waits for the database", error=str(error))
+        except Exception:  # without the next look, rollouts could stand still for hours
+            _log.exception("a look for abandoned sessions failed; the next one follows")
         await asyncio.sleep(_INTERVAL_S)

@@ -132,9 +132,7 @@ class Database:
 
     async def ping(self) -> None:
         """Asks the database for nothing; raises StoreUnavailableError."""
-        with _explained(), self._reading():
-            async with self._single.connect() as connection:
-                await connection.execute(text("SELECT 1"), execution_options=GATED)
+        await self.numbers("SELECT 1")
 
     async def numbers(self, statement: str, **values: object) -> list[int]:
         """Asks the database about itself, not about anybody's rows, and returns the first column;

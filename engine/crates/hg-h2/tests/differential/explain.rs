@@ -127,7 +127,7 @@ const STRICTER: [&str; 16] = [
     "h2-lookalike",
     "h2-content-length",
     "h2-connect",
-    // RFC 9220, 3: a server may answer an unknown `:protocol` with 501.
+    // RFC 9220, 3: a server should answer an unknown `:protocol` with 501.
     "h2-protocol",
 ];
 
