@@ -46,10 +46,16 @@ async def left(url: str) -> asyncpg.Connection:
     return session
 
 
-def listening(rest: int, grpc: int) -> list[str]:
-    """The options of a master at these ports."""
-    addresses = ["--listen", f"127.0.0.1:{rest}", "--agents-listen", f"127.0.0.1:{grpc}"]
-    return [*addresses, "--fleet-tls"]
+def places(folder: Path) -> tuple[list[int], list[int], list[list[str]]]:
+    """Makes the directories of two masters, and returns their ports for REST and for agents, and
+    their options."""
+    rests, grpcs = [free_port(), free_port()], [free_port(), free_port()]
+    options = []
+    for name, rest, grpc in zip("ab", rests, grpcs, strict=True):
+        (folder / name / "data").mkdir(parents=True)
+        addresses = ["--listen", f"127.0.0.1:{rest}", "--agents-listen", f"127.0.0.1:{grpc}"]
+        options.append([*addresses, "--fleet-tls"])
+    return rests, grpcs, options
 
 
 def status(person: Operator, path: str) -> str:
@@ -66,10 +72,7 @@ def test_a_master_cut_off_from_the_database_leaves_its_rollout_to_the_other(
 ) -> None:
     cluster = Postgres()
     direct = cluster.database()
-    rests, grpcs = [free_port(), free_port()], [free_port(), free_port()]
-    options = [listening(rest, grpc) for rest, grpc in zip(rests, grpcs, strict=True)]
-    (folder / "a/data").mkdir(parents=True)
-    (folder / "b/data").mkdir(parents=True)
+    rests, grpcs, options = places(folder)
     try:
         with (
             Relay(cluster.folder) as relay,
@@ -121,10 +124,7 @@ def test_the_logs_of_a_node_are_searched_through_the_master_that_it_is_not_conne
 ) -> None:
     cluster = Postgres()
     url = cluster.database()
-    rests, grpcs = [free_port(), free_port()], [free_port(), free_port()]
-    options = [listening(rest, grpc) for rest, grpc in zip(rests, grpcs, strict=True)]
-    (folder / "a/data").mkdir(parents=True)
-    (folder / "b/data").mkdir(parents=True)
+    rests, grpcs, options = places(folder)
     try:
         with master(folder / "a", *options[0], database_url=url) as first:
             shutil.copy(folder / "a/data/master.key", folder / "b/data/master.key")
