@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from shares import dealt
 
 from headgate.kernel import collector
 
@@ -20,9 +21,16 @@ settings.load_profile("headgate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts tests that ask for more time than usual before the others: at the end of a run, all
-    but one of its processes would wait for them."""
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    """Deals tests that ask for more time than usual first: at the end of a run, all but one of
+    its processes would wait for them."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = dealt(items, _more_than_usual, processes)
+
+
+def _more_than_usual(item: pytest.Item) -> float:
+    """The seconds that a test asks for; 0 if these are the usual ones."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0
 
 
 def pytest_collection_finish() -> None:
