@@ -21,14 +21,14 @@ settings.load_profile("headgate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deals tests that ask for more time than usual first: at the end of a run, all but one of
-    its processes would wait for them."""
+    """Deals tests that name a time of their own first: at the end of a run, all but one of its
+    processes would wait for them."""
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = dealt(items, _more_than_usual, processes)
+    items[:] = dealt(items, _seconds, processes)
 
 
-def _more_than_usual(item: pytest.Item) -> float:
-    """The seconds that a test asks for; 0 if these are the usual ones."""
+def _seconds(item: pytest.Item) -> float:
+    """The seconds that a test names; 0 if it names none."""
     marker = item.get_closest_marker("timeout")
     return float(marker.args[0]) if marker else 0
 

@@ -11,9 +11,9 @@ def dealt(tests: Sequence[Test], seconds: Callable[[Test], float], processes: in
 
     `--dist worksteal` gives each process as many tests, one beside the other in this order; one
     that has none left takes half of what another still has, from its end. A long test that begins
-    late is thus one that all other processes wait for. `seconds` says how long a test may take
-    where that is more than usual, else 0; these are dealt from the longest to the shortest, and
-    each process begins with its own. All others keep their order.
+    late is thus one that all other processes wait for. `seconds` says how long a test may take, 0
+    where it is one of the many short ones. The long ones are dealt from the longest to the
+    shortest, and each process begins with its own. All others keep their order.
     """
     longest = sorted((test for test in tests if seconds(test)), key=lambda test: -seconds(test))
     others = [test for test in tests if not seconds(test)]
