@@ -12,7 +12,6 @@ from headgate.model.sticky import Sticky
 from headgate.plan import objects as plan
 
 _DEFAULT_TIMEOUTS: Final = plan.RouteTimeouts()
-_DEFAULT: Final = plan.Route(hosts=(), listeners=(), action=plan.Action())
 
 
 def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
@@ -31,7 +30,8 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
         forward_raw_path=model.forward_path == "raw",
         websocket=model.websocket,
         body_bytes=limits.body.bytes if limits and limits.body else None,
-        body_buffer_bytes=limits.body_buffer.bytes if limits else _DEFAULT.body_buffer_bytes,
+        body_buffer_bytes=limits.body_buffer.bytes if limits else 0,
+        response_buffer_bytes=limits.response_buffer.bytes if limits else 0,
         retry=_retry(model.retry) if model.retry is not None else None,
         importance=model.importance,
         observed=plan.Observed(access_log_percent=model.access_log, tracing=model.tracing),

@@ -33,6 +33,14 @@ class Refusal(NamedTuple):
     detail: str
 
 
+def collecting() -> list[Node]:
+    """Returns the lines with which nginx collects answers, in memory alone."""
+    return [
+        writer.directive("proxy_buffering", Word("on")),
+        writer.directive("proxy_max_temp_file_size", Word("0")),
+    ]
+
+
 BAD_PATH: Final = Refusal(
     400, "http_request_error", "rewrite-path", "the rewritten path is not valid"
 )

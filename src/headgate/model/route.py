@@ -97,13 +97,14 @@ LoggedShare = Annotated[
     ),
 ]
 
-_MOST_BUFFERED = ByteSize(1 << 20)
 
+def _at_most(most: str) -> AfterValidator:
+    def bounded(size: ByteSize) -> ByteSize:
+        if size > ByteSize.parse(most):
+            raise Invalid(f'"{size}" is more than is collected', f'write at most "{most}"')
+        return size
 
-def _buffered(size: ByteSize) -> ByteSize:
-    if size > _MOST_BUFFERED:
-        raise Invalid(f'"{size}" is more than is collected', 'write at most "1MiB"')
-    return size
+    return AfterValidator(bounded)
 
 
 class RouteLimits(Options):
@@ -117,10 +118,16 @@ class RouteLimits(Options):
         description="The bytes of a request body that a client must send per second. A body that "
         "falls further behind than `timeouts.body` allows gets 408.",
     )
-    body_buffer: Annotated[SizeOrOff, AfterValidator(_buffered)] = Field(
+    body_buffer: Annotated[SizeOrOff, _at_most("1MiB")] = Field(
         default=ByteSize(0),
         description="The node collects request bodies up to this size, at most 1 MiB, before it "
         "asks the upstream. It passes on larger bodies as they come.",
+    )
+    response_buffer: Annotated[SizeOrOff, _at_most("16MiB")] = Field(
+        default=ByteSize(0),
+        description="The bytes of a response, at most 16 MiB, that the node collects for a client "
+        "that takes them slowly, so that the endpoint is done sooner. What the client takes passes "
+        "at once.",
     )
 
 

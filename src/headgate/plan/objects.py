@@ -257,6 +257,7 @@ class Route(DefaultedNode, frozen=True):
     websocket: bool = True
     body_bytes: int | None = None
     body_buffer_bytes: int = 0
+    response_buffer_bytes: int = 0
     retry: Retry | None = None
     importance: Importance = "normal"
     observed: Observed = Observed()

@@ -17,6 +17,7 @@ mod affinity;
 mod detected;
 mod http2;
 mod overload;
+mod pending;
 mod statuses;
 mod tcp;
 mod udp;
@@ -24,6 +25,7 @@ mod udp;
 pub(crate) use detected::Detection;
 pub(crate) use http2::{Bound, Http2Counters};
 pub(crate) use overload::OverloadCounters;
+pub(crate) use pending::PendingCounters;
 pub(crate) use statuses::StatusTable;
 pub(crate) use tcp::{Close, TcpCounters};
 pub(crate) use udp::{Dropped, Ended, Hello, UdpCounters};
@@ -241,6 +243,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) tunnels: OpenCounter,
     pub(crate) http2: Http2Counters,
     pub(crate) overload: OverloadCounters,
+    pub(crate) pending: PendingCounters,
     pub(crate) tcp: TcpCounters,
     pub(crate) udp: UdpCounters,
     /// Touched on the error path only.

@@ -65,12 +65,7 @@ impl Engine {
         let none: Arc<str> = "".into();
         for worker in &inner.workers {
             let c = &worker.counters;
-            c.duration.add_to(&mut m.duration);
-            m.bytes_received += c.bytes_received.get();
-            m.bytes_sent += c.bytes_sent.get();
-            m.ignored_nominations += c.ignored_nominations.get();
-            m.misdirected += c.misdirected.get();
-            c.tunnels.add_to(&mut m.tunnels);
+            add_sums(&mut m, c);
             for (method, status, n) in c.own.entries() {
                 *requests.entry((none.clone(), method, status)).or_default() += n;
             }
@@ -107,6 +102,16 @@ impl Engine {
         m.timeouts = reasons(inner, Timeout::ALL, |c, w| c.timeouts.get(w as usize));
         m
     }
+}
+
+fn add_sums(m: &mut EngineMetrics, c: &WorkerCounters) {
+    c.duration.add_to(&mut m.duration);
+    m.bytes_received += c.bytes_received.get();
+    m.bytes_sent += c.bytes_sent.get();
+    m.ignored_nominations += c.ignored_nominations.get();
+    m.misdirected += c.misdirected.get();
+    c.tunnels.add_to(&mut m.tunnels);
+    c.pending.add_to(&mut m.pending);
 }
 
 fn note_records(m: &mut EngineMetrics, inner: &Inner) {

@@ -124,6 +124,16 @@ pub struct OutletMetrics {
     pub limit_store: LimitStoreStats,
 }
 
+/// What waits for peers that take it slowly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PendingMetrics {
+    /// Bytes that workers keep now for clients and endpoints.
+    pub bytes: u64,
+    /// Answers of routes with a response buffer that had come whole before their clients had taken
+    /// them: the endpoint was done sooner.
+    pub collected: u64,
+}
+
 /// How much too much there is to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OverloadReport {
@@ -250,6 +260,8 @@ pub struct EngineMetrics {
     pub upstreams: Vec<UpstreamReport>,
     /// How much too much there is to do.
     pub overload: OverloadReport,
+    /// What waits for peers that take it slowly.
+    pub pending: PendingMetrics,
     /// What came of middlewares that count that; those of the kinds [`crate::SPLIT`] and
     /// [`crate::MIRROR`] are of routes with sticky splits, and of routes that mirror requests.
     pub middlewares: Vec<hg_middleware::ResultCount>,

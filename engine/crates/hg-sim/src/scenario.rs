@@ -53,7 +53,7 @@ impl Scenario {
         let clients =
             (0..rng.between(1, 5)).map(|_| client(rng, calm, weather.buffer, &mut specs)).collect();
         let (route, repeats_any) = route(rng, calm);
-        let route = delayed(route, seed, calm);
+        let route = collected(delayed(route, seed, calm), seed);
         let mut all = Self {
             seed,
             calm,
@@ -288,6 +288,16 @@ fn delayed(route: String, seed: u64, calm: bool) -> String {
     let (most, fields) = (rng.size(4), route.strip_suffix('}').unwrap_or_default());
     let fault = format!(r#"{{"delay_ms":{delay},"delay_percent":{percent},"most":{most}}}"#);
     format!(r#"{fields},"middlewares":[{{"fault":{fault}}}]}}"#)
+}
+
+/// Has some routes collect answers for slow clients; other seeds play as they did without it.
+fn collected(route: String, seed: u64) -> String {
+    let rng = &mut Rng::new(seed ^ 0xb0ff);
+    if !rng.chance(300) {
+        return route;
+    }
+    let (most, fields) = (rng.size(200_000), route.strip_suffix('}').unwrap_or_default());
+    format!(r#"{fields},"response_buffer_bytes":{most}}}"#)
 }
 
 fn retry(rng: &mut Rng) -> (String, bool) {

@@ -14,7 +14,7 @@ pub use process::ProcessReport;
 use crate::resolver::HostReport;
 use hg_engine::{
     EngineMetrics, Http2Metrics, LimitStoreStats, MIRROR, OutletReason, OverloadReport,
-    ReasonCount, SPLIT, TcpMetrics, UdpMetrics, UpstreamReport, WorkerReport,
+    PendingMetrics, ReasonCount, SPLIT, TcpMetrics, UdpMetrics, UpstreamReport, WorkerReport,
 };
 use std::time::Duration;
 use text::{Text, Type};
@@ -45,6 +45,7 @@ pub fn render(figures: &Figures<'_>) -> String {
     connections(&mut text, figures.engine);
     failures(&mut text, figures.engine);
     overload(&mut text, &figures.engine.overload);
+    pending(&mut text, &figures.engine.pending);
     middlewares(&mut text, figures.engine);
     routes(&mut text, figures.engine);
     endpoints(&mut text, &figures.engine.upstreams);
@@ -179,6 +180,14 @@ fn overload(text: &mut Text, overload: &OverloadReport) {
     reasons(text, "headgate_overload_shed", "level", help, &overload.shed);
     let help = "How often a worker left new connections in the kernel's queue.";
     text.family("headgate_overload_accept_pauses", Counter, "", help).int(&[], overload.pauses);
+}
+
+fn pending(text: &mut Text, pending: &PendingMetrics) {
+    let help = "Bytes that workers keep for clients and endpoints that take them slowly.";
+    text.family("headgate_pending_bytes", Type::Gauge, "", help).int(&[], pending.bytes);
+    let help = "Answers of routes with a response buffer that came whole before clients had them.";
+    text.family("headgate_responses_collected", Type::Counter, "", help);
+    text.int(&[], pending.collected);
 }
 
 fn middlewares(text: &mut Text, engine: &EngineMetrics) {

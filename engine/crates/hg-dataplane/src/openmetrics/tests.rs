@@ -103,6 +103,7 @@ fn engine() -> EngineMetrics {
         }],
         upstreams: vec![upstream()],
         overload: shedding(),
+        pending: PendingMetrics { bytes: 70_000, collected: 6 },
         middlewares: middlewares(),
         log: LogStats { export: export(41), ..LogStats::default() },
         outlets: OutletMetrics { traces: export(21), limit_store: limit_store() },

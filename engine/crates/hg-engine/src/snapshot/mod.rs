@@ -170,8 +170,7 @@ pub(crate) struct Terms {
     pub(crate) timeouts: hg_plan::RouteTimeouts,
     pub(crate) raw_path: bool,
     pub(crate) websocket: bool,
-    pub(crate) body_bytes: Option<u64>,
-    pub(crate) body_buffer: u64,
+    pub(crate) bodies: BodyTerms,
     /// When a request is tried again.
     pub(crate) retry: Option<Box<RetryTerms>>,
     /// Refuses requests, because the import could not translate what the route stands for.
@@ -182,6 +181,25 @@ pub(crate) struct Terms {
     pub(crate) observed: hg_plan::Observed,
     /// Where some of its requests are sent once more.
     pub(crate) mirrors: Box<[MirrorTerms]>,
+}
+
+/// How long the bodies of a route may be, and what is collected of them, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyTerms {
+    /// The longest body of a request; without it the listener says so.
+    pub(crate) most: Option<u64>,
+    pub(crate) request_buffer: u64,
+    pub(crate) response_buffer: usize,
+}
+
+impl BodyTerms {
+    fn of(route: &hg_plan::Route) -> BodyTerms {
+        BodyTerms {
+            most: route.body_bytes,
+            request_buffer: route.body_buffer_bytes,
+            response_buffer: route.response_buffer_bytes as usize,
+        }
+    }
 }
 
 impl Terms {

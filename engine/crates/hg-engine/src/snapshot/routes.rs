@@ -1,6 +1,6 @@
 //! Compiles routes from plan to entries, one for each set of hosts that share their middlewares.
 
-use super::{MirrorTerms, RetryTerms, RouteEntry, SPLIT, Split, Terms, retry};
+use super::{BodyTerms, MirrorTerms, RetryTerms, RouteEntry, SPLIT, Split, Terms, retry};
 use hg_middleware::{Chain, Keep, Results};
 use hg_plan::{Action, Kind, MiddlewareUse, ObjectError, Plan, Route};
 use hg_policy::{Found, Sticky};
@@ -49,8 +49,7 @@ impl Kept {
             timeouts,
             raw_path,
             websocket,
-            body_bytes,
-            body_buffer,
+            bodies,
             retry,
             not_imported,
             importance,
@@ -63,8 +62,7 @@ impl Kept {
             && *timeouts == route.timeouts
             && *raw_path == route.forward_raw_path
             && *websocket == route.websocket
-            && *body_bytes == route.body_bytes
-            && *body_buffer == route.body_buffer_bytes
+            && *bodies == BodyTerms::of(route)
             && retry.as_deref().map(|r| &r.plan) == route.retry.as_ref()
             && *not_imported == is_not_imported(route)
             && *importance == importance_of(route)
@@ -224,8 +222,7 @@ fn terms(
         timeouts: route.timeouts.clone(),
         raw_path: route.forward_raw_path,
         websocket: route.websocket,
-        body_bytes: route.body_bytes,
-        body_buffer: route.body_buffer_bytes,
+        bodies: BodyTerms::of(route),
         retry,
         not_imported: is_not_imported(route),
         importance: importance_of(route),

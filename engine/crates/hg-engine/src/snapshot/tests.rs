@@ -140,7 +140,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         terms.timeouts,
         terms.raw_path,
         terms.websocket,
-        terms.body_bytes,
+        terms.bodies.most,
         terms.retry,
         terms.importance,
         terms.observed.access_log_percent

@@ -21,6 +21,8 @@ const BIG: usize = RESERVE + READ_MAX + TAIL;
 const SPARE: usize = 4;
 /// Number of connections that may hold a big buffer or a pipe before others get less.
 const MANY: usize = 64;
+/// Bytes that peers have not taken with which a worker collects no more of answers.
+const ANSWERS_MOST: usize = 32 * 1024 * 1024;
 
 /// Big buffers and pipes, recycled.
 #[derive(Default)]
@@ -30,6 +32,8 @@ pub(crate) struct BufferPool {
     pipes: Vec<Box<Pipe>>,
     /// Big buffers and pipes held by connections.
     held: usize,
+    /// Bytes that connections keep because their peers have not taken them.
+    pub(crate) kept: usize,
     /// Bytes of bodies that are collected before the worker asks their upstream.
     pub(crate) collected: usize,
     /// Memory of answers that clients over HTTP/2 have not taken.
@@ -79,6 +83,12 @@ impl BufferPool {
         self.collected.saturating_add(self.uploads)
     }
 
+    /// Reports whether more of answers may be collected here than their clients take. Far below what
+    /// closes connections of HTTP/2 whose clients have stalled.
+    pub(crate) fn may_collect_answers(&self) -> bool {
+        self.kept.saturating_add(self.pending) < ANSWERS_MOST
+    }
+
     /// Returns how much one connection may read at once, which bounds all that slow peers hold.
     pub(crate) fn read_limit(&self) -> usize {
         match self.held {
@@ -96,6 +106,8 @@ pub(crate) struct Out {
     start: usize,
     end: usize,
     adopted: bool,
+    /// What its pool counts of it.
+    noted: usize,
     /// Never empty; its bytes follow the buffer's, and nothing is appended after them.
     pipe: Option<Box<Pipe>>,
 }
@@ -107,6 +119,11 @@ impl Out {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Returns how many bytes wait; `None` if more cannot be appended.
+    pub(crate) fn waiting(&self) -> Option<usize> {
+        self.pipe.is_none().then_some(self.end - self.start)
     }
 
     /// Writes some of it with one call. Must not be empty.
@@ -139,11 +156,15 @@ impl Out {
     }
 
     /// Appends a copy of the bytes.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
+    pub(crate) fn push(&mut self, bytes: &[u8], pool: &mut BufferPool) {
+        if !bytes.is_empty() {
+            debug_assert!(self.pipe.is_none());
+            self.append(bytes);
+            self.note(pool);
         }
-        debug_assert!(self.pipe.is_none());
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
         if self.buffer.len() == BIG {
             let room = BIG - self.end;
             let fits = bytes.len().min(room);
@@ -158,8 +179,11 @@ impl Out {
             self.buffer.truncate(self.end);
         }
         self.buffer.truncate(self.end);
-        self.buffer.drain(..self.start);
-        self.start = 0;
+        // Bytes move once for as many that were written before them.
+        if self.start >= self.end - self.start {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
         self.buffer.extend_from_slice(bytes);
         self.end = self.buffer.len();
     }
@@ -178,6 +202,14 @@ impl Out {
         self.adopted = true;
         self.start = range.start;
         self.end = range.end;
+        self.note(pool);
+    }
+
+    /// Has the pool count what waits now.
+    fn note(&mut self, pool: &mut BufferPool) {
+        let now = self.end - self.start;
+        pool.kept = (pool.kept + now).saturating_sub(self.noted);
+        self.noted = now;
     }
 
     /// Removes `n` written bytes; recycles the buffer once all are written.
@@ -186,12 +218,14 @@ impl Out {
         if self.start == self.end {
             self.release_buffer(pool);
         }
+        self.note(pool);
     }
 
     /// Drops what is left.
     pub(crate) fn release(&mut self, pool: &mut BufferPool) {
         pool.held -= usize::from(self.pipe.take().is_some());
         self.release_buffer(pool);
+        self.note(pool);
     }
 
     fn release_buffer(&mut self, pool: &mut BufferPool) {
@@ -233,6 +267,11 @@ impl Pending {
     }
 
     pub(crate) fn hold(&mut self, bytes: &[u8]) {
+        // Bytes move once for as many that were taken before them.
+        if self.taken > 0 && self.taken >= self.len() {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -267,14 +306,39 @@ mod tests {
         scratch[RESERVE..RESERVE + 5].copy_from_slice(b"hello");
         let mut out = Out::default();
         out.adopt(&mut scratch, RESERVE..RESERVE + 5, &mut pool);
-        out.push(b" world");
+        out.push(b" world", &mut pool);
         assert_eq!(out.bytes(), b"hello world");
         out.advance(6, &mut pool);
-        out.push(&vec![b'x'; BIG]);
+        out.push(&vec![b'x'; BIG], &mut pool);
         assert_eq!(out.bytes().len(), 5 + BIG);
+        assert_eq!(pool.kept, 5 + BIG);
         assert_eq!(&out.bytes()[..5], b"world");
         out.advance(5 + BIG, &mut pool);
         assert!(out.is_empty());
         assert_eq!(scratch.len(), BIG);
+        assert_eq!(pool.kept, 0);
+    }
+
+    /// A client that always has some more to take empties neither.
+    #[test]
+    fn what_was_taken_takes_no_memory_for_long() {
+        let (mut pool, mut out, mut pending) =
+            (BufferPool::default(), Out::default(), Pending::default());
+        let part = [b'x'; 1000];
+        for _ in 0..10 {
+            out.push(&part, &mut pool);
+            pending.hold(&part);
+        }
+        for _ in 0..1000 {
+            out.push(&part, &mut pool);
+            out.advance(part.len(), &mut pool);
+            pending.hold(&part);
+            pending.took(part.len());
+        }
+        assert_eq!((out.bytes().len(), pending.bytes().len()), (10_000, 10_000));
+        assert!(out.buffer.capacity() < 50_000 && pending.memory() < 50_000);
+        assert_eq!(pool.kept, 10_000);
+        out.release(&mut pool);
+        assert_eq!(pool.kept, 0);
     }
 }

@@ -73,8 +73,9 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Reports whether the client of an exchange takes more of its answer now.
-    pub(crate) fn has_room(&self, e: &Exchange) -> bool {
+    /// Reports whether the client of an exchange has taken all that came of its answer.
+    #[inline]
+    pub(crate) fn has_taken_all(&self, e: &Exchange) -> bool {
         match e.stream.is_http2() {
             true => e.stream.held.is_empty(),
             false => self.conn.out.is_empty() || e.is_sub(),

@@ -346,8 +346,8 @@ impl Conn {
         }
         let body = buffer.get(range.clone()).unwrap_or_default();
         if !self.out.is_empty() {
-            self.out.push(head);
-            self.out.push(body);
+            self.out.push(head, &mut io.pool);
+            self.out.push(body, &mut io.pool);
             return Ok(());
         }
         let total = head.len() + body.len();
@@ -370,8 +370,9 @@ impl Conn {
             return Ok(());
         }
         if written < head.len() || total - written < TAKE_OVER {
-            self.out.push(head.get(written..).unwrap_or_default());
-            self.out.push(body.get(written.saturating_sub(head.len())..).unwrap_or_default());
+            let rest = body.get(written.saturating_sub(head.len())..).unwrap_or_default();
+            self.out.push(head.get(written..).unwrap_or_default(), &mut io.pool);
+            self.out.push(rest, &mut io.pool);
         } else {
             let left = range.start + (written - head.len())..range.end;
             self.out.adopt(buffer, left, &mut io.pool);
@@ -406,7 +407,7 @@ impl Conn {
             return Ok(());
         }
         if !self.out.is_empty() {
-            self.out.push(&io.sealed);
+            self.out.push(&io.sealed, &mut io.pool);
             return Ok(());
         }
         let flow = hg_net::write(&self.fd, &io.sealed);
@@ -417,7 +418,7 @@ impl Conn {
         let end = io.sealed.len();
         if written < end {
             if end - written < TAKE_OVER {
-                self.out.push(io.sealed.get(written..).unwrap_or_default());
+                self.out.push(io.sealed.get(written..).unwrap_or_default(), &mut io.pool);
             } else {
                 let mut sealed = std::mem::take(&mut io.sealed);
                 self.out.adopt(&mut sealed, written..end, &mut io.pool);

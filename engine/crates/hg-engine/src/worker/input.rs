@@ -41,11 +41,13 @@ impl Worker {
             return false;
         };
         let c_is_http2 = c.phase == Phase::Http2;
+        let before = c.conn.out.waiting();
         match c.conn.flush(&mut self.io) {
             Ok(false) => {
                 self.note_progress(ci);
                 self.note_http2_progress(ci);
-                true
+                self.collect_on(ci, before);
+                self.clients.contains(ci)
             }
             Ok(true) => {
                 self.note_progress(ci);
@@ -108,7 +110,7 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        if c.has_room(e) && e.is_answer_complete() {
+        if c.has_taken_all(e) && e.is_answer_complete() {
             match e.status {
                 101 if e.is_half_open() => self.end_answer_half(x),
                 101 => return self.answer_done(x, true),

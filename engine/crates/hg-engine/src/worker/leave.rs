@@ -161,7 +161,7 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        if !e.frames.is_between() || !c.has_room(e) {
+        if !e.frames.is_between() || !c.has_taken_all(e) {
             return;
         }
         let ci = e.client;

@@ -17,6 +17,7 @@ impl Worker {
             ("UDP flows", self.udp.len()),
             ("waiting upstreams", self.upstreams.waiting.len()),
             ("hedged exchanges", self.upstreams.hedged),
+            ("bytes that peers have not taken", self.io.pool.kept),
             ("bytes of collected bodies", self.io.pool.collected),
             ("bytes of pending answers", self.io.pool.pending),
             ("bytes of pending uploads", self.io.pool.uploads),

@@ -11,6 +11,7 @@ mod calls;
 mod chain;
 mod claim;
 mod client;
+mod collect;
 mod conn;
 mod decode;
 mod detect;
@@ -232,6 +233,7 @@ impl Worker {
             self.flush_dirty();
             self.relieve();
             self.flush_answers();
+            self.note_pending();
             self.note_turn(began_us, waited_us);
             if self.has_left() {
                 self.say_farewell();

@@ -233,7 +233,11 @@ impl Worker {
             let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
                 return;
             };
-            if e.response.done || !e.answered || !c.has_room(e) {
+            if e.response.done || !e.answered {
+                return;
+            }
+            let room = c.room(e, &self.io.pool);
+            if room == 0 {
                 return;
             }
             let Some(ui) = e.up else { return };
@@ -245,7 +249,7 @@ impl Worker {
                 return self.hold_back(x);
             }
             let go_on = self.splice_answer(x, ui);
-            if !go_on.unwrap_or_else(|| self.read_body(x, ui, most)) {
+            if !go_on.unwrap_or_else(|| self.read_body(x, ui, most.min(room))) {
                 return;
             }
         }
@@ -305,6 +309,8 @@ impl Worker {
             }
         };
         let extra = fed.done && fed.consumed < range.len();
+        let is_behind =
+            e.answered && self.clients.get(e.client).is_some_and(|c| !c.has_taken_all(e));
         let mut own = self.scratch.codecs.buffer_for(&e.response);
         let (buffer, framed) =
             e.response.frame_coded(&mut self.scratch.codecs, &mut own, (buffer, range.start), &fed);
@@ -321,7 +327,8 @@ impl Worker {
         e.answered = true;
         if e.response.done {
             self.answer_done(x, extra);
-        } else {
+        } else if !is_behind {
+            // Else it is collected for a client that takes nothing now.
             self.progress(x);
         }
     }

@@ -348,9 +348,12 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        let flushed = c.has_room(e);
+        let flushed = c.has_taken_all(e);
         if e.is_half_open() {
             return self.end_answer_half(x);
+        }
+        if !flushed && e.most_collected() > 0 {
+            self.counters.pending.collected.add(1);
         }
         if e.is_multiplexed() {
             let outcome = e.outcome();

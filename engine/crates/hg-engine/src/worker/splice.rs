@@ -117,6 +117,9 @@ impl Worker {
             return None;
         }
         let left = worth(&e.response, &up.conn, &c.conn, ANSWER_LEAST)?;
+        if e.most_collected() > 0 {
+            return None;
+        }
         let mut pipe = self.io.pool.take_pipe()?;
         let n = match up.conn.fill(&mut pipe, left) {
             Ok(Flow::Bytes(n)) => n,

@@ -100,7 +100,7 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        let is_told = e.stream.is_http2() || !c.has_room(e);
+        let is_told = e.stream.is_http2() || !c.has_taken_all(e);
         if !is_told && !std::mem::replace(&mut e.response.told, true) {
             c.conn.end_tls(&mut self.io);
             hg_net::shutdown_write(&c.conn.fd);

@@ -128,7 +128,7 @@ impl Exchange {
 
     /// Reports whether this worker may collect the rest of a body of which it holds `held` bytes.
     fn may_collect(&self, held: usize) -> bool {
-        let most = self.route().map_or(0, |r| r.terms.body_buffer);
+        let most = self.route().map_or(0, |r| r.terms.bodies.request_buffer);
         let fits = match self.request.reader {
             BodyReader::Length { left } if self.request.decoded.is_none() => {
                 self.request.bytes.saturating_add(left) <= most
@@ -147,7 +147,7 @@ impl Worker {
         route: &RouteEntry,
         listener: &ListenerEntry,
     ) -> bool {
-        let limit = route.terms.body_bytes.unwrap_or(listener.plan.body_bytes);
+        let limit = route.terms.bodies.most.unwrap_or(listener.plan.body_bytes);
         if let Some(e) = self.exchanges.get_mut(x) {
             e.body.limit = if limit == 0 { u64::MAX } else { limit };
         }

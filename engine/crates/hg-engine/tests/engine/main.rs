@@ -20,6 +20,7 @@ mod breaker;
 mod calls;
 mod change;
 mod checks;
+mod collected;
 mod forward_auth;
 mod forward_auth_head;
 mod given_up;

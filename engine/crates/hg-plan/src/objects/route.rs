@@ -57,6 +57,9 @@ pub struct Route {
     /// Collect bodies of at most so many bytes before asking the upstream; 0 = none.
     #[serde(default)]
     pub body_buffer_bytes: u64,
+    /// Collect at most so many bytes of an answer for a client that takes them slowly; 0 = none.
+    #[serde(default)]
+    pub response_buffer_bytes: u32,
     /// When a request is tried again; absent = only where no connection was made.
     #[serde(default)]
     pub retry: Option<Retry>,

@@ -49,12 +49,9 @@ _TRANSPORT: Final = {
     "pcre_jit",
     "postpone_output",
     "proxy_buffer_size",
-    "proxy_buffering",
-    "proxy_buffers",
     "proxy_busy_buffers_size",
     "proxy_headers_hash_bucket_size",
     "proxy_headers_hash_max_size",
-    "proxy_max_temp_file_size",
     "proxy_pass_header",
     "proxy_socket_keepalive",
     "proxy_temp_file_write_size",
@@ -75,7 +72,13 @@ _TRANSPORT: Final = {
     "variables_hash_bucket_size",
     "variables_hash_max_size",
 }
-_BODIES: Final = {"client_body_buffer_size", "proxy_request_buffering"}
+_BODIES: Final = {
+    "client_body_buffer_size",
+    "proxy_buffering",
+    "proxy_buffers",
+    "proxy_max_temp_file_size",
+    "proxy_request_buffering",
+}
 _COMPRESSION: Final = {
     *(f"gzip{rest}" for rest in ("", "_buffers", "_comp_level", "_disable", "_http_version")),
     *(f"gzip_{rest}" for rest in ("min_length", "proxied", "static", "types", "vary")),
@@ -186,9 +189,12 @@ FOLDED: Final = frozenset(
         "limit_req_status",
         "limit_rate",
         "limit_rate_after",
+        "proxy_buffering",
+        "proxy_buffers",
         "proxy_connect_timeout",
         "proxy_hide_header",
         "proxy_http_version",
+        "proxy_max_temp_file_size",
         "proxy_next_upstream",
         "proxy_next_upstream_timeout",
         "proxy_next_upstream_tries",

@@ -100,7 +100,7 @@ def proxied(
     rest: dict[str, Toml] = {
         **action,
         "timeouts": {"first_byte": read, "stream_idle": read},
-        "limits": {"body": limit, **buffering.collected(around)},
+        "limits": {"body": limit, **buffering.collected(around), **buffering.answers(around)},
         "forward_path": "normalised" if uri else "raw",
         "websocket": seen.websocket,
         **retries.retry_of(around, pools.tables_of(splits.upstreams_of(action))),

@@ -293,7 +293,7 @@ class Bodies:
         self, name: str, route: Route, upstream: str, target: Upstream, chain: Chain
     ) -> list[Node]:
         ctx = self.ctx
-        nodes = timeouts.route(name, route, upstream, target, ctx)
+        nodes = timeouts.route(name, route, target, bool(chain.rate), ctx)
         nodes += retries.route(name, route, ctx)
         lines = forwarded.with_edits(
             self.base, self._replaced(route, upstream, chain), chain.request, ctx.shared

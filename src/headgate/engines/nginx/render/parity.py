@@ -283,6 +283,11 @@ _ROUTES: Final = (
         "differs",
         "larger bodies are collected too, in a file (`proxy_request_buffering`)",
     ),
+    Parity(
+        "routes.NAME.limits.response_buffer",
+        "differs",
+        "`proxy_buffers`: nginx fills a buffer before it sends, so that events come late",
+    ),
     Parity("routes.NAME.forward_path", "same"),
     Parity("routes.NAME.access_log", "same"),
     Parity("routes.NAME.tracing", "no", "nginx makes no traces; their headers pass untouched"),

@@ -5,6 +5,7 @@ from typing import Final
 from headgate.engines.nginx.render import kept
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.upstreams import FOREVER_MS, time
+from headgate.features.nginx_chain import collecting
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Word, directive
 from headgate.plan.objects import Route, RouteTimeouts, Upstream
@@ -25,8 +26,11 @@ def base() -> list[Node]:
     ]
 
 
-def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) -> list[Node]:
-    """Returns what differs from the defaults on the way from a route to an upstream."""
+def route(name: str, one: Route, target: Upstream, is_paced: bool, ctx: Context) -> list[Node]:
+    """Returns what differs from the defaults on the way from a route to an upstream.
+
+    `is_paced`: whether other lines hold its answers back, for which nginx collects them already.
+    """
     nodes: list[Node] = []
     about = ctx.findings.of("route", name, "timeouts")
     wanted = one.timeouts
@@ -40,10 +44,14 @@ def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) 
         nodes.append(directive("client_body_timeout", time(_body_ms(wanted))))
     if one.body_buffer_bytes:
         nodes += kept.collecting(one.body_buffer_bytes)
+    limits = ctx.findings.of("route", name, "limits")
     if wanted.body_rate != _ROUTE.body_rate:
-        ctx.findings.of("route", name, "limits").note(
+        limits.note(
             "body_rate", "nginx knows no rate: a body may come as slowly as `timeouts.body` lets it"
         )
+    if one.response_buffer_bytes:
+        limits.note("response_buffer", "nginx fills a buffer before it sends: events come late")
+        nodes += [] if is_paced else collecting()
     read = _read_ms(wanted)
     if read != _ROUTE.stream_idle_ms:
         nodes.append(directive("proxy_read_timeout", time(read)))
@@ -54,8 +62,8 @@ def route(name: str, one: Route, upstream: str, target: Upstream, ctx: Context) 
         )
     if wanted.per_try_ms:
         about.note("per_try", "nginx counts it anew with every read")
-    if target.head_bytes != _UPSTREAM.head_bytes:
-        nodes += buffers(target.head_bytes)
+    if target.head_bytes != _UPSTREAM.head_bytes or one.response_buffer_bytes:
+        nodes += buffers(target.head_bytes, one.response_buffer_bytes)
     return nodes
 
 
@@ -81,11 +89,12 @@ def _body_ms(wanted: RouteTimeouts) -> int:
     return min(wanted.body_ms or FOREVER_MS, wanted.stream_idle_ms or FOREVER_MS)
 
 
-def buffers(head_bytes: int) -> list[Node]:
-    """Returns the room for the head of an answer, bytes."""
+def buffers(head_bytes: int, collected_bytes: int = 0) -> list[Node]:
+    """Returns the room for the head of an answer, and for what is collected of its body, bytes."""
     size = Word(str(head_bytes))
+    number = max(_BUFFERS, -(-collected_bytes // head_bytes))
     return [
         directive("proxy_buffer_size", size),
-        directive("proxy_buffers", Word(str(_BUFFERS)), size),
+        directive("proxy_buffers", Word(str(number)), size),
         directive("proxy_busy_buffers_size", Word(str(2 * head_bytes))),
     ]

@@ -5,7 +5,7 @@ from typing import Final
 from headgate.features.byterates import REQUEST
 from headgate.features.middleware.bandwidth.spec import BandwidthNode
 from headgate.features.nginx import About, Parity
-from headgate.features.nginx_chain import Chain
+from headgate.features.nginx_chain import Chain, collecting
 from headgate.nginxtext.writer import Word, directive
 
 _KEY: Final = "middlewares.NAME.bandwidth"
@@ -47,8 +47,7 @@ def apply(node: BandwidthNode, chain: Chain, about: About) -> None:
     after = max(node.download_burst - node.download, 0)
     chain.rate = [
         # Without buffers nginx heeds no rate (`ngx_http_upstream_send_response`).
-        directive("proxy_buffering", Word("on")),
-        directive("proxy_max_temp_file_size", Word("0")),
+        *collecting(),
         directive("limit_rate", Word(str(node.download))),
     ]
     if after:

@@ -296,10 +296,10 @@ def test_a_line_that_turns_the_log_off_becomes_part_of_its_route() -> None:
 def test_one_in_an_included_file_stays_there() -> None:
     one = imported(
         "server { location / { include quiet; proxy_pass http://127.0.0.1:9; } }",
-        quiet="access_log off; proxy_buffering off;",
+        quiet="access_log off; sendfile off;",
     )
     assert routes(one)["default"]["access_log"] is False
-    assert one.verbatim["/etc/nginx/quiet"] == b"access_log off; proxy_buffering off;"
+    assert one.verbatim["/etc/nginx/quiet"] == b"access_log off; sendfile off;"
 
 
 def test_another_log_below_is_reported_with_its_line() -> None:

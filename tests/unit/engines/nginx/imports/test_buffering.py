@@ -1,4 +1,5 @@
-"""Bodies that nginx collects (`proxy_request_buffering`) become `body_buffer`, and come back."""
+"""Bodies that nginx collects (`proxy_request_buffering`) become `body_buffer`, and come back;
+answers that it collects (`proxy_buffering`) become `response_buffer`."""
 
 import pytest
 from nginx_trees import tree_of_http
@@ -43,3 +44,23 @@ def test_what_nginx_collects_is_collected(around: str, location: str, size: str 
     assert table_in(route, "limits").get("body_buffer") == size
     notes = [note.message for note in one.notes if "request_buffering" in note.message]
     assert [f"bodies above {size} pass" in note for note in notes] == [True] * (size is not None)
+
+
+@pytest.mark.parametrize(
+    ("around", "location", "size"),
+    [
+        ("", "", "16MiB"),
+        ("proxy_buffering off;", "", None),
+        ("proxy_buffering off;", "proxy_buffering on;", "16MiB"),
+        ("proxy_max_temp_file_size 0;", "", "32KiB"),
+        ("proxy_max_temp_file_size 0;", "proxy_buffers 16 64k;", "1MiB"),
+        ("proxy_max_temp_file_size 0; proxy_buffers 1000 64k;", "", "16MiB"),
+        ("", "proxy_buffers 4 32k; proxy_max_temp_file_size 128k;", "256KiB"),
+    ],
+)
+def test_answers_are_collected_as_well(around: str, location: str, size: str | None) -> None:
+    one = imported(around, location)
+    (route,) = [x.table for x in one.objects if x.section == "routes" and "upstream" in x.table]
+    assert table_in(route, "limits").get("response_buffer") == size
+    notes = [note.message for note in one.notes if "`proxy_buffering`" in note.message]
+    assert [f"{size} of an answer" in note for note in notes] == [True] * (size is not None)

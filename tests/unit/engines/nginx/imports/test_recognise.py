@@ -4,18 +4,16 @@ from pathlib import PurePath
 
 import pytest
 from memory_files import MemoryFiles
-from nginx_trees import ENTRY, tree_of, tree_of_http
+from nginx_trees import ENTRY, imported, tree_of, tree_of_http
 
 from headgate.compile.load import load as compiled
 from headgate.engines.nginx.imports import proof
 from headgate.engines.nginx.imports.bundle import BrokenBundleError, from_files, to_files
 from headgate.engines.nginx.imports.headers import middleware
 from headgate.engines.nginx.imports.imported import Imported, ImportRefusedError
-from headgate.engines.nginx.imports.objects import Table, items_in, table_in, to_toml
+from headgate.engines.nginx.imports.objects import Table, items_in, to_toml
 from headgate.engines.nginx.imports.recognise import import_tree
 from headgate.engines.nginx.imports.rerender import NoSuchObjectError, rerender
-from headgate.nginxtext.dump import DumpedFiles
-from headgate.nginxtext.includes import Tree, load
 
 PROXY_PARAMS = (
     "proxy_set_header Host $http_host;\nproxy_set_header X-Real-IP $remote_addr;\n"
@@ -44,7 +42,7 @@ hosts = ["a.example", "*"]
 listeners = ["https-443"]
 upstream = "api"
 timeouts = { first_byte = "1m", stream_idle = "1m" }
-limits = { body = "1MiB", body_buffer = "16KiB" }
+limits = { body = "1MiB", body_buffer = "16KiB", response_buffer = "16MiB" }
 forward_path = "raw"
 websocket = false
 retry = { retries = 1, on = ["reset", "timeout"], budget = { percent = 100, per_second = 1000000 } }
@@ -77,22 +75,6 @@ key_file = "/k/a.key"
 """
 
 
-def _imported(inside: str, **others: str) -> Imported:
-    """The import of this inside `http`, proved."""
-    tree = tree_of_http(inside, **others)
-    return _proved(tree)
-
-
-def _proved(tree: Tree) -> Imported:
-    one = import_tree(tree)
-    again = from_files(to_files(one))
-    assert again == one
-    assert proof.lost(tree, again) == ()
-    second = import_tree(load(tree.entry, DumpedFiles(rerender(again))))
-    assert proof.same_model(one, second)
-    return one
-
-
 def _routes(one: Imported) -> dict[str, Table]:
     return {item.name: item.table for item in one.objects if item.section == "routes"}
 
@@ -107,7 +89,7 @@ def _whys(one: Imported) -> list[str]:
 
 
 def test_a_site_becomes_listeners_hosts_routes_upstreams_and_certificates() -> None:
-    one = _imported(
+    one = imported(
         """
         upstream api { least_conn; server 10.0.0.1:80 weight=3; server b backup; keepalive 16; }
         server { listen 80; server_name a.example; return 301 https://$host$request_uri; }
@@ -125,7 +107,7 @@ def test_a_site_becomes_listeners_hosts_routes_upstreams_and_certificates() -> N
 
 
 def test_our_compiler_takes_the_model() -> None:
-    one = _imported(
+    one = imported(
         "server { listen 80; server_name a.example .b.example; add_header X-A $host always;"
         " location /a/ { proxy_pass http://127.0.0.1:9/; } location /b { return 200 hi; }"
         ' location = /c { proxy_pass http://[::1]:9/d; proxy_set_header X-B ""; } }'
@@ -150,13 +132,13 @@ def test_our_compiler_takes_the_model() -> None:
     ],
 )
 def test_locations_match_what_they_matched(location: str, match: list[Table] | None) -> None:
-    one = _imported(f"server {{ {location} {{ return 204; }} }}")
+    one = imported(f"server {{ {location} {{ return 204; }} }}")
     (route,) = _open(one).values()
     assert route.get("match") == match
 
 
 def test_a_proxied_directory_redirects_to_its_slash() -> None:
-    one = _imported("server { location /a/ { proxy_pass http://127.0.0.1:1; } }")
+    one = imported("server { location /a/ { proxy_pass http://127.0.0.1:1; } }")
     main, slash = _open(one).values()
     assert main["match"] == [{"path": {"prefix": "/a"}}]
     assert slash["match"] == [{"path": {"exact": "/a"}}]
@@ -176,13 +158,13 @@ def test_a_proxied_directory_redirects_to_its_slash() -> None:
 def test_a_place_that_answers_outright_does_so_whatever_it_would_serve(
     inside: str, status: int
 ) -> None:
-    one = _imported(f"server {{ {inside} }}", fastcgi_params="fastcgi_param A b;")
+    one = imported(f"server {{ {inside} }}", fastcgi_params="fastcgi_param A b;")
     (route,) = _open(one).values()
     assert route["respond"] == {"status": status}
 
 
 def test_trusted_peers_are_the_listener_s() -> None:
-    one = _imported(
+    one = imported(
         "set_real_ip_from 10.0.0.0/8; set_real_ip_from 192.0.2.1; real_ip_header X-Forwarded-For;"
         " real_ip_recursive on; server { return 204; }"
         " server { listen 81; set_real_ip_from ::1; real_ip_header X-Real-IP; return 204; }"
@@ -197,7 +179,7 @@ def test_trusted_peers_are_the_listener_s() -> None:
 
 
 def test_upstreams_keep_what_is_nginx_s_alone_as_labels_and_say_so() -> None:
-    one = _imported(
+    one = imported(
         "upstream a { ip_hash; server b max_fails=3 fail_timeout=30s; server c down; }"
         " server { location / { proxy_pass http://a; } }"
     )
@@ -213,7 +195,7 @@ def test_upstreams_keep_what_is_nginx_s_alone_as_labels_and_say_so() -> None:
 
 
 def test_headers_of_answers_are_hidden_and_replaced() -> None:
-    one = _imported(
+    one = imported(
         "server { location / { proxy_pass http://x; proxy_hide_header X-A; proxy_hide_header X-B;"
         " add_header X-A 1 always; add_header X-C 2 always; } }"
     )
@@ -224,14 +206,14 @@ def test_headers_of_answers_are_hidden_and_replaced() -> None:
 
 
 def test_a_redirect_to_a_fixed_place_is_an_answer() -> None:
-    one = _imported("server { location /a { return 302 $scheme://$host/dav?$args; } }")
+    one = imported("server { location /a { return 302 $scheme://$host/dav?$args; } }")
     (route,) = _open(one).values()
     location = "${scheme}://${host}/dav?${query}"
     assert route["respond"] == {"status": 302, "headers": {"location": location}}
 
 
 def test_variables_that_are_set_once_are_their_values() -> None:
-    one = _imported(
+    one = imported(
         "server { set $port 5076; location / { set $app hydra; proxy_pass http://$app:$port; } }"
     )
     (route,) = _open(one).values()
@@ -239,7 +221,7 @@ def test_variables_that_are_set_once_are_their_values() -> None:
 
 
 def test_addresses_that_are_let_in_are_a_middleware() -> None:
-    one = _imported(
+    one = imported(
         "server { deny 10.0.0.1; deny 10.1.0.0/16;"
         " location = /a { allow 127.0.0.1; allow ::1/128; deny all; proxy_pass http://x; }"
         " location = /b { proxy_pass http://x; }"
@@ -301,19 +283,19 @@ def test_addresses_that_are_let_in_are_a_middleware() -> None:
     ],
 )
 def test_what_means_something_else_here_is_kept_with_its_reason(inside: str, why: str) -> None:
-    one = _imported(f"server {{ {inside} }}")
+    one = imported(f"server {{ {inside} }}")
     assert any(why in found for found in _whys(one)), _whys(one)
 
 
 def test_something_unknown_in_http_keeps_every_server() -> None:
-    one = _imported("random_index on; server { location / { return 204; } }")
+    one = imported("random_index on; server { location / { return 204; } }")
     assert _whys(one) == ["`random_index` (/etc/nginx/nginx.conf:2) applies to it"]
     (route,) = _routes(one).values()
     assert "`random_index`" in str(route["not_imported"])
 
 
 def test_a_location_that_several_servers_include_is_kept() -> None:
-    one = _imported(
+    one = imported(
         "server { listen 81; include s; location /x { return 204; } }\n"
         "server { listen 82; include s; location /y { return 204; } }",
         s="location /s { return 204; }",
@@ -323,7 +305,7 @@ def test_a_location_that_several_servers_include_is_kept() -> None:
 
 
 def test_comments_and_kept_lines_stay_in_their_block() -> None:
-    one = _imported("server { location / { # why\n return 204; tcp_nodelay off; } }")
+    one = imported("server { location / { # why\n return 204; tcp_nodelay off; } }")
     text = one.verbatim[ENTRY]
     assert b"# why" in text
     assert b"tcp_nodelay off;" in text
@@ -332,9 +314,9 @@ def test_comments_and_kept_lines_stay_in_their_block() -> None:
 
 def test_web_sockets_pass_where_they_passed() -> None:
     upgrade = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
-    one = _imported(f"server {{ location / {{ proxy_pass http://a; {upgrade} }} }}")
+    one = imported(f"server {{ location / {{ proxy_pass http://a; {upgrade} }} }}")
     assert _routes(one)["default"]["websocket"] is True
-    mapped = _imported(
+    mapped = imported(
         "map $http_upgrade $c { default upgrade; }"
         f"server {{ location / {{ proxy_pass http://a; {upgrade} }} }}".replace('"upgrade"', "$c")
     )
@@ -343,7 +325,7 @@ def test_web_sockets_pass_where_they_passed() -> None:
 
 
 def test_a_server_that_is_the_default_of_one_address_only_has_two_sets_of_routes() -> None:
-    one = _imported(
+    one = imported(
         "server { listen 80; server_name a; location / { return 204; } }"
         "server { listen 80; listen 81; server_name b; location / { return 205; } }"
     )
@@ -355,7 +337,7 @@ def test_a_server_that_is_the_default_of_one_address_only_has_two_sets_of_routes
 
 
 def test_a_nameless_server_that_is_the_default_of_one_address_only_has_its_routes() -> None:
-    one = _imported(
+    one = imported(
         "server { listen 80; } server { listen 80; listen 81; location / { return 204; } }"
     )
     assert _routes(one)["default"]["listeners"] == ["http-81"]
@@ -366,7 +348,7 @@ def test_two_certificates_for_one_host_keep_the_second_server() -> None:
         "server {{ listen {0} ssl; server_name a; ssl_certificate {0}.pem;"
         " ssl_certificate_key {0}.key; location / {{ return 204; }} }}"
     )
-    one = _imported(server.format(443) + server.format(444))
+    one = imported(server.format(443) + server.format(444))
     assert _whys(one) == ["a has another certificate on another listener"]
 
 
@@ -400,7 +382,7 @@ def test_lost_directives_would_be_seen() -> None:
 
 
 def test_a_bundle_whose_parts_do_not_fit_is_refused() -> None:
-    one = _imported("server { location / { return 204; } }")
+    one = imported("server { location / { return 204; } }")
     files = to_files(one)
     without_model = {**files, "headgate.toml": b""}
     with pytest.raises(NoSuchObjectError):
@@ -411,7 +393,7 @@ def test_a_bundle_whose_parts_do_not_fit_is_refused() -> None:
 
 
 def test_an_upstream_that_no_route_leads_to_is_kept() -> None:
-    one = _imported(
+    one = imported(
         "upstream php { server unix:/run/php.sock; }"
         " server { location / { return 204; } location ~ x { fastcgi_pass php; } }"
     )
@@ -420,7 +402,7 @@ def test_an_upstream_that_no_route_leads_to_is_kept() -> None:
 
 
 def test_what_differs_is_noted_with_its_place() -> None:
-    one = _imported(
+    one = imported(
         "server { listen 443 ssl http2; ssl_certificate a; ssl_certificate_key b;\n"
         "ssl_protocols TLSv1.2;\nlocation / { proxy_pass http://a; } }"
     )
@@ -436,65 +418,10 @@ def test_what_differs_is_noted_with_its_place() -> None:
             "`proxy_request_buffering`: on the native engine bodies above 16KiB pass as they come; "
             "nginx collects them in a file",
         ),
+        (
+            4,
+            "`proxy_buffering`: 16MiB of an answer are collected for a slow client, in memory; "
+            "nginx puts what its buffers do not hold into a file",
+        ),
         (2, "ssl_protocols: kept, listeners have a policy of their own"),
     ]
-
-
-LISTENS = "ssl_certificate a; ssl_certificate_key b; location / { return 204; }"
-
-
-@pytest.mark.parametrize(
-    ("servers", "policies"),
-    [
-        ("server { listen 443 ssl; %s }", {"443": "http1"}),
-        ("server { listen 443 ssl http2; %s }", {"443": ""}),
-        ("server { listen 443 ssl; http2 on; %s }", {"443": ""}),
-        ("http2 on; server { listen 443 ssl; http2 off; %s }", {"443": "http1"}),
-        ("http2 on; server { listen 443 ssl; %s }", {"443": ""}),
-        (
-            "server { listen 443 ssl http2; %s } server { listen 8443 ssl; %s }",
-            {"443": "", "8443": "http1"},
-        ),
-        (
-            "server { listen 443 ssl http2; %s } server { listen 443 ssl; server_name b; %s }",
-            {"443": ""},
-        ),
-    ],
-)
-def test_a_listener_offers_http2_where_nginx_did(servers: str, policies: dict[str, str]) -> None:
-    one = _imported(servers.replace("%s", LISTENS))
-    tables = {item.name: item.table for item in one.objects if item.section == "listeners"}
-    assert {
-        name.removeprefix("https-"): table_in(table, "tls").get("policy", "")
-        for name, table in tables.items()
-    } == policies
-    made = [item.table for item in one.objects if item.section == "tls_policies"]
-    assert made == ([{"alpn": ["http/1.1"]}] if "http1" in policies.values() else [])
-    assert not [note for note in one.notes if "HTTP/2" in note.message]
-
-
-def test_http2_of_one_server_alone_is_noted_at_the_others() -> None:
-    one = _imported(
-        f"server {{ listen 443 ssl; server_name a; http2 on; {LISTENS} }}\n"
-        f"server {{ listen 443 ssl; server_name b; {LISTENS} }}"
-    )
-    said = [(note.line, note.message) for note in one.notes if "HTTP/2" in note.message]
-    assert said == [(3, "HTTP/2 is offered to its clients on 0.0.0.0:443 here")]
-
-
-@pytest.mark.parametrize(
-    ("server", "h2c"),
-    [
-        ("server { listen 80 http2; location / { return 204; } }", True),
-        ("server { listen 80; http2 on; location / { return 204; } }", True),
-        ("server { listen 80; location / { return 204; } }", None),
-    ],
-)
-def test_http2_without_tls_is_h2c(server: str, h2c: bool | None) -> None:
-    one = _imported(server)
-    (listener,) = (item for item in one.objects if item.section == "listeners")
-    assert listener.table.get("h2c") == h2c
-    said = [note.message for note in one.notes if "HTTP/2" in note.message]
-    assert said == (
-        ["HTTP/2 without TLS: HTTP/1.1 is served beside it here"] if "80 http2" in server else []
-    )

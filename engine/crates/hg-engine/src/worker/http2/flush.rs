@@ -87,7 +87,7 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        if c.has_room(e) { self.finish(x) } else { self.progress(x) }
+        if c.has_taken_all(e) { self.finish(x) } else { self.progress(x) }
     }
 
     /// Tells a client that waits for it to send the body of its request; reports whether the
@@ -125,6 +125,9 @@ impl Worker {
         let Some(e) = self.exchanges.get(x).filter(|e| e.stream.is_http2()) else {
             return limit;
         };
+        if e.most_collected() > 0 {
+            return limit.min(STREAM_READ);
+        }
         let h = self.clients.get(e.client).and_then(|c| c.http2.as_deref());
         // The rest stays with the endpoint, which has it anyway.
         let is_shut = h.is_some_and(|h| h.session.window(e.stream.id) == 0);
@@ -229,7 +232,12 @@ impl Worker {
                 h.session.reset(grant.stream, hg_h2::Code::INTERNAL_ERROR);
                 continue;
             }
-            if e.stream.held.is_empty() && !std::mem::replace(&mut e.stream.queued, true) {
+            let rest = e.stream.held.len();
+            if (1..left).contains(&rest) {
+                e.taken_from(now_us);
+            }
+            let goes_on = rest == 0 || e.goes_on_collecting(left, rest);
+            if goes_on && !std::mem::replace(&mut e.stream.queued, true) {
                 self.agenda.add(Turn::Stream(x));
             }
         }

@@ -76,6 +76,12 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
+    /// Reports whether more may be collected than the client takes, where the answer of one stream
+    /// may have so many bytes that wait: its memory can be twice that.
+    pub(super) fn may_collect(&self, most: usize) -> bool {
+        self.held.bytes < self.bounds.answers.max(2 * most)
+    }
+
     /// Gives back the memory that streams need.
     fn rest(&mut self) {
         self.session.rest();

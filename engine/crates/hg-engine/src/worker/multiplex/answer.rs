@@ -121,7 +121,8 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        if e.stage != Stage::Answering || (e.answered && !c.has_room(e)) {
+        let room = if e.answered { c.room(e, &self.io.pool) } else { usize::MAX };
+        if e.stage != Stage::Answering || room == 0 {
             return;
         }
         let up = e.up;
@@ -134,6 +135,7 @@ impl Worker {
         if most == 0 && s.head.is_empty() {
             return self.hold_back(x);
         }
+        let most = most.min(room);
         let is_last = waiting <= most;
         e.response.ends = is_last && s.has_ended;
         let (mut head, mut body) = std::mem::take(&mut self.scratch.answer);
