@@ -75,6 +75,18 @@ ROWS: tuple[Row, ...] = (
     ratio_row(
         "bandwidth", "bandwidth", "bare", "a bandwidth nobody reaches, over none", (None, None)
     ),
+    ratio_row("limits", "node", "bare", "a rate limit of 1,000 keys, over none", (None, None)),
+    ratio_row("limits", "across", "bare", "the same across nodes, over none", (None, None)),
+    value_row(
+        ("limits", "across", "lost"), "requests the store was not told of", "requests", 1, None
+    ),
+    ratio_row(
+        "response-buffer",
+        "response-buffer",
+        "bare",
+        "answers collected, no slow client, over none",
+        (None, None),
+    ),
     _speed("primitives", "limit-client", "limit check among 100,000 clients", 20, 25),
     _over("limit-client", ("governor",), "the same, over governor"),
     _over(

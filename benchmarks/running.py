@@ -33,6 +33,8 @@ class RunningPeer:
         self.place = place
         self.process = process
         self.processes = Processes()
+        self.beside: list[int] = []
+        """Processes that work for it and are none of its own."""
 
     def look(self) -> Processes:
         """Finds (and pins) its processes anew."""
@@ -69,7 +71,30 @@ def running(peer: Peer, setup: Setup, backend_port: int) -> Iterator[RunningPeer
     folder = Path(tempfile.mkdtemp(prefix="hgb-"))  # short: Unix sockets are in it
     folder.chmod(0o755)
     pair = [WORK / f"{name}.pem" for name in ("cert", "key", "both")]
-    place = Place(folder, free_port(), free_port(), backend_port, *pair)
+    place = Place(folder, free_port(), free_port(), backend_port, *pair, free_port())
+    stores = setup.feature == "limit-across"
+    with _store(place.store_port) if stores else contextlib.nullcontext([]) as beside:
+        yield from _serving(peer, setup, place, beside)
+
+
+@contextlib.contextmanager
+def _store(port: int) -> Iterator[list[int]]:
+    """A Redis that keeps nothing on disk, on the core of load and upstream."""
+    options = ["--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]
+    process = subprocess.Popen(
+        [*command_prefix(LOAD_CPU), "redis-server", "--port", str(port), *options],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        until_open(port, process)
+        yield [process.pid]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _serving(peer: Peer, setup: Setup, place: Place, beside: list[int]) -> Iterator[RunningPeer]:
+    folder = place.folder
     cpus = (PROXY_CPU, LOAD_CPU) if peer.name == "headgate" else (PROXY_CPU,)
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(
@@ -79,6 +104,7 @@ def running(peer: Peer, setup: Setup, backend_port: int) -> Iterator[RunningPeer
             start_new_session=True,
         )
     one = RunningPeer(peer, setup, place, process)
+    one.beside = beside
     try:
         until_open(place.http_port, process, one)
         one.look()

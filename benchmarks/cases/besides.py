@@ -1,6 +1,7 @@
 """What a run leaves behind besides times: lines of the log, bytes of a coding, spans."""
 
 import http.client
+from pathlib import Path
 
 from loads import Load, LoadError
 from peers.features import LEVELS
@@ -9,6 +10,10 @@ from results import Metrics
 from running import RunningPeer
 
 _COUNTED = {"exported": "headgate_traces_exported_total", "lost": "headgate_traces_dropped_total"}
+_ACROSS = {
+    "charged": "headgate_limit_store_charged_total",
+    "lost": "headgate_limit_store_lost_total",
+}
 
 
 def besides(one: RunningPeer, load: Load) -> Metrics:
@@ -24,6 +29,18 @@ def besides(one: RunningPeer, load: Load) -> Metrics:
         found["coded_bytes"] = float(_coded_bytes(one, load))
     if is_ours and one.setup.feature.startswith("traces"):
         found |= {key: metric(state, name) for key, name in _COUNTED.items()}
+    if is_ours and one.setup.feature == "limit-across":
+        found |= _counted_across(state)
+    return found
+
+
+def _counted_across(state: Path) -> Metrics:
+    """What the store of limits was told of. Raises LoadError if it counts nothing."""
+    if metric(state, "headgate_limit_store_away"):
+        raise LoadError("the store of limits is away")
+    found = {key: metric(state, name) for key, name in _ACROSS.items()}
+    if not found["charged"]:
+        raise LoadError("the store of limits was told of nothing")
     return found
 
 

@@ -1,5 +1,7 @@
 """Cases about what routes do besides forwarding: each over the bare route, in the same round."""
 
+from dataclasses import replace
+
 from loads import Load
 from peers.base import Feature, Setup
 from peers.features import PREFIX, SIGNED
@@ -8,6 +10,10 @@ from cases.traffic import Traffic, Variant
 
 _CHAIN = Load(f"{PREFIX}/b/13", headers=(("Authorization", f"Bearer {SIGNED}"),))
 """Of both variants, so that only what the chain does is between them."""
+
+
+_LIMITED = Setup(kind="hosts", count=1_000)
+"""A key for each host; requests go to all of them in turn."""
 
 
 def _feature(feature: Feature, load: Load, name: str = "") -> Variant:
@@ -56,6 +62,27 @@ FEATURES: tuple[Traffic, ...] = (
         (
             Variant("bare", Setup(), Load("/b/65536", connections=32)),
             _feature("bandwidth", Load("/b/65536", connections=32)),
+        ),
+        half_load=False,
+        alone=True,
+    ),
+    Traffic(
+        "limits",
+        "a rate limit of this node, and one across nodes with a Redis, 1,000 keys, over none, 13 B",
+        (
+            Variant("bare", _LIMITED, Load()),
+            Variant("node", replace(_LIMITED, feature="limit"), Load()),
+            Variant("across", replace(_LIMITED, feature="limit-across"), Load()),
+        ),
+        half_load=False,
+        alone=True,
+    ),
+    Traffic(
+        "response-buffer",
+        "answers collected for slow clients, where no client is slow, over none, 64 KiB",
+        (
+            Variant("bare", Setup(), Load("/b/65536", connections=32)),
+            _feature("response-buffer", Load("/b/65536", connections=32)),
         ),
         half_load=False,
         alone=True,

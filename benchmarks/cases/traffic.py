@@ -76,7 +76,7 @@ class Traffic:
             h2load.check_call(one, variant.load)
         _saturate(one, variant.load, 1.0)
         one.look()
-        window = Window(one.processes.data, one.processes.whole, [context.backend_pid])
+        window = Window(one.processes.data, one.processes.whole, [context.backend_pid, *one.beside])
         seen = _saturate(one, variant.load, context.seconds)
         found = window.close()
         checked(seen)

@@ -7,7 +7,18 @@ from typing import Literal, Protocol
 Kind = Literal["plain", "hosts", "prefixes", "regex", "regex-free"]
 Relay = Literal["", "tcp", "udp"]
 Feature = Literal[
-    "", "chain", "gzip", "br", "zstd", "forward-auth", "traces-1", "traces-100", "bandwidth"
+    "",
+    "chain",
+    "gzip",
+    "br",
+    "zstd",
+    "forward-auth",
+    "traces-1",
+    "traces-100",
+    "bandwidth",
+    "limit",
+    "limit-across",
+    "response-buffer",
 ]
 Upstream = Literal["http1", "h2c", "grpc"]
 
@@ -81,6 +92,8 @@ class Place:
     cert: Path
     key: Path
     both: Path
+    store_port: int = 6379
+    """Of a Redis, for limits across nodes."""
 
     @property
     def access_log(self) -> Path:

@@ -39,6 +39,9 @@ middlewares = [
 _FORWARD_AUTH: Final = 'middlewares = [{ forward_auth = { upstream = "auth", path = "/b/0" } }]'
 _BANDWIDTH: Final = """\
 middlewares = [{ bandwidth = { download = "10GB/s", upload = "10GB/s", key = "client_ip" } }]"""
+_LIMIT: Final = f'middlewares = [{{ rate_limit = {{ rate = "{RATE}/s", key = "host" }} }}]'
+_LIMIT_ACROSS: Final = _LIMIT.replace('"host"', '"host", across = "nodes"')
+_RESPONSE_BUFFER: Final = 'limits = { response_buffer = "1MiB" }'
 _GUARDS: Final = """\
 health_check = { path = "/b/13" }
 circuit_breaker = { error_percent = 50, slow_percent = 50 }
@@ -51,7 +54,14 @@ def route(setup: Setup) -> list[str]:
         key = _CODING_KEYS[setup.feature]
         options = f'algorithms = ["{setup.feature}"], {key} = {level}'
         return [f"middlewares = [{{ compress = {{ {options} }} }}]"]
-    texts = {"chain": _CHAIN, "forward-auth": _FORWARD_AUTH, "bandwidth": _BANDWIDTH}
+    texts = {
+        "chain": _CHAIN,
+        "forward-auth": _FORWARD_AUTH,
+        "bandwidth": _BANDWIDTH,
+        "limit": _LIMIT,
+        "limit-across": _LIMIT_ACROSS,
+        "response-buffer": _RESPONSE_BUFFER,
+    }
     return [texts[setup.feature]] if setup.feature in texts else []
 
 
@@ -66,6 +76,8 @@ def sections(setup: Setup, place: Place) -> str:
     if setup.feature == "forward-auth":
         pool = '{ idle_timeout = "600s" }'
         return f'[upstreams.auth]\nendpoints = ["{backend}"]\npool = {pool}\n\n'
+    if setup.feature == "limit-across":
+        return f'[node.limit_store]\nurl = "redis://127.0.0.1:{place.store_port}"\nnodes = 1\n\n'
     if percent := _PERCENT.get(setup.feature):
         return f'[node.tracing]\nendpoint = "http://{backend}/b/0"\nsample = {percent}\n\n'
     return ""
