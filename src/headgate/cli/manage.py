@@ -14,7 +14,7 @@ from headgate.node.about import NodeStatus, Problem
 from headgate.node.key_sets.about import KeySetStatus
 from headgate.node.results import Outcome, ReloadResult
 
-_CONTROL_S = 20.0
+_CONTROL_S = 60.0
 _SERVED_AS = {
     "last good": "its last good form is served",
     "closed": "requests for it get 503",

@@ -180,10 +180,16 @@ def _unsent(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
 
 def _unclaimed(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     node = next(iter(objects["settings"]), None)
-    one = unclaimed(node, (entry for kind in _CHAINED for entry in objects[kind]))
+    owners = [*objects["host"], *objects["route"]]
+    one = unclaimed(node, objects["middleware"], owners)
     if one is not None:
-        what = f"no line has the claim {one.name}: no middleware `jwt` verifies tokens"
-        yield _of_node(loaded, one.at, what, f"write a `jwt` middleware, or leave {one.name} out")
+        what = f"no line has the claim {one.name}: no route has a `jwt` that verifies tokens"
+        yield _of_node(
+            loaded,
+            one.at,
+            what,
+            f"give a route or host a `jwt` middleware, or leave {one.name} out",
+        )
 
 
 _CHAINED: Final[tuple[Kind, ...]] = ("middleware", "host", "route")

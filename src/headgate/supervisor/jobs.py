@@ -12,7 +12,7 @@ from headgate.supervisor.commands import (
     Send,
     SendSockets,
 )
-from headgate.supervisor.state import JOB_S, Job
+from headgate.supervisor.state import JOB_S, UPGRADE_S, Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def timed_out(state: State) -> None:
     job = state.job
     if job is None:
         return
-    why = f"the data plane did not answer within {JOB_S:g} s"
+    why = f"the data plane did not answer within {_time_s(job):g} s"
     state.log("error", "job_timed_out", {"op": job.op})
     if job.op == "upgrade":
         planes.abandon_successor(state)
@@ -155,11 +155,15 @@ def _give_up(state: State, job: Job) -> None:
         _forget(state, address)
 
 
+def _time_s(job: Job) -> float:
+    return UPGRADE_S if job.op == "upgrade" else JOB_S
+
+
 def _next(state: State) -> None:
     if state.job is not None or not state.jobs:
         return
     job = state.job = state.jobs.popleft()
-    state.timer("job", JOB_S)
+    state.timer("job", _time_s(job))
     if job.op == "listen":
         _listen(state, job)
     elif job.op == "release":

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 FALLBACK_S = 3.0  # without a first config by then, serve the last good plan
 JOB_S = 30.0  # a job fails when its data plane takes longer than this
+# An upgrade starts a program anew, which takes long where CPUs are scarce; the old data plane
+# serves meanwhile. Whoever asks for an upgrade waits 90 s.
+UPGRADE_S = 75.0
 CONTROL_GRACE_S = 3.0  # from SIGTERM to SIGKILL for the control process
 QUIT_GRACE_S = 2.0  # the same for everything, on a second signal
 AWAY_S = 10.0  # requests to the admin API wait this long for a control process

@@ -15,9 +15,11 @@ default = true
 [routes.r]
 respond = { body = "in" }
 """
-VERIFIED = """
+JWK = '{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
+KEYS = f"""keys = '{{"keys":[{JWK}]}}'"""
+VERIFIED = f"""
 [middlewares.known.jwt]
-keys = '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
+{KEYS}
 """
 
 
@@ -37,7 +39,14 @@ def warned(text: str) -> list[str]:
 def test_a_claim_is_told_where_no_middleware_verifies_tokens(log: str, path: str) -> None:
     (only,) = warned(f"{log}\n{REST}")
     assert f"{path}: no line has the claim sub" in only
-    assert warned(f"{log}\n{REST}{VERIFIED}") == []
+    assert len(warned(f"{log}\n{REST}{VERIFIED}")) == 1, "no route uses it"
+    assert warned(f"{log}\n{REST}middlewares = ['known']\n{VERIFIED}") == []
+    assert warned(f"{log}\n{REST}[hosts.'*']\nmiddlewares = ['known']\n{VERIFIED}") == []
+
+
+def test_a_middleware_that_a_route_writes_itself_counts() -> None:
+    inline = f"middlewares = [{{ jwt = {{ {KEYS} }} }}]"
+    assert warned(f'node.access_log.fields = ["jwt:sub"]\n{REST}{inline}') == []
 
 
 def test_a_log_without_claims_is_not() -> None:

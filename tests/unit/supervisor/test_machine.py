@@ -7,7 +7,7 @@ from supervisor_node import CONTROL, WEB, Node, replies, sent, spawned, without_
 
 from headgate.supervisor import commands as cmd
 from headgate.supervisor import events as ev
-from headgate.supervisor.state import EXIT_CONFIG, JOB_S, QUIT_GRACE_S
+from headgate.supervisor.state import EXIT_CONFIG, JOB_S, QUIT_GRACE_S, UPGRADE_S
 from headgate.supervisor.tickets import PERIOD_S
 
 
@@ -268,7 +268,8 @@ def test_an_upgrade_whose_data_plane_dies_leaves_the_old_one_serving(node: Node)
 def test_an_upgrade_that_hangs_is_given_up(node: Node) -> None:
     node.serve()
     node.ask("upgrade")
-    commands = node.after(JOB_S)
+    assert replies(node.after(JOB_S)) == []
+    commands = node.after(UPGRADE_S - JOB_S)
     assert cmd.SignalDataPlane(2, signal.SIGKILL) in commands
     assert replies(commands)[0]["ok"] is False
     assert spawned(node.handle(ev.DataPlaneExited(2, -9))) == []
