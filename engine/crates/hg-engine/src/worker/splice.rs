@@ -117,7 +117,8 @@ impl Worker {
             return None;
         }
         let left = worth(&e.response, &up.conn, &c.conn, ANSWER_LEAST)?;
-        if e.most_collected() > 0 {
+        // Until what is left may be collected, the endpoint waits for the client in any case.
+        if left <= e.most_collected() {
             return None;
         }
         let mut pipe = self.io.pool.take_pipe()?;

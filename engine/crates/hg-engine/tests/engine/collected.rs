@@ -166,6 +166,26 @@ fn an_answer_beyond_the_buffer_keeps_its_worker_and_arrives_whole() {
 }
 
 #[test]
+fn a_worker_of_the_backend_is_free_once_the_rest_of_an_answer_is_collected() {
+    let (most, rest) = (4 << 20, 3 << 20);
+    let backend = Backend::new();
+    let node = backend.node(&format!(r#","response_buffer_bytes":{most}"#));
+    let mut slow = slow_clients(&node, &format!("/{HUGE}"));
+    backend.is_taken(&node);
+    let mut got = Vec::new();
+    for s in &mut slow {
+        assert!(read_head(s).unwrap().starts_with("HTTP/1.1 200 "));
+        got.push(read_n(s, HUGE - rest));
+    }
+    backend.is_free();
+    for (mut s, mut got) in slow.into_iter().zip(got) {
+        got.extend(read_n(&mut s, rest));
+        assert!(got == body(HUGE));
+    }
+    assert_eq!(node.engine.metrics().pending.collected, WORKERS as u64);
+}
+
+#[test]
 fn a_worker_collects_no_more_than_its_share() {
     let backend = Backend::new();
     let node = backend.node(COLLECTS);
