@@ -122,9 +122,11 @@ fn dechunked(s: &mut impl Read) -> Vec<u8> {
 fn clients_that_take_nothing_keep_no_worker_of_the_backend_where_answers_are_collected() {
     let backend = Backend::new();
     let node = backend.node(COLLECTS);
-    for how in ["", "/chunked", "/end"] {
+    for (before, how) in ["", "/chunked", "/end"].into_iter().enumerate() {
         let slow = slow_clients(&node, &format!("{how}/{LARGE}"));
         backend.is_free();
+        let collected = (before as u64 + 1) * WORKERS as u64;
+        eventually("all is collected", || node.engine.metrics().pending.collected == collected);
         assert!(node.get("/3").starts_with("HTTP/1.1 200 "));
         for mut s in slow {
             let got = match how {
@@ -137,8 +139,6 @@ fn clients_that_take_nothing_keep_no_worker_of_the_backend_where_answers_are_col
             assert!(got == body(LARGE), "{how}");
         }
     }
-    let pending = node.engine.metrics().pending;
-    assert_eq!(pending.collected, 3 * WORKERS as u64);
     eventually("nothing waits", || node.engine.metrics().pending.bytes == 0);
 }
 
@@ -182,7 +182,6 @@ fn a_worker_of_the_backend_is_free_once_the_rest_of_an_answer_is_collected() {
         got.extend(read_n(&mut s, rest));
         assert!(got == body(HUGE));
     }
-    assert_eq!(node.engine.metrics().pending.collected, WORKERS as u64);
 }
 
 #[test]
