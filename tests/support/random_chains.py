@@ -44,6 +44,8 @@ EDITS = (
     'set = { x-up = "${scheme} ${query}" }, add = { x-up = "b" }',
     'set = { x-forwarded-for = "hidden" }, remove = ["x-real-ip"]',
 )
+OF_STATUSES = 0.15
+"""The share of edits that are of some statuses alone."""
 
 
 def config(random: Random, address: str, upstream: str) -> str:
@@ -81,6 +83,10 @@ def _middleware(random: Random) -> str:
 
 
 def _edits(random: Random) -> str:
+    if random.random() < OF_STATUSES:
+        statuses = random.choice(('"2xx"', '404, "300-302"', '"4xx", 200'))
+        edits = f'add = {{ x-a = "some ${{method}}" }}, statuses = [{statuses}]'
+        return f"{{ response_headers = {{ {edits} }} }}"
     way = random.choice(("request_headers", "response_headers"))
     return f"{{ {way} = {{ {random.choice(EDITS)} }} }}"
 

@@ -205,6 +205,14 @@ class HeaderEdits(MiddlewareNode, frozen=True):
         return Shown(headers=(*self.set.items(), *self.add.items()))
 
 
+class ResponseEdits(HeaderEdits, frozen=True):
+    """Edits of answers. `statuses`: first and last of each range of those that are edited; empty =
+    all.
+    """
+
+    statuses: tuple[tuple[int, int], ...] = ()
+
+
 class Respond(DefaultedMiddlewareNode, frozen=True):
     """An answer of our own; `body` and header values are templates."""
 

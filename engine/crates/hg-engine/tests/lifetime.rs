@@ -23,9 +23,9 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const WORKERS: usize = 2;
 /// Objects of each kind that one generation has.
 const EACH: usize = 10;
-/// Objects that a generation puts and the next one deletes: two per upstream, certificates, TLS
-/// policies, hosts, middlewares, routes, listeners.
-const OBJECTS: usize = 8 * EACH;
+/// Objects that a generation puts and the next one deletes: three upstreams, three listeners, two
+/// middlewares, a certificate, a TLS policy, a host, and a route of each protocol.
+const OBJECTS: usize = 14 * EACH;
 const CHANGES: usize = 100_000;
 /// Generations until tables have reached the size that they keep.
 const WARM_UP: usize = 100;
@@ -98,11 +98,38 @@ impl World {
             );
             all.push(put(Kind::Upstream, &format!("{n}-tls"), secure));
             let route = format!(
-                r#"{{"action":{{"upstream":"{n}"}},"hosts":["{n}.example"],"listeners":["web"],"middlewares":[{{"use":"{n}"}}]}}"#
+                r#"{{"action":{{"upstream":"{n}"}},"hosts":["{n}.example"],"listeners":["web"],"middlewares":[{{"use":"{n}"}},{{"use":"{n}-limit"}}],"mirrors":[{{"upstream":"{n}-raw"}}]}}"#
             );
             all.push(put(Kind::Route, &n, route));
+            let limit = r#"{"rate_limit":{"requests":9,"period_ms":1000,"burst":9,"key":["client_ip"],"max_keys":64}}"#;
+            all.push(put(Kind::Middleware, &format!("{n}-limit"), limit));
+            all.extend(self.unread(generation, i, &n));
         }
+        assert_eq!(all.len(), OBJECTS);
         all
+    }
+
+    /// Returns what passes TCP and UDP on.
+    fn unread(&self, generation: usize, i: usize, n: &str) -> [Change; 5] {
+        let port = 1 + (generation * EACH + i) % 60_000;
+        let listener = |last: u8, protocol: &str| {
+            let address = format!("127.0.0.{last}:{port}");
+            let json = format!(r#"{{"addresses":["{address}"],"protocol":"{protocol}"}}"#);
+            put(Kind::Listener, &format!("{n}-{protocol}"), json)
+        };
+        let shared = r#""bandwidth":{"download":1000000,"key":"client_ip","max_keys":64}"#;
+        let tcp = format!(
+            r#"{{"listeners":["{n}-tcp"],"split":[{{"upstream":"{n}-raw","weight":1}},{{"upstream":"{n}","weight":2}}],"sticky":{{"by":["client_ip"]}},{shared}}}"#
+        );
+        let udp = format!(r#"{{"listeners":["{n}-udp"],"upstream":"{n}-raw",{shared}}}"#);
+        let real = self.upstream.address;
+        [
+            put(Kind::Upstream, &format!("{n}-raw"), upstream_json(&[real], "")),
+            listener(2, "tcp"),
+            listener(3, "udp"),
+            put(Kind::TcpRoute, n, tcp),
+            put(Kind::UdpRoute, n, udp),
+        ]
     }
 
     /// Returns deletions of the generation that is there.

@@ -1,6 +1,7 @@
 //! Chains: a host's middlewares, then the route's, then the route's own answer.
 
 use crate::AnyStep;
+use crate::by_status::{ByStatus, MOST_LISTS, are_too_many};
 use crate::claims::Wanted;
 use crate::context::{Context, Woken};
 use crate::encoding::Encoding;
@@ -40,9 +41,9 @@ struct Work {
 pub struct Chain {
     work: Box<[Work]>,
     request: HeaderProgram,
-    response: HeaderProgram,
+    response: ByStatus,
     /// Edits by stage: those of the steps before one that answers.
-    early: Box<[HeaderProgram]>,
+    early: Box<[ByStatus]>,
     encoding: Option<Arc<Encoding>>,
     pages: ChainPages,
 }
@@ -99,6 +100,11 @@ impl Chain {
                 if let Some(step) = step {
                     builder.add(step, true);
                 }
+                if are_too_many(&builder.response) {
+                    builder.response.pop();
+                    let path = format!("middlewares[{index}]");
+                    problems.push(Problem { list, path, message: too_many_lists() });
+                }
             }
         }
         let mut found = Vec::new();
@@ -118,7 +124,7 @@ impl Chain {
     pub fn is_empty(&self) -> bool {
         self.work.is_empty()
             && self.request.is_empty()
-            && self.response.is_empty()
+            && self.response.programs().all(HeaderProgram::is_empty)
             && self.encoding.is_none()
             && self.pages.is_empty()
     }
@@ -237,7 +243,8 @@ impl Chain {
         if let Some(later) = &out.later {
             out.answer.headers.extend_from_slice(&later.response);
         }
-        self.response_headers(out.stage).apply(view, &mut out.answer.headers);
+        let edits = self.response_headers(out.stage, out.answer.status);
+        edits.apply(view, &mut out.answer.headers);
     }
 
     /// Returns the kind of the step that waits; empty if none does.
@@ -260,11 +267,24 @@ impl Chain {
         &self.request
     }
 
-    /// Returns the edits of a response's header lines: an endpoint's, or one that the proxy makes
-    /// when the upstream fails.
-    pub fn response_headers(&self, stage: Stage) -> &HeaderProgram {
+    /// Returns the edits of the header lines of a response with that status: an endpoint's, or one
+    /// that the proxy makes when the upstream fails.
+    pub fn response_headers(&self, stage: Stage, status: u16) -> &HeaderProgram {
+        self.edits(stage).of(status)
+    }
+
+    /// Reports whether a response gets the same header lines whatever its request.
+    pub fn is_literal(&self, stage: Stage) -> bool {
+        self.edits(stage).programs().all(HeaderProgram::is_literal)
+    }
+
+    fn edits(&self, stage: Stage) -> &ByStatus {
         stage.0.and_then(|stage| self.early.get(usize::from(stage))).unwrap_or(&self.response)
     }
+}
+
+fn too_many_lists() -> String {
+    format!("the chain has another list of `statuses`; write at most {MOST_LISTS} different ones")
 }
 
 /// Collects the claims of tokens that a chain names.
@@ -326,7 +346,7 @@ struct Builder {
     request: Composition,
     /// Response edits, in the order of requests.
     response: Vec<Edits>,
-    early: Vec<HeaderProgram>,
+    early: Vec<ByStatus>,
     encoding: Option<Arc<Encoding>>,
     pages: Vec<Pages>,
     is_closed: bool,
@@ -363,12 +383,8 @@ impl Builder {
     }
 
     /// Composes the response edits so far; the last middleware's edits come first.
-    fn composed(&self) -> HeaderProgram {
-        let mut composition = Composition::default();
-        for edits in self.response.iter().rev() {
-            composition.then(edits);
-        }
-        composition.program()
+    fn composed(&self) -> ByStatus {
+        ByStatus::compose(self.response.iter().rev())
     }
 
     fn finish(self) -> Chain {

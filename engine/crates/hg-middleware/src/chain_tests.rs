@@ -41,13 +41,13 @@ fn the_stage_tells_which_edits_an_answer_passes() {
     ]);
     let mut out = Rewritten::new();
     assert_eq!(chain.request(&view(), &mut out), Ok(Outcome::Answer));
-    let early = chain.response_headers(out.stage());
+    let early = chain.response_headers(out.stage(), out.answer.status);
     assert!(early.drops(b"first") && !early.drops(b"second"));
     let mut secure = view();
     (secure.scheme, secure.port) = ("https", None);
     assert_eq!(chain.request(&secure, &mut out), Ok(Outcome::Forward));
     assert_eq!(out.stage(), Stage::FORWARDED);
-    assert!(chain.response_headers(out.stage()).drops(b"second"));
+    assert!(chain.response_headers(out.stage(), out.answer.status).drops(b"second"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Header edits, composed for a whole chain at compile time.
 
+use crate::by_status::Statuses;
 use crate::template::Template;
 use crate::variables::is_token;
 use crate::view::RequestView;
@@ -164,6 +165,8 @@ pub(crate) struct Edits {
     remove_prefixes: Vec<Box<str>>,
     set: Vec<(Box<str>, Template)>,
     add: Vec<(Box<str>, Template)>,
+    /// Of which answers; absent = of all.
+    statuses: Option<Statuses>,
 }
 
 impl Edits {
@@ -194,6 +197,16 @@ impl Edits {
             }
         }
         compiled
+    }
+
+    /// Leaves answers with other statuses as they are.
+    pub(crate) fn limit_to(&mut self, statuses: Statuses) {
+        self.statuses = Some(statuses);
+    }
+
+    /// Returns of which answers the edits are; `None` = of all.
+    pub(crate) fn statuses(&self) -> Option<&Statuses> {
+        self.statuses.as_ref()
     }
 
     /// Sets a line, as `respond.headers` does.

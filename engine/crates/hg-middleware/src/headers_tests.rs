@@ -43,7 +43,7 @@ fn responses_pass_in_reverse() {
         r#"{"response_headers":{"set":{"x":"outer"},"add":{"y":"outer"}}}"#,
         r#"{"response_headers":{"set":{"x":"inner"},"add":{"y":"inner"}}}"#,
     ]);
-    assert_eq!(lines(chain.response_headers(Stage::FORWARDED)), "y: inner;x: outer;y: outer;");
+    assert_eq!(lines(chain.response_headers(Stage::FORWARDED, 200)), "y: inner;x: outer;y: outer;");
 }
 
 #[test]

@@ -14,6 +14,7 @@
 
 #[cfg(test)]
 mod access_testing;
+mod by_status;
 mod chain;
 mod claims;
 mod context;

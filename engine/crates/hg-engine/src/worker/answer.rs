@@ -88,7 +88,7 @@ fn error_of_route(
     e: &Exchange,
     connection: Connection<'_>,
 ) -> usize {
-    let edits = e.route().map(|r| r.terms.chain.response_headers(e.chained.stage));
+    let edits = e.edits_of(answer.status);
     let edits = edits.filter(|edits| !edits.is_empty());
     if edits.is_none() && e.chained.response_lines().is_empty() {
         return respond::write_error(out, answer, NAME);
@@ -102,6 +102,9 @@ fn error_of_route(
     respond::write_error_with(out, answer, NAME, drops, &more)
 }
 
+/// Of every answer of gRPC over HTTP, which says how a call ended in a field of its own.
+const GRPC_STATUS: u16 = 200;
+
 /// Writes an error answer in the form of gRPC: its status is a field of a head without body.
 fn grpc_of_route(
     out: &mut Vec<u8>,
@@ -109,10 +112,10 @@ fn grpc_of_route(
     e: &Exchange,
     connection: Connection<'_>,
 ) -> usize {
-    let edits = e.route().map(|r| r.terms.chain.response_headers(e.chained.stage));
+    let edits = e.edits_of(GRPC_STATUS);
     let edits = edits.filter(|edits| !edits.is_empty());
     let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
-    write::status_line(out, 200, b"OK");
+    write::status_line(out, GRPC_STATUS, b"OK");
     if !drops(b"date") {
         write::line(out, "date", answer.date);
     }
@@ -228,7 +231,7 @@ impl Worker {
             // To its client this would be an open WebSocket.
             return self.refuse(x, &own::NO_TUNNEL);
         }
-        let edits = route.terms.chain.response_headers(made.stage());
+        let edits = route.terms.chain.response_headers(made.stage(), answer.status);
         let keep = e.keep_alive && e.request.done && keeps;
         let head = &mut e.head;
         head.clear();

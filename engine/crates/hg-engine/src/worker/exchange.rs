@@ -13,7 +13,7 @@ use super::upstreams::EndpointState;
 use crate::snapshot::{RouteEntry, Snapshot, UpstreamEntry};
 use hg_h2::NeverIndexed;
 use hg_log::TapWants;
-use hg_middleware::{ClientTls, RequestView};
+use hg_middleware::{ClientTls, HeaderProgram, RequestView};
 use hg_net::Ticks;
 use hg_proto::{Admission, BodyReader, HeaderSlots, Limits, Method, Parse, Version};
 use hg_route::ClientCertificate;
@@ -402,11 +402,16 @@ impl Exchange {
         self.snapshot.as_ref()?.upstreams.get(self.upstream)?.as_deref()
     }
 
+    /// Returns its route's edits of an answer with that status.
+    pub(crate) fn edits_of(&self, status: u16) -> Option<&HeaderProgram> {
+        self.route().map(|r| r.terms.chain.response_headers(self.chained.stage, status))
+    }
+
     /// Reports whether headers of the answer are made from the request.
     pub(crate) fn answer_needs_request(&self) -> bool {
         self.route().is_some_and(|r| {
             let chain = &r.terms.chain;
-            chain.encoding().is_some() || !chain.response_headers(self.chained.stage).is_literal()
+            chain.encoding().is_some() || !chain.is_literal(self.chained.stage)
         })
     }
 

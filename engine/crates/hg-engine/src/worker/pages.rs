@@ -68,7 +68,7 @@ impl Worker {
         out.clear();
         write::status_line(&mut out, head.status, respond::reason_phrase(head.status).as_bytes());
         answer_fields(&mut out, head, e, connection, (date.as_ref(), Coded::Page));
-        if !drops_type(e) {
+        if !drops_type(e, head.status) {
             write::line(&mut out, "content-type", page.content_type.as_bytes());
         }
         e.write_affinity(token, connection.scheme, &mut out);
@@ -98,7 +98,6 @@ pub(super) fn without_body_lines(lines: &[u8], page: &Page, out: &mut Vec<u8>) {
 }
 
 /// Reports whether the route sets or removes the type of its answers.
-fn drops_type(e: &Exchange) -> bool {
-    let edits = e.route().map(|r| r.terms.chain.response_headers(e.chained.stage));
-    edits.is_some_and(|edits| edits.drops(b"content-type"))
+fn drops_type(e: &Exchange, status: u16) -> bool {
+    e.edits_of(status).is_some_and(|edits| edits.drops(b"content-type"))
 }

@@ -412,7 +412,7 @@ pub(super) fn answer_fields(
     connection: Connection<'_>,
     (date, coded): (Option<&[u8; 29]>, Coded),
 ) {
-    let edits = e.route().map(|r| r.terms.chain.response_headers(e.chained.stage));
+    let edits = e.edits_of(head.status);
     let edits = edits.filter(|edits| !edits.is_empty());
     let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
     write::fields(out, &head.fields, |f| coded.drops(f) || drops(f.name.as_bytes()));

@@ -23,7 +23,7 @@ fn lines(json: &str, sent: &[(&str, &str)]) -> String {
     let chain = chain(&[json]);
     let sent = Sent(sent);
     assert_eq!(run(&chain, &asked("GET", &sent)).unwrap(), Got::Forward(None, None));
-    chain.response_headers(Stage::FORWARDED).append(&asked("GET", &sent), &mut out);
+    chain.response_headers(Stage::FORWARDED, 200).append(&asked("GET", &sent), &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -80,7 +80,7 @@ fn everyone_s_answer_does_not_vary() {
 #[test]
 fn what_the_endpoint_says_is_removed() {
     let chain = chain(&[ONE]);
-    let edits = chain.response_headers(Stage::FORWARDED);
+    let edits = chain.response_headers(Stage::FORWARDED, 200);
     for name in ["Access-Control-Allow-Origin", "access-control-allow-credentials"] {
         assert!(edits.drops(name.as_bytes()), "{name}");
     }

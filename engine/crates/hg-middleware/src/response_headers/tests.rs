@@ -6,7 +6,7 @@ fn only_responses_are_edited() {
     let chain = chain(&[
         r#"{"response_headers":{"set":{"strict-transport-security":"max-age=1"},"remove":["server"]}}"#,
     ]);
-    let program = chain.response_headers(Stage::FORWARDED);
+    let program = chain.response_headers(Stage::FORWARDED, 200);
     let mut out = Vec::new();
     program.append(&view(), &mut out);
     assert_eq!(out, b"strict-transport-security: max-age=1\r\n");

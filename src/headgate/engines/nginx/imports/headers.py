@@ -1,6 +1,6 @@
 """Converts `proxy_set_header` and `add_header` to header edits of a route, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.imports import values
@@ -31,6 +31,8 @@ _CLIENT_HOSTS: Final = frozenset(PASSED_HOST)
 _CLOSED: Final = frozenset({"", "close"})
 _ALWAYS: Final = b"always"
 _WITHOUT_ALWAYS: Final = frozenset({200, 201, 204, 206, 301, 302, 303, 304, 307, 308})
+_STATUSES: Final[list[Toml]] = [200, 201, 204, 206, "301-304", "307-308"]
+"""The same, as `response_headers` has them."""
 _SET_WORDS: Final = 2
 _ADD_WORDS: Final = 3
 
@@ -107,34 +109,41 @@ def _keeps_upgrades(value: str, around: Around) -> bool:
     raise NotExpressibleError("the header Connection belongs to the connection")
 
 
-def added(around: Around, status: int | None) -> Table:
-    """Returns the `add_header` lines in effect, by name;
-    `status` is that of an answer of our own.
+class Added(NamedTuple):
+    """Headers that are added to every answer, and those of statuses without errors alone."""
 
-    Raises `NotExpressibleError` for lines without `always` where other statuses can occur.
+    always: Table
+    without_errors: Table
+
+
+def added(around: Around, status: int | None) -> Added:
+    """Returns the `add_header` lines in effect, by name; `status` is that of an answer of our own,
+    which then gets all that it has.
+
+    Raises `NotExpressibleError`.
     """
-    table: dict[str, Toml] = {}
+    every: dict[str, Toml] = {}
+    without_errors: dict[str, Toml] = {}
     for _, line in around.nearest(b"add_header"):
         words = line.values
         always = len(words) == _ADD_WORDS and words[2] == _ALWAYS
         if len(words) not in (_SET_WORDS, _ADD_WORDS) or (len(words) == _ADD_WORDS and not always):
             raise NotExpressibleError("an `add_header` line is not understood")
         name = values.text(words[0]).lower()
-        if not always and status not in _WITHOUT_ALWAYS:
-            _check_skipped(name, around, status)
+        if not always and status is not None and status not in _WITHOUT_ALWAYS:
+            _check_skipped(name, around)
             continue
-        if name in table or not words[1]:
+        if name in every or name in without_errors or not words[1]:
             raise NotExpressibleError(f"`add_header {name}` comes twice or is empty")
+        table = every if always or status is not None else without_errors
         table[name] = values.template(words[1])
-    return table
+    return Added(every, without_errors)
 
 
-def _check_skipped(name: str, around: Around, status: int | None) -> None:
+def _check_skipped(name: str, around: Around) -> None:
     """Raises `NotExpressibleError` if a line
     that this answer does not get cannot simply be left out.
     """
-    if status is None:
-        raise NotExpressibleError(f"`add_header {name}` without `always` skips error answers")
     if len([1 for level in around.levels if level.named(b"add_header")]) > 1:
         raise NotExpressibleError(f"`add_header {name}` hides those around it")
 
@@ -145,14 +154,20 @@ def hidden(around: Around) -> list[str]:
     return sorted({values.text(one.directive.values[0]).lower() for one in lines})
 
 
-def answered(added: Table, hidden: Sequence[str]) -> Table:
-    """Returns the edits of an answer: an added header that is hidden, too, is replaced."""
+def answered(added: Added, hidden: Sequence[str]) -> list[Table]:
+    """Returns the edits of an answer: an added header that is hidden, too, is replaced. Those of
+    some statuses come first, because the first middleware edits last.
+    """
+    always = added.always
     table: dict[str, Toml] = {
-        "set": {name: value for name, value in added.items() if name in hidden},
-        "add": {name: value for name, value in added.items() if name not in hidden},
-        "remove": [name for name in hidden if name not in added],
+        "set": {name: value for name, value in always.items() if name in hidden},
+        "add": {name: value for name, value in always.items() if name not in hidden},
+        "remove": [name for name in hidden if name not in always],
     }
-    return {key: value for key, value in table.items() if value}
+    edits: list[Table] = [{key: value for key, value in table.items() if value}]
+    if added.without_errors:
+        edits.insert(0, {"add": added.without_errors, "statuses": _STATUSES})
+    return [one for one in edits if one]
 
 
 def to_nginx(route: Table, host: str | None, upgrade: str) -> list[Directive]:
@@ -189,20 +204,34 @@ def _host_arg(host: str | None) -> Var | Template:
 
 def added_lines(route: Table) -> list[Directive]:
     """Returns the `add_header` and `proxy_hide_header` lines of a route."""
-    edits = middleware(route, "response_headers")
-    replaced = table_in(edits, "set")
-    table = {**replaced, **table_in(edits, "add")}
-    lines = [
-        directive("add_header", Literal(name), values.nginx_template(str(value)), Word("always"))
-        for name, value in table.items()
-    ]
-    gone = [*map(str, items_in(edits, "remove")), *replaced]
+    lines: list[Directive] = []
+    gone: list[str] = []
+    for edits in _every(route, "response_headers"):
+        replaced = table_in(edits, "set")
+        always = () if "statuses" in edits else (Word("always"),)
+        for name, value in (*replaced.items(), *table_in(edits, "add").items()):
+            text = values.nginx_template(str(value))
+            lines.append(directive("add_header", Literal(name), text, *always))
+        gone += [*map(str, items_in(edits, "remove")), *replaced]
     return lines + [directive("proxy_hide_header", Literal(name)) for name in gone]
+
+
+def added_to_own(route: Table) -> Table:
+    """Returns the headers that the edits of a route add to an answer of nginx itself, whose status
+    is none of an error.
+    """
+    table: dict[str, Toml] = {}
+    for edits in _every(route, "response_headers"):
+        table |= {**table_in(edits, "set"), **table_in(edits, "add")}
+    return table
 
 
 def middleware(route: Table, key: str) -> Table:
     """Returns the first middleware of that kind; an empty table where there is none."""
+    return next(_every(route, key), {})
+
+
+def _every(route: Table, key: str) -> Iterator[Table]:
     for one in items_in(route, "middlewares"):
         if isinstance(one, Mapping) and key in one:
-            return table_in(one, key)
-    return {}
+            yield table_in(one, key)

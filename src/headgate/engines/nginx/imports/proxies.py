@@ -80,7 +80,7 @@ def proxied(
     seen = headers.forwarded(around, target, said)
     if split is not None and seen.host == "":
         raise NotExpressibleError(splits.OWN_NAME)
-    added = headers.added(around, None)
+    added, hidden = headers.added(around, None), headers.hidden(around)
     if seen.host is not None:
         rewrite["host"] = seen.host
     read, connect = timeouts_of(around)
@@ -92,7 +92,7 @@ def proxied(
         for key, table in (
             ("rewrite", rewrite),
             ("request_headers", {k: v for k, v in edits.items() if v}),
-            ("response_headers", headers.answered(added, headers.hidden(around))),
+            *(("response_headers", one) for one in headers.answered(added, hidden)),
         )
         if table
     ]

@@ -195,7 +195,7 @@ def built(
 
 def redirect_to_slash(path: str, table: Table) -> Table:
     """Returns nginx's answer to a directory without its slash, with the location's headers."""
-    added = table_in(headers.middleware(table, "response_headers"), "add")
+    added = headers.added_to_own(table)
     found: dict[str, Toml] = {"redirect": {"status": 301, "path": f"{path}/"}}
     if accesslogs.KEY in table:
         found[accesslogs.KEY] = table[accesslogs.KEY]
@@ -216,7 +216,7 @@ def check_included(block: Located, lines: Sequence[Located], own: Content) -> No
 def _added(around: Around, action: Table) -> dict[str, Toml]:
     """Returns the headers for an answer of our own."""
     (kind,) = action
-    table = headers.added(around, int(str(table_in(action, kind)["status"])))
+    table = headers.added(around, int(str(table_in(action, kind)["status"]))).always
     return {"middlewares": [{"response_headers": {"add": table}}]} if table else {}
 
 

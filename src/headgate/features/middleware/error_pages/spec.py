@@ -10,6 +10,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from headgate.features import syntax
 from headgate.features.base import MiddlewareOptions, Options
+from headgate.features.statuses import ErrorStatuses, Range
 from headgate.features.values import FILE_SCHEMA, Secrets, named_file
 from headgate.kernel.errors import Invalid
 from headgate.plan.middleware import MiddlewareNode, Shown
@@ -17,11 +18,7 @@ from headgate.plan.node import DefaultedNode
 
 HTML: Final = "text/html; charset=utf-8"
 _MOST_BYTES: Final = 64 * 1024
-_STATUS: Final = re.compile(r"([45])xx|([45]\d\d)(?:-([45]\d\d))?")
-_STATUS_ALLOWED: Final = 'write 404, "500-503" or "5xx"; errors are 400 to 599'
 _TYPE: Final = re.compile(r"[!-.0-~]+/[!-~]+(?: *; *[!-~]+)*")
-
-Range = tuple[int, int]
 
 
 class PageNode(DefaultedNode, frozen=True, gc=False):
@@ -47,19 +44,6 @@ class ErrorPagesNode(MiddlewareNode, frozen=True):
         return Shown()
 
 
-def _range(value: object) -> Range:
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    found = _STATUS.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        raise Invalid(f"{syntax.described(value)} is not a status of errors", _STATUS_ALLOWED)
-    kind, first, last = found.groups()
-    if kind:
-        return int(kind) * 100, int(kind) * 100 + 99
-    if last and last < first:
-        raise Invalid(f'"{text}" ends before it begins', _STATUS_ALLOWED)
-    return int(first), int(last or first)
-
-
 def _body(value: object, info: ValidationInfo) -> str:
     if isinstance(value, str):
         text = value
@@ -78,13 +62,6 @@ def _type(value: object) -> str:
     return value
 
 
-_STATUS_SCHEMA: Final = {
-    "anyOf": [
-        {"type": "integer", "minimum": 400, "maximum": 599},
-        {"type": "string", "pattern": "^([45]xx|[45][0-9][0-9](-[45][0-9][0-9])?)$"},
-    ]
-}
-StatusRange = Annotated[Range, PlainValidator(_range), WithJsonSchema(_STATUS_SCHEMA)]
 Body = Annotated[
     str,
     PlainValidator(_body),
@@ -96,7 +73,7 @@ ContentType = Annotated[str, PlainValidator(_type), WithJsonSchema({"type": "str
 class Page(Options):
     """A page, and the statuses that it is for."""
 
-    statuses: Annotated[list[StatusRange], Field(min_length=1, max_length=64)] = Field(
+    statuses: Annotated[list[ErrorStatuses], Field(min_length=1, max_length=64)] = Field(
         description="The statuses that it is for: numbers such as `404`, ranges such as "
         '`"500-503"`, and `"4xx"` or `"5xx"`.'
     )

@@ -1,13 +1,16 @@
 """`response_headers` in nginx: `proxy_hide_header` and `add_header … always`.
 
-A location with an `add_header` of its own inherits none, so every location has all of its own.
+A location with an `add_header` of its own inherits none, so every location has all of its own. What
+some statuses alone get is a map of `$status`: nginx writes no header whose value is empty.
 """
 
 from typing import Final
 
-from headgate.features.nginx import About, Parity
-from headgate.features.nginx_chain import Chain
-from headgate.plan.middleware import HeaderEdits
+from headgate.features.nginx import About, Parity, as_arg
+from headgate.features.nginx_chain import Chain, Edits
+from headgate.features.statuses import Range
+from headgate.nginxtext.writer import Literal, Regex, Var
+from headgate.plan.middleware import ResponseEdits
 
 PARITY: Final = (
     Parity(
@@ -21,12 +24,19 @@ PARITY: Final = (
         "differs",
         "`server` and `date` of the upstream are removed, but nginx adds its own",
     ),
+    Parity(
+        "middlewares.NAME.response_headers.statuses",
+        "differs",
+        "with `add` alone; `set` and `remove` beside it are refused",
+    ),
 )
 
 _OF_NGINX: Final = ("server", "date")
+_STATUS: Final = Var("status")
+_CLASS: Final = 100
 
 
-def apply(node: HeaderEdits, chain: Chain, about: About) -> None:
+def apply(node: ResponseEdits, chain: Chain, about: About) -> None:
     """Adds edits of the response's headers to a chain."""
     for key, names in (("set", node.set), ("add", node.add)):
         for name in names:
@@ -35,4 +45,25 @@ def apply(node: HeaderEdits, chain: Chain, about: About) -> None:
     for name in node.remove:
         if name in _OF_NGINX:
             about.note("remove", f"nginx adds its own `{name}` in place of the upstream's")
-    chain.response.append(chain.edits(node, about))
+    edits = chain.edits(node, about)
+    if node.statuses:
+        if edits.set or edits.remove:
+            about.refuse("statuses", "nginx replaces and removes headers whatever the status")
+        edits = _of_statuses(edits, node.statuses, chain)
+    chain.response.append(edits)
+
+
+def _of_statuses(edits: Edits, statuses: tuple[Range, ...], chain: Chain) -> Edits:
+    fits = Regex("~^(?:" + "|".join(map(_pattern, statuses)) + ")$")
+    lines = (
+        (name, (chain.shared.map("header", _STATUS, ((fits, as_arg(value)),), Literal("")),))
+        for name, value in edits.add
+    )
+    return Edits(add=tuple(lines))
+
+
+def _pattern(statuses: Range) -> str:
+    first, last = statuses
+    if first % _CLASS == 0 and last == first + _CLASS - 1:
+        return f"{first // _CLASS}.."
+    return "|".join(map(str, range(first, last + 1)))

@@ -252,7 +252,7 @@ def test_addresses_that_are_let_in_are_a_middleware() -> None:
         ("location / { proxy_pass https://x; }", "anything but `http://HOST`"),
         ("location /a { proxy_pass http://x/b; }", "does not end as the location"),
         ("location / { proxy_pass http://x; proxy_cache c; }", "`proxy_cache`"),
-        ("location / { proxy_pass http://x; add_header A b; }", "without `always`"),
+        ("location / { proxy_pass http://x; add_header A b; add_header A c; }", "comes twice"),
         ("location / { proxy_pass http://x; proxy_set_header A $uri; }", "$uri"),
         (
             "location / { proxy_pass http://x; proxy_set_header Upgrade $http_upgrade; }",
