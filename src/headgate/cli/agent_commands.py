@@ -33,7 +33,7 @@ OwnConfig = Annotated[
         "-c",
         metavar="CONFIG",
         parser=Path,
-        help="A file with the settings of this node, [node] alone.",
+        help="A file with the settings of this node; it has [node] only.",
     ),
 ]
 Workers = Annotated[
@@ -46,11 +46,11 @@ Admin = Annotated[
 ]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option(metavar="ADDRESS", help="A further address that serves metrics and health."),
+    typer.Option(metavar="ADDRESS", help="Another address that serves metrics and health."),
 ]
 LogLevel = Annotated[str | None, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
 EngineChoice = Annotated[
-    Engine | None, typer.Option(help="The engine to run, in place of `node.engine`.")
+    Engine | None, typer.Option(help="The engine to run, instead of `node.engine`.")
 ]
 
 
@@ -60,7 +60,8 @@ UpgradeCommand = Annotated[
         metavar="FILE",
         envvar="HEADGATE_UPGRADE_COMMAND",
         parser=Path,
-        help="Installs the version that is its argument; lets the master upgrade this node.",
+        help="A program that installs the version given as its argument, so that the master can "
+        "upgrade this node.",
     ),
 ]
 
@@ -80,12 +81,12 @@ def agent(
 ) -> None:
     """Run a node for a master: serve the config that the master publishes.
 
-    The node keeps the last good config on disk: it starts from it and serves it while the master
+    The node keeps the last good config on disk: it starts with it, and serves it while the master
     is away. Its own settings come from options and from `--config`. The older names
-    NXMESH_MASTER_URL and NXMESH_AGENT_TOKEN are read too.
+    NXMESH_MASTER_URL and NXMESH_AGENT_TOKEN are read, too.
 
-    With [node.instances.NAME] in that config it drives several nginx of this host. Each is a row of
-    its own at the master, and one join token with a use for each enrols them all.
+    With [node.instances.NAME] in that config, the agent drives several nginx of this host. Each of
+    them has its own row at the master, and one join token with one use for each enrols them all.
 
     \b
     Examples:

@@ -26,18 +26,17 @@ Files = Annotated[
     ),
 ]
 FleetOption = Annotated[
-    str, typer.Option("--fleet", metavar="NAME", help="Publish to this fleet, too, in waves.")
+    str, typer.Option("--fleet", metavar="NAME", help="Also publish to this fleet, in waves.")
 ]
 Seen = Annotated[
     bool,
     typer.Option(
         "--seen",
-        help="With --preview: try the requests that the fleet's nodes had lately, instead of made"
-        " ones.",
+        help="With --preview: try recent requests of the fleet's nodes instead of generated ones.",
     ),
 ]
 Message = Annotated[
-    str, typer.Option("--message", "-m", metavar="TEXT", help="Why; shown in the history.")
+    str, typer.Option("--message", "-m", metavar="TEXT", help="The reason, shown in the history.")
 ]
 
 
@@ -49,7 +48,9 @@ def apply(
     seen: Seen = False,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Remove what you wrote last and the documents lack."),
+        typer.Option(
+            "--prune", help="Remove objects that you wrote last and that the documents lack."
+        ),
     ] = False,
     fleet: FleetOption = "",
     message: Message = "",
@@ -62,20 +63,20 @@ def apply(
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Bring the resources of a workspace to what documents say, and with --fleet a fleet to them.
+    """Change the resources of a workspace to what documents say, and with --fleet publish them.
 
-    Doing it twice changes nothing. With --prune, objects that the documents lack are removed, if
-    nobody but you has written them since. If the whole config would not be valid, nothing changes,
-    and the exit code is 78.
+    Applying the same documents again changes nothing. With --prune, objects that the documents lack
+    are removed, unless somebody else has written them since. If the whole config would be invalid,
+    nothing changes, and the exit code is 78.
 
-    Documents may hold templates, as `templates.NAME`, and virtual hosts that are made of them, as
-    `virtual_hosts.NAME`; --prune removes virtual hosts, and never templates.
+    Documents may hold templates, as `templates.NAME`, and virtual hosts that are made from them, as
+    `virtual_hosts.NAME`; --prune removes virtual hosts, but never templates.
 
     With --fleet the resources become a revision and a rollout begins, unless the fleet has them.
-    With --wait it is followed to its end; the exit codes are those of `headgate publish`. With
-    --wait alone the workspace's only fleet is meant.
+    With --wait the command follows it to its end; the exit codes are those of `headgate publish`.
+    --wait without --fleet uses the workspace's only fleet.
 
-    A preview says of each fleet what its engines would do, and which requests would go elsewhere.
+    A preview shows for each fleet what its engines would do, and which requests would go elsewhere.
 
     \b
     Examples:
@@ -113,10 +114,13 @@ def publish(
     fleet: FleetArgument,
     message: Message = "",
     draft: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Publish the changes of this draft, too.")
+        str | None, typer.Option(metavar="NAME", help="Also publish the changes of this draft.")
     ] = None,
     only: Annotated[
-        bool, typer.Option("--no-rollout", help="Make the revision; no agent serves it yet.")
+        bool,
+        typer.Option(
+            "--no-rollout", help="Make the revision, but start no rollout; no agent serves it yet."
+        ),
     ] = False,
     waves: options.Waves = options.DEFAULT_WAVES,
     soak: options.Soak = options.DEFAULT_SOAK_S,
@@ -127,11 +131,11 @@ def publish(
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Make a revision of the workspace's resources, and bring it to a fleet in waves.
+    """Make a revision of the workspace's resources, and roll it out to a fleet in waves.
 
-    With --wait the exit code is 0 if every agent serves it, 3 if the rollout was undone, aborted or
-    superseded, 4 if it holds and waits for a person, 5 if the time is over, and 6 if it succeeded
-    but an agent, such as one that is offline, does not serve it.
+    With --wait the exit code is 0 if every agent serves the revision, 3 if the rollout was undone,
+    aborted or superseded, 4 if it holds and waits for a person, 5 if the time is over, and 6 if it
+    succeeded but an agent, such as one that is offline, does not serve the revision.
 
     \b
     Examples:
@@ -234,9 +238,9 @@ def export(
     ],
     context: ContextName = "",
 ) -> None:
-    """Write the resources of a workspace as documents, one for each.
+    """Write the resources of a workspace as documents, one for each resource.
 
-    Templates and virtual hosts are written in place of the resources that they make.
+    Templates and virtual hosts are written instead of the resources that are made from them.
 
     \b
     Example:

@@ -21,8 +21,8 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A file whose first line is the passphrase; without it HEADGATE_BACKUP_PASSPHRASE, or"
-        " the terminal.",
+        help="A file whose first line is the passphrase; without it, HEADGATE_BACKUP_PASSPHRASE or "
+        "the terminal.",
     ),
 ]
 
@@ -33,10 +33,10 @@ def backup(
     database_url: DatabaseUrl = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Write an encrypted backup of a master, which may run meanwhile.
+    """Write an encrypted backup of a master, which may be running.
 
     It holds the whole database and, unless that comes from HEADGATE_MASTER_KEY, the master's key.
-    Either database takes it back, of this version of headgate or a newer one.
+    You can restore it on SQLite or PostgreSQL, with this version of headgate or a newer one.
 
     \b
     Examples:
@@ -63,13 +63,13 @@ def restore(
     database_url: DatabaseUrl = "",
     passphrase_file: PassphraseFile = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Remove the data that the master has.")
+        bool, typer.Option("--replace", help="Remove the existing data of the master.")
     ] = False,
 ) -> None:
-    """Make a master of a backup; no master may run on this directory or database.
+    """Restore a master from a backup; no master may run on this directory or database.
 
     Users, resources, revisions and agents are those of the backup. Agents connect again with their
-    old certificates, and serve what the restored master wants of them.
+    old certificates, and serve what the restored master wants them to serve.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ class Shell(StrEnum):
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
 ) -> None:
-    """Print what makes a shell complete commands, options, kinds and contexts.
+    """Print a script that makes a shell complete commands, options, kinds and contexts.
 
     \b
     Examples:

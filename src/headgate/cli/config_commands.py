@@ -44,13 +44,13 @@ MasterContext = Annotated[
 def check(
     configs: Configs = None,
     engine: Annotated[
-        Engine | None, typer.Option(help="The engine to check for, in place of `node.engine`.")
+        Engine | None, typer.Option(help="The engine to check for, instead of `node.engine`.")
     ] = None,
     quarantine: Annotated[
         bool,
         typer.Option(
             "--quarantine",
-            help="Judge the files as those of a provider, such as a master: an object with an "
+            help="Check the files like those of a provider, such as a master: an object with an "
             "error is quarantined alone.",
         ),
     ] = False,
@@ -58,8 +58,8 @@ def check(
 ) -> None:
     """List every error in a config, and warn about probable mistakes.
 
-    The exit code is 78 if a node would refuse the config. If the engine is nginx, the nginx of
-    this host is asked what it accepts. Without CONFIG, the environment variables are checked.
+    The exit code is 78 if a node would refuse the config. If the engine is nginx, the command asks
+    the nginx of this host what it accepts. Without CONFIG, it checks the environment variables.
 
     \b
     Examples:
@@ -138,19 +138,19 @@ def diff(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Scheme and host for log lines that have none."),
+        typer.Option(metavar="URL", help="The scheme and host for log lines that have none."),
     ] = None,
     file: ComparedFiles = None,
     fleet: Annotated[
         str, typer.Option(metavar="NAME", help="Compare with a revision of this fleet.")
     ] = "",
     revision: Annotated[
-        str, typer.Option(metavar="NUMBER", help="Which one: a number, `served` or `newest`.")
+        str, typer.Option(metavar="NUMBER", help="The revision: a number, `served` or `newest`.")
     ] = "served",
     node: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Compare what this agent of the fleet got and would get now."
+            metavar="NAME", help="Compare what this agent got with what it would get now."
         ),
     ] = "",
     context: MasterContext = "",
@@ -160,8 +160,8 @@ def diff(
 
     With -f or --fleet one side is what a master has: documents are compared with the resources of
     the workspace, or with a revision of a fleet; --fleet alone compares the workspace's resources
-    with it. What only the master has is shown as removed. With --node both sides have the values
-    of that node.
+    with that revision. Objects that only the master has are shown as removed. With --node both
+    sides use the values of that node.
 
     \b
     Examples:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from headgate.cli.remote.client import Json
 
 create_app = typer.Typer(
-    name="create", help="Make a workspace, a fleet or a secret file.", no_args_is_help=True
+    name="create", help="Create a workspace, a fleet or a secret file.", no_args_is_help=True
 )
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the new object.")]
 
 
 @create_app.command("workspace")
 def create_workspace(name: _Name, context: ContextName = "", output: Output = Shape.TABLE) -> None:
-    """Make a workspace, with a config and fleets of its own.
+    """Create a workspace, which has its own config and fleets.
 
     \b
     Example:
@@ -33,12 +33,14 @@ def create_workspace(name: _Name, context: ContextName = "", output: Output = Sh
 @create_app.command("fleet")
 def create_fleet(
     name: _Name,
-    engine: Annotated[str, typer.Option(help="native, nginx or any.")] = "any",
+    engine: Annotated[
+        str, typer.Option(help="The engine of its agents: native, nginx or any.")
+    ] = "any",
     label: Label = None,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Make a fleet: agents that serve the same config.
+    """Create a fleet: agents that serve the same config.
 
     \b
     Example:
@@ -56,15 +58,18 @@ def create_secret(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--from-file", metavar="PATH", parser=Path, help="Its content; standard input without."
+            "--from-file",
+            metavar="PATH",
+            parser=Path,
+            help="A file with the content; without it, standard input.",
         ),
     ] = None,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Write a secret file, such as a key; nothing shows its content again.
+    """Write a secret file, such as a key; its content is never shown again.
 
-    Configs name it as secrets/NAME. One of that name is replaced.
+    Configs refer to it as secrets/NAME. An existing secret of that name is replaced.
 
     \b
     Example:

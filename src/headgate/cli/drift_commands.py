@@ -11,7 +11,7 @@ from headgate.cli.remote_commands import ContextName, FleetArgument, opened
 
 drift_app = typer.Typer(
     name="drift",
-    help="Show and heal what others changed in the nginx of agents.",
+    help="Show and heal changes that others made in the nginx of agents.",
     no_args_is_help=True,
 )
 APPS = (drift_app,)
@@ -28,7 +28,7 @@ class PolicyName(StrEnum):
 
 @drift_app.command("show")
 def show(agent: AgentName, context: ContextName = "", output: Output = Shape.TABLE) -> None:
-    """Show how an agent's nginx differs: each file as headgate wrote it last, as it is, and as
+    """Show the drift of an agent's nginx: each file as headgate wrote it last, as it is, and as
     headgate would write it now.
 
     \b
@@ -50,16 +50,16 @@ def show(agent: AgentName, context: ContextName = "", output: Output = Shape.TAB
 def heal(
     agent: AgentName,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Wait until the agent says how it ended.")
+        bool, typer.Option("--wait/--no-wait", help="Wait until the agent reports how it ended.")
     ] = True,
     timeout: Annotated[
-        int, typer.Option(min=1, metavar="SECONDS", help="How long to wait at most.")
+        int, typer.Option(min=1, metavar="SECONDS", help="The longest time to wait.")
     ] = 120,
     context: ContextName = "",
 ) -> None:
-    """Have an agent undo the drift there is now, whatever the fleet's policy is.
+    """Make an agent undo its current drift, whatever the fleet's policy is.
 
-    What is undone is kept in the node's state directory. A hold on the host stops it.
+    The changes that it undoes are kept in the node's state directory. A hold on the host stops it.
 
     \b
     Example:
@@ -74,7 +74,9 @@ def heal(
 @drift_app.command("policy")
 def policy(
     fleet: FleetArgument,
-    word: Annotated[PolicyName, typer.Argument(metavar="POLICY", help="node, report or heal.")],
+    word: Annotated[
+        PolicyName, typer.Argument(metavar="POLICY", help="The policy: node, report or heal.")
+    ],
     heal_after: Annotated[
         str, typer.Option(metavar="TIME", help="How long drift lasts before it is healed.")
     ] = "",

@@ -27,13 +27,13 @@ ServerName = Annotated[
 ]
 AgentName = Annotated[
     str,
-    typer.Option("--agent", metavar="NAME", help="Ask a master, with what this agent serves."),
+    typer.Option("--agent", metavar="NAME", help="Ask a master about what this agent serves."),
 ]
 OfResources = Annotated[
     bool,
     typer.Option(
         "--resources",
-        help="With --agent: with what it would get if the resources were published now.",
+        help="With --agent: ask about what it would get if the resources were published now.",
     ),
 ]
 
@@ -57,10 +57,10 @@ def explain(
     ] = None,
     client_san: Annotated[
         list[str] | None,
-        typer.Option(metavar="TYPE:NAME", help="An alternative name of it, such as dns:a.example."),
+        typer.Option(metavar="TYPE:NAME", help="A SAN of that certificate, such as dns:a.example."),
     ] = None,
     client_fingerprint: Annotated[
-        str | None, typer.Option(metavar="HEX", help="The SHA-256 of it.")
+        str | None, typer.Option(metavar="HEX", help="The SHA-256 of that certificate.")
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
@@ -72,10 +72,10 @@ def explain(
 ) -> None:
     """Show which route a request takes and why, and which routes nearly took it.
 
-    With tcp://HOST:PORT it is the TCP route of a connection, with udp://HOST:PORT the UDP route of
-    a client's datagrams.
+    With tcp://HOST:PORT it shows the TCP route of a connection, with udp://HOST:PORT the UDP route
+    of a client's datagrams.
     The answer comes from a running node, with --config from files, and with --agent from a master:
-    what the agent of that name or id serves, or with --resources what it would get now.
+    from what the agent of that name or id serves, or with --resources from what it would get now.
 
     \b
     Examples:

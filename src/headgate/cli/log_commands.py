@@ -23,14 +23,14 @@ OfAgent = Annotated[
     str, typer.Option("--agent", metavar="AGENT", help="The node of this agent, by name or id.")
 ]
 FromSource = Annotated[Source, typer.Option(help="The access log, or the node's events.")]
-Since = Annotated[str, typer.Option(metavar="TIME", help="Nothing older, such as 15m.")]
-Status = Annotated[str, typer.Option(metavar="STATUS", help="Such as 404, or 5xx.")]
+Since = Annotated[str, typer.Option(metavar="TIME", help="How far back to search, such as 15m.")]
+Status = Annotated[str, typer.Option(metavar="STATUS", help="The status, such as 404 or 5xx.")]
 Host = Annotated[str, typer.Option(metavar="NAME", help="The host of the request; JSON logs only.")]
 PathPrefix = Annotated[
-    str, typer.Option("--path", metavar="PATH", help="What the request's target begins with.")
+    str, typer.Option("--path", metavar="PATH", help="The beginning of the request's target.")
 ]
-Text = Annotated[str, typer.Option(metavar="TEXT", help="What is anywhere in the line.")]
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many lines at most.")]
+Text = Annotated[str, typer.Option(metavar="TEXT", help="A text anywhere in the line.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="The most lines to show.")]
 
 
 def logs(
@@ -46,10 +46,10 @@ def logs(
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Search the logs of a fleet's nodes, or of one, where they are; the newest lines first.
+    """Search the logs of a fleet's nodes, or of one node, where they are; newest lines first.
 
-    What looks like a secret is left out. Agents that did not answer, or not whole, are named on
-    standard error; the exit code is 1 if none was searched.
+    Anything that looks like a secret is left out. Agents that did not answer, or only in part, are
+    named on standard error; the exit code is 1 if none was searched.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ Listen = Annotated[
     typer.Option(
         envvar="HEADGATE_MASTER_LISTEN",
         metavar="ADDRESS",
-        help="Where the REST API listens; any address but loopback needs TLS.",
+        help="The address of the REST API; any address but loopback needs TLS.",
     ),
 ]
 TlsCert = Annotated[
@@ -36,7 +36,7 @@ AgentsListen = Annotated[
     typer.Option(
         envvar="HEADGATE_MASTER_AGENTS_LISTEN",
         metavar="ADDRESS",
-        help="Where agents connect (gRPC, with TLS of both sides), or `off`.",
+        help="The address for agents (gRPC with mutual TLS), or `off`.",
     ),
 ]
 Names = Annotated[
@@ -54,7 +54,7 @@ AuditDays = Annotated[
         metavar="DAYS",
         min=1,
         max=36_500,
-        help="How long lines of the audit log are kept.",
+        help="How long entries of the audit log are kept.",
     ),
 ]
 MetricsListen = Annotated[
@@ -62,8 +62,8 @@ MetricsListen = Annotated[
     typer.Option(
         envvar="HEADGATE_MASTER_METRICS_LISTEN",
         metavar="ADDRESS",
-        help="Where GET /metrics is answered, such as 127.0.0.1:9092; any address but loopback "
-        "needs TLS.",
+        help="The address that answers GET /metrics, such as 127.0.0.1:9092; any address but "
+        "loopback needs TLS.",
     ),
 ]
 LogLevel = Annotated[str, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
@@ -89,8 +89,8 @@ def master(
 ) -> None:
     """Run a master: the REST API by which people manage fleets of nodes.
 
-    At its first start it prints a link that makes the first administrator. The key that encrypts
-    secrets in the database is made in the directory, unless HEADGATE_MASTER_KEY holds it.
+    At its first start it prints a link that creates the first administrator. The key that encrypts
+    secrets in the database is created in the directory, unless HEADGATE_MASTER_KEY holds it.
 
     \b
     Examples:

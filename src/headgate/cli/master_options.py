@@ -21,7 +21,7 @@ DatabaseUrl = Annotated[
     typer.Option(
         envvar="DATABASE_URL",
         metavar="URL",
-        help="A PostgreSQL database in place of SQLite in the directory.",
+        help="A PostgreSQL database, instead of SQLite in the directory.",
     ),
 ]
 

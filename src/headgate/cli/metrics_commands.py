@@ -17,13 +17,14 @@ class Series(StrEnum):
 
 
 Range = Annotated[
-    str, typer.Option("--range", metavar="TIME", help="How far back, such as 30m; a day at most.")
+    str,
+    typer.Option("--range", metavar="TIME", help="How far back to go, such as 30m; a day at most."),
 ]
 Step = Annotated[
-    str, typer.Option(metavar="TIME", help="The length of a point: 15s, 1m, 5m, 15m or 1h.")
+    str, typer.Option(metavar="TIME", help="The time between two points: 15s, 1m, 5m, 15m or 1h.")
 ]
 By = Annotated[Series, typer.Option(help="One series for the fleet, or one for each agent.")]
-OnlyAgent = Annotated[str, typer.Option("--agent", metavar="ID", help="Only this agent.")]
+OnlyAgent = Annotated[str, typer.Option("--agent", metavar="ID", help="Show only this agent.")]
 
 
 def fleet_metrics(

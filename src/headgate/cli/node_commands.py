@@ -32,25 +32,25 @@ def run(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option(metavar="ADDRESS", help="A further address that serves metrics and health."),
+        typer.Option(metavar="ADDRESS", help="Another address that serves metrics and health."),
     ] = None,
     admin_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A Host name to accept at these addresses."),
+        typer.Option(metavar="NAME", help="A name to accept in Host headers at these addresses."),
     ] = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")
     ] = None,
     watch: Annotated[bool, typer.Option(help="Reload when a file of the config changes.")] = True,
     engine: Annotated[
-        Engine | None, typer.Option(help="The engine to run, in place of `node.engine`.")
+        Engine | None, typer.Option(help="The engine to run, instead of `node.engine`.")
     ] = None,
     state: StateDir = None,
     node: NodeName = None,
 ) -> None:
     """Run a node: serve the config, and reload it when it changes.
 
-    Without CONFIG, environment variables are the config: PROXY_UPSTREAM_ADDRS and others.
+    Without CONFIG, environment variables such as PROXY_UPSTREAM_ADDRS define the config.
 
     \b
     Examples:
@@ -127,7 +127,7 @@ def reload(
 
     A config with errors is refused and changes nothing; the errors are listed, and the exit code
     is 78. An agent that drives several instances starts those that are new in its config, ends
-    those that left it, and every other one reads its config again.
+    those that are no longer in it, and makes every other one read its config again.
 
     \b
     Example:
@@ -161,7 +161,7 @@ def drain(
     instance: InstanceName = None,
     wait: Annotated[bool, typer.Option(help="Wait until the node has ended.")] = True,
 ) -> None:
-    """Make a running node stop accepting, finish the requests in flight, and end.
+    """Make a running node stop accepting connections, finish the requests in flight, and end.
 
     \b
     Example:
@@ -188,15 +188,15 @@ class EndpointState(StrEnum):
 def endpoint(
     upstream: Annotated[str, typer.Argument(help="The name of the upstream.")],
     address: Annotated[str, typer.Argument(help="The endpoint's address, as in the config.")],
-    order: Annotated[EndpointState, typer.Argument(help="What the endpoint is to be.")],
+    order: Annotated[EndpointState, typer.Argument(help="The state to put the endpoint in.")],
     state: StateDir = None,
     node: NodeName = None,
     instance: InstanceName = None,
 ) -> None:
     """Take an endpoint out of a running node, or put it back, without a reload.
 
-    `drain` and `maintenance` give it no new requests and let those in flight end; the word says
-    why. The order holds over reloads and restarts until `ready`.
+    With `drain` and `maintenance` it gets no new requests, and those in flight end; flows of UDP
+    stay at an endpoint that drains and leave one in maintenance. The order holds across reloads and restarts until `ready`.
 
     \b
     Examples:
@@ -237,7 +237,7 @@ def status(
 ) -> None:
     """Show what a running node serves and its state; the exit code is 1 if it is not ready.
 
-    Of an agent that drives several instances it shows a line for each, or one of them whole.
+    For an agent that drives several instances it shows a line for each, or all about one of them.
 
     \b
     Examples:
@@ -263,7 +263,7 @@ def events(
         int, typer.Option(min=0, metavar="SEQ", help="Show events after the one with this number.")
     ] = 0,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")
     ] = False,
     state: StateDir = None,
     node: NodeName = None,
@@ -272,8 +272,8 @@ def events(
 ) -> None:
     """Show what happened on a running node: configs, endpoints, breakers, certificates.
 
-    The node keeps the last 256 events. With `--output json` each is an object on a line, with its
-    number as `seq`.
+    The node keeps the last 256 events. With `--output json` each event is an object on a line of
+    its own, with its number as `seq`.
 
     \b
     Examples:

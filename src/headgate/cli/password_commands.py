@@ -22,23 +22,26 @@ _LONGEST = {Algorithm.ARGON2: 1024, Algorithm.BCRYPT: 72}
 
 def hash_password(
     user: Annotated[
-        str, typer.Argument(metavar="USER", help="Whose password it is; written before the hash.")
+        str,
+        typer.Argument(metavar="USER", help="The user's name, which is written before the hash."),
     ] = "",
     algorithm: Annotated[
-        Algorithm, typer.Option(help="How it is hashed; nginx as the engine knows bcrypt alone.")
+        Algorithm,
+        typer.Option(help="The hash algorithm; nginx as the engine supports bcrypt only."),
     ] = Algorithm.ARGON2,
     cost: Annotated[
         int,
         typer.Option(
             min=4,
             max=16,
-            help="Of bcrypt: one more takes twice the time, for nginx at each request.",
+            help="The cost of bcrypt: one more doubles the time that a hash takes, for nginx at "
+            "each request.",
         ),
     ] = 10,
 ) -> None:
-    """Make the hash of a password, for `basic_auth`.
+    """Hash a password for `basic_auth`.
 
-    The password is asked for, or read from standard input, which is one line then.
+    The command asks for the password, or reads it as one line from standard input.
 
     \b
     Examples:

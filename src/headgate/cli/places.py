@@ -55,7 +55,7 @@ InstanceName = Annotated[
     typer.Option(
         "--instance",
         envvar="HEADGATE_INSTANCE",
-        help="The instance, of an agent that drives several.",
+        help="The instance, if the agent drives several.",
         metavar="NAME",
     ),
 ]

@@ -45,18 +45,20 @@ Workers = Annotated[
 ]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option(metavar="ADDRESS", help="A further address that serves metrics and health."),
+    typer.Option(metavar="ADDRESS", help="Another address that serves metrics and health."),
 ]
 AdminHost = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME", help="A Host name to accept at these addresses."),
+    typer.Option(metavar="NAME", help="A name to accept in Host headers at these addresses."),
 ]
 LogLevel = Annotated[str | None, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
 
 DataPlaneAddress = Annotated[
     str,
     typer.Option(
-        envvar="HEADGATE_DATAPLANE", metavar="HOST:PORT", help="Where `headgate dataplane` listens."
+        envvar="HEADGATE_DATAPLANE",
+        metavar="HOST:PORT",
+        help="The address where `headgate dataplane` listens.",
     ),
 ]
 DataPlaneName = Annotated[
@@ -77,7 +79,7 @@ def dataplane(
     key: Key,
     ca: Authority,
     listen: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where the control plane connects to.")
+        str, typer.Option(metavar="ADDRESS", help="The address that the control plane connects to.")
     ] = "127.0.0.1:9443",
     control_name: Annotated[
         list[str] | None,
@@ -90,7 +92,7 @@ def dataplane(
     metrics: Metrics = None,
     admin_host: AdminHost = None,
     user: Annotated[
-        str | None, typer.Option(metavar="USER", help="The user to become, as `node.user`.")
+        str | None, typer.Option(metavar="USER", help="The user to switch to, like `node.user`.")
     ] = None,
     log_level: LogLevel = None,
     state: StateDir = None,
@@ -98,8 +100,8 @@ def dataplane(
 ) -> None:
     """Run the data plane of a node; its control plane connects from elsewhere.
 
-    It needs no config: `headgate control` brings it. It serves the last good one from its start
-    and while no control plane is there, and lets in one control plane at a time.
+    It needs no config: `headgate control` sends it one. It serves the last good one from its start
+    and while no control plane is connected, and lets in one control plane at a time.
 
     \b
     Example:
@@ -151,8 +153,8 @@ def control(
 ) -> None:
     """Run the control plane of a node whose data plane runs elsewhere.
 
-    It reads the config, or gets it from a master, gives the plan to the data plane, and answers
-    the admin API. When the link comes back after a cut, the data plane gets what changed meanwhile.
+    It reads the config, or gets it from a master, sends the plan to the data plane, and answers
+    the admin API. When the link is restored after a cut, the data plane gets what has changed.
 
     \b
     Examples:

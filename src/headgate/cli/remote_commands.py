@@ -18,7 +18,7 @@ ContextName = Annotated[
         "--context",
         envvar="HEADGATE_CONTEXT",
         metavar="NAME",
-        help="The context to use in place of the current one.",
+        help="The context to use, instead of the current one.",
         autocompletion=offers.contexts,
     ),
 ]
@@ -26,21 +26,22 @@ KindName = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
-        help="Such as fleets, agents, revisions, rollouts, tokens, or a section of the config, "
-        "such as routes.",
+        help="The kind, such as fleets, agents, revisions, rollouts, tokens, or a section of the "
+        "config, such as routes.",
         autocompletion=offers.kinds,
     ),
 ]
 FleetArgument = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's name or id.")]
 FleetName = Annotated[
-    str, typer.Option("--fleet", metavar="NAME", help="Only those of this fleet.")
+    str, typer.Option("--fleet", metavar="NAME", help="Show only objects of this fleet.")
 ]
 
 
 def login(
     url: Annotated[str, typer.Argument(metavar="URL", help="The master's address.")],
     user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The user; asked for without it.")
+        str | None,
+        typer.Option(metavar="NAME", help="The user; without it, the command asks for one."),
     ] = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
@@ -49,18 +50,18 @@ def login(
         bool, typer.Option("--token-stdin", help="Read an API token from standard input.")
     ] = False,
     context: Annotated[
-        str, typer.Option(metavar="NAME", help="The name of the context that this makes.")
+        str, typer.Option(metavar="NAME", help="The name of the context that this creates.")
     ] = "default",
     workspace: Annotated[
-        str, typer.Option(metavar="NAME", help="The workspace that commands are about.")
+        str, typer.Option(metavar="NAME", help="The workspace that commands use.")
     ] = "",
     ca: Annotated[
-        str, typer.Option(metavar="FILE", help="CA certificates to trust in place of the system's.")
+        str, typer.Option(metavar="FILE", help="CA certificates to trust, instead of the system's.")
     ] = "",
 ) -> None:
     """Log in to a master, and make it the current context.
 
-    The context keeps tokens in a file that you alone can read.
+    The context keeps tokens in a file that only you can read.
 
     \b
     Examples:
@@ -88,7 +89,7 @@ def _asked() -> str:
 
 
 def logout(context: ContextName = "") -> None:
-    """End the session of a context, and forget the context.
+    """End the session of a context, and remove the context.
 
     \b
     Example:
@@ -112,7 +113,9 @@ def logout(context: ContextName = "") -> None:
 
 def get(
     kind: KindName,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One object.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The name or id of one object.")
+    ] = None,
     fleet: FleetName = "",
     context: ContextName = "",
     output: Output = Shape.TABLE,
@@ -143,7 +146,7 @@ def describe(
     context: ContextName = "",
     output: Output = Shape.YAML,
 ) -> None:
-    """Show everything that the master knows of one object.
+    """Show everything that the master knows about one object.
 
     \b
     Examples:
@@ -195,11 +198,11 @@ def agents(fleet: FleetName = "", context: ContextName = "", output: Output = Sh
 
 
 def audit(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many lines.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The number of lines.")] = 50,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """List who changed what, the newest first.
+    """List who changed what, newest first.
 
     \b
     Example:
@@ -224,7 +227,7 @@ def opened(context: str = "") -> "Master":
 
 
 contexts_app = typer.Typer(
-    name="context", help="The masters that you are logged in to.", no_args_is_help=True
+    name="context", help="Manage the masters that you are logged in to.", no_args_is_help=True
 )
 
 
@@ -254,9 +257,9 @@ def list_contexts(output: Output = Shape.TABLE) -> None:
 
 @contexts_app.command("use")
 def use_context(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The context.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the context.")],
     workspace: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The workspace that commands are about.")
+        str | None, typer.Option(metavar="NAME", help="The workspace that commands use.")
     ] = None,
 ) -> None:
     """Make a context the current one.

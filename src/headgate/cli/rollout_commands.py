@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from headgate.cli.remote.waiting import Patience
 
 rollout_app = typer.Typer(
-    name="rollout", help="Bring revisions to fleets in waves, and back.", no_args_is_help=True
+    name="rollout",
+    help="Roll revisions out to fleets in waves, and undo rollouts.",
+    no_args_is_help=True,
 )
-freeze_app = typer.Typer(name="freeze", help="Times in which no wave begins.", no_args_is_help=True)
+freeze_app = typer.Typer(
+    name="freeze", help="Manage freezes, during which no wave begins.", no_args_is_help=True
+)
 _Rollout = Annotated[
-    str | None, typer.Argument(metavar="ROLLOUT", help="Its id; the newest one without.")
+    str | None,
+    typer.Argument(metavar="ROLLOUT", help="The rollout's id; without it, the newest rollout."),
 ]
 
 
@@ -30,21 +35,21 @@ def start(
     ] = None,
     program: Annotated[
         str | None,
-        typer.Option(metavar="VERSION", help="Upgrade the agents, in place of a revision."),
+        typer.Option(metavar="VERSION", help="Upgrade agents instead of rolling out a revision."),
     ] = None,
     waves: options.Waves = options.DEFAULT_WAVES,
     soak: options.Soak = options.DEFAULT_SOAK_S,
     max_unavailable: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Agents at once; 0 is no limit.")
+        int, typer.Option(metavar="N", min=0, help="Agents that change at once; 0 = no limit.")
     ] = 0,
     min_requests: options.MinRequests = options.DEFAULT_MIN_REQUESTS,
     quarantine: options.Quarantine = "refuse",
-    approvals: Annotated[int, typer.Option(metavar="N", min=0, help="By others.")] = 0,
+    approvals: Annotated[int, typer.Option(metavar="N", min=0, help="Approvals by others.")] = 0,
     now: Annotated[
-        bool, typer.Option("--now", help="All agents at once, in spite of freezes.")
+        bool, typer.Option("--now", help="Change all agents at once, in spite of freezes.")
     ] = False,
     supersede: Annotated[
-        bool, typer.Option("--supersede", help="Stop the rollout under way.")
+        bool, typer.Option("--supersede", help="Stop the rollout that is under way.")
     ] = False,
     wait: options.Wait = False,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
@@ -52,11 +57,11 @@ def start(
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Begin to bring a revision to a fleet, or to upgrade its agents.
+    """Start to roll out a revision to a fleet, or to upgrade its agents.
 
-    It waits for the rollout that is under way in the fleet. An older revision is rolled out like a
-    new one. With --wait the exit code says how it ended: see `headgate publish`. With --program
-    agents that have an upgrade command go over to that version of headgate.
+    The rollout waits for one that is under way in the fleet. An older revision is rolled out like a
+    new one. With --wait the exit code says how it ended: see `headgate publish`. With --program,
+    agents that have an upgrade command change to that version of headgate.
 
     \b
     Examples:
@@ -91,7 +96,7 @@ def start(
 def status(
     rollout: _Rollout = None,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it until it has ended.")
+        bool, typer.Option("--watch", "-w", help="Keep showing the rollout until it has ended.")
     ] = False,
     context: ContextName = "",
     output: Output = Shape.TABLE,
@@ -117,7 +122,7 @@ def status(
 def pause(
     rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE
 ) -> None:
-    """Let no further wave begin; gates still undo what does harm.
+    """Let no further wave begin; gates still undo a rollout that does harm.
 
     \b
     Example:
@@ -130,7 +135,7 @@ def pause(
 def promote(
     rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE
 ) -> None:
-    """Let a paused rollout go on, or end the wave that soaks or holds as passed.
+    """Continue a paused rollout, or end the wave that soaks or holds as passed.
 
     \b
     Example:
@@ -154,7 +159,7 @@ def abort(
 
 @rollout_app.command("undo")
 def undo(rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE) -> None:
-    """Take a rollout back, also one that succeeded.
+    """Undo a rollout, even one that succeeded.
 
     \b
     Example:
@@ -167,7 +172,7 @@ def undo(rollout: _Rollout = None, context: ContextName = "", output: Output = S
 def approve(
     rollout: _Rollout = None, context: ContextName = "", output: Output = Shape.TABLE
 ) -> None:
-    """Approve a rollout of somebody else that waits for it.
+    """Approve another user's rollout that waits for approval.
 
     \b
     Example:
@@ -212,13 +217,17 @@ def _show(master: "Master", rollout: str, output: Shape, patience: "Patience | N
 
 @freeze_app.command("start")
 def start_freeze(
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; shown to everybody.")],
-    hours: Annotated[float, typer.Option(metavar="HOURS", min=0.02, help="For how long.")] = 24,
-    fleet: Annotated[str, typer.Option(metavar="NAME", help="One fleet; all without.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, shown to everybody.")],
+    hours: Annotated[
+        float, typer.Option(metavar="HOURS", min=0.02, help="How long the freeze lasts.")
+    ] = 24,
+    fleet: Annotated[
+        str, typer.Option(metavar="NAME", help="The fleet to freeze; without it, all fleets.")
+    ] = "",
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Let no wave begin from now on; what is under way may still be undone.
+    """Let no wave begin from now on; rollouts under way may still be undone.
 
     \b
     Example:
@@ -252,7 +261,7 @@ def list_freezes(context: ContextName = "", output: Output = Shape.TABLE) -> Non
 
 @freeze_app.command("end")
 def end_freeze(
-    freeze: Annotated[str, typer.Argument(metavar="FREEZE", help="Its id.")],
+    freeze: Annotated[str, typer.Argument(metavar="FREEZE", help="The freeze's id.")],
     context: ContextName = "",
 ) -> None:
     """End a freeze at once.

@@ -9,26 +9,34 @@ if TYPE_CHECKING:
     from headgate.cli.remote.waiting import End, Patience
 
 Waves = Annotated[
-    str, typer.Option(metavar="WAVES", help="Counts, shares, label:NAME=VALUE, zone:NAME.")
+    str,
+    typer.Option(metavar="WAVES", help="The waves: counts, shares, label:NAME=VALUE, zone:NAME."),
 ]
-Soak = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="For each wave.")]
+Soak = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="The soak time of each wave.")]
 MinRequests = Annotated[
-    int, typer.Option(metavar="N", min=0, help="Fewer decide nothing; 0: no traffic is fine.")
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="The fewest requests that decide a gate; 0 also lets a fleet without traffic pass.",
+    ),
 ]
 Quarantine = Annotated[
     Literal["refuse", "accept"],
-    typer.Option(help="Of an agent that serves it without some of its objects."),
+    typer.Option(help="What to do if an agent quarantines objects of the revision."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout to its end.")]
 Timeout = Annotated[
     float,
     typer.Option(
-        metavar="SECONDS", min=0, help="Wait no longer; 0 is no limit.", show_default=True
+        metavar="SECONDS", min=0, help="The longest time to wait; 0 = no limit.", show_default=True
     ),
 ]
 HoldTimeout = Annotated[
     float,
-    typer.Option(metavar="SECONDS", min=0, help="Wait no longer for a person to end a hold."),
+    typer.Option(
+        metavar="SECONDS", min=0, help="The longest time to wait for a person to end a hold."
+    ),
 ]
 DEFAULT_WAVES = "1,10%,50%,rest"
 DEFAULT_SOAK_S = 300.0

@@ -45,8 +45,8 @@ def key(context: ContextName = "") -> None:
     """Seal every secret of the master with a new key.
 
     On SQLite the master makes the key and forgets the old one. On PostgreSQL put a new key first in
-    the key file of every master, then run this once. What was interrupted goes on when this is run
-    again.
+    the key file of every master, then run this once. If the command was interrupted, run it again:
+    it continues where it stopped.
 
     \b
     Example:
@@ -59,17 +59,22 @@ def key(context: ContextName = "") -> None:
 
 @rotate_app.command("authority")
 def authority(
-    step: Annotated[Step, typer.Argument(metavar="STEP", help="announce, switch or finish.")],
+    step: Annotated[
+        Step, typer.Argument(metavar="STEP", help="The step: announce, switch or finish.")
+    ],
     force: Annotated[
         bool,
-        typer.Option("--force", help="Go on though agents are not ready; they must enrol anew."),
+        typer.Option(
+            "--force", help="Continue even if agents are not ready; they must enrol again."
+        ),
     ] = False,
     context: ContextName = "",
 ) -> None:
     """Take a step from the fleet's certificate authority to a new one.
 
     `announce` makes a second authority, and every connected agent learns to trust both. `switch`
-    lets the new one issue, and every agent gets a certificate of it. `finish` removes the old one.
+    lets the new one issue, and every agent gets a certificate from it. `finish` removes the old
+    one.
     A step is refused while an agent is not ready; `headgate rotate status` shows which.
 
     \b

@@ -10,13 +10,18 @@ from headgate.cli.output import Format, Output, complain
 from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 Host = Annotated[
-    str, typer.Option(metavar="NAME", help="The host, without port; *.example.com is all below.")
+    str,
+    typer.Option(
+        metavar="NAME", help="The host, without port; *.example.com matches every name below it."
+    ),
 ]
 PathPrefix = Annotated[
-    str, typer.Option("--path", metavar="PATH", help="What the request's target begins with.")
+    str, typer.Option("--path", metavar="PATH", help="The beginning of the request's target.")
 ]
-Method = Annotated[str, typer.Option(metavar="METHOD", help="Such as GET.")]
-Status = Annotated[str, typer.Option(metavar="STATUS", help="Such as 404, 5xx or 400-499.")]
+Method = Annotated[str, typer.Option(metavar="METHOD", help="The method, such as GET.")]
+Status = Annotated[
+    str, typer.Option(metavar="STATUS", help="The status, such as 404, 5xx or 400-499.")
+]
 OfClient = Annotated[
     str, typer.Option("--client", metavar="ADDRESS", help="The client's address, or its network.")
 ]
@@ -24,13 +29,16 @@ OfListener = Annotated[str, typer.Option("--listener", metavar="NAME", help="The
 OfRoute = Annotated[str, typer.Option("--route", metavar="NAME", help="The route.")]
 OfUpstream = Annotated[str, typer.Option("--upstream", metavar="NAME", help="The upstream.")]
 Slower = Annotated[
-    str, typer.Option(metavar="TIME", help="Only what took so long or longer, such as 250ms.")
+    str,
+    typer.Option(
+        metavar="TIME", help="Only requests that took this long or longer, such as 250ms."
+    ),
 ]
 WithHeaders = Annotated[
-    bool, typer.Option("--headers", help="Show the headers of requests; what is secret is hidden.")
+    bool, typer.Option("--headers", help="Show the headers of requests; secrets are hidden.")
 ]
 Count = Annotated[
-    int, typer.Option("--count", "-n", min=0, help="End after so many requests; 0 = never.")
+    int, typer.Option("--count", "-n", min=0, help="End after this many requests; 0 = never.")
 ]
 
 
@@ -53,10 +61,11 @@ def tap(
 ) -> None:
     """Show the requests of a running node as they end, until Ctrl-C.
 
-    Every option that is given must hold. Requests never wait for this command: what it does not
-    read in time is left out, and standard error says how many. Credentials in headers and queries
-    are shown as `(secret)`. It needs no access log; with the nginx engine it does not work. It
-    ends with exit code 1 when the node's control process or data plane is replaced.
+    A request must match every option that is given. Requests never wait for this command: those
+    that it does not read in time are left out, and standard error says how many. Credentials in
+    headers and queries are shown as `(secret)`. The command needs no access log; with the nginx
+    engine it does not work. It ends with exit code 1 when the node's control process or data plane
+    is replaced.
 
     \b
     Examples:

@@ -11,18 +11,20 @@ from headgate.cli.remote_commands import ContextName, FleetArgument, opened
 
 tokens_app = typer.Typer(
     name="tokens",
-    help="API tokens, which programs log in with, and join tokens, which nodes enrol with.",
+    help="Manage API tokens, which programs log in with, and join tokens, which nodes enrol with.",
     no_args_is_help=True,
 )
 Label = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="NAME=VALUE", help="May be repeated."),
+    typer.Option("--label", metavar="NAME=VALUE", help="A label; may be repeated."),
 ]
 
 
 @tokens_app.command("list")
 def list_tokens(
-    join: Annotated[bool, typer.Option("--join", help="The join tokens of the workspace.")] = False,
+    join: Annotated[
+        bool, typer.Option("--join", help="List the join tokens of the workspace.")
+    ] = False,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
@@ -43,15 +45,17 @@ def list_tokens(
 @tokens_app.command("create")
 def create_token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name.")],
-    role: Annotated[str, typer.Option(help="viewer, operator, approver or admin.")] = "viewer",
+    role: Annotated[
+        str, typer.Option(help="The role: viewer, operator, approver or admin.")
+    ] = "viewer",
     workspace: Annotated[
-        str, typer.Option(metavar="ID", help="The workspace; the whole organisation without.")
+        str, typer.Option(metavar="ID", help="The workspace; without it, the whole organisation.")
     ] = "",
-    days: Annotated[int, typer.Option(min=1, max=366, help="How long it is good.")] = 90,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How long the token is valid.")] = 90,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Make an API token, and print its secret once.
+    """Create an API token, and print its secret once.
 
     \b
     Example:
@@ -64,17 +68,19 @@ def create_token(
 @tokens_app.command("join")
 def create_join_token(
     fleet: FleetArgument,
-    uses: Annotated[int, typer.Option(min=1, help="How many nodes may enrol with it.")] = 1,
-    hours: Annotated[int, typer.Option(min=1, help="How long it is good.")] = 24,
+    uses: Annotated[int, typer.Option(min=1, help="How many nodes may enrol with the token.")] = 1,
+    hours: Annotated[int, typer.Option(min=1, help="How long the token is valid.")] = 24,
     label: Label = None,
     address: Annotated[
         list[str] | None,
-        typer.Option(metavar="CIDR", help="From where it may be used; may be repeated."),
+        typer.Option(
+            metavar="CIDR", help="A network from which the token may be used; may be repeated."
+        ),
     ] = None,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
-    """Make a token with which nodes join a fleet, and print it once.
+    """Create a token with which nodes join a fleet, and print it once.
 
     \b
     Examples:
@@ -96,10 +102,10 @@ def create_join_token(
 @tokens_app.command("revoke")
 def revoke_token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name or id.")],
-    join: Annotated[bool, typer.Option("--join", help="It is a join token.")] = False,
+    join: Annotated[bool, typer.Option("--join", help="Revoke a join token.")] = False,
     context: ContextName = "",
 ) -> None:
-    """End a token at once. Agents that enrolled with a join token stay.
+    """Revoke a token at once. Agents that enrolled with a join token stay.
 
     \b
     Examples:

@@ -9,20 +9,23 @@ import typer
 from headgate.cli.output import FAILED, complain
 
 Proxy = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="Where the node serves the demo upstreams.")
+    str,
+    typer.Option(metavar="ADDRESS", help="The address where the node serves the demo upstreams."),
 ]
 Listen = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="Where the master's REST API listens.")
+    str, typer.Option(metavar="ADDRESS", help="The address of the master's REST API.")
 ]
-Agents = Annotated[str, typer.Option(metavar="ADDRESS", help="Where agents connect.")]
-Admin = Annotated[str, typer.Option(metavar="ADDRESS", help="The node's admin API.")]
+Agents = Annotated[str, typer.Option(metavar="ADDRESS", help="The address where agents connect.")]
+Admin = Annotated[str, typer.Option(metavar="ADDRESS", help="The address of the node's admin API.")]
 UpstreamPort = Annotated[
     int,
     typer.Option(min=1, max=65_533, help="The first of the three ports of the demo upstreams."),
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Where everything is kept; remove it to begin anew."),
+    typer.Option(
+        metavar="DIR", help="The directory that keeps everything; remove it to start anew."
+    ),
 ]
 
 
@@ -34,11 +37,11 @@ def up(
     upstream_port: UpstreamPort = 9101,
     data: Data = None,
 ) -> None:
-    """Try a fleet here: a master on SQLite, an agent with our own engine, three upstreams.
+    """Try a fleet here: a master on SQLite, an agent with the native engine, three upstreams.
 
     The first start sets the master up, publishes a config, waits until the agent serves it,
-    and prints a link that makes you the administrator. The command's own access is the context
-    `up` of `headgate agents`, `apply` and the others.
+    and prints a link that makes you the administrator. `headgate agents`, `apply` and other
+    commands get access to this master with the context `up`.
 
     \b
     Examples:

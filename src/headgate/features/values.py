@@ -50,8 +50,8 @@ class ValueCondition(OneOf):
     regex: Pattern | None = Field(
         default=None, description="The expression matches the whole value."
     )
-    present: True_ | None = Field(default=None, description="The request has it, with any value.")
-    absent: True_ | None = Field(default=None, description="The request does not have it.")
+    present: True_ | None = Field(default=None, description="It must be present, with any value.")
+    absent: True_ | None = Field(default=None, description="It must be absent.")
 
     def to_plan(self) -> ValueMatch:
         """Returns the condition's plan node."""

@@ -23,7 +23,9 @@ class LogTable(OneOf):
         default=None, description="The absolute path of a file; SIGUSR1 reopens it."
     )
     syslog: EndpointAddress | None = Field(
-        default=None, description='RFC 5424 datagrams to `"unix:/dev/log"` or `"host:port"` (UDP).'
+        default=None,
+        description='The address that RFC 5424 datagrams are sent to: `"unix:/dev/log"` or '
+        '`"host:port"` (UDP).',
     )
 
 
@@ -55,8 +57,8 @@ class LogExport(OtlpExport):
     """A collector that gets the records as log records of OpenTelemetry."""
 
     endpoint: CollectorUrl = Field(
-        description="The collector, as the URL of OTLP over HTTP, with TLS if it begins with "
-        "`https`; the path is `/v1/logs` unless it is written."
+        description="The collector's URL for OTLP over HTTP, with TLS if it begins with `https`; a "
+        "URL without a path gets `/v1/logs`."
     )
     service_name: ServiceName = Field(
         default="headgate", description="The `service.name` of the log records."
@@ -115,23 +117,23 @@ class AccessLog(Checked):
     fields: Annotated[LogFields, Field(min_length=1)] | None = Field(
         default=None,
         description="The [fields](access-log.md#format-json) of each JSON line, in this order, "
-        "[`header:NAME`](access-log.md#request-headers) and "
-        "[`jwt:CLAIM`](access-log.md#claims-of-a-token) among them; absent = all.",
+        "which may include [`header:NAME`](access-log.md#request-headers) and "
+        "[`jwt:CLAIM`](access-log.md#claims-of-a-token); absent = all.",
     )
     template: LogTemplate | None = Field(
         default=None,
-        description="The text of each line in place of a format, with fields as variables: "
+        description="The text of each line, instead of a format, with fields as variables: "
         '`${client_ip} "${target}" ${status} "${header:accept-language}"`; `$$` is a dollar sign.',
     )
     sink: Annotated[LogTable | None, BeforeValidator(_sink), OrWord(("stdout", "off"))] = Field(
         default=None,
-        description="`stdout`, a file, or syslog; `off` where `otlp` alone gets the records.",
+        description="`stdout`, a file, or syslog; `off` if only `otlp` gets the records.",
         json_schema_extra={"default": "stdout"},
     )
     otlp: LogExport | None = Field(
         default=None,
-        description="The collector that gets each line as a [log record](access-log.md#log-records)"
-        ", beside the sink. Native engine only.",
+        description="The collector that gets each line as a [log "
+        "record](access-log.md#log-records), in addition to the sink. Native engine only.",
     )
 
     @property

@@ -19,12 +19,12 @@ class AdaptiveConcurrency(Checked):
     and it is used (Gradient2). Requests above it wait in the queue of the upstream.
     """
 
-    initial: Number = Field(default=20, description="The number to begin with.")
+    initial: Number = Field(default=20, description="The limit at the start.")
     min: Number = Field(
         default=4,
-        description="The least number; each endpoint has at least one of them.",
+        description="The lowest limit; it is never below the number of endpoints.",
     )
-    max: Number = Field(default=1_000, description="The largest number.")
+    max: Number = Field(default=1_000, description="The highest limit.")
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields an error for numbers that are not in order."""

@@ -33,17 +33,21 @@ class AgentCheck(Checked):
     """
 
     port: Annotated[int, Strict(), Field(ge=1, le=65_535), FROM_ENV] = Field(
-        description="The port of the agent, at the address of its endpoint; without TLS."
+        description="The port of the agent, at the address of its endpoint; connections to it do "
+        "not use TLS."
     )
     send: Annotated[
         str, PlainValidator(_sent), WithJsonSchema({"type": "string", "maxLength": _MOST_BYTES})
-    ] = Field(default="", description="What the agent is sent first; most agents need nothing.")
+    ] = Field(
+        default="", description="The text that the agent is sent first; most agents need none."
+    )
     interval: DurationText = Field(
         default=Duration(2_000),
-        description="The time from one question to the next. Each is up to 10 % earlier or later.",
+        description="The time from one check to the next. Each is up to 10 % earlier or later.",
     )
     timeout: DurationText = Field(
-        default=Duration(1_000), description="How long an answer may take, with its connection."
+        default=Duration(1_000),
+        description="How long an answer may take, including the connection.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

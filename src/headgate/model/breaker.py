@@ -30,44 +30,46 @@ class CircuitBreaker(Checked):
 
     per: Literal["endpoint", "upstream"] = Field(
         default="endpoint",
-        description="`endpoint` gives each endpoint a breaker of its own; `upstream` gives all "
-        "endpoints one together.",
+        description="`endpoint` gives each endpoint its own breaker; `upstream` gives all "
+        "endpoints one breaker together.",
     )
     failures: Failures = Field(
         default=5,
-        description="The breaker opens after so many failures in a row: any 5xx, no connection, "
-        "no answer in time, a broken one.",
+        description="The breaker opens after this many failures in a row: any 5xx, no connection, "
+        "no response in time, or a broken one.",
     )
     open_for: DurationText = Field(
         default=Duration(30_000),
-        description="How long the breaker stays open; no request goes through. Then it is half "
-        "open.",
+        description="How long the breaker stays open; while it is, no request goes through. Then "
+        "it is half open.",
     )
     successes: Few = Field(
-        default=2, description="So many successes close a half-open breaker; one failure opens it."
+        default=2,
+        description="This many successes close a half-open breaker; one failure opens it.",
     )
     probes: Few = Field(
-        default=2, description="The most requests at a time through a half-open breaker."
+        default=2, description="The most requests that go through a half-open breaker at once."
     )
     error_percent: PercentOrOff = Field(
         default=0,
-        description="The breaker also opens when so many percent of the requests in `window` "
-        "failed; an answer of 429 counts as failed here.",
+        description="The breaker also opens when this percentage of the requests in `window` "
+        "failed; a response with 429 counts as failed here.",
     )
     slow_percent: PercentOrOff = Field(
         default=0,
-        description="The breaker also opens when so many percent of the answers in `window` were "
+        description="The breaker also opens when this percentage of the responses in `window` were "
         "slow.",
     )
     slow_after: DurationText = Field(
-        default=Duration(1_000), description="An answer whose head takes longer is slow."
+        default=Duration(1_000), description="A response whose head takes longer is slow."
     )
     requests: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] = Field(
-        default=20, description="Without so many requests in `window` there is no percentage."
+        default=20,
+        description="The fewest requests in `window` for which a percentage is computed.",
     )
     window: DurationText = Field(
         default=Duration(10_000),
-        description="The time over which percentages are counted, 1 to 60 seconds; a part of a "
+        description="The time over which percentages are counted, 1 to 60 seconds; a fraction of a "
         "second counts as a whole one.",
     )
 

@@ -16,25 +16,25 @@ class ByteLimit(Checked):
 
     download: ByteRateText | None = Field(
         default=None,
-        description="Bytes towards clients in a second, evenly: `500kB/s`, `2MiB/s`; `1kB/s` to "
-        "`10GB/s`.",
+        description="The rate towards clients, in bytes per second, spread evenly: `500kB/s`, "
+        "`2MiB/s`; `1kB/s` to `10GB/s`.",
     )
     upload: ByteRateText | None = Field(
-        default=None, description="The same of bytes towards endpoints."
+        default=None, description="The same for bytes towards endpoints."
     )
     burst: SizeText | None = Field(
         default=None,
-        description="Bytes that pass at once after a pause, in each direction; without it, those "
-        "of a second. At least those of 20 ms pass at once.",
+        description="How many bytes may pass at once after a pause, in each direction; absent = "
+        "the bytes of one second. The bytes of 20 ms may always pass at once.",
     )
     ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
         default=64,
-        description="How many bits of an IPv6 address tell clients apart, 1 to 128.",
+        description="How many leading bits of an IPv6 address identify a client, 1 to 128.",
     )
     max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
         default=131_072,
-        description="Room of the table of each direction, in clients that owe something; 8 bytes "
-        "for each, rounded up to a power of two.",
+        description="The size of the table of each direction, in clients that have not earned back "
+        "their whole burst; 8 bytes for each, rounded up to a power of two.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

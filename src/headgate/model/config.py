@@ -54,8 +54,8 @@ class Config(Options):
 
     include: list[str] = Field(
         default_factory=list,
-        description="Further documents, relative to this one; in the last part of a path `*` "
-        "and `?` match any characters.",
+        description="Further documents, relative to this one; in the last part of a path, `*` and "
+        "`?` match any characters.",
     )
     node: Node = Field(default=Node(), description="Settings of the whole node.")
     listeners: dict[str, Listener] = Field(

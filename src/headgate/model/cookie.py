@@ -79,24 +79,32 @@ class CookieOptions(Checked):
 
     ttl: DurationOrOff = Field(
         default=Duration(0),
-        description="How long the client keeps it, in whole seconds; it counts from "
-        "the answer that set it. `off`: until the browser ends.",
+        description="How long the client keeps the cookie, in whole seconds from the response that "
+        "set it. `off` = until the browser is closed.",
     )
-    path: CookiePath = Field(default="/", description="The paths that it is sent with.")
+    path: CookiePath = Field(
+        default="/",
+        description="The path of the cookie: it is sent with requests for this path and the paths "
+        "below it.",
+    )
     same_site: Literal["lax", "strict", "none"] = Field(
         default="lax",
-        description="With which requests from other sites it is sent: `lax` with those that a "
-        "user follows, `strict` with none, `none` with all.",
+        description="With which requests from other sites the cookie is sent: `lax` = when a user "
+        "follows a link, `strict` = none, `none` = all.",
     )
     secure: Literal["auto", "always", "never"] = Field(
         default="auto",
-        description="Whether it is sent over TLS only: `auto` if the client came over TLS.",
+        description="Whether the cookie is sent over TLS only; `auto` = if the client came over "
+        "TLS.",
     )
-    http_only: Flag = Field(default=True, description="Whether scripts of pages cannot read it.")
+    http_only: Flag = Field(
+        default=True, description="Whether the cookie is hidden from the scripts of pages."
+    )
     keys: Annotated[list[SigningKey], Field(max_length=8)] = Field(
         default_factory=list,
-        description="The keys that sign its values, each in a file or the environment. The first "
-        "one signs, each of them verifies; nodes that serve the same clients need the same.",
+        description="The keys that sign the values of the cookie, each in a file or the "
+        "environment. The first key signs, and all of them verify; nodes that serve the same "
+        "clients need the same keys.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -181,45 +181,45 @@ class OutlierDetection(Checked):
     """When an endpoint is ejected for what the requests that it serves say of it."""
 
     consecutive_5xx: CountOrOff = Field(
-        default=5, description="Eject after so many answers in a row with any 5xx."
+        default=5, description="Eject after this many responses in a row with any 5xx."
     )
     consecutive_gateway: CountOrOff = Field(
-        default=5, description="Eject after so many answers in a row with 502, 503 or 504."
+        default=5, description="Eject after this many responses in a row with 502, 503 or 504."
     )
     consecutive_local: CountOrOff = Field(
         default=5,
-        description="Eject after so many requests in a row that got no answer: no connection, "
-        "none in time, a broken one.",
+        description="Eject after this many requests in a row that got no response: no connection, "
+        "no response in time, or a broken one.",
     )
     failure_percent: PercentOrOff = Field(
         default=50,
-        description="Eject once so many percent of the requests in `window` failed; an answer of "
-        "429 counts as failed here. This judges a single endpoint, too.",
+        description="Eject once this percentage of the requests in `window` failed; a response "
+        "with 429 counts as failed here. This judges a single endpoint, too.",
     )
     failure_requests: Requests = Field(
         default=20,
-        description="Without so many requests in `window` there is no percentage.",
+        description="The fewest requests in `window` for which the percentage is computed.",
     )
     success_rate_deviation: Deviation = Field(
         default=1.9,
-        description="Eject once the success rate in `window` is so many standard deviations below "
-        "the mean of the endpoints.",
+        description="Eject once the success rate in `window` is this many standard deviations "
+        "below the mean of the endpoints.",
     )
     success_rate_endpoints: Annotated[int, Strict(), Field(ge=2, le=10_000), FROM_ENV] = Field(
         default=5,
-        description="Without so many endpoints that had enough requests there is no mean.",
+        description="The fewest endpoints with enough requests for which the mean is computed.",
     )
     success_rate_requests: Requests = Field(
-        default=100, description="So many requests in `window` are enough."
+        default=100, description="How many requests in `window` are enough for the mean."
     )
     window: DurationText = Field(
         default=Duration(60_000),
         description="The time over which percentages and success rates are counted, 1 to 60 "
-        "seconds; a part of a second counts as a whole one.",
+        "seconds; a fraction of a second counts as a whole one.",
     )
     ejection: DurationText = Field(
         default=Duration(30_000),
-        description="How long the first ejection takes; the second in a row takes twice as long, "
+        description="How long the first ejection lasts; the second in a row lasts twice as long, "
         "the third three times. Up to 10 % is added. Then one request probes the endpoint.",
     )
     max_ejection: DurationText = Field(
@@ -227,14 +227,14 @@ class OutlierDetection(Checked):
     )
     max_ejected: Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV] = Field(
         default=50,
-        description="The most endpoints, in percent, that are ejected at a time. The last usable "
-        "one never is.",
+        description="The largest percentage of the endpoints that may be ejected at once. The last "
+        "usable one never is.",
     )
     enforce: Enforced = Field(
         default=100,
-        description="Whether endpoints are ejected, or in how many percent of the cases. `false`, "
-        "which is 0, only tells in events, metrics and `/health` which ones would be; `true` is "
-        "100. With 1 to 99, which of the cases count is drawn by chance.",
+        description="Whether endpoints are ejected, or in what percentage of the cases. `false`, "
+        "which is 0, only reports in events, metrics and `/health` which endpoints would be "
+        "ejected; `true` is 100. With 1 to 99, the cases that count are chosen at random.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
@@ -277,17 +277,16 @@ class HealthCheck(Checked):
     protocol: Literal["http", "tcp", "udp", "grpc"] = Field(
         default="http",
         description="`http` sends a request, in the version of HTTP that the upstream speaks; "
-        "`grpc` calls the health service of gRPC (grpc.health.v1), which says SERVING where the "
-        "check passes; `tcp` opens a connection, and compares an answer where `send` or `expect` "
-        "say so; `udp` sends a datagram, `send`, and waits for an answer. With `tls` in the "
-        "upstream, all but `udp` do the TLS handshake. After one of TLS 1.3 a check that only "
-        "opens a connection waits up to half a second for the endpoint, which may still refuse the "
-        "client certificate.",
+        "`grpc` calls the gRPC health service (grpc.health.v1) and passes if that says SERVING; "
+        "`tcp` opens a connection, and compares a response if `send` or `expect` is given; `udp` "
+        "sends a datagram, `send`, and waits for a response. If the upstream has `tls`, all but "
+        "`udp` do the TLS handshake. After a handshake of TLS 1.3, a check that only opens a "
+        "connection waits up to half a second for the endpoint, which may still refuse the client "
+        "certificate.",
     )
     service: ServiceName = Field(
         default="",
-        description="The service that a check by `grpc` asks about; absent = the server as a "
-        "whole.",
+        description="The service that a `grpc` check asks about; absent = the server as a whole.",
     )
     path: CheckPath = Field(default="/", description="The path of the request.")
     method: Method = Field(default="GET", description="The method of the request.")
@@ -304,17 +303,17 @@ class HealthCheck(Checked):
     )
     body: Annotated[str, Strict(), Field(min_length=1, max_length=1024)] | None = Field(
         default=None,
-        description="A text that the answer's body must contain in its first 64 KiB.",
+        description="A text that the body of the response must contain in its first 64 KiB.",
     )
     send: SentBytes | None = Field(
         default=None,
-        description="What a check by `tcp` or `udp` sends: text, or any bytes; the text of a "
-        "`file` as it is, for what nobody may read. Absent = nothing, which `udp` does not allow.",
+        description="What a `tcp` or `udp` check sends: text, or any bytes, or the text of a "
+        "`file` as it is, which keeps it secret. Absent = nothing, which `udp` does not allow.",
     )
     expect: Expectation | None = Field(
         default=None,
-        description="What the answer to a check by `tcp` or `udp` must be. Absent = any answer "
-        "passes where something is sent; else the connection alone.",
+        description="What the response to a `tcp` or `udp` check must be. Absent = any response "
+        "passes if something is sent; otherwise the connection alone passes.",
     )
     interval: DurationText = Field(
         default=Duration(5_000),
@@ -323,22 +322,22 @@ class HealthCheck(Checked):
     )
     timeout: DurationText = Field(
         default=Duration(2_000),
-        description="How long one check may take, from the connection to the answer.",
+        description="How long one check may take, from the connection to the response.",
     )
     fast_interval: DurationText = Field(
         default=Duration(1_000),
-        description="The same as `interval` while results speak against the state of the "
-        "endpoint; if it is longer than `interval`, that counts.",
+        description="The `interval` that applies while results contradict the state of the "
+        "endpoint; if it is longer than `interval`, `interval` applies.",
     )
     max_interval: DurationText = Field(
         default=Duration(30_000),
         description="While an endpoint is down, the time between its checks doubles up to this.",
     )
     healthy: Count = Field(
-        default=2, description="How many checks in a row must pass until the endpoint is up again."
+        default=2, description="How many checks in a row must pass before the endpoint is up again."
     )
     unhealthy: Count = Field(
-        default=3, description="How many checks in a row must fail until the endpoint is down."
+        default=3, description="How many checks in a row must fail before the endpoint is down."
     )
 
     def ranges(self) -> tuple[tuple[int, int], ...]:

@@ -18,7 +18,7 @@ class Host(Options):
         description="The certificate for this name, or several (one ECDSA, one RSA).",
     )
     tls_policy: str | None = Field(
-        default=None, description="The TLS policy; absent = that of the listener."
+        default=None, description="The TLS policy; absent = the one of the listener."
     )
     allow_plain: Flag = Field(
         default=False,

@@ -72,19 +72,19 @@ class Http2Windows(Checked):
 
     initial: StreamWindow = Field(
         default=ByteSize(64 * _KIB),
-        description="The window of a new stream, 16KiB to 64MiB: so much of a request's body waits "
-        "here at most while its upstream takes nothing.",
+        description="The window of a new stream, 16KiB to 64MiB: at most this much of a request's "
+        "body waits here while its upstream takes nothing.",
     )
     max: StreamWindow = Field(
         default=ByteSize(_MIB),
-        description="What that window may grow to while the upstream takes everything, `initial` "
-        "to 64MiB; absent = 1MiB, or `initial` if that is larger.",
+        description="The size up to which that window may grow while the upstream takes "
+        "everything, `initial` to 64MiB; absent = 1MiB, or `initial` if that is larger.",
     )
     connection: ConnectionWindow = Field(
         default=ByteSize(_MIB),
-        description="The window of the connection, and what the windows of its streams may grow by "
-        "together, `initial` to 1GiB, at least 64KiB; absent = 1MiB, or `initial` if that is "
-        "larger.",
+        description="The window of the connection, and the most by which the windows of its "
+        "streams may grow together, `initial` to 1GiB, at least 64KiB; absent = 1MiB, or `initial` "
+        "if that is larger.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
@@ -104,18 +104,18 @@ class Http2Output(Options):
 
     frames: Held = Field(
         default=ByteSize(256 * _KIB),
-        description="Bytes of frames that wait for the client, 64KiB to 1GiB; beyond it nothing "
-        "more is read of the client.",
+        description="Bytes of frames that may wait for the client, 64KiB to 1GiB; above that "
+        "nothing more is read from the client.",
     )
     control_frames: Frames = Field(
         default=1000,
-        description="Frames that only answer frames of the client, such as acknowledgements, and "
-        "wait for it; beyond it nothing more is read of the client.",
+        description="Frames that only answer the client's frames, such as acknowledgements, and "
+        "may wait for the client; above that nothing more is read from the client.",
     )
     answers: Held = Field(
         default=ByteSize(_MIB),
-        description="Bytes of answers that the streams of a connection hold together, 64KiB to "
-        "1GiB; beyond it each stream holds 16KiB instead of 64KiB.",
+        description="Bytes of responses that the streams of a connection may hold together, 64KiB "
+        "to 1GiB; above that each stream holds 16KiB instead of 64KiB.",
     )
 
 
@@ -124,49 +124,52 @@ class Http2Budgets(Checked):
 
     resets: Frames = Field(
         default=100,
-        description="Streams that end before their answer is whole, beyond those that end well; "
-        "then new streams wait, and after as many again the connection ends (`reset-flood`).",
+        description="Streams that end before their response is complete, in excess of those that "
+        "end well; above this number new streams wait, and after as many again the connection ends "
+        "(`reset-flood`).",
     )
     reset_wait: Wait = Field(
         default=Duration(100),
         description="How long new streams wait once `resets` is used up, at most 1 minute.",
     )
-    settings: Frames = Field(default=100, description="SETTINGS in 10 s (`settings-flood`).")
+    settings: Frames = Field(default=100, description="SETTINGS frames in 10 s (`settings-flood`).")
     pings: Frames = Field(
         default=100,
-        description="PINGs in 10 s, beyond one for each DATA frame sent (`ping-flood`).",
+        description="PING frames in 10 s, beyond one for each DATA frame sent (`ping-flood`).",
     )
     priorities: Frames = Field(
         default=100,
-        description="PRIORITY and PRIORITY_UPDATE in 10 s, beyond 16 for each stream "
+        description="PRIORITY and PRIORITY_UPDATE frames in 10 s, beyond 16 for each stream "
         "(`priority-flood`).",
     )
     other_frames: Frames = Field(
         default=100,
-        description="Frames of unknown types and for streams that are over in 10 s, beyond one for "
-        "each stream (`frame-flood`).",
+        description="Frames of unknown types, and frames for streams that have ended, in 10 s, "
+        "beyond one for each stream (`frame-flood`).",
     )
     small_data: Frames = Field(
         default=256,
-        description="DATA frames of less than 256 bytes in a second, beyond the DATA frames sent "
-        "(`small-data-flood`).",
+        description="DATA frames of less than 256 bytes in one second, beyond the number of DATA "
+        "frames sent (`small-data-flood`).",
     )
     small_messages: Frames = Field(
         default=8192,
-        description="The same on connections with gRPC or WebSockets, whose messages are small.",
+        description="The same as `small_data` on connections with gRPC or WebSockets, whose "
+        "messages are small.",
     )
     empty_data: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] = Field(
         default=10, description="Empty DATA frames in a row (`empty-data-flood`)."
     )
     window_updates: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] = Field(
         default=5,
-        description="WINDOW_UPDATEs beyond 2 for each stream and 20 for each DATA frame sent "
+        description="WINDOW_UPDATE frames beyond 2 for each stream and 20 for each DATA frame sent "
         "(`window-update-flood`).",
     )
     work: Annotated[int, Strict(), Field(ge=100, le=10_000_000), FROM_ENV] = Field(
         default=2000,
-        description="Points that frames of all these kinds cost together (`work`): SETTINGS and "
-        "early ends 5, PING and empty DATA 2, others 1. A twentieth comes back in a second.",
+        description="Points that frames of all these kinds may cost together (`work`): SETTINGS "
+        "and early ends of streams cost 5, PING and empty DATA 2, others 1. A twentieth is given "
+        "back each second.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
@@ -184,8 +187,8 @@ class Http2Timeouts(Options):
 
     settings: Patience | None = Field(
         default=None,
-        description="For the preface, the first SETTINGS, and the acknowledgement of ours, 100ms "
-        "to 1h; absent = `timeouts.head` of the listener.",
+        description="How long the preface, the first SETTINGS, and the acknowledgement of "
+        "headgate's SETTINGS may take, 100ms to 1h; absent = `timeouts.head` of the listener.",
     )
     idle: Patience | None = Field(
         default=None,
@@ -194,21 +197,21 @@ class Http2Timeouts(Options):
     )
     write: Patience = Field(
         default=Duration(30_000),
-        description="How long a client may take nothing of what waits for it, 100ms to 1h.",
+        description="How long a client may read nothing of what waits for it, 100ms to 1h.",
     )
     drain: Patience = Field(
         default=Duration(1_000),
-        description="How long a client gets to read that the connection ends, before the last "
-        "stream that is served is named, 100ms to 1h.",
+        description="How long a client has to read that the connection ends, before it is told "
+        "which stream is the last one served, 100ms to 1h.",
     )
     ping_after: PatienceOrOff = Field(
         default=Duration(0),
-        description="After so long without a byte of the client it gets a PING, 1s to 24h: "
-        "connections of clients that are gone end although their streams would stay open.",
+        description="After this time without a byte from the client it gets a PING, 1s to 24h. "
+        "This ends connections whose clients are gone, even if their streams would stay open.",
     )
     ping: Patience = Field(
         default=Duration(20_000),
-        description="How long anything of the client may take after that PING, 100ms to 1h.",
+        description="How long the client may take to send anything after that PING, 100ms to 1h.",
     )
 
 
@@ -216,35 +219,37 @@ class Http2(Options):
     """What each connection of a client over HTTP/2 may take."""
 
     streams: Streams = Field(
-        default=128, description="Streams open at once; further ones get REFUSED_STREAM."
+        default=128,
+        description="Streams that may be open at once; further ones get REFUSED_STREAM.",
     )
     dispatched: Streams = Field(
         default=100,
-        description="Streams that keep an upstream busy at once; others wait, at most "
+        description="Streams that may keep an upstream busy at once; others wait, for at most "
         "`timeouts.queue` of the upstream.",
     )
     bodies: StreamsOrOff = Field(
         default=0,
-        description="Streams among those whose request has a body that is still coming; others "
-        "wait. gRPC streams have one for as long as they live.",
+        description="How many of the `dispatched` streams may have a request body that is still "
+        "coming; others wait. A gRPC stream has one as long as it lives.",
     )
     header_list: ListSize | None = Field(
         default=None,
-        description="Names and values of a request head, with 32 bytes for each field, 1KiB to "
-        "16MiB; absent = `limits.head` of the listener.",
+        description="The size of the names and values of a request head, plus 32 bytes for each "
+        "field, 1KiB to 16MiB; absent = `limits.head` of the listener.",
     )
     continuations: Annotated[int, Strict(), Field(ge=1, le=1000), FROM_ENV] = Field(
-        default=8, description="CONTINUATION frames of one head."
+        default=8, description="The most CONTINUATION frames of one head."
     )
     windows: Http2Windows = Field(
-        default=Http2Windows(), description="How much a client may send before it is taken."
+        default=Http2Windows(),
+        description="How much a client may send before the upstream takes it.",
     )
     output: Http2Output = Field(
-        default=Http2Output(), description="How much may wait for a client that takes little."
+        default=Http2Output(), description="How much may wait for a client that reads slowly."
     )
     budgets: Http2Budgets = Field(
-        default=Http2Budgets(), description="How much of what costs a client little it may send."
+        default=Http2Budgets(), description="How many frames that cost a client little it may send."
     )
     timeouts: Http2Timeouts = Field(
-        default=Http2Timeouts(), description="How long a client may take over HTTP/2."
+        default=Http2Timeouts(), description="Timeouts for clients over HTTP/2."
     )

@@ -47,10 +47,10 @@ class Identity(Options):
 
     name: Annotated[str, AfterValidator(_title)] | None = Field(
         default=None,
-        description="What the master calls the instance from its enrolment on; absent = the name "
-        "of the host and that of the instance, `HOST-NAME`.",
+        description="The name of the instance at the master from its enrolment on; absent = the "
+        "name of the host and that of the instance, `HOST-NAME`.",
     )
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(
         default_factory=dict,
-        description="Labels that the instance enrols with, beside `host` and `instance`.",
+        description="Labels that the instance enrols with, in addition to `host` and `instance`.",
     )

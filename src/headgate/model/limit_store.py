@@ -87,19 +87,19 @@ class LimitStore(Checked):
     """
 
     url: Annotated[str, AfterValidator(_url)] = Field(
-        description="The store, `redis://host:port/database`, or `rediss://…` with TLS; the port "
-        "is 6379 and the database 0 unless they are written."
+        description="The URL of the store, `redis://host:port/database`, or `rediss://…` with TLS; "
+        "by default the port is 6379 and the database 0."
     )
     tls: OutletTls | None = Field(
         default=None,
-        description="TLS towards a store with `rediss`; absent = with defaults.",
+        description="TLS options for a `rediss` store; absent = the defaults.",
     )
     nodes: Annotated[int, Strict(), Field(ge=1, le=10_000), FROM_ENV] = Field(
-        description="How many nodes share the limits, 1 to 10000. Each may admit such a part of "
-        "the burst before the store knows, and has such a part while the store is away."
+        description="How many nodes share the limits, 1 to 10000. Each node may admit its share of "
+        "the burst before the store learns of it, and has that share while the store is away."
     )
     username: Annotated[str, AfterValidator(_username)] | None = Field(
-        default=None, description="The user of the store; absent = its default one."
+        default=None, description="The user name at the store; absent = the store's default user."
     )
     password: (
         Annotated[
@@ -110,18 +110,18 @@ class LimitStore(Checked):
         | None
     ) = Field(
         default=None,
-        description="The password of the user: the text itself, or a file with it that not every "
-        "user may read.",
+        description="The user's password: the text itself, or a file with it that not every user "
+        "may read.",
     )
     prefix: Annotated[str, AfterValidator(_prefix)] = Field(
         default="headgate",
-        description="What the names of keys in the store begin with; nodes that share limits have "
-        "the same.",
+        description="The prefix of the names of keys in the store; nodes that share limits must "
+        "have the same prefix.",
     )
     timeout: Annotated[DurationText, AfterValidator(_timeout)] = Field(
         default=Duration(250),
-        description="How long the store may take to connect or to answer, at most 10 s; then it is "
-        "away.",
+        description="How long the store may take to connect or to answer, at most 10 s; after that "
+        "it counts as away.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -29,8 +29,8 @@ class ListenerTls(Options):
 
     mode: Literal["terminate"] = Field(
         default="terminate",
-        description="`terminate` ends TLS at the listener, the one mode. Through listeners "
-        'with `protocol = "tcp"` and without `tls` it passes unopened.',
+        description="`terminate`, the only mode, ends TLS at the listener. TLS passes unopened "
+        'through listeners with `protocol = "tcp"` and without `tls`.',
     )
     policy: str | None = Field(
         default=None,
@@ -41,13 +41,13 @@ class ListenerTls(Options):
     )
     unknown_sni: Literal["reject", "default"] = Field(
         default="reject",
-        description="The reaction to an unknown name in SNI: `reject` sends the alert "
-        "`unrecognized_name`, `default` serves the default certificate.",
+        description="What to do if a client asks for an unknown name in SNI: `reject` sends the "
+        "alert `unrecognized_name`, `default` serves the default certificate.",
     )
     strict_sni: Flag = Field(
         default=False,
-        description="Require that the connection's certificate covers the request's host. For "
-        "HTTP alone.",
+        description="Require that the connection's certificate covers the request's host. HTTP "
+        "only.",
     )
 
 
@@ -74,8 +74,9 @@ class ListenerLimits(Options):
     )
     flows: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] = Field(
         default=16_384,
-        description="The most flows open at once on a listener of UDP, in equal shares of the "
-        "workers. Beyond it the flow that has been quiet for longest ends, if that is a second.",
+        description="The most flows open at once on a UDP listener, in equal shares of the "
+        "workers. Beyond it the flow that has been quiet for longest ends, if it has been quiet "
+        "for at least a second.",
     )
     head: SizeText = Field(default=ByteSize(32 << 10), description="The largest request head.")
     headers: Annotated[int, Strict(), Field(ge=1, le=256), FROM_ENV] = Field(
@@ -92,7 +93,7 @@ class Detect(Options):
 
     timeout: DurationText = Field(
         default=Duration(3_000),
-        description="After this long a client that has not said what it speaks goes to a TCP route "
+        description="After this time a client whose protocol is not known yet goes to a TCP route "
         "without `sni` and `alpn`, if there is one: in many protocols the server speaks first.",
     )
 
@@ -101,7 +102,8 @@ class ListenerTimeouts(Options):
     """How long clients of a listener may take."""
 
     head: DurationText = Field(
-        default=Duration(10_000), description="From the first byte of a request head to its last."
+        default=Duration(10_000),
+        description="How long a request head may take, from its first byte to its last.",
     )
     idle: DurationText = Field(
         default=Duration(60_000),
@@ -110,7 +112,7 @@ class ListenerTimeouts(Options):
     handshake: DurationText = Field(
         default=Duration(10_000),
         description="How long the TLS handshake may take. On listeners without `tls` whose "
-        "`tcp_routes` have `sni` or `alpn` it is the time for the ClientHello.",
+        "`tcp_routes` have `sni` or `alpn`, it is the time for the ClientHello.",
     )
 
 
@@ -135,44 +137,44 @@ class Listener(Checked):
     )
     protocol: Literal["http", "tcp", "udp"] = Field(
         default="http",
-        description="What the clients speak: `http`, with `tcp` anything over TCP, whose bytes "
-        "pass unread, or with `udp` anything over UDP. `routes` belong to the first, "
-        "`tcp_routes` and `udp_routes` to the others.",
+        description="What clients speak: `http`; `tcp`, which is anything over TCP, whose bytes "
+        "pass unread; or `udp`, which is anything over UDP. `routes` belong to listeners with "
+        "`http`, `tcp_routes` and `udp_routes` to the others.",
     )
     default: Flag = Field(
         default=False, description="Whether routes without `listeners` belong to this listener."
     )
     tls: ListenerTls | None = Field(
         default=None,
-        description="TLS ends at the listener; absent = plain HTTP, or with "
-        '`protocol = "tcp"` bytes that pass as they are, those of TLS too.',
+        description="TLS, which ends at the listener; absent = plain HTTP, or with `protocol = "
+        '"tcp"` bytes that pass as they are, including those of TLS.',
     )
     detect: Detect | None = Field(
         default=None,
-        description="Lets `tcp_routes` have this listener of HTTP: the first bytes of each "
-        "connection tell whether it is HTTP, TLS or neither (docs/howto/tcp.md). Absent = every "
-        "connection is one of HTTP.",
+        description="Lets `tcp_routes` use this HTTP listener: the first bytes of each connection "
+        "tell whether it is HTTP, TLS or neither (docs/howto/tcp.md). Absent = every connection is "
+        "HTTP.",
     )
     client_ip: ClientIp = Field(
         default=ClientIp(), description="How the client's address is determined."
     )
     proxy_protocol: ProxyProtocol | None = Field(
         default=None,
-        description="Whether connections begin with a header of the PROXY protocol, which tells "
-        "whose connection a load balancer passes on (docs/howto/proxy-protocol.md). From then on "
-        'that address is the peer\'s, for `client_ip` too. With `protocol = "udp"` each datagram '
-        "begins with one, of version 2. Absent = such a header is a part of what the client sends, "
-        "and no request.",
+        description="Whether connections begin with a PROXY protocol header, in which a load "
+        "balancer names the client of the connection that it passes on "
+        "(docs/howto/proxy-protocol.md). From then on that address is the peer's, also for "
+        '`client_ip`. With `protocol = "udp"` each datagram begins with such a header, of version '
+        "2. Absent = a header counts as part of what the client sends, and is not a valid request.",
     )
     h2c: Flag = Field(
         default=False,
         description="Also serve HTTP/2 without TLS, on connections that begin with its preface "
-        "(prior knowledge), as gRPC clients use it. With TLS, `tls_policies.NAME.alpn` decides.",
+        "(prior knowledge), as gRPC clients do. With TLS, `tls_policies.NAME.alpn` decides.",
     )
     http2: Http2 = Field(
         default=Http2(),
-        description="Limits on each connection over HTTP/2 (docs/reference/http2.md). A change "
-        "holds for connections that begin after it.",
+        description="Limits on each HTTP/2 connection (docs/reference/http2.md). A change applies "
+        "to connections that begin after it.",
     )
     underscores_in_headers: Flag = Field(
         default=False,
@@ -190,8 +192,8 @@ class Listener(Checked):
     )
     fast_open: CountOrOff = Field(
         default=0,
-        description="How many connections may wait for the end of their TCP handshake whose "
-        "clients sent data with its first packet (TCP Fast Open, docs/howto/tcp.md). The kernel "
+        description="How many connections may wait for the end of their TCP handshake after the "
+        "client sent data with its first packet (TCP Fast Open, docs/howto/tcp.md). The kernel "
         "must allow it (`sysctl net.ipv4.tcp_fastopen=3`). Such data can arrive twice.",
     )
     tcp_keepalive: DurationOrOff = Field(

@@ -65,27 +65,28 @@ class Mirror(Options):
     """
 
     upstream: str = Field(
-        description="The upstream that gets the copies; none of those that answer."
+        description="The upstream that gets the copies; it must not be one that answers requests "
+        "of the route."
     )
     percent: MirroredPercent = Field(
         default=_ALL,
-        description="How many of a hundred requests are mirrored, in steps of 0.01; 0 = none. Of "
-        "each block of requests it is exactly so many, at places that chance chooses.",
+        description="The percentage of requests that are mirrored, in steps of 0.01; 0 = none. In "
+        "each block of requests exactly this share is mirrored, at random positions.",
     )
     max_body: Annotated[SizeText, AfterValidator(_held)] = Field(
         default=ByteSize(64 << 10),
         description="The largest body of a request that is mirrored, at most 1 MiB. A request with "
-        "a longer one is not mirrored at all.",
+        "a larger body is not mirrored at all.",
     )
     timeout: Annotated[DurationText, AfterValidator(_within)] = Field(
         default=Duration(10_000),
-        description="How long a copy may take, up to the last byte of the answer, at most 5 "
+        description="How long a copy may take, up to the last byte of its response, at most 5 "
         "minutes.",
     )
     max_in_flight: Annotated[int, Strict(), Field(ge=1, le=10_000), FROM_ENV] = Field(
         default=64,
-        description="Most requests that are being mirrored, from their head to the end of the "
-        "copy, on all workers; above it none are.",
+        description="The most requests that may be mirrored at once, on all workers, each counted "
+        "from its head to the end of the copy; beyond it no request is mirrored.",
     )
 
     @property

@@ -35,7 +35,7 @@ class Probe(Options):
         default=False, description="Whether the request uses TLS."
     )
     status: Annotated[int, Strict(), Field(ge=100, le=599), FROM_ENV] = Field(
-        default=200, description="The status that the answer must have."
+        default=200, description="The status that the response must have."
     )
 
 
@@ -68,9 +68,8 @@ class Nginx(Checked):
     )
     start: Start = Field(
         default="own",
-        description="Who starts nginx: `own` = this node; `systemd`; `external` = somebody else"
-        " (a container, an init script), and the node finds the master and signals "
-        "it.",
+        description="What starts nginx: `own` = this node; `systemd`; `external` = something else "
+        "(a container, an init script), and the node finds the master and signals it.",
     )
     conf: str | None = Field(
         default=None,
@@ -78,8 +77,7 @@ class Nginx(Checked):
     )
     pid: str | None = Field(
         default=None,
-        description="The absolute path of the pid file, where headgate does not write the "
-        "nginx.conf.",
+        description="The absolute path of the pid file, if headgate does not write the nginx.conf.",
     )
     user: str | None = Field(
         default=None,
@@ -112,7 +110,7 @@ class Nginx(Checked):
         "module). `lua` is frozen: it gets fixes, but no new features.",
     )
     drift: Drift = Field(
-        default=Drift(), description="What headgate does when somebody else edits its files."
+        default=Drift(), description="What headgate does when something else edits its files."
     )
     imported: str | None = Field(
         default=None,
@@ -121,7 +119,8 @@ class Nginx(Checked):
     )
     probes: list[Probe] = Field(
         default_factory=list,
-        description="Requests that a release must answer as expected, or it is undone.",
+        description="Requests that a release must answer as expected; otherwise the release is "
+        "undone.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -77,8 +77,8 @@ class Drain(Options):
     )
     deadline: DurationText = Field(
         default=Duration(30_000),
-        description="After this time from the start of the drain, connections that are left are"
-        " cut.",
+        description="The time from the start of the drain after which the remaining connections "
+        "are cut.",
     )
 
 
@@ -131,26 +131,28 @@ class Shedding(Checked):
     """
 
     memory: SizeOrOff = Field(
-        default=ByteSize(0), description="Resident memory of the data plane, such as `1 GiB`."
+        default=ByteSize(0),
+        description="The limit on the resident memory of the data plane, such as `1 GiB`.",
     )
     queued: CountOrOff = Field(
         default=1_024,
-        description="Requests that wait for a place at an upstream, counted by each worker.",
+        description="The limit on requests that wait for a place at an upstream, counted by each "
+        "worker.",
     )
     lag: DurationOrOff = Field(
         default=Duration(100),
-        description="How long a turn of a worker's loop takes, smoothed over several turns; what "
-        "comes waits so long.",
+        description="The limit on how long a turn of a worker's loop takes, smoothed over several "
+        "turns; whatever arrives waits this long.",
     )
     strained: Annotated[CountOrOff, AfterValidator(_below), _percent(1, _LIMIT - 1)] = Field(
         default=75,
-        description="From so many percent of a limit on, 1 to 99, routes with `importance = "
-        '"low"` get 503; while it is the memory, connections end after their answer.',
+        description='From this percentage of a limit on, 1 to 99, routes with `importance = "low"` '
+        "get 503; if the limit is that on memory, connections also end after their response.",
     )
     critical: Annotated[CountOrOff, AfterValidator(_above), _percent(_LIMIT + 1, _MOST)] = Field(
         default=150,
-        description="From so many percent of a limit on, 101 to 10000, routes with `importance = "
-        '"high"` get 503, too, and new connections wait in the kernel\'s queue.',
+        description="From this percentage of a limit on, 101 to 10000, routes with `importance = "
+        '"high"` also get 503, and new connections wait in the kernel\'s queue.',
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
@@ -251,19 +253,24 @@ class Instance(Identity):
 
     nginx: Nginx = Field(
         default=Nginx(),
-        description="The nginx of the instance: keys in place of those of `node.nginx`.",
+        description="The nginx of the instance; its keys replace those of `node.nginx`.",
     )
-    log_level: LogLevel = Field(default="info", description="In place of `node.log_level`.")
-    access_log: NodeAccessLog = Field(default=None, description="In place of `node.access_log`.")
+    log_level: LogLevel = Field(
+        default="info", description="Replaces `node.log_level` for the instance."
+    )
+    access_log: NodeAccessLog = Field(
+        default=None, description="Replaces `node.access_log` for the instance."
+    )
     admin: AdminAddresses = Field(
         default_factory=list,
-        description="In place of `node.admin`, which is off for instances where it is absent.",
+        description="Replaces `node.admin` for the instance; the default of `node.admin` is `off` "
+        "for instances.",
     )
     metrics: MetricsAddresses = Field(
-        default_factory=list, description="In place of `node.metrics`."
+        default_factory=list, description="Replaces `node.metrics` for the instance."
     )
     listener_addresses: ListenerAddresses = Field(
-        default_factory=dict, description="In place of `node.listener_addresses`."
+        default_factory=dict, description="Replaces `node.listener_addresses` for the instance."
     )
 
 
@@ -290,28 +297,28 @@ class Node(Options):
         list[Parameter], Field(max_length=MOST_PARAMETERS), ONE_OR_MORE, OR_ITEM
     ] = Field(
         default=list(REDACTED),
-        description="Parameters of a query, without regard to case, whose values are `(secret)` in "
-        "the target and the Referer of access logs, taps and searches of logs. Those in which an "
-        "`api_key` or a `jwt` takes credentials are hidden besides.",
+        description="Query parameters, regardless of case, whose values are replaced by `(secret)` "
+        "in the target and the Referer of access logs, taps and log searches. Parameters in which "
+        "an `api_key` or a `jwt` takes credentials are hidden as well.",
     )
     limits: NodeLimits = Field(default=NodeLimits(), description="Limits on all clients together.")
     drain: Drain = Field(default=Drain(), description="How the node drains when it stops.")
     resolver: Resolver = Field(
-        default=Resolver(), description="How names of endpoints are resolved."
+        default=Resolver(), description="How the names of endpoints are resolved."
     )
     shedding: Shedding | None = Field(
         default=None,
-        description="When new requests are answered with 503 because there is too much to do. It "
-        "ends at 80 % of a limit. Absent = never.",
+        description="When new requests are answered with 503 because the node has too much to do. "
+        "A level ends below 80 % of the load at which it begins. Absent = never.",
     )
     tracing: Tracing | None = Field(
         default=None,
-        description="How requests belong to traces; an empty table begins traces and goes on with "
-        "those of clients. Absent = their headers pass untouched.",
+        description="How requests take part in traces; an empty table begins traces and continues "
+        "those of clients. Absent = trace headers of clients pass untouched.",
     )
     limit_store: LimitStore | None = Field(
         default=None,
-        description="The store that nodes share rate limits through. Absent = no limit is shared.",
+        description="The store through which nodes share rate limits. Absent = no limit is shared.",
     )
     workers: Workers = Field(
         default=None,
@@ -320,8 +327,9 @@ class Node(Options):
     )
     user: Annotated[str, AfterValidator(_user)] | None = Field(
         default=None,
-        description="The system user that root starts the node's processes as, from the next start "
-        "on; absent = `headgate`, or root where there is no such user. Native engine only.",
+        description="The system user that the node's processes run as if root starts the node, "
+        "from the next start on; absent = `headgate`, or root if there is no such user. Native "
+        "engine only.",
     )
     admin: AdminAddresses = Field(
         default=[DEFAULT_ADMIN],
@@ -331,10 +339,10 @@ class Node(Options):
     )
     admin_token: Token | None = Field(
         default=None,
-        description="The token for `Authorization: Bearer TOKEN`, with which requests to an "
-        "`admin` address reach more than `/live`, `/ready`, `/health` and "
-        "`/metrics`: the text itself, or a file with it that not every user may read; a change "
-        "of the file is taken over. Absent = the rest is served on the Unix socket only.",
+        description="The token that requests to an `admin` address send as `Authorization: Bearer "
+        "TOKEN` to reach more than `/live`, `/ready`, `/health` and `/metrics`: the text itself, "
+        "or a file with it that not every user may read. The node follows changes of the file. "
+        "Absent = the rest is served on the Unix socket only.",
     )
     metrics: MetricsAddresses = Field(
         default_factory=list,
@@ -343,8 +351,9 @@ class Node(Options):
     )
     listener_addresses: ListenerAddresses = Field(
         default_factory=dict,
-        description="Where this node opens listeners, by their names, in place of their `address`: "
-        "for nodes that share a config and have addresses of their own.",
+        description="The addresses on which this node opens listeners, by the names of the "
+        "listeners, instead of their `address`: for nodes that share a config but have different "
+        "addresses.",
     )
     allow_empty: Flag = Field(
         default=False,
@@ -358,6 +367,6 @@ class Node(Options):
     )
     instances: dict[str, Instance] = Field(
         default_factory=dict,
-        description="Several nginx that one `headgate agent` drives, each with a state, a session "
-        "and a row at the master of its own.",
+        description="Several nginx that one `headgate agent` drives; each has its own state, its "
+        "own session and its own row at the master.",
     )

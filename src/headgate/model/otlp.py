@@ -79,7 +79,7 @@ class OtlpExport(Checked):
 
     endpoint: CollectorUrl | None = Field(default=None, description="The collector.")
     tls: OutletTls | None = Field(
-        default=None, description="TLS towards an endpoint with `https`; absent = with defaults."
+        default=None, description="TLS options for an `https` endpoint; absent = the defaults."
     )
     service_name: ServiceName = Field(
         default="headgate", description="The `service.name` of what is sent."
@@ -100,7 +100,7 @@ class OtlpExport(Checked):
         DISTINCT_HEADERS,
     ] = Field(
         default_factory=dict,
-        description="Header lines of each export, such as a key; a value may come from a file.",
+        description="Headers of each export, such as one with a key; a value may come from a file.",
     )
     timeout: DurationText = Field(
         default=Duration(10_000), description="How long one export may take."

@@ -14,16 +14,16 @@ class ProxyProtocol(Options):
 
     mode: Literal["required", "optional"] = Field(
         default="required",
-        description="`required`: a connection without a header is closed, and so is any of other "
-        "peers than `trusted`. `optional`: connections without a header are served, and their peer "
-        "is the client. Datagrams are dropped in the same cases.",
+        description="`required`: connections without a header are closed, and so are those of "
+        "peers that are not in `trusted`. `optional`: connections without a header are served, and "
+        "their peer is the client. Datagrams are dropped in the same cases.",
     )
     trusted: Annotated[list[Cidr], Field(min_length=1)] = Field(
-        description="Networks of the peers whose headers count. The header of any other peer "
-        "closes the connection."
+        description="Networks of the peers whose headers are accepted. A header from any other "
+        "peer closes the connection."
     )
     timeout: DurationText = Field(
         default=Duration(3_000),
-        description="How long the header of a connection may take. Where it is optional, a "
-        "client of a TCP listener that has sent nothing until then is served without one.",
+        description="How long the header of a connection may take. If it is optional, a client of "
+        "a TCP listener that has sent nothing by then is served without one.",
     )

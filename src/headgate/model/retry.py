@@ -138,13 +138,14 @@ class RetryBackoff(Checked):
 
     base: Wait = Field(default=Duration(25), description="The longest wait before the first retry.")
     factor: Factor = Field(
-        default=2, description="How many times as long the longest wait before each further one is."
+        default=2,
+        description="The factor by which the longest wait grows before each further retry.",
     )
     max: Wait = Field(default=Duration(250), description="The longest wait, at most 5 minutes.")
     jitter: Literal["full", "none"] = Field(
         default="full",
-        description="`full` draws each wait between nothing and the longest one, so that clients "
-        "do not come back together; `none` waits as long as possible.",
+        description="`full` chooses each wait at random between zero and the longest one, so that "
+        "clients do not come back together; `none` always waits for the longest one.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
@@ -162,12 +163,13 @@ class RetryBudget(Checked):
 
     percent: PercentOrOff = Field(
         default=20,
-        description="Retries per hundred requests that an upstream got in the last ten seconds.",
+        description="The retries allowed for every hundred requests that an upstream got in the "
+        "last ten seconds.",
     )
     per_second: CountOrOff = Field(
         default=3,
-        description="Retries per second that are allowed besides, so that there are some with "
-        "little traffic. The workers share them.",
+        description="The retries per second that are allowed in addition, so that an upstream with "
+        "little traffic has some. The workers share them.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
@@ -213,8 +215,8 @@ class RetryHedge(Checked):
 
     after: After = Field(
         default=Duration(0),
-        description="How long the first try has waited for its answer: a duration, or `p95`, the "
-        "time in which 95 of 100 answers of the route come; each worker learns that from its "
+        description="How long the first try has waited for its response: a duration, or `p95`, the "
+        "time in which 95 of 100 responses of the route come; each worker learns that from its "
         "first 50.",
         json_schema_extra={"default": "p95"},
     )
@@ -228,35 +230,36 @@ class Retry(Checked):
     """
 
     retries: Annotated[int, Strict(), Field(ge=1, le=10), FROM_ENV] = Field(
-        default=2, description="The most retries of one request; its first try is none."
+        default=2, description="The most retries of one request; its first try does not count."
     )
     on: Annotated[list[Condition], ONE_OR_MORE, OR_ITEM] = Field(
         default_factory=list,
-        description="What is tried again. `connect-failure` (no endpoint could be connected to) "
-        "and `refused-stream` always are; `reset`: the connection ended, or what came was no "
-        "answer; `timeout`: no answer in `timeouts.per_try` or `timeouts.first_byte`; "
-        "`gateway-error`: 502, 503 or 504; `5xx`; or a status from 400 to 599. Of calls of gRPC, "
-        "answers with a code that stands here are, such as `grpc-unavailable`, whatever `methods` "
-        "says, as long as no message of the answer has come.",
+        description="The failures after which a request is tried again. `connect-failure` (no "
+        "endpoint could be connected to) and `refused-stream` always count; `reset`: the "
+        "connection ended, or what came was not a response; `timeout`: no response within "
+        "`timeouts.per_try` or `timeouts.first_byte`; `gateway-error`: 502, 503 or 504; `5xx`; or "
+        "a status from 400 to 599. gRPC calls are tried again after a response with one of the "
+        "gRPC codes given here, such as `grpc-unavailable`, whatever `methods` says, unless a "
+        "message of the response has arrived.",
     )
     methods: Methods = Field(
         default="idempotent",
-        description="Which requests are sent again although the endpoint may have processed them: "
+        description="Which requests are sent again even if the endpoint may have processed them: "
         "`idempotent` (GET, HEAD, PUT, DELETE, OPTIONS), `all`, or a list of methods.",
     )
     backoff: RetryBackoff = Field(
         default=RetryBackoff(),
-        description="How long to wait before each retry. A longer `Retry-After` of the answer is "
-        "honoured if the request has the time, else the answer is passed on.",
+        description="How long to wait before each retry. A longer `Retry-After` of the response is "
+        "honoured if the request has the time; otherwise the response is passed on.",
     )
     budget: RetryBudget = Field(
         default=RetryBudget(),
-        description="How many retries of all requests an upstream gets, so that they do not bring "
-        "down what is overloaded.",
+        description="How many retries an upstream gets for all requests together, so that retries "
+        "do not bring down an overloaded upstream.",
     )
     hedge: RetryHedge | None = Field(
         default=None,
-        description="When an idempotent request is sent to a second endpoint while the first has "
-        "not answered; the first acceptable answer counts. A hedge is one of the retries, and the "
-        "budget pays for it. Only for upstreams that speak HTTP/1.1. Absent = never.",
+        description="When an idempotent request is sent to a second endpoint because the first has "
+        "not answered; the first acceptable response counts. A hedge counts as a retry, also for "
+        "the budget. Only for upstreams that speak HTTP/1.1. Absent = never.",
     )

@@ -52,11 +52,12 @@ class RouteTimeouts(Options):
 
     request: DurationOrOff = Field(
         default=Duration(0),
-        description="From the request's head to the last byte of the answer; ends at an upgrade.",
+        description="How long a request may take, from its head to the last byte of the response; "
+        "the timeout ends at an upgrade.",
     )
     per_try: DurationOrOff = Field(
         default=Duration(0),
-        description="One attempt at one endpoint, up to the head of the answer.",
+        description="How long one try at one endpoint may take, up to the head of the response.",
     )
     body: DurationOrOff = Field(
         default=Duration(30_000),
@@ -65,11 +66,12 @@ class RouteTimeouts(Options):
     )
     first_byte: DurationOrOff = Field(
         default=Duration(60_000),
-        description="From the last byte of the request to the first byte of the answer.",
+        description="How long the first byte of the response may take after the last byte of the "
+        "request.",
     )
     stream_idle: DurationOrOff = Field(
         default=Duration(300_000),
-        description="How long a request may stay without a byte in either direction.",
+        description="How long a request may go without a byte in either direction.",
     )
 
 
@@ -125,8 +127,8 @@ class RouteLimits(Options):
     )
     response_buffer: Annotated[SizeOrOff, _at_most("16MiB")] = Field(
         default=ByteSize(0),
-        description="The bytes of a response, at most 16 MiB, that the node collects for a client "
-        "that takes them slowly, so that the endpoint is done sooner. What the client takes passes "
+        description="How many bytes of a response, at most 16 MiB, the node collects for a client "
+        "that reads slowly, so that the endpoint is done sooner. Bytes that the client reads pass "
         "at once.",
     )
 
@@ -162,13 +164,13 @@ class Route(Checked):
     )
     sticky: Sticky | None = Field(
         default=None,
-        description="What keeps a client at its branch of the split; absent = each request is "
-        "drawn for itself.",
+        description="What keeps a client at its branch of the split; absent = a branch is chosen "
+        "for each request separately.",
     )
     mirror: Mirrors = Field(
         default_factory=list,
-        description="An upstream, or a list of up to 4, that gets some requests once more, whose "
-        "answers nobody gets.",
+        description="An upstream, or a list of up to 4, that gets copies of some requests; the "
+        "responses to the copies are discarded.",
     )
     respond: Respond | None = Field(default=None, description="Answer without asking an upstream.")
     redirect: Redirect | None = Field(default=None, description="Answer with a redirect.")
@@ -177,25 +179,25 @@ class Route(Checked):
     )
     retry: Retry | None = Field(
         default=None,
-        description="When a request whose try failed is tried again. Absent = only where no "
-        "connection was made, at other endpoints.",
+        description="When a request whose try failed is tried again. Absent = only if no "
+        "connection could be made, at other endpoints.",
     )
     importance: Literal["low", "normal", "high"] = Field(
         default="normal",
-        description="How much its requests matter while the node has too much to do "
+        description="How much the route's requests matter while the node has too much to do "
         "(`node.shedding`): those of low importance are refused first, those of high importance "
         "last.",
     )
     access_log: LoggedShare = Field(
         default=100,
-        description="Whether its requests are in the access log: `true`, `false`, or how many "
-        "percent of them, 1 to 100; with a share those with an error (500 and above) are all "
-        "there.",
+        description="Whether the route's requests are in the access log: `true`, `false`, or a "
+        "percentage of them, 1 to 100; with a percentage, all requests with an error (500 and "
+        "above) are logged.",
     )
     tracing: Flag = Field(
         default=True,
-        description="Whether its requests belong to traces, where `node.tracing` is there; else "
-        "their headers pass untouched.",
+        description="Whether the route's requests take part in traces, if `node.tracing` is set; "
+        "otherwise their trace headers pass untouched.",
     )
     limits: RouteLimits | None = Field(default=None, description="Limits on a request.")
     forward_path: Literal["normalised", "raw"] = Field(
@@ -206,9 +208,9 @@ class Route(Checked):
     websocket: Flag = Field(default=True, description="Whether WebSocket upgrades are forwarded.")
     not_imported: Annotated[str, Strict(), Field(min_length=1, max_length=1000)] | None = Field(
         default=None,
-        description="Refuse with status 503 and the reason `not-imported`. An import writes "
-        "such a route for each location that it cannot express; the text names the "
-        "location and the reason.",
+        description="Refuse requests with status 503 and the reason `not-imported`. An import "
+        "writes such a route for each location that it cannot express; the text names the location "
+        "and the reason.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -23,8 +23,8 @@ _HEX_SCHEMA: Final = {
     "properties": {
         "hex": {
             "type": "string",
-            "description": "Any bytes, two hexadecimal digits each; blanks between them mean "
-            "nothing.",
+            "description": "Any bytes, two hexadecimal digits each; blanks between them are "
+            "ignored.",
             "pattern": "^[0-9A-Fa-f \t\n\r]*$",
         }
     },
@@ -102,18 +102,18 @@ class Expectation(OneOf):
     """
 
     exact: ExpectedBytes | None = Field(
-        default=None, description="The answer is equal to this text, or these bytes."
+        default=None, description="The response is equal to this text, or these bytes."
     )
     prefix: ExpectedBytes | None = Field(
-        default=None, description="The answer begins with this text."
+        default=None, description="The response begins with this text."
     )
     contains: ExpectedBytes | None = Field(
-        default=None, description="This text is somewhere in the answer."
+        default=None, description="This text is somewhere in the response."
     )
     regex: Pattern | None = Field(
         default=None,
-        description="The expression matches the whole answer, byte by byte. `.` stands for any "
-        "byte but a line feed, in `(?s)…` for that, too.",
+        description="The expression matches the whole response, byte by byte. `.` matches any byte "
+        "but a line feed, and in `(?s)…` a line feed, too.",
     )
 
     def to_plan(self) -> Expect:

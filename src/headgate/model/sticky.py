@@ -25,14 +25,15 @@ class Sticky(CookieOptions):
 
     cookie: CookieName | None = Field(
         default=None,
-        description="The name of a cookie that keeps the branch; nothing else should set it. It "
+        description="The name of the cookie that keeps the branch; nothing else should set it. It "
         "needs `keys`.",
     )
     by: Annotated[list[HashKey], Field(min_length=1, max_length=8), ONE_OR_MORE, OR_ITEM] | None = (
         Field(
             default=None,
             description="What is hashed: `client_ip`, `path`, `header:NAME` or `cookie:NAME`; of "
-            "several the first one that a request has. One that has none is drawn by weight.",
+            "several, the first one that a request has. For a request that has none of them, the "
+            "branch is chosen by weight.",
         )
     )
 

@@ -22,15 +22,15 @@ class TcpTimeouts(Options):
 
     idle: DurationOrOff = Field(
         default=Duration(3_600_000),
-        description="How long a connection may stay without a byte in either direction.",
+        description="How long a connection may go without a byte in either direction.",
     )
     half_open: DurationOrOff = Field(
         default=Duration(60_000),
-        description="The same once one side has sent its end of stream and the other has not.",
+        description="The same after one side has sent its end of stream and the other has not.",
     )
     lifetime: DurationOrOff = Field(
         default=Duration(0),
-        description="How long a connection may last at all, from accept; it is reset then.",
+        description="How long a connection may last in all, from accept; then it is reset.",
     )
 
 
@@ -39,8 +39,9 @@ class TcpBandwidth(ByteLimit):
 
     key: Literal["connection", "client_ip", "all"] = Field(
         default="connection",
-        description="What shares the bytes: `connection` (each has its own), `client_ip` (the "
-        "connections of a client), or `all` connections of the route.",
+        description="What shares the rate: `connection` (each connection has its own rate), "
+        "`client_ip` (all connections of a client share one), or `all` (all connections of the "
+        "route share one).",
     )
 
 
@@ -71,21 +72,21 @@ class TcpRoute(Checked):
     )
     sni: Annotated[list[ServerName], ONE_OR_MORE, OR_ITEM] = Field(
         default_factory=list,
-        description="The route takes TLS connections for these server names: "
-        "`a.example`, `*.example` for every name below it, `*` for any name. Absent = every name, "
-        "and connections without one, that no other route of the listener takes. Where a route of "
-        "a listener has `sni` or `alpn`, each connection there has to begin with a ClientHello.",
+        description="The route takes TLS connections for these server names: `a.example`, "
+        "`*.example` for every name below it, `*` for any name. Absent = every name, and "
+        "connections without one, that no other route of the listener takes. If a route of a "
+        "listener has `sni` or `alpn`, each connection there has to begin with a ClientHello.",
     )
     alpn: Annotated[list[Alpn], ONE_OR_MORE, OR_ITEM] = Field(
         default_factory=list,
         description="The route takes TLS connections that offer one of these protocols (ALPN), or "
-        "have agreed on one where the listener has `tls`; absent = whatever they offer.",
+        "have agreed on one if the listener has `tls`; absent = whatever they offer.",
     )
     tls: Literal["terminate", "passthrough"] | None = Field(
         default=None,
-        description="What becomes of TLS: `terminate` ends it at the listener, which needs `tls`; "
-        "`passthrough` passes it on unopened, also where the listener has `tls`. Absent = it ends "
-        "where the listener has `tls`.",
+        description="What to do with TLS: `terminate` ends it at the listener, which needs `tls`; "
+        "`passthrough` passes it on unopened, even if the listener has `tls`. Absent = it ends if "
+        "the listener has `tls`.",
     )
     upstream: str | None = Field(
         default=None, description="The upstream whose endpoints take the connections."
@@ -96,15 +97,15 @@ class TcpRoute(Checked):
     )
     sticky: TcpSticky | None = Field(
         default=None,
-        description="What keeps a client at its branch of the split; absent = each connection is "
-        "drawn for itself.",
+        description="What keeps a client at its branch of the split; absent = a branch is chosen "
+        "for each connection separately.",
     )
     timeouts: TcpTimeouts = Field(
         default=TcpTimeouts(), description="How long a connection may last."
     )
     bandwidth: TcpBandwidth | None = Field(
         default=None,
-        description="How many bytes pass in a second; absent = as many as come.",
+        description="How many bytes may pass per second; absent = no limit.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

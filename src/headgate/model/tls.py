@@ -70,9 +70,9 @@ class TlsPolicy(Checked):
     )
     alpn: Annotated[list[Alpn], Field(min_length=1)] | None = Field(
         default=None,
-        description="Protocols offered by ALPN, in order of preference. Clients of HTTP are "
-        "offered `h2` and `http/1.1` of them; absent = both. Without `h2` they get HTTP/1.1 only. "
-        'Clients of listeners with `protocol = "tcp"` are offered all of them; absent = none.',
+        description="Protocols offered by ALPN, in order of preference. HTTP clients are offered "
+        "`h2` and `http/1.1` of them; absent = both. Without `h2` they get HTTP/1.1 only. Clients "
+        'of listeners with `protocol = "tcp"` are offered all of them; absent = none.',
     )
     client_auth: ClientAuth | None = Field(
         default=None,

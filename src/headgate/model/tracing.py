@@ -42,21 +42,21 @@ class Tracing(OtlpExport):
 
     endpoint: CollectorUrl | None = Field(
         default=None,
-        description="The collector that spans are sent to, as the URL of OTLP over HTTP, with TLS "
-        "if it begins with `https`; the path is `/v1/traces` unless it is written. Absent = no "
-        "spans are made.",
+        description="The collector that spans are sent to, as a URL for OTLP over HTTP, with TLS "
+        "if it begins with `https`; a URL without a path gets `/v1/traces`. Absent = no spans are "
+        "made.",
     )
     service_name: ServiceName = Field(
         default="headgate", description="The `service.name` of the spans."
     )
     sample: SampledShare = Field(
         default=_ALL * _PER_PERCENT,
-        description="How many percent of the traces that begin here are recorded, such as 0.1. "
-        "Of a trace that a client began, its own flag decides.",
+        description="The percentage of the traces that begin here that are recorded, such as 0.1. "
+        "For a trace that a client began, its own flag decides.",
         json_schema_extra={"default": _ALL},
     )
     parents: Literal["any", "trusted"] = Field(
         default="any",
-        description="Whose traces go on here: those of all clients, or only of the peers in "
-        "`client_ip.trusted` of their listener. Requests of others begin a new trace.",
+        description="Whose traces are continued here: those of all clients, or only of the peers "
+        "in `client_ip.trusted` of their listener. Other requests begin a new trace.",
     )

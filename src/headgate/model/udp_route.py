@@ -18,7 +18,7 @@ class UdpTimeouts(Options):
 
     idle: DurationText = Field(
         default=Duration(60_000),
-        description="How long a flow may stay without a datagram in either direction.",
+        description="How long a flow may go without a datagram in either direction.",
     )
 
 
@@ -27,8 +27,8 @@ class UdpBandwidth(ByteLimit):
 
     key: Literal["flow", "client_ip", "all"] = Field(
         default="flow",
-        description="What shares the bytes: `flow` (each has its own), `client_ip` (the flows of "
-        "a client), or `all` flows of the route.",
+        description="What shares the rate: `flow` (each flow has its own rate), `client_ip` (all "
+        "flows of a client share one), or `all` (all flows of the route share one).",
     )
 
 
@@ -54,19 +54,19 @@ class UdpRoute(Checked):
     upstream: str = Field(description="The upstream whose endpoints take the datagrams.")
     balance_by: Literal["flow", "datagram"] = Field(
         default="flow",
-        description="What the balancer chooses an endpoint for: with `flow` all datagrams of a "
-        "client go to one endpoint as long as its flow lasts, with `datagram` each goes to the "
-        "next, and every endpoint answers in a flow of its own.",
+        description="What the balancer chooses an endpoint for: with `flow`, all datagrams of a "
+        "client go to one endpoint as long as its flow lasts; with `datagram`, each one goes to "
+        "the next endpoint, and every endpoint answers in its own flow.",
     )
     answers: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] | None = Field(
         default=None,
-        description="A flow ends once each datagram of its client has had so many answers, as "
-        "with DNS, where it is 1. Absent = when it is idle.",
+        description="A flow ends once each datagram of its client has had this many answers; for "
+        "DNS that is 1. Absent = it ends when it is idle.",
     )
     timeouts: UdpTimeouts = Field(default=UdpTimeouts(), description="How long a flow may last.")
     bandwidth: UdpBandwidth | None = Field(
         default=None,
-        description="How many bytes of datagrams pass in a second; absent = as many as come.",
+        description="How many bytes of datagrams may pass per second; absent = no limit.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -159,17 +159,18 @@ class Upstream(Checked):
     )
     protocol: Literal["http1", "h2", "h2c", "auto"] = Field(
         default="http1",
-        description="Which HTTP the endpoints speak: `http1` is HTTP/1.1, `h2` HTTP/2 over TLS, "
-        "`h2c` HTTP/2 without TLS (prior knowledge); with `auto` the endpoint chooses between "
-        "HTTP/2 and HTTP/1.1 in the TLS handshake. Over HTTP/2 requests share connections; each "
-        "counts as a connection in use.",
+        description="Which version of HTTP the endpoints speak: `http1` is HTTP/1.1, `h2` HTTP/2 "
+        "over TLS, `h2c` HTTP/2 without TLS (prior knowledge); with `auto` the endpoint chooses "
+        "between HTTP/2 and HTTP/1.1 in the TLS handshake. Over HTTP/2 requests share connections; "
+        "each request counts as a connection in use.",
     )
     proxy_protocol: Literal["v1", "v2"] | None = Field(
         default=None,
-        description="The version of the PROXY protocol in which the endpoints are told of the "
-        "client, at the start of each connection, of requests and of TCP, and with `v2` in front "
-        "of each datagram of UDP (docs/howto/proxy-protocol.md). Only requests of the same "
-        'client share a connection; `protocol` must be "http1". Absent = they are not told.',
+        description="The version of the PROXY protocol in which headgate tells the endpoints who "
+        "the client is: at the start of each connection, for requests and for TCP, and with `v2` "
+        "in front of each UDP datagram (docs/howto/proxy-protocol.md). Only requests of the same "
+        'client share a connection; `protocol` must be "http1". Absent = the endpoints are not '
+        "told.",
     )
     pool: Pool = Field(default=Pool(), description="The idle connections to the endpoints.")
     limits: UpstreamLimits = Field(
@@ -182,43 +183,43 @@ class Upstream(Checked):
     health_check: HealthCheck | None = Field(
         default=None,
         description="How the endpoints are checked; an endpoint that fails gets no requests. "
-        "Absent = not at all.",
+        "Absent = they are not checked.",
     )
     agent_check: AgentCheck | None = Field(
         default=None,
-        description="What the endpoints say of themselves: that they are down, or for maintenance, "
-        "or take only a part of their weight. It counts besides `health_check`. Absent = they are "
-        "not asked.",
+        description="How endpoints are asked for their own state: that they are down, in "
+        "maintenance, or take only a part of their weight. It counts in addition to "
+        "`health_check`. Absent = they are not asked.",
     )
     outlier_detection: OutlierDetection | None = Field(
         default=None,
-        description="When an endpoint that fails its requests is ejected for a while. Absent = "
-        "never.",
+        description="When an endpoint whose requests fail is ejected for a while. Absent = never.",
     )
     circuit_breaker: CircuitBreaker | None = Field(
         default=None,
-        description="When requests are kept for a while from what fails, even from the last "
-        "endpoint; they get 503 at once. Absent = never.",
+        description="When an endpoint or upstream that fails gets no requests for a while, even if "
+        "it is the last endpoint; the requests get 503 at once. Absent = never.",
     )
     adaptive_concurrency: AdaptiveConcurrency | None = Field(
         default=None,
-        description="How many requests at a time the upstream gets, learned from how long its "
-        "answers take; others wait (`limits.queue`). Absent = any number.",
+        description="How many requests the upstream gets at once, learned from how long its "
+        "responses take; others wait (`limits.queue`). Absent = any number.",
     )
     slow_start: DurationOrOff = Field(
         default=Duration(0),
-        description="How long an endpoint takes to its full share of the requests when it comes "
-        "back, or is added to a config that runs. Not where no other endpoint could take the rest: "
-        "at the start of the node, or if all are new.",
+        description="How long an endpoint takes to reach its full share of the requests when it "
+        "comes back or is added to a running config. This does not apply if no other endpoint "
+        "could take the rest: at the start of the node, or if all endpoints are new.",
     )
     slow_start_floor: Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV] = Field(
-        default=10, description="The percentage of its share that such an endpoint begins with."
+        default=10,
+        description="The percentage of its share that an endpoint begins with in a slow start.",
     )
     panic_threshold: PercentOrOff = Field(
         default=30,
         description="If less than this percentage of the endpoints is usable, the judgement of "
-        "their health is doubtful, and requests go to all of them that no operator took out. A "
-        "usable backup prevents that.",
+        "their health is doubted, and requests go to all endpoints except those that an operator "
+        "took out. A usable backup prevents that.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -39,7 +39,7 @@ variables! {
     RequestId "request_id" "The id of this request, as in the access log.";
     Method "method" "The request's method.";
     Scheme "scheme" "`http` or `https`, depending on the connection of the client.";
-    Protocol "protocol" "`HTTP/1.0` or `HTTP/1.1`.";
+    Protocol "protocol" "`HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.";
     Host "host" "The request's host in lower case without port; IPv6 in brackets.";
     Port "port" "The port in the request's host, or else the default of the scheme (80, 443).";
     Path "path" "The normalised path, before any rewrite.";

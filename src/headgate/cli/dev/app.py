@@ -6,7 +6,7 @@ from headgate.cli.dev import fake_agents, fake_master
 
 app = typer.Typer(
     name="dev",
-    help="Try agents and masters: a master in memory, simulated agents.",
+    help="Try out agents and masters, with a master in memory and simulated agents.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -12,21 +12,25 @@ if TYPE_CHECKING:
 
 
 def fake_agents(
-    count: Annotated[int, typer.Argument(metavar="N", min=1, help="How many agents.")],
+    count: Annotated[int, typer.Argument(metavar="N", min=1, help="The number of agents.")],
     token: Annotated[str, typer.Option(help="The join token that the master printed.")],
-    pin: Annotated[str, typer.Option(help="The pin of its authority.")],
-    rest: Annotated[str, typer.Option(help="Its REST API.")] = "127.0.0.1:8080",
-    grpc: Annotated[str, typer.Option(help="Its agents' port.")] = "127.0.0.1:8443",
+    pin: Annotated[str, typer.Option(help="The pin of the master's authority.")],
+    rest: Annotated[
+        str, typer.Option(help="The address of the master's REST API.")
+    ] = "127.0.0.1:8080",
+    grpc: Annotated[
+        str, typer.Option(help="The address to which agents connect.")
+    ] = "127.0.0.1:8443",
     publish: Annotated[int, typer.Option(min=0, help="How often to publish and measure.")] = 3,
     complete: Annotated[
-        bool, typer.Option(help="Have complete manifests sent, not differences.")
+        bool, typer.Option(help="Make the master send complete manifests instead of differences.")
     ] = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Connect simulated agents to a fake master and measure how fast they are told.
+    """Connect simulated agents to a fake master and measure how fast they get what it publishes.
 
-    Each agent has its own certificate, connection and session, and serves what it is offered at
-    once. The times are the master's: from publishing to the report of each agent.
+    Each agent has its own certificate, connection and session, and serves at once what it is
+    offered. The master measures the times, from publishing to the report of each agent.
 
     \b
     Example:

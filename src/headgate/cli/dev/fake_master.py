@@ -19,13 +19,16 @@ def fake_master(
     config: Annotated[
         Path,
         typer.Argument(
-            metavar="DIRECTORY", exists=True, file_okay=False, help="TOML or JSON documents."
+            metavar="DIRECTORY",
+            exists=True,
+            file_okay=False,
+            help="A directory with TOML or JSON documents.",
         ),
     ],
-    rest_port: Annotated[int, typer.Option(help="The port of the REST API; 0: any.")] = 8080,
-    grpc_port: Annotated[int, typer.Option(help="The port of the agents; 0: any.")] = 8443,
+    rest_port: Annotated[int, typer.Option(help="The port of the REST API; 0 = any.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(help="The port for agents; 0 = any.")] = 8443,
     authority: Annotated[
-        Path | None, typer.Option(help="A folder that keeps the authority over restarts.")
+        Path | None, typer.Option(help="A folder that keeps the authority across restarts.")
     ] = None,
     heartbeat_s: Annotated[float, typer.Option(min=0.05, help="Seconds between heartbeats.")] = 10,
 ) -> None:

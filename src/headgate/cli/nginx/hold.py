@@ -16,9 +16,7 @@ def hold(
     ] = None,
     reason: Annotated[
         str,
-        typer.Option(
-            "--reason", help="The reason; it is shown wherever the hold is.", metavar="TEXT"
-        ),
+        typer.Option("--reason", help="The reason, shown wherever the hold is.", metavar="TEXT"),
     ] = "",
     release: Annotated[bool, typer.Option("--release", help="End the hold.")] = False,
     state: StateDir = None,
@@ -29,7 +27,7 @@ def hold(
     """Stop the node from changing nginx (applies and heals) until the hold expires.
 
     Use it to keep an emergency fix made by hand. It works without a running node. Without
-    DURATION it shows the present hold.
+    DURATION it shows the current hold.
 
     \b
     Examples:

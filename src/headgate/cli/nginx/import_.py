@@ -31,20 +31,24 @@ def import_(
     ] = None,
     access_log: Annotated[
         Path | None,
-        typer.Option(help="Try the requests of this log (JSON or combined) in place of made ones."),
+        typer.Option(
+            help="Try the requests of this log (JSON or combined) instead of generated ones."
+        ),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="What the requests of a combined log were sent to: https://a.example."),
+        typer.Option(
+            help="The scheme and host of the requests of a combined log: https://a.example."
+        ),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Turn an nginx config into a headgate config; directives without counterpart stay verbatim.
+    """Turn an nginx config into a headgate config; directives without a counterpart stay verbatim.
 
     The report lists what was converted, what was kept and why, what behaves differently, what is
-    risky, and which requests an engine would answer otherwise. Without --into nothing is written,
-    and nginx's own files never change. A config that cannot be imported as a whole is refused with
-    file, line and directive.
+    risky, and which requests an engine would answer differently. Without --into nothing is written,
+    and nginx's own files never change. A config that cannot be imported as a whole is refused; the
+    error names the file, line and directive.
 
     \b
     Examples:

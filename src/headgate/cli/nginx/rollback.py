@@ -31,7 +31,8 @@ def rollback(
         bool,
         typer.Option(
             "--exact",
-            help="Use its old certificates and password files, not those of today.",
+            help="Use the old certificates and password files of the release, not the current "
+            "ones.",
         ),
     ] = False,
     state: StateDir = None,

@@ -38,8 +38,8 @@ def status(
 ) -> None:
     """Show a node's nginx: generations, releases, drift, workers, hold, boot safety.
 
-    It needs no running node, but asks one if it runs. The exit code is 1 if nginx is not in sync
-    or does not run. Of an agent with several instances it shows a line for each.
+    It needs no running node, but asks the node if it runs. The exit code is 1 if nginx is not in
+    sync or does not run. For an agent with several instances it shows a line for each of them.
 
     \b
     Examples:

@@ -25,27 +25,30 @@ class ClientCertificate(Options, MatchCondition):
 
     key: ClassVar[str] = "client_certificate"
     summary: ClassVar[str] = (
-        "The client's verified certificate, which each list that is written must know; `{}` is any."
+        "The client's verified certificate, which must match every list that is given; `{}` "
+        "matches any."
     )
 
     subject: Subjects = Field(
         default_factory=list,
-        description="Subjects of which it has one, as RFC 4514 writes them, last component first. "
-        "`*` at the end of a value is any rest of it, `*,` before all any components.",
+        description="The subject must be one of these, written as in RFC 4514, last component "
+        "first. `*` at the end of a value matches any rest of it, `*,` before all components "
+        "matches any components.",
     )
     san: Sans = Field(
         default_factory=list,
-        description="Alternative names of which it has one: `dns:`, `uri:`, `email:` or `ip:` and "
-        "the name, with `*` as in the middleware `client_certificate`.",
+        description="The certificate must have one of these alternative names: `dns:`, `uri:`, "
+        "`email:` or `ip:` and the name, with `*` as in the middleware `client_certificate`.",
     )
     spiffe: SpiffeIds = Field(
         default_factory=list,
-        description="SPIFFE IDs of which it has one (`spiffe://a.example/ns/*/sa/web`): a segment "
-        "`*` of the path is any one, a last `**` any number.",
+        description="The certificate must have one of these SPIFFE IDs "
+        "(`spiffe://a.example/ns/*/sa/web`): a segment `*` of the path matches any one segment, a "
+        "last `**` any number of them.",
     )
     fingerprint: Fingerprints = Field(
         default_factory=list,
-        description="The SHA-256 of the certificates, in hex, with or without colons.",
+        description="The SHA-256 fingerprints of the certificates, in hex, with or without colons.",
     )
 
     def to_plan(self) -> CertificateMatch:

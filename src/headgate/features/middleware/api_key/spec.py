@@ -107,30 +107,30 @@ class ApiKey(MiddlewareOptions):
     """Let in who sends a known key; others get 401 or 403."""
 
     key: ClassVar[str] = "api_key"
-    summary: ClassVar[str] = "Lets in who sends a known key."
+    summary: ClassVar[str] = "Lets in clients that send a known key."
     node = ApiKeyNode
 
     keys: dict[ClientName, Sums] = Field(
         min_length=1,
-        description="By the name of each client: its key, or a list of them. A key is "
+        description="The key of each client, or a list of keys, by the client's name. A key is "
         "`sha256:` and its SHA-256 in hex, or a file with the key itself.",
     )
     header: EditedName | None = Field(
         default=None,
-        description="The header that keys are sent in; `x-api-key` unless `query` or `cookie` is "
+        description="The header that carries the key; `x-api-key` unless `query` or `cookie` is "
         "given.",
     )
     query: PlaceName | None = Field(
-        default=None, description="The parameter of the query that keys are sent in."
+        default=None, description="The query parameter that carries the key."
     )
-    cookie: PlaceName | None = Field(default=None, description="The cookie that keys are sent in.")
+    cookie: PlaceName | None = Field(default=None, description="The cookie that carries the key.")
     client_header: EditedName | None = Field(
         default=None,
-        description="The header that tells the upstream the client's name; what the client sends "
-        "under this name is removed.",
+        description="The header that tells the upstream the client's name; a header of this name "
+        "that the client sends is removed.",
     )
     keep: Flag = Field(
-        default=False, description="Whether the header with the key goes to the upstream, too."
+        default=False, description="Whether the header with the key is forwarded to the upstream."
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -49,40 +49,38 @@ class Bandwidth(MiddlewareOptions):
     """Bound how many bytes of bodies pass in a second; what is over it waits."""
 
     key: ClassVar[str] = "bandwidth"
-    summary: ClassVar[str] = "Bounds how many bytes of bodies pass in a second."
+    summary: ClassVar[str] = "Limits how many bytes of bodies pass per second."
     node = BandwidthNode
     aliases: ClassVar[tuple[str, ...]] = ("limit_rate", "bwlim", "bandwidth_limit")
 
     download: ByteRateText | None = Field(
         default=None,
-        description="Bytes of answers in a second, evenly: `500kB/s`, `2MiB/s`; `1kB/s` to "
-        "`10GB/s`.",
+        description="The rate of response bodies, in bytes per second, spread evenly: `500kB/s`, "
+        "`2MiB/s`; `1kB/s` to `10GB/s`.",
     )
-    upload: ByteRateText | None = Field(
-        default=None, description="The same of the bodies of requests."
-    )
+    upload: ByteRateText | None = Field(default=None, description="The same for request bodies.")
     burst: SizeText | None = Field(
         default=None,
-        description="Bytes that pass at once after a pause, in each direction; without it, those "
-        "of a second. At least those of 20 ms pass at once.",
+        description="How many bytes may pass at once after a pause, in each direction; absent = "
+        "the bytes of one second. The bytes of 20 ms may always pass at once.",
     )
     limit_key: Sharers = Field(
         default=(REQUEST,),
         alias="key",
-        description="What shares the bytes: `request` (each request has its own), `client_ip`, "
+        description="What shares the rate: `request` (each request has its own rate), `client_ip`, "
         "`host`, `route`, `path`, `path:NUMBER` (a segment of the path, 1 is the first), "
-        "`header:NAME`, `cookie:NAME`, `jwt:CLAIM` (of the token that a `jwt` before it has let "
-        "in), a list of them without `request`, or `all` for all requests together. What a request "
-        "does not have counts as an empty text.",
+        "`header:NAME`, `cookie:NAME`, `jwt:CLAIM` (a claim of the token that an earlier `jwt` "
+        "accepted), a list of these without `request`, or `all` for all requests together. A value "
+        "that a request lacks counts as an empty text.",
     )
     ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
         default=64,
-        description="How many bits of an IPv6 address tell clients apart, 1 to 128.",
+        description="How many leading bits of an IPv6 address identify a client, 1 to 128.",
     )
     max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
         default=131_072,
-        description="Room of the table of each direction, in keys that owe something; 8 bytes for "
-        "each, rounded up to a power of two.",
+        description="The size of the table of each direction, in keys that have not earned back "
+        "their whole burst; 8 bytes for each, rounded up to a power of two.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

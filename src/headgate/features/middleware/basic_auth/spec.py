@@ -94,28 +94,29 @@ class BasicAuth(MiddlewareOptions):
     """Let in who sends a name and its password; others get 401."""
 
     key: ClassVar[str] = "basic_auth"
-    summary: ClassVar[str] = "Lets in who sends a name and its password."
+    summary: ClassVar[str] = "Lets in clients that send a user name and its password."
     node = BasicAuthNode
 
     users: Users = Field(
-        description="Lines `name:hash`, or a file of them; hashes are bcrypt or argon2."
+        description="The users as lines `name:hash`, or a file of such lines; hashes are bcrypt or "
+        "argon2."
     )
     realm: Realm = Field(
-        default="headgate", description="The name of the place, which browsers show."
+        default="headgate", description="The realm of the challenge, which browsers show."
     )
     user_header: EditedName | None = Field(
         default=None,
-        description="The header that tells the upstream the user's name; what the client sends "
-        "under this name is removed.",
+        description="The header that tells the upstream the user's name; a header of this name "
+        "that the client sends is removed.",
     )
     keep: Flag = Field(
         default=False,
-        description="Whether the Authorization header goes to the upstream, too.",
+        description="Whether the Authorization header is forwarded to the upstream.",
     )
     remember: DurationOrOff = Field(
         default=_FIVE_MINUTES,
-        description="How long a right password is remembered, so that it is not hashed for each "
-        'request; or "off".',
+        description="How long a correct password is remembered, so that it is not hashed again for "
+        'each request; or "off".',
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

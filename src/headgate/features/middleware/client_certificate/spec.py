@@ -53,31 +53,32 @@ class ClientCertificate(MiddlewareOptions):
     """Let clients in by the certificate of their connection; others get 403."""
 
     key: ClassVar[str] = "client_certificate"
-    summary: ClassVar[str] = "Lets clients in by the certificate of their connection."
+    summary: ClassVar[str] = "Lets in clients by the certificate of their connection."
     node = ClientCertificateNode
     aliases: ClassVar[tuple[str, ...]] = ("mtls", "ssl_verify_client", "require_client_certificate")
 
     mode: Literal["required", "optional"] = Field(
         default="required",
-        description="Whether clients without a certificate get 403 or pass. One that is sent must "
-        "fit in both cases.",
+        description="`required`: clients without a certificate get 403; `optional`: they pass. In "
+        "both cases a certificate that a client sends must match.",
     )
     subject: Subjects = Field(
         default_factory=list,
-        description="Subjects of which a certificate has one, as RFC 4514 writes them, last "
-        "component first. `*` at the end of a value is any rest of it, `*,` before all any "
-        "components. Empty = any subject.",
+        description="The subject must be one of these, written as in RFC 4514, last component "
+        "first. `*` at the end of a value matches any rest of it, `*,` before all components "
+        "matches any components. Empty = any subject.",
     )
     san: Sans = Field(
         default_factory=list,
-        description="Alternative names of which a certificate has one: `dns:`, `uri:`, `email:` or "
-        "`ip:` and the name. `dns:*.x` is every name below `x`, `email:*@x` every address there; a "
-        "segment `*` of a URI's path is any one, a last `**` any number. Empty = any names.",
+        description="The certificate must have one of these alternative names: `dns:`, `uri:`, "
+        "`email:` or `ip:` and the name. `dns:*.x` matches every name below `x`, `email:*@x` every "
+        "address there; in a URI's path a segment `*` matches any one segment, a last `**` any "
+        "number of them. Empty = any names.",
     )
     fingerprint: Fingerprints = Field(
         default_factory=list,
-        description="The SHA-256 of the certificates that may pass, in hex, with or without "
-        "colons. Empty = any certificate.",
+        description="The SHA-256 fingerprints of the certificates that may pass, in hex, with or "
+        "without colons. Empty = any certificate.",
     )
 
     def to_plan(self) -> ClientCertificateNode:

@@ -69,30 +69,31 @@ class Compress(MiddlewareOptions):
     """Compress answers for clients that take them so."""
 
     key: ClassVar[str] = "compress"
-    summary: ClassVar[str] = "Compresses answers for clients that take them so."
+    summary: ClassVar[str] = "Compresses responses for clients that accept it."
     node = CompressNode
 
     types: list[_Type] = Field(
         default=list(TYPES),
-        description="The types of the answers, without parameters; all others stay as they are.",
+        description="The content types to compress, without parameters; all other responses stay "
+        "as they are.",
     )
     min_size: SizeOrOff = Field(
         default=ByteSize(_DEFAULT.min_bytes),
-        description="Answers that say they are shorter stay as they are.",
+        description="Responses whose Content-Length is smaller stay as they are.",
     )
     algorithms: list[Coding] = Field(
         default=list(CODINGS),
-        description="Codings, the preferred one first; a client gets the first of those that it "
-        "prefers itself (`Accept-Encoding`).",
+        description="The codings in order of preference; among the codings that a client prefers "
+        "(`Accept-Encoding`), it gets the first of this list.",
     )
     gzip_level: Annotated[int, Strict(), Field(ge=1, le=9), FROM_ENV] = Field(
-        default=_DEFAULT.gzip_level, description="How hard gzip tries, 1 to 9."
+        default=_DEFAULT.gzip_level, description="The compression level of gzip, 1 to 9."
     )
     brotli_level: Annotated[int, Strict(), Field(ge=0, le=9), FROM_ENV] = Field(
-        default=_DEFAULT.brotli_level, description="How hard Brotli tries, 0 to 9."
+        default=_DEFAULT.brotli_level, description="The compression level of Brotli, 0 to 9."
     )
     zstd_level: Annotated[int, Strict(), Field(ge=1, le=12), FROM_ENV] = Field(
-        default=_DEFAULT.zstd_level, description="How hard Zstandard tries, 1 to 12."
+        default=_DEFAULT.zstd_level, description="The compression level of Zstandard, 1 to 12."
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -35,36 +35,37 @@ class ConcurrencyLimit(MiddlewareOptions):
     """Bound how many requests of a client, or of whatever `key` names, are in progress."""
 
     key: ClassVar[str] = "concurrency_limit"
-    summary: ClassVar[str] = "Bounds how many requests of a client are in progress."
+    summary: ClassVar[str] = "Limits how many requests of a client are in progress at once."
     node = ConcurrencyLimitNode
     aliases: ClassVar[tuple[str, ...]] = ("limit_conn", "in_flight_req")
 
     requests: Annotated[int, Strict(), Field(ge=1, le=MAX_REQUESTS), FROM_ENV] = Field(
-        description="How many requests of one key may be in progress, 1 to 1000000."
+        description="How many requests with the same key may be in progress at once, 1 to 1000000."
     )
     limit_key: LimitKey = Field(
         default=("client_ip",),
         alias="key",
-        description="What is counted by: `client_ip`, `host`, `route`, `path`, `path:NUMBER` (a "
-        "segment of the path, 1 is the first), `header:NAME`, `cookie:NAME`, `jwt:CLAIM` (of the "
-        "token that a `jwt` before it has let in), a list of them, or "
-        "`all` for all requests together. What a request does not have counts as an empty text.",
+        description="What requests are counted by: `client_ip`, `host`, `route`, `path`, "
+        "`path:NUMBER` (a segment of the path, 1 is the first), `header:NAME`, `cookie:NAME`, "
+        "`jwt:CLAIM` (a claim of the token that an earlier `jwt` accepted), a list of these, or "
+        "`all` for all requests together. A value that a request lacks counts as an empty text.",
     )
     ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
         default=64,
-        description="How many bits of an IPv6 address tell clients apart, 1 to 128.",
+        description="How many leading bits of an IPv6 address identify a client, 1 to 128.",
     )
     dry_run: Flag = Field(
         default=False,
         description="Whether requests over the limit pass and are only counted in the metrics.",
     )
     status: Annotated[int, Strict(), Field(ge=400, le=599), FROM_ENV] = Field(
-        default=429, description="The status of the answer to a request over the limit, 400 to 599."
+        default=429,
+        description="The status of the response to a request over the limit, 400 to 599.",
     )
     max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
         default=16_384,
-        description="Room of the table, in keys with requests in progress; 8 bytes for each, "
-        "rounded up to a power of two. A key that finds no room is refused.",
+        description="The size of the table, in keys with requests in progress; 8 bytes for each, "
+        "rounded up to a power of two. A request whose key finds no room is refused.",
     )
 
     def to_plan(self) -> ConcurrencyLimitNode:

@@ -65,36 +65,38 @@ class Cors(MiddlewareOptions):
     """Let pages of other origins read the answers; their preflights are answered by the node."""
 
     key: ClassVar[str] = "cors"
-    summary: ClassVar[str] = "Lets pages of other origins read the answers."
+    summary: ClassVar[str] = "Lets pages of other origins read the responses."
     node = CorsNode
 
     allow_origins: list[Origin] = Field(
         default_factory=list,
-        description="Origins of the pages: `https://app.example.com`; `https://*.example.com` for "
-        "every name below a host; `null`; `*` for all, which excludes `allow_credentials`.",
+        description="The allowed origins of pages: `https://app.example.com`; "
+        "`https://*.example.com` for every name below a host; `null`; `*` for all, which excludes "
+        "`allow_credentials`.",
     )
     allow_origin_patterns: list[Pattern] = Field(
-        default_factory=list, description="Expressions, each for a whole origin."
+        default_factory=list,
+        description="Expressions for allowed origins; each must match the whole origin.",
     )
     allow_methods: list[_Method] = Field(
         default=list(METHODS), description="Methods that pages may use; `*` for all."
     )
     allow_headers: list[_Header] = Field(
         default_factory=list,
-        description="Request headers that pages may set besides those that need no permission; "
+        description="Request headers that pages may set, besides those that need no permission; "
         "`*` for all.",
     )
     expose_headers: list[_Header] = Field(
         default_factory=list,
-        description="Headers of answers that pages may read besides those that need no "
-        "permission; `*` for all, without `allow_credentials`.",
+        description="Response headers that pages may read, besides those that need no permission; "
+        "`*` for all, which excludes `allow_credentials`.",
     )
     allow_credentials: Flag = Field(
-        default=False, description="Whether pages may send cookies and other credentials along."
+        default=False, description="Whether pages may send cookies and other credentials."
     )
     max_age: DurationText = Field(
         default=Duration(MAX_AGE_S * 1000),
-        description="How long browsers may keep the answer to a preflight.",
+        description="How long browsers may cache the response to a preflight.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -41,7 +41,7 @@ class Decompress(MiddlewareOptions):
     """Decode the bodies of requests before they go to an endpoint."""
 
     key: ClassVar[str] = "decompress"
-    summary: ClassVar[str] = "Decodes the bodies of requests before they go to an endpoint."
+    summary: ClassVar[str] = "Decodes request bodies before they are forwarded."
     node = DecompressNode
 
     algorithms: list[Coding] = Field(
@@ -51,23 +51,24 @@ class Decompress(MiddlewareOptions):
     )
     limit: SizeText = Field(
         default=ByteSize(_DEFAULT.limit_bytes),
-        description="Most bytes of a decoded body; the request of a larger one gets 413. "
-        "`limits.body` counts the bytes as they come.",
+        description="The largest decoded body; a request with a larger one gets 413. `limits.body` "
+        "counts the bytes before decoding.",
     )
     ratio: Annotated[int, Strict(), Field(ge=1, le=syntax.MAX_COUNT), FROM_ENV] = Field(
         default=_DEFAULT.ratio,
-        description="Most decoded bytes for each byte that came, counted from 64 KiB of decoded "
-        "bytes on; the request of a denser body gets 413.",
+        description="The most decoded bytes for each byte received, counted from 64 KiB of decoded "
+        "bytes on; a request with a denser body gets 413.",
     )
     layers: Annotated[int, Strict(), Field(ge=1, le=MOST_LAYERS), FROM_ENV] = Field(
         default=_DEFAULT.layers,
-        description="Most codings that one body may have, one over the other; `limit` and `ratio` "
-        "hold for each of them and for all together.",
+        description="The most codings that one body may have, one over the other; `limit` and "
+        "`ratio` apply to each of them and to all of them together.",
     )
     unsupported: Literal["refuse", "pass"] = Field(
         default="refuse",
-        description="What becomes of a body in another coding, in too many, or that is a part "
-        "(`Content-Range`): its request gets 415 with `Accept-Encoding`, or it passes as it is.",
+        description="What to do with a body that is in another coding, has too many of them, or is "
+        "only a part (`Content-Range`): `refuse` answers its request with 415 and "
+        "`Accept-Encoding`, `pass` forwards it as it is.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -72,28 +72,27 @@ ContentType = Annotated[str, PlainValidator(_type), WithJsonSchema({"type": "str
 
 class Page(Options):
     """A page, and the statuses that it is for."""
-
     statuses: Annotated[list[ErrorStatuses], Field(min_length=1, max_length=64)] = Field(
-        description="The statuses that it is for: numbers such as `404`, ranges such as "
+        description="The statuses that the page is for: numbers such as `404`, ranges such as "
         '`"500-503"`, and `"4xx"` or `"5xx"`.'
     )
     body: Body = Field(
         description="The text of the page, or a file with it, at most 64 KiB. `${status}`, "
-        "`${reason}` and `${request_id}` are filled in; every other `$` stays."
+        "`${reason}` and `${request_id}` are filled in; every other `$` stays as it is."
     )
-    content_type: ContentType = Field(default=HTML, description="Its `Content-Type`.")
+    content_type: ContentType = Field(default=HTML, description="The page's `Content-Type`.")
 
 
 class ErrorPages(MiddlewareOptions):
     """Answer errors with pages of one's own."""
 
     key: ClassVar[str] = "error_pages"
-    summary: ClassVar[str] = "Answers errors with pages of one's own."
+    summary: ClassVar[str] = "Answers errors with your own pages."
     node = ErrorPagesNode
     aliases = ("errors", "error_page", "handle_errors", "custom_errors")
 
     pages: Annotated[list[Page], Field(min_length=1, max_length=64)] = Field(
-        description="The pages; the first one for a status counts."
+        description="The pages; for each status, the first page that lists it is used."
     )
 
     def to_plan(self) -> ErrorPagesNode:

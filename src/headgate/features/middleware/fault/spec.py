@@ -58,28 +58,30 @@ class Fault(MiddlewareOptions):
     """Delay or refuse some requests by chance, to see what clients and operators make of it."""
 
     key: ClassVar[str] = "fault"
-    summary: ClassVar[str] = "Delays or refuses some requests by chance, for tests of failure."
+    summary: ClassVar[str] = (
+        "Delays or refuses requests at random, to test how failures are handled."
+    )
     node = FaultNode
     aliases = ("faults", "fault_injection")
 
     delay: Annotated[DurationText, AfterValidator(_bounded)] | None = Field(
         default=None,
-        description="How long a request waits before it goes on, at most 5 minutes. Meanwhile its "
-        "body stays with the client.",
+        description="How long a delayed request waits before it goes on, at most 5 minutes. "
+        "Meanwhile its body stays with the client.",
     )
     delay_percent: Percent = Field(
-        default=100, description="How many of a hundred requests are delayed."
+        default=100, description="The percentage of requests that are delayed."
     )
     most: Annotated[int, Strict(), Field(ge=0, le=1_000_000), FROM_ENV] = Field(
         default=0,
-        description="Most requests that were delayed and have not ended, on all workers; above it "
-        "requests are not delayed. 0 = any number.",
+        description="The most delayed requests in progress at once, on all workers; beyond it "
+        "requests are not delayed. 0 = no limit.",
     )
     abort: Annotated[int, Strict(), Field(ge=400, le=599), FROM_ENV] | None = Field(
         default=None, description="Refuse requests with this status, 400 to 599."
     )
     abort_percent: Percent = Field(
-        default=100, description="How many of a hundred requests are refused, after their delay."
+        default=100, description="The percentage of requests that are refused, after their delay."
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -163,21 +163,22 @@ class ForwardAuth(MiddlewareOptions):
     """Let in whom another service lets in; others get that service's answer."""
 
     key: ClassVar[str] = "forward_auth"
-    summary: ClassVar[str] = "Asks another service about each request."
+    summary: ClassVar[str] = "Asks another service whether each request may pass."
     node = ForwardAuthNode
     aliases: ClassVar[tuple[str, ...]] = ("auth_request", "ext_authz", "forwardauth")
 
     upstream: str = Field(min_length=1, description="The name of the upstream that is asked.")
     path: AskedPath = Field(
-        default="/", description="Path and query of the request to it, the same for all requests."
+        default="/",
+        description="The path and query of the request to the service, the same for all requests.",
     )
     method: Literal["GET", "HEAD", "POST"] = Field(
-        default="GET", description="The method of the request to it, which has no body."
+        default="GET", description="The method of the request to the service, which has no body."
     )
     timeout: DurationText = Field(
         default=Duration.parse("5s"),
-        description="How long the whole answer may take, at most 1 minute and at most what the "
-        "route's `request` timeout allows.",
+        description="How long the whole response of the service may take, at most 1 minute and at "
+        "most what the route's `request` timeout allows.",
     )
     headers: SentNames = Field(
         default_factory=lambda: [
@@ -188,44 +189,45 @@ class ForwardAuth(MiddlewareOptions):
             "user-agent",
             "x-requested-with",
         ],
-        description="Headers of the client's request that go along; `all` = every one, but not "
-        "those of the connection, of a body's framing, and those that tell who a client is "
-        "(`x-real-ip` for example). The service also gets "
-        "`x-forwarded-for`, `-host`, `-method`, `-proto` and `-uri`, `x-original-method`, "
-        "`x-original-url` and `x-request-id`, never as the client sent them. Of this list, and of "
-        "each one below, up to 64 names.",
+        description="Headers of the client's request that are sent to the service; `all` = every "
+        "one except those of the connection, of a body's framing, and those that tell who a client "
+        "is (`x-real-ip` for example). The service also gets `x-forwarded-for`, `-host`, "
+        "`-method`, `-proto` and `-uri`, `x-original-method`, `x-original-url` and `x-request-id`, "
+        "never as the client sent them. This list, and each list below, has up to 64 names.",
     )
     cookies: list[PlaceName] = Field(
         default_factory=list,
-        description="The cookies that go along, if `headers` has `cookie` or is `all`; none = all.",
+        description="The cookies that are sent to the service, if `headers` has `cookie` or is "
+        "`all`; empty = all.",
     )
     copy_: list[EditedName] = Field(
         default_factory=list,
         alias="copy",
-        description="Headers of an answer that lets pass which the upstream of the route gets. "
-        "What the client sends under these names is removed.",
+        description="If the service lets the request pass, the headers of its response that are "
+        "sent to the upstream of the route. Headers of these names that the client sends are "
+        "removed.",
     )
     copy_prefix: NamePrefix | None = Field(
         default=None,
-        description="The same for all headers whose names begin so, such as `x-auth-`.",
+        description="The same for all headers whose names begin with this text, such as `x-auth-`.",
     )
     answer_headers: list[EditedName] = Field(
         default_factory=list,
-        description="Headers of an answer that lets pass which the client gets with the "
-        "upstream's answer, such as `set-cookie`.",
+        description="If the service lets the request pass, the headers of its response that the "
+        "client gets with the upstream's response, such as `set-cookie`.",
     )
     answer_size: SizeText = Field(
         default=ByteSize.parse("64KiB"),
-        description="The most that the header lines, and the body, of an answer may have; at most "
-        "1 MiB.",
+        description="The largest size of the header lines of the service's response, and of its "
+        "body; at most 1 MiB.",
     )
     in_flight: Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV] = Field(
-        default=1024, description="How many requests may wait for the service at a time."
+        default=1024, description="How many requests may wait for the service at once."
     )
     fail_open: Flag = Field(
         default=False,
-        description="Whether requests pass while the service cannot be reached or is too slow; "
-        "the upstream of the route then gets `x-headgate-auth: bypassed`.",
+        description="Whether requests pass while the service cannot be reached or is too slow; the "
+        "upstream of the route then gets `x-headgate-auth: bypassed`.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

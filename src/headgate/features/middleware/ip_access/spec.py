@@ -37,17 +37,17 @@ class IpAccess(MiddlewareOptions):
     """Let clients in by their address; others get 403."""
 
     key: ClassVar[str] = "ip_access"
-    summary: ClassVar[str] = "Lets clients in by their address."
+    summary: ClassVar[str] = "Lets in clients by their address."
     node = IpAccessNode
 
     allow: list[Cidr] = Field(
         default_factory=list,
-        description="Networks of clients that may pass; nobody else may, unless the list is "
-        "empty: then everybody may whom `deny` does not have.",
+        description="Networks of clients that may pass; no other client may. If the list is empty, "
+        "every client that is not in `deny` may pass.",
     )
     deny: list[Cidr] = Field(
         default_factory=list,
-        description="Networks of clients that may not pass, even if `allow` has them.",
+        description="Networks of clients that may not pass, even if they are in `allow`.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

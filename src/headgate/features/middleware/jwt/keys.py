@@ -160,22 +160,22 @@ _URL_SCHEMA: Final = {
             "type": "string",
             "format": "uri",
             "pattern": "^[Hh][Tt][Tt][Pp][Ss]://",
-            "description": "Where the set is fetched from, by https. Requests get 503 until it "
-            "was; afterwards the last good set counts while a newer one cannot be had, for "
+            "description": "The https URL of the set. Requests get 503 until it has been fetched; "
+            "afterwards, while no newer set can be fetched, the last good one stays in use for "
             "`max_stale`.",
         },
         "refresh": {
             "type": "string",
             "default": str(_REFRESH),
             "description": "How long a set is used before it is fetched again, 1s to 24h; the "
-            "`max-age` of an answer can make that less, but not less than a minute.",
+            "`max-age` of a response can shorten that, but not below a minute.",
         },
         "max_stale": {
             "type": "string",
             "default": str(_STALE),
-            "description": "How long the last good set counts after it was fetched, while no "
-            "newer one can be had: 1s to 8784h, at least `refresh`, or `off` = without end. Then "
-            "requests get 503.",
+            "description": "How long the last good set stays in use after it was fetched, while no "
+            "newer one can be fetched: 1s to 8784h, at least `refresh`, or `off` = without end. "
+            "After that, requests get 503.",
         },
         "ca_file": {
             "type": "string",

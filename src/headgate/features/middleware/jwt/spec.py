@@ -81,51 +81,52 @@ class Jwt(MiddlewareOptions):
     """Let in who sends a signed token; others get 401 or 403."""
 
     key: ClassVar[str] = "jwt"
-    summary: ClassVar[str] = "Lets in who sends a signed token."
+    summary: ClassVar[str] = "Lets in clients that send a signed token."
     node = JwtNode
 
     keys: Keys = Field(
         description="A JWK set, as JSON text, in a file, or from a URL. Each key has one "
-        "algorithm: its `alg`, else that of its curve, else RS256. Sets with secrets are in files."
+        "algorithm: its `alg`, else that of its curve, else RS256. A set with secrets must be in a "
+        "file."
     )
     issuer: Texts = Field(
-        default_factory=list, description="The issuers (`iss`) that are accepted; none = any."
+        default_factory=list, description="The issuers (`iss`) that are accepted; empty = any."
     )
     audience: Texts = Field(
         default_factory=list,
-        description="A token is for one of these (`aud`); none = any, or nobody.",
+        description="The audiences (`aud`) that are accepted; a token must be for one of them. "
+        "Empty = tokens for any audience, and tokens without one.",
     )
     leeway: DurationText = Field(
         default=_MINUTE, description="How far clocks may differ, at most 5 minutes."
     )
     required: list[Text] = Field(
         default_factory=lambda: ["exp"],
-        description="Claims that a token must have; `/a/b` is a claim inside of another one.",
+        description="Claims that a token must have; `/a/b` is a claim inside another one.",
     )
     allowed: dict[Text, Texts] = Field(
         default_factory=dict,
-        description="By claim: the values of which it has one, or, if it is a list, contains one; "
-        "`scope` is words with spaces between them. Others get 403.",
+        description="The accepted values of claims, by claim: the claim must have one of them or, "
+        "if it is a list, contain one; `scope` is a list of words separated by spaces. Other "
+        "tokens get 403.",
     )
     claims: Annotated[dict[EditedName, Text], DISTINCT_HEADERS] = Field(
         default_factory=dict,
-        description="By the header that tells the upstream: a claim. What the client sends under "
-        "these names is removed.",
+        description="Claims that are sent to the upstream, by the name of the header. Headers of "
+        "these names that the client sends are removed.",
     )
     header: EditedName | None = Field(
         default=None,
-        description="The header that tokens are sent in; `authorization`, after `Bearer`, unless "
+        description="The header that carries the token; `authorization`, after `Bearer`, unless "
         "`query` or `cookie` is given.",
     )
     query: PlaceName | None = Field(
-        default=None, description="The parameter of the query that tokens are sent in."
+        default=None, description="The query parameter that carries the token."
     )
-    cookie: PlaceName | None = Field(
-        default=None, description="The cookie that tokens are sent in."
-    )
-    realm: Realm = Field(default="headgate", description="The name of the place in challenges.")
+    cookie: PlaceName | None = Field(default=None, description="The cookie that carries the token.")
+    realm: Realm = Field(default="headgate", description="The realm of challenges.")
     keep: Flag = Field(
-        default=False, description="Whether the header with the token goes to the upstream, too."
+        default=False, description="Whether the header with the token is forwarded to the upstream."
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -58,61 +58,64 @@ class RateLimit(MiddlewareOptions):
     """Bound how many requests a client, or whatever `key` names, may make in a time."""
 
     key: ClassVar[str] = "rate_limit"
-    summary: ClassVar[str] = "Bounds how many requests a client may make in a time."
+    summary: ClassVar[str] = "Limits how many requests a client may make in a period of time."
     node = RateLimitNode
     aliases: ClassVar[tuple[str, ...]] = ("rate_limits", "ratelimit", "limit_req", "throttle")
 
     rate: RateText = Field(
-        description="Requests in a time, evenly: `100/s`, `600/m`, `1000/h`, `5000/d`, or "
+        description="The rate of requests, spread evenly: `100/s`, `600/m`, `1000/h`, `5000/d`, or "
         '`{ requests = 100, per = "10s" }`; 1 to 1000000 requests, 1 s to 1 day.'
     )
     burst: Annotated[int, Strict(), Field(ge=1, le=MAX_REQUESTS), FROM_ENV] | None = Field(
         default=None,
-        description="Requests that pass at once after a pause; without it, those of `rate`.",
+        description="How many requests may pass at once after a pause; absent = the number in "
+        "`rate`.",
     )
     limit_key: LimitKey = Field(
         default=("client_ip",),
         alias="key",
-        description="What is counted by: `client_ip`, `host`, `route`, `path`, `path:NUMBER` (a "
-        "segment of the path, 1 is the first), `header:NAME`, `cookie:NAME`, `jwt:CLAIM` (of the "
-        "token that a `jwt` before it has let in), a list of them, or "
-        "`all` for all requests together. What a request does not have counts as an empty text.",
+        description="What requests are counted by: `client_ip`, `host`, `route`, `path`, "
+        "`path:NUMBER` (a segment of the path, 1 is the first), `header:NAME`, `cookie:NAME`, "
+        "`jwt:CLAIM` (a claim of the token that an earlier `jwt` accepted), a list of these, or "
+        "`all` for all requests together. A value that a request lacks counts as an empty text.",
     )
     ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
         default=64,
-        description="How many bits of an IPv6 address tell clients apart, 1 to 128.",
+        description="How many leading bits of an IPv6 address identify a client, 1 to 128.",
     )
     cost: Annotated[int, Strict(), Field(ge=1, le=MAX_REQUESTS), FROM_ENV] = Field(
-        default=1, description="How many requests each one counts as; at most the burst."
+        default=1, description="How many requests each request counts as; at most the burst."
     )
     dry_run: Flag = Field(
         default=False,
         description="Whether requests over the limit pass and are only counted in the metrics.",
     )
     status: Annotated[int, Strict(), Field(ge=400, le=599), FROM_ENV] = Field(
-        default=429, description="The status of the answer to a request over the limit, 400 to 599."
+        default=429,
+        description="The status of the response to a request over the limit, 400 to 599.",
     )
     announce: Flag = Field(
         default=False,
-        description="Whether answers to requests within the limit have the fields RateLimit and "
-        "RateLimit-Policy, too, which say what is left.",
+        description="Whether responses to requests within the limit also have the fields RateLimit "
+        "and RateLimit-Policy, which say how much of the limit is left.",
     )
     max_keys: Annotated[int, Strict(), Field(ge=1, le=1 << 24), FROM_ENV] = Field(
         default=131_072,
-        description="Room of the table, in keys that owe something; 8 bytes for each, rounded up "
-        "to a power of two.",
+        description="The size of the table, in keys that have not earned back their whole burst; 8 "
+        "bytes for each, rounded up to a power of two.",
     )
 
     across: Literal["node", "nodes"] = Field(
         default="node",
-        description="Who shares the counts: the workers of this `node`, or all `nodes` that use "
+        description="What shares the counts: the workers of this `node`, or all `nodes` that use "
         "the store in `node.limit_store`.",
     )
     when_away: Literal["share", "open", "closed"] | None = Field(
         default=None,
-        description="What a limit across nodes does while the store is away: each node admits its "
-        "`share` (the rate and the burst divided by `node.limit_store.nodes`; the default), all "
-        "requests pass (`open`), or all are answered with 503 (`closed`).",
+        description="What a limit across nodes does while the store is away: with `share`, the "
+        "default, each node admits its share (the rate and the burst divided by "
+        "`node.limit_store.nodes`); with `open` all requests pass; with `closed` all requests get "
+        "503.",
         json_schema_extra={"default": "share"},
     )
 

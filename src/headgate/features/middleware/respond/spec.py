@@ -26,7 +26,7 @@ class Respond(MiddlewareOptions):
     plain: ClassVar = {"headers.*": HEADER_VALUE, "body": Plain(template, default="")}
 
     status: Annotated[int, Strict(), Field(ge=200, le=599), FROM_ENV] = Field(
-        default=200, description="The status of the answer, 200 to 599."
+        default=200, description="The status of the response, 200 to 599."
     )
     body: Template = Field(
         default="",
@@ -34,7 +34,7 @@ class Respond(MiddlewareOptions):
         "another.",
     )
     headers: HeaderMap = Field(
-        default_factory=dict, description="Headers of the answer; values may contain variables."
+        default_factory=dict, description="Headers of the response; values may contain variables."
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
