@@ -41,7 +41,7 @@ def native(seed: int) -> list[str]:
         text = random_routes.config(random, f"127.0.0.1:{port}", ROUTES, echo.address)
         with RunningNode(Path(folder), NODE + text) as node, Wire(port) as wire:
             node.until_ready()
-            return disagreements(_routing(node.config), wire, random, REQUESTS)
+            return disagreements(node.config, _routing(node.config), wire, random, REQUESTS)
 
 
 def nginx(seed: int) -> list[str]:
@@ -52,7 +52,7 @@ def nginx(seed: int) -> list[str]:
         config = Path(folder) / "headgate.toml"
         config.write_text(random_routes.config(random, f"127.0.0.1:{port}", ROUTES))
         with NginxEngine(config, Path(folder)), Wire(port) as wire:
-            return disagreements(_routing(config), wire, random, REQUESTS, nginx=True)
+            return disagreements(config, _routing(config), wire, random, REQUESTS, nginx=True)
 
 
 def _routing(path: Path) -> Routing:

@@ -44,7 +44,7 @@ def test_the_data_plane_does_what_explain_says(folder: Path, seed: int) -> None:
         text = NODE + random_routes.config(random, address, ROUTES, echo.address)
         with RunningNode(folder, text) as node, Wire(port) as wire:
             node.until_ready()
-            wrong = disagreements(routing_of(node.config), wire, random, REQUESTS)
+            wrong = disagreements(node.config, routing_of(node.config), wire, random, REQUESTS)
     assert not wrong, "\n".join(wrong)
 
 

@@ -1,4 +1,4 @@
-"""`response_headers` of some statuses alone, on both engines: of endpoints' answers and of our own."""
+"""`response_headers` with `statuses`, on both engines: of endpoints' answers and of our own."""
 
 import http.client
 import threading

@@ -1,12 +1,15 @@
-"""What explain says of random requests, and what a running engine does with them."""
+"""What explain and test say of random requests, and what a running engine does with them."""
 
+import io
 import json
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import random_routes
 from wire import Wire
 
+from headgate.cli import test
 from headgate.compile import explanation
 from headgate.compile.routing import Question, Routing
 
@@ -15,14 +18,21 @@ Outcome = tuple[int, str, str]
 
 
 def disagreements(
-    routing: Routing, wire: Wire, random: Random, requests: int, *, nginx: bool = False
+    config: Path,
+    routing: Routing,
+    wire: Wire,
+    random: Random,
+    requests: int,
+    *,
+    nginx: bool = False,
 ) -> list[str]:
-    """A line for each of so many requests that the engine treats otherwise than explain says.
+    """A line for each of so many requests that the engine treats otherwise than explain says, or
+    than `headgate test` finds right.
 
     Of nginx what the docs say differs is not asked or not counted: it takes an IPv6 address with a
     dot behind, and of two reasons to refuse a request it may give the other one.
     """
-    wrong = []
+    wrong, seen = [], []
     for _ in range(requests):
         asked = random_routes.request(random)
         if nginx and asked.host.startswith("[::1]."):
@@ -32,7 +42,28 @@ def disagreements(
             continue
         if said != done:
             wrong.append(f"{asked}: served {done}, explain {said}")
-    return wrong
+        seen.append((asked, done))
+    return [*wrong, *untrue(config, seen)]
+
+
+def untrue(config: Path, seen: list[tuple[random_routes.Asked, Outcome]]) -> list[str]:
+    """A line for each request of which `headgate test` expects something else than was done."""
+    file = config.with_name("cases.json")
+    file.write_text(json.dumps({"cases": [_case(*one) for one in seen]}))
+    output, errors = io.StringIO(), io.StringIO()
+    code = test.test(file, [config], stream=output, errors=errors)
+    return [] if code == test.OK else [*output.getvalue().splitlines(), errors.getvalue()]
+
+
+def _case(asked: random_routes.Asked, done: Outcome) -> dict[str, object]:
+    status, route, target = done
+    expect = {"route": route, "path": target} if target else {"route": route, "status": status}
+    return {
+        "request": f"{asked.method} http://{asked.host}{asked.target}",
+        "headers": {**dict(asked.headers), "x-forwarded-for": asked.client},
+        "listener": "web",
+        "expect": expect,
+    }
 
 
 def foretold(routing: Routing, asked: random_routes.Asked) -> Outcome:

@@ -196,7 +196,8 @@ def endpoint(
     """Take an endpoint out of a running node, or put it back, without a reload.
 
     With `drain` and `maintenance` it gets no new requests, and those in flight end; flows of UDP
-    stay at an endpoint that drains and leave one in maintenance. The order holds across reloads and restarts until `ready`.
+    stay at an endpoint that drains and leave one in maintenance. The order holds across reloads
+    and restarts until `ready`.
 
     \b
     Examples:

@@ -72,6 +72,7 @@ ContentType = Annotated[str, PlainValidator(_type), WithJsonSchema({"type": "str
 
 class Page(Options):
     """A page, and the statuses that it is for."""
+
     statuses: Annotated[list[ErrorStatuses], Field(min_length=1, max_length=64)] = Field(
         description="The statuses that the page is for: numbers such as `404`, ranges such as "
         '`"500-503"`, and `"4xx"` or `"5xx"`.'

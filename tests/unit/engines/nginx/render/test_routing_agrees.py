@@ -32,5 +32,5 @@ def test_nginx_takes_the_route_that_explain_names(seed: int) -> None:
         with NginxEngine(config, Path(folder)) as nginx, Wire(port) as wire:
             assert nginx.loaded.plan is not None
             routing = Routing(nginx.loaded.plan)
-            wrong = disagreements(routing, wire, random, REQUESTS, nginx=True)
+            wrong = disagreements(config, routing, wire, random, REQUESTS, nginx=True)
             assert not wrong, "\n".join(wrong)
