@@ -1,8 +1,10 @@
-"""The page of the founding documents' lines names tests that exist."""
+"""Pages that name tests name those that exist."""
 
 import re
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs/internals/founding-lines.md"
@@ -15,8 +17,9 @@ def rows() -> list[list[str]]:
     return [[cell.strip() for cell in row.split(" | ")] for row in _ROW.findall(PAGE.read_text())]
 
 
-def test_each_test_that_is_named_exists() -> None:
-    named = _NAMED.findall(PAGE.read_text())
+@pytest.mark.parametrize("page", ["founding-lines", "real-use"])
+def test_each_test_that_is_named_exists(page: str) -> None:
+    named = _NAMED.findall((ROOT / f"docs/internals/{page}.md").read_text())
     assert named
     lost = []
     for path, name in named:
