@@ -1,12 +1,12 @@
 """`response_headers` with `statuses`, on both engines: of endpoints' answers and of our own."""
 
 import http.client
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from http_server import serving_http
 from peers import peer
 from running_node import RunningNode
 from waiting import DEADLINE_S
@@ -49,13 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def backend() -> Iterator[str]:
     """The address of a server that answers with the status that the path says."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_http(_Handler) as port:
+        yield f"127.0.0.1:{port}"
 
 
 def marks(port: int, path: str) -> tuple[int, set[str]]:

@@ -29,7 +29,7 @@ VARIABLES: Final[dict[str, str]] = {
     "request_id": "The id of this request, as in the access log.",
     "method": "The request's method.",
     "scheme": "`http` or `https`, depending on the connection of the client.",
-    "protocol": "`HTTP/1.0` or `HTTP/1.1`.",
+    "protocol": "`HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.",
     "host": "The request's host in lower case without port; IPv6 in brackets.",
     "port": "The port in the request's host, or else the default of the scheme (80, 443).",
     "path": "The normalised path, before any rewrite.",

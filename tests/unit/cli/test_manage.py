@@ -122,13 +122,13 @@ def test_an_upgrade_ends_when_the_next_control_process_is_there(node: Node) -> N
     assert node.asked == [("upgrade",), ("status",), ("status",), ("status",)]
 
 
-def test_an_upgrade_is_refused_or_given_up_after_20_s(node: Node) -> None:
+def test_an_upgrade_is_refused_or_given_up_after_60_s(node: Node) -> None:
     node.supervisor = in_turn({"error": "draining"}, {})
     assert manage.upgrade(HERE) == "draining"
     assert manage.upgrade(HERE) == "refused"
     node.supervisor = always(ok=True)
     assert "does not start; see the node's log" in str(manage.upgrade(HERE))
-    assert node.now == 120.0
+    assert node.now == 160.0
 
 
 def test_a_status_without_a_control_process_says_what_is_served(node: Node) -> None:

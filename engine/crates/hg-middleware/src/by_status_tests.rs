@@ -45,7 +45,8 @@ fn mistakes_are_explained() {
 #[test]
 fn a_chain_has_few_lists_of_statuses() {
     let one = |n: u16| {
-        let json = format!(r#"{{"response_headers":{{"add":{{"a":"{n}"}},"statuses":[[{n},{n}]]}}}}"#);
+        let json =
+            format!(r#"{{"response_headers":{{"add":{{"a":"{n}"}},"statuses":[[{n},{n}]]}}}}"#);
         serde_json::from_str(&json).unwrap()
     };
     let compiled = |last: u16| {

@@ -37,7 +37,7 @@ def test_a_header_without_always_is_of_answers_without_errors() -> None:
     )
     (route,) = routes(one)
     statuses = [200, 201, 204, 206, "301-304", "307-308"]
-    assert [one for one in items_in(route, "middlewares") if "response_headers" in one] == [
+    assert list(items_in(route, "middlewares"))[1:] == [
         {"response_headers": {"add": {"x-a": "1", "x-b": "2"}, "statuses": statuses}},
         {"response_headers": {"set": {"x-c": "3"}, "remove": ["x-b"]}},
     ]
