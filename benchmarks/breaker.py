@@ -1,4 +1,4 @@
-"""What the library's closed breaker costs a program in Python; run by headgate's own Python.
+"""The cost of the library's closed breaker in a Python program; run by headgate's own Python.
 
     python breaker.py
 

@@ -33,7 +33,7 @@ def _speed(case: str, variant: str, title: str, must: float | None, aim: float |
 
 
 def _over(variant: str, others: tuple[str, ...], title: str, must: float | None = 2) -> Row:
-    """How many times as fast as the fastest of the others, each within its round."""
+    """Returns the row of our speed over that of the fastest of `others`, each within its round."""
 
     def measure(results: list[Result]) -> Spread | None:
         found = table(results, "primitives", variant).get(OURS, {}).values()
@@ -107,4 +107,4 @@ ROWS: tuple[Row, ...] = (
     _speed("library", "check-100000", "RateLimiter.check(), 100,000 clients", None, None),
     _speed("library", "match", "Router.match() from Python, 100 routes", 1.5, None),
 )
-"""What features must cost at most. Ratios of CPU are of the proxy's own."""
+"""The costs that features must not exceed. Ratios of CPU are of the proxy's own."""

@@ -64,7 +64,7 @@ def _message() -> Path:
 
 
 def figures(text: str) -> Figures:
-    """What h2load printed; it says no quantiles of latencies. Raises LoadError."""
+    """Parses the output of h2load, which has no quantiles of latencies. Raises LoadError."""
     took, requests = _SECONDS.search(text), _REQUESTS.search(text)
     statuses = _STATUSES.search(text)
     if took is None or requests is None or statuses is None:

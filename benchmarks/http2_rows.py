@@ -7,9 +7,9 @@ _MIB = 1 << 20
 _CHECK_NS = 20.0
 """50 million a second."""
 _STALLED_MIB = 1 + 100 / 64
-"""What answers may hold of a connection (`http2.output.answers`), and 16 KiB for each stream."""
+"""The memory of a connection's answers (`http2.output.answers`), and 16 KiB for each stream."""
 _WORKER_MIB = 64 + 64 * 100 / 256
-"""What all answers of a worker may hold, and 4 KiB for whatever else each stream takes."""
+"""The memory that all answers of a worker may hold, and 4 KiB for all else of each stream."""
 
 
 def _over_tls(results: list[Result]) -> Spread | None:
@@ -83,4 +83,4 @@ ROWS: tuple[Row, ...] = (
     ),
     value_row(("breaker", "python", "guard_ns"), "breaker: guard() from Python", "ns", 1, None),
 )
-"""What must be held at most."""
+"""The limits that must not be exceeded."""

@@ -21,7 +21,7 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What clients ask for."""
+    """The requests that clients make."""
 
     path: str = "/b/13"
     connections: int = 64
@@ -44,7 +44,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Figures:
-    """What clients saw; latencies in microseconds, zero where the client does not say."""
+    """The figures of clients; latencies in microseconds, zero where the client does not say."""
 
     requests: int
     seconds: float
@@ -56,7 +56,7 @@ class Figures:
     unsent: int = 0
     """Requests that were due and still waited for a connection at the end: it was too much."""
     late_p99: float = 0.0
-    """How late the load itself sent, with a connection free: its own part in the latencies."""
+    """The delay of the load's sending, with a connection free: its own part in the latencies."""
     counts: tuple[tuple[int, int], ...] = ()
     """Of the open loop: latencies and how often each was seen."""
 
@@ -116,7 +116,7 @@ def own_command(
 
 
 def figures(text: str) -> Figures:
-    """What `load.c` printed."""
+    """Parses the output of `load.c`."""
     try:
         document = json.loads(text.strip().splitlines()[-1])
     except (ValueError, IndexError) as error:
@@ -177,7 +177,7 @@ def _go(peer: RunningPeer, load: Load, seconds: float) -> Figures:
 
 
 def run(command: Sequence[str | Path], seconds: float) -> str:
-    """What a client prints; it runs on the load's core. Raises LoadError."""
+    """Returns the output of a client, which runs on the load's core. Raises LoadError."""
     done = subprocess.run(
         [*command_prefix(LOAD_CPU), *command],
         capture_output=True,

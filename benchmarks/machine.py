@@ -1,4 +1,4 @@
-"""What the machine says: CPU clocks, memory of processes, how busy the rest of it is, pinning."""
+"""Readings of the machine: CPU clocks, memory of processes, how busy the rest of it is, pinning."""
 
 import os
 import re
@@ -14,7 +14,7 @@ PROXY_CPU = _CPUS[0]
 LOAD_CPU = _CPUS[-1]
 """The proxy has one core for itself; load and upstream share another."""
 DESCRIPTORS = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 50_000)
-"""What a peer may open; no peer is told that it may open more than it can."""
+"""The descriptors that a peer may open; no peer is configured to open more than it can."""
 SESSIONS = min((DESCRIPTORS - 2_000) // 2, 20_000)
 """Connections that a peer can pass on at once: each takes two descriptors."""
 
@@ -98,7 +98,7 @@ def pin(pids: Iterable[int], cpu: int) -> None:
 
 @dataclass(frozen=True)
 class Busy:
-    """How busy the CPUs have been since boot, in seconds; `stolen` by the hypervisor."""
+    """The time that the CPUs have been busy since boot, in seconds; `stolen` by the hypervisor."""
 
     at: float
     all: float

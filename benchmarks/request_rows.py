@@ -12,7 +12,7 @@ from rows import BASE, OURS, Spread, judged, paired, spread
 
 @dataclass(frozen=True)
 class Bars:
-    """What the ratios of a row must be; None where nothing is demanded."""
+    """The limits on the ratios of a row; None where nothing is demanded."""
 
     cpu: float | None = None
     """CPU of the proxy for each request, at most."""
@@ -34,7 +34,7 @@ class RequestRow:
     keys: tuple[str, str, str] = ("us", "machine_us", "rps")
     """The figures: CPU of the proxy, of the machine, and how much a second."""
     half_load: bool = True
-    """Whether its latency at half load is measured."""
+    """True if its latency at half load is measured."""
     base: str = BASE
     """Whose figures the ratios are to."""
 

@@ -12,14 +12,14 @@ Metrics = dict[str, float]
 
 @dataclass
 class Result:
-    """What one peer did in one round of one case."""
+    """The result of one peer in one round of one case."""
 
     case: str
     round: int
     peer: str
     commit: str
     part: str = ""
-    """What of it was measured by itself: `half` = latencies at half load; empty = the rest."""
+    """The part that was measured by itself: `half` = latencies at half load; empty = the rest."""
     variants: dict[str, Metrics] = field(default_factory=dict)
     """Figures by variant of the case; the only one is called `""`."""
     noisy: bool = False
@@ -42,7 +42,7 @@ class Journal:
                     continue
 
     def has(self, case: str, round_: int, peer: str, part: str = "") -> bool:
-        """Whether it was measured already."""
+        """Reports whether it was measured already."""
         return any(
             (one.case, one.round, one.peer, one.part) == (case, round_, peer, part)
             and not one.failure

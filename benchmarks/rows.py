@@ -55,7 +55,7 @@ def values(found: Table, peer: str, key: str, scale: float = 1.0) -> Spread | No
 
 
 def added(more: Table, less: Table, peer: str, key: str, scale: float = 1.0) -> Spread | None:
-    """How much larger a figure is in one variant than in another, each within its round."""
+    """Returns how much larger a figure is in one variant than in another, each within its round."""
     before = less.get(peer, {})
     return spread(
         (one[key] - before[number][key]) * scale
@@ -100,7 +100,7 @@ class Row:
     aim: float | None = None
     digits: int = 2
     at_least: bool = False
-    """Whether more is better."""
+    """True if more is better."""
 
     def verdict(self, found: Spread | None) -> str:
         """As [`judged`]."""

@@ -87,7 +87,7 @@ class Master:
         return (user + system) / os.sysconf("SC_CLK_TCK")
 
     def proofs(self) -> int:
-        """How often it has written that an agent serves what it was offered."""
+        """Returns how often it has written that an agent serves what it was offered."""
         connection = http.client.HTTPConnection(urlsplit(self._metrics).netloc, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", "/metrics")
@@ -223,7 +223,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What this machine allows."""
+    """Returns the resources of this machine, and its load."""
     return {
         "cpus": os.cpu_count(),
         "memory_gib": os.sysconf("SC_PHYS_PAGES") * resource.getpagesize() // (1 << 30),

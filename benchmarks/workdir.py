@@ -1,4 +1,4 @@
-"""What a benchmark run stands on: its folder, the programs it compiles, ports, a key pair."""
+"""The basis of a benchmark run: its folder, the programs it compiles, ports, a key pair."""
 
 import os
 import resource

@@ -34,7 +34,7 @@ class Graph(NamedTuple):
 
 
 class Span(NamedTuple):
-    """How long the graphs are, and how far samples are apart, in seconds."""
+    """The length of the graphs, and the interval between samples, in seconds."""
 
     whole: float
     step: float

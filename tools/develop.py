@@ -26,7 +26,7 @@ if __name__ == "__main__":
 
 
 class Project(NamedTuple):
-    """What `pyproject.toml` says of the package."""
+    """The package as `pyproject.toml` describes it."""
 
     name: str
     version: str

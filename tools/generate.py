@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Generator(NamedTuple):
-    """What is generated and the command for it, from the repository's root."""
+    """A generated part and the command for it, from the repository's root."""
 
     what: str
     command: tuple[str, ...]

@@ -114,7 +114,7 @@ def _schema(name: str, schema: Json) -> Iterator[Block]:
 
 
 def _said(one: Json, schema: Json) -> str:
-    """What is said of a value: its meaning, and its bounds."""
+    """Returns the description of a value: its meaning, and its bounds."""
     texts = [str(one.get("description", "")).strip()]
     texts += [
         text.format(schema[key])

@@ -273,7 +273,7 @@ _SAFE_VALUES: Final = """\
 - `rewrite.regex` has variables of its own: in `with`, `$1`, `${1}` and `${name}` insert the groups
   of the pattern.
 """
-"""How the core (`hg-middleware`) treats values; prose, because no type in the code holds it."""
+"""The core's (`hg-middleware`) treatment of values; prose, because no type in the code holds it."""
 
 
 def variables_page() -> str:

@@ -24,7 +24,7 @@ def failed(cache: Path) -> list[str]:
 
 
 def look(names: list[str], folder: Path) -> bool:
-    """Whether tests pass each time when they run by themselves in a project's folder."""
+    """Reports whether tests pass each time when they run by themselves in a project's folder."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *names]
     return all(
         subprocess.run(command, cwd=folder, check=False).returncode == 0 for _ in range(TIMES)

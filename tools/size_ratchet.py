@@ -25,9 +25,9 @@ _STRUCT = "struct "
 
 
 class Size(NamedTuple):
-    """How long a file or one function of it is; the name is empty for the file.
+    """The length of a file or of one function of it; the name is empty for the file.
 
-    Where the name is `struct NAME` it is how many fields that one has.
+    Where the name is `struct NAME`, it is the number of fields of that struct.
     """
 
     path: str

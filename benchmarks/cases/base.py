@@ -1,4 +1,4 @@
-"""What a case is."""
+"""The interface of a case."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ def checked(seen: Figures) -> Figures:
 
 @dataclass(frozen=True)
 class Context:
-    """What every run is given."""
+    """The context that every run gets."""
 
     backend_port: int
     backend_pid: int
     seconds: float
-    """How long is measured at saturation; a window at half load is half of it."""
+    """The time that is measured at saturation; a window at half load is half of it."""
     journal: Journal
     quick: bool = False
 
 
 def undisturbed(run: Callable[[], Metrics], context: Context) -> Metrics:
-    """What a run gives, `foreign` among it; one that strangers disturbed is repeated once.
+    """Returns a run's figures, with `foreign`; a run that other processes disturb is repeated once.
 
     Raises LoadError when no run has figures.
     """

@@ -1,4 +1,4 @@
-"""What a run leaves behind besides times: lines of the log, bytes of a coding, spans."""
+"""The figures of a run besides times: lines of the log, bytes of a coding, spans."""
 
 import http.client
 from pathlib import Path
@@ -35,7 +35,7 @@ def besides(one: RunningPeer, load: Load) -> Metrics:
 
 
 def _counted_across(state: Path) -> Metrics:
-    """What the store of limits was told of. Raises LoadError if it counts nothing."""
+    """Returns the counts of the store of limits. Raises LoadError if it counts nothing."""
     if metric(state, "headgate_limit_store_away"):
         raise LoadError("the store of limits is away")
     found = {key: metric(state, name) for key, name in _ACROSS.items()}
@@ -45,7 +45,7 @@ def _counted_across(state: Path) -> Metrics:
 
 
 def _coded_bytes(one: RunningPeer, load: Load) -> int:
-    """How long the answer is in its coding."""
+    """Returns the length of the answer in its coding."""
     connection = http.client.HTTPConnection("127.0.0.1", one.place.http_port, timeout=10)
     try:
         connection.request("GET", load.path, headers=dict(load.headers))

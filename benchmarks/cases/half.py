@@ -39,7 +39,7 @@ class _Turn:
 
 @dataclass(frozen=True)
 class HalfLoads:
-    """What was found, and which peers failed."""
+    """The figures that were found, and the peers that failed."""
 
     found: dict[str, Metrics]
     failed: dict[str, str]

@@ -39,7 +39,7 @@ class Held:
     rounds: int
 
     def refuses(self, peer: Peer) -> str:
-        """What the peer cannot do of it."""
+        """Returns why the peer cannot do it; empty if it can."""
         if isinstance(peer, Caddy):
             return "its listener for HTTP/2 takes no HTTP/1.1, to which this is compared"
         return peer.refuses(_SETUP)
@@ -69,7 +69,8 @@ HELD = Held(
 
 
 def _memory(one: RunningPeer, count: int, options: tuple[str, ...]) -> Metrics:
-    """What so many connections take, after one was there and is gone: some is made once for all."""
+    """Returns the memory that so many connections take, after one was there and is gone: some is
+    made once for all."""
     with _holding(one, 1, options):
         pass
     time.sleep(_SETTLE_S)

@@ -29,7 +29,7 @@ class Idle:
     rounds: int
 
     def refuses(self, peer: Peer) -> str:
-        """What the peer cannot do of it."""
+        """Returns why the peer cannot do it; empty if it can."""
         return peer.refuses(_SETUP)
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:

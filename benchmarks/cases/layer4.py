@@ -30,7 +30,7 @@ _UNDER_WAY = 128
 _MOST_LOST = 0.01
 _OPENING_S = 30.0
 _AS_IS = ("p50", "p99")
-"""What a client says that is no count."""
+"""The figures of a client that are not counts."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Bulk:
     rounds: int = _ALL_ROUNDS
 
     def refuses(self, peer: Peer) -> str:
-        """What the peer cannot do of it."""
+        """Returns why the peer cannot do it; empty if it can."""
         return peer.refuses(_TCP)
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:
@@ -84,7 +84,7 @@ class Datagrams:
     rounds: int = _ALL_ROUNDS
 
     def refuses(self, peer: Peer) -> str:
-        """What the peer cannot do of it."""
+        """Returns why the peer cannot do it; empty if it can."""
         return peer.refuses(_UDP)
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:
@@ -130,7 +130,7 @@ class Sessions:
     rounds: int = 3
 
     def refuses(self, peer: Peer) -> str:
-        """What the peer cannot do of it."""
+        """Returns why the peer cannot do it; empty if it can."""
         return peer.refuses(_TCP)
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:

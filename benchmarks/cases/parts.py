@@ -22,7 +22,8 @@ _BREAKER = re.compile(r"(?m)^breaker, (check|check and result): ([0-9.]+) ns$")
 
 
 def codec_figures(text: str) -> dict[str, Metrics]:
-    """What `codec.c` or the bench of hg-h2 printed: nanoseconds of one request, by its fields."""
+    """Parses the output of `codec.c` or the bench of hg-h2: nanoseconds of one request, by its
+    fields."""
     found = {
         fields: {"ns": float(median), "best_ns": float(best), "allocations": float(made)}
         for fields, best, median, made in _CODEC.findall(text)
@@ -33,7 +34,7 @@ def codec_figures(text: str) -> dict[str, Metrics]:
 
 
 def breaker_figures(text: str) -> Metrics:
-    """What the bench of hg-resilience printed."""
+    """Parses the output of the bench of hg-resilience."""
     found = dict(_BREAKER.findall(text))
     if set(found) != {"check", "check and result"}:
         raise LoadError(f"the breaker's bench says {text[-300:]!r}")

@@ -70,7 +70,7 @@ class Apply:
     rounds: int
 
     def refuses(self, peer: Peer) -> str:
-        """What the peer cannot do of it."""
+        """Returns why the peer cannot do it; empty if it can."""
         return peer.refuses(_MANY)
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:

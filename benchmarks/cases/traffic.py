@@ -38,12 +38,12 @@ class Traffic:
     """Also latencies at half load, of the only variant."""
     rounds: int = _ALL_ROUNDS
     alone: bool = False
-    """Whether its variants are headgate's own, which no peer has."""
+    """True if its variants are headgate's own, which no peer has."""
     partly: bool = False
-    """Whether a peer does the variants that it can, and not all or none."""
+    """True if a peer does the variants that it can, and not all or none."""
 
     def refuses(self, peer: Peer) -> str:
-        """What the peer cannot do of it."""
+        """Returns why the peer cannot do it; empty if it can."""
         if self.alone and not isinstance(peer, Headgate):
             return "headgate's variants are compared with each other"
         reasons = [peer.refuses(variant.setup) for variant in self.variants]

@@ -69,7 +69,7 @@ class Aegis:
         return ["env", *environment, sys.executable, str(_STARTER), str(_BIN), _SOURCE, *ports]
 
     def config_text(self, setup: Setup, place: Place) -> str:
-        """What the starter sends, in words."""
+        """Returns a description of what the starter sends."""
         return (
             f"UpdateConfig: TCP and UDP at 127.0.0.1:{place.http_port}, one backend "
             f"127.0.0.1:{place.backend_port}, round robin, its limits out of reach\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 
 _CONTROL = "127.0.0.1:50051"
-"""Where the program listens for its control plane; it cannot be told otherwise."""
+"""The address where the program listens for its control plane; it cannot be configured."""
 _START_S = 30
 _OUT_OF_REACH = 1_000_000_000
 

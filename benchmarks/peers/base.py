@@ -1,4 +1,4 @@
-"""What a peer is: a proxy that can be given the same job as the others."""
+"""The interface of a peer: a proxy that can be given the same job as the other peers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ class Setup:
     """The job, the same for every peer."""
 
     kind: Kind = "plain"
-    """How requests are told apart: not at all, by host, by path prefix, by path regex with a
+    """The way to tell requests apart: not at all, by host, by path prefix, by path regex with a
     literal prefix, or by one without."""
     count: int = 0
     """Hosts, prefixes or regexes."""
@@ -52,12 +52,12 @@ class Setup:
     too. Empty = HTTP."""
 
     upstream: Upstream = "http1"
-    """What the upstream is asked in: HTTP/1.1, HTTP/2 without TLS on shared connections, or that
+    """The protocol to the upstream: HTTP/1.1, HTTP/2 without TLS on shared connections, or that
     for gRPC. A peer that knows HTTP/2 to upstreams for gRPC alone asks in HTTP/1.1 for `h2c`."""
     guarded: bool = False
     """Retries, a breaker, outlier detection and active checks are on. For headgate alone."""
     feature: Feature = ""
-    """What the route does besides forwarding (`features.py`)."""
+    """The feature of the route besides forwarding (`features.py`)."""
 
     def pattern(self, index: int) -> str:
         """The host, prefix or regex with this number; a regex matches a path to its end."""
@@ -83,7 +83,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a peer runs and what it finds there."""
+    """The folder where a peer runs, and the ports and files that it uses."""
 
     folder: Path
     http_port: int
@@ -97,7 +97,7 @@ class Place:
 
     @property
     def access_log(self) -> Path:
-        """Where access records go."""
+        """The file of the access records."""
         return self.folder / "access.log"
 
 
@@ -119,7 +119,7 @@ class Peer(Protocol):
         ...
 
     def version(self) -> str:
-        """What it says it is."""
+        """Returns the version that it reports."""
         ...
 
     def refuses(self, setup: Setup) -> str:

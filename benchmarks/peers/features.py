@@ -1,4 +1,4 @@
-"""What a route does besides forwarding: headgate's config of each feature that is measured."""
+"""The features of a route besides forwarding: headgate's config of each that is measured."""
 
 from typing import Final
 

@@ -223,7 +223,7 @@ def data_plane(state_dir: Path) -> int:
 
 
 def supervisor(state_dir: Path) -> dict[str, object]:
-    """What the supervisor says of the node; empty while it does not answer."""
+    """Returns the supervisor's report on the node; empty while it does not answer."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
@@ -276,4 +276,4 @@ _UNLIKE = (
     'match = {{ path.prefix = "/b", headers.x-n = {{ absent = true }} }}\npriority = {}',
     "websocket = false\npriority = {}",
 )
-"""What sets the routes of an unlike config apart, in turn, with a number of each."""
+"""The lines that set the routes of an unlike config apart, in turn, with a number in each."""

@@ -16,7 +16,7 @@ KEEPALIVE_S = 75
 
 def told(*options: str) -> str:
     """The line of `ss` about sockets that these options choose."""
-    command = [peer("ss"), "-tnoH", *options]
+    command = [str(peer("ss")), "-tnoH", *options]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

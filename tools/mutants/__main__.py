@@ -42,7 +42,7 @@ class Area:
     further: list[Further] = field(default_factory=list)
     package: str = ""
     is_proven: bool = False
-    """Whether every mutant was tried, and each survivor is listed."""
+    """True if every mutant was tried, and each survivor is listed."""
 
     def tests_of(self, file: str) -> list[str]:
         """Returns the tests that concern a file, those that are likely to notice first."""

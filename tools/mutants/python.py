@@ -15,8 +15,8 @@ from mutants.mutation import Mutant, altered, mutants_of
 from mutants.verdict import Fate
 
 LIMIT_S: Final = 240.0
-"""How long the tests of one mutant may take at least; a mutant that makes them hang counts as
-noticed. On a busy machine the limit grows with what they take without a mutant."""
+"""The least time limit for the tests of one mutant; a mutant that makes them hang counts as
+noticed. On a busy machine the limit grows with the time that they take without a mutant."""
 _SLOWER: Final = 3
 _MOST_S: Final = 1_800.0
 _NO_TESTS: Final = {4, 5}

@@ -13,7 +13,7 @@ from mutants.mutation import Mutant
 from mutants.verdict import Fate
 
 LIMIT_S: Final = 300
-"""How long the tests of one mutant may take."""
+"""The time that the tests of one mutant may take."""
 _COPIED: Final = ("Cargo.toml", "Cargo.lock", "engine", "proto")
 _FATES: Final = {
     "CaughtMutant": Fate.KILLED,

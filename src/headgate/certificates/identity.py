@@ -1,4 +1,4 @@
-"""Who a certificate of the fleet belongs to, and for how long."""
+"""The agent that a certificate of the fleet belongs to, and the certificate's lifetime."""
 
 import datetime as dt
 import re

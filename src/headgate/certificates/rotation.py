@@ -68,7 +68,7 @@ class Authorities:
 
 
 class Revocations:
-    """Who was revoked, in memory: agents with every certificate, and single certificates."""
+    """The revocations, in memory: agents with every certificate, and single certificates."""
 
     def __init__(self) -> None:
         self._agents: set[str] = set()

@@ -19,7 +19,7 @@ class NoNodeError(ToldError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the admin API said."""
+    """An answer of the admin API."""
 
     status: int
     body: bytes

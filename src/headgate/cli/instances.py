@@ -22,7 +22,7 @@ _MODULE: Final = "instances.main"
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What the command line of an agent says of its instances."""
+    """The options of an agent's command line that concern its instances."""
 
     state_dir: str
     configs: list[str]
@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """How an instance is started, by its supervisor's command; it ends within `grace_s`."""
+    """The way to start an instance, by its supervisor's command; it ends within `grace_s`."""
 
     command: list[str]
     grace_s: float

@@ -1,4 +1,4 @@
-"""What `headgate status` says of the processes of a node, and of the control link between them."""
+"""The lines of `headgate status` on a node's processes and the control link between them."""
 
 import datetime as dt
 

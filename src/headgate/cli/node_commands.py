@@ -178,7 +178,7 @@ def drain(
 
 
 class EndpointState(StrEnum):
-    """What an operator may order for an endpoint."""
+    """The states that an operator may order for an endpoint."""
 
     READY = "ready"
     DRAIN = "drain"

@@ -1,4 +1,4 @@
-"""What a shell offers when a person presses Tab: words that are known without asking a master."""
+"""The words that a shell offers on Tab: those that are known without asking a master."""
 
 import os
 

@@ -10,7 +10,7 @@ from headgate.cli.output import FAILED
 
 
 class Algorithm(StrEnum):
-    """How passwords are hashed."""
+    """The algorithm that hashes passwords."""
 
     ARGON2 = "argon2"
     BCRYPT = "bcrypt"

@@ -22,7 +22,7 @@ from headgate.node.remote.target import Files, Target
 
 @dataclass(frozen=True, slots=True)
 class DataPlaneRequest:
-    """What the command line of `headgate dataplane` asks for."""
+    """The request that the command line of `headgate dataplane` makes."""
 
     listen: str
     files: Files
@@ -36,8 +36,8 @@ class DataPlaneRequest:
 
 @dataclass(frozen=True, slots=True)
 class ControlSource:
-    """Where a control plane has its config from: files or the environment, or a master; `configs`
-    then have the settings of this node alone."""
+    """The source of a control plane's config: files or the environment, or a master; `configs` then
+    have the settings of this node alone."""
 
     configs: list[Path]
     settings: NodeSettings

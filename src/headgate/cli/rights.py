@@ -27,7 +27,7 @@ class RightsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What the node writes: its state directory, and its access log where that is a file."""
+    """The node's files: its state directory, and its access log where that is a file."""
 
     state_dir: Path
     access_log: Path | None = None

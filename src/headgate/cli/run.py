@@ -32,7 +32,7 @@ CONTROL_GRACE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the command line asks for; None = as the config says."""
+    """The options of the command line; None = as the config says."""
 
     configs: list[Path]
     workers: int | None

@@ -41,7 +41,7 @@ class AgentStatus(msgspec.Struct, frozen=True):
 
 
 class AgentReload(msgspec.Struct, frozen=True):
-    """How a reload of an agent ended. `error`: why its own config was refused; then it changed
+    """The result of an agent's reload. `error`: why its own config was refused; then it changed
     nothing. `results`: of the instances that ran before and run now."""
 
     error: str = ""
@@ -61,7 +61,7 @@ class AgentReload(msgspec.Struct, frozen=True):
 
 
 class _Told(msgspec.Struct):
-    """What the process of the agent answers."""
+    """An answer of the agent's process."""
 
     ok: bool
     error: str = ""

@@ -20,7 +20,7 @@ from headgate.providers.file.disk import DiskFiles
 
 
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What must become of a request; what is left out is not looked at.
+    """The expected outcome of a request; fields that are left out are not checked.
 
     `route`: its name, `""` for none. `upstream`: the route's, or one of its split that has weight.
     `path`: path and query as forwarded, `host`: the Host at one of the endpoints. `status`,
@@ -93,7 +93,7 @@ _TYPES: Final[Mapping[object, tuple[str, str]]] = {
         'write one such as { x-tenant = "a" }',
     ),
 }
-"""What a value must be, and what to write."""
+"""The type that a value must have, in words, and the advice on what to write."""
 
 
 def read(file: Path) -> SuiteFile:

@@ -38,7 +38,7 @@ class Mismatch(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """How one case ended; `why` explains another route than the expected one."""
+    """The result of one case; `why` explains another route than the expected one."""
 
     name: str
     request: str
@@ -48,7 +48,7 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def is_ok(self) -> bool:
-        """Whether all is as expected."""
+        """True if all is as expected."""
         return not self.mismatches
 
 

@@ -44,7 +44,7 @@ _NOTHING: Final = LastGood()
 
 
 class _Past(NamedTuple):
-    """What became of earlier configs: what was served last, and what an engine refused."""
+    """The results of earlier configs: what was served last, and what an engine refused."""
 
     last: LastGood
     refused: Collection[Refusal]

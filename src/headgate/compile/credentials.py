@@ -1,4 +1,4 @@
-"""Where clients send credentials, by the middlewares of a plan; pure."""
+"""The places where clients send credentials, by the middlewares of a plan; pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -22,7 +22,7 @@ _MARKS: Final = tuple(
     for feature in MIDDLEWARES
     if feature.node.credential_names is not Made.credential_names
 )
-"""What the bytes of an object have that asks for credentials."""
+"""The marks in the bytes of an object that asks for credentials."""
 
 
 def credential_names(plan: Plan) -> frozenset[str]:
@@ -48,7 +48,7 @@ def hidden_parameters(plan: Plan) -> tuple[str, ...]:
 
 
 class Asking:
-    """Which objects of a plan ask for credentials, so that the settings hide what these ask for."""
+    """The objects of a plan that ask for credentials; the settings hide what these ask for."""
 
     def __init__(self) -> None:
         self._asking: dict[ObjectKey, PlanEntry] = {}

@@ -34,8 +34,8 @@ Locate = Callable[[Kind, str, str], str]
 
 
 class Known(NamedTuple):
-    """What a data plane reports of an endpoint: its state (`up`, `down` …), why it gets requests or
-    does not, and what TLS handshakes with it agreed on."""
+    """The report of a data plane on an endpoint: its state (`up`, `down` …), why it gets requests
+    or does not, and what TLS handshakes with it agreed on."""
 
     state: str
     why: str
@@ -59,7 +59,7 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Outranked(msgspec.Struct, frozen=True):
-    """What puts the winner before a match whose conditions all hold."""
+    """The reason that puts the winner before a match whose conditions all hold."""
 
     criterion: str
     reason: str
@@ -78,7 +78,7 @@ class NearMiss(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the middlewares make of the request: it is forwarded, answered or refused.
+    """The result of the middlewares for the request: it is forwarded, answered or refused.
 
     `target` is the path and query that are forwarded, `host` the Host if another is sent. `unless`
     are the kinds of middlewares that may answer before: passwords, tokens, limits, which are known

@@ -47,7 +47,7 @@ Blamed = Mapping[EntryKey, Sequence[Problem]]
 
 @dataclass(frozen=True, slots=True)
 class Isolated:
-    """What is served in spite of errors, and the warnings that stand for them."""
+    """The part of a config that is served in spite of errors, and warnings that stand for them."""
 
     outcome: Outcome
     blobs: Mapping[BlobId, bytes]
@@ -57,7 +57,7 @@ class Isolated:
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlan:
-    """What of a load counts for the next one."""
+    """The parts of a load that count for the next one."""
 
     objects: Mapping[ObjectKey, PlanEntry]
     blobs: Mapping[BlobId, bytes]

@@ -122,7 +122,7 @@ class _Mirror(msgspec.Struct, gc=False):
 
 
 class _Forwards(msgspec.Struct, gc=False):
-    """What a route forwards to, and nothing else of it: a plan can have ten thousand."""
+    """The targets of a route, and nothing else of it: a plan can have ten thousand routes."""
 
     action: _Action
     mirrors: tuple[_Mirror, ...] = ()

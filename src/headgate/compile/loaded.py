@@ -16,7 +16,7 @@ from headgate.plan.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a new load depends on: a change of it may change the result."""
+    """The files that a new load depends on: a change of one may change the result."""
 
     files: frozenset[PurePath]
     """Documents, certificates, secrets; unreadable ones, too."""
@@ -26,7 +26,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands; line and column from 1, 0 in the environment."""
+    """A place in a document; line and column from 1, 0 in the environment."""
 
     file: str
     line: int

@@ -13,7 +13,7 @@ NEEDED: Final = (
     "lines of JSON need `method`, `scheme`, `host`, `target`, `client_ip` and `listener`; others "
     "need the form of `combined` or `common`, and --base"
 )
-"""What a line must have, for those whose log has `fields` or a `template`."""
+"""The contents that a line must have, for users whose log has `fields` or a `template`."""
 
 _COMBINED: Final = re.compile(r'(\S+) \S+ \S+ \[[^\]]*\] "([A-Z]+) (\S+) HTTP/[0-9.]+" ')
 

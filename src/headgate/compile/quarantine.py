@@ -31,7 +31,7 @@ from headgate.plan.objects import Action, Host, Route
 from headgate.plan.plan import PlanEntry, entry
 
 Form = Literal["last good", "closed", "absent"]
-"""What is served of a quarantined object: its last good form, 503, nothing."""
+"""The form in which a quarantined object is served: its last good form, 503, nothing."""
 
 REASON: Final = "quarantined"
 STATUS: Final = 503
@@ -97,7 +97,7 @@ class NoPlaceError(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What is served: every object but the settings, and what became of the broken ones."""
+    """The objects that are served, all but the settings, and what became of the broken ones."""
 
     objects: dict[ObjectKey, PlanEntry]
     quarantined: dict[ObjectKey, Quarantined] = field(default_factory=dict)

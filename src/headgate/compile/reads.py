@@ -92,7 +92,7 @@ class Reads:
 
     @property
     def is_used(self) -> bool:
-        """Whether it read or hid anything, or wants anything fetched."""
+        """True if it read or hid anything, or wants anything fetched."""
         return bool(self.seen or self.secrets or self.key_sets)
 
     def fetched(self, wanted: KeySetUrl) -> str | None:

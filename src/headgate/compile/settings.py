@@ -31,7 +31,7 @@ class ProbeSettings:
 
 @dataclass(frozen=True, slots=True)
 class NginxSettings:
-    """How to drive an nginx; times are seconds, 0 = off. None = found out when needed."""
+    """Settings for driving an nginx; times are seconds, 0 = off. None = found out when needed."""
 
     binary: str | None = None
     mode: Literal["full", "guest", "observe"] = "full"
@@ -66,7 +66,7 @@ class NodeSettings:
     log_level: str
     """Of the control process and the supervisor, as of the data plane."""
     engine: Literal["native", "nginx"] = "native"
-    """What serves the traffic."""
+    """The engine that serves the traffic."""
     nginx: NginxSettings = NginxSettings()
     """The nginx to drive where that is the engine."""
     drain_s: float = 30.0
@@ -80,15 +80,15 @@ class NodeSettings:
     access_log: str | None = None
     """The access log's path, where that is a file."""
     allow_empty: bool = False
-    """Whether the config allows that there is no route."""
+    """True if the config allows that there is no route."""
     listener_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The addresses of listeners on this node, in place of those that they have."""
     instances: Mapping[str, "NodeSettings"] = field(default_factory=dict)
     """The nodes of an agent that drives several nginx, by their names."""
     title: str | None = None
-    """What the master calls this instance of an agent; None = by the host's name and its own."""
+    """The master's name for this instance of an agent; None = by the host's name and its own."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """What this instance enrols with."""
+    """The labels that this instance enrols with."""
 
 
 def settings(model: Node, reads: Reads) -> Resolved:

@@ -32,13 +32,13 @@ _EMPTY: Final = parse_text("empty", b"{}", "json")
 
 
 class Trust(StrEnum):
-    """Who wrote a document, which decides what an error in it does."""
+    """The kind of author of a document, which decides what an error in it does."""
 
     REFUSE_WHOLE = "refuse whole"
-    """People did: any error refuses the whole config."""
+    """People wrote it: any error refuses the whole config."""
     QUARANTINE = "quarantine"
-    """A provider did: an error concerns the object that has it, and the document reaches nothing
-    of this machine, neither files beside it nor the environment."""
+    """A provider wrote it: an error concerns the object that has it, and the document reaches
+    nothing of this machine, neither files beside it nor the environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Source:
     document: Document | None
     wrong: tuple[Diagnostic, ...] = ()
     uses_environment: bool = False
-    """Whether it contains `${env:…}`."""
+    """True if it contains `${env:…}`."""
     trust: Trust = Trust.REFUSE_WHOLE
     base: PurePath | None = None
     """The base of its relative paths; None = its own directory."""
@@ -72,7 +72,7 @@ class Source:
 
     @cached_property
     def may_hold_null(self) -> bool:
-        """Whether its format knows null."""
+        """True if its format knows null."""
         return self.document is not None and self.document.format != "toml"
 
     @cached_property

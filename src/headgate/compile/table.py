@@ -31,7 +31,7 @@ class UnitTable:
         self.touched: Changed = {}
         """Entries that were put or dropped since the last `settle`."""
         self.names_changed = False
-        """Whether a name was added or removed since the last `settle`."""
+        """True if a name was added or removed since the last `settle`."""
         self._entries: dict[ObjectKey, PlanEntry] = {}
         self._changes: dict[ObjectKey, PlanEntry | None] = {}
 

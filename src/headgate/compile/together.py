@@ -80,7 +80,7 @@ class Crowd(msgspec.Struct, frozen=True):
 
 
 class _Column(NamedTuple):
-    """What the entries have at a place where they differ."""
+    """The values that the entries have at a place where they differ."""
 
     marker: str | int
     values: Sequence[str | int]

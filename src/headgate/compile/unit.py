@@ -61,9 +61,9 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     is_default_listener: bool = False
     takes_default_listeners: bool = False
     is_crosschecked: bool = False
-    """Whether a key of the route excludes keys of objects that it names, or a middleware that is
-    written in it, or in a host, asks for certificates; or whether it may name a claim, or has a
-    limit across nodes."""
+    """True if a key of the route excludes keys of objects that it names, or a middleware that is
+    written in it, or in a host, asks for certificates; or if it may name a claim, or has a limit
+    across nodes."""
     addresses: tuple[tuple[int, str], ...] = ()
     """The valid addresses of a listener with an error, with their indexes in the text."""
     key_sets: tuple[KeySetUrl, ...] = ()
@@ -82,7 +82,7 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     """None if the document has no reference to the environment."""
     default_listeners: Sequence[str]
     listener_addresses: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    """Where this node opens listeners, in place of their own addresses."""
+    """The addresses at which this node opens listeners, instead of those in the config."""
 
 
 _COMPILE: Final[dict[type[object], Callable[..., Resolved]]] = {

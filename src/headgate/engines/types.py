@@ -1,10 +1,10 @@
-"""What every engine tells the rest of the node."""
+"""The types in which every engine reports to the rest of the node."""
 
 import msgspec
 
 
 class EngineUnavailableError(Exception):
-    """What carries plans out does not answer: it is being replaced, or we are early.
+    """The engine does not answer: it is being replaced, or we are early.
 
     Can be tried again: the native engine once the supervisor announces a data plane.
     """
@@ -62,7 +62,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
 
 
 class TapFilter(msgspec.Struct, frozen=True):
-    """Which requests a tap shows; what is empty or 0 leaves nothing out.
+    """The requests that a tap shows; what is empty or 0 leaves nothing out.
 
     `host`: without its port, `*.example.com` is every name below; `path`: what the target begins
     with; `status`: the least and the greatest; `client`: a network; `slower_us`: the least time in

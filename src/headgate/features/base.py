@@ -113,7 +113,7 @@ class OneOf(Checked):
     """A table of which exactly one key is given."""
 
     allowed: ClassVar[str] = ""
-    """What to write, where the keys are too many to list."""
+    """The hint on what to write, where the keys are too many to list."""
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields an error unless exactly one key is given."""
@@ -138,7 +138,7 @@ AnyMiddlewareNode = MiddlewareNode | DefaultedMiddlewareNode
 
 
 class StandIn(NamedTuple):
-    """What the plan has in place of a middleware that cannot work yet."""
+    """The node that the plan has instead of a middleware that cannot work yet."""
 
     kind: str
     node: AnyMiddlewareNode
@@ -175,7 +175,7 @@ class BalancerOptions(Options, ABC):
     summary: ClassVar[str]
     """A sentence for the reference page."""
     suits: ClassVar[str]
-    """What it is good for: a few words for the table of balancers."""
+    """The uses that it is good for: a few words for the table of balancers."""
     node: ClassVar[type[AnyBalancerNode]]
     """The type of its plan node, whose properties say what others need to know of its choice."""
 

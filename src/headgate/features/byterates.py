@@ -123,4 +123,4 @@ Sharers = Annotated[
         }
     ),
 ]
-"""What shares a limit: each request alone, one part of it, or a list of them; empty = `all`."""
+"""The sharers of a limit: each request alone, one part of it, or a list of them; empty = `all`."""

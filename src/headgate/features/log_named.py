@@ -1,5 +1,5 @@
-"""What lines of an access log have by names of their own: headers of the request by `header:NAME`,
-and claims of the token that let it in by `jwt:CLAIM`; pure."""
+"""The values in an access log that a config names: headers of the request by `header:NAME`, and
+claims of the token that let it in by `jwt:CLAIM`; pure."""
 
 from typing import Final
 
@@ -7,9 +7,9 @@ from headgate.features.templates import pieces
 from headgate.plan.settings import AccessLog
 
 HEADER: Final = "header:"
-"""What stands before the name of a header in `fields` and in variables."""
+"""The prefix of the name of a header in `fields` and in variables."""
 CLAIM: Final = "jwt:"
-"""What stands before the name of a claim there."""
+"""The prefix of the name of a claim there."""
 
 
 def logged_headers(log: AccessLog | None) -> tuple[str, ...]:

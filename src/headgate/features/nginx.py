@@ -41,7 +41,7 @@ class Problem(NamedTuple):
 
 
 class Findings:
-    """What nginx cannot express, and what it treats differently."""
+    """The settings that nginx cannot express, and those that it treats differently."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -243,7 +243,7 @@ def _slug(hint: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the variables of templates stand for at one place.
+    """The values of the variables of templates at one place.
 
     `endpoint` is None where it is not yet known.
     """
@@ -276,7 +276,7 @@ _MISSING: Final = {
     "client_san": "nginx has no variable of alternative names",
     "client_spiffe": "nginx has no variable of alternative names",
 }
-"""What nginx does not know of a request, and why."""
+"""The properties of a request that nginx does not know, and why."""
 
 
 def answer_header(name: str) -> Var | None:

@@ -8,7 +8,7 @@ from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Literal, Regex, Var
 
 Has = Callable[[str], bool]
-"""Whether the nginx that is rendered for accepts a snippet (`Capabilities.has`)."""
+"""A test of whether the nginx that is rendered for accepts a snippet (`Capabilities.has`)."""
 
 
 class Method(NamedTuple):

@@ -82,7 +82,7 @@ class Headers:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it changes nothing."""
+        """True if it changes nothing."""
         return not (self.drops or self.lines)
 
 
@@ -104,8 +104,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks for a password: the challenge's realm as nginx writes it, a file of users, and the
-    answer to those who do not pass.
+    """A check of passwords: the challenge's realm as nginx writes it, a file of users, and the
+    answer to clients that do not pass.
     """
 
     about: About
@@ -168,13 +168,13 @@ class Chain:
     """The pages of the whole chain, which are known before any other middleware is added."""
     answer: Answer | None = None
     body: list[Node] = field(default_factory=list)
-    """What the location says of the bodies of answers; the last middleware counts."""
+    """The lines of the location about the bodies of answers; the last middleware counts."""
     rate: list[Node] = field(default_factory=list)
-    """How quickly the location sends an answer."""
+    """The lines of the location about the speed at which it sends an answer."""
     limits: list[tuple[Limit, int]] = field(default_factory=list)
     """Limits, each with the number of early answers before it."""
     asked: list[tuple[Asked | Consulted, int]] = field(default_factory=list)
-    """Who asks for a password, and which service is asked, likewise."""
+    """The checks of passwords, and the services that are asked, likewise."""
 
     def limit(self, limit: Limit) -> None:
         """Adds a limit of the requests that come this far."""

@@ -19,7 +19,7 @@ STATUS: Final = 429
 Kind = Literal["limit_req", "limit_conn"]
 
 _SLOT_BYTES: Final = 128
-"""What a key of usual length takes in a zone of nginx's."""
+"""The bytes that a key of usual length takes in a zone of nginx."""
 _LEAST_KIB: Final = 32
 _IPV4_ALONE: Final = 128
 _BYTE: Final = 8
@@ -39,7 +39,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """What a limit counts by, and for how many keys."""
+    """The key that a limit counts by, and the number of keys that it has room for."""
 
     key: tuple[str, ...]
     ipv6_prefix: int

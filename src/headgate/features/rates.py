@@ -170,4 +170,4 @@ LimitKey = Annotated[
         }
     ),
 ]
-"""What a limit counts by: one part of a request, or a list of them; empty = `all`."""
+"""The key that a limit counts by: one part of a request, or a list of them; empty = `all`."""

@@ -52,7 +52,7 @@ PATH_TEXT_ALLOWED: Final = 'write a path such as "/new${path}", without query'
 
 _PIECE = re.compile(r"(?P<text>[^$]+)|\$(?:(?P<dollar>\$)|\{(?P<name>[^}]*)\}|(?P<number>[0-9]+))")
 CLAIM_NAME: Final = re.compile(r"[!#-\[\]-z|~]{1,256}")
-"""What a claim is called where variables and keys name it."""
+"""The form of a claim's name in variables and keys."""
 _NOT_IN_PATHS = re.compile(r"[?#\\\x00-\x20]|[^\x00-\x7f]")
 
 

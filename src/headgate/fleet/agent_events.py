@@ -1,5 +1,5 @@
-"""What happens to an agent's session, and what it wants done. A `job` numbers the offers that the
-agent works on; a driver passes it back."""
+"""The events of an agent's session, and the commands that it gives. A `job` numbers the offers that
+the agent works on; a driver passes it back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,7 +68,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an Apply is. The last one is SERVING, ROLLED_BACK or REJECTED."""
+    """The progress of an Apply. The last phase is SERVING, ROLLED_BACK or REJECTED."""
 
     job: int
     phase: Phase
@@ -97,7 +97,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What was found out of the engines that the agent drives."""
+    """The findings about the engines that the agent drives."""
 
     instances: tuple[Instance, ...]
 

@@ -67,7 +67,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """What an agent says of itself, and the keys that it trusts for manifests (raw Ed25519)."""
+    """An agent's facts about itself, and the keys that it trusts for manifests (raw Ed25519)."""
 
     agent: str
     epoch: int
@@ -78,7 +78,7 @@ class AgentFacts:
     newest_protocol: int = fr.NEWEST_PROTOCOL
     can_upgrade: bool = False
     orders: tuple[str, ...] = ()
-    """What it may be ordered, in words of `headgate.fleet.orders`."""
+    """The orders that it takes, in words of `headgate.fleet.orders`."""
 
 
 class AgentSession:
@@ -116,7 +116,7 @@ class AgentSession:
         self.clock_ms = 0
         """The wall clock, for Hello and Heartbeat; the driver sets it."""
         self.identity: fr.Identity | None = None
-        """What Hello and Heartbeat say of the agent's certificate; its owner sets it."""
+        """The state of the agent's certificate in Hello and Heartbeat; its owner sets it."""
         self.inventory: fr.Inventory | None = None
         """The certificates that the node serves with; its owner sets it."""
         self._told_inventory: fr.Inventory | None = None

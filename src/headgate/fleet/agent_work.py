@@ -1,4 +1,4 @@
-"""What an agent does with offers: one at a time, a mailbox of one, the latest wins. Pure.
+"""Handles the offers of an agent: one at a time, a mailbox of one, the latest wins. Pure.
 
 | stage    | what comes           | next     | what follows                                    |
 |----------|----------------------|----------|-------------------------------------------------|
@@ -42,7 +42,7 @@ QUARANTINED = "quarantined"
 Base: TypeAlias = tuple[str, mf.Manifest]
 """The manifest that an agent serves, with its hash."""
 Read: TypeAlias = Callable[[tuple[bytes, ...], Base | None, fr.Offer], mf.Manifest]
-"""What `read_offer` does."""
+"""A function like `read_offer`."""
 Step: TypeAlias = ev.Command | fr.Fetch | fr.Report
 """A command, or a body that the session sends."""
 
@@ -72,7 +72,7 @@ class Job:
     spoilt: dict[str, int] = field(default_factory=dict)
     ask_again: float | None = None
     progress: ev.Progress | None = None
-    """How far applying is, as long as it was not reported."""
+    """The progress of applying, as long as it was not reported."""
     report_at: float | None = None
 
 
@@ -107,12 +107,12 @@ class Work:
         self.refused_for: fr.Fault | None = None
         """Why `held.refused` was refused; None: not known."""
         self.quarantine: fr.Fault | None = None
-        """What the agent said last of objects that it serves in quarantine; None: of none."""
+        """The agent's last fault about objects that it serves in quarantine; None: of none."""
         self.fence = 0
 
     @property
     def held(self) -> fr.Held:
-        """What the agent has, and whether it is at work."""
+        """The versions that the agent has, and whether it is at work."""
         return replace(self._held, is_busy=self.current is not None)
 
     def recall(self, fault: fr.Fault | None, of: fr.Version | None) -> None:

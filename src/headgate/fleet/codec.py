@@ -25,7 +25,7 @@ _BUCKETS = 64
 _NUL, _SHOWN = b"\0", "\ufffd"
 _PROGRAM, _REASON = 64, 2_000
 MOST_CERTIFICATES, MOST_NAMES = 200, 50
-"""What an agent says at most of the certificates of its node."""
+"""The most certificates of its node, and the most names of each, that an agent reports."""
 _Message: TypeAlias = Any  # protobuf's own types say no more
 
 

@@ -1,4 +1,4 @@
-"""What an agent says of drift, as types: how files and processes of its nginx differ from what the
+"""An agent's reports of drift, as types: how files and processes of its nginx differ from what the
 node applied last. Pure."""
 
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Final
 MOST_FILES: Final = 20
 """Files that are named; `Drift.total` counts all of them."""
 MOST_DIFF_BYTES: Final = 32 << 10
-"""What all diffs of a report hold together."""
+"""The most bytes that all diffs of a report hold together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class DriftedFile:
 
 @dataclass(frozen=True, slots=True)
 class HealEnd:
-    """How the heal ended that the master ordered under this number; `error` empty: it was healed,
+    """The end of the heal that the master ordered under this number; `error` empty: it was healed,
     or there was nothing to heal."""
 
     order: int
@@ -35,7 +35,7 @@ class HealEnd:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How an nginx differs. `since_ms` 0: it does not. `policy` is in force at the node, `held`
+    """The drift of an nginx. `since_ms` 0: there is none. `policy` is in force at the node, `held`
     says why nothing is healed now, `alarm` why a person must look."""
 
     since_ms: int

@@ -1,5 +1,5 @@
-"""What agents and masters say, as types. `codec` makes bytes of them; proto/headgate/v1/fleet.proto
-says what each means."""
+"""The messages of agents and masters, as types. `codec` makes bytes of them;
+proto/headgate/v1/fleet.proto says what each means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ NOTICES_PROTOCOL = 2
 
 
 class Phase(Enum):
-    """How far an agent is with an offer; OFFERED is the master's own word and never sent."""
+    """The progress of an agent with an offer; OFFERED is the master's own word and never sent."""
 
     OFFERED = 0
     RECEIVED = 1
@@ -43,7 +43,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What an agent has of its scope's config."""
+    """The versions that an agent has of its scope's config."""
 
     scope: str = ""
     acknowledged: Version | None = None
@@ -132,10 +132,10 @@ class Hello:
     fault_of: Version | None = None
     """The revision that `last_fault` is about; None: an agent of a version that does not say it."""
     can_upgrade: bool = False
-    """Whether it takes orders to upgrade; False: an agent of a version that does not, too."""
+    """True if it takes orders to upgrade; False also for an agent of a version that does not."""
     upgrade_ended: UpgradeEnded | None = None
     orders: tuple[str, ...] = ()
-    """What it may be ordered, in words of `headgate.fleet.orders`; none: an older agent."""
+    """The orders that it takes, in words of `headgate.fleet.orders`; none: an older agent."""
     failed_starts: int = 0
     """Starts of its control process in a row, before this one, that did not last."""
 
@@ -161,8 +161,8 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long answers took since the engine began: how many took longer than the bound before
-    and at most this one (seconds, rising). `counts` has one more, for what is above every bound."""
+    """The times of answers since the engine began: how many took longer than the bound before and
+    at most this one (seconds, rising). `counts` has one more, for what is above every bound."""
 
     bounds_s: tuple[float, ...]
     counts: tuple[int, ...]
@@ -184,7 +184,7 @@ class Heartbeat:
     latency: Latency | None = None
     """None: the engine did not say it, or the agent is of a version that does not."""
     figures_age_ms: int = 0
-    """How long ago `figures` and `latency` were looked at; 0: not said."""
+    """The time since `figures` and `latency` were looked at; 0: not said."""
     upgrade_ended: UpgradeEnded | None = None
     """None: as it was said before."""
     drift: Drift | None = None
@@ -192,7 +192,7 @@ class Heartbeat:
 
     @property
     def says_news(self) -> bool:
-        """Whether it says something that no heartbeat after it repeats."""
+        """True if it says something that no heartbeat after it repeats."""
         news = (self.inventory, self.upgrade_ended, self.drift)
         return bool(self.instances) or any(one is not None for one in news)
 
@@ -214,7 +214,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of an offer. `nonce` 0: of none; the agent speaks of what happened by itself."""
+    """The progress of an offer. `nonce` 0: of none; the agent speaks of what happened by itself."""
 
     nonce: int
     scope: str
@@ -240,7 +240,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """What happened at an agent; `dropped` older ones were never told."""
+    """The notices of an agent; `dropped` older ones were never told."""
 
     notices: tuple[Notice, ...]
     dropped: int = 0
@@ -324,7 +324,7 @@ MasterBody: TypeAlias = Challenge | Welcome | Beat | Offer | Chunks | Order | Go
 
 @dataclass(frozen=True, slots=True)
 class AgentFrame:
-    """What an agent sends; receivers drop it if its fence is not the session's, or its sequence is
+    """A frame of an agent; receivers drop it if its fence is not the session's, or its sequence is
     not above that of the last one."""
 
     fence: int

@@ -1,4 +1,4 @@
-"""What a join token holds: a secret that the master knows, and the pin of the fleet's CA.
+"""The contents of a join token: a secret that the master knows, and the pin of the fleet's CA.
 
 As text it is the secret, a dot and the pin: `SECRET.sha256:HEX`. Without a pin the master must show
 a certificate that the node's system trusts. Pure.

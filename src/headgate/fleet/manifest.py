@@ -1,4 +1,4 @@
-"""What a fleet serves at one revision: a sorted list of files with their content addresses.
+"""The manifest of a fleet at one revision: a sorted list of files with their content addresses.
 
 Owns the canonical bytes of manifests and resources, their hashes, paths and differences. Never
 holds the contents that it lists.
@@ -15,7 +15,7 @@ import msgspec
 from headgate.kernel.errors import Invalid
 
 Json: TypeAlias = Any
-"""What JSON can say: texts, numbers, booleans, None, lists and mappings with texts as keys."""
+"""Any JSON value: texts, numbers, booleans, None, lists and mappings with texts as keys."""
 
 MAX_BYTES = 4 << 20
 MAX_PATH = 512

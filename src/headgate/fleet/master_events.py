@@ -1,4 +1,4 @@
-"""What happens to a master's session with one agent, and what it wants done."""
+"""The events of a master's session with one agent, and the commands that it gives."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,9 +41,10 @@ def nothing_sent(base: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What an agent must serve. `manifest` is canonical, `signature` is of it; one object of bytes
-    for all agents that want the same costs least. `within_s`: applying begins within that time, or
-    not at all; 0: no limit. `bind` signs its offers, each one for one agent and session."""
+    """The revision that an agent must serve. `manifest` is canonical, `signature` is of it; one
+    object of bytes for all agents that want the same costs least. `within_s`: applying begins
+    within that time, or not at all; 0: no limit. `bind` signs its offers, each one for one agent
+    and session."""
 
     scope: str
     version: Version
@@ -57,7 +58,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What an agent is ordered beside its revision; `bind` signs each order for one session."""
+    """The orders to an agent beside its revision; `bind` signs each order for one session."""
 
     bodies: tuple[OrderBody, ...]
     bind: Bind
@@ -65,8 +66,8 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class AgentReport:
-    """How far an agent is with a version, as the book keeps it. `held` has what it acknowledged,
-    applied and serves."""
+    """The progress of an agent with a version, as the book keeps it. `held` has what the agent
+    acknowledged, applied and serves."""
 
     scope: str
     version: Version
@@ -116,7 +117,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """What the agent must serve may be another thing now."""
+    """The revision that the agent must serve may be another one now."""
 
 
 @dataclass(frozen=True, slots=True)

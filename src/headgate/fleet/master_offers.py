@@ -1,4 +1,4 @@
-"""When a master offers what an agent must serve, and in which form. Pure.
+"""Decides when a master offers what an agent must serve, and in which form. Pure.
 
 | what the agent has                          | what follows                                       |
 |---------------------------------------------|----------------------------------------------------|
@@ -28,7 +28,7 @@ from headgate.fleet.signing import offer_content
 
 
 class Offers:
-    """What one session offered, and what became of it."""
+    """The offers of one session, and what became of them."""
 
     def __init__(self) -> None:
         self.held = fr.Held()

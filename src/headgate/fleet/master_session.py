@@ -55,7 +55,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a master asks of its sessions."""
+    """The settings that a master requires of its sessions."""
 
     heartbeat_s: float = 10.0
     chunk_bytes: int = 256 << 10

@@ -1,4 +1,4 @@
-"""What an agent noticed and has yet to tell: bounded, like ones told as one. Pure."""
+"""The notices that an agent has yet to tell: bounded, equal ones told as one. Pure."""
 
 from collections import OrderedDict
 from dataclasses import replace

@@ -1,5 +1,5 @@
-"""What a master orders an agent beside revisions, as types. An order is signed for one agent, one
-session, once: whoever stands between, where TLS ends before the master, can order nothing."""
+"""The orders of a master to an agent beside revisions, as types. An order is signed for one agent,
+one session, once: an intermediary, where TLS ends before the master, can order nothing."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ NODE: Final = "node"
 
 @dataclass(frozen=True, slots=True)
 class DriftPolicy:
-    """What the fleet wants done about drift: `report`, `heal`, or `node`; a heal begins once drift
-    has lasted for `heal_after_s`."""
+    """The fleet's policy for drift: `report`, `heal`, or `node`; a heal begins once drift has
+    lasted for `heal_after_s`."""
 
     policy: str = NODE
     heal_after_s: float = 0.0

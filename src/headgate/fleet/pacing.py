@@ -1,5 +1,5 @@
-"""How often and how much: token buckets, back-off with jitter, debounce. Clock and randomness are
-passed in; seconds are monotonic."""
+"""Limits of rates and amounts: token buckets, back-off with jitter, debounce. Clock and randomness
+are passed in; seconds are monotonic."""
 
 from collections.abc import Callable
 from typing import TypeAlias

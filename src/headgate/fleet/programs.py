@@ -1,4 +1,4 @@
-"""What is a version of headgate, as masters and agents write one to each other. Pure."""
+"""The form of a version of headgate, as masters and agents write one to each other. Pure."""
 
 import re
 from typing import Final

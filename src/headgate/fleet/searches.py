@@ -15,8 +15,8 @@ PART_BYTES: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class LogSearch:
-    """What is looked for, the newest first; what is empty or 0 leaves nothing out. `source`:
-    `access` or `events`; `status`: `404` or `5xx`; `path`: what a target begins with."""
+    """A search of a node's logs, the newest lines first; what is empty or 0 leaves nothing out.
+    `source`: `access` or `events`; `status`: `404` or `5xx`; `path`: what a target begins with."""
 
     number: int
     since_ms: int = 0

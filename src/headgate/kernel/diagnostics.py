@@ -17,7 +17,7 @@ ConfigPath = tuple[str | int, ...]
 
 
 class Severity(StrEnum):
-    """Whether it refuses a config."""
+    """The severity of a diagnostic; an error refuses the config."""
 
     ERROR = "error"
     WARNING = "warning"

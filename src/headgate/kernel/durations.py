@@ -13,7 +13,7 @@ SLOW_S: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 300.0, 900.0, 
 
 
 class Durations:
-    """How often something took longer than one bound and at most the next one."""
+    """Counts of durations that were longer than one bound and at most as long as the next one."""
 
     def __init__(self, bounds: Sequence[float] = QUICK_S) -> None:
         self._bounds = bounds

@@ -9,7 +9,7 @@ from typing import Final
 from headgate.kernel.collector import paused
 
 _NOT_NEEDED: Final = ("rich", "pygments")
-"""What our dependencies take where they find it, to show their own errors in colours."""
+"""The packages that our dependencies use if they find them, to show their own errors in colours."""
 
 
 @contextmanager

@@ -13,7 +13,7 @@ _SHORT: Final = 8
 
 
 class KeySetUrl(NamedTuple):
-    """Where a key set is fetched from.
+    """The URL of a key set, and the rules for fetching it.
 
     `refresh_ms`: how long it is used before it is fetched again. `authority`: certificates (PEM)
     that the server's must lead to; empty = those that the host trusts. `max_stale_ms`: how long the

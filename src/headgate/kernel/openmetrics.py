@@ -44,7 +44,7 @@ def family(
 
 
 class Buckets(NamedTuple):
-    """How often values were in each bucket. `counts` has one more than `bounds`."""
+    """The number of values in each bucket. `counts` has one more than `bounds`."""
 
     bounds: Sequence[float]
     counts: Sequence[int]

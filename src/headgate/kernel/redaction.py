@@ -52,8 +52,8 @@ def redacted_value(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 class Hidden:
-    """What one config leaves out of the lines of its logs: its own `secrets`, and the values of
-    `parameters` of a query, besides all that looks like a secret.
+    """The texts that one config leaves out of the lines of its logs: its `secrets`, and the values
+    of `parameters` of a query, besides all that looks like a secret.
 
     >>> Hidden(parameters=["shop"]).value("/a?%73hop=abc&b=1")
     '/a?%73hop=(secret)&b=1'

@@ -101,7 +101,7 @@ class LoadBalancer:
 
     @property
     def active(self) -> dict[str, int]:
-        """How many calls each endpoint has now."""
+        """The number of calls that each endpoint has now."""
         return dict(zip(self.endpoints, self._core.active(), strict=True))
 
     def _ended(self, place: int, began_s: float, good: bool | None) -> None:

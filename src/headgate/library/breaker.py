@@ -42,7 +42,7 @@ class CircuitBreaker:
     failures: int = 5
     """Failures in a row that open it, 0 to 65,535; 0: they never do."""
     open_s: float = 10.0
-    """How long it stays open, 0.001 s to a day."""
+    """The time that it stays open, 0.001 s to a day."""
     successes: int = 1
     """Successes while it is half open that close it, 1 to 65,535."""
     probes: int = 1
@@ -50,9 +50,9 @@ class CircuitBreaker:
     error_percent: int = 0
     """The share of failures that opens it, too, 1 to 100; 0: none does."""
     requests: int = 20
-    """How many tries such a verdict needs, 1 to 1,000,000."""
+    """The number of tries that such a verdict needs, 1 to 1,000,000."""
     window_s: int = 10
-    """How far back it looks, 1 to 60 s."""
+    """The period over which it looks back, 1 to 60 s."""
     failed_by: type[BaseException] | tuple[type[BaseException], ...] = Exception
     """Exceptions that are failures; others say nothing."""
     clock: Callable[[], float] = time.monotonic

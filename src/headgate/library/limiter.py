@@ -14,16 +14,16 @@ _SEED_BITS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a limiter says of one request."""
+    """The decision of a limiter on one request."""
 
     allowed: bool
-    """Whether it is within the limit; only then it was counted."""
+    """True if the request is within the limit; only then it was counted."""
     remaining: int
-    """How many more would be, right now."""
+    """The number of further requests that would be within the limit, right now."""
     retry_after_s: float
-    """How long it would have to wait; 0 if it was allowed."""
+    """The time that the request would have to wait; 0 if it was allowed."""
     full_after_s: float
-    """When the key has its whole burst again, if it does nothing."""
+    """The time until the key has its whole burst again, if it makes no request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +41,14 @@ class RateLimiter:
     """
 
     requests: int
-    """How many in `per_s`, 1 to 1,000,000."""
+    """The number of requests that are allowed in `per_s`, 1 to 1,000,000."""
     per_s: float = 1.0
     """The period, a second to a day."""
     burst: int = 1
-    """How many may come at once, 1 to 1,000,000; a cost above it is never allowed."""
+    """The number of requests allowed at once, 1 to 1,000,000; a cost above it is never allowed."""
     keys: int = 100_000
-    """How many keys may owe something at once, 8 to 134,217,728: the table has its size from the
-    beginning, and forgets debts when it is full of them (`evictions`)."""
+    """The number of keys that may owe something at once, 8 to 134,217,728: the table has its size
+    from the beginning, and forgets debts when it is full of them (`evictions`)."""
     clock: Callable[[], float] | None = None
     """Seconds of a monotonic clock, from 0 up; None is the core's own."""
 
@@ -78,6 +78,6 @@ class RateLimiter:
 
     @property
     def evictions(self) -> int:
-        """How many keys lost their debt because the table was full: more than a few say that `keys`
-        is too small."""
+        """The number of keys that lost their debt because the table was full: more than a few say
+        that `keys` is too small."""
         return self._table.evictions

@@ -1,4 +1,4 @@
-"""Where a proxy accepts connections, and with which certificates."""
+"""The listeners at which a proxy accepts connections, and their certificates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Listener:
     address: str = "127.0.0.1:0"
     """IP address and port; port 0 is a free one, which `Proxy.address` tells."""
     default: bool = True
-    """Whether routes that name no listener belong to this one."""
+    """True if routes that name no listener belong to this one."""
     tls: TlsConfig | None = None
     more: Mapping[str, object] = field(default_factory=dict)
     """Other keys of a listener (docs/reference/config.md)."""

@@ -1,4 +1,4 @@
-"""What a route asks of a request: its path, method and headers."""
+"""The conditions of a route on a request: its path, method and headers."""
 
 from dataclasses import dataclass
 
@@ -57,7 +57,7 @@ class HeaderMatch:
     regex: str | None = None
     """The expression matches the whole value."""
     present: bool | None = None
-    """Whether the request has it, with any value."""
+    """True: the request has it, with any value; False: it does not have it."""
 
     def to_config(self) -> dict[str, object]:
         """Returns the condition; its name is the key in the table `headers` of a match."""

@@ -16,7 +16,7 @@ _QUICK: Final[dict[str, object]] = {
     "admin": "off",
     "drain": {"delay": "50ms", "idle_grace": "100ms", "deadline": "30s"},
 }
-"""What `node` has unless the config says otherwise: no port for the admin API, a short drain."""
+"""The values of `node` unless the config sets others: no port for the admin API, a short drain."""
 
 
 def placed(config: Config, ports: Ports) -> tuple[dict[str, object], Tables]:

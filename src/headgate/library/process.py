@@ -39,7 +39,7 @@ class NodeProcess:
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """The text that it has logged."""
         with contextlib.suppress(OSError):
             return (self._folder / "log").read_text(errors="replace")
         return ""

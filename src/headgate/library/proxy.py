@@ -41,7 +41,7 @@ class Proxy:
 
     @property
     def log(self) -> str:
-        """What the node has logged; empty while it does not run."""
+        """The text that the node has logged; empty while it does not run."""
         return self._node.log if self._node is not None else ""
 
     def start(self) -> Self:

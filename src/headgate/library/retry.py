@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class RetryBudget:
-    """How many retries all callers together may make, so that retries never become a storm.
+    """The limit on the retries of all callers together, so that retries never become a storm.
 
     Each call adds `ratio` of a retry, and each second `per_second`; both count for 10 s. One budget
     may serve many `Retry`s and threads.
@@ -38,7 +38,7 @@ class RetryBudget:
 
     @property
     def left(self) -> int:
-        """How many retries are left now."""
+        """The number of retries that are left now."""
         return self._core.balance(self._now())
 
     def deposit(self) -> None:
@@ -79,11 +79,11 @@ class Retry:
     max_s: float = 0.25
     """The longest wait at all, 0.001 s to an hour."""
     jitter: bool = True
-    """Whether each wait is drawn from 0 to the longest one."""
+    """True if each wait is drawn from 0 to the longest one."""
     budget: RetryBudget | None = None
-    """What pays for retries; None: nothing limits them."""
+    """The budget that pays for retries; None: nothing limits them."""
     retry_after_s: Callable[[BaseException], float | None] = lambda error: None
-    """What the other side asked for, as its error says; that is never cut short."""
+    """Returns the wait that the other side asked for in its error; it is never cut short."""
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for a number outside its range."""

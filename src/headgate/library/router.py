@@ -15,7 +15,7 @@ _LISTENER: Final = "router"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Which requests a route takes, and what is done with them.
+    """A route: the requests that it takes, and the action on them.
 
     A `Router` looks at the conditions alone; as a part of the config of a `Proxy` a route needs one
     action: `upstream`, `respond` or `redirect`, or one in `more`, where every other key of a route
@@ -37,7 +37,7 @@ class Route:
     redirect: Mapping[str, object] | None = None
     more: Mapping[str, object] = field(default_factory=dict)
     target: object = None
-    """What the program keeps with the route; it is not looked at."""
+    """An object that the program keeps with the route; headgate does not look at it."""
 
     def to_config(self) -> dict[str, object]:
         """Returns the table of the route."""
@@ -126,4 +126,4 @@ class Router:
 
 
 _ANSWER: Final[dict[str, object]] = {"respond": {"status": 204}}
-"""What the routes of a router would do: they need something to be routes."""
+"""The action that the routes of a router would take: a route needs one."""

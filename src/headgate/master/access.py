@@ -1,4 +1,4 @@
-"""Who may do what: roles, permissions, and where each permission counts. Pure data."""
+"""Access rules: roles, permissions, and the places where each permission counts. Pure data."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -8,7 +8,7 @@ from headgate.master.store.scope import Scope
 
 
 class Role(IntEnum):
-    """What a person or token is in an organisation or workspace; each includes those before."""
+    """The role of a person or token in an organisation or workspace; each includes those before."""
 
     VIEWER = 1
     OPERATOR = 2
@@ -20,7 +20,7 @@ ROLE_NAMES: Final = {role.name.lower(): role for role in Role}
 
 
 class Place(StrEnum):
-    """Where a permission counts."""
+    """The place where a permission counts."""
 
     ANYWHERE = "anywhere"
     """For everyone, without a token."""
@@ -33,7 +33,7 @@ class Place(StrEnum):
 
 
 class Permission(StrEnum):
-    """What a route needs. Every route declares one."""
+    """The permission that a route needs. Every route declares one."""
 
     PUBLIC = "public"
     SELF = "self"
@@ -70,7 +70,7 @@ class Permission(StrEnum):
 
 
 class Rule(NamedTuple):
-    """Where a permission counts, and the least role that has it there."""
+    """The place where a permission counts, and the least role that has it there."""
 
     place: Place
     role: Role = Role.VIEWER
@@ -124,7 +124,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request, and what they were granted."""
+    """The sender of a request, with its grants."""
 
     id: str = ""
     name: str = ""
@@ -137,7 +137,7 @@ class Caller:
 
     @property
     def is_known(self) -> bool:
-        """Whether the caller proved who they are."""
+        """True if the caller proved who they are."""
         return bool(self.id)
 
     @property

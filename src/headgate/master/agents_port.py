@@ -1,4 +1,4 @@
-"""What agents see of a master's process: its certificate of the fleet's CA, and the gRPC port."""
+"""The agents' view of a master's process: its certificate of the fleet's CA, and the gRPC port."""
 
 import asyncio
 import datetime as dt

@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """What is under way, by key; lives in one loop.
+    """The work that is under way, by key; lives in one loop.
 
-    Whoever waits goes on at the same moment as all others. With a lock each one would wait for a
-    turn of the loop of its own, and thousands for seconds.
+    All callers that wait go on at the same moment. With a lock each one would wait for a separate
+    turn of the loop, and thousands for seconds.
     """
 
     def __init__(self) -> None:

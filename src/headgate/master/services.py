@@ -1,4 +1,4 @@
-"""What a running master consists of; handlers reach it through their call."""
+"""The parts of a running master; handlers reach them through their call."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ class Master:
     rest: RestCounts = field(default_factory=RestCounts)
     stalled: Stalled = field(default_factory=Stalled)
     key_file: Path | None = None
-    """Where the master's key is; None: it came from the environment."""
+    """The file of the master's key; None: it came from the environment."""
 
 
 def assembled(

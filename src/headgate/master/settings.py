@@ -1,4 +1,4 @@
-"""What the `headgate master` command was given, checked."""
+"""The settings of the `headgate master` command, checked."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ _MOST_PORT = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens."""
+    """The address that a server listens on."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this host reaches it."""
+        """True if only this host reaches it."""
         return ipaddress.ip_address(self.host).is_loopback
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a master runs with."""
+    """The settings of a master."""
 
     directory: Path
     database_url: str
@@ -50,19 +50,19 @@ class Settings:
     master_key: str | None = None
     """The master's key from the environment; None: a file of the directory."""
     agents_listen: Address | None = None
-    """Where agents' gRPC streams come in; None: nowhere."""
+    """The address for agents' gRPC streams; None: there is none."""
     names: tuple[str, ...] = ()
     """Host names and addresses by which agents reach the master."""
     has_fleet_tls: bool = False
-    """Whether the REST port shows a certificate of the fleet's CA."""
+    """True if the REST port shows a certificate of the fleet's CA."""
     audit_days: int = AUDIT_DAYS
-    """How long lines of the audit log are kept."""
+    """The time that lines of the audit log are kept, in days."""
     metrics_listen: Address | None = None
-    """Where the master's own metrics are served; None: nowhere."""
+    """The address where the master's own metrics are served; None: nowhere."""
 
     @property
     def has_tls(self) -> bool:
-        """Whether the REST port speaks TLS."""
+        """True if the REST port speaks TLS."""
         return self.tls is not None or self.has_fleet_tls
 
 

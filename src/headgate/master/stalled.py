@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 
 MOST_S: Final = 30.0
-"""How long a client may take less than `LEAST_BYTES` while something waits for it."""
+"""The time for which a client may take less than `LEAST_BYTES` while something waits for it."""
 LEAST_BYTES: Final = 4 << 10
 _LOOK_S: Final = 5.0
 _TCP_INFO_BYTES: Final = 148
@@ -44,7 +44,7 @@ class Stalled:
 
     def __init__(self) -> None:
         self.cut = 0
-        """How many were cut off."""
+        """The number of clients that were cut off."""
         self._taken: dict[asyncio.Transport, _Taken] = {}
 
     @contextlib.asynccontextmanager

@@ -40,7 +40,7 @@ that had most, so that fewer than asked for means that no more are left."""
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is removed, and how many days after its end."""
+    """A kind of rows to remove, and how many days after their end."""
 
     what: str
     days: int
@@ -60,7 +60,7 @@ def rules(audit_days: int) -> tuple[Rule, ...]:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What upkeep works on; `holder` names this process among all masters of the database."""
+    """The means of upkeep; `holder` names this process among all masters of the database."""
 
     database: Database
     leases: Leases

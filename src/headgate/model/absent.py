@@ -1,4 +1,4 @@
-"""What other proxies have and this version does not: said where its usual key or word is written.
+"""Features that other proxies have and this version lacks, by their usual keys and words.
 
 Holds words only; nothing here decides whether a config is right.
 """

@@ -17,7 +17,7 @@ LogFormat = Literal["json", "combined", "common"]
 
 
 class LogTable(OneOf):
-    """Where access records go; exactly one is given."""
+    """The sink of access records; exactly one is given."""
 
     path: str | None = Field(
         default=None, description="The absolute path of a file; SIGUSR1 reopens it."
@@ -38,7 +38,7 @@ def _sink(value: object) -> object:
 
 
 class NoSink(LogTable):
-    """What `off` stands for."""
+    """The absence of a sink, which `off` stands for."""
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
         """Yields nothing: its keys are not there."""
@@ -138,7 +138,7 @@ class AccessLog(Checked):
 
     @property
     def has_sink(self) -> bool:
-        """Whether lines go to a sink."""
+        """True if lines go to a sink."""
         return self.sink is not _OFF
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -13,7 +13,7 @@ Number = Annotated[int, Strict(), Field(ge=1, le=1_000_000), FROM_ENV]
 
 
 class AdaptiveConcurrency(Checked):
-    """How many requests at a time an upstream gets from all workers together.
+    """The number of requests at a time that an upstream gets from all workers together.
 
     The number shrinks while answers take longer than in the long run, and grows while they do not
     and it is used (Gradient2). Requests above it wait in the queue of the upstream.

@@ -24,7 +24,7 @@ def _sent(value: object) -> str:
 
 
 class AgentCheck(Checked):
-    """How the agents of the endpoints are asked, in the protocol of HAProxy's `agent-check`.
+    """The checks that ask the agents of the endpoints, in the protocol of HAProxy's `agent-check`.
 
     An agent is a small TCP server beside an endpoint. It answers each connection with one line of
     words: `up`, or `down`, `fail` and `stopped` with a reason after `#`; `ready`, `drain`, `maint`;

@@ -26,7 +26,7 @@ Few = Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV]
 
 
 class CircuitBreaker(Checked):
-    """When requests are kept from an endpoint, or from the whole upstream, because it fails."""
+    """A breaker that keeps requests from an endpoint, or the whole upstream, because it fails."""
 
     per: Literal["endpoint", "upstream"] = Field(
         default="endpoint",

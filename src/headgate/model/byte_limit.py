@@ -1,4 +1,4 @@
-"""How many bytes of TCP and UDP routes pass in a second."""
+"""Limits on the bytes of TCP and UDP routes that pass in a second."""
 
 from collections.abc import Iterator, Set
 from typing import Annotated
@@ -12,7 +12,7 @@ from headgate.kernel.errors import Invalid
 
 
 class ByteLimit(Checked):
-    """What limits of bandwidth have in common, whatever shares the bytes."""
+    """The keys that all limits of bandwidth have, whatever shares the bytes."""
 
     download: ByteRateText | None = Field(
         default=None,

@@ -99,9 +99,9 @@ class Section:
     key: str
     """The top-level key."""
     kind: Kind
-    """What its objects become."""
+    """The kind of its objects in the plan."""
     noun: str
-    """How messages call one of them."""
+    """The word for one of them in messages."""
     validate: Callable[..., Entry]
     """From a document's values to the model; raises `pydantic.ValidationError`."""
     name: Callable[[str], str] = object_name

@@ -75,7 +75,7 @@ SigningKey = Annotated[
 
 
 class CookieOptions(Checked):
-    """What a cookie is sent with."""
+    """The settings that a cookie is sent with."""
 
     ttl: DurationOrOff = Field(
         default=Duration(0),

@@ -12,7 +12,7 @@ from headgate.model.node import LogLevel
 from headgate.model.problems import Problem
 
 NAME: Final = "environment"
-"""What the document is called in diagnostics."""
+"""The name of the document in diagnostics."""
 
 LISTEN: Final = "PROXY_LISTEN_ADDR"
 UPSTREAMS: Final = "PROXY_UPSTREAM_ADDRS"
@@ -34,7 +34,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     REQUEST_TIMEOUT: "How long a request may take, in milliseconds; 0 = off, which is the default "
     "where nginx serves, and all that it can do.",
 }
-"""What each variable means."""
+"""The meaning of each variable."""
 
 
 def for_engine(env: Mapping[str, str], engine: str) -> Mapping[str, str]:

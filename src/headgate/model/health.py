@@ -64,7 +64,7 @@ _SENDS: Final[Mapping[str, str]] = {
     "tcp": "sends no request of HTTP",
     "udp": "sends a datagram",
 }
-"""What a check by each protocol does, and which keys say how."""
+"""The action of a check by each protocol, for messages about keys that do nothing."""
 
 
 def _target(text: str) -> str:
@@ -178,7 +178,7 @@ Count = Annotated[int, Strict(), Field(ge=1, le=100), FROM_ENV]
 
 
 class OutlierDetection(Checked):
-    """When an endpoint is ejected for what the requests that it serves say of it."""
+    """The conditions under which an endpoint is ejected because of the requests that it serves."""
 
     consecutive_5xx: CountOrOff = Field(
         default=5, description="Eject after this many responses in a row with any 5xx."
@@ -272,7 +272,7 @@ class OutlierDetection(Checked):
 
 
 class HealthCheck(Checked):
-    """How the endpoints of an upstream are checked, besides the requests that they serve."""
+    """The checks of the endpoints of an upstream, besides the requests that they serve."""
 
     protocol: Literal["http", "tcp", "udp", "grpc"] = Field(
         default="http",

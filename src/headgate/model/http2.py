@@ -68,7 +68,7 @@ PatienceOrOff = Annotated[DurationOrOff, _time(1_000, 86_400_000)]
 
 
 class Http2Windows(Checked):
-    """How much a client may send before it is taken; sizes."""
+    """The sizes of what a client may send before it is taken."""
 
     initial: StreamWindow = Field(
         default=ByteSize(64 * _KIB),
@@ -100,7 +100,7 @@ class Http2Windows(Checked):
 
 
 class Http2Output(Options):
-    """How much may wait for a client that takes little."""
+    """The limits on what may wait for a client that takes little."""
 
     frames: Held = Field(
         default=ByteSize(256 * _KIB),
@@ -120,7 +120,7 @@ class Http2Output(Options):
 
 
 class Http2Budgets(Checked):
-    """How much of what costs a client little it may send; numbers of frames or streams."""
+    """The limits on what costs a client little to send; numbers of frames or streams."""
 
     resets: Frames = Field(
         default=100,
@@ -183,7 +183,7 @@ class Http2Budgets(Checked):
 
 
 class Http2Timeouts(Options):
-    """How long a client may take over HTTP/2."""
+    """The times that a client may take over HTTP/2."""
 
     settings: Patience | None = Field(
         default=None,
@@ -216,7 +216,7 @@ class Http2Timeouts(Options):
 
 
 class Http2(Options):
-    """What each connection of a client over HTTP/2 may take."""
+    """The limits of each connection of a client over HTTP/2."""
 
     streams: Streams = Field(
         default=128,

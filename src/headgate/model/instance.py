@@ -1,4 +1,4 @@
-"""What tells the instances of one agent from each other: their names, here and at the master."""
+"""The names that tell the instances of one agent from each other, here and at the master."""
 
 import re
 from typing import Annotated, Final
@@ -43,7 +43,7 @@ def _labels(labels: dict[str, str]) -> dict[str, str]:
 
 
 class Identity(Options):
-    """What a master is told of an instance when it enrols."""
+    """The details that a master gets of an instance when it enrols."""
 
     name: Annotated[str, AfterValidator(_title)] | None = Field(
         default=None,

@@ -133,7 +133,7 @@ class LimitStore(Checked):
 
     @property
     def has_tls(self) -> bool:
-        """Whether the store is asked over TLS."""
+        """True if the store is asked over TLS."""
         return self.url.startswith("rediss://")
 
     @property

@@ -52,7 +52,7 @@ class ListenerTls(Options):
 
 
 class ClientIp(Options):
-    """How the client's address is found."""
+    """The settings for finding the client's address."""
 
     trusted: list[Cidr] = Field(
         default_factory=list,
@@ -67,7 +67,7 @@ class ClientIp(Options):
 
 
 class ListenerLimits(Options):
-    """What clients of a listener may take."""
+    """The limits on what clients of a listener may take."""
 
     connections: CountOrOff = Field(
         default=0, description="The most client connections open at once on this listener."
@@ -89,7 +89,7 @@ class ListenerLimits(Options):
 
 
 class Detect(Options):
-    """How connections to `tcp_routes` are told from those of HTTP."""
+    """The settings for telling connections to `tcp_routes` from those of HTTP."""
 
     timeout: DurationText = Field(
         default=Duration(3_000),
@@ -99,7 +99,7 @@ class Detect(Options):
 
 
 class ListenerTimeouts(Options):
-    """How long clients of a listener may take."""
+    """The times that clients of a listener may take."""
 
     head: DurationText = Field(
         default=Duration(10_000),

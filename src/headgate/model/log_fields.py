@@ -1,4 +1,4 @@
-"""What lines of the access log can say: fields, headers of the request, and claims of a token."""
+"""The values in lines of the access log: fields, headers of the request, and claims of a token."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ FIELDS: Final = (
     *("referer", "tls_version", "sni", "alpn", "client_subject", "client_san"),
     *("client_spiffe", "client_fingerprint", "connection_id", "trace_id", "span_id"),
 )
-"""What lines can say, of requests, TCP connections and UDP flows."""
+"""The fields that lines can have, of requests, TCP connections and UDP flows."""
 _LONGEST: Final = 2_000
 
 

@@ -58,10 +58,10 @@ MirroredPercent = Annotated[
 
 
 class Mirror(Options):
-    """Where some requests of a route are sent once more.
+    """The upstream that some requests of a route are sent to once more.
 
-    Nobody gets the answers to the copies. A copy begins once its request is out, holds up neither
-    it nor another copy, and whatever becomes of it is counted and nothing else.
+    The answers to the copies are dropped. A copy begins once its request is out, holds up neither
+    it nor another copy, and its result is only counted.
     """
 
     upstream: str = Field(
@@ -91,7 +91,7 @@ class Mirror(Options):
 
     @property
     def share(self) -> int:
-        """How many of ten thousand requests are mirrored."""
+        """The number of mirrored requests in ten thousand."""
         return round(self.percent * _STEPS)
 
 

@@ -40,7 +40,7 @@ class Probe(Options):
 
 
 class Drift(Options):
-    """What headgate does when somebody else has changed its files."""
+    """The handling of changes to headgate's files that headgate did not make."""
 
     policy: DriftPolicy | None = Field(
         default=None,

@@ -53,7 +53,7 @@ DEFAULT_ADMIN = "127.0.0.1:9090"
 
 
 class NodeLimits(Options):
-    """What clients may take of the whole node."""
+    """The limits on what clients may take of the whole node."""
 
     connections: Annotated[int, Strict(), Field(ge=1, le=10_000_000), FROM_ENV] = Field(
         default=20_000,
@@ -65,7 +65,7 @@ class NodeLimits(Options):
 
 
 class Drain(Options):
-    """How leaving is spread out."""
+    """The times of a drain."""
 
     delay: DurationText = Field(
         default=Duration(5_000),
@@ -83,7 +83,7 @@ class Drain(Options):
 
 
 class Resolver(Options):
-    """How names of endpoints are resolved."""
+    """The settings for resolving names of endpoints."""
 
     servers: list[ListenAddress] = Field(
         default_factory=list,
@@ -124,7 +124,7 @@ def _percent(least: int, most: int) -> WithJsonSchema:
 
 
 class Shedding(Checked):
-    """When new requests are answered with 503 because there is too much to do.
+    """The limits above which new requests are answered with 503 because there is too much to do.
 
     Those under way are served. The answers have `Retry-After`. At a limit, routes get 503 unless
     their `importance` is high.

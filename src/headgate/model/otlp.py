@@ -115,5 +115,5 @@ class OtlpExport(Checked):
 
     @property
     def has_tls(self) -> bool:
-        """Whether it is sent to over TLS."""
+        """True if the collector is reached over TLS."""
         return self.endpoint is not None and self.endpoint.startswith("https://")

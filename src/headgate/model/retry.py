@@ -22,7 +22,7 @@ from headgate.kernel.units import Duration
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
 ALWAYS: Final = ("connect-failure", "refused-stream")
-"""What is worth a retry whatever `on` says: the endpoint certainly processed nothing."""
+"""The failures that are retried whatever `on` says: the endpoint certainly processed nothing."""
 
 _WORDS: Final = (*ALWAYS, "reset", "timeout", "gateway-error", "5xx")
 _CODES: Final = (
@@ -134,7 +134,7 @@ Wait = Annotated[DurationText, AfterValidator(_bounded)]
 
 
 class RetryBackoff(Checked):
-    """How long to wait before a retry."""
+    """The wait before a retry."""
 
     base: Wait = Field(default=Duration(25), description="The longest wait before the first retry.")
     factor: Factor = Field(
@@ -159,7 +159,7 @@ class RetryBackoff(Checked):
 
 
 class RetryBudget(Checked):
-    """How many retries all requests together may cause."""
+    """The number of retries that all requests together may cause."""
 
     percent: PercentOrOff = Field(
         default=20,
@@ -211,7 +211,7 @@ After = Annotated[
 
 
 class RetryHedge(Checked):
-    """When a second try begins beside a first one that takes long."""
+    """A second try that begins beside a first one that takes long."""
 
     after: After = Field(
         default=Duration(0),
@@ -223,10 +223,10 @@ class RetryHedge(Checked):
 
 
 class Retry(Checked):
-    """When a request whose try failed is tried again.
+    """The retries of requests whose try failed.
 
-    At another endpoint than the last one if another is usable, and only while nothing of an answer
-    went out, the client waits, and the body is held: up to 64 KiB of it are.
+    A retry goes to another endpoint than the last one if another is usable, and only happens while
+    nothing of an answer went out, the client waits, and the body is held: up to 64 KiB of it are.
     """
 
     retries: Annotated[int, Strict(), Field(ge=1, le=10), FROM_ENV] = Field(

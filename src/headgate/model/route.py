@@ -48,7 +48,7 @@ class SplitPart(Options):
 
 
 class RouteTimeouts(Options):
-    """How long a request may take."""
+    """The times that a request may take."""
 
     request: DurationOrOff = Field(
         default=Duration(0),
@@ -110,7 +110,7 @@ def _at_most(most: str) -> AfterValidator:
 
 
 class RouteLimits(Options):
-    """What requests of a route may take."""
+    """The limits on what requests of a route may take."""
 
     body: SizeOrOff | None = Field(
         default=None, description="The largest request body; absent = the listener's limit."

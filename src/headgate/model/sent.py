@@ -1,4 +1,4 @@
-"""What a check by `tcp` or `udp` sends, and what its answer must be."""
+"""The bytes that a check by `tcp` or `udp` sends, and the answer that it must get."""
 
 import re
 from typing import Annotated, Final, NamedTuple, cast
@@ -85,20 +85,20 @@ SentBytes = Annotated[
     PlainValidator(_sent),
     WithJsonSchema({"anyOf": [_TEXT_SCHEMA, _HEX_SCHEMA, FILE_SCHEMA]}),
 ]
-"""What is sent: text, bytes, or the text of a file as it is."""
+"""The bytes that are sent: text, bytes, or the text of a file as it is."""
 
 ExpectedBytes = Annotated[
     str,
     PlainValidator(_expected),
     WithJsonSchema({"anyOf": [{**_TEXT_SCHEMA, "minLength": 1}, _HEX_SCHEMA]}),
 ]
-"""What an answer is compared with, as hexadecimal digits."""
+"""The bytes that an answer is compared with, as hexadecimal digits."""
 
 
 class Expectation(OneOf):
-    """What the answer to a check must be; an answer of UDP is its first datagram.
+    """The answer that a check must get; an answer of UDP is its first datagram.
 
-    Nobody knows where an answer over TCP ends: it passes as soon as what has come of it does.
+    An answer over TCP has no known end: it passes as soon as what has come of it does.
     """
 
     exact: ExpectedBytes | None = Field(

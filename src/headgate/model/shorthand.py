@@ -31,7 +31,7 @@ class OrWord:
     """Adds a bare word to the JSON Schema of a table."""
 
     words: tuple[str, ...] = ()
-    """What the word may be; none = any text."""
+    """The words that are allowed; none = any text."""
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

@@ -16,11 +16,11 @@ _ONE: Final = "write exactly one of `cookie` and `by`"
 
 
 class Sticky(CookieOptions):
-    """What keeps a client at the branch of a split that it was assigned to.
+    """A cookie or a hash that keeps a client at the branch of a split that it was assigned to.
 
     With `cookie` an answer sets a signed cookie that names the branch; weights may change, and the
     client stays while its branch has one above 0. With `by` the branch follows from a hash: a
-    branch that gets more weight takes clients from the others, and no others move.
+    branch that gets more weight takes clients from the other branches, and no other clients move.
     """
 
     cookie: CookieName | None = Field(

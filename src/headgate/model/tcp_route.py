@@ -18,7 +18,7 @@ _ONE_AIM: Final = "write either `upstream` or `split`"
 
 
 class TcpTimeouts(Options):
-    """How long a connection may last. How long connecting may take is set in the upstream."""
+    """The times that a connection may last. The time for connecting is set in the upstream."""
 
     idle: DurationOrOff = Field(
         default=Duration(3_600_000),
@@ -35,7 +35,7 @@ class TcpTimeouts(Options):
 
 
 class TcpBandwidth(ByteLimit):
-    """How many bytes of connections pass in a second; what is over it waits."""
+    """The limit on bytes of connections that pass in a second; what is over it waits."""
 
     key: Literal["connection", "client_ip", "all"] = Field(
         default="connection",
@@ -46,10 +46,10 @@ class TcpBandwidth(ByteLimit):
 
 
 class TcpSticky(Options):
-    """What keeps a client at its branch of a split.
+    """The hash that keeps a client at its branch of a split.
 
-    The branch follows from a hash: one that gets more weight takes clients from the others, and no
-    others move.
+    The branch follows from the hash: one that gets more weight takes clients from the other
+    branches, and no other clients move.
     """
 
     by: Literal["client_ip"] = Field(

@@ -35,9 +35,9 @@ SampledShare = Annotated[
 
 
 class Tracing(OtlpExport):
-    """How requests belong to traces (W3C Trace Context).
+    """The traces that requests belong to (W3C Trace Context).
 
-    Endpoints are told the trace in the header `traceparent`, and the access log has its ids.
+    Endpoints get the trace in the header `traceparent`, and the access log has its ids.
     """
 
     endpoint: CollectorUrl | None = Field(

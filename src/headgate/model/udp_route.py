@@ -14,7 +14,7 @@ from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 
 
 class UdpTimeouts(Options):
-    """How long a flow may last."""
+    """The times that a flow may last."""
 
     idle: DurationText = Field(
         default=Duration(60_000),
@@ -23,7 +23,7 @@ class UdpTimeouts(Options):
 
 
 class UdpBandwidth(ByteLimit):
-    """How many bytes of datagrams pass in a second; datagrams above it are dropped and counted."""
+    """The limit on bytes of datagrams in a second; datagrams above it are dropped and counted."""
 
     key: Literal["flow", "client_ip", "all"] = Field(
         default="flow",

@@ -71,7 +71,7 @@ _HOST_HEADERS = 'write "pass", "endpoint", or a host with or without port'
 HostHeader = Annotated[
     str, PlainValidator(_host_header), WithJsonSchema({"type": "string", "format": "host-header"})
 ]
-"""What an upstream sees as Host."""
+"""The Host that an upstream sees."""
 
 
 class UpstreamTls(Options):
@@ -109,7 +109,7 @@ class Pool(Options):
 
 
 class UpstreamLimits(Options):
-    """What requests may take of an upstream."""
+    """The limits on what requests may take of an upstream."""
 
     connections: CountOrOff = Field(
         default=0,
@@ -123,7 +123,7 @@ class UpstreamLimits(Options):
 
 
 class UpstreamTimeouts(Options):
-    """How long an upstream may take."""
+    """The times that an upstream may take."""
 
     connect: DurationText = Field(
         default=Duration(5_000),

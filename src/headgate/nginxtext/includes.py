@@ -13,7 +13,7 @@ _DATA_BLOCKS: Final = frozenset({b"split_clients", b"charset_map"})
 
 
 class Files(Protocol):
-    """Where files come from; paths are absolute or as the entry's is."""
+    """The source of files; paths are absolute or as the entry's is."""
 
     def read(self, path: str) -> bytes:
         """Returns a file's bytes; raises `OSError` if it cannot be read."""

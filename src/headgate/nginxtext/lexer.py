@@ -27,8 +27,8 @@ STATEMENT: Final = re.compile(
     rb"(?:(" + _WORD + rb")((?>(?:(?:" + _GAP + rb"|(?<=[\"'])(?=\)))" + _WORD + rb")*))"
     rb"((?:" + _GAP + rb")?+)([;{])|(\})|(\Z))"
 )
-"""What stands before a directive, then: its first word, the further words with what stands before
-each, what stands before its end, and the end. Or a `}`, or the end of the text."""
+"""The text before a directive, then: its first word, the further words with the text before each,
+the text before its end, and the end. Or a `}`, or the end of the text."""
 
 PIECE: Final = re.compile(
     rb"(?P<space>" + _SPACE + rb"++)|(?P<comment>\#[^\n]*+)|"

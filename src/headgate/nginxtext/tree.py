@@ -28,7 +28,7 @@ class Argument(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_quoted(self) -> bool:
-        """Whether it is quoted."""
+        """True if it is quoted."""
         return self.raw[:1] in (b'"', b"'")
 
 
@@ -66,7 +66,7 @@ class Directive(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def values(self) -> tuple[bytes, ...]:
-        """What nginx makes of the arguments."""
+        """The values that nginx makes of the arguments."""
         return tuple([argument.value for argument in self.args])
 
     def directives(self) -> "Iterator[Directive]":

@@ -41,11 +41,11 @@ class QuarantinedObject(msgspec.Struct, frozen=True):
 
 
 class ConfigStatus(msgspec.Struct, frozen=True):
-    """What is served and how the last reload ended; `digest` is hex, times are Unix seconds.
+    """The config that is served, and the last reload; `digest` is hex, times are Unix seconds.
 
     `warnings` are about the config that is served, as `headgate check` gives them; they come a
-    moment after it. `objects` is null where nobody knows: beside a data plane without a control
-    process.
+    moment after it. `objects` is null where it is not known: beside a data plane without a
+    control process.
     """
 
     sources: list[str]
@@ -81,13 +81,13 @@ class NodeStatus(msgspec.Struct, frozen=True):
     dataplane: DataPlaneStatus | None
     nginx: NginxStatus | None = None
     processes: list[ProcessRights] = []
-    """What each process may do; where nginx serves, its own are not among them."""
+    """The rights of each process; where nginx serves, its processes are not among them."""
     warnings: list[str] = []
-    """What a process may do and need not."""
+    """Warnings of rights that a process has and does not need."""
     gate: ProcessStatus | None = None
     link: LinkStatus | None = None
     master: MasterStatus | None = None
-    """How an agent stands with its master; null on a node of its own."""
+    """An agent's state with its master; null on a node without a master."""
     key_sets: list[KeySetStatus] = []
     """The key sets of tokens that are fetched."""
 

@@ -11,7 +11,7 @@ from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.plan.objects import Listener
 
 SYSCTL: Final = Path("/proc/sys/net/ipv4/tcp_fastopen")
-"""What the kernel allows, for IPv6 too: bit 1 clients, bit 2 listeners (Linux, ip-sysctl.rst)."""
+"""The kernel's setting, for IPv6 too: bit 1 clients, bit 2 listeners (Linux, ip-sysctl.rst)."""
 
 _LISTENERS: Final = 2
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from headgate.node.ports import Candidate, Rejected, Verdict
 
 TRIES: Final = 8
-"""How often the rest of a config is tried after the whole of it."""
+"""The number of times that the rest of a config is tried after the whole of it."""
 
 Serve = Callable[[Candidate], Awaitable[Verdict]]
 Isolate = Callable[[Candidate, Verdict], Awaitable[Candidate | Rejected]]

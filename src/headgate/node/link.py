@@ -39,7 +39,7 @@ class DataPlane(msgspec.Struct, frozen=True):
 
 
 class About(msgspec.Struct, frozen=True):
-    """What the supervisor says about the node."""
+    """The supervisor's report on the node."""
 
     dataplane: DataPlane | None
     listening: list[str]

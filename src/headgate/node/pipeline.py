@@ -35,11 +35,11 @@ from headgate.node.ports import (
 from headgate.node.results import Outcome, ReloadResult
 
 RUN_S: Final = 600.0
-"""How long a run may take, whatever it waits for."""
+"""The time that a run may take, whatever it waits for."""
 _AGAIN_S: Final = (5.0, 300.0)
 """The delay before the next run after one that broke: at first, and at most."""
 _RECENT: Final = 5
-"""How many replaced configs it remembers; they share what they have in common."""
+"""The number of replaced configs that it remembers; they share what they have in common."""
 
 _log = structlog.get_logger()
 

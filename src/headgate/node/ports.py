@@ -62,7 +62,7 @@ class NothingYetError(Exception):
 
 
 class Source(Protocol):
-    """Where the config comes from."""
+    """The source of the config."""
 
     def load(self) -> Candidate | Rejected:
         """Reads and compiles the present config. Call it outside the loop, one call at a time.
@@ -126,7 +126,7 @@ class MasterRefusesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How serving a config ended: with `errors` it is refused and nothing has changed.
+    """The result of serving a config: with `errors` it is refused and nothing has changed.
 
     `waited_s`: how long the engine let it wait for other changes, to reload less often.
     `is_undone`: the engine had gone over to it, and went back. `refused` are the objects that the
@@ -142,7 +142,7 @@ class Verdict:
 
 
 class Able(NamedTuple):
-    """What an engine calls its version, and the words for what it can do."""
+    """The version of an engine, as it names it, and the words for what it can do."""
 
     version: str
     words: tuple[str, ...] = ()
@@ -265,7 +265,7 @@ class Objection(NamedTuple):
 
 
 class Ours(Protocol):
-    """What the control process itself changes with a config: admin addresses, log level."""
+    """The parts of the control process that change with a config: admin addresses, log level."""
 
     def prepare(self, settings: NodeSettings) -> list[Objection]:
         """Opens the new resources without using them; returns the errors, if any."""

@@ -34,7 +34,7 @@ class ControlProcess:
         self._said_ready = False
         self._was_linked = False
         self._systemd: Systemd | None = None
-        """Where no supervisor of this host tells systemd."""
+        """Notifies systemd where no supervisor of this host does."""
 
     async def run(self) -> int:
         """Runs until told to leave; returns the exit code."""

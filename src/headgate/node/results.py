@@ -43,5 +43,5 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_ok(self) -> bool:
-        """Whether the config that it found is the one served."""
+        """True if the config that it found is the one served."""
         return self.outcome in {Outcome.APPLIED, Outcome.UNCHANGED}

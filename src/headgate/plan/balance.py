@@ -10,7 +10,7 @@ from headgate.plan.opaque import Opaque, encoded
 
 
 class Chooses:
-    """What balancers say of their choice, for those who do not know their kinds.
+    """The properties of a balancer's choice, for code that does not know the kind of the balancer.
 
     Mixed into the node of a balancer, which overrides what is not so for it.
     """
@@ -19,8 +19,8 @@ class Chooses:
 
     @property
     def hashed(self) -> str:
-        """What it hashes of a request: `client_ip`, `path`, `header:NAME`, `cookie:NAME`; empty
-        for one that does not hash.
+        """The part of a request that it hashes: `client_ip`, `path`, `header:NAME`, `cookie:NAME`;
+        empty for one that does not hash.
         """
         return ""
 

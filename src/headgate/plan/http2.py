@@ -12,7 +12,7 @@ class Http2Windows(DefaultedNode, frozen=True):
 
 
 class Http2Output(DefaultedNode, frozen=True):
-    """What may wait for a client."""
+    """The limits on what may wait for a client."""
 
     frames_bytes: int = 256 << 10
     control_frames: int = 1000
@@ -47,7 +47,7 @@ class Http2Timeouts(DefaultedNode, frozen=True):
 
 
 class Http2(DefaultedNode, frozen=True):
-    """What one connection over HTTP/2 may take; `bodies` 0 = as many as `dispatched`."""
+    """The limits of one connection over HTTP/2; `bodies` 0 = as many as `dispatched`."""
 
     streams: int = 128
     dispatched: int = 100

@@ -13,7 +13,7 @@ from headgate.plan.opaque import Opaque
 
 
 class Made:
-    """What middlewares say about their effects, for those who do not know their kinds.
+    """The effects of a middleware, for code that does not know the kind of the middleware.
 
     Mixed into the node of a middleware, which overrides what is not so for it.
     """
@@ -22,27 +22,27 @@ class Made:
 
     @property
     def rewrites_path(self) -> bool:
-        """Whether the path that is forwarded is another."""
+        """True if it changes the path that is forwarded."""
         return False
 
     @property
     def judges_path(self) -> bool:
-        """Whether who may pass depends on the path, so that the same one must be forwarded."""
+        """True if the path decides who may pass, so that the same one must be forwarded."""
         return False
 
     @property
     def leads_to_https(self) -> bool:
-        """Whether a plain request gets no further than to a redirect to https."""
+        """True if a plain request gets no further than to a redirect to https."""
         return False
 
     @property
     def looks_at_prefix(self) -> bool:
-        """Whether it needs to know how much of the path the route's match took."""
+        """True if it needs to know how much of the path the route's match took."""
         return False
 
     @property
     def wants_credentials(self) -> bool:
-        """Whether clients get no further without saying who they are."""
+        """True if clients get no further without saying who they are."""
         return False
 
     @property
@@ -57,22 +57,22 @@ class Made:
 
     @property
     def wants_certificate(self) -> bool:
-        """Whether it asks for the certificate of a client's connection."""
+        """True if it asks for the certificate of a client's connection."""
         return False
 
     @property
     def gives_claims(self) -> bool:
-        """Whether requests that it lets pass have the claims of a token."""
+        """True if requests that it lets pass have the claims of a token."""
         return False
 
     @property
     def answers_preflights(self) -> bool:
-        """Whether it answers what browsers ask before a request, which has no credentials."""
+        """True if it answers the preflights of browsers, which have no credentials."""
         return False
 
     @property
     def is_of_whole_chain(self) -> bool:
-        """Whether its place among the others does not matter to them."""
+        """True if its place among the other middlewares does not matter to them."""
         return False
 
     @property
@@ -88,12 +88,12 @@ class Made:
 
     @property
     def needs_limit_store(self) -> bool:
-        """Whether it counts in the store of limits across nodes."""
+        """True if it counts in the store of limits across nodes."""
         return False
 
     @property
     def does(self) -> str:
-        """What it does with its options, in a few words for explanations; may be empty."""
+        """A few words for explanations on what it does with its options; may be empty."""
         return ""
 
     def shown(self) -> "Shown | None":
@@ -153,12 +153,12 @@ class Rewrite(MiddlewareNode, frozen=True):
 
     @property
     def rewrites_path(self) -> bool:
-        """Whether the path that is forwarded is another."""
+        """True if it changes the path that is forwarded."""
         return self.path is not None
 
     @property
     def looks_at_prefix(self) -> bool:
-        """Whether it replaces what the match took."""
+        """True if it replaces what the match took."""
         return self.path is not None and self.path.prefix is not None
 
     def shown(self) -> Shown:
@@ -179,12 +179,12 @@ class Redirect(MiddlewareNode, frozen=True):
 
     @property
     def leads_to_https(self) -> bool:
-        """Whether its target is https."""
+        """True if its target is https."""
         return self.scheme == "https"
 
     @property
     def looks_at_prefix(self) -> bool:
-        """Whether it replaces what the match took."""
+        """True if it replaces what the match took."""
         return self.prefix is not None
 
     def shown(self) -> Shown:

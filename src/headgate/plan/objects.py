@@ -28,7 +28,7 @@ class ListenerTls(DefaultedNode, frozen=True):
 
 
 class ProxyProtocol(DefaultedNode, frozen=True):
-    """Whose connections begin with a PROXY header; `trusted` is never empty."""
+    """The peers whose connections begin with a PROXY header; `trusted` is never empty."""
 
     trusted: tuple[str, ...]
     mode: Literal["required", "optional"] = "required"
@@ -36,7 +36,7 @@ class ProxyProtocol(DefaultedNode, frozen=True):
 
 
 class ClientIp(DefaultedNode, frozen=True):
-    """Where the client's address comes from; an empty header means `x-forwarded-for`."""
+    """The source of the client's address; an empty header means `x-forwarded-for`."""
 
     trusted: tuple[str, ...] = ()
     header: str = ""
@@ -69,7 +69,7 @@ class Listener(DefaultedNode, frozen=True):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where its sockets are, in the order of its addresses."""
+        """The places of its sockets, in the order of its addresses."""
         return tuple(place(address, self.protocol) for address in self.addresses)
 
 
@@ -110,7 +110,7 @@ class ValueMatch(PlanNode, frozen=True):
 
 
 class CertificateMatch(PlanNode, frozen=True):
-    """What the client's verified certificate must say; a list that is empty asks for nothing."""
+    """The conditions on the client's verified certificate; an empty list asks for nothing."""
 
     subjects: tuple[str, ...] = ()
     sans: tuple[str, ...] = ()
@@ -153,14 +153,14 @@ class Affinity(DefaultedNode, frozen=True):
 
 
 class Sticky(PlanNode, frozen=True):
-    """What keeps a client at its branch of a split: a signed cookie, or the hash of a key."""
+    """The way to keep a client at its branch of a split: a signed cookie, or the hash of a key."""
 
     cookie: Affinity | None = None
     by: tuple[str, ...] | None = None
 
 
 class Mirror(DefaultedNode, frozen=True):
-    """Where requests are sent once more; `share` of 10,000, with bodies up to `body_bytes`."""
+    """The upstream of copied requests; `share` of 10,000, with bodies up to `body_bytes`."""
 
     upstream: str
     share: int = 10_000
@@ -170,7 +170,7 @@ class Mirror(DefaultedNode, frozen=True):
 
 
 class Action(PlanNode, frozen=True):
-    """What a route does in the end."""
+    """The final action of a route."""
 
     upstream: str | None = None
     split: tuple[SplitPart, ...] | None = None
@@ -200,7 +200,7 @@ RetryMethods = Literal["idempotent", "all"] | OnlyMethods
 
 
 class RetryBackoff(DefaultedNode, frozen=True):
-    """How long to wait before a retry; drawn between nothing and the limit if `jitter` is set."""
+    """The wait before a retry; drawn between nothing and the limit if `jitter` is set."""
 
     base_ms: int = 25
     factor_percent: int = 200
@@ -209,20 +209,20 @@ class RetryBackoff(DefaultedNode, frozen=True):
 
 
 class RetryBudget(DefaultedNode, frozen=True):
-    """How many retries an upstream gets; 0 = none."""
+    """The number of retries that an upstream gets; 0 = none."""
 
     percent: int = 20
     per_second: int = 3
 
 
 class RetryHedge(DefaultedNode, frozen=True):
-    """When a second try begins beside the first; 0 = after the route's p95."""
+    """The start of a second try beside the first; 0 = after the route's p95."""
 
     after_ms: int = 0
 
 
 class Retry(DefaultedNode, frozen=True):
-    """When a request is tried again; `on` besides failures to connect and refused streams."""
+    """The rules for retrying a request; `on` besides failures to connect and refused streams."""
 
     retries: int = 2
     on: tuple[str, ...] = ()
@@ -233,11 +233,11 @@ class Retry(DefaultedNode, frozen=True):
 
 
 Importance = Literal["low", "normal", "high"]
-"""How much requests matter while there is too much to do: low importance is refused first."""
+"""The importance of requests while there is too much to do: low importance is refused first."""
 
 
 class Observed(DefaultedNode, frozen=True):
-    """What is kept of the requests of a route."""
+    """The records that are kept of the requests of a route."""
 
     access_log_percent: int = 100
     tracing: bool = True
@@ -342,7 +342,7 @@ class BytesCheck(DefaultedNode, frozen=True):
 
 
 class HealthCheck(DefaultedNode, frozen=True):
-    """How endpoints are checked; without `http`, `grpc` and `bytes`, a connection is enough."""
+    """The checks of endpoints; without `http`, `grpc` and `bytes`, a connection is enough."""
 
     http: HttpCheck | None = None
     grpc: GrpcCheck | None = None
@@ -356,7 +356,7 @@ class HealthCheck(DefaultedNode, frozen=True):
 
 
 class AgentCheck(DefaultedNode, frozen=True):
-    """How the agents of endpoints are asked; an empty `send` = they speak first."""
+    """The checks that ask the agents of endpoints; an empty `send` = the agents speak first."""
 
     port: int
     send: str = ""
@@ -365,7 +365,7 @@ class AgentCheck(DefaultedNode, frozen=True):
 
 
 class OutlierShares(DefaultedNode, frozen=True):
-    """When endpoints are ejected for shares of their requests; 0 = off.
+    """The shares of their requests for which endpoints are ejected; 0 = off.
 
     `success_rate_deviation` is in thousandths of the standard deviation.
     """
@@ -379,7 +379,7 @@ class OutlierShares(DefaultedNode, frozen=True):
 
 
 class OutlierDetection(DefaultedNode, frozen=True):
-    """When endpoints are ejected for what requests say of them; 0 in a row = off."""
+    """The conditions under which endpoints are ejected because of requests; 0 in a row = off."""
 
     consecutive_5xx: int = 5
     consecutive_gateway: int = 5
@@ -392,7 +392,7 @@ class OutlierDetection(DefaultedNode, frozen=True):
 
 
 class CircuitBreaker(DefaultedNode, frozen=True):
-    """When requests are kept from what fails; 0 failures in a row or percent = off."""
+    """A breaker that keeps requests from what fails; 0 failures in a row or percent = off."""
 
     per: Literal["endpoint", "upstream"] = "endpoint"
     failures: int = 5
@@ -407,7 +407,7 @@ class CircuitBreaker(DefaultedNode, frozen=True):
 
 
 class AdaptiveConcurrency(DefaultedNode, frozen=True):
-    """How many requests at a time a worker sends to an upstream, learned from their latency."""
+    """The limit on requests at a time from a worker to an upstream, learned from their latency."""
 
     initial: int = 20
     min: int = 4
@@ -415,7 +415,7 @@ class AdaptiveConcurrency(DefaultedNode, frozen=True):
 
 
 class Health(DefaultedNode, frozen=True):
-    """How the health of endpoints is judged; `panic_threshold` in percent, 0 = off."""
+    """The rules for judging the health of endpoints; `panic_threshold` in percent, 0 = off."""
 
     check: HealthCheck | None = None
     agent: AgentCheck | None = None

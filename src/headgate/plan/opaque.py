@@ -18,7 +18,7 @@ class Opaque:
     __slots__ = ("_node", "kind")
 
     what = "an object"
-    """What it is, for errors."""
+    """The noun for it in errors."""
 
     kind: str
     """The word in the config."""

@@ -39,7 +39,7 @@ def entry(kind: Kind, name: str, value: PlanObject, blobs: Iterable[BlobId] = ()
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What turns one plan into another: objects to put, identities to delete.
+    """The changes that turn one plan into another: objects to put, identities to delete.
 
     `base` and `digest` are the roots before and after; both lists are in the order of (kind,
     name). An empty delta means the plans are the same.

@@ -25,7 +25,7 @@ class SyslogSink(PlanNode, frozen=True):
 
 
 class LogSink(PlanNode, frozen=True):
-    """Where access records go; exactly one is set."""
+    """The sink of access records; exactly one is set."""
 
     stdout: StdoutSink | None = None
     file: FileSink | None = None
@@ -45,7 +45,7 @@ class OutletTls(DefaultedNode, frozen=True):
 
 
 class OtlpExport(PlanNode, frozen=True):
-    """Where spans or log records go: a collector that takes OTLP over HTTP."""
+    """The destination of spans or log records: a collector that takes OTLP over HTTP."""
 
     endpoint: str
     service_name: str
@@ -68,8 +68,8 @@ class AccessLog(PlanNode, frozen=True):
 
 
 class Redaction(PlanNode, frozen=True):
-    """What logs, taps and spans never show: the values of parameters of a query, by names in lower
-    case, and of the headers `referer` and `user-agent`."""
+    """The values that logs, taps and spans never show: those of parameters of a query, by names in
+    lower case, and of the headers `referer` and `user-agent`."""
 
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class Resolver(DefaultedNode, frozen=True):
 
 
 class Shedding(DefaultedNode, frozen=True):
-    """When new requests are refused because there is too much to do; 0 = not for that."""
+    """The limits above which there is too much to do and new requests are refused; 0 = no limit."""
 
     memory_bytes: int = 0
     queued: int = 1_024
@@ -103,7 +103,7 @@ class Shedding(DefaultedNode, frozen=True):
 
 
 class Tracing(DefaultedNode, frozen=True):
-    """How requests belong to traces; `sample_ppm` are millionths."""
+    """The traces that requests belong to; `sample_ppm` are millionths."""
 
     sample_ppm: int = 1_000_000
     parents: Literal["any", "trusted"] = "any"

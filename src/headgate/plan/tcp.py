@@ -51,5 +51,5 @@ class TcpRoute(DefaultedNode, frozen=True):
         return self.split if self.upstream is None else (SplitPart(self.upstream),)
 
     def path(self, index: int) -> tuple[str | int, ...]:
-        """Where the user wrote the name of one of them."""
+        """Returns the path at which the user wrote the name of one of them."""
         return ("upstream",) if self.upstream is not None else ("split", index, "upstream")

@@ -39,7 +39,7 @@ class PacketChannel:
 
     @property
     def wants_to_write(self) -> bool:
-        """Whether packets wait for room in the socket's buffer."""
+        """True if packets wait for room in the socket's buffer."""
         return bool(self._waiting)
 
     def send(self, message: Message, descriptors: list[int] | None = None) -> None:
@@ -106,7 +106,7 @@ class LineChannel:
 
     @property
     def wants_to_write(self) -> bool:
-        """Whether bytes wait for room in the socket's buffer."""
+        """True if bytes wait for room in the socket's buffer."""
         return bool(self._output)
 
     def send(self, message: Message) -> None:

@@ -13,7 +13,7 @@ _MAX_PROCESSES = 32_768
 
 
 class Place:
-    """Where a socket listens; `host` is an address in its usual text form."""
+    """The address and port where a socket listens; `host` is an address in its usual text form."""
 
     __slots__ = ("family6", "host", "is_udp", "port")
 

@@ -6,7 +6,7 @@ import signal
 import socket
 
 ORDERS = ("TERM", "INT", "HUP", "USR1", "USR2")
-"""What people and systemd send."""
+"""The signals that people and systemd send."""
 CHILD = "CHLD"
 
 

@@ -40,7 +40,7 @@ EXIT_CANNOT = 69  # EX_UNAVAILABLE: the control process cannot start and said wh
 
 @record
 class Settings:
-    """What does not change while the supervisor runs. Times are seconds.
+    """The settings that do not change while the supervisor runs. Times are seconds.
 
     `cpus` are those that we may use; `default_workers` is how many workers fit them and the CPU
     quota; `last_good` the addresses (with backlogs) that were open when the node ran last. Without

@@ -31,17 +31,17 @@ class Upstream:
     def __init__(self, body: str = "", *, status: int = 200) -> None:
         """`status`: 200 to 599; one that has no body (204, 304) is sent without."""
         self.body = body
-        """What it answers; may be changed at any time."""
+        """The body of its answers; may be changed at any time."""
         self.status = status
         self.seen: list[Seen] = []
-        """What it got, in the order of arrival; only requests whose body came whole."""
+        """The requests that it got, in the order of arrival; only those whose body came whole."""
         self._server = HttpServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
     @property
     def address(self) -> str:
-        """Where it listens, as an endpoint's address."""
+        """The address at which it listens, in the form of an endpoint's address."""
         host, port = self._server.server_address[:2]
         return f"{host!s}:{port}"
 

@@ -1,4 +1,4 @@
-//! What was verified a moment ago, so that it need not be verified again.
+//! The results of recent verifications, so that they need not be repeated.
 
 use crate::sealed::Fingerprint;
 use std::collections::HashMap;

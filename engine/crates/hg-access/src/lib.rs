@@ -1,4 +1,4 @@
-//! Who may pass: networks, passwords, API keys and signed tokens; pure.
+//! Access checks by networks, passwords, API keys and signed tokens; pure.
 //!
 //! Owns the decisions of the middlewares `ip_access`, `basic_auth`, `api_key` and `jwt`: what a
 //! credential must look like, whether it is right, and what it says about its holder. Never reads a

@@ -69,7 +69,7 @@ fn holds<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
     after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, last)| value <= *last)
 }
 
-/// What rules say about an address.
+/// The verdict of rules on an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It may pass.

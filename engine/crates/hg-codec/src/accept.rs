@@ -10,7 +10,7 @@ type Weight = u16;
 
 const FULL: Weight = 1000;
 
-/// What a client takes, by its `Accept-Encoding` lines.
+/// The codings that a client accepts, by its `Accept-Encoding` lines.
 ///
 /// A member that is not well-formed counts as one that refuses its coding, and of two members of
 /// the same coding the lower weight counts: a client gets a coding only if it asked for it beyond

@@ -3,7 +3,7 @@
 use crate::coding::{Coding, Readable};
 use crate::{br, gzip, zst};
 
-/// What a decoded body may be at most.
+/// The limits of a decoded body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// Bytes of the decoded body.
@@ -38,7 +38,7 @@ pub enum Fault {
     TooDense,
 }
 
-/// What one call of [`Decoder::feed`] did.
+/// The result of one call of [`Decoder::feed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fed {
     /// Bytes of the input that were used; call again with the others once there is room.
@@ -49,7 +49,7 @@ pub struct Fed {
     pub is_full: bool,
 }
 
-/// What one call of a coding's decoder did.
+/// The result of one call of a coding's decoder.
 pub(crate) struct Step {
     pub(crate) consumed: usize,
     pub(crate) made: usize,

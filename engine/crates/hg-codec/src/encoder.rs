@@ -3,7 +3,7 @@
 use crate::coding::Coding;
 use crate::{br, gzip, zst};
 
-/// How hard the encoders of each coding try.
+/// The compression levels of the encoders, one for each coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Levels {
     /// 1 to 9.

@@ -17,7 +17,7 @@ fn decoded(coding: Coding, mut bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What a client has before the end of the body.
+/// Returns what a client has before the end of the body.
 fn decoded_so_far(coding: Coding, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let fed = Decoder::new(coding, WIDE).unwrap().feed(bytes, usize::MAX, &mut out).unwrap();

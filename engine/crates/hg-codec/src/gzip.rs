@@ -60,7 +60,7 @@ impl Encoder {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     inner: Decompress,
-    /// Whether it is gzip, of which a body may have several members; else zlib's wrapping.
+    /// True for gzip, of which a body may have several members; false for zlib's wrapping.
     is_gzip: bool,
 }
 

@@ -25,7 +25,7 @@ pub struct Layers {
 #[derive(Debug)]
 struct Outer {
     decoder: Decoder,
-    /// What it has made and the next one has not taken.
+    /// The bytes that it has made and the next one has not taken.
     between: Vec<u8>,
 }
 

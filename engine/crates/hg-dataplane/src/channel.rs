@@ -65,7 +65,7 @@ pub struct Start {
     /// Session ticket secrets in hex (32 bytes each), the current one first.
     #[serde(default)]
     pub ticket_secrets: Vec<String>,
-    /// Whether to read nothing of UDP clients before [`FromSupervisor::TakeFlows`].
+    /// True if nothing of UDP clients is read before [`FromSupervisor::TakeFlows`].
     #[serde(default)]
     pub awaits_flows: bool,
 }
@@ -80,10 +80,10 @@ pub enum ToSupervisor {
         pid: u32,
         /// Root digest of the served plan, hex.
         plan_digest: String,
-        /// Whether this process answers [`FromSupervisor::Probe`]; the supervisor does not probe it
+        /// True if this process answers [`FromSupervisor::Probe`]; the supervisor does not probe it
         /// otherwise.
         answers_probes: bool,
-        /// Whether this process gives UDP flows to a successor, and takes those of a predecessor.
+        /// True if this process gives UDP flows to a successor, and takes those of a predecessor.
         moves_flows: bool,
     },
     /// The answer to a probe.

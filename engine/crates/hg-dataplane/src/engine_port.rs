@@ -1,4 +1,4 @@
-//! What this crate needs from the engine, as a trait, so that tests can replace it.
+//! The part of the engine that this crate needs, as a trait, so that tests can replace it.
 
 use hg_engine::{EndpointOrder, EngineEvent, EngineMetrics, EngineStatus, GivenFlows, MovedFlow};
 use hg_engine::{TapFilter, TapReader};
@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// How long it took to compile a plan and to serve it.
+/// The time that it took to compile a plan and to serve it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Time to compile it, outside the workers; microseconds.

@@ -1,4 +1,4 @@
-//! What the process does next, as a machine: events in, commands out. Pure.
+//! The lifecycle of the process, as a machine: events in, commands out. Pure.
 //!
 //! serving ─ drain ─► draining ─┐
 //!    ├──── handoff ► draining ─┼─ drained ─► exit 0

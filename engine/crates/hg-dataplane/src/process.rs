@@ -27,7 +27,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How often to ask a draining engine whether it is done.
+/// The interval at which a draining engine is asked whether it is done.
 const DRAIN_POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// Time beyond the drain's deadline after which the process exits without a worker that does not
@@ -136,7 +136,7 @@ struct Process {
     outbox: Receiver<Event>,
     is_leaving: Arc<AtomicBool>,
     grpc_socket: PathBuf,
-    /// When to exit even if a worker has not left; set when leaving begins.
+    /// The time to exit even if a worker has not left; set when leaving begins.
     exit_at: Cell<Option<Instant>>,
 }
 

@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 
-/// How often to ask the engine for events.
+/// The interval at which the engine is asked for events.
 const EVENTS_EVERY: Duration = Duration::from_millis(500);
 
 /// Stack of the thread and of the few that wait for workers on its behalf.

@@ -36,13 +36,13 @@ pub struct Service {
     pub resolver: Resolver,
     /// Orders of operators.
     pub orders: Orders,
-    /// Whether the process has begun to leave; the process sets it.
+    /// True once the process has begun to leave; the process sets it.
     pub is_leaving: Arc<AtomicBool>,
     /// Asks the process to drain.
     pub drain: Box<dyn Fn() + Send + Sync>,
     /// Counts data-plane processes of this node.
     pub generation: u64,
-    /// When the process began to serve.
+    /// The time at which the process began to serve.
     pub start: Instant,
     /// Readings for the latency gauges.
     pub latency: Mutex<LatencyWindow>,

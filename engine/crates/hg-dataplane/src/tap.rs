@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::MissedTickBehavior;
 use tonic::Status;
 
-/// How often a tap is read.
+/// The interval at which a tap is read.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// A chunk ends with the line that reaches so many bytes.

@@ -7,16 +7,16 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How long a read or a write waits before the thread looks at its other work.
+/// The time that a read or a write waits before the thread looks at its other work.
 const SLICE: Duration = Duration::from_millis(100);
 /// Longest wait for one address: nothing else is done meanwhile.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long until it is asked again whether a name was looked up.
+/// The interval at which it is asked again whether a name was looked up.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long something may take, and what the thread does between its steps.
+/// The time that an operation may take, and what the thread does between its steps.
 pub struct Steps<'a> {
-    /// When it has to be over.
+    /// The time by which it has to be over.
     pub until: Instant,
     /// The thread's other work; short.
     pub between: &'a mut dyn FnMut(),
@@ -33,7 +33,7 @@ impl Steps<'_> {
 pub struct Connection {
     stream: TcpStream,
     tls: Option<Box<Secured>>,
-    /// Where it leads.
+    /// The address that it leads to.
     pub peer: SocketAddr,
 }
 

@@ -39,7 +39,7 @@ impl Reason {
     }
 }
 
-/// What went wrong.
+/// A failure to reach a server, or to get its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Its class.

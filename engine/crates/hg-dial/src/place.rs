@@ -1,12 +1,12 @@
-//! Where a server is: its address as the plan has it, and what its name means now.
+//! The place of a server: its address as the plan has it, and what its name means now.
 
 use crate::{Failure, Reason};
 use hg_tls::ClientTls;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// What is known of `host:port` whose host is a name: nothing before the first look-up has ended,
-/// then the last good addresses, or why there are none. Never waits.
+/// A function that returns what is known of `host:port` whose host is a name: nothing before the
+/// first look-up has ended, then the last good addresses, or why there are none. Never waits.
 pub type Lookup = Arc<dyn Fn(&str) -> Option<Result<Vec<SocketAddr>, String>> + Send + Sync>;
 
 /// Most addresses of a name that are tried in a row.

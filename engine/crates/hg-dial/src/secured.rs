@@ -10,11 +10,11 @@ const RAW_BYTES: usize = 64 * 1024;
 /// A session and its bytes.
 pub(crate) struct Secured {
     session: ClientSession,
-    /// What came from the socket and was not used yet.
+    /// The bytes that came from the socket and were not used yet.
     raw: Vec<u8>,
-    /// What goes to the socket.
+    /// The bytes that go to the socket.
     pub(crate) out: Vec<u8>,
-    /// What was decrypted and not taken yet.
+    /// The bytes that were decrypted and not taken yet.
     plain: Vec<u8>,
     pub(crate) is_over: bool,
 }

@@ -1,4 +1,4 @@
-//! What the agents of endpoints say, and the weights that follow from it.
+//! The answers of the agents of endpoints, and the weights that follow from them.
 
 use crate::counters::lock;
 use crate::health::EndpointHealth;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Orderin
 /// The most bytes that an agent is sent.
 const MAX_SEND: usize = 1_024;
 
-/// What the agent of one endpoint said.
+/// The answers of the agent of one endpoint.
 #[derive(Default)]
 pub(crate) struct AgentHealth {
     /// Questions that it answered, and that it did not.
@@ -128,7 +128,7 @@ pub(crate) struct Weighed {
     /// As configured.
     endpoints: Vec<Endpoint>,
     now: Mutex<(Vec<u16>, Balancer)>,
-    /// How often they changed.
+    /// The number of times that they changed.
     version: AtomicU64,
 }
 

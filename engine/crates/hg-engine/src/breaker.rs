@@ -66,12 +66,12 @@ fn trip(plan: &CircuitBreaker) -> Option<Trip> {
     })
 }
 
-/// How a request ended, for the breaker that let it through.
+/// The outcome of a request, for the breaker that let it through.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judged {
     pub(crate) permit: Permit,
     pub(crate) verdict: Verdict,
-    /// How long the head of the answer, or the end without one, took.
+    /// The time that the head of the answer, or the end without one, took.
     pub(crate) head_ms: u64,
     pub(crate) now_ms: u64,
 }

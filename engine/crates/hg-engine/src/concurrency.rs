@@ -1,16 +1,16 @@
-//! How many requests all workers together have at an upstream, and how many there may be as latency
-//! allows. Only upstreams with that option write these words.
+//! The number of requests that all workers together have at an upstream, and the number that
+//! latency allows. Only upstreams with that option write these words.
 
 use crate::counters::lock;
 use hg_resilience::{Gradient, GradientPolicy};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// How long the others leave a place to a worker that has too few and whose requests wait: it looks
-/// again more often than that.
+/// The time for which the other workers leave a place to one that has too few and whose requests
+/// wait: it looks again more often than that.
 const HUNGRY_US: u64 = 50_000;
 
-/// What the workers learn together of one upstream.
+/// The state that the workers learn together of one upstream.
 #[derive(Default)]
 pub(crate) struct Concurrency {
     in_flight: AtomicU32,

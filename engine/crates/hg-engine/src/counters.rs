@@ -1,6 +1,6 @@
-//! What one worker counts. Only the worker writes and anyone may read, so plain loads and stores on
-//! atomics do; the request path has no locked instruction. The counters are keyed by identity, so
-//! they survive swaps and the replacement of a worker.
+//! The counters of one worker. Only the worker writes and any thread may read, so plain loads and
+//! stores on atomics do; the request path has no locked instruction. The counters are keyed by
+//! identity, so they survive swaps and the replacement of a worker.
 
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* }) => {
@@ -174,7 +174,7 @@ reasons! {
     }
 }
 reasons! {
-    /// Which timeout ran out.
+    /// The timeout that ran out.
     Timeout {
         Head = "head", Idle = "idle", Handshake = "handshake", Connect = "connect", Request = "request",
         PerTry = "per_try", FirstByte = "first_byte", StreamIdle = "stream_idle", Body = "body", Queue = "queue",
@@ -187,7 +187,7 @@ reasons! {
 }
 
 reasons! {
-    /// What becomes of second tries beside the first: all are sent, some win.
+    /// The outcome of second tries beside the first: all are sent, some win.
     Hedged { Sent = "sent", Won = "won", }
 }
 
@@ -199,7 +199,7 @@ pub(crate) struct RetryCounters {
     pub(crate) hedges: [Counter; Hedged::ALL.len()],
 }
 
-/// How many of something are open, and were opened.
+/// The number of things of one kind that are open, and that were opened.
 #[derive(Debug, Default)]
 pub(crate) struct OpenCounter {
     pub(crate) active: Counter,

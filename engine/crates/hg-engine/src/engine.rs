@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-/// How the process is set up. It stays the same for the life of the process.
+/// The setup of the process. It stays the same for the life of the process.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Number of workers; at least 1 is started.
@@ -37,7 +37,7 @@ pub struct EngineConfig {
     pub ticket_secrets: Vec<String>,
 }
 
-/// How long it took to compile a plan and to serve it.
+/// The time that it took to compile a plan and to serve it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Time to compile it, outside the workers; microseconds.
@@ -46,7 +46,7 @@ pub struct Applied {
     pub swap_us: u64,
 }
 
-/// What the resolver found for a name.
+/// The resolver's result for a name.
 #[derive(Clone, Default)]
 pub(crate) struct Resolved {
     pub(crate) addresses: Arc<[Address]>,
@@ -74,7 +74,7 @@ pub(crate) struct Inner {
     pub(crate) records: Outlets,
     ticketer: Arc<Ticketer>,
     pub(crate) builder: Mutex<Builder>,
-    /// What left the plan and may still be in use; it is freed here, not on a worker.
+    /// Objects that left the plan and may still be in use; they are freed here, not on a worker.
     pub(crate) retired: Mutex<Retired>,
 }
 

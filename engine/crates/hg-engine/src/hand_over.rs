@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A flow without a worker, and the connected socket to its endpoint.
 #[derive(Debug)]
 pub struct MovedFlow {
-    /// What is known of it.
+    /// The description of the flow.
     pub told: ToldFlow,
     /// Its socket.
     pub fd: Fd,

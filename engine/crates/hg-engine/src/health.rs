@@ -1,5 +1,5 @@
-//! What is known about the health of endpoints: shared by workers, which read it, and the house
-//! thread, which writes it when it changes. Keyed by identity, so it survives every swap.
+//! The known health of endpoints: shared by workers, which read it, and the house thread, which
+//! writes it when it changes. Keyed by identity, so it survives every swap.
 
 use crate::agents::AgentHealth;
 use crate::breaker::Guard;
@@ -26,9 +26,9 @@ pub(crate) struct EndpointHealth {
     /// Checks that passed and that failed.
     pub(crate) passed: AtomicU64,
     pub(crate) failed: AtomicU64,
-    /// What the last check that failed found; empty after one that passed.
+    /// The finding of the last check that failed; empty after one that passed.
     found: Mutex<String>,
-    /// What its agent said.
+    /// The answers of its agent.
     pub(crate) agent: AgentHealth,
     /// Failures in a row, of all workers.
     pub(crate) streaks: Streaks,
@@ -91,11 +91,11 @@ pub(crate) struct UpstreamHealth {
     pub(crate) panic: AtomicBool,
     /// Held by the worker that ejects an endpoint.
     pub(crate) ejecting: Mutex<()>,
-    /// How often a breaker opened, of the upstream or of its endpoints.
+    /// The number of times that a breaker opened, of the upstream or of its endpoints.
     pub(crate) opened: AtomicU64,
-    /// What became of endpoints that looked like outliers.
+    /// The verdicts on endpoints that looked like outliers.
     pub(crate) verdicts: Verdicts,
-    /// How many requests it has and may have at a time.
+    /// The number of requests that it has and may have at a time.
     pub(crate) concurrency: Concurrency,
     guard: OnceLock<Box<Guard>>,
 }
@@ -118,7 +118,7 @@ pub(crate) struct HealthTable {
     upstreams: HashMap<Arc<str>, Arc<UpstreamHealth>>,
     /// By upstream, then by identity.
     endpoints: HashMap<Arc<str>, HashMap<Arc<str>, Arc<EndpointHealth>>>,
-    /// What operators ordered, by upstream and configured address; `ready` is no order.
+    /// The orders of operators, by upstream and configured address; `ready` is no order.
     orders: HashMap<(Arc<str>, Arc<str>), Admin>,
 }
 
@@ -191,7 +191,7 @@ impl HealthTable {
     }
 }
 
-/// How the endpoints of an upstream stand: those that take requests first, and their backups.
+/// The states of the endpoints of an upstream: those that take requests first, and their backups.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Standings {
     pub(crate) first: Census,

@@ -27,23 +27,23 @@ use std::sync::{Arc, Mutex};
 use watch::{Due, Watch};
 
 const STACK: usize = 512 * 1024;
-/// How long a check waits that the pace holds back, and how often panic is looked at.
+/// The wait of a check that the pace holds back, and the interval at which panic is looked at.
 const PACE_MS: u64 = 10;
 const TURN_MS: u64 = 1_000;
-/// How often the memory is compared with its limit: within a turn it may grow by a lot.
+/// The interval at which the memory is compared with its limit: within a turn it may grow a lot.
 const MEMORY_MS: u64 = 100;
 
-/// How long an endpoint has to refuse a TLS session whose handshake is over for us.
+/// The time that an endpoint has to refuse a TLS session whose handshake is over for us.
 const SETTLE_MS: u64 = 500;
 
-/// What changed: a slot and what it holds now.
+/// A change: a slot and what it holds now.
 type Moved = (usize, Option<Arc<UpstreamEntry>>);
 
-/// How the engine talks to the house thread.
+/// The channel through which the engine talks to the house thread.
 #[derive(Default)]
 pub(crate) struct Inbox {
     moved: Mutex<Vec<Moved>>,
-    /// Whether the thread has let go of something since the last sweep.
+    /// True if the thread has let go of something since the last sweep.
     let_go: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }

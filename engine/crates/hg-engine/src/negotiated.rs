@@ -1,13 +1,13 @@
-//! What TLS handshakes with endpoints agreed on.
+//! The protocols that TLS handshakes with endpoints agreed on.
 
 use crate::counters::Counter;
 
-/// What TLS handshakes with an endpoint agreed on, where they may agree on HTTP/2.
+/// The protocols that TLS handshakes with an endpoint agreed on, where they may agree on HTTP/2.
 #[derive(Debug, Default)]
 pub(crate) struct Negotiated {
     pub(crate) h2: Counter,
     pub(crate) http1: Counter,
-    /// What the last connection that took a request speaks: a bit of [`Self::WORDS`].
+    /// The protocol of the last connection that took a request: a bit of [`Self::WORDS`].
     last: Counter,
 }
 

@@ -1,5 +1,5 @@
-//! What leaves the process beside traffic: the log, spans, and what limits across nodes are charged
-//! with; each from a thread of its own.
+//! The data that leaves the process beside traffic: the log, spans, and the charges to limits
+//! across nodes; each from a separate thread.
 
 use crate::counters::lock;
 use crate::engine::Resolved;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-/// Where workers send what they tell of requests.
+/// The destinations of what workers tell of requests.
 pub(crate) struct Outlets {
     pub(crate) log: AccessLog,
     pub(crate) traces: Exporter,

@@ -14,7 +14,7 @@ use hg_resilience::{
 };
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// How often an endpoint looked like an outlier, by what became of it.
+/// The number of times that an endpoint looked like an outlier, by what became of it.
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts {
     ejected: AtomicU64,
@@ -39,11 +39,11 @@ impl Verdicts {
     }
 }
 
-/// How a request at an endpoint ended, in milliseconds of the process's clock.
+/// The end of a request at an endpoint, in milliseconds of the process's clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
-    /// Whether it was sent to probe an endpoint whose ejection was over.
+    /// True if it was sent to probe an endpoint whose ejection was over.
     pub(crate) is_probe: bool,
     pub(crate) began_ms: u64,
     pub(crate) now_ms: u64,

@@ -1,10 +1,10 @@
-//! Where a listening socket is: an address and port of TCP or of UDP, which do not meet.
+//! The place of a listening socket: an address and port of TCP or of UDP, which do not meet.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// What the place of a socket of UDP ends with, as the supervisor writes it.
+/// The suffix of the place of a UDP socket, as the supervisor writes it.
 const OF_UDP: &str = "/udp";
 
 /// The place of a listening socket: `127.0.0.1:80`, or `127.0.0.1:53/udp`.

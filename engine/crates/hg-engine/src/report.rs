@@ -1,4 +1,4 @@
-//! What the engine reports about itself: plain data, summed over the workers on demand.
+//! The reports of the engine about itself: plain data, summed over the workers on demand.
 //!
 //! Owns the shapes that cross from the workers to status, metrics and events; never counts anything
 //! itself. Counters grow from the start of the process and survive plan swaps.
@@ -97,7 +97,7 @@ pub struct EngineStatus {
     pub generation: u64,
     /// Time since the engine was started.
     pub uptime: Duration,
-    /// Whether drain or hand-off has begun.
+    /// True if drain or hand-off has begun.
     pub draining: bool,
     /// Workers, by index.
     pub workers: Vec<WorkerReport>,
@@ -105,17 +105,17 @@ pub struct EngineStatus {
     pub listeners: Vec<ListenerReport>,
     /// Upstreams, by name.
     pub upstreams: Vec<UpstreamReport>,
-    /// How much too much there is to do.
+    /// The degree of overload.
     pub overload: OverloadReport,
-    /// Whether spans do not reach the collector.
+    /// True if spans do not reach the collector.
     pub traces_fail: bool,
-    /// Whether log records do not reach the collector.
+    /// True if log records do not reach the collector.
     pub log_records_fail: bool,
     /// The store that limits are shared through.
     pub limit_store: LimitStoreStats,
 }
 
-/// What goes to other systems from threads of its own.
+/// The data that goes to other systems from separate threads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutletMetrics {
     /// Spans.
@@ -124,7 +124,7 @@ pub struct OutletMetrics {
     pub limit_store: LimitStoreStats,
 }
 
-/// What waits for peers that take it slowly.
+/// The data that waits for peers that take it slowly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PendingMetrics {
     /// Bytes that workers keep now for clients and endpoints.
@@ -134,7 +134,7 @@ pub struct PendingMetrics {
     pub collected: u64,
 }
 
-/// How much too much there is to do.
+/// The degree of overload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OverloadReport {
     /// The level now by its cause (`memory`, `queue`, `lag`), of the worker with the highest: 0 calm,
@@ -142,7 +142,7 @@ pub struct OverloadReport {
     pub levels: Vec<ReasonCount>,
     /// Requests that were refused, by level (`strained`, `overloaded`, `critical`).
     pub shed: Vec<ReasonCount>,
-    /// How often a worker left new connections in the kernel's queue.
+    /// The number of times that a worker left new connections in the kernel's queue.
     pub pauses: u64,
 }
 
@@ -157,7 +157,7 @@ impl OverloadReport {
     }
 }
 
-/// How many of something are open, and were opened since the start.
+/// The number of things of one kind that are open, and that were opened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenCount {
     /// Open now.
@@ -166,15 +166,15 @@ pub struct OpenCount {
     pub total: u64,
 }
 
-/// What HTTP/2 connections do, of clients and to endpoints.
+/// The activity of HTTP/2 connections, of clients and to endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http2Metrics {
     /// The connections.
     pub connections: OpenCount,
     /// Writes to their sockets.
     pub sends: u64,
-    /// How often a limit held one of them, or a stream of it, back: `streams`, `dispatched`,
-    /// `bodies`, `resets`, `output`, `answers`, `worker`, `uploads`.
+    /// The number of times that a limit held back one of them, or a stream of it: `streams`,
+    /// `dispatched`, `bodies`, `resets`, `output`, `answers`, `worker`, `uploads`.
     pub limited: Vec<ReasonCount>,
     /// Those that we ended because of what the client did, by reason.
     pub closed: Vec<ReasonCount>,
@@ -210,7 +210,7 @@ pub struct EngineMetrics {
     pub plan_swaps: u64,
     /// Time the last swap took on all workers.
     pub plan_swap: Duration,
-    /// Whether drain or hand-off has begun.
+    /// True if drain or hand-off has begun.
     pub draining: bool,
     /// Answered requests; only combinations that occurred have an entry.
     pub requests: Vec<RequestCount>,
@@ -250,7 +250,7 @@ pub struct EngineMetrics {
     pub udp: UdpMetrics,
     /// Lines of the access log.
     pub log: LogStats,
-    /// What goes to other systems.
+    /// The data that goes to other systems.
     pub outlets: OutletMetrics,
     /// Workers, by index.
     pub workers: Vec<WorkerReport>,
@@ -258,11 +258,11 @@ pub struct EngineMetrics {
     pub listeners: Vec<ListenerReport>,
     /// Upstreams, by name.
     pub upstreams: Vec<UpstreamReport>,
-    /// How much too much there is to do.
+    /// The degree of overload.
     pub overload: OverloadReport,
-    /// What waits for peers that take it slowly.
+    /// The data that waits for peers that take it slowly.
     pub pending: PendingMetrics,
-    /// What came of middlewares that count that; those of the kinds [`crate::SPLIT`] and
+    /// The results of middlewares that count them; those of the kinds [`crate::SPLIT`] and
     /// [`crate::MIRROR`] are of routes with sticky splits, and of routes that mirror requests.
     pub middlewares: Vec<hg_middleware::ResultCount>,
 }
@@ -272,7 +272,7 @@ pub struct EngineMetrics {
 pub struct TcpMetrics {
     /// Open now, and ever opened.
     pub connections: OpenCount,
-    /// How they ended, and those that no route took, by the word in the access log.
+    /// Connections that ended, and those that no route took, by the word in the access log.
     pub closed: Vec<ReasonCount>,
     /// Connections of HTTP listeners with TCP routes, by what they began with (`http1`, `http2`,
     /// `tls`, `other`), or `silent`.
@@ -288,7 +288,7 @@ pub struct UdpMetrics {
     pub taken_over: u64,
     /// Flows of a predecessor that stayed with it.
     pub left_behind: u64,
-    /// How they ended, by the word in the access log.
+    /// Flows that ended, by the word in the access log.
     pub ended: Vec<ReasonCount>,
     /// Datagrams that were not passed on, by why.
     pub dropped: Vec<ReasonCount>,
@@ -300,7 +300,7 @@ pub struct UdpMetrics {
     pub sent: (u64, u64),
     /// Datagrams that came to another worker than their flow has, and were passed to it.
     pub strays: u64,
-    /// What the kernel does with several datagrams of a flow at once.
+    /// The kernel's handling of several datagrams of a flow at once.
     pub offload: Offload,
     /// Datagrams that passed together with others.
     pub joined: Joined,
@@ -350,7 +350,7 @@ pub struct WorkerReport {
     pub connections: u64,
     /// Requests answered.
     pub requests: u64,
-    /// How often the engine replaced it after a panic.
+    /// The number of times that the engine replaced it after a panic.
     pub restarts: u64,
     /// CPU time that its thread used.
     pub cpu: Duration,
@@ -389,12 +389,12 @@ pub struct UpstreamReport {
     /// With affinity: answered requests, by what became of their cookie: `kept`, `new` (they had
     /// none) or `moved` (another endpoint answered).
     pub affinity: Vec<ReasonCount>,
-    /// Whether so few endpoints are usable that requests go to those that look bad, too.
+    /// True if so few endpoints are usable that requests go to those that look bad, too.
     pub panic: bool,
-    /// How often a breaker opened: that of the upstream, or those of its endpoints.
+    /// The number of times that a breaker opened: that of the upstream, or those of its endpoints.
     pub breaker_opened: u64,
-    /// How often an endpoint looked like an outlier, by what became of it: `ejected`, `dry_run`
-    /// (not enforced), `limit` (the last usable one, or too many were out).
+    /// The number of times that an endpoint looked like an outlier, by what became of it:
+    /// `ejected`, `dry_run` (not enforced), `limit` (the last usable one, or too many were out).
     pub outliers: Vec<ReasonCount>,
 }
 
@@ -403,7 +403,7 @@ pub struct UpstreamReport {
 pub struct EndpointReport {
     /// Its address, as the plan has it.
     pub address: String,
-    /// What its name resolves to; itself for a literal address, empty for a Unix socket.
+    /// Addresses that its name resolves to; itself for a literal address, empty for a Unix socket.
     pub resolved: Vec<String>,
     /// Connections in use now.
     pub active: u64,
@@ -419,11 +419,11 @@ pub struct EndpointReport {
     pub connect_failures: u64,
     /// Requests that took an idle connection.
     pub reuses: u64,
-    /// What TLS handshakes with it agreed on.
+    /// The protocols that TLS handshakes with it agreed on.
     pub negotiated: NegotiatedReport,
     /// Why it last failed or did not resolve; empty if it never did.
     pub last_error: String,
-    /// What is known about its health.
+    /// The known state of its health.
     pub health: HealthReport,
 }
 
@@ -434,11 +434,12 @@ impl EndpointReport {
     }
 }
 
-/// What TLS handshakes with an endpoint agreed on (ALPN), where its upstream may speak HTTP/2.
+/// The protocols that TLS handshakes with an endpoint agreed on (ALPN), where its upstream may
+/// speak HTTP/2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NegotiatedReport {
-    /// What is used now: `h2`, `http/1.1`, `h2 and http/1.1` if workers differ; empty before the first
-    /// handshake, and where nothing is negotiated.
+    /// The protocol in use now: `h2`, `http/1.1`, `h2 and http/1.1` if workers differ; empty before
+    /// the first handshake, and where nothing is negotiated.
     pub now: &'static str,
     /// Handshakes that agreed on HTTP/2.
     pub h2: u64,
@@ -452,11 +453,11 @@ pub struct HealthReport {
     /// `up`, `down`, `unknown`, `unresolved`, `ejected`, `probing`, `breaker-open`,
     /// `breaker-half-open`, `drain`, `maintenance`; `degraded` if the addresses of a name differ.
     pub state: &'static str,
-    /// Whether it takes new requests.
+    /// True if it takes new requests.
     pub takes: bool,
     /// Why its state last changed: a word from a closed list.
     pub reason: &'static str,
-    /// When that was, milliseconds since the Unix epoch.
+    /// The time of that change, milliseconds since the Unix epoch.
     pub changed_unix_ms: u64,
     /// Why it takes requests or does not, as a sentence.
     pub why: String,
@@ -464,11 +465,11 @@ pub struct HealthReport {
     pub checks_passed: u64,
     /// Checks that failed.
     pub checks_failed: u64,
-    /// What its agent did, if agents are asked.
+    /// The results of its agent, if agents are asked.
     pub agent: Option<AgentReport>,
 }
 
-/// What the agent of one endpoint did; of all its addresses if it is a name.
+/// The results of the agent of one endpoint; of all its addresses if it is a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AgentReport {
     /// The part of its weight that it asks for, in percent; of several addresses the least.

@@ -1,6 +1,6 @@
-//! What left the plan. Requests in flight, connections and reports may still use it. It is kept
-//! until the last of them releases it; whoever applies a plan or asks for events then frees it,
-//! never a worker.
+//! Objects that left the plan. Requests in flight, connections and reports may still use them. Each
+//! is kept until the last of those releases it; the thread that applies a plan or asks for events
+//! then frees it, never a worker.
 
 use crate::counters::{WorkerCounters, lock};
 use crate::engine::Inner;

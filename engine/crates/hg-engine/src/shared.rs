@@ -1,5 +1,5 @@
-//! What the workers of a process share: limits on connections, and events for whoever watches.
-//! Workers touch it once per connection, never once per request.
+//! The state that the workers of a process share: limits on connections, and events for its
+//! watchers. Workers touch it once per connection, never once per request.
 
 use crate::counters::{Refused, lock};
 use crate::helpers::Helpers;
@@ -28,7 +28,7 @@ const HELPERS: usize = 4;
 pub(crate) struct Memory {
     /// 0 = any.
     limit: AtomicU64,
-    /// Where the levels beside the limit begin.
+    /// The points at which the levels beside the limit begin.
     marks: Mutex<Marks>,
     level: AtomicU8,
 }
@@ -84,13 +84,13 @@ pub(crate) fn marks(plan: &Shedding) -> Marks {
 pub(crate) struct FlowCount {
     open: AtomicU32,
     most: u32,
-    /// Whether flows of a predecessor are still to come, so that nobody reads what clients send.
+    /// True if flows of a predecessor are still to come, so that no worker reads what clients send.
     pub(crate) awaited: AtomicBool,
     /// Flows that stayed with a predecessor.
     pub(crate) left_behind: AtomicU64,
-    /// What the kernel does with several datagrams of a flow at once.
+    /// The kernel's handling of several datagrams of a flow at once.
     pub(crate) offload: Offload,
-    /// How the sockets of addresses share clients out.
+    /// The sharing of clients among the sockets of each address.
     pub(crate) sharing: Mutex<HashMap<SocketAddr, Arc<Sharing>>>,
 }
 
@@ -134,11 +134,11 @@ pub(crate) struct Shared {
     draws: Mutex<WyRand>,
     /// The memory of the process.
     pub(crate) memory: Memory,
-    /// What the house thread is told.
+    /// The inbox of the house thread.
     pub(crate) house: Inbox,
-    /// What middlewares keep.
+    /// The state that middlewares keep.
     pub(crate) keep: Arc<Keep>,
-    /// Who does what takes too long for a worker.
+    /// The threads for work that takes too long for a worker.
     pub(crate) helpers: Helpers,
     tickets: AtomicU64,
 }

@@ -1,12 +1,12 @@
-//! What shares are made of: requests that ended, by what they say of their endpoint. Workers add
-//! what they counted, the house thread takes it once a second.
+//! The counts that shares are made of: requests that ended, by what they say of their endpoint.
+//! Workers add what they counted, the house thread takes it once a second.
 
 use crate::counters::lock;
 use hg_resilience::{Counts, Verdict, Window};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// How long a worker counts for itself before it adds what it counted.
+/// The time for which a worker counts for itself before it adds what it counted.
 const TELL_MS: u64 = 200;
 
 /// Requests that ended since the house thread last looked, of all workers.
@@ -64,7 +64,7 @@ impl Shares {
     }
 }
 
-/// What a worker counted of the endpoints of an upstream and has not added yet.
+/// The counts of a worker for the endpoints of an upstream that it has not added yet.
 #[derive(Default)]
 pub(crate) struct Pending {
     counts: Vec<Counts>,

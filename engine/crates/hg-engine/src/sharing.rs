@@ -1,8 +1,9 @@
-//! How the sockets of a UDP address share its clients out, so that it follows from a client alone to
-//! which worker its flow belongs, also when their number changes: the kernel gives each datagram to
-//! the socket of its client's owner, and flows that come from another process go there too. What
-//! still comes to another worker is passed to the owner: datagrams that waited in a socket while the
-//! number changed, and those in which extension headers of IPv6 hide the port from the kernel.
+//! The sharing of the clients of a UDP address among its sockets, so that it follows from a client
+//! alone to which worker its flow belongs, also when the number of sockets changes: the kernel
+//! gives each datagram to the socket of its client's owner, and flows that come from another
+//! process go there too. Datagrams that still come to another worker are passed to the owner: those
+//! that waited in a socket while the number changed, and those in which extension headers of IPv6
+//! hide the port from the kernel.
 
 use crate::counters::lock;
 use crate::engine::Engine;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Bytes on their way between workers, for each address.
 const MOST_BYTES: usize = 4 << 20;
-/// What a datagram takes beside its bytes.
+/// The memory that a datagram takes beside its bytes.
 const BESIDE: usize = 128;
 
 /// The owners of the clients of an address.

@@ -12,7 +12,7 @@ use hg_proto::Known;
 /// Table size updates that may begin a block (RFC 7541 §4.2).
 const MOST_UPDATES: u32 = 2;
 
-/// What one block may hold.
+/// The limits of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockLimits {
     /// Fields, every crumb of a cookie counted.
@@ -21,7 +21,7 @@ pub struct BlockLimits {
     pub bytes: usize,
 }
 
-/// How the block compares with the limits.
+/// The size of the block, compared with the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// All fields are in the text.
@@ -49,7 +49,7 @@ pub(crate) fn named_of(bytes: &[u8]) -> Mark {
     Mark { known, pseudo, name, value: Classes::of(b""), usual, common, plain }
 }
 
-/// What one block may still hold before it is twice as large as a limit.
+/// The amounts that one block may still hold before it is twice as large as a limit.
 struct Count {
     limits: BlockLimits,
     fields: usize,

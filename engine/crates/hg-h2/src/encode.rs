@@ -17,7 +17,7 @@ const SHORT_COOKIE_BYTES: usize = 20;
 /// The static index of `cookie`.
 const COOKIE: u8 = 32;
 
-/// Whether a field may enter a table, here and at every hop behind.
+/// The rule for whether a field may enter a table, here and at every hop behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sensitivity {
     /// The encoder decides.
@@ -26,7 +26,7 @@ pub enum Sensitivity {
     Secret,
 }
 
-/// What the encoder does with a field that no table holds.
+/// The encoder's treatment of a field that no table holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Insert,

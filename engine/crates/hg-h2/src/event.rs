@@ -1,10 +1,10 @@
-//! What a session tells its owner, and what it takes from it.
+//! The events that a session reports to its owner, and what it takes from it.
 
 use crate::close::Code;
 use hg_proto::Reject;
 use std::ops::Range;
 
-/// Who ended a stream.
+/// The side that ended a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// The peer sent RST_STREAM.
@@ -21,10 +21,10 @@ pub enum Event {
     Head {
         /// The stream.
         stream: u32,
-        /// Whether no body follows.
+        /// True if no body follows.
         end: bool,
-        /// How long the owner must wait before it serves the request; not 0 only if the connection
-        /// used up its resets.
+        /// The time that the owner must wait before it serves the request; not 0 only if the
+        /// connection used up its resets.
         wait_ms: u16,
     },
     /// A request is malformed; nothing more comes from the stream. The owner answers with the
@@ -32,7 +32,7 @@ pub enum Event {
     Malformed {
         /// The stream.
         stream: u32,
-        /// What is wrong.
+        /// The fault.
         fault: &'static Reject,
     },
     /// The peer opened a stream although it has as many as it may; the session reset it.
@@ -44,9 +44,9 @@ pub enum Event {
     Data {
         /// The stream.
         stream: u32,
-        /// Where they stand in the input.
+        /// Their place in the input.
         range: Range<usize>,
-        /// Whether the message is over.
+        /// True if the message is over.
         end: bool,
     },
     /// Trailers came and the message is over; [`crate::Session::message`] holds them until the next
@@ -80,7 +80,7 @@ pub enum Event {
     Pong([u8; 8]),
 }
 
-/// What follows the bytes that are handed to [`crate::Session::data`].
+/// The continuation of the bytes that are handed to [`crate::Session::data`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// More bytes are there already.
@@ -96,7 +96,7 @@ pub enum After {
 pub struct Grant {
     /// The stream whose turn it is.
     pub stream: u32,
-    /// How many bytes it may send now, at least one.
+    /// The number of bytes that it may send now, at least one.
     pub bytes: usize,
 }
 

@@ -11,9 +11,9 @@ const PRIORITY_PER_STREAM: u32 = 16;
 const SMALL_BYTES: usize = 256;
 /// In so many seconds all the work comes back.
 const WORK_S: u32 = 20;
-/// What a stream costs that ended before its answer.
+/// The cost of a stream that ended before its answer.
 const RESET_WORK: u32 = 5;
-/// What an empty DATA frame costs.
+/// The cost of an empty DATA frame.
 const EMPTY_WORK: u32 = 2;
 
 /// A kind of frame that is counted per time.
@@ -37,7 +37,7 @@ impl Cheap {
     }
 }
 
-/// What came in one window.
+/// The frames and streams of one window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     settings: u32,
@@ -50,23 +50,23 @@ struct Counts {
     sent: u32,
 }
 
-/// What is left of the budgets of one connection.
+/// The rest of the budgets of one connection.
 #[derive(Debug)]
 pub(crate) struct Flood {
     budgets: Budgets,
     began_ms: u64,
     counts: Counts,
-    /// What is left of the resets; `None` if they are not counted.
+    /// The rest of the resets; `None` if they are not counted.
     resets: Option<i32>,
     small_data: i32,
-    /// What `small_data` returns to.
+    /// The value to which `small_data` returns.
     most_small: i32,
     empty_data: u32,
     /// WINDOW_UPDATE frames that may still come.
     updates: u32,
-    /// What is left of the work.
+    /// The rest of the work.
     work: u32,
-    /// When time last gave something back.
+    /// The time at which the clock last gave something back.
     refilled_ms: u64,
     /// A budget is used to three quarters: the connection should end gracefully.
     warned: bool,

@@ -6,7 +6,7 @@ use crate::settings::MOST_WINDOW;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overflow;
 
-/// What we may send; below 0 after the peer made its initial window smaller.
+/// The bytes that we may send; below 0 after the peer made its initial window smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SendWindow(i64);
 
@@ -35,16 +35,16 @@ impl SendWindow {
     }
 }
 
-/// What the peer may send.
+/// The bytes that the peer may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecvWindow {
     /// The size that the window returns to.
     size: u32,
-    /// What the peer may still send; below 0 after it took over a smaller initial window.
+    /// The bytes that the peer may still send; below 0 after it took over a smaller initial window.
     left: i64,
     /// Credit that the peer was not told of yet.
     owed: u32,
-    /// What the size grew by.
+    /// The bytes by which the size grew.
     grown: u32,
 }
 

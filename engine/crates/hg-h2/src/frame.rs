@@ -116,7 +116,7 @@ pub struct Header {
     pub stream: u32,
 }
 
-/// What is wrong with a frame.
+/// The fault of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Connection(Close),

@@ -8,11 +8,11 @@ const FIRST_BITS: u32 = 12;
 /// Longest code, that of the end of string among others.
 const LONGEST: usize = 30;
 
-/// What an index begins with: one or two whole codes.
+/// The codes with which an index begins: one or two whole ones.
 #[derive(Clone, Copy)]
 struct Step {
     symbols: [u8; 2],
-    /// How many symbols; 0 if the first code is longer than the index.
+    /// The number of symbols; 0 if the first code is longer than the index.
     count: u8,
     /// Bits of them together.
     bits: u8,
@@ -58,9 +58,9 @@ struct Group {
     bits: u32,
     /// The lowest code.
     first: u32,
-    /// How many there are.
+    /// The number of codes.
     count: u32,
-    /// Where the symbols begin in [`SORTED`].
+    /// The index in [`SORTED`] at which the symbols begin.
     at: u32,
 }
 

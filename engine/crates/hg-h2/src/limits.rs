@@ -1,8 +1,8 @@
-//! What the owner of a session configures.
+//! The limits that the owner of a session configures.
 
 use crate::decode::BlockLimits;
 
-/// Which side of the connection the session is.
+/// The side of the connection on which the session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Sends requests.
@@ -20,11 +20,12 @@ pub struct Limits {
     pub block_bytes: usize,
     /// CONTINUATION frames of one header block.
     pub continuations: u32,
-    /// What a decoded block may hold.
+    /// The limits of a decoded block.
     pub head: BlockLimits,
     /// Window of a new stream.
     pub stream_window: u32,
-    /// What the window of a stream may grow to while its bytes are taken faster than they come.
+    /// The size to which the window of a stream may grow while its bytes are taken faster than they
+    /// come.
     pub most_stream_window: u32,
     /// Window of the connection, and what the windows of its streams may grow by together.
     pub connection_window: u32,
@@ -32,19 +33,19 @@ pub struct Limits {
     pub output_bytes: usize,
     /// Control frames that wait to be sent before the session stops to read.
     pub output_frames: u32,
-    /// Whether a server accepts extended CONNECT (RFC 8441).
+    /// True if a server accepts extended CONNECT (RFC 8441).
     pub extended_connect: bool,
-    /// What cheap frames and streams that come to nothing may cost.
+    /// The limits of cheap frames and of streams that come to nothing.
     pub budgets: Budgets,
 }
 
-/// How much of what costs its sender little a peer may send.
+/// The limits of what a peer may send at little cost to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budgets {
     /// Streams that end before their answer beyond those that end well, before new ones wait; as
     /// many again close the connection. 0 = they are not counted.
     pub resets: u32,
-    /// How long a new stream waits when the resets are used up.
+    /// The time that a new stream waits when the resets are used up.
     pub reset_wait_ms: u16,
     /// SETTINGS in 10 s.
     pub settings: u32,

@@ -1,5 +1,5 @@
-//! What HTTP demands of a decoded block (RFC 9113 §8), and the heads of [`hg_proto`] made of it: the
-//! only place where the rules of HTTP meet frames.
+//! The requirements of HTTP on a decoded block (RFC 9113 §8), and the heads of [`hg_proto`] made of
+//! it: the only place where the rules of HTTP meet frames.
 
 pub mod grpc;
 mod head;
@@ -17,7 +17,7 @@ pub use lines::{RequestLine, lines_of, lines_of_text};
 pub(crate) use lines::{is_kept, is_kept_trailer};
 pub use never::NeverIndexed;
 
-/// Which kind of block it is.
+/// The kind of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Extended CONNECT is allowed or not.
@@ -38,11 +38,11 @@ impl Part {
     }
 }
 
-/// What was read of a block; refers to the text it came from.
+/// The parts that were read of a block; they refer to the text they came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub pseudo: Pseudo,
-    /// Where the octets of the pseudo fields end, which come first.
+    /// The end of the octets of the pseudo fields, which come first.
     pub head_len: u32,
     /// Bytes of the host's name in the authority.
     pub host_len: u32,
@@ -59,7 +59,7 @@ pub(crate) struct Parts {
     pub messages: bool,
 }
 
-/// Where the pseudo fields of a request stand.
+/// The places of the pseudo fields of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pseudo {
     pub method: Option<Span>,

@@ -1,4 +1,5 @@
-//! Which octets names, values, methods and targets may have (RFC 9113 §8.2.1, RFC 9110 §5, §9.1).
+//! The octets that names, values, methods and targets may have (RFC 9113 §8.2.1, RFC 9110 §5,
+//! §9.1).
 
 /// Reports whether the octet may stand in a token.
 const fn is_tchar(b: u8) -> bool {
@@ -61,7 +62,7 @@ const fn class(b: u8) -> u8 {
     CLASSES[b as usize]
 }
 
-/// What the octets of a value have in common, found in one pass.
+/// The classes that all octets of a value have in common, found in one pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Classes(u8);
 

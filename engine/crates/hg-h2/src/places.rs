@@ -1,9 +1,9 @@
-//! Which of a connection's streams may go to an upstream: a connection may have more streams open
-//! than it may keep upstreams busy with. Pure; the clock is passed in.
+//! The choice of the streams of a connection that may go to an upstream: a connection may have more
+//! streams open than it may keep upstreams busy with. Pure; the clock is passed in.
 
 use std::collections::VecDeque;
 
-/// What a stream needs, and what it has.
+/// A stream, and the kind of place that it needs or has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     stream: u32,

@@ -1,11 +1,11 @@
 //! The priorities of RFC 9218.
 
-/// How urgent a stream is and whether its answer is useful in parts.
+/// The urgency of a stream, and whether its answer is useful in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Priority {
     /// 0 (most urgent) to 7.
     pub urgency: u8,
-    /// Whether it shares the connection with others of the same urgency.
+    /// True if it shares the connection with other streams of the same urgency.
     pub incremental: bool,
 }
 

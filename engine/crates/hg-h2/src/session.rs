@@ -30,7 +30,7 @@ pub use send::Line;
 /// Window of the connection before any WINDOW_UPDATE.
 const FIRST_WINDOW: u32 = 65_535;
 
-/// How far the beginning of the connection has come.
+/// The progress of the beginning of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Preface,
@@ -40,7 +40,7 @@ enum Phase {
     Failed(Close),
 }
 
-/// What the session waits for, that its owner limits in time.
+/// The event that the session waits for, and that its owner limits in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
     /// The preface and the first SETTINGS.
@@ -85,7 +85,7 @@ struct Block {
 struct Windows {
     send: SendWindow,
     recv: RecvWindow,
-    /// What the windows of streams may still grow by.
+    /// The bytes by which the windows of streams may still grow.
     spare: u32,
 }
 

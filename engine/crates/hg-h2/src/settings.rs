@@ -13,7 +13,7 @@ const MOST_ENTRIES: usize = 32;
 pub struct Settings {
     /// Bytes of the table that the other side's encoder may use.
     pub header_table_size: u32,
-    /// Whether the other side may push.
+    /// True if the other side may push.
     pub enable_push: bool,
     /// Streams that the other side may have open.
     pub max_concurrent_streams: u32,
@@ -23,9 +23,9 @@ pub struct Settings {
     pub max_frame_size: u32,
     /// Decoded bytes of a head, by the measure of RFC 9113 §6.5.2; a hint.
     pub max_header_list_size: u32,
-    /// Whether extended CONNECT is understood.
+    /// True if extended CONNECT is understood.
     pub enable_connect_protocol: bool,
-    /// Whether the priorities of RFC 7540 are ignored.
+    /// True if the priorities of RFC 7540 are ignored.
     pub no_rfc7540_priorities: bool,
 }
 

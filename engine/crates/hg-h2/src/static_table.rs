@@ -70,7 +70,7 @@ pub(crate) const STATIC: [(&str, &str); 61] = [
     ("www-authenticate", ""),
 ];
 
-/// What the proxy knows of the names that it acts upon.
+/// The names that the proxy acts upon.
 const KNOWN: [(&str, Known); 29] = [
     ("accept", Known::Accept),
     ("accept-encoding", Known::AcceptEncoding),
@@ -103,7 +103,7 @@ const KNOWN: [(&str, Known); 29] = [
     ("www-authenticate", Known::WwwAuthenticate),
 ];
 
-/// What is known of each entry.
+/// The mark of each entry.
 pub(crate) static MARKS: [Mark; 61] = {
     let mark = Mark {
         known: Known::Other,
@@ -215,7 +215,7 @@ pub(crate) fn find_name(name: &[u8]) -> Option<usize> {
     }
 }
 
-/// How many entries with a value begin at each entry and have its name.
+/// The number of entries with a value that begin at each entry and have its name.
 static VALUES: [u8; 61] = {
     let mut values = [0; 61];
     let mut i = STATIC.len();

@@ -9,7 +9,7 @@ const RECENT: usize = 64;
 /// Slots of the map at the start; a power of two.
 const FIRST_MAP: usize = 16;
 
-/// What comes next in one direction of a stream.
+/// The next part in one direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Half {
     Head,
@@ -30,7 +30,7 @@ pub(crate) struct Stream {
     pub cut_by_peer: bool,
     pub send_window: SendWindow,
     pub recv_window: RecvWindow,
-    /// What is left of the declared length of the body that comes.
+    /// The rest of the declared length of the body that comes.
     pub left: Option<u64>,
     /// The message that comes cannot have a body.
     pub bodiless: bool,

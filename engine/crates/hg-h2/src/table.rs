@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// What an entry costs beside its octets (RFC 7541 §4.1).
+/// The cost of an entry beside its octets (RFC 7541 §4.1).
 pub(crate) const OVERHEAD: usize = 32;
 
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +10,7 @@ struct Entry<T> {
     at: u32,
     name_len: u32,
     value_len: u32,
-    /// What the owner keeps with the entry.
+    /// The value that the owner keeps with the entry.
     note: T,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Table<T> {
     entries: VecDeque<Entry<T>>,
     size: usize,
     max: usize,
-    /// How many entries were ever inserted; numbers them.
+    /// The number of entries that were ever inserted; numbers them.
     inserted: u64,
 }
 

@@ -4,18 +4,18 @@ use crate::common::Common;
 use crate::octets::Classes;
 use hg_proto::Known;
 
-/// What the decoder found out about one field, once per entry of the table.
+/// The decoder's findings about one field, made once per entry of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// Which known name it has.
+    /// The known name that it has.
     pub known: Known,
     /// Its name is a field name.
     pub name: bool,
-    /// What its value may be.
+    /// The classes of its value.
     pub value: Classes,
     /// Its name has letters, digits and hyphens only.
     pub usual: bool,
-    /// Which pseudo field it is.
+    /// The pseudo field that it is.
     pub pseudo: Pseudo,
     /// Its name, if it is a common one.
     pub common: Common,
@@ -75,7 +75,7 @@ pub(crate) const fn is_plain(known: Known, pseudo: Pseudo) -> bool {
     matches!(pseudo, Pseudo::No) && !special && !known.is_hop() && !known.is_client_claim()
 }
 
-/// Where octets stand in a [`Text`].
+/// The place of octets in a [`Text`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     pub at: u32,
@@ -99,9 +99,9 @@ pub struct Field<'a> {
     pub name: &'a [u8],
     /// The value as it came.
     pub value: &'a [u8],
-    /// Which known name it is.
+    /// The known name that it has.
     pub known: Known,
-    /// Whether the sender forbids to put it into a table (RFC 7541 §6.2.3); a proxy forwards it so.
+    /// True if the sender forbids to put it into a table (RFC 7541 §6.2.3); a proxy forwards it so.
     pub never_indexed: bool,
 }
 
@@ -110,7 +110,7 @@ pub struct Field<'a> {
 pub struct Text {
     bytes: Vec<u8>,
     fields: Vec<Placed>,
-    /// Whether one of them must not enter a table.
+    /// True if one of them must not enter a table.
     never_indexed: bool,
 }
 

@@ -4,7 +4,7 @@
 use crate::close::{Close, Code, Reason};
 use crate::session::{Session, Waiting};
 
-/// How long a connection may take; 0 is no limit.
+/// The times that a connection may take; 0 is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     /// For the preface and the first SETTINGS.
@@ -40,7 +40,7 @@ impl Default for Times {
     }
 }
 
-/// What the owner must do now.
+/// The action that the owner must take now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// Nothing.
@@ -64,9 +64,9 @@ pub struct Watch {
     blocked_ms: Option<u64>,
     draining_ms: Option<u64>,
     idle_ms: Option<u64>,
-    /// When the peer said something last.
+    /// The time at which the peer last said something.
     heard_ms: u64,
-    /// When it was asked for anything, and has said nothing since.
+    /// The time at which it was asked for anything, if it has said nothing since.
     asked_ms: Option<u64>,
 }
 

@@ -4,11 +4,12 @@ use crate::close::Code;
 use crate::encode::Encoder;
 use crate::frame::{ACK, END_HEADERS, END_STREAM, HEADER_BYTES, Kind};
 
-/// What waits to be sent. Grows while the peer does not read; the session says when to stop.
+/// The output that waits to be sent. Grows while the peer does not read; the session says when to
+/// stop.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub bytes: Vec<u8>,
-    /// How many of the bytes are sent.
+    /// The number of the bytes that are sent.
     sent: usize,
     /// Control frames written since the buffer was last empty.
     control: u32,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 const CHARGES: usize = 512;
 const REPORTS: usize = 16_384;
 
-/// What is charged together.
+/// Charges that are made together.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) charges: Vec<Charge>,

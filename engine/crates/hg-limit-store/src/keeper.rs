@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// After so long without a charge the store is asked whether it still counts.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// What the thread has.
+/// The state of the thread.
 pub(crate) struct Keeper {
     shared: Arc<Shared>,
     desk: Arc<Desk>,
@@ -26,7 +26,7 @@ pub(crate) struct Keeper {
     meant: Option<Arc<Meant>>,
     standing: Standing,
     wire: Option<Wire>,
-    /// When the store last answered.
+    /// The time of the store's last answer.
     heard: Instant,
 }
 

@@ -1,4 +1,4 @@
-//! What is said on one connection, as bytes: the greeting, charges, and what the answers mean. Pure.
+//! The exchange on one connection, as bytes: greeting, charges, and what the answers mean. Pure.
 //!
 //! A key of the store holds the time at which it owes nothing any more, in microseconds of the store's
 //! own clock. The script adds a charge to it, whatever it holds, and answers how far ahead it is then;
@@ -14,7 +14,7 @@ const SCRIPT: &[u8] = include_bytes!("script.lua");
 /// Of the key that is charged to see whether the store counts.
 const TRIAL: Charge = Charge { name: 0, key: 0, charge_us: 1, most_us: 1_000_000 };
 
-/// What is added to a key.
+/// A charge to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
     /// Hash of the limit's name.
@@ -22,7 +22,7 @@ pub(crate) struct Charge {
     /// Hash of what is counted by.
     pub(crate) key: u64,
     pub(crate) charge_us: u64,
-    /// What the key holds counts as at most this far ahead.
+    /// The value that the key holds counts as at most this far ahead.
     pub(crate) most_us: u64,
 }
 

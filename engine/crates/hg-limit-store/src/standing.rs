@@ -1,16 +1,16 @@
-//! Whether the store counts, and when it is tried again. Pure: the caller has the clock.
+//! The state of the store: whether it counts, and its next try. Pure: the caller has the clock.
 
 /// The first wait after a failure, and the longest.
 const FIRST_US: u64 = 100_000;
 const LONGEST_US: u64 = 5_000_000;
 
-/// Whether the store counts.
+/// The state of the store: whether it counts.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     is_ready: bool,
-    /// How often it was tried in vain since it counted last.
+    /// The number of tries in vain since it counted last.
     tries: u32,
-    /// When it is tried again.
+    /// The time of the next try.
     next_us: u64,
 }
 

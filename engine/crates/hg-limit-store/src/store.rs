@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-/// What a person is told of the store.
+/// A message about the store, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// It is away, for this reason; said once until it counts again.
@@ -20,12 +20,12 @@ pub enum News {
     Ready,
 }
 
-/// How the store is, and what was asked of it since the start.
+/// The state of the store, and what was asked of it since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitStoreStats {
-    /// Whether there is one in the plan.
+    /// True if there is one in the plan.
     pub is_configured: bool,
-    /// Whether it counts.
+    /// True if it counts.
     pub is_ready: bool,
     /// Since when it is away, seconds since the Unix epoch; 0 while it counts.
     pub away_since_s: u64,
@@ -39,7 +39,7 @@ pub struct LimitStoreStats {
     pub failures: [u64; Reason::ALL.len()],
 }
 
-/// What the thread and its handle share.
+/// The state that the thread and its handle share.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) stop: AtomicBool,

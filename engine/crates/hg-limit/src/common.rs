@@ -1,4 +1,4 @@
-//! What a node keeps of a limit that several nodes share through a store.
+//! A node's part of a limit that several nodes share through a store.
 //!
 //! The store has the debt of each key. A node knows what it was last told, and adds what it admits
 //! itself; both are in its own [`Table`]. No request waits: a node admits on credit, and reports what
@@ -21,7 +21,7 @@ const COMMON: Seed = Seed([0x6865_6164_6761_7465, 0x6c69_6d69_7473_2031]);
 /// Most keys with something unsaid; there are never more reports than this.
 const UNSAID: usize = 131_072;
 
-/// What a limit does while the store is away.
+/// The policy of a limit while the store is away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenAway {
     /// Each node admits its share.
@@ -33,7 +33,7 @@ pub enum WhenAway {
     Closed,
 }
 
-/// How a request counts.
+/// The terms on which a request counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// At most the burst.
@@ -44,14 +44,14 @@ pub struct Terms {
     pub when_away: WhenAway,
 }
 
-/// What became of a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Whether it passes.
+    /// True if it passes.
     pub allowed: bool,
-    /// What its key owes; nothing if nobody counted it.
+    /// The debt of its key; `None` if the request was not counted.
     pub verdict: Option<Verdict>,
-    /// Whether it was decided without the store.
+    /// True if it was decided without the store.
     pub is_away: bool,
 }
 

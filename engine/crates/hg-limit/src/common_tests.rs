@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000;
 
-/// What the script in the store does, on one key.
+/// A fake of the script in the store, for one key.
 #[derive(Default)]
 struct Store {
     free_us: u64,

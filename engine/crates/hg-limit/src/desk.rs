@@ -1,4 +1,4 @@
-//! Where workers leave what they admitted, for the thread that tells the store.
+//! The desk where workers leave what they admitted, for the thread that tells the store.
 
 use crate::Key;
 use crate::common::Common;
@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 /// Most reports that wait; further requests are refused, so that the bound of a limit holds.
 const REPORTS: usize = 65_536;
 
-/// What was admitted and the store does not know yet. As long as it exists, it counts as unsaid.
+/// An admission that the store does not know yet. As long as it exists, it counts as unsaid.
 #[derive(Debug)]
 pub struct Report {
     pub(crate) limit: Arc<Common>,

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const COUNT_BITS: u32 = 24;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 
-/// How many requests of each key are in flight, shared by all workers.
+/// The number of requests in flight for each key, shared by all workers.
 #[derive(Debug)]
 pub struct Flights {
     buckets: Buckets,

@@ -1,4 +1,4 @@
-//! What a limit counts by, as a keyed hash.
+//! The key that a limit counts by, as a keyed hash.
 
 use crate::sip::Sip;
 use std::net::IpAddr;

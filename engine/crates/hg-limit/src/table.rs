@@ -222,7 +222,7 @@ fn debt(word: u64, now: u64) -> u64 {
     if word == 0 || ahead > MOST_DEBT { 0 } else { ahead }
 }
 
-/// What came of one look at a bucket.
+/// The result of one look at a bucket.
 enum Try {
     /// The key has a slot, and its debt was changed or is too great.
     Known(Verdict),

@@ -1,19 +1,19 @@
-//! What a limit says about one request.
+//! The verdict of a limit on one request.
 
 use crate::rate::PER_REQUEST;
 
 /// The decision about one request. [`crate::Rate`] turns it into times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether the request is within the limit; only then it was counted.
+    /// True if the request is within the limit; only then it was counted.
     pub allowed: bool,
-    /// Whether another key lost its debt for it.
+    /// True if another key lost its debt for it.
     pub evicted: bool,
-    /// What the key owes afterwards, in units.
+    /// The debt of the key afterwards, in units.
     pub(crate) debt: u64,
     /// The most that it may owe.
     pub(crate) most: u64,
-    /// What the request lacked, in units; 0 if it passed.
+    /// The units that the request lacked; 0 if it passed.
     pub(crate) lacks: u64,
 }
 

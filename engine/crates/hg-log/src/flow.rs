@@ -10,16 +10,16 @@ use std::net::SocketAddr;
 /// Datagrams in one direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Datagrams {
-    /// How many.
+    /// Their number.
     pub count: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
-/// What a client sent to one address over UDP, and what came back.
+/// The line of one UDP flow: what a client sent to one address, and what came back.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowRecord<'a> {
-    /// When its first datagram came, in microseconds since 1970-01-01 UTC.
+    /// The time at which its first datagram came, in microseconds since 1970-01-01 UTC.
     pub time_us: u64,
     /// The client's address.
     pub client: SocketAddr,
@@ -31,9 +31,9 @@ pub struct FlowRecord<'a> {
     pub upstream: &'a str,
     /// Address of the endpoint, the last one if there were several.
     pub endpoint: &'a str,
-    /// What the client sent and was sent on.
+    /// The datagrams that the client sent and that were sent on.
     pub received: Datagrams,
-    /// What the endpoint sent.
+    /// The datagrams that the endpoint sent.
     pub sent: Datagrams,
     /// Time from the first datagram to the end, in microseconds.
     pub total_us: u64,

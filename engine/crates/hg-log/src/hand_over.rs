@@ -33,7 +33,7 @@ pub struct LogStats {
     pub write_errors: u64,
     /// Records for a collector.
     pub export: ExportStats,
-    /// What taps were shown.
+    /// Figures of all taps.
     pub taps: TapStats,
 }
 
@@ -45,13 +45,13 @@ pub(crate) struct Filled {
     pub(crate) mode: Mode,
 }
 
-/// How the lines of a configuration are laid out, and which fields they have.
+/// The layout of the lines of a configuration, and the fields that they have.
 struct LaidOut {
     layout: Layout,
     fields: Box<[Field]>,
 }
 
-/// What workers and the sink's thread share.
+/// The state that workers and the sink's thread share.
 pub(crate) struct Shared {
     pub(crate) buffers: Buffers<Filled>,
     mode: AtomicU64,

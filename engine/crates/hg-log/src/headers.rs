@@ -14,7 +14,7 @@ pub(crate) struct LoggedHeaders(Box<[Logged]>);
 #[derive(Debug)]
 struct Logged {
     name: Box<str>,
-    /// Whether a middleware takes credentials there, so that nothing of it is shown.
+    /// True if a middleware takes credentials there, so that nothing of it is shown.
     is_hidden: bool,
 }
 

@@ -1,9 +1,9 @@
-//! What workers make of records, in one word.
+//! The mode of the log, in one word: what workers make of records.
 
 use hg_plan::{AccessLog, LogFormat};
 
-/// Which lines to make, for whom, and under which configuration; one word that workers read for each
-/// record.
+/// The lines to make, their destinations and their configuration; one word that workers read for
+/// each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mode(pub(crate) u64);
 

@@ -1,5 +1,5 @@
-//! What the log keeps of a request until its line is written: headers of its head, and claims of the
-//! token that let it in.
+//! The parts of a request that the log keeps until its line is written: headers of its head, and
+//! claims of the token that let it in.
 
 use crate::claims::LoggedClaims;
 use crate::headers::LoggedHeaders;
@@ -9,10 +9,10 @@ use crate::veil::Veil;
 use hg_plan::{AccessLog, Redaction};
 use hg_proto::Fields;
 
-/// What the log keeps of requests while one plan is served.
+/// The choice of what the log keeps of requests while one plan is served.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// What it hides.
+    /// The parts that it hides.
     pub veil: Veil,
     headers: LoggedHeaders,
     /// The claims that its lines have.
@@ -33,7 +33,7 @@ impl Kept {
     }
 }
 
-/// What was kept of one request, in buffers that the next one uses again.
+/// The values kept of one request, in buffers that the next one uses again.
 #[derive(Debug, Default)]
 pub struct Notes {
     headers: Vec<u8>,
@@ -69,7 +69,7 @@ impl Notes {
     }
 }
 
-/// What lines say of the headers and the claims of a request.
+/// The headers and the claims of a request, as lines show them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Noted<'a>(Option<(&'a Kept, &'a Notes)>);
 

@@ -1,4 +1,4 @@
-//! Which headers and claims are kept of a request, and how much of them.
+//! Tests of which headers and claims are kept of a request, and how much of them.
 
 use super::*;
 use crate::HIDDEN;
@@ -6,7 +6,7 @@ use hg_plan::{LogFormat, LogSink};
 use hg_proto::{Known, Lines, Tag};
 use proptest::prelude::*;
 
-/// What a log with this template keeps, where these headers carry credentials.
+/// Returns what a log with this template keeps, where these headers carry credentials.
 fn kept(template: &str, hidden: &[&str]) -> Kept {
     let log = AccessLog {
         format: LogFormat::Json,

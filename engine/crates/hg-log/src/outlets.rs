@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// How long a replaced sink still takes lines that were formatted for it: workers hand over every
-/// 200 ms.
+/// The time for which a replaced sink still takes lines that were formatted for it: workers hand
+/// over every 200 ms.
 const RETIREMENT: Duration = Duration::from_secs(5);
 /// Most replaced sinks kept at once.
 const MAX_RETIRED: usize = 4;
@@ -165,7 +165,7 @@ impl Drop for AccessLog {
 struct Outlet {
     epoch: u64,
     sink: Option<Sink>,
-    /// When it was replaced.
+    /// The time at which it was replaced.
     retired: Option<Instant>,
 }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 /// and control characters, and cut long values ([`MAX_TARGET_BYTES`], [`MAX_VALUE_BYTES`]).
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRecord<'a> {
-    /// When the request's head was complete, in microseconds since 1970-01-01 UTC.
+    /// The time at which the request's head was complete, in microseconds since 1970-01-01 UTC.
     pub time_us: u64,
     /// The id of the request.
     pub request_id: &'a str,
@@ -44,7 +44,7 @@ pub struct AccessRecord<'a> {
     pub first_byte_us: Option<u64>,
     /// Time from the request's head to the last byte of the answer, in microseconds.
     pub total_us: u64,
-    /// How the request was sent to endpoints.
+    /// The details of how the request was sent to endpoints.
     pub sent: SentRecord,
     /// Machine-readable reason for an answer or an end that we caused and not the endpoint; `-` if
     /// there is none.
@@ -73,7 +73,7 @@ pub struct TraceRecord {
 /// The line of one finished TCP connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionRecord<'a> {
-    /// When it was accepted, in microseconds since 1970-01-01 UTC.
+    /// The time at which it was accepted, in microseconds since 1970-01-01 UTC.
     pub time_us: u64,
     /// The client's address.
     pub client: SocketAddr,
@@ -83,7 +83,7 @@ pub struct ConnectionRecord<'a> {
     pub route: &'a str,
     /// The TLS of its client.
     pub tls: SecuredRecord<'a>,
-    /// Where it went.
+    /// Its endpoint.
     pub to: ReachedRecord<'a>,
     /// Bytes taken from the client.
     pub bytes_in: u64,
@@ -91,7 +91,7 @@ pub struct ConnectionRecord<'a> {
     pub bytes_out: u64,
     /// Time from accept to the end, in microseconds.
     pub total_us: u64,
-    /// Who ended it and why: a word from a closed list.
+    /// The reason for its end and the side that ended it: a word from a closed list.
     pub reason: &'a str,
 }
 
@@ -121,12 +121,12 @@ pub struct ReachedRecord<'a> {
     pub id: &'a str,
 }
 
-/// How a request was sent to endpoints.
+/// The details of how a request was sent to endpoints.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SentRecord {
-    /// Whether the last connection had carried a request before.
+    /// True if the last connection had carried a request before.
     pub reused: bool,
-    /// How often it was sent: more than once where it was tried again.
+    /// The number of times that it was sent: more than one where it was tried again.
     pub tries: u32,
     /// The trace it was sent in, if there is one.
     pub trace: Option<TraceRecord>,

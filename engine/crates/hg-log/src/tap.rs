@@ -25,7 +25,7 @@ const HEADERS: u64 = 2;
 /// Bits below the number of changes.
 const FLAG_BITS: u32 = 2;
 
-/// What taps want of a request.
+/// The parts of a request that taps want.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TapWants {
     /// Its record: a tap is open.

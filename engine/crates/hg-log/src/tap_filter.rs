@@ -1,14 +1,14 @@
-//! Which requests a tap shows.
+//! The filter for the requests that a tap shows.
 
 use crate::record::AccessRecord;
 use ipnet::IpNet;
 
-/// Which requests a tap shows: those for which every part holds. A part that is empty always does.
+/// The requests that a tap shows: those for which every part holds. An empty part always does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TapFilter {
     /// The host, without its port; `*.example.com` is every name below `example.com`.
     pub host: String,
-    /// What the target begins with.
+    /// The beginning of the target.
     pub path: String,
     /// The method, in upper case unless clients send it otherwise.
     pub method: String,
@@ -24,7 +24,7 @@ pub struct TapFilter {
     pub client: Option<IpNet>,
     /// The least time in all, in microseconds.
     pub slower_us: u64,
-    /// Whether the tap shows the headers of requests, too.
+    /// True if the tap shows the headers of requests, too.
     pub headers: bool,
 }
 

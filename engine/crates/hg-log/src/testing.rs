@@ -50,7 +50,7 @@ pub(crate) fn record() -> AccessRecord<'static> {
     }
 }
 
-/// What a log with these fields keeps, and the notes of a request with these values of them.
+/// Returns what a log with these fields keeps, and notes of a request with these values of them.
 pub(crate) fn noted(fields: &[(&str, &[u8])]) -> (Kept, Notes) {
     let log = AccessLog {
         format: LogFormat::Json,

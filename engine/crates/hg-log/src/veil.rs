@@ -3,10 +3,10 @@
 
 use hg_plan::Redaction;
 
-/// What stands in place of a value that nobody must see.
+/// The text that is shown instead of a hidden value.
 pub const HIDDEN: &[u8] = b"(secret)";
 
-/// What is hidden while one plan is served.
+/// The parts of requests that are hidden while one plan is served.
 #[derive(Debug, Default)]
 pub struct Veil {
     /// Names of parameters, in lower case.

@@ -18,7 +18,7 @@ impl Headers for Lines<'_> {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Got {
     /// The lines for the endpoint, and whether there was a wait.
@@ -66,7 +66,7 @@ impl Stage {
         }
     }
 
-    /// How often each result was counted, without those that were not.
+    /// Returns how often each result was counted, without those that were not.
     pub(crate) fn counts(&self) -> Vec<(&'static str, u64)> {
         let all = self.keep.results().into_iter().map(|one| (one.result, one.count));
         all.filter(|(_, count)| *count > 0).collect()

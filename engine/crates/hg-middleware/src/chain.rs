@@ -14,7 +14,7 @@ use hg_plan::{Action, Middleware, MiddlewareUse};
 use hg_proto::Reject;
 use std::sync::Arc;
 
-/// What is wrong with a chain.
+/// A problem in a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Index of the list given to [`Chain::compile`] that it is in; the number of lists for the
@@ -22,7 +22,7 @@ pub struct Problem {
     pub list: usize,
     /// Path of keys from the list's owner: `middlewares[0].rewrite.host`, `action.respond.body`.
     pub path: String,
-    /// What is wrong and what is allowed.
+    /// A sentence that says what is wrong and what is allowed.
     pub message: String,
 }
 
@@ -30,7 +30,7 @@ pub struct Problem {
 #[derive(Clone, Debug)]
 struct Work {
     step: AnyStep,
-    /// Which edits its answer passes.
+    /// The stage of the edits that its answer passes.
     stage: u16,
     may_pass: bool,
 }

@@ -42,7 +42,7 @@ impl Claims {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeptClaims {
     pub(crate) names: Arc<[Box<str>]>,
-    /// How many of them steps name.
+    /// The number of those that steps name.
     pub(crate) needed: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a step is given while a request runs, and what it leaves for later.
+//! The context that a step gets while a request runs, and what it leaves for later.
 
 use crate::claims::Claims;
 use crate::decoding::Decoding;
@@ -22,10 +22,10 @@ pub struct Context<'a> {
     pub worker: usize,
 }
 
-/// What a job brings back.
+/// The result of a job.
 pub type Brought = Box<dyn Any + Send>;
 
-/// What a step waits for. Meanwhile nothing of the body is read.
+/// The event that a step waits for. Meanwhile nothing of the body is read.
 pub enum Wait {
     /// A time.
     Delay {
@@ -34,7 +34,7 @@ pub enum Wait {
     },
     /// A function that takes too long for a worker. Helper threads call it.
     Job {
-        /// What is called; its result comes back as [`Woken::Brought`].
+        /// The function; its result comes back as [`Woken::Brought`].
         job: Box<dyn FnOnce() -> Brought + Send>,
         /// After so many microseconds the request is refused with 503.
         timeout_us: u64,
@@ -69,12 +69,12 @@ pub enum Woken {
     Answered(Result<Box<Answered>, Failure>),
 }
 
-/// How an exchange ended.
+/// The end of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The status of the answer; 499 if the client left before it, 0 if there was none.
     pub status: u16,
-    /// How long it took, microseconds.
+    /// The time that it took, microseconds.
     pub took_us: u64,
 }
 
@@ -84,7 +84,7 @@ pub trait Watch: Send {
     fn ended(self: Box<Self>, how: &Ended);
 }
 
-/// What steps leave for later parts of an exchange.
+/// The data that steps leave for later parts of an exchange.
 #[derive(Default)]
 pub struct Later {
     pub(crate) watches: Vec<Box<dyn Watch>>,
@@ -93,9 +93,9 @@ pub struct Later {
     pub(crate) response: Vec<u8>,
     /// Of the token that let the request in.
     pub(crate) claims: Option<Claims>,
-    /// How quickly bodies pass.
+    /// The speed at which bodies pass.
     pub(crate) paces: Paces,
-    /// How the request's body is decoded; absent = it is not.
+    /// The decoding of the request's body; absent = it is not decoded.
     pub(crate) decoding: Option<Decoding>,
 }
 
@@ -164,7 +164,7 @@ impl fmt::Debug for Later {
     }
 }
 
-/// Where a step stands in the plan: what its state and its counts belong to.
+/// The place of a step in the plan: what its state and its counts belong to.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// The state of all steps.

@@ -1,4 +1,4 @@
-//! Where a client sends a key or a token: a header, a parameter of the query, a cookie.
+//! The place where a client sends a key or a token: a header, a parameter of the query, a cookie.
 
 use crate::view::RequestView;
 
@@ -11,7 +11,7 @@ pub(crate) enum Place {
     Cookie(Box<str>),
 }
 
-/// How many credentials there are at a place.
+/// The number of credentials at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     None,

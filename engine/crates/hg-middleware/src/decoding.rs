@@ -1,16 +1,16 @@
-//! Whether a request's body is decoded on its way to the endpoint, and what came of it.
+//! The decision to decode a request's body on its way to the endpoint, and what came of it.
 
 use crate::keep::Results;
 use hg_codec::{Bound, Fault, MOST_LAYERS, Readable};
 use hg_route::Headers;
 use std::sync::Arc;
 
-/// How the body of one request is decoded.
+/// The decoding of the body of one request.
 #[derive(Clone, Debug)]
 pub struct Decoding {
     /// Its codings, in the order in which they were applied.
     pub codings: Codings,
-    /// How large it may become.
+    /// The limits of the decoded body.
     pub bound: Bound,
     pub(crate) results: Option<Arc<Results>>,
 }
@@ -75,7 +75,7 @@ impl Decoding {
     }
 }
 
-/// What a request says of the coding of its body.
+/// The coding of a request's body, as the request states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coded {
     /// It has none.

@@ -1,11 +1,11 @@
-//! Whether an answer is encoded on its way to the client, and what that changes of its head.
+//! The decision to encode an answer on its way to the client, and what that changes of its head.
 
 use crate::keep::Results;
 use crate::view::RequestView;
 use hg_codec::{Accept, Coding, Levels};
 use std::sync::Arc;
 
-/// Which answers are encoded, and how.
+/// The answers that are encoded, and how they are.
 #[derive(Clone, Debug)]
 pub struct Encoding {
     /// Types in lower case, without parameters.
@@ -21,7 +21,7 @@ pub struct Encoding {
 /// The results that are counted.
 pub(crate) const RESULTS: &[&str] = &["zstd", "br", "gzip", "not_accepted", "busy", "unsuited"];
 
-/// What the head of an answer says.
+/// The head of an answer, as far as it matters here.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AnswerHead<'a> {
     /// The status.
@@ -30,13 +30,13 @@ pub struct AnswerHead<'a> {
     pub content_type: Option<&'a [u8]>,
     /// `Content-Length`; absent = not known before.
     pub content_length: Option<u64>,
-    /// Whether it has a `Content-Encoding` or a `Content-Range`.
+    /// True if it has a `Content-Encoding` or a `Content-Range`.
     pub is_made: bool,
-    /// Whether its `Cache-Control` has `no-transform` (RFC 9111 §5.2.2.6).
+    /// True if its `Cache-Control` has `no-transform` (RFC 9111 §5.2.2.6).
     pub no_transform: bool,
 }
 
-/// What becomes of an answer.
+/// The treatment of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing: no client would get it encoded.

@@ -6,8 +6,8 @@ use crate::variables::is_token;
 use crate::view::RequestView;
 use hg_plan::HeaderEdits;
 
-/// What a chain does to the header lines of one direction: lines whose name it [`drops`], and lines
-/// it [`append`]s. An empty program costs one comparison per line.
+/// The changes of a chain to the header lines of one direction: lines whose name it [`drops`], and
+/// lines it [`append`]s. An empty program costs one comparison per line.
 ///
 /// [`drops`]: HeaderProgram::drops
 /// [`append`]: HeaderProgram::append

@@ -1,4 +1,4 @@
-//! What steps keep beyond one snapshot: state by kind and key, and counts of results.
+//! The state of steps beyond one snapshot, by kind and key, and counts of results.
 
 use crate::notices::Notices;
 use hg_limit::Desk;
@@ -22,7 +22,7 @@ pub struct Keep {
     notices: Arc<Notices>,
 }
 
-/// How often something came of a middleware.
+/// The count of one result of a middleware.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultCount {
     /// Its name; empty for all that are written where they are used.

@@ -1,4 +1,4 @@
-//! What a limit counts by.
+//! The key that a limit counts by.
 
 use crate::variables::is_token;
 use crate::view::RequestView;
@@ -81,7 +81,7 @@ impl Part {
     }
 }
 
-/// What a limit counts by; no part at all = all requests together.
+/// The key that a limit counts by; no part at all = all requests together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LimitKey {
     parts: Box<[Part]>,
@@ -106,7 +106,7 @@ impl LimitKey {
         Self { parts: found.into(), ipv6_prefix }
     }
 
-    /// Whether all requests count together.
+    /// Reports whether all requests count together.
     pub(crate) fn is_for_all(&self) -> bool {
         self.parts.is_empty()
     }

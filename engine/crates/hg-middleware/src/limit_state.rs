@@ -4,8 +4,7 @@ use crate::context::Context;
 use hg_limit::{Cell, Rate, Seed, Table};
 use std::sync::OnceLock;
 
-/// What a limit has counted; shared by all workers. Made by the first request, which brings the
-/// seed.
+/// The counts of a limit, shared by all workers. Made by the first request, which brings the seed.
 pub(crate) type Kept = OnceLock<State>;
 
 /// Counts.

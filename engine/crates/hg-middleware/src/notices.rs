@@ -1,4 +1,4 @@
-//! What steps have to tell whoever watches a node: rare, and bounded.
+//! The notices of steps for the events of a node: rare, and bounded.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

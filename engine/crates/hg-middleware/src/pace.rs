@@ -1,9 +1,8 @@
-//! How quickly the bytes of a body pass (`bandwidth`): what each limit is owed, and when more of them
-//! may pass.
+//! The speed of bodies (`bandwidth`): what each limit is owed, and when more bytes may pass.
 //!
 //! Bytes are put on the accounts of their limits before they pass, some at a time, and pass once no
-//! more than the burst is owed. Bodies that share an account so have turns one after the other, each
-//! at a time of its own: nobody asks twice, and no two are woken for the same bytes.
+//! more than the burst is owed. Bodies that share an account so have turns one after the other,
+//! each at a separate time: none asks twice, and no two are woken for the same bytes.
 
 use crate::keep::Results;
 use crate::limit_state::{Kept, State};
@@ -17,7 +16,7 @@ const MOST: u64 = 64 * 1024;
 /// Bytes of an answer read with its head, if fewer may pass: those beyond are owed.
 const FIRST_READ: u64 = 4 * 1024;
 
-/// What is counted of a limit's requests.
+/// The counted results of a limit's requests.
 pub(crate) const RESULTS: &[&str] = &["passed", "held", "evicted"];
 const PASSED: usize = 0;
 const HELD: usize = 1;
@@ -31,7 +30,7 @@ pub const BANDWIDTH_BYTES: &str = "bandwidth.bytes";
 /// The kind under which it is counted for how many microseconds bodies were held back.
 pub const BANDWIDTH_HELD: &str = "bandwidth.held_us";
 
-/// What a limit counts, in one direction.
+/// The counts of a limit, in one direction.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
     pub(crate) results: Arc<Results>,
@@ -48,7 +47,7 @@ pub(crate) struct Counts {
 pub(crate) struct Speed {
     pub(crate) rate: Rate,
     burst: u64,
-    /// How many bytes are put on the account at a time: those of a twentieth of a second.
+    /// The number of bytes put on the account at a time: those of a twentieth of a second.
     quantum: u64,
 }
 
@@ -60,7 +59,7 @@ impl Speed {
     }
 }
 
-/// Where it is written what bodies owe.
+/// The account of what bodies owe.
 #[derive(Debug)]
 pub(crate) enum Account {
     /// Of one body.
@@ -135,9 +134,9 @@ pub struct Pace {
     credit: u64,
     /// Before this time none pass, microseconds.
     until_us: u64,
-    /// How many bytes of the body were accounted for.
+    /// The number of bytes of the body that were accounted for.
     seen: u64,
-    /// When it was last asked.
+    /// The time at which it was last asked.
     now_us: u64,
 }
 
@@ -234,7 +233,7 @@ impl Drop for Pace {
     }
 }
 
-/// How quickly the bodies of a request and of its answer pass; nothing = as quickly as they come.
+/// The speed of the bodies of a request and of its answer; nothing = as quickly as they come.
 #[derive(Debug, Default)]
 pub struct Paces {
     /// Of the answer.

@@ -4,7 +4,7 @@ use crate::keep::Results;
 use hg_proto::respond::reason_phrase;
 use std::sync::Arc;
 
-/// Whose answer a page takes the place of.
+/// The answer that a page replaces, by its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// An endpoint's.
@@ -27,8 +27,8 @@ pub struct Page {
     pub(crate) pieces: Box<[(Box<str>, Option<Word>)]>,
 }
 
-/// What a page may say of the answer. None of these is a text that the client sent, so that no page
-/// carries one (cross-site scripting).
+/// The facts of the answer that a page may state. None of these is a text that the client sent, so
+/// that no page carries one (cross-site scripting).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     Status,

@@ -3,23 +3,23 @@
 
 use crate::view::Rewritten;
 
-/// What stands for the id of a request.
+/// The text that stands for the id of a request.
 pub const REQUEST_ID: &str = "REQUEST-ID";
 
-/// What stands for the name that a client asked for in its TLS handshake.
+/// The text that stands for the name that a client asked for in its TLS handshake.
 pub const SNI: &str = "TLS-SNI";
 
-/// What stands for the version of TLS that was agreed on.
+/// The text that stands for the version of TLS that was agreed on.
 pub const TLS_VERSION: &str = "TLS-VERSION";
 
-/// What stands for the upstream that a weighted split chooses.
+/// The text that stands for the upstream that a weighted split chooses.
 pub const UPSTREAM: &str = "SPLIT-UPSTREAM";
 
-/// What stands for who a password, or a key, is of.
+/// The text that stands for the owner of a password, or of a key.
 pub(crate) const USER: &str = "BASIC-AUTH-USER";
 pub(crate) const KEY: &str = "API-KEY-CLIENT";
 
-/// What stands for a value that an authorisation service answers.
+/// The text that stands for a value that an authorisation service answers.
 pub(crate) const AUTHORISED: &str = "FORWARD-AUTH";
 
 /// The words, each with what it stands for.

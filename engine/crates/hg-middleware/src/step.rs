@@ -1,4 +1,4 @@
-//! What a middleware is, and the macro that lists all of them.
+//! The interface of a middleware, and the macro that lists all of them.
 
 use crate::claims::KeptClaims;
 use crate::context::{Context, Place, Wait, Watch, Woken};
@@ -12,7 +12,7 @@ use hg_proto::Reject;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// What is wrong with a middleware's options: (path of keys that begins with its kind, message).
+/// The problems of a middleware's options: (path of keys that begins with its kind, message).
 pub(crate) type Problems = Vec<(String, String)>;
 
 /// One middleware, compiled on its own. A folder of this crate has one type that implements it, of
@@ -38,23 +38,23 @@ pub(crate) trait Step: Sized {
         Composed::default()
     }
 
-    /// Whether it has something to do when a request comes; false = [`edits`](Step::edits) are all.
+    /// True if it has something to do when a request comes; false = [`edits`](Step::edits) are all.
     const RUNS: bool = true;
 
-    /// Whether it may answer: then its place in the chain is kept, because an answer passes the
+    /// True if it may answer: then its place in the chain is kept, because an answer passes the
     /// edits of the steps before it alone.
     const ANSWERS: bool = true;
 
-    /// Whether every request is answered here, so that no step after it is ever reached.
+    /// True if every request is answered here, so that no step after it is ever reached.
     const CLOSES: bool = false;
 
-    /// Whether it has scratch space that workers had better not share.
+    /// True if it has scratch space that workers had better not share.
     const HAS_SCRATCH: bool = false;
 
-    /// Whether its results are counted, so that `bind` is called.
+    /// True if its results are counted, so that `bind` is called.
     const COUNTS: bool = Self::IS_LIVE;
 
-    /// Whether what it does depends on more than the request: on state, time, chance. Explanations
+    /// True if what it does depends on more than the request: on state, time, chance. Explanations
     /// leave it out, and routes do not share what is compiled of it.
     const IS_LIVE: bool = false;
 
@@ -91,13 +91,13 @@ pub(crate) struct Composed<'a> {
 
 /// A request on its way through a chain, as a step sees and changes it.
 pub struct Run<'a, 'v, 'c> {
-    /// What the client sent; never changes.
+    /// The request as the client sent it; never changes.
     pub view: &'a RequestView<'v>,
-    /// What becomes of it.
+    /// The result of the chain for it.
     pub out: &'a mut Rewritten,
-    /// How much of the current path the route's match took, in bytes.
+    /// The number of bytes of the current path that the route's match took.
     pub prefix_len: &'a mut usize,
-    /// Whether steps or an upstream follow. False for the answer of a route's own.
+    /// True if steps or an upstream follow. False for a route's own answer.
     pub may_pass: bool,
     /// Clocks, chance, the worker.
     pub cx: &'a mut Context<'c>,
@@ -140,7 +140,7 @@ impl Run<'_, '_, '_> {
     }
 }
 
-/// What a step does with a request.
+/// The decision of a step about a request.
 #[derive(Debug)]
 pub(crate) enum Flow {
     /// It goes on.

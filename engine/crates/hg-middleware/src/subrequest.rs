@@ -36,7 +36,7 @@ impl Target {
 /// A request that the proxy makes itself, without a body.
 #[derive(Debug)]
 pub struct Subrequest {
-    /// Where it goes.
+    /// Its destination.
     pub to: Arc<Target>,
     /// Its method.
     pub method: hg_proto::Method<'static>,
@@ -97,7 +97,7 @@ pub enum Failure {
     Unavailable,
     /// There was no whole answer in time.
     Timeout,
-    /// What came is no answer that could be used.
+    /// The bytes that came are no usable answer.
     Invalid,
     /// The answer is too large.
     TooLarge,

@@ -129,7 +129,7 @@ pub(crate) fn target(uses: &[&str], view: &RequestView<'_>) -> String {
     }
 }
 
-/// What became of a request in a chain with steps that wait.
+/// The outcome of a request in a chain with steps that wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Lived {
     /// Microseconds.

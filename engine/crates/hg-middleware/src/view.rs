@@ -69,7 +69,7 @@ impl Client<'_> {
     }
 }
 
-/// What was agreed on for a client's connection.
+/// The TLS that was agreed on for a client's connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientTls<'a> {
     /// `TLSv1.2` or `TLSv1.3`.
@@ -126,10 +126,10 @@ pub struct Rewritten {
     pub(crate) host_changed: bool,
     pub(crate) scratch: Vec<u8>,
     pub(crate) stage: Stage,
-    /// Where the chain goes on after a wait, and how much of the path the match took then.
+    /// The place to go on from after a wait, and how much of the path the match took then.
     pub(crate) cursor: usize,
     pub(crate) prefix_len: usize,
-    /// What is waited for if the outcome is [`Outcome::Wait`]; take it.
+    /// The event that is waited for if the outcome is [`Outcome::Wait`]; take it.
     pub wait: Option<Wait>,
     pub(crate) later: Option<Box<Later>>,
     /// Filled if the outcome is [`Outcome::Answer`].

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Coarse time, in units of [`Clock::TICK_MS`] since the clock began.
 pub type Ticks = u64;
 
-/// What a clock knows of the time before its process: flows that it takes over began then.
+/// The time before its process that a clock covers: flows that it takes over began then.
 const BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Monotonic time since the clock began, which is a day before it was made.

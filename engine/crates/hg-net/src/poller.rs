@@ -48,18 +48,18 @@ impl Token {
     }
 }
 
-/// What happened to a registered descriptor.
+/// An event of a registered descriptor.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
     /// The descriptor's token.
     pub token: Token,
-    /// Whether there is something to read (an end of stream counts).
+    /// True if there is something to read (an end of stream counts).
     pub readable: bool,
-    /// Whether there is room to write.
+    /// True if there is room to write.
     pub writable: bool,
-    /// Whether the peer has ended its half.
+    /// True if the peer has ended its half.
     pub read_closed: bool,
-    /// Whether the connection is over in both directions, or failed.
+    /// True if the connection is over in both directions, or failed.
     pub closed: bool,
 }
 

@@ -10,7 +10,7 @@ pub const MIN_BUFFERS: usize = 64;
 /// Buffers per worker, when there are many workers.
 const BUFFERS_PER_WORKER: usize = 4;
 
-/// What workers and the thread share; `T` has a buffer, and what is to be known of it.
+/// The queues that workers and the thread share; `T` has a buffer, and what is to be known of it.
 pub struct Buffers<T> {
     full: ArrayQueue<T>,
     free: ArrayQueue<Vec<u8>>,

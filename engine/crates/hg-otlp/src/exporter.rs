@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// How long items are gathered, unless there are many.
+/// The time for which items are gathered, unless there are many.
 const GATHER: Duration = Duration::from_millis(500);
 /// So many bytes of items are sent at once.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -24,10 +24,10 @@ const BATCH_BYTES: usize = 512 * 1024;
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
 /// After so long items are given up.
 const GIVE_UP: Duration = Duration::from_secs(60);
-/// How long a process that ends waits for its last export.
+/// The time that a process that ends waits for its last export.
 const LAST: Duration = Duration::from_secs(5);
 
-/// What a person is told of exports.
+/// A message about exports, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// Exports fail, for this reason; said once until they work again.
@@ -129,7 +129,7 @@ struct Batch {
     next: Instant,
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Gathered<'a> {
     shared: &'a Shared,
     tell: Tell,
@@ -137,7 +137,7 @@ struct Gathered<'a> {
     target: Option<Target>,
     waiting: Vec<u8>,
     items: u64,
-    /// When the first of those that wait came.
+    /// The time at which the first of those that wait came.
     since: Instant,
     batch: Option<Batch>,
 }

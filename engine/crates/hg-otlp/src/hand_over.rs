@@ -22,7 +22,7 @@ pub struct ExportStats {
     pub refused: u64,
     /// Exports that failed, those that were tried again included, in the order of [`Reason::ALL`].
     pub failures: [u64; Reason::ALL.len()],
-    /// Whether the last export failed.
+    /// True if the last export failed.
     pub is_failing: bool,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Filled {
     pub(crate) items: u64,
 }
 
-/// What workers and the exporter's thread share.
+/// The state that workers and the exporter's thread share.
 pub(crate) struct Shared {
     pub(crate) buffers: Buffers<Filled>,
     pub(crate) stop: AtomicBool,

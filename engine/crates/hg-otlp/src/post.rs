@@ -22,7 +22,7 @@ pub(crate) struct Answer {
 pub(crate) struct Client {
     lookup: Lookup,
     kept: Option<Connection>,
-    /// Where the last connection led.
+    /// The address that the last connection led to.
     last: Option<SocketAddr>,
 }
 

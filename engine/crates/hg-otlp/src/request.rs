@@ -1,4 +1,4 @@
-//! What stands around the items of an export.
+//! The bytes around the items of an export.
 
 use crate::attributes::attribute;
 use crate::wire;

@@ -1,4 +1,4 @@
-//! What a collector is sent.
+//! The kinds of items that a collector gets.
 
 /// A kind of items, each with an exporter of its own. On the wire they differ in what an item is, and
 /// in nothing else: requests and answers have the same fields.

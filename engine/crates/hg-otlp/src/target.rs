@@ -1,4 +1,4 @@
-//! Where items go: the parts of an endpoint's URL, and what each export says.
+//! The destination of items: the parts of an endpoint's URL, and what each export says.
 
 use crate::signal::Signal;
 use hg_dial::Place;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A collector, ready to be asked.
 pub(crate) struct Target {
-    /// Where it is.
+    /// Its place.
     pub(crate) place: Place,
     /// The request's head up to the length of its body.
     pub(crate) head: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct Endpoint {
     authority: String,
     /// Path and query.
     path: String,
-    /// Whether there is TLS.
+    /// True if there is TLS.
     pub has_tls: bool,
 }
 

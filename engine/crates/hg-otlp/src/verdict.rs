@@ -1,9 +1,9 @@
-//! What an answer of a collector means (OTLP 1.x, "OTLP/HTTP Response"), and when to try again.
+//! The meaning of a collector's answer (OTLP 1.x, "OTLP/HTTP Response"), and when to try again.
 
 use hg_dial::{Failure, Reason};
 use std::time::Duration;
 
-/// What becomes of the items of an export.
+/// The fate of the items of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Taken, but so many.

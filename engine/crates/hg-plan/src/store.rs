@@ -92,7 +92,7 @@ pub struct ObjectError {
     pub name: Arc<str>,
     /// The place in the object, as a path of keys (`endpoints[0].address`), or empty.
     pub path: String,
-    /// What is wrong and what is allowed.
+    /// The problem and what is allowed.
     pub message: String,
 }
 

@@ -4,7 +4,7 @@ use crate::seal::{SEALED, Seal};
 use crate::{Token, cookie_value};
 use hg_plan::SameSite;
 
-/// What a request's cookie says.
+/// The content of a request's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
     /// There is none, or its time is over.
@@ -25,7 +25,7 @@ impl Named {
     }
 }
 
-/// How a cookie is written and read.
+/// The rules by which a cookie is written and read.
 #[derive(Clone, Debug)]
 pub(crate) struct Cookie {
     name: Box<str>,

@@ -3,7 +3,7 @@
 use crate::{hash_client, hash_key};
 use std::net::IpAddr;
 
-/// Where the key of a request comes from.
+/// The source of the key of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// The client's address (see [`crate::hash_client`]).

@@ -1,4 +1,4 @@
-//! What the caller knows about endpoints at the moment of a pick.
+//! The caller's knowledge about endpoints at the moment of a pick.
 
 /// The endpoints' state, by index in the upstream's list; a missing entry counts as idle and not
 /// usable. Worker-local, kept by the caller.
@@ -6,12 +6,12 @@
 pub struct Load<'a> {
     /// Requests in flight.
     pub active: &'a [u32],
-    /// Whether a request may be sent there now (healthy, below its connection limit).
+    /// True if a request may be sent there now (healthy, below its connection limit).
     pub usable: &'a [bool],
 }
 
-/// What a request that left its endpoint says of the time that answers of it take, in microseconds
-/// from the choice of the endpoint to the head of the answer.
+/// A sample of the time that answers of an endpoint take, from a request that left it, in
+/// microseconds from the choice of the endpoint to the head of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sample {
     /// An answer took so long.

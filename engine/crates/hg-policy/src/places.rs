@@ -1,4 +1,4 @@
-//! What hashing balancers share: who an endpoint is, and where to look when few are left.
+//! The parts that hashing balancers share: who an endpoint is, and where to look when few are left.
 
 use crate::hash::{hash_key, hash_seeded};
 use crate::members::{Member, Members};

@@ -1,4 +1,4 @@
-//! What a balancer is, and the macro that lists all of them.
+//! The interface of a balancer, and the macro that lists all of them.
 
 use crate::load::Choice;
 use crate::members::Members;
@@ -7,7 +7,7 @@ use hg_plan::{Balance, Endpoint};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// What is wrong with a balancer's options: (key among them, what is wrong and what is allowed).
+/// The problems of a balancer's options: (key among them, what is wrong and what is allowed).
 pub(crate) type Problems = Vec<(&'static str, String)>;
 
 /// The options of a balancer that has none.
@@ -21,7 +21,7 @@ pub(crate) struct Tier<'a> {
     pub(crate) members: Members,
     /// All endpoints of the upstream; [`crate::members::Member::endpoint`] is an index into them.
     pub(crate) endpoints: &'a [Endpoint],
-    /// What a weight of 1 is written as.
+    /// The number that a weight of 1 is written as.
     pub(crate) unit: u32,
 }
 

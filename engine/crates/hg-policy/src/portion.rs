@@ -4,17 +4,17 @@ use crate::Random;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What a share is a part of.
+/// The whole that a share is a part of.
 const WHOLE: u32 = 10_000;
 
-/// How many of how many, as small as they can be.
+/// A fraction in its lowest terms: so many of so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Portion {
     part: u32,
     of: u32,
 }
 
-/// How much is left of the block at hand. Whoever takes from it shares it, workers too.
+/// The rest of the block at hand. All that take from it share it, workers too.
 #[derive(Debug, Default)]
 pub struct Block(AtomicU64);
 

@@ -1,6 +1,6 @@
 //! A random source and one implementation of it.
 
-/// Where random numbers come from; the caller owns and seeds it.
+/// A source of random numbers; the caller owns and seeds it.
 pub trait Random {
     /// Returns the next 64 random bits.
     fn next_u64(&mut self) -> u64;

@@ -3,7 +3,7 @@
 use crate::cookie::{Cookie, Named};
 use crate::{KeySource, Random, Shares, Token, hash_seeded, token};
 
-/// What speaks for a branch of a split.
+/// The part of a request that speaks for a branch of a split.
 #[derive(Clone, Debug)]
 enum By {
     /// A cookie of ours.
@@ -20,7 +20,7 @@ pub struct Sticky {
     shares: Shares,
 }
 
-/// How a branch was found.
+/// The way in which a branch was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// The cookie named it.
@@ -47,9 +47,9 @@ impl Found {
 pub struct Chosen {
     /// Its index.
     pub branch: usize,
-    /// How it was found.
+    /// The way in which it was found.
     pub found: Found,
-    /// What the client's cookie must say, if that has to be set.
+    /// The token that the client's cookie must have, if that has to be set.
     pub sets: Option<Token>,
 }
 

@@ -3,8 +3,8 @@
 use crate::balancers::AnyOptions;
 use hg_plan::{Balance, Endpoint};
 
-/// What is wrong with an upstream's policy: (path of keys in the upstream, what is wrong and what
-/// is allowed).
+/// A problem of an upstream's policy: (path of keys in the upstream, what is wrong and what is
+/// allowed).
 pub type Problem = (String, String);
 
 /// Returns everything that is wrong with a policy on its own; empty if it is valid.

@@ -4,7 +4,7 @@
 use crate::fields::Tag;
 use crate::known::Known;
 
-/// Which of a client's header lines are accepted. The default accepts the fewest.
+/// The rule for which of a client's header lines are accepted. The default accepts the fewest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
     /// Accepts lines that say who the client is, because the peer is trusted.
@@ -54,7 +54,7 @@ enum Why {
     Underscore,
 }
 
-/// How many lines of a head were dropped, by reason.
+/// The number of lines of a head that were dropped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
     /// Lines that say who the client is, from a peer that is not trusted.

@@ -4,14 +4,14 @@ use crate::chunked::ChunkedDecoder;
 use crate::reject::{Reject, rejects};
 use crate::types::{Framing, RespFraming};
 
-/// What one call of [`BodyReader::feed`] did, as in [`crate::Decoded`].
+/// The outcome of one call of [`BodyReader::feed`], as in [`crate::Decoded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fed {
     /// Bytes of the input that were used.
     pub consumed: usize,
     /// Body bytes, at the front of the input.
     pub data_len: usize,
-    /// Whether the body is over; what follows `consumed` does not belong to it.
+    /// True if the body is over; what follows `consumed` does not belong to it.
     pub done: bool,
 }
 

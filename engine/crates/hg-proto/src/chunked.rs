@@ -14,14 +14,14 @@ pub const MAX_TRAILER_BYTES: usize = 8 * 1024;
 /// Most trailer lines.
 pub const MAX_TRAILERS: usize = 32;
 
-/// What one call of [`ChunkedDecoder::feed`] did.
+/// The outcome of one call of [`ChunkedDecoder::feed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// Bytes of the input that were used.
     pub consumed: usize,
     /// Body bytes, moved to the front of the input.
     pub data_len: usize,
-    /// Whether the body and its trailers are over; what follows `consumed` does not belong to them.
+    /// True if the body and its trailers are over; what follows `consumed` does not belong to them.
     pub done: bool,
 }
 
@@ -47,7 +47,7 @@ enum State {
     Done,
 }
 
-/// Where in an extension (RFC 9112 §7.1.1): `; name` or `; name = value`.
+/// The position in an extension (RFC 9112 §7.1.1): `; name` or `; name = value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ext {
     /// Before a name.

@@ -1,4 +1,4 @@
-//! Who the client is: addresses that trusted peers report, and what the proxy reports upstream.
+//! The client's identity: addresses that trusted peers report, and what the proxy reports upstream.
 
 use crate::connection::trim;
 use crate::fields::{Field, Fields};
@@ -7,7 +7,7 @@ use crate::write;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
-/// Which header of a trusted peer names the client.
+/// The header of a trusted peer that names the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Source {
     /// `X-Forwarded-For`, read from the right.
@@ -178,14 +178,14 @@ impl IpText {
     }
 }
 
-/// What headers such as `X-Forwarded-For` tell an upstream about the client.
+/// The facts about the client that headers such as `X-Forwarded-For` report to an upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarding<'a> {
     /// The peer of the connection.
     pub peer: &'a [u8],
     /// The client's address ([`address`]).
     pub client: &'a [u8],
-    /// Whether the peer is trusted: its claims are then kept and extended.
+    /// True if the peer is trusted: its claims are then kept and extended.
     pub trusted: bool,
     /// `http` or `https`: the scheme of our own listener.
     pub scheme: &'a str,

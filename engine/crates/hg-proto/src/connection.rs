@@ -6,16 +6,16 @@ use crate::known::Known;
 /// Names that `Connection` may list beyond the usual options; a longer list counts as an attack.
 const MAX_NOMINATED: usize = 32;
 
-/// What a head says about its connection.
+/// The statements of a head about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Connection {
-    /// Whether the peer allows the connection to stay open after this message (HTTP/1.0 and 1.1
+    /// True if the peer allows the connection to stay open after this message (HTTP/1.0 and 1.1
     /// rules).
     pub keep_alive: bool,
     /// `Connection: upgrade` with `Upgrade: websocket` and nothing else; see
     /// [`crate::websocket::check_request`] for the rest of the handshake.
     pub upgrade_websocket: bool,
-    /// Whether the client accepts trailers (`TE: trailers`).
+    /// True if the client accepts trailers (`TE: trailers`).
     pub te_trailers: bool,
     /// Number of fields that `Connection` names, which are therefore not forwarded.
     pub nominated: u8,

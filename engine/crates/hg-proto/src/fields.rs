@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 /// Most header lines that a head can have, whatever the configured limit.
 pub const MAX_HEADERS: usize = 256;
 
-/// What the parser knows of one field: which [`Known`] name it has, and whether it stays on this
+/// The parser's findings about one field: which [`Known`] name it has, and whether it stays on this
 /// hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
@@ -103,11 +103,11 @@ pub struct Field<'b> {
     /// The value without surrounding white space; may hold bytes ≥ 0x80 and no control character
     /// but tab.
     pub value: &'b [u8],
-    /// Which known name it is.
+    /// The known name that it has.
     pub known: Known,
-    /// Whether the field is not forwarded (hop-by-hop or named in `Connection`).
+    /// True if the field is not forwarded (hop-by-hop or named in `Connection`).
     pub hop: bool,
-    /// Whether the field must not enter a table of header compression.
+    /// True if the field must not enter a table of header compression.
     pub secret: bool,
 }
 

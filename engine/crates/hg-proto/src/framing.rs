@@ -1,8 +1,8 @@
-//! Where a body ends: Content-Length and Transfer-Encoding (RFC 9112 §6).
+//! The end of a body: Content-Length and Transfer-Encoding (RFC 9112 §6).
 
 use crate::connection::{elements, is_token};
 
-/// What the Content-Length lines of a head say.
+/// The result of the Content-Length lines of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Length {
     #[default]
@@ -34,7 +34,7 @@ pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// What the Transfer-Encoding lines of a head say.
+/// The result of the Transfer-Encoding lines of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Coding {
     #[default]

@@ -10,7 +10,7 @@ pub struct Reject {
     pub reason: &'static str,
     /// Short stable slug, unique per reason; label of the counter.
     pub code: &'static str,
-    /// What was wrong, for people; never holds client bytes.
+    /// The fault, for people; never holds client bytes.
     pub detail: &'static str,
 }
 

@@ -31,13 +31,13 @@ pub struct RequestHead<'s, 'b> {
     pub host_port: HostPort<'b>,
     /// The header lines that were accepted.
     pub fields: Fields<'s, 'b>,
-    /// How many header lines were dropped.
+    /// The number of header lines that were dropped, by reason.
     pub withheld: Withheld,
-    /// How the body ends.
+    /// The end of the body.
     pub framing: Framing,
     /// Persistence, upgrade, hop-by-hop names.
     pub connection: Connection,
-    /// Whether the client waits for `100 Continue` before it sends the body; false without a body.
+    /// True if the client waits for `100 Continue` before it sends the body; false without a body.
     pub expect_continue: bool,
     /// Bytes of the head in the input, including an ignored empty line before it; 0 in HTTP/2.
     pub head_len: usize,
@@ -139,7 +139,7 @@ fn refuse(
     }
 }
 
-/// What one pass over the fields found.
+/// The findings of one pass over the fields.
 #[derive(Default)]
 struct Seen<'b> {
     host: Option<&'b [u8]>,

@@ -10,11 +10,11 @@ pub struct ErrorAnswer<'a> {
     pub status: u16,
     /// Error token of RFC 9209 §2.3.
     pub error: &'a str,
-    /// What happened, for people; printable ASCII (anything else is replaced).
+    /// The cause, for people; printable ASCII (anything else is replaced).
     pub detail: &'a str,
-    /// Whether the connection stays open after it.
+    /// True if the connection stays open after it.
     pub keep: bool,
-    /// Whether the request was HEAD: the head is the same, and no body follows.
+    /// True if the request was HEAD: the head is the same, and no body follows.
     pub head_only: bool,
     /// An IMF-fixdate ([`write::date`]).
     pub date: &'a [u8],

@@ -19,12 +19,12 @@ pub struct ResponseHead<'s, 'b> {
     pub reason: &'b [u8],
     /// All header lines.
     pub fields: Fields<'s, 'b>,
-    /// How the body ends.
+    /// The end of the body.
     pub framing: RespFraming,
     /// Content-Length as sent, even if no body follows (HEAD, 304), because the client gets it,
     /// too.
     pub content_length: Option<u64>,
-    /// Whether the upstream lets the connection stay open, and the framing allows it.
+    /// True if the upstream lets the connection stay open, and the framing allows it.
     pub keep_alive: bool,
     /// `Keep-Alive: timeout=`, in seconds.
     pub keep_alive_timeout_s: Option<u32>,
@@ -33,7 +33,7 @@ pub struct ResponseHead<'s, 'b> {
     /// `Connection: upgrade` with `Upgrade: websocket`, as a valid 101 has; in HTTP/2 a 2xx to
     /// extended CONNECT, which is given as 101.
     pub upgrade_websocket: bool,
-    /// Whether it is 1xx other than 101, after which another head follows.
+    /// True if it is 1xx other than 101, after which another head follows.
     pub is_interim: bool,
     /// Bytes of the head in the input; 0 in HTTP/2.
     pub head_len: usize,
@@ -72,7 +72,7 @@ pub fn parse_response<'s, 'b>(
     }
 }
 
-/// What one pass over the fields found.
+/// The findings of one pass over the fields.
 #[derive(Default)]
 struct Seen {
     length: Length,

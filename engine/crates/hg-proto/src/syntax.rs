@@ -1,4 +1,4 @@
-//! What httparse leaves open: line ends, and the name of the fault that it found.
+//! The checks that httparse leaves open: line ends, and the name of the fault that it found.
 
 use crate::connection::{is_tchar, is_token};
 use crate::reject::{Reject, rejects};

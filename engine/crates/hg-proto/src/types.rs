@@ -166,7 +166,7 @@ impl<'b> Method<'b> {
 pub const METHOD_NAMES: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "OTHER"];
 
-/// How long a request's body is (RFC 9112 §6.3, RFC 9113 §8.1.1).
+/// The length of a request's body (RFC 9112 §6.3, RFC 9113 §8.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// Neither Content-Length nor Transfer-Encoding; the stream ends with the head.
@@ -195,7 +195,7 @@ impl Framing {
     }
 }
 
-/// How long a response's body is (RFC 9112 §6.3, RFC 9113 §8.1.1).
+/// The length of a response's body (RFC 9112 §6.3, RFC 9113 §8.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RespFraming {
     /// Answer to HEAD, or 1xx, 204, 304.

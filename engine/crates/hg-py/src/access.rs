@@ -1,4 +1,4 @@
-//! What middlewares of access verify by, for Python: whether it can be used at all.
+//! Key sets and password hashes of access middlewares, for Python: whether they can be used at all.
 
 use hg_access::{KeySet, PasswordHash};
 use pyo3::prelude::*;

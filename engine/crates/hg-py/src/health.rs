@@ -24,7 +24,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<UpstreamHealth>()
 }
 
-/// How an endpoint is checked: any Python object with these attributes.
+/// The checks of an endpoint: any Python object with these attributes.
 #[derive(FromPyObject)]
 struct Policy {
     interval_ms: u64,
@@ -47,7 +47,7 @@ impl From<Policy> for CheckPolicy {
     }
 }
 
-/// When shares of requests eject an endpoint: any Python object with these attributes.
+/// The limits at which request shares eject an endpoint: any Python object with these attributes.
 #[derive(FromPyObject)]
 struct Sharing {
     failure_percent: u8,
@@ -58,7 +58,7 @@ struct Sharing {
     window_s: u64,
 }
 
-/// When requests eject an endpoint: any Python object with these attributes.
+/// The limits at which requests eject an endpoint: any Python object with these attributes.
 #[derive(FromPyObject)]
 struct Ejecting {
     consecutive_5xx: u32,
@@ -99,7 +99,7 @@ impl Ejecting {
     }
 }
 
-/// What is known about one endpoint.
+/// The known state of one endpoint.
 #[pyclass(module = "headgate._core._core")]
 struct EndpointHealth {
     state: State,
@@ -114,7 +114,7 @@ struct EndpointHealth {
     passed: u64,
     #[pyo3(get)]
     failed: u64,
-    /// What the last check that failed found; empty after one that passed.
+    /// The finding of the last check that failed; empty after one that passed.
     #[pyo3(get)]
     found: String,
 }
@@ -151,7 +151,7 @@ impl EndpointHealth {
         }
     }
 
-    /// When the next check starts; `None` without checks.
+    /// Returns when the next check starts; `None` without checks.
     #[getter]
     fn next_ms(&self) -> Option<u64> {
         self.check.map(|(_, check)| check.next_ms())
@@ -196,7 +196,7 @@ impl EndpointHealth {
         event.is_some_and(|event| self.apply(event, now_ms))
     }
 
-    /// Whether it is not ejected, nor waits for the request that probes it.
+    /// Reports whether it is neither ejected nor waiting for the request that probes it.
     #[getter]
     fn is_in(&self) -> bool {
         self.state.outlier == Outlier::In
@@ -268,7 +268,7 @@ impl EndpointHealth {
         event.is_some_and(|event| self.apply(event, now_ms))
     }
 
-    /// What its breaker does: `closed`, `open`, `half-open`.
+    /// Returns the state of its breaker: `closed`, `open`, `half-open`.
     #[getter]
     fn circuit(&self) -> &'static str {
         match self.state.circuit {
@@ -293,7 +293,7 @@ impl EndpointHealth {
         Ok(self.apply(Event::Operator(admin), now_ms))
     }
 
-    /// Whether its checks fail.
+    /// Reports whether its checks fail.
     #[getter]
     fn is_down(&self) -> bool {
         self.state.active == Active::Down
@@ -305,7 +305,7 @@ impl EndpointHealth {
         (self.state.reason.as_str(), self.state.reason.text())
     }
 
-    /// When its state last changed.
+    /// Returns when its state last changed.
     #[getter]
     fn changed_ms(&self) -> u64 {
         self.state.changed_ms
@@ -326,7 +326,7 @@ impl EndpointHealth {
 /// An endpoint of an upstream: its health, whether it is a backup, and whether it has a weight.
 type Member<'py> = (PyRef<'py, EndpointHealth>, bool, bool);
 
-/// What decides about the endpoints of one upstream besides their own state.
+/// The state that decides about the endpoints of one upstream besides their own.
 #[pyclass(module = "headgate._core._core")]
 struct UpstreamHealth {
     panic: Panic,
@@ -339,7 +339,7 @@ impl UpstreamHealth {
         Self { panic: Panic::default() }
     }
 
-    /// Whether too few endpoints are usable, so that those that look bad get requests, too.
+    /// Reports whether too few endpoints are usable, so that those that look bad get requests, too.
     #[getter]
     fn is_in_panic(&self) -> bool {
         self.panic.is_on()

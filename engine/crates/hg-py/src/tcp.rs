@@ -1,4 +1,4 @@
-//! Which TCP route takes a connection.
+//! The choice of the TCP route that takes a connection.
 
 use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network, protocol, server_name};
 use pyo3::exceptions::PyValueError;

@@ -1,7 +1,7 @@
-//! What the first bytes of a connection are: HTTP, TLS, or something else. A verdict never changes
-//! with what follows, and comes after a bounded number of bytes.
+//! Detection of the protocol by the first bytes of a connection: HTTP, TLS, or something else. A
+//! verdict never changes with what follows, and comes after a bounded number of bytes.
 
-/// What a connection begins with.
+/// The protocol that a connection begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detected {
     /// A request line of HTTP/1: a method in capitals, then the beginning of a target that a request
@@ -21,7 +21,7 @@ pub enum Detected {
 pub const MAX_BYTES: usize = 64;
 /// The longest method that counts as one.
 const MAX_METHOD: usize = 32;
-/// What the preface of HTTP/2 begins with, and no request of HTTP/1.
+/// The beginning of the preface of HTTP/2, and of no request of HTTP/1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 const HANDSHAKE: u8 = 0x16;
 const CLIENT_HELLO: u8 = 1;

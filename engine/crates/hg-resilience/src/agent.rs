@@ -1,4 +1,4 @@
-//! What an endpoint's agent says of it: the line protocol of HAProxy's `agent-check`.
+//! The report of an endpoint's agent: the line protocol of HAProxy's `agent-check`.
 //!
 //! An answer is one line of words, in any order. Each word changes one thing, and what no word
 //! speaks of stays as it was: an agent that only reports its load never changes anything else.
@@ -11,12 +11,12 @@ const MAX_PERCENT: u16 = 1_000;
 /// The most characters of an answer that are told.
 const MAX_TEXT: usize = 200;
 
-/// What one answer of an agent changes.
+/// The changes that one answer of an agent makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What it orders.
+    /// The order that it gives.
     pub admin: Option<Admin>,
-    /// Whether it works.
+    /// True if the endpoint works.
     pub is_up: Option<bool>,
     /// The part of its weight that it takes, in percent.
     pub percent: Option<u16>,

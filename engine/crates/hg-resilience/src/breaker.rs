@@ -9,12 +9,12 @@ use crate::state::circuit;
 use crate::{Circuit, Event, Reason, Verdict};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// When a breaker opens and closes.
+/// The conditions under which a breaker opens and closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerPolicy {
     /// Failures in a row that open it; 0 means that only [`Breaker::trip`] does.
     pub failures: u16,
-    /// How long it stays open.
+    /// The time that it stays open.
     pub open_for_ms: u64,
     /// Successes while it is half open that close it; at least 1.
     pub successes: u16,
@@ -34,7 +34,7 @@ impl Default for BreakerPolicy {
 pub struct Permit {
     circuit: Circuit,
     stamp: u64,
-    /// What this admission did to the breaker.
+    /// The change that this admission made to the breaker.
     pub turned: Option<Turn>,
 }
 
@@ -78,7 +78,7 @@ pub struct Breaker {
     word: AtomicU64,
 }
 
-/// What the word holds.
+/// The contents of the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cell {
     circuit: Circuit,

@@ -6,7 +6,7 @@
 
 use crate::seconds::Seconds;
 
-/// What a budget allows, in thousandths of a retry.
+/// The retries that a budget allows, in thousandths of a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetPolicy {
     /// Retries for each request.

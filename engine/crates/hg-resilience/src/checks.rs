@@ -3,7 +3,7 @@
 use crate::random::{around, below};
 use crate::{Event, Reason};
 
-/// How an endpoint is checked.
+/// The rules by which an endpoint is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckPolicy {
     /// Time between the starts of two checks.
@@ -12,7 +12,7 @@ pub struct CheckPolicy {
     pub fast_ms: u64,
     /// The longest time between two checks of an endpoint that is down.
     pub max_down_ms: u64,
-    /// How much earlier or later than that a check may start.
+    /// The percentage by which a check may start earlier or later than that.
     pub jitter_percent: u8,
     /// Checks in a row that must pass for the verdict to become good; at least 1.
     pub healthy: u32,
@@ -37,7 +37,7 @@ impl Default for CheckPolicy {
 /// not change the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was concluded; `None` before the first result.
+    /// The conclusion; `None` before the first result.
     up: Option<bool>,
     /// Results in a row that speak against it.
     against: u32,

@@ -1,4 +1,4 @@
-//! How long an ejected endpoint stays out, and when a probe that got lost is repeated.
+//! The time that an ejected endpoint stays out, and the repetition of a probe that got lost.
 
 use crate::random::{below, share};
 use crate::{Event, Outlier, State};
@@ -38,9 +38,9 @@ pub struct Ejection {
     times: u32,
     /// The end of the present ejection, while the endpoint is ejected.
     until_ms: Option<u64>,
-    /// When the endpoint was last seen to come back.
+    /// The time at which the endpoint was last seen to come back.
     back_ms: u64,
-    /// Whether it was out at the last look.
+    /// True if it was out at the last look.
     out: bool,
 }
 

@@ -1,10 +1,10 @@
-//! What becomes of an endpoint that looks like an outlier: it is ejected, or spared because of what
-//! else is out, or because only a share of the verdicts is enforced.
+//! The treatment of an endpoint that looks like an outlier: it is ejected, or spared because of
+//! what else is out, or because only a share of the verdicts is enforced.
 
 use crate::random::below;
 use crate::{Event, Reason};
 
-/// How many endpoints may be out, and how many verdicts count.
+/// The share of the endpoints that may be out, and of the verdicts that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnforcePolicy {
     /// Most endpoints ejected at a time, in percent.
@@ -13,7 +13,7 @@ pub struct EnforcePolicy {
     pub enforce_percent: u8,
 }
 
-/// How the endpoints of an upstream stand.
+/// The numbers of an upstream's endpoints, by how they stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bench {
     /// All of them.

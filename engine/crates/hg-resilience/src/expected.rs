@@ -1,4 +1,5 @@
-//! What the answer to a check that sends bytes must be, and the verdict on one as it comes.
+//! The condition on the answer to a check that sends bytes, and the verdict on an answer as it
+//! comes.
 
 use hg_plan::{BytesCheck, Expect};
 use hg_route::WholePattern;
@@ -8,10 +9,10 @@ const MOST: usize = 16 * 1024;
 /// The most bytes of an answer that are told.
 const TOLD: usize = 48;
 
-/// What an answer must be.
+/// The condition on an answer.
 pub struct Expected {
     condition: Condition,
-    /// Whether an answer that does not pass is told: it may repeat what was sent.
+    /// True if an answer that does not pass is reported: it may repeat what was sent.
     tells: bool,
 }
 
@@ -25,7 +26,7 @@ enum Condition {
     Never(String),
 }
 
-/// How an answer compares with a condition.
+/// The result of comparing an answer with a condition.
 enum Seen {
     Fits,
     /// More bytes may make it fit.
@@ -191,7 +192,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever waits for more may still pass, and who has failed never would.
+        /// An answer that waits for more may still pass, and one that has failed never would.
         #[test]
         fn no_verdict_is_too_early(answer in "[+PONG]{0,8}", cut in 0usize..8) {
             let start: String = answer.chars().take(cut).collect();

@@ -10,13 +10,13 @@ use std::fmt::{Display, Formatter, Result};
 pub struct Why {
     /// The state of the endpoint.
     pub state: State,
-    /// What decides besides its own state.
+    /// The facts that decide besides its own state.
     pub view: View,
-    /// How the endpoints of its upstream stand.
+    /// The numbers of its upstream's endpoints, by their standing.
     pub census: Census,
     /// The panic threshold.
     pub panic_below_percent: u8,
-    /// When its ejection ends, if that is known.
+    /// The time at which its ejection ends, if that is known.
     pub until_ms: Option<u64>,
     /// The present time.
     pub now_ms: u64,

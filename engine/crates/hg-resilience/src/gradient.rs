@@ -6,7 +6,7 @@
 
 use crate::Outcome;
 
-/// How the limit moves.
+/// The rules by which the limit moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GradientPolicy {
     /// The limit to begin with.
@@ -53,7 +53,7 @@ impl GradientPolicy {
 
 /// Samples whose mean starts the long run.
 const WARM: u32 = 10;
-/// How fast the long run follows when it is far above the present, after an overload.
+/// The factor by which the long run shrinks when it is far above the present, after an overload.
 const FORGET: f64 = 0.95;
 
 /// The limit of one upstream.

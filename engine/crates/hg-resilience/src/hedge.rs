@@ -1,6 +1,6 @@
 //! Hedging: a second try while the first one is still under way.
 
-/// When a route hedges.
+/// The time at which a route hedges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HedgePolicy {
     /// So many milliseconds after the first try began to wait for its answer.
@@ -21,16 +21,16 @@ impl HedgePolicy {
     }
 }
 
-/// What is known when a second try is due.
+/// The facts that are known when a second try is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hedge {
-    /// Whether the method is idempotent; the first try may be processed as well.
+    /// True if the method is idempotent; the first try may be processed as well.
     pub idempotent: bool,
-    /// Whether all that was read of the body is still held.
+    /// True if all that was read of the body is still held.
     pub replayable: bool,
-    /// Whether the upstream is in panic.
+    /// True if the upstream is in panic.
     pub panic: bool,
-    /// Whether the client still waits.
+    /// True if the client still waits.
     pub awaited: bool,
     /// Tries that began so far.
     pub tries: u32,
@@ -46,7 +46,7 @@ impl Hedge {
 
 /// Samples before an estimate counts.
 const WARM: u32 = 50;
-/// How far one sample moves the estimate, as a part of it.
+/// The part of the estimate by which one sample moves it at most.
 const STEP: f64 = 0.05;
 
 /// A running estimate of one quantile of latency: each sample above moves it up, each one below

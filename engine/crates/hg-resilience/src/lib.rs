@@ -7,7 +7,7 @@
 //! and 64 random bits where a decision needs them. A clock that runs backwards counts as one that
 //! stands.
 //!
-//! What workers share is one atomic word per endpoint ([`Shared`]), which is written on changes
+//! Workers share one atomic word per endpoint ([`Shared`]), which is written on changes
 //! alone, and [`Streaks`] and [`Breaker`], which are written while something fails; a request that
 //! succeeds only reads. [`Check`], [`Ejection`], [`Window`] and [`Panic`] belong to the thread that
 //! watches the endpoints, [`Budget`] and [`Quantile`] to a worker.

@@ -1,4 +1,4 @@
-//! How the state of an endpoint changes: three tables and one step.
+//! The changes of an endpoint's state: three tables and one step.
 //!
 //! Active checks, outlier detection and breaker each have a table of rows (from, kind of event,
 //! to); an event that has no row for the present state changes nothing. Operator and agent set
@@ -6,7 +6,7 @@
 
 use crate::{Active, Admin, Agent, Circuit, FULL_WEIGHT, Outlier, Reason, Standing, State};
 
-/// What happens to an endpoint.
+/// An event that concerns an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// An operator ordered this.

@@ -1,6 +1,6 @@
-//! How a try ended: one taxonomy for breaker, outliers, budget, latency, log and metrics.
+//! The outcomes of tries: one taxonomy for breaker, outliers, budget, latency, log and metrics.
 
-/// How a try at one endpoint ended.
+/// The outcome of a try at one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// An answer that is no failure of the endpoint; a 404 is one.
@@ -25,7 +25,7 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// What an outcome says about the endpoint.
+/// The conclusion from an outcome about the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It works.

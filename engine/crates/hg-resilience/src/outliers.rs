@@ -2,7 +2,7 @@
 
 use crate::{Counts, Reason};
 
-/// When the sweep finds an outlier. Streaks have a policy of their own.
+/// The conditions under which the sweep finds an outlier. Streaks have a separate policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutlierPolicy {
     /// Endpoints with enough requests that a comparison needs.

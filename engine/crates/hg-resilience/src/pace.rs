@@ -1,5 +1,5 @@
-//! How many checks start: a bound at a time and one per second, so that ten thousand endpoints do
-//! not make a storm, nor their TLS handshakes starve the traffic.
+//! The pace of checks: a bound at a time and one per second, so that ten thousand endpoints do not
+//! make a storm, nor their TLS handshakes starve the traffic.
 
 /// Bounds of all checks of a process; 0 switches one off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,8 @@ impl Default for PacePolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     under_way: u32,
-    /// When the next check may start; a thread that comes late catches up by at most this lag.
+    /// The time at which the next check may start; a thread that comes late catches up by at most
+    /// this lag.
     next_us: u64,
 }
 

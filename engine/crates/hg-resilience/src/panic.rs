@@ -6,7 +6,7 @@
 
 use crate::{Census, View};
 
-/// When panic begins and ends.
+/// The conditions under which panic begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PanicPolicy {
     /// Panic begins if less than this share of the judged endpoints is usable; 0 switches it off.

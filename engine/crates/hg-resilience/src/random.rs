@@ -1,4 +1,4 @@
-//! What is made of 64 random bits that the caller passes in.
+//! Numbers made of 64 random bits that the caller passes in.
 
 /// Returns a number below `bound`, or 0 if `bound` is 0; the bias is below `bound / 2^64`.
 pub(crate) fn below(random: u64, bound: u64) -> u64 {

@@ -1,12 +1,12 @@
-//! Whether a failed try may be repeated.
+//! The decision whether a failed try may be repeated.
 //!
-//! The checks go from what nobody may change (an answer that the client has, a body that is gone)
+//! The checks go from what cannot be changed (an answer that the client has, a body that is gone)
 //! over what the operator wrote to what the moment allows; the budget comes last, because asking it
 //! takes a retry out.
 
 use crate::{Backoff, Outcome};
 
-/// What is worth a retry. A failed connection and a refused stream always are.
+/// The outcomes that are worth a retry. A failed connection and a refused stream always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryOn {
     /// Statuses from 0 to 639, one bit each.
@@ -20,13 +20,13 @@ pub struct RetryOn {
 /// The status of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// That of HTTP.
+    /// The status of HTTP.
     Http(u16),
     /// The `grpc-status` of an answer whose status in HTTP says nothing.
     Grpc(u32),
 }
 
-/// What codes of gRPC are called behind `grpc-`, from 1 on.
+/// The names of gRPC's codes behind `grpc-`, from 1 on.
 const CODES: [&str; 16] = [
     "cancelled",
     "unknown",
@@ -112,14 +112,14 @@ fn bit(outcome: Outcome) -> u16 {
     1 << outcome as u16
 }
 
-/// When a route repeats a try.
+/// The conditions under which a route repeats a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Retries of one request; its first try is none.
     pub retries: u32,
-    /// What is worth one.
+    /// The outcomes that are worth one.
     pub on: RetryOn,
-    /// How long to wait before each.
+    /// The wait before each.
     pub backoff: Backoff,
 }
 
@@ -129,30 +129,30 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What is known when a try ended.
+/// The facts that are known when a try ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// How it ended.
+    /// The outcome of the try.
     pub outcome: Outcome,
     /// The status of its answer, if there was one.
     pub status: Option<Status>,
     /// Tries of this request that began so far, this one and hedges included.
     pub tries: u32,
-    /// Whether the request may be sent again although the endpoint may have processed it.
+    /// True if the request may be sent again although the endpoint may have processed it.
     pub repeatable: bool,
-    /// Whether all that was read of the body is still held.
+    /// True if all that was read of the body is still held.
     pub replayable: bool,
-    /// Whether a byte of an answer went to the client.
+    /// True if a byte of an answer went to the client.
     pub answered: bool,
-    /// Whether the client still waits.
+    /// True if the client still waits.
     pub awaited: bool,
     /// Time that the request still has.
     pub left_ms: u64,
-    /// What the answer asked for with `Retry-After`.
+    /// The wait that the answer asked for with `Retry-After`.
     pub retry_after_ms: Option<u64>,
 }
 
-/// What follows a try that ended.
+/// The decision on a try that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Another try, after this wait; the budget has paid for it.

@@ -1,6 +1,6 @@
 //! A ring of seconds: what happened in the last ones, which expires by itself.
 
-/// What was counted in each of the last `N` seconds. A clock that runs backwards counts as one that
+/// The counts of each of the last `N` seconds. A clock that runs backwards counts as one that
 /// stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seconds<T, const N: usize> {

@@ -6,9 +6,9 @@
 pub struct SheddingPolicy {
     /// Requests that wait for a place at an upstream.
     pub queued: u64,
-    /// How long a turn of the worker's loop takes.
+    /// The time that a turn of the worker's loop takes.
     pub lag_us: u64,
-    /// Where the levels beside the limits begin.
+    /// The marks at which the levels beside the limits begin.
     pub marks: Marks,
 }
 
@@ -21,7 +21,7 @@ pub struct Marks {
     pub critical: u64,
 }
 
-/// How much too much there is of something.
+/// The level of an overload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Nothing.
@@ -60,7 +60,7 @@ impl Level {
     }
 }
 
-/// How much a request matters beside others.
+/// The importance of a request compared with other requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Importance {
     /// It is refused first.
@@ -84,7 +84,7 @@ impl Importance {
     }
 }
 
-/// What there is too much of.
+/// The kind of load that is too high.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overload {
     /// Memory of the process.
@@ -99,13 +99,13 @@ pub enum Overload {
 const END_PERCENT: u64 = 80;
 /// After so long without a turn the last ones say nothing any more.
 const STALE_US: u64 = 1_000_000;
-/// How often a level is told at most, unless it rises.
+/// The shortest time between two reports of a level, unless it rises.
 const TELL_US: u64 = 10_000_000;
 
-/// What a worker knows of its load.
+/// A worker's knowledge of its load.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shedder {
-    /// How long turns take, smoothed: one long turn is no overload.
+    /// The time that turns take, smoothed: one long turn is no overload.
     lag_us: u64,
     turned_us: u64,
     queue: Level,

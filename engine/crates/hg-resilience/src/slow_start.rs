@@ -2,10 +2,10 @@
 
 use crate::{Event, FULL_WEIGHT, State};
 
-/// How an endpoint starts; off by default.
+/// The rules by which an endpoint starts slowly; off by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlowStart {
-    /// How long it takes to the full share; 0 switches slow start off.
+    /// The time until it takes its full share; 0 switches slow start off.
     pub window_ms: u64,
     /// The share to begin with, in percent.
     pub floor_percent: u8,

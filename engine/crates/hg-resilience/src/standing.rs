@@ -1,8 +1,8 @@
-//! What a state means for traffic, alone and among the other endpoints of an upstream.
+//! The meaning of a state for traffic, alone and among the other endpoints of an upstream.
 
 use crate::{Active, Admin, Agent, Circuit, Outlier, State};
 
-/// What the state of an endpoint means for traffic, before the others are looked at.
+/// The meaning of an endpoint's state for traffic, before the other endpoints are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// It deserves traffic.
@@ -17,7 +17,7 @@ pub enum Standing {
     Out(Bar),
 }
 
-/// What keeps an endpoint from traffic; the strongest one where there are several.
+/// The reason that keeps an endpoint from traffic; the strongest one where there are several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bar {
     /// Operator or agent ordered maintenance.
@@ -45,7 +45,7 @@ impl Bar {
     }
 }
 
-/// What decides about an endpoint besides its own state.
+/// The facts that decide about an endpoint besides its own state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// Too few endpoints are usable; [`Panic`](crate::Panic) says so.
@@ -55,7 +55,7 @@ pub struct View {
     pub known_good: bool,
 }
 
-/// Whether an endpoint takes a new request.
+/// The decision whether an endpoint takes a new request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Takes {
     /// It does.
@@ -118,7 +118,7 @@ impl State {
     }
 }
 
-/// How many endpoints of an upstream stand where.
+/// The numbers of an upstream's endpoints, by their standing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Usable ones.

@@ -5,7 +5,7 @@ use crate::Reason;
 /// The weight of an endpoint that takes its full share, in thousandths.
 pub const FULL_WEIGHT: u16 = 1_000;
 
-/// What somebody ordered for an endpoint; the later in this order, the stronger.
+/// The order of an operator or agent for an endpoint; a later variant is stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Admin {
     /// It may take traffic.
@@ -16,7 +16,7 @@ pub enum Admin {
     Maintenance,
 }
 
-/// What an endpoint's agent reported; the later in this order, the stronger.
+/// The report of an endpoint's agent; a later variant is stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Agent {
     /// It may take traffic.
@@ -40,7 +40,7 @@ impl Agent {
     }
 }
 
-/// What active checks say.
+/// The verdict of active checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Active {
     /// No check is configured.
@@ -53,7 +53,7 @@ pub enum Active {
     Down,
 }
 
-/// What outlier detection says.
+/// The verdict of outlier detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outlier {
     /// Nothing against it.
@@ -66,7 +66,7 @@ pub enum Outlier {
     Probing,
 }
 
-/// What a breaker does.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Circuit {
     /// Lets everything through.
@@ -80,21 +80,21 @@ pub enum Circuit {
 /// Everything that is known about an endpoint; 64 bits as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// What the operator ordered.
+    /// The operator's order.
     pub operator: Admin,
-    /// What the endpoint's agent reported; only the agent undoes it.
+    /// The report of the endpoint's agent; only the agent undoes it.
     pub agent: Agent,
-    /// What active checks say.
+    /// The verdict of active checks.
     pub active: Active,
-    /// What outlier detection says.
+    /// The verdict of outlier detection.
     pub outlier: Outlier,
-    /// What the endpoint's breaker does.
+    /// The state of the endpoint's breaker.
     pub circuit: Circuit,
     /// Share of its traffic while it starts slowly, in thousandths; at most [`FULL_WEIGHT`].
     pub weight: u16,
     /// Why it last changed; a step of slow start is not a change.
     pub reason: Reason,
-    /// When it last changed; at most [`State::LAST_MS`].
+    /// The time at which it last changed; at most [`State::LAST_MS`].
     pub changed_ms: u64,
 }
 

@@ -6,7 +6,7 @@
 use crate::{Outcome, Reason};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How many failures in a row eject an endpoint; 0 switches one off.
+/// The number of failures in a row that eject an endpoint; 0 switches one off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreakPolicy {
     /// Answers with any 5xx.

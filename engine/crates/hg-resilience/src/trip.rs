@@ -2,7 +2,7 @@
 
 use crate::{Counts, Reason};
 
-/// When the counts of a window open a breaker; off by default.
+/// The conditions under which the counts of a window open a breaker; off by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trip {
     /// The part of failed requests that opens it; 0 is off.

@@ -1,4 +1,4 @@
-//! What an endpoint did in the last minute, second by second.
+//! The results of an endpoint in the last minute, second by second.
 //!
 //! The watching thread takes what the workers counted, every second, and puts it here. Samples expire
 //! by themselves, so that an endpoint that took no traffic for a while is not judged by what was

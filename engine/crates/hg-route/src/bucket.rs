@@ -36,7 +36,7 @@ enum Routes {
 
 /// Several matches.
 struct Many {
-    /// Whether all matches are on all of the host's listeners.
+    /// True if all matches are on all of the host's listeners.
     is_uniform: bool,
     /// Matches in order of precedence.
     rules: Box<[Rule]>,
@@ -50,9 +50,9 @@ pub(crate) struct Rule {
     pub(crate) route: Arc<Compiled>,
     id: RouteId,
     place: u16,
-    /// Whether there is no condition on the path.
+    /// True if there is no condition on the path.
     is_any_path: bool,
-    /// Whether there are conditions besides the path.
+    /// True if there are conditions besides the path.
     is_conditional: bool,
 }
 

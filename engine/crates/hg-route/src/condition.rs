@@ -20,7 +20,7 @@ pub(crate) struct Conditions {
     pub(crate) query: Box<[(Box<str>, ValueRule)]>,
     /// Conditions by lower-case header name.
     pub(crate) headers: Box<[(Box<str>, ValueRule)]>,
-    /// What the client's certificate must say.
+    /// The requirements on the client's certificate.
     pub(crate) certificate: Option<Box<CertificateRule>>,
 }
 

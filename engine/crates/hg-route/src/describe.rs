@@ -6,7 +6,7 @@ use crate::condition::{CertificateRule, Part, ValueRule, read_header, read_param
 use crate::query::{CLIENT_SUBJECT, Query};
 use crate::scratch::Tools;
 
-/// What kind of condition it is.
+/// The kind of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionKind {
     /// The route's hosts.

@@ -16,7 +16,7 @@ const NEAR: usize = 10;
 /// Number of hosts with a similar name that are compared if no host fits.
 const SIMILAR_HOSTS: usize = 100;
 
-/// Which route takes a request, and why no other route does.
+/// The route that takes a request, and the reasons why no other route does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The host whose routes were compared: the most specific that has routes on the listener.

@@ -4,7 +4,7 @@
 //! `headgate test` and the lints all call it, so they cannot disagree. It never uses a socket, a
 //! clock or a file.
 //!
-//! How a request is looked up:
+//! The steps of a look-up:
 //! 1. [`path::normalise`] once; the normalised path is routed and forwarded.
 //! 2. The most specific host that has routes on the listener: a hash of the name, then of its
 //!    wildcard suffixes, longest first, then `*`.

@@ -51,7 +51,7 @@ impl fmt::Display for PathError {
 
 impl std::error::Error for PathError {}
 
-/// What a byte of a path means to the scan.
+/// The meaning of a byte of a path to the scan.
 #[derive(Clone, Copy)]
 enum Class {
     /// Stands for itself (RFC 3986 `pchar` without `%`).

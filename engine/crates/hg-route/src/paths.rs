@@ -43,7 +43,7 @@ pub(crate) struct Paths {
     table: HashTable<Spot>,
     /// All paths, one after the other.
     text: Box<[u8]>,
-    /// Whether some are exact paths.
+    /// True if some are exact paths.
     has_exact: bool,
     /// Bit n: there are prefixes of n segments.
     depths: u64,
@@ -51,7 +51,7 @@ pub(crate) struct Paths {
     longest: usize,
 }
 
-/// Where segments of a path end at which a prefix may: bytes before the slash.
+/// The places where segments of a path end and a prefix may end: bytes before the slash.
 pub(crate) type Ends = Vec<u32>;
 
 impl Paths {

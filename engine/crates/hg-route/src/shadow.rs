@@ -25,7 +25,7 @@ pub struct Shadow {
     pub name: Arc<str>,
     /// Indices of its matches, from 0; on all of its hosts.
     pub matches: Vec<usize>,
-    /// Whether these are all its matches, so that the route is dead.
+    /// True if these are all its matches, so that the route is dead.
     pub is_whole: bool,
     /// The routes that take their requests, by name.
     pub by: Vec<Arc<str>>,

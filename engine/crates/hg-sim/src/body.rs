@@ -1,6 +1,6 @@
 //! Bodies whose content follows from the request to which they belong.
 
-/// Which way a body goes.
+/// The direction of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Up,
@@ -37,11 +37,11 @@ pub(crate) fn stray(id: usize, way: Way, most: usize, got: &[u8]) -> Option<Stri
 /// The close frame (1001) of a worker that leaves.
 const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 
-/// What an endpoint, and behind it a worker that leaves, sent over a WebSocket.
+/// The bytes that an endpoint, and behind it a worker that leaves, sent over a WebSocket.
 pub(crate) struct Tunneled {
     /// Bytes of the endpoint.
     pub(crate) len: usize,
-    /// Whether the close frame has come in part.
+    /// True if the close frame has come in part.
     pub(crate) is_cut: bool,
 }
 

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::Ipv4Addr;
 
-/// How a client behaves.
+/// The behaviour of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
     /// Most requests under way at once.
@@ -34,7 +34,7 @@ const PULL: u8 = 1;
 const NEXT: u8 = 2;
 const GO_ON: u8 = 3;
 
-/// How long a client waits for `100 Continue`.
+/// The time that a client waits for `100 Continue`.
 const CONTINUE_US: u64 = 1_000_000;
 
 pub(crate) struct Client {
@@ -51,7 +51,7 @@ pub(crate) struct Client {
     /// A body that waits for `100 Continue`.
     held: Option<Vec<u8>>,
     reader: Reader,
-    /// Whether the connection takes no more requests.
+    /// True if the connection takes no more requests.
     closing: bool,
     /// Bytes left until the client gives the connection up.
     patience: Option<usize>,

@@ -9,7 +9,7 @@ use hg_net::Received;
 use std::fmt::Write as _;
 use std::io;
 
-/// How an endpoint behaves on all its connections.
+/// The behaviour of an endpoint on all its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Habits {
     /// Most bytes sent at once, and the longest pause between.
@@ -18,7 +18,7 @@ pub(crate) struct Habits {
     pub(crate) sips: (u64, u64),
     /// Closes an idle connection after a random time up to this; 0 = never.
     pub(crate) idle_us: u64,
-    /// Which mirror it is of, from 1: it gets copies of requests only; 0 = none.
+    /// The mirror to which it belongs, from 1: it gets copies of requests only; 0 = none.
     pub(crate) mirror: usize,
 }
 
@@ -27,7 +27,7 @@ const PULL: u8 = 1;
 const ANSWER: u8 = 2;
 const IDLE: u8 = 3;
 
-/// What follows once everything is sent.
+/// The action once everything is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     Stay,
@@ -43,13 +43,13 @@ pub(crate) struct Session {
     after: After,
     /// The request that waits for its answer.
     thinks: Option<usize>,
-    /// Whether the request at hand has its answer already.
+    /// True if the request at hand has its answer already.
     answered: bool,
     hangs: bool,
     requests: u32,
     /// The key of the handshake, if the request at hand is one.
     key: String,
-    /// What came over a WebSocket, once the connection is one.
+    /// The bytes that came over a WebSocket, once the connection is one.
     tunnel: Option<Incoming>,
 }
 

@@ -11,17 +11,17 @@ use crate::scenario::{client, deeds, endpoints, listener, route, upstream};
 use hg_net::Rng;
 use std::io;
 
-/// How a call ends at its endpoint.
+/// The end of a call at its endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Call {
     /// Its status, in the first try and in all others.
     pub(crate) first: u32,
     pub(crate) later: u32,
-    /// Whether a status other than 0 comes alone, in the head.
+    /// True if a status other than 0 comes alone, in the head.
     pub(crate) alone: bool,
-    /// Whether either side waits for messages of the other before it sends all of its own.
+    /// True if either side waits for messages of the other before it sends all of its own.
     pub(crate) talks: bool,
-    /// How long its client waits.
+    /// The time that its client waits.
     pub(crate) timeout_ms: Option<u64>,
 }
 
@@ -157,10 +157,10 @@ pub(crate) fn split(call: Option<Call>, bytes: &mut Vec<u8>) -> Option<Vec<u8>> 
     call.filter(|call| call.talks).map(|_| bytes.split_off(bytes.len() / 2))
 }
 
-/// How an endpoint answers a call.
+/// The status with which an endpoint answers a call.
 pub(crate) struct Ending {
     status: (String, String),
-    /// Whether it is all of the answer.
+    /// True if it is all of the answer.
     is_alone: bool,
 }
 

@@ -54,7 +54,7 @@ enum Framing {
     Close,
 }
 
-/// What a reader has found.
+/// The result of a reader's step.
 #[derive(Debug)]
 pub(crate) enum Step {
     More,

@@ -1,11 +1,11 @@
-//! What each request is, and what becomes of it on both sides.
+//! The requests, and what becomes of each on both sides.
 
 use crate::body::{Way, difference, stray, trailers, tunneled};
 use crate::grpc::Call;
 use crate::http1::Message;
 use std::io;
 
-/// How a body is framed.
+/// The framing of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     Length,
@@ -14,7 +14,7 @@ pub(crate) enum Frame {
     Close,
 }
 
-/// What an endpoint does with a request.
+/// The action of an endpoint on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Answer,
@@ -36,12 +36,12 @@ pub(crate) enum Act {
     Busy,
 }
 
-/// What a client sends and what it should get.
+/// The request that a client sends, and the answer that it should get.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
     pub(crate) method: &'static str,
     pub(crate) up: Option<(usize, Frame)>,
-    /// Whether trailers follow a body in chunks.
+    /// True if trailers follow a body in chunks.
     pub(crate) up_trailers: bool,
     pub(crate) down_trailers: bool,
     pub(crate) waits_for_continue: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Spec {
     pub(crate) tunnel: Option<(usize, usize)>,
     /// For a call of gRPC: how it ends.
     pub(crate) call: Option<Call>,
-    /// How long the endpoint thinks, microseconds.
+    /// The time that the endpoint thinks, microseconds.
     pub(crate) think_us: u64,
 }
 
@@ -71,7 +71,7 @@ impl Spec {
     }
 }
 
-/// How a request ended for its client.
+/// The outcome of a request for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Served,
@@ -86,17 +86,17 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) spec: Spec,
-    /// Whether its client waits for an answer.
+    /// True if its client waits for an answer.
     pub(crate) asked: bool,
-    /// Whether its client sends trailers.
+    /// True if its client sends trailers.
     pub(crate) sends_trailers: bool,
-    /// How often its head has reached an endpoint that did not say otherwise.
+    /// The number of times that its head has reached an endpoint that did not say otherwise.
     pub(crate) arrivals: u32,
-    /// Whether its endpoint has heard the end of what its client sends over a WebSocket.
+    /// True if its endpoint has heard the end of what its client sends over a WebSocket.
     pub(crate) has_ended: bool,
-    /// How often an endpoint ended it so that the route may repeat it.
+    /// The number of times that an endpoint ended it so that the route may repeat it.
     pub(crate) excused: u32,
-    /// How often an endpoint said that it did nothing with it.
+    /// The number of times that an endpoint said that it did nothing with it.
     pub(crate) refusals: u32,
     pub(crate) outcome: Option<Outcome>,
 }
@@ -122,17 +122,17 @@ pub(crate) struct Ledger {
     /// All requests; behind them, in the same order, what becomes of the copies of each, for one
     /// mirror after the other.
     pub(crate) entries: Vec<Entry>,
-    /// Where the copies begin.
+    /// The index at which the copies begin.
     pub(crate) copies: usize,
-    /// Whether nothing may fail.
+    /// True if nothing may fail.
     pub(crate) calm: bool,
     pub(crate) repeats: Repeats,
 }
 
-/// What the route repeats although an endpoint may have processed it.
+/// The requests that the route repeats although an endpoint may have processed them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Repeats {
-    /// Whether it repeats requests that are not idempotent.
+    /// True if it repeats requests that are not idempotent.
     pub(crate) any: bool,
     /// The codes of gRPC that it repeats.
     pub(crate) codes: Vec<u32>,

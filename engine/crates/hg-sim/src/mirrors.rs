@@ -23,7 +23,7 @@ pub(crate) const UPSTREAMS: [&str; 2] = [FIRST.name, SECOND.name];
 const FIRST: Place = Place { number: 1, name: "m", port: 8101 };
 const SECOND: Place = Place { number: 2, name: "n", port: 8111 };
 
-/// Which mirror of the route one is, its upstream, and the first of its ports.
+/// The number of a mirror of the route, its upstream, and the first of its ports.
 #[derive(Clone, Copy)]
 struct Place {
     number: usize,
@@ -31,10 +31,10 @@ struct Place {
     port: u16,
 }
 
-/// Which requests the route mirrors to one upstream.
+/// The terms on which the route mirrors requests to one upstream.
 #[derive(Clone, Copy, Debug)]
 struct Terms {
-    /// Whether each copy must reach an endpoint that answers it.
+    /// True if each copy must reach an endpoint that answers it.
     good: bool,
     /// Of 10,000.
     share: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Mirrors {
     tunnels: u64,
     early: u64,
     deeds: Vec<(u64, Deed)>,
-    /// Whether the route has a mirror from the begin to the end, so that nothing is forgotten.
+    /// True if the route has a mirror from beginning to end, so that nothing is forgotten.
     stays: bool,
 }
 

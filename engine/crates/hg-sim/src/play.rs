@@ -1,4 +1,5 @@
-//! What all scenes share: who comes, who answers, what happens when, and what is checked at the end.
+//! The parts that all scenes share: clients, endpoints, events at set times, and the checks at the
+//! end.
 
 use crate::counters::WorkerCounters;
 use crate::ledger::Ledger;
@@ -46,7 +47,7 @@ pub(crate) trait Play {
     /// Takes a datagram that has come to a client or an endpoint.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns the fault of the datagram.
     fn datagram(&self, what: &Datagram) -> io::Result<()> {
         crate::ledger::wrong(format!("{} bytes came to {}", what.bytes.len(), what.to))
     }
@@ -57,12 +58,12 @@ pub(crate) trait Play {
     /// Checks the counters of a worker that has left against what its peers have seen.
     ///
     /// # Errors
-    /// What does not add up.
+    /// Returns the counts that do not add up.
     fn check(&self, counters: &WorkerCounters) -> io::Result<()>;
     /// Checks what came of copies of requests, of which the worker counted so many.
     ///
     /// # Errors
-    /// What does not add up.
+    /// Returns the counts that do not add up.
     fn check_results(&self, _results: &[ResultCount], _requests: u64) -> io::Result<()> {
         Ok(())
     }

@@ -26,10 +26,10 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock, mpsc};
 
-/// What a run did.
+/// The results of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What the kernel counted; its hash names the whole run.
+    /// The kernel's figures; their hash names the whole run.
     pub figures: Figures,
     /// Requests, or what else clients ask for.
     pub asked: usize,
@@ -39,7 +39,7 @@ pub struct Report {
     pub virtual_us: u64,
 }
 
-/// What the clients of a run speak.
+/// The kind of traffic of a run's clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scene {
     /// HTTP/1, HTTP/2 and WebSockets.
@@ -73,7 +73,7 @@ impl Scene {
 /// Plays the run of a seed.
 ///
 /// # Errors
-/// What was wrong, with what it takes to see it again.
+/// Returns the fault, with what it takes to see it again.
 pub fn run(scene: Scene, seed: u64) -> Result<Report, String> {
     let (result, _) = perform(scene, seed, false);
     result.map_err(|e| format!("seed {seed}: {e}; to see it: HEADGATE_SIM_SEED={seed}"))

@@ -1,4 +1,4 @@
-//! What a seed decides before a run: the weather, the plan, who comes and what they do.
+//! The decisions of a seed before a run: the weather, the plan, the clients and what they do.
 
 use crate::client::Manner;
 use crate::endpoint::Habits;
@@ -14,9 +14,9 @@ use std::collections::VecDeque;
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) manner: Manner,
-    /// How it speaks HTTP/2, if it does.
+    /// Its behaviour over HTTP/2, if it speaks that.
     pub(crate) http2: Option<Ways>,
-    /// Whether it opens WebSockets, over HTTP/1.
+    /// True if it opens WebSockets, over HTTP/1.
     pub(crate) tunnels: bool,
     /// Its requests.
     pub(crate) ids: VecDeque<usize>,

@@ -36,7 +36,7 @@ pub(crate) fn accepted(id: usize, key: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What an endpoint gets over a WebSocket.
+/// The bytes that an endpoint gets over a WebSocket.
 pub(crate) struct Incoming {
     id: usize,
     most: usize,
@@ -69,9 +69,9 @@ pub(crate) struct Client {
     connected: bool,
     out: Vec<u8>,
     reader: Reader,
-    /// What came over the WebSocket, once it is open.
+    /// The bytes that came over the WebSocket, once it is open.
     got: Option<Vec<u8>>,
-    /// Whether the other half has ended.
+    /// True if the other half has ended.
     has_ended: bool,
     patience: Option<usize>,
 }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What an actor is told.
+/// An event for an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stir {
     Begin,
@@ -27,7 +27,7 @@ pub(crate) trait Actor {
     fn state(&self) -> String;
 }
 
-/// What an actor may touch.
+/// The state that an actor may touch.
 pub(crate) struct Cx<'a> {
     pub(crate) rng: &'a mut Rng,
     pub(crate) ledger: &'a mut Ledger,

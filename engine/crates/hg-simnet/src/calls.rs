@@ -134,7 +134,7 @@ pub fn write_parts(fd: impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<Flow> {
 /// Accepts one connection; `None` if none waits.
 ///
 /// # Errors
-/// When there is no descriptor.
+/// Fails if there is no descriptor.
 pub fn accept(listener: impl AsFd) -> io::Result<Option<(Fd, SocketAddr)>> {
     let taken = try_with(|k| {
         k.call();
@@ -194,7 +194,7 @@ fn set_deaf(id: usize, deaf: bool) {
 /// returns why.
 ///
 /// # Errors
-/// When there is no descriptor, or the address is known to be out of reach.
+/// Fails if there is no descriptor, or the address is known to be out of reach.
 pub fn connect(address: &Address) -> io::Result<Fd> {
     let id = try_with(|k| {
         k.call();
@@ -211,7 +211,7 @@ pub fn connect(address: &Address) -> io::Result<Fd> {
 /// Makes a socket that stays without a peer.
 ///
 /// # Errors
-/// When there is no descriptor.
+/// Fails if there is no descriptor.
 pub fn unconnected() -> io::Result<Fd> {
     let id = try_with(|k| {
         k.call();

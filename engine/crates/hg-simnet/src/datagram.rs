@@ -19,11 +19,11 @@ const KEPT: usize = 200;
 /// A datagram on its way, or one that has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// Who sent it.
+    /// The sender.
     pub from: SocketAddr,
-    /// Who is to get it.
+    /// The recipient.
     pub to: SocketAddr,
-    /// What it says.
+    /// The content.
     pub bytes: Vec<u8>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Mail {
 /// A socket of the engine.
 pub(crate) struct Post {
     bound: SocketAddr,
-    /// Where its datagrams go, and come from alone.
+    /// The only address to which its datagrams go, and from which they come.
     peer: Option<SocketAddr>,
     pub(crate) token: Option<Token>,
     inbox: VecDeque<Datagram>,
@@ -219,7 +219,7 @@ impl Batch {
     /// Appends what waits at a socket, as much as there is room for or less.
     ///
     /// # Errors
-    /// What ICMP has told.
+    /// Returns the error that ICMP has reported.
     pub fn receive(&mut self, fd: impl AsFd) -> io::Result<Range<usize>> {
         let from = self.len();
         let room = BATCH.saturating_sub(from);
@@ -282,7 +282,7 @@ impl Batch {
 /// Makes a socket whose datagrams go to one address and come from nowhere else.
 ///
 /// # Errors
-/// When there is no descriptor, or the address is known to be out of reach.
+/// Fails if there is no descriptor, or the address is known to be out of reach.
 pub fn connect_datagrams(address: SocketAddr) -> io::Result<Fd> {
     let id = try_with(|k| {
         k.call();

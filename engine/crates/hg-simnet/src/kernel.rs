@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 
-/// How the network treats connections.
+/// The network's treatment of connections.
 #[derive(Clone, Debug)]
 pub struct Weather {
     /// Longest time that a piece of data is on its way, microseconds.
@@ -32,7 +32,7 @@ pub struct Weather {
     pub late: u64,
 }
 
-/// How an address answers to those who connect.
+/// The response of an address to connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
     /// Accepts.
@@ -45,7 +45,7 @@ pub enum Remote {
     Unreachable,
 }
 
-/// What a run has used.
+/// The figures of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Hash of all that happened, in order.
@@ -73,7 +73,7 @@ pub(crate) struct Listener {
     /// Ends of connections that wait, with the peer's address.
     pub(crate) queue: VecDeque<(usize, SocketAddr)>,
     pub(crate) token: Option<Token>,
-    /// Whether it drops new connections.
+    /// True if it drops new connections.
     pub(crate) deaf: bool,
 }
 
@@ -94,23 +94,23 @@ pub(crate) enum Coming {
     Datagram(usize),
 }
 
-/// How long the engine has moved nothing.
+/// The time for which the engine has moved nothing.
 #[derive(Default)]
 pub(crate) struct Idle {
     /// Turns since then.
     pub(crate) turns: u32,
-    /// When it last moved something.
+    /// The time at which it last moved something.
     pub(crate) since: u64,
 }
 
-/// What will happen, by time; at the same time in the order in which it was set.
+/// The coming events, by time; at the same time in the order in which they were set.
 #[derive(Default)]
 struct Agenda {
     coming: BinaryHeap<Reverse<(u64, u64, Coming)>>,
     order: u64,
 }
 
-/// What pollers look at.
+/// The objects that pollers look at.
 #[derive(Default)]
 pub(crate) struct Watched {
     /// Listeners, past ones included.

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// What happens to the peers. Sockets are theirs.
+/// An event for the peers. Sockets are theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happening {
     /// The engine accepted, or will.
@@ -35,7 +35,7 @@ pub trait Peers {
     /// Acts on what happened.
     ///
     /// # Errors
-    /// What is wrong with the engine, or the end of the run.
+    /// Returns the fault of the engine, or the end of the run.
     fn on(&mut self, what: Happening) -> io::Result<()>;
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn hand_on() -> io::Result<bool> {
     Ok(any)
 }
 
-/// What a peer received.
+/// The result of receiving at a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// So many bytes.

@@ -18,7 +18,7 @@ impl Pipe {
     /// An empty pipe.
     ///
     /// # Errors
-    /// When there is no descriptor.
+    /// Fails if there is no descriptor.
     pub fn new() -> io::Result<Self> {
         try_with(|k| {
             k.call();

@@ -47,7 +47,7 @@ impl Poller {
     /// Registers a stream socket, edge-triggered. What has happened by then is an edge.
     ///
     /// # Errors
-    /// When the kernel has no memory for it.
+    /// Fails if the kernel has no memory for it.
     pub fn add_stream(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
         try_with(|k| {
             let refused = k.weather.no_descriptors;
@@ -67,7 +67,7 @@ impl Poller {
     /// Registers a listening socket, level-triggered.
     ///
     /// # Errors
-    /// When it is none.
+    /// Fails if it is none.
     pub fn add_listener(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
         try_with(|k| {
             if let Some(post) = k.post(fd.id()) {
@@ -103,7 +103,7 @@ impl Poller {
     /// the network and its peers act meanwhile. Reports whether a [`Waker`] woke it.
     ///
     /// # Errors
-    /// When the engine turns without end, or waits for something that never comes.
+    /// Fails if the engine turns without end, or waits for something that never comes.
     pub fn wait(&self, timeout_ms: Option<u64>, events: &mut Vec<Event>) -> io::Result<bool> {
         let until = try_with(|k| {
             k.begin_turn()?;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 
-/// Who holds a socket.
+/// The side that holds a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     Engine,
@@ -21,7 +21,7 @@ pub(crate) enum State {
     Broken,
 }
 
-/// What is on its way to a socket.
+/// A piece of what is on its way to a socket.
 pub(crate) enum Piece {
     Data(Vec<u8>),
     End,
@@ -40,11 +40,11 @@ pub(crate) struct Socket {
     pub(crate) ended: bool,
     /// The error that the next call reports.
     pub(crate) error: Option<ErrorKind>,
-    /// Whether we ended our half.
+    /// True if we ended our half.
     pub(crate) finished: bool,
-    /// Whether the descriptor is closed.
+    /// True if the descriptor is closed.
     pub(crate) closed: bool,
-    /// Whether a write found too little room.
+    /// True if a write found too little room.
     pub(crate) wants_room: bool,
     way: Way,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Socket {
 #[derive(Default)]
 pub(crate) struct Watch {
     pub(crate) token: Option<Token>,
-    /// Whether an event is to be reported.
+    /// True if an event is to be reported.
     pub(crate) edge: bool,
 }
 

@@ -49,7 +49,7 @@ impl Openings {
 pub struct Alike<'d> {
     /// Indices of the members in the list of names given, in its order.
     pub members: Vec<usize>,
-    /// Where not all members have the same value.
+    /// The places where not all members have the same value.
     pub differences: Vec<Difference<'d>>,
 }
 
@@ -110,7 +110,7 @@ impl Document {
 struct Look<'d> {
     shape: Vec<u8>,
     opened: Vec<Opened<'d>>,
-    /// Where the walk is.
+    /// The place that the walk has reached.
     path: Vec<Step<'d>>,
 }
 

@@ -11,7 +11,7 @@ pub struct TextError {
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,
-    /// What is wrong, and what to write instead.
+    /// A sentence that says what is wrong, and what to write instead.
     pub message: String,
     /// The first place of a duplicate key.
     pub first: Option<Position>,

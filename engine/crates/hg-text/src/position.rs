@@ -39,7 +39,7 @@ impl Unit {
     }
 }
 
-/// Where the lines of a text begin, in bytes.
+/// The beginnings of the lines of a text, in bytes.
 pub(crate) struct Lines(Vec<usize>);
 
 impl Lines {

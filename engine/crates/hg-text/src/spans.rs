@@ -13,7 +13,7 @@ pub enum Seg {
     Index(usize),
 }
 
-/// Which part of an entry to locate.
+/// The part of an entry to locate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Which {
     /// The key; for a list's item, the item.

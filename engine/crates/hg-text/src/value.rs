@@ -82,11 +82,11 @@ const INDEXED_FROM: usize = 12;
 pub struct Map<M = ()> {
     entries: Vec<Entry<M>>,
     index: Option<Box<Index>>,
-    /// What made the map, because TOML allows some maps to be continued and others not.
+    /// The origin of the map, because TOML allows some maps to be continued and others not.
     pub(crate) origin: Origin,
 }
 
-/// What made a map, as far as TOML's rules about continuing one need it (TOML 1.0, "Table").
+/// The origin of a map, as far as TOML's rules about continuing one need it (TOML 1.0, "Table").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A whole value: an inline table, or any map of YAML and JSON. Complete.
@@ -203,7 +203,7 @@ impl<M: Mark> Map<M> {
     }
 }
 
-/// What an entry records of its place. Offsets are in the unit of the format (see
+/// The record of an entry's place. Offsets are in the unit of the format (see
 /// [`crate::position::Unit`]).
 pub trait Mark: Clone {
     /// Makes the mark of a value and of its key (the value itself in a list).

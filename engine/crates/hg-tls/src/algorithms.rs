@@ -1,12 +1,12 @@
-//! What a policy may name: versions, cipher suites, key exchange groups, protocols. Each function
-//! converts names to what rustls takes, and lists the allowed names if one is not.
+//! The names that a policy may use: versions, cipher suites, key exchange groups, protocols. Each
+//! function converts names to what rustls takes, and lists the allowed names if one is not.
 
 use crate::certificate::Problem;
 use hg_plan::{TlsPolicy, TlsVersion};
 use rustls::crypto::{SupportedKxGroup, aws_lc_rs as provider};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
-/// What is offered by ALPN unless a policy says otherwise.
+/// The protocols offered by ALPN unless a policy says otherwise.
 const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
 /// Returns the versions that a policy allows.
@@ -143,7 +143,7 @@ pub(crate) fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
     GROUPS.iter().map(|(_, group)| *group).collect()
 }
 
-/// What the clients of a listener speak inside TLS.
+/// The protocol that the clients of a listener speak inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Speaks {
     Http,

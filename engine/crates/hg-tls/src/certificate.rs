@@ -49,7 +49,7 @@ pub(crate) struct Certified {
     pub info: CertificateInfo,
 }
 
-/// What is wrong with a certificate object: (path in it, message).
+/// A problem of a certificate object: (path in it, message).
 pub(crate) type Problem = (String, String);
 
 impl Certified {

@@ -17,7 +17,7 @@ const MAX_WARNINGS: u8 = 4;
 /// Records reserved for the key update itself and a closing alert.
 const RESERVE: u64 = 4;
 
-/// How the two sides differ in messages after the handshake.
+/// The differences between the two sides in messages after the handshake.
 pub(crate) trait Role {
     /// Most bytes of a handshake message, header included.
     const MAX_MESSAGE: usize;
@@ -67,7 +67,7 @@ pub(crate) struct Channel<K> {
     kernel: Option<Box<K>>,
     /// A handshake message that has come in part.
     partial: Vec<u8>,
-    /// Whether the peer asked for a key update of ours. It goes out before the next data, so a peer
+    /// True if the peer asked for a key update of ours. It goes out before the next data, so a peer
     /// that asks without reading makes nothing pile up (RFC 8446 §4.6.3).
     owes_key_update: bool,
     key_updates: u8,

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 /// Server names whose sessions are kept, per upstream.
 const SESSIONS: usize = 64;
 
-/// Which protocols a session offers by ALPN.
+/// The protocols that a session offers by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// HTTP/1.1.

@@ -36,7 +36,7 @@ pub(crate) struct Outlet {
     pub(crate) certificate: Option<Arc<Certified>>,
 }
 
-/// What the selections of hosts depend on besides the hosts: the listener's policy, its default
+/// The basis of the selections of hosts besides the hosts: the listener's policy, its default
 /// certificate, and what its clients speak. Listeners that agree in these share a table.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TableKey {

@@ -79,7 +79,7 @@ pub(crate) fn receive<C: Connection>(
     }
 }
 
-/// What follows a step.
+/// The continuation after a step.
 enum Next {
     /// Another step, once so many more bytes of the input are dropped.
     Again(usize),

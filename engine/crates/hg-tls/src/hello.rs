@@ -15,7 +15,7 @@ pub enum Parse<T> {
     Partial,
 }
 
-/// What a ClientHello says about the host that the client wants.
+/// The statements of a ClientHello about the host that the client wants.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ClientHelloInfo {
     /// The `host_name` of server_name (RFC 6066 §3), lower case, without a trailing dot; `None`

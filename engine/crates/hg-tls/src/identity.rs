@@ -1,5 +1,5 @@
-//! Who a peer is by its verified certificate. Nothing here decides about trust, which is the
-//! verifier's work.
+//! The identity of a peer by its verified certificate. Nothing here decides about trust, which is
+//! the verifier's work.
 
 use crate::x509;
 use hg_plan::Digest;

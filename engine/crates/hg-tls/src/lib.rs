@@ -46,14 +46,14 @@ pub use session::ServerSession;
 pub use ticket::Ticketer;
 pub use tunnel::HandshakeKind;
 
-/// What one call of `receive` did.
+/// The result of one call of `receive`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
     /// Bytes of the input that were used; the caller drops them and passes the rest again together
     /// with what it reads next.
     pub consumed: usize,
-    /// Whether the handshake is over (now or earlier), after which `send` may be called.
+    /// True if the handshake is over (now or earlier), after which `send` may be called.
     pub handshake_done: bool,
-    /// Whether the peer sent close_notify: no more data follows.
+    /// True if the peer sent close_notify: no more data follows.
     pub peer_closed: bool,
 }

@@ -1,4 +1,4 @@
-//! What a listener offers for each server name, and which requests do not belong on a connection.
+//! The offer of a listener for each server name, and which requests do not belong on a connection.
 
 use crate::alert;
 use crate::algorithms::Speaks;

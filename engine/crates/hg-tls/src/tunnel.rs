@@ -6,7 +6,7 @@ use crate::drive::{self, Connection};
 use crate::{Received, TlsError, TlsErrorKind};
 use rustls::{CipherSuite, CommonState, NamedGroup, ProtocolVersion};
 
-/// How a session got its keys.
+/// The way in which a session got its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeKind {
     /// By certificate and key exchange.
@@ -15,7 +15,7 @@ pub enum HandshakeKind {
     Resumed,
 }
 
-/// What the two sides agreed on in the handshake.
+/// The parameters that the two sides agreed on in the handshake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub version: ProtocolVersion,

@@ -11,7 +11,7 @@ pub const PARENT_BYTES: usize = 55;
 const MOST_BYTES: usize = 256;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Where a request is in a trace.
+/// The place of a request in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
     /// The trace; never 0.

@@ -1,4 +1,4 @@
-//! Which traces that begin here are recorded.
+//! The choice of the traces that begin here and are recorded.
 
 /// A share of traces, decided by the trace's id, so that every system that sees the trace and has
 /// the same share decides alike (OpenTelemetry, "TraceState: Probability Sampling": the last 56 bits

@@ -3,7 +3,7 @@
 
 use hg_otlp::{Attributes, ExportWriter, wire};
 
-/// What a span stands for (`SpanKind`).
+/// The operation that a span stands for (`SpanKind`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Something within.
@@ -23,17 +23,17 @@ pub struct Span<'a> {
     pub span_id: u64,
     /// The span that it is a part of; 0 = none.
     pub parent: u64,
-    /// Whether another process made that one.
+    /// True if another process made that one.
     pub is_parent_remote: bool,
     /// The flags of the trace.
     pub flags: u8,
-    /// What it stands for.
+    /// The operation that it stands for.
     pub kind: Kind,
     /// Its name, in two parts with a blank between them; the second may be empty.
     pub name: (&'a str, &'a str),
     /// From when to when it took, microseconds since 1970-01-01 UTC.
     pub unix_us: (u64, u64),
-    /// Whether it failed.
+    /// True if it failed.
     pub is_error: bool,
 }
 

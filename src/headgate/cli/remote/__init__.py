@@ -1,1 +1,1 @@
-"""What the commands do that talk to a master: contexts, requests, tables."""
+"""The parts of the commands that talk to a master: contexts, requests, tables."""

@@ -25,7 +25,7 @@ class Change:
 
     @property
     def word(self) -> str:
-        """What becomes of it."""
+        """The word for its change."""
         return "removed" if self.spec is None else "changed" if self.version else "added"
 
     def body(self) -> dict[str, object]:

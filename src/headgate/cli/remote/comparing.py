@@ -23,8 +23,8 @@ _MARKS: Final = {"added": "+", "removed": "-", "changed": "~"}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to compare: documents (none: the workspace's resources) with a fleet's revision (no
-    fleet: the workspace's resources). `node`: what one agent of the fleet gets of both."""
+    """The two sides to compare: documents (none: the workspace's resources) and a fleet's revision
+    (no fleet: the workspace's resources). `node`: what one agent of the fleet gets of both."""
 
     files: list[Path]
     fleet: str

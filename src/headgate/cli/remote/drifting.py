@@ -1,4 +1,4 @@
-"""What the commands of `headgate drift` ask a master, and how they show it."""
+"""The requests of `headgate drift` to a master, and the display of the answers."""
 
 import time
 from collections.abc import Iterator

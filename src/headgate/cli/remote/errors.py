@@ -1,4 +1,4 @@
-"""What stops a command that talks to a master."""
+"""The errors that stop a command that talks to a master."""
 
 from headgate.cli.told import ToldError
 

@@ -1,4 +1,4 @@
-"""What a fleet served, as the command `fleet-metrics` asks for it and shows it."""
+"""The traffic that a fleet served, as the command `fleet-metrics` asks for it and shows it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

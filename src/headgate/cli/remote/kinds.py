@@ -1,4 +1,4 @@
-"""What `get`, `describe` and `delete` know: where each kind of object is, and its columns."""
+"""The kinds of objects for `get`, `describe` and `delete`: where each one is, and its columns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

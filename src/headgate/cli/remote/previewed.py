@@ -1,4 +1,4 @@
-"""What a preview said of fleets, for people and for programs."""
+"""The result of a preview for fleets, for people and for programs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final, cast

@@ -16,8 +16,8 @@ _INTERVAL_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a rollout goes through its fleet; `more` are further fields of the request, `gates` of
-    its gates."""
+    """The terms of a rollout through its fleet; `more` are further fields of the request, `gates`
+    of its gates."""
 
     waves: str
     soak_s: float

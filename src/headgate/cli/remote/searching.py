@@ -1,4 +1,4 @@
-"""What the command `headgate logs` asks a master, and how it shows the answer."""
+"""The request of `headgate logs` to a master, and the display of the answer."""
 
 from collections.abc import Iterator
 from typing import cast

@@ -37,7 +37,7 @@ class Templated:
 
 @dataclass(slots=True)
 class Steps:
-    """What to write: templates first, then virtual hosts; None removes."""
+    """The changes to write: templates first, then virtual hosts; None removes."""
 
     changes: list[Change] = field(default_factory=list)
     again: list[str] = field(default_factory=list)

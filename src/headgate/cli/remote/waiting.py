@@ -14,7 +14,7 @@ _NAMED: Final = 5
 
 
 class Code(IntEnum):
-    """How waiting for a rollout ended; the exit code of the command."""
+    """The result of waiting for a rollout; the exit code of the command."""
 
     SERVING = 0
     UNDONE = 3
@@ -32,8 +32,8 @@ class End:
 
 
 class Patience:
-    """How long a command waits: `timeout_s` in all (0: without end), and `hold_s` for a person to
-    end a hold (None: without end)."""
+    """The time that a command waits: `timeout_s` in all (0: without end), and `hold_s` for a person
+    to end a hold (None: without end)."""
 
     def __init__(self, timeout_s: float = 0.0, hold_s: float | None = None) -> None:
         self._timeout_s = timeout_s
@@ -63,7 +63,7 @@ class Patience:
         return now - self._held_at >= self._hold_s
 
     def is_over(self, now: float) -> bool:
-        """Whether the whole time is over; the first call begins it."""
+        """Reports whether the whole time is over; the first call begins it."""
         if self._began_at is None:
             self._began_at = now
         return bool(self._timeout_s) and now - self._began_at >= self._timeout_s

@@ -1,4 +1,4 @@
-"""What the first start of `headgate up` does at its new master, with the REST API as anybody."""
+"""The work of the first start of `headgate up` at its new master, as a client of the REST API."""
 
 import os
 import re

@@ -22,7 +22,7 @@ _OK: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where everything listens and keeps its data."""
+    """The addresses at which everything listens, and the folder that keeps the data."""
 
     folder: Path
     proxy: str

@@ -32,7 +32,7 @@ class NativeEngine:
 
     @property
     def socket(self) -> str:
-        """Where the data plane is that we are connected to; empty while there is none."""
+        """The socket of the data plane that we are connected to; empty while there is none."""
         return self._socket
 
     @property

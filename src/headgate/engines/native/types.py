@@ -34,7 +34,7 @@ class Refused:
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Which data plane answers and what it serves (hex digest)."""
+    """The data plane that answers, and what it serves (hex digest)."""
 
     version: str
     pid: int

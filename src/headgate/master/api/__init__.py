@@ -1,1 +1,1 @@
-"""What every route stands on: problems, permissions, pages, versions, repeated requests."""
+"""The base of every route: problems, permissions, pages, versions, repeated requests."""

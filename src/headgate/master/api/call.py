@@ -28,7 +28,7 @@ _ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
 
 @dataclass(slots=True)
 class Call:
-    """What a handler knows about its request."""
+    """A request, as its handler sees it."""
 
     master: Master
     caller: Caller
@@ -45,7 +45,7 @@ class Call:
     expected: int | None = None
     """The version that the change is for (`If-Match`); None for any."""
     must_be_new: bool = False
-    """Whether the object must not exist yet (`If-None-Match: *`)."""
+    """True if the object must not exist yet (`If-None-Match: *`)."""
     etag: str | None = None
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:

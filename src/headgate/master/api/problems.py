@@ -1,4 +1,4 @@
-"""What a request that fails is answered with: problem documents of RFC 9457."""
+"""The answers to requests that fail: problem documents of RFC 9457."""
 
 import json
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """What a failed request is answered with (RFC 9457)."""
+    """The answer to a failed request (RFC 9457)."""
 
     type: str = Field(description="The kind of the problem, a URN.")
     title: str

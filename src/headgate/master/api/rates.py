@@ -1,4 +1,4 @@
-"""How many requests a workspace may make: a bucket each, in memory, bounded; the clock is given."""
+"""The rate limits of workspaces: a bucket each, in memory, bounded; the clock is given."""
 
 from collections import OrderedDict
 from typing import Final

@@ -30,7 +30,7 @@ class Operation:
     status: int
     has_secret: bool
     body: object = None
-    """What the answer is, of an endpoint that writes it by itself; None: what it returns."""
+    """The type of the answer, if the endpoint writes it by itself; None: its return type."""
 
 
 class Routes:

@@ -1,4 +1,4 @@
-"""What the master's databases cannot keep as a client wrote it, found before anything reads it.
+"""Finds what the master's databases cannot keep as a client wrote it, before anything reads it.
 
 PostgreSQL has no text with a NUL character, UTF-8 (and so both databases) no half of a surrogate
 pair, and neither database an integer of more than 64 bits; JSON (RFC 8259) can write all of them.

@@ -1,4 +1,4 @@
-"""What bodies, answers and pages have in common."""
+"""The base types of bodies, answers and pages."""
 
 import base64
 import binascii
@@ -22,13 +22,13 @@ _USUAL = 100
 
 
 class Body(BaseModel):
-    """What a client sends; fields that are not known are refused."""
+    """Data that a client sends; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False, frozen=True)
 
 
 class View(BaseModel):
-    """What the master answers with: a row, without what is secret."""
+    """Data that the master answers with: a row, without what is secret."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -82,7 +82,7 @@ class JsonBytes(Response):
 
 
 class Window(Body):
-    """Which part of a list is asked for."""
+    """The part of a list that is asked for."""
 
     limit: Annotated[int, Query(ge=1, le=MOST, description="How many at most.")] = _USUAL
     cursor: Annotated[str | None, Query(description="`next` of the part before.")] = None

@@ -36,7 +36,7 @@ class Subject:
 
     @property
     def key_file(self) -> Path:
-        """Where the key is, unless it comes from the environment."""
+        """The file of the key, unless the key comes from the environment."""
         return self.place.directory / KEY_FILE
 
 

@@ -1,4 +1,4 @@
-"""What a backup consists of: a head, each table with its rows, and an end that counts them."""
+"""The records of a backup: a head, each table with its rows, and an end that counts them."""
 
 from typing import Any, Final
 

@@ -30,12 +30,12 @@ _HELD_BY: Final = "leases"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is restored: the open file of a backup."""
+    """An order to restore a backup from its file."""
 
     file: Path
     passphrase: bytes
     is_replacing: bool
-    """Whether what the database holds may go."""
+    """True if the present contents of the database may be removed."""
     now_ms: int
 
 

@@ -1,1 +1,1 @@
-"""What `headgate dev` runs: a master in memory, and agents that only pretend to apply."""
+"""The parts of `headgate dev`: a master in memory, and agents that only pretend to apply."""

@@ -32,8 +32,8 @@ _MANY = 1_000_000
 
 @dataclass(frozen=True)
 class Places:
-    """Where it listens and what it reads. Port 0: any. `authority`: a folder that keeps the
-    authority over restarts; agents that it certified are known then."""
+    """The addresses that it listens at and the paths that it reads. Port 0: any. `authority`: a
+    folder that keeps the authority over restarts; agents that it certified are known then."""
 
     config: Path
     host: str = "127.0.0.1"
@@ -71,7 +71,7 @@ class FakeMaster:
 
     @property
     def pin(self) -> str:
-        """What agents must find in the authority's certificate."""
+        """The pin that agents must find in the authority's certificate."""
         return pin(self.book.authorities.issuer.certificate)
 
     def publish(self, complete: bool = False) -> int:

@@ -34,7 +34,7 @@ _Call: TypeAlias = Any  # grpc has no types
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Who a simulated agent is: PEM, and the master's keys for manifests."""
+    """The identity of a simulated agent: PEM, and the master's keys for manifests."""
 
     agent: str
     key_pem: bytes
@@ -142,15 +142,15 @@ class SimulatedAgent:
         """`target` is `host:port`; `blobs` may be shared by agents of one process; `line` makes
         the connections, by gRPC if it is not given; `turns` says how many connect at once."""
         self.refusal: fr.Fault | None = None
-        """What the agent says to every offer, instead of serving it."""
+        """The fault that the agent reports for every offer, instead of serving it."""
         self.goodbyes: list[str] = []
         """Why the session hung up, each time."""
         self.acknowledged_at = 0.0
-        """When it last took an offer (monotonic seconds)."""
+        """The time at which it last took an offer (monotonic seconds)."""
         self.served_at = 0.0
-        """When it last served one."""
+        """The time at which it last served one."""
         self.attempts = 0
-        """How many connections have ended or could not be made."""
+        """The number of connections that have ended or could not be made."""
         self.who = who
         facts = AgentFacts(who.agent, time.time_ns(), "simulated", keys=who.manifest_keys)
         self.session = AgentSession(facts, random.SystemRandom().random)

@@ -1,4 +1,4 @@
-"""How long the newest revision took to reach every agent."""
+"""The times that the newest revision took to reach every agent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from headgate.fleet.master_events import AgentReport, Desired, Orders
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """What a node says of itself when it enrols."""
+    """The facts that a node states about itself when it enrols."""
 
     hostname: str
     program: str
@@ -22,7 +22,7 @@ class AgentFacts:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What a node gets for a join token: its identity and what it must trust from then on."""
+    """The answer to a join token: the node's identity and what it must trust from then on."""
 
     agent: str
     certificate_pem: bytes
@@ -57,7 +57,7 @@ class UnavailableError(Exception):
 
 
 class FleetBook(Protocol):
-    """What the streams need of the rest of the master. Every call may raise UnavailableError."""
+    """The streams' interface to the rest of the master. Every call may raise UnavailableError."""
 
     async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
         """Uses the token and issues a certificate; `address` is the caller's IP address.

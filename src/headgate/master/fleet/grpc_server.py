@@ -35,7 +35,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """What the port shows and whom it trusts; read again for each handshake."""
+    """The port's certificate and the authorities that it trusts; read again for each handshake."""
 
     key_pem: bytes
     chain_pem: bytes
@@ -52,7 +52,7 @@ class FleetServer:
         self._last: ServerTls | None = None
         self._server: grpc.aio.Server | None = None
         self.port = 0
-        """Where it listens, once it does."""
+        """The port that it listens on, once it does."""
 
     async def start(self, address: str) -> int:
         """Listens at `address` and returns the port. Raises OSError if that is in use."""

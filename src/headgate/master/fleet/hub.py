@@ -26,10 +26,10 @@ _WISH_AGAIN_S = 60.0
 
 
 class Hub(Protocol):
-    """What the rest of the master may ask of the streams, from the loop that they run in."""
+    """The streams' interface for the rest of the master, used from the loop that they run in."""
 
     def wake(self, agent_ids: Iterable[str]) -> None:
-        """What these agents must serve may have changed: asks the book and offers, debounced."""
+        """Asks the book anew what these agents must serve, and offers it; debounced."""
         ...
 
     def connected(self) -> frozenset[str]:
@@ -43,8 +43,8 @@ class Hub(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What all agents together may cost: sessions and bytes of config a second, with how many at
-    once. Who comes too early waits this long for its turn, and is sent away for a while then."""
+    """The limits of all agents together: sessions and bytes of config a second, with how many at
+    once. An agent beyond them waits `patience_s` for its turn, then is sent away for a while."""
 
     sessions_per_s: float = 1000.0
     sessions_at_once: float = 2000.0

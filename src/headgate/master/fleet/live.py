@@ -42,7 +42,7 @@ def _newest(before: Heartbeat | None, beat: Heartbeat) -> Heartbeat:
 
 
 class Carrier(Protocol):
-    """What carries frames to one agent."""
+    """The connection that carries frames to one agent."""
 
     async def send(self, frame: MasterFrame) -> None:
         """Sends the frame; waits while the agent takes nothing. Raises OSError once it is gone."""
@@ -54,7 +54,7 @@ class Carrier(Protocol):
 
 
 class House(Protocol):
-    """What the sessions of a master share."""
+    """The parts of a master that its sessions share."""
 
     book: FleetBook
     shelf: Shelf
@@ -87,7 +87,7 @@ class LiveSession:
         """`grpc` or `websocket`."""
         self.fence = 0
         self.next_wish = 0.0
-        """When the agent may be asked again to renew (monotonic seconds)."""
+        """The time when the agent may be asked again to renew (monotonic seconds)."""
         self._house = house
         self._carrier = carrier
         self._machine = MasterSession(house.terms, house.random, time.monotonic())

@@ -23,7 +23,7 @@ from headgate.master.fleet.book import AgentFacts, AgentRecord, Enrolled, Enrolm
 
 @dataclass
 class MemoryAgent:
-    """What the book knows of an agent. `at`: when it was in each phase of the newest revision, in
+    """The book's record of an agent. `at`: when it was in each phase of the newest revision, in
     monotonic seconds."""
 
     facts: AgentFacts
@@ -55,7 +55,7 @@ class MemoryBook:
         self.agents: dict[str, MemoryAgent] = {}
         self.wanted: Desired | None = None
         self.published_at = 0.0
-        """When the newest revision was published, in monotonic seconds."""
+        """The time when the newest revision was published, in monotonic seconds."""
         self._scope = scope
         self._adopts = adopts
         self._key = key or Ed25519PrivateKey.generate()

@@ -12,7 +12,7 @@ from headgate.fleet.signing import Bind
 from headgate.master.fleet.live import LiveSession
 
 PATIENCE_S: Final = 10.0
-"""How long an agent may take to answer; its own bound is 3 s for each search before it."""
+"""The time that an agent may take to answer; its own bound is 3 s for each search before it."""
 _MOST_TEXT: Final = 2 * MOST_TEXT_BYTES
 _PARTS: Final = 16
 

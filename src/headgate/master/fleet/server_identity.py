@@ -1,4 +1,4 @@
-"""What a master shows its agents: a certificate of the fleet's own authority, renewed by itself."""
+"""The certificate that a master shows its agents: of the fleet's authority, renewed by itself."""
 
 import datetime as dt
 import threading

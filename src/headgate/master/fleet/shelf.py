@@ -1,5 +1,5 @@
-"""What many sessions send at the same time: manifests as they were read, what makes one of another,
-and blobs. Bounded."""
+"""Data that many sessions send at the same time: manifests as they were read, what makes one of
+another, and blobs. Bounded."""
 
 import asyncio
 from collections import OrderedDict

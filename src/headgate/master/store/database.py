@@ -40,14 +40,14 @@ SINGLE: Final = "headgate_single"
 
 _TRIES = 5
 _LEAVE_S = 10.0
-"""How long closing waits for reads under way. A task that is cancelled in one while its connection
-closes may wait for ever for an answer of the driver."""
+"""The time that closing waits for reads under way. A task that is cancelled in one while its
+connection closes may wait for ever for an answer of the driver."""
 _RETRIED = {"40001", "40P01"}
 """PostgreSQL's serialization failure and deadlock: the transaction did nothing, and may repeat."""
 
 
 class Writes:
-    """What became of transactions that write, with the time that each took, waiting included."""
+    """The outcomes of transactions that write, with the time that each took, waiting included."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter(done=0, undone=0, failed=0, refused=0)
@@ -163,7 +163,7 @@ class Database:
 
     @property
     def waiting(self) -> int:
-        """How many writes wait or are under way."""
+        """The number of writes that wait or are under way."""
         return self._jobs.qsize() + len(self._running)
 
     async def _carried(self, scope: Scope, work: Work[T]) -> T:

@@ -1,4 +1,4 @@
-"""What can go wrong in the database, as its callers see it."""
+"""The failures of the database, as its callers see them."""
 
 
 class StoreUnavailableError(Exception):

@@ -34,13 +34,13 @@ _IDLE_S = 15.0
 transaction after this time without a statement, not when TCP gives up, which takes hours."""
 
 _TRUSTED_S: Final = 1.0
-"""How long a connection that answered is taken for one that still does."""
+"""The time for which a connection that answered is taken for one that still does."""
 _USED_AT: Final = "headgate_used_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the master keeps its data; `url` is empty for SQLite in the directory."""
+    """The place where the master keeps its data; `url` is empty for SQLite in the directory."""
 
     directory: Path
     url: str = ""

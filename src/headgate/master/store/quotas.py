@@ -1,4 +1,4 @@
-"""How much a workspace may have: limits of its own, held against every new row in one place."""
+"""The quotas of a workspace: its limits, held against every new row in one place."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +22,7 @@ _GATED: Final = {"headgate_gated": True}
 
 
 class Limits(BaseModel):
-    """What a workspace may have, unless an administrator of its organisation says otherwise."""
+    """A workspace's limits, unless an administrator of its organisation sets others."""
 
     routes: int = 20_000
     fleets: int = 200
@@ -44,7 +44,7 @@ QUOTAS: Final = table(
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where quotas are looked up: the connection of a transaction, and its tenant."""
+    """The place where quotas are looked up: the connection of a transaction, and its tenant."""
 
     connection: AsyncConnection
     scope: Scope

@@ -1,4 +1,4 @@
-"""What every table has: whose rows it holds, and the columns that all share."""
+"""The common parts of all tables: the tenancy of their rows, and the columns that all share."""
 
 from enum import StrEnum
 from typing import Final, NamedTuple

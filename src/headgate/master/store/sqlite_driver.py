@@ -24,7 +24,7 @@ Carry = Callable[[sqlite3.Cursor], object]
 
 @dataclass(slots=True)
 class _Done:
-    """What a cursor says of its statement once all rows were read, and before the first one."""
+    """The state of a cursor's statement once all rows were read, and before the first one."""
 
     description: Any = None
     rowcount: int = -1
@@ -84,7 +84,7 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
 
 
 class Driver(AsyncAdapt_aiosqlite_dbapi):
-    """What `create_async_engine` takes as `module`."""
+    """The driver that `create_async_engine` takes as `module`."""
 
     def __init__(self) -> None:
         super().__init__(aiosqlite, sqlite3)

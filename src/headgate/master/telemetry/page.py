@@ -44,7 +44,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """What agents and people are connected, and how long revisions took to reach agents."""
+    """The connected agents and people, and the times that revisions took to reach agents."""
 
     by_transport: Mapping[str, int]
     watchers: int

@@ -16,7 +16,7 @@ _FAILED: Final = 500
 
 @dataclass
 class RestCounts:
-    """What was counted: bounded, for routes and methods are few."""
+    """The counts of requests: bounded, since routes and methods are few."""
 
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     """By method, path of the route as it is declared, and status."""

@@ -1,4 +1,4 @@
-"""How a master's fleets stand, as its database says: what a metrics page shows, bounded."""
+"""The standing of a master's fleets, by its database: what a metrics page shows, bounded."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class SeenAuthority(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the database says."""
+    """The figures that the database gives."""
 
     agents: dict[tuple[FleetName, str], int]
     """By fleet and state."""

@@ -11,7 +11,7 @@ from headgate.master.domains.logs.counting import SearchCounts
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What was counted."""
+    """The counts of a master's work."""
 
     upgrades: EndedUpgrades
     searches: SearchCounts

@@ -14,7 +14,7 @@ HEAD_S: Final = 5.0
 """From the connection, or the answer before, until a whole head is there."""
 
 STALL_S: Final = 10.0
-"""How long a client may leave unread what does not fit the socket's buffer."""
+"""The time that a client may leave unread what does not fit the socket's buffer."""
 
 _MOST: Final = 64
 _SHARE: Final = 4
@@ -39,7 +39,7 @@ class Places:
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: dict[LimitedProtocol, bool] = {}
-        """Whether each is asking: its head has come and its answer is not yet complete."""
+        """True for each that is asking: its head has come and its answer is not yet complete."""
 
     def __len__(self) -> int:
         """Returns how many connections there are."""

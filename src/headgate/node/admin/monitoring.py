@@ -1,4 +1,4 @@
-"""What monitoring asks of any process that serves, and what all answers have in common."""
+"""The handlers for monitoring of any process that serves, and the form of all answers."""
 
 from typing import Protocol
 

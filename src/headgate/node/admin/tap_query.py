@@ -106,4 +106,4 @@ _READERS: Final[Mapping[str, Callable[[str], str | bool | int | tuple[int, int]]
 _NAMES: Final = ("listener", "route", "upstream")
 _FIELDS: Final = {"slower": "slower_us"}
 KEYS: Final = (*_READERS, *_NAMES)
-"""What a query may have."""
+"""The keys that a query may have."""

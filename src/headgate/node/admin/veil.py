@@ -11,11 +11,11 @@ from headgate.kernel.redaction import SHOWN, Hidden, names_secret
 _OF_CLIENTS: Final = ("host", "target", "referer", "user_agent")
 """Fields of a line that clients write freely."""
 _SECRET_WORD: Final = re.compile(r"auth|cookie|jwt|key|secret|session|token")
-"""What the name of a header has in it, besides what names a secret anywhere."""
+"""Words in a header's name that mark a secret, besides those that name secrets anywhere."""
 
 
 class Veil:
-    """What is left out while one config is served."""
+    """The texts that are left out while one config is served."""
 
     def __init__(self, hidden: Hidden, names: Collection[str]) -> None:
         """`hidden`: texts of the config, and parameters of a query; `names`: headers that carry

@@ -1,4 +1,4 @@
-"""What an agent says of its master in `GET /status`."""
+"""An agent's report on its master in `GET /status`."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ class RevisionStatus(msgspec.Struct, frozen=True):
 
 
 class MasterStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the agent stands with its master; times are Unix seconds, 0 = never.
+    """The agent's state with its master; times are Unix seconds, 0 = never.
 
     `state`: `enrolling`, `waiting` (for the next dial), `dialling`, `greeting`, `live` or
     `stopped`. `acknowledged` is the newest revision that was offered and accepted, `serving` the
@@ -38,5 +38,5 @@ class MasterStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_connected(self) -> bool:
-        """Whether a session with the master is live."""
+        """True if a session with the master is live."""
         return self.state == "live"

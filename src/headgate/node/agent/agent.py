@@ -44,9 +44,9 @@ _log = structlog.get_logger()
 _FIGURES_S: Final = 15.0
 _AGAIN_S: Final = 60.0
 _SAYING_S: Final = 15.0
-"""How long a process that fails at each start waits for its master before it goes on."""
+"""The time that a process that fails at each start waits for its master before it goes on."""
 _DESCRIBED_S: Final = 60.0
-"""How often to look whether the engine can do something else: its binary was replaced."""
+"""The interval of checks whether the engine can do something else: its binary was replaced."""
 
 
 class EnrolmentError(Exception):
@@ -58,7 +58,7 @@ class EnrolmentError(Exception):
 
 
 class Office(Protocol):
-    """Where an agent enrols and renews its certificate."""
+    """The place where an agent enrols and renews its certificate."""
 
     async def enrol(self) -> Identity:
         """Returns what the master gave for the token; raises EnrolmentError."""
@@ -77,7 +77,7 @@ AskNginx = Callable[[], Awaitable[NginxStatus | None]]
 
 
 class Parts:
-    """What an agent is made of, for one state directory."""
+    """The parts of an agent, for one state directory."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Agent:
         self._driver: SessionDriver | None = None
         self._last_error = ""
         self._renew_at = 0.0
-        """When the master wants the certificate renewed (Unix seconds); 0: at its own time."""
+        """The renewal time that the master wants, in Unix seconds; 0: that of the certificate."""
         self._wanted = asyncio.Event()
         self.events: EventLog | None = None
         self.figures: Figures | None = None

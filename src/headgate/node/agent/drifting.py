@@ -14,7 +14,7 @@ from headgate.fleet.orders import DRIFT_POLICY, HEAL, NODE, DriftPolicy, Heal, O
 from headgate.providers.master.store import write_private
 
 ORDERS: Final = (DRIFT_POLICY, HEAL)
-"""What an agent with an nginx takes."""
+"""The orders that an agent with an nginx takes."""
 _FILE: Final = "drift.json"
 _LOOK_S: Final = 1.0
 _MS: Final = 1000

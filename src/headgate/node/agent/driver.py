@@ -32,7 +32,7 @@ Dialled = Callable[[], Awaitable[Carrier]]
 
 @dataclass(slots=True)
 class Contact:
-    """What the agent remembers of its connections; times are Unix seconds."""
+    """The agent's record of its connections; times are Unix seconds."""
 
     last_at: float = 0.0
     last_error: str = ""

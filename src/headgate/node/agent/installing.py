@@ -26,7 +26,7 @@ class InstallError(Exception):
 
 
 class Installer(Protocol):
-    """What brings another version of headgate to this host."""
+    """A way to bring another version of headgate to this host."""
 
     async def install(self, program: str) -> None:
         """Installs a version; what runs is not touched. Raises InstallError."""

@@ -10,7 +10,7 @@ from headgate.fleet.searches import LogLine, LogSearch
 from headgate.kernel.redaction import SHOWN, Hidden, names_secret
 
 LINE_BYTES: Final = 16 << 10
-"""What is shown of a line at most."""
+"""The most bytes of a line that are shown."""
 _MS: Final = 1000
 _COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[([^\]]*)\] "(\S*) ?(\S*)[^"]*" (\d{3}) ')
 _TIME: Final = "%d/%b/%Y:%H:%M:%S %z"

@@ -28,7 +28,7 @@ later, at most, for what a search with a time looks at."""
 
 @dataclass
 class Bounds:
-    """What a search found and what it may cost; `why` says which bound ended it."""
+    """The results of a search and the bounds on its cost; `why` says which bound ended it."""
 
     search: LogSearch
     clock: Callable[[], float]

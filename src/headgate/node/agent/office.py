@@ -68,10 +68,10 @@ def join_token() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """What an agent says of itself when it enrols."""
+    """An agent's description of itself when it enrols."""
 
     name: str
-    """What the master shows as the name of this agent."""
+    """The name that the master shows for this agent."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""What an agent tells its master of its own identity."""
+"""An agent's report to its master on its identity."""
 
 from cryptography import x509
 

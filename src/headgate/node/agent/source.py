@@ -57,7 +57,7 @@ class MasterSource(FileSource):
         self._last = store.last_good()
         self._refused = Refused()
         self._before = self._refused
-        """What was refused of the last good bundle, while another one is offered."""
+        """The refused parts of the last good bundle, while another one is offered."""
         self._forms = LastForms(store.folder)
         self._last_good = self._forms.read()
         self._observes = False

@@ -18,7 +18,7 @@ class Starts:
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
         self.failed = 0
-        """How many starts in a row before this one did not last."""
+        """The number of starts in a row before this one that did not last."""
 
     def begun(self) -> None:
         """Counts a start, as early as possible; a disk that takes nothing counts none."""

@@ -71,7 +71,7 @@ class Upgrading:
 
     @property
     def can_upgrade(self) -> bool:
-        """Whether this node takes orders."""
+        """True if this node takes orders."""
         return self._installer is not None
 
     @property

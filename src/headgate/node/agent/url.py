@@ -23,7 +23,7 @@ _ALLOWED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class MasterUrl:
-    """Where a master is: its REST API, where agents enrol, and its gRPC port."""
+    """The address of a master: its REST API, where agents enrol, and its gRPC port."""
 
     scheme: Scheme
     host: str

@@ -1,4 +1,4 @@
-"""What people and metrics are told of key sets that are fetched."""
+"""The status of key sets that are fetched, for people and for metrics."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ from headgate.node.key_sets.deadline import Deadline
 from headgate.node.key_sets.failure import FetchError
 
 TOTAL_S: Final = 10.0
-"""How long the whole answer may take, redirects included; a part of it half of that."""
+"""The time that the whole answer may take, redirects included; a part of it half of that."""
 _MOST_REDIRECTS: Final = 3
 _OK: Final = 200
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?([0-9]{1,9})\"?\s*(?=,|$)", re.IGNORECASE)

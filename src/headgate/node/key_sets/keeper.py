@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headgate.node.key_sets.fetch import Answer
 
 FIRST_S: Final = 3.0
-"""How long a config waits for sets that were never asked for."""
+"""The time that a config waits for sets that were never asked for."""
 _ABANDONED_S: Final = 20.0
 """After this time a fetch is given up, though its thread may hang."""
 
@@ -30,7 +30,7 @@ _log = structlog.get_logger()
 
 
 class _Kept:
-    """What is known of one set in this process."""
+    """The state of one set in this process."""
 
     def __init__(self, wanted: KeySetUrl, fetched_at: float | None) -> None:
         self.wanted = wanted
@@ -39,7 +39,7 @@ class _Kept:
         self.failures = 0
         self.max_age_s: int | None = None
         self.asked_at: float | None = None
-        """When this process fetched it last, or tried to, by the clock that never goes back."""
+        """The time of this process's last fetch, or try, by the clock that never goes back."""
         self.hastened = asyncio.Event()
         self.hastening: asyncio.TimerHandle | None = None
         self.results: Counter[str] = Counter({"ok": 0})
@@ -48,7 +48,7 @@ class _Kept:
 
     @property
     def is_asked(self) -> bool:
-        """Whether this process has fetched it, or tried to."""
+        """True if this process has fetched it, or tried to."""
         return self.asked_at is not None
 
     def left_s(self, max_stale_ms: int) -> float | None:
@@ -91,7 +91,7 @@ class KeySets:
         self._kept: dict[str, _Kept] = {}
         self._followed: frozenset[str] = frozenset()
         self._waiting = 0
-        """How many configs wait for sets: they are read again by themselves."""
+        """The number of configs that wait for sets: they are read again without `on_new`."""
         self.on_new: Callable[[], object] = lambda: None
         """Called when a set is another than before: the config is to be read again."""
         self.on_failed: Callable[[KeySetStatus], object] = lambda status: None

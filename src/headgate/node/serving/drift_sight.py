@@ -1,4 +1,4 @@
-"""What a node tells of its nginx's drift: made anew only when a look found something else."""
+"""A node's report on its nginx's drift: made anew only when a look found something else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -16,7 +16,7 @@ class Watch(Protocol):
 
     @property
     def finding(self) -> Finding | None:
-        """What the last look found."""
+        """The finding of the last look."""
         ...
 
     def standing(self) -> Standing:

@@ -49,7 +49,7 @@ _OF_A_LISTENER = frozenset({"port_held", "port_forbidden", "address_missing"})
 """Causes whose words name the address of a listener."""
 _RETRY_S = 0.2
 _NAMES_S = 30.0
-"""How often the names of endpoints are resolved again."""
+"""The interval at which the names of endpoints are resolved again."""
 _NO_TAP = "the nginx engine has no taps; read its access log (node.access_log)"
 _FIXED = "it cannot change while the node runs; restart the node"
 _NOT_THE_CONFIG = frozenset({"held", "busy", "superseded", "no_space", "endpoints"})
@@ -71,7 +71,7 @@ _UNABLE_NOW = (
 
 
 class Tries:
-    """When to retry after a refusal with a passing cause: after 5 s, then up to 1 min. Pure."""
+    """The delays of retries after a refusal with a passing cause: 5 s, then up to 1 min. Pure."""
 
     def __init__(self, first_s: float = 5.0, most_s: float = 60.0) -> None:
         self._first_s = first_s

@@ -55,9 +55,9 @@ class DiskFiles:
 
     def __init__(self) -> None:
         self.marks: dict[PurePath, Mark] = {}
-        """What each file looked like when it was first read."""
+        """The state of each file when it was first read."""
         self.found: set[PurePath] = set()
-        """What patterns matched."""
+        """The paths that patterns matched."""
         self.reading: Reading | None = None
         """The path that is being read; another thread may ask for it."""
 

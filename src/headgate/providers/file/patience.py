@@ -5,9 +5,9 @@ from typing import Final
 from headgate.providers.file.disk import Reading
 
 READ_S: Final = 10.0
-"""How long one file may take: a network file system without an answer by then is away."""
+"""The time that one file may take: a network file system without an answer by then is away."""
 LOAD_S: Final = 300.0
-"""How long a whole config may take."""
+"""The time that a whole config may take."""
 
 
 def silence(reading: Reading, now: float) -> str:

@@ -27,26 +27,26 @@ _log = structlog.get_logger()
 
 
 class Pace(NamedTuple):
-    """How often it looks and how long it waits; seconds."""
+    """The intervals of its looks and the lengths of its waits; seconds."""
 
     step_s: float = 0.075
-    """How often it polls the kernel's events, all day long: this is what waiting costs.
+    """The interval at which it polls the kernel's events, all day long: this is what waiting costs.
 
     A change is reported at the second look after it, so within twice this time.
     """
     group_s: float = 0.1
-    """How long after the first event it waits for more: an editor writes in several steps."""
+    """The time that it waits for more after the first event: an editor writes in several steps."""
     settle_s: float = 0.5
-    """How long files must be left alone when some came, went or were emptied: somebody is copying
-    a directory, and half of it is another config."""
+    """The time that files must be left alone when some came, went or were emptied: a directory is
+    being copied, and half of it is another config."""
     settle_most_s: float = 10.0
     """A change is reported after this time even if files change all the time."""
     look_anyway_s: float = 5.0
-    """How often it looks at the files without any event: network file systems send none."""
+    """The interval of looks at the files without any event: network file systems send none."""
     poll_s: float = 1.0
     """The same where the kernel gives us no events (at its limit of inotify instances)."""
     retry_s: float = 1.0
-    """How long after an error the next try begins."""
+    """The time from an error to the next try."""
 
 
 PACE: Final = Pace()

@@ -1,4 +1,4 @@
-"""Which way to dial first: the one that worked last, else the first one.
+"""Chooses the way to dial first: the one that worked last, else the first one.
 
 A way that neither passes nor fails, as behind a firewall that drops packets, gets a head start;
 then the next one is tried beside it, as addresses are in RFC 8305 (Happy Eyeballs).
@@ -16,7 +16,7 @@ class LinkError(ConnectionError):
 
 
 class Link(Protocol):
-    """What a way opens."""
+    """A connection that a way opens."""
 
     async def close(self) -> None:
         """Ends it."""

@@ -28,11 +28,11 @@ _RENEW_AT: Final = 2 / 3
 
 
 class IdentityError(Exception):
-    """What is on disk cannot be used; the message says what to do."""
+    """The key or the identity on disk cannot be used; the message says what to do."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a master gave an agent when it enrolled; times are Unix seconds.
+    """The identity that a master gave an agent when it enrolled; times are Unix seconds.
 
     `certificate` and `ca` are PEM, `keys` raw Ed25519 keys that sign manifests. `is_pinned`: the
     token had a pin, and the REST API too shows a certificate of `ca`.
@@ -47,17 +47,17 @@ class Identity(msgspec.Struct, frozen=True):
 
     @property
     def not_before(self) -> float:
-        """When the certificate begins."""
+        """The start of the certificate's validity."""
         return self._leaf().not_valid_before_utc.timestamp()
 
     @property
     def not_after(self) -> float:
-        """When the certificate ends."""
+        """The end of the certificate's validity."""
         return self._leaf().not_valid_after_utc.timestamp()
 
     @property
     def renew_at(self) -> float:
-        """When it is to be renewed: after two thirds of its time."""
+        """The time to renew the certificate: after two thirds of its validity."""
         return self.not_before + (self.not_after - self.not_before) * _RENEW_AT
 
     def _leaf(self) -> x509.Certificate:

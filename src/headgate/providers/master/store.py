@@ -21,7 +21,7 @@ from headgate.providers.master.bundle import (
 )
 
 KEPT: Final = 3
-"""How many good bundles before the last one are kept."""
+"""The number of good bundles before the last one that are kept."""
 _GOOD: Final = re.compile(r"(\d{8})-r\d+\.tar")
 _STAGED: Final = "staged.tar"
 

@@ -27,7 +27,7 @@ _PING_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """What an agent proves its name with. PEM."""
+    """The key and the certificate with which an agent proves its name. PEM."""
 
     key: bytes
     certificate: bytes

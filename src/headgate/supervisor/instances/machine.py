@@ -42,7 +42,7 @@ _BASE_S, _MAX_S, _CALM_S = 0.5, 30.0, 60.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an instance is started, by its supervisor's command; it ends within `grace_s`."""
+    """The way to start an instance, by its supervisor's command; it ends within `grace_s`."""
 
     command: list[str]
     grace_s: float
@@ -56,10 +56,10 @@ class Member:
     state: MemberState = "waiting"
     backoff: Backoff = field(default_factory=lambda: Backoff(_BASE_S, _MAX_S, _CALM_S))
     at: float | None = None
-    """When its next step is due: a start, or the end of its grace."""
+    """The time when its next step is due: a start, or the end of its grace."""
     restarts: int = 0
     why: str = ""
-    """How its last process ended, unless it was told to."""
+    """The end of its last process, in words, unless it was told to end."""
     is_wanted: bool = True
     pid: int = 0
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What signs a token. There is no `none`.
+/// The algorithm that signs a token. There is no `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the names of the RFC
 pub enum Algorithm {

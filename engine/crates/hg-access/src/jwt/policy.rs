@@ -1,4 +1,4 @@
-//! What a token must say (RFC 7519 §4.1), and why one is refused.
+//! The requirements that a token must meet (RFC 7519 §4.1), and the reasons to refuse one.
 
 use super::claims::Claims;
 use super::key::KeySet;
@@ -72,14 +72,14 @@ impl Refusal {
     }
 }
 
-/// What a token must say.
+/// The requirements that a token must meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// `iss` is one of these; empty = any, or none.
     pub issuers: Vec<String>,
     /// `aud` has one of these; empty = any, or none.
     pub audiences: Vec<String>,
-    /// How far clocks may differ, in seconds.
+    /// The largest difference allowed between clocks, in seconds.
     pub leeway_s: u32,
     /// Claims that must be there; see [`Claims::get`] for names.
     pub required: Vec<String>,

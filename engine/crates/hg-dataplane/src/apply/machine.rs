@@ -25,7 +25,7 @@ pub type Blobs = HashMap<String, Arc<[u8]>>;
 /// A whole transaction whose parts are well formed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Transaction {
-    /// Whether it replaces the whole plan.
+    /// True if it replaces the whole plan.
     pub is_full: bool,
     /// The digest of the plan that a delta changes.
     pub base: Digest,
@@ -46,7 +46,7 @@ pub struct Fault {
     pub name: String,
     /// The place in the object, or empty.
     pub path: String,
-    /// What is wrong and what is allowed.
+    /// A sentence that says what is wrong and what is allowed.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Which key material the objects of a plan name. Pure.
+//! The key material that the objects of a plan name. Pure.
 
 use hg_plan::{Change, Digest, Kind, Object, Plan};
 use std::collections::{HashMap, HashSet};
@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 /// The kinds whose objects name blobs.
 const NAMING: [Kind; 4] = [Kind::Certificate, Kind::TlsPolicy, Kind::Upstream, Kind::Settings];
 
-/// How often the objects of the held plan name each blob.
+/// The number of times that the objects of the held plan name each blob.
 #[derive(Debug, Default)]
 pub struct References {
     counts: HashMap<Digest, u32>,

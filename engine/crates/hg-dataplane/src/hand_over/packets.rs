@@ -1,4 +1,4 @@
-//! What the two processes of a hand-over say to each other: one JSON object per packet, with the
+//! The messages between the two processes of a hand-over: one JSON object per packet, with the
 //! sockets of its flows beside it. Encoding and decoding only.
 //!
 //! The old one: `flows` (any number of them), `end`. The new one answers: `refused` (any number of
@@ -17,7 +17,7 @@ const PLACES: usize = 8_000;
 pub(super) enum FromOld {
     /// Flows, whose sockets come with it in the same order.
     Flows {
-        /// What is known of them.
+        /// Their descriptions.
         flows: Vec<ToldFlow>,
     },
     /// There are no more flows.

@@ -1,4 +1,4 @@
-//! What became of spans and log records.
+//! The metrics of the export of spans and log records.
 
 use super::text::{Text, Type};
 use super::{reasons, unreached};

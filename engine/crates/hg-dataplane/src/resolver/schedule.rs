@@ -1,12 +1,12 @@
-//! When to look each name up again, and its last answer. Pure: the caller passes in the clock and
-//! the dice.
+//! The time of the next lookup of each name, and its last answer. Pure: the caller passes in the
+//! clock and the dice.
 
 use hg_plan::Resolver;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long an answer without a TTL counts.
+/// The time for which an answer without a TTL counts.
 pub const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 
 /// Most of the TTL by which the next lookup may move, so that many names asked at once spread out.
@@ -17,7 +17,7 @@ const JITTER: f64 = 0.1;
 pub struct Answer {
     /// IPv6 and IPv4 together.
     pub addresses: Vec<IpAddr>,
-    /// How long it holds; `None` if the source does not say.
+    /// The time for which it holds; `None` if the source does not say.
     pub ttl: Option<Duration>,
 }
 
@@ -38,7 +38,7 @@ pub struct HostReport {
 struct Host {
     /// `host:port` names with this host, with their ports.
     names: Vec<(String, u16)>,
-    /// When to look it up; `None` during a lookup.
+    /// The time of the next lookup; `None` during a lookup.
     due: Option<Duration>,
     answered: Option<Duration>,
     addresses: Vec<IpAddr>,
@@ -47,16 +47,16 @@ struct Host {
     failures_in_a_row: u32,
 }
 
-/// What to pass to the engine after an answer.
+/// The information for the engine after an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The names with this host, with their ports.
     pub names: Vec<(String, u16)>,
-    /// Whether this is the first failure after a success (or after the start).
+    /// True for the first failure after a success (or after the start).
     pub is_first_failure: bool,
-    /// Whether there are addresses, from this answer or an earlier one.
+    /// True if there are addresses, from this answer or an earlier one.
     pub has_addresses: bool,
-    /// Whether the engine must be informed: the addresses changed, or are the first after a
+    /// True if the engine must be informed: the addresses changed, or are the first after a
     /// failure.
     pub is_changed: bool,
 }

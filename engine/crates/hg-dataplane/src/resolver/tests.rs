@@ -1,4 +1,4 @@
-//! What the resolver passes to the engine, with fake answers and time.
+//! Tests of what the resolver passes to the engine, with fake answers and time.
 
 use super::*;
 use crate::fake::FakeEngine;

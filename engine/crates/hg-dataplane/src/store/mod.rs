@@ -35,10 +35,10 @@ const SLACK_BYTES: u64 = 1024 * 1024;
 /// Approximate payload bytes of one record of a rewritten file.
 const BASE_RECORD_BYTES: usize = 256 * 1024;
 
-/// How long to wait until the predecessor releases the lock.
+/// The longest wait for the predecessor to release the lock.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// What [`PlanStore::load`] found on the disk.
+/// The result of [`PlanStore::load`].
 pub struct Loaded {
     /// The last good plan; empty if there is none.
     pub plan: Plan,
@@ -63,9 +63,9 @@ struct Owned {
     end: u64,
     /// End of the prepared record, if there is one.
     prepared: Option<u64>,
-    /// Whether committed bytes are not on the disk yet.
+    /// True if committed bytes are not on the disk yet.
     is_dirty: bool,
-    /// Whether a prepared record could not be removed, so that the file must be rewritten.
+    /// True if a prepared record could not be removed, so that the file must be rewritten.
     is_stuck: bool,
     /// Length at which to check whether the file should be rewritten.
     rewrite_at: u64,

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 pub struct Replay {
     /// The plan of its last committed record.
     pub plan: Plan,
-    /// Where that record ends; the bytes after it were never served.
+    /// The end of that record; the bytes after it were never served.
     pub end: u64,
     /// Bytes after it.
     pub tail: u64,

@@ -1,4 +1,4 @@
-//! What a plan store keeps over a restart, a crash, damage and a successor.
+//! Tests of what a plan store keeps over a restart, a crash, damage and a successor.
 
 use super::*;
 use hg_plan::Kind;

@@ -1,4 +1,4 @@
-//! What became of requests at upstreams with affinity.
+//! The outcomes of requests at upstreams with affinity.
 
 use super::Counter;
 use crate::report::ReasonCount;

@@ -1,9 +1,9 @@
-//! What one worker counts of connections whose protocol is told by their first bytes.
+//! The counters of one worker for connections whose protocol is told by their first bytes.
 
 use super::Counter;
 
 reasons! {
-    /// What a connection began with.
+    /// The kind of bytes that a connection began with.
     Detection {
         Http1 = "http1", Http2 = "http2", Tls = "tls", Other = "other", Silent = "silent",
     }

@@ -1,10 +1,11 @@
-//! What one worker counts of HTTP/2.
+//! The counters of one worker for HTTP/2.
 
 use super::{Counter, OpenCounter, bump, lock};
 use std::sync::Mutex;
 
 reasons! {
-    /// Which limit of HTTP/2, towards it or the endpoint, held a client back, without an end of its connection.
+    /// The limit of HTTP/2, towards the client or the endpoint, that held a client back, without an
+    /// end of its connection.
     Bound {
         Streams = "streams", Dispatched = "dispatched", Bodies = "bodies", Resets = "resets",
         Output = "output", Answers = "answers", Worker = "worker",
@@ -12,13 +13,13 @@ reasons! {
     }
 }
 
-/// What HTTP/2 connections do.
+/// The counters of HTTP/2 connections.
 #[derive(Debug, Default)]
 pub(crate) struct Http2Counters {
     pub(crate) connections: OpenCounter,
     /// Writes to sockets.
     pub(crate) sends: Counter,
-    /// How often a limit held a client back.
+    /// The number of times that a limit held a client back.
     pub(crate) bounds: [Counter; Bound::ALL.len()],
     /// Connections that we ended because of what the client did.
     ended: Mutex<Vec<(&'static str, u64)>>,
@@ -26,7 +27,7 @@ pub(crate) struct Http2Counters {
     pub(crate) upstream: UpstreamHttp2Counters,
 }
 
-/// What HTTP/2 connections to endpoints do.
+/// The counters of HTTP/2 connections to endpoints.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamHttp2Counters {
     pub(crate) connections: OpenCounter,

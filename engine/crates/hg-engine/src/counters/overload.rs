@@ -1,9 +1,9 @@
-//! How much too much a worker has to do, and what it refuses for that.
+//! The degree of a worker's overload, and what it refuses for that.
 
 use super::Counter;
 use hg_resilience::Level;
 
-/// What a worker refuses because there is too much to do.
+/// The counters of the work that a worker refuses because there is too much to do.
 #[derive(Debug, Default)]
 pub(crate) struct OverloadCounters {
     /// The level now of requests that wait, and of turns; by number.
@@ -11,7 +11,7 @@ pub(crate) struct OverloadCounters {
     lag: Counter,
     /// Requests that were refused, by the number of the level.
     shed: [Counter; Level::ALL.len()],
-    /// How often new connections were left in the kernel's queue.
+    /// The number of times that new connections were left in the kernel's queue.
     pub(crate) pauses: Counter,
 }
 

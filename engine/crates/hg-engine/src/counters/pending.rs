@@ -1,9 +1,9 @@
-//! What a worker keeps for peers that take it slowly.
+//! The data that a worker keeps for peers that take it slowly.
 
 use super::Counter;
 use crate::report::PendingMetrics;
 
-/// What waits in a worker's buffers.
+/// The data that waits in a worker's buffers.
 #[derive(Debug, Default)]
 pub(crate) struct PendingCounters {
     /// Bytes that wait for clients and endpoints now.

@@ -1,4 +1,4 @@
-//! What one worker counts of TCP routes.
+//! The counters of one worker for TCP routes.
 
 use super::detected::DetectionCounters;
 use super::{Counter, OpenCounter};

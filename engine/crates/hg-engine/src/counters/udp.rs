@@ -1,4 +1,4 @@
-//! What one worker counts of UDP routes.
+//! The counters of one worker for UDP routes.
 
 use super::{Counter, OpenCounter};
 use hg_net::Joined;
@@ -25,7 +25,7 @@ reasons! {
 }
 
 reasons! {
-    /// What was found where routes ask for the name in a ClientHello.
+    /// The finding where routes ask for the name in a ClientHello.
     Hello {
         Named = "named", Nameless = "no-name", NotQuic = "not-quic", Version = "unknown-version",
         Malformed = "malformed", TooLong = "too-long", Timeout = "timeout", Evicted = "evicted",

@@ -1,4 +1,4 @@
-//! What the answers of agents change.
+//! The changes that the answers of agents cause.
 
 use super::answer::Failure;
 use crate::report::EventLevel;

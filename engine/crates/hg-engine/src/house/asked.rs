@@ -1,4 +1,4 @@
-//! What is asked of an endpoint, again and again.
+//! The questions that are asked of an endpoint, again and again.
 
 use super::attempt::Terms;
 use super::plain::Plain;
@@ -8,12 +8,12 @@ use crate::snapshot::{EndpointEntry, UpstreamEntry};
 use hg_plan::{AgentCheck, HealthCheck};
 use hg_resilience::{Active, CheckPolicy};
 
-/// What is asked.
+/// The question that is asked.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Asked {
-    /// Whether it is well.
+    /// A question about its health.
     Check(Box<HealthCheck>),
-    /// What its agent says.
+    /// A question to its agent.
     Agent(AgentCheck),
 }
 

@@ -14,17 +14,17 @@ use hg_tls::{ClientSession, ClientTls, Offer, TlsError};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-/// What a check needs to know of its endpoint.
+/// The facts that a check needs to know about its endpoint.
 #[derive(Clone)]
 pub(super) struct Terms {
     pub(super) http: Option<HttpCheck>,
     pub(super) grpc: Option<GrpcCheck>,
-    /// What is sent, if that is neither of these.
+    /// The bytes to send and to expect, if it is neither of these.
     pub(super) plain: Option<Arc<Plain>>,
-    /// What an agent is sent, if this is one.
+    /// The text to send to an agent, if this is one.
     pub(super) agent: Option<Arc<str>>,
     pub(super) protocol: UpstreamProtocol,
-    /// How the endpoint is told that no client is behind the connection.
+    /// The PROXY header that tells the endpoint that no client is behind the connection.
     pub(super) proxy: Option<ProxyVersion>,
     /// The endpoint's address as configured.
     pub(super) address: Arc<str>,
@@ -72,7 +72,7 @@ impl Terms {
 /// Most bytes taken in one read.
 const READ: usize = 16 * 1024;
 
-/// What came of an attempt that did not fail.
+/// The result of an attempt that did not fail.
 pub(super) enum Passed {
     /// The check passed.
     Check,
@@ -99,7 +99,7 @@ pub(super) struct Attempt {
     answer: Answer,
     /// The connection, where the endpoint speaks HTTP/2.
     http2: Option<Box<Http2>>,
-    /// What an agent has answered so far, or whoever was sent bytes.
+    /// The answer so far of an agent, or of an endpoint that was sent bytes.
     line: Vec<u8>,
     report: Option<Report>,
 }

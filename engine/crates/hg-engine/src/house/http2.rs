@@ -11,18 +11,18 @@ use hg_plan::{GrpcCheck, HttpCheck};
 use hg_proto::Scheme;
 use hg_resilience::Reason;
 
-/// What gRPC's health service is called (grpc.health.v1).
+/// The path at which gRPC's health service is called (grpc.health.v1).
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 /// The bytes before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 /// The first field of a protobuf message as a number, and as bytes.
 const STATUS_FIELD: u8 = 0x08;
 const SERVICE_FIELD: u8 = 0x0a;
-/// What the health service calls the states of a service, by their number.
+/// The health service's names for the states of a service, by their number.
 const STATES: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 const SERVING: u64 = 1;
 
-/// What is sent and what passes.
+/// The request that is sent and the answer that passes.
 #[derive(Clone, Copy)]
 pub(super) enum Asks<'a> {
     Http(&'a HttpCheck),

@@ -21,7 +21,7 @@ pub(super) fn problem(bytes: &BytesCheck, check: &HealthCheck) -> Option<(&'stat
     WholePattern::new(pattern).err().map(|why| ("bytes.expect.regex", why))
 }
 
-/// What is sent, and what the answer must be.
+/// The bytes to send, and what the answer must be.
 pub(super) struct Plain {
     pub(super) is_datagram: bool,
     pub(super) send: Vec<u8>,

@@ -1,6 +1,6 @@
-//! Which endpoints are checked, by which checks, and what their verdicts change. Endpoints with the
-//! same address, TLS and check share one check, whatever upstreams they belong to; a check that a
-//! reload does not change keeps its clock and its verdict.
+//! The endpoints that are checked, their checks, and the changes that the verdicts cause. Endpoints
+//! with the same address, TLS and check share one check, whatever upstreams they belong to; a check
+//! that a reload does not change keeps its clock and its verdict.
 
 use super::agents::hear;
 use super::answer::Failure;
@@ -22,13 +22,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What makes two checks the same.
+/// The properties that make two checks the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     asked: Asked,
     address: Arc<str>,
     targets: Arc<[Address]>,
-    /// What distinguishes the TLS of upstreams.
+    /// The text that distinguishes the TLS of upstreams.
     setup: Arc<str>,
 }
 
@@ -41,7 +41,7 @@ struct Checked {
     timeout_ms: u64,
     /// The endpoints that it judges: slot of the upstream and index there.
     users: Vec<(usize, usize)>,
-    /// When it is due, unless one is under way.
+    /// The time at which it is due, unless one is under way.
     due_ms: Option<u64>,
     /// The last failure, which stays known while the endpoint is down.
     reason: Reason,

@@ -1,4 +1,4 @@
-//! Which upstream a connection of a TCP route goes to.
+//! The choice of the upstream that a connection of a TCP route goes to.
 
 use hg_plan::{SplitPart, TcpRoute};
 use hg_policy::{Random, Shares, Sticky};
@@ -18,7 +18,7 @@ pub(crate) struct Branch {
 pub(crate) struct Branches {
     each: Box<[Branch]>,
     shares: Shares,
-    /// How a client finds its branch again.
+    /// The means by which a client finds its branch again.
     sticky: Option<Sticky>,
 }
 

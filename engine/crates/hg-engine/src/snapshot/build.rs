@@ -29,7 +29,7 @@ pub(crate) struct Update {
 pub(crate) struct Builder {
     current: Arc<Snapshot>,
     ticketer: Arc<Ticketer>,
-    /// What middlewares keep.
+    /// The state that middlewares keep.
     keep: Arc<Keep>,
     listeners: Slots<Arc<str>>,
     upstreams: Slots<Arc<str>>,
@@ -267,7 +267,7 @@ struct Work<'b, 'w> {
     builder: &'b mut Builder,
     plan: &'w Plan,
     changed: &'w [Change],
-    /// What the log keeps of requests from now on.
+    /// The data that the log keeps of requests from now on.
     kept: Arc<hg_log::Kept>,
     shared: routes::SharedTerms,
     errors: Vec<ObjectError>,

@@ -1,5 +1,5 @@
-//! What bounds a connection over HTTP/2, in the words of its session: made once for each plan, and read
-//! once for each connection.
+//! The bounds of a connection over HTTP/2, in the words of its session: made once for each plan,
+//! and read once for each connection.
 
 use hg_h2::{BlockLimits, Budgets, Limits, Times};
 
@@ -20,7 +20,7 @@ pub(crate) struct Bounds {
     pub(crate) bodies: usize,
     /// Bytes of answers that the connection may hold before its streams get less.
     pub(crate) answers: usize,
-    /// How long a client may take nothing of what waits for it; 0 = for ever.
+    /// The time for which a client may take nothing of what waits for it; 0 = for ever.
     pub(crate) write_ms: u64,
 }
 

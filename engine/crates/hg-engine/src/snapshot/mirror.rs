@@ -1,4 +1,4 @@
-//! Where requests of a route are sent once more, and which.
+//! The upstreams to which requests of a route are sent once more, and the choice of those requests.
 
 use hg_middleware::{Keep, Results, Seat};
 use hg_policy::{Block, Portion, Random};
@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 /// whose name is that of the route, a space and that of the upstream.
 pub const MIRROR: &str = "mirror";
 
-/// What came of a request that was to be mirrored.
+/// The outcome of a request that was to be mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mirrored {
     /// An answer came whole, with a status below 500.
@@ -44,7 +44,7 @@ impl Mirrored {
     ];
 }
 
-/// Which requests of a route are mirrored to one upstream.
+/// The terms on which requests of a route are mirrored to one upstream.
 pub(crate) struct MirrorTerms {
     /// The upstream's slot.
     pub(crate) upstream: u32,
@@ -56,7 +56,7 @@ pub(crate) struct MirrorTerms {
     results: Arc<Results>,
 }
 
-/// What outlives a reload.
+/// The state that outlives a reload.
 #[derive(Default)]
 struct State {
     block: Block,
@@ -100,7 +100,7 @@ impl MirrorTerms {
 pub(crate) struct Flight {
     results: Arc<Results>,
     worker: usize,
-    /// What came of it so far.
+    /// The outcome so far.
     pub(crate) came: Mirrored,
     _seat: Seat,
 }

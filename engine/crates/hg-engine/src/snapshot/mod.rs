@@ -52,9 +52,9 @@ pub(crate) struct Snapshot {
     pub(crate) tcp: Arc<TcpTable>,
     pub(crate) udp: Arc<UdpTable>,
     pub(crate) settings: Arc<Settings>,
-    /// What the log keeps of requests, and what of no request.
+    /// The data that the log keeps of requests, and the data that it keeps of none.
     pub(crate) kept: Arc<hg_log::Kept>,
-    /// How requests belong to traces, if they do.
+    /// The terms on which requests belong to traces, if they do.
     pub(crate) tracing: Option<TracingTerms>,
     pub(crate) tls: Arc<TlsContext>,
 }
@@ -72,13 +72,13 @@ impl Snapshot {
     }
 }
 
-/// How requests belong to traces.
+/// The terms on which requests belong to traces.
 #[derive(Clone, Copy)]
 pub(crate) struct TracingTerms {
     pub(crate) sampling: Sampling,
-    /// Whether the traces of all clients go on here, not those of trusted peers alone.
+    /// True if the traces of all clients go on here, not those of trusted peers alone.
     pub(crate) believes_all: bool,
-    /// Whether spans go anywhere.
+    /// True if spans go anywhere.
     pub(crate) exports: bool,
 }
 
@@ -119,7 +119,7 @@ impl ListenerEntry {
     }
 }
 
-/// Which peers may state the client's address, and in which header.
+/// The peers that may state the client's address, and the header in which they do.
 pub(crate) struct ClientSource {
     pub(crate) trusted: Vec<ipnet::IpNet>,
     pub(crate) source: hg_proto::client::Source,
@@ -135,7 +135,7 @@ impl ClientSource {
 /// Whose connections begin with a PROXY header.
 pub(crate) struct ProxyTerms {
     trusted: Vec<ipnet::IpNet>,
-    /// Whether every connection must have one.
+    /// True if every connection must have one.
     pub(crate) is_required: bool,
     pub(crate) timeout_ms: u64,
 }
@@ -171,19 +171,19 @@ pub(crate) struct Terms {
     pub(crate) raw_path: bool,
     pub(crate) websocket: bool,
     pub(crate) bodies: BodyTerms,
-    /// When a request is tried again.
+    /// The conditions under which a request is tried again.
     pub(crate) retry: Option<Box<RetryTerms>>,
     /// Refuses requests, because the import could not translate what the route stands for.
     pub(crate) not_imported: bool,
-    /// How much its requests matter while there is too much to do.
+    /// The importance of its requests while there is too much to do.
     pub(crate) importance: Importance,
-    /// What is kept of its requests.
+    /// The data that is kept of its requests.
     pub(crate) observed: hg_plan::Observed,
-    /// Where some of its requests are sent once more.
+    /// The upstreams to which some of its requests are sent once more.
     pub(crate) mirrors: Box<[MirrorTerms]>,
 }
 
-/// How long the bodies of a route may be, and what is collected of them, in bytes.
+/// The length that the bodies of a route may have, and what is collected of them, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyTerms {
     /// The longest body of a request; without it the listener says so.
@@ -218,7 +218,7 @@ impl Terms {
 pub(crate) struct Split {
     pub(crate) parts: Vec<(u32, u32)>,
     pub(crate) total: u64,
-    /// How a client finds its upstream again, and counts of that.
+    /// The means by which a client finds its upstream again, and counts of that.
     pub(crate) sticky: Option<(Sticky, Arc<Results>)>,
 }
 
@@ -249,10 +249,10 @@ pub(crate) struct UpstreamEntry {
 pub(crate) struct EndpointEntry {
     /// The address as configured; all addresses of a name share it.
     pub(crate) address: Arc<str>,
-    /// Whether `address` is a name that must be resolved.
+    /// True if `address` is a name that must be resolved.
     pub(crate) is_name: bool,
-    /// Where it can be reached: one address, or the IPv6 and the IPv4 address of a host that has
-    /// one of each (RFC 8305); empty until its name is resolved.
+    /// The addresses at which it can be reached: one, or the IPv6 and the IPv4 address of a host
+    /// that has one of each (RFC 8305); empty until its name is resolved.
     pub(crate) targets: Arc<[Address]>,
     pub(crate) pool: PoolKey,
     pub(crate) weight: u32,
@@ -262,7 +262,7 @@ pub(crate) struct EndpointEntry {
     pub(crate) health: Arc<EndpointHealth>,
 }
 
-/// What makes two connections interchangeable: their target and their setup.
+/// The properties that make two connections interchangeable: their target and their setup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PoolKey {
     pub(crate) address: Arc<str>,

@@ -5,15 +5,15 @@ use hg_proto::Method;
 use hg_resilience::{Backoff, BudgetPolicy, HedgePolicy, RetryOn, RetryPolicy};
 use std::sync::Arc;
 
-/// When a route tries a request again.
+/// The conditions under which a route tries a request again.
 #[derive(Debug)]
 pub(crate) struct RetryTerms {
-    /// What this was compiled from.
+    /// The part of the plan that this was compiled from.
     pub(super) plan: Retry,
     pub(crate) policy: RetryPolicy,
     /// For all workers together.
     pub(crate) budget: BudgetPolicy,
-    /// When a second try begins beside a first one that takes long.
+    /// The policy by which a second try begins beside a first one that takes long.
     pub(crate) hedge: Option<HedgePolicy>,
     /// Methods that may be repeated, one bit each by [`Method::index`].
     methods: u16,

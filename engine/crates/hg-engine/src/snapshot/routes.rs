@@ -22,14 +22,14 @@ impl Group<'_> {
     }
 }
 
-/// How many terms are kept for the routes that follow.
+/// The number of terms that are kept for the routes that follow.
 const KEPT: usize = 8;
 
 /// Terms compiled in one change of the plan, which similar routes share.
 #[derive(Default)]
 pub(super) struct SharedTerms {
     kept: Vec<Kept>,
-    /// Where the next terms go; they replace the oldest.
+    /// The index at which the next terms go; they replace the oldest.
     next: usize,
 }
 
@@ -137,13 +137,13 @@ pub(super) fn groups<'p>(plan: &'p Plan, route: &'p Route) -> Vec<Group<'p>> {
     groups
 }
 
-/// What is compiled: one group of a route, in a plan.
+/// The subject of a compilation: one group of a route, in a plan.
 pub(super) struct Of<'a> {
     pub(super) name: &'a Arc<str>,
     pub(super) route: &'a Route,
     pub(super) group: &'a Group<'a>,
     pub(super) plan: &'a Plan,
-    /// What middlewares keep.
+    /// The state that middlewares keep.
     pub(super) keep: &'a Keep,
     /// The claims of tokens that the log says.
     pub(super) logged: &'a [Box<str>],
@@ -261,7 +261,7 @@ pub(super) struct Touched<'c> {
     /// Upstreams and listeners only if they were deleted: no route may still name one.
     pub(super) gone_upstreams: HashSet<&'c str>,
     pub(super) gone_listeners: HashSet<&'c str>,
-    /// Whether the log says other claims of tokens, which chains have to keep.
+    /// True if the log says other claims of tokens, which chains have to keep.
     pub(super) claims: bool,
 }
 

@@ -8,13 +8,13 @@ use hg_plan::{Change, Kind, ListenerProtocol, ObjectError, Plan, TcpRoute, TcpTi
 use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network, protocol, server_name};
 use std::sync::Arc;
 
-/// What becomes of the connections of a TCP route.
+/// The terms for the connections of a TCP route.
 #[derive(Debug)]
 pub(crate) struct TcpTerms {
-    /// Where they go: to one upstream, or to one of several.
+    /// Their destination: one upstream, or one of several.
     pub(crate) branches: Branches,
     pub(crate) timeouts: TcpTimeouts,
-    /// How quickly the bytes of its connections pass; nothing = as quickly as they come.
+    /// The rate at which the bytes of its connections pass; nothing = as quickly as they come.
     pub(crate) bandwidth: Option<ConnectionBandwidth>,
 }
 
@@ -25,9 +25,9 @@ pub(crate) type TcpEntry = Arc<TcpRule<TcpTerms>>;
 #[derive(Debug)]
 struct Placed {
     entry: TcpEntry,
-    /// Whether it takes what is inside TLS that ends at the listener; else it takes bytes as they come.
+    /// True if it takes what is inside TLS that ends at the listener; else bytes as they come.
     ends_tls: bool,
-    /// Whether it asks for a name or a protocol, and so for a ClientHello.
+    /// True if it asks for a name or a protocol, and so for a ClientHello.
     asks: bool,
 }
 

@@ -11,7 +11,7 @@ use hg_route::tcp::{Arriving, Conditions, TcpRule, TcpRules, network, server_nam
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// What becomes of the datagrams of a UDP route.
+/// The terms for the datagrams of a UDP route.
 #[derive(Debug)]
 pub(crate) struct UdpTerms {
     /// The slot of its upstream.
@@ -19,11 +19,11 @@ pub(crate) struct UdpTerms {
     /// Its name: a flow that drains may outlive the upstream, and another one come into the slot.
     pub(crate) upstream_name: Arc<str>,
     pub(crate) idle_ms: u64,
-    /// How many answers to each datagram of a client end its flow.
+    /// The number of answers to each datagram of a client that ends its flow.
     pub(crate) answers: Option<u32>,
-    /// Whether each datagram has an endpoint chosen for it.
+    /// True if each datagram has an endpoint chosen for it.
     pub(crate) each: bool,
-    /// How many bytes of its flows pass; nothing = as many as come.
+    /// The number of bytes of its flows that pass; nothing = as many as come.
     pub(crate) bandwidth: Option<ConnectionBandwidth>,
 }
 

@@ -38,7 +38,7 @@ impl InUse {
 /// The addresses of names, by `host:port`.
 pub(super) type Addresses = HashMap<Arc<str>, Arc<[Address]>>;
 
-/// What compiling an upstream needs besides its plan.
+/// The context that compiling an upstream needs besides its plan.
 pub(super) struct Surroundings<'b> {
     pub(super) in_use: &'b mut InUse,
     pub(super) health: &'b mut HealthTable,

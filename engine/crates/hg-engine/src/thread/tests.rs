@@ -1,4 +1,4 @@
-//! What a panic costs: the connections of that worker and nothing else.
+//! The cost of a panic: the connections of that worker and nothing else.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

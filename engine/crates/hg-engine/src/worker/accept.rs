@@ -59,7 +59,7 @@ struct Arrival {
 
 /// Connections accepted from one socket in one turn.
 const ACCEPT_BATCH: usize = 64;
-/// How long accepting pauses when descriptors have run out.
+/// The time for which accepting pauses when descriptors have run out.
 const ACCEPT_REST_MS: u64 = 100;
 
 fn tune(fd: &Fd, plan: &hg_plan::Listener) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Which endpoint a request wants, and the cookie that tells its client which one it had.
+//! The endpoint that a request wants, and the cookie that tells its client which one it had.
 
 use super::Worker;
 use super::branch::unix_s;
@@ -9,10 +9,10 @@ use hg_middleware::RequestView;
 use hg_policy::{Named, Token};
 use hg_proto::{Fields, Known};
 
-/// What of a request speaks for one endpoint or another.
+/// The part of a request that speaks for one endpoint or another.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
-    /// What hashing policies hash.
+    /// The value that hashing policies hash.
     pub(crate) key: Option<u64>,
     /// The endpoint that its affinity cookie names.
     pub(crate) token: Option<Token>,

@@ -1,4 +1,4 @@
-//! Which branch of a split a request goes to.
+//! The branch of a split that a request goes to.
 
 use super::Worker;
 use super::exchange::ExId;

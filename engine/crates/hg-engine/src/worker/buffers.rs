@@ -38,7 +38,7 @@ pub(crate) struct BufferPool {
     pub(crate) collected: usize,
     /// Memory of answers that clients over HTTP/2 have not taken.
     pub(crate) pending: usize,
-    /// How much of it there may be before the worker looks again for clients to close.
+    /// The amount of it that there may be before the worker looks again for clients to close.
     pub(crate) endured: usize,
     /// Memory of requests' bodies that endpoints over HTTP/2 have not taken.
     pub(crate) uploads: usize,
@@ -106,7 +106,7 @@ pub(crate) struct Out {
     start: usize,
     end: usize,
     adopted: bool,
-    /// What its pool counts of it.
+    /// The number of bytes that its pool counts of it.
     noted: usize,
     /// Never empty; its bytes follow the buffer's, and nothing is appended after them.
     pipe: Option<Box<Pipe>>,

@@ -14,13 +14,13 @@ use hg_policy::Random as _;
 use hg_proto::{Reject, RequestHead};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What the middlewares of a request leave with its exchange.
+/// The state that the middlewares of a request leave with its exchange.
 #[derive(Default)]
 pub(crate) struct Chained {
-    /// Which edits its answer passes.
+    /// The edits that its answer passes.
     pub(crate) stage: Stage,
     pub(crate) later: Option<Box<Later>>,
-    /// What goes on once a middleware has waited.
+    /// The state with which it goes on once a middleware has waited.
     pub(crate) paused: Option<Box<Paused>>,
     /// Set if it answers a middleware of another exchange, not a client.
     pub(crate) sub: Option<Box<Sub>>,

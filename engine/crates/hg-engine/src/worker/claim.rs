@@ -1,4 +1,4 @@
-//! What a request takes of its upstream's limits and breakers, and how it gives that back.
+//! The part of its upstream's limits and breakers that a request takes and gives back.
 
 use super::Worker;
 use super::exchange::{ExId, TryTimes};
@@ -12,7 +12,7 @@ use hg_resilience::{Outcome, Permit, Verdict};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What a request at an endpoint holds of the upstream.
+/// The claim that a request at an endpoint has on the upstream.
 #[derive(Default)]
 pub(crate) struct Claim {
     /// The upstream whose limits count it, if there are any.
@@ -20,12 +20,12 @@ pub(crate) struct Claim {
     pub(crate) admission: Admission,
 }
 
-/// What let a request through to its endpoint, and waits for how it ends.
+/// The admission of a request to its endpoint, which waits for how the request ends.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Admission {
-    /// What a breaker permitted.
+    /// The permit of a breaker.
     pub(crate) permit: Option<Permit>,
-    /// Whether it is the one request that probes an endpoint after an ejection.
+    /// True if it is the one request that probes an endpoint after an ejection.
     pub(crate) is_probe: bool,
 }
 
@@ -39,7 +39,7 @@ impl Admission {
     }
 }
 
-/// How a request left its endpoint.
+/// The outcome of a request that left its endpoint.
 pub(crate) struct Left {
     pub(crate) outcome: Outcome,
     pub(crate) admission: Admission,

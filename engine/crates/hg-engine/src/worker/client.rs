@@ -40,11 +40,11 @@ pub(crate) enum Phase {
     },
 }
 
-/// What a connection takes of the limits on connections.
+/// The places that a connection takes under the limits on connections.
 pub(crate) struct Seat {
     /// Number of connections of its listener on all workers.
     pub(crate) open: Arc<AtomicU32>,
-    /// Whether it counts towards the limit of its client address.
+    /// True if it counts towards the limit of its client address.
     pub(crate) counted: bool,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Client {
     pub(crate) conn: Conn,
     pub(crate) generation: u32,
     pub(crate) phase: Phase,
-    /// Who connected, by a PROXY header if there was one.
+    /// The address of the client, by a PROXY header if there was one.
     pub(crate) peer: SocketAddr,
     pub(crate) listener: u16,
     pub(crate) standing: Standing,

@@ -20,7 +20,7 @@ pub(crate) struct Io {
     plain: Vec<u8>,
     /// Received ciphertext.
     cipher: Vec<u8>,
-    /// What goes out in one call: ciphertext, or a head with a small body.
+    /// The bytes that go out in one call: ciphertext, or a head with a small body.
     sealed: Vec<u8>,
     pub(crate) pool: BufferPool,
 }
@@ -120,9 +120,9 @@ pub(crate) struct Tls {
     /// An incomplete record.
     input: Vec<u8>,
     pub(crate) established: bool,
-    /// Whether the peer has ended its half.
+    /// True if the peer has ended its half.
     ended: bool,
-    /// Whether it ended it as TLS does, with close_notify: nothing is missing then.
+    /// True if it ended it as TLS does, with close_notify: nothing is missing then.
     is_whole: bool,
 }
 
@@ -136,9 +136,9 @@ pub(crate) enum Read {
     End,
 }
 
-/// What a PROXY header told.
+/// The content of a PROXY header.
 pub(crate) enum Told {
-    /// Where a client's connection went.
+    /// The address that a client's connection went to.
     Destination(SocketAddr),
     /// To an endpoint, of the client: only its requests may use the connection.
     Client(Box<[u8]>),
@@ -148,18 +148,18 @@ pub(crate) struct Conn {
     pub(crate) fd: Fd,
     pub(crate) out: Out,
     pub(crate) tls: Option<Box<Tls>>,
-    /// Whether the socket may hold bytes (or an end) that were not read.
+    /// True if the socket may hold bytes (or an end) that were not read.
     pub(crate) readable: bool,
-    /// Whether an event said that the peer has ended its half; a read will find the end.
+    /// True if an event said that the peer has ended its half; a read will find the end.
     pub(crate) read_closed: bool,
-    /// Whether a write found that the peer has reset the connection. The socket forgets it then, and
-    /// reads find an end.
+    /// True if a write found that the peer has reset the connection. The socket forgets it then,
+    /// and reads find an end.
     was_reset: bool,
-    /// What events told that are not handled yet.
+    /// Events that are not handled yet.
     pub(crate) late: Late,
-    /// Whether the last message had a large body; the next one is then expected to have one.
+    /// True if the last message had a large body; the next one is then expected to have one.
     pub(crate) brings_much: bool,
-    /// What the PROXY header told with which it began.
+    /// The content of the PROXY header with which it began.
     pub(crate) told: Option<Box<Told>>,
 }
 

@@ -54,9 +54,9 @@ pub(crate) struct Decoded {
     came: u64,
     /// Those of them that are not decoded yet; at most one read.
     left: Vec<u8>,
-    /// Whether the decoder has more than fitted.
+    /// True if the decoder has more than fitted.
     is_full: bool,
-    /// Whether all of the body has come.
+    /// True if all of the body has come.
     is_whole: bool,
     share: Share,
 }

@@ -24,7 +24,7 @@ pub(super) struct Codecs {
     pool: Pool,
     /// Behind the room for a chunk's header.
     buffer: Vec<u8>,
-    /// What the decoders take.
+    /// The bytes that the decoders take.
     pub(super) held: Held,
 }
 
@@ -57,12 +57,12 @@ impl Codecs {
 #[derive(Debug)]
 pub(crate) struct Encoded {
     encoder: Leased,
-    /// Whether each part is sent as soon as it came: of an answer whose length is not known, more
+    /// True if each part is sent as soon as it came: of an answer whose length is not known, more
     /// may come after a long time.
     flushes: bool,
 }
 
-/// What becomes of an answer.
+/// The change that is made to an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coded {
     /// Nothing.

@@ -27,25 +27,25 @@ pub(crate) type Held = Rc<Arc<Snapshot>>;
 /// A body on its way from one connection to the other.
 pub(crate) struct Relay {
     pub(crate) reader: BodyReader,
-    /// Whether it leaves in chunks.
+    /// True if it leaves in chunks.
     pub(crate) chunked: bool,
-    /// What encodes it on its way.
+    /// The body's encoder on its way.
     pub(crate) encoded: Option<Box<super::encode::Encoded>>,
-    /// What decodes it on its way; then `bytes` counts what goes on, and it leaves in chunks.
+    /// The body's decoder on its way; then `bytes` counts what goes on, and it leaves in chunks.
     pub(crate) decoded: Option<Box<super::decode::Decoded>>,
     pub(crate) done: bool,
     pub(crate) bytes: u64,
-    /// Whether the bytes at hand are the last, although its reader cannot tell (HTTP/2).
+    /// True if the bytes at hand are the last, although its reader cannot tell (HTTP/2).
     pub(crate) ends: bool,
-    /// Whether the other side of a tunnel knows that this one has ended.
+    /// True if the other side of a tunnel knows that this one has ended.
     pub(crate) told: bool,
     /// Trailers that came over HTTP/2, as lines of HTTP/1.
     pub(crate) trailers: Vec<u8>,
-    /// Which fields of its head and its trailers no table of HTTP/2 may hold.
+    /// The fields of its head and its trailers that no table of HTTP/2 may hold.
     pub(crate) never: NeverIndexed,
-    /// What other upstreams get of it, too.
+    /// The copies of it for other upstreams.
     pub(crate) mirrors: Vec<super::mirror::Pending>,
-    /// How quickly it passes; absent = as quickly as it comes.
+    /// The rate at which it passes; absent = as quickly as it comes.
     pub(crate) pace: Option<Box<hg_middleware::Pace>>,
 }
 
@@ -75,7 +75,7 @@ impl Default for Relay {
     }
 }
 
-/// What an exchange waits for; a timeout counts under this stage.
+/// The event that an exchange waits for; a timeout counts under this stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// The rest of a small body, before the worker asks the upstream.
@@ -86,7 +86,7 @@ pub(crate) enum Stage {
     Connecting,
     /// The answer's head.
     Waiting,
-    /// What a middleware waits for.
+    /// The event that a middleware waits for.
     Paused,
     /// The next try, after one that failed.
     Backoff,
@@ -96,7 +96,7 @@ pub(crate) enum Stage {
     Tunnel,
 }
 
-/// What templates use of a client's connection.
+/// The part of a client's connection that templates use.
 #[derive(Clone, Copy)]
 pub(crate) struct Connection<'a> {
     pub(crate) scheme: &'a str,
@@ -106,15 +106,15 @@ pub(crate) struct Connection<'a> {
     pub(crate) tls: Option<ClientTls<'a>>,
 }
 
-/// When the attempt to connect to the last endpoint began, and how long it took once it was done.
+/// The start of the attempt to connect to the last endpoint, and its duration once it was done.
 #[derive(Default)]
 pub(crate) struct ConnectTime {
     pub(crate) began_us: u64,
     pub(crate) took_us: Option<u64>,
 }
 
-/// When a try began, with the choice of its endpoint, and when the first byte of its answer came; 0
-/// = none did.
+/// The start of a try, with the choice of its endpoint, and the time of the first byte of its
+/// answer; 0 = none came.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct TryTimes {
     pub(crate) began_us: u64,
@@ -164,7 +164,7 @@ mod tests {
     }
 }
 
-/// When an exchange ends, or goes on another way, unless something happens before.
+/// The times at which an exchange ends, or goes on another way, unless something happens before.
 pub(crate) struct Deadlines {
     pub(crate) request: Ticks,
     /// One try, until the answer begins.
@@ -178,9 +178,9 @@ pub(crate) struct Deadlines {
     pub(crate) idle: Ticks,
     /// The end of a back-off, or of what a middleware waits for.
     pub(crate) again: Ticks,
-    /// When a second try may begin beside the one that waits for its answer.
+    /// The time at which a second try may begin beside the one that waits for its answer.
     pub(crate) hedge: Ticks,
-    /// When bodies go on that were held back.
+    /// The time at which bodies go on that were held back.
     pub(crate) resume: Ticks,
 }
 
@@ -258,9 +258,9 @@ pub(crate) struct Exchange {
     pub(crate) head: Vec<u8>,
     /// The client's head as it came, if the answer's headers refer to it.
     pub(crate) kept_head: KeptHead,
-    /// Where the Host value is in `head` if it follows the endpoint.
+    /// The place of the Host value in `head` if it follows the endpoint.
     pub(crate) host_at: Option<(usize, usize)>,
-    /// Whether `head` contains all that came of the request, which can then be sent again.
+    /// True if `head` contains all that came of the request, which can then be sent again.
     pub(crate) replayable: bool,
     pub(crate) on_reused: bool,
     pub(crate) tries: super::retry::Tries,
@@ -270,10 +270,10 @@ pub(crate) struct Exchange {
     pub(crate) interim: (u32, usize),
     /// Its place on the connection to the endpoint.
     pub(crate) link: Link,
-    /// Whether the answer's head was written (or is in the connection's buffer).
+    /// True if the answer's head was written (or is in the connection's buffer).
     pub(crate) answered: bool,
     pub(crate) close_after: bool,
-    /// Which middlewares process the answer.
+    /// The middlewares that process the answer.
     pub(crate) chained: super::chain::Chained,
     pub(crate) prefix_len: u32,
     pub(crate) status: u16,
@@ -291,9 +291,9 @@ pub(crate) struct Exchange {
     pub(crate) due: Deadlines,
     /// Frames from the upstream, once the exchange is a tunnel.
     pub(crate) frames: super::frames::Frames,
-    /// What it holds of its upstream's limits and breakers.
+    /// Its claim on its upstream's limits and breakers.
     pub(crate) claim: Claim,
-    /// Whether its upstream counts it among the connections in use.
+    /// True if its upstream counts it among the connections in use.
     pub(crate) counted: bool,
 }
 

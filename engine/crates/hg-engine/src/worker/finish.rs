@@ -10,9 +10,9 @@ use super::upstreams::release_limits;
 use hg_middleware::{Ended, Failure};
 use hg_resilience::Outcome;
 
-/// How much a client may still send after an answer that closes its connection, bytes.
+/// The bytes that a client may still send after an answer that closes its connection.
 pub(super) const LINGER_BYTES: u32 = 64 * 1024;
-/// How long it may do so.
+/// The time for which it may do so.
 pub(super) const LINGER_MS: u64 = 2_000;
 /// Status in the log of requests whose client did not wait (nginx's code).
 const CLIENT_GONE: u16 = 499;

@@ -1,4 +1,4 @@
-//! Where WebSocket frames begin and end, so that our close frame never falls inside one.
+//! The bounds of WebSocket frames, followed so that our close frame never falls inside one.
 
 /// Follows the frames of one direction (RFC 6455 §5.2); reads headers only.
 #[derive(Clone, Copy, Debug, Default)]
@@ -7,7 +7,7 @@ pub(crate) struct Frames {
     left: u64,
     header: [u8; 14],
     have: u8,
-    /// Whether a message of several frames is incomplete.
+    /// True if a message of several frames is incomplete.
     continues: bool,
 }
 

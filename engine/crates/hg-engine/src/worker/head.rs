@@ -55,11 +55,11 @@ pub(crate) struct Parts<'a> {
     pub(crate) edits: &'a HeaderProgram,
     /// Lines that middlewares add.
     pub(crate) added: &'a [u8],
-    /// What is told of a trace in place of the client's lines.
+    /// The trace that is told instead of the client's lines.
     pub(crate) trace: Option<Told>,
     pub(crate) forwarding: Forwarding<'a>,
     pub(crate) upgrade: bool,
-    /// Whether its body leaves without its coding.
+    /// True if its body leaves without its coding.
     pub(crate) decodes: bool,
     /// The key of a WebSocket whose client has none.
     pub(crate) upgrade_key: Option<&'a [u8]>,

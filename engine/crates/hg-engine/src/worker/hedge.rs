@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Of so many in a hundred requests the answer comes without a hedge.
 const PERCENTILE: u8 = 95;
 
-/// What an exchange holds of the try that is not at hand.
+/// The state that an exchange holds of the try that is not at hand.
 pub(crate) struct Side {
     stage: Stage,
     endpoint: Option<Rc<EndpointState>>,
@@ -33,7 +33,7 @@ pub(crate) struct Side {
     due: Deadlines,
     claim: Claim,
     counted: bool,
-    /// Whether it is the one that began later.
+    /// True if it is the one that began later.
     is_hedge: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What requests, templates and logs are told of the TLS of a client's connection.
+//! The facts about the TLS of a client's connection that requests, templates and logs get.
 
 use super::Worker;
 use super::conn::{Conn, Session};

@@ -1,4 +1,4 @@
-//! How a worker leaves: it hands its sockets to a successor, or it drains.
+//! The end of a worker: it hands its sockets to a successor, or it drains.
 
 use super::accept::deadline_after;
 use super::answer::own;

@@ -1,4 +1,4 @@
-//! What a worker that has left still holds: nothing, or there is a leak. For the simulator.
+//! The remains of a worker that has left: nothing, or there is a leak. For the simulator.
 
 use super::Worker;
 use super::up::UpPhase;

@@ -1,4 +1,4 @@
-//! How the rest of the process talks to a worker: a mailbox it reads between turns.
+//! The channel from the rest of the process to a worker: a mailbox that it reads between turns.
 
 use super::Worker;
 use super::exchange::ExId;
@@ -63,7 +63,7 @@ impl Drop for Done {
     }
 }
 
-/// What a worker starts with.
+/// The state that a worker starts with.
 pub(crate) struct Prime {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) sockets: Vec<(Place, usize, Arc<Fd>)>,

@@ -26,7 +26,7 @@ pub(crate) struct Pending {
     slot: usize,
     id: u64,
     entry: Arc<UpstreamEntry>,
-    /// What chooses its endpoint.
+    /// The key that chooses its endpoint.
     key: Option<u64>,
     head: Vec<u8>,
     host_at: Option<(usize, usize)>,

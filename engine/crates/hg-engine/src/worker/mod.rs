@@ -80,7 +80,7 @@ use turns::{Agenda, Turn};
 use up::{Pools, Up};
 use upstreams::Upstreams;
 
-/// How often a worker looks for a place while requests wait for one.
+/// The interval at which a worker looks for a place while requests wait for one.
 const WAITING_MS: u64 = 16;
 
 const KIND_LISTENER: u8 = 0;
@@ -105,7 +105,7 @@ struct Scratch {
     answer_head: Vec<u8>,
 }
 
-/// Where what is told of requests goes.
+/// The destinations of the records of requests.
 pub(crate) struct Records {
     pub(crate) log: LogWriter,
     pub(crate) traces: ExportWriter,

@@ -15,7 +15,7 @@ use hg_middleware::{Brought, Failure, Rewritten, Wait, Woken};
 use hg_net::Clock;
 use hg_proto::{Connection, Framing, HeaderSlots, Limits, Parse, RequestHead};
 
-/// What an exchange that waits goes on with.
+/// The state with which an exchange that waits goes on.
 pub(crate) struct Paused {
     rewritten: Rewritten,
     head: HeadFacts,
@@ -26,11 +26,11 @@ pub(crate) struct Paused {
     pub(super) is_job: bool,
     /// Set if it waits for the answer to a subrequest.
     pub(super) asks: Option<Asks>,
-    /// How long a stream of HTTP/2 waits for its place.
+    /// The time for which a stream of HTTP/2 waits for its place.
     pub(crate) wait_ms: u16,
 }
 
-/// What the text of a head does not say if it came over HTTP/2.
+/// The facts that the text of a head does not contain if it came over HTTP/2.
 #[derive(Clone, Copy)]
 struct HeadFacts {
     version: hg_proto::Version,

@@ -1,4 +1,4 @@
-//! What is told of a request that has ended: its line in the log, and to taps.
+//! The record of a request that has ended: its line in the log, and its report to taps.
 
 use super::Worker;
 use super::client::Client;
@@ -8,7 +8,7 @@ use hg_log::{AccessRecord, Noted, Notes, SentRecord, TapWants, TlsRecord};
 use hg_middleware::Claims;
 use hg_proto::{Known, Method, RequestHead};
 
-/// What the log keeps of a request: when its line is written, the head's bytes are gone.
+/// The parts of a request that the log keeps: when its line is written, the head's bytes are gone.
 #[derive(Default)]
 pub(crate) struct LogText {
     /// Target, host, user agent and referer, one after the other.
@@ -18,9 +18,9 @@ pub(crate) struct LogText {
     pub(crate) noted: Notes,
     /// The lines of the head, for taps that want them.
     pub(crate) headers: Vec<u8>,
-    /// What taps wanted of it when it began.
+    /// The data that taps wanted of it when it began.
     pub(crate) taps: TapWants,
-    /// Where it is in a trace.
+    /// Its place in a trace.
     pub(crate) trace: Trace,
 }
 

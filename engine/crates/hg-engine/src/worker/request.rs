@@ -441,7 +441,7 @@ pub(super) struct Asked<'a> {
     pub(super) listener: &'a ListenerEntry,
     pub(super) client: IpAddr,
     pub(super) sent: Sent<'a>,
-    /// What there is too much of.
+    /// The level of overload, and its cause.
     pub(super) load: Option<Load>,
 }
 

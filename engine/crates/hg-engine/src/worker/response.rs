@@ -14,8 +14,8 @@ use hg_proto::write::{self, Persistence};
 use hg_proto::{HeaderSlots, Known, Parse, RespFraming, ResponseHead, Version, is_worth_parsing};
 use std::ops::Range;
 
-/// How long requests that must not be sent twice avoid the idle connections of an endpoint that
-/// closed one during a request.
+/// The time for which requests that must not be sent twice avoid the idle connections of an
+/// endpoint that closed one during a request.
 const DISTRUST_MS: u64 = 10_000;
 /// Bytes read at once if an answer's head is expected: most bodies come along in the same read, and
 /// most of a large one is left to be spliced.
@@ -24,7 +24,7 @@ const FIRST_READ: usize = 80 * 1024;
 /// Most interim answers to one request: as many as WebDAV sends in half an hour (RFC 2518 §10.1).
 const MAX_INTERIM: u32 = 100;
 
-/// What the first bytes of the input are.
+/// The kind of the first bytes of the input.
 pub(super) enum Next {
     /// More bytes are needed.
     More,

@@ -12,7 +12,7 @@ use hg_net::Ticks;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// How long a handshake that has begun may take to end: its client takes the connection for
+/// The time that a handshake that has begun may take to end: its client takes the connection for
 /// established one network delay before we do.
 const HANDSHAKE_MS: u64 = 200;
 

@@ -27,7 +27,7 @@ pub(super) const NEVER_MS: u64 = u64::MAX;
 /// The tries of one request.
 #[derive(Default)]
 pub(crate) struct Tries {
-    /// Whether it was sent once more because its idle connection had ended.
+    /// True if it was sent once more because its idle connection had ended.
     pub(crate) stale: bool,
     /// Connections on which it was sent.
     pub(crate) sent: u32,
@@ -35,9 +35,9 @@ pub(crate) struct Tries {
     pub(super) repeats: u32,
     /// The other try that is under way, if there are two.
     pub(super) side: Option<Box<Side>>,
-    /// Whether the one at hand is the one that began later.
+    /// True if the one at hand is the one that began later.
     pub(super) is_hedge: bool,
-    /// Whether the next one may go to an endpoint that was tried, if no other is usable.
+    /// True if the next one may go to an endpoint that was tried, if no other is usable.
     may_return: bool,
 }
 
@@ -59,7 +59,7 @@ impl Budgets {
     }
 }
 
-/// How a try ended that may be followed by another.
+/// The end of a try that may be followed by another.
 #[derive(Clone, Copy)]
 pub(super) struct Ended {
     pub(super) outcome: Outcome,

@@ -2,7 +2,7 @@
 
 use slab::{Slab, VacantEntry};
 
-/// What a table of fewer bytes leaves behind is not worth the search for it.
+/// The place that a table of fewer bytes leaves behind is not worth the search for it.
 const WORTH: usize = 1024 * 1024;
 
 /// Returns the place of one more entry. A table that grows moves, and the allocator would keep the place

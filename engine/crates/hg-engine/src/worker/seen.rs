@@ -1,4 +1,4 @@
-//! What a worker has seen of the health of an upstream's endpoints.
+//! The health of an upstream's endpoints, as a worker has seen it.
 
 use hg_policy::{Random as _, WyRand};
 use hg_resilience::FULL_WEIGHT;
@@ -6,19 +6,19 @@ use hg_resilience::FULL_WEIGHT;
 /// An epoch that is never reached: the next pick looks at the health of the endpoints again.
 pub(super) const STALE: u64 = u64::MAX;
 
-/// What a worker knows of the health of an upstream's endpoints.
+/// The health of an upstream's endpoints, as a worker knows it.
 pub(super) struct Seen {
-    /// Which endpoints take requests.
+    /// The endpoints that take requests.
     pub(super) takes: Vec<bool>,
-    /// Whether one of them takes only some, so that a request has to ask.
+    /// True if one of them takes only some, so that a request has to ask.
     pub(super) probes: bool,
     /// The share of its requests that each takes, in thousandths.
     pub(super) weights: Vec<u16>,
-    /// Whether one of them does not take its whole share.
+    /// True if one of them does not take its whole share.
     pub(super) warming: bool,
-    /// When it looked.
+    /// The epoch of the upstream's health at which it looked.
     pub(super) epoch: u64,
-    /// Which weights of agents the balancer has.
+    /// The version of the agents' weights that the balancer has.
     pub(super) weighed: u64,
 }
 

@@ -13,7 +13,7 @@ use hg_policy::KeySource;
 use hg_proto::{Method, Reject, ResponseHead, write};
 use hg_resilience::Outcome;
 
-/// What an exchange has that answers another one instead of a client.
+/// The state of an exchange that answers another one instead of a client.
 pub(crate) struct Sub {
     /// The exchange that waits, and which wait this is.
     parent: ExId,

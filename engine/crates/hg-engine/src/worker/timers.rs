@@ -10,7 +10,7 @@ use crate::counters::Timeout;
 use crate::snapshot::ListenerEntry;
 use hg_net::{Ticks, Token};
 
-/// How often the worker passes the log on and continues to leave.
+/// The interval at which the worker passes the log on and continues to leave.
 const HOUSE_MS: u64 = 200;
 
 impl Worker {

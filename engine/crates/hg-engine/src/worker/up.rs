@@ -58,9 +58,9 @@ pub(crate) struct Pool {
     pub(crate) shared: Vec<usize>,
     /// The exchange that opens a connection which others will share.
     pub(crate) leader: Option<ExId>,
-    /// How many streams the endpoint allowed on its last connection over HTTP/2.
+    /// The number of streams that the endpoint allowed on its last connection over HTTP/2.
     pub(crate) streams: Option<usize>,
-    /// Whether the endpoint chose HTTP/1 when it was last asked.
+    /// True if the endpoint chose HTTP/1 when it was last asked.
     pub(crate) is_http1: bool,
     id: u64,
     users: u32,

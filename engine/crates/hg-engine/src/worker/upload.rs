@@ -31,14 +31,14 @@ pub(crate) struct Body {
     pace: Pace,
 }
 
-/// Whether a body comes quickly enough. It may fall behind its rate by `grace_us`; bytes that came
-/// early give no credit for a later pause beyond that.
+/// The check whether a body comes quickly enough. The body may fall behind its rate by `grace_us`;
+/// bytes that came early give no credit for a later pause beyond that.
 #[derive(Default)]
 struct Pace {
     /// Bytes per second; 0 = any.
     rate: u64,
     grace_us: u64,
-    /// When the body has fallen too far behind; 0 = not watched.
+    /// The time at which the body has fallen too far behind; 0 = not watched.
     due_us: u64,
     /// Since when nothing of it is read, because the upstream takes nothing; 0 = it is read.
     held_us: u64,

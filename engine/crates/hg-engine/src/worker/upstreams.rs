@@ -31,14 +31,14 @@ pub(crate) struct EndpointState {
     pub(crate) slot: Cell<usize>,
     pub(crate) pool: PoolRef,
     pub(crate) counters: Arc<EndpointCounters>,
-    /// Where it can be reached; empty while its name does not resolve.
+    /// The addresses at which it can be reached; empty while its name does not resolve.
     pub(crate) targets: Arc<[Address]>,
     /// The index of the target that answered last, which is tried first.
     pub(crate) preferred: Cell<usize>,
     /// Until when its idle connections are not trusted, because one closed as a request went out on
     /// it.
     pub(crate) distrusted_until: Cell<Ticks>,
-    /// What names it in affinity cookies.
+    /// Its name in affinity cookies.
     pub(crate) token: Token,
 }
 
@@ -88,17 +88,17 @@ pub(crate) struct UpstreamState {
     active: Vec<u32>,
     usable: Vec<bool>,
     seen: Seen,
-    /// Whether the endpoints have breakers.
+    /// True if the endpoints have breakers.
     breaks: bool,
     limited: bool,
     learned: Learned,
 }
 
-/// What a worker learns of an upstream from requests that ended.
+/// The facts that a worker learns of an upstream from requests that ended.
 struct Learned {
-    /// What the shares of outlier detection are made of.
+    /// The counts that the shares of outlier detection are made of.
     pending: Pending,
-    /// How many requests there may be at a time.
+    /// The number of requests that there may be at a time.
     limit: Option<Adaptive>,
 }
 
@@ -367,12 +367,12 @@ fn entry_is_limited(entry: &UpstreamEntry) -> bool {
 pub(crate) struct Upstreams {
     slots: Vec<Option<UpstreamState>>,
     budgets: Budgets,
-    /// How long answers of routes that hedge take.
+    /// The times that answers of routes that hedge take.
     pub(crate) latencies: Latencies,
     /// Exchanges with two tries under way.
     pub(crate) hedged: usize,
     last_id: u64,
-    /// What the worker knows of its load.
+    /// The worker's knowledge of its load.
     pub(crate) shedder: Shedder,
     /// Slots where clients wait.
     pub(crate) waiting: Vec<usize>,

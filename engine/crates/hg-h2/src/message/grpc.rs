@@ -1,6 +1,6 @@
 //! gRPC over HTTP: what the proxy must know of it.
 
-/// What a content type says of gRPC.
+/// The variant of gRPC that a content type names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// gRPC; needs trailers from end to end, hence HTTP/2 on both sides.

@@ -9,25 +9,25 @@ use hg_proto::{
     ResponseHead, Scheme, Tag, Target, Version, rejects,
 };
 
-/// How a request came.
+/// The circumstances in which a request came.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// Which of its fields are accepted.
+    /// The rule for which of its fields are accepted.
     pub admission: Admission,
-    /// Whether the connection is encrypted.
+    /// True if the connection is encrypted.
     pub tls: bool,
-    /// Whether no body follows, as [`crate::Event::Head`] says.
+    /// True if no body follows, as [`crate::Event::Head`] says.
     pub end: bool,
 }
 
-/// What a response answers.
+/// The properties of the exchange that a response belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// Whether the method was HEAD.
+    /// True if the method was HEAD.
     pub is_head: bool,
-    /// Whether extended CONNECT asked for a WebSocket.
+    /// True if extended CONNECT asked for a WebSocket.
     pub websocket: bool,
-    /// Whether no body follows, as [`crate::Event::Head`] says.
+    /// True if no body follows, as [`crate::Event::Head`] says.
     pub end: bool,
 }
 
@@ -175,11 +175,11 @@ fn tag(placed: &Placed) -> Tag {
     Tag { known, hop: !placed.mark.plain && known.is_hop(), secret: placed.never_indexed }
 }
 
-/// What one pass over the fields found.
+/// The findings of one pass over the fields.
 #[derive(Default)]
 struct Seen {
     te_trailers: bool,
-    /// Whether it announces trailers.
+    /// True if it announces trailers.
     trailer: bool,
     expects: bool,
     expects_other: bool,

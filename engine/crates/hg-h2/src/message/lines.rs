@@ -5,22 +5,22 @@ use crate::message::NeverIndexed;
 use crate::session::Line;
 use hg_proto::{Fields, Known, Scheme};
 
-/// What a request for an HTTP/2 endpoint says beside its fields.
+/// The parts of a request for an HTTP/2 endpoint beside its fields.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLine<'a> {
     /// The method; not used for a WebSocket, which is an extended CONNECT.
     pub method: &'a str,
     /// The scheme.
     pub scheme: Scheme,
-    /// What HTTP/1.1 would write as Host.
+    /// The text that HTTP/1.1 would write as Host.
     pub authority: &'a str,
     /// The path, or `*`.
     pub path: &'a str,
     /// The query, if there is one.
     pub query: Option<&'a str>,
-    /// Whether it opens a WebSocket.
+    /// True if it opens a WebSocket.
     pub websocket: bool,
-    /// Which fields must not enter a table; [`lines_of_text`] gets the same.
+    /// The fields that must not enter a table; [`lines_of_text`] gets the same.
     pub never: &'a NeverIndexed,
 }
 

@@ -16,9 +16,9 @@ pub(super) struct Reader<'a> {
     has_te: bool,
     /// `:protocol` came.
     has_protocol: bool,
-    /// Whether the method is a token.
+    /// True if the method is a token.
     method: bool,
-    /// Whether the path has octets of one only.
+    /// True if the path has octets of a path only.
     path: bool,
 }
 

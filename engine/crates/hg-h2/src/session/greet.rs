@@ -5,7 +5,7 @@ use crate::close::{Close, Reason};
 use crate::limits::{Limits, Role};
 use crate::settings::{MOST_WINDOW, Settings};
 
-/// What a client sends first.
+/// The bytes that a client sends first.
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Returns what we announce.

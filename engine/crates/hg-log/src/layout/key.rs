@@ -3,7 +3,7 @@
 /// Defines the keys with their names.
 macro_rules! keys {
     ($($key:ident = $name:literal,)*) => {
-        /// What a line can say.
+        /// A key of a value that a line can have.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Key {
             $($key,)*

@@ -13,7 +13,7 @@ pub(crate) use value::{Value, Values};
 use crate::clock::TimeCache;
 use hg_plan::AccessLog;
 
-/// How the lines of one configuration are laid out, where none of the fixed formats is.
+/// The layout of the lines of one configuration, where it is none of the fixed formats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// A JSON object of these fields, in this order; one without a value is left out.
@@ -29,7 +29,7 @@ pub(crate) enum Piece {
     Variable(Field),
 }
 
-/// What a field or a variable stands for.
+/// The value that a field or a variable stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Field {
     Key(Key),
@@ -39,9 +39,9 @@ pub(crate) enum Field {
     Claim(Box<str>),
 }
 
-/// What stands before the name of a header.
+/// The text before the name of a header.
 const HEADER: &str = "header:";
-/// What stands before the name of a claim.
+/// The text before the name of a claim.
 const CLAIM: &str = "jwt:";
 /// Most headers, and most claims, that lines of one configuration have: the values of all of them are
 /// kept for as long as the request takes.

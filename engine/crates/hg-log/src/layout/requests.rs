@@ -1,4 +1,4 @@
-//! What the record of a request knows.
+//! The values that the record of a request has.
 
 use super::{Key, Value, Values};
 use crate::record::{AccessRecord, TraceRecord};

@@ -1,4 +1,4 @@
-//! What the records of TCP connections and UDP flows know.
+//! The values that the records of TCP connections and UDP flows have.
 
 use super::{Key, Value, Values};
 use crate::flow::FlowRecord;

@@ -8,9 +8,9 @@ use crate::record::{CertificateRecord, MAX_TARGET_BYTES, MAX_VALUE_BYTES, TraceR
 use hg_plan::Digest;
 use std::net::IpAddr;
 
-/// What a record knows.
+/// The values of a record.
 pub(crate) trait Values {
-    /// Whether it is that of a request.
+    /// True for the record of a request.
     const IS_REQUEST: bool;
 
     /// Returns the value of a key; [`Value::Unknown`] if there is none.

@@ -8,7 +8,7 @@ use std::io;
 use stream::Stream;
 use syslog::Syslog;
 
-/// How many of some lines were written and lost.
+/// Counts of lines that were written and lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) lines: u64,

@@ -19,7 +19,7 @@ pub(crate) struct Stream {
     /// `None` = standard output.
     path: Option<PathBuf>,
     file: Option<File>,
-    /// Whether the last write stopped within a line.
+    /// True if the last write stopped within a line.
     is_torn: bool,
 }
 

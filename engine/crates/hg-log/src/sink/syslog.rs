@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Facility local7 (23), severity informational (6).
 const PRIORITY: u8 = 23 * 8 + 6;
-/// How long to wait for a receiver that takes nothing.
+/// The time to wait for a receiver that takes nothing.
 const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A syslog receiver.

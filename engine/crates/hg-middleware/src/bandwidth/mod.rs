@@ -32,11 +32,11 @@ pub(crate) struct Options {
     upload: u64,
     #[serde(default)]
     upload_burst: u64,
-    /// What shares the bytes: `request` alone = each request has its own; nothing = all requests
-    /// together.
+    /// The key of the requests that share the bytes: `request` alone = each request has its own;
+    /// nothing = all requests together.
     #[serde(default)]
     key: Vec<String>,
-    /// How many keys the table has room for.
+    /// The number of keys that the table has room for.
     #[serde(default = "room")]
     max_keys: u32,
     #[serde(default = "network")]
@@ -183,7 +183,7 @@ impl Bandwidth {
     }
 }
 
-/// What a request brings behind its head.
+/// The body that a request brings behind its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
     /// Nothing.

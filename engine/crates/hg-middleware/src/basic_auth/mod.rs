@@ -82,7 +82,7 @@ pub(crate) struct BasicAuth {
     edits: Edits,
     user_header: Option<Box<str>>,
     remember_us: u64,
-    /// What fingerprints begin with: changed users remember nothing of those before.
+    /// The beginning of fingerprints: changed users remember nothing of those before.
     sum: [u8; 32],
     state: Arc<State>,
     results: Option<Arc<Results>>,

@@ -21,7 +21,7 @@ pub(crate) struct Options {
     user_header: Option<String>,
     #[serde(default)]
     keep: bool,
-    /// How long right credentials are remembered; 0 = not at all.
+    /// The time for which right credentials are remembered; 0 = not at all.
     #[serde(default)]
     remember_ms: u64,
 }
@@ -59,7 +59,7 @@ impl Options {
         (problems.len() == before).then_some(step)
     }
 
-    /// Who a client says to be goes, and so do the credentials.
+    /// Returns the edits that remove the client's user header and, unless kept, the credentials.
     fn edits(&self) -> HeaderEdits {
         let mut remove: Vec<String> = self.user_header.iter().cloned().collect();
         if !self.keep {

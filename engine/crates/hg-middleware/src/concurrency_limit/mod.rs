@@ -17,14 +17,14 @@ use std::sync::{Arc, OnceLock};
 pub(crate) struct Options {
     /// Requests in flight: 1 to 1,000,000.
     requests: u32,
-    /// What is counted by; nothing = all requests together.
+    /// The key to count by; nothing = all requests together.
     #[serde(default)]
     key: Vec<String>,
     #[serde(default)]
     dry_run: bool,
     #[serde(default = "too_many")]
     status: u16,
-    /// How many keys the table has room for.
+    /// The number of keys that the table has room for.
     #[serde(default = "room")]
     max_keys: u32,
     #[serde(default = "network")]

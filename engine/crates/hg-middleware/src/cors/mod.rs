@@ -32,9 +32,9 @@ pub(crate) struct Options {
     pub(crate) headers: Vec<String>,
     /// Names of headers of the answer that pages may read; `*` = any.
     pub(crate) expose: Vec<String>,
-    /// Whether pages may send cookies and other credentials along.
+    /// True if pages may send cookies and other credentials along.
     pub(crate) credentials: bool,
-    /// How long browsers keep the answer to a preflight, in seconds.
+    /// The time for which browsers keep the answer to a preflight, in seconds.
     pub(crate) max_age_s: u32,
 }
 
@@ -194,7 +194,7 @@ fn joined(names: &[String]) -> Option<Box<str>> {
     (!names.iter().any(|name| name == "*")).then(|| names.join(", ").into())
 }
 
-/// What a request of an allowed origin gets: a text, or its origin. Others get nothing.
+/// The value for a request of an allowed origin: a text, or its origin. Other requests get nothing.
 #[derive(Debug)]
 struct Granted(Arc<Origins>, Option<Box<str>>);
 

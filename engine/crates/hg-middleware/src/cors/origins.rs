@@ -3,7 +3,7 @@
 use crate::patterns::whole;
 use regex_automata::meta::Regex;
 
-/// Which origins are allowed.
+/// The origins that are allowed.
 #[derive(Clone, Debug)]
 pub(super) enum Origins {
     /// Everyone's, without credentials: the answer does not depend on the request.

@@ -11,7 +11,7 @@ use hg_proto::Reject;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// What becomes of a body in a coding that is not decoded.
+/// The treatment of a body in a coding that is not decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Unsupported {

@@ -17,7 +17,7 @@ fn coded(sent: &Sent) -> RequestView<'_> {
     RequestView { method: "POST", headers: sent, ..view() }
 }
 
-/// How a chain has a body decoded.
+/// Returns how a chain has a body decoded.
 fn decoding(chain: &Chain, coding: &'static str) -> Option<(Vec<Readable>, Bound)> {
     let mut random = || 0;
     let mut cx = Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0 };

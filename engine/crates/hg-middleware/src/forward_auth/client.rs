@@ -1,4 +1,4 @@
-//! What of the client's head goes along to the service.
+//! The parts of the client's head that go along to the service.
 
 use super::{MARK, OURS};
 use crate::headers::{is_spelling, push_line};

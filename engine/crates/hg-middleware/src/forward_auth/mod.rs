@@ -35,7 +35,7 @@ refusals! {
     LOOP = "auth-loop" "the authorisation service asks for its own permission";
 }
 
-/// That is the client's doing, whatever `fail_open` says.
+/// The refusal of a question that is too large: the client's doing, whatever `fail_open` says.
 const QUESTION_TOO_LARGE: Reject = Reject {
     status: 431,
     reason: "http_request_error",
@@ -50,7 +50,7 @@ const MOST_HOPS: u8 = 3;
 /// Marks a request that went on although nobody could be asked.
 const MARK: &str = "x-headgate-auth";
 
-/// What the subrequest says of the request; nothing of that is the client's.
+/// The headers of the subrequest that describe the request; none of them is the client's.
 const OURS: [&str; 9] = [
     "x-forwarded-for",
     "x-forwarded-host",
@@ -74,7 +74,7 @@ const BUSY_RESULT: usize = 5;
 const LOOP_RESULT: usize = 6;
 const BYPASSED: usize = 7;
 
-/// What goes to the service and comes from it.
+/// The terms of the requests to the service and of its answers.
 #[derive(Debug)]
 struct Terms {
     path: Box<str>,

@@ -30,7 +30,7 @@ const SEVERAL: Reject = Reject {
 const REMEMBERED: usize = 10_000;
 const REMEMBERED_S: u64 = 60;
 
-/// How often unknown keys are told of, microseconds: anybody can name one.
+/// The interval between notices of unknown keys, microseconds: any client can name one.
 const TOLD_US: u64 = 60_000_000;
 
 const RESULTS: &[&str] = &["pass", "cached", "missing", "refused", "forbidden", "unknown_key"];
@@ -50,13 +50,13 @@ type Lines = Arc<[Option<Box<str>>]>;
 struct State {
     sealer: Option<Sealer>,
     tokens: Verified<Lines>,
-    /// Where unknown keys are told of, as what, and when again.
+    /// The notices of unknown keys, their owner, and the time of the next one.
     notices: Arc<Notices>,
     owner: Box<str>,
     told: Pause,
 }
 
-/// What tokens must be, compiled.
+/// The requirements for tokens, compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct Jwt {
     keys: Arc<KeySet>,
@@ -70,7 +70,7 @@ pub(crate) struct Jwt {
     named: KeptClaims,
     /// The beginning of challenges.
     challenge: Arc<str>,
-    /// What fingerprints begin with: a changed policy remembers nothing of the one before.
+    /// The beginning of fingerprints: a changed policy remembers nothing of the one before.
     sum: [u8; 32],
     state: Option<Arc<State>>,
     results: Option<Arc<Results>>,

@@ -101,7 +101,7 @@ impl Options {
         self.headers.iter().map(pair).collect()
     }
 
-    /// Who a client says to be goes, and so does the token.
+    /// Returns the edits that remove the client's lines of `headers` and, unless kept, the token.
     fn edits(&self) -> HeaderEdits {
         let mut remove: Vec<String> = self.headers.keys().cloned().collect();
         remove.extend(self.header.clone().filter(|_| !self.keep));

@@ -119,8 +119,8 @@ fn steps_after_it_know_the_claims_that_they_name() {
     assert!(!headers.contains("joe"), "{headers}");
 }
 
-/// What a chain of a `jwt` and such a step, with a log that says these claims, tells of a token: nothing
-/// if it lets nobody in.
+/// Returns what a chain of a `jwt` and such a step, with a log that says these claims, tells of a
+/// token: nothing if the request is refused.
 fn logged(keep: &Keep, step: &str, logged: &[&str], token: &str) -> Option<Vec<String>> {
     let uses = [used(&with(BEARER)), used(step)];
     let names: Vec<Box<str>> = logged.iter().map(|name| Box::from(*name)).collect();

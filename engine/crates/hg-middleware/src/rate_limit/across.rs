@@ -8,7 +8,7 @@ use hg_limit::{Common, Desk, Rate, Seed, WhenAway};
 use serde::Deserialize;
 use std::sync::{Arc, OnceLock};
 
-/// Who shares the counts of a limit.
+/// The reach of the counts of a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reach {
@@ -19,7 +19,7 @@ pub(crate) enum Reach {
     Nodes,
 }
 
-/// What decides while the store is away.
+/// The policy while the store is away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Policy {
@@ -39,7 +39,7 @@ impl From<Policy> for WhenAway {
     }
 }
 
-/// What a rate limit has counted; shared by all workers. Made by the first request, which brings the
+/// The counts of a rate limit, shared by all workers. Made by the first request, which brings the
 /// seed.
 pub(crate) type Kept = OnceLock<Counts>;
 
@@ -50,7 +50,7 @@ pub(crate) enum Counts {
     Nodes(Arc<Common>),
 }
 
-/// What a limit that nodes share has besides.
+/// The additional parts of a limit that nodes share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Across {
     pub(crate) when_away: WhenAway,

@@ -11,7 +11,7 @@ const UNNAMED: &str = "default";
 pub(crate) struct Fields {
     /// The line of the policy, and the beginning of the other one.
     text: Box<str>,
-    /// Whether answers that pass have them.
+    /// True if answers that pass have them.
     pub(crate) announced: bool,
 }
 

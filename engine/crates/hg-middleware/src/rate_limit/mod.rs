@@ -29,7 +29,7 @@ pub(crate) struct Options {
     period_ms: u64,
     /// Cost that passes at once after a pause: 1 to 1,000,000.
     burst: u32,
-    /// What is counted by; nothing = all requests together.
+    /// The key to count by; nothing = all requests together.
     #[serde(default)]
     key: Vec<String>,
     #[serde(default = "one")]
@@ -38,12 +38,12 @@ pub(crate) struct Options {
     dry_run: bool,
     #[serde(default = "too_many")]
     status: u16,
-    /// How many keys the table has room for.
+    /// The number of keys that the table has room for.
     #[serde(default = "room")]
     max_keys: u32,
     #[serde(default = "network")]
     ipv6_prefix: u8,
-    /// Whether answers that pass say what is left, too.
+    /// True if answers that pass say what is left, too.
     #[serde(default)]
     announce: bool,
     #[serde(default)]

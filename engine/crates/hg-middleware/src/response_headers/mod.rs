@@ -34,7 +34,8 @@ impl Step for ResponseHeaders {
         let Options { set, add, remove, statuses } = options;
         for (index, (first, last)) in statuses.iter().enumerate() {
             if *first < 100 || first > last || *last > 599 {
-                let message = format!("{first} to {last} are not statuses; write some of 100 to 599");
+                let message =
+                    format!("{first} to {last} are not statuses; write some of 100 to 599");
                 problems.push((format!("response_headers.statuses[{index}]"), message));
             }
         }

@@ -20,7 +20,7 @@ const NOTHING: libc::msghdr = libc::msghdr {
 const FREE: libc::mmsghdr = libc::mmsghdr { msg_hdr: NOTHING, msg_len: 0 };
 const NO_PART: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 
-/// What came into a room.
+/// The buffer that came into a room.
 pub(super) struct Came {
     pub(super) size: usize,
     /// The bytes of each datagram, if there are several.

@@ -1,6 +1,6 @@
-//! What stands beside a buffer of datagrams: the address here that they were sent to, or are to be
-//! sent from (ip(7), `IP_PKTINFO`; ipv6(7), `IPV6_PKTINFO`), and the size of each if there are
-//! several (udp(7), `UDP_GRO` and `UDP_SEGMENT`).
+//! The control data beside a buffer of datagrams: the address here that they were sent to, or are
+//! to be sent from (ip(7), `IP_PKTINFO`; ipv6(7), `IPV6_PKTINFO`), and the size of each if there
+//! are several (udp(7), `UDP_GRO` and `UDP_SEGMENT`).
 
 use super::address::{Reader, Writer, octets};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,7 +24,7 @@ impl Default for Control {
     }
 }
 
-/// What the kernel says of a buffer.
+/// The information of the kernel about a buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Beside {
     /// The address here that its datagrams were sent to.

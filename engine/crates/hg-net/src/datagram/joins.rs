@@ -1,6 +1,6 @@
-//! Which datagrams leave in one send that the kernel divides again (udp(7), `UDP_SEGMENT`): those of
-//! one flow that follow each other and have one size, of which the last may be smaller. Decisions
-//! only.
+//! The choice of datagrams that leave in one send that the kernel divides again (udp(7),
+//! `UDP_SEGMENT`): those of one flow that follow each other and have one size, of which the last
+//! may be smaller. Decisions only.
 
 use std::io;
 
@@ -12,7 +12,7 @@ const MOST_BYTES: usize = 65_507;
 /// so many datagrams, and one that changed is found.
 const ALONE: u32 = 1_024;
 
-/// Whether datagrams are joined, and which are not for now.
+/// The state of joining: whether datagrams are joined, and which are not for now.
 #[derive(Debug)]
 pub(super) struct Joins {
     is_on: bool,

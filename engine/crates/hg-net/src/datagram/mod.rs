@@ -60,7 +60,7 @@ impl Trouble {
     }
 }
 
-/// Who sent a datagram, or who is to get it.
+/// The client that sent a datagram or is to get it, and the address here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// The client.
@@ -69,7 +69,7 @@ pub struct Ends {
     pub local: Option<IpAddr>,
 }
 
-/// How many datagrams passed together with others of their flow.
+/// Counts of datagrams that passed together with others of their flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Joined {
     /// Those that the kernel handed over in one buffer with others.
@@ -80,12 +80,12 @@ pub struct Joined {
     pub refused: u64,
 }
 
-/// What datagrams begin with that are passed on.
+/// The beginning of datagrams that are passed on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Front<'a> {
-    /// How many of the bytes that each came with are left out.
+    /// The number of bytes left out of those that each came with.
     pub cut: usize,
-    /// What each begins with instead.
+    /// The bytes that each begins with instead.
     pub header: &'a [u8],
 }
 
@@ -109,7 +109,7 @@ pub struct Batch {
     /// Rooms in use.
     rooms: usize,
     table: Table,
-    /// How many rooms the last calls filled, so that few datagrams do not pay for many.
+    /// The number of rooms that the last calls filled, so that few datagrams do not pay for many.
     usual: usize,
     joins: Joins,
     joined: Joined,

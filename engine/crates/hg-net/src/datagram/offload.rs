@@ -1,12 +1,12 @@
-//! What the kernel does with several datagrams of one flow at once.
+//! The kernel's work on several datagrams of one flow at once.
 
 use super::calls;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io;
 use std::os::fd::AsFd;
 
-/// Whether the kernel joins datagrams of one flow, and divides them, so that one pass through its
-/// layers carries many.
+/// The abilities of the kernel to join datagrams of one flow, and to divide them, so that one pass
+/// through its layers carries many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offload {
     /// It hands several over in one buffer (`UDP_GRO`, Linux 5.0).

@@ -1,6 +1,6 @@
-//! Which of the sockets of one address gets a datagram: one that follows from its sender alone. The
-//! kernel computes it by a program (socket(7), `SO_ATTACH_REUSEPORT_CBPF`), and [`Spread::owner`] does
-//! the same, so that everybody knows where the flow of a sender belongs.
+//! The choice of the socket, of those of one address, that gets a datagram: it follows from its
+//! sender alone. The kernel computes it by a program (socket(7), `SO_ATTACH_REUSEPORT_CBPF`), and
+//! [`Spread::owner`] does the same, so that all workers know where the flow of a sender belongs.
 
 use crate::filter::{self, instruction};
 use std::io;
@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 /// Offsets from here on count from the header of IP (linux/filter.h, `SKF_NET_OFF`).
 const IP: u32 = 0xfff0_0000;
-/// Where the header of IPv4 has the sender, and that of IPv6; UDP follows the latter.
+/// The offset of the sender in the header of IPv4, and in that of IPv6; UDP follows the latter.
 const SENDER_V4: u32 = 12;
 const SENDER_V6: u32 = 8;
 const IPV6_BYTES: u32 = 40;
@@ -34,7 +34,7 @@ const SHIFT_RIGHT: u16 = 0x74;
 const MODULO: u16 = 0x94;
 const GIVE: u16 = 0x16;
 
-/// How datagrams are spread over the sockets of an address.
+/// The distribution of datagrams over the sockets of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
     /// So that nobody can choose addresses which all go to one socket.

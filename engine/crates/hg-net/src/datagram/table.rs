@@ -1,4 +1,4 @@
-//! Where each datagram of a batch lies: the kernel may put several into one room. Arithmetic only.
+//! The place of each datagram of a batch: the kernel may put several in one room. Arithmetic only.
 
 use super::ROOM;
 use std::ops::Range;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is divided and then joined again, in any stretches, are the same bytes in order.
+        /// Bytes that are divided and joined again, in any stretches, are the same bytes in order.
         #[test]
         fn no_byte_is_lost_or_passed_twice(
             rooms in prop::collection::vec((0usize..=65_535, prop::option::of(0usize..3_000)), 0..8),

@@ -1,11 +1,11 @@
-//! How to pick an endpoint.
+//! The policy that picks an endpoint.
 
 use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// What an upstream that names no policy has. A plan leaves it out, so it never changes.
+/// The policy of an upstream that names none. A plan leaves it out, so it never changes.
 const DEFAULT: &str = "round_robin";
 /// The options of a policy that is written as a word.
 const NO_OPTIONS: &str = "{}";

@@ -3,17 +3,17 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// What a check sends, and the answer that passes.
+/// The bytes that a check sends, and the answer that passes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BytesCheck {
-    /// Whether it is a datagram of UDP, which may be empty; else bytes of a connection.
+    /// True if it is a datagram of UDP, which may be empty; else bytes of a connection.
     pub is_datagram: bool,
-    /// What is sent; empty on a connection = nothing.
+    /// The bytes that are sent; empty on a connection = nothing.
     pub send: Bytes,
-    /// Whether that is a secret, so that an answer, which may repeat it, is not told.
+    /// True if these are secret, so that an answer, which may repeat them, is not reported.
     pub is_secret: bool,
-    /// What the answer must be; absent = any answer passes.
+    /// The condition on the answer; absent = any answer passes.
     pub expect: Option<Expect>,
 }
 

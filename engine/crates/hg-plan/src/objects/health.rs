@@ -4,23 +4,24 @@ use super::BytesCheck;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// How the health of an upstream's endpoints is judged.
+/// The rules that judge the health of an upstream's endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Health {
-    /// How the endpoints are checked; absent = not at all.
+    /// The checks of the endpoints; absent = not at all.
     pub check: Option<HealthCheck>,
-    /// What tells how they are themselves, besides the checks; absent = nothing.
+    /// The agents by which the endpoints report their state, besides the checks; absent = nothing.
     pub agent: Option<AgentCheck>,
-    /// When endpoints are ejected for what requests say of them; absent = never.
+    /// The conditions under which requests eject endpoints; absent = never.
     pub outliers: Option<OutlierDetection>,
-    /// When requests are kept from what fails; absent = never.
+    /// The conditions under which requests are kept from what fails; absent = never.
     pub breaker: Option<CircuitBreaker>,
-    /// How many requests at a time it gets from all workers, learned from their latency; absent = any number.
+    /// The number of requests at a time that it gets from all workers, learned from their latency;
+    /// absent = any number.
     pub concurrency: Option<AdaptiveConcurrency>,
     /// Share of usable endpoints in percent below which their health is ignored; 0 = off.
     pub panic_threshold: u8,
-    /// How long an endpoint that comes back takes to its full share; 0 = no time.
+    /// The time that an endpoint that comes back takes to its full share; 0 = no time.
     pub slow_start_ms: u64,
     /// The share that it begins with, in percent.
     pub slow_start_floor: u8,
@@ -41,7 +42,7 @@ impl Default for Health {
     }
 }
 
-/// How the endpoints of an upstream are checked.
+/// The checks of an upstream's endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthCheck {
@@ -53,7 +54,7 @@ pub struct HealthCheck {
     pub bytes: Option<BytesCheck>,
     /// Time between the starts of two checks.
     pub interval_ms: u64,
-    /// How long one check may take.
+    /// The time that one check may take.
     pub timeout_ms: u64,
     /// Time between two checks while the verdict is changing.
     pub fast_interval_ms: u64,
@@ -81,19 +82,20 @@ impl Default for HealthCheck {
     }
 }
 
-/// How the agents of an upstream's endpoints are asked, in the protocol of HAProxy's `agent-check`.
+/// The questions to the agents of an upstream's endpoints, in the protocol of HAProxy's
+/// `agent-check`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentCheck {
     /// The port of an agent, at the address of its endpoint.
     pub port: u16,
-    /// What it is sent first; empty = nothing.
+    /// The text that it is sent first; empty = nothing.
     #[serde(default)]
     pub send: String,
     /// Time between the starts of two questions.
     #[serde(default = "AgentCheck::interval_ms")]
     pub interval_ms: u64,
-    /// How long one may take.
+    /// The time that one may take.
     #[serde(default = "AgentCheck::timeout_ms")]
     pub timeout_ms: u64,
 }
@@ -118,7 +120,7 @@ pub struct GrpcCheck {
     pub host: Option<String>,
 }
 
-/// When an endpoint is ejected for what requests say of it.
+/// The conditions under which requests eject an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutlierDetection {
@@ -128,7 +130,7 @@ pub struct OutlierDetection {
     pub consecutive_gateway: u32,
     /// Requests in a row without an answer; 0 = off.
     pub consecutive_local: u32,
-    /// What else ejects, by number.
+    /// The shares of requests that eject, too.
     pub shares: OutlierShares,
     /// Length of the first ejection; the n-th in a row takes n times as long.
     pub ejection_ms: u64,
@@ -156,7 +158,7 @@ impl Default for OutlierDetection {
     }
 }
 
-/// When an endpoint is ejected for shares of its requests.
+/// The shares of an endpoint's requests that eject it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutlierShares {
@@ -188,7 +190,7 @@ impl Default for OutlierShares {
     }
 }
 
-/// How many requests at a time an upstream gets from all workers together.
+/// The number of requests at a time that an upstream gets from all workers together.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdaptiveConcurrency {
@@ -206,7 +208,7 @@ impl Default for AdaptiveConcurrency {
     }
 }
 
-/// What a breaker is for.
+/// The scope of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerScope {
@@ -216,15 +218,16 @@ pub enum BreakerScope {
     Upstream,
 }
 
-/// When requests are kept from an endpoint, or from all of the upstream, because it fails.
+/// The conditions under which requests are kept from an endpoint, or from all of the upstream,
+/// because it fails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CircuitBreaker {
-    /// What has a breaker.
+    /// The scope of each breaker.
     pub per: BreakerScope,
     /// Failures in a row that open it, at most 2,047; 0 = off.
     pub failures: u16,
-    /// How long it stays open.
+    /// The time that it stays open.
     pub open_ms: u64,
     /// Successes that close a half-open one.
     pub successes: u16,

@@ -1,8 +1,8 @@
-//! What bounds the HTTP/2 connections of a listener's clients.
+//! The limits of the HTTP/2 connections of a listener's clients.
 
 use serde::Deserialize;
 
-/// What one connection over HTTP/2 may take. It holds for connections that begin after the change.
+/// The limits of one connection over HTTP/2. They hold for connections that begin after the change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http2 {
@@ -16,13 +16,13 @@ pub struct Http2 {
     pub header_list_bytes: Option<u32>,
     /// CONTINUATION frames of one head.
     pub continuations: u32,
-    /// How much a client may send before it is taken.
+    /// The limits of the bytes that a client may send before they are taken.
     pub windows: Http2Windows,
-    /// How much may wait for the client.
+    /// The limits of the output that may wait for the client.
     pub output: Http2Output,
-    /// How much of what costs a client little it may send.
+    /// The limits of what it may send that costs it little.
     pub budgets: Http2Budgets,
-    /// How long a client may take.
+    /// The limits of the time that a client may take.
     pub timeouts: Http2Timeouts,
 }
 
@@ -46,11 +46,11 @@ impl Default for Http2 {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http2Windows {
-    /// That of a new stream.
+    /// The window of a new stream.
     pub stream_bytes: u32,
-    /// What it may grow to while the upstream takes everything.
+    /// The size to which it may grow while the upstream takes everything.
     pub most_stream_bytes: u32,
-    /// That of the connection, and what its streams may grow by together.
+    /// The window of the connection, and the bytes by which its streams may grow together.
     pub connection_bytes: u32,
 }
 
@@ -64,7 +64,7 @@ impl Default for Http2Windows {
     }
 }
 
-/// What may wait for a client.
+/// The limits of the output that may wait for a client.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http2Output {
@@ -88,7 +88,7 @@ impl Default for Http2Output {
 pub struct Http2Budgets {
     /// Streams that end before their answer is whole, beyond those that end well.
     pub resets: u32,
-    /// How long new streams wait when that is used up.
+    /// The time that new streams wait when that is used up.
     pub reset_wait_ms: u16,
     /// SETTINGS in 10 s.
     pub settings: u32,

@@ -4,13 +4,13 @@ use super::outlet::OutletTls;
 use serde::Deserialize;
 use std::fmt;
 
-/// Where the store is, and how it is asked.
+/// The address of the store, and the way in which it is asked.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitStore {
     /// `host:port` of a server that speaks the protocol of Redis.
     pub address: String,
-    /// How many nodes share the limits: 1 to 10,000.
+    /// The number of nodes that share the limits: 1 to 10,000.
     pub nodes: u32,
     /// Number of its database.
     #[serde(default)]
@@ -21,10 +21,10 @@ pub struct LimitStore {
     /// Password; empty = none is asked for.
     #[serde(default)]
     pub password: String,
-    /// What the names of keys begin with.
+    /// The text with which the names of keys begin.
     #[serde(default = "prefix")]
     pub prefix: String,
-    /// How long a connection, or an answer, may take.
+    /// The time that a connection, or an answer, may take.
     #[serde(default = "timeout")]
     pub timeout_ms: u64,
     /// TLS towards it; absent = plain.

@@ -12,12 +12,12 @@ use serde::Deserialize;
 pub struct Listener {
     /// `1.2.3.4:80`, `[::1]:80`; never empty.
     pub addresses: Vec<String>,
-    /// What its clients speak.
+    /// The protocol that its clients speak.
     pub protocol: ListenerProtocol,
     /// TLS; absent = plain.
     #[serde(default)]
     pub tls: Option<ListenerTls>,
-    /// How to find the client's address.
+    /// The source of the client's address.
     #[serde(default)]
     pub client_ip: ClientIp,
     /// Accept header lines whose name has a `_`.
@@ -26,7 +26,7 @@ pub struct Listener {
     /// Serve HTTP/2 on connections that begin with its preface (prior knowledge); only without TLS.
     #[serde(default)]
     pub h2c: bool,
-    /// What bounds each connection over HTTP/2.
+    /// The limits of each connection over HTTP/2.
     #[serde(default)]
     pub http2: Http2,
     /// Accept backlog.
@@ -93,7 +93,7 @@ pub struct ListenerTls {
     /// The certificate for clients without SNI, and for unknown names if `unknown_sni` allows it.
     #[serde(default)]
     pub default_certificate: Option<String>,
-    /// What a client with an unknown SNI gets.
+    /// The response to a client with an unknown SNI.
     #[serde(default)]
     pub unknown_sni: UnknownSni,
     /// Require that the certificate of the connection covers the request's host.
@@ -101,7 +101,7 @@ pub struct ListenerTls {
     pub strict_sni: bool,
 }
 
-/// What a client gets that asks for an unknown name.
+/// The response to a client that asks for an unknown name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownSni {
@@ -112,7 +112,7 @@ pub enum UnknownSni {
     Default,
 }
 
-/// Where the client's address comes from.
+/// The source of the client's address.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientIp {
@@ -120,7 +120,7 @@ pub struct ClientIp {
     pub trusted: Vec<String>,
     /// `x-forwarded-for`, `forwarded` or `x-real-ip`; lower case. Empty = `x-forwarded-for`.
     pub header: String,
-    /// What tells of the peer before the first byte of a connection; absent = nothing.
+    /// The header that names the peer before the first byte of a connection; absent = none.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
@@ -128,7 +128,7 @@ pub struct ClientIp {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyProtocol {
-    /// Whether connections without a header are served.
+    /// The rule for connections without a header.
     #[serde(default)]
     pub mode: ProxyMode,
     /// The peers whose headers count; CIDR, never empty.
@@ -138,7 +138,7 @@ pub struct ProxyProtocol {
     pub timeout_ms: u64,
 }
 
-/// Whether connections must begin with a header.
+/// The rule for whether connections must begin with a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProxyMode {

@@ -87,7 +87,7 @@ impl<'de> Visitor<'de> for One {
     }
 }
 
-/// How to rewrite a request.
+/// The rewrite of a request.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rewrite {
@@ -99,7 +99,7 @@ pub struct Rewrite {
     pub host: Option<String>,
 }
 
-/// How to rewrite a path.
+/// The rewrite of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PathRewrite {

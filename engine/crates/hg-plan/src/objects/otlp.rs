@@ -4,7 +4,7 @@ use super::outlet::OutletTls;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Where spans or log records go: a collector that takes OTLP over HTTP.
+/// The destination of spans or log records: a collector that takes OTLP over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtlpExport {
@@ -15,7 +15,7 @@ pub struct OtlpExport {
     /// Header lines of each export, by name.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// How long one export may take.
+    /// The time that one export may take.
     pub timeout_ms: u64,
     /// TLS towards it, if the endpoint has that.
     #[serde(default)]

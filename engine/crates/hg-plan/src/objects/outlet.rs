@@ -41,9 +41,9 @@ impl Settings {
     }
 }
 
-/// Where the settings have the collector of traces.
+/// The path of the collector of traces in the settings.
 pub const TRACES: &str = "tracing.export";
-/// Where they have the collector of log records.
+/// The path of the collector of log records in the settings.
 pub const LOGS: &str = "access_log.otlp";
-/// Where they have the store of limits.
+/// The path of the store of limits in the settings.
 pub const LIMITS: &str = "limit_store";

@@ -1,31 +1,33 @@
-//! When a route tries a request again.
+//! The retries of a route's requests.
 
 use serde::Deserialize;
 
-/// When a route tries a request again, beyond other endpoints to which it could not connect.
+/// The retries of a route's requests, beyond other endpoints to which it could not connect.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// Retries of one request; its first try is none.
     pub retries: u32,
-    /// What is worth one besides `connect-failure` and `refused-stream`: `timeout`, `reset`, `5xx`,
-    /// `gateway-error`, a status from 400 to 599, or a code of gRPC such as `grpc-unavailable`.
+    /// The conditions that are worth one besides `connect-failure` and `refused-stream`: `timeout`,
+    /// `reset`, `5xx`, `gateway-error`, a status from 400 to 599, or a code of gRPC such as
+    /// `grpc-unavailable`.
     pub on: Vec<String>,
-    /// Which requests may be sent again although the endpoint may have processed them.
+    /// The requests that may be sent again although the endpoint may have processed them.
     pub methods: RetryMethods,
-    /// How long to wait before each.
+    /// The wait before each.
     pub backoff: RetryBackoff,
-    /// How many there may be, of all requests to an upstream.
+    /// The number that there may be, of all requests to an upstream.
     pub budget: RetryBudget,
-    /// When a second try begins beside a first one that takes long; absent = never.
+    /// The start of a second try beside a first one that takes long; absent = never.
     pub hedge: Option<RetryHedge>,
 }
 
-/// When a second try begins beside the first.
+/// The start of a second try beside the first.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryHedge {
-    /// How long the first one has waited for its answer; 0 = as long as 95 of 100 of the route do.
+    /// The time that the first one has waited for its answer; 0 = as long as 95 of 100 of the route
+    /// do.
     pub after_ms: u64,
 }
 
@@ -42,7 +44,7 @@ impl Default for Retry {
     }
 }
 
-/// Which requests may be sent again although the endpoint may have processed them.
+/// The requests that may be sent again although the endpoint may have processed them.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RetryMethods {
@@ -55,7 +57,7 @@ pub enum RetryMethods {
     Only(Vec<String>),
 }
 
-/// How long to wait before a retry: drawn evenly between nothing and a limit that grows.
+/// The wait before a retry: drawn evenly between nothing and a limit that grows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryBackoff {
@@ -65,7 +67,7 @@ pub struct RetryBackoff {
     pub factor_percent: u32,
     /// Longest wait.
     pub max_ms: u64,
-    /// Whether the wait is drawn; otherwise it is the longest one.
+    /// True if the wait is drawn; otherwise it is the longest one.
     pub jitter: bool,
 }
 
@@ -75,7 +77,7 @@ impl Default for RetryBackoff {
     }
 }
 
-/// How many retries an upstream gets.
+/// The number of retries that an upstream gets.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryBudget {

@@ -40,7 +40,7 @@ pub struct Route {
     /// Middlewares that run after the host's own, in order.
     #[serde(default)]
     pub middlewares: Vec<MiddlewareUse>,
-    /// What happens to a request that passed the middlewares.
+    /// The action for a request that passed the middlewares.
     pub action: Action,
     /// Timeouts.
     #[serde(default)]
@@ -60,30 +60,30 @@ pub struct Route {
     /// Collect at most so many bytes of an answer for a client that takes them slowly; 0 = none.
     #[serde(default)]
     pub response_buffer_bytes: u32,
-    /// When a request is tried again; absent = only where no connection was made.
+    /// The conditions of a retry; absent = only where no connection was made.
     #[serde(default)]
     pub retry: Option<Retry>,
-    /// How much its requests matter while there is too much to do.
+    /// The importance of its requests while there is too much to do.
     #[serde(default)]
     pub importance: Importance,
-    /// What is kept of its requests.
+    /// The records that are kept of its requests.
     #[serde(default)]
     pub observed: Observed,
-    /// How a client finds its branch of a split again; absent = it does not.
+    /// The way in which a client finds its branch of a split again; absent = it does not.
     #[serde(default)]
     pub sticky: Option<Sticky>,
-    /// Where some of its requests are sent once more: each upstream once; empty = nowhere.
+    /// The upstreams that get some of its requests once more, each upstream once; empty = none.
     #[serde(default)]
     pub mirrors: Vec<Mirror>,
 }
 
-/// Where some requests are sent once more, and which.
+/// The upstream that gets some requests once more, and the choice of these requests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {
     /// Name of the upstream; none of those that answer.
     pub upstream: String,
-    /// How many of 10,000 requests.
+    /// The number of such requests in 10,000.
     #[serde(default = "share_all")]
     pub share: u16,
     /// Most bytes of a request's body.
@@ -97,7 +97,7 @@ pub struct Mirror {
     pub in_flight: u32,
 }
 
-/// What keeps a client at its branch of a split.
+/// The means that keeps a client at its branch of a split.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Sticky {
@@ -108,14 +108,14 @@ pub enum Sticky {
     By(Vec<String>),
 }
 
-/// What is kept of the requests of a route.
+/// The records that are kept of the requests of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Observed {
-    /// How many percent of them are in the access log, 0 to 100; those that get an error (500 and
+    /// The percentage of them that is in the access log, 0 to 100; those that get an error (500 and
     /// above) are, unless it is 0.
     pub access_log_percent: u8,
-    /// Whether they belong to traces, where the settings have them.
+    /// True if they belong to traces, where the settings have them.
     pub tracing: bool,
 }
 
@@ -125,7 +125,7 @@ impl Default for Observed {
     }
 }
 
-/// How much requests matter beside others: those of low importance are refused first.
+/// The importance of requests: those of low importance are refused first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Importance {
@@ -158,7 +158,7 @@ pub struct Match {
     pub client_certificate: Option<CertificateMatch>,
 }
 
-/// What a client's verified certificate must say. A list that is empty asks for nothing.
+/// The requirements on a client's verified certificate. A list that is empty asks for nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CertificateMatch {
@@ -200,7 +200,7 @@ pub enum ValueMatch {
     Absent(bool),
 }
 
-/// What a route does with requests that pass its middlewares.
+/// The action of a route for requests that pass its middlewares.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
@@ -236,7 +236,7 @@ pub struct RouteTimeouts {
     pub request_ms: u64,
     /// Time of one attempt at one endpoint, up to the answer's head; 0 = no limit of its own.
     pub per_try_ms: u64,
-    /// How far a request body may fall behind its rate, and how long it may pause.
+    /// The time that a request body may fall behind its rate, and that it may pause.
     pub body_ms: u64,
     /// Least bytes per second of a request body; 0 = any.
     pub body_rate: u64,

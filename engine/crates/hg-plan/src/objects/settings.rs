@@ -20,19 +20,20 @@ pub struct Settings {
     pub access_log: Option<AccessLog>,
     /// The times of a drain.
     pub drain: Drain,
-    /// How to resolve names.
+    /// The settings for the resolution of names.
     pub resolver: Resolver,
-    /// When new requests are refused because there is too much to do; absent = never.
+    /// The limits at which new requests are refused because there is too much to do; absent =
+    /// never.
     pub shedding: Option<Shedding>,
-    /// How requests belong to traces; absent = their headers pass untouched.
+    /// The tracing of requests; absent = their headers pass untouched.
     pub tracing: Option<Tracing>,
     /// The store that nodes share rate limits through.
     pub limit_store: Option<LimitStore>,
-    /// What logs, taps and spans never show.
+    /// The values that logs, taps and spans never show.
     pub redaction: Redaction,
 }
 
-/// When new requests are refused because there is too much to do; 0 = not for that.
+/// The limits at which new requests are refused because there is too much to do; 0 = no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shedding {
@@ -40,7 +41,7 @@ pub struct Shedding {
     pub memory_bytes: u64,
     /// Requests of one worker that wait for a place at an upstream.
     pub queued: u64,
-    /// How long a turn of a worker's loop takes, smoothed.
+    /// The time that a turn of a worker's loop takes, smoothed.
     pub lag_ms: u64,
     /// At how many percent of a limit what matters little is refused; below 100.
     pub strained_percent: u64,
@@ -77,7 +78,7 @@ impl Default for Settings {
     }
 }
 
-/// What logs, taps and spans never show.
+/// The values that logs, taps and spans never show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redaction {
@@ -141,9 +142,9 @@ pub enum LogSink {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Drain {
-    /// How long the node reports not ready and still accepts.
+    /// The time that the node reports not ready and still accepts.
     pub delay_ms: u64,
-    /// How long idle connections stay open once listeners are closed.
+    /// The time that idle connections stay open once listeners are closed.
     pub idle_grace_ms: u64,
     /// After how long, from the start, the drain cuts what is left.
     pub deadline_ms: u64,

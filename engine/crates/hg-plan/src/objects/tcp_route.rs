@@ -20,7 +20,7 @@ pub struct TcpRoute {
     /// The client offers one of these protocols. Empty = whatever it offers.
     #[serde(default)]
     pub alpn: Vec<String>,
-    /// What becomes of TLS; absent = it ends where the listener has TLS.
+    /// The handling of TLS; absent = it ends where the listener has TLS.
     #[serde(default)]
     pub tls: Option<TcpTls>,
     /// The upstream that takes the connections; absent with `split`.
@@ -29,18 +29,19 @@ pub struct TcpRoute {
     /// Upstreams of which each connection gets one, by weight.
     #[serde(default)]
     pub split: Vec<SplitPart>,
-    /// How a client finds its branch of the split again, by its address; absent = it does not.
+    /// The way in which a client finds its branch of the split again, by its address; absent = it
+    /// does not.
     #[serde(default)]
     pub sticky: Option<Sticky>,
     /// Timeouts.
     #[serde(default)]
     pub timeouts: TcpTimeouts,
-    /// How many bytes pass in a second; absent = as many as come.
+    /// The number of bytes that pass in a second; absent = as many as come.
     #[serde(default)]
     pub bandwidth: Option<TcpBandwidth>,
 }
 
-/// What becomes of the TLS of a route's connections.
+/// The handling of TLS on a route's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TcpTls {
@@ -66,10 +67,10 @@ pub struct TcpBandwidth {
     /// Bytes that pass at once after a pause.
     #[serde(default)]
     pub upload_burst: u64,
-    /// What shares the bytes.
+    /// The connections that share the bytes.
     #[serde(default)]
     pub key: BandwidthKey,
-    /// How many bits of an IPv6 address tell clients apart, 1 to 128.
+    /// The number of bits of an IPv6 address that tell clients apart, 1 to 128.
     #[serde(default = "bits_64")]
     pub ipv6_prefix: u8,
     /// Room of the table of each direction, in clients, 1 to 16777216.
@@ -77,7 +78,7 @@ pub struct TcpBandwidth {
     pub max_keys: u32,
 }
 
-/// What shares the bytes of a limit.
+/// The connections that share the bytes of a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BandwidthKey {

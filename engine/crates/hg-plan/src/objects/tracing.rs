@@ -1,17 +1,17 @@
-//! How requests belong to traces.
+//! The tracing of requests.
 
 use super::otlp::OtlpExport;
 use serde::Deserialize;
 
-/// How requests belong to traces.
+/// The tracing of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tracing {
-    /// How many millionths of the traces that begin here are recorded.
+    /// The share of the traces that begin here that is recorded, in millionths.
     pub sample_ppm: u32,
     /// Whose trace a request goes on with.
     pub parents: Parents,
-    /// Where spans go; absent = none are made.
+    /// The destination of spans; absent = none are made.
     pub export: Option<OtlpExport>,
 }
 
@@ -28,6 +28,7 @@ pub enum Parents {
     /// Every client's.
     #[default]
     Any,
-    /// That of peers whose headers the listener believes; others begin a new one.
+    /// The trace of peers whose headers the listener believes; requests of other peers begin a new
+    /// one.
     Trusted,
 }

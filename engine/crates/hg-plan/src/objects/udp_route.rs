@@ -19,7 +19,7 @@ pub struct UdpRoute {
     pub sni: Vec<String>,
     /// The upstream that takes the datagrams.
     pub upstream: String,
-    /// What the balancer chooses an endpoint for.
+    /// The unit for which the balancer chooses an endpoint.
     #[serde(default)]
     pub balance_by: BalanceBy,
     /// A flow ends once each datagram of its client has had so many answers; absent = when it is
@@ -29,13 +29,13 @@ pub struct UdpRoute {
     /// Time without a datagram in either direction after which a flow ends; never 0.
     #[serde(default = "ms_60000")]
     pub idle_ms: u64,
-    /// How many bytes of datagrams pass in a second, those above it being dropped; a `connection` is a
-    /// flow. Absent = as many as come.
+    /// The number of bytes of datagrams that pass in a second, those above it being dropped; a
+    /// `connection` is a flow. Absent = as many as come.
     #[serde(default)]
     pub bandwidth: Option<TcpBandwidth>,
 }
 
-/// What the balancer chooses an endpoint for.
+/// The unit for which the balancer chooses an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BalanceBy {

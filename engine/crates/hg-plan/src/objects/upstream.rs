@@ -14,7 +14,7 @@ use std::fmt;
 pub struct Upstream {
     /// Endpoints in the user's order; never empty.
     pub endpoints: Vec<Endpoint>,
-    /// How to pick an endpoint.
+    /// The policy that picks an endpoint.
     #[serde(default)]
     pub balance: Balance,
     /// The cookie that keeps a client at its endpoint.
@@ -26,7 +26,7 @@ pub struct Upstream {
     /// TLS towards the endpoints; absent = plain.
     #[serde(default)]
     pub tls: Option<UpstreamTls>,
-    /// Which HTTP the endpoints speak.
+    /// The version of HTTP that the endpoints speak.
     #[serde(default)]
     pub protocol: UpstreamProtocol,
     /// Time to connect, for all endpoints together.
@@ -41,13 +41,13 @@ pub struct Upstream {
     /// Requests that may wait for a connection when `max_connections` is reached.
     #[serde(default = "queue")]
     pub queue: u32,
-    /// How long a request may wait for a connection.
+    /// The time that a request may wait for a connection.
     #[serde(default = "ms_5000")]
     pub queue_timeout_ms: u64,
     /// Most bytes of one response head.
     #[serde(default = "head_bytes")]
     pub head_bytes: u32,
-    /// What is known of the endpoints' health, and what follows.
+    /// The rules that judge the endpoints' health, and the consequences.
     #[serde(default)]
     pub health: Health,
 }
@@ -81,19 +81,19 @@ pub struct Endpoint {
 pub struct Affinity {
     /// Its name.
     pub cookie: String,
-    /// How long a client keeps it; 0 = until the browser ends.
+    /// The time that a client keeps it; 0 = until the browser ends.
     #[serde(default)]
     pub max_age_s: u64,
     /// The paths that it is sent with.
     #[serde(default = "root_path")]
     pub path: String,
-    /// Whether it is sent with requests from other sites.
+    /// The requests from other sites with which it is sent.
     #[serde(default)]
     pub same_site: SameSite,
-    /// Whether it is sent over TLS only; absent = if the client came over TLS.
+    /// True if it is sent over TLS only; absent = if the client came over TLS.
     #[serde(default)]
     pub secure: Option<bool>,
-    /// Whether scripts cannot read it.
+    /// True if scripts cannot read it.
     #[serde(default = "yes")]
     pub http_only: bool,
     /// Texts of keys: the first one signs its values, each of them verifies them. None = values are
@@ -135,7 +135,7 @@ pub enum HostHeader {
     Literal(String),
 }
 
-/// Which HTTP the endpoints of an upstream speak.
+/// The version of HTTP that the endpoints of an upstream speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamProtocol {
@@ -209,7 +209,7 @@ pub struct UpstreamTls {
 pub struct Pool {
     /// Idle connections kept per endpoint and worker.
     pub max_idle: u32,
-    /// How long a connection may be idle before it is closed.
+    /// The time that a connection may be idle before it is closed.
     pub idle_timeout_ms: u64,
     /// Age at which a connection is not used again; 0 = off.
     pub max_age_ms: u64,

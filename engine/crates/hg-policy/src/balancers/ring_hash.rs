@@ -56,12 +56,12 @@ struct Point {
     slot: u32,
 }
 
-/// How many points a weight gets.
+/// The number of points that a weight gets.
 #[derive(Clone, Copy, Debug)]
 struct Nodes {
     /// Points of a weight of 1.
     virtual_nodes: u32,
-    /// What a weight of 1 is written as.
+    /// The number that a weight of 1 is written as.
     unit: u32,
 }
 

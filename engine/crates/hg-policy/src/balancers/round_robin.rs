@@ -20,7 +20,7 @@ pub(crate) struct RoundRobin {
     members: Members,
     /// Running values; their sum is 0 after each pick.
     current: Box<[i64]>,
-    /// Where the next pick starts when all weights are equal.
+    /// The start of the next pick when all weights are equal.
     next: usize,
     started: bool,
 }

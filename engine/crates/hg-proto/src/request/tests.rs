@@ -1,6 +1,6 @@
 use super::*;
 
-/// What the tests compare of a head.
+/// The parts of a head that the tests compare.
 #[derive(Debug, PartialEq)]
 struct Got {
     method: String,

@@ -5,7 +5,7 @@ use hg_resilience::{
 };
 use pyo3::prelude::*;
 
-/// When a breaker opens and closes: any Python object with these attributes.
+/// The limits at which a breaker opens and closes: any Python object with these attributes.
 #[derive(FromPyObject)]
 pub(super) struct Breaking {
     failures: u16,

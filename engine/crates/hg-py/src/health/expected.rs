@@ -5,7 +5,7 @@ use hg_resilience::Expected;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// What the answer to a check must be.
+/// The answer that a check requires.
 #[pyclass(frozen, module = "headgate._core._core")]
 pub(super) struct ExpectedAnswer(Expected);
 

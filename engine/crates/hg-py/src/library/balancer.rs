@@ -87,7 +87,7 @@ impl Balancer {
         self.state().active.clone()
     }
 
-    /// Whether a pick needs a key.
+    /// Reports whether a pick needs a key.
     #[getter]
     fn needs_key(&self) -> bool {
         self.state().policy.needs_key().is_some()

@@ -4,7 +4,7 @@ use hg_resilience::{BreakerPolicy, Circuit, Counts, Permit, Trip, Verdict, Windo
 use pyo3::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
-/// When a breaker opens and closes: any Python object with these attributes.
+/// The limits at which a breaker opens and closes: any Python object with these attributes.
 #[derive(FromPyObject)]
 struct Policy {
     failures: u16,
@@ -27,8 +27,8 @@ pub struct Breaker {
     breaker: Box<hg_resilience::Breaker>,
     policy: BreakerPolicy,
     trip: Option<(Trip, Mutex<Window>)>,
-    /// What a closed breaker gave last: the same for every try until it opens, so that a try makes
-    /// no object.
+    /// The permit that a closed breaker gave last: the same for every try until it opens, so that a
+    /// try makes no object.
     closed: Mutex<Option<Py<BreakerPermit>>>,
 }
 
@@ -91,7 +91,7 @@ impl Breaker {
         }
     }
 
-    /// What it does: `closed`, `open`, `half-open`.
+    /// Returns its state: `closed`, `open`, `half-open`.
     #[getter]
     fn state(&self) -> &'static str {
         match self.breaker.circuit() {
@@ -101,7 +101,7 @@ impl Breaker {
         }
     }
 
-    /// When an open breaker lets a try through again.
+    /// Returns when an open breaker lets a try through again.
     #[getter]
     fn open_until_ms(&self) -> Option<u64> {
         self.breaker.open_until_ms()

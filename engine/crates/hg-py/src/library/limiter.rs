@@ -41,7 +41,7 @@ impl RateTable {
         (verdict.allowed, verdict.remaining(), rate.wait_us(&verdict), rate.full_us(&verdict))
     }
 
-    /// How many keys lost their debt because the table was full of keys in debt.
+    /// Returns how many keys lost their debt because the table was full of keys in debt.
     #[getter]
     fn evictions(&self) -> u64 {
         self.table.evictions()

@@ -23,7 +23,7 @@ pub fn backoff_ms(
     )
 }
 
-/// How many retries are left; its methods may be called from any thread.
+/// A budget of the retries that are left; its methods may be called from any thread.
 #[pyclass(frozen, module = "headgate._core._core")]
 pub struct RetryBudget {
     budget: Mutex<Budget>,

@@ -42,7 +42,7 @@ fn compile(plan: &Plan, route: &Route, host: &str) -> Result<Chain, Vec<Problem>
     Chain::compile(&[of_host, &route.middlewares], Some(&route.action), &named)
 }
 
-/// What is presumed of the TLS of a client.
+/// The presumed TLS of a client.
 const TLS: ClientTls<'static> = ClientTls { version: TLS_VERSION, sni: SNI };
 
 /// Returns what happens to a request that a route takes: it is forwarded, answered or refused.

@@ -29,7 +29,7 @@ impl Headers for Asked<'_> {
     }
 }
 
-/// What is known of a certificate.
+/// The known facts of a certificate.
 pub(super) struct Identity {
     subject: String,
     names: Vec<Box<str>>,

@@ -9,7 +9,7 @@ const BYTES: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub struct Held {
     bytes: Vec<u8>,
-    /// Where each of them ends.
+    /// The end of each of them.
     ends: Vec<usize>,
 }
 

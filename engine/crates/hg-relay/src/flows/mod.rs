@@ -20,14 +20,14 @@ use order::{Links, NONE, Order};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// What distinguishes flows.
+/// The properties that distinguish flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     /// The socket that its datagrams come to.
     pub socket: u32,
-    /// Who sends them.
+    /// The address that sends them.
     pub client: SocketAddr,
-    /// Whose they are, where a load balancer sends them and tells that.
+    /// The address that they come from, where a load balancer sends them and tells that.
     pub told: Option<SocketAddr>,
     /// The address that they are sent to, where the socket has several.
     pub local: Option<IpAddr>,
@@ -40,11 +40,11 @@ pub struct FlowKey {
 pub struct FlowId {
     /// Its place in the table.
     pub index: usize,
-    /// Which of the flows that have had this place; 24 bits.
+    /// The number of the flow among those that have had this place; 24 bits.
     pub generation: u32,
 }
 
-/// Whether a group has a place for one more flow.
+/// The answer to whether a group has a place for one more flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// It has.

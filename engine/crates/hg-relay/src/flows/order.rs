@@ -6,7 +6,7 @@ use super::Flows;
 /// No place.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Where a flow is in the order of its group.
+/// The place of a flow in the order of its group.
 pub(super) struct Links {
     pub(super) seen_at: u64,
     pub(super) older: u32,

@@ -10,9 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 pub struct ToldFlow {
     /// The address of the listener.
     pub address: SocketAddr,
-    /// Which of the sockets of that address its datagrams come to, from 0.
+    /// The number of the socket, of those of that address, that its datagrams come to, from 0.
     pub socket: usize,
-    /// Who sends them.
+    /// The address that sends them.
     pub client: SocketAddr,
     /// The address that they are sent to, where the socket has several.
     #[serde(default)]
@@ -21,29 +21,29 @@ pub struct ToldFlow {
     pub route: String,
     /// The name of its upstream.
     pub upstream: String,
-    /// What was learned of it, and told.
+    /// The facts that were learned of it, and told.
     #[serde(flatten)]
     pub said: Said,
     /// Its endpoint, as in the plan.
     pub endpoint: String,
-    /// What has passed.
+    /// The traffic that has passed.
     pub traffic: Traffic,
     /// Microseconds since it began.
     pub age_us: u64,
     /// Microseconds since a datagram passed.
     pub quiet_us: u64,
-    /// Whether its endpoint has answered.
+    /// True if its endpoint has answered.
     #[serde(default)]
     pub is_answered: bool,
 }
 
-/// What was learned of a flow beside who sends it, and what its endpoint was told.
+/// The facts learned of a flow beside its sender, and those that its endpoint was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
     /// The server name that its client asked for, where routes ask for one.
     #[serde(default)]
     pub sni: Option<String>,
-    /// Where a load balancer that sends the datagrams says that they come from, and where they went.
+    /// The source and the destination that a load balancer states for the datagrams that it sends.
     #[serde(default)]
     pub told: Option<(SocketAddr, SocketAddr)>,
     /// The id under which its endpoint was told of its client; empty if it was not.

@@ -1,4 +1,4 @@
-//! What has passed in a flow.
+//! The traffic that has passed in a flow.
 
 use serde::{Deserialize, Serialize};
 

@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 /// The most bytes of a header. Version 2 allows 64 KiB; what is sent has a few hundred.
 pub const MAX_BYTES: usize = 4096;
 
-/// Whether bytes begin with a header.
+/// The presence of a header at the beginning of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// They begin as a header of either version does.
@@ -52,11 +52,11 @@ pub enum Addresses {
     Own,
     /// Those of the connection that is passed on.
     Passed {
-        /// What carries it.
+        /// The transport that carries it.
         transport: Transport,
-        /// Where it comes from.
+        /// The address that it comes from.
         source: SocketAddr,
-        /// Where it went.
+        /// The address that it went to.
         destination: SocketAddr,
     },
 }
@@ -68,7 +68,7 @@ pub struct Header<'a> {
     pub len: usize,
     /// The addresses that hold from now on.
     pub addresses: Addresses,
-    /// What else version 2 tells; none in version 1 and with `LOCAL`.
+    /// The other facts that version 2 tells; none in version 1 and with `LOCAL`.
     pub tlvs: Tlvs<'a>,
 }
 

@@ -10,9 +10,9 @@ pub mod kind {
     pub const AUTHORITY: u8 = 0x02;
     /// The checksum of the header.
     pub const CRC32C: u8 = 0x03;
-    /// What names the connection; at most 128 bytes.
+    /// The id of the connection; at most 128 bytes.
     pub const UNIQUE_ID: u8 = 0x05;
-    /// That the client uses TLS, and how.
+    /// The client's use of TLS, with its details.
     pub const SSL: u8 = 0x20;
     /// Within [`SSL`]: the version, such as `TLSv1.3`.
     pub const SSL_VERSION: u8 = 0x21;

@@ -16,7 +16,7 @@ const TCP6: u8 = 0x21;
 const UDP4: u8 = 0x12;
 const UDP6: u8 = 0x22;
 
-/// What a family says of the addresses behind it.
+/// The kind of the addresses behind a family.
 #[derive(Clone, Copy)]
 enum Family {
     Unspecified,

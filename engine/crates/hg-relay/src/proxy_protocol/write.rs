@@ -14,26 +14,26 @@ const ID_MOST: usize = 128;
 const HAS_TLS: u8 = 0x01;
 const HAS_CERTIFICATE: u8 = 0x02 | 0x04;
 
-/// What version 2 tells beside addresses. Texts of more than 255 bytes and ids of more than 128 are
-/// left out.
+/// The facts that version 2 tells beside addresses. Texts of more than 255 bytes and ids of more
+/// than 128 are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extras<'a> {
     /// The protocol agreed on above TLS.
     pub alpn: Option<&'a [u8]>,
     /// The host of the client's SNI.
     pub authority: Option<&'a str>,
-    /// What names the connection.
+    /// The id of the connection.
     pub unique_id: Option<&'a [u8]>,
-    /// How the client uses TLS; `None` = it does not.
+    /// The client's TLS; `None` = it uses none.
     pub tls: Option<Secured<'a>>,
 }
 
-/// How a client uses TLS.
+/// The TLS of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Secured<'a> {
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'a str,
-    /// Whether it sent a certificate, which was verified.
+    /// True if it sent a certificate, which was verified.
     pub is_verified: bool,
     /// The common name of that certificate.
     pub common_name: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! What a client's verified certificate says, and what is asked of it.
+//! A client's identity by its verified certificate, and the requirements on it.
 
 mod patterns;
 
@@ -33,7 +33,7 @@ pub enum Misfit {
     Spiffe,
 }
 
-/// What is asked of a certificate, compiled.
+/// The requirements on a certificate, compiled.
 #[derive(Clone, Debug)]
 pub struct CertificateRules {
     subjects: Box<[SubjectPattern]>,

@@ -1,4 +1,4 @@
-//! What subjects and alternative names may be: exact, or with `*`.
+//! Patterns of subjects and alternative names: exact, or with `*`.
 
 use std::ops::ControlFlow;
 
@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 /// number of components.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SubjectPattern {
-    /// Whether components may precede.
+    /// True if components may precede.
     is_open: bool,
     /// Texts of components, and whether more of the value may follow.
     components: Box<[(Box<str>, bool)]>,

@@ -1,5 +1,6 @@
-//! Which TCP route takes a connection: by the server name of its ClientHello where routes ask for
-//! one, then by the protocols that it offers, then by the narrowest network around the client.
+//! The choice of the TCP route that takes a connection: by the server name of its ClientHello where
+//! routes ask for one, then by the protocols that it offers, then by the narrowest network around
+//! the client.
 //!
 //! The most specific name decides alone, as hosts do: a connection whose name a route has never goes
 //! to a route of a broader name, even if no other condition of the former holds.
@@ -11,7 +12,7 @@ use names::{Index, Names};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Which connections a route takes.
+/// The conditions on the connections that a route takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// The client's address is in one of these networks; empty = it may be any.
@@ -28,13 +29,13 @@ pub struct Conditions {
 pub struct TcpRule<T> {
     /// Its name.
     pub name: Arc<str>,
-    /// Which connections it takes.
+    /// The conditions on the connections that it takes.
     pub when: Conditions,
-    /// What becomes of the connections that it takes.
+    /// The handling of the connections that it takes.
     pub then: T,
 }
 
-/// What is known of a connection before its route is.
+/// The properties of a connection that are known before its route.
 #[derive(Clone, Copy, Debug)]
 pub struct Arriving<'a> {
     /// The client's address.
@@ -52,7 +53,7 @@ impl From<IpAddr> for Arriving<'_> {
     }
 }
 
-/// How well conditions other than the name fit; the greater one wins.
+/// The degree to which conditions other than the name fit; the greater one wins.
 type Fit = (usize, u16);
 
 impl Conditions {

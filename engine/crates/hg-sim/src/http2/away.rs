@@ -1,4 +1,4 @@
-//! How an endpoint says GOAWAY.
+//! The GOAWAY frames of an endpoint.
 
 use super::endpoint::Session;
 use super::frame;

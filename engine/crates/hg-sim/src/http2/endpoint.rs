@@ -28,7 +28,7 @@ pub(crate) struct Session {
     pub(super) thinks: BTreeMap<u32, u64>,
     /// The last stream that it serves, once it has said so.
     pub(super) away: Option<u32>,
-    /// Whether the worker has surely read that.
+    /// True if the worker has surely read that.
     away_is_known: bool,
     credits: bool,
     /// Closes once everything is sent.

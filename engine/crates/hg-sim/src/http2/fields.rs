@@ -9,7 +9,7 @@ pub(crate) type Fields = Vec<(String, String)>;
 
 /// Entries of the static table (RFC 7541, appendix A).
 const STATIC: usize = 61;
-/// What an entry costs beside its octets (RFC 7541 §4.1).
+/// The cost of an entry beside its octets (RFC 7541 §4.1).
 const OVERHEAD: usize = 32;
 /// The size of the table that both sides begin with, which the worker does not change.
 const TABLE: usize = 4096;
@@ -102,7 +102,8 @@ fn string(out: &mut Vec<u8>, text: &str) {
 #[derive(Debug)]
 pub(crate) struct Reader {
     decoder: Decoder,
-    /// What the worker's table may hold, and what it has to be made smaller to first.
+    /// The size that the worker's table may have, and the one to which it has to be made smaller
+    /// first.
     table: usize,
     least: Option<usize>,
     text: Text,

@@ -1,5 +1,5 @@
-//! What comes on a peer's connection. It holds the worker to the rules of RFC 9113, and shares no code
-//! with `hg-h2` but the reader of header blocks.
+//! The reader of a peer's connection. It holds the worker to the rules of RFC 9113, and shares no
+//! code with `hg-h2` but the reader of header blocks.
 
 use super::frame::{self, Frame, put};
 use super::link::{Heard, Link};

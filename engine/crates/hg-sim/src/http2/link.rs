@@ -23,7 +23,8 @@ pub(crate) enum Heard {
     Pong(u64),
 }
 
-/// How often a peer says something on a connection without need; the worker bounds that.
+/// The number of times that a peer says something on a connection without need; the worker bounds
+/// that.
 const CHATS: u32 = 12;
 /// Bytes that wait for the socket before bodies wait.
 const ENOUGH: usize = 32 * 1024;
@@ -44,7 +45,7 @@ pub(crate) struct Link {
     pub(crate) last: u32,
 }
 
-/// What belongs to the connection, beside what belongs to streams.
+/// The state of the connection, beside that of its streams.
 #[derive(Debug)]
 pub(crate) struct Flow {
     pub(super) send: i64,

@@ -1,4 +1,4 @@
-//! How a client over HTTP/2 sends a request.
+//! The requests that a client over HTTP/2 sends.
 
 use super::fields::Fields;
 use super::link::Link;
@@ -11,7 +11,7 @@ use std::io;
 
 /// The timer that ends the wait for `100 Continue`.
 pub(super) const GO_ON: u8 = 3;
-/// How long a client waits for it.
+/// The time that a client waits for it.
 const CONTINUE_US: u64 = 1_000_000;
 
 /// Returns what a head begins with.

@@ -1,4 +1,4 @@
-//! What the two sides of a connection have agreed on.
+//! The settings that the two sides of a connection have agreed on.
 
 use super::frame::{END, SETTINGS, put};
 use crate::ledger::wrong;
@@ -17,10 +17,10 @@ pub(crate) struct Offer {
     pub(crate) streams: u32,
 }
 
-/// What holds before any frame.
+/// The settings that hold before any frame.
 const INITIAL: Offer = Offer { window: 65_535, frame: 16_384, table: 4096, streams: u32::MAX };
 
-/// What a peer has told the worker, and what the worker has acknowledged.
+/// The settings that a peer has sent to the worker, and those that the worker has acknowledged.
 #[derive(Debug)]
 pub(crate) struct Mine {
     in_force: Offer,
@@ -89,15 +89,15 @@ impl Mine {
     }
 }
 
-/// What the worker has told.
+/// The settings that the worker has sent.
 #[derive(Debug)]
 pub(crate) struct Theirs {
     pub(crate) window: i64,
     pub(crate) frame: usize,
     pub(crate) streams: usize,
-    /// Whether its first SETTINGS have come.
+    /// True if its first SETTINGS have come.
     pub(crate) came: bool,
-    /// Whether it takes extended CONNECT (RFC 8441).
+    /// True if it takes extended CONNECT (RFC 8441).
     pub(crate) connects: bool,
 }
 

@@ -3,18 +3,18 @@
 use super::fields::Fields;
 use crate::http1::Message;
 
-/// What is sent on a stream after its head.
+/// The bytes and trailers that are sent on a stream after its head.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
     pub(crate) bytes: Vec<u8>,
-    /// How many of them are sent.
+    /// The number of them that are sent.
     pub(crate) at: usize,
-    /// What follows once the other side has said something.
+    /// The bytes that follow once the other side has said something.
     pub(crate) more: Option<Vec<u8>>,
     pub(crate) trailers: Option<Fields>,
-    /// Whether they wait for something.
+    /// True if they wait for something.
     pub(crate) held: bool,
-    /// Whether the end is sent.
+    /// True if the end is sent.
     pub(crate) done: bool,
 }
 
@@ -33,10 +33,10 @@ impl Sending {
 pub(crate) struct Stream {
     /// The request to which it belongs.
     pub(crate) id: usize,
-    /// What has come.
+    /// The part of the message that has come.
     pub(crate) message: Message,
     pub(crate) has_head: bool,
-    /// Whether the end has come.
+    /// True if the end has come.
     pub(crate) ended: bool,
     pub(crate) send: Sending,
     pub(crate) send_window: i64,

@@ -1,9 +1,9 @@
-//! How a peer over HTTP/2 treats the worker, as a seed decides.
+//! The treatment of the worker by a peer over HTTP/2, as a seed decides.
 
 use super::settings::Offer;
 use hg_net::Rng;
 
-/// How a peer over HTTP/2 treats the worker.
+/// The treatment of the worker by a peer over HTTP/2.
 #[derive(Clone, Debug)]
 pub(crate) struct Ways {
     /// Its first SETTINGS.

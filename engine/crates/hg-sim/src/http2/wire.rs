@@ -9,7 +9,7 @@ pub(crate) const PULL: u8 = 1;
 /// Most bytes and the longest pause between.
 pub(crate) type Pace = (u64, u64);
 
-/// What came of reading.
+/// The result of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pulled {
     Nothing,

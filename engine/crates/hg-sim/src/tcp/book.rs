@@ -1,4 +1,5 @@
-//! What both sides of every TCP session have sent and seen, and whether that fits together.
+//! The record of what both sides of every TCP session have sent and seen, and the check that it
+//! fits together.
 
 use crate::body::Way;
 use crate::ledger::wrong;
@@ -6,7 +7,7 @@ use crate::tcp::opening::{Met, Start};
 use std::collections::BTreeSet;
 use std::io;
 
-/// What may go wrong in a run.
+/// The faults that a run may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     /// Nothing: every session is whole.
@@ -17,7 +18,7 @@ pub(crate) enum Mood {
     Rough,
 }
 
-/// What one side has done with its half.
+/// The state of one side's half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Half {
     Open,
@@ -28,7 +29,7 @@ pub(crate) enum Half {
     Reset,
 }
 
-/// How what a side gets has ended.
+/// The end of what a side gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     End,
@@ -64,10 +65,10 @@ impl Line {
 /// Names a side of a session by the way of its bytes, and its number.
 pub(crate) type Who = (Way, usize);
 
-/// What endpoints may be told of a client: nothing, or a version of the PROXY protocol.
+/// The information that endpoints may get of a client: none, or a version of the PROXY protocol.
 pub(crate) type Tells = BTreeSet<Option<u8>>;
 
-/// Where clients may arrive, by any plan of the run: ports, and what is told there.
+/// The places where clients may arrive, by any plan of a run: ports, and what endpoints get there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ways {
     pub(crate) ports: BTreeSet<u16>,
@@ -77,9 +78,10 @@ pub(crate) struct Ways {
 #[derive(Debug)]
 pub(crate) struct Book {
     pub(crate) mood: Mood,
-    /// How the clients begin; their lines have the same numbers.
+    /// The beginnings of the clients' streams; the clients' lines have the same numbers.
     pub(crate) starts: Vec<Start>,
-    /// Where clients without a name, and those with the name of the second route, may arrive.
+    /// The places where clients without a name, and those with the name of the second route, may
+    /// arrive.
     pub(crate) ways: [Ways; 2],
     pub(crate) clients: Vec<Line>,
     pub(crate) endpoints: Vec<Line>,

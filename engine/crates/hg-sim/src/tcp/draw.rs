@@ -1,4 +1,4 @@
-//! What a seed decides of a run of TCP.
+//! The decisions of a seed for a run of TCP.
 
 use crate::play::{Deed, Object, remotes, settings, weather};
 use crate::tcp::book::{Mood, Ways};
@@ -16,18 +16,19 @@ const NAMES: [&str; 2] = ["u", "v"];
 /// The name of the second route.
 const SECOND: &str = "second.example";
 
-/// What holds for the whole run.
+/// The terms that hold for the whole run.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) mood: Mood,
     pub(crate) weather: Weather,
-    /// Whether much comes at once, so that it is spliced.
+    /// True if much comes at once, so that it is spliced.
     pub(crate) bulk: bool,
-    /// Who may wait with its end for the other side's: 1 = clients, 2 = endpoints, 0 = nobody.
+    /// The sides that may wait with their end for the other side's: 1 = clients, 2 = endpoints, 0 =
+    /// none.
     pub(crate) last: u64,
-    /// Whether routes ask for names.
+    /// True if routes ask for names.
     pub(crate) named: bool,
-    /// Whether clients begin with PROXY headers: 1 = all do, 2 = some do.
+    /// The clients that begin with PROXY headers: 1 = all do, 2 = some do.
     pub(crate) proxied: u64,
     /// Versions of the PROXY protocol towards the two upstreams.
     pub(crate) told: [Option<u8>; 2],

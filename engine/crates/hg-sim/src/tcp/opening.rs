@@ -1,5 +1,5 @@
-//! How streams begin: PROXY headers, a ClientHello, and a mark that says whose bytes follow. Written
-//! and read without the engine's code.
+//! The beginnings of streams: PROXY headers, a ClientHello, and a mark that says whose bytes
+//! follow. Written and read without the engine's code.
 
 use crate::body::Way;
 use crate::ledger::wrong;
@@ -12,16 +12,16 @@ pub(crate) const MARK: usize = 6;
 
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// How a client begins.
+/// The beginning of a client's stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
-    /// Where endpoints are told that it is.
+    /// The client's address as endpoints get it.
     pub(crate) source: SocketAddr,
     /// The PROXY header before its bytes; may be empty, or none.
     pub(crate) header: Vec<u8>,
     /// Its ClientHello; may be empty.
     pub(crate) hello: Vec<u8>,
-    /// Whether it asks for the name of the second route.
+    /// True if it asks for the name of the second route.
     pub(crate) is_second: bool,
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn hello(name: &str, rng: &mut Rng) -> Vec<u8> {
     out
 }
 
-/// What came before the bytes of the other side.
+/// The data that came before the bytes of the other side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Met {
     /// The version of the PROXY header, and where it says that the client is.

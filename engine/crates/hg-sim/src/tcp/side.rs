@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-/// When a side ends its half.
+/// The time at which a side ends its half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
     /// Once it has sent everything.
@@ -21,12 +21,12 @@ pub(crate) enum Ends {
     Never,
 }
 
-/// How a side behaves in a session.
+/// The behaviour of a side in a session.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     /// Bytes that it sends.
     pub(crate) len: usize,
-    /// How long it waits before its first byte, microseconds.
+    /// The time that it waits before its first byte, microseconds.
     pub(crate) waits_us: u64,
     /// Most bytes sent at once, and the longest pause between.
     pub(crate) dribble: (u64, u64),
@@ -63,15 +63,15 @@ pub(crate) struct Side {
     stage: Stage,
 }
 
-/// How far a side is.
+/// The progress of a side.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stage {
     speaks: bool,
-    /// Whether it has stopped reading for a while.
+    /// True if it has stopped reading for a while.
     stalls: bool,
-    /// Whether it has ended its half.
+    /// True if it has ended its half.
     has_ended: bool,
-    /// Whether the other side has.
+    /// True if the other side has.
     heard: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What clients and endpoints have sent and got, datagram by datagram.
+//! The record of what clients and endpoints have sent and got, datagram by datagram.
 
 use crate::body::{Way, content};
 use crate::ledger::wrong;
@@ -41,7 +41,7 @@ impl Name {
     }
 }
 
-/// What became of one datagram of a client.
+/// The fate of one datagram of a client.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fate {
     len: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Book {
     pub(crate) calm: bool,
     /// Most sockets that the worker may have open.
     pub(crate) most_open: usize,
-    /// Where each client is.
+    /// The address of each client.
     pub(crate) clients: Vec<SocketAddr>,
     sent: BTreeMap<(u32, u32), Fate>,
     /// Answers, and whether they have come.

@@ -1,4 +1,4 @@
-//! What a seed decides of a run of UDP.
+//! The decisions of a seed for a run of UDP.
 
 use crate::play::{Deed, Object, remotes, settings, weather};
 use crate::world::{LISTENER_PORT, address_of};

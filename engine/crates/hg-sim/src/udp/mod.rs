@@ -20,7 +20,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// How long a client waits for answers to its last datagram.
+/// The time that a client waits for answers to its last datagram.
 const PATIENCE_US: u64 = 2_000_000;
 
 const SEND: u8 = 0;

@@ -1,4 +1,4 @@
-//! What the three formats have in common; the files beside this one test each format's own rules.
+//! Tests of what the three formats share; the files beside this one test each format's own rules.
 
 mod alike;
 mod document;

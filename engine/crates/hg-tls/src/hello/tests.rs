@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use std::cell::Cell;
 
 thread_local! {
-    /// How many records were looked at.
+    /// The number of records that were looked at.
     pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
 }
 

@@ -7,9 +7,9 @@ use crate::hello::MAX_HELLO;
 #[derive(Default)]
 pub(super) struct CryptoStream {
     bytes: Vec<u8>,
-    /// Which of them have come.
+    /// A bit for each of them, set if it has come.
     come: Vec<u64>,
-    /// How many have from the first one on.
+    /// The number of those that have come without a gap, from the first one on.
     whole: usize,
 }
 

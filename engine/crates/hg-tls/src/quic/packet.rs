@@ -33,7 +33,7 @@ impl ConnectionId {
     }
 }
 
-/// What a packet is, as far as it matters here.
+/// The kind of a packet, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Its packet number, still protected, begins there.

@@ -80,7 +80,7 @@ fn hello(name: &str) -> Vec<u8> {
     message(&[extension(51, &[7; 1_216]), sni(name.as_bytes())])
 }
 
-/// What a reader says of each datagram.
+/// Returns what a reader says of each datagram.
 fn said<D: AsRef<[u8]>>(datagrams: &[D]) -> Vec<Result<Option<String>, Unread>> {
     let (mut reader, mut room) = (InitialReader::default(), Vec::new());
     let mut read = |d: &D| match reader.read(d.as_ref(), &mut room)? {

@@ -42,7 +42,7 @@ SOAK_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to apply to one instance.
+    """The settings for applying to one instance.
 
     `error_log` and `status_socket` are absolute, as we see them. `entry` is the main file where
     nginx.conf is not ours (guest mode), None = the release's own. `proxied` are listeners that

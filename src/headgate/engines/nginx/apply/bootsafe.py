@@ -27,7 +27,7 @@ _LONGEST_START_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class BootSafe:
-    """Whether nginx can only start with a verified release; `why` is for people."""
+    """The verdict on whether nginx can only start with a verified release; `why` is for people."""
 
     is_safe: bool
     why: str
@@ -52,7 +52,7 @@ def boot_safe(
 
 
 class DiskTests:
-    """Whether a release starts with nothing but the disk; each is tested once.
+    """Tests of whether a release starts with nothing but the disk; each release is tested once.
 
     A test is repeated when a file changes that the config reads: a foreign config that includes it,
     or a certificate outside of it.

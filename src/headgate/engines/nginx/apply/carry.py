@@ -31,7 +31,7 @@ _DIGEST: Final = re.compile(r"-[0-9a-f]{12}(?=\.[a-z]+$|$)")
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What it takes over: paths in the older release to those in the newer, and leaves likewise."""
+    """The files taken over: paths in the older release to those in the newer, leaves likewise."""
 
     paths: Mapping[str, str]
     leaves: Mapping[str, str]

@@ -25,7 +25,7 @@ _Stamps = dict[str, tuple[int, int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What PREFLIGHT holds a release to. `folders` must be there for nginx to write in."""
+    """The limits of PREFLIGHT for a release. `folders` must be there for nginx to write in."""
 
     draining_cap: int = preflight.DRAINING_CAP
     folders: tuple[Path, ...] = ()

@@ -45,12 +45,12 @@ _TROUBLES: Final[tuple[tuple[type[Exception], str, bool], ...]] = (
     (OSError, "system", True),
     (SeveralMastersError, "system", True),
 )
-"""What an action may raise: the finding's code, and whether a retry may help."""
+"""The exceptions that an action may raise: the finding's code, and whether a retry may help."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What an apply works with.
+    """The objects that an apply works with.
 
     `has_entry`: the main file is not ours, so that a release can be tested only once it is
     `current`. `cpus`: how many workers `auto` is.
@@ -70,7 +70,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to apply: a plan to render for a generation, or an existing release."""
+    """An apply to run: of a plan to render for a generation, or of an existing release."""
 
     generation: int
     fallbacks: tuple[ReleaseName, ...]

@@ -93,7 +93,7 @@ class ErrorLog:
 
     @property
     def mark(self) -> LogMark:
-        """How far it has been read."""
+        """The position up to which it has been read."""
         return LogMark(0, 0) if self._now is None else LogMark(self._now.inode, self._now.offset)
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class LogSeen:
-    """What the master logged since the mark; unknown where the log is absent or was cut."""
+    """The lines logged by the master since the mark; unknown where the log is absent or was cut."""
 
     lines: tuple[LogLine, ...] = ()
     is_known: bool = True
@@ -48,7 +48,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What proves a generation.
+    """The conditions that prove a generation.
 
     `needs_new_workers`: only workers that were not there at the mark count; False after a reload
     that nginx refused, where the old ones must still be there. `listeners`, `names` and `probes`

@@ -41,7 +41,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Figures:
-    """What metrics show of applies since the start."""
+    """The figures that metrics show of applies since the start."""
 
     applied: int = 0
     rejected: int = 0
@@ -50,7 +50,7 @@ class Figures:
     degraded: bool = False
     by_cause: dict[str, int] = field(default_factory=dict)
     waited_s: float = 0.0
-    """How long the wish taken last had waited."""
+    """The time that the wish taken last had waited."""
 
     def count(self, result: Result) -> None:
         """Counts one more apply that has ended."""

@@ -38,7 +38,7 @@ MARK = "guard.json"
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """What the guard found: `current` as nginx will start with it, and why it was changed.
+    """The result of the guard: `current` as nginx will start with it, and why it was changed.
 
     `is_safe` False: nginx has nothing verified to start with.
     """

@@ -16,7 +16,7 @@ from headgate.engines.nginx.apply.conftree import Conf, Placed
 from headgate.nginxtext.includes import Located
 
 Resolve = Callable[[str], bool]
-"""Whether a host name has an address now; may block."""
+"""A test of whether a host name has an address now; may block."""
 
 _ZONES: Final[Mapping[bytes, str]] = {
     b"limit_req_zone": "zone=",

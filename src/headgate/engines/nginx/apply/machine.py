@@ -52,7 +52,7 @@ _PATIENCE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to apply, and how patiently. Times in seconds.
+    """A request to apply a generation, and its timing. Times in seconds.
 
     `fallbacks`: the releases to go back to, best first; the first is `current`. `explain` makes
     findings of nginx's words, at least one. `last_reload_s`: how long the last reload took.

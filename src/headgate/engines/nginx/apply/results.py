@@ -49,7 +49,7 @@ class Rejected:
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same release may be accepted later as it is."""
+        """True if the same release may be accepted later as it is."""
         return self.cause.is_transient
 
     def text(self) -> str:

@@ -10,7 +10,7 @@ _TIMEOUT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Which generation answered; `pid` of the worker where it says so, else 0."""
+    """The generation that answered; `pid` of the worker where it says so, else 0."""
 
     generation: int
     pid: int = 0

@@ -10,11 +10,11 @@ Outcome = Literal["REJECTED", "BROKEN", "PARTIAL"]
 """REJECTED: the old generation is untouched. BROKEN: no worker serves. PARTIAL: some work."""
 
 SETTLED_S = 0.5
-"""How long workers must live: those that die in their init do so at once."""
+"""The time that workers must live: those that die in their init do so at once."""
 UNKNOWN_SETTLED_S = 3.0
 """The same where the log says nothing: longer than nginx retries a bind (5 times, 500 ms apart)."""
 FAULTS_S = 2.0
-"""How long listeners, names and probes may fail once all workers are new:
+"""The time that listeners, names and probes may fail once all workers are new:
 such a fault rarely heals.
 """
 

@@ -37,7 +37,7 @@ class NotProbedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What the probe found, modules that do not load and the reason included."""
+    """The result of the probe, modules that do not load and the reason included."""
 
     capabilities: Capabilities
     modules: tuple[Module, ...]

@@ -16,8 +16,8 @@ _ANSWERS: Final = {"429": "limited", **dict.fromkeys(("502", "503", "504"), "gat
 
 
 class Ended(NamedTuple):
-    """How a request ended at an address, when it began at the earliest, and how long it took to
-    the head of the answer, or to the end without one.
+    """The outcome of a request at an address, the earliest time that it began, and the time that it
+    took to the head of the answer, or to the end without one.
     """
 
     target: str

@@ -15,14 +15,14 @@ _NO_CLIENT: Final = b"PROXY UNKNOWN\r\n"
 """Tells that no client is behind a connection."""
 _CLOSED: Final = "the connection closed after the TLS handshake"
 _SETTLE_S: Final = 0.5
-"""How long an endpoint has to refuse a TLS session whose handshake is over for us."""
+"""The time that an endpoint has to refuse a TLS session whose handshake is over for us."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a check needs to know: `address` is the endpoint's as configured, `target` where to
+    """The parameters of a check: `address` is the endpoint's as configured, `target` where to
     connect, `name` what its certificate is verified against. `is_told`: the endpoint wants a PROXY
     header, in version 1.
     """

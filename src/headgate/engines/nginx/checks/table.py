@@ -21,7 +21,7 @@ Out = Mapping[str, frozenset[str]]
 """The addresses of each upstream that take no requests."""
 
 Addresses = Mapping[str, tuple[str, ...]]
-"""What the names of endpoints resolve to."""
+"""The addresses that the names of endpoints resolve to."""
 
 _BREAKER: Final = {
     "open": ("warn", "gets no requests"),
@@ -31,7 +31,7 @@ _BREAKER: Final = {
 
 _SPARED: Final = {"spared-dry-run": "dry_run", "spared-limit": "limit"}
 OUTCOMES: Final = ("ejected", "dry_run", "limit")
-"""What becomes of an endpoint that looks like an outlier."""
+"""The outcomes for an endpoint that looks like an outlier."""
 
 Tell = Callable[[str, str, str, dict[str, str]], None]
 
@@ -47,7 +47,7 @@ class Member:
 
     @property
     def as_core(self) -> tuple[EndpointHealth, bool, bool]:
-        """What the core takes."""
+        """The values that the core takes."""
         return self.health, self.endpoint.backup, self.endpoint.weight > 0
 
 
@@ -61,7 +61,7 @@ class Group:
 
     @property
     def cores(self) -> list[tuple[EndpointHealth, bool, bool]]:
-        """What the core takes of the members."""
+        """The values of the members that the core takes."""
         return [one.as_core for one in self.members]
 
     def told(self, now_ms: int) -> list[tuple[str, bool, str]]:
@@ -70,7 +70,7 @@ class Group:
 
 
 class Told(NamedTuple):
-    """What is told of an endpoint, all its addresses together."""
+    """The report on an endpoint, all its addresses together."""
 
     state: str
     takes: bool
@@ -82,7 +82,7 @@ class Told(NamedTuple):
 
 
 class ToldUpstream(NamedTuple):
-    """What is told of an upstream: whether it is in panic, its endpoints by their address, how
+    """The report on an upstream: whether it is in panic, its endpoints by their address, how
     often a breaker of them opened, and what became of those that looked like outliers.
     """
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Next = Literal["same", "disk", "other", "none", "unknown"]
-"""What headgate would write now: the same as it wrote last, what is on disk, something else, no
-such file; `unknown` where it cannot tell."""
+"""The content that headgate would write now: the same as it wrote last, what is on disk, something
+else, no such file; `unknown` where it cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class DriftFile:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """How an nginx differs from what was applied. `since` 0: it does not. `policy` is in force;
+    """The differences of an nginx from what was applied. `since` 0: none. `policy` is in force;
     `held` says why nothing is healed now, `alarm` why a person must look."""
 
     since: float

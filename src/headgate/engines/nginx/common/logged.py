@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 _OURS: Final = "hg_"
-"""What the names of our own variables begin with."""
+"""The prefix of the names of our own variables."""
 
 
 class Logged(NamedTuple):
@@ -35,7 +35,7 @@ class Logged(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether nginx's own variable says the same in the same form."""
+        """True if nginx's own variable says the same in the same form."""
         return bool(self.nginx) and not self.differs
 
 

@@ -1,4 +1,4 @@
-"""What model and nginx agree on about retries."""
+"""The values for retries that model and nginx agree on."""
 
 from typing import Final
 

@@ -6,7 +6,7 @@ from headgate.engines.types import UpstreamStatus
 
 
 class LastApply(msgspec.Struct, frozen=True):
-    """How the last apply ended; `at` is Unix seconds, the others are seconds as in `Applied`."""
+    """The result of the last apply; `at` is Unix seconds, the rest are seconds as in `Applied`."""
 
     at: float
     ok: bool

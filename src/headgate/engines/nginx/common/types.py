@@ -10,13 +10,13 @@ Generation = NewType("Generation", int)
 """Counts applies of one instance from 1 up, never reused; the name a release goes by."""
 
 Mode = Literal["full", "guest", "observe"]
-"""Who owns `nginx.conf`: we, somebody who includes us, or somebody whose nginx we only watch."""
+"""The owner of `nginx.conf`: we, a person who includes us, or one whose nginx we only watch."""
 
 SignalName = Literal["HUP", "QUIT", "TERM", "USR1", "USR2", "WINCH"]
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What one nginx binary with its modules accepts, as its own `-t` said.
+    """The snippets that one nginx binary with its modules accepts, as its own `-t` said.
 
     `binary_digest` is the sha256 (hex) of the binary, `build` the text of `-V`; both together are
     the key of the cache. `version` is for people: no code may decide by it. `accepted` holds names
@@ -124,7 +124,7 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Tested(msgspec.Struct, frozen=True):
-    """What `nginx -t` said; `ok`: it exits with 0 and reports nothing that we count as an error.
+    """The result of `nginx -t`; `ok`: it exits with 0 and reports nothing that counts as an error.
 
     `problems` are `[emerg]`, `[alert]`, `[crit]` lines and warnings that lose traffic (a
     duplicate server name); `warnings` the rest.

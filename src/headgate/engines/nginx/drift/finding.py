@@ -7,7 +7,7 @@ from typing import Literal
 
 
 class State(StrEnum):
-    """How an instance differs from the release it should serve; several may hold at once."""
+    """The difference of an instance from the release it should serve; several may hold at once."""
 
     IN_SYNC = "in sync"
     DISK_DRIFT = "disk drift"
@@ -21,7 +21,7 @@ How = Literal["edited", "missing", "added", "mode", "link"]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a file has to be: sha256 (hex) of its bytes, its permission bits.
+    """The required state of a file: sha256 (hex) of its bytes, its permission bits.
 
     None stands for "does not matter".
     """
@@ -47,7 +47,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """What a look found at the paths of a `Desired`; missing ones are absent.
+    """The files and links that a look found at the paths of a `Desired`; missing ones are absent.
 
     A file that cannot be read has a `Mark` without digest; a link where a file should be is
     `links`, not `files`. `added` are files in its folders that should not be.
@@ -60,9 +60,9 @@ class OnDisk:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What serves: the generation its status socket answers (None: no answer).
+    """The nginx that serves: the generation that its status socket answers (None: no answer).
 
-    `was_reloaded`: somebody else replaced all workers since our own last apply.
+    `was_reloaded`: all workers were replaced since our last apply, and not by us.
     """
 
     generation: int | None
@@ -98,12 +98,12 @@ class Finding:
 
     @property
     def is_drift(self) -> bool:
-        """Whether a heal would mend something."""
+        """True if a heal would mend something."""
         return bool({State.DISK_DRIFT, State.FOREIGN_RELOAD, State.STALE_RUNNING} & {*self.states})
 
     @property
     def needs_reload(self) -> bool:
-        """Whether a heal must reload, since what runs is in doubt too."""
+        """True if a heal must reload, since what runs is in doubt too."""
         return bool({State.FOREIGN_RELOAD, State.STALE_RUNNING} & {*self.states})
 
     def text(self) -> str:

@@ -19,7 +19,7 @@ _IN_A_RELEASE: Final = 2
 
 
 class Sides(NamedTuple):
-    """What files are compared with: what was written, and what would be written now by path within
+    """The sides of the comparison: what was written, and what would be written now by path within
     a release, None where that is not known. `secrets` are texts that nothing may show."""
 
     original: Original
@@ -28,7 +28,7 @@ class Sides(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What is done about drift, and what keeps it from being done; see `DriftReport`."""
+    """The action on drift, and what keeps it from being taken; see `DriftReport`."""
 
     policy: str
     held: str = ""

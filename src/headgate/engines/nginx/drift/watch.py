@@ -30,7 +30,7 @@ from headgate.engines.nginx.drift.machine import (
 )
 
 SCAN_S: Final = 60.0
-"""How often it reads everything without any event: some mounts have none, and bits rot."""
+"""The interval between full reads without any event: some mounts have none, and bits rot."""
 
 _DEBOUNCE_MS: Final = 200
 _STEP_MS: Final = 100
@@ -40,7 +40,7 @@ _HELD: Final = "a hold keeps this nginx as it is; release it first"
 
 
 class World(Protocol):
-    """What it needs of the instance and the apply engine; all may block and run in threads.
+    """The methods needed of the instance and the apply engine; all may block and run in threads.
 
     An OSError raises an alarm for as long as it lasts.
     """
@@ -63,7 +63,7 @@ class World(Protocol):
 
 
 class Acts(Protocol):
-    """What drift leads to; all may block and run in threads."""
+    """The actions that drift leads to; all may block and run in threads."""
 
     def report(self, finding: Finding) -> None:
         """Reports a finding that differs from the one before."""
@@ -239,7 +239,7 @@ class _Events:
 
     @property
     def is_listening(self) -> bool:
-        """Whether the kernel sends events: False when it refuses more watches."""
+        """True if the kernel sends events; False when it refuses more watches."""
         return self._task is not None and not self._task.done()
 
     async def listen(self, folders: frozenset[Folder]) -> None:

@@ -58,7 +58,7 @@ _UNPROVEN = Generation(0)
 
 
 class _Around(NamedTuple):
-    """What a rendering depends on beside the plan."""
+    """The inputs that a rendering depends on beside the plan."""
 
     addresses: Addresses
     out: Out

@@ -7,7 +7,7 @@ from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
 from headgate.plan.plan import Plan
 
 _KEEP: Final = 5
-"""How many plans it remembers; they share what they have in common."""
+"""The number of plans that it remembers; they share what they have in common."""
 
 
 class InService:

@@ -13,7 +13,7 @@ from headgate.engines.nginx.releases.lock import locked
 
 @dataclass(slots=True)
 class Figures:
-    """What metrics and status show of changes without a reload since the start."""
+    """The figures that metrics and status show of changes without a reload since the start."""
 
     applied: int = 0
     failed: int = 0

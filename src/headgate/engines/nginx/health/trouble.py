@@ -9,7 +9,7 @@ from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.instance.procfs import Procfs
 
 ANSWER_S: Final = 3.0
-"""How long a worker has to answer on the status socket."""
+"""The time that a worker has to answer on the status socket."""
 
 _LOOKS: Final = 2
 
@@ -51,7 +51,7 @@ def _is_stopped(process: Process, procfs: Procfs) -> bool:
 
 
 class Health:
-    """What stands against serving, reported once as it comes and goes.
+    """The trouble that stands against serving, reported once as it comes and goes.
 
     A trouble counts when seen twice in a row: workers come and go at every reload.
     """

@@ -31,7 +31,7 @@ class Rule(NamedTuple):
 
 
 class Access(NamedTuple):
-    """Who is let in: nobody of `denied`, and of the others everybody or `allowed` alone.
+    """The clients that are let in: none of `denied`, and of the rest all or `allowed` alone.
 
     `computed` says that these are other networks than the ones written.
     """
@@ -42,7 +42,7 @@ class Access(NamedTuple):
 
     @property
     def is_closed(self) -> bool:
-        """Whether it lets nobody in."""
+        """True if it lets no client in."""
         return not self.allowed and not self.denied
 
     def to_model(self) -> Table:

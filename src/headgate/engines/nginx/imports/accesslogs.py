@@ -53,7 +53,7 @@ class _Log(NamedTuple):
 
 
 class _Chosen(NamedTuple):
-    """What became the log of the node: its table, its `access_log` lines, and its `log_format`,
+    """The log that became the node's: its table, its `access_log` lines, and its `log_format`,
     None = the one that nginx has built in.
     """
 

@@ -19,7 +19,7 @@ _MOST: Final = ByteSize.parse("1MiB")
 _BUFFERS: Final = (b"8", b"4k")
 """nginx's own buffers of an answer, where pages have 4 KiB."""
 _FILE: Final = b"1024m"
-"""What nginx keeps of an answer in a file unless it is told."""
+"""The most that nginx keeps of an answer in a file by default."""
 _MOST_ANSWERS: Final = 16 << 20
 """The most that a route collects of an answer, bytes."""
 _PARTS: Final = 4

@@ -35,7 +35,7 @@ REASON: Final = "not-imported"
 
 
 class Map(msgspec.Struct, frozen=True):
-    """What `import.json` holds; `files` are the original paths by their place in `verbatim`,
+    """The contents of `import.json`; `files` are the original paths by their place in `verbatim`,
     `objects` the model as it was imported, as TOML."""
 
     entry: str

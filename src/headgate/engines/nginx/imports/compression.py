@@ -30,7 +30,7 @@ _KEPT: Final[Mapping[bytes, tuple[bytes, str]]] = {
     b"gzip_http_version": (b"1.1", "clients of HTTP/1.0 get no compressed answers here"),
     b"gzip_disable": (b"", "clients are told apart by `Accept-Encoding` alone here"),
 }
-"""What differs unless a setting has this value."""
+"""The differences here unless a setting has this value."""
 _DEFAULTS: Final = {
     b"gzip_vary": b"off",
     b"gzip_proxied": b"off",

@@ -140,7 +140,7 @@ _INERT: Final = {
     ),
     *("if_modified_since", "proxy_ignore_client_abort", "proxy_no_cache", "send_lowat"),
 }
-"""What does nothing to a request that is proxied and not cached."""
+"""The directives that do nothing to a request that is proxied and not cached."""
 
 _USUAL: Final = {
     "ignore_invalid_headers": b"on",
@@ -154,7 +154,7 @@ _USUAL: Final = {
 """nginx's defaults of what would otherwise change an answer."""
 
 _TO_TLS: Final = "proxy_ssl_"
-"""How TLS is spoken to endpoints; only `http://` becomes model."""
+"""The prefix of directives about TLS to endpoints; only `http://` becomes model."""
 
 _REAL_IP: Final = {"real_ip_header", "real_ip_recursive", "set_real_ip_from"}
 _REDIRECTS: Final = {"absolute_redirect", "port_in_redirect", "server_name_in_redirect"}

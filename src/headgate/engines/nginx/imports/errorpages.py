@@ -15,14 +15,14 @@ KIND: Final = "error_pages"
 
 _INTERCEPT: Final = b"proxy_intercept_errors"
 _FORWARDING: Final = frozenset({400, 413, 429, 500, 502, 503, 504})
-"""What nginx answers by itself where it forwards, beside what is said of who may pass."""
+"""The statuses that nginx answers by itself where it forwards, beside those about who may pass."""
 _PAGED: Final = frozenset(range(400, 600)) - {408, 444, 494, 495, 496, 497, 499}
 """The statuses that a page of ours can have, on either engine."""
 _LOGGED: Final = "`error_page`: an error is in the access log as its location says, not its page"
 _FEWEST_WORDS: Final = 2
 _RETURN_WORDS: Final = 2
 _OTHER_RETURNS: Final = frozenset({b"444", *(b"%d" % one for one in returns.REDIRECTS)})
-"""What leads elsewhere, or ends the connection."""
+"""The statuses of `return` that lead elsewhere, or end the connection."""
 _OWN: Final = frozenset({"internal", "return", "default_type", "add_header"})
 _VARIABLES: Final[Mapping[bytes, bytes]] = {
     b"status": b"${status}",
@@ -31,7 +31,7 @@ _VARIABLES: Final[Mapping[bytes, bytes]] = {
 
 
 class _Led(NamedTuple):
-    """Where the error of a status leads; `changed` says that another status is answered."""
+    """The target of the error of a status; `changed` says that another status is answered."""
 
     target: str
     changed: bool

@@ -15,7 +15,7 @@ _ALL: Final = frozenset(range(1, 256))
 _NEW_LINE: Final = ord("\n")
 _LONGEST: Final = 1000
 _BEFORE: Final = "(?:[^%]|%[0-9A-F][0-9A-F])*"
-"""What may stand before: whole characters, lest `3B` be found in `%3B`."""
+"""The text that may stand before: whole characters, lest `3B` be found in `%3B`."""
 
 _SETS: Final = {
     b"d": frozenset(b"0123456789"),

@@ -21,7 +21,7 @@ class Gathered:
         self.middlewares: dict[str, Table] = {}
         self.notes: list[Note] = []
         self.places: list[Around] = []
-        """What stands around each place of `http` that became a route."""
+        """The surroundings of each place of `http` that became a route."""
         self.names = naming.Names()
         self._objects: dict[skeleton.Key, str] = {}
         self._refusals: dict[skeleton.Key, str] = {}

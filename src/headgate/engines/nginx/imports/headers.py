@@ -38,7 +38,7 @@ _ADD_WORDS: Final = 3
 
 
 class Forwarded(NamedTuple):
-    """What an endpoint sees: `host` a template, None = the client's."""
+    """The headers that an endpoint sees: `host` a template, None = the client's."""
 
     host: str | None
     set: Table

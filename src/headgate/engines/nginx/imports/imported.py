@@ -32,7 +32,7 @@ PLACEHOLDERS: Final = frozenset(
 
 
 class Fate(msgspec.Struct, frozen=True):
-    """What became of one directive: `object` is the path of a model object (`routes.shop`), empty
+    """The fate of one directive: `object` is the path of a model object (`routes.shop`), empty
     where the directive was kept verbatim; `why` says why a block or a log that might have become
     model was kept, `refused_by` names the route that refuses what it would have answered.
     """
@@ -72,7 +72,7 @@ class Imported(msgspec.Struct, frozen=True):
 
     @property
     def modelled(self) -> int:
-        """How many directives became model."""
+        """The number of directives that became model."""
         return sum(1 for fate in self.fates if fate.object)
 
     @property

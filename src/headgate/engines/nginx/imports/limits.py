@@ -38,7 +38,7 @@ _KEYS: Final[Mapping[bytes, Mapping[str, Toml]]] = {
     b"$host": {"key": "host"},
 }
 _STATE_BYTES: Final = 128
-"""What a key takes in a zone of `limit_req` on a 64-bit machine, as nginx documents it."""
+"""The bytes of a key in a zone of `limit_req` on a 64-bit machine, as nginx documents it."""
 
 _MOST_KEYS: Final = 1 << 24
 _NONE: Final[Mapping[str, Table]] = MappingProxyType({})

@@ -49,17 +49,17 @@ class Listen(NamedTuple):
 
     @property
     def http2(self) -> bool:
-        """Whether it says `http2`, which is true of every server on the address."""
+        """True if it says `http2`, which holds for every server on the address."""
         return any(word.value == b"http2" for word in self.kept)
 
     @property
     def is_proxied(self) -> bool:
-        """Whether it says `proxy_protocol`, which is true of every server on the address."""
+        """True if it says `proxy_protocol`, which holds for every server on the address."""
         return any(word.value == b"proxy_protocol" for word in self.kept)
 
     @property
     def is_udp(self) -> bool:
-        """Whether it is about datagrams, whose ports are others than those of TCP."""
+        """True if it is about datagrams, whose ports are separate from those of TCP."""
         return any(word.value == b"udp" for word in self.kept)
 
     @property

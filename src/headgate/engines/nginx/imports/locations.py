@@ -41,7 +41,7 @@ class Site(NamedTuple):
 
 
 class _Return(NamedTuple):
-    """What a `return` answers: all of `attached`; `within` is itself, or the `if` around it.
+    """A `return`, which answers all of `attached`; `within` is itself, or the `if` around it.
 
     `levels` are those whose directives count for it, `word` ends its route's name.
     """

@@ -33,7 +33,7 @@ class Wanted(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether it takes this path alone."""
+        """True if it takes this path alone."""
         return self.modifier == "="
 
 

@@ -43,7 +43,7 @@ _OWN: Final = frozenset(
         *retries.NAMES,
     }
 )
-"""What the location of the copies may say, beside what concerns how bytes move."""
+"""The lines that the location of the copies may have, beside those about how bytes move."""
 _LIMITS: Final = (b"limit_req", b"limit_conn")
 
 

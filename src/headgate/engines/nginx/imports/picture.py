@@ -58,7 +58,7 @@ def picture(tree: Tree) -> Picture:
 
 
 class _Drawing:
-    """What it has found so far."""
+    """The parts of the picture that were found so far."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree

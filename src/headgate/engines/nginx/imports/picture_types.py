@@ -6,7 +6,7 @@ from headgate.engines.nginx.lint.finding import Finding
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
-    """Where something stands; line from 1."""
+    """A place in a file; line from 1."""
 
     file: str
     line: int

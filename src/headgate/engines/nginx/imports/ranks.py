@@ -39,12 +39,12 @@ class Spot(NamedTuple):
 
     @property
     def is_prefix(self) -> bool:
-        """Whether it takes the paths that begin with its own."""
+        """True if it takes the paths that begin with its own."""
         return self.modifier in (b"", b"^~")
 
     @property
     def is_regex(self) -> bool:
-        """Whether it is a regular expression."""
+        """True if it is a regular expression."""
         return self.modifier in (b"~", b"~*")
 
 
@@ -79,7 +79,7 @@ class Ranks:
 
     @property
     def has_first_regex(self) -> bool:
-        """Whether nginx tries expressions before every prefix that does not precede them all."""
+        """True if nginx tries expressions before every prefix that does not precede them all."""
         return all(self._is_lifted(one) for one in self._prefixes if one.modifier == b"^~")
 
     @property

@@ -55,9 +55,9 @@ without a name it would get requests without a host.
 
 
 class Frame(NamedTuple):
-    """What a release has of its own. `prefix` is the base of relative paths, `root` where our files
-    are; `kinds` are the gateways that this nginx has temporary files for, `http` the lines to put
-    into `http`.
+    """The parts specific to a release. `prefix` is the base of relative paths, `root` where our
+    files are; `kinds` are the gateways that this nginx has temporary files for, `http` the lines to
+    put into `http`.
     """
 
     prefix: str

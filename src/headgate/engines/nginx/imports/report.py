@@ -14,7 +14,7 @@ _SHOWN = 20
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What was kept verbatim, and why."""
+    """A directive that was kept verbatim, and why."""
 
     file: str
     line: int

@@ -34,7 +34,7 @@ _NEW_LINE: Final = Space(b"\n")
 
 
 _OF_STREAM: Final = {imported.TCP_ROUTE: "tcp_routes", imported.UDP_ROUTE: "udp_routes"}
-"""What stands for a `proxy_pass` of `stream`: the section of its route."""
+"""The counterpart of a `proxy_pass` of `stream`: the section of its route."""
 
 
 class NoSuchObjectError(LookupError):

@@ -27,7 +27,7 @@ NAMES: Final = frozenset(
 
 _USUAL: Final = ("error", "timeout")
 _ALWAYS: Final = ("reset", "timeout")
-"""What these are here; `invalid_header` belongs to the first."""
+"""The counterparts of these here; `invalid_header` belongs to the first."""
 _STATUS: Final = "http_"
 _EVERY: Final = "non_idempotent"
 _NO_LIMIT: Final = ("0", "0s", "0ms")

@@ -42,7 +42,7 @@ from headgate.nginxtext.includes import Located
 
 
 class Routed(NamedTuple):
-    """What the routes of a location have in common: the wanted location, the matches, the rest of
+    """The common parts of the routes of a location: the wanted location, the matches, the rest of
     the table, what it uses, the differences from nginx, and the middlewares by name.
     """
 

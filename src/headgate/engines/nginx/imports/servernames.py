@@ -29,7 +29,7 @@ _MAKERS: Final = (b"map", b"geo", b"split_clients")
 
 
 class Branch(NamedTuple):
-    """Where connections for these names go; without names those that no other branch takes."""
+    """The target of connections for these names; without names, of those no other branch takes."""
 
     target: str
     names: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ class Server(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """What the lines of one server say, without regard to the others."""
+    """The contents of the lines of one server, without regard to other servers."""
 
     located: Located
     lines: Level

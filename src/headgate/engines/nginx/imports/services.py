@@ -56,7 +56,7 @@ _OWN: Final = frozenset(
         *retries.NAMES,
     }
 )
-"""What the location that asks may say, beside what concerns how bytes move."""
+"""The lines that the location that asks may have, beside those about how bytes move."""
 
 _URLS: Final = tuple(f"$scheme://{host}$request_uri" for host in headers.PASSED_HOST)
 _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
@@ -69,12 +69,12 @@ _TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "x-original-url": _URLS,
     "x-request-id": ("$request_id",),
 }
-"""What the service is always told here, with the values that mean the same."""
+"""The headers that the service always gets here, with the values that mean the same."""
 
 _NUMBERS: Final = frozenset({"x-request-id"})
 """Of these, what nobody can decide by."""
 _ADDRESSES: Final = ("forwarded", "x-real-ip")
-"""Where services look for the client's address: a client's own never go along here."""
+"""The headers where services look for the client's address: a client's own never go along here."""
 _NEVER: Final = frozenset(
     {
         *("connection", "content-length", "expect", "http2-settings", "keep-alive"),
@@ -82,7 +82,7 @@ _NEVER: Final = frozenset(
         *("upgrade", *_ADDRESSES),
     }
 )
-"""What never goes along here with all headers of a client, beside what tells who it is."""
+"""Headers that never go along here with all those of a client, beside those that tell who it is."""
 _OTHER_HOST: Final = "the service gets the client's `Host` here; set it to `$host`"
 
 _EMPTY: Final = frozenset({"connection", "content-length", "content-type", "upgrade"})

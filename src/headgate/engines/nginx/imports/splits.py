@@ -33,7 +33,7 @@ _SHARE: Final = re.compile(rb"(\d{1,3})(?:\.(\d{0,2}))?%")
 _WORDS: Final = 2
 _CLIENT: Final = frozenset({b"remote_addr", b"binary_remote_addr"})
 DRAWN: Final = frozenset({b"request_id"})
-"""What differs between any two requests."""
+"""The variables that differ between any two requests."""
 _UNSEEN: Final = frozenset({b"log_format", b"access_log"})
 """Directives that follow a variable and change no answer."""
 

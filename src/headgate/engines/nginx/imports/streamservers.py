@@ -36,7 +36,7 @@ _KEPT: Final = frozenset(
         *(b"variables_hash_bucket_size", b"variables_hash_max_size"),
     }
 )
-"""What concerns how bytes move and what is logged."""
+"""The directives about how bytes move and what is logged."""
 
 _FOLDED: Final = frozenset(
     {
@@ -57,7 +57,7 @@ _WHYS: Final[Mapping[bytes, str]] = {
     b"limit_conn": ": a listener counts all its connections, and the node those of a client on all "
     "listeners",
 }
-"""What is there instead."""
+"""The explanation of what is there instead."""
 
 _OWN: Final = frozenset({b"listen", b"proxy_pass"})
 _TRUSTED: Final = b"set_real_ip_from"
@@ -79,12 +79,12 @@ class StreamServer(NamedTuple):
 
     @property
     def responds(self) -> bool:
-        """Whether a number of answers ends a flow."""
+        """True if a number of answers ends a flow."""
         return any(level.named(b"proxy_responses") for level in self.levels)
 
     @property
     def told(self) -> bool:
-        """Whether its endpoints are told of the client."""
+        """True if its endpoints get the client's address."""
         return self.value(b"proxy_protocol", b"off") == b"on"
 
     def trusted(self) -> list[str]:

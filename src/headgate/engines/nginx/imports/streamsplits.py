@@ -8,7 +8,7 @@ from headgate.engines.nginx.imports.objects import Toml
 from headgate.engines.nginx.imports.splits import Split
 
 DRAWN: Final = frozenset({b"connection", b"remote_port"})
-"""What differs between any two connections, or those of a client that follow each other."""
+"""The variables that differ between any two connections, or consecutive ones of a client."""
 
 
 def leads(split: Split, known: Sequence[str]) -> dict[str, Toml]:

@@ -106,7 +106,7 @@ def reached(server: Server) -> list[str]:
 
 
 class CertificatesByName:
-    """Which certificates each name has: a host has them on every listener."""
+    """The certificates of each name: a host has them on every listener."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Pair, ...]] = {}

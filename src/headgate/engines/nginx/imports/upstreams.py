@@ -18,7 +18,7 @@ from headgate.nginxtext.tree import Directive
 from headgate.nginxtext.writer import Arg, Plain, Var, Word, directive
 
 KEPT: Final = frozenset({b"zone", b"keepalive_timeout", b"keepalive_requests", b"keepalive_time"})
-"""What stays verbatim in the block: how the workers share it, how long connections are kept."""
+"""The lines kept verbatim in the block: how the workers share it, how long connections are kept."""
 
 NOTED: Final = ("max_fails", "fail_timeout")
 """Parameters that an endpoint keeps as a label:

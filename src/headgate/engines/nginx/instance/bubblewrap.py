@@ -21,8 +21,8 @@ _CAPABILITIES: Final = (
     "CAP_NET_BIND_SERVICE",
     "CAP_SETPCAP",
 )
-"""What `confined_fence.KEPT` has, and what giving up the others takes: bubblewrap leaves a root's
-bounding set as it is."""
+"""The capabilities of `confined_fence.KEPT`, and the one for giving up the rest: bubblewrap leaves
+a root's bounding set as it is."""
 
 _MOST_CHILDREN: Final = 2000
 

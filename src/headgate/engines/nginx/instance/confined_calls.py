@@ -19,7 +19,7 @@ NETWORK: Final = {
     "sendmsg": (46, 211),
     "sendmmsg": (307, 269),
 }
-"""What reaches a peer, root's Unix sockets included: allowed only where nginx must ask DNS."""
+"""The calls that reach a peer, also root's Unix sockets: allowed only where nginx must ask DNS."""
 
 DENIED: Final = {
     "accept": (43, 202),

@@ -34,7 +34,7 @@ _CAP_DAC_OVERRIDE: Final = 1
 _CAP_FOWNER: Final = 3
 _CAP_NET_BIND_SERVICE: Final = 10
 KEPT: Final = frozenset({_CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_FOWNER, _CAP_NET_BIND_SERVICE})
-"""What `nginx -t` of a root master needs: it makes folders, reads other users' keys, binds."""
+"""The needs of `nginx -t` of a root master: it makes folders, reads other users' keys, binds."""
 
 _CREATE_RULESET: Final = 444
 _ADD_RULE: Final = 445

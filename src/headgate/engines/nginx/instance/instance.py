@@ -23,7 +23,7 @@ from headgate.engines.nginx.instance.twin import Twin, twin_of
 from headgate.engines.nginx.instance.users import rights_of
 
 STOP_S: Final = 30.0
-"""How long workers may finish their requests when an instance stops."""
+"""The time that workers have to finish their requests when an instance stops."""
 
 _ROOM_S: Final = 5.0
 _LOOK_S: Final = 0.01

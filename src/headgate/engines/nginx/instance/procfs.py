@@ -21,7 +21,7 @@ _FORKED: Final = 0x40
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Who a process is to the file system: effective uid, gid and further groups."""
+    """The identity of a process to the file system: effective uid, gid and further groups."""
 
     uid: int
     gid: int
@@ -45,12 +45,12 @@ class Seen:
 
     @property
     def is_master(self) -> bool:
-        """Whether it calls itself an nginx master."""
+        """True if it calls itself an nginx master."""
         return self.title.startswith(_MASTER)
 
     @property
     def is_worker(self) -> bool:
-        """Whether it calls itself an nginx worker (not a cache manager or loader)."""
+        """True if it calls itself an nginx worker (not a cache manager or loader)."""
         return self.title.startswith(_WORKER)
 
     @property

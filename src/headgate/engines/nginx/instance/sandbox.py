@@ -24,10 +24,10 @@ from headgate.engines.nginx.instance import bubblewrap
 from headgate.engines.nginx.instance.needs import Needs, resolved
 
 TIMEOUT_S: Final = 30.0
-"""How long one command may take."""
+"""The time that one command may take."""
 
 OUTPUT_BYTES: Final = 256 * 1024
-"""How much it keeps of each of its two streams."""
+"""The number of bytes that it keeps of each of its two streams."""
 
 Isolation = Literal["copy", "fence", "rights"]
 """copy: its writes stay in memory (bubblewrap); fence: the real tree, where Landlock restricts its
@@ -40,7 +40,7 @@ _NOTHING: Final = Needs()
 
 
 class Ran(msgspec.Struct, frozen=True):
-    """How a command ended: its exit code (negative: by that signal), what it wrote.
+    """The result of a command: its exit code (negative: by that signal), what it wrote.
 
     `said` is standard error; `printed` is standard output, each byte as one character (latin-1).
     """
@@ -73,7 +73,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Where commands run: in our own root (`root_pid` None) or in that of another process.
+    """The root in which commands run: our own (`root_pid` None) or that of another process.
 
     `proc` is where procfs is mounted.
     """

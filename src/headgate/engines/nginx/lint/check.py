@@ -8,7 +8,7 @@ from headgate.engines.nginx.lint.finding import Level
 from headgate.nginxtext.includes import Located
 
 Found = tuple[Located, str]
-"""Where something is wrong, and what and why."""
+"""The place where something is wrong, and what is wrong and why."""
 
 
 class Check(NamedTuple):

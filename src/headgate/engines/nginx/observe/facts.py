@@ -19,7 +19,7 @@ class Listen(msgspec.Struct, frozen=True):
 
     @property
     def is_unix(self) -> bool:
-        """Whether it is a Unix socket."""
+        """True if it is a Unix socket."""
         return self.address.startswith("unix:")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 BACKLOG_BYTES: Final = 32 * 1024 * 1024
-"""How far a tail may be behind before it skips what lies between."""
+"""The number of bytes that a tail may be behind before it skips what lies between."""
 
 CHUNK_BYTES: Final = 1024 * 1024
 """The most it reads at once."""
@@ -28,7 +28,7 @@ class Span:
 
 @dataclass(slots=True)
 class Losses:
-    """What a tail could not return since it began.
+    """The data that a tail could not return since it began.
 
     `skipped_bytes` were skipped because the tail was too far behind or a line too long; `skips`
     counts how often; `truncations` how often the file was truncated or rewritten.

@@ -40,7 +40,7 @@ class Running:
 
     @property
     def conf_folder(self) -> str:
-        """What includes and certificates are relative to."""
+        """The folder that includes and certificates are relative to."""
         return str(PurePosixPath(self.conf).parent)
 
 

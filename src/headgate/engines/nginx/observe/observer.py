@@ -20,7 +20,7 @@ from headgate.engines.nginx.observe.tail import Mark, TailReader
 from headgate.engines.nginx.observe.traffic import Traffic
 
 POLL_S: Final = 0.2
-"""How often logs are read; 10,000 requests/s are 1.3 MB in that time."""
+"""The interval at which logs are read; 10,000 requests/s are 1.3 MB in that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class AccessLog:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What to observe; the page leaves out what is empty.
+    """The sources to observe; the page leaves out what is empty.
 
     `stub_status` is `unix:/path:/uri` or a URL, `status_host` the Host to ask with (empty: the
     URL's), `generation_socket` a path; `processes` gives master and workers.

@@ -28,7 +28,7 @@ _LOG: Final = b"access_log"
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What a block inherits."""
+    """The settings that a block inherits."""
 
     logs: tuple[tuple[str, ...], ...] = ()
     error_logs: tuple[str, ...] = ()

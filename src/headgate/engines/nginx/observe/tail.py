@@ -19,7 +19,7 @@ from headgate.engines.nginx.observe.lines import (
 )
 
 _LOOKS_AFTER_RENAME: Final = 50
-"""How many looks at a renamed file may bring nothing new before the reader closes it.
+"""The number of looks at a renamed file that may bring nothing new before the reader closes it.
 
 nginx continues to write to it until it reopens its logs (USR1), and a busy worker some time longer.
 """
@@ -118,7 +118,7 @@ class TailReader:
 
     @property
     def losses(self) -> Losses:
-        """What it could not return, in all files so far."""
+        """The data that it could not return, in all files so far."""
         tails = [self._past, *(one.tail.losses for one in self._files())]
         return Losses(
             skipped_bytes=sum(one.skipped_bytes for one in tails),

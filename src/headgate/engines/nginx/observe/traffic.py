@@ -33,7 +33,7 @@ _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", OTHER)
 _STATUS_LENGTH: Final = 3
 _KEPT: Final = 100_000
 _GROUP: Final = "hg_"
-"""What the names of our `upstream` blocks begin with."""
+"""The prefix of the names of our `upstream` blocks."""
 
 
 class Served:
@@ -79,7 +79,7 @@ class Table(dict[str, Served]):
         super().__init__()
         self.limit = limit
         self.folded = 0
-        """How often a name was `(other)`."""
+        """The number of times that a name was `(other)`."""
 
     def __missing__(self, name: str) -> Served:
         if len(self) >= self.limit and name != OTHER:

@@ -20,7 +20,7 @@ class FileEntry(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a release is: `digest` is over the files alone, `plan_digest` names the plan.
+    """The description of a release: `digest` is over the files alone, `plan_digest` names the plan.
 
     `created` is in seconds since the epoch. `listeners`, `zones`, `served_names` are as in
     `Rendered`: checks compare the next release with them.

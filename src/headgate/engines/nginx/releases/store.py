@@ -56,7 +56,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a release differs from its manifest; `path` is relative to it."""
+    """A difference of a release from its manifest; `path` is relative to the release."""
 
     path: str
     how: Literal["edited", "missing", "added", "mode"]

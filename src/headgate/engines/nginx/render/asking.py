@@ -34,7 +34,7 @@ _MOVED_PLACE: Final = "@hg_asked_moved"
 
 
 class Asking(NamedTuple):
-    """What a route's location says to ask, and the locations beside it: name and directives."""
+    """The lines that ask in a route's location, and locations beside it: name and directives."""
 
     lines: list[Node]
     beside: list[tuple[str, list[Node]]]

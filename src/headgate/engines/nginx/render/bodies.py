@@ -69,7 +69,7 @@ class Bodies:
     listener: Listener
     base: list[tuple[str, Arg]]
     asks_service: bool = False
-    """Whether one of them asks a service about requests, or sends copies."""
+    """True if one of them asks a service about requests, or sends copies."""
     _made: dict[tuple[str, str], Body] = field(default_factory=dict)
 
     def of(self, one: Candidate) -> Body:

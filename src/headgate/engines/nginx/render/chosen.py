@@ -20,7 +20,7 @@ _UNKNOWN: Final = {
     "trace_id": "nginx takes no part in traces",
     "span_id": "nginx takes no part in traces",
 }
-"""What nginx can say of nobody, and why."""
+"""The fields that nginx never knows, and why."""
 _CLAIMS: Final = "nginx verifies no tokens"
 
 
@@ -36,7 +36,7 @@ _NEVER_EMPTY: Final = frozenset(
 
 
 class Field(NamedTuple):
-    """What a field is in nginx: a variable, or a text that never changes."""
+    """The form of a field in nginx: a variable, or a text that never changes."""
 
     value: Var | str
     is_number: bool = False

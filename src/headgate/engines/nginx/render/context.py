@@ -76,7 +76,7 @@ class Context:
 
     @property
     def has_stream(self) -> bool:
-        """Whether anything of the plan belongs into `stream`."""
+        """True if anything of the plan belongs into `stream`."""
         return bool(self.tcp_listeners or self.udp_listeners)
 
     @property

@@ -127,7 +127,7 @@ reason, for people)"""
 
 
 class Fault(NamedTuple):
-    """What is said of a fault: our reason, `Proxy-Status` and the text for people."""
+    """The description of a fault: our reason, `Proxy-Status` and the text for people."""
 
     reason: str
     status: str

@@ -95,7 +95,7 @@ _HOP: Final = (
 """Headers for one hop only; nginx drops the others by itself (RFC 9110 §7.6.1)."""
 
 NOT_CLIENTS: Final = (*_HOP, "upgrade", "x-real-ip", *CLAIMS)
-"""What never goes along with the other headers of a client to a service that is asked."""
+"""The headers that never go along with a client's other headers to a service that is asked."""
 
 _NOTHING: Final = Literal("")
 _PEER: Final = Var("realip_remote_addr")

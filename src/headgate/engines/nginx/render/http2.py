@@ -19,7 +19,7 @@ from headgate.plan.objects import Listener, TlsPolicy
 
 _H2: Final = "h2"
 _ALPN: Final = (_H2, "http/1.1")
-"""What nginx offers where HTTP/2 is on, in its order; also what a policy without ALPN means."""
+"""The offer of nginx where HTTP/2 is on, in its order; also that of a policy without ALPN."""
 
 _OURS: Final = Http2()
 _KEYS: Final = (
@@ -32,7 +32,7 @@ _KEYS: Final = (
     ("budgets", "budgets"),
     ("timeouts", "timeouts"),
 )
-"""What nginx has no directive for, in the plan and in the config."""
+"""The keys that nginx has no directive for, in the plan and in the config."""
 
 
 def protocols(policy: TlsPolicy) -> tuple[str, ...]:

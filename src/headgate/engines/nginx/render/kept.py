@@ -25,13 +25,13 @@ from headgate.nginxtext.writer import (
 from headgate.plan.objects import Retry, Route
 
 MOST_BYTES: Final = 65_536
-"""What the native engine keeps of a body, too (`REPLAY_BYTES` of `hg-engine`)."""
+"""The bytes that the native engine keeps of a body, too (`REPLAY_BYTES` of `hg-engine`)."""
 
 _FITS: Final = (
     "0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-6])"
 )
 _ONCE: Final = "(?!POST |LOCK |PATCH )"
-"""What nginx never sends twice unless `non_idempotent` says so."""
+"""The exclusion of methods that nginx never sends twice unless `non_idempotent` says so."""
 _NO_FILE: Final = Word("/.")
 """See `admission`."""
 

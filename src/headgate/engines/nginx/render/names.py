@@ -17,7 +17,7 @@ it cannot be a route's own, since names are not empty.
 
 
 SERVICE: Final = "auth:"
-"""How the locations begin that ask services or send copies;
+"""The prefix of the locations that ask services or send copies;
 a request's path begins with a slash.
 """
 
@@ -62,7 +62,7 @@ def sent(place: str) -> str:
 
 
 KEPT: Final = "_kept"
-"""How the name of a location that forwards ends where it keeps bodies to send them again."""
+"""The suffix of the name of a location that forwards and keeps bodies to send them again."""
 
 
 def service(place: str) -> str:

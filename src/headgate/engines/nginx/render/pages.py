@@ -37,7 +37,7 @@ _OWN: Final = "405|408|413|429|500|502|503|504"
 _CHALLENGED: Final = 401
 _CHALLENGE: Final = "www-authenticate"
 _CODES: Final = ("401", "403", "500")
-"""What leads to the answer of a service that was asked."""
+"""The statuses that lead to the answer of a service that was asked."""
 _NONE: Final = Literal("")
 _REASON: Final = Var("hg_reason")
 _STATUS: Final = Var("status")

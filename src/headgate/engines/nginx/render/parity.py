@@ -493,4 +493,4 @@ BEYOND_KEYS: Final = (
     "by nginx's own rules, and there are no `headgate_http2_…` metrics; priorities of RFC 9218 "
     "have no effect, trailers are not passed on, and WebSockets take a connection of HTTP/1.1.",
 )
-"""What differs without a key."""
+"""The differences that belong to no key."""

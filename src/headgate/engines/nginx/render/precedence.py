@@ -45,7 +45,7 @@ class Candidate:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it takes every request at its places."""
+        """True if it takes every request at its places."""
         match = self.match
         return self.regex is None and not (
             match.methods

@@ -13,7 +13,7 @@ from headgate.nginxtext.writer import Arg, Var, Word, comment, directive, if_
 from headgate.plan.objects import Listener, ProxyProtocol
 
 _CONNECTED = Var("realip_remote_addr")
-"""Who opened the connection."""
+"""The peer that opened the connection."""
 
 _PEER = Var("hg_peer")
 _DEFAULTS = ProxyProtocol(())

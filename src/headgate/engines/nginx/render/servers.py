@@ -33,7 +33,7 @@ from headgate.plan.objects import ClientIp, Listener
 _LONGEST_COMMENT: Final = 300
 
 _OF_LISTENER: Final = ("min_version", "max_version", "cipher_suites", "groups")
-"""What nginx negotiates before it knows the name that a client asks for; ALPN as well."""
+"""The keys that nginx negotiates before it knows the name that a client asks for; ALPN as well."""
 
 Names = tuple[str, ...]
 """Names of a server: hosts, `""` for unknown ones, or `~` and an expression."""
@@ -43,7 +43,7 @@ EVERY_NAME: Final = "~."
 
 
 class Profile(NamedTuple):
-    """What a server takes from its listener; listeners that agree in it may share servers."""
+    """A server's settings from its listener; listeners that agree in them may share servers."""
 
     client_ip: ClientIp
     head_bytes: int

@@ -130,7 +130,7 @@ def _with_routes(ctx: Context) -> Iterator[tuple[Listener, Routes]]:
 
 
 class _Tcp(NamedTuple):
-    """What TCP needs in `stream`; `pairs` are files of certificates with what is in them."""
+    """The needs of TCP in `stream`; `pairs` are files of certificates with what is in them."""
 
     servers: list[Node]
     chosen: list[tuple[Arg, Arg]]
@@ -155,7 +155,7 @@ def _tcp(ctx: Context) -> _Tcp:
 
 
 class _Udp(NamedTuple):
-    """What UDP needs in `stream`."""
+    """The needs of UDP in `stream`."""
 
     declared: list[Node]
     servers: list[Node]

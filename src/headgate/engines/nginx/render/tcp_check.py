@@ -21,7 +21,7 @@ _NEEDED: Final = {
     "stream_return": "return",
     "stream_half_close": "proxy_half_close",
 }
-"""What every rendering may need of `stream`, by the name that a probe asks for it."""
+"""The directives of `stream` that every rendering may need, by their names in a probe."""
 
 _RENDERED: Final = (
     "listeners",

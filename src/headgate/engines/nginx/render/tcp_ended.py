@@ -39,7 +39,7 @@ _OFFER: Final = "hg_offer"
 
 
 class Ended(NamedTuple):
-    """What a listener needs: directives of its server, the variable of the certificates that a
+    """The needs of a listener: directives of its server, the variable of the certificates that a
     client gets (empty for none), and the files of certificates with what is in them.
     """
 

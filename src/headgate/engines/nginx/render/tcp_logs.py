@@ -74,7 +74,7 @@ _ENDED: Final = {
     "alpn": Field(Var("ssl_alpn_protocol")),
     "client_subject": Field(Var("hg_client_subject")),
 }
-"""What is known of connections whose TLS ends here."""
+"""The fields that are known of connections whose TLS ends here."""
 _COMMON: Final = (
     *(Var("remote_addr"), " - - [", Var("time_local"), '] "TCP ', Var("hg_route"), " "),
     *(Var("hg_endpoint"), '" - ', Var("bytes_sent")),
@@ -83,8 +83,8 @@ _COMBINED: Final = (*_COMMON, ' "-" "-" ', Var("session_time"), " ", Var("hg_rea
 
 
 class Hello(NamedTuple):
-    """Whether nginx reads any ClientHello that it passes on, and whether it answers any: only then
-    do variables exist.
+    """The use of ClientHellos: whether nginx reads any that it passes on, and whether it answers
+    any; variables exist only then.
     """
 
     is_read: bool
@@ -92,7 +92,7 @@ class Hello(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Field]:
-        """What logs can say."""
+        """The fields that logs can have."""
         if not self.is_read and not self.is_answered:
             return {}
         name = Var("hg_sni") if self.is_read and self.is_answered else self._name

@@ -21,7 +21,7 @@ _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----"
 _MOST: Final = 3000
 """Characters of a word: written, a line end takes two, and nginx reads 4,096 bytes at most."""
 _SOURCE: Final = Var("hg_listener")
-"""What the maps ask; whatever it is, they have one value."""
+"""The variable that the maps ask; whatever it is, they have one value."""
 
 
 class PairVariables(NamedTuple):

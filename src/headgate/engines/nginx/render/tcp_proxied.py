@@ -16,7 +16,7 @@ from headgate.plan.objects import Listener, Upstream
 from headgate.plan.tcp import TcpRoute
 
 _CONNECTED: Final = Var("realip_remote_addr")
-"""Who opened the connection."""
+"""The peer that opened the connection."""
 
 _IN: Final = ("stream_listen_proxy_protocol", "stream_realip")
 _OUT: Final = "stream_proxy_protocol"

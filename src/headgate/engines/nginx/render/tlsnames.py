@@ -32,7 +32,7 @@ class Offer:
 
 @dataclass(slots=True)
 class Offers:
-    """What one listener offers; `unknown` to unknown names, `none` without a name.
+    """The offers of one listener; `unknown` to unknown names, `none` without a name.
 
     `negotiated` is the policy of its default server: where no certificate comes with the listener's
     own one, that of a host.

@@ -33,7 +33,7 @@ from headgate.plan.udp import UdpRoute
 Routes = Mapping[str, UdpRoute]
 
 MARK: Final = "udp:"
-"""What the address of a UDP listener begins with among the listeners of a release."""
+"""The prefix of the address of a UDP listener among the listeners of a release."""
 
 _NEEDED: Final = {
     "stream_udp": "listen … udp",

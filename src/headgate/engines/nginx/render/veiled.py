@@ -26,7 +26,7 @@ _NAMES: Final = {
 """By nginx's variable: ours."""
 
 _END: Final = {"request": r" HTTP/[0-9.]+"}
-"""What follows a URL in a variable."""
+"""The expression for what follows a URL in a variable."""
 
 _NAME: Final = "[^=&;?#]*"
 

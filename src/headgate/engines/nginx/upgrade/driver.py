@@ -23,7 +23,7 @@ _SOAK_FAILURES: Final = 3
 
 
 class Upgradable(Protocol):
-    """What an upgrade needs of an instance."""
+    """The methods that an upgrade needs of an instance."""
 
     def master(self) -> Process | None:
         """Returns the newest master."""
@@ -74,7 +74,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """How it ended: "done", "not started" (nothing changed) or "undone"; `why` when not done."""
+    """The result: "done", "not started" (nothing changed) or "undone"; `why` when not done."""
 
     state: State
     why: str = ""

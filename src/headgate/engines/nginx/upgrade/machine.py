@@ -19,7 +19,7 @@ Who = Literal["old", "new"]
 
 
 class State(StrEnum):
-    """Where an upgrade is."""
+    """The stage of an upgrade."""
 
     IDLE = "idle"
     STARTING = "starting"
@@ -34,7 +34,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What was seen since the last command."""
+    """The event that was seen since the last command."""
 
     BEGIN = "begin"
     RESUME = "resume"
@@ -48,7 +48,7 @@ class Event(StrEnum):
 
 
 class Timer(StrEnum):
-    """Which of the driver's deadlines runs from here on."""
+    """The deadline of the driver that runs from here on."""
 
     START = "start"
     PROVE = "prove"

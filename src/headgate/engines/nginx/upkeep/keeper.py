@@ -95,12 +95,12 @@ class Keeper:
 
     @property
     def traffic(self) -> Traffic:
-        """What the access log says."""
+        """The traffic that the access log shows."""
         return self._observer.traffic
 
     @property
     def is_up(self) -> bool:
-        """Whether a master was there when we last looked."""
+        """True if a master was there when we last looked."""
         return self._life.is_up
 
     def unready(self) -> str:
@@ -127,7 +127,7 @@ class Keeper:
 
     @property
     def finding(self) -> Finding | None:
-        """What the last look found; None before the first."""
+        """The finding of the last look; None before the first."""
         return self.mender.finding
 
     def standing(self) -> Standing:

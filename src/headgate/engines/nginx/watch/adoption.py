@@ -78,7 +78,7 @@ class Adopted(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What is known of an instance before its rates are; `meter` measures them."""
+    """The knowledge of an instance before its rates are known; `meter` measures them."""
 
     running: Running
     facts: Facts

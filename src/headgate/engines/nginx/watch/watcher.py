@@ -85,7 +85,7 @@ class Watcher:
 
     @property
     def finding(self) -> Finding | None:
-        """What the last look at its files found; None before the first."""
+        """The finding of the last look at its files; None before the first."""
         return self._finding
 
     def order_policy(self, rules: Rules | None) -> None:
@@ -118,7 +118,7 @@ class Watcher:
 
     @property
     def is_up(self) -> bool:
-        """Whether the last look found a master that it could examine."""
+        """True if the last look found a master that it could examine."""
         return self._life.is_up
 
     def unready(self) -> str:

@@ -26,7 +26,7 @@ class MaglevNode(DefaultedBalancerNode, frozen=True):
 
     @property
     def hashed(self) -> str:
-        """What it hashes of a request."""
+        """The part of a request that it hashes."""
         return self.key
 
 

@@ -29,7 +29,7 @@ class RingHashNode(DefaultedBalancerNode, frozen=True):
 
     @property
     def hashed(self) -> str:
-        """What it hashes of a request."""
+        """The part of a request that it hashes."""
         return self.key
 
 

@@ -64,7 +64,7 @@ class _Reader:
 
     @property
     def is_over(self) -> bool:
-        """Whether all of it was read."""
+        """True if all of it was read."""
         return self._at == len(self._text)
 
     def _next(self) -> str:

@@ -11,7 +11,7 @@ from headgate.plan.middleware import MiddlewareNode, Shown
 
 
 class ClientCertificateNode(MiddlewareNode, frozen=True):
-    """What a certificate must say; a list that is empty asks for nothing."""
+    """The conditions on a certificate; an empty list asks for nothing."""
 
     optional: bool = False
     subjects: tuple[str, ...] = ()

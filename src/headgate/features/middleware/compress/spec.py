@@ -37,7 +37,7 @@ _TYPE_ALLOWED: Final = 'write a type such as "text/html", without parameters'
 
 
 class CompressNode(DefaultedMiddlewareNode, frozen=True):
-    """Which answers are encoded, and how; sizes in bytes."""
+    """The choice of answers to encode, and of their coding; sizes in bytes."""
 
     types: tuple[str, ...] = TYPES
     min_bytes: int = 1024

@@ -22,7 +22,7 @@ class ConcurrencyLimitNode(DefaultedMiddlewareNode, frozen=True):
 
     @property
     def does(self) -> str:
-        """How many requests, and what is counted."""
+        """The number of requests, and what is counted."""
         dry = "; only counted (dry_run)" if self.dry_run else ""
         return f"{self.requests} in progress, {keyed(self.key)}{dry}"
 

@@ -16,12 +16,12 @@ from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
 
 ANY = "*"
 METHODS = ("GET", "HEAD", "POST")
-"""What a page may use without asking (Fetch standard §2.2.1), as the default."""
+"""The methods that a page may use without asking (Fetch standard §2.2.1), as the default."""
 MAX_AGE_S = 600
 
 
 class CorsNode(DefaultedMiddlewareNode, frozen=True):
-    """Which pages may read answers; `*` = any; times in seconds."""
+    """The pages that may read answers; `*` = any; times in seconds."""
 
     origins: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()

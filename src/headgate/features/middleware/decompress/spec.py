@@ -21,7 +21,7 @@ MOST_LAYERS: Final = 3
 
 
 class DecompressNode(DefaultedMiddlewareNode, frozen=True):
-    """Which bodies are decoded, and how large they may become; sizes in bytes."""
+    """The bodies that are decoded, and the size that they may reach; sizes in bytes."""
 
     codings: tuple[str, ...] = CODINGS
     limit_bytes: int = 16 << 20

@@ -66,7 +66,7 @@ REASONS: Final = {
     508: "Loop Detected",
     511: "Network Authentication Required",
 }
-"""What `${reason}` says; the mirror of hg-proto's `reason_phrase`."""
+"""The texts of `${reason}`; the mirror of hg-proto's `reason_phrase`."""
 
 _WORDS: Final = re.compile(r"(\$\{(?:status|reason|request_id)\})")
 

@@ -19,7 +19,7 @@ class IpAccessNode(MiddlewareNode, frozen=True):
 
     @property
     def does(self) -> str:
-        """How many networks may pass, and how many may not."""
+        """The number of networks that may pass, and of those that may not."""
         lists = (("allows", self.allow), ("denies", self.deny))
         told = [
             f"{verb} {nets[0] if len(nets) == 1 else f'{len(nets)} networks'}"

@@ -34,7 +34,7 @@ class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
 
     @property
     def needs_limit_store(self) -> bool:
-        """Whether nodes share its counts."""
+        """True if nodes share its counts."""
         return self.across == "nodes"
 
     @property

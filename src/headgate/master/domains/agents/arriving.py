@@ -1,4 +1,4 @@
-"""How long revisions take from their publication, and from their offer, until agents serve them."""
+"""The times of revisions from their publication, and from their offer, until agents serve them."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What agents said since it was written last. Pure."""
+"""Collects what agents said since it was written last. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -73,10 +73,10 @@ class StoreBook:
         self._ordered: dict[str, int | None] = {}
         self._identities: dict[str, Identity | None] = {}
         self.manifests = Manifests(database, authority)
-        """What agents are offered."""
+        """The manifests that agents are offered."""
         self._failing = Failing()
         self.arrivals = Arrivals()
-        """How long revisions take until agents serve them."""
+        """The times that revisions take until agents serve them."""
         self.cut: Callable[[str], None] = _nobody
         """Called for agents that spoke though they were revoked, by another master perhaps."""
         self.wake: Callable[[str], None] = _nobody

@@ -13,7 +13,7 @@ RESULTS: Final = ("done", "failed")
 
 @dataclass
 class EndedUpgrades:
-    """What was counted since this master started."""
+    """The counts since this master started."""
 
     results: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(RESULTS, 0)))
     durations: Durations = field(default_factory=lambda: Durations(SLOW_S))

@@ -13,7 +13,7 @@ from headgate.master.store.database import Database
 from headgate.master.store.scope import MASTER
 
 READS_WAIT_S: Final = 0.02
-"""How long a read waits for others."""
+"""The time that a read waits for further requests to join it."""
 
 
 @dataclass

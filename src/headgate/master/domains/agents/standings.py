@@ -1,4 +1,4 @@
-"""How agents stand: what a master looks at whenever one of them says something.
+"""The standings of agents: the rows that a master looks at whenever an agent says something.
 
 Thousands of them do each second, so these rows are read and compared as plain tuples.
 """
@@ -23,9 +23,9 @@ _OF_ITSELF: Final = ("held_certificate", "trusts", "program", "can_upgrade", "up
 
 
 class Standing(NamedTuple):
-    """What may change under a session: whether its agent may stay, what it must serve, whose it
-    is, and whether its certificate is as it should be. `told`: whether the last event about its
-    session was `connected` or `lost`."""
+    """The facts about an agent that may change under a session: whether it may stay, what it must
+    serve, its owner, and whether its certificate is as it should be. `told`: whether the last event
+    about its session was `connected` or `lost`."""
 
     id: str
     organisation_id: str
@@ -76,11 +76,11 @@ class Standing(NamedTuple):
         )
 
     def is_here(self, now_ms: int) -> bool:
-        """Whether it has a session with some master, by all that is known."""
+        """Reports whether it has a session with some master, by all that is known."""
         return self.connected_at is not None and now_ms - (self.seen_at or 0) < AWAY_AFTER_MS
 
     def is_silent(self, now_ms: int) -> bool:
-        """Whether it is gone though the last event about it was that it connected."""
+        """Reports whether it is gone though the last event about it was that it connected."""
         if self.told != CONNECTED or self.seen_at is None or self.revoked_at is not None:
             return False
         patience = AWAY_AFTER_MS if self.connected_at is not None else LEFT_AFTER_MS
@@ -88,7 +88,7 @@ class Standing(NamedTuple):
 
 
 ALL: Final[Query] = select(*(AGENTS.c[name] for name in Standing._fields)).order_by(AGENTS.c.id)
-"""How every agent stands, by id; for `Transaction.tuples`."""
+"""The query for the standing of every agent, by id; for `Transaction.tuples`."""
 _FOUND: Final = ALL.where(AGENTS.c.id.in_(bindparam("agents", expanding=True)))
 _LOCKED: Final = _FOUND.with_for_update()
 

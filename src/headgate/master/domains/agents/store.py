@@ -99,11 +99,11 @@ AGENTS: Final = table(
     counted=Counted("agents", ended="revoked_at"),
 )
 AWAY_AFTER_MS: Final = 45_000
-"""How long after its last word an agent counts as connected, if its session was not ended: the
-master that had the session may have died."""
+"""The time after an agent's last word for which it counts as connected, if its session was not
+ended: the master that had the session may have died."""
 
 LEFT_AFTER_MS: Final = 15_000
-"""How long after its last word an agent whose session ended counts as lost: most come back at
+"""The time from its last word until an agent whose session ended counts as lost: most come back at
 once, for sessions are renewed every half hour."""
 CONNECTED, LOST = "connected", "lost"
 
@@ -158,29 +158,28 @@ class AgentRow(BaseModel):
     can_upgrade: bool | None
     wanted_program: str | None
     former_program: str | None
-    """What it ran before the rollout `upgrade_rollout`, whose step `upgrade_step` it was told."""
+    """Its version before the rollout `upgrade_rollout`, of which it got the step `upgrade_step`."""
     upgrade_rollout: str | None
     upgrade_step: int | None
     upgrade_order: int | None
     upgrade_state: UpgradeState | None
     upgrade_error: str | None
     drift: str | None
-    """What it said of drift last, as a `KeptDrift`; None: nothing."""
+    """Its last report of drift, as a `KeptDrift`; None: it sent none."""
     drift_since: int | None
     """Since when its nginx drifts; None: it does not, or it says nothing of that."""
     orders_at: int | None
-    """When what it is ordered beside revisions was changed last; None: it never was ordered
-    anything."""
+    """The time of the last change of its orders beside revisions; None: it never had any."""
     heal_order: int | None
-    """When a person ordered a heal last, which is the order's number."""
+    """The time when a person last ordered a heal, which is the order's number."""
     failing_since: int | None
     """Since when its control process fails at each start; None: it does not."""
     failed_starts: int | None
-    """How many starts in a row, before the one that said it, did not last."""
+    """The number of starts in a row, before the one that reported it, that did not last."""
 
     @property
     def known_drift(self) -> KeptDrift | None:
-        """What it said of drift last."""
+        """Its last report of drift."""
         return None if self.drift is None else KeptDrift.model_validate_json(self.drift)
 
     def shown(self, now_ms: int) -> Agent:
@@ -240,7 +239,7 @@ class AgentRow(BaseModel):
         return "connected" if self.is_here(now_ms) else "away"
 
     def is_here(self, now_ms: int) -> bool:
-        """Whether it has a session, by all that is known."""
+        """Reports whether it has a session, by all that is known."""
         seen_at = self.seen_at or 0
         return self.connected_at is not None and now_ms - seen_at < AWAY_AFTER_MS
 

@@ -1,5 +1,5 @@
-"""What is told of agents as events of their workspace: each alone, or many that say the same as
-one. Pure."""
+"""Makes events of a workspace of what its agents said: one for each, or one for many that say the
+same. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,18 +27,18 @@ Detail = dict[str, JsonValue]
 
 @dataclass
 class Said:
-    """What agents said since events were written last."""
+    """Everything that agents said since events were written last."""
 
     reports: dict[tuple[str, int], AgentReport] = field(default_factory=dict)
     """The newest one of each agent and revision."""
     notices: list[tuple[str, Notice]] = field(default_factory=list)
     upgrades: list[tuple[str, Ended]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
-    """How many notices nobody was told of, by agent."""
+    """The number of notices that were dropped, by agent."""
     failing: dict[str, int] = field(default_factory=dict)
-    """How many starts in a row failed, of agents that came as failing ones."""
+    """The number of starts in a row that failed, of agents that came as failing ones."""
     drifts: dict[str, Detail] = field(default_factory=dict)
-    """What is new of an agent's drift."""
+    """The news of each agent's drift."""
 
     def add(self, agent_id: str, report: AgentReport) -> None:
         """Keeps a report."""
@@ -160,7 +160,7 @@ def _merged(lines: list[_Line]) -> dict[tuple[str, str], list[News]]:
 
 
 def _sameness(line: _Line) -> tuple[str, ...]:
-    """What lines have in common that become one event: all but who says it, and when."""
+    """Returns what lines of one event have in common: everything but the agent and the times."""
     same = {key: value for key, value in line.detail.items() if key not in _TIMES}
     agent = line.agent
     return (agent.organisation_id, agent.workspace_id, agent.fleet, line.kind, repr(same))

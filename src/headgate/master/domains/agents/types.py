@@ -1,4 +1,4 @@
-"""What an agent is to its master."""
+"""The types that describe an agent to its master."""
 
 from typing import Literal
 
@@ -13,13 +13,13 @@ UpgradeState = Literal["asked", "done", "failed"]
 
 
 class AgentWindow(Window):
-    """Which part of the list of agents is asked for."""
+    """The part of the list of agents that is asked for."""
 
     fleet: str | None = Field(default=None, description="Only those of the fleet (id or name).")
 
 
 class AgentChange(Body):
-    """What to change in an agent; what is left out stays."""
+    """The changes to an agent; what is left out stays."""
 
     fleet: str | None = Field(default=None, description="The id or name of another fleet.")
     labels: Labels | None = None
@@ -35,7 +35,7 @@ class Engine(View):
 
 
 class Facts(View):
-    """What an agent said of itself."""
+    """The facts that an agent reported about itself."""
 
     program: str = Field(default="", description="The version of headgate.")
     address: str = Field(default="", description="From where it connected last.")
@@ -70,7 +70,7 @@ class LastError(View):
 
 
 class Upgrade(View):
-    """How an agent stands with the newest order to run another version of headgate."""
+    """The state of an agent's newest order to run another version of headgate."""
 
     is_possible: bool = Field(description="Whether the node has a command that installs versions.")
     program: str | None = Field(description="The version of the order; null: none yet.")
@@ -79,7 +79,7 @@ class Upgrade(View):
 
 
 class Failing(View):
-    """That the control process of a node fails at each start. Its traffic may flow meanwhile."""
+    """The failure of a node's control process at each start. Its traffic may flow meanwhile."""
 
     since: Moment
     starts: int = Field(description="How many starts in a row had not lasted a minute.")

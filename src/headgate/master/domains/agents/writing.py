@@ -30,15 +30,15 @@ from headgate.master.store.transaction import Transaction
 _log = structlog.get_logger()
 
 BEATS_WAIT_S: Final = 1.0
-"""How long heartbeats wait for others."""
+"""The time that heartbeats wait to be written together."""
 SESSIONS_WAIT_S: Final = 0.02
-"""How long beginnings and ends of sessions wait for others."""
+"""The time that beginnings and ends of sessions wait to be written together."""
 REPORTS_WAIT_S: Final = 0.05
-"""How long reports wait for others. What else somebody waits for is written at once."""
+"""The time that reports wait to be written together. Anything else awaited is written at once."""
 _REFUSED: Final = -1
 """In the place of the fence of an agent whose words were dropped."""
 _AGAIN_S: Final = 2.0
-"""How long the words that a store did not take wait for the next try."""
+"""The time until words that a store did not take are tried again."""
 
 
 class _Open(Batch):

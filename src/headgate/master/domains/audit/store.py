@@ -30,7 +30,7 @@ _LONGEST = 500
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened; texts that a client chose are cut."""
+    """An event of the audit log; texts that a client chose are cut."""
 
     organisation_id: str
     action: str

@@ -1,4 +1,4 @@
-"""What the audit log says."""
+"""The types that describe the audit log."""
 
 from pydantic import Field
 

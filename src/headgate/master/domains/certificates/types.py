@@ -6,7 +6,7 @@ from headgate.master.api.types import Moment, View, Window
 
 
 class CertificateWindow(Window):
-    """Which part of the list of certificates is asked for."""
+    """The part of the list of certificates that is asked for."""
 
     expires_within_days: int | None = Field(
         default=None, ge=0, le=36_500, description="Only those that end within so many days."

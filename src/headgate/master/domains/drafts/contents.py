@@ -1,4 +1,4 @@
-"""What a revision would hold: the workspace's resources with changes, and the secrets they name."""
+"""The contents of a revision: the workspace's resources with changes, and the secrets they name."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ FATES: Final = ("same", "elsewhere")
 
 @dataclass
 class PreviewCounts:
-    """What was counted; bounded, for the words are few."""
+    """The counts of previews; bounded, since the words are few."""
 
     results: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(RESULTS, 0)))
     requests: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(FATES, 0)))

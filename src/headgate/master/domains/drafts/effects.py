@@ -1,4 +1,4 @@
-"""What a config would do to the engines of a fleet, by what these reported that they can do. Pure.
+"""The effects of a config on the engines of a fleet, by what these reported that they can do. Pure.
 
 The renderer that an agent runs is asked here with the agent's own answers, so that what is said
 beforehand is what it would say.

@@ -1,4 +1,4 @@
-"""What publishing would do, gathered in one transaction and worked out in a thread."""
+"""The effects of publishing, gathered in one transaction and worked out in a thread."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +69,7 @@ class Affected:
 
     @property
     def unheard(self) -> int:
-        """How many agents have not said which engine they run."""
+        """The number of agents that have not said which engine they run."""
         return sum(not one for one in self.engines.values())
 
     def engines_of(self, nodes: Iterable[Node]) -> list[Engine]:
@@ -79,7 +79,7 @@ class Affected:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What a fleet's nodes get: a variant for those that get the same, with its verdict."""
+    """The variants of a fleet's nodes, one for all that get the same, and the verdict."""
 
     variants: Sequence[Variant]
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""Which requests a config would send elsewhere: those that nodes had lately, or made ones. Pure."""
+"""Finds requests that a config would send elsewhere: recent ones of nodes, or made ones. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a draft is, and what a preview says."""
+"""The types that describe drafts and previews."""
 
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ class NewDraft(Body):
 
 
 class DraftChanges(Body):
-    """What a draft shall change."""
+    """The changes that a draft shall make."""
 
     changes: Changes
 
@@ -55,7 +55,7 @@ class ObjectDiff(View):
 
 
 class Inability(View):
-    """What an engine cannot do: it would refuse the whole revision."""
+    """Something that an engine cannot do: it would refuse the whole revision."""
 
     object: str = Field(description="The path of the object in the revision.")
     path: str = Field(description="The JSON path in the object.")
@@ -64,7 +64,7 @@ class Inability(View):
 
 
 class EngineEffect(View):
-    """What publishing would do to the engines of a fleet that can do the same."""
+    """The effect of publishing on the engines of a fleet that can do the same."""
 
     engine: str
     version: str
@@ -91,7 +91,7 @@ class MovedRequest(View):
 
 
 class RequestsEffect(View):
-    """Which requests would go elsewhere."""
+    """The requests that would go elsewhere."""
 
     source: Literal["made", "seen"] = Field(
         description="`seen`: requests that nodes had lately; `made`: none are known, these are made"
@@ -105,7 +105,7 @@ class RequestsEffect(View):
 
 
 class NodeEffect(View):
-    """What a node would get, in a fleet whose nodes have values of their own."""
+    """The config that a node would get, in a fleet whose nodes have their own values."""
 
     agent: str = Field(description="The agent's id.")
     name: str
@@ -122,7 +122,7 @@ class NodeEffect(View):
 
 
 class FleetEffect(View):
-    """What publishing would do to a fleet."""
+    """The effect of publishing on a fleet."""
 
     fleet: str = Field(description="The fleet's name.")
     revision: int | None = Field(description="What was published to it last.")
@@ -144,7 +144,7 @@ class FleetEffect(View):
 
 
 class Preview(View):
-    """What publishing would do."""
+    """The effects of publishing."""
 
     objects: list[ObjectDiff]
     errors: list[Fault] = Field(description="What refuses it.")

@@ -1,4 +1,4 @@
-"""What a preview is asked for."""
+"""The request for a preview."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from headgate.master.domains.templates.types import NewTemplate, NewVirtualHost
 
 
 class PreviewRequest(Body):
-    """What to look at: the workspace's resources, with a draft or these changes."""
+    """The config to look at: the workspace's resources, with a draft or these changes."""
 
     draft: Name | None = None
     changes: list[Change] = Field(default=[], max_length=10_000)

@@ -1,1 +1,1 @@
-"""How the nginx of agents drifts: what they say, three ways, and heals that people order."""
+"""The drift of agents' nginx: what they report, three ways, and heals that people order."""

@@ -1,4 +1,4 @@
-"""What agents say of drift, as rows, events and what clients see. Pure."""
+"""Turns what agents say of drift into rows, events and what clients see. Pure."""
 
 import json
 from typing import Final

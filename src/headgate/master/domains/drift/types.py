@@ -1,4 +1,4 @@
-"""What drift is for the API."""
+"""The API's types for drift."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ class HealOrder(View):
 
 
 class Drift(View):
-    """How the files and processes of an agent's nginx differ from what was applied there."""
+    """The differences of an agent's nginx, its files and processes, from what was applied there."""
 
     since: Moment | None = Field(description="When the node saw it first; null: nothing differs.")
     states: list[str] = Field(
@@ -52,7 +52,7 @@ class DriftedFile(View):
 
 
 class AgentDrift(View):
-    """What is known of an agent's drift, with its first 20 files."""
+    """The known drift of an agent, with its first 20 files."""
 
     drift: Drift | None = Field(
         description="null: its engine has no files that drift, its version does not say it, or it"

@@ -25,7 +25,7 @@ from headgate.master.store.transaction import Transaction
 
 CONTEXT: Final = "key of a certificate authority"
 FOLLOWED_S: Final = 2.0
-"""How soon a master knows what another one did."""
+"""The time within which a master knows what another one did."""
 _NAME: Final = "headgate fleet"
 _log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class FleetAuthority:
         self.issuing = ""
         """The pin of the one that issues."""
         self.shows_in_rest = False
-        """Whether the REST API shows a certificate of it: then join tokens carry its pin."""
+        """True if the REST API shows a certificate of it: then join tokens carry its pin."""
 
     def now(self) -> dt.datetime:
         """Returns the time."""
@@ -63,7 +63,7 @@ class FleetAuthority:
 
     @property
     def is_rotating(self) -> bool:
-        """Whether one authority takes over from another."""
+        """True if one authority takes over from another."""
         return self._authorities is not None and self._authorities.stage != "steady"
 
     async def refresh(self) -> Authorities:

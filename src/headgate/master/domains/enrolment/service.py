@@ -31,7 +31,7 @@ from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
 
 REJOINS_FOR: Final = dt.timedelta(days=30)
-"""How long after its certificate expired an agent comes back without anybody's approval."""
+"""The time after the end of its certificate in which an agent comes back without approval."""
 _HOUR_MS: Final = 3_600_000
 _MOST_TOKEN: Final = 512
 

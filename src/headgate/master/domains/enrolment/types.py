@@ -1,4 +1,4 @@
-"""What enrolment takes and answers; `headgate.master.fleet.enrolment` reads the same."""
+"""The bodies and answers of enrolment; `headgate.master.fleet.enrolment` reads the same."""
 
 from pydantic import Base64Bytes, Field
 
@@ -27,7 +27,7 @@ class Renewal(Body):
 
 
 class EnrolledAgent(View):
-    """What an agent gets."""
+    """The credentials that an agent gets."""
 
     agent: str
     certificate: str = Field(description="Its certificate, in PEM.")

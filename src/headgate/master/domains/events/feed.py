@@ -92,7 +92,7 @@ class Feeds:
 
     @property
     def watchers(self) -> int:
-        """How many clients watch events."""
+        """The number of clients that watch events."""
         return sum(feed.watchers for feed, _ in self._feeds.values())
 
     def tell(self, workspace_id: str) -> None:

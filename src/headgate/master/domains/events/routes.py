@@ -18,7 +18,7 @@ _MOST_DIGITS = 18
 
 
 class EventWindow(Body):
-    """Which events are asked for."""
+    """The events that are asked for."""
 
     limit: Annotated[int, Query(ge=1, le=MOST, description="How many at most.")] = 100
     cursor: Annotated[str | None, Query(description="`next` of the part before.")] = None

@@ -38,7 +38,7 @@ _PRUNED_EVERY = 500
 
 
 class Span(NamedTuple):
-    """Which events are asked for; empty texts stand for any."""
+    """The events that are asked for; empty texts stand for any."""
 
     after: int
     before: int | None

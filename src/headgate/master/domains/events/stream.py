@@ -19,9 +19,9 @@ from headgate.master.store.scope import Scope
 PERMISSION: Final = Permission.EVENTS_READ
 _AT_ONCE = 500
 _SLOWEST_S = 30.0
-"""How long a client may take for one message."""
+"""The time that a client may take for one message."""
 _CHECKED_S = 60.0
-"""How often a client proves again that it may watch: tokens expire and are revoked."""
+"""The interval at which a client proves again that it may watch: tokens expire and are revoked."""
 _UNAUTHORISED = 4401
 _SLOW = 4408
 _AWAY = 1013

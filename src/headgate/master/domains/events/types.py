@@ -1,4 +1,4 @@
-"""What an event says."""
+"""The types that describe events."""
 
 import json
 
@@ -55,7 +55,7 @@ class EventPage(View):
 
 
 class Bounds(View):
-    """Which events of a workspace are still there."""
+    """The range of a workspace's events that are still there."""
 
     oldest: int
     newest: int

@@ -1,1 +1,1 @@
-"""Which route a request takes at a node, by the config that its agent got."""
+"""Explains which route a request takes at a node, by the config that its agent got."""

@@ -1,4 +1,4 @@
-"""What an explanation is for the API."""
+"""The API's types for explanations."""
 
 from typing import Annotated, Any, Literal
 
@@ -50,7 +50,7 @@ class ExplainRequest(Body):
 
 
 class Explained(View):
-    """Where the request goes, and why."""
+    """The destination of the request, and the reasons for it."""
 
     agent: str
     name: str = Field(description="The agent's name.")

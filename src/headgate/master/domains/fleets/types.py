@@ -1,4 +1,4 @@
-"""What a fleet is."""
+"""The types that describe fleets."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ EngineName = Literal["native", "nginx", "any"]
 
 
 class Policies(Body):
-    """What holds for every agent of a fleet."""
+    """The policies that hold for every agent of a fleet."""
 
     certificate_hours: Annotated[int, Field(ge=1, le=168)] = Field(
         default=24, description="How long an agent's certificate is good; renewed at two thirds."
@@ -49,7 +49,7 @@ class NewFleet(Body):
 
 
 class FleetChange(Body):
-    """What to change in a fleet; what is left out stays."""
+    """The changes to a fleet; what is left out stays."""
 
     name: Name | None = None
     labels: Labels | None = None

@@ -1,4 +1,4 @@
-"""What a join token is."""
+"""The types that describe join tokens."""
 
 import ipaddress
 from typing import Annotated

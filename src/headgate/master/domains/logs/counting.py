@@ -14,7 +14,7 @@ STATES: Final = get_args(State)
 
 @dataclass
 class SearchCounts:
-    """What was counted; bounded, for the words are few."""
+    """The counts of searches; bounded, since the words are few."""
 
     results: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(RESULTS, 0)))
     agents: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(STATES, 0)))

@@ -14,7 +14,7 @@ MOST_TEXT: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a search went at an agent; `found` is None unless it answered."""
+    """The outcome of a search at an agent; `found` is None unless it answered."""
 
     agent: str
     name: str

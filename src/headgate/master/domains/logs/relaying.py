@@ -45,7 +45,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a relay stands on."""
+    """The parts of a master that a relay uses."""
 
     database: Database
     sealer: Sealer

@@ -38,7 +38,7 @@ class Ask(BaseModel):
 
 
 class Answer(BaseModel):
-    """What one master found; `found` is sealed."""
+    """The findings of one master; `found` is sealed."""
 
     id: str
     found: str

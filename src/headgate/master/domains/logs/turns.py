@@ -1,4 +1,4 @@
-"""How many searches there are at a time: each may ask many agents, and waits for them."""
+"""Limits how many searches run at a time: each may ask many agents, and waits for them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Turns:
 
     @property
     def under_way(self) -> int:
-        """How many searches are under way."""
+        """The number of searches under way."""
         return self._searches.total()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What a search of logs is for the API."""
+"""The API's types for searches of logs."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ State = Literal["searched", "cut", "away", "older", "silent", "failed", "unasked
 
 
 class LogQuery(Body):
-    """What to look for, the newest first. What is left out leaves nothing out."""
+    """The lines to look for, the newest first. A field that is left out excludes nothing."""
 
     source: Source = Field(
         default="access",
@@ -49,7 +49,7 @@ class FoundLine(View):
 
 
 class SearchedAgent(View):
-    """How the search went at an agent."""
+    """The outcome of the search at an agent."""
 
     agent: str
     name: str
@@ -64,7 +64,7 @@ class SearchedAgent(View):
 
 
 class FoundLogs(View):
-    """What a search found, the newest first, and how it went at each agent."""
+    """The lines that a search found, the newest first, and its outcome at each agent."""
 
     lines: list[FoundLine]
     agents: list[SearchedAgent]

@@ -1,1 +1,1 @@
-"""What the nodes of a fleet served: figures of 15 s, of a minute and of five, for a day."""
+"""The figures of what a fleet's nodes served: of 15 s, of a minute and of five, for a day."""

@@ -1,4 +1,4 @@
-"""What a node served between two looks at its counters, and in which slots of time that was. Pure.
+"""The growth of a node's counters between two looks, and the slots of time it falls into. Pure.
 
 Agents send counters that only grow, so a heartbeat that is lost loses nothing. A counter begins
 anew with its engine; what was served between the last look and the engine's end is not known.
@@ -17,8 +17,8 @@ LONG_MS: Final = 300_000
 KEPT_MS: Final = 86_400_000
 _ONE_SLOT_MS: Final = 2 * SHORT_MS
 _SPREAD_MS: Final = 300_000
-"""What a node served in a longer time than this, of which the master did not hear, goes into slots
-of five minutes."""
+"""The longest time between two looks that is spread over slots of 15 s; a longer one, of which the
+master did not hear, goes into slots of five minutes."""
 _APART_MS: Final = 1_000
 _AHEAD_MS: Final = 60_000
 _MOST: Final = 1 << 53
@@ -28,9 +28,9 @@ class Counters(NamedTuple):
     """A look at a node's counters. None: its agent does not say it."""
 
     measured_at: int
-    """When, by the master's clock, in milliseconds."""
+    """The time of the look, by the master's clock, in milliseconds."""
     began_at: int | None
-    """When the engine began to count."""
+    """The time when the engine began to count."""
     connections: int
     requests: int
     client_errors: int | None
@@ -42,7 +42,7 @@ class Counters(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """What a node served from one time to another, in milliseconds."""
+    """The tally of a node from one time to another, in milliseconds."""
 
     since: int
     until: int

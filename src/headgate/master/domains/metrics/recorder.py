@@ -34,7 +34,7 @@ _TRIES: Final = 3
 _log = structlog.get_logger()
 
 Tallies = dict[tuple[str, Slot], tuple[Owner, list[Tally]]]
-"""What is to be stored, by node and slot."""
+"""The tallies to be stored, by node and slot."""
 
 
 class Recorder:
@@ -48,7 +48,7 @@ class Recorder:
 
     @property
     def waiting(self) -> int:
-        """How many nodes have figures that are not written yet."""
+        """The number of nodes that have figures that are not written yet."""
         return len(self._waiting)
 
     def add(self, agent: str, beat: Heartbeat) -> None:

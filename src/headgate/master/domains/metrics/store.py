@@ -86,7 +86,7 @@ class SlotRow(BaseModel):
 
     @property
     def tally(self) -> Tally:
-        """What was served."""
+        """Its tally."""
         return Tally(
             covered_ms=self.covered_ms,
             connection_ms=self.connection_ms,

@@ -1,4 +1,4 @@
-"""What nodes served during a time, as numbers that can be added up and divided. Pure."""
+"""Tallies of what nodes served during a time, as numbers that can be added up and divided. Pure."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ _NAMES: Final = (
 
 
 class Tally(NamedTuple):
-    """What was served. None: no node said it."""
+    """The figures of what was served. None: no node said it."""
 
     covered_ms: int = 0
     """For how long nodes told, all together; two nodes that tell of 15 s cover 30 s."""

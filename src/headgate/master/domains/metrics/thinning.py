@@ -1,4 +1,4 @@
-"""How long figures are kept in which slots, and how short slots become long ones. Pure.
+"""Rules for the slots of figures: how long each is kept, and how short ones become long ones. Pure.
 
 | slots of | for        | at most, per node |
 |----------|------------|-------------------|

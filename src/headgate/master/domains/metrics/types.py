@@ -1,4 +1,4 @@
-"""What the figures of a fleet are for the API."""
+"""The API's types for the figures of a fleet."""
 
 from typing import Annotated, Final, Literal
 
@@ -16,7 +16,7 @@ def _is_step(value: int) -> int:
 
 
 class MetricsWindow(Window):
-    """Which figures are asked for."""
+    """The figures that are asked for."""
 
     range_s: int = Field(
         default=3_600, ge=60, le=86_400, description="How far back, from now, in seconds."
@@ -35,7 +35,7 @@ class MetricsWindow(Window):
 
 
 class MetricsPoint(View):
-    """What was served in a time. Of the time that has not ended it grows."""
+    """The figures of what was served in a time. They grow until the time has ended."""
 
     agent: str | None = Field(description="The id of the agent; null for the whole fleet.")
     at: Moment = Field(description="When the time begins.")

@@ -1,4 +1,4 @@
-"""What an organisation is."""
+"""The types that describe organisations."""
 
 from headgate.master.api.types import Body, Moment, Name, Versioned
 

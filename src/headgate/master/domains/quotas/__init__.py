@@ -1,1 +1,1 @@
-"""How much each workspace may have."""
+"""The quotas of each workspace."""

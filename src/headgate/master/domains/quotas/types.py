@@ -1,4 +1,4 @@
-"""What quotas are."""
+"""The types that describe quotas."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class QuotaChange(Body):
-    """What to change in the quotas of a workspace; what is left out stays."""
+    """The changes to the quotas of a workspace; what is left out stays."""
 
     routes: _Count | None = None
     fleets: _Count | None = None
@@ -21,7 +21,7 @@ class QuotaChange(Body):
 
 
 class QuotaLimits(View):
-    """What a workspace may have."""
+    """The limits of a workspace."""
 
     routes: int
     fleets: int
@@ -34,7 +34,7 @@ class QuotaLimits(View):
 
 
 class QuotaUse(View):
-    """What a workspace has."""
+    """The numbers of objects that a workspace has."""
 
     routes: int
     fleets: int
@@ -43,7 +43,7 @@ class QuotaUse(View):
 
 
 class Quotas(Versioned):
-    """What a workspace may have, and what it has; `id` is the workspace's."""
+    """The limits of a workspace, and its use of them; `id` is the workspace's."""
 
     limits: QuotaLimits
     used: QuotaUse

@@ -18,7 +18,7 @@ _ONE = "/workspaces/{workspace}/resources/{kind}/{name}"
 
 
 class Filter(Window):
-    """Which resources are asked for."""
+    """The resources that are asked for."""
 
     kind: Kind | None = None
 

@@ -26,7 +26,7 @@ from headgate.master.store.transaction import Transaction
 
 MOST_BYTES = 256 << 10
 PARAMETER: Final = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,62})\s*\}\}")
-"""How a text names a parameter of a template."""
+"""The form in which a text names a parameter of a template."""
 
 
 def checked(change: Change, at: str = "$") -> bytes | None:

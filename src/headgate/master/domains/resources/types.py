@@ -1,4 +1,4 @@
-"""What a config resource is."""
+"""The types that describe config resources."""
 
 from typing import Annotated, Any, Literal
 
@@ -31,7 +31,7 @@ _LEFT_OUT = " Left out: as it was, and every fleet for a new object."
 
 
 class NewSpec(Body):
-    """What an object shall be."""
+    """The content of an object to write."""
 
     spec: Spec
     fleets: Labels | None = Field(default=None, description=_FLEETS + _LEFT_OUT)

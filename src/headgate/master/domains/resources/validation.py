@@ -29,12 +29,12 @@ from headgate.model.problems import Problem, problems
 from headgate.plan.plan import Plan
 
 Contents = Mapping[str, bytes]
-"""What a revision holds: canonical specs and secret files, by path."""
+"""The contents of a revision: canonical specs and secret files, by path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong with a config, and what is probably a mistake."""
+    """The errors in a config, and its probable mistakes."""
 
     errors: list[Fault]
     warnings: list[Fault]

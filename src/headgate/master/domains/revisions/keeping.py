@@ -1,4 +1,4 @@
-"""Which revisions are kept: the newest of each fleet, and older ones that something wants."""
+"""Keeps the newest revisions of each fleet, and older ones that are still needed."""
 
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import store as fleets

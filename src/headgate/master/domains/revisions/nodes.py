@@ -1,4 +1,4 @@
-"""What a node would get of the workspace's resources."""
+"""The variant that a node would get of the workspace's resources."""
 
 from headgate.master.api.problems import ProblemError
 from headgate.master.domains.agents.store import AgentRow

@@ -48,7 +48,7 @@ _ALL = "/workspaces/{workspace}/revisions"
 
 
 class Filter(Window):
-    """Which revisions are asked for."""
+    """The revisions that are asked for."""
 
     fleet: str | None = None
 

@@ -43,7 +43,7 @@ BLOB_CONTEXT = "secret file of a revision"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to publish to which fleet, by whom and why."""
+    """An order to publish: to which fleet, by whom and why."""
 
     fleet_id: str
     author: Caller
@@ -54,7 +54,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What to publish: the contents; where nodes get their own, how, and what each gets."""
+    """The contents to publish; where nodes get their own, also the recipes and what each gets."""
 
     contents: Mapping[str, bytes]
     recipes: Mapping[str, Recipe] = field(default_factory=dict)

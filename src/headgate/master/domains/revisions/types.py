@@ -1,4 +1,4 @@
-"""What a revision is."""
+"""The types that describe revisions."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ Message = Annotated[str, Field(max_length=2_000, description="Why; shown in the 
 
 
 class NewRevision(Body):
-    """What to publish: the workspace's resources, with the changes of a draft."""
+    """The revision to publish: the workspace's resources, with the changes of a draft."""
 
     fleet: str = Field(description="The fleet's name or id.")
     message: Message = ""
@@ -106,7 +106,7 @@ class SignedManifest(View):
     signature: bytes
     created_at: int = 0
     recipes: str | None = None
-    """How its objects get the values of nodes, as JSON; None: every node gets the same."""
+    """The recipes for values of nodes in its objects, as JSON; None: every node gets the same."""
 
 
 class NodeManifest(View):
@@ -138,7 +138,7 @@ class ManifestKey(View):
 
 
 class Named(BaseModel):
-    """What a revision names."""
+    """The manifest of a revision, which names its contents."""
 
     id: str
     manifest: bytes

@@ -1,5 +1,5 @@
-"""What a revision is for one node, where nodes have values of their own: kept when it is published,
-and made for a node that comes later, in the way that was published."""
+"""The variant of a revision for one node, where nodes have their own values: kept when it is
+published, and made for a node that comes later, in the way that was published."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the rows of agents say to a rollout of a revision."""
+"""Reads the rows of agents for a rollout of a revision."""
 
 from headgate.fleet.agent_work import QUARANTINED
 from headgate.master.domains.agents.store import AGENTS, AgentRow

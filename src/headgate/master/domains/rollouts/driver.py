@@ -49,7 +49,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a driver acts on."""
+    """The parts of a master that a driver acts on."""
 
     database: Database
     leases: Leases
@@ -236,7 +236,8 @@ async def look_at(tx: Transaction, row: RolloutRow, now_ms: int) -> Look:
 
 
 def is_material(before: states.Rollout, moved: Moved) -> bool:
-    """Whether an event did more than let time pass: then its result is stored before it counts."""
+    """Reports whether an event did more than let time pass; if so, its result is stored before it
+    counts."""
     if any(not isinstance(command, Measure) for command in moved.commands):
         return True
     return _timeless(before) != _timeless(moved.state)

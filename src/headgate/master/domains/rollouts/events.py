@@ -10,7 +10,7 @@ Verb = Literal["pause", "promote", "abort", "undo"]
 
 @dataclass(frozen=True, slots=True)
 class AgentView:
-    """What the master knows of one agent.
+    """The master's knowledge of one agent.
 
     `seen_at` is when its newest data came, by the master's clock; `acknowledged` the revision
     that it took up last; `refused` the one that it refused or rolled back last, at `refused_at`,
@@ -74,7 +74,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a person wants of the rollout."""
+    """A person's order for the rollout."""
 
     verb: Verb
     by: str

@@ -27,7 +27,7 @@ class _Point(NamedTuple):
 
 
 class Figures:
-    """What every agent measured, for a little more than an hour; at most one point each 5 s."""
+    """The figures of every agent, for a little more than an hour; at most one point each 5 s."""
 
     def __init__(self) -> None:
         self._points: dict[str, deque[_Point]] = {}

@@ -14,13 +14,13 @@ four of them, once in 11."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What a set of agents measured over one window.
+    """The measurements of a set of agents over one window.
 
     `agents` is how many of them gave data, `seconds` the time that these data cover, on average;
     `oldest_at` the time of the data that is oldest among
     them. `latency_ms` is the 99th percentile, None without requests. `draining` is the largest
     number of generations that drain on one agent. `requests_anew` are those requests that were
-    counted while a node began anew, at an upgrade or a restart: how long that took nobody knows, so
+    counted while a node began anew, at an upgrade or a restart: the time of that is not known, so
     that `seconds` leaves it out, and rates leave them out.
     """
 
@@ -57,7 +57,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What one gate found: its name, its outcome, and a sentence with the values."""
+    """The finding of one gate: its name, its outcome, and a sentence with the values."""
 
     gate: str
     outcome: Outcome
@@ -78,7 +78,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """What the findings that decide say."""
+        """The texts of the findings that decide."""
         outcome = self.outcome
         return "; ".join(one.text for one in self.findings if one.outcome == outcome)
 

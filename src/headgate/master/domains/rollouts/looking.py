@@ -10,7 +10,7 @@ _MAX_RELAPSES: Final = 2
 
 
 def is_late(state: Rollout, look: Look, now: float) -> bool:
-    """Whether a look is too old, or older than one that was taken in.
+    """Reports whether a look is too old, or older than one that was taken in.
 
     One taken in that lies in the future only shows that the clock was set back.
     """
@@ -106,8 +106,8 @@ def _forward(turn: Turn, node: Node, view: AgentView, is_online: bool) -> dict[s
 
 
 def _is_missed(turn: Turn) -> bool:
-    """Whether an agent that is away may fail by that: one that upgrades has to come back, while
-    all are away for a time where no driver looked."""
+    """Reports whether an agent that is away may fail by that: one that upgrades has to come back,
+    while all are away for a time where no driver looked."""
     state = turn.state
     return (
         state.spec.is_of_program

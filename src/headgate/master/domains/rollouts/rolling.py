@@ -55,8 +55,8 @@ def measured(turn: Turn, event: Measured) -> None:
 
 
 def _is_covered(turn: Turn, event: Measured, age_s: float) -> bool:
-    """Whether the agents of the wave serve, and sent data after the whole of the soak: fresh data
-    may still end before the failures of the last seconds, or of a short soak, began."""
+    """Reports whether the agents of the wave serve, and sent data after the whole of the soak:
+    fresh data may still end before the failures of the last seconds, or of a short soak, began."""
     wave = turn.state.open_wave
     if wave is None or wave.soak_clock is None:
         return False
@@ -75,7 +75,7 @@ def close(turn: Turn, how: str) -> None:
 
 
 def has_offers_left(turn: Turn) -> bool:
-    """Whether agents of the wave wait for their offer or have not answered it."""
+    """Reports whether agents of the wave wait for their offer or have not answered it."""
     wave = turn.state.open_wave
     return wave is not None and (bool(wave.pending) or bool(_in_flight(turn)))
 
@@ -150,7 +150,7 @@ def _in_flight(turn: Turn) -> list[str]:
 
 
 def _is_applied(turn: Turn) -> bool:
-    """Whether the offers are out and every connected agent has answered its own."""
+    """Reports whether the offers are out and every connected agent has answered its own."""
     wave = turn.state.open_wave
     if wave is None or wave.pending:
         return False

@@ -33,7 +33,7 @@ class MovedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What became of a rollout by one event."""
+    """The result of one event for a rollout."""
 
     row: RolloutRow
     state: states.Rollout

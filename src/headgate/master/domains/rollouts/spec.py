@@ -27,8 +27,8 @@ Kind = Literal["config", "certificates", "revocation", "program"]
 
 NEW_PROGRAM: Final = 1
 FORMER_PROGRAM: Final = 0
-"""What stands for a revision in a rollout of a program: the new one, and the one of each agent that
-it ran before."""
+"""The numbers that stand for a revision in a rollout of a program: the new one, and the one of each
+agent that it ran before."""
 
 
 class Wave(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +69,7 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How fast a rollout goes, in seconds of the rollout's own clock.
+    """The pace of a rollout, in seconds of the rollout's own clock.
 
     `max_unavailable` agents at once may have been offered the revision without serving it; 0 is
     no limit. `soak_s`: a wave passes by data that its agents sent after that. `apply_s`: how long
@@ -112,27 +112,27 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def is_urgent(self) -> bool:
-        """Whether waves, gates, freezes and the undo do not apply."""
+        """True if waves, gates, freezes and the undo do not apply."""
         return self.kind in {"certificates", "revocation"}
 
     @property
     def is_of_program(self) -> bool:
-        """Whether it upgrades agents and leaves their config alone."""
+        """True if it upgrades agents and leaves their config alone."""
         return self.kind == "program"
 
     @property
     def new(self) -> str:
-        """What the agents get, in words."""
+        """The revision or program that the agents get, in words."""
         return f"headgate {self.program}" if self.is_of_program else f"revision {self.revision}"
 
     @property
     def old(self) -> str:
-        """What the agents go back to, in words."""
+        """The revision or program that the agents go back to, in words."""
         return "its former program" if self.is_of_program else f"revision {self.base}"
 
     @property
     def is_gated(self) -> bool:
-        """Whether waves wait for their soak and their gates."""
+        """True if waves wait for their soak and their gates."""
         return not (self.is_urgent or self.is_now)
 
 

@@ -28,7 +28,7 @@ Standing = Literal["unreached", "offered", "serving", "failed", "undoing", "rest
 
 
 class Node(msgspec.Struct, frozen=True):
-    """Where one agent stands.
+    """The standing of one agent.
 
     `desired` and `serving` are revisions, None where unknown; `wave` is the index of the wave
     that offered the revision. `waited_s` is how long it was connected without serving the
@@ -53,12 +53,12 @@ class Node(msgspec.Struct, frozen=True):
 
     @property
     def is_reached(self) -> bool:
-        """Whether the rollout has offered it the revision."""
+        """True if the rollout has offered it the revision."""
         return self.wave is not None
 
 
 class WaveRecord(msgspec.Struct, frozen=True):
-    """What became of one wave.
+    """The record of one wave.
 
     `members` were chosen when it began, `pending` of them have no offer yet. `soak_clock` and
     `soak_at` say when the last connected member served the revision.
@@ -92,7 +92,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """Who approved a rollout, and when."""
+    """An approval of a rollout: by whom, and when."""
 
     by: str
     at: float
@@ -131,7 +131,7 @@ class Rollout(msgspec.Struct, frozen=True):
 
     @property
     def has_ended(self) -> bool:
-        """Whether no command will follow, except after an order to undo."""
+        """True if no command will follow, except after an order to undo."""
         return self.phase in ENDED
 
     @property

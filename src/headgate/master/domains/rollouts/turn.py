@@ -11,7 +11,7 @@ _MAX_STEP_S = 15.0
 
 
 class Turn:
-    """What one event makes of a state; `state` gives the result."""
+    """The changes that one event makes to a state; `state` gives the result."""
 
     def __init__(self, state: Rollout, now: float) -> None:
         self.now = now

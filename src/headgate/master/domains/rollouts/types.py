@@ -1,4 +1,4 @@
-"""What rollouts and freezes are for the API."""
+"""The API's types for rollouts and freezes."""
 
 from typing import Annotated, Literal
 
@@ -69,7 +69,7 @@ class NewRollout(Body):
 
 
 class Ordered(Body):
-    """What is to become of a rollout."""
+    """An order for a rollout."""
 
     verb: Literal["pause", "promote", "abort", "undo"]
 
@@ -87,7 +87,7 @@ class WaveView(View):
 
 
 class StandingView(View):
-    """Where one agent stands."""
+    """The standing of one agent."""
 
     agent: str
     standing: str

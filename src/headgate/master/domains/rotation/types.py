@@ -1,4 +1,4 @@
-"""What rotations take and answer."""
+"""The bodies and answers of rotations."""
 
 from typing import Literal
 
@@ -42,7 +42,7 @@ class WaitingAgent(View):
 
 
 class AuthorityStatus(View):
-    """Where the rotation of the fleet's authority stands."""
+    """The state of the rotation of the fleet's authority."""
 
     stage: Stage
     authorities: list[OneAuthority]
@@ -61,7 +61,7 @@ class OneKey(View):
 
 
 class KeyStatus(View):
-    """Where the rotation of the master's key stands."""
+    """The state of the rotation of the master's key."""
 
     keys: list[OneKey]
     unknown: int = Field(description="Secrets that no key of this master opens.")

@@ -1,4 +1,4 @@
-"""What a secret file is: everything but its content."""
+"""The types that describe a secret file: everything but its content."""
 
 from typing import Annotated
 

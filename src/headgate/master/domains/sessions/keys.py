@@ -25,7 +25,7 @@ CONTEXT: Final = "signing key"
 
 
 class Claims(BaseModel):
-    """What an access token says: who, in which session."""
+    """The claims of an access token: the user and the session."""
 
     sub: str
     sid: str

@@ -27,7 +27,7 @@ THROTTLES: Final = table(
 )
 MOST_ROWS: Final = 20_000
 _PRUNED: Final = 1_000
-"""How many rows go at once when there are too many; the oldest ones."""
+"""The number of rows that are removed at once when there are too many; the oldest ones."""
 
 
 class _Row(BaseModel):

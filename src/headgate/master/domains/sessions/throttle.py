@@ -1,6 +1,6 @@
-"""How long who failed must wait before the next try. In memory, bounded; the clock is given.
+"""The wait after a failure before the next try. In memory, bounded; the clock is given.
 
-API tokens are throttled here, in each master by itself: they are long, and nobody guesses one.
+API tokens are throttled here, in each master by itself: they are long, and cannot be guessed.
 What people choose is throttled for all masters together (`shared`).
 """
 
@@ -18,7 +18,7 @@ _MOST_DOUBLINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many failures are free, and the longest wait after further ones."""
+    """The number of free failures, and the longest wait after further ones."""
 
     free: int
     longest_ms: int

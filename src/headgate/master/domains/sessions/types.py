@@ -1,4 +1,4 @@
-"""What logging in takes and gives."""
+"""The bodies and answers of logging in."""
 
 from typing import Annotated, NamedTuple
 
@@ -22,7 +22,7 @@ Secret = Annotated[str, Field(min_length=1, max_length=4_096)]
 
 
 class Setup(Body):
-    """What a set-up link asks for: the first administrator's name, or an invited user's."""
+    """The body for a set-up link: the first administrator's name, or an invited user's."""
 
     token: Secret
     name: UserName | None = Field(
@@ -48,7 +48,7 @@ class Refresh(Body):
 
 
 class Tokens(View):
-    """What a session is proven with."""
+    """The tokens that prove a session."""
 
     access_token: str = Field(description="For `Authorization: Bearer …`, for 15 minutes.")
     refresh_token: str = Field(description="For `POST /api/v1/auth/refresh`, once.")
@@ -65,7 +65,7 @@ class CallerGrant(View):
 
 
 class Me(View):
-    """Who the caller is."""
+    """The caller, with its grants."""
 
     id: str
     name: str

@@ -41,17 +41,17 @@ class Node(NamedTuple):
 
 
 class Recipe(View):
-    """How an object of a virtual host gets the values of a node."""
+    """The way in which an object of a virtual host gets the values of a node."""
 
     template: str
     host: str
     file: str
     lines: dict[str, int]
-    """Where the template's objects name a parameter first."""
+    """The line at which the template's objects first name each parameter."""
     parameters: dict[str, Parameter]
     """Those of nodes."""
     common: dict[str, Value]
-    """What the virtual host says for all nodes."""
+    """The values that the virtual host gives for all nodes."""
     nodes: dict[str, dict[str, Value]]
 
     def value(self, name: str, node: Node) -> "Value | None":
@@ -71,7 +71,7 @@ RECIPES: Final = TypeAdapter(dict[str, Recipe])
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What one or several nodes get."""
+    """The contents that one or several nodes get."""
 
     contents: Contents
     nodes: list[Node]

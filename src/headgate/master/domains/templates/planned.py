@@ -1,4 +1,4 @@
-"""What templates and virtual hosts that nobody has written yet would make. Nothing is written."""
+"""Plans what templates and virtual hosts not written yet would make. Nothing is written."""
 
 import json
 from collections.abc import Mapping

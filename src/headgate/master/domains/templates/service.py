@@ -37,7 +37,7 @@ _MOST_CHANGES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """Who writes what is named, when, and for which version of it (None: any)."""
+    """A write of a named object: by whom, when, and for which version of it (None: any)."""
 
     name: str
     by: Caller

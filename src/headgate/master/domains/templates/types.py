@@ -1,4 +1,4 @@
-"""What a template is, and a virtual host that is made of it."""
+"""The types that describe templates, and virtual hosts that are made of them."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ Nodes = Annotated[dict[NodeName, Values], Field(max_length=1_000)]
 
 
 class Parameter(Body):
-    """What a template lets its virtual hosts choose."""
+    """A value that a template lets its virtual hosts choose."""
 
     type: Literal["string", "integer", "boolean", "enum", "host", "upstream"] = Field(
         description="`host` is a host name, `upstream` the name of an upstream."
@@ -65,7 +65,7 @@ class Source(Body):
 
 
 class NewTemplate(Body):
-    """What a template shall be."""
+    """The content of a template to write."""
 
     parameters: dict[ParameterName, Parameter] = Field(default={}, max_length=50)
     objects: list[TemplateObject] = Field(min_length=1, max_length=50)
@@ -94,7 +94,7 @@ class PutTemplate(Template):
 
 
 class NewVirtualHost(Body):
-    """What a virtual host shall be."""
+    """The content of a virtual host to write."""
 
     template: Name
     values: Values = Field(default={})

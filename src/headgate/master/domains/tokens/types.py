@@ -1,4 +1,4 @@
-"""What an API token is."""
+"""The types that describe API tokens."""
 
 from typing import Annotated
 

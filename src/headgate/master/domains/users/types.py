@@ -1,4 +1,4 @@
-"""What a user is."""
+"""The types that describe users."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What a workspace is."""
+"""The types that describe workspaces."""
 
 from headgate.master.api.types import Body, Moment, Name, Versioned
 

@@ -16,7 +16,7 @@ fn client(n: u32) -> IpAddr {
     Ipv4Addr::from(0x0a00_0000 + n).into()
 }
 
-/// How many of so many clients each upstream gets.
+/// Returns how many of so many clients each upstream gets.
 fn counts(branches: &Branches, clients: u32) -> HashMap<String, u32> {
     let mut rng = WyRand::new(7);
     let mut counts = HashMap::new();

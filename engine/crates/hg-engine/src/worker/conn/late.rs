@@ -1,4 +1,4 @@
-//! What happened to a connection and is handled later.
+//! Events of a connection that are handled later.
 
 use hg_net::{Event, Token};
 

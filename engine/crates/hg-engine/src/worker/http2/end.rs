@@ -1,15 +1,15 @@
-//! How streams and sessions end: GOAWAY when the worker leaves or a limit is reached, and what a
-//! peer that breaks the protocol gets.
+//! The ends of streams and sessions: GOAWAY when the worker leaves or a limit is reached, and what
+//! a peer that breaks the protocol gets.
 
 use super::{Http2, in_order};
 use crate::worker::Worker;
 use crate::worker::exchange::Exchange;
 use hg_h2::{Close, Code};
 
-/// How many exchanges of a connection that is lost are ended before others have their turn.
+/// The number of exchanges of a lost connection that are ended before others have their turn.
 const PIECE: usize = 8;
 
-/// How a stream ends that its peer does not end.
+/// The end of a stream that its peer does not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamEnd {
     /// The answer is complete.

@@ -1,5 +1,5 @@
-//! What streams send: heads at once into the session, bodies as its windows and its order allow,
-//! and everything once per turn into the socket.
+//! The output of streams: heads at once into the session, bodies as its windows and its order
+//! allow, and everything once per turn into the socket.
 
 use super::part::Part;
 use super::{Http2, STREAM_READ, STREAM_READ_LEAST, STREAM_READ_SHUT, WORKER_HOLDS, text};

@@ -32,16 +32,16 @@ use turn::Allowance;
 const READ: usize = 128 * 1024;
 /// Bytes of an answer read at once for a stream; what its client does not take of them is kept.
 pub(crate) const STREAM_READ: usize = 64 * 1024;
-/// What is read at once for a stream whose connection, or whose worker, holds enough already.
+/// The bytes read at once for a stream whose connection, or whose worker, holds enough already.
 pub(crate) const STREAM_READ_LEAST: usize = 16 * 1024;
-/// What is read at once for a stream of which its client takes nothing now.
+/// The bytes read at once for a stream of which its client takes nothing now.
 const STREAM_READ_SHUT: usize = 8 * 1024;
 /// Bytes of answers that the clients of a worker may hold before connections are closed that have
 /// stalled, or that hold more than their share.
 const WORKER_HOLDS: usize = 64 * 1024 * 1024;
 /// Bytes that they may hold in any case.
 const WORKER_ENDURES: usize = 2 * WORKER_HOLDS;
-/// How far below a bound the bytes are brought once they were above it.
+/// The distance below a bound to which the bytes are brought once they were above it.
 const SLACK: usize = WORKER_HOLDS / 16;
 /// Bytes that a connection may hold which is slow for a moment.
 const FAIR_SHARE: usize = 256 * 1024;
@@ -49,7 +49,7 @@ const FAIR_SHARE: usize = 256 * 1024;
 const TURN: usize = 4;
 /// The PING for a client of which nothing came for long.
 const ALIVE: [u8; 8] = *b"hg-alive";
-/// How long a connection has no stream before it gives back the memory that streams need.
+/// The time for which a connection has no stream before it gives back the memory that streams need.
 const REST_MS: u64 = 2_000;
 
 /// One connection's session.
@@ -58,20 +58,20 @@ pub(crate) struct Http2 {
     /// The exchanges of its open streams.
     pub(super) streams: HashMap<u32, ExId, foldhash::fast::RandomState>,
     pub(super) held: Holding,
-    /// Whether it is in the list of those with something to send.
+    /// True if it is in the list of those with something to send.
     dirty: bool,
-    /// Whether frames that came wait for the next turn.
+    /// True if frames that came wait for the next turn.
     has_frames: bool,
-    /// Whether its client has gone, and its exchanges are being ended.
+    /// True if its client has gone, and its exchanges are being ended.
     is_lost: bool,
-    /// Which streams may go to an upstream.
+    /// The streams that may go to an upstream.
     places: Places,
     watch: Watch,
     times: Times,
     bounds: Bounds,
-    /// When a client that takes nothing is given up; the far future while nothing waits for it.
+    /// The time to give up a client that takes nothing; the far future while nothing waits for it.
     stalled_at: Ticks,
-    /// When its memory is given back; the far future while it has streams, 0 once that is done.
+    /// The time to give its memory back; the far future while it has streams, 0 once that is done.
     rest_at: Ticks,
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn in_order<S>(streams: &HashMap<u32, ExId, S>) -> Vec<(u32, ExId)> {
     all
 }
 
-/// How the first bytes of a connection relate to HTTP/2's preface.
+/// The relation of the first bytes of a connection to HTTP/2's preface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opening {
     Http2,

@@ -11,11 +11,11 @@ const DIRECT: usize = 64 * 1024;
 pub(crate) struct Part<'a> {
     pub(crate) id: u32,
     pub(crate) held: &'a mut Pending,
-    /// Whether nothing but what is at hand follows.
+    /// True if nothing but what is at hand follows.
     pub(crate) is_last: bool,
     /// Lines of HTTP/1 that end the message.
     pub(crate) trailers: &'a [u8],
-    /// Which of them no table may hold.
+    /// Those of them that no table may hold.
     pub(crate) never: &'a NeverIndexed,
 }
 

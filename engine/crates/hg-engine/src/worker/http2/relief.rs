@@ -1,5 +1,5 @@
-//! What a worker holds for clients that do not take their answers, and which connections it closes
-//! when that is too much.
+//! The memory that a worker holds for clients that do not take their answers, and the connections
+//! that it closes when that is too much.
 
 use super::{FAIR_SHARE, SLACK, STREAM_READ_LEAST, WORKER_ENDURES, WORKER_HOLDS};
 use crate::worker::Worker;
@@ -10,14 +10,14 @@ use hg_h2::{Close, Code, Reason};
 const STALLED_US: u64 = 5_000_000;
 const PROGRESS: usize = STREAM_READ_LEAST;
 
-/// What a connection holds of answers that its session has not taken.
+/// The data of answers that a connection holds because its session has not taken it.
 #[derive(Default)]
 pub(crate) struct Holding {
     /// Memory: that of a part counts whole until its last byte is taken.
     pub(crate) bytes: usize,
     /// Bytes of answers that the client has taken since `since_us`.
     pub(crate) taken: usize,
-    /// When it began to hold any, or the client had last taken [`PROGRESS`] bytes.
+    /// The time at which it began to hold any, or the client had last taken [`PROGRESS`] bytes.
     pub(crate) since_us: u64,
 }
 

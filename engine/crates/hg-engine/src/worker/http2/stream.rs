@@ -11,7 +11,7 @@ use hg_h2::{Arrival, Incoming, Place, grpc};
 use hg_net::{Clock, Ticks};
 use hg_proto::{BodyReader, Known, Lines, Reject, RequestHead, Version};
 
-/// What an exchange has if its client speaks HTTP/2.
+/// The state that an exchange has if its client speaks HTTP/2.
 pub(crate) struct Stream {
     /// Its number; 0 over HTTP/1.
     pub(crate) id: u32,
@@ -19,19 +19,19 @@ pub(crate) struct Stream {
     pub(crate) held: Pending,
     /// Bytes of the request's body that the upstream has not got, after [`RESERVE`] empty ones.
     incoming: Vec<u8>,
-    /// Whether the end of the request's body has come.
+    /// True if the end of the request's body has come.
     pub(crate) has_ended: bool,
-    /// Whether its request breaks the rules of HTTP/2.
+    /// True if its request breaks the rules of HTTP/2.
     pub(crate) is_malformed: bool,
-    /// Whether its request is an extended CONNECT: a 2xx opens a WebSocket.
+    /// True if its request is an extended CONNECT: a 2xx opens a WebSocket.
     pub(crate) is_tunnel: bool,
-    /// Whether its client expects failures as those of gRPC.
+    /// True if its client expects failures as those of gRPC.
     pub(crate) is_grpc: bool,
     /// The `grpc-status` in the head of its answer.
     pub(crate) grpc_status: Option<u32>,
-    /// Whether it is in the queue for the next turn.
+    /// True if it is in the queue for the next turn.
     pub(crate) queued: bool,
-    /// Whether what came of its body is in the queue for the next turn.
+    /// True if what came of its body is in the queue for the next turn.
     pub(crate) is_fed: bool,
     pub(crate) deadline: Ticks,
     /// Tick of its earliest entry in the wheel.
@@ -108,7 +108,7 @@ struct Part {
     stream: u32,
     /// Its bytes, after [`RESERVE`] empty ones.
     input: Vec<u8>,
-    /// Whether nothing else has come.
+    /// True if nothing else has come.
     is_last: bool,
 }
 

@@ -1,17 +1,17 @@
-//! How much of what came over one connection is handled before other connections have their turn.
+//! The share of one connection's input that is handled before other connections have their turn.
 
 use hg_h2::Event;
 
-/// What the frames of one turn may cost; a read may have thousands of them.
+/// The most that the frames of one turn may cost; a read may have thousands of them.
 const COST: u32 = 256;
 /// Begun or given up, a request costs more than other frames: its route and its middlewares.
 const REQUEST_COST: u32 = 8;
 /// After frames of this cost the clock is looked at, for what a request costs differs.
 const LOOK_COST: u32 = 16;
-/// How long frames are handled in one turn.
+/// The time for which frames are handled in one turn.
 const US: u64 = 40;
 
-/// What is left of a turn for the frames of one connection.
+/// The rest of a turn for the frames of one connection.
 pub(super) struct Allowance {
     spent: u32,
     look_at: u32,

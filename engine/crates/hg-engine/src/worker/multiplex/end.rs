@@ -1,4 +1,4 @@
-//! How streams and connections to endpoints end, and what becomes of the requests on them.
+//! The ends of streams and connections to endpoints, and what becomes of the requests on them.
 
 use super::{DETACHED, PROBE_MS};
 use crate::counters::Retry;
@@ -11,7 +11,7 @@ use hg_h2::{Code, Due};
 use hg_net::{Clock, Ticks};
 use hg_resilience::Outcome;
 
-/// How often a request is sent again after an endpoint has said that it did not process it.
+/// The most resends of a request after an endpoint has said that it did not process it.
 const MOST_REFUSED: u8 = 3;
 /// The PING that asks an endpoint whether it is still there.
 const PROBE: [u8; 8] = *b"hg-probe";

@@ -1,5 +1,5 @@
-//! How a request gets a stream: of a connection that has room, of one that is being made, or of a new
-//! one.
+//! The assignment of a stream to a request: of a connection that has room, of one that is being
+//! made, or of a new one.
 
 use super::{FIRST_STREAMS, Shared};
 use crate::snapshot::UpstreamEntry;

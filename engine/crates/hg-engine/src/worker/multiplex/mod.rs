@@ -23,9 +23,9 @@ use hg_plan::UpstreamProtocol;
 const FIRST_STREAMS: usize = 100;
 /// Most streams of one connection, whatever its endpoint allows: so many share its fate.
 const MOST_STREAMS: usize = 250;
-/// How long an endpoint may take nothing of what waits for it.
+/// The time for which an endpoint may take nothing of what waits for it.
 const STALLED_MS: u64 = 30_000;
-/// How long an endpoint that did not answer a request in time may take to answer a PING.
+/// The time that an endpoint that did not answer a request in time may take to answer a PING.
 const PROBE_MS: u64 = 5_000;
 
 /// The number of a stream that has ended before its client has taken all of the answer.
@@ -45,15 +45,15 @@ pub(crate) struct Shared {
     times: Times,
     /// Most streams until the endpoint's SETTINGS have come.
     first_streams: usize,
-    /// When an endpoint that takes nothing is given up; the far future while nothing waits for it.
+    /// The time to give up an endpoint that takes nothing; the far future if nothing waits for it.
     stalled_at: Ticks,
-    /// When an endpoint that was sent a PING is given up; the far future if none was sent.
+    /// The time to give up an endpoint that was sent a PING; the far future if none was sent.
     probed_until: Ticks,
     /// Connections of its pool above which it is not kept when it is idle.
     most_idle: usize,
 }
 
-/// Where a connection is noted.
+/// The places where a connection is noted.
 #[derive(Default)]
 struct Noted {
     /// In the list of those with something to send.
@@ -100,9 +100,9 @@ impl Shared {
 /// An exchange's place on the connection to its endpoint.
 #[derive(Default)]
 pub(crate) struct Link {
-    /// How long the endpoint keeps a connection of HTTP/1 open, if it does.
+    /// The time for which the endpoint keeps a connection of HTTP/1 open, if it does.
     pub(crate) keep_ms: Option<u64>,
-    /// What it has if the endpoint may speak HTTP/2.
+    /// The stream, if the endpoint may speak HTTP/2.
     pub(crate) stream: Option<Box<UpStream>>,
 }
 
@@ -117,7 +117,7 @@ impl Link {
     }
 }
 
-/// What an exchange has of a connection that it shares.
+/// The part that an exchange has of a connection that it shares.
 #[derive(Default)]
 pub(crate) struct UpStream {
     /// Its number; 0 as long as it has none.
@@ -126,19 +126,19 @@ pub(crate) struct UpStream {
     head: Vec<u8>,
     /// Bytes of the answer that the client has not got, after [`RESERVE`] empty ones.
     incoming: Vec<u8>,
-    /// Whether the end of the answer has come.
+    /// True if the end of the answer has come.
     has_ended: bool,
-    /// Whether it is in the list of those with news.
+    /// True if it is in the list of those with news.
     is_ready: bool,
     /// Bytes of the request's body that the session has not taken.
     held: Pending,
-    /// Whether it opens a connection that others wait for.
+    /// True if it opens a connection that other exchanges wait for.
     leads: bool,
     /// Exchanges that wait for the connection that it opens.
     followers: Vec<ExId>,
     /// The exchange whose connection it waits for.
     follows: Option<ExId>,
-    /// How often an endpoint said that it did not process the request.
+    /// The number of times that an endpoint said that it did not process the request.
     refused: u8,
     /// For how many new connections it has waited until they were greeted.
     waits: u8,

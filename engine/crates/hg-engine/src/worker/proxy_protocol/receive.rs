@@ -21,11 +21,11 @@ impl ListenerEntry {
     }
 }
 
-/// What the first bytes of a connection are.
+/// The kind of the first bytes of a connection.
 pub(in super::super) enum First {
     /// A header of so many bytes.
     Header(usize, Addresses),
-    /// What the client sent.
+    /// Bytes that the client sent.
     Client,
     Undecided,
     Refused(Refused),

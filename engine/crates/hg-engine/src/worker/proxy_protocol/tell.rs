@@ -1,4 +1,4 @@
-//! What endpoints are told of a client, before the first byte of a connection to them.
+//! The data about a client that endpoints get before the first byte of a connection to them.
 
 use super::super::Worker;
 use super::super::client::Client;

@@ -1,6 +1,6 @@
-//! Whether an endpoint accepts a connection, which decides what health and breakers learn of it. In
-//! TLS 1.3 our handshake is over before the endpoint has looked at our certificate: what it says of
-//! that comes in the place of its first bytes.
+//! The acceptance of a connection by an endpoint, which decides what health and breakers learn of
+//! it. In TLS 1.3 our handshake is over before the endpoint has looked at our certificate: what it
+//! says of that comes instead of its first bytes.
 
 use super::super::Worker;
 use super::super::claim::Left;
@@ -8,7 +8,7 @@ use super::session::{Phase, SessionId};
 use hg_net::Ticks;
 use hg_resilience::Outcome;
 
-/// What is known of whether the endpoint accepts.
+/// The known state of the acceptance by the endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Acceptance {
     /// There is no connection.

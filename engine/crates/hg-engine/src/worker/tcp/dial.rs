@@ -35,7 +35,7 @@ pub(crate) struct Dial {
     attempts: Vec<Attempt>,
     /// The connection on which a TLS handshake with the endpoint goes on.
     securing: Option<Conn>,
-    /// How many of the endpoint's addresses were tried.
+    /// The number of the endpoint's addresses that were tried.
     next_address: usize,
     /// No endpoint is tried after this.
     connect_until: Ticks,

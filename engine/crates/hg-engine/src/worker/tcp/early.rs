@@ -1,6 +1,6 @@
-//! What a session reads of its client before it has a route: a PROXY header, a ClientHello, a TLS
-//! handshake. What is no PROXY header, and not of a TLS session that ends here, is kept, and becomes
-//! the first bytes that the endpoint gets.
+//! The bytes that a session reads of its client before it has a route: a PROXY header, a
+//! ClientHello, a TLS handshake. Those that are no PROXY header, and not of a TLS session that ends
+//! here, are kept, and become the first bytes that the endpoint gets.
 
 use super::super::Worker;
 use super::super::conn::Read;
@@ -14,17 +14,17 @@ use std::sync::Arc;
 /// Bytes read at once. What the parsers leave undecided is bounded, and with it what is kept.
 const EARLY_READ: usize = 16 * 1024;
 
-/// What was read before the route was known.
+/// The input that was read before the route was known.
 #[derive(Default)]
 pub(crate) struct Early {
     /// Everything that the client has sent, until the endpoint gets it; of a client whose TLS ends
     /// here what was inside, once that is known.
     pub(super) input: Vec<u8>,
-    /// How far it was read as a ClientHello.
+    /// The progress in reading it as a ClientHello.
     pub(super) hello: HelloReader,
     /// The name that it asks for in its ClientHello.
     pub(crate) sni: Option<Box<str>>,
-    /// What ends the client's TLS, where the listener does that.
+    /// The listener's TLS, where the client's TLS ends there.
     pub(super) tls: Option<Arc<Selector>>,
     /// The snapshot that knows its listener, once that has left the plan.
     pub(super) pinned: Option<Held>,

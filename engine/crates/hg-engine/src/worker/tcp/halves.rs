@@ -30,7 +30,7 @@ impl Side {
 pub(crate) struct Half {
     /// Bytes taken from its source.
     pub(crate) bytes: u64,
-    /// Whether the last read was so large that splicing the next bytes costs less.
+    /// True if the last read was so large that splicing the next bytes costs less.
     pub(crate) is_bulk: bool,
     ended: bool,
     told: bool,

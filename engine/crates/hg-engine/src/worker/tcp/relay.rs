@@ -20,13 +20,13 @@ const QUANTUM: usize = 1024 * 1024;
 /// After a read of so many bytes the next ones are spliced: their pages pass without a copy.
 const BULK: usize = 64 * 1024;
 
-/// What a read costs at least, in bytes: TLS records may hold none.
+/// The least cost of a read, in bytes: TLS records may hold none.
 const READ_COST: usize = 4 * 1024;
 
 /// Fewer bytes than these in a pipe are cheaper to copy.
 const SCANT: usize = 16 * 1024;
 
-/// What one step in one direction did.
+/// The result of one step in one direction.
 enum Step {
     Passed(usize),
     /// Nothing to read, or the sink is behind.
@@ -40,7 +40,7 @@ struct Failed {
     why: Close,
     /// The same in words.
     detail: Cow<'static, str>,
-    /// Whether the client was told by an alert.
+    /// True if the client was notified by an alert.
     is_told: bool,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct SessionId {
     pub(crate) generation: u32,
 }
 
-/// What a session does.
+/// The phase of a session.
 pub(crate) enum Phase {
     /// Reads a PROXY header, which tells whose connection it is, until then.
     Header { until: Ticks },
@@ -44,7 +44,7 @@ pub(crate) enum Phase {
     Relaying(Conn),
 }
 
-/// Where a session goes, and what it holds there.
+/// The destination of a session, and what it holds there.
 pub(crate) struct Target {
     /// Slot and id of the upstream; the id is 0 before the first pick.
     pub(crate) upstream: (usize, u64),
@@ -52,7 +52,7 @@ pub(crate) struct Target {
     pub(crate) upstream_name: Option<Arc<str>>,
     /// The endpoint in use, or tried last.
     pub(crate) endpoint: Option<Rc<EndpointState>>,
-    /// Whether the endpoint counts the session.
+    /// True if the endpoint counts the session.
     pub(crate) is_counted: bool,
     pub(crate) claim: Claim,
     /// In which version the endpoint is told of the client. Chosen with the endpoint: where the
@@ -91,7 +91,7 @@ impl Target {
     }
 }
 
-/// Where a session comes from, and what it takes there.
+/// The source of a session, and what it takes there.
 pub(crate) struct Origin {
     pub(crate) peer: SocketAddr,
     pub(crate) listener: u16,
@@ -100,10 +100,10 @@ pub(crate) struct Origin {
     pub(crate) seat: Seat,
 }
 
-/// What ends a session, or wakes it.
+/// The times that end a session, or wake it.
 pub(crate) struct Times {
     pub(crate) began_us: u64,
-    /// When a byte last passed.
+    /// The time at which a byte last passed.
     pub(crate) active_at: Ticks,
     /// It ends then whatever passes: its lifetime.
     pub(crate) ends_at: Ticks,
@@ -129,7 +129,7 @@ pub(crate) struct Session {
     pub(crate) origin: Origin,
     /// `None` while its header or its hello has not come.
     pub(crate) route: Option<TcpEntry>,
-    /// What was read of the client to find the route, where its listener asks for that.
+    /// The input that was read of the client to find the route, where its listener asks for that.
     pub(crate) early: Option<Box<Early>>,
     /// By which id the endpoint was told of it.
     pub(crate) told_id: Option<Box<str>>,
@@ -137,7 +137,7 @@ pub(crate) struct Session {
     pub(crate) target: Target,
     pub(crate) halves: Halves,
     pub(crate) times: Times,
-    /// Whether it continues in the next turn.
+    /// True if it continues in the next turn.
     pub(crate) queued: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What an endpoint is told of a session's client, before the client's first byte.
+//! The data about a session's client that an endpoint gets before the client's first byte.
 
 use super::super::Worker;
 use super::super::conn::Conn;

@@ -217,7 +217,7 @@ fn a_client_has_its_time_to_read_that_the_connection_ends() {
     eventually("it is over", || clients(&node) == 0);
 }
 
-/// What one stream's window may grow to, twice.
+/// Twice the size to which one stream's window may grow.
 const MOST_KEPT: usize = 2 * 1024 * 1024;
 
 /// The window of a stream opens again as the client takes the answer, so that little waits here for

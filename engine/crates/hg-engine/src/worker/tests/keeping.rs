@@ -1,5 +1,5 @@
-//! What is counted and kept during requests, and given back after them: places at an upstream, idle
-//! connections, waiting requests.
+//! The things that are counted and kept during requests, and given back after them: places at an
+//! upstream, idle connections, waiting requests.
 
 use super::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,7 +26,7 @@ fn status(s: &mut TcpStream) -> String {
     read_head(s).unwrap().split(' ').nth(1).unwrap().to_owned()
 }
 
-/// How an upstream treats a request: a name, a script and the status that its client gets, if any.
+/// An upstream's treatment of a request: a name, a script and the status its client gets, if any.
 type Fate = (&'static str, fn(TcpStream), Option<&'static str>);
 
 const FATES: [Fate; 4] = [

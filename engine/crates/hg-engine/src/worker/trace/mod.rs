@@ -1,5 +1,5 @@
-//! Where a request is in a trace (W3C Trace Context): decided when its head is there, and told to
-//! endpoints in the header `traceparent`. What is recorded of it becomes spans at its end.
+//! The place of a request in a trace (W3C Trace Context): decided when its head is there, and told
+//! to endpoints in the header `traceparent`. What is recorded of it becomes spans at its end.
 
 mod recording;
 mod spans;
@@ -17,9 +17,9 @@ use recording::Recording;
 pub(crate) struct Trace {
     /// With the span that stands for the request.
     pub(crate) context: Option<Context>,
-    /// Whether the client's list for other systems goes on.
+    /// True if the client's list for other systems goes on.
     keeps_state: bool,
-    /// What becomes its spans; nothing if its trace is not recorded, or spans go nowhere.
+    /// The record for its spans; nothing if its trace is not recorded, or spans go nowhere.
     recording: Option<Box<Recording>>,
 }
 
@@ -65,7 +65,7 @@ impl Trace {
     }
 }
 
-/// What an endpoint is told of a trace.
+/// The data of a trace that an endpoint gets.
 #[derive(Clone, Copy)]
 pub(crate) struct Told {
     pub(crate) context: Context,

@@ -1,4 +1,4 @@
-//! What is recorded of a request while it is under way: its tries at endpoints, and the times in which
+//! The record of a request while it is under way: its tries at endpoints, and the times in which
 //! middlewares waited. They become spans when it has ended.
 
 use crate::worker::exchange::Exchange;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Most tries and waits of one request that are recorded.
 const MOST: usize = 64;
 
-/// What is recorded of a request.
+/// The record of a request.
 #[derive(Default)]
 pub(crate) struct Recording {
     /// The client's span; 0 = the trace begins here.
@@ -25,7 +25,7 @@ pub(crate) struct Part {
     pub(crate) what: What,
 }
 
-/// What a part of a request was.
+/// The kind of a part of a request.
 pub(crate) enum What {
     /// A middleware of this kind waited.
     Wait(&'static str),
@@ -35,7 +35,7 @@ pub(crate) enum What {
 /// A try at an endpoint.
 pub(crate) struct Try {
     pub(crate) endpoint: Arc<str>,
-    /// How many came before it.
+    /// The number of tries that came before it.
     pub(crate) repeats: u32,
     /// 0 = no answer came.
     pub(crate) status: u16,

@@ -8,12 +8,12 @@ use hg_otlp::Attributes;
 use hg_proto::client::IpText;
 use hg_trace::{Context, Kind, Span};
 
-/// What the parts of a request have in common.
+/// The data that the parts of a request have in common.
 struct Whole<'a> {
     e: &'a Exchange,
     context: Context,
     scheme: &'a str,
-    /// What a time of this process is in microseconds since 1970-01-01 UTC.
+    /// Converts a time of this process to microseconds since 1970-01-01 UTC.
     unix_us: &'a dyn Fn(u64) -> u64,
     now_us: u64,
 }

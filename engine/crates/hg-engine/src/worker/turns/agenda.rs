@@ -1,4 +1,4 @@
-//! What a worker has to do.
+//! The work that a worker has to do.
 
 use super::usage::Usage;
 use crate::worker::exchange::ExId;
@@ -12,7 +12,7 @@ const CLOSING: usize = 8 * 1024;
 /// Work that a line keeps room for while it is empty.
 const SPARE: usize = 64;
 
-/// What continues in a later turn.
+/// The work that continues in a later turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Turn {
     /// A connection with pipelined requests or unread bytes: slab index and generation.
@@ -37,13 +37,13 @@ pub(crate) enum Turn {
     Event(Token),
 }
 
-/// What a client has of its worker's turns.
+/// The standing of a client in its worker's turns.
 #[derive(Default)]
 pub(crate) struct Standing {
-    /// Whether it is in the queue of clients for the next turn.
+    /// True if it is in the queue of clients for the next turn.
     pub(crate) queued: bool,
     pub(super) usage: Usage,
-    /// Where its work waits, if any does.
+    /// The line in which its work waits, if any does.
     pub(super) line: Option<usize>,
 }
 
@@ -58,7 +58,7 @@ struct Place {
     id: Id,
 }
 
-/// What is to be done.
+/// The work that is to be done.
 #[derive(Default)]
 pub(crate) struct Agenda {
     /// The next turn.
@@ -69,15 +69,15 @@ pub(crate) struct Agenda {
     free: Vec<usize>,
     /// Clients whose work waits, by how much they have had and then by when they came.
     order: BinaryHeap<Reverse<Place>>,
-    /// How many places were taken.
+    /// The number of places that were taken.
     places: u64,
     /// Abandoned connections.
     pub(super) closing: VecDeque<Fd>,
-    /// Whether this round closes some of them before it works for those that wait.
+    /// True if this round closes some of them before it works for those that wait.
     pub(super) closes_first: bool,
     /// For which client the worker works, since it last looked at the clock.
     pub(super) served: Option<usize>,
-    /// When this round has taken a while.
+    /// The time at which this round has taken a while.
     pub(super) full_at_us: u64,
     /// Until when clients wait in a round that has taken a while.
     pub(super) ordered_until_us: u64,

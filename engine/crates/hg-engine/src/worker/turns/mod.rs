@@ -1,6 +1,6 @@
-//! What continues in a later turn of the loop, and in which order. Once a round of the loop has
-//! taken a while, what is to be done for clients that have had more than their share lately waits, in
-//! a line for each of them; the one that has had least goes first. So a client that begins a
+//! The work that continues in a later turn of the loop, and its order. Once a round of the loop has
+//! taken a while, what is to be done for clients that have had more than their share lately waits,
+//! in a line for each of them; the one that has had least goes first. So a client that begins a
 //! thousand requests delays its own, and not those of one that seldom asks (start-time fair
 //! queueing, Goyal, Vin and Cheng 1996, with shares that are forgotten soon).
 
@@ -14,14 +14,14 @@ use super::exchange::ExId;
 use super::{KIND_CLIENT, KIND_UP, Worker};
 use hg_net::{Clock, Event, Token};
 
-/// How long a round of the loop works before clients wait, while there are some that seldom ask.
+/// The time that a round of the loop works before clients wait, while some of them seldom ask.
 const ROUND_US: u64 = 40;
-/// How long it is remembered that one has asked that seldom does. Without such clients nobody gains
-/// by an order, and what is to be said on one connection is said together more often.
+/// The time for which a request of a client that seldom asks is remembered. Without such clients
+/// none gains by an order, and what is to be said on one connection is said together more often.
 const SELDOM_US: u64 = 50_000;
-/// How long the work of one client goes on before that of the next.
+/// The time for which the work of one client goes on before that of the next.
 const QUANTUM_US: u64 = 20;
-/// How long a round works at least for those that wait and to close what was abandoned.
+/// The least time for which a round works for clients that wait and to close what was abandoned.
 const LATER_US: u64 = 20;
 
 impl Worker {

@@ -1,15 +1,15 @@
-//! How much of a worker's time a client has had lately.
+//! The share of a worker's time that a client has had lately.
 
-/// What a client may take of a worker's time before it counts as used: one part of so many.
+/// The time of a worker that a client may take before it counts as used: one part of so many.
 const SHARE: u64 = 32;
-/// How much at once is still counted.
+/// The most time that is still counted at once.
 const MOST_US: u64 = 500;
 
 /// The time that a worker has spent on a client, in a bucket that leaks at the client's share: the
 /// virtual scheduling algorithm of ITU-T I.371, with microseconds for cells.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
-    /// When the bucket is empty.
+    /// The time at which the bucket is empty.
     empty_at_us: u64,
 }
 

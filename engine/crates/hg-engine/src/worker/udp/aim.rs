@@ -25,9 +25,9 @@ pub(super) struct Aim {
     times: TryTimes,
     /// The epoch of the upstream's health at which the endpoint was last looked at.
     epoch: u64,
-    /// Whether the endpoint is told of the client.
+    /// True if the endpoint is notified of the client.
     pub(super) tells: bool,
-    /// Whether the kernel was asked to join what the endpoint sends.
+    /// True if the kernel was asked to join what the endpoint sends.
     is_joined: bool,
 }
 

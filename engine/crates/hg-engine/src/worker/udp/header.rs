@@ -9,14 +9,14 @@ use hg_relay::proxy_protocol::{Addresses, Fault, parse_datagram};
 use std::net::SocketAddr;
 use std::ops::Range;
 
-/// Where the peer got a datagram from, as its header tells.
+/// The addresses between which the peer got a datagram, as its header tells.
 #[derive(Clone, Copy)]
 pub(super) struct Told {
     pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
 }
 
-/// Where a datagram comes from.
+/// The origin of a datagram.
 #[derive(Clone, Copy)]
 pub(super) struct Origin {
     pub(super) ends: Ends,

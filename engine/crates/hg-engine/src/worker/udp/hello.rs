@@ -11,14 +11,14 @@ use hg_tls::{InitialReader, Parse, Unread};
 
 /// Most flows that wait; for a newcomer the oldest one goes on without a name.
 const MOST: usize = 512;
-/// How long one waits. A client sends what was lost again after a second (RFC 9002 §6.2.2).
+/// The time that one waits. A client sends what was lost again after a second (RFC 9002 §6.2.2).
 const PATIENCE_MS: u64 = 3_000;
 
 /// Flows of a worker that wait for the rest of their hello, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Hellos {
     flows: Flows<Box<Waiting>>,
-    /// Where packets are opened.
+    /// The buffer in which packets are opened.
     room: Vec<u8>,
 }
 
@@ -28,7 +28,7 @@ struct Waiting {
     held: Held,
 }
 
-/// What a client asked for, if that is known.
+/// The name that a client asked for, if that is known.
 type Heard = (Hello, Option<Box<str>>);
 
 impl Hellos {

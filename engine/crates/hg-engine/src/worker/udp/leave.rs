@@ -12,7 +12,7 @@ use crate::snapshot::Snapshot;
 use hg_net::{Clock, Ticks};
 use hg_relay::flows::FlowId;
 
-/// What a new plan means for a flow.
+/// The effect of a new plan on a flow.
 enum Fate {
     Stays(crate::snapshot::UdpEntry),
     /// It ends with the time to drain.

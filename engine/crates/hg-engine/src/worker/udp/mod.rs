@@ -63,13 +63,13 @@ pub(crate) struct Udp {
     /// Room for datagrams of clients, once there were any.
     batch: Option<Box<Batch>>,
     replies: Replies,
-    /// When the first flow ends because of the plan.
+    /// The time at which the first flow ends because of the plan.
     drain_at: Option<Ticks>,
     /// Flows that end now; used again.
     ending: Vec<FlowId>,
     /// Datagrams that came before this worker had the plan in which their listener is.
     early: Vec<Strays>,
-    /// Whether flows that were given away may still come back.
+    /// True if flows that were given away may still come back.
     waits: bool,
 }
 
@@ -86,7 +86,7 @@ impl Udp {
     }
 }
 
-/// Where a flow comes from.
+/// The source of a flow.
 #[derive(Clone)]
 struct Source {
     /// The socket that its client sends to, and gets answers from.
@@ -111,13 +111,13 @@ struct Flow {
     endpoint: Arc<str>,
     /// The server name that its client asked for, where routes ask for one.
     sni: Option<Box<str>>,
-    /// What each of its datagrams begins with on its way to the endpoint.
+    /// The bytes that each of its datagrams begins with on its way to the endpoint.
     header: Box<[u8]>,
     /// The id of the flow in it; empty if endpoints were never told.
     told_id: Box<str>,
     /// Endpoints that were unreachable since the last answer.
     tried: Option<Box<Tried>>,
-    /// What its route lets pass in a second.
+    /// The amounts that its route lets pass in a second.
     paces: Paces,
     traffic: Traffic,
     began_us: u64,

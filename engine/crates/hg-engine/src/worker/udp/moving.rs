@@ -13,7 +13,7 @@ use hg_relay::flows::{FlowId, FlowKey, Said, ToldFlow};
 use hg_resilience::Outcome;
 use std::sync::mpsc;
 
-/// What a flow becomes here.
+/// The state that a flow gets here.
 struct Place {
     key: FlowKey,
     source: Source,

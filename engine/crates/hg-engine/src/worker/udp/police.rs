@@ -1,5 +1,5 @@
-//! What the `bandwidth` of a route lets pass. Nothing is kept of a datagram: those above the limit are
-//! dropped and counted, as a policer does it (RFC 2475 §2.3.3.4).
+//! The policing of datagrams by the `bandwidth` of a route. Nothing is kept of a datagram: those
+//! above the limit are dropped and counted, as a policer does it (RFC 2475 §2.3.3.4).
 
 use super::super::Worker;
 use super::Source;

@@ -17,12 +17,12 @@ pub(super) struct Socket {
     pub(super) fd: Arc<Fd>,
     pub(super) generation: u32,
     pub(super) address: SocketAddr,
-    /// Which of the sockets of the address it is.
+    /// Its index among the sockets of the address.
     pub(super) index: usize,
     /// The listener that it belongs to in the plan served now, if any.
     listener: Option<Owner>,
     registered: bool,
-    /// Which clients belong to it, if that follows from the client.
+    /// The clients that belong to it, if that follows from the client.
     pub(super) sharing: Option<Arc<Sharing>>,
 }
 

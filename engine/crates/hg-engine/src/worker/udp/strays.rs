@@ -7,7 +7,7 @@ use hg_net::Batch;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Where the flow of a client belongs.
+/// The place where the flow of a client belongs.
 pub(super) enum Home {
     /// To a socket of this worker.
     Here(usize),

@@ -1,5 +1,5 @@
-//! What endpoints are told of a flow's client: a header in front of each datagram, since any of them
-//! may be lost, and none may be the first.
+//! The data about a flow's client that endpoints get: a header in front of each datagram, since any
+//! of them may be lost, and none may be the first.
 
 use super::super::Worker;
 use hg_relay::flows::FlowId;

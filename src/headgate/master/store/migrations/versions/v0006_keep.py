@@ -1,5 +1,5 @@
-"""What an agent's certificate is, for rotation and revocation; the throttle that masters share;
-the certificates that nodes serve with."""
+"""The state of an agent's certificate, for rotation and revocation; the throttle that masters
+share; the certificates that nodes serve with."""
 
 import sqlalchemy as sa
 from alembic import op

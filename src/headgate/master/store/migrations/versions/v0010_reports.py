@@ -1,4 +1,4 @@
-"""What agents report, as events."""
+"""The reports of agents, as events."""
 
 import sqlalchemy as sa
 from alembic import op

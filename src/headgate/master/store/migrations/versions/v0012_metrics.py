@@ -1,4 +1,4 @@
-"""What the nodes of a fleet served, for a day."""
+"""The figures of what a fleet's nodes served, for a day."""
 
 import sqlalchemy as sa
 from alembic import op

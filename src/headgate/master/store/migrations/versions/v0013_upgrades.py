@@ -1,4 +1,4 @@
-"""Which program each agent runs and is to run, and the rollouts of programs."""
+"""The program that each agent runs, the one that it is to run, and the rollouts of programs."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""How agents drift, and what fleets want done about it."""
+"""The drift of agents, and the policies of fleets for it."""
 
 import sqlalchemy as sa
 from alembic import op
