@@ -36,7 +36,7 @@ class RequestRow:
     half_load: bool = True
     """True if its latency at half load is measured."""
     base: str = BASE
-    """Whose figures the ratios are to."""
+    """The proxy whose figures the ratios are to."""
 
 
 ROWS: tuple[RequestRow, ...] = (

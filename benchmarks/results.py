@@ -24,7 +24,7 @@ class Result:
     """Figures by variant of the case; the only one is called `""`."""
     noisy: bool = False
     failure: str = ""
-    """Why there are no figures; empty if there are."""
+    """The reason why there are no figures; empty if there are."""
     at: float = 0.0
 
 

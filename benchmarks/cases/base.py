@@ -74,7 +74,7 @@ class Case(Protocol):
         ...
 
     def refuses(self, peer: Peer) -> str:
-        """Why the peer is not measured; empty if it is."""
+        """Returns why the peer is not measured; empty if it is."""
         ...
 
     def measure(self, peer: Peer, context: Context) -> dict[str, Metrics]:

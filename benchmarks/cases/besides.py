@@ -17,7 +17,7 @@ _ACROSS = {
 
 
 def besides(one: RunningPeer, load: Load) -> Metrics:
-    """By what its job is; nothing for most. Raises LoadError for an answer that is not coded."""
+    """Returns figures by its job; none for most. Raises LoadError if an answer is not coded."""
     found: Metrics = {}
     is_ours = isinstance(one.peer, Headgate)
     state = one.place.folder / "s"

@@ -115,7 +115,7 @@ class Peer(Protocol):
     name: str
 
     def missing(self) -> str:
-        """Why it cannot be run here; empty if it can."""
+        """Returns why it cannot be run here; empty if it can."""
         ...
 
     def version(self) -> str:
@@ -123,7 +123,7 @@ class Peer(Protocol):
         ...
 
     def refuses(self, setup: Setup) -> str:
-        """Why it cannot do that job; empty if it can."""
+        """Returns why it cannot do that job; empty if it can."""
         ...
 
     def command(self, setup: Setup, place: Place) -> list[str]:

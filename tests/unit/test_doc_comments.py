@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEADLESS = re.compile(r"(?:What|Who|Whoever|Where|Whether|How|When|Which) [^?]*(?:[.:;]|$)")
+HEADLESS = re.compile(
+    r"(?:What|Who|Whoever|Whose|Whom|Where|Whether|How|When|Which|Why"
+    r"|(?:Since|Until|From|Up to) when"
+    r"|(?:From|By|At|After|For|In|Into|Of|To|With) (?:how|(?:which|what|whom)"
+    # Not a sentence such as "For which a client asks, the worker …" or "In which case it …".
+    r"(?! case |.*, (?:the|an?|its?|they|each|every|no|nothing) )))"
+    r"(?: [^?]*)?(?:[.:;]|$)"
+)
 DOC = re.compile(r"\s*(///|//!) ?(.*)")
 
 
@@ -55,7 +62,13 @@ def test_they_are_found(tmp_path: Path) -> None:
     python, rust = tmp_path / "a.py", tmp_path / "a.rs"
     python.write_text(
         '"""What it is."""\n\nclass A:\n    """A thing."""\n\n    b: int\n    """How long."""\n'
+        '    c: int\n    """Since when it waits."""\n'
+        '    d: int\n    """For which a client asks, the worker looks."""\n'
     )
-    rust.write_text("//! A thing.\n//! What is more.\n\n/// Who waits.\nstruct A;\n")
-    assert [line.rpartition(": ")[2] for line in headless(python)] == ["What it is.", "How long."]
-    assert [line.rpartition(": ")[2] for line in headless(rust)] == ["Who waits."]
+    rust.write_text(
+        "//! A thing.\n//! What is more.\n\n/// Who waits.\nstruct A;\n\n"
+        "/// By whom.\nstruct B;\n\n/// In which case it waits.\nstruct C;\n"
+    )
+    found = ["What it is.", "How long.", "Since when it waits."]
+    assert [line.rpartition(": ")[2] for line in headless(python)] == found
+    assert [line.rpartition(": ")[2] for line in headless(rust)] == ["Who waits.", "By whom."]

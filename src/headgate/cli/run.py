@@ -47,7 +47,7 @@ class RunRequest:
     upgrade_command: Path | None = None
     instance: str = ""
     agent_dir: str = ""
-    """Of which agent this is the instance; both are empty for a node of its own."""
+    """The agent that this is an instance of; both are empty for a separate node."""
 
 
 def has_environment_config(environment: Mapping[str, str]) -> bool:

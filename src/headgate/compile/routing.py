@@ -58,7 +58,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a request is not routed; the status is 0 where the connection ends without an answer."""
+    """The reason why a request is not routed; the status is 0 if the connection ends unanswered."""
 
     status: int
     detail: str

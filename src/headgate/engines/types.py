@@ -11,7 +11,7 @@ class EngineUnavailableError(Exception):
 
 
 class ObjectError(msgspec.Struct, frozen=True):
-    """Why an engine refused an object; `path` is the field, empty for the whole object."""
+    """An engine's refusal of an object; `path` is the field, empty for the whole object."""
 
     kind: str
     name: str

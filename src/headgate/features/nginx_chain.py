@@ -25,7 +25,7 @@ _MAX_JOINS: Final = 6
 
 
 class Refusal(NamedTuple):
-    """Why a request is refused: status, token of RFC 9209, our reason, a sentence for people."""
+    """The refusal of a request: status, token of RFC 9209, our reason, a sentence for people."""
 
     status: int
     token: str

@@ -105,7 +105,7 @@ class Work:
         self.fault_of: fr.Version | None = None
         """The revision that `last_fault` is about."""
         self.refused_for: fr.Fault | None = None
-        """Why `held.refused` was refused; None: not known."""
+        """The fault for which `held.refused` was refused; None: not known."""
         self.quarantine: fr.Fault | None = None
         """The agent's last fault about objects that it serves in quarantine; None: of none."""
         self.fence = 0

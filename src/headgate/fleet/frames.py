@@ -66,7 +66,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why something was refused, at the object, file and line at fault. `line` 0: unknown."""
+    """The reason for a refusal, with the object, file and line at fault. `line` 0: unknown."""
 
     code: str
     text: str
@@ -86,7 +86,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom an agent trusts as a master (pins of CAs), and the serial number of its certificate."""
+    """The masters that an agent trusts (pins of CAs), and the serial number of its certificate."""
 
     authorities: tuple[str, ...]
     certificate: str

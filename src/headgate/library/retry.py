@@ -75,7 +75,7 @@ class Retry:
     base_s: float = 0.025
     """The longest wait before the first retry, 0.001 s to `max_s`."""
     factor: float = 2.0
-    """By how much each further wait is longer, 1 to 100."""
+    """The factor by which each further wait is longer, 1 to 100."""
     max_s: float = 0.25
     """The longest wait at all, 0.001 s to an hour."""
     jitter: bool = True

@@ -23,7 +23,7 @@ class BusyError(LinkError):
 
 
 class AddressError(msgspec.Struct, frozen=True):
-    """Why one address could not be opened; `holder` is `nginx (pid 1)` or empty."""
+    """The reason why one address could not be opened; `holder` is `nginx (pid 1)` or empty."""
 
     address: str
     error: str

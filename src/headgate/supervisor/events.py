@@ -70,7 +70,7 @@ class SignalCame:
 
 @record
 class OpenError:
-    """Why an address could not be opened, and who holds it if that is the reason and known."""
+    """The reason why an address was not opened, and its holder if that is the reason and known."""
 
     address: str
     error: str

@@ -23,7 +23,7 @@ impl Default for Bound {
     }
 }
 
-/// Why a body is not decoded.
+/// The reason why a body is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is not what its coding says.

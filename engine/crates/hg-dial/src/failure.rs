@@ -1,4 +1,4 @@
-//! Why a server of the node's own was not reached.
+//! Failures to reach a server that the node itself sends to.
 
 use std::fmt;
 use std::io;

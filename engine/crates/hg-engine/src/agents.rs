@@ -27,7 +27,7 @@ struct Told {
     said: Said,
     /// Its words.
     text: String,
-    /// Why it did not answer; empty if it did.
+    /// The reason why it did not answer; empty if it did.
     failure: String,
 }
 

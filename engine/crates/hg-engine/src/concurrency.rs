@@ -17,7 +17,7 @@ pub(crate) struct Concurrency {
     /// 0 before the first policy.
     limit: AtomicU32,
     learned: Mutex<Option<(GradientPolicy, Gradient)>>,
-    /// Until when a worker with less than its share wants a place.
+    /// The time until which a worker with less than its share wants a place.
     hungry_until_us: AtomicU64,
 }
 

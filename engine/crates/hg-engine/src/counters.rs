@@ -150,7 +150,7 @@ pub(crate) struct ListenerCounters {
 }
 
 reasons! {
-    /// Why a connection was closed before its first request.
+    /// The reason why a connection was closed before its first request.
     Refused {
         Process = "process", Listener = "listener", Client = "client", AcceptError = "accept_error",
         ProxyUntrusted = "proxy_untrusted", ProxyMissing = "proxy_missing",
@@ -160,14 +160,14 @@ reasons! {
     }
 }
 reasons! {
-    /// Why there was another attempt.
+    /// The reason why there was another attempt.
     Retry {
         ConnectFailure = "connect_failure", StaleConnection = "stale_connection", Timeout = "timeout",
         Reset = "reset", Status = "status", RefusedStream = "refused_stream",
     }
 }
 reasons! {
-    /// Why there was no other attempt although the route wants one.
+    /// The reason why there was no other attempt although the route wants one.
     Denied {
         Budget = "budget", Spent = "spent", Time = "time", Body = "body", Method = "method",
         Client = "client",
@@ -182,7 +182,7 @@ reasons! {
 }
 
 reasons! {
-    /// Why a request's header line was dropped.
+    /// The reason why a request's header line was dropped.
     Withheld { Claim = "client_claim", Lookalike = "lookalike", Underscore = "underscore", }
 }
 

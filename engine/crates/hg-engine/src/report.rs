@@ -421,7 +421,7 @@ pub struct EndpointReport {
     pub reuses: u64,
     /// The protocols that TLS handshakes with it agreed on.
     pub negotiated: NegotiatedReport,
-    /// Why it last failed or did not resolve; empty if it never did.
+    /// The reason why it last failed or did not resolve; empty if it never did.
     pub last_error: String,
     /// The known state of its health.
     pub health: HealthReport,
@@ -455,11 +455,11 @@ pub struct HealthReport {
     pub state: &'static str,
     /// True if it takes new requests.
     pub takes: bool,
-    /// Why its state last changed: a word from a closed list.
+    /// The reason why its state last changed: a word from a closed list.
     pub reason: &'static str,
     /// The time of that change, milliseconds since the Unix epoch.
     pub changed_unix_ms: u64,
-    /// Why it takes requests or does not, as a sentence.
+    /// The reason why it takes requests or does not, as a sentence.
     pub why: String,
     /// Checks that passed.
     pub checks_passed: u64,

@@ -1,4 +1,4 @@
-//! Why a connection or a stream ends: the codes on the wire and our own reasons.
+//! The ends of connections and streams: the codes on the wire and our own reasons.
 
 /// An error code of RFC 9113 §7; unknown ones are kept as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +43,7 @@ impl Code {
 
 macro_rules! reasons {
     ($($name:ident = $slug:literal $text:literal;)*) => {
-        /// Why a connection was closed; a closed list, for counters.
+        /// The reason why a connection was closed; a closed list, for counters.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Reason {
@@ -119,12 +119,12 @@ reasons! {
     Owner = "owner" "the proxy ended the connection";
 }
 
-/// Why the session closes the connection; its GOAWAY is in the output already.
+/// The close of a connection by the session; its GOAWAY is in the output already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Close {
     /// The code of the GOAWAY.
     pub code: Code,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 

@@ -61,7 +61,7 @@ pub enum Event {
         stream: u32,
         /// The code, as it came or as it was sent.
         code: Code,
-        /// By whom.
+        /// The side that cut it off.
         by: By,
     },
     /// The peer changed its settings.
@@ -73,7 +73,7 @@ pub enum Event {
     GoAway {
         /// The last stream that it may have processed.
         last: u32,
-        /// Why.
+        /// The reason.
         code: Code,
     },
     /// The peer acknowledged a PING of ours.
@@ -100,7 +100,7 @@ pub struct Grant {
     pub bytes: usize,
 }
 
-/// Why a command was not carried out.
+/// The reason why a command was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The stream does not exist or is over.

@@ -1,4 +1,4 @@
-//! Why a message is malformed (RFC 9113 §8.1.1): one constant per reason. What HTTP/1 refuses too is
+//! Malformed messages (RFC 9113 §8.1.1): one constant per reason. What HTTP/1 refuses too is
 //! in [`hg_proto::rejects`].
 
 use hg_proto::Reject;

@@ -55,12 +55,12 @@ pub enum Due {
     Abort(Close),
 }
 
-/// Since when a connection waits for what.
+/// The times since which a connection waits, by what it waits for.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
     waiting: Waiting,
     waiting_ms: u64,
-    /// Since when output waits and nothing of it was taken.
+    /// The time since which output waits and nothing of it was taken.
     blocked_ms: Option<u64>,
     draining_ms: Option<u64>,
     idle_ms: Option<u64>,

@@ -16,7 +16,7 @@ pub(crate) enum Reply {
     Text(Vec<u8>),
 }
 
-/// Why bytes are no answer, for a person.
+/// The reason why bytes are no answer, for a person.
 pub(crate) type Lie = &'static str;
 
 /// Appends a command.

@@ -35,7 +35,7 @@ impl Charge {
     }
 }
 
-/// Why a connection is of no more use.
+/// The reason why a connection is of no more use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// Another one may do: the server closed it, or has lost the script.

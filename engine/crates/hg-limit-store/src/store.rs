@@ -27,9 +27,9 @@ pub struct LimitStoreStats {
     pub is_configured: bool,
     /// True if it counts.
     pub is_ready: bool,
-    /// Since when it is away, seconds since the Unix epoch; 0 while it counts.
+    /// The time since which it is away, seconds since the Unix epoch; 0 while it counts.
     pub away_since_s: u64,
-    /// Why it is away, for a person.
+    /// The reason why it is away, for a person.
     pub why: String,
     /// Keys that were charged.
     pub charged: u64,

@@ -27,7 +27,7 @@ pub struct Permit {
     slot: u8,
 }
 
-/// Why a request may not begin.
+/// The reason why a request may not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Its key has as many in flight as it may.

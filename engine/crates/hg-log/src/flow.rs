@@ -37,7 +37,7 @@ pub struct FlowRecord<'a> {
     pub sent: Datagrams,
     /// Time from the first datagram to the end, in microseconds.
     pub total_us: u64,
-    /// Why it ended: a word from a closed list.
+    /// The reason why it ended: a word from a closed list.
     pub reason: &'a str,
     /// The server name that the client asked for, where one was read.
     pub sni: Option<&'a str>,

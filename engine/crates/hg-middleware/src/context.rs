@@ -55,7 +55,7 @@ impl fmt::Debug for Wait {
     }
 }
 
-/// Why a step is called again.
+/// The reason why a step is called again.
 #[derive(Debug, Default)]
 pub enum Woken {
     /// It is not: this is the first call for the request.

@@ -165,7 +165,7 @@ pub(crate) struct Edits {
     remove_prefixes: Vec<Box<str>>,
     set: Vec<(Box<str>, Template)>,
     add: Vec<(Box<str>, Template)>,
-    /// Of which answers; absent = of all.
+    /// The statuses of the answers that it edits; absent = those of all.
     statuses: Option<Statuses>,
 }
 

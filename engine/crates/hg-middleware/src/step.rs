@@ -101,7 +101,7 @@ pub struct Run<'a, 'v, 'c> {
     pub may_pass: bool,
     /// Clocks, chance, the worker.
     pub cx: &'a mut Context<'c>,
-    /// Why the step is called again.
+    /// The reason why the step is called again.
     pub woken: Woken,
 }
 

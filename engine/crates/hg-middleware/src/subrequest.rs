@@ -90,7 +90,7 @@ impl Answered {
     }
 }
 
-/// Why a subrequest has no answer.
+/// The reason why a subrequest has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// No endpoint could be asked, or the one that was asked hung up.

@@ -83,7 +83,7 @@ pub struct Change {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// Why an object was refused.
+/// The refusal of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectError {
     /// The object's kind.

@@ -1,4 +1,4 @@
-//! Why a message was refused: one constant per reason.
+//! Refusals of messages: one constant per reason.
 
 /// A refusal: the status for the client, the `Proxy-Status` error token (RFC 9209 §2.3), a stable
 /// slug for the counter and one sentence for people.

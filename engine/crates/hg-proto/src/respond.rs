@@ -18,7 +18,7 @@ pub struct ErrorAnswer<'a> {
     pub head_only: bool,
     /// An IMF-fixdate ([`write::date`]).
     pub date: &'a [u8],
-    /// After how many seconds another try makes sense, if that is known (RFC 9110 §10.2.3).
+    /// The number of seconds after which another try makes sense, if known (RFC 9110 §10.2.3).
     pub retry_after_s: Option<u64>,
     /// Content type and text of what clients get instead of status, reason and detail.
     pub page: Option<(&'a str, &'a [u8])>,

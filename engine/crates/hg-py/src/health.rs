@@ -299,7 +299,7 @@ impl EndpointHealth {
         self.state.active == Active::Down
     }
 
-    /// Why its state last changed: the word, and the clause about it.
+    /// Returns why its state last changed: the word, and the clause about it.
     #[getter]
     fn reason(&self) -> (&'static str, &'static str) {
         (self.state.reason.as_str(), self.state.reason.text())

@@ -8,7 +8,7 @@ use crate::random::below;
 pub struct Backoff {
     /// The longest wait before the first retry.
     pub base_ms: u64,
-    /// By how much each further one is longer, in hundredths; at least 100.
+    /// The length of each further one, in hundredths of the one before; at least 100.
     pub factor_percent: u32,
     /// The longest wait at all.
     pub max_ms: u64,

@@ -5,7 +5,7 @@
 use crate::{Bar, Census, FULL_WEIGHT, Reason, Standing, State, Takes, View};
 use std::fmt::{Display, Formatter, Result};
 
-/// Why an endpoint gets traffic or not; displays as one sentence without a full stop.
+/// The reason why an endpoint gets traffic or not; displays as one sentence without a full stop.
 #[derive(Clone, Copy, Debug)]
 pub struct Why {
     /// The state of the endpoint.

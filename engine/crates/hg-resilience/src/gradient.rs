@@ -15,7 +15,7 @@ pub struct GradientPolicy {
     pub min: u32,
     /// The largest limit.
     pub max: u32,
-    /// By how many requests the limit grows at a time.
+    /// The number of requests by which the limit grows at a time.
     pub queue: u32,
     /// The part of each new value that counts, in thousandths.
     pub smoothing_permille: u32,

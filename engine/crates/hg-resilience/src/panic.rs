@@ -25,7 +25,7 @@ impl Default for PanicPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Panic {
     on: bool,
-    /// Since when enough endpoints are usable, while the latch still holds.
+    /// The time since which enough endpoints are usable, while the latch still holds.
     enough_since_ms: Option<u64>,
 }
 

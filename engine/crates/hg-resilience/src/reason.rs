@@ -1,9 +1,9 @@
-//! Why the state of an endpoint last changed.
+//! The reason why the state of an endpoint last changed.
 
 /// Makes the enumeration, its list and its texts from one table.
 macro_rules! reasons {
     ($($name:ident, $key:literal, $text:literal;)*) => {
-        /// Why the state of an endpoint last changed; the text of each is a clause about the
+        /// The reason why the state of an endpoint last changed; each text is a clause about the
         /// endpoint ("it").
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]

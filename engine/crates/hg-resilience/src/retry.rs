@@ -164,7 +164,7 @@ pub enum Decision {
     Stop(Stop),
 }
 
-/// Why a try is not repeated; a label of metrics.
+/// The reason why a try is not repeated; a label of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stop {
     /// The outcome is not worth a retry.

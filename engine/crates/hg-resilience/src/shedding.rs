@@ -12,7 +12,7 @@ pub struct SheddingPolicy {
     pub marks: Marks,
 }
 
-/// At how many percent of a limit a level begins; 0 switches it off.
+/// The percentages of a limit at which the levels begin; 0 switches a level off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// Below 100.

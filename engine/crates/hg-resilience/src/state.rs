@@ -92,7 +92,7 @@ pub struct State {
     pub circuit: Circuit,
     /// Share of its traffic while it starts slowly, in thousandths; at most [`FULL_WEIGHT`].
     pub weight: u16,
-    /// Why it last changed; a step of slow start is not a change.
+    /// The reason why it last changed; a step of slow start is not a change.
     pub reason: Reason,
     /// The time at which it last changed; at most [`State::LAST_MS`].
     pub changed_ms: u64,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// Why a path or a query is refused (status 400).
+/// The reason why a path or a query is refused (status 400).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
     /// It does not begin with `/`.

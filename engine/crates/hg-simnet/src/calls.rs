@@ -29,7 +29,7 @@ impl Drop for Fd {
     }
 }
 
-/// Whatever has a descriptor.
+/// A type that has a descriptor.
 pub trait AsFd {
     /// Returns the descriptor's number.
     fn id(&self) -> usize;

@@ -328,7 +328,7 @@ fn count(counter: &mut u8, max: u8) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Why a record ends the connection, by alert description.
+/// The reason why a record ends the connection, by alert description.
 enum Failure {
     /// We found a fault and send the alert.
     Ours(u8),

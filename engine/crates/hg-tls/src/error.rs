@@ -1,4 +1,4 @@
-//! Why a session ended.
+//! The reason why a session ended.
 
 use std::fmt;
 

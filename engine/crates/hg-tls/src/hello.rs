@@ -25,7 +25,7 @@ pub struct ClientHelloInfo {
     pub alpn: Vec<Box<[u8]>>,
 }
 
-/// Why these bytes are not a ClientHello that we accept.
+/// The reason why these bytes are not a ClientHello that we accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelloError {
     /// No TLS; most often plain HTTP sent to a TLS port.

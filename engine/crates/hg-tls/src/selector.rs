@@ -140,7 +140,7 @@ impl ResolvesServerCert for Resolver {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoProtocol;
 
-/// Why a client gets no session; each has its alert.
+/// The reason why a client gets no session; each has its alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The client asked for a name that no host or certificate has.

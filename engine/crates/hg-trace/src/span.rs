@@ -31,7 +31,7 @@ pub struct Span<'a> {
     pub kind: Kind,
     /// Its name, in two parts with a blank between them; the second may be empty.
     pub name: (&'a str, &'a str),
-    /// From when to when it took, microseconds since 1970-01-01 UTC.
+    /// Its start and its end, microseconds since 1970-01-01 UTC.
     pub unix_us: (u64, u64),
     /// True if it failed.
     pub is_error: bool,

@@ -25,7 +25,7 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Why a command waits no more; `text` is for a person and says what to do next."""
+    """The end of a command's wait; `text` is for a person and says what to do next."""
 
     code: Code
     text: str

@@ -144,7 +144,7 @@ class SimulatedAgent:
         self.refusal: fr.Fault | None = None
         """The fault that the agent reports for every offer, instead of serving it."""
         self.goodbyes: list[str] = []
-        """Why the session hung up, each time."""
+        """The reasons why the session hung up, one for each time."""
         self.acknowledged_at = 0.0
         """The time at which it last took an offer (monotonic seconds)."""
         self.served_at = 0.0

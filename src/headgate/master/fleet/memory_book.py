@@ -65,7 +65,7 @@ class MemoryBook:
         self._fence = time.time_ns() // 1000
 
     def trusted(self) -> list[x509.Certificate]:
-        """Whose certificates count."""
+        """Returns the certificates that count."""
         return [one.certificate for one in self.authorities.listed]
 
     @property

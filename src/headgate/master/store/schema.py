@@ -21,7 +21,7 @@ METADATA: Final = MetaData(
 
 
 class Tenancy(StrEnum):
-    """Whose rows a table holds."""
+    """The owner of the rows of a table."""
 
     MASTER = "master"
     """The whole master's: only its own work reads them (users, keys)."""

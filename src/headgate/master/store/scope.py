@@ -1,4 +1,4 @@
-"""Whose data a transaction may touch, and the one gate that keeps it to that.
+"""The tenant whose data a transaction may touch, and the one gate that keeps it to that.
 
 Every statement passes `bounded`: it adds the tenant's condition to each table of a tenant, and
 refuses what it cannot bound. The engine refuses statements that did not pass (database.py).

@@ -1,4 +1,4 @@
-"""Why a key set cannot be had."""
+"""The failure to get a key set."""
 
 from typing import Literal
 

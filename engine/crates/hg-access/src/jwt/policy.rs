@@ -4,7 +4,7 @@ use super::claims::Claims;
 use super::key::KeySet;
 use super::token::Token;
 
-/// Why a token was refused.
+/// The reason why a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It is longer than [`super::MAX_TOKEN_BYTES`].

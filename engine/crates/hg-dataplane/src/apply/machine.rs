@@ -37,7 +37,7 @@ pub struct Transaction {
     pub root: Digest,
 }
 
-/// Why one object (or blob) was refused. Its kind is as it was sent, so it may be unknown.
+/// The refusal of one object (or blob). Its kind is as it was sent, so it may be unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
     /// The kind as sent; empty if the fault concerns no object.

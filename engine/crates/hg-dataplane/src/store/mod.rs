@@ -42,7 +42,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 pub struct Loaded {
     /// The last good plan; empty if there is none.
     pub plan: Plan,
-    /// Why there is no plan although there is a file.
+    /// The reason why there is no plan although there is a file.
     pub damage: Option<String>,
     /// Bytes of a change that was never served, left by a crash.
     pub tail_bytes: u64,

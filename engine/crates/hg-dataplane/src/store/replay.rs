@@ -14,7 +14,7 @@ pub struct Replay {
     pub tail: u64,
 }
 
-/// Why a plan file cannot be used.
+/// The reason why a plan file cannot be used.
 #[derive(Debug)]
 pub enum ReplayError {
     /// It cannot be read.

@@ -4,7 +4,7 @@ use super::detected::DetectionCounters;
 use super::{Counter, OpenCounter};
 
 reasons! {
-    /// Why a TCP connection ended: who ended it, or what kept it from an endpoint.
+    /// The reason why a TCP connection ended: who ended it, or what kept it from an endpoint.
     Close {
         ClientEnd = "client-end", EndpointEnd = "endpoint-end", ClientReset = "client-reset",
         EndpointReset = "endpoint-reset", Idle = "idle-timeout", HalfOpen = "half-open-timeout",

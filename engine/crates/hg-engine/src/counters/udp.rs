@@ -4,7 +4,7 @@ use super::{Counter, OpenCounter};
 use hg_net::Joined;
 
 reasons! {
-    /// Why a flow ended.
+    /// The reason why a flow ended.
     Ended {
         Idle = "idle-timeout", Answered = "answered", Evicted = "evicted",
         Unreachable = "endpoint-unreachable", RouteRemoved = "route-removed",
@@ -12,7 +12,7 @@ reasons! {
     }
 }
 reasons! {
-    /// Why a datagram was not passed on.
+    /// The reason why a datagram was not passed on.
     Dropped {
         NoRoute = "no-route", NoUpstream = "no-upstream", NoEndpoint = "no-endpoint",
         BreakerOpen = "breaker-open", Unresolved = "unresolved", UpstreamFull = "upstream-full",

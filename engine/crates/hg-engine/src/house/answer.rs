@@ -10,7 +10,7 @@ pub(super) const BODY: usize = 64 * 1024;
 /// Interim answers before the final one.
 pub(super) const INTERIM: u32 = 16;
 
-/// Why a check failed: the reason, and what it found, as a clause.
+/// The failure of a check: the reason, and what it found, as a clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) reason: Reason,

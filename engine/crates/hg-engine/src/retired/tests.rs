@@ -1,4 +1,4 @@
-//! Exactly what is kept of objects that left the plan, and for how long.
+//! Tests of exactly what is kept of objects that left the plan, and for how long.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

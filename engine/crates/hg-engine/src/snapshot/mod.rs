@@ -100,7 +100,7 @@ pub(crate) struct ListenerEntry {
     pub(crate) limits: hg_proto::Limits,
     pub(crate) http2: Http2Terms,
     pub(crate) client: ClientSource,
-    /// Whose connections begin with a PROXY header.
+    /// The terms of connections that begin with a PROXY header.
     pub(crate) proxy: Option<ProxyTerms>,
     /// Connections open on all workers.
     pub(crate) open: Arc<AtomicU32>,
@@ -132,7 +132,7 @@ impl ClientSource {
     }
 }
 
-/// Whose connections begin with a PROXY header.
+/// The terms of connections that begin with a PROXY header.
 pub(crate) struct ProxyTerms {
     trusted: Vec<ipnet::IpNet>,
     /// True if every connection must have one.

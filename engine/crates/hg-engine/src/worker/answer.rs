@@ -15,7 +15,7 @@ use hg_resilience::Outcome;
 /// Our name in `Proxy-Status`.
 const NAME: &str = "headgate";
 
-/// Why the node answers instead of an upstream; tokens of RFC 9209 §2.3.
+/// The reasons why the node answers instead of an upstream; tokens of RFC 9209 §2.3.
 pub(super) mod own {
     use hg_proto::Reject;
 

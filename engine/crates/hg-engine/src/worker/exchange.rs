@@ -119,7 +119,7 @@ pub(crate) struct ConnectTime {
 pub(crate) struct TryTimes {
     pub(crate) began_us: u64,
     pub(crate) first_byte_us: u64,
-    /// From when to when the body passed on as it came; 0 = it did not, or has not ended.
+    /// The start and the end of passing on the body as it came; 0 = it did not, or has not ended.
     pub(crate) upload_us: (u64, u64),
 }
 

@@ -40,7 +40,7 @@ struct Pace {
     grace_us: u64,
     /// The time at which the body has fallen too far behind; 0 = not watched.
     due_us: u64,
-    /// Since when nothing of it is read, because the upstream takes nothing; 0 = it is read.
+    /// The time since which none of it is read, because the upstream takes nothing; 0 = it is read.
     held_us: u64,
 }
 

@@ -35,8 +35,8 @@ pub(crate) struct EndpointState {
     pub(crate) targets: Arc<[Address]>,
     /// The index of the target that answered last, which is tried first.
     pub(crate) preferred: Cell<usize>,
-    /// Until when its idle connections are not trusted, because one closed as a request went out on
-    /// it.
+    /// The time until which its idle connections are not trusted, because one closed as a request
+    /// went out on it.
     pub(crate) distrusted_until: Cell<Ticks>,
     /// Its name in affinity cookies.
     pub(crate) token: Token,
@@ -112,7 +112,7 @@ impl Learned {
     }
 }
 
-/// Why no endpoint was picked.
+/// The reason why no endpoint was picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoPick {
     /// The connection limits are reached; waiting may help.

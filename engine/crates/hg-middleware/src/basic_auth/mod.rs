@@ -33,7 +33,7 @@ const BUSY: Reject = Reject {
 
 /// Most credentials that are remembered: right ones, and wrong ones.
 const REMEMBERED: usize = 4096;
-/// For how long wrong ones are, microseconds: a client that repeats itself costs one hash.
+/// Microseconds that wrong ones are remembered: a client that repeats itself costs one hash.
 const WRONG_US: u64 = 10_000_000;
 /// Most passwords of one middleware that are verified or wait for it.
 const MOST_JOBS: u32 = 64;

@@ -87,7 +87,7 @@ struct Terms {
     answer_bytes: usize,
 }
 
-/// Whom to ask and how, compiled.
+/// The upstream to ask and how, compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct ForwardAuth {
     to: Arc<Target>,

@@ -34,7 +34,7 @@ pub const BATCH: usize = 32;
 /// nothing is cut.
 const ROOM: usize = 64 * 1024;
 
-/// Why a datagram could not be sent, or what the kernel tells of those before.
+/// The reason why a datagram could not be sent, or what the kernel tells of those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// There is no room in the socket, nor will there be for those behind it.

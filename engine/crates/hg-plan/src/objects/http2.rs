@@ -137,7 +137,7 @@ pub struct Http2Timeouts {
     pub settings_ms: Option<u64>,
     /// Without a stream; absent = the listener's `idle_timeout_ms`.
     pub idle_ms: Option<u64>,
-    /// In which a client takes nothing of what waits for it.
+    /// For a client to take something of what waits for it.
     pub write_ms: u64,
     /// For reading the first GOAWAY of a graceful end.
     pub drain_ms: u64,

@@ -124,7 +124,7 @@ pub struct ClientIp {
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
-/// Whose connections begin with a header of the PROXY protocol.
+/// The terms of connections that begin with a header of the PROXY protocol.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyProtocol {

@@ -63,7 +63,7 @@ pub enum RetryMethods {
 pub struct RetryBackoff {
     /// Longest wait before the first retry.
     pub base_ms: u64,
-    /// By how much each further one is longer, in percent.
+    /// The length of each further one, in percent of the one before.
     pub factor_percent: u32,
     /// Longest wait.
     pub max_ms: u64,

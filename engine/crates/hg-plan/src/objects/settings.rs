@@ -43,9 +43,9 @@ pub struct Shedding {
     pub queued: u64,
     /// The time that a turn of a worker's loop takes, smoothed.
     pub lag_ms: u64,
-    /// At how many percent of a limit what matters little is refused; below 100.
+    /// The percentage of a limit at which what matters little is refused; below 100.
     pub strained_percent: u64,
-    /// At how many percent of a limit everything new is refused; above 100.
+    /// The percentage of a limit at which everything new is refused; above 100.
     pub critical_percent: u64,
 }
 
@@ -146,7 +146,7 @@ pub struct Drain {
     pub delay_ms: u64,
     /// The time that idle connections stay open once listeners are closed.
     pub idle_grace_ms: u64,
-    /// After how long, from the start, the drain cuts what is left.
+    /// The time, from the start, after which the drain cuts what is left.
     pub deadline_ms: u64,
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 pub struct Tracing {
     /// The share of the traces that begin here that is recorded, in millionths.
     pub sample_ppm: u32,
-    /// Whose trace a request goes on with.
+    /// The clients whose trace a request continues.
     pub parents: Parents,
     /// The destination of spans; absent = none are made.
     pub export: Option<OtlpExport>,
@@ -21,7 +21,7 @@ impl Default for Tracing {
     }
 }
 
-/// Whose trace a request goes on with.
+/// The clients whose trace a request continues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Parents {

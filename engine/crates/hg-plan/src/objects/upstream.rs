@@ -109,16 +109,16 @@ impl fmt::Debug for Affinity {
     }
 }
 
-/// With which requests from other sites a cookie is sent (RFC 6265bis §5.6.7).
+/// The requests from other sites with which a cookie is sent (RFC 6265bis §5.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SameSite {
-    /// With those that a user follows.
+    /// Those that a user follows.
     #[default]
     Lax,
-    /// With none.
+    /// No request.
     Strict,
-    /// With all.
+    /// All requests.
     None,
 }
 

@@ -81,7 +81,7 @@ pub enum Parse<'a> {
     Complete(Header<'a>),
 }
 
-/// Why bytes are not a header.
+/// The reason why bytes are not a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// They do not begin as a header does.

@@ -18,7 +18,7 @@ pub struct ClientCertificate<'a> {
     pub spiffe: &'a str,
 }
 
-/// Why a certificate does not fit.
+/// The reason why a certificate does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
     /// Its SHA-256 is none of those.

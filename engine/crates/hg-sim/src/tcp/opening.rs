@@ -102,7 +102,7 @@ pub(crate) struct Met {
     /// The version of the PROXY header, and where it says that the client is.
     pub(crate) told: Option<(u8, SocketAddr)>,
     pub(crate) hello: Vec<u8>,
-    /// Whose bytes follow.
+    /// The id of the side whose bytes follow.
     pub(crate) id: usize,
 }
 

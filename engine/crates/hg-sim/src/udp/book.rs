@@ -58,7 +58,7 @@ pub(crate) struct Book {
     sent: BTreeMap<(u32, u32), Fate>,
     /// Answers, and whether they have come.
     answers: BTreeMap<Name, (usize, bool)>,
-    /// Whose datagrams come from each of the worker's sockets.
+    /// The client whose datagrams come from each of the worker's sockets.
     flows: BTreeMap<SocketAddr, u32>,
 }
 

@@ -23,7 +23,7 @@ const LEAST_DATAGRAM: usize = 1200;
 /// The connection id that a client makes up has at least so many (RFC 9000 §7.2).
 const LEAST_ID: usize = 8;
 
-/// Why the first datagrams of a flow have no ClientHello.
+/// The reason why the first datagrams of a flow have no ClientHello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
     /// They do not begin a QUIC connection.

@@ -19,7 +19,7 @@ How = Literal["reload", "look", "leave"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an undo is needed."""
+    """The failure that makes an undo necessary."""
 
     generation: int
     release: ReleaseName | None

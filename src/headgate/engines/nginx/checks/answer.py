@@ -17,7 +17,7 @@ _NO_BODY: Final = (204, 304)
 
 
 class Failure(NamedTuple):
-    """Why a check failed: the word of the reason, and what it found, as a clause."""
+    """The failure of a check: the word of the reason, and what it found, as a clause."""
 
     reason: str
     found: str

@@ -18,7 +18,7 @@ FILE: Final = "health.json"
 _FRESH_S: Final = 60.0
 
 Known = Mapping[tuple[str, str], Failure | None]
-"""Why an endpoint is down, None = it is up, by upstream and address."""
+"""The failure for which an endpoint is down, None = it is up, by upstream and address."""
 
 
 class _Kept(msgspec.Struct, frozen=True):

@@ -36,11 +36,11 @@ class Standing(NamedTuple):
 
 
 class Seen:
-    """Since when each file differs: when a look found it first. Times in Unix seconds."""
+    """The time since which each file differs: when a look found it first. Times in Unix seconds."""
 
     def __init__(self) -> None:
         self.since = 0.0
-        """Since when anything differs; 0: nothing does."""
+        """The time since which anything differs; 0: nothing does."""
         self._since: dict[str, float] = {}
 
     def saw(self, finding: Finding, now: float) -> None:

@@ -23,7 +23,7 @@ _FILE: Final = b"1024m"
 _MOST_ANSWERS: Final = 16 << 20
 """The most that a route collects of an answer, bytes."""
 _PARTS: Final = 4
-"""Into how many buffers `to_nginx` divides it: its other settings have to fit beside these."""
+"""The number of buffers that `to_nginx` makes of it: its other settings must fit beside these."""
 
 
 def collected(around: Around) -> dict[str, Toml]:

@@ -72,7 +72,7 @@ def _nearest(levels: tuple[Level, ...], name: bytes) -> list[bytes]:
 
 
 class ClientsByAddress:
-    """Whom the servers of each address trust: a listener has one answer for them all."""
+    """The peers that the servers of each address trust: a listener has one answer for them all."""
 
     def __init__(self) -> None:
         self._known: dict[str, Table] = {}

@@ -51,7 +51,7 @@ _EVERY: Final = ":all"
 
 
 class ForwardAuthNode(MiddlewareNode, frozen=True):
-    """Whom to ask about each request, and which headers go there and come from there."""
+    """The upstream to ask about each request, and the headers that go there and come from there."""
 
     upstream: str
     path: str

@@ -61,7 +61,7 @@ class Batch:
 
     @property
     def agents(self) -> list[str]:
-        """Whose words these are."""
+        """The agents that these words are of."""
         return list({**self.values, **dict.fromkeys(agent for agent, _ in self.ends)})
 
     def halves(self) -> "tuple[Batch, Batch] | None":

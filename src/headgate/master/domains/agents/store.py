@@ -133,9 +133,9 @@ class AgentRow(BaseModel):
     """The pins of the authorities that the agent says it trusts; None: it says nothing."""
     revoked_serials: str | None
     approved_until: int | None
-    """Until when it may come back although its certificate has expired for too long."""
+    """The time until which it may come back although its certificate has expired for too long."""
     addresses: str | None
-    """From which networks it may come back, as its join token said; None: it is not known."""
+    """The networks from which it may come back, as its join token said; None: it is not known."""
     created_at: int
     revoked_at: int | None
     connected_at: int | None
@@ -167,13 +167,13 @@ class AgentRow(BaseModel):
     drift: str | None
     """Its last report of drift, as a `KeptDrift`; None: it sent none."""
     drift_since: int | None
-    """Since when its nginx drifts; None: it does not, or it says nothing of that."""
+    """The time since which its nginx drifts; None: it does not, or it says nothing of that."""
     orders_at: int | None
     """The time of the last change of its orders beside revisions; None: it never had any."""
     heal_order: int | None
     """The time when a person last ordered a heal, which is the order's number."""
     failing_since: int | None
-    """Since when its control process fails at each start; None: it does not."""
+    """The time since which its control process fails at each start; None: it does not."""
     failed_starts: int | None
     """The number of starts in a row, before the one that reported it, that did not last."""
 

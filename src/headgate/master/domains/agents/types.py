@@ -58,7 +58,7 @@ class Revisions(View):
 
 
 class LastError(View):
-    """Why an agent refused or undid a revision."""
+    """The reason why an agent refused or undid a revision."""
 
     revision: int
     code: str

@@ -65,7 +65,7 @@ class Affected:
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     befores: Mapping[str, Contents] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
-    """Of what every node had until now; none where all had the same."""
+    """The digests of what every node had until now; none where all had the same."""
 
     @property
     def unheard(self) -> int:

@@ -16,7 +16,7 @@ from headgate.master.domains.drift.types import (
 )
 
 HEALS_FOR_MS: Final = 600_000
-"""For how long a heal that was ordered is sent to its agent."""
+"""The time for which a heal that was ordered is sent to its agent."""
 _NAMED: Final = 10
 
 

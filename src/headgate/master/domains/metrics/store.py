@@ -49,7 +49,7 @@ _AT_ONCE: Final = 500
 
 
 class Owner(NamedTuple):
-    """Whose figures: a node of a fleet, or the fleet itself, of a workspace."""
+    """The owner of figures: a node of a fleet, or the fleet itself, of a workspace."""
 
     scope: Scope
     fleet: str
@@ -76,7 +76,7 @@ class SlotRow(BaseModel):
 
     @property
     def owner(self) -> Owner:
-        """Whose it is."""
+        """Its owner."""
         return Owner(Scope(self.organisation_id, self.workspace_id), self.fleet, self.node)
 
     @property

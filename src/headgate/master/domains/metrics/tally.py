@@ -19,9 +19,9 @@ class Tally(NamedTuple):
     """The figures of what was served. None: no node said it."""
 
     covered_ms: int = 0
-    """For how long nodes told, all together; two nodes that tell of 15 s cover 30 s."""
+    """The time of which nodes told, all together; two nodes that tell of 15 s cover 30 s."""
     connection_ms: int = 0
-    """For how long clients were connected, all together: the mean is this by the time."""
+    """The time for which clients were connected, all together: the mean is this by the time."""
     requests: int = 0
     client_errors: int | None = None
     """Answers with 4xx."""
@@ -32,7 +32,7 @@ class Tally(NamedTuple):
     latency: tuple[int, ...] = ()
     """Answers by `headgate.fleet.latency.BOUNDS_S`; empty: no node said it."""
     drift_ms: int | None = None
-    """For how long the nginx of nodes drifted, all together."""
+    """The time for which the nginx of nodes drifted, all together."""
 
 
 def added(tallies: Iterable[Tally]) -> Tally:

@@ -24,7 +24,7 @@ DAY_MS: Final = 86_400_000
 _AT_ONCE: Final = 500
 _LOOK: Final = 50
 _NAMING: Final = (REVISIONS, REVISION_NODES)
-"""Whose manifests name contents."""
+"""The tables whose manifests name contents."""
 _HASH: Final = re.compile(rb"[0-9a-f]{64}")
 
 

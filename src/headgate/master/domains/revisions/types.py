@@ -27,7 +27,7 @@ class NewRevision(Body):
 
 
 class Again(Body):
-    """Why an older revision is published again."""
+    """The reason why an older revision is published again."""
 
     message: Message = ""
 

@@ -76,7 +76,8 @@ class WaveRecord(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Why a rollout does not go on by itself, since when on its clock, and whether it alarmed."""
+    """The reason why a rollout does not go on by itself, the time on its clock since which it does
+    not, and whether it alarmed."""
 
     reason: str
     since_clock: float

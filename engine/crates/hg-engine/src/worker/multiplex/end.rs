@@ -16,7 +16,7 @@ const MOST_REFUSED: u8 = 3;
 /// The PING that asks an endpoint whether it is still there.
 const PROBE: [u8; 8] = *b"hg-probe";
 
-/// Why a stream ended before its answer did.
+/// The reason why a stream ended before its answer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     /// The endpoint ends the connection and says that it processed nothing: the request may be

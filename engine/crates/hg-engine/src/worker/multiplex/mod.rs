@@ -140,7 +140,7 @@ pub(crate) struct UpStream {
     follows: Option<ExId>,
     /// The number of times that an endpoint said that it did not process the request.
     refused: u8,
-    /// For how many new connections it has waited until they were greeted.
+    /// The number of new connections for which it has waited until they were greeted.
     waits: u8,
     /// The last one of these, and its generation.
     awaited: Option<(usize, u32)>,

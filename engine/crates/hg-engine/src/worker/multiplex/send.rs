@@ -14,8 +14,8 @@ use hg_net::Ticks;
 use hg_proto::{BodyReader, ChunkedDecoder, Scheme};
 use std::ops::Range;
 
-/// For how many new connections a WebSocket waits until their endpoint has said what it offers;
-/// other requests may take the room on some.
+/// The number of new connections that a WebSocket waits for until their endpoint has said what it
+/// offers; other requests may take the room on some.
 const MOST_WAITS: u8 = 16;
 
 /// A request's head, as HTTP/1 text, taken apart.

@@ -42,7 +42,7 @@ pub(crate) struct Dial {
     /// Until then the endpoint at hand has time.
     endpoint_until: Ticks,
     address_until: Ticks,
-    /// Why the last attempt failed.
+    /// The reason why the last attempt failed.
     why: Close,
 }
 

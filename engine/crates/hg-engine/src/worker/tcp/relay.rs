@@ -35,7 +35,7 @@ enum Step {
     Ended,
 }
 
-/// Why a session cannot go on.
+/// The reason why a session cannot go on.
 struct Failed {
     why: Close,
     /// The same in words.

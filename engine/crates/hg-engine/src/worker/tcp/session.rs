@@ -55,7 +55,7 @@ pub(crate) struct Target {
     /// True if the endpoint counts the session.
     pub(crate) is_counted: bool,
     pub(crate) claim: Claim,
-    /// In which version the endpoint is told of the client. Chosen with the endpoint: where the
+    /// The version in which the endpoint is told of the client. Chosen with the endpoint: where the
     /// upstream changes or leaves meanwhile, the client's first bytes must not pass for a header.
     pub(crate) tells: Option<ProxyVersion>,
     pub(crate) acceptance: Acceptance,
@@ -131,7 +131,7 @@ pub(crate) struct Session {
     pub(crate) route: Option<TcpEntry>,
     /// The input that was read of the client to find the route, where its listener asks for that.
     pub(crate) early: Option<Box<Early>>,
-    /// By which id the endpoint was told of it.
+    /// The id by which the endpoint was told of it.
     pub(crate) told_id: Option<Box<str>>,
     pub(crate) phase: Phase,
     pub(crate) target: Target,

@@ -75,11 +75,11 @@ pub(crate) struct Agenda {
     pub(super) closing: VecDeque<Fd>,
     /// True if this round closes some of them before it works for those that wait.
     pub(super) closes_first: bool,
-    /// For which client the worker works, since it last looked at the clock.
+    /// The client for which the worker works, since it last looked at the clock.
     pub(super) served: Option<usize>,
     /// The time at which this round has taken a while.
     pub(super) full_at_us: u64,
-    /// Until when clients wait in a round that has taken a while.
+    /// The time until which clients wait in a round that has taken a while.
     pub(super) ordered_until_us: u64,
 }
 

@@ -1,5 +1,5 @@
-//! Whose a datagram is: of the peer that sent it, or of the client that a trusted peer tells of in the
-//! header in front of it.
+//! The owner of a datagram: the peer that sent it, or the client that a trusted peer tells of in
+//! the header in front of it.
 
 use super::super::Worker;
 use crate::counters::Dropped;

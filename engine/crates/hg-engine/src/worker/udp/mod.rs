@@ -93,8 +93,7 @@ struct Source {
     fd: Arc<Fd>,
     /// The peer that sends and gets the datagrams, and our address.
     ends: Ends,
-    /// Whose datagrams they are, the peer's or those of the client that it tells of, and where they
-    /// went.
+    /// The owner of the datagrams, the peer or the client that it tells of, and where they went.
     client: SocketAddr,
     destination: SocketAddr,
     listener: u16,
