@@ -189,6 +189,19 @@ def reloading(node: RunningNode, text: str) -> Iterator[list[int]]:
         thread.join()
 
 
+def _until_it_runs(bench: subprocess.Popen[str]) -> str:
+    """Waits until each client of a pgbench is logged in, which its first report of progress tells;
+    a connection that is open may not be. Returns what it said.
+    """
+    assert bench.stdout is not None
+    said = ""
+    for line in bench.stdout:
+        said += line
+        if line.startswith("progress:"):
+            break
+    return said
+
+
 class Drill:
     """A node, its endpoints, and what was lost."""
 
@@ -200,7 +213,8 @@ class Drill:
         """One run of pgbench with what happens in its midst; prints what was lost."""
         at = ["-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres", "-n"]
         seconds = round(TURN_S * stretch())
-        command = [str(peer("pgbench")), *at, "-c", str(CLIENTS), "-T", str(seconds), "postgres"]
+        options = ["-c", str(CLIENTS), "-T", str(seconds), "-P", "1"]
+        command = [str(peer("pgbench")), *at, *options, "postgres"]
         killed, held = self._endpoints[number % 2], 0.0
         with (
             asking(self._port) as flows,
@@ -210,6 +224,7 @@ class Drill:
             ) as bench,
         ):
             until(lambda: self._open() == CLIENTS or bench.poll() is not None, "pgbench connects")
+            said = _until_it_runs(bench)
             until(lambda: len(statuses) > 5, "reloads")
             if kind == "killed":
                 held = self._open(killed)
@@ -221,7 +236,7 @@ class Drill:
             elif kind == "upgrade":
                 done = self._node.command("upgrade")
                 assert done.returncode == 0, done.stderr
-            said = bench.communicate(timeout=120)[0]
+            said += bench.communicate(timeout=120)[0]
         self._judge(kind, killed.port if kind == "killed" else 0, held, said, flows, statuses)
 
     def _open(self, endpoint: Endpoint | None = None) -> float:
