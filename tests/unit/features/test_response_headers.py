@@ -5,8 +5,10 @@ from pathlib import PurePath
 import pytest
 from memory_files import MemoryFiles
 
+from headgate._core import PlanError
 from headgate.compile.load import load
 from headgate.compile.loaded import Loaded
+from headgate.compile.routing import Routing
 from headgate.features.nodes import node_of
 from headgate.plan.middleware import ResponseEdits, Step
 
@@ -56,10 +58,16 @@ def test_what_is_wrong_is_told_at_its_place(statuses: str, place: str, said: str
     assert said in wrong.message
 
 
-def test_a_fifth_list_of_a_chain_is_refused() -> None:
+@pytest.mark.parametrize("lists", [4, 5])
+def test_a_chain_has_at_most_four_lists(lists: int) -> None:
     chain = "".join(
         f'[[routes.a.middlewares]]\nresponse_headers = {{ remove = ["x"], statuses = [{n}] }}\n'
-        for n in range(200, 205)
+        for n in range(200, 200 + lists)
     )
     done = loaded(f'add = {{ x = "1" }}\n{chain}')
     assert done.plan is not None, done.errors
+    if lists > 4:
+        with pytest.raises(PlanError, match="at most 4 different ones"):
+            Routing(done.plan)
+    else:
+        Routing(done.plan)
