@@ -50,7 +50,13 @@ def headless(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "files", ["src/headgate/**/*.py", "tools/**/*.py", "engine/crates/*/src/**/*.rs"]
+    "files",
+    [
+        "src/headgate/**/*.py",
+        "src/headgate/**/*.pyi",
+        "tools/**/*.py",
+        "engine/crates/*/src/**/*.rs",
+    ],
 )
 def test_no_doc_comment_begins_without_a_head(files: str) -> None:
     paths = sorted(ROOT.glob(files))

@@ -15,7 +15,7 @@ def run_data_plane(fd: int) -> int:
 # health.rs
 
 class CheckPolicy(Protocol):
-    """How an endpoint is checked; that of a plan is one."""
+    """The way that an endpoint is checked; the check of a plan is one."""
 
     @property
     def interval_ms(self) -> int: ...
@@ -29,7 +29,7 @@ class CheckPolicy(Protocol):
     def unhealthy(self) -> int: ...
 
 class OutlierSharesPolicy(Protocol):
-    """When shares of requests eject an endpoint; that of a plan is one."""
+    """The shares of failed requests that eject an endpoint; the policy of a plan is one."""
 
     @property
     def failure_percent(self) -> int: ...
@@ -45,7 +45,7 @@ class OutlierSharesPolicy(Protocol):
     def window_s(self) -> int: ...
 
 class OutlierPolicy(Protocol):
-    """When requests eject an endpoint; that of a plan is one."""
+    """The failures that eject an endpoint; the policy of a plan is one."""
 
     @property
     def consecutive_5xx(self) -> int: ...
@@ -65,7 +65,7 @@ class OutlierPolicy(Protocol):
     def enforce_percent(self) -> int: ...
 
 class BreakerPolicy(Protocol):
-    """When a breaker opens and closes; that of a plan is one."""
+    """The conditions that open and close a breaker; the policy of a plan is one."""
 
     @property
     def failures(self) -> int: ...
@@ -88,7 +88,7 @@ class BreakerPolicy(Protocol):
 
 @final
 class ExpectedAnswer:
-    """What the answer to a check that sends bytes must be."""
+    """The answer that a check that sends bytes must get."""
 
     def __new__(cls, check: bytes) -> ExpectedAnswer:
         """Reads the canonical bytes of a plan's `bytes` check; raises ValueError for others."""
@@ -100,7 +100,7 @@ class ExpectedAnswer:
 
 @final
 class EndpointHealth:
-    """What is known about one endpoint; times are milliseconds of one monotonic clock, `random`
+    """The knowledge about one endpoint; times are milliseconds of one monotonic clock, `random`
     is 64 bits of chance.
     """
 
@@ -109,7 +109,7 @@ class EndpointHealth:
     failed: int
     """Checks that failed."""
     found: str
-    """What the last check that failed found; empty after one that passed."""
+    """The finding of the last check that failed; empty after one that passed."""
 
     def __new__(cls, checked: bool, now_ms: int) -> EndpointHealth:
         """Makes the health of an endpoint that was just added."""
@@ -122,7 +122,7 @@ class EndpointHealth:
 
     @property
     def next_ms(self) -> int | None:
-        """When the next check starts; None without checks."""
+        """The time of the next check; None without checks."""
 
     def result(
         self, failure: tuple[str, str] | None, began_ms: int, now_ms: int, random: int
@@ -141,7 +141,7 @@ class EndpointHealth:
 
     @property
     def is_in(self) -> bool:
-        """Whether it is not ejected, nor waits for the request that probes it."""
+        """Reports that it is neither ejected nor waiting for the request that probes it."""
 
     def probed(self, ended: str, now_ms: int) -> bool | None:
         """Takes in how the request ended that probes it; returns whether it is back.
@@ -168,7 +168,7 @@ class EndpointHealth:
 
     @property
     def circuit(self) -> Literal["closed", "open", "half-open"]:
-        """What its breaker does."""
+        """The state of its breaker."""
 
     def order(self, order: str, now_ms: int) -> bool:
         """Puts an order in force: `ready`, `drain`, `maintenance`; returns whether it is news.
@@ -178,27 +178,27 @@ class EndpointHealth:
 
     @property
     def is_down(self) -> bool:
-        """Whether its checks fail."""
+        """Reports whether its checks fail."""
 
     @property
     def reason(self) -> tuple[str, str]:
-        """Why its state last changed: the word, and the clause about it."""
+        """The reason of its last change of state: the word, and the clause about it."""
 
     @property
     def changed_ms(self) -> int:
-        """When its state last changed."""
+        """The time of its last change of state."""
 
 Member: TypeAlias = tuple[EndpointHealth, bool, bool]
 """An endpoint of an upstream: its health, whether it is a backup, whether it has a weight."""
 
 @final
 class UpstreamHealth:
-    """What decides about the endpoints of one upstream besides their own state."""
+    """The decisions about the endpoints of one upstream that their own states do not make."""
 
     def __new__(cls) -> UpstreamHealth: ...
     @property
     def is_in_panic(self) -> bool:
-        """Whether too few endpoints are usable, so that those that look bad get requests, too."""
+        """Reports whether so few endpoints are usable that all of them get requests."""
 
     @staticmethod
     def judged(endpoints: Sequence[Member]) -> tuple[int, int]:
@@ -268,10 +268,10 @@ class Balancer:
 
     @property
     def needs_key(self) -> bool:
-        """Whether the policy hashes a key."""
+        """Reports whether the policy hashes a key."""
 
 class LibraryBreakerPolicy(Protocol):
-    """When a breaker opens and closes: any object with these attributes."""
+    """The conditions that open and close a breaker: any object with these attributes."""
 
     @property
     def failures(self) -> int: ...
@@ -307,7 +307,7 @@ class Breaker:
     def state(self) -> Literal["closed", "open", "half-open"]: ...
     @property
     def open_until_ms(self) -> int | None:
-        """When an open breaker lets a try through again."""
+        """The time at which an open breaker lets a try through again."""
 
 @final
 class RateTable:
@@ -336,11 +336,11 @@ class RateTable:
 
     @property
     def evictions(self) -> int:
-        """How many keys lost their debt because the table was full of keys in debt."""
+        """The number of keys that lost their debt because the table was full of keys in debt."""
 
 @final
 class RetryBudget:
-    """How many retries are left; its methods may be called from any thread."""
+    """The retries that are left; its methods may be called from any thread."""
 
     def __new__(cls, ratio_permille: int, floor_permille: int) -> RetryBudget:
         """Takes the retries for 1,000 requests, and those in 1,000 s whatever the requests."""
@@ -366,7 +366,7 @@ def backoff_ms(
 # text.rs
 
 Value: TypeAlias = bool | int | float | str | list[Value] | dict[str, Value] | None
-"""What a config text is made of."""
+"""The parts of a config text."""
 
 class TextError(ValueError):
     """A mistake in a text; `str()` is `name:line:column: message`."""

@@ -1,5 +1,5 @@
-//! The bounds of a connection over HTTP/2, in the words of its session: made once for each plan,
-//! and read once for each connection.
+//! The bounds of a connection over HTTP/2, in the words of its session: made once for each listener
+//! of a plan, and read once for each connection.
 
 use hg_h2::{BlockLimits, Budgets, Limits, Times};
 
