@@ -140,6 +140,21 @@ def test_wrong_tokens_from_an_address_are_throttled(world: World) -> None:
     assert statuses == {401, 429}
 
 
+def test_a_token_at_another_tenant_is_audited_and_throttled(world: World) -> None:
+    admin = world.set_up()
+    world.ask("POST", "/organisations", {"name": "other"}, admin)
+    body = {"name": "foreign", "role": "admin"}
+    foreign = world.ask("POST", "/tokens?organisation=other", body, admin)
+    path = "/workspaces/default/resources"
+    assert world.ask("GET", path, token=foreign["secret"]).status == 404
+    newest = world.ask("GET", "/audit?limit=1&organisation=other", token=admin).items[0]
+    assert (newest["actor"], newest["outcome"]) == (foreign["id"], "refused")
+    assert str(newest["object"]).endswith(path)
+    statuses = {world.ask("GET", path, token=foreign["secret"]).status for _ in range(60)}
+    assert statuses == {404, 429}
+    assert world.ask("GET", path, token=admin).status == 200
+
+
 def test_the_last_administrator_stays(world: World) -> None:
     admin = world.set_up()
     me = world.ask("GET", "/auth/me", token=admin)["id"]

@@ -38,6 +38,30 @@ def test_a_stale_change_gets_the_current_state(world: World) -> None:
     assert (shown.status, shown.text) == (304, "")
 
 
+def test_who_belongs_to_two_organisations_lists_either(world: World) -> None:
+    admin = world.set_up()
+    other = world.ask("POST", "/organisations", {"name": "other"}, admin)
+    made = world.ask("POST", "/tokens?organisation=other", {"name": "ci", "role": "viewer"}, admin)
+    for noun in ("tokens", "users", "audit"):
+        assert world.ask("GET", f"/{noun}?limit=9", token=admin)["path"] == "organisation"
+        for name in ("other", str(other["id"])):
+            page = world.ask("GET", f"/{noun}?organisation={name}&limit=9", token=admin)
+            assert len(page.items) == 1, page.text
+    listed = world.ask("GET", "/tokens?organisation=other", token=admin).items
+    assert [one["id"] for one in listed] == [made["id"]]
+    assert world.ask("GET", "/audit?organisation=none", token=admin).status == 404
+
+
+def test_a_version_that_nothing_is_compared_with_is_refused(world: World) -> None:
+    admin = world.set_up()
+    token = world.ask("POST", "/tokens", {"name": "ci", "role": "viewer"}, admin)
+    path = f"/tokens/{token['id']}"
+    refused = world.ask("DELETE", path, token=admin, if_match='"1"')
+    assert (refused.status, refused["path"]) == (422, "If-Match"), refused.text
+    assert world.ask("GET", "/auth/me", token=token["secret"]).status == 200
+    assert world.ask("DELETE", path, token=admin, if_match="*").status == 204
+
+
 def test_a_repeated_request_is_carried_out_once(world: World) -> None:
     admin = world.set_up()
     first = world.ask("POST", _NEW, {"name": "edge"}, admin, idempotency_key="k")

@@ -314,6 +314,38 @@ def test_only_approvers_may_reach_every_agent_at_once(fleet: Fleet) -> None:
     assert fleet.serving() == ["2"] * 4
 
 
+@pytest.mark.parametrize("kind", ["certificates", "revocation"])
+def test_only_approvers_may_begin_what_is_never_undone(fleet: Fleet, kind: str) -> None:
+    eve = fleet.world.invite(fleet.token, "eve", "operator")
+    bob = fleet.world.invite(fleet.token, "bob", "approver")
+    body = {"fleet": "edge", "revision": 2, "kind": kind}
+    refused = fleet.world.ask("POST", _BASE, body, eve)
+    assert refused.status == 403
+    assert f"the kind `{kind}` needs the permission rollouts.approve" in refused["detail"]
+    assert fleet.serving() == ["1"] * 4
+    assert fleet.world.ask("POST", _BASE, body, bob).status == 201
+    fleet.live(15)
+    assert fleet.serving() == ["2"] * 4
+
+
+def test_operators_publish_for_a_rollout_and_approvers_for_every_agent(fleet: Fleet) -> None:
+    eve = fleet.world.invite(fleet.token, "eve", "operator")
+    path = "/workspaces/default/revisions"
+    refused = fleet.world.ask("POST", path, {"fleet": "edge"}, eve)
+    assert refused.status == 403
+    assert "publish with `is_served` false" in refused["detail"]
+    body = {"fleet": "edge", "is_served": False}
+    assert fleet.world.ask("POST", path, body, eve).status == 201
+    listed = fleet.world.ask("GET", path, token=fleet.token).items
+    oldest = next(one["id"] for one in listed if one["number"] == 1)
+    again = fleet.world.ask("POST", f"{path}/{oldest}/publish", {}, eve)
+    assert again.status == 403
+    fleet.live(15)
+    assert fleet.serving() == ["1"] * 4
+    bob = fleet.world.invite(fleet.token, "bob", "approver")
+    assert fleet.world.ask("POST", f"{path}/{oldest}/publish", {}, bob).status == 201
+
+
 @pytest.fixture
 def unreadable(fleet: Fleet) -> str:
     """A rollout of another fleet, older than the next one, whose state no master can read."""

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection, Request
 from headgate.master.access import Caller
 from headgate.master.api import repeats
 from headgate.master.api.problems import invalid
-from headgate.master.api.types import Versioned, Window
+from headgate.master.api.types import OrganisationWindow, Versioned, Window
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.events import store as events
 from headgate.master.services import Master
@@ -42,11 +42,19 @@ class Call:
     status: int = 200
     has_secret: bool = False
     repeat: repeats.Repeat | None = None
-    expected: int | None = None
-    """The version that the change is for (`If-Match`); None for any."""
+    named_version: int | None = None
+    """The version in `If-Match`; None for any."""
+    is_compared: bool = False
+    """True once the handler compares that version with the object's."""
     must_be_new: bool = False
     """True if the object must not exist yet (`If-None-Match: *`)."""
     etag: str | None = None
+
+    @property
+    def expected(self) -> int | None:
+        """The version that the change is for; None for any."""
+        self.is_compared = True
+        return self.named_version
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         """Gives a transaction that reads in the caller's scope."""
@@ -61,6 +69,7 @@ class Call:
             if self.repeat is not None:
                 await repeats.claim(tx, self.repeat, self.status, self.now_ms)
             result = await work(tx)
+            self._refuse_unheard()
             await record(tx, self._event(), self.now_ms)
             if self.event and self.scope.workspace_id:
                 told = (self.event, self.object, self.caller.id)
@@ -82,6 +91,11 @@ class Call:
         """Returns the object; its version becomes the ETag of the answer."""
         self.etag = _etag_of(one)
         return one
+
+    def _refuse_unheard(self) -> None:
+        """Raises ProblemError if `If-Match` was given and nothing was compared with it."""
+        if self.named_version is not None and not self.is_compared:
+            raise invalid("If-Match", "this route compares no versions", "leave the header out")
 
     def _event(self) -> Event:
         return Event(
@@ -121,3 +135,5 @@ Here = Annotated[Call, Depends(_call)]
 """The call of a handler."""
 Part = Annotated[Window, Query()]
 """The part of a list that a handler answers with."""
+OrganisationPart = Annotated[OrganisationWindow, Query()]
+"""The part of a list of an organisation, which the request may name."""

@@ -19,9 +19,12 @@ from headgate.master.domains.tokens import service as tokens
 from headgate.master.domains.workspaces import store as workspaces
 from headgate.master.services import Master
 from headgate.master.store.scope import MASTER, Scope
+from headgate.master.store.transaction import Transaction
 
 _WRITES = {"POST": "created", "PUT": "changed", "PATCH": "changed", "DELETE": "removed"}
 """Methods that change something, and what the event says then."""
+
+_NOT_FOUND = 404
 
 Handler = Callable[[Request], Coroutine[object, object, Response]]
 
@@ -43,7 +46,7 @@ class GatedRoute(APIRoute):
             if request.method in _WRITES:
                 call.event = f"{self.tags[0]}.{_WRITES[request.method]}"
             call.has_secret = bool((self.openapi_extra or {}).get("x-has-secret"))
-            call.expected = expected_version(request)
+            call.named_version = expected_version(request)
             call.must_be_new = request.headers.get("if-none-match", "").strip() == "*"
             if request.method in _WRITES:
                 await storable.check_body(request)
@@ -64,7 +67,7 @@ async def opened(connection: HTTPConnection, permission: Permission) -> Call:
     rule = RULES[permission]
     if rule.place is not Place.ANYWHERE:
         caller = await authenticated(master, connection.headers.get("authorization"), address)
-    scope = await _scope(master, connection, caller, rule.place)
+    scope = await _scope_of(master, connection, caller, rule.place)
     call = Call(
         master=master,
         caller=caller,
@@ -127,6 +130,53 @@ async def _caller(master: Master, token: str, address: str) -> Caller | None:
     )
     await master.database.write(MASTER, lambda tx: record(tx, event, now_ms))
     return None
+
+
+async def _scope_of(
+    master: Master, connection: HTTPConnection, caller: Caller, place: Place
+) -> Scope:
+    """Returns the tenant that the request names. Requests for one that is not the caller's are
+    audited and throttled."""
+    address = connection.client.host if connection.client else ""
+    keys = {ADDRESS: f"tenant {caller.id} {address}"}
+    if master.throttle.wait_ms(keys):
+        raise ProblemError(
+            429,
+            "throttled",
+            "too many requests for what is not yours or does not exist; wait",
+            headers={"retry-after": "5"},
+        )
+    try:
+        return await _scope(master, connection, caller, place)
+    except ProblemError as problem:
+        if problem.status == _NOT_FOUND:
+            master.throttle.failed(keys)
+            await _audit_stranger(master, connection, caller, address)
+        raise
+
+
+async def _audit_stranger(
+    master: Master, connection: HTTPConnection, caller: Caller, address: str
+) -> None:
+    """Records in the caller's organisations that it asked for a tenant that is not its own."""
+    events = [
+        Event(
+            organisation,
+            "a tenant that is not the caller's was asked for",
+            object=connection.url.path,
+            actor=caller.id,
+            actor_name=caller.name,
+            address=address,
+            outcome="refused",
+        )
+        for organisation in sorted(caller.organisations)
+    ]
+
+    async def work(tx: Transaction) -> None:
+        for event in events:
+            await record(tx, event, master.clock())
+
+    await master.database.write(MASTER, work)
 
 
 async def _scope(master: Master, connection: HTTPConnection, caller: Caller, place: Place) -> Scope:

@@ -100,6 +100,15 @@ class Window(Body):
         )
 
 
+class OrganisationWindow(Window):
+    """The part of a list of an organisation that is asked for."""
+
+    organisation: Annotated[
+        str | None,
+        Query(description="Its name or id; it may be left out by those who belong to only one."),
+    ] = None
+
+
 def cursor_of(key: str) -> str:
     """Returns the cursor that continues after the key."""
     return base64.urlsafe_b64encode(key.encode()).decode()

@@ -68,7 +68,16 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
     """Publishes the workspace's resources, with a draft's changes, to a fleet.
 
     A config with an error is refused, with every error. What was checked is what is published.
+    `is_served` needs the permission `rollouts.approve`, because no wave, freeze or approval holds
+    it.
     """
+    if new.is_served and not call.caller.may(Permission.ROLLOUTS_APPROVE, call.scope):
+        raise ProblemError(
+            403,
+            "forbidden",
+            "`is_served` needs the permission rollouts.approve; publish with `is_served` false, "
+            "and begin a rollout of the revision",
+        )
     sealer = call.master.sealer
     async with call.read() as tx:
         fleet = await fleets.found(tx, new.fleet)
@@ -137,11 +146,12 @@ async def get_agent_config(call: Here, workspace: str, agent: str) -> NodeConfig
     )
 
 
-@ROUTES.post(_ALL + "/{revision}/publish", Permission.REVISIONS_PUBLISH)
+@ROUTES.post(_ALL + "/{revision}/publish", Permission.ROLLOUTS_APPROVE)
 async def publish_again(call: Here, workspace: str, revision: str, new: Again) -> Published:
     """Rolls back: publishes the content of an older revision as the next one of its fleet.
 
-    The workspace's resources stay as they are.
+    The workspace's resources stay as they are. Every agent must serve it at once, which no wave,
+    freeze or approval holds.
     """
     sealer = call.master.sealer
     async with call.read() as tx:

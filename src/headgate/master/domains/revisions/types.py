@@ -22,7 +22,8 @@ class NewRevision(Body):
     )
     is_served: bool = Field(
         default=True,
-        description="Every agent must serve it at once; false: it waits for a rollout.",
+        description="Every agent must serve it at once, in spite of freezes; for approvers. "
+        "False: it waits for a rollout.",
     )
 
 

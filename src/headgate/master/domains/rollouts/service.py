@@ -43,8 +43,10 @@ class Moved:
 async def create(tx: Transaction, new: NewRollout, caller: Caller, now_ms: int) -> RolloutRow:
     """Makes a rollout that begins when its fleet has no other one under way, and takes the place
     of those of the fleet that have not begun; raises ProblemError."""
-    if new.is_now and not caller.may(Permission.ROLLOUTS_APPROVE, tx.scope):
-        raise ProblemError(403, "forbidden", "`is_now` needs the permission rollouts.approve")
+    is_urgent = new.program is None and new.kind != "config"
+    if (new.is_now or is_urgent) and not caller.may(Permission.ROLLOUTS_APPROVE, tx.scope):
+        told = f"the kind `{new.kind}`" if is_urgent else "`is_now`"
+        raise ProblemError(403, "forbidden", f"{told} needs the permission rollouts.approve")
     fleet = await _fleet(tx, new.fleet)
     await _check_what(tx, fleet, new)
     for row in await store.open_ones(tx, fleet):

@@ -44,7 +44,9 @@ class NewRollout(Body):
         description="In place of a revision: the version of headgate that agents go over to.",
     )
     kind: Literal["config", "certificates", "revocation"] = Field(
-        default="config", description="All but `config` reach every agent at once, never undone."
+        default="config",
+        description="All but `config` reach every agent at once and are never undone; for "
+        "approvers.",
     )
     waves: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=50)] = Field(
         default=["1", "10%", "50%", "rest"],

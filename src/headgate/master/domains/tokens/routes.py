@@ -1,7 +1,7 @@
 """The routes of API tokens."""
 
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here, OrganisationPart
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
@@ -12,7 +12,7 @@ ROUTES = Routes("tokens")
 
 
 @ROUTES.get("/tokens", Permission.TOKENS_READ)
-async def list_tokens(call: Here, window: Part) -> Page[ApiToken]:
+async def list_tokens(call: Here, window: OrganisationPart) -> Page[ApiToken]:
     """Lists the organisation's API tokens, without their secrets."""
     async with call.read() as tx:
         return await store.listed(tx, window)

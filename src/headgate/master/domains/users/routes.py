@@ -1,7 +1,7 @@
 """The routes of users."""
 
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here, OrganisationPart
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.users import service
@@ -11,7 +11,7 @@ ROUTES = Routes("users")
 
 
 @ROUTES.get("/users", Permission.USERS_READ)
-async def list_users(call: Here, window: Part) -> Page[User]:
+async def list_users(call: Here, window: OrganisationPart) -> Page[User]:
     """Lists the members of the organisation."""
     async with call.read() as tx:
         return await service.listed(tx, window)
