@@ -4,11 +4,12 @@ import platform
 import resource
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 from headgate.kernel.openmetrics import END, family
 from headgate.node.about import version
 from headgate.node.agent.families import master_families
-from headgate.node.expiry import DAY_S, expiries
+from headgate.node.expiry import DAY_S, expiries, next_updates
 from headgate.node.key_sets.about import families as key_set_families
 from headgate.node.link import About
 from headgate.node.remote.families import families, restarts
@@ -78,26 +79,33 @@ def own(node: Node, supervisor: About | None, *, up: bool) -> str:
 
 
 def _certificates(node: Node) -> list[str]:
-    """Returns when each certificate ends, and in how many days."""
-    ends = [({"certificate": name}, until) for name, until in expiries(node.pipeline.served)]
-    now = time.time()
-    days = [(label, round((until - now) / DAY_S, 3)) for label, until in ends]
+    """Returns when each certificate and revocation list ends, and in how many days."""
+    served = node.pipeline.served
     return [
-        family(
+        *_ends(
             "headgate_certificate_not_after_timestamp_seconds",
-            "gauge",
-            "When the first certificate of a chain ends, by `certificate`.",
-            ends,
-            unit="seconds",
-        ),
-        family(
+            "When a chain ends with its first certificate, or a bundle of roots with its last, by "
+            "`certificate`.",
             "headgate_certificate_expiry_days",
-            "gauge",
-            "Days until then; negative afterwards.",
-            days,
-            unit="days",
+            [({"certificate": name}, until) for name, until in expiries(served)],
+        ),
+        *_ends(
+            "headgate_revocation_list_next_update_timestamp_seconds",
+            "When the first revocation list of a file must be replaced, by `crl_file`; then "
+            "clients of its authority are refused.",
+            "headgate_revocation_list_expiry_days",
+            [({"crl_file": name}, until) for name, until in next_updates(served)],
         ),
     ]
+
+
+def _ends(
+    time_name: str, about: str, days_name: str, ends: list[tuple[dict[str, str], float]]
+) -> Iterator[str]:
+    now = time.time()
+    days = [(label, round((until - now) / DAY_S, 3)) for label, until in ends]
+    yield family(time_name, "gauge", about, ends, unit="seconds")
+    yield family(days_name, "gauge", "Days until then; negative afterwards.", days, unit="days")
 
 
 def _quarantined(node: Node) -> str:

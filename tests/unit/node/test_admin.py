@@ -10,6 +10,7 @@ import loops
 import msgspec
 import pytest
 from asgi import ask
+from cryptography import x509
 from fake_service import FakeService
 from scripted_source import ScriptedSource
 from starlette.applications import Starlette
@@ -26,7 +27,17 @@ from headgate.node.serving.choice import make_serving
 from headgate.node.state import Node
 from headgate.plan.digest import blob_id
 from headgate.plan.middleware import HeaderEdits, Middleware
-from headgate.plan.objects import Action, Certificate, Endpoint, Listener, Route, Upstream
+from headgate.plan.objects import (
+    Action,
+    Certificate,
+    ClientAuth,
+    Endpoint,
+    Listener,
+    Route,
+    TlsPolicy,
+    Upstream,
+    UpstreamTls,
+)
 from headgate.plan.plan import entry, plan_of
 
 SETTINGS = NodeSettings(admin=(), metrics=(), state_dir=None, workers=None, log_level="info")
@@ -259,6 +270,40 @@ def test_the_days_until_each_certificate_ends_are_metrics(
         assert days.keys() == {"soon", "gone"}
         assert 2.5 < days["soon"] < 3.5
         assert -2.5 < days["gone"] < -1.5
+
+    play(body)
+
+
+def test_the_days_until_roots_and_revocation_lists_end_are_metrics(
+    play: Callable[[Body], None], tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    roots, lists = authority.ca_file.read_bytes(), authority.revocations().read_bytes()
+    short = authority.issue("short", "short.example", days=3).cert_file.read_bytes()
+    auth = ClientAuth(ca=blob_id(short + roots), crl=blob_id(lists + lists))
+    tls = UpstreamTls(ca=blob_id(short))
+    added = [
+        entry("tls_policy", "partners", TlsPolicy(client_auth=auth)),
+        entry("upstream", "far", Upstream(endpoints=(), tls=tls)),
+    ]
+    blobs = {blob_id(pem): pem for pem in (short + roots, lists + lists, short)}
+    objects = list(GOOD.plan.objects.values()) + added
+    last = x509.load_pem_x509_certificate(roots).not_valid_after_utc.timestamp()
+    update = x509.load_pem_x509_crl(lists).next_update_utc
+    assert update is not None
+
+    async def body(stage: Stage) -> None:
+        stage.source.found = replace(GOOD, plan=plan_of(objects), blobs=blobs)
+        assert (await ask(stage.app, "POST", "/reload")).status == 200
+        page = parse((await ask(stage.app, "GET", "/metrics")).body.decode())
+        told = {(one.name, *one.labels.values()): one.value for one in page.lines}
+        end = "headgate_certificate_not_after_timestamp_seconds"
+        assert told[end, "tls_policies.partners.client_auth.ca_file"] == last
+        assert 2.5 < told["headgate_certificate_expiry_days", "upstreams.far.tls.ca_file"] < 3.5
+        at = "tls_policies.partners.client_auth.crl_file"
+        due = "headgate_revocation_list_next_update_timestamp_seconds"
+        assert told[due, at] == update.timestamp()
+        assert told["headgate_revocation_list_expiry_days", at] > 0
 
     play(body)
 
