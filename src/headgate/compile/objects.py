@@ -294,6 +294,7 @@ def _upstream_tls(model: UpstreamTls, reads: Reads, out: Resolved) -> plan.Upstr
     return plan.UpstreamTls(
         verify=model.verify,
         verify_name=model.verify_name,
+        sni=model.sni,
         ca=ca,
         client_certificate=model.client_certificate,
         min_version=model.min_version,

@@ -12,6 +12,7 @@ from headgate.model.sticky import Sticky
 from headgate.plan import objects as plan
 
 _DEFAULT_TIMEOUTS: Final = plan.RouteTimeouts()
+_OBSERVED: Final = plan.Observed()
 
 
 def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
@@ -34,11 +35,23 @@ def route(model: Route, default_listeners: Sequence[str]) -> Resolved:
         response_buffer_bytes=limits.response_buffer.bytes if limits else 0,
         retry=_retry(model.retry) if model.retry is not None else None,
         importance=model.importance,
-        observed=plan.Observed(access_log_percent=model.access_log, tracing=model.tracing),
+        observed=_observed(model),
         sticky=_sticky(model.sticky) if model.sticky is not None else None,
         mirrors=tuple(_mirror(one, at, out) for at, one in enumerate(model.mirror)),
     )
     return out
+
+
+def _observed(model: Route) -> plan.Observed:
+    log = model.access_log
+    if log.share == _OBSERVED.access_log_percent:
+        return plan.Observed(tracing=model.tracing)
+    return plan.Observed(
+        access_log_percent=log.share,
+        access_log_statuses=log.logged_statuses,
+        access_log_slower_ms=log.slower_ms,
+        tracing=model.tracing,
+    )
 
 
 def is_crosschecked(model: Route) -> bool:

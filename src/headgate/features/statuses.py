@@ -14,6 +14,7 @@ Range = tuple[int, int]
 
 _ERRORS: Final = "45"
 _ALL: Final = "12345"
+_CLASS: Final = 100
 
 
 def _one(classes: str) -> str:
@@ -70,3 +71,11 @@ Statuses = Annotated[
     WithJsonSchema(_schema(_ALL)),
 ]
 """Statuses from 100 to 599."""
+
+
+def expression(statuses: Range) -> str:
+    """Returns a regular expression of the statuses, without anchors."""
+    first, last = statuses
+    if first % _CLASS == 0 and last == first + _CLASS - 1:
+        return f"{first // _CLASS}.."
+    return "|".join(map(str, range(first, last + 1)))

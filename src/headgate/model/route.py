@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, Strict, WithJsonSchema
+from pydantic import AfterValidator, Field, Strict
 
 from headgate.features.base import Checked, Options, excluding
 from headgate.features.fields import (
@@ -12,18 +12,16 @@ from headgate.features.fields import (
     Flag,
     HostPattern,
     SizeOrOff,
-    number,
-    truth,
 )
 from headgate.features.middleware.redirect.spec import Redirect
 from headgate.features.middleware.respond.spec import Respond
-from headgate.features.syntax import described
 from headgate.kernel.errors import Invalid
 from headgate.kernel.nearest import listed
 from headgate.kernel.units import ByteSize, Duration
 from headgate.model.choice import MatchTable, MiddlewareRef
 from headgate.model.mirror import Mirrors
 from headgate.model.retry import Retry
+from headgate.model.route_log import EVERYTHING, RouteAccessLog
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM
 from headgate.model.sticky import Sticky
 
@@ -52,8 +50,8 @@ class RouteTimeouts(Options):
 
     request: DurationOrOff = Field(
         default=Duration(0),
-        description="How long a request may take, from its head to the last byte of the response; "
-        "the timeout ends at an upgrade.",
+        description="How long a request may take, from its head to the last byte of the response, "
+        "without the time in which a middleware lets it wait; the timeout ends at an upgrade.",
     )
     per_try: DurationOrOff = Field(
         default=Duration(0),
@@ -73,31 +71,6 @@ class RouteTimeouts(Options):
         default=Duration(300_000),
         description="How long a request may go without a byte in either direction.",
     )
-
-
-_ALL = 100
-
-
-def _share(value: object) -> int:
-    """Returns a percentage from one, or from true or false."""
-    found = number(truth(value))
-    if isinstance(found, bool):
-        return _ALL if found else 0
-    if isinstance(found, int) and 0 < found <= _ALL:
-        return found
-    raise Invalid(
-        f"{described(value)} is not a share of the requests",
-        "write true, false, or a percentage from 1 to 100",
-    )
-
-
-LoggedShare = Annotated[
-    int,
-    PlainValidator(_share),
-    WithJsonSchema(
-        {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 1, "maximum": _ALL}]}
-    ),
-]
 
 
 def _at_most(most: str) -> AfterValidator:
@@ -188,11 +161,12 @@ class Route(Checked):
         "(`node.shedding`): those of low importance are refused first, those of high importance "
         "last.",
     )
-    access_log: LoggedShare = Field(
-        default=100,
-        description="Whether the route's requests are in the access log: `true`, `false`, or a "
-        "percentage of them, 1 to 100; with a percentage, all requests with an error (500 and "
-        "above) are logged.",
+    access_log: RouteAccessLog = Field(
+        default=EVERYTHING,
+        description="The route's requests that are in the access log: `true` for all, `false` for "
+        "none, a percentage of them, 1 to 100, or a table; with a percentage, all requests with an "
+        "error (500 and above) are logged.",
+        json_schema_extra={"default": True},
     )
     tracing: Flag = Field(
         default=True,

@@ -84,6 +84,10 @@ class UpstreamTls(Options):
         default=None,
         description="The name that is sent as SNI and verified; absent = the endpoint's host.",
     )
+    sni: Flag = Field(
+        default=True,
+        description="Whether the handshake names the server (SNI); addresses are never named.",
+    )
     ca_file: str | None = Field(
         default=None, description="The PEM file of the trusted roots; absent = the system's roots."
     )

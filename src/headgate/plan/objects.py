@@ -240,6 +240,8 @@ class Observed(DefaultedNode, frozen=True):
     """The records that are kept of the requests of a route."""
 
     access_log_percent: int = 100
+    access_log_statuses: tuple[tuple[int, int], ...] = ((500, 599),)
+    access_log_slower_ms: int | None = None
     tracing: bool = True
 
 
@@ -291,6 +293,7 @@ class UpstreamTls(DefaultedNode, frozen=True):
 
     verify: bool = True
     verify_name: str | None = None
+    sni: bool = True
     ca: BlobId | None = None
     client_certificate: str | None = None
     min_version: TlsVersion = "1.2"

@@ -6,7 +6,7 @@ import pytest
 from memory_files import MemoryFiles
 
 from headgate.compile.load import load
-from headgate.plan.objects import Route
+from headgate.plan.objects import Observed, Route
 
 CONFIG = """
 [listeners.web]
@@ -19,12 +19,15 @@ respond = {{ status = 204 }}
 """
 
 
-def loaded(line: str) -> "tuple[int | None, list[str]]":
+ERRORS = ((500, 599),)
+
+
+def observed(line: str) -> "tuple[Observed | None, list[str]]":
     files = MemoryFiles({"a.toml": CONFIG.format(line=line)})
     done = load([PurePath("a.toml")], files, {"SHARE": "7", "NO": "false"})
     routes = [one.value for one in done.plan.objects.values()] if done.plan else []
-    percent = [one.observed.access_log_percent for one in routes if isinstance(one, Route)]
-    return (percent[0] if percent else None), [str(found) for found in done.diagnostics]
+    found = [one.observed for one in routes if isinstance(one, Route)]
+    return (found[0] if found else None), [str(one) for one in done.diagnostics]
 
 
 @pytest.mark.parametrize(
@@ -40,12 +43,45 @@ def loaded(line: str) -> "tuple[int | None, list[str]]":
     ],
 )
 def test_a_share_is_a_percentage(line: str, percent: int) -> None:
-    assert loaded(line) == (percent, [])
+    statuses = ERRORS if percent else ()
+    assert observed(line) == (Observed(percent, statuses), [])
+
+
+@pytest.mark.parametrize(
+    ("table", "wanted"),
+    [
+        ("", Observed(0, ERRORS)),
+        ("share = 7", Observed(7, ERRORS)),
+        ('statuses = "4xx"', Observed(0, ((400, 499),))),
+        ('statuses = ["5xx", 404, "400-403"]', Observed(0, ((400, 403), (404, 404), (500, 599)))),
+        ('statuses = [], slower_than = "1s"', Observed(0, (), 1000)),
+        ('slower_than = "250ms", share = "${env:SHARE}"', Observed(7, ERRORS, 250)),
+    ],
+)
+def test_a_table_chooses_by_status_and_time(table: str, wanted: Observed) -> None:
+    assert observed(f"access_log = {{ {table} }}") == (wanted, [])
 
 
 @pytest.mark.parametrize("value", ["0", "101", '"off"', "1.5", "[]"])
 def test_what_is_no_share_is_explained(value: str) -> None:
-    percent, (found,) = loaded(f"access_log = {value}")
-    assert percent is None
+    one, (found,) = observed(f"access_log = {value}")
+    assert one is None
     assert "a.toml:8:14: routes.a.access_log: " in found
-    assert found.endswith("write true, false, or a percentage from 1 to 100")
+    assert "write true, false, a percentage from 1 to 100, or a table such as" in found
+
+
+@pytest.mark.parametrize(
+    ("table", "path", "told"),
+    [
+        ("share = 0", "share", "write true, false, or a percentage from 1 to 100"),
+        ('statuses = ["6xx"]', "statuses[0]", '"6xx" is not a status'),
+        ('slower_than = "fast"', "slower_than", "fast"),
+        ('share = true, statuses = ["4xx"]', "share", "nothing is left to choose"),
+        ("status = 404", "status", "statuses"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(table: str, path: str, told: str) -> None:
+    one, (found,) = observed(f"access_log = {{ {table} }}")
+    assert one is None
+    assert f"routes.a.access_log.{path}: " in found
+    assert told in found

@@ -80,6 +80,7 @@ impl ClientTls {
                 builder.with_client_cert_resolver(Arc::new(offer))
             }
         };
+        config.enable_sni = tls.sni;
         config.enable_secret_extraction = true;
         config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(SESSIONS)));
         Ok(Self {
@@ -163,8 +164,8 @@ fn digest(tls: &UpstreamTls, certificate: Option<&Certified>) -> Digest {
     let certificate = certificate.map(|c| (&c.object.cert, &c.object.key));
     Digest::of(
         format!(
-            "upstream tls 1 {} {:?} {:?} {:?} {:?}",
-            tls.verify, tls.verify_name, tls.ca, tls.min_version, certificate
+            "upstream tls 1 {} {} {:?} {:?} {:?} {:?}",
+            tls.verify, tls.sni, tls.verify_name, tls.ca, tls.min_version, certificate
         )
         .as_bytes(),
     )

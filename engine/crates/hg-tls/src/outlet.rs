@@ -47,6 +47,7 @@ impl<'a> Build<'a> {
         let object = UpstreamTls {
             verify: true,
             verify_name: tls.verify_name.clone(),
+            sni: true,
             ca: tls.ca.clone(),
             client_certificate: None,
             min_version: tls.min_version,

@@ -203,14 +203,20 @@ impl BodyTerms {
 }
 
 impl Terms {
-    /// Reports whether a request that was answered so is in the access log; a share of the others
-    /// leaves out no errors.
-    pub(crate) fn is_logged(&self, status: u16, random: impl FnOnce() -> u64) -> bool {
-        match self.observed.access_log_percent {
-            0 => false,
-            100.. => true,
-            percent => status >= 500 || random() % 100 < u64::from(percent),
-        }
+    /// Reports whether a request that was answered so, after so many microseconds, is in the access
+    /// log.
+    pub(crate) fn is_logged(
+        &self,
+        status: u16,
+        total_us: u64,
+        random: impl FnOnce() -> u64,
+    ) -> bool {
+        let one = &self.observed;
+        let percent = one.access_log_percent;
+        percent >= 100
+            || one.access_log_statuses.iter().any(|(a, b)| (*a..=*b).contains(&status))
+            || one.access_log_slower_ms.is_some_and(|ms| total_us / 1000 >= ms)
+            || (percent > 0 && random() % 100 < u64::from(percent))
     }
 }
 

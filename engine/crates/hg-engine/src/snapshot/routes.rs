@@ -226,7 +226,7 @@ fn terms(
         retry,
         not_imported: is_not_imported(route),
         importance: importance_of(route),
-        observed: route.observed,
+        observed: route.observed.clone(),
         mirrors,
     }
 }

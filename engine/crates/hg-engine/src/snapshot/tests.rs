@@ -132,7 +132,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         .flat_map(|s| s.parts.iter().map(|(slot, weight)| (upstream(*slot), *weight)))
         .collect();
     Some(format!(
-        "{} {:?} {parts:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {}",
+        "{} {:?} {parts:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {:?}",
         entry.name,
         entry.upstream.map(upstream),
         split.map(|s| s.total),
@@ -143,7 +143,7 @@ fn serves(snapshot: &Snapshot, host: &str) -> Option<String> {
         terms.bodies.most,
         terms.retry,
         terms.importance,
-        terms.observed.access_log_percent
+        terms.observed
     ))
 }
 
@@ -178,6 +178,8 @@ fn kinds() -> Vec<(String, &'static str)> {
         (TO_U.to_owned(), r#","websocket":false"#),
         (TO_U.to_owned(), r#","importance":"low""#),
         (TO_U.to_owned(), r#","observed":{"access_log_percent":7}"#),
+        (TO_U.to_owned(), r#","observed":{"access_log_statuses":[[404,404]]}"#),
+        (TO_U.to_owned(), r#","observed":{"access_log_slower_ms":7}"#),
     ]
 }
 
@@ -200,6 +202,29 @@ fn routes_that_differ_in_one_thing_have_only_the_rest_in_common() {
     let (one, other) = (routes.get(0).unwrap(), routes.get(1).unwrap());
     assert!(Arc::ptr_eq(&one.terms, &other.terms));
     assert_ne!(one.upstream, other.upstream);
+}
+
+#[test]
+fn the_log_has_a_share_and_besides_it_statuses_and_times() {
+    let logged = |observed: &str, status: u16, total_us: u64, random: u64| {
+        let rest = format!(r#","observed":{observed}"#);
+        let mut node = Node::new();
+        node.apply(&[route("r", TO_U, r#"["a"]"#, &rest)]);
+        let current = node.builder.current();
+        current.routes.get(0).unwrap().terms.is_logged(status, total_us, || random)
+    };
+    assert!(logged("{}", 200, 0, 99));
+    let none = r#"{"access_log_percent":0,"access_log_statuses":[]}"#;
+    assert!(!logged(none, 500, u64::MAX, 0));
+    let share = r#"{"access_log_percent":7}"#;
+    assert!(logged(share, 200, 0, 106) && !logged(share, 200, 0, 107));
+    assert!(logged(share, 500, 0, 99) && !logged(share, 499, 0, 99));
+    let chosen = r#"{"access_log_percent":0,"access_log_statuses":[[404,404],[410,499]]}"#;
+    assert!(logged(chosen, 404, 0, 0) && logged(chosen, 499, 0, 0));
+    assert!(!logged(chosen, 405, 0, 0) && !logged(chosen, 500, 0, 0));
+    let slow = r#"{"access_log_percent":0,"access_log_slower_ms":7}"#;
+    assert!(logged(slow, 200, 7_000, 0) && !logged(slow, 200, 6_999, 0));
+    assert!(logged(slow, 503, 0, 0));
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Worker {
     /// Writes the record of an exchange that has ended, where somebody wants it. Taps show what the
     /// log of a route leaves out, too.
     pub(super) fn log_exchange(&mut self, e: &Exchange, total_us: u64) {
-        let is_logged = self.records.log.is_on() && self.is_logged(e);
+        let is_logged = self.records.log.is_on() && self.is_logged(e, total_us);
         let is_tapped = e.log.taps.record;
         if !is_logged && !is_tapped {
             return;
@@ -56,9 +56,9 @@ impl Worker {
         }
     }
 
-    fn is_logged(&mut self, e: &Exchange) -> bool {
+    fn is_logged(&mut self, e: &Exchange, total_us: u64) -> bool {
         use hg_policy::Random;
-        e.route().is_none_or(|r| r.terms.is_logged(e.status, || self.rng.next_u64()))
+        e.route().is_none_or(|r| r.terms.is_logged(e.status, total_us, || self.rng.next_u64()))
     }
 }
 

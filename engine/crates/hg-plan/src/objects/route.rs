@@ -109,19 +109,27 @@ pub enum Sticky {
 }
 
 /// The records that are kept of the requests of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Observed {
-    /// The percentage of them that is in the access log, 0 to 100; those that get an error (500 and
-    /// above) are, unless it is 0.
+    /// The percentage of them that is in the access log, 0 to 100.
     pub access_log_percent: u8,
+    /// First and last of the statuses of which each request is in the log besides.
+    pub access_log_statuses: Box<[(u16, u16)]>,
+    /// Each request that took at least so many milliseconds is in the log besides.
+    pub access_log_slower_ms: Option<u64>,
     /// True if they belong to traces, where the settings have them.
     pub tracing: bool,
 }
 
 impl Default for Observed {
     fn default() -> Self {
-        Self { access_log_percent: 100, tracing: true }
+        Self {
+            access_log_percent: 100,
+            access_log_statuses: Box::new([(500, 599)]),
+            access_log_slower_ms: None,
+            tracing: true,
+        }
     }
 }
 

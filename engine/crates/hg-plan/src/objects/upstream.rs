@@ -192,6 +192,9 @@ pub struct UpstreamTls {
     /// The name sent as SNI and verified; absent = the endpoint's host.
     #[serde(default)]
     pub verify_name: Option<String>,
+    /// Name the server in the handshake (SNI); an address is never named.
+    #[serde(default = "yes")]
+    pub sni: bool,
     /// sha256 (hex) of the PEM bundle of roots; absent = the system's roots.
     #[serde(default)]
     pub ca: Option<String>,

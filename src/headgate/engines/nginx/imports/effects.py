@@ -154,7 +154,9 @@ _USUAL: Final = {
 """nginx's defaults of what would otherwise change an answer."""
 
 _TO_TLS: Final = "proxy_ssl_"
-"""The prefix of directives about TLS to endpoints; only `http://` becomes model."""
+"""The prefix of directives about TLS to endpoints. Those that are not folded say how TLS is spoken,
+or keep the locations that proxy to `https://`.
+"""
 
 _REAL_IP: Final = {"real_ip_header", "real_ip_recursive", "set_real_ip_from"}
 _REDIRECTS: Final = {"absolute_redirect", "port_in_redirect", "server_name_in_redirect"}
@@ -203,6 +205,9 @@ FOLDED: Final = frozenset(
         "proxy_request_buffering",
         "proxy_send_timeout",
         "proxy_set_header",
+        "proxy_ssl_name",
+        "proxy_ssl_server_name",
+        "proxy_ssl_verify",
     }
 )
 """Inherited settings that become part of each route below them."""
@@ -249,7 +254,7 @@ def is_inert(line: Directive) -> bool:
     usual = _USUAL.get(name)
     if usual is not None:
         return line.values == (usual,)
-    return name in _INERT or name.startswith(_TO_TLS)
+    return name in _INERT or (name.startswith(_TO_TLS) and name not in FOLDED)
 
 
 def is_tls(name: bytes) -> bool:

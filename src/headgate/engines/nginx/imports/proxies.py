@@ -4,7 +4,15 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports import buffering, headers, retries, splits, upstreams, values
+from headgate.engines.nginx.imports import (
+    buffering,
+    headers,
+    retries,
+    secured,
+    splits,
+    upstreams,
+    values,
+)
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.matching import Wanted
 from headgate.engines.nginx.imports.objects import (
@@ -20,6 +28,8 @@ from headgate.nginxtext.tree import Directive
 from headgate.nginxtext.writer import Plain, Word, directive
 
 _HTTP: Final = "http://"
+_HTTPS: Final = "https://"
+_NO_TLS: Final[Table] = {}
 _READ_TIMEOUT: Final = b"60s"
 _BODY_SIZE: Final = b"1m"
 
@@ -47,7 +57,11 @@ class Pools:
         """Returns the upstreams of these names, to which something leads."""
         return [(self.explicit.get(one) or self.implicit[one]) for one in targets]
 
-    def lead_to(self, target: str, connect: str) -> str:
+    def is_known(self, name: str) -> bool:
+        """Reports whether an `upstream` block has this name."""
+        return name in self.explicit or name in self._verbatim
+
+    def lead_to(self, target: str, connect: str, tls: Table = _NO_TLS) -> str:
         """Returns the upstream that `proxy_pass` means; raises `NotExpressibleError`."""
         if target in self._verbatim:
             raise NotExpressibleError(f"the upstream {target} is kept verbatim")
@@ -55,10 +69,26 @@ class Pools:
         table = tables.get(target) or upstreams.table_of_address(target)
         if target in self._timed and table_in(table, "timeouts")["connect"] != connect:
             raise NotExpressibleError(f"another route connects to {target} with another timeout")
+        if target in self._timed and table_in(table, "tls") != tls:
+            raise NotExpressibleError(f"another route connects to {target} with other TLS")
         timed = {**table, "timeouts": {"connect": connect}}
+        if tls:
+            timed["tls"] = tls
         tables[target] = validated(ModelObject("upstreams", target, timed)).table
         self._timed.add(target)
         return target
+
+
+class Target(NamedTuple):
+    """The target of a `proxy_pass`: an upstream, the host as nginx sends it, and the URI, empty
+    where there is none; or the split that it follows. `tls` is empty for `http`.
+    """
+
+    name: str
+    host: str
+    uri: str
+    split: Split | None = None
+    tls: Table = _NO_TLS
 
 
 class Proxied(NamedTuple):
@@ -75,10 +105,10 @@ def proxied(
 
     Raises `NotExpressibleError`.
     """
-    target, uri, split = target_of(line, around, pools)
-    rewrite = _rewrite(uri, location)
-    seen = headers.forwarded(around, target, said)
-    if split is not None and seen.host == "":
+    target = target_of(line, around, pools)
+    rewrite = _rewrite(target.uri, location)
+    seen = headers.forwarded(around, target.host, said)
+    if target.split is not None and seen.host == "":
         raise NotExpressibleError(splits.OWN_NAME)
     added, hidden = headers.added(around, None), headers.hidden(around)
     if seen.host is not None:
@@ -96,23 +126,20 @@ def proxied(
         )
         if table
     ]
-    action = _action(target, split, pools, connect)
+    action = _action(target, pools, connect)
     rest: dict[str, Toml] = {
         **action,
         "timeouts": {"first_byte": read, "stream_idle": read},
         "limits": {"body": limit, **buffering.collected(around), **buffering.answers(around)},
-        "forward_path": "normalised" if uri else "raw",
+        "forward_path": "normalised" if target.uri else "raw",
         "websocket": seen.websocket,
         **retries.retry_of(around, pools.tables_of(splits.upstreams_of(action))),
     }
     return Proxied(middlewares, rest)
 
 
-def target_of(line: Directive, around: Around, pools: Pools) -> tuple[str, str, Split | None]:
-    """Returns host and URI of a `proxy_pass`, and the split that it follows: then there is neither.
-
-    The URI is empty where there is none.
-    """
+def target_of(line: Directive, around: Around, pools: Pools) -> Target:
+    """Returns where a `proxy_pass` leads; raises `NotExpressibleError`."""
     if len(line.args) != 1:
         raise NotExpressibleError("`proxy_pass` does not have one argument")
     written = values.folded(line.values[0], around.constants())
@@ -120,17 +147,26 @@ def target_of(line: Directive, around: Around, pools: Pools) -> tuple[str, str, 
     if split is None and values.has_variables(written):
         raise NotExpressibleError("`proxy_pass` with variables has no counterpart")
     url = values.text(written)
-    if not url.startswith(_HTTP) or url.startswith(f"{_HTTP}unix:"):
-        raise NotExpressibleError("`proxy_pass` to anything but `http://HOST` has no counterpart")
-    host, slash, rest = url.removeprefix(_HTTP).partition("/")
+    is_secure = url.startswith(_HTTPS) and split is None
+    place = url.removeprefix(_HTTPS if is_secure else _HTTP)
+    if place == url or place.startswith("unix:"):
+        raise NotExpressibleError("`proxy_pass` to anything but HTTP at a host has no counterpart")
+    host, slash, rest = place.partition("/")
     if slash and values.has_variables(line.values[0]):
         raise NotExpressibleError("`proxy_pass` with variables and a path has no counterpart")
-    return ("" if split is not None else host), f"{slash}{rest}", split
+    uri = f"{slash}{rest}"
+    if split is not None:
+        return Target("", "", uri, split)
+    if not is_secure:
+        return Target(host, host, uri)
+    name = secured.target_of(host, is_known=pools.is_known(host))
+    return Target(name, host, uri, tls=secured.tls_of(around, host))
 
 
-def _action(target: str, split: Split | None, pools: Pools, connect: str) -> dict[str, Toml]:
+def _action(target: Target, pools: Pools, connect: str) -> dict[str, Toml]:
+    split = target.split
     if split is None:
-        return {"upstream": pools.lead_to(target, connect)}
+        return {"upstream": pools.lead_to(target.name, connect, target.tls)}
     targets = [values.text(value) for value, _ in split.parts]
     for one in targets:
         splits.check_target(one, pools.explicit)
@@ -176,9 +212,11 @@ def to_nginx(route: Table, pool: Table, name: str, upgrade: str) -> list[Directi
         ("proxy_send_timeout", idle),
         ("client_max_body_size", values.nginx_size(str(table_in(route, "limits")["body"]))),
     )
-    target = Plain(f"{_HTTP}{name}{_uri(route, rewrite)}")
+    tls = table_in(pool, "tls")
+    target = Plain(f"{_HTTPS if tls else _HTTP}{name}{_uri(route, rewrite)}")
     return [
         directive("proxy_pass", target),
+        *secured.to_nginx(tls),
         *headers.to_nginx(route, None if host is None else str(host), upgrade),
         *(directive(key, Word(value)) for key, value in times),
         *buffering.to_nginx(route),

@@ -20,6 +20,7 @@ from headgate.engines.nginx.imports import (
     proxies,
     retries,
     returns,
+    secured,
     services,
     splits,
 )
@@ -119,6 +120,7 @@ def route_location(
         notes += buffering.notes_of(found.rest)
         notes += (*splits.notes_of(found.rest), *services.notes_of(asked, found.rest))
         tables = pools.tables_of(splits.upstreams_of(found.rest))
+        notes += tuple(secured.notes_of(around)) if any("tls" in one for one in tables) else ()
         notes += (*retries.notes_of(found.rest, tables), *errorpages.notes_of(paged, around))
         notes += (*mirrors.notes_of(copied), *pacing.notes_of(own.pace))
         notes += accesslogs.notes_of(around)

@@ -144,16 +144,18 @@ def _asked(uri: str, asking: Around, pools: Pools) -> dict[str, Toml]:
     passed = asking.levels[0].named(b"proxy_pass")
     if not passed:
         raise NotExpressibleError(f"`auth_request {uri}` proxies nothing")
-    host, path, split = proxies.target_of(passed[0].directive, asking, pools)
+    target = proxies.target_of(passed[0].directive, asking, pools)
     method = asking.value(b"proxy_method", _METHODS[0])
-    if split is not None or method not in _METHODS:
+    if target.tls:
+        raise NotExpressibleError(f"`auth_request {uri}`: a service that is asked has no TLS here")
+    if target.split is not None or method not in _METHODS:
         raise NotExpressibleError(f"`auth_request {uri}`: how it asks has no counterpart")
     read, connect = proxies.timeouts_of(asking)
     if read == "off" or Duration.parse(read) > _LONGEST:
         raise NotExpressibleError(f"`auth_request {uri}` waits longer than {_LONGEST}")
     return {
-        "upstream": pools.lead_to(host, connect),
-        "path": path or uri,
+        "upstream": pools.lead_to(target.name, connect),
+        "path": target.uri or uri,
         "method": values.text(method),
         "timeout": read,
     }

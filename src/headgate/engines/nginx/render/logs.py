@@ -8,14 +8,13 @@ from typing import Final
 
 from headgate.engines.nginx.common.logged import LAST, NUMBERS, TEXTS, logged
 from headgate.engines.nginx.observe.fields import VARIABLES
-from headgate.engines.nginx.render import logged_headers
+from headgate.engines.nginx.render import logged_headers, route_logs
 from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format, text_of
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.forwarded import request_id
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.engines.nginx.render.utf8 import readable, readable_text
 from headgate.engines.nginx.render.veiled import veiled
-from headgate.features.nginx import Entry, quoted, whole
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,
@@ -30,8 +29,6 @@ from headgate.nginxtext.writer import (
     directive,
 )
 from headgate.plan.settings import AccessLog
-
-_ALL: Final = 100
 
 METRICS_FORMAT: Final = "hg_metrics"
 JSON_FORMAT: Final = "hg_json"
@@ -124,7 +121,7 @@ def _wanted(ctx: Context, log: AccessLog) -> list[Node]:
         name, form = COMMON_FORMAT, log_format(COMMON_FORMAT, _line(ctx, _COMMON), "default")
     else:
         name, form = COMBINED_FORMAT, log_format(COMBINED_FORMAT, _line(ctx, _COMBINED), "default")
-    return [form, to_sink(ctx, log, name, *_chosen(ctx))]
+    return [form, to_sink(ctx, log, name, *route_logs.condition(ctx))]
 
 
 def _fields(identity: list[tuple[str, Var]], last: list[tuple[str, Var]]) -> dict[str, Field]:
@@ -174,22 +171,3 @@ def log_to(path: FilePath, name: str, *chosen: Arg) -> Node:
     """Returns the line that writes a format to a file, which HTTP and TCP may share so."""
     buffered = (Word("buffer=64k"), Word("flush=200ms"))
     return directive("access_log", path, Word(name), *buffered, *chosen)
-
-
-def _chosen(ctx: Context) -> tuple[Arg, ...]:
-    """Returns the condition of the log of the config, if routes are left out of it."""
-    shares: list[Entry] = []
-    for name, route in ctx.routes.items():
-        percent = route.observed.access_log_percent
-        if percent == 0:
-            shares.append((whole(quoted(name)), Word("none")))
-        elif percent < _ALL:
-            parts = ((f"{percent}%", Word("all")), ("*", Word("errors")))
-            drawn = ctx.shared.split("log_share", request_id(ctx), parts)
-            shares.append((whole(quoted(name)), drawn))
-    if not shares:
-        return ()
-    share = ctx.shared.map("log_share", Var("hg_route"), shares, Word("all"))
-    entries = ((Regex("~^all:"), Word("1")), (Regex("~^errors:5"), Word("1")))
-    logged = ctx.shared.map("logged", Template((share, ":", Var("status"))), entries, Word("0"))
-    return (Template(("if=", logged)),)

@@ -289,7 +289,10 @@ _ROUTES: Final = (
         "`proxy_buffers`: nginx fills a buffer before it sends, so that events come late",
     ),
     Parity("routes.NAME.forward_path", "same"),
-    Parity("routes.NAME.access_log", "same"),
+    *(
+        Parity(f"routes.NAME.access_log.{key}", "same")
+        for key in ("share", "statuses", "slower_than")
+    ),
     Parity("routes.NAME.tracing", "no", "nginx makes no traces; their headers pass untouched"),
     Parity("routes.NAME.importance", "no", "nginx refuses no requests for what it has to do"),
     Parity(
@@ -330,6 +333,7 @@ _UPSTREAMS: Final = (
         "differs",
         "must be given where endpoints are addresses or have different names",
     ),
+    Parity("upstreams.NAME.tls.sni", "differs", "without a `verify_name` only for one host"),
     Parity("upstreams.NAME.tls.ca_file", "same"),
     Parity("upstreams.NAME.tls.client_certificate", "same"),
     Parity("upstreams.NAME.tls.min_version", "same"),

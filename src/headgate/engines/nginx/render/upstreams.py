@@ -247,7 +247,7 @@ def tls(upstream: Upstream, name: str, ctx: Context) -> list[Node]:
     nodes: list[Node] = [directive("proxy_ssl_protocols", *map(Word, versions))]
     if server_name:
         nodes += [
-            directive("proxy_ssl_server_name", Word("on")),
+            directive("proxy_ssl_server_name", Word("on" if wanted.sni else "off")),
             directive("proxy_ssl_name", Plain(server_name)),
         ]
     nodes += _verification(wanted, ctx, about)

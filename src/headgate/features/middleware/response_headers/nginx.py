@@ -8,7 +8,7 @@ from typing import Final
 
 from headgate.features.nginx import About, Parity, as_arg
 from headgate.features.nginx_chain import Chain, Edits
-from headgate.features.statuses import Range
+from headgate.features.statuses import Range, expression
 from headgate.nginxtext.writer import Literal, Regex, Var
 from headgate.plan.middleware import ResponseEdits
 
@@ -33,7 +33,6 @@ PARITY: Final = (
 
 _OF_NGINX: Final = ("server", "date")
 _STATUS: Final = Var("status")
-_CLASS: Final = 100
 
 
 def apply(node: ResponseEdits, chain: Chain, about: About) -> None:
@@ -54,16 +53,9 @@ def apply(node: ResponseEdits, chain: Chain, about: About) -> None:
 
 
 def _of_statuses(edits: Edits, statuses: tuple[Range, ...], chain: Chain) -> Edits:
-    fits = Regex("~^(?:" + "|".join(map(_pattern, statuses)) + ")$")
+    fits = Regex("~^(?:" + "|".join(map(expression, statuses)) + ")$")
     lines = (
         (name, (chain.shared.map("header", _STATUS, ((fits, as_arg(value)),), Literal("")),))
         for name, value in edits.add
     )
     return Edits(add=tuple(lines))
-
-
-def _pattern(statuses: Range) -> str:
-    first, last = statuses
-    if first % _CLASS == 0 and last == first + _CLASS - 1:
-        return f"{first // _CLASS}.."
-    return "|".join(map(str, range(first, last + 1)))

@@ -249,7 +249,7 @@ def test_addresses_that_are_let_in_are_a_middleware() -> None:
         ("location /a { return 204; } location /a/ { return 204; }", "last slash only"),
         ("location /a%20b { return 204; }", "characters"),
         ("location / { proxy_pass http://$x; }", "variables"),
-        ("location / { proxy_pass https://x; }", "anything but `http://HOST`"),
+        ("location / { proxy_pass https://unix:/x; }", "anything but HTTP at a host"),
         ("location /a { proxy_pass http://x/b; }", "does not end as the location"),
         ("location / { proxy_pass http://x; proxy_cache c; }", "`proxy_cache`"),
         ("location / { proxy_pass http://x; add_header A b; add_header A c; }", "comes twice"),

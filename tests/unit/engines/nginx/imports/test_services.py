@@ -194,7 +194,7 @@ READS = "proxy_read_timeout 3s;"
         (auth(READS, "proxy_read_timeout 2m;"), "waits longer than 1m"),
         (auth(READS, "proxy_read_timeout 0;"), "waits longer than 1m"),
         (auth(READS, "proxy_method PUT;"), "how it asks has no counterpart"),
-        (auth("http://", "https://"), "to anything but"),
+        (auth("http://", "https://"), "has no TLS here"),
         (auth(READS, "error_page 401 =200 /x;"), "`error_page` there has no counterpart"),
         (auth(READS, "proxy_intercept_errors on;"), "`proxy_intercept_errors` there"),
         (auth(READS, "proxy_cache z;"), "`proxy_cache` there has no counterpart"),
