@@ -31,13 +31,14 @@ from headgate.master.domains.resources.types import Row
 from headgate.master.domains.workspaces.store import WORKSPACES
 from headgate.master.domains.workspaces.types import Workspace
 from headgate.master.ids import new_id
-from headgate.master.store.opening import FILE, Place, open_database, postgres
+from headgate.master.store.opening import FILE, Place, postgres
 from headgate.master.store.scope import MASTER, Scope, owned
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 from machine import cpu_s, peak_rss_bytes, pss_bytes
 from master_process import PASSWORD, MasterProcess, call, master
+from master_world import opened
 from postgres import Postgres
 
 W = "/api/v1/workspaces/default"
@@ -63,7 +64,7 @@ def name_of(number: int) -> str:
 async def fill(place: Place, count: int) -> None:
     """Writes `count` upstreams into the workspace of a master that does not run."""
     now_ms = int(time.time() * 1_000)
-    database = await open_database(place, lambda: now_ms)
+    database = await opened(place, lambda: now_ms)
     try:
         async with database.read(MASTER) as tx:
             found = await tx.find(Workspace, WORKSPACES, WORKSPACES.c.name == "default")

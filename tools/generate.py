@@ -25,6 +25,7 @@ GENERATORS = (
     Generator("JSON Schema and reference", (sys.executable, "tools/reference.py")),
     Generator("The command line", (sys.executable, "tools/cli_reference.py")),
     Generator("The REST API", (sys.executable, "tools/openapi_reference.py")),
+    Generator("The agents' protocol", (sys.executable, "tools/proto_reference.py")),
     Generator("Metrics", (sys.executable, "tools/metrics_reference.py")),
     Generator("The dashboard", (sys.executable, "tools/dashboard.py")),
     Generator("What nginx does differently", (sys.executable, "tools/nginx_parity.py")),

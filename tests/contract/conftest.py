@@ -6,10 +6,10 @@ from pathlib import Path
 
 import loops
 import pytest
-from master_world import START_MS, World
+from master_world import START_MS, World, opened
 from postgres import Postgres
 
-from headgate.master.store.opening import FILE, Place, open_database
+from headgate.master.store.opening import FILE, Place
 
 _clusters: list[Postgres] = []
 _migrated: list[str] = []
@@ -33,7 +33,7 @@ def _migrate(place: Place) -> None:
     """Makes what a first start makes; each test begins with a copy, as migrations take longer."""
 
     async def act() -> None:
-        await (await open_database(place, lambda: START_MS)).close()
+        await (await opened(place, lambda: START_MS)).close()
 
     loops.run(act())
 

@@ -210,6 +210,7 @@ def test_the_commands_show_heal_and_choose(
         "most_agents": 10_000,
         "drift": "report",
         "heal_after_s": 120,
+        "approvals": 0,
     }
     assert "ordered" in person.run("drift", "heal", node.id, "--no-wait")
     assert "yes" in person.run("get", "agents")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import asyncpg
 import loops
 import pytest
-from master_world import World
+from master_world import World, opened
 from postgres import Postgres
 from postgres_relay import Relay
 from sqlalchemy import func, select
@@ -19,7 +19,7 @@ from headgate.master.store.abandoned import end_abandoned
 from headgate.master.store.database import Database
 from headgate.master.store.errors import StoreUnavailableError
 from headgate.master.store.leases import LEASES, Lease, LostLeaseError, RowLeases, require
-from headgate.master.store.opening import Place, open_database
+from headgate.master.store.opening import Place
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
 
@@ -118,16 +118,16 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     direct = cluster.database()
 
     async def played(relay: Relay, scene: Callable[[Cut], Awaitable[None]], first_s: float) -> None:
-        async with AsyncExitStack() as opened:
+        async with AsyncExitStack() as stack:
             databases = []
             for url, command_s in ((relay.url(direct), first_s), (direct, 20.0)):
                 monkeypatch.setattr(opening, "COMMAND_S", command_s)
-                databases.append(await open_database(Place(tmp_path, url), lambda: 0))
-                opened.push_async_callback(databases[-1].close)
+                databases.append(await opened(Place(tmp_path, url), lambda: 0))
+                stack.push_async_callback(databases[-1].close)
             first, second = databases
             held = await RowLeases(first, lambda: 0).acquire("rollouts", "a", TTL_MS)
             assert held is not None
-            opened.callback(relay.mend)
+            stack.callback(relay.mend)
             await scene(Cut(relay, direct, first, second, held))
 
     with Relay(cluster.folder) as relay:

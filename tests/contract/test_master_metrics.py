@@ -5,7 +5,8 @@ import re
 
 import pytest
 from asgi import ask
-from master_world import World
+from master_world import LISTENER, World
+from rollout_driver import driver_of
 from said_agent import Agent, W
 from sqlalchemy import update
 
@@ -162,6 +163,36 @@ def test_upgrades_of_agents_are_shown_by_fleet_version_and_state(
     ended = values(page, "headgate_master_agent_upgrades_ended_total")
     assert ended == {'result="done"': 0, 'result="failed"': 1}
     assert values(page, "headgate_master_agent_upgrade_seconds_sum") == {"": 20}
+
+
+def test_a_rollout_that_holds_shows_for_how_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = world.set_up()
+    for name in ("edge", "core"):
+        world.ask("POST", f"{W}/fleets", {"name": name}, admin)
+    world.runner.run(world.master.authority.authorities())
+    Agent(world, admin)
+    world.ask("PUT", f"{W}/resources/listeners/web", {"spec": LISTENER}, admin)
+    assert world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin).status == 201
+    world.advance(minutes=2)  # nobody is connected any more
+    body = {"fleet": "edge", "revision": 1}
+    rollout = world.ask("POST", f"{W}/rollouts", body, admin)["id"]
+    driver = driver_of(world)
+    for _ in range(7):
+        world.runner.run(driver.tick())
+        world.advance(seconds=10)
+    place = 'organisation="main",workspace="default"'
+    name = "headgate_rollout_hold_seconds"
+    found = values(scrape(world), name)
+    assert found == {f'{place},fleet="edge"': 70, f'{place},fleet="core"': 0}
+    with monkeypatch.context() as patched:
+        patched.setattr(standing, "MOST_FLEETS", 0)
+        other = 'organisation="(other)",workspace="(other)",fleet="(other)"'
+        assert values(scrape(world), name) == {other: 70}
+    orders = f"{W}/rollouts/{rollout}/orders"
+    assert world.ask("POST", orders, {"verb": "abort"}, admin).status == 200
+    assert set(values(scrape(world), name).values()) == {0}
 
 
 def test_searches_and_previews_are_counted_by_how_they_went(world: World) -> None:

@@ -18,8 +18,15 @@ PAGES = [
 ]
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def _limit_s(page: Path) -> int:
+    """The longest time for a page: the tutorial promises ten minutes."""
+    return 600 if page.parent.name == "tutorial" else 900
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.timeout(_limit_s(page)), id=page.stem) for page in PAGES],
+)
 def test_every_block_of_a_page_does_what_it_says(
     page: Path, run_page: "Callable[[Path], subprocess.CompletedProcess[str]]"
 ) -> None:

@@ -9,9 +9,13 @@ from argon2 import PasswordHasher
 from asgi import Reply, ask
 
 from headgate.master.application import application
+from headgate.master.backup.automatic import before_migration
+from headgate.master.backup.places import Subject
 from headgate.master.domains.sessions.passwords import Passwords
 from headgate.master.domains.sessions.service import setup_token
+from headgate.master.ids import Clock
 from headgate.master.services import assembled
+from headgate.master.store.database import Database
 from headgate.master.store.opening import Place, open_database
 from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import load_sealer
@@ -50,6 +54,11 @@ class Answer:
         return found
 
 
+async def opened(place: Place, clock: Clock) -> Database:
+    """Opens the database of a place as a master's process does; its key is in the directory."""
+    return await open_database(place, clock, before_migration(Subject(place, None, "0", clock)))
+
+
 class World:
     """A master whose clock is `now_ms`."""
 
@@ -63,7 +72,7 @@ class World:
     def open(self) -> None:
         """Opens the database, as a start does."""
         place = Place(self.directory, self.url)
-        self.database = self.runner.run(open_database(place, lambda: self.now_ms))
+        self.database = self.runner.run(opened(place, lambda: self.now_ms))
         sealer = load_sealer(self.directory / "master.key", None)
         cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         self.master = assembled(self.database, sealer, lambda: self.now_ms, cheap)

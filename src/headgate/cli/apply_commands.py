@@ -57,6 +57,7 @@ def apply(
     waves: options.Waves = options.DEFAULT_WAVES,
     soak: options.Soak = options.DEFAULT_SOAK_S,
     min_requests: options.MinRequests = options.DEFAULT_MIN_REQUESTS,
+    gate: options.Gates = None,
     wait: options.Wait = False,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
     hold_timeout: options.HoldTimeout = options.DEFAULT_HOLD_S,
@@ -68,6 +69,9 @@ def apply(
     Applying the same documents again changes nothing. With --prune, objects that the documents lack
     are removed, unless somebody else has written them since. If the whole config would be invalid,
     nothing changes, and the exit code is 78.
+
+    An object may have `fleets = { NAME = "VALUE" }`: it goes only to fleets with all of these
+    labels. Without `fleets`, that stays as it was, and a new object goes to every fleet.
 
     Documents may hold templates, as `templates.NAME`, and virtual hosts that are made from them, as
     `virtual_hosts.NAME`; --prune removes virtual hosts, but never templates.
@@ -88,6 +92,7 @@ def apply(
 
     if seen and not preview:
         raise typer.BadParameter("it needs --preview", param_hint="--seen")
+    terms = publishing.Terms(waves, soak, min_requests, gates=options.limits(gate))
     gathered = _gathered(file)
     master = opened(context)
     target = publishing.chosen_fleet(master, fleet) if fleet or wait or seen else None
@@ -104,7 +109,6 @@ def apply(
     if target is None or preview:
         _show(shown, output)
         return
-    terms = publishing.Terms(waves, soak, min_requests)
     published = publishing.publish(master, target, message, terms)
     patience = options.patience(timeout, hold_timeout) if wait else None
     _bring(master, published, patience, shown, output)
@@ -125,6 +129,7 @@ def publish(
     waves: options.Waves = options.DEFAULT_WAVES,
     soak: options.Soak = options.DEFAULT_SOAK_S,
     min_requests: options.MinRequests = options.DEFAULT_MIN_REQUESTS,
+    gate: options.Gates = None,
     wait: options.Wait = False,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
     hold_timeout: options.HoldTimeout = options.DEFAULT_HOLD_S,
@@ -144,12 +149,12 @@ def publish(
     """
     from headgate.cli.remote import publishing
 
+    terms = publishing.Terms(waves, soak, min_requests, gates=options.limits(gate))
     master = opened(context)
     target = publishing.chosen_fleet(master, fleet)
     number = publishing.new_revision(master, target, message, draft)
     rollout = ""
     if not only:
-        terms = publishing.Terms(waves, soak, min_requests)
         rollout = publishing.begin(master, str(target["id"]), number, terms)
     published = publishing.Published(target, number, rollout, is_new=True)
     patience = options.patience(timeout, hold_timeout) if wait and not only else None

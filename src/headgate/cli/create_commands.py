@@ -20,14 +20,28 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the new 
 
 
 @create_app.command("workspace")
-def create_workspace(name: _Name, context: ContextName = "", output: Output = Shape.TABLE) -> None:
+def create_workspace(
+    name: _Name,
+    organisation: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="The organisation; without it, the only one that you belong to."
+        ),
+    ] = "",
+    context: ContextName = "",
+    output: Output = Shape.TABLE,
+) -> None:
     """Create a workspace, which has its own config and fleets.
 
     \b
     Example:
       headgate create workspace shop && headgate context use default --workspace shop
     """
-    _show(opened(context).ask("POST", "/workspaces", {"name": name}), "workspace", output)
+    from headgate.cli.remote.kinds import chosen_organisation
+
+    master = opened(context)
+    path = f"/organisations/{chosen_organisation(master, organisation)['id']}/workspaces"
+    _show(master.ask("POST", path, {"name": name}), "workspace", output)
 
 
 @create_app.command("fleet")

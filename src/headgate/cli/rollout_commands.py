@@ -43,6 +43,7 @@ def start(
         int, typer.Option(metavar="N", min=0, help="Agents that change at once; 0 = no limit.")
     ] = 0,
     min_requests: options.MinRequests = options.DEFAULT_MIN_REQUESTS,
+    gate: options.Gates = None,
     quarantine: options.Quarantine = "refuse",
     approvals: Annotated[int, typer.Option(metavar="N", min=0, help="Approvals by others.")] = 0,
     now: Annotated[
@@ -71,16 +72,13 @@ def start(
     """
     from headgate.cli.remote import publishing, rollout_view
 
-    more = {
-        "max_unavailable": max_unavailable,
-        "approvals": approvals,
-        "is_now": now,
-        "supersede": supersede,
-    }
+    more = {"max_unavailable": max_unavailable, "approvals": approvals}
+    more |= {"is_now": now, "supersede": supersede}
+    gates = options.limits(gate) | {"quarantine": quarantine}
     if (revision is None) == (program is None):
         raise typer.BadParameter("name a revision, or give --program VERSION; one of them")
     master = opened(context)
-    terms = publishing.Terms(waves, soak, min_requests, more, {"quarantine": quarantine})
+    terms = publishing.Terms(waves, soak, min_requests, more, gates)
     what = program if revision is None else revision
     made = publishing.begin(master, fleet, what or 0, terms)
     patience = options.patience(timeout, hold_timeout)

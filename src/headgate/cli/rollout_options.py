@@ -21,6 +21,14 @@ MinRequests = Annotated[
         help="The fewest requests that decide a gate; 0 also lets a fleet without traffic pass.",
     ),
 ]
+Gates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gate",
+        metavar="NAME=NUMBER",
+        help="A limit of the gates, such as traffic_of_control=0.2; may be repeated.",
+    ),
+]
 Quarantine = Annotated[
     Literal["refuse", "accept"],
     typer.Option(help="What to do if an agent quarantines objects of the revision."),
@@ -43,6 +51,20 @@ DEFAULT_SOAK_S = 300.0
 DEFAULT_MIN_REQUESTS = 50
 DEFAULT_TIMEOUT_S = 3600.0
 DEFAULT_HOLD_S = 30.0
+
+
+def limits(texts: list[str] | None) -> dict[str, float]:
+    """Returns limits of gates as the API takes them; one that is none is a usage error."""
+    found = {}
+    for text in texts or []:
+        name, _, number = text.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise typer.BadParameter(
+                f'"{text}" is not a limit; write NAME=NUMBER', param_hint="--gate"
+            ) from None
+    return found
 
 
 def patience(timeout_s: float, hold_s: float) -> "Patience":

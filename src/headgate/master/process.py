@@ -19,6 +19,8 @@ from fastapi import FastAPI
 from headgate.kernel.files import private_files
 from headgate.master.agents_port import MasterCertificate, names_of, open_port
 from headgate.master.application import application
+from headgate.master.backup.automatic import before_migration
+from headgate.master.backup.places import Subject
 from headgate.master.domains.agents.losing import Losing
 from headgate.master.domains.metrics.thinner import Thinner
 from headgate.master.domains.rollouts.driver import Driver
@@ -74,7 +76,9 @@ async def _run(settings: Settings, version: str) -> None:
         if metrics is not None:
             opened = listen_at(metrics, "--metrics-listen")
             measuring = sockets.enter_context(contextlib.closing(opened))
-        database = await open_database(Place(settings.directory, settings.database_url), now_ms)
+        place = Place(settings.directory, settings.database_url)
+        copy = before_migration(Subject(place, settings.master_key, version, now_ms))
+        database = await open_database(place, now_ms, copy)
         try:
             master = assembled(database, sealer, now_ms)
             ports = _Ports(listening, measuring, version)

@@ -96,6 +96,20 @@ def test_changes_are_made_once_and_a_preview_makes_none(
     assert master.bodies("PUT", put) == [{"spec": API["spec"]}]
 
 
+def test_labels_of_fleets_are_written_with_their_object(
+    master: ScriptedMaster, tmp_path: Path, run: Command
+) -> None:
+    put = f"{SHOP}/resources/upstreams/api"
+    master.answers[f"GET {SHOP}/resources"] = {"items": [API | {"fleets": {"tier": "front"}}]}
+    assert run("export", str(tmp_path / "out")) == 0
+    master.answers[f"GET {SHOP}/resources"] = {"items": []}
+    assert run("apply", "-f", str(tmp_path / "out")) == 0
+    assert master.bodies("PUT", put) == [{"spec": API["spec"], "fleets": {"tier": "front"}}]
+    (preview,) = master.bodies("POST", f"{SHOP}/preview")
+    assert isinstance(preview, dict)
+    assert preview["changes"][0]["fleets"] == {"tier": "front"}
+
+
 def test_a_preview_asks_for_the_requests_of_a_fleets_nodes_only_if_told(
     master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,6 +212,21 @@ def test_a_program_reads_one_document_of_a_rollout_that_went_well(
     gates = {"min_requests": 50}
     wanted = {"fleet": "f1", "revision": 8, "waves": ["1", "rest"], "soak_s": 5.0, "gates": gates}
     assert body == wanted
+
+
+def test_a_limit_of_a_gate_goes_along_and_a_wrong_one_publishes_nothing(
+    master: ScriptedMaster, document: str, run: Command
+) -> None:
+    master.answers[f"POST {SHOP}/preview"] = {"objects": ["upstreams/api"], "fleets": []}
+    fleet = ("apply", "-f", document, "--fleet", "edge")
+    for words in (("publish", "edge"), fleet):
+        assert run(*words, "--gate", "failed_applies") == 2
+        assert master.bodies("POST", f"{SHOP}/revisions") == []
+    for words in (("publish", "edge"), fleet):
+        assert run(*words, "--gate", "failed_applies=1") == 0
+    for body in master.bodies("POST", f"{SHOP}/rollouts"):
+        assert isinstance(body, dict)
+        assert body["gates"] == {"min_requests": 50, "failed_applies": 1}
 
 
 def test_a_revision_without_a_rollout_is_not_waited_for(

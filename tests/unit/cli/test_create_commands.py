@@ -16,7 +16,8 @@ Command = Callable[..., int]
 def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedMaster:
     one = installed(monkeypatch, tmp_path / "home")
     one.answers = {
-        "POST /workspaces": {"name": "shop"},
+        "GET /organisations": {"items": [{"id": "o1", "name": "main"}]},
+        "POST /organisations/o1/workspaces": {"name": "shop"},
         f"POST {SHOP}/fleets": {"name": "edge"},
         f"PUT {SHOP}/secrets/site/key": {"name": "site/key"},
     }
@@ -36,11 +37,23 @@ def test_what_is_made_is_named_or_shown(
     assert capsys.readouterr().out == "workspace shop is made\nfleet edge is made\n"
     assert run("create", "fleet", "edge", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out) == {"name": "edge"}
-    assert master.bodies("POST", "/workspaces") == [{"name": "shop"}]
+    assert master.bodies("POST", "/organisations/o1/workspaces") == [{"name": "shop"}]
     assert master.bodies("POST", f"{SHOP}/fleets") == [
         {"name": "edge", "engine": "nginx", "labels": {"tier": "front"}},
         {"name": "edge", "engine": "any", "labels": {}},
     ]
+
+
+def test_somebody_of_several_organisations_says_where_a_workspace_goes(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [{"id": "o1", "name": "main"}, {"id": "o2", "name": "other"}]
+    master.answers["GET /organisations"] = {"items": both}
+    master.answers["POST /organisations/o2/workspaces"] = {"name": "shop"}
+    assert run("create", "workspace", "shop") == 1
+    assert "with --organisation; you have main, other" in capsys.readouterr().err
+    assert run("create", "workspace", "shop", "--organisation", "other") == 0
+    assert master.bodies("POST", "/organisations/o2/workspaces") == [{"name": "shop"}]
 
 
 def test_a_secret_comes_from_a_file_or_from_standard_input(

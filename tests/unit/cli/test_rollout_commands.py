@@ -73,6 +73,25 @@ def test_a_start_says_all_its_terms_and_waits_for_nobody(
     assert [one for one in master.asked if one.path.endswith("/r2")] == []
 
 
+def test_limits_of_gates_are_numbers_with_a_name(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--gate", "traffic_of_control=0.2", "--gate", "latency_over_control_ms=10000")
+    assert run("rollout", "start", "edge", "8", "--min-requests", "20", *more) == 0
+    (body,) = master.bodies("POST", f"{SHOP}/rollouts")
+    assert isinstance(body, dict)
+    assert body["gates"] == {
+        "min_requests": 20,
+        "quarantine": "refuse",
+        "traffic_of_control": 0.2,
+        "latency_over_control_ms": 10000,
+    }
+    for wrong in ("traffic_of_control", "traffic_of_control=", "traffic_of_control=half"):
+        assert run("rollout", "start", "edge", "8", "--gate", wrong) == 2
+        assert f'"{wrong}" is not a limit' in " ".join(capsys.readouterr().err.split())
+    assert len(master.bodies("POST", f"{SHOP}/rollouts")) == 1
+
+
 def test_a_start_that_waits_leaves_with_the_end(
     master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,19 +9,21 @@ from urllib.parse import quote
 import msgspec
 
 from headgate.cli.remote.client import Json, Master
-from headgate.cli.remote.documents import Key, Spec
+from headgate.cli.remote.documents import FLEETS, Key, Labels, Spec, Written
 from headgate.cli.remote.kinds import SECTIONS, path_of
 from headgate.cli.remote.output import yaml
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A resource to write, or with `spec` None to remove; `version` is what it has now, 0: new."""
+    """A resource to write, or with `spec` None to remove; `version` is what it has now, 0: new.
+    `fleets`: the labels of the fleets that it goes to; None leaves them as they are."""
 
     kind: str
     name: str
     spec: Spec | None
     version: int
+    fleets: Labels | None = None
 
     @property
     def word(self) -> str:
@@ -30,11 +32,18 @@ class Change:
 
     def body(self) -> dict[str, object]:
         """Returns it as the API takes it."""
-        return {"kind": self.kind, "name": self.name, "spec": self.spec}
+        return {"kind": self.kind, "name": self.name, **self.content()}
+
+    def content(self) -> dict[str, object]:
+        """Returns what is written at its path."""
+        found: dict[str, object] = {"spec": self.spec}
+        if self.fleets is not None:
+            found[FLEETS] = self.fleets
+        return found
 
 
 def changes(
-    wanted: Mapping[Key, Spec],
+    wanted: Mapping[Key, Written],
     present: Iterable[Json],
     owner: str,
     made: Collection[str] = (),
@@ -48,9 +57,9 @@ def changes(
     """
     there = {(str(one["kind"]), str(one["name"])): one for one in present}
     found = [
-        Change(kind, name, spec, _version(there.get((kind, name))))
-        for (kind, name), spec in wanted.items()
-        if (kind, name) not in there or _canonical(spec) != _canonical(there[kind, name]["spec"])
+        Change(kind, name, one.spec, _version(there.get((kind, name))), one.fleets)
+        for (kind, name), one in wanted.items()
+        if (kind, name) not in there or _differs(one, there[kind, name])
     ]
     if prune:
         found += [
@@ -84,7 +93,7 @@ def carry_out(master: Master, found: Iterable[Change]) -> None:
         if one.spec is None:
             master.ask("DELETE", path, headers=condition)
         else:
-            master.ask("PUT", path, {"spec": one.spec}, headers=condition)
+            master.ask("PUT", path, one.content(), headers=condition)
 
 
 def write_out(resources: Iterable[Json], folder: Path) -> int:
@@ -97,9 +106,21 @@ def write_out(resources: Iterable[Json], folder: Path) -> int:
         kind, name = str(one["kind"]), str(one["name"])
         file = folder / kind / f"{quote(name, safe='')}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml({kind: {name: one["spec"]}}), encoding="utf-8")
+        file.write_text(yaml({kind: {name: _written(one)}}), encoding="utf-8")
         count += 1
     return count
+
+
+def _written(one: Json) -> Spec:
+    """Returns an object as a document writes it."""
+    labels = {FLEETS: one[FLEETS]} if one.get(FLEETS) else {}
+    return labels | cast("Spec", one["spec"])
+
+
+def _differs(wanted: Written, there: Json) -> bool:
+    if wanted.fleets is not None and wanted.fleets != there[FLEETS]:
+        return True
+    return _canonical(wanted.spec) != _canonical(there["spec"])
 
 
 def _version(one: Json | None) -> int:

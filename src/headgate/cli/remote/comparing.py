@@ -12,7 +12,7 @@ import msgspec
 from headgate.cli.output import BAD_CONFIG, OK, complain
 from headgate.cli.remote import applying, templating
 from headgate.cli.remote.client import Json, Master
-from headgate.cli.remote.documents import Gathered, Key, Spec, gather
+from headgate.cli.remote.documents import FLEETS, Gathered, Key, Spec, gather
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.kinds import find, items, kind_named
 from headgate.cli.remote.output import yaml
@@ -105,7 +105,14 @@ def _documents(
     both = templating.templated(master, gathered)
     own, wanted = templating.objects(both)
     present = [one for one in applying.present(master) if one["path"] not in both.objects]
-    return _specs(present) | own, after | wanted
+    before = _specs(present)
+    said = {key: one.fleets for key, one in gathered.resources.items() if one.fleets is not None}
+    for one in present:
+        key = _key(one)
+        if key in said:
+            before[key] = before[key] | {FLEETS: one[FLEETS]}
+    after |= {key: after[key] | {FLEETS: labels} for key, labels in said.items()}
+    return before | own, after | wanted
 
 
 def _of_node(master: Master, asked: Asked) -> tuple[dict[Key, Spec], dict[Key, Spec]]:
@@ -143,7 +150,11 @@ def _number(master: Master, fleet: Json, revision: str) -> str:
 
 
 def _specs(resources: list[Json]) -> dict[Key, Spec]:
-    return {(str(one["kind"]), str(one["name"])): cast("Spec", one["spec"]) for one in resources}
+    return {_key(one): cast("Spec", one["spec"]) for one in resources}
+
+
+def _key(one: Json) -> Key:
+    return str(one["kind"]), str(one["name"])
 
 
 def _keys(old: Spec | None, new: Spec | None) -> list[str]:

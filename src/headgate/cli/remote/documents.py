@@ -12,10 +12,15 @@ from headgate.model.text import SUFFIXES, read_document
 
 Key = tuple[str, str]
 Spec = dict[str, object]
+Labels = dict[str, str]
+FLEETS: Final = "fleets"
+"""The key, beside those of an object's spec, of the labels that choose its fleets."""
 TEMPLATES: Final = "templates"
 VIRTUAL_HOSTS: Final = "virtual_hosts"
 
 _PARAMETER: Final = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,62})\s*\}\}")
+
+_SPECIAL: Final = frozenset({TEMPLATES, VIRTUAL_HOSTS})
 
 _REFUSED: Final = {
     "node": "a node's own settings stay on the node: give them to `headgate agent`",
@@ -25,11 +30,13 @@ _REFUSED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A resource as a document writes it."""
+    """A resource as a document writes it. `fleets`: the labels of the fleets that it goes to; None
+    if the document leaves them as they are."""
 
     spec: Spec
     file: str
     line: int
+    fleets: Labels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +68,8 @@ def gather(paths: Sequence[Path]) -> Gathered:
                 wrong.append(_twice(found, found_in[kind, name], kind, name))
             else:
                 found_in[kind, name] = found
-    special = {TEMPLATES, VIRTUAL_HOSTS}
     return Gathered(
-        {key: one for key, one in found_in.items() if key[0] not in special},
+        {key: one for key, one in found_in.items() if key[0] not in _SPECIAL},
         tuple(wrong),
         {name: one.spec for (kind, name), one in found_in.items() if kind == TEMPLATES},
         {name: one.spec for (kind, name), one in found_in.items() if kind == VIRTUAL_HOSTS},
@@ -99,7 +105,25 @@ def _entry(document: Document, kind: str, name: str) -> Written | Diagnostic:
         lines = _lines(document, (kind, name, "objects"), written.get("objects"))
         source = {"file": Path(document.name).name, "lines": dict(reversed(list(lines)))}
         written = written | {"source": source}
-    return Written(written, document.name, line)
+    if kind in _SPECIAL or FLEETS not in written:
+        return Written(written, document.name, line)
+    return _selected(document, (kind, name), written, line)
+
+
+def _selected(document: Document, key: Key, written: Spec, line: int) -> Written | Diagnostic:
+    """Returns a resource that says which fleets it goes to."""
+    labels = written[FLEETS]
+    if isinstance(labels, dict) and all(isinstance(one, str) for one in labels.values()):
+        spec = {name: one for name, one in written.items() if name != FLEETS}
+        return Written(spec, document.name, line, cast("Labels", labels))
+    place = document.locate((*key, FLEETS), "key") or (line, 1)
+    return Diagnostic(
+        file=document.name,
+        line=place[0],
+        column=place[1],
+        message=f"`{'.'.join((*key, FLEETS))}` is not a table of labels",
+        allowed='write `fleets = { NAME = "VALUE" }`, or `{}` for every fleet',
+    )
 
 
 def _lines(

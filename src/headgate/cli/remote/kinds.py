@@ -207,6 +207,18 @@ def find(kind: Kind, name: str, master: Master, fleet: str = "") -> Json:
     raise MasterError(f'there are several {kind.name} "{name}"; name one by its id: {ids}')
 
 
+def chosen_organisation(master: Master, name: str) -> Json:
+    """Returns the organisation of that name or id, or the caller's only one; raises MasterError."""
+    kind = kind_named("organisation")
+    if name:
+        return find(kind, name, master)
+    found = list(items(kind, master))
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(str(one["name"]) for one in found)
+    raise MasterError(f"say which organisation with --organisation; you have {names or 'none'}")
+
+
 def removable(kind: Kind) -> None:
     """Raises MasterError for a kind of which nobody removes an object."""
     if kind.way:

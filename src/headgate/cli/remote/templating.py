@@ -70,12 +70,11 @@ def planned(master: Master, gathered: Gathered, *, prune: bool, seen: str | None
     """Returns what documents change, and its preview; raises MasterError. `seen`: the fleet whose
     nodes are asked for the requests that they had lately."""
     owner = str(master.get("/auth/me")["id"])
-    wanted = {key: one.spec for key, one in gathered.resources.items()}
     there = present(master)
     both = templated(master, gathered)
     owned = frozenset(str(one["path"]) for one in there if one["changed_by"] == owner)
     found = steps(both, owned, prune=prune)
-    resources = changes(wanted, there, owner, both.objects, prune=prune)
+    resources = changes(gathered.resources, there, owner, both.objects, prune=prune)
     more = previewed(both, found)
     asked = more if seen is None else more | {"seen": seen}
     said = preview(master, resources, asked) if resources or any(more.values()) else {}

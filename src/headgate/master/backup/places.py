@@ -15,8 +15,8 @@ from headgate.master.backup.records import End
 from headgate.master.backup.restoring import Order, head_of, is_empty, not_empty, restore
 from headgate.master.backup.writing import back_up
 from headgate.master.ids import Clock
+from headgate.master.store.copies import copy_sqlite
 from headgate.master.store.errors import StartError
-from headgate.master.store.migrate import back_up as copy_before
 from headgate.master.store.opening import FILE, Place, postgres, prepare, sqlite
 from headgate.master.store.sealing import KEY_FILE, VARIABLE, Sealer, load_sealer, sealer_of
 
@@ -97,7 +97,7 @@ async def _into_sqlite(subject: Subject, order: Order, sealer: Sealer, keys: str
         _settle(fresh)
         _keep(subject, keys)
         if is_there:
-            copy_before(file, order.now_ms, "restore")
+            copy_sqlite(file, order.now_ms, "restore")
         if file.exists():
             _settle(file)  # or its log would be taken for one of the new file
         fresh.replace(file)

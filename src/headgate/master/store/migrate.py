@@ -1,10 +1,10 @@
-"""Brings a database to the schema of this version, after a copy of SQLite's file."""
+"""Brings a database to the schema of this version, after a copy of what it holds."""
 
-import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Final
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -13,11 +13,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from headgate.master.ids import Clock
+from headgate.master.store.copies import FOLDER, Copy, forget_older
 from headgate.master.store.errors import StartError
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
-BACKUPS: Final = "backups"
 VERSIONS: Final = "alembic_version"
 """The table that names the schema."""
 
@@ -29,10 +28,10 @@ def config() -> Config:
     return found
 
 
-async def migrate(engine: AsyncEngine, file: Path | None, clock: Clock) -> None:
+async def migrate(engine: AsyncEngine, copy: Copy) -> None:
     """Brings the database to the newest schema; raises StartError if that cannot be.
 
-    `file` is SQLite's, which is copied into `backups/` beside it before any change.
+    `copy` copies it before any change; it is not called for one that is new or needs no change.
     """
     try:
         async with engine.begin() as connection:
@@ -40,13 +39,26 @@ async def migrate(engine: AsyncEngine, file: Path | None, clock: Clock) -> None:
             if not await connection.run_sync(_is_behind):
                 return
             is_new = await connection.run_sync(schema_of) is None
-        if file is not None and not is_new:
-            back_up(file, clock())
+        if not is_new:
+            await _keep(copy)
         async with engine.begin() as connection:
             await connection.run_sync(upgrade)
     except (SQLAlchemyError, OSError, sqlite3.Error) as error:
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
         raise StartError(f"the database cannot be opened: {reason}; see DATABASE_URL") from error
+
+
+async def _keep(copy: Copy) -> None:
+    """Makes the copy and forgets the oldest ones; raises StartError."""
+    try:
+        made = await copy()
+        forget_older(made.parent)
+    except (OSError, sqlite3.Error, StartError) as error:
+        raise StartError(
+            "the database is of an older headgate and was not migrated, since no copy can be made"
+            f" before: {error}; the copy goes into {FOLDER}/ of the --data directory"
+        ) from error
+    structlog.get_logger().info("the database was copied before its migration", file=str(made))
 
 
 def upgrade(connection: Connection, schema: str = "head") -> None:
@@ -78,17 +90,3 @@ def _refuse_newer(connection: Connection) -> None:
             f"a newer headgate wrote the database (schema {current}); start that version, or"
             " restore a backup of this one"
         )
-
-
-def back_up(file: Path, now_ms: int, before: str = "migration") -> Path:
-    """Copies the file as SQLite does it, so that the copy is whole; returns the copy."""
-    folder = file.parent / BACKUPS
-    folder.mkdir(mode=0o700, exist_ok=True)
-    target = folder / f"before-{before}-{now_ms}.db"
-    target.touch(mode=0o600)
-    with (
-        contextlib.closing(sqlite3.connect(file)) as source,
-        contextlib.closing(sqlite3.connect(target)) as copy,
-    ):
-        source.backup(copy)
-    return target

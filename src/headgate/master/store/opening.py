@@ -17,6 +17,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from headgate.master.ids import Clock
 from headgate.master.store.abandoned import APPLICATION
+from headgate.master.store.copies import Copy, copy_sqlite
 from headgate.master.store.database import SINGLE, Database
 from headgate.master.store.errors import StartError
 from headgate.master.store.migrate import migrate
@@ -67,12 +68,15 @@ def prepare(directory: Path) -> int:
     return lock
 
 
-async def open_database(place: Place, clock: Clock) -> Database:
-    """Returns the database of the place, migrated and started; raises StartError."""
+async def open_database(place: Place, clock: Clock, copy: Copy) -> Database:
+    """Returns the database of the place, migrated and started; raises StartError.
+
+    `copy` copies PostgreSQL before it is migrated; SQLite's file is copied as it is.
+    """
     if place.url:
         patient = postgres(place.url)
         try:
-            await migrate(patient, None, clock)
+            await migrate(patient, copy)
         finally:
             await patient.dispose()
         engine = postgres(place.url, COMMAND_S)
@@ -84,7 +88,11 @@ async def open_database(place: Place, clock: Clock) -> Database:
         path = place.directory / FILE
         path.touch(mode=0o600)
         writer = sqlite(path, is_writer=True)
-        await migrate(writer, path, clock)
+
+        async def copied() -> Path:
+            return copy_sqlite(path, clock())
+
+        await migrate(writer, copied)
         database = Database(sqlite(path, is_writer=False), writer, is_sqlite=True)
     database.start()
     return database

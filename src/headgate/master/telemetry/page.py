@@ -206,6 +206,11 @@ def _fleets(standing: Standing) -> Iterator[str]:
         [(_names(fleet), count) for fleet, count in sorted(standing.drifting.items())],
     )
     yield from _programs(standing)
+    yield from _rollouts(standing)
+    yield family("headgate_events", "counter", "Events of all workspaces.", [({}, standing.events)])
+
+
+def _rollouts(standing: Standing) -> Iterator[str]:
     phases = dict.fromkeys(PHASES, 0) | standing.rollouts
     yield family(
         "headgate_rollouts",
@@ -220,7 +225,13 @@ def _fleets(standing: Standing) -> Iterator[str]:
         "Those of them that bring a version of headgate to agents, by `state`.",
         [({"state": phase}, count) for phase, count in phases.items()],
     )
-    yield family("headgate_events", "counter", "Events of all workspaces.", [({}, standing.events)])
+    yield family(
+        "headgate_rollout_hold_seconds",
+        "gauge",
+        "For how long the rollout of a fleet has held; 0: it does not hold.",
+        [(_names(fleet), held_s) for fleet, held_s in sorted(standing.holds.items())],
+        "seconds",
+    )
 
 
 def _programs(standing: Standing) -> Iterator[str]:

@@ -70,6 +70,8 @@ class Standing:
     """By phase."""
     program_rollouts: dict[str, int]
     """Those that bring a version of headgate, by phase."""
+    holds: dict[FleetName, float]
+    """The seconds for which the rollout of a fleet has held; 0 if it does not."""
     programs: dict[tuple[FleetName, str], int]
     """Agents by fleet and the version that they run."""
     upgrades: dict[tuple[FleetName, str], int]
@@ -102,6 +104,11 @@ class _Rollouts(BaseModel):
     phase: str
     is_of_program: bool
     count: int
+
+
+class _Holds(BaseModel):
+    fleet: str
+    since: int
 
 
 class _Programs(BaseModel):
@@ -144,6 +151,7 @@ async def look(tx: Transaction, now_ms: int) -> Standing:
         drifting=await _drifting(tx, names),
         rollouts=dict(rollouts[False] + rollouts[True]),
         program_rollouts=dict(rollouts[True]),
+        holds=await _holds(tx, names, now_ms),
         programs=await _programs(tx, names),
         upgrades=await _upgrades(tx, names),
         events=(told.newest if told else None) or 0,
@@ -198,6 +206,19 @@ async def _rollouts(tx: Transaction) -> dict[bool, Counter[str]]:
     found: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
     for row in await tx.all(_Rollouts, query.group_by(ROLLOUTS.c.phase, is_of_program)):
         found[row.is_of_program][row.phase] += row.count
+    return found
+
+
+async def _holds(
+    tx: Transaction, names: dict[str, FleetName], now_ms: int
+) -> dict[FleetName, float]:
+    where = (ROLLOUTS.c.phase == "rolling", ROLLOUTS.c.held_since.is_not(None))
+    query: Query = select(ROLLOUTS.c.fleet, func.min(ROLLOUTS.c.held_since).label("since"))
+    found = dict.fromkeys(names.values(), 0.0)
+    for row in await tx.all(_Holds, query.where(*where).group_by(ROLLOUTS.c.fleet)):
+        # Of the fleets that have no series of their own, the one that has held the longest.
+        name = names.get(row.fleet, NO_FLEET)
+        found[name] = max(found.get(name, 0.0), (now_ms - row.since) / 1_000)
     return found
 
 

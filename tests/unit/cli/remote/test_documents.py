@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from headgate.cli.remote.documents import gather
 
 
@@ -27,6 +29,26 @@ def test_each_object_of_each_document_is_a_resource(tmp_path: Path) -> None:
     }
     assert found.resources["upstreams", "api"].file.endswith("sub/b.yaml")
     assert found.resources["upstreams", "api"].line == 2
+
+
+def test_an_object_may_say_which_fleets_it_goes_to(tmp_path: Path) -> None:
+    text = '[routes.a]\nfleets = { tier = "front" }\n[routes.b]\nfleets = {}\n[routes.c]\n'
+    _write(tmp_path, a_toml=text)
+    found = gather([tmp_path])
+    assert not found.wrong
+    assert {key[1]: (one.spec, one.fleets) for key, one in found.resources.items()} == {
+        "a": ({}, {"tier": "front"}),
+        "b": ({}, {}),
+        "c": ({}, None),
+    }
+
+
+@pytest.mark.parametrize("text", ["edge", "[edge]", "{tier: 1}", "null"])
+def test_labels_that_are_none_are_refused_at_their_place(tmp_path: Path, text: str) -> None:
+    _write(tmp_path, a_yaml=f"routes:\n  a:\n    fleets: {text}\n")
+    (wrong,) = gather([tmp_path]).wrong
+    assert (wrong.line, wrong.column) == (3, 5)
+    assert wrong.message == "`routes.a.fleets` is not a table of labels"
 
 
 def test_what_is_written_twice_names_both_places(tmp_path: Path) -> None:

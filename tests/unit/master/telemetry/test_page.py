@@ -64,6 +64,7 @@ def seen() -> Seen:
             drifting={edge: 1},
             rollouts={"rolling": 1, "succeeded": 4},
             program_rollouts={"succeeded": 1},
+            holds={edge: 4000.5},
             programs={(edge, "0.1.0"): 2, (edge, "(other)"): 1},
             upgrades={(edge, "asked"): 1, (edge, "done"): 2, (edge, "failed"): 0},
             events=128,

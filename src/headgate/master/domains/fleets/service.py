@@ -3,7 +3,13 @@
 from headgate.master.api.problems import ProblemError, not_found, stale, taken
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import store
-from headgate.master.domains.fleets.types import Fleet, FleetChange, FleetPolicies, NewFleet
+from headgate.master.domains.fleets.types import (
+    Fleet,
+    FleetChange,
+    FleetPolicies,
+    NewFleet,
+    Policies,
+)
 from headgate.master.domains.join_tokens import store as join_tokens
 from headgate.master.domains.metrics import store as metrics
 from headgate.master.ids import new_id
@@ -38,6 +44,17 @@ async def found(tx: Transaction, key: str) -> store.FleetRow:
     return row
 
 
+async def require_no_approvals(tx: Transaction, fleet_id: str) -> None:
+    """Raises ProblemError if a revision may reach the fleet's agents by approved rollouts only."""
+    if needed := await store.approvals_of(tx, fleet_id):
+        raise ProblemError(
+            409,
+            "conflict",
+            f"rollouts of the fleet need {needed} approvals; publish with is_served false, and"
+            " begin a rollout of that revision or of an older one",
+        )
+
+
 async def change(
     tx: Transaction, key: str, new: FleetChange, expected: int | None, now_ms: int
 ) -> Fleet:
@@ -52,7 +69,7 @@ async def change(
         if getattr(new, name) is not None
     }
     if new.policies is not None:
-        values["policies"] = FleetPolicies(**new.policies.model_dump())
+        values["policies"] = _policies(new.policies, current.policies)
     after = current.model_copy(update={**values, "version": current.version + 1})
     try:
         changed = await store.change(tx, after)
@@ -63,6 +80,15 @@ async def change(
     if _about_drift(after) != _about_drift(current):
         await agents.order_all(tx, current.id, now_ms)
     return after
+
+
+def _policies(new: Policies, current: FleetPolicies) -> FleetPolicies:
+    """Returns policies as they were asked for; a change that is about others must not end the
+    approvals."""
+    values = new.model_dump()
+    if "approvals" not in new.model_fields_set:
+        values["approvals"] = current.approvals
+    return FleetPolicies(**values)
 
 
 def _about_drift(one: Fleet) -> tuple[str, int]:

@@ -31,6 +31,7 @@ FLEETS: Final = table(
     Column("most_agents", Integer, nullable=False),
     Column("drift", String(16), nullable=False, server_default="node"),
     Column("heal_after_s", Integer, nullable=False, server_default="60"),
+    Column("approvals", Integer, nullable=False, server_default="0"),
     id_column("revision_id", is_optional=True),
     Column("revision", BigInteger, nullable=True),
     time_column("created_at"),
@@ -54,6 +55,7 @@ class FleetRow(BaseModel):
     most_agents: int
     drift: DriftPolicyName
     heal_after_s: int
+    approvals: int
     revision_id: str | None
     revision: int | None
     created_at: int
@@ -65,6 +67,7 @@ class FleetRow(BaseModel):
             most_agents=self.most_agents,
             drift=self.drift,
             heal_after_s=self.heal_after_s,
+            approvals=self.approvals,
         )
         return Fleet(
             id=self.id,
@@ -107,6 +110,12 @@ async def find(tx: Transaction, fleet_id: str, *, is_locked: bool = False) -> Fl
     """Returns the fleet of that id; locked, others wait until the transaction ends."""
     query = columns_of(FLEETS, FleetRow).where(FLEETS.c.id == fleet_id)
     return await tx.first(FleetRow, query.with_for_update() if is_locked else query)
+
+
+async def approvals_of(tx: Transaction, fleet_id: str) -> int:
+    """Returns how many approvals rollouts of a fleet need at least; 0 of one that is gone."""
+    found = await find(tx, fleet_id)
+    return 0 if found is None else found.approvals
 
 
 async def change(tx: Transaction, one: Fleet) -> int:

@@ -35,6 +35,12 @@ class Policies(Body):
         default=60,
         description="For `heal`: how long a difference must last, in seconds.",
     )
+    approvals: Annotated[int, Field(ge=0, le=10)] = Field(
+        default=0,
+        description="How many people other than its author must approve each rollout of the fleet,"
+        " also one with `is_now` and of every `kind`. Unless 0, only rollouts bring revisions to"
+        " the fleet: none is published with `is_served` true, nor published again.",
+    )
 
 
 class NewFleet(Body):
@@ -54,7 +60,10 @@ class FleetChange(Body):
     name: Name | None = None
     labels: Labels | None = None
     engine: EngineName | None = None
-    policies: Policies | None = None
+    policies: Policies | None = Field(
+        default=None,
+        description="Those that it leaves out get their defaults, except `approvals`, which stays.",
+    )
 
 
 class FleetPolicies(View):
@@ -64,6 +73,7 @@ class FleetPolicies(View):
     most_agents: int
     drift: DriftPolicyName
     heal_after_s: int
+    approvals: int
 
 
 class Fleet(Versioned):

@@ -68,8 +68,8 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
     """Publishes the workspace's resources, with a draft's changes, to a fleet.
 
     A config with an error is refused, with every error. What was checked is what is published.
-    `is_served` needs the permission `rollouts.approve`, because no wave, freeze or approval holds
-    it.
+    `is_served` needs the permission `rollouts.approve`, because no wave or freeze holds it, and is
+    refused where the fleet's policy asks for approvals.
     """
     if new.is_served and not call.caller.may(Permission.ROLLOUTS_APPROVE, call.scope):
         raise ProblemError(
@@ -150,8 +150,8 @@ async def get_agent_config(call: Here, workspace: str, agent: str) -> NodeConfig
 async def publish_again(call: Here, workspace: str, revision: str, new: Again) -> Published:
     """Rolls back: publishes the content of an older revision as the next one of its fleet.
 
-    The workspace's resources stay as they are. Every agent must serve it at once, which no wave,
-    freeze or approval holds.
+    The workspace's resources stay as they are. Every agent must serve it at once, which no wave or
+    freeze holds; it is refused where the fleet's policy asks for approvals.
     """
     sealer = call.master.sealer
     async with call.read() as tx:
@@ -180,7 +180,8 @@ async def publish_again(call: Here, workspace: str, revision: str, new: Again) -
 
 
 async def _require_no_rollout(tx: Transaction, fleet_id: str, advice: str) -> None:
-    """Raises ProblemError while a rollout decides what the fleet's agents serve."""
+    """Raises ProblemError if a rollout decides what the fleet's agents serve, or must."""
+    await fleets.require_no_approvals(tx, fleet_id)
     if await rollouts.open_ones(tx, fleet_id):
         raise ProblemError(409, "conflict", f"a rollout is under way in the fleet; {advice}")
 

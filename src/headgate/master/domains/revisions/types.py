@@ -23,7 +23,7 @@ class NewRevision(Body):
     is_served: bool = Field(
         default=True,
         description="Every agent must serve it at once, in spite of freezes; for approvers. "
-        "False: it waits for a rollout.",
+        "Refused where the fleet's policy asks for approvals. False: it waits for a rollout.",
     )
 
 

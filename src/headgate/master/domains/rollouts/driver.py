@@ -12,6 +12,7 @@ import structlog
 
 from headgate.master.domains.events import store as events
 from headgate.master.domains.events.feed import Feeds
+from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.rollouts import agents, machine, programs, service, store
 from headgate.master.domains.rollouts import state as states
 from headgate.master.domains.rollouts.events import (
@@ -152,7 +153,7 @@ class Driver:
         if held is None or held.row.version != row.version:
             held = await self._taken(row)
         if held.state.phase == "queued":
-            await self._tell(held, Begin(await self._settled(row)))
+            await self._tell(held, await self._begin(row))
         look = await self._look(row)
         commands = await self._tell(held, look)
         for command in commands:
@@ -172,11 +173,10 @@ class Driver:
             await self._tell(held, Resumed())
         return held
 
-    async def _settled(self, row: RolloutRow) -> int | None:
-        if row.program is not None:
-            return FORMER_PROGRAM
+    async def _begin(self, row: RolloutRow) -> Begin:
         async with self._world.database.read(row.scope) as tx:
-            return await store.settled(tx, row.fleet)
+            base = await store.settled(tx, row.fleet) if row.program is None else FORMER_PROGRAM
+            return Begin(base, await fleets.approvals_of(tx, row.fleet))
 
     async def _look(self, row: RolloutRow) -> Look:
         now_ms = self._world.clock()

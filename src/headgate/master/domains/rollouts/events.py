@@ -40,9 +40,11 @@ class Begin:
     """No other rollout of the fleet is under way: this one may begin.
 
     `base` is the revision that the fleet ended its last rollout with; None before the first one.
+    `approvals`: how many the fleet asks for now.
     """
 
     base: int | None
+    approvals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """A person approves the rollout."""
+    """A person approves the rollout; `approvals`: how many the fleet asks for now."""
 
     by: str
+    approvals: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def handle(state: Rollout, event: Event, now: float) -> tuple[Rollout, list[Comm
             if state.phase == "rolling":
                 rolling.measured(turn, event)
         case Begin():
-            _begin(turn, event.base)
+            _begin(turn, event)
         case Resumed():
             _resume(turn, state)
         case Order():
@@ -86,12 +86,13 @@ def _look(turn: Turn, look: Look) -> None:
         undoing.watch(turn)
 
 
-def _begin(turn: Turn, base: int | None) -> None:
+def _begin(turn: Turn, event: Begin) -> None:
     if turn.state.phase != "queued":
         return
     # Another one may have ended since this one was asked for.
-    spec = msgspec.structs.replace(turn.state.spec, base=base)
+    spec = msgspec.structs.replace(turn.state.spec, base=event.base)
     turn.set(began_at=turn.now, spec=spec)
+    turn.need(event.approvals)
     missing = turn.state.spec.approvals - len(turn.state.approvals)
     if missing > 0:
         turn.enter("waiting", f"approvals that are missing: {missing}")

@@ -25,6 +25,7 @@ def approve(turn: Turn, event: Approve) -> None:
         return
     turn.set(approvals=(*state.approvals, Approval(event.by, turn.now)))
     turn.note("approval", f"{event.by} approved")
+    turn.need(event.approvals)
     state = turn.state
     if state.phase == "waiting" and len(state.approvals) >= state.spec.approvals:
         start(turn)

@@ -57,7 +57,9 @@ async def create(tx: Transaction, new: NewRollout, caller: Caller, now_ms: int) 
             await _told(tx, row, by, now_ms)
         elif not await store.end_unread(tx, row, "superseded"):
             raise _moved_on()
-    rollout = machine.create(_spec(new, new_id(now_ms), fleet, caller), now_ms / 1000)
+    needed = max(new.approvals, await fleets.approvals_of(tx, fleet))
+    spec = _spec(new, new_id(now_ms), fleet, caller, needed)
+    rollout = machine.create(spec, now_ms / 1000)
     await store.insert(tx, rollout, caller.name, now_ms)
     return await found(tx, rollout.spec.rollout)
 
@@ -78,7 +80,9 @@ async def order(
 
 async def approve(tx: Transaction, rollout: str, caller: Caller, now_ms: int) -> RolloutRow:
     """Counts a person's approval; raises ProblemError."""
-    return (await _told(tx, await found(tx, rollout), Approve(caller.name), now_ms)).row
+    row = await found(tx, rollout)
+    event = Approve(caller.name, await fleets.approvals_of(tx, row.fleet))
+    return (await _told(tx, row, event, now_ms)).row
 
 
 async def found(tx: Transaction, rollout: str) -> RolloutRow:
@@ -194,7 +198,7 @@ async def _told(tx: Transaction, row: RolloutRow, event: Event, now_ms: int) -> 
         raise _moved_on() from None
 
 
-def _spec(new: NewRollout, rollout: str, fleet: str, caller: Caller) -> Spec:
+def _spec(new: NewRollout, rollout: str, fleet: str, caller: Caller, approvals: int) -> Spec:
     try:
         waves = parse_waves(new.waves)
     except Invalid as wrong:
@@ -215,6 +219,6 @@ def _spec(new: NewRollout, rollout: str, fleet: str, caller: Caller) -> Spec:
             apply_s=new.apply_s,
             settle_s=new.settle_s,
         ),
-        approvals=new.approvals,
+        approvals=approvals,
         is_now=new.is_now,
     )

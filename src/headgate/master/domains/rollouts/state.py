@@ -136,6 +136,14 @@ class Rollout(msgspec.Struct, frozen=True):
         return self.phase in ENDED
 
     @property
+    def held_since(self) -> float | None:
+        """The time of the day since which it holds, without the time in which nobody looked; None
+        if it does not hold."""
+        if self.hold is None or self.ticked_at is None:
+            return None
+        return self.ticked_at - (self.clock_s - self.hold.since_clock)
+
+    @property
     def open_wave(self) -> WaveRecord | None:
         """The wave under way; None between waves and outside `rolling`."""
         if self.phase != "rolling" or self.wave >= len(self.waves):

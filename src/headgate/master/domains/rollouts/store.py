@@ -27,6 +27,7 @@ ROLLOUTS: Final = table(
     Column("created_by", String(200), nullable=False),
     time_column("created_at"),
     Column("state", Text, nullable=False),
+    Column("held_since", BigInteger, nullable=True),
     version_column(),
 )
 FREEZES: Final = table(
@@ -115,12 +116,14 @@ async def newest(tx: Transaction, fleet: str) -> RolloutRow | None:
 
 async def save(tx: Transaction, row: RolloutRow, one: states.Rollout) -> bool:
     """Stores a new state in place of the row's; False if another one was stored since."""
-    found = await tx.change(
-        update(ROLLOUTS)
-        .where(ROLLOUTS.c.id == row.id, ROLLOUTS.c.version == row.version)
-        .values(phase=one.phase, state=states.encode(one).decode(), version=row.version + 1)
-    )
-    return found == 1
+    values = {
+        "phase": one.phase,
+        "state": states.encode(one).decode(),
+        "held_since": None if one.held_since is None else int(one.held_since * 1000),
+        "version": row.version + 1,
+    }
+    where = (ROLLOUTS.c.id == row.id, ROLLOUTS.c.version == row.version)
+    return await tx.change(update(ROLLOUTS).where(*where).values(values)) == 1
 
 
 async def end_unread(tx: Transaction, row: RolloutRow, phase: str) -> bool:

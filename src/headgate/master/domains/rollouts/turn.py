@@ -68,6 +68,12 @@ class Turn:
         if self._state.has_ended:
             self.set(ended_at=self.now)
 
+    def need(self, approvals: int) -> None:
+        """Makes the rollout need at least so many approvals."""
+        spec = self._state.spec
+        if approvals > spec.approvals:
+            self.set(spec=msgspec.structs.replace(spec, approvals=approvals))
+
     def hold(self, reason: str) -> None:
         """Holds the rollout; a hold that lasts too long alarms once."""
         held = self._state.hold

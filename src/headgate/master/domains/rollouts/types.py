@@ -60,10 +60,17 @@ class NewRollout(Body):
     )
     max_unavailable: int = Field(default=0, ge=0, description="Agents at once; 0 is no limit.")
     gates: GateLimits = GateLimits()
-    approvals: int = Field(default=0, ge=0, le=10)
+    approvals: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="How many people other than its author must approve it before it begins, also"
+        " with `is_now` and for every `kind`; at least as many as the fleet's policy says.",
+    )
     is_now: bool = Field(
         default=False,
-        description="All agents at once, without soak and in spite of freezes; for approvers.",
+        description="All agents at once, without soak and in spite of freezes, but after the"
+        " approvals that it needs; for approvers.",
     )
     supersede: bool = Field(
         default=False, description="Stop the rollout under way in place of waiting for it."
@@ -130,7 +137,9 @@ class RolloutView(Versioned):
     created_at: Moment
     ended_at: Moment | None
     approvals: list[str]
-    approvals_needed: int
+    approvals_needed: int = Field(
+        description="How many it needs before it begins, by itself or by its fleet's policy."
+    )
 
 
 class RolloutDetail(RolloutView):

@@ -219,6 +219,22 @@ def test_a_fleet_without_a_connected_agent_proves_nothing() -> None:
     assert fleet.state.hold.reason == "no agent of the fleet is connected"
 
 
+def test_a_hold_has_a_time_since_which_it_lasts_without_that_in_which_nobody_looked() -> None:
+    fleet = Fleet(_spec())
+    assert fleet.state.held_since is None
+    fleet.away = set(fleet.views)
+    fleet.look()
+    began = fleet.now
+    assert fleet.state.held_since == began
+    fleet.look(10)
+    assert fleet.state.held_since == began
+    fleet.look(step_s=900.0)
+    assert fleet.state.held_since == began + 900.0
+    fleet.away.clear()
+    fleet.look(2)
+    assert fleet.state.held_since is None
+
+
 def test_an_agent_that_does_not_answer_in_time_has_failed() -> None:
     fleet = Fleet(_spec())
     fleet.stuck = set(fleet.views)
@@ -268,6 +284,28 @@ def test_only_a_rollout_that_lacks_approvals_says_that_it_waits(
     rollout = create(_spec(approvals=approvals), 0.0)
     begun, _ = handle(rollout, ev.Begin(OLD), 1.0)
     assert [one.kind for one in begun.timeline] == kinds
+
+
+@pytest.mark.parametrize("more", [{"is_now": True}, {"kind": "revocation"}])
+def test_what_goes_to_all_at_once_waits_for_its_approvals_too(more: dict[str, object]) -> None:
+    fleet = Fleet(_spec(approvals=1, **more))
+    fleet.look(5)
+    assert (fleet.status, fleet.serving(NEW)) == ("waiting", 0)
+    fleet.tell(ev.Approve("bob"))
+    fleet.look()
+    assert fleet.serving(NEW) == 4
+
+
+def test_a_fleet_that_asks_for_more_approvals_counts_until_a_rollout_begins() -> None:
+    rollout = create(_spec(approvals=1), 0.0)
+    for event, phase, needed in (
+        (ev.Approve("bob", approvals=1), "queued", 1),
+        (ev.Begin(OLD, approvals=2), "waiting", 2),
+        (ev.Approve("cyd", approvals=3), "waiting", 3),
+        (ev.Approve("dan", approvals=0), "rolling", 3),
+    ):
+        rollout, _ = handle(rollout, event, 1.0)
+        assert (rollout.phase, rollout.spec.approvals) == (phase, needed)
 
 
 def test_certificates_go_to_all_at_once_and_are_never_undone() -> None:
