@@ -62,6 +62,27 @@ def test_a_version_that_nothing_is_compared_with_is_refused(world: World) -> Non
     assert world.ask("DELETE", path, token=admin, if_match="*").status == 204
 
 
+def test_what_is_removed_is_the_version_that_was_seen(world: World) -> None:
+    admin = world.set_up()
+    here = "/workspaces/default"
+    world.ask("PUT", f"{here}/secrets/a.key", {"content": "1"}, admin)
+    change = {"kind": "upstreams", "name": "u", "spec": {"endpoints": ["127.0.0.1:1"]}}
+    world.ask("POST", f"{here}/drafts", {"name": "d", "changes": [change]}, admin)
+    freeze = world.ask("POST", f"{here}/freezes", {"seconds": 60, "reason": "r"}, admin)
+    world.invite(admin, "bob", "viewer")
+    users = world.ask("GET", "/users", token=admin).items
+    bob = next(one for one in users if one["name"] == "bob")
+    paths = [f"{here}/secrets/a.key", f"{here}/drafts/d", f"{here}/freezes/{freeze['id']}"]
+    seen = {path: 1 for path in paths} | {f"/users/{bob['id']}": bob["version"]}
+    for path, version in seen.items():
+        late = world.ask("DELETE", path, token=admin, if_match='"99"')
+        assert (late.status, late["type"]) == (412, "urn:headgate:problem:stale"), late.text
+        gone = world.ask("DELETE", path, token=admin, if_match=f'"{version}"')
+        assert gone.status == 204, path
+    missing = world.ask("PUT", paths[0], {"content": "2"}, admin, if_match='"1"')
+    assert missing.status == 412
+
+
 def test_a_repeated_request_is_carried_out_once(world: World) -> None:
     admin = world.set_up()
     first = world.ask("POST", _NEW, {"name": "edge"}, admin, idempotency_key="k")

@@ -181,7 +181,7 @@ def delete(
     found = kinds.kind_named(kind)
     kinds.removable(found)
     one = kinds.find(found, name, master)
-    version = one.get("version")
+    version = None if found.is_revoked else one.get("version")
     headers = {"if-match": f'"{version}"'} if version is not None else {}
     master.ask("DELETE", kinds.path_of_one(found, one, master), headers=headers)
     sys.stdout.write(f"{found.singular} {name} is removed\n")

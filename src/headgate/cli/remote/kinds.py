@@ -17,7 +17,7 @@ class Kind:
     `key` is the field that names one in its path; `section` is the only section of the config that
     the list shall have. `has_fleet`: the list can be that of one fleet. `is_lasting`:
     nobody removes one. `way`: the command to use in place of removing one. `is_only_listed`: the
-    list says all there is to say of one.
+    list says all there is to say of one. `is_revoked`: removing one ends it, whatever its version.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Kind:
     is_lasting: bool = False
     way: str = ""
     is_only_listed: bool = False
+    is_revoked: bool = False
 
 
 KINDS: Final = (
@@ -48,7 +49,13 @@ KINDS: Final = (
         is_lasting=True,
     ),
     Kind("users", "/users", ("name", "id", "grants", "is_disabled"), "user"),
-    Kind("tokens", "/tokens", ("name", "id", "role", "workspace", "expires_at"), "token"),
+    Kind(
+        "tokens",
+        "/tokens",
+        ("name", "id", "role", "workspace", "expires_at"),
+        "token",
+        is_revoked=True,
+    ),
     Kind("fleets", "/workspaces/{workspace}/fleets", ("name", "id", "engine", "revision"), "fleet"),
     Kind(
         "agents",
@@ -62,6 +69,7 @@ KINDS: Final = (
         "/workspaces/{workspace}/join-tokens",
         ("id", "fleet", "used", "uses", "expires_at", "revoked_at"),
         "join-token",
+        is_revoked=True,
     ),
     Kind(
         "secrets",

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 
 from headgate.master.access import Caller
 from headgate.master.api import repeats
-from headgate.master.api.problems import invalid
+from headgate.master.api.problems import ProblemError, invalid, stale
 from headgate.master.api.types import OrganisationWindow, Versioned, Window
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.events import store as events
@@ -55,6 +55,16 @@ class Call:
         """The version that the change is for; None for any."""
         self.is_compared = True
         return self.named_version
+
+    def require_version(self, current: V | None) -> None:
+        """Raises ProblemError unless the change is for the object's present version, or for any;
+        None is an object that does not exist."""
+        expected = self.expected
+        if expected is None or (current is not None and current.version == expected):
+            return
+        if current is None:
+            raise ProblemError(412, "stale", "the object does not exist; leave If-Match out")
+        raise stale(current)
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         """Gives a transaction that reads in the caller's scope."""

@@ -22,6 +22,7 @@ from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.fleets import store as fleet_rows
 from headgate.master.domains.revisions import service as revisions
 from headgate.master.domains.templates.planned import planned
+from headgate.master.store.transaction import Transaction
 
 ROUTES = Routes("drafts")
 _ALL = "/workspaces/{workspace}/drafts"
@@ -59,7 +60,12 @@ async def put_draft(call: Here, workspace: str, draft: str, new: DraftChanges) -
 @ROUTES.delete(_ONE, Permission.RESOURCES_WRITE)
 async def delete_draft(call: Here, workspace: str, draft: str) -> None:
     """Removes a draft."""
-    await call.write(lambda tx: service.remove(tx, draft))
+
+    async def work(tx: Transaction) -> None:
+        call.require_version(await service.find(tx, draft))
+        await service.remove(tx, draft)
+
+    await call.write(work)
 
 
 @ROUTES.post("/workspaces/{workspace}/preview", Permission.RESOURCES_READ, status=200)

@@ -97,6 +97,7 @@ async def end_freeze(call: Here, workspace: str, freeze: str) -> None:
     """Ends a freeze at once."""
 
     async def work(tx: Transaction) -> None:
+        call.require_version(await store.find_freeze(tx, freeze))
         if not await store.end_freeze(tx, freeze):
             raise not_found("freeze", freeze)
 

@@ -190,6 +190,11 @@ async def freezes_at(tx: Transaction, now_ms: int) -> list[Freeze]:
     return await tx.all(Freeze, query)
 
 
+async def find_freeze(tx: Transaction, freeze: str) -> Freeze | None:
+    """Returns a freeze of the scope."""
+    return await tx.find(Freeze, FREEZES, FREEZES.c.id == freeze)
+
+
 async def end_freeze(tx: Transaction, freeze: str) -> bool:
     """Removes a freeze; False if there is none."""
     return await tx.change(delete(FREEZES).where(FREEZES.c.id == freeze)) == 1

@@ -11,6 +11,7 @@ from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.secrets import service, store
 from headgate.master.domains.secrets.types import NewSecret, Secret, SecretName
+from headgate.master.store.transaction import Transaction
 
 ROUTES = Routes("secrets")
 _ONE = "/workspaces/{workspace}/secrets/{name}"
@@ -39,12 +40,20 @@ async def put_secret(
 ) -> Secret:
     """Writes a secret file; nothing shows its content again."""
     given = (name, new.content.encode())
-    return await call.write(
-        lambda tx: service.put(tx, given, call.master.sealer, call.caller, call.now_ms)
-    )
+
+    async def work(tx: Transaction) -> Secret:
+        call.require_version(await store.find(tx, name))
+        return await service.put(tx, given, call.master.sealer, call.caller, call.now_ms)
+
+    return await call.write(work)
 
 
 @ROUTES.delete(_ONE, Permission.RESOURCES_WRITE)
 async def delete_secret(call: Here, workspace: str, name: str) -> None:
     """Removes a secret file; revisions that have it keep it."""
-    await call.write(lambda tx: service.remove(tx, name))
+
+    async def work(tx: Transaction) -> None:
+        call.require_version(await store.find(tx, name))
+        await service.remove(tx, name)
+
+    await call.write(work)

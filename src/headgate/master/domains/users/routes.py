@@ -6,6 +6,7 @@ from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.users import service
 from headgate.master.domains.users.types import InvitedUser, NewGrant, NewUser, User
+from headgate.master.store.transaction import Transaction
 
 ROUTES = Routes("users")
 
@@ -33,10 +34,20 @@ async def get_user(call: Here, user: str) -> User:
 @ROUTES.put("/users/{user}/role", Permission.USERS_WRITE)
 async def put_role(call: Here, user: str, new: NewGrant) -> User:
     """Gives a member another role in the organisation or in one of its workspaces."""
-    return await call.write(lambda tx: service.change_role(tx, user, new, call.now_ms))
+
+    async def work(tx: Transaction) -> User:
+        call.require_version(await service.find(tx, user))
+        return await service.change_role(tx, user, new, call.now_ms)
+
+    return await call.write(work)
 
 
 @ROUTES.delete("/users/{user}", Permission.USERS_WRITE)
 async def remove_user(call: Here, user: str) -> None:
     """Takes a member out of the organisation."""
-    await call.write(lambda tx: service.remove(tx, user))
+
+    async def work(tx: Transaction) -> None:
+        call.require_version(await service.find(tx, user))
+        await service.remove(tx, user)
+
+    await call.write(work)
