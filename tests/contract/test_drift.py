@@ -122,14 +122,14 @@ def test_a_fleets_policy_reaches_those_that_take_it(world: World, admin: str) ->
     assert node.ordered() == (DriftPolicy("heal", 5.0),)
     assert node.ask()["ignores_policy"] == ""
     node.policy("report")
-    assert node.ordered() == (DriftPolicy("report", 60.0),)
+    assert node.ordered() == (DriftPolicy("report", 5.0),)
     assert "not in force yet" in node.ask()["ignores_policy"]
     node.policy("node")
     assert node.ordered() == (DriftPolicy("node", 0.0),)
     assert Node(world, admin).ordered() is None
     node.policy("report")
     older = Node(world, admin, orders=())
-    assert older.ordered() == (DriftPolicy("report", 60.0),)
+    assert older.ordered() == (DriftPolicy("report", 5.0),)
     assert "upgrade the agent" in older.ask()["ignores_policy"]
     assert older.ask("POST", "heal")["type"] == "urn:headgate:problem:not-taken"
 

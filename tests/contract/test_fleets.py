@@ -61,6 +61,18 @@ def test_bad_fleets_and_tokens_are_refused_with_their_place(fleet: Fleet) -> Non
     assert path("join-tokens", {"fleet": "edge", "addresses": ["10.0.0.1/8"]}) == "$.addresses"
 
 
+def test_a_change_of_one_policy_leaves_the_others(fleet: Fleet) -> None:
+    path = "/workspaces/default/fleets/edge"
+    every = {"certificate_hours": 48, "most_agents": 9, "drift": "heal", "heal_after_s": 5}
+    every["approvals"] = 2
+    ask = fleet.world.ask
+    assert ask("PATCH", path, {"policies": every}, fleet.admin).status == 200
+    for name, value in {**every, "drift": "report", "approvals": 0}.items():
+        every[name] = value
+        changed = ask("PATCH", path, {"policies": {name: value}}, fleet.admin)
+        assert changed.json["policies"] == every, changed.text
+
+
 def test_a_node_enrols_and_its_secret_is_nowhere(fleet: Fleet) -> None:
     token = fleet.token(labels={"env": "prod"})
     body = {"token": token, "csr": new_csr(new_key()).decode(), "hostname": "node-1"}

@@ -31,7 +31,7 @@ def set_policy(master: Master, fleet: str, policy: str, heal_after: str) -> Json
     """Changes what a fleet wants done about drift, and nothing else of it; raises MasterError."""
     path = f"/workspaces/{master.workspace}/fleets/{quote(fleet, safe='')}"
     current = master.get(path)
-    policies = dict(cast("Json", current["policies"])) | {"drift": policy}
+    policies: dict[str, object] = {"drift": policy}
     if heal_after:
         policies["heal_after_s"] = _seconds(heal_after)
     headers = {"if-match": f'"{current["version"]}"'}

@@ -3,13 +3,7 @@
 from headgate.master.api.problems import ProblemError, not_found, stale, taken
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import store
-from headgate.master.domains.fleets.types import (
-    Fleet,
-    FleetChange,
-    FleetPolicies,
-    NewFleet,
-    Policies,
-)
+from headgate.master.domains.fleets.types import Fleet, FleetChange, FleetPolicies, NewFleet
 from headgate.master.domains.join_tokens import store as join_tokens
 from headgate.master.domains.metrics import store as metrics
 from headgate.master.ids import new_id
@@ -69,7 +63,9 @@ async def change(
         if getattr(new, name) is not None
     }
     if new.policies is not None:
-        values["policies"] = _policies(new.policies, current.policies)
+        values["policies"] = current.policies.model_copy(
+            update=new.policies.model_dump(exclude_unset=True)
+        )
     after = current.model_copy(update={**values, "version": current.version + 1})
     try:
         changed = await store.change(tx, after)
@@ -80,15 +76,6 @@ async def change(
     if _about_drift(after) != _about_drift(current):
         await agents.order_all(tx, current.id, now_ms)
     return after
-
-
-def _policies(new: Policies, current: FleetPolicies) -> FleetPolicies:
-    """Returns policies as they were asked for; a change that is about others must not end the
-    approvals."""
-    values = new.model_dump()
-    if "approvals" not in new.model_fields_set:
-        values["approvals"] = current.approvals
-    return FleetPolicies(**values)
 
 
 def _about_drift(one: Fleet) -> tuple[str, int]:

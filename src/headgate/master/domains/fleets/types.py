@@ -60,10 +60,7 @@ class FleetChange(Body):
     name: Name | None = None
     labels: Labels | None = None
     engine: EngineName | None = None
-    policies: Policies | None = Field(
-        default=None,
-        description="Those that it leaves out get their defaults, except `approvals`, which stays.",
-    )
+    policies: Policies | None = Field(default=None, description="Those that it leaves out stay.")
 
 
 class FleetPolicies(View):
