@@ -6,6 +6,7 @@ from pathlib import Path
 
 import loops
 import pytest
+from fleet_site import Site, sited
 from master_world import START_MS, World, opened
 from postgres import Postgres
 
@@ -71,3 +72,9 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
     one = World(tmp_path, database_url)
     yield one
     one.end()
+
+
+@pytest.fixture
+def site(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A fleet of the world, whose commands reach its master without a socket."""
+    return sited(world, tmp_path, monkeypatch)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_site import Site, sited
+from fleet_site import Site
 from master_world import PASSWORD, World
 
 TEMPLATED = """\
@@ -30,11 +30,6 @@ SAME = "everything is as the documents say\n"
 def database_url() -> str:
     """The commands see no database: one is enough."""
     return ""
-
-
-@pytest.fixture
-def site(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    return sited(world, tmp_path, monkeypatch)
 
 
 def resources(site: Site) -> list[tuple[str, Any, Any]]:

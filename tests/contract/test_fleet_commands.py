@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fleet_site import QUICK, Site, sited
-from master_world import World
+from fleet_site import QUICK, Site
 
 from headgate.cli.remote.kinds import names
 
@@ -14,11 +13,6 @@ from headgate.cli.remote.kinds import names
 def database_url() -> str:
     """The commands see no database: one is enough."""
     return ""
-
-
-@pytest.fixture
-def site(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    return sited(world, tmp_path, monkeypatch)
 
 
 def test_apply_follows_a_rollout_to_its_end_and_does_nothing_twice(site: Site) -> None:

@@ -83,10 +83,11 @@ class Authority:
         _replace(path, response.public_bytes(serialization.Encoding.DER))
         return path
 
-    def revocations(self, *pairs: Pair) -> Path:
-        """The list of these pairs' certificates as revoked, in PEM; replaced at once."""
+    def revocations(self, *pairs: Pair, days: int = 7) -> Path:
+        """The list of these pairs' certificates as revoked, in PEM, good for so many days; replaced
+        at once."""
         now = dt.datetime.now(dt.UTC)
-        builder = x509.CertificateRevocationListBuilder(self._name, now - _DAY, now + 7 * _DAY)
+        builder = x509.CertificateRevocationListBuilder(self._name, now - _DAY, now + days * _DAY)
         builder = builder.add_extension(x509.CRLNumber(1), critical=False)
         for pair in pairs:
             revoked = x509.RevokedCertificateBuilder(pair.serial, now - _DAY).build()

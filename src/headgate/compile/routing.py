@@ -6,12 +6,12 @@ Its results cannot differ from what the data plane does: it is the same code.
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Final, Literal
 
 import msgspec
 
 from headgate._core import PlanError, Router, TlsListeners, request_head
+from headgate.features import syntax
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import BlobId
 from headgate.plan.objects import Listener
@@ -209,7 +209,7 @@ class Routing:
             return Refusal(400, "TLS handshake on a plain HTTP port") if is_hello_on_plain else None
         if self._blobs is None:
             return None
-        sni = None if _is_address(name) else name
+        sni = None if syntax.is_address(name) else name
         match self._tls.answer(listener, sni, host):
             case "alert":
                 what = f'the name "{sni}"' if sni else "clients that send no name"
@@ -306,15 +306,6 @@ def _certificate(question: Question) -> list[tuple[str, str]]:
     one = ((_SUBJECT, question.client_subject), (_FINGERPRINT, question.client_fingerprint))
     lines = [(name, text) for name, text in one if text]
     return lines + [(_SAN, text) for text in question.client_san]
-
-
-def _is_address(name: str) -> bool:
-    """Reports whether a host is an address: clients send no server name for one (RFC 6066 §3)."""
-    try:
-        ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 def _host(authority: str) -> tuple[str, int | None]:

@@ -201,6 +201,15 @@ def _listen_meant(host: str, port: int) -> str:
         return LISTEN_ALLOWED
 
 
+def is_address(host: str) -> bool:
+    """Reports whether a host is an address: clients send no server name for one (RFC 6066 §3)."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(address: str) -> bool:
     """Reports whether an address that `listen_address` gave can be reached from this host only."""
     return ip_address(address.rpartition(":")[0].strip("[]")).is_loopback

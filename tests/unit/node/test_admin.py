@@ -278,18 +278,19 @@ def test_the_days_until_roots_and_revocation_lists_end_are_metrics(
     play: Callable[[Body], None], tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
-    roots, lists = authority.ca_file.read_bytes(), authority.revocations().read_bytes()
+    roots, soonest = authority.ca_file.read_bytes(), authority.revocations(days=5).read_bytes()
+    lists = authority.revocations().read_bytes() + soonest
     short = authority.issue("short", "short.example", days=3).cert_file.read_bytes()
-    auth = ClientAuth(ca=blob_id(short + roots), crl=blob_id(lists + lists))
+    auth = ClientAuth(ca=blob_id(short + roots), crl=blob_id(lists))
     tls = UpstreamTls(ca=blob_id(short))
     added = [
         entry("tls_policy", "partners", TlsPolicy(client_auth=auth)),
         entry("upstream", "far", Upstream(endpoints=(), tls=tls)),
     ]
-    blobs = {blob_id(pem): pem for pem in (short + roots, lists + lists, short)}
+    blobs = {blob_id(pem): pem for pem in (short + roots, lists, short)}
     objects = list(GOOD.plan.objects.values()) + added
     last = x509.load_pem_x509_certificate(roots).not_valid_after_utc.timestamp()
-    update = x509.load_pem_x509_crl(lists).next_update_utc
+    update = x509.load_pem_x509_crl(soonest).next_update_utc
     assert update is not None
 
     async def body(stage: Stage) -> None:

@@ -28,7 +28,7 @@ const EACH: usize = 10;
 const OBJECTS: usize = 14 * EACH;
 const CHANGES: usize = 100_000;
 /// Generations until tables have reached the size that they keep: after 100 of them the last bytes
-/// were 16 to 68 KiB above the first, after 300 at most 34.
+/// were 16 to 66 KiB above the first, after 300 at most 33.
 const WARM_UP: usize = 300;
 /// Bytes that other causes may add: slots of the timer wheels that the clock reaches for the first
 /// time, tables whose size depends on a seed. A byte for each change would be more.

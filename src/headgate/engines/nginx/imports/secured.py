@@ -5,12 +5,12 @@ location is kept: the chains that it accepts are shorter than ours.
 """
 
 import re
-from ipaddress import ip_address
 from typing import Final
 
 from headgate.engines.nginx.imports import values
 from headgate.engines.nginx.imports.around import Around
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table, Toml
+from headgate.features import syntax
 from headgate.nginxtext.tree import Directive
 from headgate.nginxtext.writer import Plain, Word, directive
 
@@ -57,15 +57,7 @@ def _sent(around: Around, host: str) -> str:
     name = _PORT.sub("", host) if written == b"$proxy_host" else values.text(written)
     if values.has_variables(name.encode()):
         raise NotExpressibleError(f"`proxy_ssl_name {name}` has no counterpart")
-    return "" if _is_address(name) else name.lower()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    return "" if syntax.is_address(name) else name.lower()
 
 
 def notes_of(around: Around) -> list[str]:
