@@ -40,6 +40,7 @@ _NOUNS: Final = {
     "host": "host",
     "host-header": '`"pass"`, `"endpoint"` or a host',
     "header-name": "header name",
+    "cookie-name": "cookie name",
     "method": "method",
     "listen-address": "IP address and port",
     "endpoint-address": "address",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from headgate.library import (
         CircuitBreaker,
         ConfigError,
+        CookieMatch,
         Decision,
         HeaderMatch,
         Listener,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CircuitBreaker",
     "ConfigError",
+    "CookieMatch",
     "Decision",
     "HeaderMatch",
     "Listener",

@@ -60,7 +60,7 @@ def _case(asked: random_routes.Asked, done: Outcome) -> dict[str, object]:
     expect = {"route": route, "path": target} if target else {"route": route, "status": status}
     return {
         "request": f"{asked.method} http://{asked.host}{asked.target}",
-        "headers": {**dict(asked.headers), "x-forwarded-for": asked.client},
+        "headers": asked.fields(),
         "listener": "web",
         "expect": expect,
     }
@@ -68,9 +68,8 @@ def _case(asked: random_routes.Asked, done: Outcome) -> dict[str, object]:
 
 def foretold(routing: Routing, asked: random_routes.Asked) -> Outcome:
     """What explain says of a request as a peer that is trusted sends it."""
-    headers: dict[str, str | list[str]] = {**dict(asked.headers), "x-forwarded-for": asked.client}
     url = f"http://{asked.host}{asked.target}"
-    question = Question(url, asked.method, headers, "127.0.0.1", "web")
+    question = Question(url, asked.method, asked.fields(), "127.0.0.1", "web")
     found = explanation.explain(routing, routing.request(question), lambda *_: "")
     if found.won is None:
         return found.status or 0, "", ""

@@ -107,6 +107,7 @@ MATCHES = st.fixed_dictionaries(
     optional={
         "path": st.sampled_from([{"exact": "/x"}, {"prefix": "/v1/"}, {"regex": "/[a-z]+"}]),
         "methods": st.lists(st.sampled_from(["GET", "POST"]), min_size=1),
+        "cookies": st.just({"Sid": {"absent": True}}),
         "query": st.dictionaries(TEXT, st.just({"present": True}), max_size=2),
     },
 )

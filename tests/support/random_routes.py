@@ -38,6 +38,7 @@ METHODS = ("GET", "POST", "PUT", "PURGE")
 ODD_METHODS = ("TRACE", "get", "A_B", "M-SEARCH")
 PARAMETERS = ("q", "x y", "Q", "a[]")
 HEADERS = ("x-a", "x-tenant")
+COOKIES = ("sid", "SID", "a.b", "$host")
 ODD = 0.04
 """The share of requests with an odd method, and of those with odd bytes in the target."""
 FORWARDED = 0.4
@@ -52,6 +53,13 @@ class Asked(NamedTuple):
     host: str
     headers: tuple[tuple[str, str], ...]
     client: str
+
+    def fields(self) -> dict[str, str | list[str]]:
+        """Its headers as a trusted peer sends them, by name."""
+        found: dict[str, str | list[str]] = {}
+        for name in dict.fromkeys(name for name, _ in self.headers):
+            found[name] = [value for other, value in self.headers if other == name]
+        return {**found, "x-forwarded-for": self.client}
 
     def bytes(self) -> bytes:
         """Its head; the connection is kept."""
@@ -118,6 +126,9 @@ def _match(random: Random) -> str:
         parts.append(f"headers = {{ {random.choice(HEADERS)} = {rule} }}")
     if random.random() < 0.3:
         rule = _rule(random, is_header=False)
+        parts.append(f"cookies = {{ {_text(random.choice(COOKIES))} = {rule} }}")
+    if random.random() < 0.3:
+        rule = _rule(random, is_header=False)
         parts.append(f"query = {{ {_text(random.choice(PARAMETERS))} = {rule} }}")
     if random.random() < 0.2:
         parts.append(f"client = {_list(random.sample(NETWORKS, 2))}")
@@ -143,6 +154,7 @@ def request(random: Random) -> Asked:
         for name in HEADERS
         if random.random() < 0.5
     ]
+    headers += [("cookie", _cookies(random)) for _ in range(random.choice((0, 0, 1, 1, 2)))]
     target = _mutated(random, path(random))
     while not target.startswith("/"):  # what is no path at all is not what is asked about here
         target = _mutated(random, path(random))
@@ -181,6 +193,17 @@ def _mutated(random: Random, normal: str) -> str:
     if random.random() < odds:
         out.append(random.choice(("/", "/.", "/..", "%", "%00", "%5c", "\\", "#a", "%2F..", "%zz")))
     return "".join(out)
+
+
+def _cookies(random: Random) -> str:
+    """A line of cookies, and of pieces that only look like some."""
+    pieces = []
+    for _ in range(random.randint(1, 4)):
+        name, value = random.choice(COOKIES), random.choice(VALUES)
+        plain, quoted = f"{name}={value}", f'{name}="{value}"'
+        loose = f"\t{name} = {value} \t"
+        pieces.append(random.choice((plain, plain, plain, quoted, loose, f"x{name}={value}", name)))
+    return random.choice((";", "; ", ", ")).join(pieces)
 
 
 def _query(random: Random) -> str:

@@ -1,6 +1,6 @@
 """Makes requests out of a plan's routes, and says which of them another plan sends elsewhere."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from headgate.compile.routing import Question, Routing
@@ -101,6 +101,8 @@ def _of_match(match: Match, name: str, listener: Listener, host: str) -> Questio
     headers = {key: _text(value) for key, value in match.headers.items()}
     if path is None or match.client_subject or match.client_certificate is not None:
         return None
+    if match.cookies:
+        headers["cookie"] = None if "cookie" in headers else _cookies(match.cookies)
     if any(value is None for value in (*query.values(), *headers.values())):
         return None
     scheme = "http" if listener.tls is None else "https"
@@ -113,6 +115,14 @@ def _of_match(match: Match, name: str, listener: Listener, host: str) -> Questio
         client=match.client[0].partition("/")[0] if match.client else "127.0.0.1",
         listener=name,
     )
+
+
+def _cookies(rules: Mapping[str, ValueMatch]) -> str | None:
+    """Returns a line of cookies that fulfils the conditions; None for an expression."""
+    sent = {name: _text(rule) for name, rule in rules.items() if not rule.absent}
+    if None in sent.values():
+        return None
+    return "; ".join(f"{name}={value}" for name, value in sent.items())
 
 
 def _text(value: ValueMatch) -> str | None:

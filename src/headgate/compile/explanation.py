@@ -52,7 +52,18 @@ _LIMIT = 100
 class Condition(msgspec.Struct, frozen=True):
     """A condition and whether the request meets it; `key` is its place in the route."""
 
-    kind: Literal["host", "listener", "path", "method", "client", "query", "header", "sni", "alpn"]
+    kind: Literal[
+        "host",
+        "listener",
+        "path",
+        "method",
+        "client",
+        "query",
+        "header",
+        "cookie",
+        "sni",
+        "alpn",
+    ]
     key: str
     text: str
     place: str = ""

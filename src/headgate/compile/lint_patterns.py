@@ -26,6 +26,7 @@ class _Text(msgspec.Struct, gc=False):
 class _Match(msgspec.Struct, gc=False):
     path: _Text | None = None
     headers: dict[str, _Text] = {}
+    cookies: dict[str, _Text] = {}
     query: dict[str, _Text] = {}
 
 
@@ -46,7 +47,8 @@ def patterns(route: PlanEntry) -> Iterator[Found]:
     for index, match in enumerate(_DECODER.decode(route.canonical).match):
         if match.path is not None:
             yield from _path(match.path, ("match", index, "path"))
-        for kind, conditions in (("headers", match.headers), ("query", match.query)):
+        named = (("headers", match.headers), ("cookies", match.cookies), ("query", match.query))
+        for kind, conditions in named:
             for name, text in conditions.items():
                 yield from _value(text, ("match", index, kind, name))
 

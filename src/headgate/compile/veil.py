@@ -82,7 +82,8 @@ def _values(plan: Plan, route: str, key: str) -> Iterator[str]:
     match, kind, name = entry.value.match[int(at[1])], at[2], at[3]
     if kind == "path" and match.path is not None:
         yield from filter(None, (match.path.exact, match.path.prefix, match.path.regex))
-    for word, conditions in (("headers", match.headers), ("query", match.query)):
+    named = (("headers", match.headers), ("cookies", match.cookies), ("query", match.query))
+    for word, conditions in named:
         if kind == word and name in conditions:
             one = conditions[name]
             yield from filter(None, (one.exact, one.prefix, one.regex))

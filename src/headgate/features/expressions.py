@@ -12,7 +12,7 @@ from headgate.features.syntax import REGEX_ALLOWED
 from headgate.kernel.errors import Invalid
 from headgate.plan.codec import encode
 from headgate.plan.middleware import MiddlewareUse, PathRewrite, RegexRewrite, Respond, Rewrite
-from headgate.plan.objects import Action, Match, PathMatch, Route
+from headgate.plan.objects import Action, Match, PathMatch, Route, ValueMatch
 
 _VERBS: Final = ("write ", "list ", "escape ")
 _GROUPS: Final = "write `$1` or `${name}` for a group of the expression, `$$` for a dollar sign"
@@ -87,6 +87,21 @@ def _complaint(regex: str) -> str:
     match = Match(path=PathMatch(regex=regex))
     found = _complaints(Route(("*",), ("any",), _ANSWER, match=(match,)))
     return found[0][1] if found else ""
+
+
+@lru_cache(maxsize=1 << 10)
+def takes_empty(regex: str) -> bool:
+    """Reports whether the core finds that an expression matches the empty value.
+
+    An expression that the core refuses matches nothing.
+    """
+    match = Match(query={"value": ValueMatch(regex=regex)})
+    route = Route(("*",), ("any",), _ANSWER, match=(match,))
+    try:
+        router = Router([("route", "asked", encode(route))])
+    except PlanError:
+        return False
+    return router.take("a.example", "/?value=", "GET", "127.0.0.1", None) is not None
 
 
 def replacement_faults(regex: str, replacement: str) -> Iterator[Invalid]:

@@ -193,6 +193,12 @@ HeaderName = Annotated[
     parsed(syntax.header_name, "a header name", syntax.HEADER_NAME_ALLOWED),
     WithJsonSchema({"type": "string", "format": "header-name"}),
 ]
+CookieName = Annotated[
+    str,
+    parsed(syntax.cookie_name, "the name of a cookie", syntax.COOKIE_NAME_ALLOWED),
+    WithJsonSchema({"type": "string", "format": "cookie-name"}),
+]
+"""The name of any cookie of a request; `model.cookie` has that of a cookie that we set."""
 Method = Annotated[
     str,
     parsed(syntax.method, "a method", syntax.METHOD_ALLOWED),

@@ -10,6 +10,7 @@ from headgate.features.folders import module_of
 from headgate.features.match.client import nginx as client
 from headgate.features.match.client_certificate import nginx as client_certificate
 from headgate.features.match.client_subject import nginx as client_subject
+from headgate.features.match.cookie import nginx as cookie
 from headgate.features.match.header import nginx as header
 from headgate.features.match.method import nginx as method
 from headgate.features.match.path import nginx as path
@@ -64,6 +65,7 @@ PARITY: Final[tuple[Parity, ...]] = (
     *path.PARITY,
     *method.PARITY,
     *header.PARITY,
+    *cookie.PARITY,
     *query.PARITY,
     *client.PARITY,
     *client_subject.PARITY,
@@ -103,6 +105,9 @@ def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
         one = about.at(f"headers.{name}")
         with one.guarded(""):
             found.append(header.condition(name, rule, shared, one))
+    for name, rule in match.cookies.items():
+        with about.guarded(f"cookies.{name}"):
+            found.append(cookie.condition(name, rule, shared))
     for name, rule in match.query.items():
         one = about.at(f"query.{name}")
         with one.guarded(""):

@@ -7,6 +7,7 @@ from headgate.features.folders import balancers, middlewares
 from headgate.features.match.client.spec import Client
 from headgate.features.match.client_certificate.spec import ClientCertificate
 from headgate.features.match.client_subject.spec import ClientSubject
+from headgate.features.match.cookie.spec import Cookies
 from headgate.features.match.header.spec import Headers
 from headgate.features.match.method.spec import Methods
 from headgate.features.match.path.spec import Path
@@ -16,6 +17,7 @@ MATCHES: Final[tuple[type[MatchCondition], ...]] = (
     Path,
     Methods,
     Headers,
+    Cookies,
     Query,
     Client,
     ClientSubject,

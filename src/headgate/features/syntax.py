@@ -14,6 +14,7 @@ HOST_NAME_ALLOWED: Final = 'write a name such as "a.example", or an address such
 SERVER_NAME_ALLOWED: Final = 'write "a.example", "*.example" or "*"'
 ALPN_ALLOWED: Final = 'write the name of a protocol such as "h2" or "postgresql"'
 HEADER_NAME_ALLOWED: Final = 'write letters, digits and hyphens, such as "x-tenant" (RFC 9110 §5.1)'
+COOKIE_NAME_ALLOWED: Final = "write letters, digits and !#$%&'*+-.^_`|~ (RFC 6265 §4.1.1)"
 METHOD_ALLOWED: Final = 'write an upper-case method such as "GET"'
 CIDR_ALLOWED: Final = 'write a network or an address: "10.0.0.0/8", "2001:db8::/32", "192.0.2.7"'
 LISTEN_ALLOWED: Final = 'write an IP address and a port: "127.0.0.1:8000", "0.0.0.0:80", "[::]:443"'
@@ -131,6 +132,13 @@ def header_name(text: str) -> str:
     if not _TOKEN.fullmatch(text):
         raise Invalid(f'"{text}" is not a header name', HEADER_NAME_ALLOWED)
     return text.lower()
+
+
+def cookie_name(text: str) -> str:
+    """Returns the name of a cookie as it is: unlike that of a header, it is case-sensitive."""
+    if not _TOKEN.fullmatch(text):
+        raise Invalid(f'"{text}" is not the name of a cookie', COOKIE_NAME_ALLOWED)
+    return text
 
 
 def method(text: str) -> str:

@@ -43,7 +43,7 @@ CONDITION: Final = {"exact": TEXT, "prefix": TEXT, "regex": EXPRESSION}
 
 
 class ValueCondition(OneOf):
-    """A condition on a header's or a query parameter's value."""
+    """A condition on the value of a header, a cookie or a query parameter."""
 
     exact: str | None = Field(default=None, description="The value is equal to this text.")
     prefix: str | None = Field(default=None, description="The value begins with this text.")

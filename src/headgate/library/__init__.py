@@ -9,7 +9,7 @@ from headgate.library.breaker import CircuitBreaker, OpenError
 from headgate.library.compiled import ConfigError
 from headgate.library.limiter import Decision, RateLimiter
 from headgate.library.listener import Listener, TlsConfig
-from headgate.library.matching import HeaderMatch, MethodMatch, PathMatch
+from headgate.library.matching import CookieMatch, HeaderMatch, MethodMatch, PathMatch
 from headgate.library.process import ProxyError
 from headgate.library.proxy import Proxy
 from headgate.library.retry import Retry, RetryBudget
@@ -18,6 +18,7 @@ from headgate.library.router import Route, Router
 __all__ = [
     "CircuitBreaker",
     "ConfigError",
+    "CookieMatch",
     "Decision",
     "HeaderMatch",
     "Listener",

@@ -1,4 +1,4 @@
-"""The conditions of a route on a request: its path, method and headers."""
+"""The conditions of a route on a request: its path, method, headers and cookies."""
 
 from dataclasses import dataclass
 
@@ -61,14 +61,43 @@ class HeaderMatch:
 
     def to_config(self) -> dict[str, object]:
         """Returns the condition; its name is the key in the table `headers` of a match."""
-        is_there, is_away = self.present is True, self.present is False
-        return _given(
-            exact=self.exact,
-            prefix=self.prefix,
-            regex=self.regex,
-            present=is_there or None,
-            absent=is_away or None,
-        )
+        return _value(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CookieMatch:
+    """A condition on one cookie, whose name is case-sensitive; give exactly one besides the name.
+
+    Of several cookies of one name the first one counts, on whichever `Cookie` line it is.
+
+    >>> CookieMatch("channel", prefix="beta").to_config()
+    {'prefix': 'beta'}
+    """
+
+    name: str
+    exact: str | None = None
+    """The value, without double quotes around it, is this text."""
+    prefix: str | None = None
+    """The value begins with this text."""
+    regex: str | None = None
+    """The expression matches the whole value."""
+    present: bool | None = None
+    """True: the request has it, with any value; False: it does not have it."""
+
+    def to_config(self) -> dict[str, object]:
+        """Returns the condition; its name is the key in the table `cookies` of a match."""
+        return _value(self)
+
+
+def _value(one: HeaderMatch | CookieMatch) -> dict[str, object]:
+    is_there, is_away = one.present is True, one.present is False
+    return _given(
+        exact=one.exact,
+        prefix=one.prefix,
+        regex=one.regex,
+        present=is_there or None,
+        absent=is_away or None,
+    )
 
 
 def _given(**values: object) -> dict[str, object]:

@@ -1,4 +1,6 @@
-"""Routes as the data plane matches them: by host, path, method, headers, client, in its order."""
+"""Routes as the data plane matches them: by host, path, method, headers, cookies and client, in
+its order.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +10,7 @@ from headgate._core import PlanError
 from headgate._core import Router as Core
 from headgate.compile.located import refusals
 from headgate.library.compiled import compiled, refused
-from headgate.library.matching import HeaderMatch, MethodMatch, PathMatch
+from headgate.library.matching import CookieMatch, HeaderMatch, MethodMatch, PathMatch
 
 _LISTENER: Final = "router"
 
@@ -27,6 +29,8 @@ class Route:
     path: PathMatch | None = None
     methods: MethodMatch | None = None
     headers: tuple[HeaderMatch, ...] = ()
+    """All must hold."""
+    cookies: tuple[CookieMatch, ...] = ()
     """All must hold."""
     clients: tuple[str, ...] = ()
     """The client's address is in one of these networks, such as `10.0.0.0/8`."""
@@ -54,6 +58,8 @@ class Route:
             match["methods"] = self.methods.to_config()
         if self.headers:
             match["headers"] = {one.name: one.to_config() for one in self.headers}
+        if self.cookies:
+            match["cookies"] = {one.name: one.to_config() for one in self.cookies}
         if self.clients:
             match["client"] = list(self.clients)
         table: dict[str, object] = {"hosts": list(self.hosts), "priority": self.priority}

@@ -30,7 +30,7 @@ _SHOWN: Final = frozenset(
 )
 """Keys whose values are names or addresses."""
 
-_FREE: Final = frozenset({"add", "headers", "query", "set"})
+_FREE: Final = frozenset({"add", "cookies", "headers", "query", "set"})
 """Keys of maps whose own keys users choose: a header may be called `address`."""
 
 

@@ -100,7 +100,7 @@ class PathMatch(PlanNode, frozen=True):
 
 
 class ValueMatch(PlanNode, frozen=True):
-    """A condition on a header's or a query parameter's value."""
+    """A condition on the value of a header, a cookie or a query parameter."""
 
     exact: str | None = None
     prefix: str | None = None
@@ -124,6 +124,7 @@ class Match(PlanNode, frozen=True):
     path: PathMatch | None = None
     methods: tuple[str, ...] = ()
     headers: dict[str, ValueMatch] = msgspec.field(default_factory=dict)
+    cookies: dict[str, ValueMatch] = msgspec.field(default_factory=dict)
     query: dict[str, ValueMatch] = msgspec.field(default_factory=dict)
     client: tuple[str, ...] = ()
     client_subject: ValueMatch | None = None

@@ -68,7 +68,7 @@ edits = st.builds(
 )
 condition = st.builds(
     lambda where, how, v: {where: {"x-v": {how: v}}},
-    st.sampled_from(["headers", "query"]),
+    st.sampled_from(["headers", "cookies", "query"]),
     st.sampled_from(["exact", "prefix", "regex"]),
     value,
 )
@@ -173,6 +173,7 @@ PLACES: Final = [
     *(f'{{"limits": {{"{key}": V}}}}' for key in RouteLimits.model_fields),
     *(f'{{"match": [{{"path": {{"{key}": V}}}}]}}' for key in ("exact", "prefix", "regex")),
     *(f'{{"match": {{"headers": {{"x": {{"{key}": V}}}}}}}}' for key in ("exact", "regex")),
+    *(f'{{"match": {{"cookies": {{"x": {{"{key}": V}}}}}}}}' for key in ("exact", "regex")),
     *(f'{{"match": {{"query": {{"x": {{"{key}": V}}}}}}}}' for key in ("prefix", "regex")),
     '{"match": {"client_subject": {"exact": V}}}',
     '{"hosts": V}',

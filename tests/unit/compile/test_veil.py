@@ -24,6 +24,7 @@ hosts = ["${env:DOMAIN}"]
 match = [
   { headers = { x-key = { exact = "${env:KEY}" } } },
   { query = { address = { prefix = "${env:KEY}" } } },
+  { cookies = { "upstream" = { prefix = "${env:KEY}" } } },
   { path = { regex = "/${env:KEY}/.*" } },
 ]
 middlewares = [
@@ -64,7 +65,7 @@ def test_the_plan_is_shown_without_them() -> None:
     assert loaded.plan is not None, loaded.diagnostics
     shown = b"".join(redacted(e.canonical, loaded.secrets) for e in loaded.plan.objects.values())
     whole = b"".join(e.canonical for e in loaded.plan.objects.values())
-    assert whole.count(b"hunter2") == 11
+    assert whole.count(b"hunter2") == 12
     assert b"hunter2" not in shown
     assert b"10.0.0.9:9001" in shown, "addresses are in status and metrics anyway"
     assert b"a.example" in shown
@@ -77,6 +78,7 @@ def test_the_plan_is_shown_without_them() -> None:
         ("http://a.example:8000/x", {"x-key": "wrong"}, "headers.x-key fails"),
         ("http://a.example:8000/x", {}, "headers.x-key fails"),
         ("http://a.example:8000/x?address=hunt", {}, "query.address fails"),
+        ("http://a.example:8000/x", {"cookie": "upstream=hunt"}, "cookies.upstream fails"),
         ("http://a.example:8000/hunt", {}, "path.regex fails"),
         ("http://b.example:8000/answer", {}, "answered with 200"),
         ("http://b.example:8000/moved", {}, "location: (secret)"),

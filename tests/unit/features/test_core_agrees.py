@@ -55,6 +55,10 @@ PLACES: dict[str, tuple[Callable[[str], str], Callable[[str], Route]]] = {
         syntax.header_name,
         lambda t: matching(Match(headers={t: ValueMatch(present=True)})),
     ),
+    "cookies": (
+        syntax.cookie_name,
+        lambda t: matching(Match(cookies={t: ValueMatch(present=True)})),
+    ),
     "query": (str, lambda t: matching(Match(query={t: ValueMatch(exact=t)}))),
     "rewrite.strip_prefix": (strippable, lambda t: rewriting(PathRewrite(strip_prefix=t))),
     "rewrite.prefix": (prefix, lambda t: rewriting(PathRewrite(prefix=t))),

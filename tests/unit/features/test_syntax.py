@@ -182,6 +182,7 @@ def test_escaped_text_is_a_template_of_itself(text: str) -> None:
 PARSERS: list[Callable[[str], str]] = [
     syntax.host_pattern,
     syntax.header_name,
+    syntax.cookie_name,
     syntax.method,
     syntax.cidr,
     syntax.listen_address,

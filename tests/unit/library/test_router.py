@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_files import MemoryFiles
 
-from headgate import ConfigError, HeaderMatch, MethodMatch, PathMatch, Route, Router
+from headgate import ConfigError, CookieMatch, HeaderMatch, MethodMatch, PathMatch, Route, Router
 from headgate.compile.load import load
 from headgate.compile.routing import Question, Routing
 from headgate.library.compiled import text
@@ -20,6 +20,7 @@ ROUTES = {
     "numbered": Route(hosts=("*.shop.example",), path=PathMatch(regex="/items/[0-9]+")),
     "shop": Route(hosts=("a.shop.example", "*.shop.example")),
     "inside": Route(path=PathMatch(prefix="/v1"), clients=("10.0.0.0/8",), priority=5),
+    "beta": Route(path=PathMatch(prefix="/v1"), cookies=(CookieMatch("channel", exact="beta"),)),
     "bare": Route(path=PathMatch(prefix="/bare"), headers=(HeaderMatch("cookie", present=False),)),
 }
 ROUTER = Router(ROUTES)
@@ -36,6 +37,8 @@ ANSWER = {"respond": {"status": 204}}
         (("x.example", "/v1/a", "PUT"), "post"),
         (("x.example", "/v1/a", "GET", [("x-tenant", "a")]), "tenant"),
         (("x.example", "/v1/a", "GET", [("x-tenant", "b")]), "prefix"),
+        (("x.example", "/v1/a", "GET", [("Cookie", "a=b; channel=beta")]), "beta"),
+        (("x.example", "/v1/a", "GET", [("Cookie", "Channel=beta")]), "prefix"),
         (("x.example", "/v1/a", "GET", (), "10.1.2.3"), "inside"),
         (("A.Shop.example", "/items/7"), "shop"),
         (("b.shop.example", "/items/7"), "numbered"),
@@ -54,12 +57,14 @@ def test_the_best_route_takes_a_request(request_of: tuple[str, str], name: str |
     target=st.sampled_from(["/", "/v1", "/v1/a", "/items/7", "/items/x", "/bare", "/v1%2Fa"]),
     method=st.sampled_from(["GET", "POST"]),
     tenant=st.sampled_from(["", "a", "b"]),
+    cookie=st.sampled_from(["", "channel=beta", "channel=1; channel=beta"]),
     client=st.sampled_from(["10.1.1.1", "192.0.2.1", "2001:db8::1"]),
 )
 def test_a_node_says_the_same(
-    host: str, target: str, method: str, tenant: str, client: str
+    host: str, target: str, method: str, tenant: str, cookie: str, client: str
 ) -> None:
-    headers = {"x-tenant": tenant} if tenant else {}
+    sent = {"x-tenant": tenant, "cookie": cookie}
+    headers = {name: value for name, value in sent.items() if value}
     url = f"http://{host}{target}"
     asked = ROUTING.request(Question(url, method=method, headers=dict(headers), client=client))
     found = ROUTING.find(asked)

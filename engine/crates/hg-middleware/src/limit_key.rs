@@ -3,7 +3,7 @@
 use crate::variables::is_token;
 use crate::view::RequestView;
 use hg_limit::{Key, KeyHash, Seed};
-use hg_policy::cookie_value;
+use hg_route::cookie_value;
 
 /// One part of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]

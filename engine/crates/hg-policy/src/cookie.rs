@@ -1,8 +1,9 @@
 //! Cookies that name one of several things by a token, signed where there are keys.
 
+use crate::Token;
 use crate::seal::{SEALED, Seal};
-use crate::{Token, cookie_value};
 use hg_plan::SameSite;
+use hg_route::cookie_value;
 
 /// The content of a request's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

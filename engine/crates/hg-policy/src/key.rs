@@ -1,6 +1,7 @@
 //! The key that a hashing policy hashes, and its place in a request.
 
 use crate::{hash_client, hash_key};
+use hg_route::cookie_value;
 use std::net::IpAddr;
 
 /// The source of the key of a request.
@@ -10,7 +11,7 @@ pub enum KeySource {
     ClientIp,
     /// The value of this header, lower-case name; its first line.
     Header(Box<str>),
-    /// The value of this cookie (see [`cookie_value`]).
+    /// The value of this cookie (see [`hg_route::cookie_value`]).
     Cookie(Box<str>),
     /// The normalised path, without the query.
     Path,
@@ -74,21 +75,6 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Returns the value of the first cookie of that name (case-sensitive) in one `Cookie` header line
-/// (RFC 6265 §4.2.1), without surrounding white space or double quotes; `None` if it is missing.
-/// Ignores pieces that are not `name=value`.
-pub fn cookie_value<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    header.split(|b| *b == b';').find_map(|piece| {
-        let equals = piece.iter().position(|b| *b == b'=')?;
-        let (found, value) = piece.split_at(equals);
-        if found.trim_ascii() != name.as_bytes() {
-            return None;
-        }
-        let value = value.get(1..)?.trim_ascii();
-        Some(value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,18 +113,5 @@ mod tests {
         assert_eq!(key("header:X-User"), Some(hash_key(b"ada")));
         assert_eq!(key("cookie:sid"), Some(hash_key(b"7")));
         assert_eq!((key("header:none"), key("cookie:none")), (None, None));
-    }
-
-    #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
-        let line = b"asession=1; session=two;x; sess=3 ; q=\"quoted\"; session=later; e=";
-        assert_eq!(cookie_value(line, "session"), Some(&b"two"[..]));
-        assert_eq!(cookie_value(line, "sess"), Some(&b"3"[..]));
-        assert_eq!(cookie_value(line, "q"), Some(&b"quoted"[..]));
-        assert_eq!(cookie_value(line, "e"), Some(&b""[..]));
-        assert_eq!(cookie_value(line, "Session"), None);
-        assert_eq!(cookie_value(line, "x"), None);
-        assert_eq!(cookie_value(b"", "x"), None);
-        assert_eq!(cookie_value(b"a=b=c", "a"), Some(&b"b=c"[..]));
     }
 }

@@ -33,7 +33,7 @@ pub use balancers::NAMES;
 pub use cookie::Named;
 use hash::hash_seeded;
 pub use hash::{hash_client, hash_key};
-pub use key::{KeySource, cookie_value};
+pub use key::KeySource;
 pub use load::{Load, Sample, Tried};
 pub use portion::{Block, Portion};
 pub use rng::{Random, WyRand};

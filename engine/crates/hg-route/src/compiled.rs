@@ -194,6 +194,7 @@ fn compile_match(m: &Match, mistakes: &mut Mistakes) -> CompiledMatch {
         client: compile_client(&m.client, mistakes),
         query: compile_values("query", &m.query, mistakes),
         headers: compile_headers(m, mistakes),
+        cookies: compile_values("cookies", &m.cookies, mistakes),
         certificate: m.client_certificate.as_ref().map(|texts| compile_rule(texts, mistakes)),
     };
     let is_conditional = conditions.parts().next().is_some();

@@ -1,7 +1,8 @@
-//! Conditions other than the path: methods, client addresses, query parameters, headers.
+//! Conditions other than the path: methods, client addresses, query parameters, headers, cookies.
 
 use crate::automaton::Automaton;
 use crate::certificate::CertificateRules;
+use crate::cookie::read_cookie;
 use crate::path::decode_escape;
 use crate::query::{Headers, Query};
 use crate::scratch::Tools;
@@ -20,6 +21,8 @@ pub(crate) struct Conditions {
     pub(crate) query: Box<[(Box<str>, ValueRule)]>,
     /// Conditions by lower-case header name.
     pub(crate) headers: Box<[(Box<str>, ValueRule)]>,
+    /// Conditions by cookie name.
+    pub(crate) cookies: Box<[(Box<str>, ValueRule)]>,
     /// The requirements on the client's certificate.
     pub(crate) certificate: Option<Box<CertificateRule>>,
 }
@@ -56,6 +59,8 @@ pub(crate) enum Part<'c> {
     Query(&'c str, &'c ValueRule),
     /// A header, its lines joined.
     Header(&'c str, &'c ValueRule),
+    /// The first cookie of a name.
+    Cookie(&'c str, &'c ValueRule),
     /// The client's verified certificate.
     Certificate(&'c CertificateRule),
 }
@@ -67,8 +72,10 @@ impl Conditions {
         let client = (!self.client.is_empty()).then_some(Part::Client(&self.client));
         let query = self.query.iter().map(|(name, rule)| Part::Query(name, rule));
         let headers = self.headers.iter().map(|(name, rule)| Part::Header(name, rule));
+        let cookies = self.cookies.iter().map(|(name, rule)| Part::Cookie(name, rule));
         let certificate = self.certificate.as_deref().map(Part::Certificate);
-        methods.into_iter().chain(client).chain(query).chain(headers).chain(certificate)
+        let values = query.chain(headers).chain(cookies);
+        methods.into_iter().chain(client).chain(values).chain(certificate)
     }
 
     /// Reports whether all conditions hold.
@@ -89,6 +96,10 @@ impl Part<'_> {
             }
             Part::Header(name, rule) => {
                 let is_there = read_header(q.headers, name, &mut tools.value);
+                rule.holds(is_there, tools)
+            }
+            Part::Cookie(name, rule) => {
+                let is_there = read_cookie(q.headers, name, &mut tools.value);
                 rule.holds(is_there, tools)
             }
             Part::Certificate(rule) => {

@@ -3,6 +3,7 @@
 use crate::certificate::Misfit;
 use crate::compiled::PathRule;
 use crate::condition::{CertificateRule, Part, ValueRule, read_header, read_parameter};
+use crate::cookie::read_cookie;
 use crate::query::{CLIENT_SUBJECT, Query};
 use crate::scratch::Tools;
 
@@ -23,6 +24,8 @@ pub enum ConditionKind {
     Query,
     /// A header.
     Header,
+    /// A cookie.
+    Cookie,
 }
 
 impl ConditionKind {
@@ -36,6 +39,7 @@ impl ConditionKind {
             ConditionKind::Client => "client",
             ConditionKind::Query => "query",
             ConditionKind::Header => "header",
+            ConditionKind::Cookie => "cookie",
         }
     }
 }
@@ -107,6 +111,11 @@ pub(crate) fn part(
             let is_there = read_header(q.headers, name, &mut tools.value);
             let text = format!("header {name} {}", value(rule, is_there, holds, &tools.value));
             (ConditionKind::Header, format!("headers.{name}"), text)
+        }
+        Part::Cookie(name, rule) => {
+            let is_there = read_cookie(q.headers, name, &mut tools.value);
+            let text = format!("cookie {name} {}", value(rule, is_there, holds, &tools.value));
+            (ConditionKind::Cookie, format!("cookies.{name}"), text)
         }
         Part::Certificate(rule) => {
             (ConditionKind::Client, "client_certificate".to_owned(), certificate(rule, q))

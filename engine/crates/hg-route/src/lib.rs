@@ -20,6 +20,7 @@ pub mod check;
 mod chunks;
 mod compiled;
 mod condition;
+mod cookie;
 mod describe;
 mod explain;
 mod hosts;
@@ -41,6 +42,7 @@ mod whole;
 
 pub use certificate::{CertificateRules, ClientCertificate, Misfit};
 pub use chunks::Chunks;
+pub use cookie::cookie_value;
 pub use describe::{Condition, ConditionKind};
 pub use explain::{Explanation, MatchRef, NearMiss, Won};
 pub use order::Criterion;

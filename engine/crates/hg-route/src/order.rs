@@ -15,7 +15,7 @@ pub enum Criterion {
     PrefixLength,
     /// With a condition on the method before without.
     Method,
-    /// More conditions on headers first.
+    /// More conditions on headers first; those on cookies and on certificates are among them.
     Headers,
     /// More conditions on query parameters first.
     Query,
@@ -63,7 +63,7 @@ impl Criterion {
             Criterion::PathKind => "an exact path goes before a regex, a regex before a prefix",
             Criterion::PrefixLength => "its prefix is longer",
             Criterion::Method => "it has a condition on the method",
-            Criterion::Headers => "it has more conditions on headers",
+            Criterion::Headers => "it has more conditions on headers and cookies",
             Criterion::Query => "it has more conditions on query parameters",
             Criterion::Client => "it has a condition on the client's address",
             Criterion::Name => "its name comes first",
@@ -116,9 +116,9 @@ impl<'r> Ranked<'r> {
             path_kind: path_kind(&self.one.path),
             prefix_len: prefix_len(&self.one.path),
             any_method: conditions.is_none_or(|c| c.methods.is_empty()),
-            headers: Reverse(
-                conditions.map_or(0, |c| c.headers.len() + usize::from(c.certificate.is_some())),
-            ),
+            headers: Reverse(conditions.map_or(0, |c| {
+                c.headers.len() + c.cookies.len() + usize::from(c.certificate.is_some())
+            })),
             query: Reverse(conditions.map_or(0, |c| c.query.len())),
             any_client: conditions.is_none_or(|c| c.client.is_empty()),
         }

@@ -84,7 +84,7 @@ pub struct Query<'a> {
     pub query: Option<&'a str>,
     /// The method as sent; methods are case-sensitive (RFC 9110 §9.1).
     pub method: &'a str,
-    /// The headers, which are read only if a candidate has a condition on one.
+    /// The headers, which are read only if a candidate has a condition on one, or on a cookie.
     pub headers: &'a dyn Headers,
     /// The client's address, after reading trusted peers' headers.
     pub client: IpAddr,

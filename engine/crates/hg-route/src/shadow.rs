@@ -150,6 +150,7 @@ fn conditions_cover(earlier: &Conditions, later: &Conditions) -> bool {
         && client
         && values_cover(&earlier.query, &later.query)
         && values_cover(&earlier.headers, &later.headers)
+        && values_cover(&earlier.cookies, &later.cookies)
         && earlier.certificate.as_ref().is_none_or(|e| {
             let later = later.certificate.as_ref();
             later.is_some_and(|l| certificates_cover(&e.texts, &l.texts))

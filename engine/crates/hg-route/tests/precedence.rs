@@ -49,9 +49,9 @@ fn precedence() -> Vec<Case> {
             Criterion::Method,
         ),
         case(
-            prefix(json!({"headers": {"a": {"present": true}, "b": {"present": true}}})),
+            prefix(json!({"headers": {"a": {"exact": "1"}}, "cookies": {"b": {"exact": "2"}}})),
             prefix(json!({"headers": {"a": {"exact": "1"}}})),
-            "GET /v1 a: 1 b: 2",
+            "GET /v1 a: 1 cookie: b=2",
             Criterion::Headers,
         ),
         case(
@@ -91,6 +91,7 @@ const HOSTS: &[(&[&str], &str, Option<&str>)] = &[
 fn conditions() -> Vec<(Value, &'static str, bool)> {
     let path = |kind: &str, text: &str| json!({"path": {kind: text}});
     let header = |rule: Value| json!({"headers": {"a": rule}});
+    let cookie = |rule: Value| json!({"cookies": {"a": rule}});
     let query = |rule: Value| json!({"query": {"a": rule}});
     vec![
         (path("prefix", "/v1"), "GET /v1", true),
@@ -109,6 +110,13 @@ fn conditions() -> Vec<(Value, &'static str, bool)> {
         (header(json!({"exact": "1, 2"})), "GET / a: 1 a: 2", true),
         (header(json!({"regex": "[0-9]"})), "GET / a: 12", false),
         (header(json!({"absent": true})), "GET /", true),
+        (cookie(json!({"exact": "1"})), "GET / cookie: b=2;a=1", true),
+        (cookie(json!({"exact": "1"})), "GET / cookie: a=1;a=2", true),
+        (cookie(json!({"exact": "2"})), "GET / cookie: a=1 cookie: a=2", false),
+        (cookie(json!({"exact": "1"})), "GET / cookie: a=\"1\"", true),
+        (cookie(json!({"prefix": "1"})), "GET / cookie: A=1", false),
+        (cookie(json!({"exact": ""})), "GET / cookie: a=", true),
+        (cookie(json!({"present": true})), "GET / cookie: a", false),
         (query(json!({"exact": "1"})), "GET /?a=1&a=2", true),
         (query(json!({"exact": "2"})), "GET /?a=1&a=2", false),
         (query(json!({"exact": ""})), "GET /?a", true),

@@ -475,7 +475,7 @@ pub(super) fn hash_key(
             .map(|f| hg_policy::hash_key(f.value)),
         KeySource::Cookie(name) => fields
             .each(Known::Cookie)
-            .find_map(|line| hg_policy::cookie_value(line, name))
+            .find_map(|line| hg_route::cookie_value(line, name))
             .map(hg_policy::hash_key),
     }
 }

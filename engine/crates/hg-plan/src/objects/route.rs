@@ -156,6 +156,8 @@ pub struct Match {
     pub methods: Vec<String>,
     /// Conditions by lower-case header name.
     pub headers: BTreeMap<String, ValueMatch>,
+    /// Conditions by cookie name, which is case-sensitive.
+    pub cookies: BTreeMap<String, ValueMatch>,
     /// Conditions by query parameter name.
     pub query: BTreeMap<String, ValueMatch>,
     /// The client's address is in one of these CIDRs. Empty = all.
@@ -192,7 +194,7 @@ pub enum PathMatch {
     Regex(String),
 }
 
-/// A condition on a header's or a query parameter's value.
+/// A condition on the value of a header, a cookie or a query parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ValueMatch {

@@ -125,7 +125,7 @@ pub fn naive(routes: &[Attached], q: &Request) -> Option<(u32, usize, usize)> {
                     kind(m),
                     Reverse(prefix_len(m)),
                     m.methods.is_empty(),
-                    Reverse(m.headers.len()),
+                    Reverse(m.headers.len() + m.cookies.len()),
                     Reverse(m.query.len()),
                     m.client.is_empty(),
                     r.name.clone(),
@@ -194,6 +194,12 @@ fn matches_request(m: &Match, q: &Request) -> Option<usize> {
             q.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
         value_holds(rule, (!lines.is_empty()).then(|| lines.join(", ")))
     });
+    let cookies = m.cookies.iter().all(|(name, rule)| {
+        let lines = q.headers.iter().filter(|(n, _)| n == "cookie").map(|(_, line)| line);
+        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|p| p.split_once('='));
+        let first = pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim());
+        value_holds(rule, first.map(|v| unquoted(v).to_owned()))
+    });
     let query = m.query.iter().all(|(name, rule)| {
         let mut pairs = q.query.as_deref().unwrap_or("").split('&').filter(|p| !p.is_empty());
         let first = pairs.find_map(|p| {
@@ -202,7 +208,12 @@ fn matches_request(m: &Match, q: &Request) -> Option<usize> {
         });
         value_holds(rule, first)
     });
-    (method && client && headers && query).then_some(taken)
+    (method && client && headers && cookies && query).then_some(taken)
+}
+
+fn unquoted(value: &str) -> &str {
+    let is_quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    if is_quoted { &value[1..value.len() - 1] } else { value }
 }
 
 fn value_holds(rule: &ValueMatch, value: Option<String>) -> bool {

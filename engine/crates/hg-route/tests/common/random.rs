@@ -42,6 +42,9 @@ const REGEXES: &[&str] = &[
     "/[^/]+/[^/]+",
 ];
 
+const COOKIES: &[&str] =
+    &["x=1", "y=12; x=1, 2", "x=2;x=1", "X=1; y", " y = \"1\" ;; x=", "x=\"; y=1=2", "xy=1", ""];
+
 fn path() -> impl Strategy<Value = PathMatch> {
     let fixed = select(&PATHS[..9]).prop_map(str::to_owned);
     prop_oneof![
@@ -73,14 +76,16 @@ fn one_match() -> impl Strategy<Value = Match> {
         some(&["GET", "POST"]),
         btree_map(names(), value(), 0..2),
         btree_map(names(), value(), 0..2),
+        btree_map(names(), value(), 0..2),
         some(&["10.0.0.0/8", "127.0.0.0/8", "::/0"]),
     )
-        .prop_map(|(path, methods, headers, query, client)| Match {
+        .prop_map(|(path, methods, headers, cookies, query, client)| Match {
             client_subject: None,
             client_certificate: None,
             path,
             methods,
             headers,
+            cookies,
             query,
             client,
         })
@@ -107,11 +112,11 @@ pub fn routes(most: usize) -> impl Strategy<Value = Vec<Attached>> {
 pub fn request() -> impl Strategy<Value = Request> {
     let client = select(&["10.1.1.1", "127.0.0.1", "192.0.2.1", "2001:db8::1"][..])
         .prop_map(|c| c.parse::<IpAddr>().unwrap());
-    let pairs = vec(
-        (select(&["x", "y"][..]), select(&["", "1", "12", "2", "z"][..]))
-            .prop_map(|(n, v)| (n.to_owned(), v.to_owned())),
-        0..3,
-    );
+    let own = |(n, v): (&str, &str)| (n.to_owned(), v.to_owned());
+    let values = select(&["", "1", "12", "2", "z"][..]);
+    let header = (select(&["x", "y"][..]), values).prop_map(own);
+    let cookie = (Just("cookie"), select(COOKIES)).prop_map(own);
+    let pairs = vec(prop_oneof![2 => header, 1 => cookie], 0..4);
     (
         select(&[0u16, 1, 2, 70][..]),
         select(REQUEST_HOSTS),

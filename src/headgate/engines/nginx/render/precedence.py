@@ -50,6 +50,7 @@ class Candidate:
         return self.regex is None and not (
             match.methods
             or match.headers
+            or match.cookies
             or match.query
             or match.client
             or match.client_subject
@@ -94,6 +95,7 @@ def candidates(name: str, route: Route) -> Iterable[Candidate]:
             prefix_length=-len(prefix or ""),
             any_method=not match.methods,
             headers=-len(match.headers)
+            - len(match.cookies)
             - (match.client_subject is not None)
             - (match.client_certificate is not None),
             query=-len(match.query),

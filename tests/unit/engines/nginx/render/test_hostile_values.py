@@ -114,6 +114,7 @@ FIELDS: dict[str, Callable[[str], Plan]] = {
     "header prefix": lambda t: one_route(
         forwarding(Match(headers={"x-a": ValueMatch(prefix=t + "-")}))
     ),
+    "cookie condition": lambda t: one_route(forwarding(Match(cookies={t: ValueMatch(exact=t)}))),
     "query condition": lambda t: one_route(forwarding(Match(query={t: ValueMatch(exact=t)}))),
     "method": lambda t: one_route(forwarding(Match(methods=(t,)))),
     "exact path": lambda t: one_route(forwarding(Match(path=PathMatch(exact=_path(t))))),
