@@ -16,11 +16,14 @@ MIN_BYTES: Final = 1_000
 MAX_BYTES: Final = 10_000_000_000
 REQUEST: Final = "request"
 """The word for a limit that each request has for itself."""
+CONNECTION: Final = "connection"
+"""The word for a limit that the requests of each client connection share."""
 
+_ALONE: Final = (REQUEST, CONNECTION)
 _KEY_ALLOWED: Final = (
-    'write "request" alone (each has its own), "client_ip", "host", "route", "path", '
-    '"path:NUMBER", "header:NAME", "cookie:NAME", "jwt:CLAIM", or a list of them; "all" = all '
-    "requests together"
+    'write "request" or "connection" alone (each has its own), "client_ip", "host", "route", '
+    '"path", "path:NUMBER", "header:NAME", "cookie:NAME", "jwt:CLAIM", or a list of them; "all" = '
+    "all requests together"
 )
 _RATE = re.compile(r"(.+?) ?/ ?s")
 
@@ -85,13 +88,14 @@ def told(download: tuple[int, int], upload: tuple[int, int]) -> str:
 def sharers_of(value: object) -> tuple[str, ...]:
     """Returns what shares a limit; nothing = all requests together; raises `Invalid`.
 
-    >>> sharers_of("request"), sharers_of("all")
-    (('request',), ())
+    >>> sharers_of("request"), sharers_of("connection"), sharers_of("all")
+    (('request',), ('connection',), ())
     """
-    if value in (REQUEST, [REQUEST], (REQUEST,)):
-        return (REQUEST,)
-    if isinstance(value, list | tuple) and REQUEST in value:
-        raise Invalid("`request` stands beside others", _KEY_ALLOWED)
+    for word in _ALONE:
+        if value in (word, [word], (word,)):
+            return (word,)
+        if isinstance(value, list | tuple) and word in value:
+            raise Invalid(f"`{word}` stands beside others", _KEY_ALLOWED)
     try:
         return parts_of(value)
     except Invalid as wrong:
@@ -116,11 +120,13 @@ Sharers = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"enum": ["all", REQUEST]},
+                {"enum": ["all", *_ALONE]},
                 PART_SCHEMA,
                 {"type": "array", "items": PART_SCHEMA, "minItems": 1, "maxItems": 8},
             ]
         }
     ),
 ]
-"""The sharers of a limit: each request alone, one part of it, or a list of them; empty = `all`."""
+"""The sharers of a limit: each request alone, those of a connection, one part of a request, or a
+list of parts; empty = `all`.
+"""

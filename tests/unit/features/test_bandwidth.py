@@ -67,6 +67,7 @@ def test_without_a_burst_it_is_the_bytes_of_a_second() -> None:
         ('key = "all"', "it limits neither direction"),
         ('download = "1MB"', '"1MB" is not a rate of bytes'),
         ('download = "1MB/s"\nkey = ["request", "host"]', "`request` stands beside others"),
+        ('upload = "1MB/s"\nkey = ["connection", "route"]', "`connection` stands beside others"),
         ('upload = "1MB/s"\nkey = "cient_ip"', '"cient_ip" is nothing to count by'),
         ('upload = "1MB/s"\nburst = "off"', '"off" is not a size'),
         ('upload = "1MB/s"\nmax_keys = 0', "0 is out of range"),
@@ -77,5 +78,26 @@ def test_what_is_wrong_is_said_once(keys: str, what: str) -> None:
     assert what in error and "middlewares.one.bandwidth" in error
 
 
+@pytest.mark.parametrize("key", ["connection", ["connection"]])
+def test_the_requests_of_a_connection_share_a_rate(key: object) -> None:
+    node = Bandwidth.model_validate({"download": "1MB/s", "key": key}).to_plan()
+    assert node == BandwidthNode(download=1_000_000, download_burst=1_000_000, key=("connection",))
+
+
+@pytest.mark.parametrize(
+    ("key", "by"),
+    [
+        (("request",), "for each request"),
+        (("connection",), "for each connection"),
+        (("client_ip", "route"), "by client_ip and route"),
+        ((), "all requests together"),
+    ],
+)
+def test_an_explanation_says_what_shares_the_rate(key: tuple[str, ...], by: str) -> None:
+    node = BandwidthNode(download=1_000_000, download_burst=65_536, key=key)
+    assert node.does == f"download {ByteRate(1_000_000)}, burst 64KiB, {by}"
+
+
 def test_it_loads() -> None:
+    assert errors('download = "1MB/s"\nupload = "1MB/s"\nkey = "connection"') == []
     assert errors('download = "1MB/s"\nkey = ["client_ip", "path:1"]') == []

@@ -46,6 +46,12 @@ impl Cell {
         let _ = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
+    /// Returns how long it takes until nothing is owed any more, in microseconds.
+    pub fn owed_us(&self, now_us: u64) -> u64 {
+        let free = self.free.load(Ordering::Relaxed);
+        self.rate.micros(free.saturating_sub(self.rate.units(now_us)))
+    }
+
     #[inline]
     fn change(&self, now_us: u64, decide: impl Fn(u64) -> Verdict) -> Verdict {
         let now = self.rate.units(now_us);
@@ -96,6 +102,14 @@ mod tests {
         // What is paid too much is no credit.
         cell.pay(0, 10_000_000);
         assert_eq!([waits(100_000), waits(1)], [0, 1]);
+    }
+
+    #[test]
+    fn a_debt_is_over_once_its_bytes_are_earned() {
+        let cell = Cell::new(Rate::bytes(1_000_000));
+        assert_eq!(cell.owed_us(0), 0);
+        cell.owe(0, 50_000, 100_000);
+        assert_eq!([0, 20_000, 50_000, 60_000].map(|us| cell.owed_us(us)), [50_000, 30_000, 0, 0]);
     }
 
     #[test]

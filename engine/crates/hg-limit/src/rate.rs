@@ -67,7 +67,7 @@ impl Rate {
     }
 
     /// Returns the microseconds that units stand for, rounded up.
-    fn micros(&self, units: u64) -> u64 {
+    pub(crate) fn micros(&self, units: u64) -> u64 {
         let scaled = u128::from(units) * u128::from(self.period_us);
         u64::try_from(scaled.div_ceil(u128::from(self.units))).unwrap_or(u64::MAX)
     }

@@ -51,7 +51,7 @@ impl Stage {
         let lines = Lines(lines);
         let view = RequestView { headers: &lines, ..view() };
         let (mut out, mut random) = (Rewritten::new(), || 0);
-        let mut cx = Context { now_us, unix_us, random: &mut random, worker: 0 };
+        let mut cx = Context { now_us, unix_us, random: &mut random, worker: 0, accounts: None };
         let mut outcome = self.chain.begin(&view, &mut out, &mut cx);
         let mut has_waited = false;
         while let Ok(Outcome::Wait) = outcome {

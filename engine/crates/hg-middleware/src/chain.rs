@@ -143,7 +143,9 @@ impl Chain {
     pub fn request(&self, view: &RequestView<'_>, out: &mut Rewritten) -> Result<Outcome, Reject> {
         out.clear();
         let mut random = || 0;
-        let mut cx = Context { now_us: 0, unix_us: || 0, random: &mut random, worker: NOBODY };
+        let worker = NOBODY;
+        let mut cx =
+            Context { now_us: 0, unix_us: || 0, random: &mut random, worker, accounts: None };
         out.prefix_len = view.prefix_len;
         self.walk(view, out, &mut cx, (Woken::No, true))
     }

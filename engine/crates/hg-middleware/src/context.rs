@@ -1,5 +1,6 @@
 //! The context that a step gets while a request runs, and what it leaves for later.
 
+use crate::accounts::ConnectionAccounts;
 use crate::claims::Claims;
 use crate::decoding::Decoding;
 use crate::headers::push_line;
@@ -20,6 +21,9 @@ pub struct Context<'a> {
     pub random: &'a mut dyn FnMut() -> u64,
     /// Number of the worker; [`NOBODY`](crate::keep::NOBODY) where nothing is counted.
     pub worker: usize,
+    /// The accounts that the requests of the client's connection share; `None` where no connection
+    /// is known.
+    pub accounts: Option<&'a mut ConnectionAccounts>,
 }
 
 /// The result of a job.

@@ -14,6 +14,7 @@
 
 #[cfg(test)]
 mod access_testing;
+mod accounts;
 mod by_status;
 mod chain;
 mod claims;
@@ -42,6 +43,7 @@ mod testing;
 mod variables;
 mod view;
 
+pub use accounts::ConnectionAccounts;
 pub use bandwidth::ConnectionBandwidth;
 pub use chain::{Chain, Problem, check};
 pub use claims::Claims;

@@ -64,6 +64,8 @@ impl Speed {
 pub(crate) enum Account {
     /// Of one body.
     Own(Cell),
+    /// Of the bodies of one client's connection.
+    Connection(Arc<Cell>),
     /// Of all that share it.
     Shared(Arc<Kept>, Key),
 }
@@ -83,6 +85,7 @@ impl Limit {
         let Speed { rate, burst, .. } = self.speed;
         let verdict = match &self.account {
             Account::Own(cell) => cell.owe(now_us, bytes, burst),
+            Account::Connection(cell) => cell.owe(now_us, bytes, burst),
             Account::Shared(kept, key) => match kept.get() {
                 Some(State::All(cell)) => cell.owe(now_us, bytes, burst),
                 Some(State::Keys(table, _)) => table.owe(*key, now_us, bytes, burst),
@@ -90,7 +93,7 @@ impl Limit {
             },
         };
         if verdict.evicted {
-            self.count(EVICTED);
+            self.count_evicted();
         }
         rate.wait_us(&verdict)
     }
@@ -98,12 +101,18 @@ impl Limit {
     fn pay(&self, now_us: u64, bytes: u64) {
         match &self.account {
             Account::Own(_) => {}
+            Account::Connection(cell) => cell.pay(now_us, bytes),
             Account::Shared(kept, key) => match kept.get() {
                 Some(State::All(cell)) => cell.pay(now_us, bytes),
                 Some(State::Keys(table, _)) => table.pay(*key, now_us, bytes),
                 None => {}
             },
         }
+    }
+
+    /// Counts an account that lost what it owed to this one.
+    pub(crate) fn count_evicted(&self) {
+        self.count(EVICTED);
     }
 
     fn count(&self, result: usize) {

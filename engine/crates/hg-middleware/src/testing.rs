@@ -143,7 +143,8 @@ pub(crate) enum Lived {
 pub(crate) fn live(chain: &Chain, view: &RequestView<'_>, drawn: &[u64]) -> Vec<Lived> {
     let mut drawn = drawn.iter();
     let mut random = || *drawn.next().unwrap();
-    let mut cx = Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0 };
+    let mut cx =
+        Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0, accounts: None };
     let mut out = Rewritten::new();
     let mut lived = Vec::new();
     let mut outcome = chain.begin(view, &mut out, &mut cx);

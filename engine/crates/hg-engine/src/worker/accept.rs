@@ -10,6 +10,7 @@ use super::{KIND_LISTENER, Worker, room};
 use crate::counters::{ListenerCounters, Refused};
 use crate::place::Place;
 use crate::report::EventLevel;
+use hg_middleware::ConnectionAccounts;
 use hg_net::{Clock, Fd, Ticks, Token};
 use hg_plan::ListenerProtocol;
 use std::io;
@@ -191,7 +192,8 @@ impl Worker {
         }
         let is_known = !entry.tells_client(peer.ip());
         let counted = is_known && self.held.settings.max_connections_per_client > 0;
-        let seat = Seat { open: entry.open.clone(), counted };
+        let seat =
+            Seat { open: entry.open.clone(), counted, accounts: ConnectionAccounts::default() };
         if entry.plan.protocol == ListenerProtocol::Tcp {
             let origin =
                 Origin { peer, listener, listener_name: entry.name.clone(), counters, seat };

@@ -66,6 +66,7 @@ impl Worker {
     /// Runs a chain from its beginning, or from where it waited.
     fn walk(
         &mut self,
+        x: ExId,
         view: &RequestView<'_>,
         route: &RouteEntry,
         rewritten: &mut Rewritten,
@@ -75,7 +76,9 @@ impl Worker {
         let mut random = || rng.next_u64();
         let (now_us, worker) = (self.now_us, self.mailbox.index);
         let unix_us = hg_net::unix_micros;
-        let mut cx = Context { now_us, unix_us, random: &mut random, worker };
+        let client = self.exchanges.get(x).and_then(|e| self.clients.get_mut(e.client));
+        let accounts = client.map(|client| &mut client.seat.accounts);
+        let mut cx = Context { now_us, unix_us, random: &mut random, worker, accounts };
         let chain = &route.terms.chain;
         match woken {
             None => chain.begin(view, rewritten, &mut cx),
@@ -109,7 +112,7 @@ impl Worker {
         let kept = self.kept_tls(x, view, route);
         let with_tls = kept.as_ref().map(|kept| told(view, kept));
         let view = with_tls.as_ref().unwrap_or(view);
-        let outcome = self.walk(view, route, rewritten, woken);
+        let outcome = self.walk(x, view, route, rewritten, woken);
         let claims = rewritten.claims();
         // Before anything else: whatever ends the request now has its line with them.
         if let Some((claims, e)) = claims.as_ref().zip(self.exchanges.get_mut(x)) {

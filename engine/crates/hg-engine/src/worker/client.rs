@@ -5,6 +5,7 @@ use super::exchange::{Connection, ExId, Exchange, Held};
 use super::http2::Http2;
 use super::turns::Standing;
 use crate::counters::ListenerCounters;
+use hg_middleware::ConnectionAccounts;
 use hg_net::Ticks;
 use hg_tls::HelloReader;
 use std::net::SocketAddr;
@@ -40,12 +41,15 @@ pub(crate) enum Phase {
     },
 }
 
-/// The places that a connection takes under the limits on connections.
+/// The places that a connection takes under the limits on connections, and what its requests owe
+/// under those that count by connection.
 pub(crate) struct Seat {
     /// Number of connections of its listener on all workers.
     pub(crate) open: Arc<AtomicU32>,
     /// True if it counts towards the limit of its client address.
     pub(crate) counted: bool,
+    /// What bodies owe to limits of bytes.
+    pub(crate) accounts: ConnectionAccounts,
 }
 
 pub(crate) struct Client {

@@ -12,7 +12,7 @@ use super::request::{Forward, hash_key};
 use super::response::Next;
 use super::turns::{Standing, Turn};
 use crate::snapshot::{Flight, MirrorTerms, Mirrored, UpstreamEntry};
-use hg_middleware::Failure;
+use hg_middleware::{ConnectionAccounts, Failure};
 use hg_net::Ticks;
 use hg_proto::write::ChunkHeader;
 use hg_proto::{Framing, ResponseHead};
@@ -233,7 +233,11 @@ impl Worker {
             exchange: None,
             http2: None,
             counters: Arc::default(),
-            seat: Seat { open: Arc::default(), counted: false },
+            seat: Seat {
+                open: Arc::default(),
+                counted: false,
+                accounts: ConnectionAccounts::default(),
+            },
             pinned: None,
         });
         self.stand_in = Some(ci);

@@ -116,6 +116,74 @@ fn bodies_of_a_client_share_its_bytes_across_workers() {
     });
 }
 
+/// Sends bodies over one connection of HTTP/1.1, one request after the other without waiting, and
+/// reads them back.
+fn post_pipelined(node: &Node, sent: &[u8], times: usize) {
+    let mut s = node.connect();
+    let mut sender = s.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..times {
+                let n = sent.len();
+                write!(sender, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {n}\r\n\r\n")
+                    .unwrap();
+                sender.write_all(sent).unwrap();
+            }
+        });
+        for _ in 0..times {
+            assert!(read_answer(&mut s).1 == sent);
+        }
+    });
+}
+
+/// Sends bodies on as many streams of one connection of HTTP/2 at once, and reads them back.
+fn post_on_streams(node: &Node, sent: &[u8], times: usize) {
+    let mut client = Client::connect(node);
+    let length = sent.len().to_string();
+    let fields = [("content-length", &*length)];
+    let streams: Vec<u32> = (0..times).map(|_| client.open("POST", "/", &fields, false)).collect();
+    streams.iter().for_each(|id| client.send(*id, sent, true));
+    assert!(streams.iter().all(|id| client.answer(*id).body == sent));
+}
+
+#[test]
+fn requests_of_a_connection_share_its_bytes_in_both_directions() {
+    let sent = body(40_000);
+    for direction in ["download", "upload"] {
+        let keys =
+            format!(r#""{direction}":1000000,"{direction}_burst":100000,"key":["connection"]"#);
+        for post_many in [post_pipelined, post_on_streams] {
+            let up = Upstream::play(echo);
+            let node = node(&up, "", &keys);
+            let began = Instant::now();
+            post_many(&node, &sent, 8);
+            // 320,000 bytes, of which 100,000 pass at once, and the last body with its head.
+            let took = began.elapsed();
+            assert!(took >= Duration::from_millis(150), "{direction} {took:?}");
+            eventually("all are counted", || {
+                count(&node, "bandwidth", "held") + count(&node, "bandwidth", "passed") == 8
+            });
+            assert_eq!(count(&node, "bandwidth.bytes", direction), 320_000);
+        }
+    }
+}
+
+#[test]
+fn each_connection_has_its_own_bytes() {
+    let sent = body(40_000);
+    for direction in ["download", "upload"] {
+        // A second body would wait for minutes.
+        let keys = format!(r#""{direction}":1000,"{direction}_burst":50000,"key":["connection"]"#);
+        for post_many in [post_pipelined, post_on_streams] {
+            let up = Upstream::play(echo);
+            let node = node(&up, "", &keys);
+            (0..4).for_each(|_| post_many(&node, &sent, 1));
+            eventually("all are counted", || count(&node, "bandwidth", "passed") == 4);
+            assert_eq!(count(&node, "bandwidth", "held"), 0, "{direction}");
+        }
+    }
+}
+
 #[test]
 fn small_answers_over_the_rate_wait_for_their_turn() {
     let up = Upstream::play(echo);

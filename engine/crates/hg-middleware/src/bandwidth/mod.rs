@@ -33,7 +33,7 @@ pub(crate) struct Options {
     #[serde(default)]
     upload_burst: u64,
     /// The key of the requests that share the bytes: `request` alone = each request has its own;
-    /// nothing = all requests together.
+    /// `connection` alone = those of a client's connection; nothing = all requests together.
     #[serde(default)]
     key: Vec<String>,
     /// The number of keys that the table has room for.
@@ -53,10 +53,35 @@ fn network() -> u8 {
 
 /// The word for a limit that each request has for itself.
 const REQUEST: &str = "request";
+/// The word for a limit that the requests of each client's connection share.
+const CONNECTION: &str = "connection";
 
 /// Indices of [`DIRECTIONS`].
 const DOWNLOAD: usize = 0;
 const UPLOAD: usize = 1;
+
+/// The requests that share an account.
+#[derive(Clone, Debug)]
+enum Scope {
+    /// Each request has its own.
+    Request,
+    /// Those of one client's connection.
+    Connection,
+    /// Those with the same key.
+    Key(LimitKey),
+}
+
+impl Scope {
+    fn compile(options: &Options, problems: &mut Problems) -> Self {
+        match options.key.as_slice() {
+            [word] if word == REQUEST => Self::Request,
+            [word] if word == CONNECTION => Self::Connection,
+            parts => {
+                Self::Key(LimitKey::compile(parts, options.ipv6_prefix, "bandwidth", problems))
+            }
+        }
+    }
+}
 
 /// The limit of one direction.
 #[derive(Clone, Debug)]
@@ -64,14 +89,15 @@ struct Way {
     speed: Speed,
     /// All that decides what is owed: limits that agree in it go on with each other's accounts.
     identity: Box<str>,
+    /// The accounts by key. Those of connections are with the connections: there this only tells
+    /// limits apart.
     kept: Arc<Kept>,
 }
 
 /// A limit of bytes, compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct Bandwidth {
-    /// `None` = each request has its own.
-    key: Option<LimitKey>,
+    scope: Scope,
     max_keys: u32,
     /// By direction, as in [`DIRECTIONS`].
     ways: [Option<Way>; 2],
@@ -101,11 +127,9 @@ impl Step for Bandwidth {
             let message = "it limits nothing; write `download`, `upload` or both";
             problems.push(("bandwidth".into(), message.into()));
         }
-        let is_own = options.key == [REQUEST];
-        let parts: &[String] = if is_own { &[] } else { &options.key };
-        let key = LimitKey::compile(parts, options.ipv6_prefix, "bandwidth", problems);
+        let scope = Scope::compile(options, problems);
         (problems.len() == before).then(|| Self {
-            key: (!is_own).then_some(key),
+            scope,
             max_keys: options.max_keys,
             ways: [
                 way(options, DOWNLOAD, (options.download, options.download_burst)),
@@ -116,7 +140,7 @@ impl Step for Bandwidth {
     }
 
     fn bind(&mut self, place: &Place<'_>) {
-        if self.key.is_some() {
+        if !matches!(self.scope, Scope::Request) {
             for way in self.ways.iter_mut().flatten() {
                 let owner = format!("{} {}", place.owner, way.identity);
                 way.kept = Place { owner: &owner, ..*place }.keep(Kept::default);
@@ -160,18 +184,7 @@ impl Bandwidth {
         cx: &mut Context<'_>,
     ) -> Option<Limit> {
         let way = self.ways.get(direction)?.as_ref()?;
-        let speed = way.speed;
-        let account = match &self.key {
-            None => Account::Own(Cell::new(speed.rate)),
-            Some(key) => {
-                let room = (!key.is_for_all()).then_some(self.max_keys);
-                let key = match way.kept.get_or_init(|| State::new(speed.rate, room, cx)) {
-                    State::All(_) => Key(0),
-                    State::Keys(_, seed) => key.of(view, *seed),
-                };
-                Account::Shared(way.kept.clone(), key)
-            }
-        };
+        let (account, has_evicted) = self.account(way, view, cx);
         let counts = self.counts.clone().map(|[results, bytes, held_us]| Counts {
             results,
             bytes,
@@ -179,7 +192,32 @@ impl Bandwidth {
             worker: cx.worker,
             direction,
         });
-        Some(Limit { speed, account, counts, has_held: false })
+        let limit = Limit { speed: way.speed, account, counts, has_held: false };
+        if has_evicted {
+            limit.count_evicted();
+        }
+        Some(limit)
+    }
+
+    /// Returns the account of a request. Reports whether another one lost what it owed to it.
+    fn account(&self, way: &Way, view: &RequestView<'_>, cx: &mut Context<'_>) -> (Account, bool) {
+        let rate = way.speed.rate;
+        match (&self.scope, &mut cx.accounts) {
+            (Scope::Connection, Some(accounts)) => {
+                let (cell, has_evicted) = accounts.of(&way.kept, rate, cx.now_us);
+                (Account::Connection(cell), has_evicted)
+            }
+            // Without a connection nothing else shares the bytes of a request.
+            (Scope::Request | Scope::Connection, _) => (Account::Own(Cell::new(rate)), false),
+            (Scope::Key(key), _) => {
+                let room = (!key.is_for_all()).then_some(self.max_keys);
+                let key = match way.kept.get_or_init(|| State::new(rate, room, cx)) {
+                    State::All(_) => Key(0),
+                    State::Keys(_, seed) => key.of(view, *seed),
+                };
+                (Account::Shared(way.kept.clone(), key), false)
+            }
+        }
     }
 }
 

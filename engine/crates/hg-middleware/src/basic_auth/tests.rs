@@ -97,7 +97,8 @@ fn too_many_at_once_are_told_so() {
         let lines = crate::access_testing::Lines(&[("authorization", ALICE_ONE)]);
         let view = RequestView { headers: &lines, ..view() };
         let (mut out, mut random) = (Rewritten::new(), || 0);
-        let mut cx = Context { now_us: 0, unix_us: zero, random: &mut random, worker: 0 };
+        let mut cx =
+            Context { now_us: 0, unix_us: zero, random: &mut random, worker: 0, accounts: None };
         match stage.chain.begin(&view, &mut out, &mut cx) {
             Ok(Outcome::Wait) => waiting.push(out),
             outcome => break assert_eq!(outcome.unwrap_err().status, 503),

@@ -179,7 +179,13 @@ fn results_are_counted() {
             let certificate = certificate.map(|one| ClientCertificate { names: None, ..one });
             let client = Client { certificate, ..view().client };
             let (mut out, mut random) = (Rewritten::new(), || 0);
-            let mut cx = Context { now_us: 0, unix_us: || 0, random: &mut random, worker: 0 };
+            let mut cx = Context {
+                now_us: 0,
+                unix_us: || 0,
+                random: &mut random,
+                worker: 0,
+                accounts: None,
+            };
             let _ = chain.begin(&RequestView { client, ..view() }, &mut out, &mut cx);
         }
     }

@@ -10,7 +10,8 @@ fn chain(keep: &Keep, json: &str) -> Chain {
 fn begin(chain: &Chain, last_octet: u8) -> (Rewritten, u16) {
     let (mut out, mut view, mut random) = (Rewritten::new(), view(), || 7);
     view.client.ip = [192, 0, 2, last_octet].into();
-    let mut cx = Context { now_us: 1, unix_us: || 0, random: &mut random, worker: 0 };
+    let mut cx =
+        Context { now_us: 1, unix_us: || 0, random: &mut random, worker: 0, accounts: None };
     let status = match chain.begin(&view, &mut out, &mut cx) {
         Ok(Outcome::Forward) => 0,
         Ok(Outcome::Answer) => out.answer.status,

@@ -20,7 +20,8 @@ fn coded(sent: &Sent) -> RequestView<'_> {
 /// Returns how a chain has a body decoded.
 fn decoding(chain: &Chain, coding: &'static str) -> Option<(Vec<Readable>, Bound)> {
     let mut random = || 0;
-    let mut cx = Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0 };
+    let mut cx =
+        Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0, accounts: None };
     let mut out = Rewritten::new();
     chain.begin(&coded(&Sent(coding)), &mut out, &mut cx).unwrap();
     let decoding = out.take_later()?.take_decoding()?;

@@ -47,7 +47,8 @@ fn no_more_than_so_many_are_delayed_at_a_time_and_the_end_of_one_makes_room() {
     // Snapshots that follow each other have one count.
     let (one, next) = (chain(), chain());
     let mut random = || 0;
-    let mut cx = Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0 };
+    let mut cx =
+        Context { now_us: 1, unix_us: || 2, random: &mut random, worker: 0, accounts: None };
     let mut outs: Vec<Rewritten> = (0..4).map(|_| Rewritten::new()).collect();
     let mut begin =
         |chain: &Chain, out: &mut Rewritten| chain.begin(&view(), out, &mut cx).unwrap();

@@ -35,7 +35,8 @@ impl Way {
         let lines = Lines(lines);
         let view = RequestView { headers: &lines, ..view() };
         let mut random = || 0;
-        let mut cx = Context { now_us: 0, unix_us: || 0, random: &mut random, worker: 0 };
+        let mut cx =
+            Context { now_us: 0, unix_us: || 0, random: &mut random, worker: 0, accounts: None };
         match woken {
             None => self.chain.begin(&view, &mut self.out, &mut cx),
             Some(woken) => self.chain.resume(&view, &mut self.out, &mut cx, woken),

@@ -86,7 +86,8 @@ fn taken(keep: &Keep, uses: &[&str], lines: &[(&str, &[u8])]) -> (u16, String) {
     let (lines, client) = (Lines(lines), Client { claims: None, ..view().client });
     let view = RequestView { headers: &lines, client, ..view() };
     let (mut out, mut random) = (Rewritten::new(), || 0);
-    let mut cx = Context { now_us: 1, unix_us: before, random: &mut random, worker: 0 };
+    let mut cx =
+        Context { now_us: 1, unix_us: before, random: &mut random, worker: 0, accounts: None };
     let (status, lines) = match chain.begin(&view, &mut out, &mut cx).unwrap() {
         Outcome::Answer => (out.answer.status, out.answer.headers),
         _ => {
@@ -131,7 +132,8 @@ fn logged(keep: &Keep, step: &str, logged: &[&str], token: &str) -> Option<Vec<S
     let (lines, client) = (Lines(&sent), Client { claims: None, ..view().client });
     let view = RequestView { headers: &lines, client, ..view() };
     let (mut out, mut random) = (Rewritten::new(), || 0);
-    let mut cx = Context { now_us: 1, unix_us: before, random: &mut random, worker: 0 };
+    let mut cx =
+        Context { now_us: 1, unix_us: before, random: &mut random, worker: 0, accounts: None };
     match chain.begin(&view, &mut out, &mut cx).unwrap() {
         Outcome::Answer => None,
         _ => {

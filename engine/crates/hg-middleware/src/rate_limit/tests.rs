@@ -16,7 +16,7 @@ fn limit(json: &str) -> RateLimit {
 }
 
 fn context(random: &mut dyn FnMut() -> u64, now_us: u64) -> Context<'_> {
-    Context { now_us, unix_us: || 0, random, worker: 0 }
+    Context { now_us, unix_us: || 0, random, worker: 0, accounts: None }
 }
 
 fn state(limit: &RateLimit) -> Counts {

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from headgate.features.byterates import REQUEST
+from headgate.features.byterates import CONNECTION, REQUEST
 from headgate.features.middleware.bandwidth.spec import BandwidthNode
 from headgate.features.nginx import About, Parity
 from headgate.features.nginx_chain import Chain, collecting
@@ -10,6 +10,10 @@ from headgate.nginxtext.writer import Word, directive
 
 _KEY: Final = "middlewares.NAME.bandwidth"
 _SHARED: Final = "nginx holds each answer back on its own; write `request`, others are refused"
+_PER_CONNECTION: Final = (
+    "nginx holds each answer back on its own, not those of a connection together, neither over "
+    "HTTP/1.1 nor over HTTP/2"
+)
 
 PARITY: Final = (
     Parity(
@@ -25,7 +29,12 @@ PARITY: Final = (
         "differs",
         "`limit_rate_after` with what is beyond a second's bytes, which always pass at once",
     ),
-    Parity(f"{_KEY}.key", "differs", _SHARED),
+    Parity(
+        f"{_KEY}.key",
+        "differs",
+        f"{_SHARED}; so is `connection`: `limit_rate` counts each request anew, also the next ones "
+        "of a kept connection and the streams of HTTP/2",
+    ),
     Parity(f"{_KEY}.ipv6_prefix", "no", _SHARED),
     Parity(f"{_KEY}.max_keys", "no", _SHARED),
 )
@@ -35,7 +44,9 @@ def apply(node: BandwidthNode, chain: Chain, about: About) -> None:
     """Has a location hold answers back, or says why nginx cannot."""
     if node.upload:
         about.refuse("upload", "nginx reads a request as quickly as it comes")
-    if node.key != (REQUEST,):
+    if node.key == (CONNECTION,):
+        about.refuse("key", _PER_CONNECTION)
+    elif node.key != (REQUEST,):
         about.refuse("key", "nginx holds each answer back on its own, not all of a key together")
     if not node.download:
         return

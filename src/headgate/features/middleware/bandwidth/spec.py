@@ -7,6 +7,7 @@ from pydantic import Field, Strict
 
 from headgate.features.base import MiddlewareOptions
 from headgate.features.byterates import (
+    CONNECTION,
     REQUEST,
     ByteRateText,
     Sharers,
@@ -22,7 +23,7 @@ from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
 
 class BandwidthNode(DefaultedMiddlewareNode, frozen=True):
     """A limit of bytes; rates in bytes a second, 0 = any. An empty `key` is all requests together,
-    `request` alone each one for itself.
+    `request` alone each one for itself, `connection` alone those of a client connection.
     """
 
     download: int = 0
@@ -37,7 +38,8 @@ class BandwidthNode(DefaultedMiddlewareNode, frozen=True):
     def does(self) -> str:
         """The rates, and what shares them."""
         limits = told((self.download, self.download_burst), (self.upload, self.upload_burst))
-        by = "for each request" if self.key == (REQUEST,) else keyed(self.key)
+        alone = self.key in ((REQUEST,), (CONNECTION,))
+        by = f"for each {self.key[0]}" if alone else keyed(self.key)
         return f"{limits}, {by}"
 
     def shown(self) -> Shown:
@@ -67,11 +69,12 @@ class Bandwidth(MiddlewareOptions):
     limit_key: Sharers = Field(
         default=(REQUEST,),
         alias="key",
-        description="What shares the rate: `request` (each request has its own rate), `client_ip`, "
+        description="What shares the rate: `request` (each request has its own rate), "
+        "`connection` (the requests of each client connection share a rate), `client_ip`, "
         "`host`, `route`, `path`, `path:NUMBER` (a segment of the path, 1 is the first), "
         "`header:NAME`, `cookie:NAME`, `jwt:CLAIM` (a claim of the token that an earlier `jwt` "
-        "accepted), a list of these without `request`, or `all` for all requests together. A value "
-        "that a request lacks counts as an empty text.",
+        "accepted), a list of these without `request` and `connection`, or `all` for all requests "
+        "together. A value that a request lacks counts as an empty text.",
     )
     ipv6_prefix: Annotated[int, Strict(), Field(ge=1, le=128), FROM_ENV] = Field(
         default=64,

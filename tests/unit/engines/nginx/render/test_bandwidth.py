@@ -56,3 +56,10 @@ def test_what_nginx_cannot_do_is_refused_by_name(limits: list[str], key: str) ->
     with pytest.raises(NotRenderedError) as refused:
         rendered(*limits)
     assert f"bandwidth.{key}" in str(refused.value)
+
+
+def test_nginx_never_counts_the_answers_of_a_connection_together() -> None:
+    with pytest.raises(NotRenderedError) as refused:
+        rendered('download = "1MB/s", key = "connection"')
+    assert "bandwidth.key" in str(refused.value)
+    assert "not those of a connection together" in str(refused.value)

@@ -92,7 +92,7 @@ impl Worker {
         client.readable = early.is_some();
         let token = Token::new(KIND_SESSION, generation, id.index);
         if let Err(e) = self.poller.add_stream(&client.fd, token) {
-            let Seat { open, counted } = &origin.seat;
+            let Seat { open, counted, .. } = &origin.seat;
             self.shared.leave(open, origin.peer.ip(), *counted);
             self.shared.event(EventLevel::Error, "accept.failed", e.to_string());
             hg_net::close_with_reset(client.fd);

@@ -166,7 +166,7 @@ impl Worker {
         };
         let mut random = || rng.next_u64();
         let unix_us = hg_net::unix_micros;
-        let mut cx = Context { now_us, unix_us, random: &mut random, worker };
+        let mut cx = Context { now_us, unix_us, random: &mut random, worker, accounts: None };
         s.halves.pace(limit.paces(s.origin.peer.ip(), &mut cx));
     }
 

@@ -16,7 +16,7 @@ impl Worker {
         let rng = &mut self.rng;
         let mut random = || rng.next_u64();
         let (now_us, unix_us, worker) = (self.now_us, hg_net::unix_micros, self.mailbox.index);
-        let mut cx = Context { now_us, unix_us, random: &mut random, worker };
+        let mut cx = Context { now_us, unix_us, random: &mut random, worker, accounts: None };
         limit.paces(source.client.ip(), &mut cx)
     }
 }
