@@ -4,12 +4,13 @@ The order of nginx's phases is not that of a chain, so maps compute paths and ho
 are locations of their own, and header edits form one list, as in `hg-middleware`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from headgate._core import normalise_path
 from headgate.features.nginx import About, Parts, Scope, Shared, as_arg, template
+from headgate.features.nginx_headers import FRESHNESS, WITHOUT_ERRORS, Edits, Headers
 from headgate.features.nginx_limits import Limit
 from headgate.features.nginx_pages import Pages
 from headgate.nginxtext import writer
@@ -51,42 +52,6 @@ BAD_HOST: Final = Refusal(
 
 
 @dataclass(slots=True)
-class Edits:
-    """One middleware's header edits, with values as parts."""
-
-    remove: tuple[str, ...] = ()
-    set: tuple[tuple[str, Parts], ...] = ()
-    add: tuple[tuple[str, Parts], ...] = ()
-
-
-@dataclass(slots=True)
-class Headers:
-    """Composed edits: names whose lines to drop, and lines to add."""
-
-    drops: list[str] = field(default_factory=list)
-    lines: list[tuple[str, Parts]] = field(default_factory=list)
-
-    def then(self, edits: Edits) -> None:
-        """Appends another middleware's edits: remove, then set, then add."""
-        for name in edits.remove:
-            self._drop(name)
-        for name, value in edits.set:
-            self._drop(name)
-            self.lines.append((name, value))
-        self.lines += edits.add
-
-    def _drop(self, name: str) -> None:
-        self.lines = [line for line in self.lines if line[0] != name]
-        if name not in self.drops:
-            self.drops.append(name)
-
-    @property
-    def is_empty(self) -> bool:
-        """True if it changes nothing."""
-        return not (self.drops or self.lines)
-
-
-@dataclass(slots=True)
 class Answer:
     """An answer of our own: status, header lines, what `return` says.
 
@@ -100,6 +65,7 @@ class Answer:
     location: Parts | None = None
     is_refusal: bool = False
     reason: Arg | None = None
+    expires: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +155,11 @@ class Chain:
 
     def ask(self, asked: Asked | Consulted) -> None:
         """Has the requests that come this far asked for a password, or a service about them."""
+        fresh = self.response_headers().freshness
+        if fresh is not None and isinstance(asked, Consulted):
+            fresh.about.refuse(
+                "", "nginx sets it on no redirect of a service; write it behind `forward_auth`"
+            )
         self.asked.append((asked, len(self.detours)))
 
     def checked_asked(self) -> Asked | Consulted | None:
@@ -220,10 +191,37 @@ class Chain:
             composed.then(edits)
         return composed
 
-    def filtered(self, lines: list[tuple[str, Parts]]) -> list[tuple[str, Parts]]:
-        """Returns the lines of an own answer, after the response edits before it."""
+    def checked_response(self) -> Headers:
+        """Returns the edits of the whole chain; refuses an `expires` that nginx would apply to them
+        in another order.
+        """
         headers = self.response_headers()
-        return [line for line in lines if line[0] not in headers.drops] + headers.lines
+        if headers.freshness is not None and not headers.is_in_order:
+            headers.freshness.about.refuse(
+                "",
+                "nginx applies it before it adds lines of `cache-control` and `expires`, and after "
+                "it removes them; leave other edits of these out, or write `add` before it",
+            )
+        return headers
+
+    def filtered(self, lines: list[tuple[str, Parts]], status: int = 0) -> list[tuple[str, Parts]]:
+        """Returns the lines of an own answer, after the response edits before it, of which some
+        depend on the status.
+        """
+        headers = self.response_headers()
+        dropped = {*headers.drops}
+        if headers.freshness is not None and status in WITHOUT_ERRORS:
+            dropped |= FRESHNESS
+        return [line for line in lines if line[0] not in dropped] + headers.lines
+
+    def end(self, answer: Answer) -> None:
+        """Answers all requests that come this far."""
+        self.answer = self._expiring(answer)
+
+    def _expiring(self, answer: Answer) -> Answer:
+        """Returns the answer with what the edits so far say about caches."""
+        fresh = self.response_headers().freshness
+        return replace(answer, expires=fresh.word) if fresh is not None else answer
 
     def unless(self, variable: Var, why: Refusal) -> None:
         """Refuses a request when the variable is empty."""
@@ -248,7 +246,7 @@ class Chain:
     def detour(self, condition: Var, answer: Answer) -> None:
         """Answers the requests for which the variable is not empty."""
         place = f"{self.place}:answer{len(self.detours) + 1}"
-        self.detours.append((place, answer))
+        self.detours.append((place, self._expiring(answer)))
         jump = writer.directive("rewrite", Regex("^"), Literal(place), Word("last"))
         words = (Op("("), condition, Op(")"))
         self.steps.append(writer.directive("if", *words, children=[jump]))

@@ -29,6 +29,7 @@ MIDDLEWARES: Final = middlewares(
     "redirect",
     "request_headers",
     "response_headers",
+    "expires",
     "respond",
     "ip_access",
     "client_certificate",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headgate.features.match.path.nginx import literal_prefix
 from headgate.features.match.query.encoded import encoded_regex, encoded_text
 from headgate.features.nginx import Findings, Scope, Shared, quoted, template, unnamed
-from headgate.features.nginx_chain import Edits, Headers
+from headgate.features.nginx_headers import Edits, Headers
 from headgate.nginxtext.tree import Comment, Directive
 from headgate.nginxtext.writer import Literal, MapKey, Var, Word
 

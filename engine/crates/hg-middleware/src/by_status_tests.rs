@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 fn added(chain: &Chain, status: u16) -> String {
     let mut out = Vec::new();
-    chain.response_headers(Stage::FORWARDED, status).append(&view(), &mut out);
+    chain.response_headers(Stage::FORWARDED, status).append(&view(), || 0, &mut out);
     String::from_utf8(out).unwrap().replace("\r\n", ";")
 }
 

@@ -222,7 +222,7 @@ impl Chain {
             match work.step.request(&mut Run { view, out, prefix_len, may_pass, cx, woken })? {
                 Flow::Next => {}
                 Flow::Answer => {
-                    self.settle_answer(view, out, work.stage);
+                    self.settle_answer(view, out, (work.stage, cx.unix_us));
                     return Ok(Outcome::Answer);
                 }
                 Flow::Wait(wait) => {
@@ -240,13 +240,18 @@ impl Chain {
         Ok(Outcome::Forward)
     }
 
-    fn settle_answer(&self, view: &RequestView<'_>, out: &mut Rewritten, stage: u16) {
+    fn settle_answer(
+        &self,
+        view: &RequestView<'_>,
+        out: &mut Rewritten,
+        (stage, unix_us): (u16, fn() -> u64),
+    ) {
         out.stage = Stage(Some(stage));
         if let Some(later) = &out.later {
             out.answer.headers.extend_from_slice(&later.response);
         }
         let edits = self.response_headers(out.stage, out.answer.status);
-        edits.apply(view, &mut out.answer.headers);
+        edits.apply(view, unix_us, &mut out.answer.headers);
     }
 
     /// Returns the kind of the step that waits; empty if none does.

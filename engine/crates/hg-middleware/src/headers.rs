@@ -27,6 +27,8 @@ enum Line {
     Bytes(Box<[u8]>),
     /// `name: ` and the value.
     Rendered(Box<[u8]>, Template),
+    /// `name: `, and so many seconds from the answer to the date that is the value.
+    Moment(Box<[u8]>, u32),
 }
 
 impl HeaderProgram {
@@ -35,9 +37,9 @@ impl HeaderProgram {
         self.lengths == 0 && self.lines.is_empty()
     }
 
-    /// Reports whether its lines are the same for every request.
+    /// Reports whether its lines need nothing of a request.
     pub fn is_literal(&self) -> bool {
-        self.lines.iter().all(|line| matches!(line, Line::Bytes(_)))
+        !self.lines.iter().any(|line| matches!(line, Line::Rendered(..)))
     }
 
     /// Reports whether a line of that name, in any case, must not be sent on. Ask for lines that
@@ -68,7 +70,10 @@ impl HeaderProgram {
     /// Appends the program's lines, each `name: value\r
     /// `. Control characters in values (including CR and LF) become spaces; a line whose value has
     /// variables and is empty is left out.
-    pub fn append(&self, view: &RequestView<'_>, out: &mut Vec<u8>) {
+    ///
+    /// `unix_us` returns the microseconds since the Unix epoch, and is called for dates alone. 0 says
+    /// that the time of the answer is not known; a line with a date is then left out.
+    pub fn append(&self, view: &RequestView<'_>, unix_us: fn() -> u64, out: &mut Vec<u8>) {
         for line in &self.lines {
             match line {
                 Line::Bytes(bytes) => out.extend_from_slice(bytes),
@@ -83,16 +88,17 @@ impl HeaderProgram {
                         out.extend_from_slice(b"\r\n");
                     }
                 }
+                Line::Moment(name, after_s) => append_moment(name, unix_us(), *after_s, out),
             }
         }
     }
 
     /// Applies the program to lines already rendered, in the form of [`crate::Answer`].
-    pub(crate) fn apply(&self, view: &RequestView<'_>, lines: &mut Vec<u8>) {
+    pub(crate) fn apply(&self, view: &RequestView<'_>, unix_us: fn() -> u64, lines: &mut Vec<u8>) {
         if self.lengths != 0 {
             self.filter(lines);
         }
-        self.append(view, lines);
+        self.append(view, unix_us, lines);
     }
 
     fn filter(&self, lines: &mut Vec<u8>) {
@@ -128,6 +134,15 @@ fn length_bit(name: &[u8]) -> u64 {
     1 << name.len().min(63)
 }
 
+fn append_moment(name: &[u8], now_us: u64, after_s: u32, out: &mut Vec<u8>) {
+    if now_us != 0 {
+        let date = hg_proto::write::date(now_us / 1_000_000 + u64::from(after_s));
+        for part in [name, &date, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+}
+
 /// Replaces what a header value must not contain (RFC 9110 §5.5) with spaces, from `from` on.
 fn blank_controls(out: &mut [u8], from: usize) {
     for byte in out.iter_mut().skip(from) {
@@ -158,13 +173,21 @@ pub(crate) enum Direction {
     Response,
 }
 
+/// The value of a line.
+#[derive(Clone, Debug)]
+enum Content {
+    Text(Template),
+    /// A date, so many seconds after the answer.
+    Moment(u32),
+}
+
 /// One middleware's edits, checked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Edits {
     remove: Vec<Box<str>>,
     remove_prefixes: Vec<Box<str>>,
-    set: Vec<(Box<str>, Template)>,
-    add: Vec<(Box<str>, Template)>,
+    set: Vec<(Box<str>, Content)>,
+    add: Vec<(Box<str>, Content)>,
     /// The statuses of the answers that it edits; absent = those of all.
     statuses: Option<Statuses>,
 }
@@ -188,8 +211,8 @@ impl Edits {
             [(&edits.set, "set", &mut compiled.set), (&edits.add, "add", &mut compiled.add)]
         {
             for (name, value) in map {
-                let line =
-                    check_name(name, direction).and_then(|name| Ok((name, check_value(value)?)));
+                let line = check_name(name, direction)
+                    .and_then(|name| Ok((name, Content::Text(check_value(value)?))));
                 match line {
                     Ok(line) => into.push(line),
                     Err(message) => problems.push((format!("{at}.{key}.{name}"), message)),
@@ -211,12 +234,17 @@ impl Edits {
 
     /// Sets a line, as `respond.headers` does.
     pub(crate) fn set(&mut self, name: &str, value: Template) {
-        self.set.push((name.into(), value));
+        self.set.push((name.into(), Content::Text(value)));
+    }
+
+    /// Sets a line to a date, so many seconds after the answer.
+    pub(crate) fn set_moment(&mut self, name: &str, after_s: u32) {
+        self.set.push((name.into(), Content::Moment(after_s)));
     }
 
     /// Adds a line to those that are there.
     pub(crate) fn add(&mut self, name: &str, value: Template) {
-        self.add.push((name.into(), value));
+        self.add.push((name.into(), Content::Text(value)));
     }
 
     /// Removes the lines of that name.
@@ -240,7 +268,7 @@ impl Edits {
 pub(crate) struct Composition {
     drops: Vec<Box<str>>,
     prefixes: Vec<Box<str>>,
-    lines: Vec<(Box<str>, Template)>,
+    lines: Vec<(Box<str>, Content)>,
 }
 
 impl Composition {
@@ -271,15 +299,22 @@ impl Composition {
     pub(crate) fn program(&self) -> HeaderProgram {
         let mut lines: Vec<Line> = Vec::new();
         let mut bytes = Vec::new();
-        for (name, value) in &self.lines {
-            if let Some(text) = value.as_literal() {
-                bytes.extend_from_slice(format!("{name}: {text}\r\n").as_bytes());
-                continue;
-            }
+        for (name, content) in &self.lines {
+            let start = || format!("{name}: ").into_bytes().into();
+            let line = match content {
+                Content::Text(value) => match value.as_literal() {
+                    Some(text) => {
+                        bytes.extend_from_slice(format!("{name}: {text}\r\n").as_bytes());
+                        continue;
+                    }
+                    None => Line::Rendered(start(), value.clone()),
+                },
+                Content::Moment(after_s) => Line::Moment(start(), *after_s),
+            };
             if !bytes.is_empty() {
                 lines.push(Line::Bytes(std::mem::take(&mut bytes).into()));
             }
-            lines.push(Line::Rendered(format!("{name}: ").into_bytes().into(), value.clone()));
+            lines.push(line);
         }
         if !bytes.is_empty() {
             lines.push(Line::Bytes(bytes.into()));

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 fn lines(program: &HeaderProgram) -> String {
     let mut out = b"before: 1\r\n".to_vec();
-    program.append(&view(), &mut out);
+    program.append(&view(), || 0, &mut out);
     String::from_utf8(out).unwrap().strip_prefix("before: 1\r\n").unwrap().replace("\r\n", ";")
 }
 
@@ -121,7 +121,7 @@ proptest! {
         for name in start.iter().filter(|n| !program.drops(n.as_bytes())) {
             composed.extend_from_slice(format!("{name}: start\r\n").as_bytes());
         }
-        program.append(&view(), &mut composed);
+        program.append(&view(), || 0, &mut composed);
         let expected: String =
             step_by_step.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
         prop_assert_eq!(String::from_utf8(composed).unwrap(), expected);
@@ -137,7 +137,7 @@ proptest! {
         let mut request = view();
         (request.headers, request.path) = (&headers, &path);
         let mut out = Vec::new();
-        chain.request_headers().append(&request, &mut out);
+        chain.request_headers().append(&request, || 0, &mut out);
         let inner = out.strip_prefix(b"n: <").and_then(|o| o.strip_suffix(b">\r\n")).unwrap();
         prop_assert!(inner.iter().all(|b| !is_forbidden(*b)));
     }
@@ -148,7 +148,7 @@ proptest! {
         composition.drop_name("a");
         composition.drop_name("bb");
         let mut all: Vec<u8> = names.iter().flat_map(|n| format!("{n}: 1\r\n").into_bytes()).collect();
-        composition.program().apply(&view(), &mut all);
+        composition.program().apply(&view(), || 0, &mut all);
         let left: String = names
             .iter()
             .filter(|n| *n != "a" && *n != "bb")

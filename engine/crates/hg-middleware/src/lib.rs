@@ -67,6 +67,7 @@ middlewares! {
     redirect => Redirect,
     request_headers => RequestHeaders,
     response_headers => ResponseHeaders,
+    expires => Expires,
     respond => Respond,
     ip_access => IpAccess,
     client_certificate => ClientCertificate,

@@ -95,7 +95,7 @@ fn error_of_route(
     }
     let mut more = Vec::new();
     if let Some(edits) = edits {
-        e.with_view(connection, |view| edits.append(view, &mut more));
+        e.with_view(connection, |view| edits.append(view, hg_net::unix_micros, &mut more));
     }
     more.extend_from_slice(e.chained.response_lines());
     let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
@@ -124,7 +124,7 @@ fn grpc_of_route(
         respond::proxy_status(out, NAME, answer.error, answer.detail);
     }
     if let Some(edits) = edits {
-        e.with_view(connection, |view| edits.append(view, out));
+        e.with_view(connection, |view| edits.append(view, hg_net::unix_micros, out));
     }
     out.extend_from_slice(e.chained.response_lines());
     write::end(out);

@@ -421,7 +421,7 @@ pub(super) fn answer_fields(
         write::line(out, "date", date);
     }
     if let Some(edits) = edits {
-        e.with_view(connection, |view| edits.append(view, out));
+        e.with_view(connection, |view| edits.append(view, hg_net::unix_micros, out));
     }
     out.extend_from_slice(e.chained.response_lines());
 }

@@ -23,7 +23,7 @@ fn lines(json: &str, sent: &[(&str, &str)]) -> String {
     let chain = chain(&[json]);
     let sent = Sent(sent);
     assert_eq!(run(&chain, &asked("GET", &sent)).unwrap(), Got::Forward(None, None));
-    chain.response_headers(Stage::FORWARDED, 200).append(&asked("GET", &sent), &mut out);
+    chain.response_headers(Stage::FORWARDED, 200).append(&asked("GET", &sent), || 0, &mut out);
     String::from_utf8(out).unwrap()
 }
 

@@ -93,7 +93,7 @@ fn taken(keep: &Keep, uses: &[&str], lines: &[(&str, &[u8])]) -> (u16, String) {
         _ => {
             let mut lines = Vec::new();
             let claims = out.claims().unwrap();
-            chain.request_headers().append(&view.claiming(&claims), &mut lines);
+            chain.request_headers().append(&view.claiming(&claims), || 0, &mut lines);
             (0, lines)
         }
     };

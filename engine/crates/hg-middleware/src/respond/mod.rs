@@ -64,9 +64,9 @@ impl Step for Respond {
 
     /// Fills in the answer.
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
-        let (view, answer) = (run.view, &mut run.out.answer);
+        let (view, unix_us, answer) = (run.view, run.cx.unix_us, &mut run.out.answer);
         answer.status = self.status;
-        self.headers.append(view, &mut answer.headers);
+        self.headers.append(view, unix_us, &mut answer.headers);
         self.body.render(view, &mut answer.body);
         Ok(Flow::Answer)
     }

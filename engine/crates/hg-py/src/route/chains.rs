@@ -116,8 +116,8 @@ fn edited(
 ) -> (Vec<(String, String)>, Vec<String>) {
     let (program, mut lines) = (chain.request_headers(), Vec::new());
     match rewritten.claims() {
-        Some(claims) => program.append(&view.claiming(&claims), &mut lines),
-        None => program.append(view, &mut lines),
+        Some(claims) => program.append(&view.claiming(&claims), || 0, &mut lines),
+        None => program.append(view, || 0, &mut lines),
     }
     lines.extend_from_slice(rewritten.request_lines());
     let written = header_lines(&lines);

@@ -8,8 +8,10 @@ from headgate.engines.nginx.imports import (
     accesslogs,
     compression,
     effects,
+    expiring,
     pacing,
     passwords,
+    returns,
 )
 from headgate.engines.nginx.imports.access import Access
 from headgate.engines.nginx.imports.around import Around
@@ -28,9 +30,10 @@ class Content(NamedTuple):
     """The lines that say what a location does, or the `status` it answers with by itself.
 
     `let_in` are the clients it proxies for, None = everybody; `asked` is who is asked for a
-    password, None = nobody; `compress` the middleware that does it, None = none, and `pace` the one
-    that holds answers back. `own` are the names of the lines that become part of the route, None =
-    those that do not stay in any route. `silenced` are lines of its own file that turn its log off.
+    password, None = nobody; `compress` the middleware that does it, None = none, `pace` the one
+    that holds answers back, `fresh` the one that says how long caches may use them. `own` are the
+    names of the lines that become part of the route, None = those that do not stay in any route.
+    `silenced` are lines of its own file that turn its log off.
     """
 
     proxy_pass: Located | None = None
@@ -40,6 +43,7 @@ class Content(NamedTuple):
     asked: Asked | None = None
     compress: Table | None = None
     pace: Table | None = None
+    fresh: Table | None = None
     own: frozenset[str] | None = None
     keeps_includes: bool = False
     silenced: tuple[Directive, ...] = ()
@@ -60,6 +64,7 @@ class Content(NamedTuple):
             (passwords.NAMES, self.asked),
             (compression.NAMES, self.compress),
             (pacing.NAMES, self.pace),
+            (expiring.NAMES, self.fresh),
         ):
             if name in names:
                 return part is None
@@ -86,7 +91,10 @@ def _content(lines: Sequence[Located], around: Around) -> Content:
         return Content(status=INTERNAL, own=_OF_ANSWERS - {"default_type"})
     if b"return" in first:
         _check_behind(lines, "return", is_denied=False)
-        return Content(returned=first[b"return"], own=_OF_ANSWERS | {"return"})
+        line = first[b"return"]
+        fresh = expiring.of_answer(around, returns.status_of(line.directive))
+        own = _OF_ANSWERS | {"return"} | (frozenset() if fresh is None else expiring.NAMES)
+        return Content(returned=line, own=own)
     let_in = access.access_of(around.access())
     if let_in is not None and let_in.is_closed:
         _check_behind(lines, "deny", is_denied=True)
@@ -100,6 +108,7 @@ def _content(lines: Sequence[Located], around: Around) -> Content:
         asked=passwords.asked_of(around),
         compress=compression.compress_of(around),
         pace=pacing.pace_of(around),
+        fresh=expiring.expires_of(around),
     )
 
 
@@ -107,7 +116,7 @@ def _check_behind(lines: Sequence[Located], own: str, *, is_denied: bool) -> Non
     unknown = {
         name: None
         for name in (_name(one) for one in lines if not _does_nothing(one.directive))
-        if name != own and name not in _OF_ANSWERS
+        if name != own and name not in _OF_ANSWERS | expiring.NAMES
         if not effects.is_behind(name, is_denied=is_denied)
     }
     _check_none(unknown)

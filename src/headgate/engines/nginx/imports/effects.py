@@ -183,6 +183,7 @@ FOLDED: Final = frozenset(
         "client_max_body_size",
         "default_type",
         "deny",
+        "expires",
         "limit_conn",
         "limit_conn_dry_run",
         "limit_conn_status",

@@ -23,7 +23,7 @@ _FEWEST_WORDS: Final = 2
 _RETURN_WORDS: Final = 2
 _OTHER_RETURNS: Final = frozenset({b"444", *(b"%d" % one for one in returns.REDIRECTS)})
 """The statuses of `return` that lead elsewhere, or end the connection."""
-_OWN: Final = frozenset({"internal", "return", "default_type", "add_header"})
+_OWN: Final = frozenset({"internal", "return", "default_type", "add_header", "expires"})
 _VARIABLES: Final[Mapping[bytes, bytes]] = {
     b"status": b"${status}",
     b"request_id": b"${request_id}",

@@ -12,6 +12,7 @@ from headgate.engines.nginx.imports.objects import (
     items_in,
     table_in,
 )
+from headgate.features.nginx_headers import WITHOUT_ERRORS
 from headgate.nginxtext.tree import Directive
 from headgate.nginxtext.writer import Arg, Literal, Template, Var, Word, directive
 
@@ -30,9 +31,8 @@ PASSED_HOST: Final = ("$http_host", "$host")
 _CLIENT_HOSTS: Final = frozenset(PASSED_HOST)
 _CLOSED: Final = frozenset({"", "close"})
 _ALWAYS: Final = b"always"
-_WITHOUT_ALWAYS: Final = frozenset({200, 201, 204, 206, 301, 302, 303, 304, 307, 308})
 _STATUSES: Final[list[Toml]] = [200, 201, 204, 206, "301-304", "307-308"]
-"""The same, as `response_headers` has them."""
+"""Those of `WITHOUT_ERRORS`, as `response_headers` has them."""
 _SET_WORDS: Final = 2
 _ADD_WORDS: Final = 3
 
@@ -130,7 +130,7 @@ def added(around: Around, status: int | None) -> Added:
         if len(words) not in (_SET_WORDS, _ADD_WORDS) or (len(words) == _ADD_WORDS and not always):
             raise NotExpressibleError("an `add_header` line is not understood")
         name = values.text(words[0]).lower()
-        if not always and status is not None and status not in _WITHOUT_ALWAYS:
+        if not always and status is not None and status not in WITHOUT_ERRORS:
             _check_skipped(name, around)
             continue
         if name in every or name in without_errors or not words[1]:
@@ -154,20 +154,31 @@ def hidden(around: Around) -> list[str]:
     return sorted({values.text(one.directive.values[0]).lower() for one in lines})
 
 
-def answered(added: Added, hidden: Sequence[str]) -> list[Table]:
-    """Returns the edits of an answer: an added header that is hidden, too, is replaced. Those of
-    some statuses come first, because the first middleware edits last.
+def answered(added: Added, hidden: Sequence[str], fresh: Table | None) -> list[Toml]:
+    """Returns the middlewares of an answer: an added header that is hidden, too, is replaced. Those
+    of some statuses come first, because the first middleware edits last.
+
+    `fresh` is what `expires` says, which nginx does between hiding and adding.
     """
     always = added.always
-    table: dict[str, Toml] = {
+    of_some: Table = {}
+    if added.without_errors:
+        of_some = {"add": added.without_errors, "statuses": _STATUSES}
+    if fresh is not None:
+        first = _edits([of_some, {"add": always}])
+        return [*first, fresh, *_edits([{"remove": hidden}])]
+    table: Table = {
         "set": {name: value for name, value in always.items() if name in hidden},
         "add": {name: value for name, value in always.items() if name not in hidden},
         "remove": [name for name in hidden if name not in always],
     }
-    edits: list[Table] = [{key: value for key, value in table.items() if value}]
-    if added.without_errors:
-        edits.insert(0, {"add": added.without_errors, "statuses": _STATUSES})
-    return [one for one in edits if one]
+    return _edits([of_some, table])
+
+
+def _edits(tables: Sequence[Table]) -> list[Toml]:
+    """Returns the middlewares of edits, without what edits nothing."""
+    made: list[Table] = [{key: value for key, value in one.items() if value} for one in tables]
+    return [{"response_headers": one} for one in made if one]
 
 
 def to_nginx(route: Table, host: str | None, upgrade: str) -> list[Directive]:
@@ -216,14 +227,15 @@ def added_lines(route: Table) -> list[Directive]:
     return lines + [directive("proxy_hide_header", Literal(name)) for name in gone]
 
 
-def added_to_own(route: Table) -> Table:
-    """Returns the headers that the edits of a route add to an answer of nginx itself, whose status
-    is none of an error.
+def added_to_own(route: Table) -> list[Toml]:
+    """Returns the middlewares that a route has for an answer of nginx itself, whose status is none
+    of an error.
     """
     table: dict[str, Toml] = {}
     for edits in _every(route, "response_headers"):
         table |= {**table_in(edits, "set"), **table_in(edits, "add")}
-    return table
+    fresh = [{"expires": one} for one in _every(route, "expires")]
+    return [*_edits([{"add": table}]), *fresh]
 
 
 def middleware(route: Table, key: str) -> Table:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from headgate.engines.nginx.imports import (
+    expiring,
     hostifs,
     imported,
     matching,
@@ -138,7 +139,7 @@ class Locations:
             return False
         self._gathered.routes += made
         self._gathered.places.append(around)
-        for note in returns.type_notes(table, around):
+        for note in (*returns.type_notes(table, around), *expiring.notes_of(table, around)):
             self._gathered.note(line, note)
         self._gathered.replace(line, path, skeleton.placeholder(imported.RETURN, [name]))
         if one.within is not line:

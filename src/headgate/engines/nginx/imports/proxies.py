@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from headgate.engines.nginx.imports import (
     buffering,
+    expiring,
     headers,
     retries,
     secured,
@@ -122,10 +123,10 @@ def proxied(
         for key, table in (
             ("rewrite", rewrite),
             ("request_headers", {k: v for k, v in edits.items() if v}),
-            *(("response_headers", one) for one in headers.answered(added, hidden)),
         )
         if table
     ]
+    middlewares += headers.answered(added, hidden, expiring.expires_of(around))
     action = _action(target, pools, connect)
     rest: dict[str, Toml] = {
         **action,

@@ -11,6 +11,7 @@ from headgate.engines.nginx.imports import (
     access,
     accesslogs,
     compression,
+    expiring,
     imported,
     limits,
     matching,
@@ -173,7 +174,8 @@ class _Rerender:
         if not names and any(line.name == b"internal" for line in node.directives()):
             return added_lines(route)
         if not names:
-            return [*returns.to_nginx(route), *added_lines(route)]
+            fresh = expiring.to_nginx(route)
+            return [*returns.to_nginx(route), *added_lines(route), *fresh]
         pool = self._table("upstreams", names[0])
         around = [node, *reversed(self._within)]
         near = [*(line for block in around for line in block.directives()), *self._kept]
@@ -186,6 +188,7 @@ class _Rerender:
             *passwords.to_nginx(route, self._named),
             *compression.to_nginx(route),
             *pacing.to_nginx(route),
+            *expiring.to_nginx(route),
             *services.to_nginx(route, self._named, near),
         ]
 

@@ -16,6 +16,7 @@ DEFAULT_TYPE: Final = b"text/plain"
 
 _ANSWERS: Final = range(200, 600)
 _WITH_TEXT: Final = 2
+_MOVED: Final = 302
 _TARGET = re.compile(
     r"(?P<scheme>https?|\$scheme)://"
     r"(?P<host>\$host|\$server_name|[A-Za-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?"
@@ -50,6 +51,12 @@ def action_of(
         kind = type_of(around, path)
         answer["headers"] = {"content-type": values.template(kind.encode())}
     return {"respond": answer}
+
+
+def status_of(line: Directive) -> int:
+    """Returns the status of a `return`; 302 for one that has none."""
+    word = values.text(line.values[0]) if line.values else ""
+    return int(word) if word.isdigit() else _MOVED
 
 
 def type_of(around: Around, path: str) -> str:

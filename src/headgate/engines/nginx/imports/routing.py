@@ -11,6 +11,7 @@ from headgate.engines.nginx.imports import (
     compression,
     contents,
     errorpages,
+    expiring,
     headers,
     limits,
     matching,
@@ -123,7 +124,7 @@ def route_location(
         notes += tuple(secured.notes_of(around)) if any("tls" in one for one in tables) else ()
         notes += (*retries.notes_of(found.rest, tables), *errorpages.notes_of(paged, around))
         notes += (*mirrors.notes_of(copied), *pacing.notes_of(own.pace))
-        notes += accesslogs.notes_of(around)
+        notes += (*expiring.notes_of(table, around), *accesslogs.notes_of(around))
         named = {one.name: one.table for one in asked}
         return Routed(wanted, matched, table, own, notes, {**limited.tables, **named})
     path = wanted.path if wanted.is_exact else ""
@@ -133,6 +134,7 @@ def route_location(
         *_answer_notes(action),
         *returns.type_notes(action, around, path),
         *_charset_notes(around),
+        *expiring.notes_of(table, around),
     )
     return Routed(wanted, matched, table, own, notes=notes)
 
@@ -162,7 +164,9 @@ def _chain(
         chain.append(own.let_in.to_model())
     rest = list(edits)
     if asked:
-        answers = [one for one in rest if isinstance(one, Mapping) and "response_headers" in one]
+        # What is hidden of an endpoint's answer stands behind `expires`.
+        before = rest[: rest.index(own.fresh)] if own.fresh is not None else rest
+        answers = [one for one in before if isinstance(one, Mapping) and "response_headers" in one]
         rest = [one for one in rest if one not in answers]
         chain += [*answers, *(one.name for one in asked)]
     chain += rest
@@ -197,11 +201,11 @@ def built(
 
 def redirect_to_slash(path: str, table: Table) -> Table:
     """Returns nginx's answer to a directory without its slash, with the location's headers."""
-    added = headers.added_to_own(table)
+    chain = headers.added_to_own(table)
     found: dict[str, Toml] = {"redirect": {"status": 301, "path": f"{path}/"}}
     if accesslogs.KEY in table:
         found[accesslogs.KEY] = table[accesslogs.KEY]
-    return {"middlewares": [{"response_headers": {"add": added}}], **found} if added else found
+    return {"middlewares": chain, **found} if chain else found
 
 
 def check_included(block: Located, lines: Sequence[Located], own: Content) -> None:
@@ -216,10 +220,12 @@ def check_included(block: Located, lines: Sequence[Located], own: Content) -> No
 
 
 def _added(around: Around, action: Table) -> dict[str, Toml]:
-    """Returns the headers for an answer of our own."""
+    """Returns the middlewares for an answer of our own."""
     (kind,) = action
-    table = headers.added(around, int(str(table_in(action, kind)["status"]))).always
-    return {"middlewares": [{"response_headers": {"add": table}}]} if table else {}
+    status = int(str(table_in(action, kind)["status"]))
+    fresh = expiring.of_answer(around, status)
+    chain = headers.answered(headers.added(around, status), (), fresh)
+    return {"middlewares": chain} if chain else {}
 
 
 def _charset_notes(around: Around) -> tuple[str, ...]:

@@ -71,6 +71,11 @@ def added(lines: Sequence[tuple[str, Parts]]) -> list[Node]:
     ]
 
 
+def fresh(expires: Word | None) -> list[Node]:
+    """Returns what says how long caches may use the answers of a location."""
+    return [directive("expires", expires)] if expires is not None else []
+
+
 def reasoned(reason: Arg | None) -> list[Node]:
     """Returns what has the log say why a request was refused."""
     return [directive("set", Var("hg_reason"), reason)] if reason is not None else []

@@ -148,9 +148,9 @@ class Bodies:
             known = self._named_route(name, upstream or "")
             beside += (Body(large, (*known, *told)),) if told else ()
         nodes += [*guards, *chain.steps]
+        edits = chain.checked_response()
         if chain.answer is not None:
             return Body(place, (*nodes, *self._answer(chain.answer, chain)), beside)
-        edits = chain.response_headers()
         if route.action.not_imported is not None:
             left_out = faults.not_imported(edits, has_page=chain.pages.has(503))
             return Body(place, (*nodes, *left_out), beside)
@@ -278,6 +278,7 @@ class Bodies:
         answer = pages.paged(answer, chain)
         nodes = [*asking.reasoned(answer.reason)]
         nodes.append(directive("default_type", Literal(answer.content_type)))
+        nodes += asking.fresh(answer.expires)
         nodes += asking.added(answer.lines)
         status = Word(str(answer.status))
         if answer.location is not None:
@@ -303,6 +304,7 @@ class Bodies:
         if headers.drops:
             hidden = dict.fromkeys((*BASE_HIDDEN, *headers.drops))
             nodes += [directive("proxy_hide_header", Plain(header)) for header in hidden]
+        nodes += asking.fresh(headers.freshness.word if headers.freshness else None)
         nodes += asking.added(headers.lines)
         nodes += [*chain.body, *chain.rate]
         nodes += upstreams.tls(target, upstream, ctx)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from headgate.engines.nginx.render.names import ERROR_PLACE
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.features.nginx import Entry, Parts, Shared, as_arg
-from headgate.features.nginx_chain import Headers
+from headgate.features.nginx_headers import Headers
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,

@@ -10,7 +10,7 @@ from headgate.engines.nginx.render import proxied
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.features.nginx import About, Shared, claim_variable, quoted, whole
-from headgate.features.nginx_chain import Headers
+from headgate.features.nginx_headers import Headers
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     Arg,

@@ -4,7 +4,8 @@ from typing import Final
 
 from headgate.features.middleware.basic_auth.spec import BasicAuthNode
 from headgate.features.nginx import About, Parity
-from headgate.features.nginx_chain import Answer, Asked, Chain, Edits
+from headgate.features.nginx_chain import Answer, Asked, Chain
+from headgate.features.nginx_headers import Edits
 from headgate.nginxtext.writer import Literal, Var
 
 _KEY: Final = "middlewares.NAME.basic_auth"

@@ -14,7 +14,8 @@ from headgate.features.nginx import (
     unnamed,
     whole,
 )
-from headgate.features.nginx_chain import Answer, Chain, Edits
+from headgate.features.nginx_chain import Answer, Chain
+from headgate.features.nginx_headers import Edits
 from headgate.nginxtext.writer import Literal, Regex, Template, Var, Word
 
 _LINES: Final = "nginx before 1.23 looks at the first line of a repeated `Origin` only"

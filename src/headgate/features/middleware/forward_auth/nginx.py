@@ -17,7 +17,8 @@ from headgate.features.nginx import (
     Shared,
     answer_header,
 )
-from headgate.features.nginx_chain import Answer, Chain, Consulted, Edits
+from headgate.features.nginx_chain import Answer, Chain, Consulted
+from headgate.features.nginx_headers import Edits
 from headgate.nginxtext.writer import Arg, Literal, MapKey, Regex, Template, Var, Word
 
 _KEY: Final = "middlewares.NAME.forward_auth"

@@ -34,7 +34,7 @@ def apply(node: Redirect, chain: Chain, about: About, *, may_pass: bool = True) 
     url = merged((*_scheme(node), "://", *host, *_port(node, chain), path, Var("hg_query")))
     answer = Answer(node.status, chain.filtered([]), location=url)
     if not may_pass:
-        chain.answer = answer
+        chain.end(answer)
         return
     chain.detour(_elsewhere(node, chain, host, path), answer)
 

@@ -52,7 +52,8 @@ def apply(node: Respond, chain: Chain, about: About) -> None:
     headers = chain.response_headers()
     if "content-type" in headers.drops:
         content_type = ""
-    chain.answer = Answer(node.status, chain.filtered(lines), content_type, body, location)
+    sent = chain.filtered(lines, node.status)
+    chain.end(Answer(node.status, sent, content_type, body, location))
 
 
 def _content_type(value: Parts, about: About) -> str:

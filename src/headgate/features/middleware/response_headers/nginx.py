@@ -7,7 +7,8 @@ some statuses alone get is a map of `$status`: nginx writes no header whose valu
 from typing import Final
 
 from headgate.features.nginx import About, Parity, as_arg
-from headgate.features.nginx_chain import Chain, Edits
+from headgate.features.nginx_chain import Chain
+from headgate.features.nginx_headers import Edits
 from headgate.features.statuses import Range, expression
 from headgate.nginxtext.writer import Literal, Regex, Var
 from headgate.plan.middleware import ResponseEdits
