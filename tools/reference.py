@@ -32,6 +32,7 @@ NAMED: Final = "NAME"
 
 _NOUNS: Final = {
     "duration": 'duration: `"30s"`',
+    "fine-duration": 'duration: `"500us"`',
     "size": 'size: `"64KiB"`',
     "cidr": "network",
     "template": "text with [variables](variables.md)",

@@ -49,6 +49,8 @@ class NginxSettings:
     heal_after_s: float = 60.0
     probes: tuple[ProbeSettings, ...] = ()
     imported: str | None = None
+    latency_bounds_us: tuple[int, ...] = plan.LATENCY_BOUNDS_US
+    """Upper bounds of the buckets of latency histograms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def settings(model: Node, reads: Reads) -> Resolved:
         if model.limit_store is not None
         else None,
         redaction=plan.Redaction(query=tuple(sorted(set(model.redact_query)))),
+        latency_bounds_us=_bounds_us(model),
     )
     return out
 
@@ -133,7 +136,7 @@ def node_settings(model: Node) -> NodeSettings:
         workers=model.workers,
         log_level=model.log_level,
         engine=model.engine,
-        nginx=_nginx(model.nginx),
+        nginx=_nginx(model.nginx, _bounds_us(model)),
         drain_s=model.drain.deadline.ms / 1000,
         admin_token=model.admin_token,
         allow_empty=model.allow_empty,
@@ -147,7 +150,11 @@ def node_settings(model: Node) -> NodeSettings:
     )
 
 
-def _nginx(model: Nginx) -> NginxSettings:
+def _bounds_us(model: Node) -> tuple[int, ...]:
+    return tuple(bound.us for bound in model.latency_buckets)
+
+
+def _nginx(model: Nginx, latency_bounds_us: tuple[int, ...]) -> NginxSettings:
     probes = (
         ProbeSettings(probe.address, probe.host, probe.path, probe.tls, probe.status)
         for probe in model.probes
@@ -169,6 +176,7 @@ def _nginx(model: Nginx) -> NginxSettings:
         heal_after_s=model.drift.heal_after.ms / 1000,
         probes=tuple(probes),
         imported=model.imported,
+        latency_bounds_us=latency_bounds_us,
     )
 
 

@@ -1,6 +1,7 @@
 """Parses durations and sizes as the config writes them: `"250ms"`, `"64KiB"`.
 
-A parsed value keeps its unit in its type; the plan carries whole milliseconds and bytes.
+A parsed value keeps its unit in its type; the plan carries whole milliseconds, whole microseconds
+where a name says so, and bytes.
 """
 
 import re
@@ -10,11 +11,13 @@ from typing import Final
 from headgate.kernel.errors import Invalid
 
 DURATION_ALLOWED: Final = 'write a number and a unit: "250ms", "30s", "5m", "1h"'
+FINE_ALLOWED: Final = 'write a number and a unit: "500us", "2.5ms", "10s", "1m"'
 SIZE_ALLOWED: Final = 'write a number and a unit: "512B", "64KiB", "10MiB", "1GB"'
 OFF_ALLOWED: Final = ', or "off"'
 
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([A-Za-z]+)")
 _DURATIONS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_FINE: Final = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000}
 _SIZES: Final = {
     "B": 1,
     "kB": 1_000,
@@ -46,12 +49,39 @@ class Duration:
         amount = _scaled(text, _DURATIONS)
         if amount is None:
             raise Invalid(f'"{text}" is not a duration', DURATION_ALLOWED)
-        if amount != int(amount) or amount > _MAX_MS:
+        if amount > _MAX_MS or amount != int(amount):
             raise Invalid(f'"{text}" is out of range', "write whole milliseconds, at most 366 days")
         return cls(int(amount))
 
     def __str__(self) -> str:
         return _written(self.ms, (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FineDuration:
+    """A length of time in whole microseconds, for what is measured and not waited for."""
+
+    us: int
+
+    @classmethod
+    def parse(cls, text: str) -> "FineDuration":
+        """Returns the duration `text` says; raises `Invalid`
+        for anything but a number and a unit.
+
+        >>> FineDuration.parse("2.5ms").us
+        2500
+        """
+        amount = _scaled(text, _FINE)
+        if amount is None:
+            raise Invalid(f'"{text}" is not a duration', FINE_ALLOWED)
+        if amount > _MAX_MS * 1_000 or amount != int(amount):
+            raise Invalid(
+                f'"{text}" is out of range', "write whole microseconds, at most 366 days"
+            )
+        return cls(int(amount))
+
+    def __str__(self) -> str:
+        return _written(self.us, (("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,7 +100,7 @@ class ByteSize:
         amount = _scaled(text, _SIZES)
         if amount is None:
             raise Invalid(f'"{text}" is not a size', SIZE_ALLOWED)
-        if amount != int(amount) or amount > _MAX_BYTES:
+        if amount > _MAX_BYTES or amount != int(amount):
             raise Invalid(f'"{text}" is out of range', "write whole bytes, at most 1 PiB")
         return cls(int(amount))
 

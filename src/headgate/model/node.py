@@ -42,6 +42,8 @@ from headgate.model.access_log import (
     read_log,
 )
 from headgate.model.instance import Identity
+from headgate.model.latency_buckets import DEFAULT as BUCKETS
+from headgate.model.latency_buckets import LatencyBuckets
 from headgate.model.limit_store import LimitStore
 from headgate.model.nginx import Nginx
 from headgate.model.shorthand import ONE_OR_MORE, OR_ITEM, OrWord
@@ -348,6 +350,12 @@ class Node(Options):
         default_factory=list,
         description="Further addresses that serve only `/metrics`, `/live`, `/ready` and "
         "`/health`.",
+    )
+    latency_buckets: LatencyBuckets = Field(
+        default=list(BUCKETS),
+        description="The upper bounds of the buckets of all latency histograms in the metrics: 1 "
+        "to 32 durations from `100us` to `10m`, ascending. They change without a restart; what was "
+        "counted before moves to the next bound that is as long or longer.",
     )
     listener_addresses: ListenerAddresses = Field(
         default_factory=dict,

@@ -169,6 +169,11 @@ def _too_short(path: ConfigPath, value: str) -> tuple[str, str]:
     return "the list is empty", "write at least one item"
 
 
+def _too_long(path: ConfigPath, value: str) -> tuple[str, str]:
+    most = next((one["maxItems"] for one in schema.at(path) if "maxItems" in one), None)
+    return "the list is too long", f"write at most {most} items"
+
+
 _SPECIAL: Final = {"extra_forbidden": _unknown, "missing": _missing}
 
 _FAMILIES: Final[dict[str, Callable[[ConfigPath, str], tuple[str, str]]]] = {
@@ -183,4 +188,5 @@ _FAMILIES: Final[dict[str, Callable[[ConfigPath, str], tuple[str, str]]]] = {
     "dict": _table,
     "model": _table,
     "too_short": _too_short,
+    "too_long": _too_long,
 }

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from headgate.kernel.units import ByteSize, Duration
+from headgate.kernel.units import ByteSize, Duration, FineDuration
 from headgate.model.config import TOP_LEVEL, Config
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -21,8 +21,10 @@ class _Generator(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def encode_default(self, dft: object) -> object:
-        if isinstance(dft, Duration | ByteSize):
+        if isinstance(dft, Duration | FineDuration | ByteSize):
             return str(dft)
+        if isinstance(dft, list):
+            return [self.encode_default(item) for item in dft]
         if isinstance(dft, BaseModel):
             return {}
         return super().encode_default(dft)

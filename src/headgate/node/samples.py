@@ -37,10 +37,12 @@ class Samples:
 
     def quantile(self, name: str, q: float, since: "Samples") -> float | None:
         """Returns an upper estimate of a histogram's quantile since an earlier page; None without
-        data.
+        data, or if the bounds are others than then.
         """
-        before = since.buckets(name)
-        counts = {b: c - before.get(b, 0.0) for b, c in self.buckets(name).items()}
+        before, now = since.buckets(name), self.buckets(name)
+        if before and before.keys() != now.keys():
+            return None
+        counts = {b: c - before.get(b, 0.0) for b, c in now.items()}
         total = max(counts.values(), default=0.0)
         if total <= 0:
             return None

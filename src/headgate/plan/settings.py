@@ -1,11 +1,20 @@
 """The plan's process-wide settings; the mirror of hg-plan's `objects.rs`."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from headgate.plan.node import DefaultedNode, PlanNode
+
+LATENCY_BOUNDS_US: Final = (
+    *(100, 200, 300, 500, 750),
+    *(1_000, 2_000, 3_000, 5_000, 7_500),
+    *(10_000, 20_000, 30_000, 50_000, 75_000),
+    *(100_000, 200_000, 300_000, 500_000),
+    *(1_000_000, 2_500_000, 5_000_000, 10_000_000, 60_000_000),
+)
+"""The default bounds of latency histograms; hg-plan's `LATENCY_BOUNDS_US`."""
 
 
 class StdoutSink(PlanNode, frozen=True):
@@ -124,7 +133,10 @@ class LimitStore(DefaultedNode, frozen=True):
 
 
 class Settings(DefaultedNode, frozen=True):
-    """Process-wide settings; one object, named `node`."""
+    """Process-wide settings; one object, named `node`.
+
+    `latency_bounds_us` are the upper bounds of the buckets of latency histograms, ascending.
+    """
 
     max_connections: int = 20_000
     max_connections_per_client: int = 0
@@ -136,6 +148,7 @@ class Settings(DefaultedNode, frozen=True):
     tracing: Tracing | None = None
     limit_store: LimitStore | None = None
     redaction: Redaction = Redaction()
+    latency_bounds_us: tuple[int, ...] = LATENCY_BOUNDS_US
 
     def outlets(self) -> Iterator[tuple[str, OutletTls]]:
         """Yields the servers that the node itself sends to over TLS, by their keys in `[node]`."""

@@ -1,11 +1,13 @@
 """Durations and sizes."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.kernel.errors import Invalid
-from headgate.kernel.units import ByteSize, Duration
+from headgate.kernel.units import ByteSize, Duration, FineDuration
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,26 @@ def test_a_duration_is_a_number_and_a_unit(text: str, ms: int) -> None:
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(Invalid):
         Duration.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [("100us", 100), ("0.25ms", 250), ("30s", 30_000_000), ("1.5 m", 90_000_000)],
+)
+def test_a_fine_duration_is_a_number_and_a_unit(text: str, us: int) -> None:
+    assert FineDuration.parse(text).us == us
+
+
+@pytest.mark.parametrize("text", ["", "5", "us", "1h", "-1us", "0.5us", "0.0001ms", "999999999m"])
+def test_anything_else_is_no_fine_duration(text: str) -> None:
+    with pytest.raises(Invalid):
+        FineDuration.parse(text)
+
+
+@pytest.mark.parametrize("parse", [Duration.parse, FineDuration.parse])
+def test_a_number_that_no_machine_has_is_out_of_range(parse: Callable[[str], object]) -> None:
+    with pytest.raises(Invalid, match="out of range"):
+        parse(f"{'9' * 400}.5s")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +62,11 @@ def test_what_is_written_of_a_duration_reads_back(ms: int) -> None:
     assert Duration.parse(str(Duration(ms))).ms == ms
 
 
+@given(st.integers(1, 366 * 86_400_000_000))
+def test_what_is_written_of_a_fine_duration_reads_back(us: int) -> None:
+    assert FineDuration.parse(str(FineDuration(us))).us == us
+
+
 @given(st.integers(1, 1 << 50))
 def test_what_is_written_of_a_size_reads_back(size: int) -> None:
     assert ByteSize.parse(str(ByteSize(size))).bytes == size
@@ -47,7 +74,7 @@ def test_what_is_written_of_a_size_reads_back(size: int) -> None:
 
 @given(st.text(max_size=12))
 def test_no_text_breaks_the_parsers(text: str) -> None:
-    for parse in (Duration.parse, ByteSize.parse):
+    for parse in (Duration.parse, FineDuration.parse, ByteSize.parse):
         try:
             parse(text)
         except Invalid as wrong:

@@ -30,7 +30,8 @@ pub(crate) use statuses::StatusTable;
 pub(crate) use tcp::{Close, TcpCounters};
 pub(crate) use udp::{Dropped, Ended, Hello, UdpCounters};
 
-use crate::report::{Histogram, LATENCY_BOUNDS_US, OpenCount};
+use crate::histogram::HistogramCounter;
+use crate::report::OpenCount;
 use crate::snapshot::{EndpointEntry, UpstreamEntry};
 pub(crate) use affinity::AffinityCounters;
 use std::collections::HashMap;
@@ -62,29 +63,6 @@ impl Counter {
 
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
-    }
-}
-
-/// A latency histogram with one writer.
-#[derive(Debug, Default)]
-pub(crate) struct HistogramCounter {
-    counts: [Counter; LATENCY_BOUNDS_US.len() + 1],
-    sum_us: Counter,
-}
-
-impl HistogramCounter {
-    pub(crate) fn record(&self, us: u64) {
-        if let Some(c) = self.counts.get(LATENCY_BOUNDS_US.partition_point(|b| *b < us)) {
-            c.add(1);
-        }
-        self.sum_us.add(us);
-    }
-
-    pub(crate) fn add_to(&self, total: &mut Histogram) {
-        for (t, c) in total.counts.iter_mut().zip(&self.counts) {
-            *t += c.get();
-        }
-        total.sum_us += self.sum_us.get();
     }
 }
 

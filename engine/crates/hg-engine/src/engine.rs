@@ -2,7 +2,6 @@
 
 use crate::counters::{WorkerCounters, lock};
 use crate::hand_over::GivenFlows;
-use crate::house;
 use crate::outlets::{self, Outlets};
 use crate::place::Place;
 use crate::report::{EngineEvent, EventLevel};
@@ -11,6 +10,7 @@ use crate::shared::{Shared, marks};
 use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
 use crate::worker::{Done, Mailbox, Message};
+use crate::{histogram, house};
 use hg_log::{AccessLog, TapFilter, TapReader};
 use hg_net::{Address, Fd, Poller};
 use hg_plan::{Change, Kind, ObjectError, Plan};
@@ -150,6 +150,7 @@ impl Engine {
         let before = builder.current().clone();
         check_log(plan, &before)?;
         outlets::check(plan)?;
+        histogram::check(plan)?;
         let update = builder.apply(plan, changed, blobs)?;
         let compiled = Instant::now();
         self.warn_of_certificates(&before, &update.snapshot);

@@ -6,6 +6,7 @@ use crate::counters::{
     WorkerCounters, lock,
 };
 use crate::engine::{Engine, Inner};
+use crate::histogram::Histogram;
 use crate::negotiated::Negotiated;
 use crate::place::Place;
 use crate::report::{
@@ -46,18 +47,7 @@ impl Engine {
     pub fn metrics(&self) -> EngineMetrics {
         let inner = &*self.inner;
         let serving = lock(&inner.serving).clone();
-        let mut m = EngineMetrics {
-            plan_digest: serving.digest.clone(),
-            plan_objects: serving.objects,
-            plan_swaps: inner.swaps.load(Relaxed),
-            plan_swap: Duration::from_micros(inner.swap_us.load(Relaxed)),
-            draining: inner.draining.load(Relaxed),
-            workers: workers(inner),
-            listeners: listeners(inner, &serving),
-            upstreams: upstreams(inner, &serving),
-            overload: overload(inner),
-            ..EngineMetrics::default()
-        };
+        let mut m = of_plan(inner, &serving);
         note_records(&mut m, inner);
         let mut requests: BTreeMap<(Arc<str>, u8, u16), u64> = BTreeMap::new();
         let mut rejects: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -101,6 +91,23 @@ impl Engine {
         m.retries = retries(inner);
         m.timeouts = reasons(inner, Timeout::ALL, |c, w| c.timeouts.get(w as usize));
         m
+    }
+}
+
+/// Returns the figures of a plan and its objects; the other counters are 0.
+fn of_plan(inner: &Inner, serving: &Snapshot) -> EngineMetrics {
+    EngineMetrics {
+        plan_digest: serving.digest.clone(),
+        plan_objects: serving.objects,
+        plan_swaps: inner.swaps.load(Relaxed),
+        plan_swap: Duration::from_micros(inner.swap_us.load(Relaxed)),
+        draining: inner.draining.load(Relaxed),
+        duration: Histogram::new(&serving.settings.latency_bounds_us),
+        workers: workers(inner),
+        listeners: listeners(inner, serving),
+        upstreams: upstreams(inner, serving),
+        overload: overload(inner),
+        ..EngineMetrics::default()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns the shapes that cross from the workers to status, metrics and events; never counts anything
 //! itself. Counters grow from the start of the process and survive plan swaps.
 
+use crate::histogram::Histogram;
 use hg_limit_store::LimitStoreStats;
 use hg_log::LogStats;
 use hg_net::{Joined, Offload};
@@ -11,47 +12,6 @@ use hg_plan::Kind;
 use hg_resilience::Level;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Upper bounds of the latency buckets in microseconds, ascending; a value equal to a bound falls
-/// into its bucket. One more bucket holds everything above the last.
-pub const LATENCY_BOUNDS_US: [u64; 24] = [
-    100, 200, 300, 500, 750, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 20_000, 30_000, 50_000,
-    75_000, 100_000, 200_000, 300_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
-    60_000_000,
-];
-
-/// Latencies counted in the buckets of [`LATENCY_BOUNDS_US`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Histogram {
-    /// Values per bucket (not cumulative); the last one is above every bound.
-    pub counts: [u64; LATENCY_BOUNDS_US.len() + 1],
-    /// Sum of all values, microseconds.
-    pub sum_us: u64,
-}
-
-impl Histogram {
-    /// Counts one value; no allocation, five comparisons.
-    pub fn record(&mut self, value_us: u64) {
-        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < value_us);
-        if let Some(count) = self.counts.get_mut(bucket) {
-            *count += 1;
-        }
-        self.sum_us = self.sum_us.saturating_add(value_us);
-    }
-
-    /// Adds another worker's values.
-    pub fn merge(&mut self, other: &Histogram) {
-        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
-            *mine += theirs;
-        }
-        self.sum_us = self.sum_us.saturating_add(other.sum_us);
-    }
-
-    /// Returns how many values were counted.
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-}
 
 /// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

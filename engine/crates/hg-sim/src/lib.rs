@@ -38,6 +38,7 @@ mod source {
     pub(crate) mod hand_over;
     pub(crate) mod health;
     pub(crate) mod helpers;
+    pub(crate) mod histogram;
     pub(crate) mod house;
     pub(crate) mod negotiated;
     pub(crate) mod orders;
@@ -57,7 +58,7 @@ mod source {
 
 // The engine's sources name their modules from the root of their crate.
 use source::{
-    agents, breaker, concurrency, counters, engine, hand_over, health, helpers, house, negotiated,
-    outlets, outliers, place, report, retired, shared, shares, sharing, slow_start, snapshot,
-    thread, worker,
+    agents, breaker, concurrency, counters, engine, hand_over, health, helpers, histogram, house,
+    negotiated, outlets, outliers, place, report, retired, shared, shares, sharing, slow_start,
+    snapshot, thread, worker,
 };

@@ -53,6 +53,12 @@ def test_latency_is_that_since_the_look_before() -> None:
     assert figures(later, now, [])["latency_p99_ms"] == 10
 
 
+def test_no_latency_is_said_of_a_time_in_which_the_buckets_changed() -> None:
+    later = looked(PAGE.replace(b'le="0.01"', b'le="0.05"'))
+    assert "latency_p99_ms" not in figures(later, looked(PAGE), [])
+    assert figures(later, Samples(()), [])["latency_p99_ms"] == 100
+
+
 class Engine:
     """An engine that says what it is told to say."""
 

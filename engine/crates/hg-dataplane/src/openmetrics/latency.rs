@@ -1,6 +1,6 @@
 //! Mean and 99th percentile over the last minute or two, from a histogram that only grows. Pure.
 
-use hg_engine::{Histogram, LATENCY_BOUNDS_US};
+use hg_engine::Histogram;
 use std::time::Duration;
 
 /// Shortest time that a reading covers (once the process is that old).
@@ -39,9 +39,10 @@ impl LatencyWindow {
     }
 }
 
+/// Returns what was counted in between, in the buckets of now.
 fn difference(now: &Histogram, before: &Histogram) -> Histogram {
     let mut difference = now.clone();
-    for (count, old) in difference.counts.iter_mut().zip(before.counts) {
+    for (count, old) in difference.counts.iter_mut().zip(before.in_buckets(&now.bounds_us).counts) {
         *count = count.saturating_sub(old);
     }
     difference.sum_us = difference.sum_us.saturating_sub(before.sum_us);
@@ -64,8 +65,8 @@ fn lately(histogram: &Histogram) -> Lately {
 fn quantile_us(histogram: &Histogram, rank: f64) -> f64 {
     let mut below = 0.0;
     let mut lower = 0.0;
-    for (count, bound) in histogram.counts.iter().zip(LATENCY_BOUNDS_US) {
-        let (count, bound) = (*count as f64, bound as f64);
+    for (count, bound) in histogram.counts.iter().zip(&histogram.bounds_us) {
+        let (count, bound) = (*count as f64, *bound as f64);
         if count > 0.0 && below + count >= rank {
             return lower + (bound - lower) * ((rank - below) / count);
         }
@@ -78,6 +79,11 @@ fn quantile_us(histogram: &Histogram, rank: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hg_plan::LATENCY_BOUNDS_US;
+
+    fn histogram() -> Histogram {
+        Histogram::new(&LATENCY_BOUNDS_US)
+    }
 
     const fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -91,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_percentile_lies_in_its_bucket() {
-        let mut histogram = Histogram::default();
+        let mut histogram = histogram();
         (0..98).for_each(|_| histogram.record(150));
         (0..2).for_each(|_| histogram.record(40_000));
         let lately = LatencyWindow::default().read(s(1), &histogram);
@@ -101,16 +107,30 @@ mod tests {
 
     #[test]
     fn above_every_bound_the_last_bound_is_said() {
-        let mut histogram = Histogram::default();
+        let mut histogram = histogram();
         histogram.record(u64::MAX);
         let lately = LatencyWindow::default().read(s(1), &histogram);
         assert!((lately.p99_ms - 60_000.0).abs() < 1e-9, "{lately:?}");
     }
 
     #[test]
+    fn a_change_of_the_bounds_keeps_what_was_counted_before_it_apart() {
+        let mut window = LatencyWindow::default();
+        let mut histogram = histogram();
+        (0..100).for_each(|_| histogram.record(1_000_000));
+        window.read(s(60), &histogram);
+        window.read(s(120), &histogram);
+        let mut histogram = histogram.in_buckets(&[5_000, 40_000]);
+        (0..10).for_each(|_| histogram.record(4_000));
+        let lately = window.read(s(121), &histogram);
+        assert!((lately.mean_ms - 4.0).abs() < 1e-9, "{lately:?}");
+        assert!(lately.p99_ms <= 5.0, "{lately:?}");
+    }
+
+    #[test]
     fn what_is_older_than_two_windows_no_longer_counts() {
         let mut window = LatencyWindow::default();
-        let mut histogram = Histogram::default();
+        let mut histogram = histogram();
         (0..100).for_each(|_| histogram.record(1_000_000));
         assert!(window.read(s(60), &histogram).mean_ms > 900.0);
         (0..10).for_each(|_| histogram.record(1_000));

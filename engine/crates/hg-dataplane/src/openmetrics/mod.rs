@@ -485,11 +485,5 @@ fn reasons(text: &mut Text, name: &'static str, label: &str, help: &str, counts:
     }
 }
 
-/// Formats seconds as OpenMetrics writes bounds: always with a point.
-fn seconds_text(duration: Duration) -> String {
-    let text = duration.as_secs_f64().to_string();
-    if text.contains('.') { text } else { text + ".0" }
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,13 @@
 //! Requests by method, status and upstream, their durations and bytes.
 
+use super::Lately;
 use super::text::{Text, Type};
-use super::{Lately, seconds_text};
-use hg_engine::{EngineMetrics, LATENCY_BOUNDS_US, RequestCount};
+use hg_engine::{EngineMetrics, Histogram, RequestCount};
 use std::time::Duration;
 
 /// Writes what requests there were, how long they took, and their bytes.
 pub(super) fn write(text: &mut Text, engine: &EngineMetrics, lately: Lately) {
-    use Type::{Counter, Gauge, Histogram};
+    use Type::{Counter, Gauge};
     text.family("http_requests", Counter, "", "Requests answered; no upstream: answered here.");
     let mut requests: Vec<_> = engine.requests.iter().collect();
     requests.sort_by_key(|r| (r.upstream.clone(), r.method, r.status));
@@ -21,12 +21,8 @@ pub(super) fn write(text: &mut Text, engine: &EngineMetrics, lately: Lately) {
     let folded = requests.iter().filter(|r| is_class(r)).map(|r| r.count).sum();
     text.int(&[("family", "http_requests")], folded);
     let help = "From a request's head to its answer's last byte.";
-    text.family("http_request_duration_seconds", Histogram, "seconds", help);
-    let bounds = LATENCY_BOUNDS_US.map(|us| seconds_text(Duration::from_micros(us)));
-    let (overflow, counts) = engine.duration.counts.split_last().unwrap_or((&0, &[]));
-    let buckets = bounds.iter().map(String::as_str).zip(counts.iter().copied());
-    let sum = Duration::from_micros(engine.duration.sum_us).as_secs_f64();
-    text.buckets(buckets, *overflow, sum);
+    text.family("http_request_duration_seconds", Type::Histogram, "seconds", help);
+    histogram(text, &engine.duration);
     let help = "Mean duration of requests in the last minute or two, milliseconds.";
     text.family("proxy_latency_avg_ms", Gauge, "", help).float(&[], lately.mean_ms);
     let help = "99th percentile of the same, milliseconds.";
@@ -37,7 +33,22 @@ pub(super) fn write(text: &mut Text, engine: &EngineMetrics, lately: Lately) {
     text.int(&[], engine.bytes_received);
 }
 
+fn histogram(text: &mut Text, one: &Histogram) {
+    let bounds: Vec<String> = one.bounds_us.iter().map(|us| seconds_text(*us)).collect();
+    let (overflow, counts) = one.counts.split_last().unwrap_or((&0, &[]));
+    let buckets = bounds.iter().map(String::as_str).zip(counts.iter().copied());
+    text.buckets(buckets, *overflow, Duration::from_micros(one.sum_us).as_secs_f64());
+}
+
 /// Reports whether requests are counted by the class of their status.
 fn is_class(count: &RequestCount) -> bool {
     count.status < 10
+}
+
+/// Formats microseconds as OpenMetrics writes bounds: as seconds, always with a point. Exact, so
+/// that a bound of the config has one text.
+fn seconds_text(us: u64) -> String {
+    let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    let short = text.trim_end_matches('0');
+    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
 }

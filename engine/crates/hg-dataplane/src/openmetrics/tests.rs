@@ -7,6 +7,7 @@ use hg_engine::{
     NegotiatedReport, Offload, OpenCount, OutletMetrics, RequestCount, ResultCount, RetryMetrics,
     TcpMetrics, UdpMetrics,
 };
+use hg_plan::LATENCY_BOUNDS_US;
 
 fn health(takes: bool) -> HealthReport {
     let state = if takes { "up" } else { "unresolved" };
@@ -64,7 +65,7 @@ fn middlewares() -> Vec<ResultCount> {
 }
 
 fn engine() -> EngineMetrics {
-    let mut duration = Histogram::default();
+    let mut duration = Histogram::new(&LATENCY_BOUNDS_US);
     [90, 1_500, 70_000_000].iter().for_each(|us| duration.record(*us));
     EngineMetrics {
         plan_digest: "ab".into(),
@@ -250,4 +251,27 @@ fn the_names_that_are_charted_already_are_kept() {
     ] {
         assert!(page.lines().any(|line| line == sample), "{sample}");
     }
+}
+
+#[test]
+fn the_buckets_are_those_of_the_plan() {
+    let mut engine = engine();
+    engine.duration = engine.duration.in_buckets(&[1_000, 250_000, 4_100_000, 600_000_000]);
+    let mut text = Text::default();
+    requests::write(&mut text, &engine, Lately::default());
+    let page = text.finish();
+    let found: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("http_request_duration_seconds_"))
+        .collect();
+    let expected = [
+        "bucket{le=\"0.001\"} 1",
+        "bucket{le=\"0.25\"} 2",
+        "bucket{le=\"4.1\"} 2",
+        "bucket{le=\"600.0\"} 2",
+        "bucket{le=\"+Inf\"} 3",
+        "count 3",
+        "sum 70.00159",
+    ];
+    assert_eq!(found, expected);
 }

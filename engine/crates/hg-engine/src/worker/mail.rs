@@ -164,6 +164,7 @@ impl Worker {
         }
         // Without these changes every flow has its route and its endpoint still.
         let flows_stay = upstreams.is_empty() && Arc::ptr_eq(&self.held.udp, &snapshot.udp);
+        self.counters.duration.set_bounds(&snapshot.settings.latency_bounds_us);
         self.held = Rc::new(snapshot);
         self.take_back_retired();
         self.refresh_listeners();

@@ -146,3 +146,22 @@ fn connections_over_the_limits_are_refused_and_counted() {
     drop(first);
     eventually("there is room again", || node.get("/").starts_with("HTTP/1.1 200"));
 }
+
+#[test]
+fn other_latency_buckets_count_on_from_what_was_counted() {
+    let up = Upstream::answering(OK);
+    let mut node = Node::start(&upstream_json(&[up.address], ""), "", 2);
+    let duration = |node: &Node| node.engine.metrics().duration;
+    node.get("/");
+    eventually("the request is counted", || duration(&node).count() == 1);
+    assert_eq!(duration(&node).bounds_us, hg_plan::LATENCY_BOUNDS_US);
+    let sum_us = duration(&node).sum_us;
+    let bounds = r#"{"latency_bounds_us":[600000000]}"#;
+    node.apply(&[put(Kind::Settings, "node", bounds)]);
+    assert_eq!((duration(&node).counts, duration(&node).sum_us), (vec![1, 0], sum_us));
+    node.get("/");
+    eventually("the next one, too", || duration(&node).counts == [2, 0]);
+    let message = node.refused(&[put(Kind::Settings, "node", r#"{"latency_bounds_us":[2,1]}"#)]);
+    assert!(message[0].contains("latency_buckets"), "{message:?}");
+    assert_eq!(duration(&node).bounds_us, [600_000_000]);
+}

@@ -6,6 +6,13 @@ use super::otlp::OtlpExport;
 use super::tracing::Tracing;
 use serde::Deserialize;
 
+/// The bounds of latency histograms where a plan has none of its own.
+pub const LATENCY_BOUNDS_US: [u64; 24] = [
+    100, 200, 300, 500, 750, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 20_000, 30_000, 50_000,
+    75_000, 100_000, 200_000, 300_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
+    60_000_000,
+];
+
 /// Process-wide settings.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -31,6 +38,8 @@ pub struct Settings {
     pub limit_store: Option<LimitStore>,
     /// The values that logs, taps and spans never show.
     pub redaction: Redaction,
+    /// Upper bounds of the buckets of latency histograms, ascending; microseconds.
+    pub latency_bounds_us: Vec<u64>,
 }
 
 /// The limits at which new requests are refused because there is too much to do; 0 = no limit.
@@ -74,6 +83,7 @@ impl Default for Settings {
             tracing: None,
             limit_store: None,
             redaction: Redaction::default(),
+            latency_bounds_us: LATENCY_BOUNDS_US.to_vec(),
         }
     }
 }

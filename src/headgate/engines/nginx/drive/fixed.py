@@ -6,7 +6,15 @@ from typing import Final
 from headgate.compile.settings import NginxSettings
 
 _FREE: Final = frozenset(
-    {"probes", "drift_policy", "heal_after_s", "shutdown_timeout_s", "endpoints", "imported"}
+    {
+        "probes",
+        "drift_policy",
+        "heal_after_s",
+        "shutdown_timeout_s",
+        "endpoints",
+        "imported",
+        "latency_bounds_us",
+    }
 )
 """Read anew for each apply, or passed on to their users."""
 

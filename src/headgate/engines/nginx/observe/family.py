@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from headgate.engines.nginx.observe.histogram import BOUNDS_S, Histogram
+from headgate.engines.nginx.observe.histogram import Histogram
 
 Labels = Mapping[str, str]
 
@@ -46,7 +46,7 @@ def histogram(name: str, about: str, samples: Iterable[tuple[Labels, Histogram]]
 
 def _buckets(labels: Labels, one: Histogram) -> Iterator[Sample]:
     total = 0
-    bounds = (*(repr(bound) for bound in BOUNDS_S), "+Inf")
+    bounds = (*(repr(bound) for bound in one.bounds_s), "+Inf")
     for bound, count in zip(bounds, one.counts, strict=True):
         total += count
         yield Sample("_bucket", {**labels, "le": bound}, total)

@@ -12,7 +12,7 @@ from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.observe import families, status
 from headgate.engines.nginx.observe.error_log import ErrorWatch, Told
 from headgate.engines.nginx.observe.family import Family
-from headgate.engines.nginx.observe.histogram import LatencyWindow
+from headgate.engines.nginx.observe.histogram import BOUNDS_S, LatencyWindow
 from headgate.engines.nginx.observe.hits import JsonLines, Parser
 from headgate.engines.nginx.observe.lines import Losses
 from headgate.engines.nginx.observe.processes import DrainTimes, figures
@@ -50,7 +50,8 @@ class Sources:
 class Observer:
     """Follows one instance. `clock` gives monotonic seconds.
 
-    `problems` says, by path, why a log is unreadable now.
+    `problems` says, by path, why a log is unreadable now. `bounds_s` are the upper bounds of the
+    buckets of latencies; other ones count from the next `poll` on.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Observer:
         self.traffic = Traffic()
         self.errors = ErrorWatch()
         self.problems: dict[str, str] = {}
+        self.bounds_s = BOUNDS_S
         self._clock = clock
         self._window = LatencyWindow()
         self._drains = DrainTimes()
@@ -73,6 +75,7 @@ class Observer:
 
     def poll(self) -> list[Told]:
         """Reads what is new in the logs; returns what to report of the error log."""
+        self.traffic.measure(self.bounds_s)
         for reader, parser in self._access:
             for block in self._read(reader):
                 hits, unread = parser.hits(block)

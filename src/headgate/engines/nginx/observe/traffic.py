@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from headgate.engines.nginx.observe.histogram import Histogram
+from headgate.engines.nginx.observe.histogram import BOUNDS_S, Histogram
 from headgate.engines.nginx.observe.hits import UNTIMED, Hit
 
 OTHER: Final = "(other)"
@@ -45,9 +45,9 @@ class Served:
 
     __slots__ = ("bytes_in", "bytes_out", "classes", "latency")
 
-    def __init__(self) -> None:
+    def __init__(self, bounds_s: tuple[float, ...] = BOUNDS_S) -> None:
         self.classes = [0] * len(_CLASSES)
-        self.latency = Histogram()
+        self.latency = Histogram(bounds_s)
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -78,6 +78,7 @@ class Table(dict[str, Served]):
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
+        self.bounds_s = BOUNDS_S
         self.folded = 0
         """The number of times that a name was `(other)`."""
 
@@ -85,8 +86,14 @@ class Table(dict[str, Served]):
         if len(self) >= self.limit and name != OTHER:
             self.folded += 1
             return self[OTHER]
-        made = self[name] = Served()
+        made = self[name] = Served(self.bounds_s)
         return made
+
+    def measure(self, bounds_s: tuple[float, ...]) -> None:
+        """Counts latencies in these buckets from now on."""
+        self.bounds_s = bounds_s
+        for served in self.values():
+            served.latency = served.latency.in_buckets(bounds_s)
 
 
 class Traffic:
@@ -121,6 +128,17 @@ class Traffic:
         self.unread = 0
         """Lines that held no request."""
         self._endpoints = endpoints
+
+    def measure(self, bounds_s: tuple[float, ...]) -> None:
+        """Counts latencies in these buckets from now on; what was counted moves into them.
+
+        Not while `add` runs. Who reads meanwhile finds each histogram as it was or as it is.
+        """
+        if bounds_s == self.duration.bounds_s:
+            return
+        self.duration = self.duration.in_buckets(bounds_s)
+        for table in (self.routes, self.sites, self.upstreams):
+            table.measure(bounds_s)
 
     def add(self, hits: Iterable[Hit]) -> None:
         """Counts requests."""

@@ -81,6 +81,7 @@ _NODE: Final = (
     Parity("node.listener_addresses", "same"),
     Parity("node.allow_empty", "same", "the node's own"),
     Parity("node.metrics", "same", "the node's own"),
+    Parity("node.latency_buckets", "differs", "nginx counts whole milliseconds"),
     Parity("node.state_dir", "same", "the node's own"),
 )
 _LISTENERS: Final = (

@@ -32,6 +32,7 @@ from headgate.engines.nginx.instance.procfs import Procfs
 from headgate.engines.nginx.instance.running import NotStartedError
 from headgate.engines.nginx.observe.error_log import Told
 from headgate.engines.nginx.observe.family import Family
+from headgate.engines.nginx.observe.histogram import seconds
 from headgate.engines.nginx.observe.observer import POLL_S, AccessLog, Observer, Sources
 from headgate.engines.nginx.observe.traffic import Traffic
 from headgate.engines.nginx.releases.lock import BusyError
@@ -76,6 +77,7 @@ class Keeper:
                 processes=lambda: (instance.master(), instance.workers()),
             )
         )
+        self._observer.bounds_s = seconds(engine.settings.latency_bounds_us)
         self.mender = Mender(engine, tell)
         self._drift = DriftWatch(
             world=self.mender,
@@ -158,6 +160,7 @@ class Keeper:
 
     def configured(self) -> None:
         """Takes over the engine's new settings."""
+        self._observer.bounds_s = seconds(self._engine.settings.latency_bounds_us)
         rules = self._rules()
         if rules != self._drift.rules:
             self._drift.rules = rules

@@ -39,6 +39,7 @@ from headgate.engines.nginx.health.trouble import trouble
 from headgate.engines.nginx.instance.procfs import Procfs
 from headgate.engines.nginx.observe.error_log import Told
 from headgate.engines.nginx.observe.family import Family
+from headgate.engines.nginx.observe.histogram import seconds
 from headgate.engines.nginx.observe.masters import Running, processes
 from headgate.engines.nginx.observe.observer import POLL_S
 from headgate.engines.nginx.watch.adoption import certificates_of
@@ -139,6 +140,7 @@ class Watcher:
     def configured(self, settings: NginxSettings) -> None:
         """Takes over what may change while it runs."""
         self.settings = settings
+        self._measure()
         self._drift.rules = _rules(settings)
         self._drift.wake()
 
@@ -277,6 +279,7 @@ class Watcher:
         self._trouble("")
         with self._reading:
             self._sight = _carried(self._sight, sight)
+            self._measure()
         self._reloads.ours(self._processes()[1])
         if before is not None:
             files = changed(before, sight.desired)
@@ -310,6 +313,12 @@ class Watcher:
 
     def _processes(self) -> tuple[Process | None, list[Process]]:
         return processes(self._sight.running, Procfs()) if self._sight else (None, [])
+
+    def _measure(self) -> None:
+        """Has latencies counted in the buckets of the settings."""
+        if self._sight is not None:
+            bounds_s = seconds(self.settings.latency_bounds_us)
+            self._sight.adoption.meter.observer.bounds_s = bounds_s
 
     def _trouble(self, why: str) -> None:
         if why and why != self._problem:

@@ -124,9 +124,17 @@ def _began_anew(before: Counters, now: Counters) -> bool:
     if now.began_at is not None and now.began_at > before.measured_at:
         return True
     if now.latency and before.latency:
-        return any(one < last for one, last in zip(now.latency, before.latency, strict=True))
+        if now.requests < before.requests:
+            return True
+        # A config with other bounds moves what was counted, and so empties buckets.
+        is_known = now.began_at is not None and now.began_at < before.measured_at - _APART_MS
+        return not is_known and _fell(before, now)
     # Without buckets nothing tells an engine that began anew from an upstream that was removed.
     return now.began_at is None and now.requests < before.requests
+
+
+def _fell(before: Counters, now: Counters) -> bool:
+    return any(one < last for one, last in zip(now.latency, before.latency, strict=True))
 
 
 def _more(before: int | None, now: int | None, base: Counters | None) -> int | None:
@@ -141,8 +149,8 @@ def _more(before: int | None, now: int | None, base: Counters | None) -> int | N
 def _latency(base: Counters | None, now: Counters) -> tuple[int, ...]:
     if base is None:
         return now.latency
-    if not base.latency:
-        return ()
+    if not base.latency or _fell(base, now):
+        return ()  # what was counted moved to other bounds: nobody knows what is new in which
     return tuple(one - last for one, last in zip(now.latency, base.latency, strict=False))
 
 

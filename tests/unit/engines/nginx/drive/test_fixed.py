@@ -28,6 +28,10 @@ def test_what_an_engine_is_made_for_is_named_as_it_is_written(
     assert fixed_changes(NOW, replace(NOW, **change)) == (key,)  # type: ignore[arg-type]
 
 
+def test_latency_buckets_may_change() -> None:
+    assert fixed_changes(NOW, replace(NOW, latency_bounds_us=(1_000,))) == ()
+
+
 def test_probes_and_drift_and_the_shutdown_timeout_may_change() -> None:
     probe = ProbeSettings("127.0.0.1:80", "a.example", "/", False, 200)
     later = replace(

@@ -38,6 +38,23 @@ def test_several_logs_of_several_formats_are_one_traffic(tmp_path: Path) -> None
     observer.close()
 
 
+def test_the_page_has_the_bounds_of_the_config(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(_JSON)
+    observer = Observer(Sources([AccessLog(str(log))]), start="start")
+    observer.poll()
+    before = _page(observer).buckets("http_request_duration_seconds")
+    observer.bounds_s = (0.0005, 4.1)
+    log.write_text(_JSON * 3)
+    observer.poll()
+    page = _page(observer)
+    assert before[0.001] == before[float("inf")] == 1
+    expected = {0.0005: 0, 4.1: 3, float("inf"): 3}
+    assert page.buckets("http_request_duration_seconds") == expected
+    assert page.buckets("headgate_route_duration_seconds") == expected
+    observer.close()
+
+
 def test_what_cannot_be_asked_is_a_problem_and_costs_the_rest_nothing(tmp_path: Path) -> None:
     gone = str(tmp_path / "gone.sock")
     sources = Sources(

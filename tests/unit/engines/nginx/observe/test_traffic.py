@@ -147,6 +147,44 @@ def test_lately_covers_the_last_minute_or_two() -> None:
     assert window.read(120, histogram)[0] == pytest.approx(1.0)
 
 
+def test_other_bounds_keep_what_was_counted_and_what_both_have_stays_exact() -> None:
+    histogram = Histogram((0.01, 0.02, 0.04))
+    for value in (0.005, 0.015, 0.03, 0.035, 0.09):
+        histogram.record(value)
+    moved = histogram.in_buckets((0.02, 0.03, 0.1))
+    assert moved.counts == [2, 0, 2, 1]
+    assert (moved.count, moved.sum_s) == (histogram.count, histogram.sum_s)
+    assert moved.in_buckets((0.001,)).count == histogram.count
+
+
+def test_lately_knows_what_was_counted_before_the_bounds_changed() -> None:
+    window, histogram = LatencyWindow(), Histogram()
+    for _ in range(100):
+        histogram.record(1.0)
+    window.read(60, histogram)
+    window.read(120, histogram)
+    histogram = histogram.in_buckets((0.005, 0.04))
+    for _ in range(10):
+        histogram.record(0.004)
+    mean_ms, p99_ms = window.read(121, histogram)
+    assert mean_ms == pytest.approx(4.0)
+    assert p99_ms <= 5.0
+
+
+def test_other_bounds_are_those_of_every_histogram() -> None:
+    traffic = Traffic()
+    hits = [_hit(site="a.example", total_s=0.2), _hit(site="a.example", total_s=0.004)]
+    traffic.add(hits)
+    traffic.measure((0.25, 1.0))
+    traffic.add([*hits, _hit(site="b.example", route="new", total_s=0.2)])
+    tables = (traffic.routes, traffic.sites, traffic.upstreams)
+    every = [traffic.duration, *(one.latency for table in tables for one in table.values())]
+    assert {one.bounds_s for one in every} == {(0.25, 1.0)}
+    assert traffic.duration.counts == [5, 0, 0]
+    assert traffic.sites["a.example"].latency.counts == [4, 0, 0]
+    assert traffic.sites["a.example"].requests == 4
+
+
 def _connection(**fields: str | int | float) -> Hit:
     given: dict[str, str | int | float] = {"tcp": "ended", "method": "", "total_s": 3600.0}
     given |= dict.fromkeys(("first_byte_s", "upstream_s", "upstream_status"), "")

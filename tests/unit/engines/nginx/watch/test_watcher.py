@@ -7,6 +7,7 @@ import pytest
 
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.common.types import Process
+from headgate.engines.nginx.observe.observer import Observer, Sources
 from headgate.engines.nginx.watch import watcher as module
 from headgate.engines.nginx.watch.watcher import Watcher
 
@@ -30,3 +31,16 @@ def test_what_cannot_be_looked_at_is_not_up(
     assert watcher.status().pid is None
     assert "it cannot be looked at" in watcher.status().warning
     assert told == ["nginx.unseen"]
+
+
+def test_latencies_are_counted_in_the_buckets_of_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = Observer(Sources())
+    monkeypatch.setattr(module, "running_with", lambda *_: None)
+    watcher = Watcher(tmp_path, NginxSettings(mode="observe"), lambda *_: None)
+    adoption = SimpleNamespace(meter=SimpleNamespace(observer=observer))
+    watcher._sight = SimpleNamespace(adoption=adoption)  # type: ignore[assignment]
+    watcher.configured(NginxSettings(mode="observe", latency_bounds_us=(5_000,)))
+    observer.poll()
+    assert observer.traffic.duration.bounds_s == (0.005,)

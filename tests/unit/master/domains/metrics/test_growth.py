@@ -106,6 +106,21 @@ def test_a_counter_that_lost_an_upstream_counts_nothing() -> None:
     assert (growth.tally.requests, growth.tally.server_errors) == (10, 0)
 
 
+def test_other_latency_buckets_count_no_request_twice() -> None:
+    began = NOW - 60_000
+    before = looked(0, 100, began, server_errors=50)
+    moved = (0, 0, 110, *(0,) * (BUCKETS - 3))
+    now = looked(15_000, 110, began, server_errors=51)._replace(latency=moved)
+    growth = grown(before, now)
+    assert growth is not None
+    assert (growth.since, growth.tally.requests, growth.tally.server_errors) == (NOW, 10, 1)
+    assert growth.tally.latency == ()
+    later = now._replace(measured_at=NOW + 30_000, requests=111, latency=(1, *moved[1:]))
+    after = grown(now, later)
+    assert after is not None
+    assert (after.tally.requests, sum(after.tally.latency)) == (1, 1)
+
+
 def test_an_agent_that_was_upgraded_has_no_buckets_of_before() -> None:
     before = looked(0, 100)._replace(latency=(), client_errors=None)
     growth = grown(before, looked(15_000, 130, client_errors=9))
