@@ -152,8 +152,8 @@ bench: $(BENCH_VENV)/.headgate-installed ## Benchmarks beside the peers, with th
 	$(BENCH_VENV)/bin/python benchmarks/run.py --headgate $(BENCH_VENV)/bin/headgate $(if $(CASE),--case '$(CASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(PEERS),--peers '$(PEERS)')
 
 .PHONY: scale
-scale: build ## One master and many simulated agents; AGENTS=10000 DATABASE=sqlite
-	$(BIN)/python benchmarks/scale.py $(if $(AGENTS),--agents '$(AGENTS)') $(if $(DATABASE),--database '$(DATABASE)')
+scale: build ## One master and many simulated agents, and first starts; AGENTS=10000 DATABASE=sqlite REPORT=…
+	$(BIN)/python benchmarks/scale.py $(if $(AGENTS),--agents '$(AGENTS)') $(if $(DATABASE),--database '$(DATABASE)') $(if $(REPORT),--report '$(REPORT)')
 
 .PHONY: scale-rest
 scale-rest: build ## A master's REST API with many objects and watchers; OBJECTS=100000 CLIENTS=200

@@ -1,6 +1,8 @@
-"""Readings of the machine: CPU clocks, memory of processes, how busy the rest of it is, pinning."""
+"""Readings of the machine: its limits, CPU clocks, memory of processes, how busy the rest of it is,
+pinning."""
 
 import os
+import platform
 import re
 import resource
 import time
@@ -17,6 +19,42 @@ DESCRIPTORS = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 50_000)
 """The descriptors that a peer may open; no peer is configured to open more than it can."""
 SESSIONS = min((DESCRIPTORS - 2_000) // 2, 20_000)
 """Connections that a peer can pass on at once: each takes two descriptors."""
+
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def limits() -> dict[str, str | int | float]:
+    """Returns what this machine gives a process at the most, what it runs, and its load now.
+
+    A control group may allow less than the machine has: then its limits are told.
+    """
+    cores = float(len(_CPUS))
+    quota, _, period = _said(_CGROUP / "cpu.max").partition(" ")
+    if quota.isdigit() and period.strip().isdigit():
+        cores = min(cores, int(quota) / int(period))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most = _said(_CGROUP / "memory.max").strip()
+    if most.isdigit():
+        memory = min(memory, int(most))
+    processor = re.search(r"(?m)^model name\s*: (.*)$", _said(Path("/proc/cpuinfo")))
+    return {
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
+        "cores": round(cores, 2),
+        "processor": processor[1].strip() if processor else platform.machine(),
+        "memory_mib": memory >> 20,
+        "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _said(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def tree(pid: int) -> list[int]:

@@ -1,6 +1,6 @@
 """`make scale`: one `headgate master` on a database of its own and many simulated agents, each with
-its own certificate, connection (gRPC, mTLS) and session. Prints what it measured, with the
-machine's limits, as JSON.
+its own certificate, connection (gRPC, mTLS) and session; and how long a first start takes. Prints
+what it measured, with the machine's limits, as JSON, and writes it into a page.
 
 The agents are real at the wire: sessions, frames, blobs. They share the reading of manifests, so
 that one process can stand for many machines, and serve at once. Agents and master share the
@@ -33,6 +33,9 @@ from headgate.master.fleet.enrolment import ENROLMENT_PATH
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
+import first_times
+import machine
+import scale_report
 from master_process import MasterProcess, call
 from ports import free_port
 from postgres import Postgres
@@ -222,16 +225,6 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(_POLL_S)
 
 
-def machine() -> dict[str, Any]:
-    """Returns the resources of this machine, and its load."""
-    return {
-        "cpus": os.cpu_count(),
-        "memory_gib": os.sysconf("SC_PHYS_PAGES") * resource.getpagesize() // (1 << 30),
-        "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-        "load": os.getloadavg()[0],
-    }
-
-
 @contextlib.contextmanager
 def _place(kind: str) -> Iterator[tuple[Path, str]]:
     """Gives the folder of a master and the address of its database; empty for SQLite."""
@@ -244,14 +237,8 @@ def _place(kind: str) -> Iterator[tuple[Path, str]]:
         yield Path(folder), url
 
 
-def main() -> None:
-    """Runs the case and prints its result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--agents", type=int, default=10_000)
-    parser.add_argument("--quiet", type=float, default=30.0, help="seconds of heartbeats")
-    parser.add_argument("--manifest-kib", type=int, default=64)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    asked = parser.parse_args()
+def measured(asked: argparse.Namespace) -> dict[str, Any]:
+    """Returns what agents see of a new master with so many of them."""
     allow_descriptors(asked.agents)
     with _place(asked.database) as (folder, url), contextlib.ExitStack() as stack:
         master = Master(folder, url)
@@ -262,9 +249,28 @@ def main() -> None:
         master.ask(f"/api/v1/{place}", quotas, "PATCH")
         master.ask(f"{W}/fleets", {"name": FLEET})
         routes = write_config(master, asked.manifest_kib)
-        result = asyncio.run(measure(master, asked.agents, asked.quiet))
-    report = {"machine": machine(), "database": asked.database, "routes": routes, **result}
+        found = asyncio.run(measure(master, asked.agents, asked.quiet))
+    return {"database": asked.database, "routes": routes, **found}
+
+
+def main() -> None:
+    """Runs the parts and prints their results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--agents", type=int, default=10_000)
+    parser.add_argument("--quiet", type=float, default=30.0, help="seconds of heartbeats")
+    parser.add_argument("--manifest-kib", type=int, default=64)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--part", choices=("agents", "first"), help="only this part")
+    parser.add_argument("--report", type=Path, help="a page whose tables are written anew")
+    asked = parser.parse_args()
+    report: dict[str, Any] = {"machine": machine.limits()}
+    if asked.part != "agents":
+        report["first"] = first_times.measured()
+    if asked.part != "first":
+        report |= measured(asked)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    if asked.report is not None:
+        asked.report.write_text(scale_report.written(asked.report.read_text(), report))
 
 
 if __name__ == "__main__":

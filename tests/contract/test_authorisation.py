@@ -1,70 +1,226 @@
-"""The authorisation matrix, made from the routes: every route with no token, expired,
-wrong tenant, and each role."""
+"""The authorisation matrix, made from the routes: every route, WebSockets too, with no token,
+expired, wrong tenant, and each role, in the whole organisation or in one workspace of it."""
 
 import re
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from fastapi.routing import APIRoute
-from master_world import World
+import pytest
+from asgi import SWITCHED, dialled
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from master_world import Answer, World
 
-from headgate.master.access import ROLE_NAMES, RULES, Place, Role
+from headgate.master.access import ROLE_NAMES, RULES, Permission, Place, Role, Rule
+from headgate.master.api.rates import Rates
 from headgate.master.api.routing import PREFIX, permission_of
+from headgate.master.domains.events import stream
 from headgate.master.domains.sessions.throttle import Throttle
+from headgate.master.domains.workspaces import store as workspaces
+from headgate.master.store.scope import MASTER
+from headgate.master.store.transaction import Transaction
 
-_VALUES = {"workspace": "default", "organisation": "main", "kind": "routes"}
+_VALUES = {"organisation": "main", "kind": "routes"}
 _TENANTS = {Place.ORGANISATION, Place.WORKSPACE}
+_SOCKET = "SOCKET"
+_HIDDEN = re.compile(r'no (organisation "main"|workspace "(default|attic)") here')
 
 
-def routes(world: World) -> list[tuple[str, str, APIRoute]]:
-    """Every REST route, with a path that names the tenant of the test."""
+class Tried(NamedTuple):
+    """A route, with a path that names a tenant of the test, and what it needs."""
+
+    method: str
+    path: str
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Somebody who asks, with their roles in the organisation `main`, and in its workspaces."""
+
+    name: str
+    secret: str | None
+    whole: Role | None = None
+    default: Role | None = None
+    is_stranger: bool = False
+
+    def role_in(self, workspace: str) -> Role | None:
+        """The highest role that counts in a workspace."""
+        own = self.default if workspace == "default" else None
+        return max((one for one in (self.whole, own) if one is not None), default=None)
+
+
+def routes(world: World, workspace: str = "default") -> list[Tried]:
+    """Every route of the API; the last one is that which ends the session of who asks."""
+    values = _VALUES | {"workspace": workspace}
     found = []
     for route in world.app.routes:
-        if isinstance(route, APIRoute) and route.path.startswith(PREFIX):
-            path = re.sub(r"{(\w+)}", lambda name: _VALUES.get(name[1], "x"), route.path)
-            if RULES[permission_of(route)].place is Place.ORGANISATION and "main" not in path:
-                path += "?organisation=main"
-            found += [(method, path.removeprefix(PREFIX), route) for method in route.methods or ()]
-    return found
+        if not isinstance(route, APIRoute | APIWebSocketRoute):
+            continue
+        if not route.path.startswith(PREFIX):
+            continue
+        path = re.sub(r"{(\w+)}", lambda name: values.get(name[1], "x"), route.path)
+        rule = RULES[permission_of(route)]
+        if rule.place in _TENANTS and f"{{{rule.place.value}}}" not in route.path:
+            path += f"?{rule.place.value}={values[rule.place.value]}"
+        methods = route.methods if isinstance(route, APIRoute) else {_SOCKET}
+        found += [Tried(method, path.removeprefix(PREFIX), rule) for method in methods or ()]
+    return sorted(found, key=lambda one: one.path == "/auth/logout")
 
 
-def token(world: World, admin: str, name: str, role: str, query: str, days: int = 90) -> str:
-    body = {"name": name, "role": role, "days": days}
-    made = world.ask("POST", f"/tokens?organisation={query}", body, admin)
+def answer(world: World, tried: Tried, secret: str | None) -> Answer:
+    """What the master answers to somebody whom nothing slows down."""
+    world.master.throttle = Throttle(world.master.clock)
+    world.master.rates = Rates(world.master.clock)
+    if tried.method == _SOCKET:
+        return world.dial(tried.path, secret)
+    return world.ask(tried.method, tried.path, token=secret)
+
+
+def refusal(rule: Rule, who: Identity, workspace: str) -> int | None:
+    """The status with which somebody is refused; None: they are let in."""
+    if who.secret is None:
+        return 401
+    if rule.place is Place.SELF:
+        return None
+    if rule.place in _TENANTS and who.is_stranger:
+        return 404
+    if rule.place is Place.MASTER:
+        return 403  # for people only, who administrate the master
+    role = who.whole if rule.place is Place.ORGANISATION else who.role_in(workspace)
+    if role is None and rule.place is Place.WORKSPACE:
+        return 404
+    return 403 if role is None or role < rule.role else None
+
+
+def outcome(tried: Tried, got: Answer) -> int | None:
+    """The status of a refusal; None of who was let in, whatever came of it then."""
+    if got.status in {401, 403} or got.status >= 500:
+        return got.status
+    if got.status == 404 and _HIDDEN.match(got["detail"]):
+        return 404
+    # No route but a WebSocket's switches, and that one has no other success.
+    assert (got.status == SWITCHED) == (tried.method == _SOCKET), (tried, got)
+    return None
+
+
+def wrongs(
+    world: World, whom: list[Identity], tried: list[Tried], workspace: str = "default"
+) -> list[tuple[Tried, str, int | None]]:
+    """Every route and everyone for whom the outcome is not what the route declares."""
+    return [
+        (one, who.name, found)
+        for one in tried
+        if one.rule.place is not Place.ANYWHERE
+        for who in whom
+        if (found := outcome(one, answer(world, one, who.secret)))
+        != refusal(one.rule, who, workspace)
+    ]
+
+
+def token(world: World, admin: str, role: str, organisation: str = "main", **more: object) -> str:
+    """Makes a token; returns its secret."""
+    body = {"name": "-".join([role, organisation, *more]), "role": role, **more}
+    made = world.ask("POST", f"/tokens?organisation={organisation}", body, admin)
     assert made.status == 201, made.text
     return made["secret"]
+
+
+def room(world: World, admin: str, organisation: str, name: str) -> str:
+    """Makes a workspace; returns its id."""
+    made = world.ask("POST", f"/organisations/{organisation}/workspaces", {"name": name}, admin)
+    assert made.status == 201, made.text
+    return made["id"]
 
 
 def test_every_route_lets_in_whom_it_declares(world: World) -> None:
     admin = world.set_up()
     world.ask("POST", "/organisations", {"name": "other"}, admin)
-    expired = token(world, admin, "old", "admin", "main", days=1)
-    foreign = token(world, admin, "foreign", "admin", "other")
-    roles = {ROLE_NAMES[name]: token(world, admin, name, name, "main") for name in ROLE_NAMES}
+    expired = token(world, admin, "admin", days=1)
+    whom = [
+        Identity("nobody", None),
+        Identity("a stranger", token(world, admin, "admin", "other"), is_stranger=True),
+        *(Identity(name, token(world, admin, name), role) for name, role in ROLE_NAMES.items()),
+    ]
     world.advance(days=1)
-
-    def status(method: str, path: str, secret: str | None) -> int:
-        world.master.throttle = Throttle(world.master.clock)
-        return world.ask(method, path, token=secret).status
-
-    wrong: list[tuple[str, str, str, object]] = []
-    for method, path, route in routes(world):
-        rule = RULES[permission_of(route)]
-        if rule.place is Place.ANYWHERE:
-            continue
-        seen = [status(method, path, None), status(method, path, expired)]
-        if seen != [401, 401]:
-            wrong.append((method, path, "no token or an expired one", seen))
-        if rule.place in _TENANTS and (found := status(method, path, foreign)) != 404:
-            wrong.append((method, path, "another tenant", found))
-        for role, secret in roles.items():
-            found = status(method, path, secret)
-            may = _may(rule.place, rule.role, role)
-            if may == (found in {401, 403}) or found >= 500:
-                wrong.append((method, path, role.name, found))
-    assert not wrong
-    assert len(routes(world)) > 40
+    tried = routes(world)
+    assert len(tried) > 40
+    assert not wrongs(world, whom, tried)
+    gated = [one for one in tried if one.rule.place is not Place.ANYWHERE]
+    assert not [one for one in gated if answer(world, one, expired).status != 401]
 
 
-def _may(place: Place, least: Role, role: Role) -> bool:
-    if place is Place.MASTER:
-        return False  # for people only; no token has it
-    return place is Place.SELF or role >= least
+def test_a_role_in_a_workspace_counts_there_and_nowhere_else(world: World) -> None:
+    admin = world.set_up()
+    room(world, admin, "main", "attic")
+    place = world.ask("GET", "/workspaces/default", token=admin)["id"]
+    whom = []
+    for name, role in ROLE_NAMES.items():
+        person = world.invite(admin, name, name, place)
+        program = token(world, admin, name, workspace=place)
+        whom += [
+            Identity(f"a person, {name}", person, default=role),
+            Identity(f"a program, {name}", program, default=role),
+        ]
+    both = world.invite(admin, "both", "viewer")
+    user = world.ask("GET", "/auth/me", token=both)["id"]
+    grant = {"role": "admin", "workspace": place}
+    assert world.ask("PUT", f"/users/{user}/role", grant, admin).status == 200
+    whom.append(Identity("admin of one, viewer of all", both, Role.VIEWER, Role.ADMIN))
+
+    elsewhere = [one for one in routes(world, "attic") if one.rule.place is Place.WORKSPACE]
+    assert not wrongs(world, whom, elsewhere, "attic")
+    assert not wrongs(world, whom, routes(world))
+
+
+def test_websockets_are_among_the_routes_that_are_tried(world: World) -> None:
+    assert {one.path: one.rule for one in routes(world) if one.method == _SOCKET} == {
+        "/events?workspace=default": RULES[Permission.EVENTS_READ],
+        # An agent proves itself in its first frame: see test_agents_websocket.py.
+        "/fleet/session": RULES[Permission.PUBLIC],
+    }
+
+
+def test_a_role_counts_though_workspaces_of_other_organisations_have_the_same_name(
+    world: World,
+) -> None:
+    admin = world.set_up()
+    attic = room(world, admin, "main", "attic")
+    user = world.invite(admin, "bob", "viewer", attic, "?organisation=main")
+    wanted = ""
+    for organisation, joined in (("second", "attic"), ("third", "default")):
+        world.ask("POST", "/organisations", {"name": organisation}, admin)
+        rooms = {name: room(world, admin, organisation, name) for name in ("default", "attic")}
+        body = {"name": "bob", "role": "viewer", "workspace": rooms[joined]}
+        made = world.ask("POST", f"/users?organisation={organisation}", body, admin)
+        assert made.status == 201, made.text
+        wanted = rooms[joined]
+    found = world.ask("GET", "/workspaces/default", token=user)
+    assert found.status == 200, found.text
+    assert found["id"] == wanted
+
+
+def test_who_watches_a_workspace_proves_that_it_may_watch_that_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name goes to another workspace, in which the watcher has a role."""
+    monkeypatch.setattr(stream, "_CHECKED_S", 0.01)
+    admin = world.set_up()
+    place = world.ask("GET", "/workspaces/default", token=admin)["id"]
+    attic = room(world, admin, "main", "attic")
+    watcher = token(world, admin, "viewer")
+
+    async def swap(tx: Transaction) -> None:
+        for workspace, name in ((place, "cellar"), (attic, "default")):
+            found = await workspaces.find(tx, workspace)
+            assert found is not None
+            assert await workspaces.rename(tx, found, name)
+
+    async def watched() -> int | None:
+        headers = {"authorization": f"Bearer {watcher}"}
+        async with dialled(world.app, f"{PREFIX}/events?workspace=default", headers) as socket:
+            assert socket.status == SWITCHED
+            await world.database.write(MASTER, swap)
+            assert await socket.receive() == b""
+            return socket.code
+
+    assert world.runner.run(watched()) == 4401

@@ -41,7 +41,7 @@ def test_a_revision_is_signed_and_holds_what_was_published(world: World) -> None
         async with world.database.read(SCOPE) as tx:
             signed = await store.manifest(tx, made.id)
             assert signed is not None
-            keys = await public_keys(tx, sealer, world.now_ms)
+            keys = await public_keys(tx)
             assert manifest_is_signed(keys, signed.manifest, signed.signature)
             assert address(signed.manifest) == made.hash
             listed = parse(signed.manifest)

@@ -13,6 +13,7 @@ from headgate.master.domains import registry
 from headgate.master.domains.audit.store import AUDIT
 from headgate.master.domains.enrolment import authority, store
 from headgate.master.domains.rotation.keys import SEALED
+from headgate.master.services import assembled
 from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import SealError, new_key_file
 from headgate.master.store.transaction import Transaction
@@ -101,7 +102,7 @@ def test_another_master_on_the_database_reads_the_authorities_again(
     world: World, admin: str
 ) -> None:
     before = world.runner.run(world.master.authority.authorities())
-    other = type(world.master.authority)(world.database, world.master.sealer, lambda: world.now_ms)
+    other = assembled(world.database, world.master.sealer, lambda: world.now_ms).authority
     assert world.runner.run(other.authorities()).pem == before.pem
     assert step(world, admin, "announce").status == 200
     assert other.current.stage == "steady"

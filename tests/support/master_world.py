@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argon2 import PasswordHasher
-from asgi import Reply, ask
+from asgi import Reply, ask, dialled
 
 from headgate.master.application import application
 from headgate.master.backup.automatic import before_migration
@@ -70,12 +70,13 @@ class World:
         self.open()
 
     def open(self) -> None:
-        """Opens the database, as a start does."""
+        """Opens the database and reads the fleet's authorities, as a start does."""
         place = Place(self.directory, self.url)
         self.database = self.runner.run(opened(place, lambda: self.now_ms))
         sealer = load_sealer(self.directory / "master.key", None)
         cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         self.master = assembled(self.database, sealer, lambda: self.now_ms, cheap)
+        self.runner.run(self.master.authority.authorities())
         self.app = application(self.master, "0")
 
     def close(self) -> None:
@@ -105,6 +106,16 @@ class World:
         reply: Reply = self.runner.run(ask(self.app, method, f"/api/v1{path}", raw, lines))
         return Answer(reply.status, reply.headers, reply.body.decode())
 
+    def dial(self, path: str, token: str | None = None) -> Answer:
+        """Opens a WebSocket and leaves; the status is 101 if the master let the client in."""
+        lines = {} if token is None else {"authorization": f"Bearer {token}"}
+
+        async def opened() -> Answer:
+            async with dialled(self.app, f"/api/v1{path}", lines) as socket:
+                return Answer(socket.status, {}, socket.body.decode())
+
+        return self.runner.run(opened())
+
     def set_up(self) -> str:
         """Makes the first administrator, `ann` of the organisation `main`; returns her token."""
         token = self.runner.run(
@@ -116,7 +127,8 @@ class World:
         return answer["access_token"]
 
     def invite(self, admin: str, name: str, role: str, workspace: str = "", query: str = "") -> str:
-        """Makes a user with a role; returns their access token."""
+        """Makes a user with a role, in the whole organisation or in the workspace of that id;
+        returns their access token."""
         body = {"name": name, "role": role, "workspace": workspace}
         made = self.ask("POST", f"/users{query}", body, admin)
         assert made.status == 201, made.text

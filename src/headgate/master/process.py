@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
 import socket
 import ssl
@@ -168,12 +167,11 @@ async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
         figures=master.figures,
         clock=master.clock,
     )
-    holder = f"{socket.gethostname()[:30]}/{os.getpid()}/{secrets.token_hex(4)}"
-    kept = Kept(master.database, master.leases, master.clock, holder)
+    kept = Kept(master.database, master.leases, master.clock, master.holder)
     thinner = Thinner(kept)
     losing = Losing(master.database, master.feeds, master.clock)
     tasks = [
-        asyncio.create_task(Driver(world, holder).run(), name="rollouts"),
+        asyncio.create_task(Driver(world, master.holder).run(), name="rollouts"),
         asyncio.create_task(Upkeep(kept, rules(settings.audit_days)).run(), name="upkeep"),
         asyncio.create_task(losing.run(), name="lost agents"),
         asyncio.create_task(master.relay.run(), name="searches of other masters"),

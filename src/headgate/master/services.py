@@ -24,7 +24,7 @@ from headgate.master.fleet.hub import LiveHub
 from headgate.master.ids import Clock
 from headgate.master.stalled import Stalled
 from headgate.master.store.database import Database
-from headgate.master.store.leases import Leases, RowLeases
+from headgate.master.store.leases import Leases, RowLeases, new_holder
 from headgate.master.store.sealing import Sealer
 from headgate.master.telemetry.rest import RestCounts
 
@@ -42,6 +42,8 @@ class Master:
     logins: SharedThrottle
     feeds: Feeds
     leases: Leases
+    holder: str
+    """This master's name as a holder of leases."""
     authority: FleetAuthority
     book: StoreBook
     hub: LiveHub
@@ -63,7 +65,8 @@ def assembled(
 ) -> Master:
     """Returns a master on an open database."""
     logins = SharedThrottle(database, clock)
-    authority = FleetAuthority(database, sealer, clock)
+    leases, holder = RowLeases(database, clock), new_holder()
+    authority = FleetAuthority(database, sealer, clock, leases, holder)
     book = StoreBook(database, clock, authority, Enroller(database, clock, authority, logins))
     book.manifests.variant = Variants(database, sealer, clock).of
     hub = LiveHub(book)
@@ -89,7 +92,8 @@ def assembled(
         keys=Keys(database, sealer, clock),
         passwords=passwords or Passwords(),
         feeds=feeds,
-        leases=RowLeases(database, clock),
+        leases=leases,
+        holder=holder,
         throttle=Throttle(clock),
         logins=logins,
         authority=authority,

@@ -1,21 +1,16 @@
 """`deploy/install.sh`: what it writes, whom it lets read it, and that what it installs runs."""
 
-import json
 import os
-import re
-import shlex
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
 from foreign_nginx import ForeignNginx
+from installed_agent import GIVEN, SCRIPT, SECRET, adopted, agent, install, is_adopted
 from master_operator import Operator, W, put
 from master_process import master
 from peers import peer, unavailable
@@ -24,35 +19,13 @@ from stand_in_wheel import ROOT, write_wheel
 from tls_authority import Authority
 from waiting import until
 
-from headgate.cli import calls
-
 pytestmark = pytest.mark.timeout(900)  # an environment is made and pip runs in it
-
-SCRIPT = ROOT / "deploy" / "install.sh"
-SECRET = "s3cret-of-a-join-token"  # noqa: S105 - of tests
-GIVEN = {"HEADGATE_MASTER_URL": "https://master.example", "HEADGATE_AGENT_TOKEN": SECRET}
 
 
 @pytest.fixture
 def wheel(folder: Path) -> Path:
     """A wheel of this checkout."""
     return write_wheel(folder)
-
-
-def install(
-    folder: Path, *arguments: str, env: Mapping[str, str] = GIVEN
-) -> "subprocess.CompletedProcess[str]":
-    """Installs below `folder/r`."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
-    command = ["/bin/sh", str(SCRIPT), "--root", str(folder / "r"), "--python", sys.executable]
-    return subprocess.run(
-        [*command, *arguments],
-        env={**ours, **env, "PIP_NO_INDEX": "1", "UV_NO_INDEX": "1"},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
 
 
 def test_it_is_clean_shell() -> None:
@@ -144,38 +117,6 @@ def test_systemd_understands_the_unit(folder: Path, wheel: Path, node: str) -> N
     assert [line for line in said if absent not in line] == []
 
 
-def of_the_unit(folder: Path, key: str, node: str) -> str:
-    """A setting of the installed unit, with what systemd puts in its place."""
-    unit = "headgate-agent@.service" if node else "headgate-agent.service"
-    text = (folder / "r/etc/systemd/system" / unit).read_text()
-    found = re.search(rf"(?m)^{key}=(.*)$", text)
-    assert found is not None
-    return found[1].replace("%i", node)
-
-
-@contextmanager
-def agent(folder: Path, node: str = "") -> Iterator[Path]:
-    """What systemd would start, with the unit's file of variables; gives the state directory."""
-    words = shlex.split(of_the_unit(folder, "ExecStart", node))
-    command = [f"{folder}/r{word}" if word.startswith("/") else word for word in words]
-    kept = Path(f"{folder}/r{of_the_unit(folder, 'EnvironmentFile', node)}").read_text()
-    states = folder / "s"
-    states.mkdir(exist_ok=True)
-    env = {**os.environ, **dict(line.split("=", 1) for line in kept.splitlines())}
-    log_path = folder / f"agent{node}.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command, env={**env, "STATE_DIRECTORY": str(states)}, stdout=log, stderr=log
-        )
-    try:
-        yield states / (node or "default")
-    finally:
-        process.terminate()
-        process.send_signal(signal.SIGINT)
-        process.wait(45)
-        sys.stdout.write(log_path.read_text())  # shown when the test fails
-
-
 def test_what_is_installed_adopts_the_nginx_of_the_host(folder: Path, wheel: Path) -> None:
     binary = peer("nginx")
     folder.chmod(0o755)
@@ -250,17 +191,3 @@ def test_a_host_with_two_nginx_has_an_agent_for_each(folder: Path, wheel: Path) 
                 return [one["name"] for one in listed if one["names"] == ["site.example"]]
 
             until(lambda: certificates() == [str(pair.cert_file)], "the certificate", deadline_s=90)
-
-
-def is_adopted(state: Path, pid: int) -> bool:
-    """Whether a node watches the nginx with this process."""
-    return adopted(state) == pid
-
-
-def adopted(state: Path) -> int:
-    """The pid of the nginx that a node watches; 0 while there is none."""
-    try:
-        status = json.loads(calls.call(state, "GET", "/status").body)
-    except calls.NoNodeError:
-        return 0
-    return int((status.get("nginx") or {}).get("pid") or 0)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 
 import headgate.master.domains
 from headgate.master.access import RULES, Permission, Place
@@ -55,7 +55,8 @@ def test_only_these_routes_are_open_to_everyone() -> None:
     found = {
         route.path
         for route in app.routes
-        if isinstance(route, APIRoute) and permission_of(route) is Permission.PUBLIC
+        if isinstance(route, APIRoute | APIWebSocketRoute)
+        and permission_of(route) is Permission.PUBLIC
     }
     assert found == {
         "/setup",
@@ -69,6 +70,8 @@ def test_only_these_routes_are_open_to_everyone() -> None:
         "/api/v1/enrolment/authorities",
         "/api/v1/enrolment",
         "/api/v1/enrolment/renewal",
+        # What an agent proves there is in its first frame.
+        "/api/v1/fleet/session",
     }
 
 

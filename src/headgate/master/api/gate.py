@@ -198,7 +198,7 @@ async def _scope(master: Master, connection: HTTPConnection, caller: Caller, pla
 
 async def _workspace(master: Master, key: str, caller: Caller) -> Scope:
     async with master.database.look(MASTER) as tx:
-        found = await workspaces.named(tx, key, caller.organisations)
+        found = await workspaces.named(tx, key, caller.grants)
     scopes = {Scope(one.organisation_id, one.id): one.requests_per_minute for one in found}
     mine = [scope for scope in scopes if caller.role_in(scope) is not None]
     if not mine:

@@ -19,6 +19,7 @@ from headgate.master.store.errors import (
     StoreUnavailableError,
     TakenError,
 )
+from headgate.master.store.leases import LostLeaseError
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:headgate:problem:"
@@ -120,6 +121,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(TakenError, _taken)
+    app.add_exception_handler(LostLeaseError, _busy)
     app.add_exception_handler(QuotaError, _over_quota)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -207,6 +209,11 @@ def unavailable() -> Response:
 
 def _taken(_request: Request, _error: Exception) -> Response:
     return answer(ProblemError(409, "taken", "an object of that name exists; choose another name"))
+
+
+def _busy(_request: Request, error: Exception) -> Response:
+    detail = f'another request or master has the lease "{error}" now, and nothing was changed'
+    return answer(ProblemError(409, "busy", f"{detail}; try again", headers={"retry-after": "2"}))
 
 
 def _over_quota(_request: Request, error: Exception) -> Response:

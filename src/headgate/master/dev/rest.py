@@ -34,10 +34,7 @@ def application(book: MemoryBook, hub: LiveHub, publish: Publish) -> Starlette:
         return _json(await enrolment.enrol(book, await _body(request), client))
 
     async def renew(request: Request) -> Response:
-        answer = await enrolment.renew(
-            book, await _body(request), book.trusted(), lambda: dt.datetime.now(dt.UTC)
-        )
-        return _json(answer)
+        return _json(await enrolment.renew(book, await _body(request), book.trusted(), _now))
 
     async def publish_again(request: Request) -> Response:
         return _json({"revision": publish("complete" in request.query_params)})
@@ -46,7 +43,7 @@ def application(book: MemoryBook, hub: LiveHub, publish: Publish) -> Starlette:
         return _json(asdict(Timings.of(book)))
 
     async def door(socket: WebSocket) -> None:
-        await websocket.WebSocketDoor(hub, book.trusted)(socket)
+        await websocket.WebSocketDoor(hub, book.trusted, _now)(socket)
 
     return Starlette(
         routes=[
@@ -58,6 +55,10 @@ def application(book: MemoryBook, hub: LiveHub, publish: Publish) -> Starlette:
             Route("/dev/timings", timings),
         ]
     )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 async def _body(request: Request) -> bytes:

@@ -35,10 +35,16 @@ _MAX_PEM = 16 << 10
 class WebSocketDoor:
     """Lets agents in, one call of it for each connection."""
 
-    def __init__(self, hub: LiveHub, authorities: Callable[[], Iterable[x509.Certificate]]) -> None:
-        """`authorities` returns whose certificates count at this moment."""
+    def __init__(
+        self,
+        hub: LiveHub,
+        authorities: Callable[[], Iterable[x509.Certificate]],
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        """`authorities` returns whose certificates count at this moment, which is `now()`."""
         self._hub = hub
         self._authorities = authorities
+        self._now = now
 
     async def __call__(self, websocket: WebSocket) -> None:
         """Serves one agent until either side leaves."""
@@ -85,8 +91,7 @@ class WebSocketDoor:
             key = certificate.public_key()
         except ValueError:
             raise refused from None
-        now = dt.datetime.now(dt.UTC)
-        agent = agent_of_certificate(certificate, self._authorities(), now)
+        agent = agent_of_certificate(certificate, self._authorities(), self._now())
         if agent is None or not isinstance(key, ec.EllipticCurvePublicKey):
             raise refused
         if not challenge_is_answered(key, agent, challenge, hello.proof.signature):

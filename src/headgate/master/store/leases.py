@@ -1,5 +1,10 @@
 """Leases: who of several masters does a work, with a token that fences out who did it before."""
 
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -8,7 +13,7 @@ from sqlalchemy import BigInteger, Column, String, Update, update
 
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
-from headgate.master.store.errors import TakenError
+from headgate.master.store.errors import StoreUnavailableError, TakenError
 from headgate.master.store.schema import Tenancy, table, time_column
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
@@ -50,6 +55,25 @@ class Leases(Protocol):
     async def release(self, lease: Lease) -> None:
         """Gives it back; nothing happens if another holder has it."""
         ...
+
+
+def new_holder() -> str:
+    """Returns a name that this process has among all masters of its database."""
+    return f"{socket.gethostname()[:30]}/{os.getpid()}/{secrets.token_hex(4)}"
+
+
+@contextlib.asynccontextmanager
+async def held(leases: Leases, name: str, holder: str, ttl_ms: int) -> AsyncIterator[Lease]:
+    """Gives a lease for the block; raises LostLeaseError while another holder, or another block of
+    this one, has it."""
+    lease = await leases.acquire(name, holder, ttl_ms)
+    if lease is None:
+        raise LostLeaseError(name)
+    try:
+        yield lease
+    finally:
+        with contextlib.suppress(StoreUnavailableError):  # it runs out by itself
+            await leases.release(lease)
 
 
 class _Row(BaseModel):

@@ -1,9 +1,14 @@
-"""The fleet's certificate authority: made once, sealed in the database, shared by all masters."""
+"""The fleet's certificate authority: made once, sealed in the database, shared by all masters.
+
+One master at a time changes which authorities there are, under a lease. All of them issue, in
+transactions that keep the authorities as they are until they end.
+"""
 
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -12,13 +17,14 @@ from headgate.certificates.authority import create, key_pem, load, pin
 from headgate.certificates.rotation import Authorities
 from headgate.fleet.signing import Bind
 from headgate.master.domains.enrolment import store
-from headgate.master.domains.enrolment.store import AuthorityRow
+from headgate.master.domains.enrolment.store import AuthorityRow, Lock
 from headgate.master.domains.revisions.service import opened
-from headgate.master.domains.revisions.signing import public_keys, signing_key
+from headgate.master.domains.revisions.signing import add_key, public_keys, signing_key
 from headgate.master.domains.revisions.types import Blob
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
-from headgate.master.store.errors import StoreUnavailableError, TakenError
+from headgate.master.store.errors import StartError, StoreUnavailableError
+from headgate.master.store.leases import Lease, Leases, LostLeaseError, held, require
 from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import Sealer
 from headgate.master.store.transaction import Transaction
@@ -26,6 +32,11 @@ from headgate.master.store.transaction import Transaction
 CONTEXT: Final = "key of a certificate authority"
 FOLLOWED_S: Final = 2.0
 """The time within which a master knows what another one did."""
+LEASE: Final = "authorities"
+LEASE_MS: Final = 15_000
+_AGAIN_S: Final = 0.2
+_TRIES: Final = 100
+"""Together longer than the lease of a master that died when it had it."""
 _NAME: Final = "headgate fleet"
 _log = structlog.get_logger()
 
@@ -33,10 +44,14 @@ _log = structlog.get_logger()
 class FleetAuthority:
     """The authorities of all fleets of a master, and the keys that sign manifests."""
 
-    def __init__(self, database: Database, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, sealer: Sealer, clock: Clock, leases: Leases, holder: str
+    ) -> None:
         self._database = database
         self._sealer = sealer
         self._clock = clock
+        self._leases = leases
+        self._holder = holder
         self._authorities: Authorities | None = None
         self._rows: tuple[tuple[str, bool], ...] = ()
         self.pins: frozenset[str] = frozenset()
@@ -68,13 +83,20 @@ class FleetAuthority:
 
     async def refresh(self) -> Authorities:
         """Reads the authorities again, which any master on the database may have changed."""
+        if self._authorities is None:
+            await self._begin()
         async with self._database.read(MASTER) as tx:
-            rows = await store.listed(tx)
-        if not rows:
-            with suppress(TakenError):  # another master was quicker
-                await self._database.write(MASTER, self._make)
-            async with self._database.read(MASTER) as tx:
-                rows = await store.listed(tx)
+            return self._adopted(await store.listed(tx))
+
+    async def kept(self, tx: Transaction) -> Authorities:
+        """Returns the authorities as they are, and stay until `tx` ends: what it issues counts."""
+        return self._adopted(await store.listed(tx, Lock.SHARED))
+
+    def alone(self) -> AbstractAsyncContextManager[Lease]:
+        """Gives the lease under which the authorities change; raises LostLeaseError."""
+        return held(self._leases, LEASE, self._holder, LEASE_MS)
+
+    def _adopted(self, rows: Sequence[AuthorityRow]) -> Authorities:
         seen = tuple((row.id, row.is_issuing) for row in rows)
         if self._authorities is None or seen != self._rows:
             found = self.read(rows)
@@ -106,7 +128,6 @@ class FleetAuthority:
         """Returns the row of a new authority, the `number`th of this master."""
         one = create(_NAME, self.now())
         return AuthorityRow(
-            # Two masters that make the same one at once make it once.
             id=f"ca-{number:04d}",
             certificate=one.pem.decode(),
             sealed=self._sealer.seal(key_pem(one.key), CONTEXT),
@@ -120,17 +141,35 @@ class FleetAuthority:
             return ""
         return pin((await self.authorities()).issuer.certificate)
 
-    async def manifest_keys(self, tx: Transaction) -> tuple[bytes, ...]:
-        """Returns the raw public keys that sign manifests; `tx` must write."""
-        return await public_keys(tx, self._sealer, self._clock())
-
     async def bind(self, tx: Transaction) -> Bind:
-        """Returns what binds offers to agents and sessions; a revision has been signed before."""
-        return (await signing_key(tx, self._sealer, self._clock())).sign
+        """Returns what binds offers to agents and sessions."""
+        return (await signing_key(tx, self._sealer)).sign
 
     def opened(self, blob: Blob) -> bytes:
         """Returns a content of revisions."""
         return opened(blob, self._sealer)
 
-    async def _make(self, tx: Transaction) -> None:
-        await store.insert(tx, self.made(1, is_issuing=True))
+    async def _begin(self) -> None:
+        """Makes the first authority and the key of manifests, or waits for the master that does;
+        raises StartError."""
+        for _ in range(_TRIES):
+            async with self._database.read(MASTER) as tx:
+                if await store.listed(tx) and await public_keys(tx):
+                    return
+            with suppress(LostLeaseError):
+                async with self.alone() as lease:
+                    await self._database.write(MASTER, partial(self.make_first, lease=lease))
+                    continue
+            await asyncio.sleep(_AGAIN_S)
+        raise StartError(
+            "another master makes the fleet's authority, and does not end; stop it, and try again"
+        )
+
+    async def make_first(self, tx: Transaction, lease: Lease) -> None:
+        """Makes the first authority and the key of manifests if they are missing; raises
+        LostLeaseError."""
+        await require(tx, lease)
+        if not await store.listed(tx):
+            await store.insert(tx, self.made(1, is_issuing=True))
+        if not await public_keys(tx):
+            await add_key(tx, self._sealer, self._clock())

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from headgate.certificates.authority import csr_key, pin
 from headgate.certificates.identity import serial_of
-from headgate.certificates.rotation import Authorities
 from headgate.fleet.orders import NODE
 from headgate.kernel.errors import Invalid
 from headgate.master.domains.agents import store as agents
@@ -21,6 +20,7 @@ from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.join_tokens import service as join_tokens
 from headgate.master.domains.join_tokens import store as tokens
 from headgate.master.domains.join_tokens.store import JoinTokenRow
+from headgate.master.domains.revisions.signing import public_keys
 from headgate.master.domains.sessions.shared import SharedThrottle
 from headgate.master.domains.sessions.throttle import ADDRESS
 from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
@@ -46,7 +46,6 @@ class _Request:
     facts: AgentFacts
     address: str
     now_ms: int
-    authorities: Authorities
 
 
 class Enroller:
@@ -69,8 +68,7 @@ class Enroller:
         now_ms = self._clock()
         # Before the token counts a use: a wrong request costs none.
         key_hash = _key_hash(csr_pem)
-        authorities = await self._authority.authorities()
-        request = _Request(secret, csr_pem, key_hash, facts, address, now_ms, authorities)
+        request = _Request(secret, csr_pem, key_hash, facts, address, now_ms)
         try:
             return await self._database.write(MASTER, lambda tx: self._enrolled(tx, request))
         except EnrolmentRefusedError as error:
@@ -81,7 +79,6 @@ class Enroller:
     async def renew(self, agent_id: str, csr_pem: bytes) -> Enrolled:
         """Issues an agent's next certificate; raises EnrolmentRefusedError."""
         key_hash = _key_hash(csr_pem)
-        authorities = await self._authority.authorities()
         now_ms = self._clock()
 
         async def work(tx: Transaction) -> Enrolled:
@@ -93,7 +90,7 @@ class Enroller:
             }
             await agents.said(tx, agent_id, values)
             await record(tx, _renewal(row, "an agent renewed its certificate"), now_ms)
-            return await self._issued(tx, agent_id, csr_pem, life, authorities)
+            return await self._issued(tx, agent_id, csr_pem, life)
 
         return await self._database.write(MASTER, work)
 
@@ -103,7 +100,6 @@ class Enroller:
         """Issues a certificate to an agent that was off when its last one expired, and that has
         proven to have its key; raises EnrolmentRefusedError."""
         key_hash = _key_hash(csr_pem)
-        authorities = await self._authority.authorities()
         now_ms = self._clock()
 
         async def work(tx: Transaction) -> Enrolled:
@@ -119,7 +115,7 @@ class Enroller:
             await agents.said(tx, agent_id, values)
             event = _renewal(row, "an agent came back by its old key", address)
             await record(tx, event, now_ms)
-            return await self._issued(tx, agent_id, csr_pem, life, authorities)
+            return await self._issued(tx, agent_id, csr_pem, life)
 
         try:
             return await self._database.write(MASTER, work)
@@ -155,11 +151,10 @@ class Enroller:
         else:
             agent_id = await _new_agent(tx, token, fleet, request)
         life = fleet.certificate_hours
-        return await self._issued(tx, agent_id, request.csr_pem, life, request.authorities)
+        return await self._issued(tx, agent_id, request.csr_pem, life)
 
-    async def _issued(
-        self, tx: Transaction, agent_id: str, csr_pem: bytes, hours: int, authorities: Authorities
-    ) -> Enrolled:
+    async def _issued(self, tx: Transaction, agent_id: str, csr_pem: bytes, hours: int) -> Enrolled:
+        authorities = await self._authority.kept(tx)
         life = dt.timedelta(hours=hours)
         certificate = authorities.issuer.client(csr_pem, agent_id, self._authority.now(), life)
         values: dict[str, object] = {
@@ -167,8 +162,7 @@ class Enroller:
             "certificate_issuer": pin(authorities.issuer.certificate),
         }
         await agents.said(tx, agent_id, values)
-        keys = await self._authority.manifest_keys(tx)
-        return Enrolled(agent_id, certificate, authorities.pem, keys)
+        return Enrolled(agent_id, certificate, authorities.pem, await public_keys(tx))
 
     async def _refused(self, secret: str, address: str, error: EnrolmentRefusedError) -> None:
         """Writes down who was refused; with a token's id, if there is such a token."""

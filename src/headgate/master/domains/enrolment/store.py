@@ -1,5 +1,6 @@
 """The rows of the fleet's certificate authorities; their keys are sealed."""
 
+from enum import Enum
 from typing import Final
 
 from pydantic import BaseModel
@@ -19,6 +20,15 @@ AUTHORITIES: Final = table(
 )
 
 
+class Lock(Enum):
+    """The transactions that wait for the end of one that read the authorities."""
+
+    SHARED = "shared"
+    """Those that change them: certificates are being issued."""
+    WHOLE = "whole"
+    """Those, and all that issue certificates."""
+
+
 class AuthorityRow(BaseModel):
     """An authority with its sealed key."""
 
@@ -29,15 +39,16 @@ class AuthorityRow(BaseModel):
     created_at: int
 
 
-async def listed(tx: Transaction, *, is_locked: bool = False) -> list[AuthorityRow]:
-    """Returns the authorities, oldest first; nobody else changes them until `tx` ends if they are
-    locked."""
+async def listed(tx: Transaction, lock: Lock | None = None) -> list[AuthorityRow]:
+    """Returns the authorities, oldest first."""
     query = columns_of(AUTHORITIES, AuthorityRow).order_by(AUTHORITIES.c.id)
-    return await tx.as_master().all(AuthorityRow, query.with_for_update() if is_locked else query)
+    if lock is not None:
+        query = query.with_for_update(read=lock is Lock.SHARED)
+    return await tx.as_master().all(AuthorityRow, query)
 
 
 async def insert(tx: Transaction, row: AuthorityRow) -> None:
-    """Adds an authority; raises TakenError if another master was quicker."""
+    """Adds an authority."""
     await tx.as_master().insert(AUTHORITIES, **row.model_dump())
 
 

@@ -14,7 +14,9 @@ PERMISSION: Final = Permission.PUBLIC
 async def session(websocket: WebSocket) -> None:
     """Serves one agent until either side leaves."""
     master: Master = websocket.app.state.master
-    await master.authority.authorities()
-    await WebSocketDoor(
-        master.hub, lambda: [one.certificate for one in master.authority.current.listed]
-    )(websocket)
+    authority = master.authority
+    await authority.authorities()
+    door = WebSocketDoor(
+        master.hub, lambda: [one.certificate for one in authority.current.listed], authority.now
+    )
+    await door(websocket)

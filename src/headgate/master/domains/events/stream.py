@@ -58,7 +58,10 @@ def _after(websocket: WebSocket) -> int | None:
 
 async def _served(websocket: WebSocket, master: Master, scope: Scope, seq: int | None) -> None:
     """Sends events until the client leaves, is too slow, or may not watch any more."""
-    tasks = [asyncio.create_task(_until_gone(websocket)), asyncio.create_task(_proven(websocket))]
+    tasks = [
+        asyncio.create_task(_until_gone(websocket)),
+        asyncio.create_task(_proven(websocket, scope)),
+    ]
     try:
         async with master.feeds.watched(scope) as feed:
             tasks.append(asyncio.create_task(_send_all(websocket, master, feed, scope, seq)))
@@ -84,12 +87,14 @@ async def _until_gone(websocket: WebSocket) -> int:
     return 0
 
 
-async def _proven(websocket: WebSocket) -> int:
+async def _proven(websocket: WebSocket, scope: Scope) -> int:
     while True:
         await asyncio.sleep(_CHECKED_S)
         try:
-            await opened(websocket, PERMISSION)
+            call = await opened(websocket, PERMISSION)
         except ProblemError:
+            return _UNAUTHORISED
+        if call.scope != scope:  # another workspace has the name now; the role there proves nothing
             return _UNAUTHORISED
 
 

@@ -198,7 +198,8 @@ class Relay:
         world = self._world
         opened = world.sealer.open(one.search, _context(one.id))
         wanted = msgspec.json.decode(opened, type=LogSearch)
-        bind = await world.database.write(MASTER, world.authority.bind)
+        async with world.database.read(MASTER) as tx:
+            bind = await world.authority.bind(tx)
         outcomes = await asked(world.hub, agents, wanted, bind)
         lines, named = merged(outcomes, wanted.since_ms, wanted.limit)
         found = FoundLogs(lines=lines, agents=named, agents_left_out=0)

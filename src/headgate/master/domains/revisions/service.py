@@ -70,7 +70,7 @@ async def publish(tx: Transaction, order: Order, made: Made, sealer: Sealer) -> 
         text = manifest_of(order.fleet_id, number, contents).canonical()
     except Invalid as wrong:
         raise invalid("$", wrong.what, wrong.allowed) from None
-    key = await signing_key(tx, sealer, order.now_ms)
+    key = await signing_key(tx, sealer)
     revision = Revision(
         id=new_id(order.now_ms),
         version=1,
@@ -108,7 +108,7 @@ async def keep_for(
     tx: Transaction, signed: SignedManifest, variant: Variant, sealer: Sealer, now_ms: int
 ) -> None:
     """Keeps what nodes that came later get of a revision; raises TakenError if one has it."""
-    key = await signing_key(tx, sealer, now_ms)
+    key = await signing_key(tx, sealer)
     await _keep(tx, [variant.contents], sealer, now_ms)
     await store.add_nodes(tx, _of_nodes(signed, [variant], key, now_ms))
 

@@ -13,6 +13,7 @@ from headgate.master.domains.agents.store import AGENTS
 from headgate.master.domains.enrolment import store
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import REJOINS_FOR
+from headgate.master.domains.enrolment.store import Lock
 from headgate.master.domains.rotation.types import (
     AuthorityStatus,
     OneAuthority,
@@ -21,7 +22,7 @@ from headgate.master.domains.rotation.types import (
     Step,
     WaitingAgent,
 )
-from headgate.master.store.errors import TakenError
+from headgate.master.store.leases import Lease, require
 from headgate.master.store.transaction import Transaction
 
 _SHOWN: Final = 20
@@ -45,10 +46,13 @@ async def status(tx: Transaction, authority: FleetAuthority, now_ms: int) -> Aut
 
 
 async def take(
-    tx: Transaction, authority: FleetAuthority, wanted: RotationStep, now_ms: int
+    tx: Transaction, authority: FleetAuthority, lease: Lease, wanted: RotationStep, now_ms: int
 ) -> AuthorityStatus:
-    """Takes a step; raises ProblemError (409) if it does not follow, or agents are not ready."""
-    rows = await store.listed(tx, is_locked=True)
+    """Takes a step; raises ProblemError (409) if it does not follow, or agents are not ready, and
+    LostLeaseError if another master changes the authorities now."""
+    await require(tx, lease)
+    # Certificates that are being issued are there before their agents are looked at.
+    rows = await store.listed(tx, Lock.WHOLE)
     before = authority.read(rows)
     agents = await _agents(tx, now_ms)
     if _NEXT[before.stage] != wanted.step:
@@ -74,8 +78,6 @@ async def take(
                 await store.remove(tx, row.id)
     except Invalid as error:
         raise _refused(str(error)) from None
-    except TakenError:
-        raise _refused("another master takes this step at the same time") from None
     return _status(authority.read(await store.listed(tx)), agents)
 
 

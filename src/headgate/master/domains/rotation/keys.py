@@ -21,6 +21,7 @@ from headgate.master.domains.secrets.store import SECRETS
 from headgate.master.domains.sessions import keys
 from headgate.master.domains.sessions.store import SIGNING_KEYS
 from headgate.master.store.errors import StartError
+from headgate.master.store.leases import Lease, require
 from headgate.master.store.sealing import (
     Sealer,
     forget_older_keys,
@@ -30,6 +31,8 @@ from headgate.master.store.sealing import (
 )
 from headgate.master.store.transaction import Transaction, columns_of
 
+LEASE: Final = "master key"
+LEASE_MS: Final = 60_000
 _AT_ONCE: Final = 200
 
 
@@ -79,8 +82,10 @@ async def status(tx: Transaction, sealer: Sealer) -> KeyStatus:
     )
 
 
-async def rewrap(tx: Transaction, sealer: Sealer) -> KeyStatus:
-    """Wraps every secret with the first key; raises ProblemError (409) if one has no key here."""
+async def rewrap(tx: Transaction, sealer: Sealer, lease: Lease) -> KeyStatus:
+    """Wraps every secret with the first key; raises ProblemError (409) if one has no key here, and
+    LostLeaseError: two rotations at once could each remove the key that the other needs."""
+    await require(tx, lease)
     for one in SEALED:
         after = ""
         while rows := await _following(tx, one.table, after):

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from sqlalchemy import Column, String, UniqueConstraint, func, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from headgate.master.access import Grant
 from headgate.master.api.types import Page, Window, paged
@@ -31,8 +32,8 @@ class Named(NamedTuple):
     requests_per_minute: int
 
 
-async def named(tx: Transaction, key: str, organisations: frozenset[str]) -> list[Named]:
-    """Returns the workspaces of these organisations with that id or name; two at most.
+async def named(tx: Transaction, key: str, grants: tuple[Grant, ...]) -> list[Named]:
+    """Returns the workspaces with that id or name that the grants reach; two at most.
 
     One statement with their quota, for every request asks.
     """
@@ -45,7 +46,7 @@ async def named(tx: Transaction, key: str, organisations: frozenset[str]) -> lis
         )
         .select_from(WORKSPACES.outerjoin(QUOTAS, QUOTAS.c.workspace == WORKSPACES.c.id))
         .where(
-            WORKSPACES.c.organisation_id.in_(sorted(organisations)),
+            _reached_by(grants),
             (WORKSPACES.c.id == key) | (WORKSPACES.c.name == key),
         )
     )
@@ -59,12 +60,15 @@ async def find(tx: Transaction, workspace_id: str) -> Workspace | None:
 
 async def listed(tx: Transaction, grants: tuple[Grant, ...], window: Window) -> Page[Workspace]:
     """Returns those that the grants reach, by id."""
+    query = columns_of(WORKSPACES, Workspace).where(_reached_by(grants))
+    return await paged(tx.as_master(), Workspace, query, WORKSPACES.c.id, window)
+
+
+def _reached_by(grants: tuple[Grant, ...]) -> ColumnElement[bool]:
+    """Returns what the workspaces fulfil in which one of the grants counts."""
     whole = {grant.organisation_id for grant in grants if not grant.workspace_id}
     single = {grant.workspace_id for grant in grants if grant.workspace_id}
-    query = columns_of(WORKSPACES, Workspace).where(
-        or_(WORKSPACES.c.organisation_id.in_(sorted(whole)), WORKSPACES.c.id.in_(sorted(single)))
-    )
-    return await paged(tx.as_master(), Workspace, query, WORKSPACES.c.id, window)
+    return or_(WORKSPACES.c.organisation_id.in_(sorted(whole)), WORKSPACES.c.id.in_(sorted(single)))
 
 
 async def insert(tx: Transaction, one: Workspace) -> None:

@@ -1,0 +1,56 @@
+"""`headgate up` as a process, with ports of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ports import free_port
+from waiting import until
+
+PROGRAM = [sys.executable, "-c", "from headgate.cli.main import main; main()"]
+
+
+class Up:
+    """`headgate up` with ports of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.proxy = free_port()
+        ports = {"--proxy": self.proxy, "--listen": free_port(), "--admin": free_port()}
+        ports["--agents-listen"] = free_port()
+        self.options = [f"{name}=127.0.0.1:{port}" for name, port in ports.items()]
+        self.options += [f"--upstream-port={free_port()}", f"--data={folder / 'up'}"]
+        self.env = {**os.environ, "HEADGATE_CONFIG_HOME": str(folder / "contexts")}
+
+    @contextmanager
+    def started(self) -> Iterator[Path]:
+        """Runs it until the end of the block; gives the file with what it says."""
+        said = self.folder / "said"
+        with said.open("wb") as out:
+            process = subprocess.Popen(
+                [*PROGRAM, "up", *self.options], stdout=out, stderr=out, env=self.env
+            )
+        try:
+            until(
+                lambda: "Ctrl-C ends it" in said.read_text() or process.poll() is not None,
+                "the fleet is up",
+                deadline_s=120,  # as in the pages: a master, a node and three upstreams start
+            )
+            assert process.poll() is None, said.read_text()
+            yield said
+            process.send_signal(signal.SIGINT)
+            assert process.wait(45) == 0, said.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+    def ask(self, *arguments: str) -> str:
+        """What a command says in the context of the fleet."""
+        command = [*PROGRAM, *arguments, "--context", "up"]
+        return subprocess.run(
+            command, env=self.env, capture_output=True, text=True, check=True
+        ).stdout
