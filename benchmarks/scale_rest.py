@@ -25,9 +25,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from headgate.fleet.manifest import resource_path
 from headgate.kernel.collector import paused
-from headgate.master.api.types import cursor_of
+from headgate.master.api.types import Window
 from headgate.master.domains.resources.store import RESOURCES
-from headgate.master.domains.resources.types import Row
+from headgate.master.domains.resources.types import DEFAULT_SET, Row
 from headgate.master.domains.workspaces.store import WORKSPACES
 from headgate.master.domains.workspaces.types import Workspace
 from headgate.master.ids import new_id
@@ -106,6 +106,7 @@ def _row(number: int, now_ms: int) -> Row:
         path=resource_path("upstreams", name_of(number)),
         spec=json.dumps(spec),
         fleets="{}",
+        set_name=DEFAULT_SET,
         changed_at=now_ms,
         changed_by="scale",
     )
@@ -119,7 +120,7 @@ def listing(base: str, token: str, objects: int, times: int) -> dict[str, Any]:
     seconds: list[float] = []
     for _ in range(times):
         path = resource_path("upstreams", name_of(places.randrange(max(1, objects - _PAGE))))
-        cursor = quote(cursor_of(path))
+        cursor = quote(Window().following(path))
         began = time.monotonic()
         headers = {"authorization": f"Bearer {token}"}
         connection.request("GET", f"{W}/resources?limit={_PAGE}&cursor={cursor}", headers=headers)

@@ -38,6 +38,7 @@ def admin(world: World) -> str:
             | resource
             | {"id": f"r{name}", "name": name, "path": f"routes/{name}.json"}
             | {"kind": "routes" if number % 100 else "upstreams"}
+            | {"set_name": "default" if number % 100 else "upstreams-of-all"}
             for number, name in enumerate(names)
         ],
         AGENTS: [owner | agent | {"id": f"a{name}", "name": name} for name in names],
@@ -50,6 +51,7 @@ def admin(world: World) -> str:
                 table.insert(), values, execution_options={"headgate_gated": True}
             )
 
+    assert world.ask("POST", f"{W}/fleets", {"name": "edge"}, token).status == 201
     world.runner.run(world.database.write(MASTER, fill))
     if world.url:
         world.runner.run(analysed(world))
@@ -95,7 +97,13 @@ def explained(world: World, table: str, ask: Any) -> str:
     [
         ("resources", "", "uq_resources_workspace_id_path"),
         ("resources", "&kind=upstreams", "ix_resources_workspace_id_kind_path"),
+        ("resources", "&set=upstreams-of-all", "ix_resources_workspace_id_set_name_path"),
+        ("resources", "&name_prefix=n0", "uq_resources_workspace_id_path"),
+        ("resources", "&kind=routes&name_prefix=n0", "ix_resources_workspace_id_kind_path"),
+        ("resources", "&changed_by=x", "uq_resources_workspace_id_path"),
+        ("resources", "&fleet=edge", "uq_resources_workspace_id_path"),
         ("agents", "", "ix_agents_workspace_id_id"),
+        ("agents", "&state=new&name_prefix=n", "ix_agents_workspace_id_id"),
     ],
 )
 def test_a_list_is_read_in_the_order_of_an_index(

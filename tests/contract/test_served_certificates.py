@@ -6,6 +6,7 @@ from said_agent import Agent, W
 
 from headgate.fleet.codec import MOST_CERTIFICATES, decode_agent, encode_agent
 from headgate.fleet.frames import AgentFrame, Heartbeat, Held, Inventory, SeenCertificate
+from headgate.master.api.types import rfc3339
 
 DAY_MS = 86_400_000
 
@@ -42,6 +43,12 @@ def test_what_ends_first_is_listed_first(world: World, admin: str) -> None:
     assert names() == ["old", "soon", "late"]
     assert names("?expires_within_days=30") == ["old", "soon"]
     assert names(f"?agent={second.id}") == ["soon"]
+    assert names("?name_prefix=so") == ["soon"]
+    assert names("?fleet=edge") == ["old", "soon", "late"]
+    assert world.ask("POST", f"{W}/fleets", {"name": "core"}, admin).status == 201
+    assert names("?fleet=core") == []
+    until = rfc3339(world.now_ms + 30 * DAY_MS)
+    assert names(f"?expires_before={until}") == ["old", "soon"]
     page = world.ask("GET", f"{path}?limit=2", token=admin)
     assert [found["name"] for found in page.items] == ["old", "soon"]
     assert names(f"?limit=2&cursor={page['next']}") == ["late"]

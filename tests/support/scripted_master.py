@@ -29,6 +29,8 @@ class Asked:
     query: dict[str, str]
     headers: httpx2.Headers
     body: object
+    queries: list[tuple[str, str]] = field(default_factory=list)
+    """Its parameters in their order, with those that are there more than once."""
 
 
 @dataclass
@@ -44,7 +46,8 @@ class ScriptedMaster:
         path = request.url.path.removeprefix("/api/v1")
         body = json.loads(request.content) if request.content else None
         query = dict(request.url.params)
-        self.asked.append(Asked(request.method, path, query, request.headers, body))
+        every = request.url.params.multi_items()
+        self.asked.append(Asked(request.method, path, query, request.headers, body, every))
         found = self.answers.get(key := f"{request.method} {path}")
         if key not in self.answers:
             return httpx2.Response(404, json={"detail": f"{key} is not scripted"})

@@ -25,6 +25,16 @@ Files = Annotated[
         "--file", "-f", metavar="PATH", parser=Path, help="A document, or a directory of them."
     ),
 ]
+SetName = Annotated[
+    str,
+    typer.Option("--set", metavar="NAME", help="The set that the objects of the documents are of."),
+]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over", help="Also write objects that belong to another set; then to this one."
+    ),
+]
 FleetOption = Annotated[
     str, typer.Option("--fleet", metavar="NAME", help="Also publish to this fleet, in waves.")
 ]
@@ -48,10 +58,10 @@ def apply(
     seen: Seen = False,
     prune: Annotated[
         bool,
-        typer.Option(
-            "--prune", help="Remove objects that you wrote last and that the documents lack."
-        ),
+        typer.Option("--prune", help="Remove objects of the set that the documents lack."),
     ] = False,
+    set_name: SetName = "default",
+    take_over: TakeOver = False,
     fleet: FleetOption = "",
     message: Message = "",
     waves: options.Waves = options.DEFAULT_WAVES,
@@ -66,9 +76,13 @@ def apply(
 ) -> None:
     """Change the resources of a workspace to what documents say, and with --fleet publish them.
 
-    Applying the same documents again changes nothing. With --prune, objects that the documents lack
-    are removed, unless somebody else has written them since. If the whole config would be invalid,
-    nothing changes, and the exit code is 78.
+    Applying the same documents again changes nothing. If the whole config would be invalid, nothing
+    changes, and the exit code is 78.
+
+    Each object belongs to a set: that of --set, or the set "default". An object that belongs to
+    another set is refused, and nothing changes, unless --take-over is given. With --prune, objects
+    of the set that the documents lack are removed; of the set "default" only those that you wrote
+    last.
 
     An object may have `fleets = { NAME = "VALUE" }`: it goes only to fleets with all of these
     labels. Without `fleets`, that stays as it was, and a new object goes to every fleet.
@@ -87,8 +101,9 @@ def apply(
       headgate apply -f config/ --preview
       headgate apply -f config/ --preview --seen --fleet edge
       headgate apply -f config/ --prune --fleet edge --wait
+      headgate apply -f shop/ --set shop --prune
     """
-    from headgate.cli.remote import publishing, templating
+    from headgate.cli.remote import applying, publishing, templating
 
     if seen and not preview:
         raise typer.BadParameter("it needs --preview", param_hint="--seen")
@@ -97,7 +112,8 @@ def apply(
     master = opened(context)
     target = publishing.chosen_fleet(master, fleet) if fleet or wait or seen else None
     asked = str(target["name"]) if target is not None and seen else None
-    plan = templating.planned(master, gathered, prune=prune, seen=asked)
+    owner = applying.Owner(str(master.get("/auth/me")["id"]), set_name, take_over)
+    plan = templating.planned(master, gathered, owner, prune=prune, seen=asked)
     _tell(plan.said.get("warnings"), "warning")
     if _tell(plan.said.get("errors"), "error"):
         raise typer.Exit(BAD_CONFIG)
@@ -195,13 +211,14 @@ def _carry_out(master: "Master", plan: "Plan") -> None:
     """Writes everything; objects that virtual hosts name come before these."""
     from headgate.cli.remote import applying, templating
 
-    applying.carry_out(master, [one for one in plan.resources if one.spec is not None])
-    for draft in templating.carry_out(master, plan.both, plan.steps):
+    owner = plan.owner
+    applying.carry_out(master, [one for one in plan.resources if one.spec is not None], owner)
+    for draft in templating.carry_out(master, plan.both, plan.steps, owner):
         sys.stderr.write(
             f"the draft {draft} has what other virtual hosts of a changed template become; publish"
             f" or remove it\n"
         )
-    applying.carry_out(master, [one for one in plan.resources if one.spec is None])
+    applying.carry_out(master, [one for one in plan.resources if one.spec is None], owner)
 
 
 def _shown(plan: "Plan", *, is_preview: bool) -> dict[str, object]:
@@ -241,6 +258,9 @@ def export(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", parser=Path, help="Where to write the documents.")
     ],
+    set_name: Annotated[
+        str, typer.Option("--set", metavar="NAME", help="Write only the objects of this set.")
+    ] = "",
     context: ContextName = "",
 ) -> None:
     """Write the resources of a workspace as documents, one for each resource.
@@ -255,7 +275,7 @@ def export(
     from headgate.cli.remote import applying, templating
 
     try:
-        count = applying.write_out(templating.exported(opened(context)), folder)
+        count = applying.write_out(templating.exported(opened(context), set_name), folder)
     except OSError as error:
         raise complain(f"{error.filename} cannot be written: {error.strerror}") from error
     sys.stdout.write(f"{count} documents are in {folder}\n")

@@ -23,6 +23,12 @@ ConfigOption = Annotated[
     ),
 ]
 
+ComparedSet = Annotated[
+    str,
+    typer.Option(
+        "--set", metavar="NAME", help="With -f: compare only with the objects of this set."
+    ),
+]
 ComparedFiles = Annotated[
     list[Path] | None,
     typer.Option(
@@ -141,6 +147,7 @@ def diff(
         typer.Option(metavar="URL", help="The scheme and host for log lines that have none."),
     ] = None,
     file: ComparedFiles = None,
+    set_name: ComparedSet = "",
     fleet: Annotated[
         str, typer.Option(metavar="NAME", help="Compare with a revision of this fleet.")
     ] = "",
@@ -167,18 +174,18 @@ def diff(
     Examples:
       headgate diff old.toml new.toml --requests access.log
       headgate diff -f config/
+      headgate diff -f shop/ --set shop
       headgate diff -f config/ --fleet edge --revision newest
       headgate diff --fleet edge --node edge-1
     """
-    if node and (file or not fleet):
-        raise typer.BadParameter("--node needs --fleet, and no files")
+    _require_sides(bool(file), bool(fleet), node, set_name)
     if file or fleet:
         if old is not None or requests is not None:
             raise typer.BadParameter("name files, or use -f and --fleet; not both")
         from headgate.cli.remote import comparing
         from headgate.cli.remote_commands import opened
 
-        asked = comparing.Asked(file or [], fleet, revision, node)
+        asked = comparing.Asked(file or [], fleet, revision, node, set_name)
         raise typer.Exit(comparing.diff(opened(context), asked, output.value))
     if old is None or new is None:
         raise typer.BadParameter("name two configs, or compare with a master: -f PATH, --fleet")
@@ -187,6 +194,14 @@ def diff(
 
     log = Log(requests, base) if requests is not None else None
     raise typer.Exit(differ(old, new, log, output.value, stream=sys.stdout, errors=sys.stderr))
+
+
+def _require_sides(has_files: bool, has_fleet: bool, node: str, set_name: str) -> None:
+    """Raises BadParameter for options that go with others."""
+    if node and (has_files or not has_fleet):
+        raise typer.BadParameter("--node needs --fleet, and no files")
+    if set_name and (has_fleet or not has_files):
+        raise typer.BadParameter("--set needs -f, and no --fleet")
 
 
 def schema() -> None:

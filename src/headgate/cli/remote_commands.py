@@ -31,6 +31,15 @@ KindName = Annotated[
         autocompletion=offers.kinds,
     ),
 ]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="NAME=VALUE",
+        help="Show only objects that this chooses, such as state=away or name_prefix=shop; may be "
+        "given more than once.",
+    ),
+]
 FleetArgument = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's name or id.")]
 FleetName = Annotated[
     str, typer.Option("--fleet", metavar="NAME", help="Show only objects of this fleet.")
@@ -117,15 +126,20 @@ def get(
         str | None, typer.Argument(metavar="NAME", help="The name or id of one object.")
     ] = None,
     fleet: FleetName = "",
+    filters: Filters = None,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
     """List the objects of a kind, or show one.
 
+    The filters of a kind are the query parameters of its list in the REST API; an unknown one is
+    refused, with those that there are.
+
     \b
     Examples:
       headgate get tokens
       headgate get revisions --fleet edge
+      headgate get routes --filter set=shop --filter name_prefix=api
       headgate get routes api --output yaml
     """
     from headgate.cli.remote import kinds
@@ -134,9 +148,10 @@ def get(
     master = opened(context)
     found = kinds.kind_named(kind)
     if name is None:
-        show_list(list(kinds.items(found, master, fleet)), found.columns, output)
+        shown = list(kinds.items(found, master, fleet, filters or ()))
+        show_list(shown, found.columns, output)
     else:
-        show_list([kinds.find(found, name, master, fleet)], found.columns, output)
+        show_list([kinds.find(found, name, master, fleet, filters or ())], found.columns, output)
 
 
 def describe(
@@ -167,54 +182,72 @@ def describe(
 def delete(
     kind: KindName,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The object's name or id.")],
+    set_name: Annotated[
+        str,
+        typer.Option(
+            "--set",
+            metavar="NAME",
+            help='The set that the object belongs to, unless it is "default".',
+        ),
+    ] = "",
     context: ContextName = "",
 ) -> None:
     """Remove one object, or revoke one token.
 
     \b
-    Example:
+    Examples:
       headgate delete token ci
+      headgate delete route api --set shop
     """
     from headgate.cli.remote import kinds
 
     master = opened(context)
     found = kinds.kind_named(kind)
     kinds.removable(found)
+    own = kinds.set_query(found, set_name)
     one = kinds.find(found, name, master)
     version = None if found.is_revoked else one.get("version")
     headers = {"if-match": f'"{version}"'} if version is not None else {}
-    master.ask("DELETE", kinds.path_of_one(found, one, master), headers=headers)
+    master.ask("DELETE", kinds.path_of_one(found, one, master), query=own, headers=headers)
     sys.stdout.write(f"{found.singular} {name} is removed\n")
 
 
-def agents(fleet: FleetName = "", context: ContextName = "", output: Output = Shape.TABLE) -> None:
+def agents(
+    fleet: FleetName = "",
+    filters: Filters = None,
+    context: ContextName = "",
+    output: Output = Shape.TABLE,
+) -> None:
     """List the agents of the workspace, with what each is proven to serve.
 
     \b
-    Example:
+    Examples:
       headgate agents --output json
+      headgate agents --fleet edge --filter state=away --filter label=zone=east
     """
-    get("agents", None, fleet, context, output)
+    get("agents", None, fleet, filters, context, output)
 
 
 def audit(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The number of lines.")] = 50,
+    filters: Filters = None,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
     """List who changed what, newest first.
 
     \b
-    Example:
+    Examples:
       headgate audit --limit 10
+      headgate audit --filter action=DELETE --filter since=2026-03-02T00:00:00Z
     """
     from headgate.cli.remote import kinds
     from headgate.cli.remote.output import show_list
 
-    page = opened(context).get("/audit", limit=limit)
-    items = page.get("items")
-    columns = kinds.kind_named("audit").columns
-    show_list(items if isinstance(items, list) else [], columns, output)
+    found = kinds.kind_named("audit")
+    query = kinds.query_of(found, "", filters or ())
+    items = opened(context).get(found.path, limit=limit, **query).get("items")
+    show_list(items if isinstance(items, list) else [], found.columns, output)
 
 
 def opened(context: str = "") -> "Master":

@@ -143,6 +143,74 @@ def test_only_a_prune_removes(
     assert len(master.bodies("DELETE", f"{SHOP}/resources/upstreams/api")) == 1
 
 
+def test_a_set_is_said_with_every_write_and_the_default_one_is_not(
+    master: ScriptedMaster, document: str, run: Command
+) -> None:
+    assert run("apply", "-f", document) == 0
+    assert run("apply", "-f", document, "--set", "web") == 0
+    assert run("apply", "-f", document, "--set", "web", "--take-over") == 0
+    puts = [one.query for one in master.asked if one.method == "PUT"]
+    assert puts == [{}, {"set": "web"}, {"set": "web", "take_over": "true"}]
+    previews = master.bodies("POST", f"{SHOP}/preview")
+    said = [(one.get("set"), one.get("take_over")) for one in previews]  # type: ignore[attr-defined]
+    assert said == [(None, None), ("web", None), ("web", True)]
+    changes = [one["changes"][0].get("set") for one in previews]  # type: ignore[index]
+    assert changes == [None, "web", "web"]
+
+
+def test_objects_of_other_sets_are_refused_with_their_sets_until_they_are_taken_over(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"GET {SHOP}/resources"] = {"items": [API | {"set": "web"}]}
+    for words in ((), ("--preview",), ("--set", "api")):
+        assert run("apply", "-f", document, *words) == 1
+        said = capsys.readouterr()
+        assert 'upstreams/api belongs to the set "web"' in said.err
+        assert "--take-over" in said.err
+        assert said.out == ""
+    assert not master.bodies("POST", f"{SHOP}/preview")
+    assert run("apply", "-f", document, "--set", "web") == 0
+    assert capsys.readouterr().out == "everything is as the documents say\n"
+    assert run("apply", "-f", document, "--take-over") == 0
+    assert capsys.readouterr().out == "taken    upstreams/api\n"
+    (put,) = [one for one in master.asked if one.method == "PUT"]
+    assert (put.query, put.headers["if-match"]) == ({"take_over": "true"}, '"3"')
+
+
+def test_a_prune_of_a_set_takes_what_is_of_it_whoever_wrote_it(
+    master: ScriptedMaster, tmp_path: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"mine": ("u1", "web"), "theirs": ("u2", "web"), "other": ("u1", "api")}
+    names |= {"loose": ("u1", "default"), "foreign": ("u2", "default")}
+    items = [
+        API | {"name": name, "path": f"upstreams/{name}.json", "changed_by": by, "set": of}
+        for name, (by, of) in names.items()
+    ]
+    master.answers[f"GET {SHOP}/resources"] = {"items": items}
+    master.answers |= {f"DELETE {SHOP}/resources/upstreams/{name}": None for name in names}
+    (tmp_path / "none").mkdir()
+    assert run("apply", "-f", str(tmp_path / "none"), "--prune", "--set", "web") == 0
+    assert capsys.readouterr().out == "removed  upstreams/mine\nremoved  upstreams/theirs\n"
+    assert run("apply", "-f", str(tmp_path / "none"), "--prune") == 0
+    assert capsys.readouterr().out == "removed  upstreams/loose\n"
+    queries = [one.query for one in master.asked if one.method == "DELETE"]
+    assert queries == [{"set": "web"}, {"set": "web"}, {}]
+
+
+def test_an_export_can_be_that_of_one_set(
+    master: ScriptedMaster, tmp_path: Path, run: Command
+) -> None:
+    host = {"template": "t", "values": {}, "fleets": {}, "nodes": {}, "objects": []}
+    master.answers[f"GET {SHOP}/virtual-hosts"] = {
+        "items": [host | {"name": one, "set": one} for one in ("web", "api")]
+    }
+    out = tmp_path / "out"
+    assert run("export", str(out), "--set", "web") == 0
+    (asked,) = [one for one in master.asked if one.path == f"{SHOP}/resources"]
+    assert asked.query["set"] == "web"
+    assert [one.name for one in (out / "virtual_hosts").iterdir()] == ["web.yaml"]
+
+
 def test_documents_that_are_wrong_or_away_ask_nothing_of_the_master(
     master: ScriptedMaster, tmp_path: Path, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

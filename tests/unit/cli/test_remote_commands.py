@@ -13,7 +13,14 @@ from headgate.cli.remote import contexts
 from headgate.cli.remote.contexts import Context, Contexts
 
 TOKENS = {"access_token": "a2", "refresh_token": "r2"}
-API: dict[str, object] = {"name": "api", "version": 3, "changed_at": "T", "spec": {"x": 1}}
+API: dict[str, object] = {
+    "name": "api",
+    "version": 3,
+    "set": "web",
+    "changed_at": "T",
+    "spec": {"x": 1},
+}
+AWAY = ("state", "away")
 Command = Callable[..., int]
 
 
@@ -118,7 +125,7 @@ def test_a_list_or_one_object_is_shown(
     assert run("get", "routes") == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert run("get", "routes", "api") == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["api    3         T"]
+    assert capsys.readouterr().out.splitlines()[1:] == ["api    3         web   T"]
     assert run("get", "routes", "none") == 1
 
 
@@ -169,6 +176,38 @@ def test_agents_of_one_fleet_and_the_newest_of_the_audit_are_listed(
     queries = [one.query for one in master.asked]
     assert queries[0] == {"limit": "500", "fleet": "edge"}
     assert [one["limit"] for one in queries[1:]] == ["50", "7", "50"]
+
+
+def test_filters_are_asked_of_the_master_and_one_may_be_given_more_than_once(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers |= {f"GET {SHOP}/agents": {"items": []}, "GET /audit": {"items": []}}
+    words = ("--filter", "label=a=1", "--filter", "label=b=2", "--filter", "state=away")
+    assert run("agents", *words) == 0
+    assert run("get", "routes", "--filter", "set=web", "--fleet", "edge") == 0
+    assert run("audit", "--filter", "action=DELETE") == 0
+    agents, routes, audit = master.asked
+    assert agents.queries == [("limit", "500"), ("label", "a=1"), ("label", "b=2"), AWAY]
+    assert routes.query == {"limit": "500", "kind": "routes", "set": "web", "fleet": "edge"}
+    assert audit.query == {"limit": "50", "action": "DELETE"}
+    master.asked.clear()
+    capsys.readouterr()
+    for wrong in ("state", "kind=hosts", "limit=1", "cursor=x"):
+        assert run("get", "routes", "--filter", wrong) == 1
+        assert f'"{wrong}" is not a filter of routes' in capsys.readouterr().err
+    assert master.asked == []
+
+
+def test_an_object_of_a_set_is_removed_by_naming_it(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers |= {f"DELETE {SHOP}/resources/routes/api": None}
+    assert run("delete", "route", "api", "--set", "web") == 0
+    assert run("delete", "route", "api") == 0
+    first, second = [one.query for one in master.asked if one.method == "DELETE"]
+    assert (first, second) == ({"set": "web"}, {})
+    assert run("delete", "token", "ci", "--set", "web") == 1
+    assert "tokens belong to no set; leave --set out" in capsys.readouterr().err
 
 
 def test_a_context_is_chosen_with_or_without_a_workspace(

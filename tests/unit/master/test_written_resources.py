@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.fleet.manifest import resource_bytes
-from headgate.master.api.types import Page, cursor_of
+from headgate.master.api.types import Page, Window
 from headgate.master.domains.resources import store
 from headgate.master.domains.resources.types import Resource, Row
 
@@ -25,6 +25,7 @@ ROWS = st.builds(
     path=TEXTS,
     spec=st.dictionaries(TEXTS, VALUES, max_size=4).map(lambda one: resource_bytes(one).decode()),
     fleets=st.dictionaries(TEXTS, TEXTS, max_size=2).map(json.dumps),
+    set_name=TEXTS,
     changed_at=st.integers(0, 4 * 10**12),
     changed_by=TEXTS,
 )
@@ -32,6 +33,6 @@ ROWS = st.builds(
 
 @given(st.lists(ROWS, max_size=3), st.none() | TEXTS.filter(bool))
 def test_a_page_says_what_its_model_says(rows: list[Row], last: str | None) -> None:
-    following = cursor_of(last) if last else None
+    following = Window().following(last) if last else None
     page = Page[Resource](items=[store.shown(row) for row in rows], next=following)
-    assert json.loads(store.written(rows, last)) == json.loads(page.model_dump_json())
+    assert json.loads(store.written(rows, following)) == json.loads(page.model_dump_json())

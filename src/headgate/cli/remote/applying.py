@@ -10,24 +10,83 @@ import msgspec
 
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.documents import FLEETS, Key, Labels, Spec, Written
+from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.kinds import SECTIONS, path_of
 from headgate.cli.remote.output import yaml
+from headgate.master.domains.resources.types import DEFAULT_SET
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who applies: the id of the person or token, the set that the documents are of, and whether it
+    takes over objects of other sets."""
+
+    person: str
+    set: str = DEFAULT_SET
+    take_over: bool = False
+
+    def named(self) -> dict[str, str]:
+        """Returns what a removal says of its set; nothing of the default one, which masters of
+        older versions do not know."""
+        return {} if self.set == DEFAULT_SET else {"set": self.set}
+
+    def query(self) -> dict[str, str]:
+        """Returns what a write says of its set."""
+        return self.named() | ({"take_over": "true"} if self.take_over else {})
+
+    def body(self) -> dict[str, object]:
+        """Returns the same for a body."""
+        return {**self.named(), **({"take_over": True} if self.take_over else {})}
+
+    def has(self, one: Json) -> bool:
+        """Says whether an object belongs to the set."""
+        return set_of(one) == self.set
+
+    def may_prune(self, one: Json) -> bool:
+        """Says whether it removes an object that the documents lack: one of its set, and of the
+        default set only what the person wrote last."""
+        return self.has(one) and (self.set != DEFAULT_SET or one["changed_by"] == self.person)
+
+    def require(self, wanted: Iterable[Key], there: Mapping[Key, Json]) -> None:
+        """Raises MasterError if objects of the documents belong to other sets, and are not taken
+        over."""
+        others = {key: there[key] for key in wanted if key in there and not self.has(there[key])}
+        if self.take_over or not others:
+            return
+        lines = [
+            f'{kind}/{name} belongs to the set "{set_of(one)}"'
+            for (kind, name), one in sorted(others.items())
+        ]
+        raise MasterError(
+            f'objects of the documents do not belong to the set "{self.set}"; apply them with the'
+            " --set that they belong to, or take them over with --take-over\n  "
+            + "\n  ".join(lines)
+        )
+
+
+def set_of(one: Json) -> str:
+    """Returns the set that an object belongs to."""
+    return str(one.get("set", DEFAULT_SET))
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """A resource to write, or with `spec` None to remove; `version` is what it has now, 0: new.
-    `fleets`: the labels of the fleets that it goes to; None leaves them as they are."""
+    `fleets`: the labels of the fleets that it goes to; None leaves them as they are. `is_taken`: it
+    belongs to another set now."""
 
     kind: str
     name: str
     spec: Spec | None
     version: int
     fleets: Labels | None = None
+    is_taken: bool = False
 
     @property
     def word(self) -> str:
         """The word for its change."""
+        if self.is_taken:
+            return "taken"
         return "removed" if self.spec is None else "changed" if self.version else "added"
 
     def body(self) -> dict[str, object]:
@@ -45,55 +104,62 @@ class Change:
 def changes(
     wanted: Mapping[Key, Written],
     present: Iterable[Json],
-    owner: str,
+    owner: Owner,
     made: Collection[str] = (),
     *,
     prune: bool,
 ) -> list[Change]:
     """Returns what must change, in order; nothing if all is as wanted.
 
-    Only what `owner` wrote last is pruned: an object that somebody else made or edited stays, and
-    so does one at a path in `made`, which virtual hosts make.
+    Only what `owner` may prune goes; an object at a path in `made`, which virtual hosts make,
+    stays.
     """
     there = {(str(one["kind"]), str(one["name"])): one for one in present}
     found = [
-        Change(kind, name, one.spec, _version(there.get((kind, name))), one.fleets)
-        for (kind, name), one in wanted.items()
-        if (kind, name) not in there or _differs(one, there[kind, name])
+        _change(key, one, there.get(key), owner)
+        for key, one in wanted.items()
+        if key not in there or not owner.has(there[key]) or _differs(one, there[key])
     ]
     if prune:
         found += [
             Change(kind, name, None, _version(one))
             for (kind, name), one in there.items()
-            if (kind, name) not in wanted and one["changed_by"] == owner and one["path"] not in made
+            if (kind, name) not in wanted and owner.may_prune(one) and one["path"] not in made
         ]
     return sorted(found, key=lambda one: (one.kind, one.name))
 
 
-def present(master: Master) -> list[Json]:
-    """Returns the resources of the workspace."""
-    return list(master.all(path_of(SECTIONS[0], master)))
+def _change(key: Key, one: Written, there: Json | None, owner: Owner) -> Change:
+    is_taken = there is not None and not owner.has(there)
+    return Change(*key, one.spec, _version(there), one.fleets, is_taken=is_taken)
+
+
+def present(master: Master, set_name: str = "") -> list[Json]:
+    """Returns the resources of the workspace, or of one set."""
+    query = {"set": set_name} if set_name else {}
+    return list(master.all(path_of(SECTIONS[0], master), **query))
 
 
 def preview(
-    master: Master, found: Iterable[Change], more: Mapping[str, object] | None = None
+    master: Master, found: Iterable[Change], owner: Owner, more: Mapping[str, object]
 ) -> Json:
     """Returns what publishing the changes would do, what refuses it, and likely mistakes; `more`:
     further fields of the request."""
-    body = {"changes": [one.body() for one in found], **(more or {})}
+    own = owner.body()
+    body = {"changes": [one.body() | own for one in found], **more, **own}
     return master.ask("POST", f"/workspaces/{master.workspace}/preview", body)
 
 
-def carry_out(master: Master, found: Iterable[Change]) -> None:
+def carry_out(master: Master, found: Iterable[Change], owner: Owner) -> None:
     """Makes the changes, each against the version that was seen; raises MasterError."""
     for one in found:
         name = quote(one.name, safe="")
         path = f"{path_of(SECTIONS[0], master)}/{one.kind}/{name}"
         condition = {"if-match": f'"{one.version}"'} if one.version else {"if-none-match": "*"}
         if one.spec is None:
-            master.ask("DELETE", path, headers=condition)
+            master.ask("DELETE", path, query=owner.named(), headers=condition)
         else:
-            master.ask("PUT", path, one.content(), headers=condition)
+            master.ask("PUT", path, one.content(), owner.query(), condition)
 
 
 def write_out(resources: Iterable[Json], folder: Path) -> int:

@@ -16,6 +16,8 @@ from headgate.cli.remote.contexts import Context
 from headgate.cli.remote.errors import ContextError, MasterError
 
 Json = Mapping[str, object]
+Query = dict[str, str | int | list[str]]
+"""Parameters by name; one with a list is there once for each."""
 
 _API: Final = "/api/v1"
 _TIMEOUT_S: Final = 30.0
@@ -49,13 +51,13 @@ class Master:
             )
         return self._context.workspace
 
-    def get(self, path: str, **query: str | int) -> Json:
+    def get(self, path: str, **query: str | int | list[str]) -> Json:
         """Returns an object."""
         return self.ask("GET", path, query=query)
 
-    def all(self, path: str, **query: str | int) -> Iterator[Json]:
+    def all(self, path: str, **query: str | int | list[str]) -> Iterator[Json]:
         """Yields every object of a list, part by part."""
-        cursor: dict[str, str | int] = {}
+        cursor: Query = {}
         while True:
             page = self.ask("GET", path, query={"limit": _PAGE} | query | cursor)
             yield from cast("list[Json]", page.get("items") or [])
@@ -69,7 +71,7 @@ class Master:
         method: str,
         path: str,
         body: object = None,
-        query: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int | list[str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Json:
         """Sends one request, twice if the token had expired; raises MasterError."""
@@ -88,7 +90,7 @@ class Master:
         method: str,
         path: str,
         body: object,
-        query: Mapping[str, str | int] | None,
+        query: Mapping[str, str | int | list[str]] | None,
         headers: Mapping[str, str],
     ) -> httpx2.Response:
         more = {"authorization": f"Bearer {self._context.access_token}"}

@@ -24,12 +24,14 @@ _MARKS: Final = {"added": "+", "removed": "-", "changed": "~"}
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The two sides to compare: documents (none: the workspace's resources) and a fleet's revision
-    (no fleet: the workspace's resources). `node`: what one agent of the fleet gets of both."""
+    (no fleet: the workspace's resources). `node`: what one agent of the fleet gets of both.
+    `set_name`: only the workspace's objects of one set are compared with documents."""
 
     files: list[Path]
     fleet: str
     revision: str
     node: str = ""
+    set_name: str = ""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -103,8 +105,9 @@ def _documents(
             )
         return _revision(master, asked), after
     both = templating.templated(master, gathered)
-    own, wanted = templating.objects(both)
-    present = [one for one in applying.present(master) if one["path"] not in both.objects]
+    own, wanted = templating.objects(both, asked.set_name)
+    there = applying.present(master, asked.set_name)
+    present = [one for one in there if one["path"] not in both.objects]
     before = _specs(present)
     said = {key: one.fleets for key, one in gathered.resources.items() if one.fleets is not None}
     for one in present:

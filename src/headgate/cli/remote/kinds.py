@@ -1,11 +1,11 @@
 """The kinds of objects for `get`, `describe` and `delete`: where each one is, and its columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.client import Json, Master, Query
 from headgate.cli.remote.errors import MasterError
 from headgate.kernel.nearest import listed, nearest
 
@@ -15,9 +15,10 @@ class Kind:
     """One kind of object; `path` may name `{workspace}`.
 
     `key` is the field that names one in its path; `section` is the only section of the config that
-    the list shall have. `has_fleet`: the list can be that of one fleet. `is_lasting`:
-    nobody removes one. `way`: the command to use in place of removing one. `is_only_listed`: the
-    list says all there is to say of one. `is_revoked`: removing one ends it, whatever its version.
+    the list shall have. `has_fleet`: the list can be that of one fleet. `has_set`: each belongs to
+    a set. `is_lasting`: nobody removes one. `way`: the command to use in place of removing one.
+    `is_only_listed`: the list says all there is to say of one. `is_revoked`: removing one ends it,
+    whatever its version.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Kind:
     key: str = "id"
     section: str = ""
     has_fleet: bool = False
+    has_set: bool = False
     is_lasting: bool = False
     way: str = ""
     is_only_listed: bool = False
@@ -69,6 +71,7 @@ KINDS: Final = (
         "/workspaces/{workspace}/join-tokens",
         ("id", "fleet", "used", "uses", "expires_at", "revoked_at"),
         "join-token",
+        has_fleet=True,
         is_revoked=True,
     ),
     Kind(
@@ -90,28 +93,33 @@ KINDS: Final = (
     Kind(
         "templates",
         "/workspaces/{workspace}/templates",
-        ("name", "version", "changed_at"),
+        ("name", "version", "set", "changed_at"),
         "template",
         "name",
+        has_set=True,
     ),
     Kind(
         "virtual-hosts",
         "/workspaces/{workspace}/virtual-hosts",
-        ("name", "template", "values", "fleets", "objects"),
+        ("name", "template", "values", "fleets", "set", "objects"),
         "virtual-host",
         "name",
+        has_fleet=True,
+        has_set=True,
     ),
     Kind(
         "served-certificates",
         "/workspaces/{workspace}/certificates",
         ("name", "names", "issuer", "expires_at", "agent"),
         "served-certificate",
+        has_fleet=True,
     ),
     Kind(
         "rollouts",
         "/workspaces/{workspace}/rollouts",
         ("id", "revision", "program", "status", "created_by", "created_at"),
         "rollout",
+        has_fleet=True,
         way="rollout abort",
     ),
     Kind(
@@ -119,6 +127,7 @@ KINDS: Final = (
         "/workspaces/{workspace}/freezes",
         ("id", "fleet", "begins_at", "ends_at", "reason"),
         "freeze",
+        has_fleet=True,
         is_only_listed=True,
     ),
     Kind(
@@ -150,9 +159,12 @@ _CONFIG: Final = {
     "certificates": "certificate",
     "tls_policies": "tls_policy",
 }
+_OWN: Final = frozenset({"limit", "cursor"})
+"""Parameters of lists that this client sets itself."""
 _RESOURCES: Final = "/workspaces/{workspace}/resources"
+_COLUMNS: Final = ("name", "version", "set", "changed_at")
 SECTIONS: Final = tuple(
-    Kind(name, _RESOURCES, ("name", "version", "changed_at"), singular, "name", name)
+    Kind(name, _RESOURCES, _COLUMNS, singular, "name", name, has_fleet=True, has_set=True)
     for name, singular in _CONFIG.items()
 )
 _ALL: Final = (*KINDS, *SECTIONS)
@@ -181,14 +193,32 @@ def path_of(kind: Kind, master: Master) -> str:
     return kind.path.format(workspace=master.workspace)
 
 
-def items(kind: Kind, master: Master, fleet: str = "") -> Iterator[Json]:
-    """Yields every object of the kind, with `fleet` those of one fleet; raises MasterError."""
-    query = {"kind": kind.section} if kind.section else {}
+def query_of(kind: Kind, fleet: str = "", filters: Sequence[str] = ()) -> Query:
+    """Returns the query of the kind's list: with `fleet` those of one fleet, with `filters` those
+    that each NAME=VALUE chooses. The master knows which there are; raises MasterError for others
+    than that form."""
+    query: Query = {"kind": kind.section} if kind.section else {}
     if fleet and not kind.has_fleet:
         raise MasterError(f"{kind.name} have no fleet; leave --fleet out")
     if fleet:
         query["fleet"] = fleet
-    return master.all(path_of(kind, master), **query)
+    given: dict[str, list[str]] = {}
+    for one in filters:
+        name, sign, value = one.partition("=")
+        if not sign or name in query or name in _OWN:
+            raise MasterError(
+                f'"{one}" is not a filter of {kind.name}; write NAME=VALUE, such as'
+                " name_prefix=a; the reference of the REST API lists the names"
+            )
+        given.setdefault(name, []).append(value)
+    return query | given
+
+
+def items(
+    kind: Kind, master: Master, fleet: str = "", filters: Sequence[str] = ()
+) -> Iterator[Json]:
+    """Yields every object of the kind that the fleet and the filters choose; raises MasterError."""
+    return master.all(path_of(kind, master), **query_of(kind, fleet, filters))
 
 
 def path_of_one(kind: Kind, one: Json, master: Master) -> str:
@@ -198,11 +228,13 @@ def path_of_one(kind: Kind, one: Json, master: Master) -> str:
     return f"{path_of(kind, master)}{section}/{key}"
 
 
-def find(kind: Kind, name: str, master: Master, fleet: str = "") -> Json:
+def find(
+    kind: Kind, name: str, master: Master, fleet: str = "", filters: Sequence[str] = ()
+) -> Json:
     """Returns the object with that id, name or number; raises MasterError if there is none, or
     more than one of that name."""
     named = []
-    for item in items(kind, master, fleet):
+    for item in items(kind, master, fleet, filters):
         if name == str(item.get("id")):
             return item
         if name in {str(item.get("name")), str(item.get("number"))}:
@@ -225,6 +257,14 @@ def chosen_organisation(master: Master, name: str) -> Json:
         return found[0]
     names = ", ".join(str(one["name"]) for one in found)
     raise MasterError(f"say which organisation with --organisation; you have {names or 'none'}")
+
+
+def set_query(kind: Kind, set_name: str) -> Query:
+    """Returns what the removal of an object says of its set; raises MasterError for a kind without
+    sets."""
+    if set_name and not kind.has_set:
+        raise MasterError(f"{kind.name} belong to no set; leave --set out")
+    return {"set": set_name} if set_name else {}
 
 
 def removable(kind: Kind) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from headgate.cli.remote.applying import Change, changes, present, preview
+from headgate.cli.remote.applying import Change, Owner, changes, present, preview, set_of
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Gathered, Key, Spec
 from headgate.cli.remote.errors import MasterError
@@ -55,6 +55,7 @@ class Plan:
     """All that documents change: of templates and virtual hosts, and of resources; `said` is what
     a preview says of it, empty if nothing changes."""
 
+    owner: Owner
     both: Templated
     steps: Steps
     resources: list[Change]
@@ -66,19 +67,22 @@ class Plan:
         return [*self.steps.changes, *self.resources]
 
 
-def planned(master: Master, gathered: Gathered, *, prune: bool, seen: str | None = None) -> Plan:
-    """Returns what documents change, and its preview; raises MasterError. `seen`: the fleet whose
-    nodes are asked for the requests that they had lately."""
-    owner = str(master.get("/auth/me")["id"])
+def planned(
+    master: Master, gathered: Gathered, owner: Owner, *, prune: bool, seen: str | None = None
+) -> Plan:
+    """Returns what documents change, and its preview; raises MasterError, also for objects of other
+    sets. `seen`: the fleet whose nodes are asked for the requests that they had lately."""
     there = present(master)
     both = templated(master, gathered)
-    owned = frozenset(str(one["path"]) for one in there if one["changed_by"] == owner)
-    found = steps(both, owned, prune=prune)
+    known = {(str(one["kind"]), str(one["name"])): one for one in there} | dict(both.present)
+    owner.require([*gathered.resources, *both.wanted], known)
+    owned = frozenset(str(one["path"]) for one in there if owner.may_prune(one))
+    found = steps(both, owner, owned, prune=prune)
     resources = changes(gathered.resources, there, owner, both.objects, prune=prune)
     more = previewed(both, found)
     asked = more if seen is None else more | {"seen": seen}
-    said = preview(master, resources, asked) if resources or any(more.values()) else {}
-    return Plan(both, found, resources, said)
+    said = preview(master, resources, owner, asked) if resources or any(more.values()) else {}
+    return Plan(owner, both, found, resources, said)
 
 
 def templated(master: Master, gathered: Gathered) -> Templated:
@@ -96,14 +100,18 @@ def _present(master: Master) -> dict[Key, Json]:
     return found
 
 
-def steps(both: Templated, owned: frozenset[str], *, prune: bool) -> Steps:
-    """Returns what must be written. `owned`: the paths of resources that the person wrote last; a
-    virtual host goes with `prune` if all that it makes are among them. Templates stay."""
+def steps(both: Templated, owner: Owner, owned: frozenset[str], *, prune: bool) -> Steps:
+    """Returns what must be written. `owned`: the paths of resources that may be pruned; a virtual
+    host of the set goes with `prune` if all that it makes are among them. Templates stay."""
     found = Steps()
     for key, spec in both.wanted.items():
         there = both.present.get(key)
-        change = Change(*key, spec, _version(there))
-        if there is None or _canonical(_said(spec)) != _canonical(specified(key[0], there)):
+        is_taken = there is not None and not owner.has(there)
+        change = Change(*key, spec, _version(there), is_taken=is_taken)
+        is_same = there is not None and _canonical(_said(spec)) == _canonical(
+            specified(key[0], there)
+        )
+        if there is None or is_taken or not is_same:
             found.changes.append(change)
         elif key[0] == TEMPLATES and spec["source"] != there["source"]:
             found.moved.append(change)
@@ -113,6 +121,7 @@ def steps(both: Templated, owned: frozenset[str], *, prune: bool) -> Steps:
             for key, one in both.present.items()
             if key[0] == VIRTUAL_HOSTS
             and key not in both.wanted
+            and owner.has(one)
             and owned.issuperset(cast("list[str]", one["objects"]))
         ]
     changed = {one.name for one in found.of(TEMPLATES)}
@@ -136,13 +145,14 @@ def previewed(both: Templated, found: Steps) -> dict[str, object]:
     }
 
 
-def carry_out(master: Master, both: Templated, found: Steps) -> list[str]:
+def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> list[str]:
     """Writes them; returns the names of drafts that hold what other virtual hosts of a changed
     template become. Raises MasterError."""
     drafts: dict[str, str] = {}
+    own = owner.query()
     changed = {one.name for one in found.of(TEMPLATES)}
     for one in [*found.of(TEMPLATES), *found.moved]:
-        answer = master.ask("PUT", _path(master, one), one.spec, headers=_condition(one))
+        answer = master.ask("PUT", _path(master, one), one.spec, own, _condition(one))
         if answer["draft"]:
             drafts[one.name] = str(answer["draft"])
     for one in found.of(VIRTUAL_HOSTS):
@@ -150,10 +160,11 @@ def carry_out(master: Master, both: Templated, found: Steps) -> list[str]:
         # A changed template may have given its virtual hosts a newer version.
         template = both.present.get((VIRTUAL_HOSTS, one.name), {}).get("template")
         headers = {} if template in changed else _condition(one)
-        master.ask(method, _path(master, one), one.spec, headers=headers)
+        query = owner.named() if one.spec is None else own
+        master.ask(method, _path(master, one), one.spec, query, headers)
     for name in found.again:
         change = Change(VIRTUAL_HOSTS, name, both.wanted[VIRTUAL_HOSTS, name], 0)
-        master.ask("PUT", _path(master, change), change.spec)
+        master.ask("PUT", _path(master, change), change.spec, own)
     gone = {one.name for one in found.of(VIRTUAL_HOSTS) if one.spec is None}
     left = []
     for template, draft in drafts.items():
@@ -180,19 +191,27 @@ def specified(kind: str, one: Json) -> Spec:
     return {key: one[key] for key in _FIELDS[kind]}
 
 
-def objects(both: Templated) -> tuple[dict[Key, Spec], dict[Key, Spec]]:
-    """Returns the templates and virtual hosts of the master, and those of the documents, as what
-    is written."""
-    before = {key: specified(key[0], one) for key, one in both.present.items()}
+def objects(both: Templated, set_name: str = "") -> tuple[dict[Key, Spec], dict[Key, Spec]]:
+    """Returns the templates and virtual hosts of the master, or of one set, and those of the
+    documents, as what is written."""
+    before = {
+        key: specified(key[0], one)
+        for key, one in both.present.items()
+        if set_name in {"", set_of(one)}
+    }
     return before, {key: _said(one) for key, one in both.wanted.items()}
 
 
-def exported(master: Master) -> list[Json]:
-    """Returns the templates and virtual hosts of the workspace, and the resources that these do
-    not make, each with `kind`, `name` and `spec`."""
+def exported(master: Master, set_name: str = "") -> list[Json]:
+    """Returns the templates and virtual hosts of the workspace or of one set, and the resources
+    that virtual hosts do not make, each with `kind`, `name` and `spec`."""
     both = Templated({}, _present(master))
-    special = [{"kind": k, "name": n, "spec": one} for (k, n), one in objects(both)[0].items()]
-    return [*special, *(one for one in present(master) if one["path"] not in both.objects)]
+    special = [
+        {"kind": kind, "name": name, "spec": one}
+        for (kind, name), one in objects(both, set_name)[0].items()
+    ]
+    rest = (one for one in present(master, set_name) if one["path"] not in both.objects)
+    return [*special, *rest]
 
 
 def _said(spec: Spec) -> Spec:

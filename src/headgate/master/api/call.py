@@ -6,14 +6,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Query
+from fastapi import Depends
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection, Request
 
 from headgate.master.access import Caller
 from headgate.master.api import repeats
 from headgate.master.api.problems import ProblemError, invalid, stale
-from headgate.master.api.types import OrganisationWindow, Versioned, Window
+from headgate.master.api.types import Versioned
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.events import store as events
 from headgate.master.services import Master
@@ -143,7 +143,3 @@ async def _call(connection: HTTPConnection) -> Call:
 
 Here = Annotated[Call, Depends(_call)]
 """The call of a handler."""
-Part = Annotated[Window, Query()]
-"""The part of a list that a handler answers with."""
-OrganisationPart = Annotated[OrganisationWindow, Query()]
-"""The part of a list of an organisation, which the request may name."""

@@ -1,6 +1,7 @@
 """The gate that every route passes: who calls, whether they may, and whether it is a repeat."""
 
 from collections.abc import Callable, Coroutine
+from typing import get_origin
 
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection, Request
@@ -258,13 +259,17 @@ async def _audit_refusal(call: Call, permission: Permission) -> None:
 
 def _refuse_unknown_query(route: APIRoute, request: Request) -> None:
     known = {"organisation"} if RULES[permission_of(route)].place is Place.ORGANISATION else set()
+    lists: set[str] = set()
     for field in route.dependant.query_params:
-        model = field.field_info.annotation
-        known |= set(getattr(model, "model_fields", {})) or {field.alias}
+        fields = getattr(field.field_info.annotation, "model_fields", {})
+        known |= set(fields) or {field.alias}
+        lists |= {name for name, one in fields.items() if get_origin(one.annotation) is list}
     for name in request.query_params:
         if name not in known:
             allowed = f"write {', '.join(sorted(known))}" if known else "leave it out"
             raise invalid(name, "this parameter is not known", allowed)
+        if name not in lists and len(request.query_params.getlist(name)) > 1:
+            raise invalid(name, "this parameter is there more than once", "write it once")
 
 
 async def _repeated(request: Request, call: Call) -> Response | None:

@@ -3,6 +3,8 @@
 import base64
 import binascii
 import contextlib
+import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final, Generic, TypeVar
@@ -19,6 +21,9 @@ from headgate.master.store.transaction import Transaction
 
 MOST: Final = 1_000
 _USUAL = 100
+_PAGING: Final = frozenset({"limit", "cursor"})
+_STAMP: Final = "\0"
+"""Divides the key of a cursor from the digest of the filters; no key holds it."""
 
 
 class Body(BaseModel):
@@ -82,22 +87,45 @@ class JsonBytes(Response):
 
 
 class Window(Body):
-    """The part of a list that is asked for."""
+    """The part of a list that is asked for. What a list adds are its filters; a cursor is bound to
+    them."""
 
     limit: Annotated[int, Query(ge=1, le=MOST, description="How many at most.")] = _USUAL
-    cursor: Annotated[str | None, Query(description="`next` of the part before.")] = None
+    cursor: Annotated[
+        str | None, Query(description="`next` of the part before, which had the same filters.")
+    ] = None
 
-    def after(self) -> str | None:
+    def reached(self) -> str | None:
         """Returns the key of the last object of the part before; raises ProblemError."""
         if self.cursor is None:
             return None
         with contextlib.suppress(binascii.Error, UnicodeError):
-            key = base64.urlsafe_b64decode(self.cursor.encode("ascii")).decode()
+            text = base64.urlsafe_b64decode(self.cursor.encode("ascii")).decode()
+            key, _, stamp = text.partition(_STAMP)
+            if stamp != self._stamp():
+                raise invalid(
+                    "cursor",
+                    "this cursor continues a list that has other filters",
+                    "repeat the filters of the part before, or leave the cursor out",
+                )
             if wrong_with(key) is None:
                 return key
         raise invalid(
             "cursor", "this is not a cursor", "write `next` of the part before, or leave it out"
         )
+
+    def following(self, key: str) -> str:
+        """Returns the cursor that continues after the key, with these filters."""
+        stamp = self._stamp()
+        text = f"{key}{_STAMP}{stamp}" if stamp else key
+        return base64.urlsafe_b64encode(text.encode()).decode()
+
+    def _stamp(self) -> str:
+        """Returns a digest of the filters; empty without any."""
+        filters = self.model_dump(mode="json", exclude=set(_PAGING), exclude_defaults=True)
+        if not filters:
+            return ""
+        return hashlib.sha256(json.dumps(filters, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class OrganisationWindow(Window):
@@ -109,17 +137,14 @@ class OrganisationWindow(Window):
     ] = None
 
 
-def cursor_of(key: str) -> str:
-    """Returns the cursor that continues after the key."""
-    return base64.urlsafe_b64encode(key.encode()).decode()
-
-
-def part(query: Statement, key: Column[str], window: Window) -> Statement:
+def part(
+    query: Statement, key: Column[str], window: Window, *, is_newest_first: bool = False
+) -> Statement:
     """Returns the query of a part of the query's rows, and of one more if there is one."""
-    after = window.after()
-    if after is not None:
-        query = query.where(key > after)
-    return query.order_by(key).limit(window.limit + 1)
+    reached = window.reached()
+    if reached is not None:
+        query = query.where(key < reached if is_newest_first else key > reached)
+    return query.order_by(key.desc() if is_newest_first else key).limit(window.limit + 1)
 
 
 async def paged(
@@ -128,13 +153,16 @@ async def paged(
     query: Statement,
     key: Column[str],
     window: Window,
+    *,
+    is_newest_first: bool = False,
 ) -> Page[T]:
-    """Returns a part of the query's rows in the order of `key`, which is unique in them."""
-    rows = await tx.all(view, part(query, key, window))
+    """Returns a part of the query's rows in the order of `key`, which is unique in them; an id as
+    the key grows with time."""
+    rows = await tx.all(view, part(query, key, window, is_newest_first=is_newest_first))
     more = len(rows) > window.limit
     items = rows[: window.limit]
     last = getattr(items[-1], key.name) if more else None
-    return Page[view](items=items, next=cursor_of(last) if last else None)  # type: ignore[valid-type]
+    return Page[view](items=items, next=window.following(last) if last else None)  # type: ignore[valid-type]
 
 
 Read = Callable[[Transaction], Awaitable[T]]

@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 
+from headgate.cli.remote.applying import Owner
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Key, Spec
 from headgate.cli.remote.templating import Templated, carry_out, objects, steps
@@ -22,11 +23,18 @@ class Asked:
     def __init__(self, draft: str | None) -> None:
         self.draft = draft
         self.asked: list[tuple[str, str, Mapping[str, str] | None]] = []
+        self.queries: list[dict[str, str]] = []
 
     def ask(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Json:
         del body
+        self.queries.append(dict(query or {}))
         self.asked.append((method, path.removeprefix("/workspaces/w/"), headers))
         return {"draft": self.draft}
 
@@ -40,9 +48,14 @@ def virtual_host(value: str, **more: object) -> Spec:
     return {**there, "objects": [], **more}
 
 
-def written(master: Asked, both: Templated, *, prune: bool = False) -> list[str]:
-    found = steps(both, frozenset(), prune=prune)
-    return carry_out(cast("Master", master), both, found)
+ANN = Owner("u1")
+
+
+def written(
+    master: Asked, both: Templated, owner: Owner = ANN, *, prune: bool = False
+) -> list[str]:
+    found = steps(both, owner, frozenset(), prune=prune)
+    return carry_out(cast("Master", master), both, found, owner)
 
 
 def wanted(text: str, *hosts: Key, source: str = "a.toml") -> dict[Key, Spec]:
@@ -84,6 +97,30 @@ def test_a_draft_stays_for_virtual_hosts_that_the_documents_do_not_have() -> Non
         ("DELETE", "virtual-hosts/other", {}),
         ("PUT", "virtual-hosts/shop", None),
         ("DELETE", "drafts/d1", None),
+    ]
+
+
+def test_what_is_taken_over_is_written_as_it_is_and_says_for_which_set() -> None:
+    master = Asked(None)
+    there = {key: {**one, "set": "web"} for key, one in THERE.items()}
+    both = Templated(wanted("old", SHOP), there)
+    assert written(master, both, Owner("u1", "web")) == []
+    assert master.asked == []
+    written(master, both, Owner("u1", "api", take_over=True))
+    assert [(method, path) for method, path, _ in master.asked] == [
+        ("PUT", "templates/web"),
+        ("PUT", "virtual-hosts/shop"),
+    ]
+    assert master.queries == [{"set": "api", "take_over": "true"}] * 2
+
+
+def test_virtual_hosts_of_other_sets_are_not_pruned() -> None:
+    master = Asked(None)
+    there = THERE | {OTHER: virtual_host("2", name="other", version=6, set="web")}
+    assert written(master, Templated(wanted("old", SHOP), there), prune=True) == []
+    assert written(master, Templated({}, there), Owner("u1", "web"), prune=True) == []
+    assert [(method, path) for method, path, _ in master.asked] == [
+        ("DELETE", "virtual-hosts/other")
     ]
 
 

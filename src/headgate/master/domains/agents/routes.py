@@ -25,7 +25,7 @@ async def list_agents(
 ) -> Page[Agent]:
     """Lists the agents of a workspace, with what each is proven to serve."""
     async with call.read() as tx:
-        fleet = None if window.fleet is None else (await fleets.found(tx, window.fleet)).id
+        fleet = await fleets.id_of(tx, window.fleet)
         return await store.listed(tx, window, fleet, call.now_ms)
 
 

@@ -19,9 +19,11 @@ from sqlalchemy import (
     update,
 )
 
-from headgate.master.api.types import Page, Window, paged
+from headgate.master.api.filters import Condition, begins, equals, labelled
+from headgate.master.api.types import Page, paged
 from headgate.master.domains.agents.types import (
     Agent,
+    AgentWindow,
     Facts,
     Failing,
     LastError,
@@ -276,13 +278,46 @@ async def insert(tx: Transaction, values: dict[str, object]) -> None:
     await tx.insert(AGENTS, **fresh | values)
 
 
-async def listed(tx: Transaction, window: Window, fleet_id: str | None, now_ms: int) -> Page[Agent]:
+async def listed(
+    tx: Transaction, window: AgentWindow, fleet_id: str | None, now_ms: int
+) -> Page[Agent]:
     """Returns the agents of the scope, or of one fleet, by id."""
-    query = columns_of(AGENTS, AgentRow)
-    if fleet_id is not None:
-        query = query.where(AGENTS.c.fleet == fleet_id)
+    query = columns_of(AGENTS, AgentRow).where(
+        *equals((AGENTS.c.fleet, fleet_id), (AGENTS.c.program, window.program)),
+        *begins(AGENTS.c.name, window.name_prefix),
+        *labelled(AGENTS.c.labels, window.label),
+        *_in_state(window.state, now_ms),
+    )
+    if window.phase is not None:
+        # What it holds of another fleet counts for nothing in this one.
+        query = query.where(AGENTS.c.phase == window.phase, AGENTS.c.held_scope == AGENTS.c.fleet)
+    if window.drifts is not None:
+        since = AGENTS.c.drift_since
+        query = query.where(
+            AGENTS.c.drift.is_not(None), since.is_not(None) if window.drifts else since.is_(None)
+        )
     found = await paged(tx, AgentRow, query, AGENTS.c.id, window)
     return Page[Agent](items=[one.shown(now_ms) for one in found.items], next=found.next)
+
+
+def _in_state(state: State | None, now_ms: int) -> list[Condition]:
+    """Returns the conditions of what `AgentRow.shown` calls that state."""
+    if state is None:
+        return []
+    if state == "revoked":
+        return [AGENTS.c.revoked_at.is_not(None)]
+    found: list[Condition] = [AGENTS.c.revoked_at.is_(None)]
+    if state == "new":
+        return [*found, AGENTS.c.seen_at.is_(None)]
+    found.append(AGENTS.c.seen_at.is_not(None))
+    if state == "failing":
+        return [*found, AGENTS.c.failing_since.is_not(None)]
+    found.append(AGENTS.c.failing_since.is_(None))
+    is_late = AGENTS.c.seen_at <= now_ms - AWAY_AFTER_MS
+    is_out = AGENTS.c.connected_at.is_(None)
+    if state == "away":
+        return [*found, is_late | is_out]
+    return [*found, ~is_late, ~is_out]
 
 
 async def find(tx: Transaction, agent_id: str) -> AgentRow | None:

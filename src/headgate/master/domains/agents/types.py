@@ -4,18 +4,33 @@ from typing import Literal
 
 from pydantic import Field
 
+from headgate.master.api.filters import HasLabels, InFleet, Prefix
 from headgate.master.api.types import Body, Moment, Versioned, View, Window
 from headgate.master.domains.drift.types import Drift
 from headgate.master.domains.fleets.types import Labels
 
 State = Literal["new", "connected", "away", "failing", "revoked"]
 UpgradeState = Literal["asked", "done", "failed"]
+PhaseName = Literal["received", "validated", "applied", "serving", "rolled-back", "rejected"]
 
 
 class AgentWindow(Window):
     """The part of the list of agents that is asked for."""
 
-    fleet: str | None = Field(default=None, description="Only those of the fleet (id or name).")
+    fleet: InFleet = None
+    name_prefix: Prefix = None
+    label: HasLabels = Field(default=[])
+    state: State | None = Field(default=None, description="Only those that are in this state now.")
+    phase: PhaseName | None = Field(
+        default=None, description="Only those that are so far with what was offered last."
+    )
+    program: str | None = Field(
+        default=None, max_length=64, description="Only those that run this version of headgate."
+    )
+    drifts: bool | None = Field(
+        default=None,
+        description="Only those whose nginx differs from what was applied there, or does not.",
+    )
 
 
 class AgentChange(Body):

@@ -1,17 +1,21 @@
 """The routes of the audit log."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, OrganisationPart
+from headgate.master.api.call import Here
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.audit import store
-from headgate.master.domains.audit.types import AuditEntry
+from headgate.master.domains.audit.types import AuditEntry, AuditWindow
 
 ROUTES = Routes("audit")
 
 
 @ROUTES.get("/audit", Permission.AUDIT_READ)
-async def list_audit(call: Here, window: OrganisationPart) -> Page[AuditEntry]:
+async def list_audit(call: Here, window: Annotated[AuditWindow, Query()]) -> Page[AuditEntry]:
     """Lists who changed what in the organisation, the newest first."""
     async with call.read() as tx:
         return await store.listed(tx, window)

@@ -5,8 +5,9 @@ from typing import Final
 
 from sqlalchemy import Column, String, Text
 
-from headgate.master.api.types import Page, Window, cursor_of
-from headgate.master.domains.audit.types import AuditEntry
+from headgate.master.api.filters import begins, between, equals
+from headgate.master.api.types import Page, paged
+from headgate.master.domains.audit.types import AuditEntry, AuditWindow
 from headgate.master.ids import new_id
 from headgate.master.store.schema import Tenancy, id_column, table, time_column
 from headgate.master.store.transaction import Transaction, columns_of
@@ -48,15 +49,18 @@ async def record(tx: Transaction, event: Event, now_ms: int) -> None:
     await tx.as_master().insert(AUDIT, id=new_id(now_ms), at=now_ms, **values)
 
 
-async def listed(tx: Transaction, window: Window) -> Page[AuditEntry]:
+async def listed(tx: Transaction, window: AuditWindow) -> Page[AuditEntry]:
     """Returns lines of the scope, the newest first."""
-    query = columns_of(AUDIT, AuditEntry)
-    if (before := window.after()) is not None:
-        query = query.where(AUDIT.c.id < before)
-    found = await tx.all(AuditEntry, query.order_by(AUDIT.c.id.desc()).limit(window.limit + 1))
-    items = found[: window.limit]
-    more = len(found) > window.limit
-    return Page[AuditEntry](items=items, next=cursor_of(items[-1].id) if more else None)
+    query = columns_of(AUDIT, AuditEntry).where(
+        *between(AUDIT.c.id, window.since, window.until),
+        *equals((AUDIT.c.workspace, window.workspace), (AUDIT.c.outcome, window.outcome)),
+        *begins(AUDIT.c.action, window.action),
+        *begins(AUDIT.c.object, window.object),
+    )
+    if window.actor is not None:
+        named = AUDIT.c.actor_name == window.actor
+        query = query.where((AUDIT.c.actor == window.actor) | named)
+    return await paged(tx, AuditEntry, query, AUDIT.c.id, window, is_newest_first=True)
 
 
 async def forget(tx: Transaction, before_ms: int, most: int) -> int:

@@ -1,8 +1,36 @@
 """The types that describe the audit log."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from headgate.master.api.types import Moment, View
+from headgate.master.api.filters import By, Instant
+from headgate.master.api.types import Moment, OrganisationWindow, View
+
+
+class AuditWindow(OrganisationWindow):
+    """The lines of the audit log that are asked for."""
+
+    actor: By | None = Field(default=None, description="Only those of this actor (id or name).")
+    action: By | None = Field(
+        default=None, description="Only those whose action begins so, such as `DELETE`."
+    )
+    object: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Only those whose object begins so, such as `/api/v1/workspaces/default`.",
+    )
+    workspace: str | None = Field(
+        default=None,
+        max_length=26,
+        description="Only those of this workspace (id); empty: of the whole organisation.",
+    )
+    outcome: Literal["done", "refused"] | None = Field(
+        default=None, description="Only those that ended so."
+    )
+    since: Instant | None = Field(default=None, description="Only those from this time on.")
+    until: Instant | None = Field(default=None, description="Only those from before this time.")
 
 
 class AuditEntry(View):

@@ -10,6 +10,7 @@ from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.certificates import store
 from headgate.master.domains.certificates.types import CertificateWindow, ServedCertificate
+from headgate.master.domains.fleets import service as fleets
 
 ROUTES = Routes("certificates")
 
@@ -21,4 +22,5 @@ async def list_certificates(
     """Lists every certificate that a node of the workspace serves with, those that end first
     first."""
     async with call.read() as tx:
-        return await store.listed(tx, window, call.now_ms)
+        fleet = await fleets.id_of(tx, window.fleet)
+        return await store.listed(tx, window, fleet, call.now_ms)

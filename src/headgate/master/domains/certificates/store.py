@@ -7,7 +7,9 @@ from pydantic import BaseModel
 from sqlalchemy import Column, String, Text, delete
 
 from headgate.fleet.frames import Inventory
+from headgate.master.api.filters import begins, equals
 from headgate.master.api.types import Page, paged
+from headgate.master.domains.agents.store import AGENTS
 from headgate.master.domains.certificates.types import CertificateWindow, ServedCertificate
 from headgate.master.store.schema import Tenancy, id_column, table, time_column
 from headgate.master.store.transaction import Transaction, columns_of
@@ -64,14 +66,19 @@ async def remove_all(tx: Transaction, agent_id: str) -> None:
 
 
 async def listed(
-    tx: Transaction, window: CertificateWindow, now_ms: int
+    tx: Transaction, window: CertificateWindow, fleet_id: str | None, now_ms: int
 ) -> Page[ServedCertificate]:
-    """Returns certificates of the scope, those that end first first."""
-    query = columns_of(SERVED, _Row)
-    if window.agent is not None:
-        query = query.where(SERVED.c.agent == window.agent)
+    """Returns certificates of the scope, or of one fleet, those that end first first."""
+    query = columns_of(SERVED, _Row).where(
+        *equals((SERVED.c.agent, window.agent)), *begins(SERVED.c.name, window.name_prefix)
+    )
     if window.expires_within_days is not None:
         query = query.where(SERVED.c.expires_at < now_ms + window.expires_within_days * _DAY_MS)
+    if window.expires_before is not None:
+        query = query.where(SERVED.c.expires_at < window.expires_before)
+    if fleet_id is not None:
+        query = query.join(AGENTS, AGENTS.c.id == SERVED.c.agent)
+        query = query.where(AGENTS.c.fleet == fleet_id)
     found = await paged(tx, _Row, query, SERVED.c.id, window)
     items = [
         ServedCertificate.model_validate(one.model_dump() | {"names": json.loads(one.names)})

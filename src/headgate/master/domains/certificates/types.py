@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from headgate.master.api.filters import InFleet, Instant, Prefix
 from headgate.master.api.types import Moment, View, Window
 
 
@@ -10,6 +11,13 @@ class CertificateWindow(Window):
 
     expires_within_days: int | None = Field(
         default=None, ge=0, le=36_500, description="Only those that end within so many days."
+    )
+    expires_before: Instant | None = Field(
+        default=None, description="Only those that end before this time."
+    )
+    name_prefix: Prefix = None
+    fleet: InFleet = Field(
+        default=None, description="Only those of agents of this fleet (id or name)."
     )
     agent: str | None = Field(default=None, max_length=26, description="Only those of this agent.")
 

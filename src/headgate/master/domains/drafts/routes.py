@@ -1,9 +1,12 @@
 """The routes of drafts and previews."""
 
 import asyncio
+from typing import Annotated
+
+from fastapi import Query
 
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.drafts import service, store
@@ -14,13 +17,16 @@ from headgate.master.domains.drafts.seeing import had
 from headgate.master.domains.drafts.types import (
     Draft,
     DraftChanges,
+    DraftWindow,
     NewDraft,
     Preview,
 )
 from headgate.master.domains.drafts.wanted import PreviewRequest
 from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.fleets import store as fleet_rows
+from headgate.master.domains.resources import service as resources
 from headgate.master.domains.revisions import service as revisions
+from headgate.master.domains.templates import service as templates
 from headgate.master.domains.templates.planned import planned
 from headgate.master.store.transaction import Transaction
 
@@ -30,7 +36,9 @@ _ONE = _ALL + "/{draft}"
 
 
 @ROUTES.get(_ALL, Permission.RESOURCES_READ)
-async def list_drafts(call: Here, workspace: str, window: Part) -> Page[Draft]:
+async def list_drafts(
+    call: Here, workspace: str, window: Annotated[DraftWindow, Query()]
+) -> Page[Draft]:
     """Lists the workspace's drafts."""
     async with call.read() as tx:
         return await store.listed(tx, window)
@@ -82,7 +90,9 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
         if wanted.draft is not None:
             changes = [*(await service.find(tx, wanted.draft)).changes, *changes]
         plan = await planned(tx, wanted.templates, wanted.virtual_hosts)
-        changes = [*changes, *plan.changes]
+        changes = [*changes, *templates.in_set(plan.changes, wanted)]
+        refused = await resources.set_faults(tx, changes)
+        refused += await templates.set_faults(tx, wanted.templates, wanted.virtual_hosts, wanted)
         fleet = None if wanted.fleet is None else await fleets.found(tx, wanted.fleet)
         if fleet is None:
             before = await gathered(tx, [], sealer)
@@ -93,5 +103,6 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
         rows = [fleet] if fleet is not None else await fleet_rows.some(tx, MOST_FLEETS)
         touched = [await affected(tx, row, changes, sealer, plan) for row in rows]
     found = await asyncio.to_thread(worked_out, differences(before, after), after, touched, seen)
+    found = found.model_copy(update={"errors": [*refused, *found.errors]})
     call.master.previews.shown(found)
     return found

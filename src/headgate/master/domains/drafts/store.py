@@ -5,8 +5,9 @@ from typing import Final
 
 from sqlalchemy import Column, String, Text, UniqueConstraint, delete, update
 
-from headgate.master.api.types import Page, Window, paged
-from headgate.master.domains.drafts.types import Draft, DraftRow
+from headgate.master.api.filters import begins, equals
+from headgate.master.api.types import Page, paged
+from headgate.master.domains.drafts.types import Draft, DraftRow, DraftWindow
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.transaction import Transaction, columns_of
 
@@ -40,9 +41,13 @@ async def find(tx: Transaction, name: str) -> Draft | None:
     return None if row is None else shown(row)
 
 
-async def listed(tx: Transaction, window: Window) -> Page[Draft]:
+async def listed(tx: Transaction, window: DraftWindow) -> Page[Draft]:
     """Returns drafts, by name."""
-    page = await paged(tx, DraftRow, columns_of(DRAFTS, DraftRow), DRAFTS.c.name, window)
+    query = columns_of(DRAFTS, DraftRow).where(
+        *begins(DRAFTS.c.name, window.name_prefix),
+        *equals((DRAFTS.c.created_by, window.created_by)),
+    )
+    page = await paged(tx, DraftRow, query, DRAFTS.c.name, window)
     return Page[Draft](items=[shown(row) for row in page.items], next=page.next)
 
 

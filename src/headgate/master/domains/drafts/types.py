@@ -4,11 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from headgate.master.api.filters import By, Prefix
 from headgate.master.api.problems import Fault
-from headgate.master.api.types import Body, Moment, Name, Versioned, View
+from headgate.master.api.types import Body, Moment, Name, Versioned, View, Window
 from headgate.master.domains.resources.types import Change, Kind
 
 Changes = Annotated[list[Change], Field(min_length=1, max_length=10_000)]
+
+
+class DraftWindow(Window):
+    """The drafts that are asked for."""
+
+    name_prefix: Prefix = None
+    created_by: By | None = Field(
+        default=None, description="Only those that this user or token (id) made."
+    )
 
 
 class NewDraft(Body):

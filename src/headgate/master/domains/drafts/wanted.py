@@ -2,13 +2,14 @@
 
 from pydantic import Field
 
-from headgate.master.api.types import Body, Name
-from headgate.master.domains.resources.types import Change
+from headgate.master.api.types import Name
+from headgate.master.domains.resources.types import Change, InSet
 from headgate.master.domains.templates.types import NewTemplate, NewVirtualHost
 
 
-class PreviewRequest(Body):
-    """The config to look at: the workspace's resources, with a draft or these changes."""
+class PreviewRequest(InSet):
+    """The config to look at: the workspace's resources, with a draft or these changes. Its set is
+    that of the templates and virtual hosts; changes say theirs themselves."""
 
     draft: Name | None = None
     changes: list[Change] = Field(default=[], max_length=10_000)

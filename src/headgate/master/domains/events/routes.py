@@ -6,9 +6,10 @@ from fastapi import Query
 
 from headgate.master.access import Permission
 from headgate.master.api.call import Here
+from headgate.master.api.filters import By, Instant
 from headgate.master.api.problems import invalid
 from headgate.master.api.routing import Routes
-from headgate.master.api.types import MOST, Body, Window, cursor_of
+from headgate.master.api.types import Window
 from headgate.master.domains.events import store
 from headgate.master.domains.events.store import Span
 from headgate.master.domains.events.types import EventPage, Gap
@@ -17,11 +18,9 @@ ROUTES = Routes("events")
 _MOST_DIGITS = 18
 
 
-class EventWindow(Body):
+class EventWindow(Window):
     """The events that are asked for."""
 
-    limit: Annotated[int, Query(ge=1, le=MOST, description="How many at most.")] = 100
-    cursor: Annotated[str | None, Query(description="`next` of the part before.")] = None
     after: Annotated[int, Query(ge=0, lt=1 << 62, description="Only those that follow it.")] = 0
     type: Annotated[
         str,
@@ -31,11 +30,14 @@ class EventWindow(Body):
         ),
     ] = ""
     object: Annotated[str, Query(max_length=500, description="Only those of the object.")] = ""
+    actor: Annotated[By | None, Query(description="Only those of this actor (id).")] = None
+    since: Annotated[Instant | None, Query(description="Only those from this time on.")] = None
+    until: Annotated[Instant | None, Query(description="Only those from before this time.")] = None
     order: Annotated[Literal["oldest", "newest"], Query(description="Which come first.")] = "oldest"
 
 
 def _number(window: EventWindow) -> int | None:
-    text = Window(limit=window.limit, cursor=window.cursor).after()
+    text = window.reached()
     if text is None:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
@@ -53,7 +55,9 @@ async def list_events(
     cursor = _number(window)
     is_oldest = window.order == "oldest"
     after = window.after if cursor is None or not is_oldest else max(cursor, window.after)
-    span = Span(after, None if is_oldest else cursor, window.type, window.object, window.limit)
+    before = None if is_oldest else cursor
+    about = (window.type, window.object, window.limit, window.actor)
+    span = Span(after, before, *about, window.since, window.until)
     async with call.read() as tx:
         bounds = await store.bounds(tx)
         found = await store.listed(tx, span, window.order)
@@ -62,7 +66,7 @@ async def list_events(
     is_gone = window.after + 1 < bounds.oldest and cursor is None and window.after > 0
     return EventPage(
         items=items,
-        next=cursor_of(str(items[-1].seq)) if is_more else None,
+        next=window.following(str(items[-1].seq)) if is_more else None,
         newest=bounds.newest,
         gap=Gap(first=window.after + 1, last=bounds.oldest - 1) if is_gone else None,
     )

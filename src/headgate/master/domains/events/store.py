@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from sqlalchemy import BigInteger, Column, String, Text, UniqueConstraint, delete, update
 
+from headgate.master.api.filters import equals
 from headgate.master.domains.events.types import Bounds, News, WorkspaceEvent
 from headgate.master.ids import new_id
 from headgate.master.store.schema import Tenancy, id_column, table, time_column
@@ -38,13 +39,16 @@ _PRUNED_EVERY = 500
 
 
 class Span(NamedTuple):
-    """The events that are asked for; empty texts stand for any."""
+    """The events that are asked for; empty texts and None stand for any."""
 
     after: int
     before: int | None
     type: str
     object: str
     most: int
+    actor: str | None
+    since: int | None
+    until: int | None
 
 
 async def append(tx: Transaction, kind: str, subject: str, actor: str, now_ms: int) -> None:
@@ -101,5 +105,10 @@ async def listed(
         )
     if window.object:
         query = query.where(EVENTS.c.object == window.object)
+    query = query.where(*equals((EVENTS.c.actor, window.actor)))
+    if window.since is not None:
+        query = query.where(EVENTS.c.at >= window.since)
+    if window.until is not None:
+        query = query.where(EVENTS.c.at < window.until)
     by = EVENTS.c.seq if order == "oldest" else EVENTS.c.seq.desc()
     return await tx.all(WorkspaceEvent, query.order_by(by).limit(window.most + 1))

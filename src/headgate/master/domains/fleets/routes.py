@@ -1,18 +1,24 @@
 """The routes of fleets."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import service, store
-from headgate.master.domains.fleets.types import Fleet, FleetChange, NewFleet
+from headgate.master.domains.fleets.types import Fleet, FleetChange, FleetWindow, NewFleet
 
 ROUTES = Routes("fleets")
 
 
 @ROUTES.get("/workspaces/{workspace}/fleets", Permission.FLEETS_READ)
-async def list_fleets(call: Here, workspace: str, window: Part) -> Page[Fleet]:
+async def list_fleets(
+    call: Here, workspace: str, window: Annotated[FleetWindow, Query()]
+) -> Page[Fleet]:
     """Lists the fleets of a workspace."""
     async with call.read() as tx:
         return await store.listed(tx, window)

@@ -38,6 +38,11 @@ async def found(tx: Transaction, key: str) -> store.FleetRow:
     return row
 
 
+async def id_of(tx: Transaction, key: str | None) -> str | None:
+    """Returns the id of the fleet with that id or name, None for None; raises ProblemError."""
+    return None if key is None else (await found(tx, key)).id
+
+
 async def require_no_approvals(tx: Transaction, fleet_id: str) -> None:
     """Raises ProblemError if a revision may reach the fleet's agents by approved rollouts only."""
     if needed := await store.approvals_of(tx, fleet_id):

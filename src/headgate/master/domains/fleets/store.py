@@ -6,9 +6,10 @@ from typing import Final
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, Integer, String, Text, UniqueConstraint, delete, update
 
-from headgate.master.api.types import Page, Window, paged
+from headgate.master.api.filters import begins, equals, labelled
+from headgate.master.api.types import Page, paged
 from headgate.master.domains.drift.types import DriftPolicyName
-from headgate.master.domains.fleets.types import EngineName, Fleet, FleetPolicies
+from headgate.master.domains.fleets.types import EngineName, Fleet, FleetPolicies, FleetWindow
 from headgate.master.domains.revisions import store as revisions
 from headgate.master.store.schema import (
     Counted,
@@ -86,9 +87,14 @@ async def insert(tx: Transaction, one: Fleet) -> None:
     await tx.insert(FLEETS, id=one.id, created_at=one.created_at, version=1, **_values(one))
 
 
-async def listed(tx: Transaction, window: Window) -> Page[Fleet]:
+async def listed(tx: Transaction, window: FleetWindow) -> Page[Fleet]:
     """Returns the fleets of the scope, by id."""
-    found = await paged(tx, FleetRow, columns_of(FLEETS, FleetRow), FLEETS.c.id, window)
+    query = columns_of(FLEETS, FleetRow).where(
+        *begins(FLEETS.c.name, window.name_prefix),
+        *labelled(FLEETS.c.labels, window.label),
+        *equals((FLEETS.c.engine, window.engine)),
+    )
+    found = await paged(tx, FleetRow, query, FLEETS.c.id, window)
     return Page[Fleet](items=[one.shown() for one in found.items], next=found.next)
 
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from headgate.master.api.types import Body, Moment, Name, Versioned, View
+from headgate.master.api.filters import HasLabels, Prefix
+from headgate.master.api.types import Body, Moment, Name, Versioned, View, Window
 from headgate.master.domains.drift.types import DriftPolicyName
 
 MOST_LABELS = 32
@@ -15,6 +16,14 @@ Labels = Annotated[
     Field(max_length=MOST_LABELS, description="Words to choose by, such as `zone`: `east`."),
 ]
 EngineName = Literal["native", "nginx", "any"]
+
+
+class FleetWindow(Window):
+    """The fleets that are asked for."""
+
+    name_prefix: Prefix = None
+    label: HasLabels = Field(default=[])
+    engine: EngineName | None = Field(default=None, description="Only those of this engine.")
 
 
 class Policies(Body):

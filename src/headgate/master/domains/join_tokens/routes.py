@@ -1,21 +1,34 @@
 """The routes of join tokens."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
+from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.join_tokens import service, store
-from headgate.master.domains.join_tokens.types import JoinToken, MadeJoinToken, NewJoinToken
+from headgate.master.domains.join_tokens.types import (
+    JoinToken,
+    JoinTokenWindow,
+    MadeJoinToken,
+    NewJoinToken,
+)
 
 ROUTES = Routes("join_tokens")
 
 
 @ROUTES.get("/workspaces/{workspace}/join-tokens", Permission.JOIN_TOKENS_READ)
-async def list_join_tokens(call: Here, workspace: str, window: Part) -> Page[JoinToken]:
+async def list_join_tokens(
+    call: Here, workspace: str, window: Annotated[JoinTokenWindow, Query()]
+) -> Page[JoinToken]:
     """Lists the join tokens of a workspace, without their secrets."""
     async with call.read() as tx:
-        return await store.listed(tx, window)
+        fleet = await fleets.id_of(tx, window.fleet)
+        return await store.listed(tx, window, fleet, call.now_ms)
 
 
 @ROUTES.post("/workspaces/{workspace}/join-tokens", Permission.JOIN_TOKENS_WRITE, has_secret=True)

@@ -6,8 +6,9 @@ from typing import Final
 from pydantic import BaseModel
 from sqlalchemy import Column, Integer, String, Text, UniqueConstraint, delete, or_, update
 
-from headgate.master.api.types import Page, Window, paged
-from headgate.master.domains.join_tokens.types import JoinToken
+from headgate.master.api.filters import Condition, equals, labelled
+from headgate.master.api.types import Page, paged
+from headgate.master.domains.join_tokens.types import JoinToken, JoinTokenWindow
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.scope import Scope
 from headgate.master.store.transaction import Transaction, columns_of
@@ -72,11 +73,31 @@ async def insert(tx: Transaction, one: JoinToken, digest: str) -> None:
     await tx.insert(JOIN_TOKENS, digest=digest, **values)
 
 
-async def listed(tx: Transaction, window: Window) -> Page[JoinToken]:
-    """Returns the join tokens of the scope, by id."""
-    query = columns_of(JOIN_TOKENS, JoinTokenRow)
+async def listed(
+    tx: Transaction, window: JoinTokenWindow, fleet_id: str | None, now_ms: int
+) -> Page[JoinToken]:
+    """Returns the join tokens of the scope, or of one fleet, by id."""
+    query = columns_of(JOIN_TOKENS, JoinTokenRow).where(
+        *equals((JOIN_TOKENS.c.fleet, fleet_id), (JOIN_TOKENS.c.created_by, window.created_by)),
+        *labelled(JOIN_TOKENS.c.labels, window.label),
+        *_in_state(window.state, now_ms),
+    )
+    if window.expires_before is not None:
+        query = query.where(JOIN_TOKENS.c.expires_at < window.expires_before)
     found = await paged(tx, JoinTokenRow, query, JOIN_TOKENS.c.id, window)
     return Page[JoinToken](items=[one.shown() for one in found.items], next=found.next)
+
+
+def _in_state(state: str | None, now_ms: int) -> list[Condition]:
+    if state is None:
+        return []
+    if state == "revoked":
+        return [JOIN_TOKENS.c.revoked_at.is_not(None)]
+    found: list[Condition] = [JOIN_TOKENS.c.revoked_at.is_(None)]
+    if state == "expired":
+        return [*found, JOIN_TOKENS.c.expires_at <= now_ms]
+    is_left = JOIN_TOKENS.c.used < JOIN_TOKENS.c.uses
+    return [*found, JOIN_TOKENS.c.expires_at > now_ms, is_left if state == "good" else ~is_left]
 
 
 async def find(tx: Transaction, token_id: str) -> JoinTokenRow | None:

@@ -1,15 +1,33 @@
 """The types that describe join tokens."""
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from headgate.master.api.types import Body, Moment, Versioned
+from headgate.master.api.filters import By, HasLabels, InFleet, Instant
+from headgate.master.api.types import Body, Moment, Versioned, Window
 from headgate.master.domains.fleets.types import Labels
 
 MOST_ADDRESSES = 32
 LONGEST_HOURS = 366 * 24
+
+
+class JoinTokenWindow(Window):
+    """The join tokens that are asked for."""
+
+    fleet: InFleet = None
+    label: HasLabels = Field(default=[])
+    state: Literal["good", "used", "expired", "revoked"] | None = Field(
+        default=None,
+        description="Only those that are in this state now; `used`: as often as they may be.",
+    )
+    created_by: By | None = Field(
+        default=None, description="Only those that this user or token (id) made."
+    )
+    expires_before: Instant | None = Field(
+        default=None, description="Only those that expire before this time."
+    )
 
 
 class NewJoinToken(Body):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from headgate.master.api.types import Page, cursor_of
+from headgate.master.api.types import Page
 from headgate.master.domains.metrics import series, store
 from headgate.master.domains.metrics.growth import Slot
 from headgate.master.domains.metrics.types import MetricsPoint, MetricsWindow
@@ -18,7 +18,7 @@ async def page(
     tx: Transaction, fleet: str, window: MetricsWindow, now_ms: int
 ) -> Page[MetricsPoint]:
     """Returns a part of the points of a fleet's id, by agent and time."""
-    after = window.after() or ""
+    after = window.reached() or ""
     step_ms = window.step_s * 1_000
     since = (now_ms - window.range_s * 1_000) // step_ms * step_ms
     found: list[tuple[str, MetricsPoint]] = []
@@ -35,7 +35,7 @@ async def page(
     shown_now = found[: window.limit]
     last = shown_now[-1][0] if len(found) > window.limit else None
     return Page[MetricsPoint](
-        items=[one for _, one in shown_now], next=cursor_of(last) if last else None
+        items=[one for _, one in shown_now], next=window.following(last) if last else None
     )
 
 

@@ -1,18 +1,28 @@
 """The routes of organisations."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.organisations import service, store
-from headgate.master.domains.organisations.types import NewOrganisation, Organisation
+from headgate.master.domains.organisations.types import (
+    NewOrganisation,
+    Organisation,
+    OrganisationsWindow,
+)
 
 ROUTES = Routes("organisations")
 
 
 @ROUTES.get("/organisations", Permission.SELF)
-async def list_organisations(call: Here, window: Part) -> Page[Organisation]:
+async def list_organisations(
+    call: Here, window: Annotated[OrganisationsWindow, Query()]
+) -> Page[Organisation]:
     """Lists the organisations that the caller belongs to."""
     async with call.read() as tx:
         return await store.listed(tx, call.caller.organisations, window)

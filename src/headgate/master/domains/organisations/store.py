@@ -4,8 +4,9 @@ from typing import Final
 
 from sqlalchemy import Column, String, UniqueConstraint
 
-from headgate.master.api.types import Page, Window, paged
-from headgate.master.domains.organisations.types import Organisation
+from headgate.master.api.filters import begins
+from headgate.master.api.types import Page, paged
+from headgate.master.domains.organisations.types import Organisation, OrganisationsWindow
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.transaction import Transaction, columns_of
 
@@ -26,9 +27,13 @@ async def find(tx: Transaction, key: str) -> Organisation | None:
     return await tx.as_master().find(Organisation, ORGANISATIONS, either)
 
 
-async def listed(tx: Transaction, ids: frozenset[str], window: Window) -> Page[Organisation]:
+async def listed(
+    tx: Transaction, ids: frozenset[str], window: OrganisationsWindow
+) -> Page[Organisation]:
     """Returns those with one of the ids, by id."""
-    query = columns_of(ORGANISATIONS, Organisation).where(ORGANISATIONS.c.id.in_(sorted(ids)))
+    query = columns_of(ORGANISATIONS, Organisation).where(
+        ORGANISATIONS.c.id.in_(sorted(ids)), *begins(ORGANISATIONS.c.name, window.name_prefix)
+    )
     return await paged(tx.as_master(), Organisation, query, ORGANISATIONS.c.id, window)
 
 

@@ -1,6 +1,13 @@
 """The types that describe organisations."""
 
-from headgate.master.api.types import Body, Moment, Name, Versioned
+from headgate.master.api.filters import Prefix
+from headgate.master.api.types import Body, Moment, Name, Versioned, Window
+
+
+class OrganisationsWindow(Window):
+    """The organisations that are asked for."""
+
+    name_prefix: Prefix = None
 
 
 class NewOrganisation(Body):

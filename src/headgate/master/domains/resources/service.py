@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from headgate.fleet.manifest import resource_bytes, resource_path
@@ -18,6 +18,7 @@ from headgate.master.api.problems import (
     taken,
 )
 from headgate.master.domains.resources import store
+from headgate.master.domains.resources.sets import Claim, faults, require_own
 from headgate.master.domains.resources.types import Change, Resource, Row
 from headgate.master.domains.resources.validation import faults_of
 from headgate.master.ids import new_id
@@ -77,13 +78,15 @@ def _open(node: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int
 async def write(
     tx: Transaction, change: Change, by: Caller, now_ms: int, *, expected: int | None = None
 ) -> Row | None:
-    """Writes or removes an object; returns its new row.
+    """Writes or removes an object; returns its new row. Raises ProblemError, also for an object of
+    another set.
 
     `expected` is the version that the change is for, 0 for an object that must not exist yet.
     """
     content = checked(change)
     path = resource_path(change.kind, change.name)
     current = await store.find(tx, path)
+    require_own(_claim(change, current.set_name if current else None))
     if expected == 0 and current is not None:
         raise taken(change.kind, change.name)
     if expected and (current is None or current.version != expected):
@@ -102,6 +105,7 @@ async def write(
         path=path,
         spec=content.decode(),
         fleets=current.fleets if current and change.fleets is None else selector(change.fleets),
+        set_name=change.set,
         changed_at=now_ms,
         changed_by=by.id,
     )
@@ -111,11 +115,26 @@ async def write(
         except TakenError:
             raise taken(change.kind, change.name) from None
         return row
-    if (current.spec, current.fleets) == (row.spec, row.fleets):
+    if _content(current) == _content(row):
         return current
     if not await store.put(tx, row, current):
         raise _stale(change, current)
     return row
+
+
+def _content(row: Row) -> tuple[str, str, str]:
+    return row.spec, row.fleets, row.set_name
+
+
+def _claim(change: Change, owner: str | None) -> Claim:
+    return Claim(f"{change.kind}/{change.name}", owner, change)
+
+
+async def set_faults(tx: Transaction, changes: Iterable[Change]) -> list[Fault]:
+    """Returns what refuses those of these changes that are of objects of other sets, by path."""
+    by_path = {resource_path(one.kind, one.name): one for one in changes}
+    owners = await store.owners(tx, by_path)
+    return faults((path, _claim(by_path[path], owner)) for path, owner in sorted(owners.items()))
 
 
 def selector(labels: Mapping[str, str] | None) -> str:

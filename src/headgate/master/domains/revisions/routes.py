@@ -11,7 +11,7 @@ from headgate.master.access import Permission
 from headgate.master.api.call import Here
 from headgate.master.api.problems import Fault, ProblemError, not_found
 from headgate.master.api.routing import Routes
-from headgate.master.api.types import Page, Window
+from headgate.master.api.types import Page
 from headgate.master.domains.agents import service as agent_rules
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.drafts import service as drafts
@@ -38,6 +38,7 @@ from headgate.master.domains.revisions.types import (
     Revision,
     RevisionConfig,
     RevisionDetail,
+    RevisionWindow,
 )
 from headgate.master.domains.rollouts import store as rollouts
 from headgate.master.domains.templates.recipes import decoded, recipes_of
@@ -47,20 +48,13 @@ ROUTES = Routes("revisions")
 _ALL = "/workspaces/{workspace}/revisions"
 
 
-class Filter(Window):
-    """The revisions that are asked for."""
-
-    fleet: str | None = None
-
-
 @ROUTES.get(_ALL, Permission.REVISIONS_READ)
 async def list_revisions(
-    call: Here, workspace: str, window: Annotated[Filter, Query()]
+    call: Here, workspace: str, window: Annotated[RevisionWindow, Query()]
 ) -> Page[Revision]:
     """Lists what was published, the newest first."""
     async with call.read() as tx:
-        fleet = None if window.fleet is None else (await fleets.found(tx, window.fleet)).id
-        return await store.listed(tx, fleet, window)
+        return await store.listed(tx, await fleets.id_of(tx, window.fleet), window)
 
 
 @ROUTES.post(_ALL, Permission.REVISIONS_PUBLISH)

@@ -16,12 +16,14 @@ from sqlalchemy import (
     select,
 )
 
-from headgate.master.api.types import Page, Window, cursor_of
+from headgate.master.api.filters import between, equals
+from headgate.master.api.types import Page, paged
 from headgate.master.domains.revisions.types import (
     Blob,
     ManifestKey,
     NodeManifest,
     Revision,
+    RevisionWindow,
     SignedManifest,
 )
 from headgate.master.ids import new_id
@@ -103,18 +105,16 @@ async def manifest(tx: Transaction, revision_id: str) -> SignedManifest | None:
     return await tx.find(SignedManifest, REVISIONS, REVISIONS.c.id == revision_id)
 
 
-async def listed(tx: Transaction, fleet_id: str | None, window: Window) -> Page[Revision]:
+async def listed(tx: Transaction, fleet_id: str | None, window: RevisionWindow) -> Page[Revision]:
     """Returns revisions, the newest first; those of one fleet if it is given."""
-    query = columns_of(REVISIONS, Revision)
-    if fleet_id is not None:
-        query = query.where(REVISIONS.c.fleet_id == fleet_id)
-    if (before := window.after()) is not None:
-        query = query.where(REVISIONS.c.id < before)
-    query = query.order_by(REVISIONS.c.id.desc()).limit(window.limit + 1)
-    found = await tx.all(Revision, query)
-    items = found[: window.limit]
-    more = len(found) > window.limit
-    return Page[Revision](items=items, next=cursor_of(items[-1].id) if more else None)
+    query = columns_of(REVISIONS, Revision).where(
+        *equals((REVISIONS.c.fleet_id, fleet_id)),
+        *between(REVISIONS.c.id, window.since, window.until),
+    )
+    if window.author is not None:
+        named = REVISIONS.c.author_name == window.author
+        query = query.where((REVISIONS.c.author == window.author) | named)
+    return await paged(tx, Revision, query, REVISIONS.c.id, window, is_newest_first=True)
 
 
 async def insert(tx: Transaction, revision: Revision, signed: SignedManifest) -> None:

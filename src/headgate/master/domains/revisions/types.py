@@ -4,12 +4,24 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from headgate.master.api.filters import By, InFleet, Instant
 from headgate.master.api.problems import Fault
-from headgate.master.api.types import Body, Moment, Name, Versioned, View
+from headgate.master.api.types import Body, Moment, Name, Versioned, View, Window
 from headgate.master.domains.drafts.types import ObjectDiff
 from headgate.master.domains.resources.types import Kind
 
 Message = Annotated[str, Field(max_length=2_000, description="Why; shown in the history.")]
+
+
+class RevisionWindow(Window):
+    """The revisions that are asked for."""
+
+    fleet: InFleet = None
+    author: By | None = Field(
+        default=None, description="Only those that this user or token (id or name) published."
+    )
+    since: Instant | None = Field(default=None, description="Only those from this time on.")
+    until: Instant | None = Field(default=None, description="Only those from before this time.")
 
 
 class NewRevision(Body):

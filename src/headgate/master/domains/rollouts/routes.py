@@ -1,20 +1,27 @@
 """The routes of rollouts and freezes."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
+from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.rollouts import machine, service, store, views
 from headgate.master.domains.rollouts.driver import look_at
 from headgate.master.domains.rollouts.types import (
     Freeze,
+    FreezeWindow,
     NewFreeze,
     NewRollout,
     Ordered,
     RolloutDetail,
     RolloutView,
+    RolloutWindow,
 )
 from headgate.master.store.transaction import Transaction
 
@@ -24,10 +31,12 @@ _FREEZES = "/workspaces/{workspace}/freezes"
 
 
 @ROUTES.get(_ROLLOUTS, Permission.ROLLOUTS_READ)
-async def list_rollouts(call: Here, workspace: str, window: Part) -> Page[RolloutView]:
+async def list_rollouts(
+    call: Here, workspace: str, window: Annotated[RolloutWindow, Query()]
+) -> Page[RolloutView]:
     """Lists the rollouts of the workspace, the oldest first."""
     async with call.read() as tx:
-        page = await store.listed(tx, window)
+        page = await store.listed(tx, window, await fleets.id_of(tx, window.fleet))
     return Page[RolloutView](items=[views.brief(row) for row in page.items], next=page.next)
 
 
@@ -80,10 +89,13 @@ async def approve_rollout(call: Here, workspace: str, rollout: str) -> RolloutVi
 
 
 @ROUTES.get(_FREEZES, Permission.ROLLOUTS_READ)
-async def list_freezes(call: Here, workspace: str, window: Part) -> Page[Freeze]:
+async def list_freezes(
+    call: Here, workspace: str, window: Annotated[FreezeWindow, Query()]
+) -> Page[Freeze]:
     """Lists the freezes of the workspace."""
     async with call.read() as tx:
-        return await store.freezes(tx, window)
+        fleet = await fleets.id_of(tx, window.fleet)
+        return await store.freezes(tx, window, fleet, call.now_ms)
 
 
 @ROUTES.post(_FREEZES, Permission.ROLLOUTS_OPERATE)

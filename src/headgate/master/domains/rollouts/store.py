@@ -6,12 +6,13 @@ from typing import Final
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, String, Text, delete, func, select, update
 
-from headgate.master.api.types import Page, Window, paged
+from headgate.master.api.filters import Condition, equals
+from headgate.master.api.types import Page, paged
 from headgate.master.domains.agents.store import AGENTS
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.revisions.store import REVISIONS
 from headgate.master.domains.rollouts import state as states
-from headgate.master.domains.rollouts.types import Freeze
+from headgate.master.domains.rollouts.types import Freeze, FreezeWindow, RolloutWindow
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.scope import Scope
 from headgate.master.store.transaction import Transaction, columns_of
@@ -95,9 +96,25 @@ async def find(tx: Transaction, rollout: str) -> RolloutRow | None:
     return await tx.find(RolloutRow, ROLLOUTS, ROLLOUTS.c.id == rollout)
 
 
-async def listed(tx: Transaction, window: Window) -> Page[RolloutRow]:
-    """Returns the rollouts of the scope, by id: the oldest first."""
-    return await paged(tx, RolloutRow, columns_of(ROLLOUTS, RolloutRow), ROLLOUTS.c.id, window)
+async def listed(tx: Transaction, window: RolloutWindow, fleet_id: str | None) -> Page[RolloutRow]:
+    """Returns the rollouts of the scope, or of one fleet, by id: the oldest first."""
+    query = columns_of(ROLLOUTS, RolloutRow).where(
+        *equals(
+            (ROLLOUTS.c.fleet, fleet_id),
+            (ROLLOUTS.c.program, window.program),
+            (ROLLOUTS.c.created_by, window.created_by),
+        )
+    )
+    if window.revision is not None:
+        # Of a rollout of a program the column has what stands for it.
+        query = query.where(ROLLOUTS.c.revision == window.revision, ROLLOUTS.c.program.is_(None))
+    if window.state == "open":
+        query = query.where(ROLLOUTS.c.phase.not_in(sorted(states.ENDED)))
+    elif window.state == "ended":
+        query = query.where(ROLLOUTS.c.phase.in_(sorted(states.ENDED)))
+    elif window.state is not None:
+        query = query.where(ROLLOUTS.c.phase == window.state)
+    return await paged(tx, RolloutRow, query, ROLLOUTS.c.id, window)
 
 
 async def open_ones(tx: Transaction, fleet: str | None = None) -> list[RolloutRow]:
@@ -177,16 +194,29 @@ async def add_freeze(tx: Transaction, one: Freeze) -> None:
     await tx.insert(FREEZES, **one.model_dump())
 
 
-async def freezes(tx: Transaction, window: Window) -> Page[Freeze]:
-    """Returns the freezes of the scope, by id."""
-    return await paged(tx, Freeze, columns_of(FREEZES, Freeze), FREEZES.c.id, window)
+async def freezes(
+    tx: Transaction, window: FreezeWindow, fleet_id: str | None, now_ms: int
+) -> Page[Freeze]:
+    """Returns the freezes of the scope, or those that hold for one fleet, by id."""
+    query = columns_of(FREEZES, Freeze).where(*_in_state(window.state, now_ms))
+    if fleet_id is not None:
+        query = query.where(FREEZES.c.fleet.in_(["", fleet_id]))
+    return await paged(tx, Freeze, query, FREEZES.c.id, window)
+
+
+def _in_state(state: str | None, now_ms: int) -> list[Condition]:
+    if state is None:
+        return []
+    if state == "waiting":
+        return [FREEZES.c.begins_at > now_ms]
+    if state == "over":
+        return [FREEZES.c.ends_at <= now_ms]
+    return [FREEZES.c.begins_at <= now_ms, FREEZES.c.ends_at > now_ms]
 
 
 async def freezes_at(tx: Transaction, now_ms: int) -> list[Freeze]:
     """Returns the freezes of the scope that hold now."""
-    query = columns_of(FREEZES, Freeze).where(
-        FREEZES.c.begins_at <= now_ms, FREEZES.c.ends_at > now_ms
-    )
+    query = columns_of(FREEZES, Freeze).where(*_in_state("active", now_ms))
     return await tx.all(Freeze, query)
 
 

@@ -5,10 +5,43 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from headgate.fleet.programs import LONGEST
-from headgate.master.api.types import Body, Moment, Versioned, View
+from headgate.master.api.filters import By, InFleet
+from headgate.master.api.types import Body, Moment, Versioned, View, Window
+from headgate.master.domains.rollouts.state import Phase
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Seconds = Annotated[float, Field(ge=0.0, le=7 * 86_400.0)]
+
+
+class RolloutWindow(Window):
+    """The rollouts that are asked for."""
+
+    fleet: InFleet = None
+    state: Literal[Phase, "open", "ended"] | None = Field(
+        default=None,
+        description="Only those in this state: `open` ones have not ended, and `rolling` ones may"
+        " also be paused, holding, frozen or soaking.",
+    )
+    revision: int | None = Field(
+        default=None, ge=1, lt=1 << 62, description="Only those of the revision of this number."
+    )
+    program: str | None = Field(
+        default=None, max_length=LONGEST, description="Only those to this version of headgate."
+    )
+    created_by: By | None = Field(
+        default=None, description="Only those that the user or token of this name began."
+    )
+
+
+class FreezeWindow(Window):
+    """The freezes that are asked for."""
+
+    fleet: InFleet = Field(
+        default=None, description="Only those that hold for this fleet (id or name)."
+    )
+    state: Literal["waiting", "active", "over"] | None = Field(
+        default=None, description="Only those that have not begun, hold now, or have ended."
+    )
 
 
 class GateLimits(Body):

@@ -2,15 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.secrets import service, store
-from headgate.master.domains.secrets.types import NewSecret, Secret, SecretName
+from headgate.master.domains.secrets.types import (
+    NewSecret,
+    Secret,
+    SecretName,
+    SecretWindow,
+)
 from headgate.master.store.transaction import Transaction
 
 ROUTES = Routes("secrets")
@@ -18,7 +23,9 @@ _ONE = "/workspaces/{workspace}/secrets/{name}"
 
 
 @ROUTES.get("/workspaces/{workspace}/secrets", Permission.RESOURCES_READ)
-async def list_secrets(call: Here, workspace: str, window: Part) -> Page[Secret]:
+async def list_secrets(
+    call: Here, workspace: str, window: Annotated[SecretWindow, Query()]
+) -> Page[Secret]:
     """Lists secret files, without their contents."""
     async with call.read() as tx:
         return await store.listed(tx, window)

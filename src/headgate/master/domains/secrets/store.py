@@ -4,8 +4,9 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, String, Text, UniqueConstraint, delete, update
 
-from headgate.master.api.types import Page, Window, paged
-from headgate.master.domains.secrets.types import SealedSecret, Secret
+from headgate.master.api.filters import begins, equals
+from headgate.master.api.types import Page, paged
+from headgate.master.domains.secrets.types import SealedSecret, Secret, SecretWindow
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.transaction import Transaction, columns_of
 
@@ -34,9 +35,13 @@ async def every(tx: Transaction) -> list[SealedSecret]:
     return await tx.all(SealedSecret, query)
 
 
-async def listed(tx: Transaction, window: Window) -> Page[Secret]:
+async def listed(tx: Transaction, window: SecretWindow) -> Page[Secret]:
     """Returns secret files without their contents, by name."""
-    return await paged(tx, Secret, columns_of(SECRETS, Secret), SECRETS.c.name, window)
+    query = columns_of(SECRETS, Secret).where(
+        *begins(SECRETS.c.name, window.name_prefix),
+        *equals((SECRETS.c.changed_by, window.changed_by)),
+    )
+    return await paged(tx, Secret, query, SECRETS.c.name, window)
 
 
 async def insert(tx: Transaction, one: SealedSecret) -> None:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headgate.master.api.types import Body, Moment, Versioned
+from headgate.master.api.filters import By, Prefix
+from headgate.master.api.types import Body, Moment, Versioned, Window
 
 SecretName = Annotated[
     str,
@@ -13,6 +14,15 @@ SecretName = Annotated[
         description="Up to 128 letters, digits and `._-`; configs write `secrets/NAME`.",
     ),
 ]
+
+
+class SecretWindow(Window):
+    """The secret files that are asked for."""
+
+    name_prefix: Prefix = None
+    changed_by: By | None = Field(
+        default=None, description="Only those that this user or token (id) wrote last."
+    )
 
 
 class NewSecret(Body):

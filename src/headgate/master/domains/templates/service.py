@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headgate.fleet.manifest import resource_bytes, resource_of, resource_path
 from headgate.master.access import Caller
-from headgate.master.api.problems import ProblemError, invalid, not_found, stale, taken
+from headgate.master.api.problems import Fault, ProblemError, invalid, not_found, stale, taken
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts import store as draft_store
 from headgate.master.domains.drafts.types import NewDraft
 from headgate.master.domains.resources import service as resources
 from headgate.master.domains.resources import store as resource_store
-from headgate.master.domains.resources.types import Change
+from headgate.master.domains.resources.sets import Claim, faults, require_own
+from headgate.master.domains.resources.types import DEFAULT_SET, Change, InSet
 from headgate.master.domains.templates import store
 from headgate.master.domains.templates.rendering import (
     check,
@@ -37,18 +38,21 @@ _MOST_CHANGES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """A write of a named object: by whom, when, and for which version of it (None: any)."""
+    """A write of a named object: by whom, when, for which version of it (None: any), and of which
+    set."""
 
     name: str
     by: Caller
     now_ms: int
     expected: int | None
+    own: InSet = field(default_factory=InSet)
 
 
 async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplate:
     """Writes a template; what its virtual hosts would become is a draft, and nothing else."""
     check(new)
     current = await store.find(tx, writing.name)
+    _require_own("templates", writing, current)
     if writing.expected is not None and (current is None or current.version != writing.expected):
         raise not_found("template", writing.name) if current is None else _stale(current)
     row = TemplateRow(
@@ -56,6 +60,7 @@ async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplat
         version=current.version + 1 if current else 1,
         name=writing.name,
         body=new.model_dump_json(),
+        set_name=writing.own.set,
         changed_at=writing.now_ms,
     )
     if current is None:
@@ -70,11 +75,13 @@ async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplat
     return PutTemplate(**store.shown(row).model_dump(), draft=draft)
 
 
-async def remove(tx: Transaction, name: str, expected: int | None) -> None:
+async def remove(tx: Transaction, writing: Writing) -> None:
     """Removes a template that no virtual host is made of."""
+    name, expected = writing.name, writing.expected
     row = await store.find(tx, name)
     if row is None:
         raise not_found("template", name)
+    _require_own("templates", writing, row)
     made = await store.hosts(tx, name)
     if made:
         raise ProblemError(
@@ -92,19 +99,21 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
     if template is None:
         raise not_found("template", new.template)
     current = await store.find_host(tx, writing.name)
+    _require_own("virtual_hosts", writing, current)
     if writing.expected is not None and (current is None or current.version != writing.expected):
         raise _stale_host(writing.name, current)
     body = store.body_of(template)
     changes = made(body, new, "$.values")
     before: list[str] = json.loads(current.objects) if current else []
     await require_free(tx, changes, before)
-    for change in [*changes, *gone(before, changes)]:
+    for change in in_set([*changes, *gone(before, changes)], writing.own):
         if change.spec is not None or await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
     row = row_of(writing.name, new, body, changes).model_copy(
         update={
             "id": current.id if current else new_id(writing.now_ms),
             "version": current.version + 1 if current else 1,
+            "set_name": writing.own.set,
             "changed_at": writing.now_ms,
         }
     )
@@ -121,7 +130,8 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
 def row_of(
     name: str, new: NewVirtualHost, template: NewTemplate, changes: Iterable[Change]
 ) -> VirtualHostRow:
-    """Returns the row of a virtual host that makes these objects, without an id."""
+    """Returns the row of a virtual host that makes these objects, without an id, in the default
+    set."""
     return VirtualHostRow(
         id="",
         version=0,
@@ -131,6 +141,7 @@ def row_of(
         fleets=resources.selector(new.fleets),
         nodes=json.dumps(new.nodes, sort_keys=True) if _has_nodes(template) else None,
         objects=json.dumps(sorted(map(_path, changes))),
+        set_name=DEFAULT_SET,
         changed_at=0,
     )
 
@@ -140,9 +151,10 @@ async def remove_host(tx: Transaction, writing: Writing) -> None:
     row = await store.find_host(tx, writing.name)
     if row is None:
         raise not_found("virtual host", writing.name)
+    _require_own("virtual_hosts", writing, row)
     if writing.expected not in {None, row.version}:
         raise _stale_host(writing.name, row)
-    for change in gone(json.loads(row.objects), []):
+    for change in in_set(gone(json.loads(row.objects), []), writing.own):
         if await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
     if not await store.remove_host(tx, row):
@@ -167,8 +179,9 @@ async def _taken_along(
         found = made(new, said, f"virtual host {host.name}: $.values")
         before: list[str] = json.loads(host.objects)
         await require_free(tx, found, before)
-        changes += [one for one in found if resource_bytes(one.spec) != there.get(_path(one))]
-        changes += [one for one in gone(before, found) if _path(one) in there]
+        written = [one for one in found if resource_bytes(one.spec) != there.get(_path(one))]
+        removed = [one for one in gone(before, found) if _path(one) in there]
+        changes += in_set([*written, *removed], InSet(set=host.set_name))
         # What an earlier draft would have made and nobody published is nowhere.
         linked = sorted({*(path for path in before if path in there), *map(_path, found)})
         linked_now = {
@@ -223,11 +236,40 @@ async def require_free(tx: Transaction, changes: Iterable[Change], own: list[str
             raise taken(change.kind, change.name)
 
 
+def in_set(changes: Iterable[Change], own: InSet) -> list[Change]:
+    """Returns the changes as those of a set."""
+    said = {"set": own.set, "take_over": own.take_over}
+    return [one.model_copy(update=said) for one in changes]
+
+
+async def set_faults(
+    tx: Transaction, templates: Iterable[str], hosts: Iterable[str], own: InSet
+) -> list[Fault]:
+    """Returns what refuses writes of a set to those of these templates and virtual hosts that
+    belong to another one."""
+    found: list[tuple[str, Claim]] = []
+    for name in templates:
+        if (template := await store.find(tx, name)) is not None:
+            found.append((f"templates.{name}", _claim("templates", name, template, own)))
+    for name in hosts:
+        if (host := await store.find_host(tx, name)) is not None:
+            found.append((f"virtual_hosts.{name}", _claim("virtual_hosts", name, host, own)))
+    return faults(found)
+
+
 def gone(before: Iterable[str], changes: Iterable[Change]) -> list[Change]:
     """Returns the removals of what was there before and is not any more."""
     kept = set(map(_path, changes))
     found = (resource_of(path) for path in before if path not in kept)
     return [Change(kind=of[0], name=of[1], spec=None) for of in found if of]  # type: ignore[arg-type]
+
+
+def _require_own(kind: str, writing: Writing, current: TemplateRow | VirtualHostRow | None) -> None:
+    require_own(_claim(kind, writing.name, current, writing.own))
+
+
+def _claim(kind: str, name: str, current: TemplateRow | VirtualHostRow | None, own: InSet) -> Claim:
+    return Claim(f"{kind}/{name}", None if current is None else current.set_name, own)
 
 
 def _path(change: Change) -> str:

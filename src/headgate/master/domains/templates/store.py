@@ -1,17 +1,22 @@
 """The rows of templates and of virtual hosts."""
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import Column, String, Text, UniqueConstraint, delete, update
 
-from headgate.master.api.types import Page, Window, paged
+from headgate.master.api.filters import begins, chosen, equals, labelled
+from headgate.master.api.types import Page, paged
+from headgate.master.domains.resources.types import DEFAULT_SET
 from headgate.master.domains.templates.types import (
     NewTemplate,
     Template,
     TemplateRow,
+    TemplateWindow,
     VirtualHost,
     VirtualHostRow,
+    VirtualHostWindow,
 )
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.transaction import Transaction, columns_of
@@ -22,6 +27,7 @@ TEMPLATES: Final = table(
     id_column("id", is_key=True),
     Column("name", String(63), nullable=False),
     Column("body", Text, nullable=False),
+    Column("set_name", String(63), nullable=False, server_default=DEFAULT_SET),
     time_column("changed_at"),
     version_column(),
     UniqueConstraint("workspace_id", "name"),
@@ -36,6 +42,7 @@ VIRTUAL_HOSTS: Final = table(
     Column("fleets", Text, nullable=False),
     Column("nodes", Text, nullable=True),
     Column("objects", Text, nullable=False),
+    Column("set_name", String(63), nullable=False, server_default=DEFAULT_SET),
     time_column("changed_at"),
     version_column(),
     UniqueConstraint("workspace_id", "name"),
@@ -57,6 +64,7 @@ def shown(row: TemplateRow) -> Template:
         parameters=body.parameters,
         objects=body.objects,
         source=body.source,
+        set=row.set_name,
         changed_at=row.changed_at,
     )
 
@@ -68,8 +76,9 @@ def shown_host(row: VirtualHostRow) -> VirtualHost:
         "fleets": json.loads(row.fleets),
         "nodes": json.loads(row.nodes or "{}"),
         "objects": json.loads(row.objects),
+        "set": row.set_name,
     }
-    return VirtualHost.model_validate(row.model_dump(exclude={"given"}) | read)
+    return VirtualHost.model_validate(row.model_dump(exclude={"given", "set_name"}) | read)
 
 
 async def find(tx: Transaction, name: str) -> TemplateRow | None:
@@ -77,9 +86,11 @@ async def find(tx: Transaction, name: str) -> TemplateRow | None:
     return await tx.find(TemplateRow, TEMPLATES, TEMPLATES.c.name == name)
 
 
-async def listed(tx: Transaction, window: Window) -> Page[Template]:
+async def listed(tx: Transaction, window: TemplateWindow) -> Page[Template]:
     """Returns templates, by name."""
-    query = columns_of(TEMPLATES, TemplateRow)
+    query = columns_of(TEMPLATES, TemplateRow).where(
+        *begins(TEMPLATES.c.name, window.name_prefix), *equals((TEMPLATES.c.set_name, window.set))
+    )
     page = await paged(tx, TemplateRow, query, TEMPLATES.c.name, window)
     return Page[Template](items=[shown(row) for row in page.items], next=page.next)
 
@@ -120,9 +131,18 @@ async def hosts_of_nodes(tx: Transaction) -> list[VirtualHostRow]:
     return await tx.all(VirtualHostRow, query.where(VIRTUAL_HOSTS.c.nodes.is_not(None)))
 
 
-async def listed_hosts(tx: Transaction, window: Window) -> Page[VirtualHost]:
-    """Returns virtual hosts, by name."""
-    query = columns_of(VIRTUAL_HOSTS, VirtualHostRow)
+async def listed_hosts(
+    tx: Transaction, window: VirtualHostWindow, labels: Mapping[str, str] | None
+) -> Page[VirtualHost]:
+    """Returns virtual hosts, by name; with the `labels` of a fleet those whose objects go there."""
+    hosts = VIRTUAL_HOSTS.c
+    query = columns_of(VIRTUAL_HOSTS, VirtualHostRow).where(
+        *begins(hosts.name, window.name_prefix),
+        *equals((hosts.set_name, window.set), (hosts.template, window.template)),
+        *labelled(hosts.fleets, window.label),
+    )
+    if labels is not None:
+        query = query.where(chosen(hosts.fleets, labels))
     page = await paged(tx, VirtualHostRow, query, VIRTUAL_HOSTS.c.name, window)
     return Page[VirtualHost](items=[shown_host(row) for row in page.items], next=page.next)
 

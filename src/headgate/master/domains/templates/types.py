@@ -4,15 +4,39 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
-from headgate.master.api.types import Body, Moment, Name, Versioned, View
+from headgate.master.api.filters import HasLabels, InFleet, Prefix
+from headgate.master.api.types import Body, Moment, Name, Versioned, View, Window
 from headgate.master.domains.fleets.types import LabelKey, Labels
-from headgate.master.domains.resources.types import Kind, ObjectName, Spec
+from headgate.master.domains.resources.types import Kind, ObjectName, SetName, Spec
 
 ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Value = StrictBool | StrictInt | StrictStr
 Values = Annotated[dict[ParameterName, Value], Field(max_length=50)]
 NodeName = Annotated[str, Field(min_length=1, max_length=255)]
 Nodes = Annotated[dict[NodeName, Values], Field(max_length=1_000)]
+
+
+class TemplateWindow(Window):
+    """The templates that are asked for."""
+
+    name_prefix: Prefix = None
+    set: SetName | None = Field(default=None, description="Only those of this set.")
+
+
+class VirtualHostWindow(TemplateWindow):
+    """The virtual hosts that are asked for."""
+
+    template: str | None = Field(
+        default=None, min_length=1, max_length=63, description="Only those made of this template."
+    )
+    fleet: InFleet = Field(
+        default=None, description="Only those whose objects go to this fleet (id or name)."
+    )
+    label: HasLabels = Field(
+        default=[],
+        description="Only those with the label NAME=VALUE in `fleets`; given more than once: with"
+        " all of them.",
+    )
 
 
 class Parameter(Body):
@@ -81,6 +105,7 @@ class Template(Versioned):
     parameters: dict[str, Parameter]
     objects: list[TemplateObject]
     source: Source | None
+    set: str = Field(description="The set that it belongs to.")
     changed_at: Moment
 
 
@@ -119,6 +144,7 @@ class VirtualHost(Versioned):
     fleets: dict[str, str]
     nodes: dict[str, dict[str, Value]]
     objects: list[str] = Field(description="The paths of its resources.")
+    set: str = Field(description="The set that it belongs to, and its resources when it is made.")
     changed_at: Moment
 
 
@@ -129,6 +155,7 @@ class TemplateRow(View):
     version: int
     name: str
     body: str
+    set_name: str
     changed_at: int
 
 
@@ -144,4 +171,5 @@ class VirtualHostRow(View):
     nodes: str | None
     """The values of nodes as JSON; None: its template has no parameters of nodes."""
     objects: str
+    set_name: str
     changed_at: int

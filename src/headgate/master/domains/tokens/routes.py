@@ -1,21 +1,25 @@
 """The routes of API tokens."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, OrganisationPart
+from headgate.master.api.call import Here
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.tokens import service, store
-from headgate.master.domains.tokens.types import ApiToken, MadeToken, NewToken
+from headgate.master.domains.tokens.types import ApiToken, MadeToken, NewToken, TokenWindow
 
 ROUTES = Routes("tokens")
 
 
 @ROUTES.get("/tokens", Permission.TOKENS_READ)
-async def list_tokens(call: Here, window: OrganisationPart) -> Page[ApiToken]:
+async def list_tokens(call: Here, window: Annotated[TokenWindow, Query()]) -> Page[ApiToken]:
     """Lists the organisation's API tokens, without their secrets."""
     async with call.read() as tx:
-        return await store.listed(tx, window)
+        return await store.listed(tx, window, call.now_ms)
 
 
 @ROUTES.post("/tokens", Permission.TOKENS_WRITE, has_secret=True)

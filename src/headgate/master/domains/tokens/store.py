@@ -4,9 +4,10 @@ from typing import Final
 
 from sqlalchemy import Column, SmallInteger, String, Text, UniqueConstraint, or_, update
 
-from headgate.master.access import Role
-from headgate.master.api.types import Page, Window, paged
-from headgate.master.domains.tokens.types import ApiToken, HeldToken
+from headgate.master.access import ROLE_NAMES, Role
+from headgate.master.api.filters import Condition, begins, equals
+from headgate.master.api.types import Page, paged
+from headgate.master.domains.tokens.types import ApiToken, HeldToken, TokenWindow
 from headgate.master.store.schema import (
     Counted,
     Tenancy,
@@ -46,9 +47,31 @@ async def insert(tx: Transaction, one: ApiToken, role: Role, digest: str) -> Non
     await tx.insert(TOKENS, digest=digest, **values)
 
 
-async def listed(tx: Transaction, window: Window) -> Page[ApiToken]:
+async def listed(tx: Transaction, window: TokenWindow, now_ms: int) -> Page[ApiToken]:
     """Returns the tokens of the scope, by id."""
-    return await paged(tx, ApiToken, columns_of(TOKENS, ApiToken), TOKENS.c.id, window)
+    query = columns_of(TOKENS, ApiToken).where(
+        *begins(TOKENS.c.name, window.name_prefix),
+        *equals((TOKENS.c.workspace, window.workspace), (TOKENS.c.created_by, window.created_by)),
+        *_in_state(window.state, now_ms),
+    )
+    if window.role is not None:
+        query = query.where(TOKENS.c.role == int(ROLE_NAMES[window.role]))
+    if window.expires_before is not None:
+        query = query.where(TOKENS.c.expires_at < window.expires_before)
+    return await paged(tx, ApiToken, query, TOKENS.c.id, window)
+
+
+def _in_state(state: str | None, now_ms: int) -> list[Condition]:
+    if state is None:
+        return []
+    if state == "revoked":
+        return [TOKENS.c.revoked_at.is_not(None)]
+    expires_at = TOKENS.c.expires_at
+    is_good = state == "good"
+    return [
+        TOKENS.c.revoked_at.is_(None),
+        expires_at > now_ms if is_good else expires_at <= now_ms,
+    ]
 
 
 async def find(tx: Transaction, token_id: str) -> ApiToken | None:

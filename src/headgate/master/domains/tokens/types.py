@@ -1,14 +1,36 @@
 """The types that describe API tokens."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from headgate.master.access import Permission
-from headgate.master.api.types import Body, Moment, Name, Versioned, View
+from headgate.master.api.filters import By, Instant, Prefix
+from headgate.master.api.types import Body, Moment, Name, OrganisationWindow, Versioned, View
 from headgate.master.domains.users.types import RoleName
 
 LONGEST_DAYS = 366
+
+
+class TokenWindow(OrganisationWindow):
+    """The API tokens that are asked for."""
+
+    name_prefix: Prefix = None
+    role: RoleName | None = Field(default=None, description="Only those with this role.")
+    workspace: str | None = Field(
+        default=None,
+        max_length=26,
+        description="Only those of this workspace (id); empty: of the whole organisation.",
+    )
+    state: Literal["good", "expired", "revoked"] | None = Field(
+        default=None, description="Only those that are in this state now."
+    )
+    created_by: By | None = Field(
+        default=None, description="Only those that this user or token (id) made."
+    )
+    expires_before: Instant | None = Field(
+        default=None, description="Only those that expire before this time."
+    )
 
 
 class NewToken(Body):

@@ -1,18 +1,22 @@
 """The routes of users."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, OrganisationPart
+from headgate.master.api.call import Here
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.users import service
-from headgate.master.domains.users.types import InvitedUser, NewGrant, NewUser, User
+from headgate.master.domains.users.types import InvitedUser, NewGrant, NewUser, User, UserWindow
 from headgate.master.store.transaction import Transaction
 
 ROUTES = Routes("users")
 
 
 @ROUTES.get("/users", Permission.USERS_READ)
-async def list_users(call: Here, window: OrganisationPart) -> Page[User]:
+async def list_users(call: Here, window: Annotated[UserWindow, Query()]) -> Page[User]:
     """Lists the members of the organisation."""
     async with call.read() as tx:
         return await service.listed(tx, window)

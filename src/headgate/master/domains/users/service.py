@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from headgate.master.access import ROLE_NAMES, Role
 from headgate.master.api.problems import ProblemError, invalid, not_found
-from headgate.master.api.types import Page, Window, cursor_of
+from headgate.master.api.types import Page
 from headgate.master.domains.sessions import store as sessions
 from headgate.master.domains.users import store
 from headgate.master.domains.users.types import (
@@ -15,6 +15,7 @@ from headgate.master.domains.users.types import (
     NewUser,
     User,
     UserGrant,
+    UserWindow,
 )
 from headgate.master.domains.workspaces import store as workspaces
 from headgate.master.ids import digest_of, new_id, new_secret
@@ -70,16 +71,17 @@ async def find(tx: Transaction, user_id: str) -> User:
     return _shown(account, members)
 
 
-async def listed(tx: Transaction, window: Window) -> Page[User]:
+async def listed(tx: Transaction, window: UserWindow) -> Page[User]:
     """Returns the members of the scope's organisation, by id."""
-    ids = await store.member_ids(tx, window.after() or "", window.limit + 1)
+    ids = await store.member_ids(tx, window)
     shown = ids[: window.limit]
     grants: dict[str, list[Membership]] = defaultdict(list)
     for one in await store.members(tx, shown):
         grants[one.user_id].append(one)
     found = {one.id: one for one in await store.accounts(tx, shown)}
     items = [_shown(found[user_id], grants[user_id]) for user_id in shown if user_id in found]
-    return Page[User](items=items, next=cursor_of(shown[-1]) if len(ids) > len(shown) else None)
+    more = len(ids) > len(shown)
+    return Page[User](items=items, next=window.following(shown[-1]) if more else None)
 
 
 async def change_role(tx: Transaction, user_id: str, new: NewGrant, now_ms: int) -> User:

@@ -14,8 +14,9 @@ from sqlalchemy import (
     update,
 )
 
-from headgate.master.access import Role
-from headgate.master.domains.users.types import Account, Membership
+from headgate.master.access import ROLE_NAMES, Role
+from headgate.master.api.filters import begins, equals
+from headgate.master.domains.users.types import Account, Membership, UserWindow
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.transaction import Transaction, columns_of
 
@@ -87,16 +88,25 @@ async def members(tx: Transaction, ids: list[str] | None = None) -> list[Members
     return await tx.all(Membership, query.order_by(MEMBERSHIPS.c.user_id))
 
 
-async def member_ids(tx: Transaction, after: str, limit: int) -> list[str]:
-    """Returns the ids of users with a role in the scope's organisation, in their order."""
+async def member_ids(tx: Transaction, window: UserWindow) -> list[str]:
+    """Returns the ids of users with a role in the scope's organisation, in their order; one more
+    than asked for if there are more."""
     query = (
         select(MEMBERSHIPS.c.user_id)
         .distinct()
-        .where(MEMBERSHIPS.c.user_id > after)
+        .where(MEMBERSHIPS.c.organisation_id == tx.scope.organisation_id)
+        .where(MEMBERSHIPS.c.user_id > (window.reached() or ""))
+        .where(*equals((MEMBERSHIPS.c.workspace, window.workspace)))
         .order_by(MEMBERSHIPS.c.user_id)
-        .limit(limit)
+        .limit(window.limit + 1)
     )
-    return await tx.texts(query)
+    if window.role is not None:
+        query = query.where(MEMBERSHIPS.c.role == int(ROLE_NAMES[window.role]))
+    if window.name_prefix is None:
+        return await tx.texts(query)
+    # The names are the master's, so the organisation is named above.
+    named = query.join(USERS, USERS.c.id == MEMBERSHIPS.c.user_id)
+    return await tx.as_master().texts(named.where(*begins(USERS.c.name, window.name_prefix)))
 
 
 async def put_role(

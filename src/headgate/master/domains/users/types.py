@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from headgate.master.api.types import Body, Moment, Versioned, View
+from headgate.master.api.filters import Prefix
+from headgate.master.api.types import Body, Moment, OrganisationWindow, Versioned, View
 
 UserName = Annotated[
     str,
@@ -15,6 +16,20 @@ UserName = Annotated[
 ]
 RoleName = Literal["viewer", "operator", "approver", "admin"]
 """The names of the roles; each includes those before it."""
+
+
+class UserWindow(OrganisationWindow):
+    """The users that are asked for."""
+
+    name_prefix: Prefix = None
+    role: RoleName | None = Field(
+        default=None, description="Only those who have this role somewhere in the organisation."
+    )
+    workspace: str | None = Field(
+        default=None,
+        max_length=26,
+        description="Only those with a role in this workspace (id); empty: in the organisation.",
+    )
 
 
 class NewUser(Body):

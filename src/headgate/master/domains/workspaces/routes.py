@@ -1,18 +1,24 @@
 """The routes of workspaces."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from headgate.master.access import Permission
-from headgate.master.api.call import Here, Part
+from headgate.master.api.call import Here
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.workspaces import service, store
-from headgate.master.domains.workspaces.types import NewWorkspace, Workspace
+from headgate.master.domains.workspaces.types import NewWorkspace, Workspace, WorkspaceWindow
 
 ROUTES = Routes("workspaces")
 
 
 @ROUTES.get("/workspaces", Permission.SELF)
-async def list_workspaces(call: Here, window: Part) -> Page[Workspace]:
+async def list_workspaces(
+    call: Here, window: Annotated[WorkspaceWindow, Query()]
+) -> Page[Workspace]:
     """Lists the workspaces in which the caller has a role."""
     async with call.read() as tx:
         return await store.listed(tx, call.caller.grants, window)

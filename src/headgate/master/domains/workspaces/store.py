@@ -6,8 +6,9 @@ from sqlalchemy import Column, String, UniqueConstraint, func, or_, select, upda
 from sqlalchemy.sql.elements import ColumnElement
 
 from headgate.master.access import Grant
-from headgate.master.api.types import Page, Window, paged
-from headgate.master.domains.workspaces.types import Workspace
+from headgate.master.api.filters import begins, equals
+from headgate.master.api.types import Page, paged
+from headgate.master.domains.workspaces.types import Workspace, WorkspaceWindow
 from headgate.master.store.quotas import DEFAULTS, QUOTAS
 from headgate.master.store.schema import Tenancy, id_column, table, time_column, version_column
 from headgate.master.store.scope import Query
@@ -58,9 +59,15 @@ async def find(tx: Transaction, workspace_id: str) -> Workspace | None:
     return await tx.find(Workspace, WORKSPACES, WORKSPACES.c.id == workspace_id)
 
 
-async def listed(tx: Transaction, grants: tuple[Grant, ...], window: Window) -> Page[Workspace]:
+async def listed(
+    tx: Transaction, grants: tuple[Grant, ...], window: WorkspaceWindow
+) -> Page[Workspace]:
     """Returns those that the grants reach, by id."""
-    query = columns_of(WORKSPACES, Workspace).where(_reached_by(grants))
+    query = columns_of(WORKSPACES, Workspace).where(
+        _reached_by(grants),
+        *begins(WORKSPACES.c.name, window.name_prefix),
+        *equals((WORKSPACES.c.organisation_id, window.organisation)),
+    )
     return await paged(tx.as_master(), Workspace, query, WORKSPACES.c.id, window)
 
 
