@@ -90,6 +90,10 @@ def apply(
     Documents may hold templates, as `templates.NAME`, and virtual hosts that are made from them, as
     `virtual_hosts.NAME`; --prune removes virtual hosts, but never templates.
 
+    The folder that `headgate nginx import` wrote is a document, too: its kept text becomes the
+    object `nginx_imports.FOLDER`, which nginx runs and which needs the permission
+    `resources.verbatim`. If a part of it cannot be published, nothing changes.
+
     With --fleet the resources become a revision and a rollout begins, unless the fleet has them.
     With --wait the command follows it to its end; the exit codes are those of `headgate publish`.
     --wait without --fleet uses the workspace's only fleet.
@@ -110,6 +114,8 @@ def apply(
     terms = publishing.Terms(waves, soak, min_requests, gates=options.limits(gate))
     gathered = _gathered(file)
     master = opened(context)
+    if _lacks_secrets(master, gathered):
+        raise typer.Exit(BAD_CONFIG)
     target = publishing.chosen_fleet(master, fleet) if fleet or wait or seen else None
     asked = str(target["name"]) if target is not None and seen else None
     owner = applying.Owner(str(master.get("/auth/me")["id"]), set_name, take_over)
@@ -294,6 +300,19 @@ def _gathered(files: Sequence[Path]) -> "Gathered":
         sys.stderr.write(render_text(found.wrong))
         raise typer.Exit(BAD_CONFIG)
     return found
+
+
+def _lacks_secrets(master: "Master", gathered: "Gathered") -> bool:
+    """Prints which secret files of an import the workspace lacks; returns whether it lacks any."""
+    from headgate.cli.remote import imported
+    from headgate.cli.remote.kinds import items, kind_named
+
+    if not gathered.secrets:
+        return False
+    known = (str(one["name"]) for one in items(kind_named("secrets"), master))
+    lines = [f"error: {what}\n" for what in imported.lacking(gathered.secrets, known)]
+    sys.stderr.writelines(lines)
+    return bool(lines)
 
 
 def _tell(faults: object, word: str) -> bool:

@@ -21,6 +21,8 @@ MAX_BYTES = 4 << 20
 MAX_PATH = 512
 PUBLIC, SECRET = 0o644, 0o600
 SECRETS = "secrets/"
+NGINX_IMPORTS = "nginx_imports"
+"""The kind of resources that no compiler reads: imported nginx configs, which nginx alone runs."""
 _HEX = frozenset("0123456789abcdef")
 _NAMES = {PUBLIC: "0644 (420)", SECRET: "0600 (384)"}
 

@@ -54,6 +54,8 @@ class Permission(StrEnum):
     EVENTS_READ = "events.read"
     RESOURCES_READ = "resources.read"
     RESOURCES_WRITE = "resources.write"
+    RESOURCES_VERBATIM = "resources.verbatim"
+    """Whoever has it may write text that the nginx of agents runs as it is."""
     REVISIONS_READ = "revisions.read"
     REVISIONS_PUBLISH = "revisions.publish"
     FLEETS_READ = "fleets.read"
@@ -96,6 +98,7 @@ RULES: Final = {
     Permission.EVENTS_READ: Rule(Place.WORKSPACE),
     Permission.RESOURCES_READ: Rule(Place.WORKSPACE),
     Permission.RESOURCES_WRITE: Rule(Place.WORKSPACE, Role.OPERATOR),
+    Permission.RESOURCES_VERBATIM: Rule(Place.WORKSPACE, Role.APPROVER),
     Permission.REVISIONS_READ: Rule(Place.WORKSPACE),
     Permission.REVISIONS_PUBLISH: Rule(Place.WORKSPACE, Role.OPERATOR),
     Permission.FLEETS_READ: Rule(Place.WORKSPACE),

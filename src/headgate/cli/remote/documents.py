@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
 from headgate._core import Document
+from headgate.cli.remote import imported
+from headgate.engines.nginx.imports.bundle import BrokenBundleError
+from headgate.engines.nginx.imports.published import CannotTravelError
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.model.text import SUFFIXES, read_document
 
@@ -42,38 +45,84 @@ class Written:
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """The resources of documents by (kind, name), the templates and the virtual hosts by name, and
-    what is wrong with the documents."""
+    what is wrong with the documents. `secrets`: the names of the secret files that stand for files
+    of this host, by their path; imports of nginx configs have some."""
 
     resources: dict[Key, Written]
     wrong: tuple[Diagnostic, ...]
     templates: dict[str, Spec]
     virtual_hosts: dict[str, Spec]
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 def gather(paths: Sequence[Path]) -> Gathered:
     """Returns the resources of the documents at the paths; in directories all that have a suffix
-    of a format. Raises OSError."""
+    of a format. The folder of an imported nginx config is one document, with its kept text as a
+    resource. Raises OSError."""
     found_in: dict[Key, Written] = {}
     wrong: list[Diagnostic] = []
+    secrets: dict[str, str] = {}
     for path in _documents(paths):
-        document = read_document(str(path), path.read_bytes())
-        if isinstance(document, Diagnostic):
-            wrong.append(document)
-            continue
-        for kind, name, _ in document.entries():
-            found = _entry(document, kind, name)
+        for key, found in _entries(path, secrets):
             if isinstance(found, Diagnostic):
                 wrong.append(found)
-            elif (kind, name) in found_in:
-                wrong.append(_twice(found, found_in[kind, name], kind, name))
+            elif key in found_in:
+                wrong.append(_twice(found, found_in[key], *key))
             else:
-                found_in[kind, name] = found
+                found_in[key] = found
     return Gathered(
         {key: one for key, one in found_in.items() if key[0] not in _SPECIAL},
         tuple(wrong),
         {name: one.spec for (kind, name), one in found_in.items() if kind == TEMPLATES},
         {name: one.spec for (kind, name), one in found_in.items() if kind == VIRTUAL_HOSTS},
+        secrets,
     )
+
+
+def _entries(path: Path, secrets: dict[str, str]) -> Iterator[tuple[Key, Written | Diagnostic]]:
+    """Yields the entries of a document, and what is wrong with it; adds to `secrets`."""
+    document = read_document(str(path), path.read_bytes())
+    if isinstance(document, Diagnostic):
+        yield ("", ""), document
+        return
+    folder = imported.folder_of(path)
+    if folder is not None:
+        yield from _of_import(document, folder, secrets)
+        return
+    for kind, name, _ in document.entries():
+        yield (kind, name), _entry(document, kind, name)
+
+
+def _of_import(
+    document: Document, folder: Path, secrets: dict[str, str]
+) -> Iterator[tuple[Key, Written | Diagnostic]]:
+    """Yields the entries of an import's model, and the object with the kept text if the model says
+    that it runs; the document may say which fleets that object goes to."""
+    try:
+        one = imported.read(folder)
+    except BrokenBundleError as error:
+        yield ("", ""), imported.wrong(folder, error)
+        return
+    secrets.update(one.secrets)
+    said = _entry(document, *one.key) if document.defines(*one.key) else None
+    chosen = said if isinstance(said, Written) and not said.spec else None
+    for kind, name, _ in document.entries():
+        if (kind, name) == one.key and chosen is not None:
+            continue
+        if kind != "node":
+            found = _entry(document, kind, name)
+            if isinstance(found, Written):
+                found = replace(found, spec=one.with_secrets(found.spec))
+            yield (kind, name), found
+        elif (unpublished := imported.unpublished(document, name)) is not None:
+            yield (kind, name), unpublished
+        else:
+            line, _ = document.locate((kind, name), "key") or (1, 1)
+            try:
+                labels = None if chosen is None else chosen.fleets
+                yield one.key, Written(one.spec(), document.name, line, labels)
+            except (CannotTravelError, BrokenBundleError) as error:
+                yield one.key, imported.wrong(folder, error)
 
 
 def _documents(paths: Sequence[Path]) -> Iterator[Path]:
@@ -82,7 +131,8 @@ def _documents(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
             continue
         inside = (one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
-        shown = (one for one in inside if not _is_hidden(one.relative_to(path)))
+        own = (one for one in inside if not imported.is_part(one, path))
+        shown = (one for one in own if not _is_hidden(one.relative_to(path)))
         yield from sorted(one for one in shown if one.is_file())
 
 

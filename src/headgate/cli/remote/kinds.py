@@ -158,6 +158,7 @@ _CONFIG: Final = {
     "upstreams": "upstream",
     "certificates": "certificate",
     "tls_policies": "tls_policy",
+    "nginx_imports": "nginx_import",
 }
 _OWN: Final = frozenset({"limit", "cursor"})
 """Parameters of lists that this client sets itself."""

@@ -78,16 +78,22 @@ async def opened(connection: HTTPConnection, permission: Permission) -> Call:
         action=permission.value,
         object=connection.url.path,
     )
-    if not caller.may(permission, scope):
-        await _audit_refusal(call, permission)
-        raise ProblemError(
-            403,
-            "forbidden",
-            f"this needs the permission {permission.value}; ask an administrator for the role"
-            f" {rule.role.name.lower()}",
-        )
+    await require(call, permission)
     connection.state.call = call
     return call
+
+
+async def require(call: Call, permission: Permission) -> None:
+    """Raises ProblemError, with a line in the audit log, unless the caller has the permission."""
+    if call.caller.may(permission, call.scope):
+        return
+    await _audit_refusal(call, permission)
+    raise ProblemError(
+        403,
+        "forbidden",
+        f"this needs the permission {permission.value}; ask an administrator for the role"
+        f" {RULES[permission].role.name.lower()}",
+    )
 
 
 async def authenticated(master: Master, header: str | None, address: str) -> Caller:

@@ -6,7 +6,7 @@ import socket
 import ssl
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from headgate.fleet.frames import Instance
 from headgate.fleet.manifest import Manifest
@@ -37,6 +37,9 @@ from headgate.providers.master.incoming import Incoming
 from headgate.providers.master.store import BundleStore
 from headgate.providers.master.websocket import Signer, WebSocketCarrier
 
+if TYPE_CHECKING:
+    from headgate.node.agent.imports import ImportFolders
+
 _NO_LABEL = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_LABEL = 63
 _DIAL_S = 12.0
@@ -55,7 +58,8 @@ def agent_node(
     identities = IdentityStore(place)
     store = BundleStore(place / "bundles", _verify(identities))
     own = [Path(path) for path in options.configs]
-    source = MasterSource(own, store, str(url), fetched(options), options.instance)
+    imports = _imports(options, place)
+    source = MasterSource(own, store, str(url), fetched(options), options.instance, imports)
     node = Node(options, source, link, serving, door)
     parts = Parts(url, identities, store, Incoming(place / "incoming"), source)
     # Of an nginx nothing is known before it was asked.
@@ -74,6 +78,16 @@ def agent_node(
     node.master = agent
     node.pipeline.on_served = source.served
     return node
+
+
+def _imports(options: Options, place: Path) -> "ImportFolders | None":
+    """Returns where imported nginx configs go; None for an engine that runs none."""
+    if options.engine != "nginx":
+        return None
+    # Imported here, so that it costs a native node no memory.
+    from headgate.node.agent.imports import ImportFolders
+
+    return ImportFolders(place / "imports")
 
 
 def _hello(options: Options) -> Newcomer:

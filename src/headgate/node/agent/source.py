@@ -3,8 +3,9 @@
 import os
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import PurePath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -26,6 +27,9 @@ from headgate.providers.master.documents import BundleFiles, documents
 from headgate.providers.master.forms import LastForms
 from headgate.providers.master.store import BundleStore
 
+if TYPE_CHECKING:
+    from headgate.node.agent.imports import ImportFolders
+
 _ELSEWHERE: Final = (
     "the config of an agent comes from its master, and its own file has [node] alone"
 )
@@ -44,10 +48,12 @@ class MasterSource(FileSource):
         master: str,
         fetched: PurePath | None = None,
         instance: str = "",
+        imports: "ImportFolders | None" = None,
     ) -> None:
         """`own`: documents with the node's settings, may be none; `master`: what people call it;
         `fetched`: the folder of the key sets that were fetched, if any are; `instance`: the one of
-        the agent's instances that this is, if it has several.
+        the agent's instances that this is, if it has several; `imports`: where imported nginx
+        configs go, None for an engine that runs none.
         """
         super().__init__(own, fetched=fetched, instance=instance)
         self._own = list(own)
@@ -61,6 +67,7 @@ class MasterSource(FileSource):
         self._forms = LastForms(store.folder)
         self._last_good = self._forms.read()
         self._observes = False
+        self._imports = imports
 
     @property
     def last(self) -> Bundle | None:
@@ -94,6 +101,8 @@ class MasterSource(FileSource):
         self._last = bundle
         self._offered = None
         self._store.promote(bundle)
+        if self._imports is not None:
+            self._imports.keep(bundle)
 
     def served(self, candidate: Candidate) -> None:
         """Remembers the last good form of each object, on disk where one is quarantined."""
@@ -128,6 +137,14 @@ class MasterSource(FileSource):
         if isinstance(found, Rejected):
             self._refused = before
         return found
+
+    def _candidate(self, loaded: Loaded) -> Candidate | Rejected:
+        if self._imports is not None and loaded.node is not None:
+            node = self._imports.served(loaded.node, self._offered or self._last)
+            if isinstance(node, Diagnostic):
+                return Rejected((node,))
+            loaded = replace(loaded, node=node)
+        return super()._candidate(loaded)
 
     def _refusals(self) -> Collection[Refusal]:
         return self._refused.listed()

@@ -5,6 +5,7 @@ turns nginx's words into metrics.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from headgate.compile.located import said
@@ -164,7 +165,6 @@ class NginxServing:
         self._wanted = candidate
         try:
             engine = self._engine or await self._begin(candidate.node)
-            engine.settings = settings
             async with self._applying:
                 found = await self._apply(engine, candidate)
         except CannotDriveError as error:
@@ -283,7 +283,10 @@ class NginxServing:
             )
         except (CannotDriveError, *_UNABLE_NOW):
             return None
-        return None if found is None else Able(found.version, words(found, own))
+        if found is None:
+            return None
+        own = replace(own, imported=settings.nginx.imported)
+        return Able(found.version, words(found, own))
 
     async def metrics(self) -> bytes | None:
         """Returns the observation of nginx; None while it is down."""
@@ -351,6 +354,8 @@ class NginxServing:
         self, engine: NginxEngine, candidate: Candidate
     ) -> Served | Rejected | list[CannotExpress]:
         """Applies a candidate, without the endpoints that take nothing now."""
+        # Those of one that was refused meanwhile do not belong to what is served.
+        engine.settings = candidate.node.nginx
         workers = self._workers or candidate.node.workers
         found = await engine.apply(candidate.plan, candidate.blobs, workers)
         if isinstance(found, Served):

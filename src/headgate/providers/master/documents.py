@@ -11,17 +11,18 @@ from pathlib import PurePath
 import msgspec
 
 from headgate.compile.sources import Given, Trust
-from headgate.fleet.manifest import resource_of
+from headgate.fleet.manifest import NGINX_IMPORTS, resource_of
 from headgate.model.files import Files
 from headgate.providers.master.bundle import Bundle
 
 
 def documents(bundle: Bundle) -> list[Given]:
-    """Returns the documents of a bundle, in the order of its manifest."""
+    """Returns the documents of a bundle, in the order of its manifest; imports of nginx configs
+    are no documents."""
     return [
         Given(PurePath(entry.path), Trust.QUARANTINE, PurePath())
         for entry in bundle.manifest.entries
-        if resource_of(entry.path) is not None
+        if (of := resource_of(entry.path)) is not None and of[0] != NGINX_IMPORTS
     ]
 
 

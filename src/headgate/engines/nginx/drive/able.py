@@ -22,8 +22,10 @@ def probed_before(root: Path, settings: NginxSettings) -> Capabilities | None:
 
 
 def words(found: Capabilities, settings: NginxSettings) -> tuple[str, ...]:
-    """Returns what the nginx accepts, the modules that it loads, and how it is driven."""
+    """Returns what the nginx accepts, the modules that it loads, and how it is driven; `settings`
+    are those of the node itself, without what a master sends."""
     said = {*found.accepted, f"mode={settings.mode}", f"endpoints={settings.endpoints}"}
+    said.add("takes-imports")
     said |= {f"module={name}" for name in found.modules}
     if settings.imported is not None:
         said.add("imported")

@@ -36,7 +36,8 @@ REASON: Final = "not-imported"
 
 class Map(msgspec.Struct, frozen=True):
     """The contents of `import.json`; `files` are the original paths by their place in `verbatim`,
-    `objects` the model as it was imported, as TOML."""
+    `objects` the model as it was imported, as TOML. `secrets` are the files of the bundle that a
+    master sent in place of files of the imported host, by their path there."""
 
     entry: str
     files: dict[str, str]
@@ -44,6 +45,7 @@ class Map(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...]
     originals: dict[str, str]
     objects: str
+    secrets: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class BrokenBundleError(ValueError):
@@ -54,7 +56,7 @@ def to_files(one: Imported, folder: str = "") -> dict[str, bytes]:
     """Returns the bundle's files by their path in it;
     `folder` is its future absolute path, where the nginx engine finds the kept text.
     """
-    files = {f"{VERBATIM}/{number:04d}-{_stem(path)}": path for number, path in _numbered(one)}
+    files = {f"{VERBATIM}/{number:04d}-{stem_of(path)}": path for number, path in _numbered(one)}
     objects = to_toml(one.objects)
     mapped = Map(one.entry, files, one.fates, one.notes, dict(one.originals), objects)
     node = _NODE.format(folder=quoted(folder)) if folder else ""
@@ -109,9 +111,20 @@ def as_imported(files: Mapping[str, bytes]) -> str:
         raise BrokenBundleError(str(error)) from None
 
 
+def secrets_of(files: Mapping[str, bytes]) -> dict[str, str] | None:
+    """Returns the files of the bundle that stand for files of the imported host, by their path
+    there; None for an import that no master sent. Raises `BrokenBundleError`."""
+    try:
+        found = msgspec.json.decode(files[MAP], type=Map).secrets
+    except (KeyError, msgspec.DecodeError) as error:
+        raise BrokenBundleError(str(error)) from None
+    return None if isinstance(found, msgspec.UnsetType) else found
+
+
 def _numbered(one: Imported) -> list[tuple[int, str]]:
     return list(enumerate(one.verbatim, start=1))
 
 
-def _stem(path: str) -> str:
+def stem_of(path: str) -> str:
+    """Returns the last part of a path, by which people know the file in `verbatim`."""
     return path.rpartition("/")[2]

@@ -6,14 +6,14 @@ of its own: the pid file and error log we look at, the generation and the status
 """
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from headgate.engines.nginx.imports import listens
 from headgate.nginxtext.includes import Located, Tree, is_include
-from headgate.nginxtext.tree import Directive, Node
+from headgate.nginxtext.tree import Directive, Node, walk
 from headgate.nginxtext.writer import FilePath, Plain, argument, directive
 
 _TO_CONF: Final = frozenset(
@@ -41,6 +41,7 @@ _TO_PREFIX: Final = frozenset(
     }
 )
 _NO_PATH: Final = (b"/", b"$", b"unix:", b"syslog:", b"memory:", b"data:", b"engine:", b"store:")
+_SCHEMES: Final = (b"data:", b"engine:", b"store:")
 _WORDS: Final = frozenset({b"off", b"stderr"})
 _OURS: Final = frozenset({b"pid", b"daemon", b"master_process"})
 """Top-level directives about the start of nginx, which is ours."""
@@ -57,7 +58,8 @@ without a name it would get requests without a host.
 class Frame(NamedTuple):
     """The parts specific to a release. `prefix` is the base of relative paths, `root` where our
     files are; `kinds` are the gateways that this nginx has temporary files for, `http` the lines to
-    put into `http`.
+    put into `http`. `secrets` are files of the release that stand for files of the imported host,
+    by their path there.
     """
 
     prefix: str
@@ -67,6 +69,7 @@ class Frame(NamedTuple):
     user: str | None
     kinds: Sequence[str]
     http: Sequence[Node]
+    secrets: Mapping[str, str] = {}
 
 
 def released(tree: Tree, frame: Frame) -> list[Node]:
@@ -91,6 +94,18 @@ def released(tree: Tree, frame: Frame) -> list[Node]:
         else:
             out.append(node)
     return out
+
+
+def host_files(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yields the files of certificates, keys and users that nginx reads beside its config, each
+    with the directive that names it."""
+    conf = posixpath.dirname(tree.entry)
+    for document in tree.documents.values():
+        for node in walk(document.nodes):
+            if node.name in _TO_CONF and node.args and not node.args[0].value.startswith(_SCHEMES):
+                word = node.args[0].value.decode(errors="surrogateescape")
+                if word and "$" not in word and node.args[0].value not in _WORDS:
+                    yield node.name.decode(), posixpath.join(conf, word)
 
 
 def addresses(tree: Tree) -> tuple[str, ...]:
@@ -196,8 +211,10 @@ class _Released:
         if (node.name not in _TO_CONF and node.name not in _TO_PREFIX) or not node.args:
             return node
         first = node.args[0]
-        if first.value in _WORDS or not first.value or first.value.startswith(_NO_PATH):
-            return node
         path = posixpath.join(base, first.value.decode(errors="surrogateescape"))
+        if node.name in _TO_CONF and path in self._frame.secrets:
+            path = self._frame.secrets[path]
+        elif first.value in _WORDS or not first.value or first.value.startswith(_NO_PATH):
+            return node
         word = argument(Plain(path))
         return replace(node, args=(replace(word, before=first.before), *node.args[1:]))

@@ -71,7 +71,7 @@ def tried(
     """Tries requests on both engines."""
     hosts = {_host_of(question) for question, _ in asked} | {_EVERYBODY}
     objects = [_plain(each) for each in one.objects if _may_take(each, hosts)]
-    plan = load([PurePath(NAME)], ImportedDocument(to_toml(objects)), {}).plan
+    plan = load([PurePath(NAME)], ImportedDocument(to_toml(objects), {}), {}).plan
     native = _native(Routing(plan), objects, asked) if plan is not None else ()
     return Tried(sum(count for _, count in asked), is_made, native, differences(tree, one))
 

@@ -17,16 +17,20 @@ from headgate.engines.nginx.common.types import (
     Rendered,
     Target,
 )
-from headgate.engines.nginx.render import render
+from headgate.fleet.manifest import resource_path
 from headgate.kernel.diagnostics import dotted
 from headgate.master.domains.agents.types import Engine
+from headgate.master.domains.drafts import imports
 from headgate.master.domains.drafts.types import EngineEffect, Inability
+from headgate.master.domains.resources.validation import SentImport
 from headgate.model.config import SECTION_OF
 from headgate.plan.plan import Plan
 
 _ROOT: Final = "/var/lib/headgate/nginx"
 _MODES: Final[dict[str, Mode]] = {"mode=full": "full", "mode=guest": "guest"}
 _CHANGES: Final = ("none", "in-place", "reload", "unknown")
+_NOWHERE: Final = "config"
+"""The file of what is written nowhere, such as an object that was removed."""
 _CHANGE: Final = 'change it, or move the fleet to the engine "native"'
 
 
@@ -47,8 +51,17 @@ def kinds(engines: Iterable[Engine]) -> dict[Kind, int]:
     return found
 
 
-def engine_effect(kind: Kind, agents: int, before: Loaded, after: Loaded) -> EngineEffect:
+class Config(NamedTuple):
+    """A config as it compiled, and the import that comes with it, if any."""
+
+    loaded: Loaded
+    imported: SentImport | None
+
+
+def engine_effect(kind: Kind, agents: int, before: Config, after: Config) -> EngineEffect:
     """Returns what publishing would do to engines of a kind; `after` has no errors."""
+    is_same = _is_same(before.loaded.plan, after.loaded.plan)
+    is_same &= kind.engine != "nginx" or before.imported == after.imported
     made_of = EngineEffect(
         engine=kind.engine,
         version=kind.version,
@@ -56,21 +69,25 @@ def engine_effect(kind: Kind, agents: int, before: Loaded, after: Loaded) -> Eng
         is_known=True,
         refuses=[],
         notes=[],
-        change="none" if _is_same(before.plan, after.plan) else "in-place",
+        change="none" if is_same else "in-place",
     )
     if kind.engine != "nginx":
-        return made_of
+        return made_of.model_copy(update={"notes": imports.notes_of_native(*after)})
+    if after.imported is not None and (why := imports.refusal(kind.capabilities)):
+        refused = imports.refused(after.imported, why)
+        return made_of.model_copy(update={"refuses": [refused], "change": "unknown"})
     target = _target(kind)
-    if target is None or after.plan is None:
+    if target is None or after.loaded.plan is None:
         return made_of.model_copy(update={"is_known": False, "change": "unknown"})
-    new = render(after.plan, after.blobs, target)
+    new = imports.rendered(*after, target)
     if not isinstance(new, Rendered):
-        refuses = [_inability(after, one) for one in new]
+        refuses = [_inability(after, one) for one in new or ()]
         return made_of.model_copy(update={"refuses": refuses, "change": "unknown"})
-    old = None if before.plan is None else render(before.plan, before.blobs, target)
+    old = imports.rendered(*before, target)
     is_reload = not isinstance(old, Rendered) or old.files != new.files
     change = "reload" if is_reload else made_of.change
-    return made_of.model_copy(update={"notes": list(new.notes), "change": change})
+    notes = [*new.notes, *imports.notes_of_nginx(after.imported)]
+    return made_of.model_copy(update={"notes": notes, "change": change})
 
 
 def _is_same(before: Plan | None, after: Plan | None) -> bool:
@@ -97,13 +114,16 @@ def _target(kind: Kind) -> Target | None:
     )
 
 
-def _inability(loaded: Loaded, one: CannotExpress) -> Inability:
-    place = locator(loaded, "config")(one.kind, one.name, one.path)
+def _inability(config: Config, one: CannotExpress) -> Inability:
+    if config.imported is not None and one.kind == "settings":
+        return imports.refused(config.imported, one.message)
+    place = locator(config.loaded, _NOWHERE)(one.kind, one.name, one.path)
     section = next((name for kind, name in SECTION_OF.items() if kind == one.kind), "node")
     prefix = dotted((section, one.name))
+    is_removed = place.file == _NOWHERE and section != "node"
     rest = place.path.removeprefix(prefix) if place.path.startswith(prefix) else f".{one.path}"
     return Inability(
-        object=place.file,
+        object=resource_path(section, one.name) if is_removed else place.file,
         path="$" + rest if rest.strip(".") else "$",
         detail=one.message,
         allowed=_CHANGE,

@@ -13,6 +13,7 @@ from headgate.master.domains.agents.types import Engine, Facts
 from headgate.master.domains.drafts.contents import differences, gathered
 from headgate.master.domains.drafts.digests import digest, digest_of
 from headgate.master.domains.drafts.effects import (
+    Config,
     engine_effect,
     kinds,
     merged_engines,
@@ -27,7 +28,7 @@ from headgate.master.domains.drafts.types import (
 )
 from headgate.master.domains.fleets.store import FleetRow
 from headgate.master.domains.resources.types import Change
-from headgate.master.domains.resources.validation import Verdict, judged, loaded_from
+from headgate.master.domains.resources.validation import Verdict, import_of, judged, loaded_from
 from headgate.master.domains.revisions import service as revisions
 from headgate.master.domains.revisions import store as revision_rows
 from headgate.master.domains.templates.node_values import (
@@ -159,7 +160,7 @@ def preview(
     """
     compiled = Compiled()
     fates = [fate(one, compiled) for one in fleets]
-    verdicts = [one.verdict for one in fates] or [judged(compiled(after))]
+    verdicts = [one.verdict for one in fates] or [judged(compiled(after), after)]
     effects = [
         _effect(one, said, compiled, seen.get(one.row.id))
         for one, said in zip(fleets, fates, strict=True)
@@ -189,16 +190,16 @@ class Compiled:
 def fate(one: Affected, compiled: Compiled) -> Fate:
     """Returns what each node would get, and all that is wrong with that."""
     if not one.recipes:
-        return Fate([Variant(one.after, list(one.nodes))], judged(compiled(one.after)))
+        return Fate([Variant(one.after, list(one.nodes))], judged(compiled(one.after), one.after))
     if len(one.nodes) > MOST_NODES:
         return Fate([], Verdict([_too_many(one)], []))
     if not one.nodes:
         # The first node has its config looked at when it comes.
-        said = judged(compiled(one.after))
+        said = judged(compiled(one.after), one.after)
         errors = [fault for fault in said.errors if _file(fault) not in one.recipes]
         return Fate([], Verdict(errors, said.warnings))
     found, gaps = variants(one.after, one.recipes, one.nodes)
-    verdicts = [judged(compiled(variant.contents)) for variant in found]
+    verdicts = [judged(compiled(one_of.contents), one_of.contents) for one_of in found]
     errors = _once([gaps, *_of_nodes(found, [said.errors for said in verdicts])])
     warnings = _once(_of_nodes(found, [said.warnings for said in verdicts]))
     return Fate(found, Verdict(errors, warnings))
@@ -208,8 +209,10 @@ def engine_effects(one: Affected, fate: Fate, compiled: Compiled) -> list[Engine
     """Returns what publishing would do to each kind of engine of a fleet."""
     found: list[EngineEffect] = []
     for variant in fate.variants:
-        before = compiled(_before(one, variant.nodes))
-        after = compiled(variant.contents)
+        before, after = (
+            Config(compiled(contents), import_of(contents))
+            for contents in (_before(one, variant.nodes), variant.contents)
+        )
         found += [
             engine_effect(kind, count, before, after)
             for kind, count in sorted(kinds(one.engines_of(variant.nodes)).items())

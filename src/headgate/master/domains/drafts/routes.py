@@ -84,6 +84,7 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
     reload, and which requests would go elsewhere: those that `seen` has had lately, or made ones.
     """
     sealer = call.master.sealer
+    forbidden = resources.verbatim_faults(wanted.changes, call.caller, call.scope)
     seen = {} if wanted.seen is None else await had(call, wanted.seen)
     async with call.read() as tx:
         changes = service.checked(wanted.changes)
@@ -103,6 +104,6 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
         rows = [fleet] if fleet is not None else await fleet_rows.some(tx, MOST_FLEETS)
         touched = [await affected(tx, row, changes, sealer, plan) for row in rows]
     found = await asyncio.to_thread(worked_out, differences(before, after), after, touched, seen)
-    found = found.model_copy(update={"errors": [*refused, *found.errors]})
+    found = found.model_copy(update={"errors": [*refused, *forbidden, *found.errors]})
     call.master.previews.shown(found)
     return found

@@ -7,6 +7,7 @@ from fastapi import Query
 from headgate.fleet.manifest import resource_path
 from headgate.master.access import Permission
 from headgate.master.api.call import Call, Here
+from headgate.master.api.gate import require
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import JsonBytes, Page
@@ -50,7 +51,11 @@ async def get_resource(call: Here, workspace: str, kind: Kind, name: str) -> Res
 async def put_resource(
     call: Here, workspace: str, kind: Kind, name: str, new: NewSpec, own: Annotated[InSet, Query()]
 ) -> Resource:
-    """Writes an object whole; an equal one stays as it is. `If-None-Match: *`: only a new one."""
+    """Writes an object whole; an equal one stays as it is. `If-None-Match: *`: only a new one.
+
+    `nginx_imports` need the permission `resources.verbatim`, because nginx runs their text.
+    """
+    await _require(call, kind)
     change = Change(kind=kind, name=name, spec=new.spec, fleets=new.fleets, **own.model_dump())
     return await call.write(
         lambda tx: service.put(tx, change, call.caller, call.now_ms, _expected(call))
@@ -61,9 +66,15 @@ async def put_resource(
 async def delete_resource(
     call: Here, workspace: str, kind: Kind, name: str, own: Annotated[InSet, Query()]
 ) -> None:
-    """Removes an object."""
+    """Removes an object; one of `nginx_imports` needs the permission `resources.verbatim`."""
+    await _require(call, kind)
     change = Change(kind=kind, name=name, spec=None, **own.model_dump())
     await call.write(lambda tx: service.remove(tx, change, call.caller, call.now_ms, call.expected))
+
+
+async def _require(call: Call, kind: Kind) -> None:
+    if kind in service.VERBATIM:
+        await require(call, Permission.RESOURCES_VERBATIM)
 
 
 def _expected(call: Call) -> int | None:

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from headgate.engines.nginx.imports import published
 from headgate.fleet.manifest import resource_bytes, resource_path
 from headgate.kernel.errors import Invalid
-from headgate.master.access import Caller
+from headgate.master.access import Caller, Permission
 from headgate.master.api.problems import (
     Fault,
     ProblemError,
@@ -23,9 +24,14 @@ from headgate.master.domains.resources.types import Change, Resource, Row
 from headgate.master.domains.resources.validation import faults_of
 from headgate.master.ids import new_id
 from headgate.master.store.errors import TakenError
+from headgate.master.store.scope import Scope
 from headgate.master.store.transaction import Transaction
 
 MOST_BYTES = 256 << 10
+VERBATIM: Final = frozenset({published.SECTION})
+"""The kinds whose text agents run as it is: whoever writes them needs `resources.verbatim`."""
+_PERMISSION: Final = Permission.RESOURCES_VERBATIM.value
+_ASK: Final = "ask an administrator for the role approver"
 PARAMETER: Final = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,62})\s*\}\}")
 """The form in which a text names a parameter of a template."""
 
@@ -41,9 +47,12 @@ def checked(change: Change, at: str = "$") -> bytes | None:
         content = resource_bytes(change.spec)
     except Invalid as wrong:
         raise invalid(f"{at}.spec", wrong.what, wrong.allowed) from None
-    if len(content) > MOST_BYTES:
-        raise invalid(f"{at}.spec", f"{len(content)} bytes are too many", f"at most {MOST_BYTES}")
-    faults = _certain(faults_of(change.kind, change.name, change.spec), change.spec)
+    most = published.MOST_BYTES if change.kind in VERBATIM else MOST_BYTES
+    if len(content) > most:
+        raise invalid(f"{at}.spec", f"{len(content)} bytes are too many", f"at most {most}")
+    faults = faults_of(change.kind, change.name, change.spec)
+    if change.kind not in VERBATIM:  # what looks like a parameter there is nginx's text
+        faults = _certain(faults, change.spec)
     if faults:
         found = [one.model_copy(update={"path": one.path.replace("$", at, 1)}) for one in faults]
         detail = "; ".join(f"{one.path}: {one.detail}" for one in found[:3])
@@ -83,6 +92,7 @@ async def write(
 
     `expected` is the version that the change is for, 0 for an object that must not exist yet.
     """
+    require_verbatim([change], by, tx.scope)
     content = checked(change)
     path = resource_path(change.kind, change.name)
     current = await store.find(tx, path)
@@ -135,6 +145,25 @@ async def set_faults(tx: Transaction, changes: Iterable[Change]) -> list[Fault]:
     by_path = {resource_path(one.kind, one.name): one for one in changes}
     owners = await store.owners(tx, by_path)
     return faults((path, _claim(by_path[path], owner)) for path, owner in sorted(owners.items()))
+
+
+def require_verbatim(changes: Iterable[Change], by: Caller, scope: Scope) -> None:
+    """Raises ProblemError if one of them is text that agents run as it is, and the caller may not
+    write such text."""
+    if wrong := verbatim_faults(changes, by, scope):
+        raise ProblemError(403, "forbidden", f"{wrong[0].path} {wrong[0].detail}; {_ASK}")
+
+
+def verbatim_faults(changes: Iterable[Change], by: Caller, scope: Scope) -> list[Fault]:
+    """Returns the changes of text that agents run as it is, if the caller may not write these."""
+    if by.may(Permission.RESOURCES_VERBATIM, scope):
+        return []
+    detail = f"is text that nginx runs as it is, which needs the permission {_PERMISSION}"
+    return [
+        Fault(path=resource_path(one.kind, one.name), detail=detail, allowed=_ASK)
+        for one in changes
+        if one.kind in VERBATIM
+    ]
 
 
 def selector(labels: Mapping[str, str] | None) -> str:

@@ -18,8 +18,9 @@ Kind = Literal[
     "upstreams",
     "certificates",
     "tls_policies",
+    "nginx_imports",
 ]
-"""The sections of the config that hold named objects."""
+"""The sections of the config that hold named objects, and imports of nginx configs."""
 Spec = Annotated[
     dict[str, Any], Field(description="The object as the config's documents write it.")
 ]

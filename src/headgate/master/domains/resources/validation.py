@@ -6,8 +6,9 @@ Nothing of this machine is read: neither files nor the environment.
 import errno
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -19,15 +20,17 @@ from headgate.compile.located import refusals, tls_findings
 from headgate.compile.reads import Reads
 from headgate.compile.routing import Routing, shadows
 from headgate.compile.sources import Given, Trust
+from headgate.engines.nginx.imports import published
 from headgate.fleet.manifest import SECRETS, resource_of, resource_path
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.kernel.errors import Invalid
 from headgate.master.api.problems import Fault, json_path
-from headgate.model.config import SECTIONS
+from headgate.model.config import SECTIONS, object_name
 from headgate.model.nulls import nulls
 from headgate.model.problems import Problem, problems
 from headgate.plan.plan import Plan
 
+_NO_SUCH_FILE: Final = f"no such file below `{SECRETS}`"
 Contents = Mapping[str, bytes]
 """The contents of a revision: canonical specs and secret files, by path."""
 
@@ -41,7 +44,10 @@ class Verdict:
 
 
 def faults_of(kind: str, name: str, spec: object) -> list[Fault]:
-    """Returns what is wrong with one object by itself; references are not followed."""
+    """Returns what is wrong with one object by itself; references are not followed, neither to
+    other objects nor to secret files."""
+    if kind == published.SECTION:
+        return _of_import(name, spec)
     section, base = SECTIONS[kind], (kind, name)
     try:
         section.name(name)
@@ -55,8 +61,72 @@ def faults_of(kind: str, name: str, spec: object) -> list[Fault]:
     return [
         Fault(path=json_path(("spec", *one.path[2:])), detail=one.message, allowed=one.allowed)
         for one in found
-        if one.severity is Severity.ERROR
+        if one.severity is Severity.ERROR and not _is_of_a_secret(one)
     ]
+
+
+def _is_of_a_secret(one: Problem) -> bool:
+    """Reports whether a secret file is missing, of which an object by itself has none."""
+    return f'"{SECRETS}' in one.message and _NO_SUCH_FILE in one.message
+
+
+def _of_import(name: str, spec: object) -> list[Fault]:
+    try:
+        object_name(name)
+        published.checked(spec)
+    except Invalid as wrong:
+        return [Fault(path="name", detail=wrong.what, allowed=wrong.allowed)]
+    except published.CannotTravelError as wrong:
+        path = json_path(("spec", *wrong.part))
+        return [Fault(path=path, detail=wrong.what, allowed=wrong.allowed)]
+    return []
+
+
+class SentImport(NamedTuple):
+    """An import among the contents of a revision: its path there, and the import's files."""
+
+    path: str
+    files: Mapping[str, bytes]
+
+
+def import_of(contents: Contents) -> SentImport | None:
+    """Returns the import that a fleet would get, the first one if there are several; None if there
+    is none, or it is not whole: then `verdict` has an error."""
+    for path in _imports(contents):
+        try:
+            one = published.checked(json.loads(contents[path]))
+            return SentImport(path, published.to_bundle(one, contents))
+        except published.CannotTravelError:
+            return None
+    return None
+
+
+def _imports(contents: Contents) -> list[str]:
+    return [path for path in sorted(contents) if _is_import(path)]
+
+
+def _is_import(path: str) -> bool:
+    return path.startswith(published.SECTION + "/") and resource_of(path) is not None
+
+
+def import_faults(contents: Contents) -> list[Fault]:
+    """Returns why the imports among the contents cannot be published together, or by themselves."""
+    found = _imports(contents)
+    faults = [
+        Fault(
+            path=path,
+            detail=f"an nginx has one imported config, and {found[0]} is another",
+            allowed="choose another fleet for it by `fleets`, or remove one of them",
+        )
+        for path in found[1:]
+    ]
+    for path in found:
+        try:
+            published.to_bundle(published.checked(json.loads(contents[path])), contents)
+        except published.CannotTravelError as wrong:
+            at = f"{path}: {'.'.join((published.SECTION, *wrong.part))}"
+            faults.append(Fault(path=at, detail=wrong.what, allowed=wrong.allowed))
+    return faults
 
 
 def verdict(contents: Contents) -> Verdict:
@@ -64,7 +134,7 @@ def verdict(contents: Contents) -> Verdict:
 
     People wrote it, so any error refuses it; agents put broken objects in quarantine instead.
     """
-    return judged(loaded_from(contents))
+    return judged(loaded_from(contents), contents)
 
 
 def loaded_from(contents: Contents, compiler: Compiler | None = None) -> Loaded:
@@ -73,19 +143,25 @@ def loaded_from(contents: Contents, compiler: Compiler | None = None) -> Loaded:
     given = [
         Given(PurePath(path), Trust.REFUSE_WHOLE, PurePath())
         for path in sorted(contents)
-        if resource_of(path) is not None
+        if resource_of(path) is not None and not _is_import(path)
     ]
-    return (compiler or Compiler()).load(given, _Contents(contents), {})
+    loaded = (compiler or Compiler()).load(given, _Contents(contents), {})
+    found = _imports(contents)
+    if not found or loaded.node is None:
+        return loaded
+    nginx = replace(loaded.node.nginx, imported=found[0])
+    return replace(loaded, node=replace(loaded.node, nginx=nginx))
 
 
-def judged(loaded: Loaded) -> Verdict:
+def judged(loaded: Loaded, contents: Contents) -> Verdict:
     """Returns what is wrong with a compiled config: what every node would say of it, too."""
     found: Sequence[Diagnostic] = (*loaded.diagnostics, *_refused(loaded), *tls_findings(loaded))
     errors = [one for one in found if one.severity is Severity.ERROR]
     warnings = [one for one in found if one.severity is not Severity.ERROR]
     if not errors:
         warnings += lints(loaded, shadows)
-    return Verdict([_fault(one) for one in errors], [_fault(one) for one in warnings])
+    faults = [*map(_fault, errors), *import_faults(contents)]
+    return Verdict(faults, [_fault(one) for one in warnings])
 
 
 def _refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
@@ -116,8 +192,7 @@ class _Contents:
         """Returns a content; a resource's is the document that defines it. Raises OSError."""
         content = self._contents.get(str(path))
         if content is None:
-            text = f"no such file below `{SECRETS}`"
-            raise FileNotFoundError(errno.ENOENT, text, str(path))
+            raise FileNotFoundError(errno.ENOENT, _NO_SUCH_FILE, str(path))
         of = resource_of(str(path))
         if of is None:
             return content

@@ -1,12 +1,13 @@
 """The routes of revisions: publishing, history, and publishing an older one again."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Query
 
+from headgate.fleet.manifest import resource_path
 from headgate.master.access import Permission
 from headgate.master.api.call import Here
 from headgate.master.api.problems import Fault, ProblemError, not_found
@@ -28,6 +29,8 @@ from headgate.master.domains.drafts.preview import (
 )
 from headgate.master.domains.drafts.types import Inability
 from headgate.master.domains.fleets import service as fleets
+from headgate.master.domains.resources.service import VERBATIM
+from headgate.master.domains.resources.types import Change
 from headgate.master.domains.revisions import nodes, service, store
 from headgate.master.domains.revisions.keeping import prune
 from headgate.master.domains.revisions.types import (
@@ -92,6 +95,8 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
             )
         if new.draft is not None:
             await service.settle(tx, new.draft, call.caller, call.now_ms)
+            for path in _verbatim(changes):
+                await call.note(tx, Permission.RESOURCES_VERBATIM.value, path)
         if new.is_served:
             await _require_no_rollout(tx, fleet.id, "publish with is_served false")
         revision = await service.publish(tx, order, made, sealer)
@@ -214,6 +219,11 @@ def _require_able(found: list[Inability]) -> None:
         " published",
         errors=faults,
     )
+
+
+def _verbatim(changes: Sequence[Change]) -> list[str]:
+    """Returns the paths of the objects whose text nginx runs as it is."""
+    return [resource_path(one.kind, one.name) for one in changes if one.kind in VERBATIM]
 
 
 async def _is_as_checked(tx: Transaction, one: Affected) -> bool:

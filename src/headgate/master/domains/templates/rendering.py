@@ -12,7 +12,7 @@ from typing import Final
 from headgate.features import syntax
 from headgate.kernel.errors import Invalid
 from headgate.master.api.problems import Fault, ProblemError
-from headgate.master.domains.resources.service import PARAMETER
+from headgate.master.domains.resources.service import PARAMETER, VERBATIM
 from headgate.master.domains.resources.types import MOST_OF_A_NAME, Change
 from headgate.master.domains.templates.types import NewTemplate, Parameter, Value
 from headgate.model.config import object_name
@@ -23,7 +23,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 def check(template: NewTemplate) -> None:
     """Raises ProblemError with everything that is wrong with a template."""
-    faults = [*_wrong_parameters(template), *_wrong_places(template)]
+    faults = [*_wrong_kinds(template), *_wrong_parameters(template), *_wrong_places(template)]
     if faults:
         _refuse(faults)
 
@@ -139,6 +139,14 @@ def _wrong_parameters(template: NewTemplate) -> Iterator[Fault]:
             yield Fault(path=f"{at}.minimum", detail="it is above the maximum", allowed="less")
         elif one.default is not None and (wrong := wrong_with(one, one.default)) is not None:
             yield Fault(path=f"{at}.default", detail=wrong[0], allowed=wrong[1])
+
+
+def _wrong_kinds(template: NewTemplate) -> Iterator[Fault]:
+    for index, one in enumerate(template.objects):
+        if one.kind in VERBATIM:
+            what = f"{one.kind} is text that nginx runs as it is, which has no parameters"
+            allowed = "write it beside the template"
+            yield Fault(path=f"$.objects[{index}].kind", detail=what, allowed=allowed)
 
 
 def _wrong_places(template: NewTemplate) -> Iterator[Fault]:

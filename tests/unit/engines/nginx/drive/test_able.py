@@ -14,7 +14,7 @@ FOUND = Capabilities("d", "b", "nginx/1.26", frozenset({"gzip"}), {"http_lua": "
 
 def test_the_words_say_what_is_accepted_and_how_it_is_driven() -> None:
     said = set(words(FOUND, NginxSettings(mode="guest", endpoints="lua")))
-    assert {"gzip", "module=http_lua", "mode=guest", "endpoints=lua"} <= said
+    assert {"gzip", "module=http_lua", "mode=guest", "endpoints=lua", "takes-imports"} <= said
     assert "imported" not in said
     assert "imported" in words(FOUND, NginxSettings(imported="tree"))
 

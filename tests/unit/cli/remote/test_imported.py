@@ -1,0 +1,123 @@
+"""The folder of an import as documents: its model, its kept text, and the files that it names."""
+
+from pathlib import Path
+
+import pytest
+from nginx_trees import tree_of_http
+
+from headgate.cli.remote.documents import Gathered, gather
+from headgate.cli.remote.imported import lacking, secret_names
+from headgate.engines.nginx.imports.bundle import to_files
+from headgate.engines.nginx.imports.published import checked
+from headgate.engines.nginx.imports.recognise import import_tree
+from headgate.engines.nginx.imports.source import write_bundle
+
+HASH = "$2b$04$0e856lVe4ANgjk9VYQGbvufRaupb9zxuOKCW5n9uFCwbWH9pMRuYW"
+SITE = """
+server {
+    listen 8080;
+    location / { auth_basic all; auth_basic_user_file users; proxy_pass http://10.0.0.1; }
+    location /files/ { root /srv; }
+}
+"""
+USERS = "etc-nginx-users"
+
+
+def bundle(folder: Path) -> Path:
+    """An import on disk."""
+    place = folder / "shop"
+    one = import_tree(tree_of_http(SITE), lambda _path: f"alice:{HASH}\n".encode())
+    write_bundle(to_files(one, str(place)), place)
+    return place
+
+
+def edited(folder: Path, name: str, old: str, new: str) -> Gathered:
+    """What is gathered of an import of which somebody edited a file."""
+    place = bundle(folder)
+    (file,) = place.glob(name)
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    return gather([place])
+
+
+def test_the_kept_text_is_an_object_and_nothing_else_of_the_folder_is(tmp_path: Path) -> None:
+    (tmp_path / "more.toml").write_text("[upstreams.more]\n")
+    place = bundle(tmp_path)
+    for path in (place, place / "headgate.toml", tmp_path):
+        found = gather([path])
+        assert found.wrong == ()
+        kinds = {kind for kind, _ in found.resources if path != tmp_path or kind != "upstreams"}
+        assert kinds >= {"listeners", "routes", "middlewares", "nginx_imports"}
+        assert not kinds & {"entry", "files", "originals", "node"}
+        assert checked(found.resources["nginx_imports", "shop"].spec).entry
+    assert ("upstreams", "more") in gather([tmp_path]).resources
+
+
+def test_files_of_this_host_become_secret_files(tmp_path: Path) -> None:
+    found = gather([bundle(tmp_path)])
+    assert found.secrets == {"/etc/nginx/users": USERS}
+    (users,) = (one.spec for (kind, _), one in found.resources.items() if kind == "middlewares")
+    assert users["basic_auth"]["users"] == {"file": f"secrets/{USERS}"}  # type: ignore[index]
+    one = checked(found.resources["nginx_imports", "shop"].spec)
+    assert one.secrets == {"/etc/nginx/users": f"secrets/{USERS}"}
+    (line,) = lacking(found.secrets, ["other"])
+    assert f"headgate create secret {USERS} --from-file /etc/nginx/users" in line
+    assert list(lacking(found.secrets, [USERS])) == []
+
+
+def test_names_of_secret_files_differ_where_paths_do() -> None:
+    names = secret_names(["/a/b-c", "/a-b/c", f"/{'x' * 200}", "/.h"])
+    assert len(set(names.values())) == 4
+    assert names["/.h"] == "h"
+    assert all(len(name) <= 128 for name in names.values())
+
+
+@pytest.mark.parametrize("section", ["access_log", "drain"])
+def test_settings_of_the_node_are_refused_at_their_place(tmp_path: Path, section: str) -> None:
+    new = f"[node.{section}]\n\n[node.nginx]"
+    (wrong,) = edited(tmp_path, "headgate.toml", "[node.nginx]", new).wrong
+    assert wrong.message.startswith(f"`node.{section}` cannot be published")
+    assert wrong.line > 1
+
+
+def test_other_settings_of_nginx_are_refused_too(tmp_path: Path) -> None:
+    new = '[node.nginx]\nuser = "www"'
+    (wrong,) = edited(tmp_path, "headgate.toml", "[node.nginx]", new).wrong
+    assert wrong.message.startswith("`node.nginx.user` cannot be published")
+
+
+def test_the_document_may_say_which_fleets_the_kept_text_goes_to(tmp_path: Path) -> None:
+    chosen = '[nginx_imports.shop]\nfleets = { tier = "front" }\n\n[node.nginx]'
+    found = edited(tmp_path, "headgate.toml", "[node.nginx]", chosen)
+    assert found.wrong == ()
+    one = found.resources["nginx_imports", "shop"]
+    assert one.fleets == {"tier": "front"}
+    assert checked(one.spec).entry
+
+
+def test_another_text_beside_the_kept_one_is_refused(tmp_path: Path) -> None:
+    other = '[nginx_imports.shop]\nentry = "/etc/nginx/other.conf"\n\n[node.nginx]'
+    (wrong,) = edited(tmp_path, "headgate.toml", "[node.nginx]", other).wrong
+    assert wrong.message.startswith("nginx_imports.shop is written twice")
+
+
+def test_the_model_alone_has_no_kept_text(tmp_path: Path) -> None:
+    text = f'[node.nginx]\nimported = "{tmp_path}/shop"\n'
+    found = edited(tmp_path, "headgate.toml", text, "")
+    assert found.wrong == ()
+    assert not any(kind == "nginx_imports" for kind, _ in found.resources)
+
+
+def test_a_placeholder_that_somebody_edited_is_refused(tmp_path: Path) -> None:
+    (wrong,) = edited(tmp_path, "verbatim/*", "headgate_route", "headgate_rout").wrong
+    assert "nginx_imports" not in wrong.message
+    assert "cannot be published" in wrong.message
+
+
+def test_a_folder_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
+    place = bundle(tmp_path)
+    (file,) = (place / "verbatim").iterdir()
+    file.unlink()
+    (wrong,) = gather([place]).wrong
+    assert "is missing" in wrong.message
