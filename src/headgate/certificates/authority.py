@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from headgate.certificates.identity import agent_of, agent_uri
+from headgate.certificates.identity import agent_of, agent_uri, data_plane_of, data_plane_uri
 from headgate.kernel.errors import Invalid
 
 CLIENT_LIFE = dt.timedelta(hours=24)
@@ -49,6 +49,21 @@ class Authority:
         key = csr_key(csr_pem)
         names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(agent_uri(agent_id))])
         issued = self._issue(key, agent_id, (now, life), ExtendedKeyUsageOID.CLIENT_AUTH, names)
+        return issued.public_bytes(_PEM)
+
+    def data_plane(
+        self, csr_pem: bytes, agent_id: str, now: dt.datetime, life: dt.timedelta = CLIENT_LIFE
+    ) -> bytes:
+        """Returns the certificate, in PEM, with which the data plane of an agent's node lets its
+        control plane in. It has no host name, so that it cannot pass for a master's, and cannot be
+        used as a client's. Raises Invalid as `client` does.
+        """
+        key = csr_key(csr_pem)
+        uri = x509.UniformResourceIdentifier(data_plane_uri(agent_id))
+        names = x509.SubjectAlternativeName([uri])
+        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        # Some clients read a host name in the subject where the names have none: this is none.
+        issued = self._issue(key, "headgate data plane", (now, life), usage, names)
         return issued.public_bytes(_PEM)
 
     def server(
@@ -134,8 +149,8 @@ def csr_key(csr_pem: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def pin(certificate: x509.Certificate) -> str:
-    """Returns what a join token carries of an authority: `sha256:` and the hash of its public
-    key."""
+    """Returns `sha256:` and the hash of a certificate's public key, as join tokens carry it of an
+    authority."""
     body = _public_bytes(certificate.public_key())
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
@@ -161,8 +176,21 @@ def agent_of_certificate(
 ) -> str | None:
     """Returns the agent whose certificate this is; None if none of `authorities` issued it, or it
     is not valid now. Where TLS ends elsewhere this takes the place of its verification."""
+    return agent_of(certificate) if _is_good(certificate, authorities, now) else None
+
+
+def data_plane_of_certificate(
+    certificate: x509.Certificate, authorities: Iterable[x509.Certificate], now: dt.datetime
+) -> str | None:
+    """Returns the agent of whose node's data plane this certificate is; None as above."""
+    return data_plane_of(certificate) if _is_good(certificate, authorities, now) else None
+
+
+def _is_good(
+    certificate: x509.Certificate, authorities: Iterable[x509.Certificate], now: dt.datetime
+) -> bool:
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        return None
+        return False
     for authority in authorities:
         if not authority.not_valid_before_utc <= now <= authority.not_valid_after_utc:
             continue
@@ -170,8 +198,8 @@ def agent_of_certificate(
             certificate.verify_directly_issued_by(authority)
         except (InvalidSignature, ValueError, TypeError):
             continue
-        return agent_of(certificate)
-    return None
+        return True
+    return False
 
 
 def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> bytes:

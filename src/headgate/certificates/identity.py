@@ -1,4 +1,5 @@
-"""The agent that a certificate of the fleet belongs to, and the certificate's lifetime."""
+"""The agent that a certificate of the fleet belongs to, or whose data plane, and the certificate's
+lifetime."""
 
 import datetime as dt
 import re
@@ -8,7 +9,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from headgate.kernel.errors import Invalid
 
-_PREFIX = "headgate://agent/"
+_AGENT = "headgate://agent/"
+_DATA_PLANE = "headgate://dataplane/"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -23,11 +25,25 @@ def require_agent_id(agent_id: str) -> str:
 
 def agent_uri(agent_id: str) -> str:
     """Returns the URI that names the agent in its certificate."""
-    return _PREFIX + require_agent_id(agent_id)
+    return _AGENT + require_agent_id(agent_id)
+
+
+def data_plane_uri(agent_id: str) -> str:
+    """Returns the URI that names the data plane of an agent's node in its certificate."""
+    return _DATA_PLANE + require_agent_id(agent_id)
 
 
 def agent_of(certificate: x509.Certificate) -> str | None:
     """Returns the agent that the certificate is of; None if it is no agent's."""
+    return _named(certificate, _AGENT, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+def data_plane_of(certificate: x509.Certificate) -> str | None:
+    """Returns the agent of whose node's data plane the certificate is; None if it is none's."""
+    return _named(certificate, _DATA_PLANE, ExtendedKeyUsageOID.SERVER_AUTH)
+
+
+def _named(certificate: x509.Certificate, prefix: str, wanted: x509.ObjectIdentifier) -> str | None:
     try:
         names = certificate.extensions.get_extension_for_oid(
             ExtensionOID.SUBJECT_ALTERNATIVE_NAME
@@ -40,9 +56,9 @@ def agent_of(certificate: x509.Certificate) -> str | None:
     ):
         return None
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    if len(uris) != 1 or ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+    if len(uris) != 1 or wanted not in usage:
         return None
-    agent_id = uris[0].removeprefix(_PREFIX)
+    agent_id = uris[0].removeprefix(prefix)
     return agent_id if agent_id != uris[0] and _ID.fullmatch(agent_id) else None
 
 

@@ -39,6 +39,8 @@ def link_lines(link: LinkStatus) -> list[str]:
         lines.append(f"            its certificate: {_certificate(link.peer.certificate)}")
         lines.append(f"            last contact {moment(link.last_contact)}")
     lines.append(f"            our certificate: {_certificate(link.certificate)}")
+    if link.certificate.trouble:
+        lines.append(f"            {link.certificate.trouble}")
     if link.refused:
         lines.append(f"            {link.refusals} connections refused; the last: {link.refused}")
     return lines
@@ -51,6 +53,8 @@ def _peer(peer: Peer, other: str, *, was: bool) -> str:
 
 def _certificate(one: Certificate) -> str:
     names = ", ".join(one.names) or one.subject or "without a name"
+    if one == Certificate("", [], 0.0, trouble=one.trouble):
+        return "none yet"
     return f"{names}, until {moment(one.not_after)}"
 
 

@@ -14,10 +14,11 @@ from headgate.cli.run import CONTROL_GRACE_S, become, replace_by, supervisor_of
 from headgate.compile.settings import NodeSettings
 from headgate.features import syntax
 from headgate.kernel.errors import Invalid
+from headgate.node.agent.places import folder, has_link_identity, link_folder
 from headgate.node.gate.options import GateOptions
 from headgate.node.options import Options
 from headgate.node.remote.credentials import Credentials
-from headgate.node.remote.target import Files, Target
+from headgate.node.remote.target import Files, Fleet, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,9 @@ class DataPlaneRequest:
     """The request that the command line of `headgate dataplane` makes."""
 
     listen: str
-    files: Files
+    files: Files | None
+    master: str
+    """The master whose CA issues the certificate, without files."""
     control_names: list[str]
     metrics: list[str]
     admin_hosts: list[str]
@@ -88,15 +91,34 @@ def files(cert: Path, key: Path, ca: Path, *, is_server: bool) -> Files:
     return found
 
 
-def target(address: str, name: str | None, its: Files) -> Target:
-    """Returns the data plane of a control plane; raises Invalid for what is not an address."""
+def master_of(url: str | None, state_dir: Path, token: str | None) -> str:
+    """Returns the master whose CA issues the data plane's certificate, and leaves the join token to
+    the process that follows; a data plane that has neither enrolled nor a token is a usage error.
+    """
+    checked = str(agent.checked_url(url))
+    if not token and not has_link_identity(state_dir):
+        raise typer.BadParameter(
+            f"this data plane has not enrolled yet ({link_folder(state_dir)} has no identity): give"
+            " --token, or set HEADGATE_AGENT_TOKEN, with a token of `headgate tokens join FLEET"
+            " --data-plane AGENT`",
+            param_hint="--token",
+        )
+    if token is not None:  # not on the command line of the node, which every user can read
+        os.environ["HEADGATE_AGENT_TOKEN"] = token
+    return checked
+
+
+def target(address: str, name: str | None, its: Files | None, state_dir: Path) -> Target:
+    """Returns the data plane of a control plane, with certificates of files or of the agent in
+    `state_dir`; raises Invalid for what is not an address."""
     try:
         checked = syntax.endpoint_address(address)
     except Invalid:
         raise Invalid(
             f'"{address}" is not the address of a data plane', "write HOST:PORT"
         ) from None
-    return Target(checked, name or checked.rpartition(":")[0].strip("[]"), its)
+    fleet = Fleet(str(folder(state_dir)), "agent") if its is None else None
+    return Target(checked, name or checked.rpartition(":")[0].strip("[]"), its, fleet)
 
 
 def data_plane_command(request: DataPlaneRequest, state_dir: Path) -> list[str]:
@@ -105,6 +127,8 @@ def data_plane_command(request: DataPlaneRequest, state_dir: Path) -> list[str]:
         state_dir=str(state_dir),
         listen=request.listen,
         files=request.files,
+        fleet=Fleet(str(link_folder(state_dir)), "dataplane") if request.master else None,
+        master=request.master,
         control_names=request.control_names,
         metrics=request.metrics,
         admin_hosts=request.admin_hosts,

@@ -77,17 +77,30 @@ def create_join_token(
             metavar="CIDR", help="A network from which the token may be used; may be repeated."
         ),
     ] = None,
+    data_plane: Annotated[
+        str,
+        typer.Option(
+            metavar="AGENT",
+            help="The agent whose data plane the holder becomes, by name or id.",
+        ),
+    ] = "",
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
     """Create a token with which nodes join a fleet, and print it once.
 
+    With --data-plane the holder does not become an agent: `headgate dataplane` gets certificates of
+    the fleet's CA with it, for the control link to that agent.
+
     \b
     Examples:
       headgate tokens join edge
       headgate tokens join edge --uses 20 --hours 2 --label zone=east
+      headgate tokens join edge --data-plane control-1
     """
-    body = {
+    from headgate.cli.remote import kinds
+
+    body: dict[str, object] = {
         "fleet": fleet,
         "uses": uses,
         "hours": hours,
@@ -95,6 +108,8 @@ def create_join_token(
         "addresses": address or [],
     }
     master = opened(context)
+    if data_plane:
+        body["data_plane_of"] = kinds.find(kinds.kind_named("agent"), data_plane, master)["id"]
     made = master.ask("POST", f"/workspaces/{master.workspace}/join-tokens", body)
     _show_once(made, "token", output)
 

@@ -75,9 +75,7 @@ class FineDuration:
         if amount is None:
             raise Invalid(f'"{text}" is not a duration', FINE_ALLOWED)
         if amount > _MAX_MS * 1_000 or amount != int(amount):
-            raise Invalid(
-                f'"{text}" is out of range', "write whole microseconds, at most 366 days"
-            )
+            raise Invalid(f'"{text}" is out of range', "write whole microseconds, at most 366 days")
         return cls(int(amount))
 
     def __str__(self) -> str:

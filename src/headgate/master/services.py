@@ -6,6 +6,7 @@ from pathlib import Path
 from headgate.fleet.frames import Heartbeat
 from headgate.master.api.rates import Rates
 from headgate.master.domains.agents.book import StoreBook
+from headgate.master.domains.data_planes.service import DataPlanes
 from headgate.master.domains.drafts.counting import PreviewCounts
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import Enroller
@@ -46,6 +47,7 @@ class Master:
     """This master's name as a holder of leases."""
     authority: FleetAuthority
     book: StoreBook
+    data_planes: DataPlanes
     hub: LiveHub
     figures: Figures
     recorder: Recorder
@@ -67,7 +69,8 @@ def assembled(
     logins = SharedThrottle(database, clock)
     leases, holder = RowLeases(database, clock), new_holder()
     authority = FleetAuthority(database, sealer, clock, leases, holder)
-    book = StoreBook(database, clock, authority, Enroller(database, clock, authority, logins))
+    enroller = Enroller(database, clock, authority, logins)
+    book = StoreBook(database, clock, authority, enroller)
     book.manifests.variant = Variants(database, sealer, clock).of
     hub = LiveHub(book)
     figures = Figures()
@@ -98,6 +101,7 @@ def assembled(
         logins=logins,
         authority=authority,
         book=book,
+        data_planes=DataPlanes(database, clock, authority, enroller),
         hub=hub,
         figures=figures,
         recorder=recorder,

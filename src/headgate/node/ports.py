@@ -97,6 +97,11 @@ class MasterSide(Protocol):
         """Holds the connection until cancelled; raises MasterRefusesError if there will be none."""
         ...
 
+    async def keep_identity(self) -> None:
+        """Enrols if need be and renews the certificate until cancelled, without a session; raises
+        MasterRefusesError if the token is refused."""
+        ...
+
     def happened(self, result: ReloadResult) -> None:
         """Hears of each run of the pipeline."""
         ...

@@ -68,8 +68,8 @@ class ControlProcess:
     async def _begin(self) -> None:
         """Begins with the first run, which decides whether to continue."""
         node = self._node
-        if node.remote is not None:
-            await node.remote.linked()
+        if node.remote is not None and not await self._linked_up(node.remote):
+            return
         follows = await self._warned()
         result = await node.pipeline.reload("start")
         waits = node.remote is not None and result.outcome is Outcome.FAILED
@@ -84,6 +84,29 @@ class ControlProcess:
             self._spawn(self._follow_changes())
         if node.master is not None and not follows:
             self._spawn(self._follow_master(node.master))
+
+    async def _linked_up(self, link: RemoteLink) -> bool:
+        """Waits for the link; says whether it is up. Where the link's certificates are of the
+        fleet, the node enrols before that: it has none until then, and renews it meanwhile."""
+        node = self._node
+        if node.master is None or not link.is_of_fleet:
+            await link.linked()
+            return True
+        keeping = asyncio.ensure_future(node.master.keep_identity())
+        linking = asyncio.ensure_future(link.linked())
+        try:
+            await asyncio.wait({keeping, linking}, return_when=asyncio.FIRST_COMPLETED)
+            if linking.done():
+                return True
+            keeping.result()
+        except MasterRefusesError as error:
+            sys.stderr.write(f"headgate: {error}\n")
+            node.leave(EXIT_CONFIG)
+        finally:
+            for task in (keeping, linking):
+                task.cancel()
+            await asyncio.gather(keeping, linking, return_exceptions=True)
+        return False
 
     async def _warned(self) -> bool:
         """Says whether the master is followed already: a process that fails at each start tells it

@@ -30,7 +30,7 @@ PAGE = (
 )
 
 
-def run(page: str, code: str = CODE, **report: object) -> "subprocess.CompletedProcess[str]":
+def run(page: str, code: str = CODE, **report: Any) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", code, json.dumps({"machine": MACHINE, **report})],
         cwd=ROOT / "benchmarks",
@@ -41,7 +41,7 @@ def run(page: str, code: str = CODE, **report: object) -> "subprocess.CompletedP
     )
 
 
-def written(page: str, **report: object) -> str:
+def written(page: str, **report: Any) -> str:
     done = run(page, **report)
     assert done.returncode == 0, done.stderr
     return done.stdout

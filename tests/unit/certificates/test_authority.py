@@ -34,6 +34,23 @@ def test_a_client_certificate_names_its_agent_and_lasts_a_day() -> None:
     assert not basic.value.ca
 
 
+def test_a_data_plane_s_certificate_is_no_agent_s_and_no_master_s() -> None:
+    pem = ONE.data_plane(ca.new_csr(ca.new_key()), "agent-1", NOW)
+    certificate = x509.load_pem_x509_certificate(pem)
+    assert identity.data_plane_of(certificate) == "agent-1"
+    assert identity.agent_of(certificate) is None
+    trusted = [ONE.certificate]
+    assert ca.data_plane_of_certificate(certificate, trusted, NOW) == "agent-1"
+    assert ca.agent_of_certificate(certificate, trusted, NOW) is None
+    assert ca.data_plane_of_certificate(certificate, [TWO.certificate], NOW) is None
+    assert ca.data_plane_of_certificate(certificate, trusted, NOW + 25 * HOUR) is None
+    assert identity.data_plane_of(client()) is None
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == []
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+
 def test_names_that_the_csr_asks_for_are_ignored() -> None:
     key = ca.new_key()
     names = x509.SubjectAlternativeName(

@@ -93,7 +93,7 @@ def test_a_link_that_never_was_up_tells_of_its_own_end_alone() -> None:
     link = LinkStatus("control", "edge:9443", False, 0.0, 0.0, bare, error="no such name")
     assert link_lines(link) == [
         "link        down since never: no such name",
-        "            our certificate: without a name, until never",
+        "            our certificate: none yet",
     ]
 
 

@@ -12,6 +12,7 @@ from tls_authority import Authority
 from headgate.cli import planes, rights
 from headgate.node.gate.options import GateOptions
 from headgate.node.options import Options
+from headgate.node.remote.target import Fleet
 
 CONFIG = """
 [node]
@@ -93,7 +94,7 @@ def test_a_data_plane_becomes_a_supervisor_with_a_gate(
         log_level="warn",
         user="proxy",
     )
-    assert gate.files.cert == files[1]
+    assert gate.files is not None and gate.files.cert == files[1]
 
 
 def test_a_data_plane_has_defaults_for_what_is_not_given(
@@ -228,3 +229,54 @@ def test_a_user_who_cannot_serve_ends_it_with_78(
     assert run("control", config, *files, "--dataplane", "edge:1") == 78
     assert run("dataplane", *files) == 78
     assert capsys.readouterr().err == "headgate: no such user\n" * 2
+
+
+def test_certificates_may_be_of_the_fleet_at_both_ends(
+    tmp_path: Path,
+    became: list[list[str]],
+    gave_up: list[tuple[str | None, rights.Places]],
+    monkeypatch: pytest.MonkeyPatch,
+    run: Command,
+) -> None:
+    monkeypatch.setenv("HEADGATE_AGENT_TOKEN", "another")
+    place = ("--state-dir", str(tmp_path), "--token", TOKEN)
+    master = ("--master-url", "https://master.test")
+    assert run("dataplane", *master, *place) == 0
+    assert os.environ["HEADGATE_AGENT_TOKEN"] == TOKEN
+    assert run("control", "--dataplane", "edge.test:9443", *master, *place) == 0
+    gate = GateOptions.decode(json.loads(became[0][-1])["control"][-1])
+    assert (gate.files, gate.master) == (None, "https://master.test")
+    assert gate.fleet == Fleet(str(tmp_path / "link"), "dataplane")
+    remote = Options.decode(became[1][-1]).remote
+    assert remote is not None
+    assert (remote.files, remote.fleet) == (None, Fleet(str(tmp_path / "master"), "agent"))
+    assert TOKEN not in str(became)
+    assert len(gave_up) == 1
+
+
+def test_mistakes_with_certificates_of_the_fleet_are_refused(
+    files: list[str],
+    config: str,
+    became: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    run: Command,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("HEADGATE_AGENT_TOKEN", raising=False)
+    place = ("--state-dir", str(Path(config).parent))
+    master = ("--master-url", "https://master.test")
+    plane = ("dataplane", *place)
+    control = ("control", *place, "--dataplane", "edge:1")
+    for words, said in (
+        ((*plane,), "give --cert, --key and --ca, or --master-url"),
+        ((*plane, *files[:2]), "give --cert, --key and --ca"),
+        ((*plane, *files, *master), "from files or from the fleet's CA"),
+        ((*plane, *master), "this data plane has not enrolled yet"),
+        ((*plane, *master, "--token", TOKEN, "--control-name", "x"), "leave it out"),
+        ((*plane, "--master-url", "http://m.test", "--token", TOKEN), "without TLS"),
+        ((*control, config), "give --cert, --key and --ca"),
+        ((*control, *master, "--token", TOKEN, "--dataplane-name", "x"), "leave it out"),
+    ):
+        assert run(*words) == 2
+        assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert became == []

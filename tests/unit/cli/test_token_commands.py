@@ -72,6 +72,17 @@ def test_a_join_token_is_as_narrow_as_it_was_asked_for(
     assert master.bodies("POST", f"{SHOP}/join-tokens") == [plain, plain | narrow]
 
 
+def test_a_join_token_of_a_data_plane_names_its_agent(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master.answers[f"GET {SHOP}/agents"] = {"items": [{"id": "a1", "name": "control-1"}]}
+    assert run("tokens", "join", "edge", "--data-plane", "control-1") == 0
+    (body,) = master.bodies("POST", f"{SHOP}/join-tokens")
+    assert body["data_plane_of"] == "a1"  # type: ignore[index]
+    assert run("tokens", "join", "edge", "--data-plane", "nobody") != 0
+    assert 'there is no agent "nobody"' in capsys.readouterr().err
+
+
 def test_a_label_has_a_name_and_may_have_an_empty_value() -> None:
     assert labels(["zone=east", "note=", "sum=1=1"]) == {"zone": "east", "note": "", "sum": "1=1"}
     for wrong in ("zone", "=east"):

@@ -15,6 +15,7 @@ from headgate.compile.loaded import Loaded
 from headgate.compile.routing import Question, Routing
 from headgate.features.match.cookie.nginx import condition
 from headgate.features.nginx import Shared
+from headgate.kernel.ids import ObjectName
 from headgate.nginxtext.tree import Directive
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.objects import ValueMatch
@@ -99,7 +100,7 @@ def test_requests_that_are_made_of_routes_have_the_cookies() -> None:
 
 def test_a_text_that_reads_like_an_expression_is_told_of() -> None:
     plan = routing('{ sid = { exact = "[0-9]+" } }').plan
-    entry = next(e for key, e in plan.objects.items() if key == ObjectKey("route", "some"))
+    entry = plan.objects[ObjectKey("route", ObjectName("some"))]
     assert [at for at, *_ in patterns(entry)] == [("match", 0, "cookies", "sid", "exact")]
 
 

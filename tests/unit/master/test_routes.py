@@ -72,6 +72,9 @@ def test_only_these_routes_are_open_to_everyone() -> None:
         "/api/v1/enrolment/renewal",
         # What an agent proves there is in its first frame.
         "/api/v1/fleet/session",
+        "/api/v1/enrolment/data-plane",
+        "/api/v1/enrolment/data-plane/renewal",
+        "/api/v1/enrolment/peer",
     }
 
 

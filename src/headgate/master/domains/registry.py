@@ -7,6 +7,7 @@ from headgate.master.api.routing import Routes
 from headgate.master.domains.agents.routes import ROUTES as AGENTS
 from headgate.master.domains.audit.routes import ROUTES as AUDIT
 from headgate.master.domains.certificates.routes import ROUTES as CERTIFICATES
+from headgate.master.domains.data_planes.routes import ROUTES as DATA_PLANES
 from headgate.master.domains.drafts.routes import ROUTES as DRAFTS
 from headgate.master.domains.drift.routes import ROUTES as DRIFT
 from headgate.master.domains.drift.store import DRIFTS
@@ -50,6 +51,7 @@ NOUNS: Final[tuple[Routes, ...]] = (
     METRICS,
     JOIN_TOKENS,
     AGENTS,
+    DATA_PLANES,
     DRIFT,
     EXPLAIN,
     LOGS,

@@ -5,7 +5,7 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import structlog
@@ -21,8 +21,10 @@ from headgate.kernel.diagnostics import has_errors
 from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.agent.applying import Applying, fault_of, quarantine_fault
 from headgate.node.agent.carrier import Carrier
+from headgate.node.agent.counterpart import Counterpart
 from headgate.node.agent.drifting import ORDERS, FleetDrift
 from headgate.node.agent.driver import Disk, SessionDriver
+from headgate.node.agent.enrolling import EnrolmentError, Office
 from headgate.node.agent.inventory import inventory_of
 from headgate.node.agent.noticing import noticed
 from headgate.node.agent.remembered import Remembered
@@ -47,26 +49,6 @@ _SAYING_S: Final = 15.0
 """The time that a process that fails at each start waits for its master before it goes on."""
 _DESCRIBED_S: Final = 60.0
 """The interval of checks whether the engine can do something else: its binary was replaced."""
-
-
-class EnrolmentError(Exception):
-    """The agent could not enrol or renew. `is_final`: another try with this token is useless."""
-
-    def __init__(self, text: str, *, is_final: bool) -> None:
-        super().__init__(text)
-        self.is_final = is_final
-
-
-class Office(Protocol):
-    """The place where an agent enrols and renews its certificate."""
-
-    async def enrol(self) -> Identity:
-        """Returns what the master gave for the token; raises EnrolmentError."""
-        ...
-
-    async def renew(self, identity: Identity) -> Identity:
-        """Returns the identity with its next certificate; raises EnrolmentError."""
-        ...
 
 
 Dial = Callable[[Identity], Awaitable[Carrier]]
@@ -131,6 +113,8 @@ class Agent:
         self.searches: Searches | None = None
         self.drift: FleetDrift | None = None
         """Of a node whose engine is nginx."""
+        self.counterpart: Counterpart | None = None
+        """Of a node whose data plane has a certificate of the fleet, too."""
 
     async def run(self) -> None:
         """Enrols if need be, then holds sessions until cancelled. A disk that takes nothing is
@@ -144,6 +128,18 @@ class Agent:
         while True:
             try:
                 await self._holding()
+            except* OSError as group:
+                self._failed("the disk", group.exceptions[0])
+            await asyncio.sleep(_AGAIN_S)
+
+    async def keep_identity(self) -> None:
+        """See MasterSide."""
+        while True:
+            try:
+                self._identity = await self._enrolled()
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._renewals(None))
+                    group.create_task(self._counterparts())
             except* OSError as group:
                 self._failed("the disk", group.exceptions[0])
             await asyncio.sleep(_AGAIN_S)
@@ -190,6 +186,7 @@ class Agent:
             group.create_task(self._notices(driver))
             group.create_task(self._lasts(driver))
             group.create_task(self._drifts(driver))
+            group.create_task(self._counterparts())
 
     def happened(self, result: ReloadResult) -> None:
         """Tells the master of a run that it did not ask for, if that changed what is served."""
@@ -316,8 +313,13 @@ class Agent:
         await asyncio.to_thread(self._starts.lasted)
         driver.session.failed_starts = 0
 
-    async def _renewals(self, driver: SessionDriver) -> None:
-        """Renews the certificate after two thirds of its time, or when the master wants it."""
+    async def _counterparts(self) -> None:
+        if self.counterpart is not None:
+            await self.counterpart.run()
+
+    async def _renewals(self, driver: SessionDriver | None) -> None:
+        """Renews the certificate after two thirds of its time, or when the master wants it. Without
+        a session there is no `driver`."""
         while True:
             identity = self._identity
             if identity is None:
@@ -338,10 +340,11 @@ class Agent:
                 continue
             self._identity = fresh
             self._renew_at = 0.0
-            driver.session.identity = said_of(fresh)
             self._last_error = ""
             self._event("info", "master.renewed", "the agent's certificate was renewed")
-            driver.post(ev.Redial())
+            if driver is not None:
+                driver.session.identity = said_of(fresh)
+                driver.post(ev.Redial())
 
     def _renew_within(self, within_s: float) -> None:
         """Takes the master's wish; one that waits already is not put off."""

@@ -1,4 +1,4 @@
-"""Enrols an agent and renews its certificate at the master's REST API.
+"""Enrols an agent or a data plane and renews its certificate at the master's REST API.
 
 Nothing secret is sent before the master has shown a certificate of the CA whose pin the join token
 carries, or, without a pin, one that the system trusts.
@@ -19,13 +19,14 @@ from headgate.fleet.join_token import JoinToken, parse_join_token
 from headgate.fleet.signing import sign_challenge
 from headgate.kernel.errors import Invalid
 from headgate.node.about import version
-from headgate.node.agent.agent import EnrolmentError
+from headgate.node.agent.enrolling import EnrolmentError
 from headgate.node.agent.url import MasterUrl
 from headgate.providers.master.identity import Identity, IdentityError, IdentityStore, request
 
 AUTHORITIES: Final = "/api/v1/enrolment/authorities"
 ENROLMENT: Final = "/api/v1/enrolment"
-RENEWAL: Final = "/api/v1/enrolment/renewal"
+DATA_PLANES: Final = "/api/v1/enrolment/data-plane"
+PEER: Final = "/api/v1/enrolment/peer"
 TOKEN: Final = ("HEADGATE_AGENT_TOKEN", "NXMESH_AGENT_TOKEN")
 _ASK_S: Final = 20.0
 _MOST_BYTES: Final = 1 << 20
@@ -35,12 +36,12 @@ _OK: Final = frozenset({200, 201})
 T = TypeVar("T")
 
 
-class _Enrol(msgspec.Struct):
+class _Enrol(msgspec.Struct, omit_defaults=True):
     token: str
     csr: str
     hostname: str
     program: str
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = {}  # of agents only
 
 
 class _Renew(msgspec.Struct):
@@ -53,7 +54,16 @@ class _Enrolled(msgspec.Struct):
     agent: str
     certificate: str
     authorities: str
-    manifest_keys: tuple[bytes, ...]
+    manifest_keys: tuple[bytes, ...] = ()
+
+
+class PeerState(msgspec.Struct, frozen=True):
+    """The master's answer about the other end of a control link: see its `PeerAnswer`."""
+
+    authorities: str
+    is_outdated: bool
+    key: str
+    revoked: list[str]
 
 
 class _Problem(msgspec.Struct):
@@ -76,12 +86,18 @@ class Newcomer:
 
 
 class RestOffice:
-    """The REST API of one master."""
+    """The REST API of one master, for an agent or, at `path`, a data plane."""
 
     def __init__(
-        self, url: MasterUrl, identities: IdentityStore, token: str | None, newcomer: Newcomer
+        self,
+        url: MasterUrl,
+        identities: IdentityStore,
+        token: str | None,
+        newcomer: Newcomer,
+        path: str = ENROLMENT,
     ) -> None:
         self._url = url
+        self._path = path
         self._newcomer = newcomer
         self._identities = identities
         self._token = token
@@ -93,6 +109,19 @@ class RestOffice:
     async def renew(self, identity: Identity) -> Identity:
         """Returns the identity with its next certificate; raises EnrolmentError."""
         return await asyncio.to_thread(self._renew, identity)
+
+    async def peer(self, identity: Identity) -> PeerState:
+        """Returns how the other end of the control link is known; raises EnrolmentError."""
+        return await asyncio.to_thread(self._peer, identity)
+
+    def _peer(self, identity: Identity) -> PeerState:
+        body = msgspec.json.encode({"certificate": identity.certificate})
+        answer = self._asked(_trusted(identity), "POST", PEER, body)
+        try:
+            return msgspec.json.decode(answer, type=PeerState)
+        except msgspec.MsgspecError as error:
+            why = f"{self._url} answered something else than a peer ({error})"
+            raise EnrolmentError(why, is_final=False) from error
 
     def _enrol(self) -> Identity:
         token = self._parsed_token()
@@ -108,15 +137,14 @@ class RestOffice:
         me = self._newcomer
         enrol = _Enrol(token.secret, self._request(), me.name, version(), dict(me.labels))
         body = msgspec.json.encode(enrol)
-        answer = self._asked(_trusting(authority), "POST", ENROLMENT, body)
+        answer = self._asked(_trusting(authority), "POST", self._path, body)
         return self._identity(answer, is_pinned=bool(token.pin))
 
     def _renew(self, identity: Identity) -> Identity:
         csr = self._request()
         signature = sign_challenge(self._identities.key(), identity.agent, csr.encode())
         body = msgspec.json.encode(_Renew(identity.certificate, csr, signature))
-        context = _trusting(identity.ca.encode() if identity.is_pinned else b"")
-        answer = self._asked(context, "POST", RENEWAL, body)
+        answer = self._asked(_trusted(identity), "POST", f"{self._path}/renewal", body)
         return self._identity(answer, is_pinned=identity.is_pinned)
 
     def _parsed_token(self) -> JoinToken:
@@ -184,6 +212,10 @@ class RestOffice:
             return answer
         why = f"the master refuses this node: {_reason(response.status, answer)}"
         raise EnrolmentError(why, is_final=response.status in _FINAL)
+
+
+def _trusted(identity: Identity) -> ssl.SSLContext:
+    return _trusting(identity.ca.encode() if identity.is_pinned else b"")
 
 
 def _trusting(authority: bytes) -> ssl.SSLContext:

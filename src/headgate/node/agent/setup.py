@@ -14,6 +14,7 @@ from headgate.kernel.errors import Invalid
 from headgate.node.about import version
 from headgate.node.agent.agent import Agent, Describe, Dial, Parts
 from headgate.node.agent.carrier import Carrier, Credentials, GrpcCarrier
+from headgate.node.agent.counterpart import Counterpart
 from headgate.node.agent.drifting import Drifting, FleetDrift
 from headgate.node.agent.figures import Measured
 from headgate.node.agent.installing import CommandInstaller
@@ -72,6 +73,8 @@ def agent_node(
     agent.searches = Searches(node.pipeline, node.events)
     agent.figures = Measured(serving)
     agent.nginx = serving.nginx
+    if options.remote is not None and options.remote.fleet is not None:
+        agent.counterpart = Counterpart(office, identities)
     agent.describe = _describer(source, serving, first)
     if isinstance(serving, Drifting):
         agent.drift = FleetDrift(serving, place)

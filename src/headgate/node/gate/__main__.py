@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headgate.node import capabilities, logs
 from headgate.node.admin.limits import Places, most_connections
@@ -13,11 +14,12 @@ from headgate.node.admin.server import AddressTakenError, AdminServer, open_tcp
 from headgate.node.gate.admin import admin_app, metrics_app
 from headgate.node.gate.options import GateOptions
 from headgate.node.gate.port import PortError, open_port
-from headgate.node.gate.process import Gate, supervisor_socket
+from headgate.node.gate.process import EXIT_CONFIG, Gate, supervisor_socket
 from headgate.node.link import LinkError, SupervisorLink
 from headgate.node.remote.credentials import CredentialsError
 
-EXIT_CONFIG = 78
+if TYPE_CHECKING:
+    from headgate.node.gate.keeper import Keeper
 
 
 def main() -> int:
@@ -46,8 +48,16 @@ async def _run(options: GateOptions, admin: socket.socket) -> int:
     with open_port(options.listen) as listening:
         metrics = [open_tcp(address) for address in options.metrics]
         link = await SupervisorLink.connect(supervisor_socket(options))
-        gate = Gate(options, link, listening)
+        gate = Gate(options, link, listening, _keeper(options))
         return await gate.run(_servers(gate, admin, metrics))
+
+
+def _keeper(options: GateOptions) -> "Keeper | None":
+    if options.fleet is None:
+        return None
+    from headgate.node.gate.keeper import keeper_of  # noqa: PLC0415 - most have files
+
+    return keeper_of(options.master, Path(options.fleet.folder))
 
 
 def _servers(gate: Gate, admin: socket.socket, metrics: list[socket.socket]) -> list[AdminServer]:

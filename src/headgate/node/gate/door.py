@@ -6,11 +6,12 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from headgate.node.gate.holder import SILENCE_S, Holder, Holding, silence
 from headgate.node.gate.options import GateOptions
@@ -18,7 +19,7 @@ from headgate.node.gate.refusals import Refusals
 from headgate.node.remote import greeting
 from headgate.node.remote.credentials import Credentials, CredentialsError, is_over
 from headgate.node.remote.greeting import GreetingError, Hello, Welcome
-from headgate.node.remote.peer import LinkStatus, Peer, certificate_of, misnamed
+from headgate.node.remote.peer import LinkStatus, Peer, misnamed
 from headgate.node.remote.pump import CHUNK, Stream, hang_up, pump, watch_for_death
 
 _HANDSHAKE_S: Final = 5.0
@@ -47,7 +48,9 @@ class Door:
         self._look_s = look_s
         self.holder = Holder()
         self.refusals = Refusals()
-        self.credentials = Credentials(options.files, is_server=True)
+        self.credentials = Credentials(options.trust, is_server=True)
+        self.trouble: Callable[[], str] = lambda: ""
+        """Says why the master did not issue or renew our certificate."""
         self._options = options
         self._listening = listening
         self._version = version
@@ -92,7 +95,7 @@ class Door:
             connected=held is not None,
             since=held.since if held is not None else self._since,
             last_contact=last.contact if last is not None else 0.0,
-            certificate=self.credentials.certificate,
+            certificate=replace(self.credentials.certificate, trouble=self.trouble()),
             protocol=last.link if last is not None else 0,
             error="" if held is not None else self._ended or "no control plane has come yet",
             refused=self.refusals.last,
@@ -122,7 +125,7 @@ class Door:
         self._strangers += 1
         try:
             stream, hello, peer = await self._known(connection, address)
-        except (OSError, EOFError, ValueError, GreetingError) as error:
+        except (OSError, EOFError, ValueError, GreetingError, CredentialsError) as error:
             connection.close()
             self._refused(*_why_not(error, address[0]))
             return
@@ -158,7 +161,7 @@ class Door:
         except BaseException:
             hang_up(writer)
             raise
-        certificate = certificate_of(writer.get_extra_info("peercert"))
+        certificate = self.credentials.shown(writer)
         where = f"{address[0]}:{address[1]}"
         return (
             (reader, writer),
@@ -201,6 +204,8 @@ class Door:
             why = greeting.disagreement(hello, self._version)
             return Welcome(version=self._version, reason="version", error=why)
         if why := misnamed(peer.certificate, self._options.control_names):
+            return Welcome(reason="name", error=why)
+        if why := self.credentials.objection(peer.certificate):
             return Welcome(reason="name", error=why)
         if not hello.is_for_supervisor() and len(self._planes) >= _MOST_PLANES:
             return Welcome(reason="busy", error="too many connections to data planes at once")
@@ -269,6 +274,8 @@ class Door:
                 self._end_link(f"the control plane said nothing for {SILENCE_S:g} s")
             elif is_over(held.peer.certificate):
                 self._end_link("the control plane's certificate has expired")
+            elif why := self.credentials.objection(held.peer.certificate):
+                self._end_link(why)
 
     def _end_link(self, why: str) -> None:
         for task, holding in self._links.items():
@@ -307,8 +314,8 @@ def _why_not(error: Exception, host: str) -> tuple[str, str, str]:
         reason = (error.reason or str(error)).lower().replace("_", " ")
         kind = "certificate" if "certificate" in reason or "unknown ca" in reason else "tls"
         return kind, host, f"TLS failed: {reason}"
-    if isinstance(error, GreetingError | ValueError):
-        return "greeting", host, str(error)
+    if isinstance(error, GreetingError | ValueError | CredentialsError):
+        return "unready" if isinstance(error, CredentialsError) else "greeting", host, str(error)
     if isinstance(error, TimeoutError | ConnectionAbortedError):  # asyncio aborts handshakes
         return "slow", host, "it did not say who it is in time"
     if isinstance(error, EOFError | ConnectionResetError):

@@ -2,24 +2,32 @@
 
 import msgspec
 
-from headgate.node.remote.target import Files
+from headgate.node.remote.target import Files, Fleet, Trust, trust_of
 
 
 class GateOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The gate's settings; addresses are `host:port`.
 
     `control_names` are the names of which a control plane's certificate must have one; empty = any
-    certificate that the CA signed.
+    certificate that the CA signed. It has either `files` or `fleet`, and with that `master`, the
+    address of the master whose CA issues the certificate.
     """
 
     state_dir: str
     listen: str
-    files: Files
+    files: Files | None = None
+    fleet: Fleet | None = None
     control_names: list[str] = []
+    master: str = ""
     metrics: list[str] = []
     admin_hosts: list[str] = []
     log_level: str | None = None
     user: str | None = None
+
+    @property
+    def trust(self) -> Trust:
+        """The source of the certificates."""
+        return trust_of(self.files, self.fleet)
 
     def encode(self) -> str:
         """Returns the argument that `decode` understands."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -20,9 +21,11 @@ from headgate.node.link import About, LinkError, SupervisorLink
 
 if TYPE_CHECKING:
     from headgate.engines.native.client import DataPlaneClient
+    from headgate.node.gate.keeper import Keeper
 
 T = TypeVar("T")
 
+EXIT_CONFIG = 78
 _GRACE_S = 2.0
 
 _log = structlog.get_logger()
@@ -31,11 +34,21 @@ _log = structlog.get_logger()
 class Gate:
     """The parts of the process, and its life."""
 
-    def __init__(self, options: GateOptions, link: SupervisorLink, listening: socket) -> None:
-        """Raises CredentialsError when the certificate files cannot be used."""
+    def __init__(
+        self,
+        options: GateOptions,
+        link: SupervisorLink,
+        listening: socket,
+        keeper: "Keeper | None" = None,
+    ) -> None:
+        """`keeper`: of a certificate that a master issues. Raises CredentialsError when the
+        certificate files cannot be used."""
+        self._keeper = keeper
         self.options = options
         self.link = link
         self.door = Door(options, listening, version())
+        if keeper is not None:
+            self.door.trouble = lambda: keeper.error
         self.started_at = time.time()
         self.is_draining = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,12 +67,26 @@ class Gate:
             self._spawn(server.run_until_stopped())
         self._spawn(self.door.run())
         self._spawn(self._follow_supervisor())
+        if self._keeper is not None:
+            self._spawn(self._keep(self._keeper, is_serving=bool(about.listening)))
         _log.info("gate.listening", address=self.options.listen)
         if not about.listening:
             await self.link.reloaded(f"waits for a control plane at {self.options.listen}")
         code = await self._end
         await self._close()
         return code
+
+    async def _keep(self, keeper: "Keeper", *, is_serving: bool) -> None:
+        from headgate.node.gate.keeper import (  # noqa: PLC0415 - most have files
+            EnrolmentRefusedError,
+        )
+
+        try:
+            await keeper.run()
+        except EnrolmentRefusedError as error:
+            if not is_serving:
+                sys.stderr.write(f"headgate: {error}\n")
+                self._leave(EXIT_CONFIG)
 
     async def supervisor(self) -> About | None:
         """Returns what the supervisor says; None when it is gone."""

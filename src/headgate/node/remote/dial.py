@@ -8,9 +8,9 @@ from typing import Final
 
 from headgate.node.link import LinkError
 from headgate.node.remote import greeting
-from headgate.node.remote.credentials import Credentials
+from headgate.node.remote.credentials import Credentials, CredentialsError
 from headgate.node.remote.greeting import GreetingError, Hello, Welcome
-from headgate.node.remote.peer import TURNED_AWAY, Peer, certificate_of, met
+from headgate.node.remote.peer import TURNED_AWAY, Peer, met
 from headgate.node.remote.pump import Stream, hang_up, watch_for_death
 from headgate.node.remote.target import Target
 
@@ -24,7 +24,7 @@ class Dialer:
     def __init__(self, target: Target, version: str) -> None:
         """Reads the certificate files; raises CredentialsError."""
         self.target = target
-        self.credentials = Credentials(target.files, is_server=False)
+        self.credentials = Credentials(target.trust, is_server=False)
         self._version = version
         self._instance = os.urandom(16).hex()
 
@@ -34,8 +34,13 @@ class Dialer:
         try:
             async with asyncio.timeout(_CONNECT_S):
                 stream = await self._connected()
+        except CredentialsError as error:
+            raise LinkError(f"{where}: {error}") from error
         except OSError as error:  # ssl's errors and TimeoutError are among them
             raise LinkError(f"{where}: {met(error, self.target.name)}") from error
+        if why := self.credentials.objection(self.credentials.shown(stream[1])):
+            hang_up(stream[1])  # before it has heard a word
+            raise LinkError(f"{where}: {why}")
         try:
             async with asyncio.timeout(_CONNECT_S):
                 return await self._greeted(stream, to)
@@ -79,6 +84,6 @@ class Dialer:
             raise LinkError(f"{self.target.address}: {error}") from error
         if welcome.error:
             raise LinkError(f"{self.target.address}: {welcome.error}")
-        certificate = certificate_of(writer.get_extra_info("peercert"))
+        certificate = self.credentials.shown(writer)
         peer = Peer(self.target.address, welcome.host, welcome.pid, welcome.version, certificate)
         return stream, welcome, peer

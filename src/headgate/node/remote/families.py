@@ -9,7 +9,9 @@ from headgate.node.remote.peer import LinkStatus
 
 def families(link: LinkStatus, refused: Mapping[str, int] | None = None) -> list[str]:
     """Returns the families of either end; `refused` counts by reason, where somebody is."""
-    ends = [({"end": "own"}, link.certificate.not_after)]
+    ends = []
+    if link.certificate.not_after:  # an end that has not enrolled yet has none
+        ends.append(({"end": "own"}, link.certificate.not_after))
     if link.peer is not None:
         ends.append(({"end": "peer"}, link.peer.certificate.not_after))
     parts = [

@@ -112,6 +112,11 @@ class RemoteLink:
 
     # Beyond it.
 
+    @property
+    def is_of_fleet(self) -> bool:
+        """Says whether the fleet's CA issued the certificates of both ends."""
+        return self._dialer.target.fleet is not None
+
     async def linked(self) -> None:
         """Returns once the link is up."""
         await self._linked.wait()
@@ -204,6 +209,8 @@ class RemoteLink:
                 self._contact = time.time()
                 if await self._renew():
                     raise LinkError("our certificates were renewed")
+                if why := self._dialer.credentials.objection(peer.certificate):
+                    raise LinkError(f"{peer.address}: {why}")
                 if is_over(peer.certificate):
                     raise LinkError(f"{peer.address}: the data plane's certificate has expired")
         finally:

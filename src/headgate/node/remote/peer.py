@@ -29,12 +29,19 @@ TURNED_AWAY: Final = (
 )
 
 
-class Certificate(msgspec.Struct, frozen=True):
-    """`names` are its subject alternative names; `not_after` is Unix seconds."""
+class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`names` are its subject alternative names; `not_after` is Unix seconds, 0: there is none yet.
+
+    `key` is `sha256:` and the hash of its public key, where the fleet's CA issued it; `serial` is
+    in lower-case hex. `trouble` says why the master did not issue or renew it, if it is ours.
+    """
 
     subject: str
     names: list[str]
     not_after: float
+    key: str = ""
+    serial: str = ""
+    trouble: str = ""
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -75,7 +82,9 @@ def certificate_of(found: Mapping[str, Any] | None) -> Certificate:
     subject = ",".join(f"{key}={value}" for rdn in found.get("subject", ()) for key, value in rdn)
     names = [value for kind, value in found.get("subjectAltName", ()) if kind in _NAME_KINDS]
     until = found.get("notAfter")
-    return Certificate(subject, names, float(ssl.cert_time_to_seconds(until)) if until else 0.0)
+    not_after = float(ssl.cert_time_to_seconds(until)) if until else 0.0
+    serial = str(found.get("serialNumber", "")).lower().lstrip("0")
+    return Certificate(subject, names, not_after, serial=serial)
 
 
 def misnamed(certificate: Certificate, wanted: Iterable[str]) -> str:
@@ -106,7 +115,7 @@ def met(error: Exception, name: str) -> str:
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number > 0 and not isinstance(error, socket.gaierror):
         return os.strerror(number).lower()
-    return str(error).lower()
+    return str(error).lower() or "it hung up"
 
 
 def _unverified(error: ssl.SSLCertVerificationError, name: str) -> str:

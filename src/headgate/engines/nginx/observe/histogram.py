@@ -100,7 +100,10 @@ class LatencyWindow:
         values.
         """
         if now_s - self.newer.at_s >= _WINDOW_S:
-            self.older, self.newer = self.newer, _Reading(now_s, histogram.in_buckets(histogram.bounds_s))
+            self.older, self.newer = (
+                self.newer,
+                _Reading(now_s, histogram.in_buckets(histogram.bounds_s)),
+            )
         lately = histogram.since(self.older.histogram)
         count = lately.count
         if not count:

@@ -7,6 +7,7 @@ from headgate.master.api.problems import ProblemError, invalid, not_found, stale
 from headgate.master.domains.agents import store
 from headgate.master.domains.agents.types import Agent, AgentChange
 from headgate.master.domains.certificates import store as certificates
+from headgate.master.domains.data_planes import store as data_planes
 from headgate.master.domains.drift import store as drift
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.metrics import store as metrics
@@ -78,6 +79,7 @@ async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: i
         raise stale(row.shown(now_ms))
     await store.remove(tx, agent_id)
     await certificates.remove_all(tx, agent_id)
+    await data_planes.remove(tx, agent_id)
     await drift.remove(tx, agent_id)
     await metrics.remove_node(tx, row.fleet, agent_id)
 

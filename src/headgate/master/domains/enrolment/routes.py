@@ -36,9 +36,10 @@ async def list_authorities(call: Here) -> PemResponse:
 async def enrol(call: Here, new: Enrolment) -> EnrolledAgent:
     """Makes a node an agent: a join token and a CSR for a certificate."""
     facts = AgentFacts(new.hostname, new.program, new.labels)
-    return await _answered(
+    enrolled = await answered(
         enrolment.enrol_with(call.master.book, new.token, new.csr, facts, call.address)
     )
+    return EnrolledAgent.model_validate(msgspec.to_builtins(enrolled))
 
 
 @ROUTES.post("/enrolment/renewal", Permission.PUBLIC, status=200)
@@ -47,16 +48,18 @@ async def renew(call: Here, new: Renewal) -> EnrolledAgent:
     30 days."""
     trusted = [one.certificate for one in (await call.master.authority.authorities()).listed]
     request = enrolment.RenewalRequest(new.certificate, new.csr, new.signature)
-    return await _answered(
+    renewed = await answered(
         enrolment.renewed(
             call.master.book, request, trusted, call.master.authority.now, call.address
         )
     )
+    return EnrolledAgent.model_validate(msgspec.to_builtins(renewed))
 
 
-async def _answered(work: Awaitable[enrolment.EnrolledAnswer]) -> EnrolledAgent:
+async def answered(work: Awaitable[T]) -> T:
+    """Returns what `work` does; its refusals become problems. Raises ProblemError."""
     try:
-        return EnrolledAgent.model_validate(msgspec.to_builtins(await work))
+        return await work
     except Invalid as error:
         raise invalid("$", error.what, error.allowed) from None
     except UnavailableError as error:

@@ -3,8 +3,9 @@
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -32,12 +33,13 @@ from headgate.master.store.transaction import Transaction
 
 REJOINS_FOR: Final = dt.timedelta(days=30)
 """The time after the end of its certificate in which an agent comes back without approval."""
-_HOUR_MS: Final = 3_600_000
+HOUR_MS: Final = 3_600_000
 _MOST_TOKEN: Final = 512
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
     """An enrolment that was read."""
 
     secret: str
@@ -61,16 +63,28 @@ class Enroller:
 
     async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
         """Uses the token and issues a certificate; raises EnrolmentRefusedError."""
+        return await self.admitted(token, csr_pem, facts, address, self._enrolled)
+
+    async def admitted(
+        self,
+        token: str,
+        csr_pem: bytes,
+        facts: AgentFacts,
+        address: str,
+        work: Callable[[Transaction, Request], Awaitable[T]],
+    ) -> T:
+        """Returns what `work` makes of a token; refusals are counted and written down. Raises
+        EnrolmentRefusedError."""
         keys = {ADDRESS: f"join {address}"}
         if await self._throttle.wait_ms(keys):
             raise EnrolmentRefusedError("throttled", "too many wrong join tokens from here; wait")
         secret = token.partition(".")[0][:_MOST_TOKEN]
         now_ms = self._clock()
         # Before the token counts a use: a wrong request costs none.
-        key_hash = _key_hash(csr_pem)
-        request = _Request(secret, csr_pem, key_hash, facts, address, now_ms)
+        key_hash = key_hash_of(csr_pem)
+        request = Request(secret, csr_pem, key_hash, facts, address, now_ms)
         try:
-            return await self._database.write(MASTER, lambda tx: self._enrolled(tx, request))
+            return await self._database.write(MASTER, lambda tx: work(tx, request))
         except EnrolmentRefusedError as error:
             await self._throttle.failed(keys)
             await self._refused(secret, address, error)
@@ -78,12 +92,12 @@ class Enroller:
 
     async def renew(self, agent_id: str, csr_pem: bytes) -> Enrolled:
         """Issues an agent's next certificate; raises EnrolmentRefusedError."""
-        key_hash = _key_hash(csr_pem)
+        key_hash = key_hash_of(csr_pem)
         now_ms = self._clock()
 
         async def work(tx: Transaction) -> Enrolled:
-            row, life = await _good(tx, agent_id)
-            expires_at = now_ms + life * _HOUR_MS
+            row, life = await good_agent(tx, agent_id)
+            expires_at = now_ms + life * HOUR_MS
             values: dict[str, object] = {
                 "key_hash": key_hash,
                 "certificate_expires_at": expires_at,
@@ -99,17 +113,17 @@ class Enroller:
     ) -> Enrolled:
         """Issues a certificate to an agent that was off when its last one expired, and that has
         proven to have its key; raises EnrolmentRefusedError."""
-        key_hash = _key_hash(csr_pem)
+        key_hash = key_hash_of(csr_pem)
         now_ms = self._clock()
 
         async def work(tx: Transaction) -> Enrolled:
-            row, life = await _good(tx, agent_id)
+            row, life = await good_agent(tx, agent_id)
             why = late(row, address, expired, self._authority.now())
             if why is not None:
                 raise why
             values: dict[str, object] = {
                 "key_hash": key_hash,
-                "certificate_expires_at": now_ms + life * _HOUR_MS,
+                "certificate_expires_at": now_ms + life * HOUR_MS,
                 "approved_until": None,
             }
             await agents.said(tx, agent_id, values)
@@ -134,13 +148,8 @@ class Enroller:
 
         await self._database.write(MASTER, work)
 
-    async def _enrolled(self, tx: Transaction, request: _Request) -> Enrolled:
-        token = await join_tokens.held(tx, request.secret)
-        if token is None:
-            raise EnrolmentRefusedError("unknown", "this join token is not known here")
-        refusal = join_tokens.refusal(token, request.address, request.now_ms)
-        if refusal is not None:
-            raise refusal
+    async def _enrolled(self, tx: Transaction, request: Request) -> Enrolled:
+        token = await good_token(tx, request, is_of_data_plane=False)
         fleet = await fleets.find(tx, token.fleet, is_locked=True)
         if fleet is None:
             raise EnrolmentRefusedError("unknown", "this join token is not known here")
@@ -182,7 +191,24 @@ class Enroller:
         await self._database.write(MASTER, work)
 
 
-async def _good(tx: Transaction, agent_id: str) -> tuple[agents.AgentRow, int]:
+async def good_token(tx: Transaction, request: Request, *, is_of_data_plane: bool) -> JoinTokenRow:
+    """Returns the join token of a request, of that kind; raises EnrolmentRefusedError."""
+    token = await join_tokens.held(tx, request.secret)
+    if token is None:
+        raise EnrolmentRefusedError("unknown", "this join token is not known here")
+    refusal = join_tokens.refusal(token, request.address, request.now_ms)
+    if refusal is not None:
+        raise refusal
+    if is_of_data_plane and token.data_plane_of is None:
+        text = "this join token is for an agent; make one with `headgate tokens join --data-plane`"
+        raise EnrolmentRefusedError("kind", text)
+    if token.data_plane_of is not None and not is_of_data_plane:
+        text = "this join token is for a data plane; give it to `headgate dataplane`"
+        raise EnrolmentRefusedError("kind", text)
+    return token
+
+
+async def good_agent(tx: Transaction, agent_id: str) -> tuple[agents.AgentRow, int]:
     """Returns an agent and how many hours its certificates are good; raises
     EnrolmentRefusedError for one that is unknown or revoked."""
     row = await agents.find(tx, agent_id)
@@ -193,7 +219,7 @@ async def _good(tx: Transaction, agent_id: str) -> tuple[agents.AgentRow, int]:
 
 
 async def _new_agent(
-    tx: Transaction, token: JoinTokenRow, fleet: fleets.FleetRow, request: _Request
+    tx: Transaction, token: JoinTokenRow, fleet: fleets.FleetRow, request: Request
 ) -> str:
     if await agents.count(tx, fleet.id) >= fleet.most_agents:
         raise EnrolmentRefusedError("full", "the fleet has as many agents as its policy allows")
@@ -212,7 +238,7 @@ async def _new_agent(
         "token": token.id,
         "addresses": token.addresses,
         "key_hash": request.key_hash,
-        "certificate_expires_at": request.now_ms + fleet.certificate_hours * _HOUR_MS,
+        "certificate_expires_at": request.now_ms + fleet.certificate_hours * HOUR_MS,
         "created_at": request.now_ms,
         "desired_id": fleet.revision_id,
         "desired": fleet.revision,
@@ -268,7 +294,8 @@ def _renewal(row: agents.AgentRow, what: str, address: str = "", outcome: str = 
     )
 
 
-def _key_hash(csr_pem: bytes) -> str:
+def key_hash_of(csr_pem: bytes) -> str:
+    """Returns the hash of a request's key, in hex; raises EnrolmentRefusedError."""
     try:
         key = csr_key(csr_pem)
     except Invalid as error:

@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 
 from headgate.master.api.problems import invalid, not_found
+from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.join_tokens import store
 from headgate.master.domains.join_tokens.types import JoinToken, MadeJoinToken, NewJoinToken
@@ -21,6 +22,8 @@ async def create(
     fleet = await fleets.named(tx, new.fleet)
     if fleet is None:
         raise invalid("$.fleet", "no such fleet here", "write the id or name of a fleet")
+    if new.data_plane_of is not None:
+        await _require_agent(tx, new.data_plane_of, fleet.id)
     secret = new_secret("j")
     one = JoinToken(
         id=new_id(now_ms),
@@ -30,6 +33,7 @@ async def create(
         uses=new.uses,
         used=0,
         addresses=new.addresses,
+        data_plane_of=new.data_plane_of,
         created_by=made_by,
         created_at=now_ms,
         expires_at=now_ms + new.hours * _HOUR_MS,
@@ -38,6 +42,16 @@ async def create(
     await store.insert(tx, one, digest_of(secret))
     token = f"{secret}.{pin}" if pin else secret
     return MadeJoinToken(**one.model_dump(), token=token)
+
+
+async def _require_agent(tx: Transaction, agent_id: str, fleet_id: str) -> None:
+    agent = await agents.find(tx, agent_id)
+    if agent is None or agent.fleet != fleet_id or agent.revoked_at is not None:
+        raise invalid(
+            "$.data_plane_of",
+            "no such agent in this fleet, or it was revoked",
+            "write the id of the agent that is the control plane; it enrols first",
+        )
 
 
 async def revoke(tx: Transaction, token_id: str, now_ms: int) -> None:

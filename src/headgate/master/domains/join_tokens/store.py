@@ -23,6 +23,7 @@ JOIN_TOKENS: Final = table(
     Column("uses", Integer, nullable=False),
     Column("used", Integer, nullable=False),
     Column("addresses", Text, nullable=False),
+    id_column("data_plane_of", is_optional=True),
     id_column("created_by"),
     time_column("created_at"),
     time_column("expires_at"),
@@ -45,6 +46,8 @@ class JoinTokenRow(BaseModel):
     uses: int
     used: int
     addresses: str
+    data_plane_of: str | None
+    """The agent whose data plane its holder becomes; None: it becomes an agent."""
     created_by: str
     created_at: int
     expires_at: int

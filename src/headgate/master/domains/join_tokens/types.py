@@ -41,6 +41,12 @@ class NewJoinToken(Body):
     hours: Annotated[int, Field(ge=1, le=LONGEST_HOURS)] = Field(
         default=24, description="How long it is good."
     )
+    data_plane_of: str | None = Field(
+        default=None,
+        max_length=26,
+        description="The id of an agent of the fleet: the holder becomes the data plane of its"
+        " node, in place of another one. null: the holder becomes an agent.",
+    )
     addresses: Annotated[list[str], Field(max_length=MOST_ADDRESSES)] = Field(
         default=[],
         description="From which addresses and networks (CIDR) it may be used; empty for any.",
@@ -62,6 +68,9 @@ class JoinToken(Versioned):
 
     fleet: str = Field(description="The id of the fleet.")
     labels: dict[str, str]
+    data_plane_of: str | None = Field(
+        description="The agent whose data plane the holder becomes; null: it becomes an agent."
+    )
     uses: int
     used: int
     addresses: list[str]

@@ -1,6 +1,6 @@
 """The rotation of the fleet's authority: which step may follow, and what it changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headgate.certificates.authority import pin
@@ -10,6 +10,7 @@ from headgate.master.api.problems import ProblemError
 from headgate.master.domains.agents import standings
 from headgate.master.domains.agents.standings import Standing
 from headgate.master.domains.agents.store import AGENTS
+from headgate.master.domains.data_planes import store as data_planes
 from headgate.master.domains.enrolment import store
 from headgate.master.domains.enrolment.authority import FleetAuthority
 from headgate.master.domains.enrolment.service import REJOINS_FOR
@@ -91,7 +92,26 @@ async def _agents(tx: Transaction, now_ms: int) -> list[Standing]:
     query = standings.ALL.where(
         AGENTS.c.revoked_at.is_(None), AGENTS.c.certificate_expires_at > oldest
     )
-    return await tx.as_master().tuples(Standing, query)
+    found = await tx.as_master().tuples(Standing, query)
+    return [*found, *await _data_planes(tx, {one.id: one for one in found}, oldest)]
+
+
+async def _data_planes(
+    tx: Transaction, agents: Mapping[str, Standing], oldest: int
+) -> list[Standing]:
+    """Returns the data planes of agents that count, each in the form of its agent."""
+    rows = await data_planes.listed(tx.as_master(), oldest)
+    return [
+        agents[row.id]._replace(
+            name=f"the data plane of {agents[row.id].name}",
+            certificate_serial=row.certificate_serial,
+            certificate_issuer=row.certificate_issuer,
+            held_certificate=row.held_certificate,
+            trusts=row.trusts if row.held_certificate == row.certificate_serial else None,
+        )
+        for row in rows
+        if row.id in agents
+    ]
 
 
 def _waiting(found: Authorities, agents: Sequence[Standing]) -> list[Standing]:

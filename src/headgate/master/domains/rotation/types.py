@@ -46,7 +46,9 @@ class AuthorityStatus(View):
 
     stage: Stage
     authorities: list[OneAuthority]
-    agents: int = Field(description="Agents that count: neither revoked nor away for too long.")
+    agents: int = Field(
+        description="Agents and data planes that count: neither revoked nor away for too long."
+    )
     waiting: int = Field(description="How many of them are not ready for the next step.")
     first_waiting: list[WaitingAgent] = Field(description="The first 20 of those.")
     next: Step | None = Field(description="The step that may follow; null: agents are not ready.")

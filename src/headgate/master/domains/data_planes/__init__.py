@@ -1,0 +1,1 @@
+"""Data planes that run apart from their control planes, with certificates of the fleet's CA."""
