@@ -3,7 +3,7 @@
 //! half opens what was open for long enough.
 
 use crate::counters::lock;
-use crate::report::EventLevel;
+use crate::report::{EventLevel, ReasonCount};
 use crate::shared::Shared;
 use crate::shares::Tally;
 use crate::snapshot::UpstreamEntry;
@@ -148,6 +148,23 @@ impl UpstreamEntry {
             (Circuit::Closed, _) => None,
         });
         open.min()
+    }
+
+    /// Returns how many breakers are in each state: the one of the upstream, or those of its
+    /// endpoints; empty without breakers.
+    pub(crate) fn breaker_states(&self) -> Vec<ReasonCount> {
+        if self.plan.health.breaker.is_none() {
+            return Vec::new();
+        }
+        let guards = (0..self.endpoints.len()).map(Some).chain([None]);
+        let now: Vec<Circuit> = guards.filter_map(|at| Some(self.guard(at)?.0.state().0)).collect();
+        let count = |state| now.iter().map(|one| u64::from(*one == state)).sum();
+        let words = [
+            (Circuit::Closed, "closed"),
+            (Circuit::HalfOpen, "half-open"),
+            (Circuit::Open, "open"),
+        ];
+        words.map(|(state, reason)| ReasonCount { reason, count: count(state) }).to_vec()
     }
 
     /// Looks at the breakers for what time and shares change. The house thread calls this.

@@ -70,6 +70,10 @@ impl Counter {
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamCounters {
     pub(crate) requests: StatusTable,
+    /// The time from the head of a request to the last byte of its answer.
+    pub(crate) duration: HistogramCounter,
+    /// Tries after the first, and connections after one that failed.
+    pub(crate) retries: Counter,
     pub(crate) waiting: Counter,
     /// TCP connections that wait for a place.
     pub(crate) sessions_waiting: Counter,
@@ -81,6 +85,12 @@ pub(crate) struct UpstreamCounters {
 }
 
 impl UpstreamCounters {
+    /// Counts a request that has ended.
+    pub(crate) fn ended(&self, method: u8, status: u16, took_us: u64) {
+        self.requests.add(method, status);
+        self.duration.record(took_us);
+    }
+
     /// Returns the counters of an endpoint by its configured address; makes them at the first call.
     pub(crate) fn endpoint(&self, address: &Arc<str>) -> Arc<EndpointCounters> {
         lock(&self.endpoints).entry(address.clone()).or_default().clone()
@@ -236,6 +246,15 @@ pub(crate) struct WorkerCounters {
 pub(crate) type Handshake = (&'static str, &'static str, &'static str);
 
 impl WorkerCounters {
+    /// Counts latencies by these bounds from now on. Only the worker calls it.
+    pub(crate) fn set_bounds(&self, bounds_us: &[u64]) {
+        if self.duration.set_bounds(bounds_us) {
+            for one in lock(&self.upstreams).values() {
+                one.duration.set_bounds(bounds_us);
+            }
+        }
+    }
+
     pub(crate) fn refuse(&self, why: Refused) {
         if let Some(c) = self.refused.get(why as usize) {
             c.add(1);
@@ -293,7 +312,9 @@ impl WorkerCounters {
 
     /// Returns the counters of an upstream by name; makes them at the first call.
     pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
-        lock(&self.upstreams).entry(name.clone()).or_default().clone()
+        let make = || UpstreamCounters { duration: self.duration.alike(), ..Default::default() };
+        let mut upstreams = lock(&self.upstreams);
+        upstreams.entry(name.clone()).or_insert_with(|| Arc::new(make())).clone()
     }
 
     /// Returns the counters of an upstream if they exist.

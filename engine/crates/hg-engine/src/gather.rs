@@ -10,9 +10,9 @@ use crate::histogram::Histogram;
 use crate::negotiated::Negotiated;
 use crate::place::Place;
 use crate::report::{
-    EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport, Http2Metrics,
-    ListenerReport, NegotiatedReport, OpenCount, OverloadReport, ReasonCount, RequestCount,
-    RetryMetrics, TcpMetrics, UdpMetrics, UpstreamReport, WorkerReport,
+    BreakerReport, EndpointReport, EngineMetrics, EngineStatus, HandshakeCount, HealthReport,
+    Http2Metrics, ListenerReport, NegotiatedReport, OpenCount, OverloadReport, ReasonCount,
+    RequestCount, RetryMetrics, ServedReport, TcpMetrics, UdpMetrics, UpstreamReport, WorkerReport,
 };
 use crate::snapshot::{EndpointEntry, Snapshot};
 use hg_proto::METHOD_NAMES;
@@ -276,6 +276,8 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
                 inner.workers.iter().filter_map(|w| w.counters.known_upstream(&u.name)).collect();
             let sum = |of: &dyn Fn(&UpstreamCounters) -> u64| counters.iter().map(|c| of(c)).sum();
             let limits = u.plan.health.concurrency.as_ref();
+            let mut duration = Histogram::new(&serving.settings.latency_bounds_us);
+            counters.iter().for_each(|c| c.duration.add_to(&mut duration));
             UpstreamReport {
                 name: u.name.clone(),
                 endpoints: configured(&u.endpoints)
@@ -284,7 +286,11 @@ fn upstreams(inner: &Inner, serving: &Snapshot) -> Vec<UpstreamReport> {
                     })
                     .collect(),
                 panic: u.health.panic.load(Relaxed),
-                breaker_opened: u.health.opened.load(Relaxed),
+                breaker: BreakerReport {
+                    opened: u.health.opened.load(Relaxed),
+                    states: u.breaker_states(),
+                },
+                served: ServedReport { duration, retries: sum(&|c| c.retries.get()) },
                 outliers: u.health.verdicts.counts(),
                 waiting: sum(&|c| c.waiting.get() + c.sessions_waiting.get()),
                 queued: sum(&|c| c.queued.get()),

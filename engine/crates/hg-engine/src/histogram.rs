@@ -99,11 +99,21 @@ impl HistogramCounter {
         self.sum_us.add(us);
     }
 
-    /// Counts by these bounds from now on. Only the writer calls it.
-    pub(crate) fn set_bounds(&self, bounds_us: &[u64]) {
+    /// Returns an empty one with the same bounds.
+    pub(crate) fn alike(&self) -> Self {
+        let alike = Self::default();
+        for (bound, mine) in alike.bounds.iter().zip(&self.bounds) {
+            bound.set(mine.get());
+        }
+        alike
+    }
+
+    /// Counts by these bounds from now on; reports whether they are others than before. Only the
+    /// writer calls it.
+    pub(crate) fn set_bounds(&self, bounds_us: &[u64]) -> bool {
         let bounds = || bounds_us.iter().copied().chain(iter::repeat(u64::MAX)).take(MOST_BOUNDS);
         if self.bounds.iter().map(Counter::get).eq(bounds()) {
-            return;
+            return false;
         }
         let mut moved = Histogram::new(bounds_us);
         self.add_to(&mut moved);
@@ -115,6 +125,7 @@ impl HistogramCounter {
         for (slot, count) in self.counts.iter().zip(counts) {
             slot.set(count);
         }
+        true
     }
 
     /// Adds its values to a sum, which may have other bounds while a plan is swapped in.

@@ -351,11 +351,31 @@ pub struct UpstreamReport {
     pub affinity: Vec<ReasonCount>,
     /// True if so few endpoints are usable that requests go to those that look bad, too.
     pub panic: bool,
-    /// The number of times that a breaker opened: that of the upstream, or those of its endpoints.
-    pub breaker_opened: u64,
+    /// The circuit breaker of the upstream, or those of its endpoints.
+    pub breaker: BreakerReport,
+    /// The requests that it got.
+    pub served: ServedReport,
     /// The number of times that an endpoint looked like an outlier, by what became of it:
     /// `ejected`, `dry_run` (not enforced), `limit` (the last usable one, or too many were out).
     pub outliers: Vec<ReasonCount>,
+}
+
+/// The circuit breaker of an upstream, or those of its endpoints together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BreakerReport {
+    /// The number of times that one opened.
+    pub opened: u64,
+    /// The number of breakers that are `closed`, `half-open` and `open`; empty without breakers.
+    pub states: Vec<ReasonCount>,
+}
+
+/// The requests of an upstream since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServedReport {
+    /// Time from a request's head to its answer's last byte.
+    pub duration: Histogram,
+    /// Tries after the first, and connections of TCP after one that failed.
+    pub retries: u64,
 }
 
 /// The state of one endpoint.

@@ -7,6 +7,7 @@ mod latency;
 mod process;
 mod requests;
 mod text;
+mod upstreams;
 
 pub use latency::{Lately, LatencyWindow};
 pub use process::ProcessReport;
@@ -49,7 +50,7 @@ pub fn render(figures: &Figures<'_>) -> String {
     middlewares(&mut text, figures.engine);
     routes(&mut text, figures.engine);
     endpoints(&mut text, &figures.engine.upstreams);
-    upstream_figures(&mut text, &figures.engine.upstreams);
+    upstreams::write(&mut text, &figures.engine.upstreams);
     tls(&mut text, figures.engine);
     workers(&mut text, &figures.engine.workers);
     plan(&mut text, figures);
@@ -349,48 +350,6 @@ fn agents(text: &mut Text, upstreams: &[UpstreamReport]) {
     each("headgate_backend_agent_answers", Counter, help, |a| a.answers);
     let help = "Questions that an endpoint's agent did not answer, or not in the protocol.";
     each("headgate_backend_agent_failures", Counter, help, |a| a.failures);
-}
-
-fn upstream_figures(text: &mut Text, upstreams: &[UpstreamReport]) {
-    use Type::{Counter, Gauge};
-    let mut each = |name, kind, help: &str, value: fn(&UpstreamReport) -> u64| {
-        text.family(name, kind, "", help);
-        for upstream in upstreams {
-            text.int(&[("upstream", &upstream.name)], value(upstream));
-        }
-    };
-    let help = "Requests waiting for a connection.";
-    each("headgate_upstream_waiting", Gauge, help, |u| u.waiting);
-    let help = "1 while so few endpoints are usable that those that look bad get requests, too.";
-    each("headgate_upstream_panic", Gauge, help, |u| u64::from(u.panic));
-    let help = "How often a circuit breaker opened, of the upstream or of its endpoints.";
-    each("headgate_upstream_breaker_opened", Counter, help, |u| u.breaker_opened);
-    let help = "Requests that had to wait for a connection.";
-    each("headgate_upstream_queued", Counter, help, |u| u.queued);
-    let help = "Requests refused because the queue was full.";
-    each("headgate_upstream_queue_full", Counter, help, |u| u.queue_full);
-    let help = "Requests at a time that adaptive concurrency allows; 0: any number.";
-    each("headgate_upstream_concurrency_limit", Gauge, help, |u| u.concurrency_limit);
-    let help = "How often an endpoint looked like an outlier, by what became of it.";
-    text.family("headgate_upstream_outliers", Counter, "", help);
-    for upstream in upstreams {
-        for one in &upstream.outliers {
-            text.int(&[("upstream", &upstream.name), ("outcome", one.reason)], one.count);
-        }
-    }
-    let help = "Answered requests at upstreams with affinity, by what became of their cookie.";
-    text.family("headgate_upstream_affinity", Counter, "", help);
-    for upstream in upstreams {
-        for one in &upstream.affinity {
-            text.int(&[("upstream", &upstream.name), ("outcome", one.reason)], one.count);
-        }
-    }
-    let help = "Time requests waited for a connection, together.";
-    text.family("headgate_upstream_queue_wait_seconds", Counter, "seconds", help);
-    for upstream in upstreams {
-        let waited = Duration::from_micros(upstream.queue_wait_us).as_secs_f64();
-        text.float(&[("upstream", &upstream.name)], waited);
-    }
 }
 
 fn tls(text: &mut Text, engine: &EngineMetrics) {

@@ -1,7 +1,7 @@
 //! Requests by method, status and upstream, their durations and bytes.
 
 use super::Lately;
-use super::text::{Text, Type};
+use super::text::{Labels, Text, Type};
 use hg_engine::{EngineMetrics, Histogram, RequestCount};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) fn write(text: &mut Text, engine: &EngineMetrics, lately: Lately) {
     text.int(&[("family", "http_requests")], folded);
     let help = "From a request's head to its answer's last byte.";
     text.family("http_request_duration_seconds", Type::Histogram, "seconds", help);
-    histogram(text, &engine.duration);
+    histogram(text, &[], &engine.duration);
     let help = "Mean duration of requests in the last minute or two, milliseconds.";
     text.family("proxy_latency_avg_ms", Gauge, "", help).float(&[], lately.mean_ms);
     let help = "99th percentile of the same, milliseconds.";
@@ -33,11 +33,12 @@ pub(super) fn write(text: &mut Text, engine: &EngineMetrics, lately: Lately) {
     text.int(&[], engine.bytes_received);
 }
 
-fn histogram(text: &mut Text, one: &Histogram) {
+/// Writes the samples of a histogram of latencies.
+pub(super) fn histogram(text: &mut Text, labels: Labels<'_>, one: &Histogram) {
     let bounds: Vec<String> = one.bounds_us.iter().map(|us| seconds_text(*us)).collect();
     let (overflow, counts) = one.counts.split_last().unwrap_or((&0, &[]));
     let buckets = bounds.iter().map(String::as_str).zip(counts.iter().copied());
-    text.buckets(buckets, *overflow, Duration::from_micros(one.sum_us).as_secs_f64());
+    text.buckets(labels, buckets, *overflow, Duration::from_micros(one.sum_us).as_secs_f64());
 }
 
 /// Reports whether requests are counted by the class of their status.

@@ -2,10 +2,10 @@
 
 use super::*;
 use hg_engine::{
-    AgentReport, BANDWIDTH_BYTES, BANDWIDTH_HELD, EndpointReport, ExportStats, HandshakeCount,
-    HealthReport, Histogram, Http2Metrics, Joined, LimitStoreStats, ListenerReport, LogStats,
-    NegotiatedReport, Offload, OpenCount, OutletMetrics, RequestCount, ResultCount, RetryMetrics,
-    TcpMetrics, UdpMetrics,
+    AgentReport, BANDWIDTH_BYTES, BANDWIDTH_HELD, BreakerReport, EndpointReport, ExportStats,
+    HandshakeCount, HealthReport, Histogram, Http2Metrics, Joined, LimitStoreStats, ListenerReport,
+    LogStats, NegotiatedReport, Offload, OpenCount, OutletMetrics, RequestCount, ResultCount,
+    RetryMetrics, ServedReport, TcpMetrics, UdpMetrics,
 };
 use hg_plan::LATENCY_BOUNDS_US;
 
@@ -33,6 +33,12 @@ fn endpoint(address: &str, is_resolved: bool) -> EndpointReport {
     }
 }
 
+fn served() -> Histogram {
+    let mut duration = Histogram::new(&LATENCY_BOUNDS_US);
+    [90, 1_500].iter().for_each(|us| duration.record(*us));
+    duration
+}
+
 fn upstream() -> UpstreamReport {
     UpstreamReport {
         name: "api".into(),
@@ -43,7 +49,11 @@ fn upstream() -> UpstreamReport {
         queue_full: 3,
         concurrency_limit: 17,
         panic: true,
-        breaker_opened: 3,
+        breaker: BreakerReport {
+            opened: 3,
+            states: vec![ReasonCount { reason: "open", count: 1 }],
+        },
+        served: ServedReport { duration: served(), retries: 5 },
         outliers: vec![ReasonCount { reason: "dry_run", count: 6 }],
         affinity: vec![ReasonCount { reason: "moved", count: 2 }],
     }

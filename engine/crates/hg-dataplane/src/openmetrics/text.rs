@@ -80,6 +80,7 @@ impl Text {
     /// overflow.
     pub fn buckets<'a>(
         &mut self,
+        labels: Labels<'_>,
         buckets: impl Iterator<Item = (&'a str, u64)>,
         overflow: u64,
         sum: f64,
@@ -87,15 +88,15 @@ impl Text {
         let mut total = 0;
         for (bound, count) in buckets {
             total += count;
-            self.head("_bucket", &[("le", bound)]);
+            self.head("_bucket", &[labels, &[("le", bound)]].concat());
             let _ = writeln!(self.out, " {total}");
         }
         total += overflow;
-        self.head("_bucket", &[("le", "+Inf")]);
+        self.head("_bucket", &[labels, &[("le", "+Inf")]].concat());
         let _ = writeln!(self.out, " {total}");
-        self.head("_count", &[]);
+        self.head("_count", labels);
         let _ = writeln!(self.out, " {total}");
-        self.head("_sum", &[]);
+        self.head("_sum", labels);
         let _ = writeln!(self.out, " {sum}");
         self
     }
@@ -163,17 +164,18 @@ mod tests {
     fn buckets_are_cumulative() {
         let mut text = Text::default();
         text.family("h", Type::Histogram, "", "H.").buckets(
+            &[("a", "b")],
             [("0.1", 2), ("1.0", 3)].into_iter(),
             4,
             7.5,
         );
         let lines: Vec<String> = text.finish().lines().skip(2).map(str::to_owned).collect();
         let expected = [
-            "h_bucket{le=\"0.1\"} 2",
-            "h_bucket{le=\"1.0\"} 5",
-            "h_bucket{le=\"+Inf\"} 9",
-            "h_count 9",
-            "h_sum 7.5",
+            "h_bucket{a=\"b\",le=\"0.1\"} 2",
+            "h_bucket{a=\"b\",le=\"1.0\"} 5",
+            "h_bucket{a=\"b\",le=\"+Inf\"} 9",
+            "h_count{a=\"b\"} 9",
+            "h_sum{a=\"b\"} 7.5",
         ];
         assert_eq!(lines, expected);
     }

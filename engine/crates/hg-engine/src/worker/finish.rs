@@ -78,9 +78,9 @@ impl Worker {
         let method = u8::try_from(e.method.index()).unwrap_or(9);
         let status = e.status;
         match self.upstreams.same(e.upstream, e.upstream_id) {
-            Some(u) => u.counters.requests.add(method, status),
+            Some(u) => u.counters.ended(method, status, total),
             None => match e.entry() {
-                Some(entry) => self.counters.upstream(&entry.name).requests.add(method, status),
+                Some(entry) => self.counters.upstream(&entry.name).ended(method, status, total),
                 None => self.counters.own.add(method, status),
             },
         }

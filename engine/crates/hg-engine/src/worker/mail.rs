@@ -153,6 +153,7 @@ impl Worker {
 
     /// Serves a new snapshot; requests in flight keep the one they began with.
     fn swap(&mut self, snapshot: Arc<Snapshot>, upstreams: &[usize]) {
+        self.counters.set_bounds(&snapshot.settings.latency_bounds_us);
         self.retire_listeners(&snapshot);
         self.drain_removed_routes(&snapshot);
         if snapshot.settings.max_connections_per_client == 0 {
@@ -164,7 +165,6 @@ impl Worker {
         }
         // Without these changes every flow has its route and its endpoint still.
         let flows_stay = upstreams.is_empty() && Arc::ptr_eq(&self.held.udp, &snapshot.udp);
-        self.counters.duration.set_bounds(&snapshot.settings.latency_bounds_us);
         self.held = Rc::new(snapshot);
         self.take_back_retired();
         self.refresh_listeners();

@@ -236,9 +236,13 @@ impl Worker {
     }
 
     /// Counts that a request is sent once more. Copies of requests count by what came of them alone.
-    pub(super) fn count_retry(&self, x: ExId, why: Retry) {
-        if self.exchanges.get(x).is_some_and(|e| !e.is_mirrored()) {
-            self.counters.retry(why);
+    pub(super) fn count_retry(&mut self, x: ExId, why: Retry) {
+        let Some(e) = self.exchanges.get(x).filter(|e| !e.is_mirrored()) else {
+            return;
+        };
+        self.counters.retry(why);
+        if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
+            u.counters.retries.add(1);
         }
     }
 
@@ -263,6 +267,9 @@ impl Worker {
         match terms.policy.decide(&attempt, self.rng.next_u64(), withdraw) {
             Decision::Retry { after_ms } => {
                 self.counters.retry(reason(ended));
+                if let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) {
+                    u.counters.retries.add(1);
+                }
                 Some(after_ms)
             }
             Decision::Stop(stop) => {

@@ -15,7 +15,17 @@ fn node(endpoints: &[Endpoint], rest: &str) -> Node {
 }
 
 fn opened(node: &Node) -> u64 {
-    node.engine.metrics().upstreams[0].breaker_opened
+    node.engine.metrics().upstreams[0].breaker.opened
+}
+
+fn circuits(node: &Node) -> Vec<(&'static str, u64)> {
+    let report = node.engine.metrics().upstreams.remove(0).breaker;
+    report.states.into_iter().map(|one| (one.reason, one.count)).collect()
+}
+
+#[test]
+fn without_breakers_there_is_no_state_of_one() {
+    assert_eq!(circuits(&node(&[Endpoint::new()], "")), []);
 }
 
 #[test]
@@ -36,6 +46,7 @@ fn failures_in_a_row_open_the_breaker_of_an_endpoint_and_the_others_take_all() {
             assert!(node.get("/").starts_with("HTTP/1.1 200 "));
         }
         assert_eq!((endpoints[1].requests(), opened(&node)), (3, 1));
+        assert_eq!(circuits(&node), [("closed", 1), ("half-open", 0), ("open", 1)]);
     }
 }
 
@@ -105,6 +116,7 @@ fn an_upstream_has_one_breaker_for_all_of_its_endpoints() {
     let answer = node.get("/");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert_eq!(states(&node), ["breaker-open", "breaker-open"]);
+    assert_eq!(circuits(&node), [("closed", 0), ("half-open", 0), ("open", 1)]);
     assert!(health(&node).iter().all(|h| !h.takes && h.why.contains("of its upstream is open")));
     assert_eq!(endpoints.iter().map(Endpoint::requests).sum::<usize>(), 3);
     // Without the config nothing is held against it, nor when it comes back.

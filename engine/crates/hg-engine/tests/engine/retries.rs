@@ -426,3 +426,28 @@ fn what_no_route_can_try_again_is_refused_with_its_place() {
     assert!(errors[0].starts_with("Route r: retry.on[1]: `4xx` is no reason"), "{errors:?}");
     assert!(errors[1].starts_with("Route r: retry.methods.only[1]: `PURGE`"), "{errors:?}");
 }
+
+#[test]
+fn retries_and_durations_count_for_their_upstream() {
+    let endpoints = [Endpoint::new(&[CLOSE]), Endpoint::new(&[OK])];
+    let mut node = node(&endpoints, &format!(r#""on":["reset"],{QUICK}"#), "");
+    for _ in 0..4 {
+        assert_eq!(status(&node.get("/")), "200");
+    }
+    let served = |node: &Node| node.engine.metrics().upstreams.remove(0).served;
+    eventually("all are counted", || served(&node).duration.count() == 4);
+    let (all, of_it) = (node.engine.metrics().duration, served(&node));
+    assert_eq!((of_it.duration.counts, of_it.duration.sum_us), (all.counts, all.sum_us));
+    assert!(of_it.retries > 0);
+    assert_eq!(of_it.retries, sent(&node, "reset"));
+    node.apply(&[put(Kind::Settings, "node", r#"{"latency_bounds_us":[600000000]}"#)]);
+    assert_eq!(served(&node).duration.counts, [4, 0]);
+    // An upstream that comes now has the same buckets.
+    let later = [Endpoint::new(&[OK])];
+    node.apply(&[put(Kind::Upstream, "u2", upstream_json(&addresses(&later), ""))]);
+    let route = route_json("").replace(r#""upstream":"u""#, r#""upstream":"u2""#);
+    node.apply(&[put(Kind::Route, "r", route)]);
+    node.get("/");
+    let newer = || node.engine.metrics().upstreams.remove(1).served.duration.counts;
+    eventually("it is counted", || newer() == [1, 0]);
+}

@@ -83,13 +83,15 @@ class Told(NamedTuple):
 
 class ToldUpstream(NamedTuple):
     """The report on an upstream: whether it is in panic, its endpoints by their address, how
-    often a breaker of them opened, and what became of those that looked like outliers.
+    often a breaker of them opened, what became of those that looked like outliers, and how many
+    breakers are in each state (empty without breakers).
     """
 
     panic: bool
     endpoints: Mapping[str, Told]
     opened: int = 0
     outliers: Mapping[str, int] = MappingProxyType(dict.fromkeys(OUTCOMES, 0))
+    breakers: Mapping[str, int] = MappingProxyType({})
 
 
 Healths = Mapping[str, ToldUpstream]
@@ -352,6 +354,7 @@ class HealthTable:
                 dict(_told(group, now)),
                 self._opened[name],
                 {one: self._outliers[name, one] for one in OUTCOMES},
+                _breakers(group),
             )
             for name, group in self._groups.items()
         }
@@ -408,6 +411,14 @@ def _targets(address: str, addresses: Addresses) -> Iterable[str]:
 def _outcome(health: EndpointHealth) -> str:
     """Returns what became of an endpoint that looked like an outlier."""
     return _SPARED.get(health.reason[0], "limit") if health.is_in else "ejected"
+
+
+def _breakers(group: Group) -> dict[str, int]:
+    """Returns how many breakers of an upstream are in each state; empty without breakers."""
+    if group.plan.health.breaker is None:
+        return {}
+    now = [member.health.circuit for member in group.members]
+    return {state: now.count(state) for state in ("closed", "half-open", "open")}
 
 
 def _told(group: Group, now: int) -> Iterator[tuple[str, Told]]:

@@ -95,6 +95,15 @@ def of_health(health: Healths) -> Iterator[Family]:
         "How often a circuit breaker opened, of the upstream or of its endpoints.",
         [({"upstream": name}, one.opened) for name, one in sorted(health.items())],
     )
+    yield gauge(
+        "headgate_upstream_breaker_state",
+        "Circuit breakers by their state, of the upstream or of its endpoints.",
+        [
+            ({"upstream": name, "state": state}, count)
+            for name, one in sorted(health.items())
+            for state, count in one.breakers.items()
+        ],
+    )
     yield counter(
         "headgate_upstream_outliers",
         "How often an endpoint looked like an outlier, by what became of it.",

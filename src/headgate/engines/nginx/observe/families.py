@@ -61,6 +61,23 @@ def of_traffic(traffic: Traffic, mean_ms: float, p99_ms: float) -> Iterator[Fami
         "Time endpoints took for an answer, all tries of a request together.",
         (({"upstream": name}, one.latency) for name, one in sorted(traffic.upstreams.items())),
     )
+    yield histogram(
+        "headgate_upstream_request_duration_seconds",
+        "The duration of http_request_duration_seconds by upstream, where it had requests.",
+        (
+            ({"upstream": name}, one.whole)
+            for name, one in sorted(traffic.upstreams.items())
+            if one.whole is not None
+        ),
+    )
+    yield counter(
+        "headgate_upstream_retries",
+        "Attempts after the first, of requests and of connections of TCP.",
+        [
+            ({"upstream": name}, traffic.retries.get(name, 0))
+            for name in sorted({*traffic.upstreams, *traffic.retries})
+        ],
+    )
 
 
 def _folded(traffic: Traffic) -> Family:

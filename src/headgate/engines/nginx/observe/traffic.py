@@ -40,14 +40,15 @@ class Served:
     """The requests under one name: a route's, a site's or an upstream's.
 
     `classes` counts by `class_name`; `latency` is of whole requests, or, for an upstream, of its
-    answers.
+    answers; `whole`, which only an upstream has, of whole requests.
     """
 
-    __slots__ = ("bytes_in", "bytes_out", "classes", "latency")
+    __slots__ = ("bytes_in", "bytes_out", "classes", "latency", "whole")
 
     def __init__(self, bounds_s: tuple[float, ...] = BOUNDS_S) -> None:
         self.classes = [0] * len(_CLASSES)
         self.latency = Histogram(bounds_s)
+        self.whole: Histogram | None = None
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -94,6 +95,8 @@ class Table(dict[str, Served]):
         self.bounds_s = bounds_s
         for served in self.values():
             served.latency = served.latency.in_buckets(bounds_s)
+            if served.whole is not None:
+                served.whole = served.whole.in_buckets(bounds_s)
 
 
 class Traffic:
@@ -110,6 +113,8 @@ class Traffic:
         self.routes = Table(names)
         self.sites = Table(sites)
         self.upstreams = Table(names)
+        self.retries: dict[str, int] = {}
+        """Tries after the first, by upstream."""
         self.backends: dict[str, Backend] = {}
         """By `upstream/address`, or `address` where the upstream's name is unknown."""
         self.folded_requests = 0
@@ -181,7 +186,9 @@ class Traffic:
         if hit.upstream in self.watched and not hit.udp:
             self.kept.append(judged)
         columns = (judged.endpoint, judged.upstream_status, judged.first_byte_s, judged.connect_s)
-        for one in zip(*map(tries, columns), strict=True):
+        made = list(zip(*map(tries, columns), strict=True))
+        self._retried(hit.upstream or made[-1][0], len(made) - 1)
+        for one in made:
             self._backend(hit.upstream, *one)
 
     def _new(self, key: tuple[str, str, str]) -> None:
@@ -206,7 +213,7 @@ class Traffic:
             return
         # The address still identifies an upstream without a name in the log.
         upstream = hit.upstream or hit.endpoint
-        _serve(self.upstreams[upstream], hit, index, _number(hit.upstream_s))
+        self._answered(upstream, hit, index, _number(hit.upstream_s))
         self._backend(
             hit.upstream, hit.endpoint, hit.upstream_status, hit.first_byte_s, hit.connect_s
         )
@@ -220,9 +227,27 @@ class Traffic:
         times = [_number(part) for part in tries(hit.upstream_s)]
         upstream = hit.upstream or endpoints[-1]
         taken = sum(time for time in times if time >= 0) if times else UNTIMED
-        _serve(self.upstreams[upstream], hit, index, taken)
+        self._answered(upstream, hit, index, taken)
+        # nginx writes the name of the `upstream` where it found no endpoint; that is no try.
+        self._retried(upstream, sum(not one.startswith(_GROUP) for one in endpoints) - 1)
         for one in zip(endpoints, statuses, heads, connects, strict=True):
             self._backend(hit.upstream, *one)
+
+    def _answered(self, upstream: str, hit: Hit, index: int, taken: float) -> None:
+        """Counts a request of an upstream whose endpoints took `taken` seconds."""
+        served = self.upstreams[upstream]
+        _serve(served, hit, index, taken)
+        if hit.total_s >= 0:
+            if served.whole is None:
+                served.whole = Histogram(self.upstreams.bounds_s)
+            served.whole.record(hit.total_s)
+
+    def _retried(self, upstream: str, times: int) -> None:
+        if times <= 0:
+            return
+        if upstream not in self.retries and len(self.retries) >= self.upstreams.limit:
+            upstream = OTHER
+        self.retries[upstream] = self.retries.get(upstream, 0) + times
 
     def _backend(self, upstream: str, endpoint: str, status: str, head: str, connect: str) -> None:
         name = f"{upstream}/{endpoint}" if upstream else endpoint

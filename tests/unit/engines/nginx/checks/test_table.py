@@ -330,6 +330,7 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_after_successes() ->
     one.end(TWO, "5xx")
     assert one.out == {TWO}
     assert one.state(TWO) == ("breaker-open", False)
+    assert one.table.told()["app"].breakers == {"closed": 1, "half-open": 0, "open": 1}
     assert "it is tried again in 5 s" in one.table.told()["app"][1][TWO].why
     assert one.told == [
         f"warn endpoint.breaker: endpoint {TWO} of upstream app gets no requests: its breaker "

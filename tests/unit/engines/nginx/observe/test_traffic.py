@@ -185,6 +185,31 @@ def test_other_bounds_are_those_of_every_histogram() -> None:
     assert traffic.sites["a.example"].requests == 4
 
 
+def test_tries_after_the_first_count_by_upstream() -> None:
+    traffic = Traffic()
+    several = {"connect_s": "-, 0.001", "first_byte_s": "-, 0.002", "upstream_status": "502, 200"}
+    traffic.add(
+        [
+            _hit(endpoint="127.0.0.1:1"),
+            _hit(endpoint="127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3", **several),
+            _hit(endpoint="127.0.0.1:1, hg_up_app", **several),
+            _connection(endpoint="127.0.0.1:1, 127.0.0.1:2", connect_s="-, 0.001"),
+        ]
+    )
+    assert traffic.retries == {"app": 3}
+
+
+def test_an_upstream_has_the_duration_of_whole_requests_too() -> None:
+    traffic = Traffic()
+    traffic.add([_hit(total_s=4.0, upstream_s="0.002"), _hit(endpoint="", total_s=9.0)])
+    served = traffic.upstreams["app"]
+    assert served.whole is not None
+    assert (served.whole.count, served.whole.sum_s) == (1, 4.0)
+    assert served.latency.sum_s == 0.002
+    traffic.measure((5.0,))
+    assert served.whole.counts == [1, 0]
+
+
 def _connection(**fields: str | int | float) -> Hit:
     given: dict[str, str | int | float] = {"tcp": "ended", "method": "", "total_s": 3600.0}
     given |= dict.fromkeys(("first_byte_s", "upstream_s", "upstream_status"), "")

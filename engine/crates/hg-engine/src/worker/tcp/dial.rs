@@ -311,6 +311,9 @@ impl Worker {
         let others = known.is_some_and(|u| u.endpoints.len() > tried);
         if room && in_time && others {
             self.counters.retry(Retry::ConnectFailure);
+            if let Some(u) = self.upstreams.same(slot, upstream) {
+                u.counters.retries.add(1);
+            }
             self.dial(id);
         } else {
             self.close_session(id, reason);
