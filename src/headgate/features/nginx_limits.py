@@ -46,12 +46,18 @@ class Zone:
     max_keys: int
 
 
-def burst(requests: int) -> tuple[str, ...]:
-    """Returns the words of `limit_req` that let so many requests of a key pass at once.
+def burst(requests: int, at_once: int) -> tuple[str, ...]:
+    """Returns the words of `limit_req` that let so many requests of a key pass, those above
+    `at_once` after a wait.
 
-    nginx counts those beyond the first, and refuses `burst=0`.
+    nginx counts those beyond the first, and refuses `burst=0` and `delay=0`.
     """
-    return (f"burst={requests - 1}", "nodelay") if requests > 1 else ()
+    if requests == 1:
+        return ()
+    words = (f"burst={requests - 1}",)
+    if at_once >= requests:
+        return (*words, "nodelay")
+    return (*words, f"delay={at_once - 1}") if at_once > 1 else words
 
 
 def zone(kind: Kind, of: Zone, shared: Shared, about: About, route: str, more: str = "") -> str:

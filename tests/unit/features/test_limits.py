@@ -160,3 +160,25 @@ def test_a_config_with_limits_has_a_plan() -> None:
     assert errors("concurrency_limit", 'requests = 5\nkey = "header:x-a"') == []
     node = ConcurrencyLimitNode(requests=5)
     assert cast(object, node.key) == ()
+
+
+def test_what_is_above_a_number_of_the_burst_waits() -> None:
+    made = RateLimit.model_validate({"rate": "10/s", "burst": 20, "delay_above": 5}).to_plan()
+    assert (made.burst, made.most, made.at_once) == ((20, 5), 20, 5)
+    assert made.does.startswith("10/s, burst 20 (above 5 delayed), ")
+    plain = RateLimit.model_validate({"rate": "10/s", "burst": 20}).to_plan()
+    assert (plain.burst, plain.most, plain.at_once) == (20, 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("burst = 5\ndelay_above = 5", "no request would wait"),
+        ("burst = 3002\ndelay_above = 1", "wait for more than 5m"),
+        ("burst = 5\ndelay_above = 0", "delay_above"),
+        ('burst = 5\ndelay_above = 1\nacross = "nodes"', "delays no requests"),
+    ],
+)
+def test_a_delay_that_cannot_be_is_refused(keys: str, said: str) -> None:
+    assert any(said in one for one in errors("rate_limit", f'rate = "10/s"\n{keys}'))
+    assert not errors("rate_limit", 'rate = "10/s"\nburst = 3001\ndelay_above = 1')

@@ -77,6 +77,11 @@ impl Rate {
         self.micros(verdict.lacks)
     }
 
+    /// Returns how long it takes until the key owes no more than this many requests, in microseconds.
+    pub fn above_us(&self, verdict: &Verdict, requests: u32) -> u64 {
+        self.micros(verdict.debt.saturating_sub(u64::from(requests) * PER_REQUEST))
+    }
+
     /// Returns how long it takes until the key has its whole burst again, in microseconds.
     pub fn full_us(&self, verdict: &Verdict) -> u64 {
         self.micros(verdict.debt)

@@ -32,6 +32,12 @@ fn the_times_of_a_verdict_are_what_the_client_has_to_wait() {
 }
 
 #[test]
+fn what_is_owed_above_a_number_of_requests_is_a_time() {
+    let (rate, owed) = (Rate::new(10, SECOND), decide(0, 3, 5));
+    assert_eq!([1, 2, 3, 4].map(|n| rate.above_us(&owed, n)), [200_000, 100_000, 0, 0]);
+}
+
+#[test]
 fn a_rate_outside_its_bounds_becomes_the_nearest() {
     assert_eq!(Rate::new(0, 1), Rate::new(1, MIN_PERIOD_US));
     assert_eq!(Rate::new(u32::MAX, u64::MAX), Rate::new(MAX_REQUESTS, MAX_PERIOD_US));

@@ -1,9 +1,10 @@
 //! `rate_limit`: how many requests a key may make in a time.
 
 mod across;
+mod delay;
 mod fields;
 
-use crate::context::Place;
+use crate::context::{Place, Wait, Woken};
 use crate::keep::Results;
 use crate::limit_answer::refuse;
 use crate::limit_key::LimitKey;
@@ -11,6 +12,7 @@ use crate::limit_state::State;
 use crate::step::{Flow, Problems, Run, Step};
 use crate::view::{Answer, RequestView};
 use across::{Across, Counts, Kept, Policy, Reach};
+use delay::{Burst, Delay};
 use fields::Fields;
 use hg_limit::{
     Decision, MAX_BURST, MAX_PERIOD_US, MAX_REQUESTS, MIN_PERIOD_US, Rate, Terms, Verdict,
@@ -27,8 +29,7 @@ pub(crate) struct Options {
     requests: u32,
     /// Milliseconds: a second to a day.
     period_ms: u64,
-    /// Cost that passes at once after a pause: 1 to 1,000,000.
-    burst: u32,
+    burst: Burst,
     /// The key to count by; nothing = all requests together.
     #[serde(default)]
     key: Vec<String>,
@@ -74,7 +75,7 @@ fn network() -> u8 {
 pub(crate) struct RateLimit {
     key: LimitKey,
     rate: Rate,
-    burst: u32,
+    burst: Delay,
     cost: u32,
     dry_run: bool,
     status: u16,
@@ -88,13 +89,15 @@ pub(crate) struct RateLimit {
     results: Option<Arc<Results>>,
 }
 
-const RESULTS: &[&str] = &["allowed", "limited", "dry_run", "evicted", "away"];
+const RESULTS: &[&str] = &["allowed", "limited", "dry_run", "evicted", "away", "delayed"];
 const ALLOWED: usize = 0;
 const LIMITED: usize = 1;
 const DRY_RUN: usize = 2;
 const EVICTED: usize = 3;
 /// Counted besides what came of the request.
 const AWAY: usize = 4;
+/// In place of `ALLOWED`, for a request that waits first.
+const DELAYED: usize = 5;
 
 const DETAIL: &str = "more requests than this route allows";
 
@@ -112,21 +115,24 @@ impl Step for RateLimit {
         };
         check("requests", options.requests.into(), 1, MAX_REQUESTS.into());
         check("period_ms", options.period_ms, MIN_PERIOD_US / 1000, MAX_PERIOD_US / 1000);
-        check("burst", options.burst.into(), 1, MAX_BURST.into());
-        check("cost", options.cost.into(), 1, options.burst.into());
+        let (most, at_once) = options.burst.parts();
+        check("burst", most.into(), 1, MAX_BURST.into());
+        check("burst", at_once.into(), most.min(1).into(), most.into());
+        check("cost", options.cost.into(), 1, most.into());
         check("status", options.status.into(), 400, 599);
         check("max_keys", options.max_keys.into(), 1, 1 << 24);
         check("ipv6_prefix", options.ipv6_prefix.into(), 1, 128);
         let key = LimitKey::compile(&options.key, options.ipv6_prefix, "rate_limit", problems);
         let rate = Rate::new(options.requests, options.period_ms.saturating_mul(1000));
+        let burst = Delay::compile(options, &rate, problems);
         (problems.len() == before).then(|| Self {
-            fields: Fields::new("", &rate, options.burst, options.announce),
+            fields: Fields::new("", &rate, most, options.announce),
             across: (options.across == Reach::Nodes)
                 .then(|| Across { when_away: options.when_away.into(), ..Across::default() }),
             identity: identity(options),
             key,
             rate,
-            burst: options.burst,
+            burst,
             cost: options.cost,
             dry_run: options.dry_run,
             status: options.status,
@@ -139,15 +145,19 @@ impl Step for RateLimit {
     fn bind(&mut self, place: &Place<'_>) {
         let owner = format!("{} {}", place.owner, self.identity);
         self.kept = Place { owner: &owner, ..*place }.keep(Kept::default);
+        self.burst.bind(&owner, place);
         if let Some(across) = &mut self.across {
             (across.desk, across.name) = (place.keep.desk().clone(), owner.as_str().into());
         }
         self.results = Some(place.results(RESULTS));
         let announced = self.fields.announced;
-        self.fields = Fields::new(place.name, &self.rate, self.burst, announced);
+        self.fields = Fields::new(place.name, &self.rate, self.burst.most, announced);
     }
 
     fn request(&self, run: &mut Run<'_, '_, '_>) -> Result<Flow, Reject> {
+        if matches!(run.woken, Woken::Delay) {
+            return Ok(Flow::Next);
+        }
         let counts = self.kept.get_or_init(|| self.counts(run));
         let decision = self.check(counts, run.view, run.cx.now_us);
         let results = self.results.as_deref();
@@ -157,7 +167,14 @@ impl Step for RateLimit {
         if decision.verdict.is_some_and(|verdict| verdict.evicted) {
             run.count(results, EVICTED);
         }
-        if decision.allowed || self.dry_run {
+        let wait_us = self.wait_us(&decision);
+        let may_wait = wait_us == 0 || self.burst.enter(run);
+        if wait_us > 0 && may_wait {
+            run.count(results, DELAYED);
+            self.announce(decision.verdict.as_ref(), run);
+            return Ok(Flow::Wait(Wait::Delay { us: wait_us }));
+        }
+        if (decision.allowed && may_wait) || self.dry_run {
             run.count(results, if decision.allowed { ALLOWED } else { DRY_RUN });
             self.announce(decision.verdict.as_ref(), run);
             return Ok(Flow::Next);
@@ -183,7 +200,7 @@ impl RateLimit {
     /// Decides on a request.
     #[inline]
     fn check(&self, counts: &Counts, view: &RequestView<'_>, now_us: u64) -> Decision {
-        let (cost, burst) = (self.cost, self.burst);
+        let (cost, burst) = (self.cost, self.burst.most);
         match (counts, &self.across) {
             (Counts::Node(State::All(cell)), _) => {
                 Decision::counted(cell.check(now_us, cost, burst))
@@ -197,6 +214,16 @@ impl RateLimit {
             }
             // Counts are kept by the identity, which says whether nodes share them.
             (Counts::Nodes(_), None) => Decision { allowed: false, verdict: None, is_away: true },
+        }
+    }
+
+    /// Returns how long a request waits that is within the limit, in microseconds.
+    fn wait_us(&self, decision: &Decision) -> u64 {
+        match &decision.verdict {
+            Some(verdict) if decision.allowed && !self.dry_run && self.burst.is_delayed() => {
+                self.rate.above_us(verdict, self.burst.at_once)
+            }
+            _ => 0,
         }
     }
 

@@ -217,3 +217,72 @@ fn a_limit_of_several_nodes_leaves_what_it_admits_at_the_desk() {
     let away = keep.results().iter().find(|one| one.result == "away").map(|one| one.count);
     assert_eq!(away, Some(0));
 }
+
+/// Runs a chain of one limit for requests that come at once; returns how long each one waits, and
+/// `None` for one that is refused.
+fn waits(chain: &Chain, count: usize, outs: &mut Vec<Rewritten>) -> Vec<Option<u64>> {
+    let mut random = || 7;
+    let mut one = |_| {
+        let mut out = Rewritten::new();
+        let waited = match chain.begin(&view(), &mut out, &mut context(&mut random, 0)) {
+            Ok(Outcome::Forward) => Some(0),
+            Ok(Outcome::Wait) => match out.wait.take() {
+                Some(Wait::Delay { us }) => Some(us),
+                other => panic!("{other:?}"),
+            },
+            Ok(Outcome::Answer) => None,
+            other => panic!("{other:?}"),
+        };
+        outs.push(out);
+        waited
+    };
+    (0..count).map(&mut one).collect()
+}
+
+#[test]
+fn what_is_above_the_part_that_passes_at_once_waits_until_it_is_due() {
+    let keep = Keep::new(1);
+    let chain = chain(&keep, "r", r#"{"requests":10,"period_ms":1000,"burst":[5,2]}"#);
+    let mut outs = Vec::new();
+    let ms = |n: u64| Some(n * 1_000);
+    assert_eq!(waits(&chain, 6, &mut outs), [ms(0), ms(0), ms(100), ms(200), ms(300), None]);
+    // Who waited goes on, and is not counted again.
+    let (mut random, out) = (|| 7, &mut outs[2]);
+    let resumed = chain.resume(&view(), out, &mut context(&mut random, SECOND / 10), Woken::Delay);
+    assert_eq!(resumed, Ok(Outcome::Forward));
+    assert_eq!(waits(&chain, 1, &mut outs), [None]);
+}
+
+#[test]
+fn a_dry_run_delays_nobody() {
+    let keep = Keep::new(1);
+    let json = r#"{"requests":10,"period_ms":1000,"burst":[5,1],"dry_run":true}"#;
+    assert_eq!(waits(&chain(&keep, "r", json), 7, &mut Vec::new()), [Some(0); 7]);
+}
+
+#[test]
+fn no_more_than_so_many_wait_at_a_time_and_the_end_of_one_makes_room() {
+    let keep = Keep::new(1);
+    let json = r#"{"requests":1000000,"period_ms":1000,"burst":[1000000,1]}"#;
+    let chain = chain(&keep, "r", json);
+    let (most, mut outs) = (delay::MOST as usize, Vec::new());
+    let found = waits(&chain, most + 2, &mut outs);
+    assert_eq!(found.iter().filter(|one| one.is_none()).count(), 1);
+    assert_eq!((found[0], found[most + 1]), (Some(0), None));
+    outs.truncate(most);
+    assert!(waits(&chain, 1, &mut outs)[0] > Some(0));
+}
+
+#[test]
+fn a_burst_that_cannot_wait_is_refused() {
+    let told = |burst: &str, more: &str| {
+        let json = format!(r#"{{"requests":1,"period_ms":1000,"burst":{burst}{more}}}"#);
+        let mut problems = Vec::new();
+        assert!(RateLimit::compile(&options(&json), &mut problems).is_none());
+        problems.into_iter().map(|(path, text)| format!("{path}: {text}")).collect::<String>()
+    };
+    assert!(told("[302,1]", "").contains("rate_limit.burst: requests would wait"));
+    assert!(told("[5,0]", "").contains("rate_limit.burst: 0 is out of range"));
+    assert!(told("[5,6]", "").contains("rate_limit.burst: 6 is out of range"));
+    assert!(told("[5,1]", r#","across":"nodes""#).contains("delays no requests"));
+}

@@ -1,7 +1,7 @@
 """Converts `limit_req` and `limit_conn` to middlewares that routes share, and back.
 
-A zone counts for all places that use it, and so does a named middleware. What nginx would delay,
-and keys that requests may lack, have no counterpart: nginx does not count requests without a key.
+A zone counts for all places that use it, and so does a named middleware. Keys that requests may
+lack have no counterpart: nginx does not count requests without a key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,12 +76,16 @@ def limits_of(around: Around) -> Limits:
 
 
 def _requests(words: Sequence[str]) -> tuple[str, dict[str, Toml]]:
-    """Returns the zone of a `limit_req`, and how many requests of a key pass at once."""
+    """Returns the zone of a `limit_req`, how many requests of a key pass, and above which number
+    they wait first.
+    """
     found = dict(word.partition("=")[::2] for word in words)
     burst = _count(found.get("burst", "0"))
-    if "delay" in found or (burst and "nodelay" not in found):
-        raise NotExpressibleError("`limit_req` that delays requests has no counterpart")
-    return found.get("zone", ""), {"burst": burst + 1}
+    most: dict[str, Toml] = {"burst": burst + 1}
+    at_once = _count(found.get("delay", "0")) + 1
+    if "nodelay" not in found and at_once <= burst:
+        most["delay_above"] = at_once
+    return found.get("zone", ""), most
 
 
 def _connections(words: Sequence[str]) -> tuple[str, dict[str, Toml]]:
@@ -165,10 +169,11 @@ def to_nginx(
 
 
 def _written(kind: bytes, name: str, table: Table, lines: Sequence[Directive]) -> Directive:
-    most = {key: table[key] for key in ("burst", "requests") if key in table}
+    most = {key: table[key] for key in ("burst", "delay_above", "requests") if key in table}
     declared = (_declared(kind, line).get("zone", "").partition(":")[0] for line in lines)
     zone = next(one for one in declared if one and _name(one, most, table) == name)
     if kind == b"limit_conn":
         return directive("limit_conn", Plain(zone), Word(str(table["requests"])))
-    burst = nginx_limits.burst(int(str(table["burst"])))
+    requests = int(str(table["burst"]))
+    burst = nginx_limits.burst(requests, int(str(table.get("delay_above", requests))))
     return directive("limit_req", Plain(f"zone={zone}"), *map(Word, burst))

@@ -20,6 +20,11 @@ PARITY: Final = (
     Parity(f"{_KEY}.rate.per", "differs", "nginx counts milliseconds"),
     Parity(f"{_KEY}.burst", "same", "`burst` less one, with `nodelay`"),
     Parity(
+        f"{_KEY}.delay_above",
+        "differs",
+        "`delay`, less one; any number waits, and of several limits of a route the longest time",
+    ),
+    Parity(
         f"{_KEY}.key",
         "differs",
         "header names of letters, digits and hyphens, others and `jwt:CLAIM` are refused; where "
@@ -66,7 +71,7 @@ def apply(node: RateLimitNode, chain: Chain, about: About) -> None:
     name = nginx_limits.zone(
         "limit_req", of, chain.shared, about, chain.scope.route, f"rate={rate}"
     )
-    words = (f"zone={name}", *nginx_limits.burst(node.burst))
+    words = (f"zone={name}", *nginx_limits.burst(node.most, node.at_once))
     again = -(-node.period_ms // (node.requests * 1_000))
     chain.limit(Limit(about, "limit_req", words, node.dry_run, max(again, 1)))
 

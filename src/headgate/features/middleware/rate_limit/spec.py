@@ -9,19 +9,24 @@ from headgate.features.base import MiddlewareOptions
 from headgate.features.fields import FROM_ENV, Flag
 from headgate.features.rates import MAX_REQUESTS, LimitKey, Rate, RateText, keyed
 from headgate.kernel.errors import Invalid
+from headgate.kernel.units import Duration
 from headgate.plan.middleware import DefaultedMiddlewareNode, Shown
 
 _AWAY: Final = {"share": "a share each", "open": "no limit", "closed": "nobody"}
 _TOLD: Final = ", announced to clients"
 _DRY: Final = "; only counted (dry_run)"
+_LONGEST: Final = Duration(300_000)
+"""The longest wait."""
 
 
 class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
-    """A rate limit; an empty `key` counts all requests together."""
+    """A rate limit; an empty `key` counts all requests together. `burst` is the whole, or that and
+    how much of it passes at once.
+    """
 
     requests: int
     period_ms: int
-    burst: int
+    burst: int | tuple[int, int]
     key: tuple[str, ...] = ()
     cost: int = 1
     dry_run: bool = False
@@ -38,6 +43,16 @@ class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
         return self.across == "nodes"
 
     @property
+    def most(self) -> int:
+        """How much a key may owe."""
+        return self.burst if isinstance(self.burst, int) else self.burst[0]
+
+    @property
+    def at_once(self) -> int:
+        """How much of that passes at once; what is above it waits."""
+        return self.burst if isinstance(self.burst, int) else self.burst[1]
+
+    @property
     def does(self) -> str:
         """The rate, what is counted, who shares the counts."""
         cost = f", {self.cost} for each" if self.cost > 1 else ""
@@ -45,7 +60,8 @@ class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
         if self.across == "nodes":
             across = f", across nodes, {_AWAY[self.when_away]} while the store is away"
         rate = Rate(self.requests, self.period_ms)
-        counted = f"{rate}, burst {self.burst}{cost}, {keyed(self.key)}{across}"
+        waits = f" (above {self.at_once} delayed)" if self.at_once < self.most else ""
+        counted = f"{rate}, burst {self.most}{waits}{cost}, {keyed(self.key)}{across}"
         told = _TOLD if self.announce else ""
         return f"{counted}{told}{_DRY if self.dry_run else ''}"
 
@@ -70,6 +86,12 @@ class RateLimit(MiddlewareOptions):
         default=None,
         description="How many requests may pass at once after a pause; absent = the number in "
         "`rate`.",
+    )
+    delay_above: Annotated[int, Strict(), Field(ge=1, le=MAX_REQUESTS), FROM_ENV] | None = Field(
+        default=None,
+        description="How many requests of the burst pass at once; those above it wait until the "
+        "rate allows them, at most 5 minutes and 16384 at a time. Absent = the whole burst passes "
+        "at once.",
     )
     limit_key: LimitKey = Field(
         default=("client_ip",),
@@ -129,12 +151,30 @@ class RateLimit(MiddlewareOptions):
             )
         if wrong & {"rate", "burst", "cost"}:
             return
+        if "delay_above" not in wrong and self.delay_above is not None:
+            yield from self._delayed(self.delay_above)
         if self.cost > self.most:
             yield Invalid(
                 f"a cost of {self.cost} is above the burst of {self.most}: no request would pass",
                 "write a smaller cost, or a greater burst",
                 at=("cost",),
             )
+
+    def _delayed(self, above: int) -> Iterator[Invalid]:
+        """Yields an error for a limit that delays no request, or one for too long."""
+        at = ("delay_above",)
+        if above >= self.most:
+            yield Invalid(
+                f"the burst of {self.most} is not above {above}: no request would wait",
+                "leave it out, or write a greater burst",
+                at=at,
+            )
+        elif (self.most - above) * self.rate.period_ms > _LONGEST.ms * self.rate.requests:
+            yield Invalid(
+                f"a request would wait for more than {_LONGEST}", "write a smaller burst", at=at
+            )
+        if self.across == "nodes":
+            yield Invalid("a limit across nodes delays no requests", "leave it out", at=at)
 
     @property
     def most(self) -> int:
@@ -146,7 +186,7 @@ class RateLimit(MiddlewareOptions):
         return RateLimitNode(
             requests=self.rate.requests,
             period_ms=self.rate.period_ms,
-            burst=self.most,
+            burst=self.most if self.delay_above is None else (self.most, self.delay_above),
             key=self.limit_key,
             cost=self.cost,
             dry_run=self.dry_run,

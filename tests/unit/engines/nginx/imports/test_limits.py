@@ -1,5 +1,6 @@
 """`limit_req` and `limit_conn` become middlewares that routes share, and come back."""
 
+from collections.abc import Mapping
 from pathlib import PurePath
 
 import pytest
@@ -76,10 +77,31 @@ def test_a_location_s_own_limits_hide_those_around_it_and_may_be_tried_out_only(
 
 
 @pytest.mark.parametrize(
+    ("words", "name", "delayed"),
+    [
+        ("burst=5", "r-6-1", {"burst": 6, "delay_above": 1}),
+        ("burst=5 delay=2", "r-6-3", {"burst": 6, "delay_above": 3}),
+        ("delay=4 burst=5", "r-6-5", {"burst": 6, "delay_above": 5}),
+        ("burst=5 delay=5", "r-6", {"burst": 6}),
+        ("burst=5 nodelay", "r-6", {"burst": 6}),
+        ("delay=2", "r-1", {"burst": 1}),
+    ],
+)
+def test_requests_of_a_burst_wait_as_in_nginx(
+    words: str, name: str, delayed: dict[str, int]
+) -> None:
+    one = imported("", f"limit_req zone=r {words};")
+    assert names(one) == [name]
+    table = limits(one)[name]["rate_limit"]
+    assert isinstance(table, Mapping)
+    assert {key: table[key] for key in ("burst", "delay_above") if key in table} == delayed
+
+
+@pytest.mark.parametrize(
     ("zones", "location", "why"),
     [
-        (ZONES, "limit_req zone=r burst=5;", "delays requests"),
-        (ZONES, "limit_req zone=r burst=5 delay=2;", "delays requests"),
+        (ZONES, "limit_req zone=r burst=6001;", "wait for more than 5m"),
+        (ZONES, "limit_req zone=r burst=5 delay=x;", "is no number"),
         (ZONES, "limit_req zone=x;", "no line around it declares"),
         (ZONES, "limit_conn r 3;", "no line around it declares"),
         (ZONES, "limit_conn c $x;", "is no number"),

@@ -46,6 +46,8 @@ def busy(keys: str) -> str:
     [
         ('rate = "10/s"', "rate=10r/s", " burst=9 nodelay", "1"),
         ('rate = "10/s", burst = 1', "rate=10r/s", "", "1"),
+        ('rate = "10/s", burst = 20, delay_above = 1', "rate=10r/s", " burst=19", "1"),
+        ('rate = "10/s", burst = 20, delay_above = 5', "rate=10r/s", " burst=19 delay=4", "1"),
         ('rate = "600/m"', "rate=10r/s", " burst=599 nodelay", "1"),
         ('rate = "20/m"', "rate=20r/m", " burst=19 nodelay", "3"),
         ('rate = "120/h"', "rate=2r/m", " burst=119 nodelay", "30"),
