@@ -56,14 +56,10 @@ def _first(found: Mapping[str, float], day: str) -> str:
 def _agents(found: Mapping[str, Any]) -> str:
     whole, changes = found["complete"], found["difference"]
     memory = [found[one] for one in ("idle_mib", "connected_mib", "mib")]
-    acknowledged = [one["acknowledged_s"]["p99"] for one in changes]
     share, healed = found["heartbeats_share_of_core"], found["storm_healed_s"]
     late = whole["acknowledged_s"]["p99"], whole["serving_s"]["p99"], whole["known_s"]
     connected = found["enrolled_s"], found["connected_s"], found["connect_cpu_s"]
-    serving = [one["serving_s"]["p99"] for one in changes]
-    known = [one["known_s"] for one in changes]
     database = _DATABASES[found["database"]]
-    is_quick = statistics.median(acknowledged) <= _ACKNOWLEDGED_S
     return _table(
         ("", "bar", f"{found['agents']:,} agents on {database}, {found['machine']['at']}"),
         (
@@ -81,6 +77,26 @@ def _agents(found: Mapping[str, Any]) -> str:
             "",
             "; ".join(map(_s, late)),
         ),
+        *_changes(changes),
+        (
+            "heartbeats every 10 s",
+            f"{_HEARTBEATS * 100:.0f} % of a core",
+            _held(f"{share * 100:.0f} %", share <= _HEARTBEATS),
+        ),
+        (
+            "master killed: its own restart; until every agent has a session",
+            _s(_HEALED_S),
+            f"{_s(found['restart_s'])}; {_held(_s(healed), healed <= _HEALED_S)}",
+        ),
+    )
+
+
+def _changes(changes: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    acknowledged = [one["acknowledged_s"]["p99"] for one in changes]
+    serving = [one["serving_s"]["p99"] for one in changes]
+    known = [one["known_s"] for one in changes]
+    is_quick = statistics.median(acknowledged) <= _ACKNOWLEDGED_S
+    return [
         (
             "a change of one route: acknowledged p99",
             _s(_ACKNOWLEDGED_S),
@@ -96,17 +112,7 @@ def _agents(found: Mapping[str, Any]) -> str:
             "",
             _spread([one["cpu_s"] for one in changes]),
         ),
-        (
-            "heartbeats every 10 s",
-            f"{_HEARTBEATS * 100:.0f} % of a core",
-            _held(f"{share * 100:.0f} %", share <= _HEARTBEATS),
-        ),
-        (
-            "master killed: its own restart; until every agent has a session",
-            _s(_HEALED_S),
-            f"{_s(found['restart_s'])}; {_held(_s(healed), healed <= _HEALED_S)}",
-        ),
-    )
+    ]
 
 
 def _table(*rows: Sequence[str]) -> str:

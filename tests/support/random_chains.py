@@ -108,7 +108,7 @@ def disagreements(
         question = Question(
             f"http://127.0.0.1:{port}{asked.target}",
             asked.method,
-            {"host": asked.host, **dict(asked.headers)},
+            {"host": asked.host, **asked.fields()},
         )
         said = explanation.explain(routing, routing.request(question), lambda *_: "")
         outcome = said.won.outcome if said.won else Outcome("refuse", status=404)
@@ -162,7 +162,7 @@ def _forwarded_otherwise(answer: Answer, outcome: Outcome, asked: random_routes.
 
 
 #: What the edits name, but for what the proxy writes itself if nobody removes it.
-_NAMES = ("x-a", "x-up", "x-new", "x-tenant")
+_NAMES = ("x-a", "x-up", "x-new", "x-tenant", "cookie")
 
 
 def _edited_otherwise(

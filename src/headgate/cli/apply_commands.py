@@ -91,8 +91,7 @@ def apply(
     `virtual_hosts.NAME`; --prune removes virtual hosts, but never templates.
 
     The folder that `headgate nginx import` wrote is a document, too: its kept text becomes the
-    object `nginx_imports.FOLDER`, which nginx runs and which needs the permission
-    `resources.verbatim`. If a part of it cannot be published, nothing changes.
+    object `nginx_imports.FOLDER`, which needs the permission `resources.verbatim`.
 
     With --fleet the resources become a revision and a rollout begins, unless the fleet has them.
     With --wait the command follows it to its end; the exit codes are those of `headgate publish`.
@@ -109,8 +108,7 @@ def apply(
     """
     from headgate.cli.remote import applying, publishing, templating
 
-    if seen and not preview:
-        raise typer.BadParameter("it needs --preview", param_hint="--seen")
+    _require_preview(seen, preview)
     terms = publishing.Terms(waves, soak, min_requests, gates=options.limits(gate))
     gathered = _gathered(file)
     master = opened(context)
@@ -134,6 +132,11 @@ def apply(
     published = publishing.publish(master, target, message, terms)
     patience = options.patience(timeout, hold_timeout) if wait else None
     _bring(master, published, patience, shown, output)
+
+
+def _require_preview(seen: bool, preview: bool) -> None:
+    if seen and not preview:
+        raise typer.BadParameter("it needs --preview", param_hint="--seen")
 
 
 def publish(

@@ -97,12 +97,13 @@ def _of_route(route: Route, listeners: dict[str, Listener]) -> Iterator[Question
 
 def _of_match(match: Match, name: str, listener: Listener, host: str) -> Question | None:
     path = "/" if match.path is None else match.path.exact or match.path.prefix
-    query = {key: _text(value) for key, value in match.query.items()}
-    headers = {key: _text(value) for key, value in match.headers.items()}
+    query = _sent(match.query)
+    headers = _sent(match.headers)
     if path is None or match.client_subject or match.client_certificate is not None:
         return None
-    if match.cookies:
-        headers["cookie"] = None if "cookie" in headers else _cookies(match.cookies)
+    if cookies := _sent(match.cookies):
+        line = None if None in cookies.values() else _line(cookies)
+        headers["cookie"] = None if "cookie" in match.headers else line
     if any(value is None for value in (*query.values(), *headers.values())):
         return None
     scheme = "http" if listener.tls is None else "https"
@@ -111,24 +112,23 @@ def _of_match(match: Match, name: str, listener: Listener, host: str) -> Questio
     return Question(
         url=f"{scheme}://{shown}{path}{'?' if asked else ''}{asked}",
         method=match.methods[0] if match.methods else "GET",
-        headers={key: value for key, value in headers.items() if value},
+        headers={key: value for key, value in headers.items() if value is not None},
         client=match.client[0].partition("/")[0] if match.client else "127.0.0.1",
         listener=name,
     )
 
 
-def _cookies(rules: Mapping[str, ValueMatch]) -> str | None:
-    """Returns a line of cookies that fulfils the conditions; None for an expression."""
-    sent = {name: _text(rule) for name, rule in rules.items() if not rule.absent}
-    if None in sent.values():
-        return None
-    return "; ".join(f"{name}={value}" for name, value in sent.items())
+def _line(cookies: Mapping[str, str | None]) -> str:
+    return "; ".join(f"{name}={value}" for name, value in cookies.items())
+
+
+def _sent(rules: Mapping[str, ValueMatch]) -> dict[str, str | None]:
+    """Returns what a request must have to fulfil the conditions, by name; None for expressions."""
+    return {name: _text(rule) for name, rule in rules.items() if not rule.absent}
 
 
 def _text(value: ValueMatch) -> str | None:
-    """Returns a value that fulfils the condition, empty for none; None for an expression."""
-    if value.absent:
-        return ""
+    """Returns a value that fulfils the condition; None for an expression."""
     if value.present:
         return "x"
     return value.exact if value.exact is not None else value.prefix

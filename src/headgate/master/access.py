@@ -55,7 +55,7 @@ class Permission(StrEnum):
     RESOURCES_READ = "resources.read"
     RESOURCES_WRITE = "resources.write"
     RESOURCES_VERBATIM = "resources.verbatim"
-    """Whoever has it may write text that the nginx of agents runs as it is."""
+    """The permission to write text that the nginx of agents runs as it is."""
     REVISIONS_READ = "revisions.read"
     REVISIONS_PUBLISH = "revisions.publish"
     FLEETS_READ = "fleets.read"

@@ -45,6 +45,17 @@ def test_a_request_is_made_that_its_route_takes() -> None:
     assert [where(routing, one) for one in asked] == ["upstream u", "upstream v"]
 
 
+def test_a_request_lacks_what_must_be_absent_and_has_what_must_be_empty() -> None:
+    text = (
+        '[routes.r]\nupstream = "u"\n'
+        'match = { query = { q = { absent = true }, e = { exact = "" } },'
+        " headers = { x-a = { absent = true } }, cookies = { c = { absent = true } } }\n"
+    )
+    (asked,) = made(plan(text))
+    assert (asked.url, asked.headers) == ("http://any.example/?e", {})
+    assert where(Routing(plan(text)), asked) == "upstream u"
+
+
 def test_an_expression_makes_no_request() -> None:
     assert made(plan('[routes.r]\nmatch = { path = { regex = "/a+" } }\nupstream = "u"\n')) == []
 

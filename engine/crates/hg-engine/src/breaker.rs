@@ -158,7 +158,8 @@ impl UpstreamEntry {
         }
         let guards = (0..self.endpoints.len()).map(Some).chain([None]);
         let now: Vec<Circuit> = guards.filter_map(|at| Some(self.guard(at)?.0.state().0)).collect();
-        let count = |state| now.iter().map(|one| u64::from(*one == state)).sum();
+        let count =
+            |state: Circuit| -> u64 { now.iter().map(|one| u64::from(*one == state)).sum() };
         let words = [
             (Circuit::Closed, "closed"),
             (Circuit::HalfOpen, "half-open"),

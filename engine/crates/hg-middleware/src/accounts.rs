@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 /// Most accounts of a connection.
 const MOST: usize = 32;
 
-/// What the bodies of one client's connection owe, by limit and direction. Allocates nothing before
-/// the first request under such a limit, and never holds more than 32 accounts.
+/// The accounts of one client's connection, by limit and direction. It allocates nothing before the
+/// first request under such a limit, and never holds more than 32 accounts.
 #[derive(Debug, Default)]
 pub struct ConnectionAccounts(Option<Box<Accounts>>);
 
@@ -21,6 +21,7 @@ struct Accounts {
     all: Vec<Account>,
 }
 
+/// The account of one limit in one direction.
 #[derive(Debug)]
 struct Account {
     /// Tells limits apart: as long as this is here, no other limit has its address.

@@ -18,8 +18,8 @@ from headgate.master.domains.resources.types import DEFAULT_SET
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who applies: the id of the person or token, the set that the documents are of, and whether it
-    takes over objects of other sets."""
+    """The person or token that applies, by its id, the set that the documents are of, and whether
+    objects of other sets are taken over."""
 
     person: str
     set: str = DEFAULT_SET

@@ -71,21 +71,18 @@ def equals(*wanted: tuple[Column[str], str | None]) -> list[Condition]:
 
 
 def begins(column: Column[str], prefix: str | None) -> list[Condition]:
-    """Returns the condition that a text begins so. `LIKE` would not tell upper case from lower case
-    in SQLite."""
+    """Returns the conditions that a text begins so. By `LIKE`, PostgreSQL knows how many rows that
+    are; the other one tells upper case from lower case, as `LIKE` does not in SQLite."""
     if prefix is None:
         return []
-    return [func.substr(column, 1, len(prefix)) == prefix]
+    head = func.substr(column, 1, len(prefix))
+    return [column.startswith(prefix, autoescape=True), _holds(head, prefix)]
 
 
 def labelled(column: Column[str], wanted: Sequence[str]) -> list[Condition]:
-    """Returns the conditions that labels, which are kept as JSON, have each of these; as for
-    prefixes, no `LIKE`."""
-    found: list[Condition] = []
-    for one in wanted:
-        name, _, value = one.partition("=")
-        found.append(func.replace(column, _pair(name, value), "") != column)
-    return found
+    """Returns the conditions that labels, which are kept as JSON, have each of these."""
+    pairs = (one.partition("=") for one in wanted)
+    return [_holds(column, _pair(name, value)) for name, _, value in pairs]
 
 
 def chosen(column: Column[str], labels: Mapping[str, str]) -> Condition:
@@ -94,7 +91,7 @@ def chosen(column: Column[str], labels: Mapping[str, str]) -> Condition:
     rest: ColumnElement[str] = func.replace(column, ", ", "")
     for name, value in sorted(labels.items()):
         rest = func.replace(rest, _pair(name, value), "")
-    return rest == "{}"
+    return _holds(rest, "{}")
 
 
 def between(key: Column[str], since: int | None, until: int | None) -> list[Condition]:
@@ -111,6 +108,13 @@ def between(key: Column[str], since: int | None, until: int | None) -> list[Cond
 def _kept(at_ms: int) -> int:
     """Returns a time that an id can have."""
     return min(max(at_ms, 0), (1 << 48) - 1)
+
+
+def _holds(text: ColumnElement[str], part: str) -> Condition:
+    """Returns the condition that a text holds a part, in that case. PostgreSQL takes an inequality
+    for one that most rows fulfil, so it goes on to read them in the order of the list's index;
+    after an equality with what it has no statistics of, it would read and sort the whole table."""
+    return func.replace(text, part, "") != text
 
 
 def _pair(name: str, value: str) -> str:

@@ -41,14 +41,14 @@ pub(crate) enum Phase {
     },
 }
 
-/// The places that a connection takes under the limits on connections, and what its requests owe
-/// under those that count by connection.
+/// The places that a connection takes under the limits on connections, and its accounts under limits
+/// of bytes.
 pub(crate) struct Seat {
     /// Number of connections of its listener on all workers.
     pub(crate) open: Arc<AtomicU32>,
     /// True if it counts towards the limit of its client address.
     pub(crate) counted: bool,
-    /// What bodies owe to limits of bytes.
+    /// The accounts that its requests share.
     pub(crate) accounts: ConnectionAccounts,
 }
 

@@ -91,7 +91,8 @@ fn an_own_answer_has_the_lines_and_an_explanation_no_date() {
     let chain = Chain::compile(&[&uses], Some(&action), &|_| None).unwrap();
     let mut out = Rewritten::new();
     let mut random = || 0;
-    let mut cx = Context { now_us: 1, unix_us: then, random: &mut random, worker: 0 };
+    let mut cx =
+        Context { now_us: 1, unix_us: then, random: &mut random, worker: 0, accounts: None };
     assert_eq!(chain.begin(&view(), &mut out, &mut cx), Ok(Outcome::Answer));
     let lines = String::from_utf8(out.answer.headers.clone()).unwrap();
     assert_eq!(lines, "expires: Sun, 06 Nov 1994 08:50:37 GMT\r\ncache-control: max-age=60\r\n");

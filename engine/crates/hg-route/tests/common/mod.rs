@@ -212,8 +212,7 @@ fn matches_request(m: &Match, q: &Request) -> Option<usize> {
 }
 
 fn unquoted(value: &str) -> &str {
-    let is_quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
-    if is_quoted { &value[1..value.len() - 1] } else { value }
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
 }
 
 fn value_holds(rule: &ValueMatch, value: Option<String>) -> bool {

@@ -90,20 +90,7 @@ def of_health(health: Healths) -> Iterator[Family]:
         "1 while so few endpoints are usable that those that look bad get requests, too.",
         [({"upstream": name}, int(one.panic)) for name, one in sorted(health.items())],
     )
-    yield counter(
-        "headgate_upstream_breaker_opened",
-        "How often a circuit breaker opened, of the upstream or of its endpoints.",
-        [({"upstream": name}, one.opened) for name, one in sorted(health.items())],
-    )
-    yield gauge(
-        "headgate_upstream_breaker_state",
-        "Circuit breakers by their state, of the upstream or of its endpoints.",
-        [
-            ({"upstream": name, "state": state}, count)
-            for name, one in sorted(health.items())
-            for state, count in one.breakers.items()
-        ],
-    )
+    yield from _breakers(health)
     yield counter(
         "headgate_upstream_outliers",
         "How often an endpoint looked like an outlier, by what became of it.",
@@ -132,6 +119,23 @@ def of_health(health: Healths) -> Iterator[Family]:
         "headgate_backend_checks_failed",
         "Health checks that failed.",
         [(labels, told.failed) for labels, told in every],
+    )
+
+
+def _breakers(health: Healths) -> Iterator[Family]:
+    yield counter(
+        "headgate_upstream_breaker_opened",
+        "How often a circuit breaker opened, of the upstream or of its endpoints.",
+        [({"upstream": name}, one.opened) for name, one in sorted(health.items())],
+    )
+    yield gauge(
+        "headgate_upstream_breaker_state",
+        "Circuit breakers by their state, of the upstream or of its endpoints.",
+        [
+            ({"upstream": name, "state": state}, count)
+            for name, one in sorted(health.items())
+            for state, count in one.breakers.items()
+        ],
     )
 
 

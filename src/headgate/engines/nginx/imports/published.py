@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from headgate.engines.nginx.imports import imported, originals
+from headgate.engines.nginx.imports import imported, originals, survey
 from headgate.engines.nginx.imports.bundle import (
     MAP,
     MODEL,
@@ -28,7 +28,7 @@ from headgate.fleet.manifest import NGINX_IMPORTS, SECRETS
 from headgate.nginxtext.dump import DumpedFiles
 from headgate.nginxtext.includes import load
 from headgate.nginxtext.parse import NginxSyntaxError, parse
-from headgate.nginxtext.tree import Directive, Node, walk
+from headgate.nginxtext.tree import Directive, Node
 
 SECTION: Final = NGINX_IMPORTS
 """The kind of the object."""
@@ -36,6 +36,8 @@ MOST_PART_BYTES: Final = 128 << 10
 """The largest file of kept text, and the largest text of what became model."""
 MOST_BYTES: Final = 512 << 10
 """The largest object."""
+MOST_DIRECTIVES: Final = 100_000
+"""The most directives of a config, with included files in place of each `include`."""
 
 _CODING: Final = "latin-1"
 _SECRET: Final = re.compile(r"secrets/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
@@ -99,6 +101,7 @@ def checked(spec: object) -> Published:
     except msgspec.ValidationError as error:
         raise CannotTravelError((), str(error), _AGAIN) from None
     _check_sizes(one)
+    _check_depths(one)
     for path, secret in one.secrets.items():
         if not path.startswith("/") or not _SECRET.fullmatch(secret):
             _refuse(("secrets", path), f'"{secret}" is not a secret file', "write secrets/NAME")
@@ -109,13 +112,11 @@ def checked(spec: object) -> Published:
         _refuse(("files",), str(error), "correct the kept text")
     if one.entry not in one.files:
         _refuse(("entry",), f"there is no text of {one.entry}", _AGAIN)
-    if tree.problems:
-        _refuse(("files",), str(tree.problems[0]), _AGAIN)
-    for path, document in tree.documents.items():
-        for node in walk(document.nodes):
-            if node.name.startswith(imported.PREFIX):
-                name = node.name.decode(errors="replace")
-                _refuse(("files", path), f"`{name}` is not a line that the import wrote", _AGAIN)
+    if problems := survey.refusals(tree):
+        _refuse(("files",), str(problems[0]), _AGAIN)
+    if survey.is_longer(tree, MOST_DIRECTIVES):
+        what = f"its includes make more than {MOST_DIRECTIVES} directives of it"
+        _refuse(("files",), what, "include each file once")
     _check_objects(one.objects)
     return one
 
@@ -240,6 +241,19 @@ def _check_sizes(one: Published) -> None:
     size = len(json.dumps(msgspec.to_builtins(one), ensure_ascii=False).encode())
     if size > MOST_BYTES:
         _refuse((), f"{size} bytes are too many", f"at most {MOST_BYTES}; import fewer servers")
+
+
+def _check_depths(one: Published) -> None:
+    """Refuses blocks in blocks before anything goes through them."""
+    texts = {("files", path): text for path, text in one.files.items()}
+    texts |= {("originals", str(n)): each.text for n, each in enumerate(one.originals)}
+    for part, text in texts.items():
+        try:
+            nodes = parse(text.encode(), part[1]).nodes
+        except NginxSyntaxError as error:
+            _refuse(part, str(error), "correct the kept text")
+        if survey.is_deep(nodes):
+            _refuse(part, "blocks are nested too deep", "nest at most 100 blocks")
 
 
 def _check_size(part: tuple[str, ...], text: str) -> None:

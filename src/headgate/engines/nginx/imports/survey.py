@@ -24,12 +24,13 @@ def refusals(tree: Tree) -> tuple[Problem, ...]:
                 name = one.name.decode(errors="replace")
                 message = f'"{name}": names that begin with headgate_ are ours'
                 found.append(Problem(file, one.line, one.column, message))
-        if _is_deep(document.nodes):
+        if is_deep(document.nodes):
             found.append(Problem(file, 0, 0, f"blocks are nested more than {_DEEPEST} deep"))
     return tuple(found)
 
 
-def _is_deep(nodes: Sequence[Node]) -> bool:
+def is_deep(nodes: Sequence[Node]) -> bool:
+    """Reports whether blocks are nested more than 100 deep."""
     level = [node for node in nodes if isinstance(node, Directive) and node.children]
     for _ in range(_DEEPEST):
         level = [
@@ -39,6 +40,24 @@ def _is_deep(nodes: Sequence[Node]) -> bool:
             if isinstance(node, Directive) and node.children
         ]
     return bool(level)
+
+
+def is_longer(tree: Tree, most: int) -> bool:
+    """Reports whether a config has more directives than that, with included files in place of each
+    `include`; costs at most as many steps."""
+    known: dict[str, tuple[int, tuple[str, ...]]] = {}
+    files, count = [tree.entry], 0
+    while files and count <= most:
+        file = files.pop()
+        if file not in tree.documents:
+            continue
+        if file not in known:
+            every = list(walk(tree.documents[file].nodes))
+            inside = [tree.targets.get(one.args[0].value, ()) for one in every if is_include(one)]
+            known[file] = len(every), tuple(path for paths in inside for path in paths)
+        count += 1 + known[file][0]
+        files += known[file][1]
+    return count > most
 
 
 def uses(tree: Tree) -> Counter[str]:

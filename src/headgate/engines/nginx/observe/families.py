@@ -56,6 +56,10 @@ def of_traffic(traffic: Traffic, mean_ms: float, p99_ms: float) -> Iterator[Fami
                 f"The same duration by {label}.",
                 (({label: name}, served.latency) for name, served in sorted(table.items())),
             )
+    yield from _upstreams(traffic)
+
+
+def _upstreams(traffic: Traffic) -> Iterator[Family]:
     yield histogram(
         "headgate_upstream_duration_seconds",
         "Time endpoints took for an answer, all tries of a request together.",

@@ -28,7 +28,6 @@ _ONE_TIME: Final = (
     "nginx has one time for the first byte and between two: the shorter one is both, except that "
     "the default of `first_byte` is not held where `stream_idle` is longer"
 )
-
 _BUDGET: Final = (
     f"anything but the default is refused, except `per_second` from {UNLIMITED} on, which no node "
     "gets to; nginx has no budget"

@@ -44,12 +44,12 @@ class RateLimitNode(DefaultedMiddlewareNode, frozen=True):
 
     @property
     def most(self) -> int:
-        """How much a key may owe."""
+        """The most that a key may owe."""
         return self.burst if isinstance(self.burst, int) else self.burst[0]
 
     @property
     def at_once(self) -> int:
-        """How much of that passes at once; what is above it waits."""
+        """The part of that which passes at once; what is above it waits."""
         return self.burst if isinstance(self.burst, int) else self.burst[1]
 
     @property

@@ -152,10 +152,16 @@ def test_an_import_that_is_too_large_as_a_whole_is_refused() -> None:
     [
         ("entry", "/etc/other.conf", "other.conf"),
         ("entry", 1, "Expected `str`"),
-        ("files", {"/etc/nginx/nginx.conf": "http {"}, "files: "),
+        ("files", {"/etc/nginx/nginx.conf": "http {"}, "is not closed"),
         ("files", {"/etc/nginx/nginx.conf": "include more.conf;"}, "more.conf"),
         ("files", {"/etc/nginx/nginx.conf": "headgate_route none;"}, "not as the import wrote it"),
-        ("files", {"/etc/nginx/nginx.conf": "headgate_rout a;"}, "not a line that the import"),
+        (
+            "files",
+            {"/etc/nginx/nginx.conf": "headgate_rout a;"},
+            "names that begin with headgate_ are ours",
+        ),
+        ("files", {"/etc/nginx/nginx.conf": "a {" * 102 + "b;" + "}" * 102}, "nested too deep"),
+        ("originals", [{"line": "headgate_route a;", "text": "a {"}], "originals.0"),
         ("originals", [{"line": "deny all;", "text": ""}], "not one `headgate_…` line"),
         ("originals", [{"line": "}", "text": ""}], "originals.0"),
         ("objects", "[", "it is not TOML"),
@@ -169,6 +175,13 @@ def test_what_is_not_an_import_is_refused(key: str, value: object, said: str) ->
     with pytest.raises(CannotTravelError) as wrong:
         checked({**spec(), key: value})
     assert said in str(wrong.value)
+
+
+def test_files_that_include_each_other_again_and_again_are_refused() -> None:
+    texts = {"/etc/nginx/nginx.conf": "include 0;" * 50, "/etc/nginx/9": "a;"}
+    texts |= {f"/etc/nginx/{n}": f"include {n + 1};" * 50 for n in range(9)}
+    with pytest.raises(CannotTravelError, match="its includes make more than"):
+        checked({**spec(), "files": texts, "originals": []})
 
 
 def test_the_model_of_the_object_reads_nothing_of_the_host() -> None:
