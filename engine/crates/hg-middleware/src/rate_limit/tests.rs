@@ -131,7 +131,14 @@ fn the_next_snapshot_goes_on_with_the_counts_and_another_place_has_its_own() {
     let counts: Vec<_> = keep.results().iter().map(|one| (one.result, one.count)).collect();
     assert_eq!(
         counts,
-        [("allowed", 6), ("limited", 3), ("dry_run", 0), ("evicted", 0), ("away", 0)]
+        [
+            ("allowed", 6),
+            ("limited", 3),
+            ("dry_run", 0),
+            ("evicted", 0),
+            ("away", 0),
+            ("delayed", 0)
+        ]
     );
 }
 
@@ -142,7 +149,7 @@ fn a_dry_run_lets_all_pass_and_counts_what_it_would_refuse() {
     let limited = chain(&keep, "route r", spec);
     assert_eq!(answers(&limited, &[5, 5, 5]), [0, 0, 0]);
     let counts: Vec<_> = keep.results().iter().map(|one| one.count).collect();
-    assert_eq!(counts, [1, 0, 2, 0, 0]);
+    assert_eq!(counts, [1, 0, 2, 0, 0, 0]);
 }
 
 #[test]
