@@ -28,7 +28,7 @@ _SIZES: Final = {
     "MiB": 1 << 20,
     "GiB": 1 << 30,
 }
-_MAX_MS: Final = 366 * 86_400_000
+_MAX_S: Final = 366 * 86_400
 _MAX_BYTES: Final = 1 << 50
 
 
@@ -46,12 +46,7 @@ class Duration:
         >>> Duration.parse("1.5s").ms
         1500
         """
-        amount = _scaled(text, _DURATIONS)
-        if amount is None:
-            raise Invalid(f'"{text}" is not a duration', DURATION_ALLOWED)
-        if amount > _MAX_MS or amount != int(amount):
-            raise Invalid(f'"{text}" is out of range', "write whole milliseconds, at most 366 days")
-        return cls(int(amount))
+        return cls(_whole(text, _DURATIONS, DURATION_ALLOWED, "milliseconds"))
 
     def __str__(self) -> str:
         return _written(self.ms, (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)))
@@ -71,12 +66,7 @@ class FineDuration:
         >>> FineDuration.parse("2.5ms").us
         2500
         """
-        amount = _scaled(text, _FINE)
-        if amount is None:
-            raise Invalid(f'"{text}" is not a duration', FINE_ALLOWED)
-        if amount > _MAX_MS * 1_000 or amount != int(amount):
-            raise Invalid(f'"{text}" is out of range', "write whole microseconds, at most 366 days")
-        return cls(int(amount))
+        return cls(_whole(text, _FINE, FINE_ALLOWED, "microseconds"))
 
     def __str__(self) -> str:
         return _written(self.us, (("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)))
@@ -105,6 +95,16 @@ class ByteSize:
     def __str__(self) -> str:
         units = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1))
         return _written(self.bytes, units)
+
+
+def _whole(text: str, units: dict[str, int], allowed: str, least: str) -> int:
+    """Returns a duration in the least of its units, at most 366 days."""
+    amount = _scaled(text, units)
+    if amount is None:
+        raise Invalid(f'"{text}" is not a duration', allowed)
+    if amount > _MAX_S * units["s"] or amount != int(amount):
+        raise Invalid(f'"{text}" is out of range', f"write whole {least}, at most 366 days")
+    return int(amount)
 
 
 def _scaled(text: str, units: dict[str, int]) -> float | int | None:

@@ -184,6 +184,11 @@ impl Chain {
         self.walk(view, out, cx, (Woken::No, false))
     }
 
+    /// Reports whether any step runs for a request.
+    pub fn has_steps(&self) -> bool {
+        !self.work.is_empty()
+    }
+
     /// Goes on after a wait, with the same request and the same `out`.
     ///
     /// # Errors

@@ -76,10 +76,12 @@ impl Worker {
         let mut random = || rng.next_u64();
         let (now_us, worker) = (self.now_us, self.mailbox.index);
         let unix_us = hg_net::unix_micros;
-        let client = self.exchanges.get(x).and_then(|e| self.clients.get_mut(e.client));
+        let chain = &route.terms.chain;
+        // Looked up for chains with steps alone: a bare route pays nothing for it.
+        let exchange = if chain.has_steps() { self.exchanges.get(x) } else { None };
+        let client = exchange.and_then(|e| self.clients.get_mut(e.client));
         let accounts = client.map(|client| &mut client.seat.accounts);
         let mut cx = Context { now_us, unix_us, random: &mut random, worker, accounts };
-        let chain = &route.terms.chain;
         match woken {
             None => chain.begin(view, rewritten, &mut cx),
             Some(woken) => chain.resume(view, rewritten, &mut cx, woken),
