@@ -13,6 +13,7 @@ _COLOURS = {
     "sozu": "#c9a227",
     "aegis": "#6b8e8e",
     "headgate": "#d9662b",
+    "headgate-earlier": "#e8b08f",
 }
 _LEFT, _TOP, _WIDTH, _BAR, _GAP = 190, 66, 640, 13, 14
 _MOST = 2.0

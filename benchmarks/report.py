@@ -7,6 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
+import earlier_rows
 import feature_rows
 import http2_rows
 import request_rows
@@ -109,7 +110,7 @@ def _machine(peers: list[Peer], missing: dict[str, str]) -> str:
 
 def _rows(results: list[Result]) -> str:
     lines = ["| row | measured | unit | must | aim | |", "|---|---|---|---|---|---|"]
-    for row in (*ROWS, *http2_rows.ROWS, *feature_rows.ROWS):
+    for row in (*ROWS, *http2_rows.ROWS, *feature_rows.ROWS, *earlier_rows.ROWS):
         found = row.measure(results)
         shown = found.text(row.digits) if found else "–"
         sign = "≥ " if row.at_least else ""

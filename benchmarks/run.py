@@ -17,6 +17,7 @@ from pathlib import Path
 from cases.base import Case, Context
 from cases.registry import CASES
 from cases.traffic import Traffic
+from earlier_rows import EARLIER
 from loads import LoadError
 from peers.aegis import Aegis
 from peers.base import Peer
@@ -72,6 +73,7 @@ def _options() -> argparse.Namespace:
         help="also: envoy, caddy, sozu, aegis; or `all`",
     )
     parser.add_argument("--headgate", type=Path, default=Path(sys.executable).with_name("headgate"))
+    parser.add_argument("--earlier", metavar="COMMIT=PATH", help="an earlier build's command")
     parser.add_argument("--quick", action="store_true", help="only to see that it works")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--report-only", action="store_true", help="measure nothing")
@@ -95,7 +97,12 @@ def _peers(options: argparse.Namespace) -> tuple[list[Peer], dict[str, str]]:
         Aegis(),
         Headgate(options.headgate.absolute()),
     ]
-    wanted = {peer.name for peer in known} if options.peers == "all" else options.peers.split(",")
+    everyone = {peer.name for peer in known}
+    wanted = everyone if options.peers == "all" else set(options.peers.split(","))
+    if options.earlier:
+        commit_of_it, _, program = options.earlier.partition("=")
+        known.append(Headgate(Path(program).absolute(), EARLIER, f" of {commit_of_it}"))
+        wanted.add(EARLIER)
     unknown = set(wanted) - {peer.name for peer in known}
     if unknown:
         raise SystemExit(f"bench: there is no peer {', '.join(sorted(unknown))}")

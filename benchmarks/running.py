@@ -13,6 +13,7 @@ from pathlib import Path
 
 from machine import LOAD_CPU, PROXY_CPU, tree
 from peers.base import Peer, Place, Processes, Setup
+from peers.headgate import Headgate
 from workdir import WORK, free_port
 
 _START_S = 90.0
@@ -95,7 +96,7 @@ def _store(port: int) -> Iterator[list[int]]:
 
 def _serving(peer: Peer, setup: Setup, place: Place, beside: list[int]) -> Iterator[RunningPeer]:
     folder = place.folder
-    cpus = (PROXY_CPU, LOAD_CPU) if peer.name == "headgate" else (PROXY_CPU,)
+    cpus = (PROXY_CPU, LOAD_CPU) if isinstance(peer, Headgate) else (PROXY_CPU,)
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(
             [*command_prefix(*cpus), *peer.command(setup, place)],

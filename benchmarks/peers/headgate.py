@@ -92,13 +92,16 @@ _READY_S = 60.0
 
 
 class Headgate:
-    """The build at hand."""
+    """A build, by its command."""
 
-    name = "headgate"
+    def __init__(self, program: Path, name: str = "headgate", note: str = "") -> None:
+        """`program`: the `headgate` command to measure.
 
-    def __init__(self, program: Path) -> None:
-        """`program`: the `headgate` command to measure."""
+        Of several builds, each has another `name`, and a `note` that follows its version.
+        """
         self.program = program
+        self.name = name
+        self.note = note
 
     @property
     def python(self) -> Path:
@@ -115,7 +118,7 @@ class Headgate:
             [self.program, "version"], capture_output=True, text=True, check=False
         )
         text = done.stdout.strip().splitlines()[0] if done.stdout.strip() else "?"
-        return text if text.startswith("headgate") else f"headgate {text}"
+        return (text if text.startswith("headgate") else f"headgate {text}") + self.note
 
     def refuses(self, setup: Setup) -> str:
         """Nothing."""

@@ -157,3 +157,18 @@ def test_the_raw_results_lie_beside_the_report(report: Report) -> None:
     journal = _journal("h1-13", [{"us": 80.0, "machine_us": 90.0, "rps": 110.0}])
     report.row(journal, "1 KiB response")
     assert (report.folder / "out.jsonl").read_text() == journal
+
+
+def test_an_earlier_build_is_compared_in_each_round(report: Report) -> None:
+    """What features cost must not be paid by routes that have none of them."""
+    cpu = {"nginx": (10.0, 20.0), "headgate-earlier": (8.0, 16.0), "headgate": (8.2, 16.6)}
+    lines = [
+        _line("h1-13", number, peer, us=us)
+        for peer, rounds in cpu.items()
+        for number, us in enumerate(rounds)
+    ]
+    title = "bare route, 64 connections, this build less the earlier"
+    cells = report.row("".join(lines), title)
+    assert cells[1].startswith("0.025 (0.020") and cells[-1] == "**missed**"
+    cells = report.row("".join(lines), "bare route, 64 connections, the earlier build")
+    assert cells[1].startswith("0.800 ")
