@@ -122,11 +122,11 @@ class NginxEngine:
     """nginx that serves a config; use as a context manager, so that it ends with the test."""
 
     def __init__(
-        self, config: Path, root: Path, endpoints: Literal["reload", "lua"] = "reload"
+        self, config: Path | Loaded, root: Path, endpoints: Literal["reload", "lua"] = "reload"
     ) -> None:
         """`root`: an empty folder whose path is short. Raises NotRenderedError."""
         self.root = root
-        self.loaded = loaded_file(config)
+        self.loaded = config if isinstance(config, Loaded) else loaded_file(config)
         on = target(str(root), capabilities(), user=worker_user())
         self.target = replace(on, endpoints=endpoints)
         self.rendered = expressed(self.loaded, self.target)

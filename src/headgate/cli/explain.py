@@ -241,7 +241,8 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
         what = f"forwarded as {outcome.target}" if outcome.target else passed
         yield f"{what}{host}{unless}"
     elif outcome.kind == "refuse":
-        yield f"refused with {outcome.status}: {outcome.detail}{unless}"
+        status = f" with {outcome.status}" if outcome.status else ""
+        yield f"refused{status}: {outcome.detail}{unless}"
     else:
         yield f"answered with {outcome.status}{unless}"
     yield from (f"  {name}: {value}" for name, value in outcome.headers)

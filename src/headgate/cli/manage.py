@@ -9,6 +9,7 @@ from headgate.cli import calls
 from headgate.cli.link_lines import link_lines, moment, process_lines
 from headgate.cli.master_lines import master_lines
 from headgate.cli.nginx_lines import nginx_lines
+from headgate.compile.quarantine import served_as
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import NodeStatus, Problem
 from headgate.node.key_sets.about import KeySetStatus
@@ -17,11 +18,6 @@ from headgate.node.results import Outcome, ReloadResult
 _CONTROL_S = 20.0
 _INSTALLED_S = 60.0
 """The first start of a version compiles it, and may be on a machine without a CPU to spare."""
-_SERVED_AS = {
-    "last good": "its last good form is served",
-    "closed": "requests for it get 503",
-    "absent": "it is not served",
-}
 _LOOK_S = 0.05
 _WHOLE = 100
 """An endpoint takes this percentage of its weight, unless its agent asks for another."""
@@ -133,7 +129,7 @@ def status_text(node: NodeStatus) -> str:
         lines += [f"            {last.error}"] if last.error else []
     lines += link_lines(node.link) if node.link is not None else []
     lines += [
-        f"quarantined {one.kind} {one.name}: {_SERVED_AS[one.form]}: {one.why}"
+        f"quarantined {one.kind} {one.name}: {served_as(one.kind, one.form)}: {one.why}"
         for one in node.config.quarantined
     ]
     lines += [_key_set(one) for one in node.key_sets]

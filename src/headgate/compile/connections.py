@@ -16,6 +16,7 @@ from headgate.compile.explanation import (
     UpstreamShare,
     Won,
     share,
+    shut,
     stuck,
 )
 from headgate.compile.routing import Question, Routing
@@ -79,7 +80,8 @@ def connection(
     if said:
         outcome = Outcome("forward", detail=said)
         won = msgspec.structs.replace(won, outcome=outcome)
-    return msgspec.structs.replace(asked, won=won)
+    end = "the connection is reset (no-endpoint)"
+    return msgspec.structs.replace(asked, won=shut(won, routing.plan, "tcp_route", end))
 
 
 def _failed(want: Literal["name", "protocol"], sni: str | None) -> str:

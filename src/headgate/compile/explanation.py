@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 
 from headgate._core import normalise_path
+from headgate.compile.closed import REASON, STATUS, is_closed
 from headgate.compile.loaded import Loaded
-from headgate.compile.quarantine import REASON, STATUS, is_closed
 from headgate.compile.routing import Refusal, Request, Routing
 from headgate.features.nodes import node_of
 from headgate.kernel.ids import ObjectName
@@ -294,10 +294,20 @@ def _completed(won: Won, plan: Plan, locate: Locate, states: States | None) -> W
     )
 
 
-def is_closed_route(plan: Plan, name: str) -> bool:
-    """Reports whether a route answers 503 because it is quarantined."""
-    found = plan.objects.get(ObjectKey("route", ObjectName(name)))
+def is_closed_route(plan: Plan, name: str, kind: Kind = "route") -> bool:
+    """Reports whether a route only closes its place because it is quarantined."""
+    found = plan.objects.get(ObjectKey(kind, ObjectName(name)))
     return found is not None and is_closed(found)
+
+
+def shut(won: Won, plan: Plan, kind: Kind, end: str) -> Won:
+    """Returns the same for a TCP or UDP route; without its upstream, and with the `end` of what it
+    takes, if it is closed.
+    """
+    if not is_closed_route(plan, won.route, kind):
+        return won
+    detail = f"{REASON}: the config of this place has an error; {end}"
+    return msgspec.structs.replace(won, outcome=Outcome("refuse", detail=detail), upstreams=[])
 
 
 def _placed(miss: NearMiss, locate: Locate) -> NearMiss:

@@ -15,6 +15,7 @@ from headgate.compile.explanation import (
     States,
     Won,
     share,
+    shut,
 )
 from headgate.compile.routing import Question, Routing
 from headgate.kernel.errors import Invalid
@@ -47,7 +48,8 @@ def flow(
         why = "no UDP route of the listener takes it, so it is dropped (no-route)"
         return msgspec.structs.replace(asked, refused=why)
     won = _won(taken, routes[taken], routing, locate, states)
-    return msgspec.structs.replace(asked, won=won)
+    end = "the datagrams are dropped (no-endpoint)"
+    return msgspec.structs.replace(asked, won=shut(won, routing.plan, "udp_route", end))
 
 
 def _server_name(question: Question, is_read: bool) -> str | None:

@@ -13,6 +13,7 @@ import msgspec
 from pydantic import ValidationError
 
 from headgate._core import PlanError, check_tls
+from headgate.compile.closed import Place, is_closed, place_of
 from headgate.compile.quarantine import (
     Broken,
     LastGood,
@@ -20,7 +21,6 @@ from headgate.compile.quarantine import (
     Outcome,
     Quarantined,
     Refusal,
-    is_closed,
     quarantine,
 )
 from headgate.compile.reads import Reads
@@ -28,17 +28,25 @@ from headgate.compile.routes import route
 from headgate.compile.routing import Routing
 from headgate.compile.sources import EntryKey, Sources
 from headgate.compile.table import UnitTable
+from headgate.compile.tcp import tcp_route
+from headgate.compile.udp import udp_route
 from headgate.compile.unit import Unit
 from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
 from headgate.kernel.ids import BlobId, ObjectName
-from headgate.model.config import SECTION_OF, SECTIONS
+from headgate.model.config import SECTION_OF
 from headgate.model.problems import Problem
 from headgate.model.route import Route as RouteModel
+from headgate.model.tcp_route import TcpRoute as TcpRouteModel
+from headgate.model.udp_route import UdpRoute as UdpRouteModel
 from headgate.plan.kinds import KINDS, ObjectKey
-from headgate.plan.objects import Route
 from headgate.plan.plan import PlanEntry, plan_of
 
-_PLACE = ("hosts", "listeners", "match", "priority")
+_PLACE: Mapping[str, tuple[str, ...]] = {
+    "route": ("hosts", "listeners", "match", "priority"),
+    "tcp_route": ("listeners", "client", "sni", "alpn", "tls"),
+    "udp_route": ("listeners", "client", "sni"),
+}
+"""The keys that say what a route takes, by its kind."""
 _ROUNDS = 3
 """Once for the errors of the text, twice for those of the core."""
 
@@ -194,29 +202,41 @@ class _Isolation:
         parts = tuple(int(part) if part.isdecimal() else part for part in words)
         self.blame(entry, [Problem((*entry, *parts), message, "")])
 
-    def _place(self, key: EntryKey, unit: Unit, more: tuple[str, ...] = ()) -> Route | None:
+    def _place(self, key: EntryKey, unit: Unit, more: tuple[str, ...] = ()) -> Place | None:
         """Returns where a broken route belongs, with these further keys, as far as its text says
         it; None if it does not.
         """
-        if unit.section.kind != "route":
+        kind = unit.section.kind
+        if kind not in _PLACE:
             return None
-        value = unit.plan.value if unit.plan is not None else None
-        if isinstance(value, Route):
-            return value
+        if (known := place_of(unit.plan)) is not None:
+            return known
         source = self._sources.owner(key)
         raw = source.document.entry(*key) if source is not None and source.document else None
         if not isinstance(raw, dict):
             return None
-        kept = {name: raw[name] for name in (*_PLACE, *more) if name in raw}
+        named = _PLACE[kind] + (more if kind == "route" else ())
+        kept = {name: raw[name] for name in named if name in raw}
+        aim = {"respond": {"status": 503}} if kind == "route" else {"upstream": "none"}
         try:
-            written = {**kept, "respond": {"status": 503}}
-            model = SECTIONS["routes"].validate(written, context=Reads(_NoFiles(), PurePath()))
+            context = Reads(_NoFiles(), PurePath())
+            model = unit.section.validate({**kept, **aim}, context=context)
         except (ValidationError, ValueError, TypeError):
             return None
-        if not isinstance(model, RouteModel):
-            return None
-        found = route(model, self._table.default_listeners()).value
-        return found if isinstance(found, Route) else None
+        return self._read(model)
+
+    def _read(self, model: object) -> Place | None:
+        """Returns the route of a model."""
+        match model:
+            case RouteModel():
+                found = route(model, self._table.default_listeners()).value
+            case TcpRouteModel():
+                found = tcp_route(model).value
+            case UdpRouteModel():
+                found = udp_route(model).value
+            case _:
+                return None
+        return found if isinstance(found, Place) else None
 
     def _homeless(self, error: NoPlaceError) -> tuple[Diagnostic, ...]:
         place = self._diagnostic(error.key, str(error))
@@ -227,13 +247,13 @@ class _Isolation:
         said = set()
         for key, diagnostic in self._said:
             found = outcome.quarantined.get(key)
-            ends = _served_as(found) if found is not None else ""
+            ends = f"quarantined: {found.served_as}" if found is not None else ""
             said.add(key)
             message = f"{diagnostic.message} ({ends})" if ends else diagnostic.message
             yield msgspec.structs.replace(diagnostic, message=message, severity=Severity.WARNING)
         for key, found in outcome.quarantined.items():
             if key not in said:
-                yield self._diagnostic(key, f"{found.why} ({_served_as(found)})")
+                yield self._diagnostic(key, f"{found.why} (quarantined: {found.served_as})")
 
     def _diagnostic(self, key: ObjectKey, message: str) -> Diagnostic:
         section = SECTION_OF[key.kind]
@@ -245,15 +265,6 @@ class _Isolation:
         return Diagnostic(
             file="config", path=dotted(written), message=message, severity=Severity.WARNING
         )
-
-
-def _served_as(found: Quarantined) -> str:
-    forms = {
-        "last good": "quarantined: its last good form is served",
-        "closed": "quarantined: requests for it get 503",
-        "absent": "quarantined: it is not served",
-    }
-    return forms[found.form]
 
 
 def good_after(before: LastGood, served: LoadedPlan) -> LastGood:

@@ -6,11 +6,12 @@ One bad object must not take its neighbours with it, and must not open what it c
   absent, and what refers to it is broken too; a listener that never opened gets no requests.
 - A broken middleware lets nothing pass: whatever names it is broken.
 - A broken host answers 503 to everything; its TLS keeps its last good form.
-- A broken TCP route keeps its last good form. Without one the whole config is refused.
 - A broken route keeps its place. It serves its last good form if listeners, hosts, matches,
   priority and middlewares are written as they were then, and answers 503 otherwise: where it is
   written now, and where it was. A route that never served and whose place cannot be read could be
   anywhere; then the whole config is refused.
+- A broken TCP or UDP route does the same, by its listeners, networks, server names, protocols and
+  `tls`. Where it would answer 503, its connections are closed and its datagrams are dropped.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,28 +23,40 @@ import msgspec
 from headgate.compile.certified import uncertified
 from headgate.compile.claims import unclaimed
 from headgate.compile.clientauth import most_specific, served_without
+from headgate.compile.closed import (
+    CLOSED,
+    NOBODY,
+    REASON,
+    TAKES_NOTHING,
+    Place,
+    closed,
+    is_closed,
+    place_of,
+    stands,
+)
 from headgate.compile.crosscheck import hedged_over_http2, mirrored_to_itself, raw_paths
 from headgate.compile.references import references
+from headgate.compile.tcp import misattached
+from headgate.compile.udp import misattached_udp
 from headgate.kernel.ids import BlobId, ObjectName
+from headgate.model.problems import Problem
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.middleware import Respond
-from headgate.plan.objects import Action, Host, Route
+from headgate.plan.objects import Host, Listener, Route
 from headgate.plan.plan import PlanEntry, entry
 
 Form = Literal["last good", "closed", "absent"]
-"""The form in which a quarantined object is served: its last good form, 503, nothing."""
+"""The form in which a quarantined object is served: its last good form, 503 (or the end of its
+connections, the loss of its datagrams), nothing.
+"""
 
-REASON: Final = "quarantined"
-STATUS: Final = 503
-_PROXY_STATUS: Final = f'headgate; error=destination_unavailable; details="{REASON}"'
-_CLOSED: Final = Action(
-    respond=Respond(
-        status=STATUS,
-        body=f"503 Service Unavailable\n{REASON}: the config of this place has an error\n",
-        headers={"content-type": "text/plain; charset=utf-8", "proxy-status": _PROXY_STATUS},
-    )
-)
 _ORDER: Final[tuple[Kind, ...]] = ("certificate", "tls_policy", "upstream", "middleware")
+_ROUTES: Final[tuple[Kind, ...]] = ("route", "tcp_route", "udp_route")
+_SECTIONS: Final[Mapping[str, Kind]] = {"tcp_routes": "tcp_route", "udp_routes": "udp_route"}
+_WORDS: Final = {"tcp_route": "TCP route", "udp_route": "UDP route"}
+_ENDS: Final = {
+    "tcp_route": "its connections are closed at once",
+    "udp_route": "its datagrams are dropped",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class Broken:
 
     key: ObjectKey
     why: str
-    place: Route | None = None
+    place: Place | None = None
     is_whole: bool = True
 
 
@@ -86,12 +99,18 @@ class Quarantined:
     form: Form
     why: str
 
+    @property
+    def served_as(self) -> str:
+        """Returns what is served in its place, in words."""
+        return served_as(self.key.kind, self.form)
+
 
 class NoPlaceError(Exception):
     """A broken route could be anywhere: nothing but a refusal of the whole config is safe."""
 
     def __init__(self, key: ObjectKey) -> None:
-        super().__init__(f'route "{key.name}" was never served, and where it belongs is not known')
+        kind = _WORDS.get(key.kind, key.kind)
+        super().__init__(f'{kind} "{key.name}" was never served, and where it belongs is not known')
         self.key = key
 
 
@@ -113,12 +132,11 @@ def quarantine(
     return _Quarantine(good, {one.key: one for one in broken}, last).outcome()
 
 
-def is_closed(entry_: PlanEntry) -> bool:
-    """Reports whether a route of a plan answers 503 because it is quarantined."""
-    if entry_.key.kind != "route" or REASON.encode() not in entry_.canonical:
-        return False
-    value = entry_.value
-    return isinstance(value, Route) and value.action == _CLOSED
+def served_as(kind: str, form: str) -> str:
+    """Returns what is served in place of an object of a kind, in words."""
+    if form == "closed":
+        return _ENDS.get(kind, "requests for it get 503")
+    return "its last good form is served" if form == "last good" else "it is not served"
 
 
 class _Quarantine:
@@ -136,6 +154,9 @@ class _Quarantine:
         """Hosts on which every request gets 503."""
         self._bare: set[str] = set()
         """Those whose TLS is not known either."""
+        self._heard: dict[str, Listener] = {}
+        """The listeners that are open."""
+        self._nobody = self._free("upstream", NOBODY)
 
     def outcome(self) -> Outcome:
         """Goes from what refers to nothing to what refers to everything."""
@@ -144,13 +165,14 @@ class _Quarantine:
                 self._simple(key)
         for key in self._keys("listener"):
             self._simple(key)
+            value = self._out.objects[key].value if key in self._out.objects else None
+            if isinstance(value, Listener):
+                self._heard[key.name] = value
         for key in self._keys("host"):
             self._host(key)
-        routes = list(self._keys("route"))
-        for key in routes:
-            self._route(key)
-        for key in (*self._keys("tcp_route"), *self._keys("udp_route")):
-            self._unread_route(key)
+        for kind in _ROUTES:
+            for key in self._keys(kind):
+                self._route(key)
         self._recheck()
         self._shut_hosts()
         return self._out
@@ -217,73 +239,56 @@ class _Quarantine:
             if not why:
                 self._out.objects[key] = route
                 return
-        place = found.place if found is not None else _route_of(entry_)
+        place = found.place if found is not None else place_of(entry_)
         self._hold(key, place, why, is_whole=found is None or found.is_whole)
 
-    def _unread_route(self, key: ObjectKey) -> None:
-        """Serves a route of TCP or UDP as written, else its last good form: without one what it
-        takes could fall to a broader route.
-        """
-        self._simple(key)
-        if key not in self._out.objects:
-            raise NoPlaceError(key)
-
-    def _hold(self, key: ObjectKey, place: Route | None, why: str, *, is_whole: bool) -> None:
+    def _hold(self, key: ObjectKey, place: Place | None, why: str, *, is_whole: bool) -> None:
         """Keeps a route's place: with its last good form if that is safe, else closed.
 
         `is_whole`: the middlewares of the place are known, too.
         """
         last = self._last.get(key)
-        before = _route_of(last)
+        before = place_of(last)
         if place is None and before is None:
             raise NoPlaceError(key)
-        is_same = place is not None and before is not None and _stands(place, before)
+        is_same = place is not None and before is not None and stands(place, before)
         if last is not None and is_whole and is_same and self._resolves(last):
             self._out.objects[key] = last
             self._note(key, "last good", why)
             return
         self._close(key, [one for one in (place, before) if one is not None], why)
 
-    def _close(self, key: ObjectKey, places: list[Route], why: str) -> None:
+    def _close(self, key: ObjectKey, places: list[Place], why: str) -> None:
         self._note(key, "closed", why)
         self._out.objects.pop(key, None)
-        shapes: list[Route] = []
+        shapes: list[Place] = []
         for place in places:
-            shape = self._closed(place)
-            if shape is not None and shape not in shapes:
-                shapes.append(shape)
+            shapes += [shape for shape in self._closed(place) if shape not in shapes]
         for index, shape in enumerate(shapes):
-            name = key.name if index == 0 else self._free(f"{key.name}#{REASON}")
-            made = entry("route", name, shape)
-            self._out.objects[made.key] = made
+            name = key.name if index == 0 else self._free(key.kind, f"{key.name}#{REASON}")
+            self._put(entry(key.kind, name, shape))
 
-    def _closed(self, place: Route) -> Route | None:
-        """Returns the route that answers 503 at a place; None where no listener is open."""
-        listeners = self._open(place.listeners)
-        if not listeners:
-            return None
-        return Route(
-            hosts=place.hosts,
-            listeners=listeners,
-            action=_CLOSED,
-            match=place.match,
-            priority=place.priority,
-        )
+    def _closed(self, place: Place) -> list[Place]:
+        """Returns the routes that close a place; none where no listener is open."""
+        shapes = list(closed(place, self._heard, self._nobody))
+        if shapes and not isinstance(place, Route):
+            self._put(entry("upstream", self._nobody, TAKES_NOTHING))
+        return shapes
+
+    def _put(self, made: PlanEntry) -> None:
+        self._out.objects[made.key] = made
 
     def _on_open_listeners(self, entry_: PlanEntry) -> PlanEntry | None:
-        route = _route_of(entry_)
+        route = place_of(entry_)
         if route is None:
             return None
-        listeners = self._open(route.listeners)
+        listeners = tuple(name for name in route.listeners if name in self._heard)
         if listeners == route.listeners:
             return entry_
         if not listeners:
             return None
-        return entry("route", entry_.key.name, msgspec.structs.replace(route, listeners=listeners))
-
-    def _open(self, listeners: tuple[str, ...]) -> tuple[str, ...]:
-        here = self._out.objects
-        return tuple(one for one in listeners if ObjectKey("listener", ObjectName(one)) in here)
+        made = msgspec.structs.replace(route, listeners=listeners)
+        return entry(entry_.key.kind, entry_.key.name, made)
 
     def _resolves(self, entry_: PlanEntry) -> bool:
         return all(key in self._out.objects for key in references(entry_))
@@ -299,15 +304,20 @@ class _Quarantine:
 
         old = {k for k, q in self._out.quarantined.items() if q.form == "last good"}
         routes = [objects[key] for key in old if key.kind == "route" and key in objects]
-        found = served_without(entries, objects)
+        found: list[Problem] = []
+        if any(key.kind in ("tcp_route", "udp_route") for key in old):
+            streams = [*misattached(entries, objects), *misattached_udp(entries, objects)]
+            found += [one for one in streams if _key_of(one) in old]
+        found += served_without(entries, objects)
         found += uncertified(entries, objects, objects.values())
         found += unclaimed(entries, objects, objects.values())
         found += [*raw_paths(routes, objects), *hedged_over_http2(routes, objects)]
         found += mirrored_to_itself(routes)
         for problem in found:
-            key = ObjectKey("route", ObjectName(str(problem.path[1])))
-            route = _route_of(objects.get(key))
-            if route is not None and route.action != _CLOSED:
+            key = _key_of(problem)
+            one = objects.get(key)
+            route = place_of(one)
+            if one is not None and route is not None and not is_closed(one):
                 self._close(key, [route], problem.message)
 
     def _shut_hosts(self) -> None:
@@ -329,23 +339,20 @@ class _Quarantine:
             open_ = tuple(host for host in route.hosts if host not in shut)
             if open_:
                 kept = msgspec.structs.replace(route, hosts=open_)
-                objects[key] = entry("route", key.name, kept)
-            name = self._free(f"{key.name}#{REASON}") if open_ else key.name
-            shape = self._closed(msgspec.structs.replace(route, hosts=shut))
-            if shape is not None:
-                made = entry("route", name, shape)
-                objects[made.key] = made
-            if route.action != _CLOSED:
+                self._put(entry("route", key.name, kept))
+            name = self._free("route", f"{key.name}#{REASON}") if open_ else key.name
+            for shape in self._closed(msgspec.structs.replace(route, hosts=shut)):
+                self._put(entry("route", name, shape))
+            if route.action != CLOSED:
                 self._note(key, "closed", f'host "{shut[0]}" is quarantined')
         for host in sorted(self._shut):
-            shape = self._closed(Route(hosts=(host,), listeners=listeners, action=_CLOSED))
-            if shape is not None:
-                made = entry("route", self._free(f"{host}#{REASON}"), shape)
-                objects[made.key] = made
+            for shape in self._closed(Route(hosts=(host,), listeners=listeners, action=CLOSED)):
+                self._put(entry("route", self._free("route", f"{host}#{REASON}"), shape))
 
-    def _free(self, name: str) -> str:
-        """Returns a route's name that nothing has."""
-        while ObjectKey("route", ObjectName(name)) in {**self._out.objects, **self._good}:
+    def _free(self, kind: Kind, name: str) -> str:
+        """Returns a name that no object of a kind has."""
+        taken = self._out.objects.keys() | self._good.keys() | self._broken.keys()
+        while ObjectKey(kind, ObjectName(name)) in taken:
             name += "#"
         return name
 
@@ -358,7 +365,7 @@ def _route_of(entry_: PlanEntry | None) -> Route | None:
     return value if isinstance(value, Route) else None
 
 
-def _stands(now: Route, before: Route) -> bool:
-    """Reports whether a route has the place and the middlewares that it had."""
-    one, other = ((r.listeners, r.hosts, r.match, r.priority, r.middlewares) for r in (now, before))
-    return one == other
+def _key_of(problem: Problem) -> ObjectKey:
+    """Returns the route that a problem is about."""
+    section, name = problem.path[:2]
+    return ObjectKey(_SECTIONS.get(str(section), "route"), ObjectName(str(name)))

@@ -31,7 +31,8 @@ def version() -> str:
 class QuarantinedObject(msgspec.Struct, frozen=True):
     """An object of a provider that is not served as it is written.
 
-    `form` says what is served of it: `last good`, `closed` (requests get 503) or `absent`.
+    `form` says what is served of it: `last good`, `closed` (requests get 503,
+    connections are closed, datagrams are dropped) or `absent`.
     """
 
     kind: str

@@ -7,8 +7,8 @@ import msgspec
 
 from headgate.compile.addressed import kind_of
 from headgate.compile.answers import answer
+from headgate.compile.closed import REASON
 from headgate.compile.explanation import Explanation, Known
-from headgate.compile.quarantine import REASON
 from headgate.compile.routing import Question, Routing
 from headgate.compile.veil import veiled
 from headgate.engines.types import EndpointStatus

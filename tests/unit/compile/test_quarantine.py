@@ -1,25 +1,23 @@
 """A broken object of a provider: its neighbours serve on, and nothing that it closed opens."""
 
-from collections.abc import Mapping
 from pathlib import PurePath
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_files import MemoryFiles
+from quarantining import Provider, forms
 
+from headgate.compile.closed import STATUS, is_closed
 from headgate.compile.compiler import Compiler
 from headgate.compile.loaded import Loaded
-from headgate.compile.quarantine import STATUS, LastGood, Refusal, is_closed
+from headgate.compile.quarantine import Refusal
 from headgate.compile.routing import Question, Routing
-from headgate.compile.sources import Given, Trust
-from headgate.fleet.manifest import Json, resource_bytes, resource_path
+from headgate.fleet.manifest import Json, resource_bytes
 from headgate.kernel.diagnostics import Severity
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.objects import Route
-
-Resources = Mapping[tuple[str, str], Json]
 
 BCRYPT = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
 BROKEN = {"no-such-key": 1}
@@ -36,27 +34,6 @@ BASE: dict[tuple[str, str], Json] = {
         "upstream": "secret",
     },
 }
-
-
-class Provider:
-    """Loads resources again and again, as a provider's documents; each load that works serves."""
-
-    def __init__(self) -> None:
-        self._compiler = Compiler()
-        self._good = LastGood()
-
-    def load(self, resources: Resources, *refused: Refusal) -> Loaded:
-        """What the resources say, with what was served before; `refused` by an engine."""
-        documents = {
-            resource_path(*key): resource_bytes({key[0]: {key[1]: spec}})
-            for key, spec in resources.items()
-        }
-        files = MemoryFiles(documents)
-        paths = [Given(PurePath(p), Trust.QUARANTINE, PurePath()) for p in sorted(documents)]
-        loaded = self._compiler.load(paths, files, {}, self._good, refused)
-        if loaded.plan is not None:
-            self._good = loaded.good
-        return loaded
 
 
 def answered(loaded: Loaded, url: str) -> str:
@@ -80,10 +57,6 @@ def changed(**specs: Json) -> dict[tuple[str, str], Json]:
         if spec is None:
             del found[section, name]
     return found
-
-
-def forms(loaded: Loaded) -> dict[str, str]:
-    return {str(key.name): one.form for key, one in loaded.quarantined.items()}
 
 
 def test_without_an_error_nothing_is_quarantined() -> None:

@@ -247,8 +247,8 @@ def _paced(route: TcpRoute) -> Iterator[Node]:
 
 
 def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> list[Node]:
-    first = next(iter(routes.values()))
-    upstream = ctx.upstreams[first.parts[0].upstream]
+    first, aim = _leading(ctx, routes)
+    upstream = ctx.upstreams[aim]
     connect = upstreams.time(upstream.connect_timeout_ms)
     groups = {name: _group(ctx, name, one) for name, one in routes.items()}
     group = next(iter(groups.values()))
@@ -263,9 +263,17 @@ def _passed(ctx: Context, listener: Listener, routes: Routes, route: Arg) -> lis
         directive("proxy_half_close", Word("off" if tcp_ended.is_ended(listener) else "on")),
         *_paced(first),
         *tcp_proxied.told(upstream),
-        *tcp_secured.towards(upstream, first.parts[0].upstream, ctx),
+        *tcp_secured.towards(upstream, aim, ctx),
         directive("proxy_pass", group),
     ]
+
+
+def _leading(ctx: Context, routes: Routes) -> tuple[TcpRoute, str]:
+    """Returns the first route and upstream of it that take anything: all that do agree in what
+    the server says.
+    """
+    every = [(one, part.upstream) for one in routes.values() for part in one.parts]
+    return next((one for one in every if upstreams.takes(ctx.upstreams[one[1]])), every[0])
 
 
 def _group(ctx: Context, name: str, route: TcpRoute) -> Arg:

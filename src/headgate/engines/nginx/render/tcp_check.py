@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from headgate.engines.nginx.render import lacking, tcp_ended, tcp_proxied, tcp_secured
+from headgate.engines.nginx.render import lacking, tcp_ended, tcp_proxied, tcp_secured, upstreams
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.listening import is_written
 from headgate.features.nginx import About
@@ -115,6 +115,8 @@ def _alike(ctx: Context, listener: str) -> None:
     first: tuple[str, TcpRoute, Upstream] | None = None
     for name, route in ctx.tcp_routes.items():
         for key, upstream in _known(ctx, route) if listener in route.listeners else ():
+            if not upstreams.takes(upstream):
+                continue
             if first is None:
                 first = name, route, upstream
                 continue

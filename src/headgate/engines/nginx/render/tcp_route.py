@@ -94,7 +94,12 @@ def _of_protocol(routes: Routes, shared: Shared) -> Arg:
 def of_client(routes: Mapping[str, OfClient], shared: Shared) -> Arg:
     """Returns the name of the route with the narrowest network around a client."""
     others = next((name for name, one in routes.items() if not one.client), "")
-    entries = [(net, Literal(name)) for name, one in routes.items() for net in one.client]
-    if not entries:
+    first: dict[str, str] = {}
+    for name, one in routes.items():
+        for network in one.client:
+            # A quarantined route may close what another one takes: the first name wins.
+            first.setdefault(network, name)
+    if not first:
         return Literal(others)
+    entries = [(network, Literal(name)) for network, name in first.items()]
     return shared.networks("route", Var("remote_addr"), entries, Literal(others))

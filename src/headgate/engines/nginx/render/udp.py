@@ -157,7 +157,8 @@ def _alike(ctx: Context, listener: str) -> None:
     """Refuses routes of a listener that differ in what its one server says."""
     first: tuple[str, UdpRoute] | None = None
     for name, route in ctx.udp_routes.items():
-        if listener not in route.listeners:
+        upstream = ctx.upstreams.get(route.upstream)
+        if listener not in route.listeners or upstream is None or not upstreams.takes(upstream):
             continue
         if first is None:
             first = name, route
@@ -243,7 +244,8 @@ def server(ctx: Context, name: str, listener: Listener, route: Arg) -> Iterator[
 
 
 def _passed(ctx: Context, routes: Routes, route: Arg) -> list[Node]:
-    first = next(iter(routes.values()))
+    used = (one for one in routes.values() if upstreams.takes(ctx.upstreams[one.upstream]))
+    first = next(used, next(iter(routes.values())))
     group: Arg = Word(names.upstream(first.upstream))
     if len({one.upstream for one in routes.values()}) > 1:
         entries = [

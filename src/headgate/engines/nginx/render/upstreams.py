@@ -56,6 +56,11 @@ def block(name: str, upstream: Upstream, ctx: Context) -> list[Node]:
     return _block(name, nodes)
 
 
+def takes(upstream: Upstream) -> bool:
+    """Reports whether an endpoint takes anything, so that what is said of connections matters."""
+    return any(one.weight for one in upstream.endpoints)
+
+
 def _shares(used: Sequence[tuple[int, Endpoint]], upstream: Upstream, ctx: Context) -> bool:
     """Reports whether workers have state to share; a zone takes at least 20 KiB of memory.
 

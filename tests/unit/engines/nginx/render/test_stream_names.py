@@ -1,16 +1,12 @@
 """TLS by name on a real nginx: the route of every ClientHello is that of the native engine."""
 
 import json
-import ssl
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
-from cut_off import heard
 from nginx_engine import (
-    NginxEngine,
     NotRenderedError,
     expressed,
     loaded_file,
@@ -18,12 +14,9 @@ from nginx_engine import (
     target,
 )
 from ports import free_port
-from stream_nginx import served
+from stream_nginx import answered, hello, natively, served
 from tcp_echo import Echo
 from waiting import until
-
-from headgate._core import tcp_route
-from headgate.plan.tcp import TcpRoute
 
 ROUTES = {
     "plain": 'client = ["127.0.0.3/32"]',
@@ -55,36 +48,6 @@ def config(port: int, echoes: dict[str, Echo]) -> str:
         endpoint = f'[upstreams.{name}]\nendpoints = ["127.0.0.1:{echoes[name].port}"]\n'
         parts += [route, endpoint]
     return "\n".join(parts)
-
-
-def hello(name: str) -> bytes:
-    """A ClientHello for a server name, without one for an empty name."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    out = ssl.MemoryBIO()
-    tls = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name or None)
-    with suppress(ssl.SSLWantReadError):
-        tls.do_handshake()
-    return out.read()
-
-
-def answered(port: int, data: bytes, source: str, *, cut: int = 0) -> bytes:
-    """What comes back first for these bytes, sent in two parts; empty where nothing does."""
-    got = heard(port, data[:cut], data[cut:], source=source, most=1 + len(data))
-    assert got[1:] in {b"", data}
-    return got[:1]
-
-
-def natively(engine: NginxEngine, source: str, name: str) -> str:
-    """The route that the native engine takes; empty for none."""
-    assert engine.loaded.plan is not None
-    found = engine.loaded.plan.objects.items()
-    routes = [
-        (key.name, one.value.client, one.value.sni, one.value.alpn, False)
-        for key, one in found
-        if isinstance(one.value, TcpRoute)
-    ]
-    return tcp_route(routes, source, name.lower() or None) or ""
 
 
 def test_every_hello_goes_where_it_goes_natively(tmp_path: Path, echoes: dict[str, Echo]) -> None:

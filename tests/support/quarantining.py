@@ -1,0 +1,40 @@
+"""A provider whose documents are loaded again and again, each time with what served before."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from memory_files import MemoryFiles
+
+from headgate.compile.compiler import Compiler
+from headgate.compile.loaded import Loaded
+from headgate.compile.quarantine import LastGood, Refusal
+from headgate.compile.sources import Given, Trust
+from headgate.fleet.manifest import Json, resource_bytes, resource_path
+
+Resources = Mapping[tuple[str, str], Json]
+
+
+class Provider:
+    """Loads resources again and again, as a provider's documents; each load that works serves."""
+
+    def __init__(self) -> None:
+        self._compiler = Compiler()
+        self.good = LastGood()
+
+    def load(self, resources: Resources, *refused: Refusal) -> Loaded:
+        """What the resources say, with what was served before; `refused` by an engine."""
+        documents = {
+            resource_path(*key): resource_bytes({key[0]: {key[1]: spec}})
+            for key, spec in resources.items()
+        }
+        files = MemoryFiles(documents)
+        paths = [Given(PurePath(p), Trust.QUARANTINE, PurePath()) for p in sorted(documents)]
+        loaded = self._compiler.load(paths, files, {}, self.good, refused)
+        if loaded.plan is not None:
+            self.good = loaded.good
+        return loaded
+
+
+def forms(loaded: Loaded) -> dict[str, str]:
+    """The names of what is quarantined, each with the form that is served."""
+    return {str(key.name): one.form for key, one in loaded.quarantined.items()}
