@@ -1,81 +1,23 @@
 """What agents say of drift, what their fleet orders about it, and who may; both databases."""
 
 import json
-from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import httpx2
 import pytest
 from asgi import ask
 from at_terminal import Person
-from master_world import PASSWORD, Answer, World
+from drifting_agent import Node
+from master_world import PASSWORD, World
 from said_agent import W
 
-from headgate.certificates.authority import new_csr, new_key
 from headgate.fleet.drift import Drift, DriftedFile, HealEnd
-from headgate.fleet.frames import Heartbeat, Held, Hello, Instance
-from headgate.fleet.orders import DRIFT_POLICY, HEAL, DriftPolicy, Heal, OrderBody
-from headgate.master.fleet.book import AgentFacts
+from headgate.fleet.orders import DriftPolicy, Heal
 
-T = TypeVar("T")
-BOTH = (DRIFT_POLICY, HEAL)
 FILE = DriftedFile("releases/1-a/nginx.conf", "edited", 1_000, "-a\n+b\n", "same")
 DRIFTS = Drift(1_000, ("disk drift",), (FILE,), 1, "report")
 FINE = Drift(0, ("in sync",), policy="heal")
-
-
-class Node:
-    """An agent with an nginx, as its master's book sees it."""
-
-    def __init__(self, world: World, admin: str, orders: tuple[str, ...] = BOTH) -> None:
-        self.world = world
-        self.admin = admin
-        token = world.ask("POST", f"{W}/join-tokens", {"fleet": "edge"}, admin)["token"]
-        facts = AgentFacts("node-1", "1.0", {})
-        csr = new_csr(new_key())
-        self.id = self.run(world.master.book.enrol(token, csr, facts, "192.0.2.7")).agent
-        self.join(orders)
-
-    def join(self, orders: tuple[str, ...] = BOTH) -> None:
-        """Begins a session."""
-        hello = Hello(self.id, 1, "1.0", (Instance("main", "nginx", "nginx/1.27"),), orders=orders)
-        self.run(self.world.master.book.joined(self.id, hello, "192.0.2.7"))
-
-    def run(self, work: Coroutine[object, object, T]) -> T:
-        """Does work of the master's."""
-        return self.world.runner.run(work)
-
-    def says(self, drift: Drift) -> None:
-        """Tells of drift with a heartbeat."""
-        self.run(self.world.master.book.seen(self.id, Heartbeat(Held(), drift=drift)))
-
-    def ordered(self) -> tuple[OrderBody, ...] | None:
-        """What its master orders it now."""
-        self.run(self.world.master.book.desired(self.id))
-        found = self.run(self.world.master.book.orders(self.id))
-        return None if found is None else found.bodies
-
-    def ask(self, method: str = "GET", what: str = "drift") -> Answer:
-        """What REST says of its drift, or answers to an order."""
-        return self.world.ask(method, f"{W}/agents/{self.id}/{what}", None, self.admin)
-
-    def shown(self) -> Any:
-        """Its drift, as REST shows it."""
-        return json.loads(self.ask().text)
-
-    def policy(self, policy: str, **more: object) -> None:
-        """Changes the policy of its fleet."""
-        body = {"policies": {"drift": policy, **more}}
-        done = self.world.ask("PATCH", f"{W}/fleets/edge", body, self.admin)
-        assert done.status == 200, done.text
-
-    def events(self) -> list[dict[str, object]]:
-        """The events of drift."""
-        found = self.world.ask("GET", f"{W}/events?type=agents.drift", token=self.admin)
-        details: list[Any] = [one["detail"] for one in found.items]
-        return details
 
 
 @pytest.fixture
@@ -135,7 +77,7 @@ def test_a_fleets_policy_reaches_those_that_take_it(world: World, admin: str) ->
 
 
 def test_a_policy_that_there_is_not_is_refused_with_its_place(world: World, admin: str) -> None:
-    for wrong in ({"drift": "adopt"}, {"drift": "heal", "heal_after_s": -1}):
+    for wrong in ({"drift": "publish"}, {"drift": "heal", "heal_after_s": -1}):
         answer = world.ask("PATCH", f"{W}/fleets/edge", {"policies": wrong}, admin)
         assert answer.status == 422
         assert answer["path"].startswith("$.policies.")

@@ -11,7 +11,7 @@ from headgate.cli.remote_commands import ContextName, FleetArgument, opened
 
 drift_app = typer.Typer(
     name="drift",
-    help="Show and heal changes that others made in the nginx of agents.",
+    help="Show, heal and adopt changes that others made in the nginx of agents.",
     no_args_is_help=True,
 )
 APPS = (drift_app,)
@@ -24,6 +24,7 @@ class PolicyName(StrEnum):
     NODE = "node"
     REPORT = "report"
     HEAL = "heal"
+    ADOPT = "adopt"
 
 
 @drift_app.command("show")
@@ -71,14 +72,37 @@ def heal(
     sys.stdout.writelines(f"{drifting.printable(line)}\n" for line in drifting.lines(found))
 
 
+@drift_app.command("adopt")
+def adopt(agent: AgentName, context: ContextName = "", output: Output = Shape.TABLE) -> None:
+    """Make a draft of what an agent has on disk, of an edit of an imported nginx config.
+
+    Nothing is published: look at the draft, then publish or remove it. A draft takes the place of
+    the agent's earlier one.
+
+    \b
+    Example:
+      headgate drift adopt web-1
+    """
+    from headgate.cli.remote import drifting
+    from headgate.cli.remote.output import show_object
+
+    found = drifting.adopted(opened(context), agent)
+    if output is Shape.TABLE:
+        sys.stdout.writelines(f"{drifting.printable(one)}\n" for one in drifting.draft_lines(found))
+    else:
+        show_object(found, output)
+
+
 @drift_app.command("policy")
 def policy(
     fleet: FleetArgument,
     word: Annotated[
-        PolicyName, typer.Argument(metavar="POLICY", help="The policy: node, report or heal.")
+        PolicyName,
+        typer.Argument(metavar="POLICY", help="The policy: node, report, heal or adopt."),
     ],
     heal_after: Annotated[
-        str, typer.Option(metavar="TIME", help="How long drift lasts before it is healed.")
+        str,
+        typer.Option(metavar="TIME", help="How long drift lasts before it is healed or proposed."),
     ] = "",
     context: ContextName = "",
 ) -> None:
@@ -88,6 +112,7 @@ def policy(
     Examples:
       headgate drift policy edge report
       headgate drift policy edge heal --heal-after 2m
+      headgate drift policy edge adopt
     """
     from headgate.cli.remote import drifting
 

@@ -21,6 +21,7 @@ from headgate.master.application import application
 from headgate.master.backup.automatic import before_migration
 from headgate.master.backup.places import Subject
 from headgate.master.domains.agents.losing import Losing
+from headgate.master.domains.drift.proposer import Proposer
 from headgate.master.domains.metrics.thinner import Thinner
 from headgate.master.domains.rollouts.driver import Driver
 from headgate.master.domains.rollouts.driver import World as Driven
@@ -169,11 +170,13 @@ async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
     )
     kept = Kept(master.database, master.leases, master.clock, master.holder)
     thinner = Thinner(kept)
+    proposing = Proposer(kept, master.sealer, master.feeds)
     losing = Losing(master.database, master.feeds, master.clock)
     tasks = [
         asyncio.create_task(Driver(world, master.holder).run(), name="rollouts"),
         asyncio.create_task(Upkeep(kept, rules(settings.audit_days)).run(), name="upkeep"),
         asyncio.create_task(losing.run(), name="lost agents"),
+        asyncio.create_task(proposing.run(), name="proposals of drift"),
         asyncio.create_task(master.relay.run(), name="searches of other masters"),
         asyncio.create_task(master.recorder.run(), name="fleet metrics"),
         asyncio.create_task(thinner.run(), name="older fleet metrics"),

@@ -221,6 +221,54 @@ def _has_the_original_words(conf: Path, site: Site) -> None:
     assert f"auth_basic_user_file {site.users};" not in text
 
 
+@pytest.mark.timeout(600)
+def test_an_edit_by_hand_becomes_a_draft_that_a_person_publishes(
+    folder: Path, one: Upstream
+) -> None:
+    peer("nginx")
+    site = Site(folder, one.address)
+    bundle = imported(site.folder, site.text())
+    with fleet(folder) as edge, edge.node("edge", "nginx") as node:
+        secret = str(site.users).strip("/").replace("/", "-")
+        edge.ann.run("create", "secret", secret, "--from-file", str(site.users))
+        edge.ann.run("apply", "-f", str(bundle))
+        edge.ann.run("drift", "policy", "edge", "adopt", "--heal-after", "1s")
+        edge.until_serving("edge", edge.publish("edge"))
+        until(lambda: is_up(site.port), "the fleet's nginx answers")
+        before = answers(site.port)
+        _edit(node.state / "nginx/current/nginx.conf")
+        agent = edge.operator.ask(f"{W}/agents?fleet=edge")["items"][0]["id"]
+
+        def proposal() -> dict[str, object]:
+            found = edge.operator.ask(f"{W}/agents/{agent}/drift")["proposal"]
+            return dict(found) if found else {}
+
+        until(lambda: bool(proposal()), "a proposal", deadline_s=_LONG_S)
+        assert proposal()["state"] == "open", proposal()
+        assert answers(site.port) == before
+        draft = proposal()["draft"]
+        assert f"proposal     open, draft {draft}" in edge.ann.run("drift", "show", agent)
+        assert f"draft {draft}" in edge.ann.run("drift", "adopt", agent)
+        body = {"fleet": "edge", "draft": draft}
+        edge.until_serving("edge", int(edge.operator.ask(f"{W}/revisions", body)["number"]))
+        until(lambda: ask(site.port, "/more/")[:2] == (200, b"more"), "the edit serves")
+        assert answers(site.port) == before
+
+        def is_in_sync() -> bool:
+            found = edge.operator.ask(f"{W}/agents/{agent}/drift")["drift"]
+            return bool(found["states"] == ["in sync"])
+
+        until(is_in_sync, "no drift is left", deadline_s=_LONG_S)
+
+
+def _edit(conf: Path) -> None:
+    text = conf.read_text()
+    new = "location = /more/ {\n            return 200 more;\n        }\n        "
+    assert text.count("location /closed/ {") == 1
+    conf.chmod(0o640)
+    conf.write_text(text.replace("location /closed/ {", new + "location /closed/ {"))
+
+
 def _an_edit_of_the_kept_text_is_served(edge: Fleet, bundle: Path, site: Site) -> None:
     (kept,) = (one for one in (bundle / "verbatim").iterdir() if one.name.endswith("shop.conf"))
     text = kept.read_text()

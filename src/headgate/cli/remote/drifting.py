@@ -62,6 +62,19 @@ def healed(master: Master, agent: str, wait_s: float) -> Json:
     return found
 
 
+def adopted(master: Master, agent: str) -> Json:
+    """Makes a draft of what an agent has on disk, and returns it; raises MasterError."""
+    return master.ask("POST", f"{path_of(master, agent)}/drift/adopt")
+
+
+def draft_lines(draft: Json) -> Iterator[str]:
+    """Yields what a person reads of a draft that was made."""
+    yield f"draft {draft['name']}"
+    for change in cast("list[Json]", draft["changes"]):
+        word = "removes" if change["spec"] is None else "writes"
+        yield f"{word:<8} {change['kind']}/{change['name']}"
+
+
 def _state(found: Json) -> str:
     heal = cast("Json | None", found.get("heal"))
     return str(heal["state"]) if heal else ""
@@ -86,6 +99,11 @@ def lines(found: Json) -> Iterator[str]:
     if heal:
         why = f": {heal['error']}" if heal["error"] else ""
         yield f"heal         {heal['state']}, ordered {heal['ordered_at']}{why}"
+    proposal = cast("Json | None", found.get("proposal"))
+    if proposal:
+        draft = f", draft {proposal['draft']}" if proposal["draft"] else ""
+        why = f": {proposal['error']}" if proposal["error"] else ""
+        yield f"proposal     {proposal['state']}{draft}, of {proposal['at']}{why}"
     for file in cast("list[Json]", found.get("files") or []):
         yield ""
         yield f"{file['path']}: {file['how']} since {file['since']}; {_WORDS[str(file['next'])]}"

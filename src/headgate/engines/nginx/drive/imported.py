@@ -39,6 +39,8 @@ _CHANGED: Final = (
     "change nginx's own directives in verbatim/ instead, or serve the config natively"
 )
 
+NGINX_CONF: Final = "nginx.conf"
+"""The file of a release that has the whole imported text."""
 _SECRETS: Final = "imported/"
 """The folder of the release for the files that a master sent. Its paths are the same in each
 release, so that workers that are about to end read the newest files."""
@@ -79,7 +81,7 @@ def render_files(
     try:
         before = _plan_of(files)
         changed = _changed(plan, before)
-        tree = _tree_of(files)
+        tree = tree_of(files)
         secrets = secrets_of(files) or {}
     except OSError as error:
         return [_cannot(f"{error.filename}: {error.strerror}")]
@@ -90,20 +92,8 @@ def render_files(
     if tree.problems:
         return [_cannot(str(problem)) for problem in tree.problems]
     ctx = context_of(plan, {}, target)
-    found = _PREFIX.search(target.capabilities.build)
-    frame = Frame(
-        prefix=found[1] if found else _DEFAULT_PREFIX,
-        root=target.root,
-        pid_path=target.pid_path,
-        error_log=target.error_log,
-        user=target.user,
-        kinds=main_file.temporary_kinds(ctx),
-        http=[*faults.maps(tells_limits=False), *_includes()],
-        secrets={path: _SECRETS + PurePath(place).name for path, place in secrets.items()},
-    )
-    nodes = released(tree, frame)
     texts_of = {
-        "nginx.conf": nodes,
+        NGINX_CONF: released(tree, frame_of(plan, secrets, target)),
         "generation.conf": main_file.generation(ctx),
         "status.conf": main_file.status(ctx),
     }
@@ -116,14 +106,30 @@ def render_files(
     return Rendered(files=tuple(rendered), listeners=addresses(tree), notes=(note, *unwritten))
 
 
+def frame_of(plan: Plan, secrets: Mapping[str, str], target: Target) -> Frame:
+    """Returns what a release has beside the imported text; `secrets` are the files of the import
+    that stand for files of the imported host."""
+    found = _PREFIX.search(target.capabilities.build)
+    return Frame(
+        prefix=found[1] if found else _DEFAULT_PREFIX,
+        root=target.root,
+        pid_path=target.pid_path,
+        error_log=target.error_log,
+        user=target.user,
+        kinds=main_file.temporary_kinds(context_of(plan, {}, target)),
+        http=[*faults.maps(tells_limits=False), *_includes()],
+        secrets={path: _SECRETS + PurePath(place).name for path, place in secrets.items()},
+    )
+
+
 def files_of_nodes(files: Mapping[str, bytes]) -> list[str]:
     """Returns the files of certificates, keys and users that nginx reads on each node itself,
     because they are not part of an import's files; raises what `render_files` answers with."""
     secrets = secrets_of(files) or {}
-    return sorted({path for _, path in host_files(_tree_of(files))} - secrets.keys())
+    return sorted({path for _, path in host_files(tree_of(files))} - secrets.keys())
 
 
-def _tree_of(files: Mapping[str, bytes]) -> Tree:
+def tree_of(files: Mapping[str, bytes]) -> Tree:
     """Returns the config as it was, with the edits of the kept text."""
     one = from_files(files)
     return load(one.entry, DumpedFiles(restored(one.verbatim, one.originals)))

@@ -215,7 +215,9 @@ class StoreBook:
                 if row is None or fleet is None:
                     return None
                 bind = await self._authority.bind(tx)
-        bodies: list[OrderBody] = [DriftPolicy(fleet.drift, _heal_after_s(fleet))]
+        bodies: list[OrderBody] = [
+            DriftPolicy(reading.at_agents(fleet.drift), _heal_after_s(fleet))
+        ]
         heal = heal_of(row.heal_order, row.known_drift, self._clock())
         if heal is not None and heal.state == "ordered":
             bodies.append(Heal(heal.ordered_at))

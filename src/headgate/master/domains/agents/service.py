@@ -80,7 +80,7 @@ async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: i
     await store.remove(tx, agent_id)
     await certificates.remove_all(tx, agent_id)
     await data_planes.remove(tx, agent_id)
-    await drift.remove(tx, agent_id)
+    await drift.forget(tx, agent_id)
     await metrics.remove_node(tx, row.fleet, agent_id)
 
 

@@ -76,7 +76,7 @@ def engine_effect(kind: Kind, agents: int, before: Config, after: Config) -> Eng
     if after.imported is not None and (why := imports.refusal(kind.capabilities)):
         refused = imports.refused(after.imported, why)
         return made_of.model_copy(update={"refuses": [refused], "change": "unknown"})
-    target = _target(kind)
+    target = target_of(kind)
     if target is None or after.loaded.plan is None:
         return made_of.model_copy(update={"is_known": False, "change": "unknown"})
     new = imports.rendered(*after, target)
@@ -94,7 +94,7 @@ def _is_same(before: Plan | None, after: Plan | None) -> bool:
     return before is not None and after is not None and before.digest == after.digest
 
 
-def _target(kind: Kind) -> Target | None:
+def target_of(kind: Kind) -> Target | None:
     """Returns what to render for; None where the agent has not said what its nginx accepts."""
     words = frozenset(kind.capabilities)
     mode = next((_MODES[word] for word in words if word in _MODES), None)

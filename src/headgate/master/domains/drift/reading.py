@@ -1,7 +1,7 @@
 """Turns what agents say of drift into rows, events and what clients see. Pure."""
 
 import json
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, JsonValue
 
@@ -84,6 +84,15 @@ def _sameness(drift: Drift) -> tuple[object, ...]:
     return (drift.since, drift.states, drift.files, drift.count)
 
 
+def at_agents(wanted: DriftPolicyName) -> Literal["node", "report", "heal"]:
+    """Returns what agents do for the policy of their fleet: of proposals they know nothing.
+
+    >>> at_agents("adopt"), at_agents("heal")
+    ('report', 'heal')
+    """
+    return "report" if wanted == "adopt" else wanted
+
+
 def ignored(
     wanted: DriftPolicyName, orders: list[str], engines: list[str], drift: Drift | None
 ) -> str:
@@ -95,7 +104,7 @@ def ignored(
         if "nginx" in engines or not engines:
             return "its version of headgate takes no policy of drift; upgrade the agent"
         return "its engine has no files that drift"
-    if drift is None or drift.policy != wanted:
+    if drift is None or drift.policy != at_agents(wanted):
         return "it is not in force yet, or its nginx is only observed"
     return ""
 

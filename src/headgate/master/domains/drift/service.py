@@ -4,7 +4,7 @@ from headgate.fleet.orders import HEAL
 from headgate.master.api.problems import ProblemError
 from headgate.master.domains.agents import service as agents
 from headgate.master.domains.agents import store as rows
-from headgate.master.domains.drift import store
+from headgate.master.domains.drift import adopting, store
 from headgate.master.domains.drift.reading import heal_of, ignored
 from headgate.master.domains.drift.types import AgentDrift
 from headgate.master.domains.fleets import store as fleets
@@ -24,6 +24,7 @@ async def shown(tx: Transaction, agent_id: str, now_ms: int) -> AgentDrift:
         fleet_policy=wanted,
         ignores_policy=ignored(wanted, agent.facts.orders, engines, agent.drift),
         heal=heal_of(row.heal_order, known, now_ms),
+        proposal=await adopting.shown(tx, agent_id),
     )
 
 

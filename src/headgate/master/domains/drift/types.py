@@ -6,7 +6,7 @@ from pydantic import Field
 
 from headgate.master.api.types import Moment, View
 
-DriftPolicyName = Literal["node", "report", "heal"]
+DriftPolicyName = Literal["node", "report", "heal", "adopt"]
 HealState = Literal["ordered", "done", "failed", "expired"]
 
 
@@ -18,6 +18,18 @@ class HealOrder(View):
         description="`ordered`: it is on its way. `expired`: the agent did not do it in 10 minutes."
     )
     error: str = Field(description="Why nothing was healed; empty unless it failed.")
+
+
+class Proposal(View):
+    """The newest attempt to make a draft of what an agent has on disk."""
+
+    at: Moment
+    state: Literal["open", "ended", "refused"] = Field(
+        description="`open`: the draft waits for a person. `ended`: it was published or discarded."
+        " `refused`: no draft was made of the newest drift; `draft` may be that of an earlier one."
+    )
+    draft: str | None = Field(description="The name of the draft, while it is there.")
+    error: str = Field(description="Why no draft was made; empty unless it was refused.")
 
 
 class Drift(View):
@@ -64,3 +76,4 @@ class AgentDrift(View):
         description="Why what the fleet wants is not in force at this agent; empty: it is."
     )
     heal: HealOrder | None = Field(description="null: nobody ever ordered one.")
+    proposal: Proposal | None = Field(description="null: there never was one.")

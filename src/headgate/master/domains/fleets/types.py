@@ -38,11 +38,12 @@ class Policies(Body):
     drift: DriftPolicyName = Field(
         default="node",
         description="What agents with an nginx do when somebody else changed its files: `report`"
-        " the difference; `heal` it too; `node`: what `node.nginx.drift` says at each node.",
+        " the difference; `heal` it too; `adopt`: `report` it, and the master makes a draft of it;"
+        " `node`: what `node.nginx.drift` says at each node.",
     )
     heal_after_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=60,
-        description="For `heal`: how long a difference must last, in seconds.",
+        description="For `heal` and `adopt`: how long a difference must last, in seconds.",
     )
     approvals: Annotated[int, Field(ge=0, le=10)] = Field(
         default=0,
