@@ -217,7 +217,7 @@ def dns(lab: Lab, seen: Seen) -> None:
         failures = total(node, "headgate_resolver_failures_total")
         seen.check(f"age {age:.1f} s and {failures:.0f} failures in the metrics", failures > 0)
         server.mode, server.address = "answer", second.host
-        known = _soon(lambda: second.host in str(node.status()["dataplane"]))
+        known = _soon(lambda: second.host in str(node.engine()["upstreams"]))
         seen.check("a changed answer is known within 8 s", known)
         followed = _soon(lambda: get(lab.port).body == b"2nd")
         seen.check("and requests go to the new address 8 s later", followed)

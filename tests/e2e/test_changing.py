@@ -240,9 +240,8 @@ def test_the_number_of_workers_can_be_changed(folder: Path, port: int, one: Upst
             assert node.admin("POST", "/reload")[0] == 200
             until(lambda: node.data_plane()[0] == 2, "a data plane with three workers")
         assert load.failures == []
-        plane = node.status()["dataplane"]
-        assert isinstance(plane, dict)
-        assert len(plane["workers"]) == 3
+        plane = node.engine()
+        assert plane["workers"] == len(plane["native"]["workers"]) == 3
 
 
 def test_a_directory_that_is_removed_and_copied_anew_is_never_served_in_part(

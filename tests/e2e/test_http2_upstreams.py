@@ -107,7 +107,7 @@ def test_an_endpoint_with_tls_agrees_by_alpn(folder: Path, port: int, protocol: 
         backend = f'backend="app/127.0.0.1:{upstream}",protocol="h2"'
         until_metric(node, f"headgate_backend_negotiated_total{{{backend}}}", 1)
         status = json.loads(node.admin("GET", "/status")[1])
-        assert status["dataplane"]["upstreams"][0]["protocol"] == protocol
+        assert status["engine"]["upstreams"][0]["protocol"] == protocol
 
 
 def test_many_requests_of_both_versions_share_few_connections(folder: Path, port: int) -> None:

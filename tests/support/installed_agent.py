@@ -79,4 +79,4 @@ def adopted(state: Path) -> int:
         status = json.loads(calls.call(state, "GET", "/status").body)
     except calls.NoNodeError:
         return 0
-    return int((status.get("nginx") or {}).get("pid") or 0)
+    return int(status["engine"]["pid"] or 0)

@@ -12,7 +12,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ports import free_port
 from waiting import DEADLINE_S, until
@@ -215,6 +215,12 @@ class RunningNode:
         document = json.loads(self.admin("GET", "/status")[1])
         assert isinstance(document, dict)
         return document
+
+    def engine(self) -> dict[str, Any]:
+        """What serves, as in `GET /status`."""
+        found = self.status()["engine"]
+        assert isinstance(found, dict)
+        return found
 
     def metric(self, name: str) -> float:
         """The value of a metric without labels; -1 while there is none."""

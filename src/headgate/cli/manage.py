@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from headgate.cli import calls
+from headgate.cli.engine_lines import engine_lines
 from headgate.cli.link_lines import link_lines, moment, process_lines
 from headgate.cli.master_lines import master_lines
-from headgate.cli.nginx_lines import nginx_lines
 from headgate.compile.quarantine import served_as
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import NodeStatus, Problem
@@ -136,19 +136,10 @@ def status_text(node: NodeStatus) -> str:
     lines += master_lines(node.master) if node.master is not None else []
     lines += [f"warning     {warning}" for warning in node.config.warnings]
     lines += [f"warning     {warning}" for warning in node.warnings]
-    if node.nginx is not None:
-        lines += [*_control(node), *nginx_lines(node.nginx)]
-    else:
-        lines += [*_processes(node), _data_plane(node)]
-    lines += _upstreams(upstreams_of(node))
+    lines += _control(node) if node.engine.kind == "nginx" else _processes(node)
+    lines += engine_lines(node.engine)
+    lines += _upstreams(node.engine.upstreams)
     return "\n".join(lines) + "\n"
-
-
-def upstreams_of(node: NodeStatus) -> list[UpstreamStatus]:
-    """Returns the upstreams, whatever serves them."""
-    if node.nginx is not None:
-        return node.nginx.upstreams
-    return node.dataplane.upstreams if node.dataplane is not None else []
 
 
 def _key_set(one: KeySetStatus) -> str:
@@ -196,25 +187,6 @@ def _rights(node: NodeStatus) -> list[str]:
         f"{', no new privileges' if one.no_new_privs else ''}{', seccomp' if one.seccomp else ''}"
         for one in node.processes
     ]
-
-
-def _data_plane(node: NodeStatus) -> str:
-    plane = node.dataplane
-    if plane is None:
-        return "data plane  none"
-    connections = sum(worker.connections for worker in plane.workers)
-    requests = sum(worker.requests for worker in plane.workers)
-    overload = f", {plane.overload} ({plane.overload_cause})" if plane.overload else ""
-    traces = f", traces {plane.traces}" if plane.traces else ""
-    log = f", access log export {plane.access_log}" if plane.access_log else ""
-    store = plane.limit_store
-    away = ""
-    if store is not None and not store.ready:
-        away = f", limit store away since {moment(store.away_since_s)}: {store.why}"
-    return (
-        f"data plane  generation {plane.generation}, {len(plane.workers)} workers,"
-        f" {connections} connections, {requests} requests{overload}{traces}{log}{away}"
-    )
 
 
 def _found(endpoint: EndpointStatus) -> str:

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from headgate.cli import calls, manage
+from headgate.cli.engine_lines import engine_line
 from headgate.cli.output import BAD_CONFIG, FAILED, OK
 from headgate.cli.places import drives_several, state_dir
 from headgate.node.about import NodeStatus
@@ -119,9 +120,9 @@ def _line(one: InstanceStatus) -> str:
             "connected" if master.is_connected else f"not connected ({master.state})",
         ]
         parts += [master.last_error] if master.last_error and not master.is_connected else []
-    if (nginx := node.nginx) is not None:
-        runs = f"pid {nginx.pid}" if nginx.pid else "NOT RUNNING"
-        parts.append(f"{nginx.version or 'nginx'}, {runs}, mode {nginx.mode}")
+    parts.append(engine_line(node.engine))
+    if (nginx := node.engine.nginx) is not None:
+        parts.append(f"mode {nginx.mode}")
         parts += [nginx.conf] if nginx.mode != "full" else []
     return ", ".join(parts) + again
 

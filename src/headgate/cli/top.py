@@ -137,7 +137,7 @@ def _errors(now: Look) -> list[Text]:
 
 
 def _endpoints(one: Look) -> dict[tuple[str, str], EndpointStatus]:
-    upstreams = manage.upstreams_of(one.status)
+    upstreams = one.status.engine.upstreams
     return {(u.name, e.address): e for u in upstreams for e in u.endpoints}
 
 

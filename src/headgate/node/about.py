@@ -6,8 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from headgate.engines.native.types import DataPlaneStatus, LimitStoreStatus
-from headgate.engines.nginx.common.status import NginxStatus
+from headgate.engines.status import EngineStatus, LimitStoreStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.agent.about import MasterStatus
@@ -67,11 +66,12 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
-    """`GET /status`. `dataplane` is null while it is being replaced, `supervisor` when gone.
+    """`GET /status`. `engine` is what serves, in the same words for both engines; `supervisor` is
+    null when gone.
 
-    `nginx` is there where that is the engine. Where the planes of a node are apart, `link` is the
-    control link; a data plane's side has a `gate` and no `control`, and on the other side
-    `supervisor` and `dataplane` are those of the other host.
+    Where the planes of a node are apart, `link` is the control link; a data plane's side has a
+    `gate` and no `control`, and on the other side `supervisor` and `engine` are those of the other
+    host.
     """
 
     ready: bool
@@ -79,8 +79,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     control: ProcessStatus | None
     config: ConfigStatus
     supervisor: About | None
-    dataplane: DataPlaneStatus | None
-    nginx: NginxStatus | None = None
+    engine: EngineStatus
     processes: list[ProcessRights] = []
     """The rights of each process; where nginx serves, its processes are not among them."""
     warnings: list[str] = []

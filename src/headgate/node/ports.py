@@ -8,8 +8,7 @@ from headgate.compile.explanation import Locate as Places
 from headgate.compile.located import Locate
 from headgate.compile.quarantine import LastGood, Quarantined, Refusal
 from headgate.compile.settings import NodeSettings
-from headgate.engines.native.types import DataPlaneStatus
-from headgate.engines.nginx.common.status import NginxStatus
+from headgate.engines.status import EngineStatus
 from headgate.engines.types import TapChunk, TapFilter, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import BlobId
@@ -162,6 +161,10 @@ class Serving(Protocol):
     on_wanted: Callable[[], object]
     """Called when a config that could not be served is worth another try."""
 
+    on_applied: Callable[[Candidate], None]
+    """Called with a config that is in place once the engine was told, before it is proven to serve;
+    not where that is one step."""
+
     def begin(self, about: About) -> None:
         """Takes over what the supervisor still holds for earlier control processes."""
         ...
@@ -218,12 +221,8 @@ class Serving(Protocol):
         """
         ...
 
-    async def dataplane(self) -> DataPlaneStatus | None:
-        """Returns how the data plane is; None while there is none, or where there never is one."""
-        ...
-
-    async def nginx(self) -> NginxStatus | None:
-        """Returns how our driven nginx is; None without one."""
+    async def status(self) -> EngineStatus:
+        """Returns how the engine is, also while none of its processes runs."""
         ...
 
     async def able(self, settings: NodeSettings) -> Able | None:

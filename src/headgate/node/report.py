@@ -6,8 +6,7 @@ import time
 
 import msgspec
 
-from headgate.engines.native.types import DataPlaneStatus
-from headgate.engines.nginx.common.status import NginxStatus
+from headgate.engines.status import EngineStatus
 from headgate.engines.types import UpstreamStatus
 from headgate.kernel.ids import ObjectName
 from headgate.node.about import (
@@ -58,8 +57,7 @@ async def status(node: Node) -> NodeStatus:
             quarantined=_quarantined(node),
         ),
         supervisor=supervisor,
-        dataplane=_plane(node, await node.serving.dataplane()),
-        nginx=_nginx(node, await node.serving.nginx()),
+        engine=await _engine(node),
         processes=processes,
         warnings=warnings(processes, root_is_meant=node.options.user == "root")
         if is_native
@@ -100,22 +98,15 @@ async def health(node: Node) -> Health:
     endpoints = [one for upstream in upstreams for one in upstream.endpoints]
     is_whole = all(one.state == "up" for one in endpoints)
     is_whole = is_whole and all(one.state == "fresh" for one in sets)
-    plane = await node.serving.dataplane()
-    store = plane.limit_store if plane is not None else None
+    native = (await node.serving.status()).native
+    store = native.limit_store if native is not None else None
     is_whole = is_whole and (store is None or store.ready)
     state = "ok" if is_whole else "degraded"
     return Health(state, _with_protocols(node, upstreams), sets, store)
 
 
-def _plane(node: Node, told: DataPlaneStatus | None) -> DataPlaneStatus | None:
-    if told is None:
-        return None
-    return msgspec.structs.replace(told, upstreams=_with_protocols(node, told.upstreams))
-
-
-def _nginx(node: Node, told: NginxStatus | None) -> NginxStatus | None:
-    if told is None:
-        return None
+async def _engine(node: Node) -> EngineStatus:
+    told = await node.serving.status()
     return msgspec.structs.replace(told, upstreams=_with_protocols(node, told.upstreams))
 
 

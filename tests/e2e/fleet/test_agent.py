@@ -45,6 +45,8 @@ def test_an_agent_enrols_and_serves_what_is_published(
         # What does not last is not told: between the second and the last one come those that did.
         assert (*phases[:2], phases[-1]) == (Phase.OFFERED, Phase.RECEIVED, Phase.SERVING)
         assert phases == sorted(phases, key=lambda phase: phase.value)
+        # nginx was told, and has to soak; a data plane takes a plan and proves it in one step.
+        assert (Phase.APPLIED in phases) == (engine == "nginx")
         second = master.publish(config(port, two.address))
         agent = master.until(second, Phase.SERVING)
         serves(port, b"two")

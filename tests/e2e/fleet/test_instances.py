@@ -61,7 +61,7 @@ def test_one_agent_drives_three_nginx_and_each_is_a_row_at_the_master(
         assert sorted(lines) == ["left", "old", "right"]
         assert "ready, revision 1, connected, nginx/1." in lines["left"]
         assert str(theirs.conf) in lines["old"]
-        assert agent.one("old")["nginx"]["conf"] == str(theirs.conf)
+        assert agent.one("old")["engine"]["nginx"]["conf"] == str(theirs.conf)
         until(lambda: '"instance": "left"' in agent.log.read_text(), "its log lines name it")
 
         folder.chmod(0o711)
@@ -93,14 +93,14 @@ def test_an_instance_that_is_killed_comes_back_alone_and_its_nginx_serves_on(
     with InstancesAgent(folder, office.url, office.token(2), *tables) as agent:
         office.until_serving(office.publish(one.address), "left", "right")
         before = agent.pids()
-        masters = {name: agent.one(name)["nginx"]["pid"] for name in before}
+        masters = {name: agent.one(name)["engine"]["pid"] for name in before}
         os.kill(before["left"], signal.SIGKILL)
         until(lambda: agent.pids().get("left") not in {None, before["left"]}, "another one")
         assert get(left)[1] == b"one"
         agent.until_instances_ready("left", "right")
         assert agent.pids()["right"] == before["right"]
         assert agent.every()["left"]["restarts"] == 1
-        assert {name: agent.one(name)["nginx"]["pid"] for name in before} == masters
+        assert {name: agent.one(name)["engine"]["pid"] for name in before} == masters
 
         # The agent itself: what it started ends with it, and nginx serves on for the next one.
         before = agent.pids()

@@ -75,7 +75,7 @@ def test_a_reload_starts_and_ends_instances_and_touches_no_other(
         office.until_serving(made, "left", "right")
         agent.until_instances_ready("left", "right")
         pids = agent.pids()
-        nginx = agent.one("right")["nginx"]["pid"]
+        nginx = agent.one("right")["engine"]["pid"]
 
         agent.write(NODE + own("right", right) + own("third", third, 'admin = "nowhere"'))
         refused = agent.command("reload")
@@ -92,7 +92,7 @@ def test_a_reload_starts_and_ends_instances_and_touches_no_other(
         office.until_serving(made, "right", "third")
         until(lambda: "left" not in agent.every(), "it has left")
         assert agent.pids()["right"] == pids["right"]
-        assert agent.one("right")["nginx"]["pid"] == nginx
+        assert agent.one("right")["engine"]["pid"] == nginx
         assert (agent.place("left") / "master").is_dir()
         said = agent.command("nginx", "status")
         assert said.returncode == 0, said.stdout

@@ -27,7 +27,7 @@ def test_one_order_takes_all_instances_of_the_host_over_and_the_next_finds_it_do
         with InstancesAgent(folder, office.url, token, *tables, **programs.environment) as agent:
             office.until_serving(office.publish(one.address), "left", "right")
             assert _programs(office) == {"left": OLD, "right": OLD}
-            nginx = {name: agent.one(name)["nginx"]["pid"] for name in ("left", "right")}
+            nginx = {name: agent.one(name)["engine"]["pid"] for name in ("left", "right")}
 
             rollout = _rollout(office, NEW, ["label:tier=canary", "rest"])
             until(lambda: _status(office, rollout) == "succeeded", "it succeeds", deadline_s=180)
@@ -41,9 +41,10 @@ def test_one_order_takes_all_instances_of_the_host_over_and_the_next_finds_it_do
             assert (get(left)[1], get(right)[1]) == (b"one", b"one")
             # The control process says what it runs before it has looked at its nginx.
             until(
-                lambda: all(agent.one(name)["nginx"] for name in nginx), "each looks at its nginx"
+                lambda: all(agent.one(name)["engine"]["pid"] for name in nginx),
+                "each looks at its nginx",
             )
-            assert {name: agent.one(name)["nginx"]["pid"] for name in nginx} == nginx
+            assert {name: agent.one(name)["engine"]["pid"] for name in nginx} == nginx
 
 
 def _rollout(office: Office, program: str, waves: list[str]) -> str:

@@ -125,7 +125,7 @@ def test_an_upgrade_and_its_undo_lose_no_request(stage: Stage) -> None:
 
 
 def _generation(status: Any) -> int:
-    return int(status["dataplane"]["generation"])
+    return int(status["engine"]["native"]["generation"])
 
 
 @pytest.mark.timeout(600)

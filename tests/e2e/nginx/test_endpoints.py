@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lua_nginx import answer_all, takes_lua
@@ -51,10 +52,8 @@ def node(folder: Path, port: int, one: Upstream, probed: None) -> Iterator[Runni
         yield running.until_ready()
 
 
-def about(node: RunningNode) -> dict[str, object]:
-    found = node.status()["nginx"]
-    assert isinstance(found, dict)
-    return found
+def about(node: RunningNode) -> dict[str, Any]:
+    return node.engine()
 
 
 def master(node: RunningNode) -> int:
@@ -100,8 +99,9 @@ def test_endpoints_change_under_load_without_a_reload(
     assert load.failures == []
     assert (workers(node), (node.state / "nginx/current").readlink()) == before
     found = about(node)
-    assert (found["running"], found["state"], found["endpoint_updates"]) == (1, "in sync", 4)
-    assert found["endpoint_error"] == ""
+    nginx = found["nginx"]
+    assert (nginx["running"], found["drift"], nginx["endpoint_updates"]) == (1, "in sync", 4)
+    assert nginx["endpoint_error"] == ""
     until_metrics_say(node, f"{UPDATES} 4")
 
 
@@ -134,7 +134,7 @@ def test_without_endpoints_requests_get_503_with_the_reason(
     connection.close()
     change(node, text(port, at(one)))
     assert get(port) == (200, b"one")
-    assert about(node)["running"] == 1
+    assert about(node)["nginx"]["running"] == 1
 
 
 def test_a_reload_and_a_crash_begin_with_the_newest_endpoints(
@@ -161,10 +161,10 @@ def test_going_back_to_a_release_finds_its_upstreams(
     change(node, other)
     assert get(port) == (200, b"two")
     change(node, other.replace(at(two), at(one)))
-    assert (get(port), about(node)["running"]) == ((200, b"one"), 2)
+    assert (get(port), about(node)["nginx"]["running"]) == ((200, b"one"), 2)
     back = node.command("nginx", "rollback")
     assert back.returncode == 0, back.stdout + back.stderr
-    assert (get(port), about(node)["running"]) == ((200, b"one"), 1)
+    assert (get(port), about(node)["nginx"]["running"]) == ((200, b"one"), 1)
 
 
 def test_other_changes_with_new_endpoints_are_one_reload(
@@ -174,7 +174,7 @@ def test_other_changes_with_new_endpoints_are_one_reload(
     change(node, text(port, at(two), more=more))
     assert get(port, host="b.example") == (200, b"two")
     found = about(node)
-    assert (found["running"], found["endpoint_updates"]) == (2, 0)
+    assert (found["nginx"]["running"], found["nginx"]["endpoint_updates"]) == (2, 0)
 
 
 def test_a_config_that_is_refused_leaves_the_endpoints(
@@ -210,8 +210,8 @@ def test_a_lost_file_is_made_up_for_by_a_reload(
     change(node, text(port, at(two)))
     assert get(port) == (200, b"two")
     found = about(node)
-    assert found["running"] == 2
-    assert "403" in str(found["endpoint_error"])
+    assert found["nginx"]["running"] == 2
+    assert "403" in str(found["nginx"]["endpoint_error"])
 
 
 def test_who_has_not_the_key_sets_nothing(node: RunningNode, port: int, two: Upstream) -> None:
@@ -231,12 +231,12 @@ def test_the_table_is_begun_and_given_up_with_a_reload(
     with Load(port) as load:
         for how in ("reload", "lua"):
             change(node, text(port, at(two)).replace('"lua"', f'"{how}"'))
-            assert about(node)["state"] == "in sync"
+            assert about(node)["drift"] == "in sync"
     assert set(load.answers[-20:]) == {b"two"}
     assert load.lost == []  # nginx closes idle connections of old workers
-    assert (master(node), about(node)["running"]) == (pid, 3)
+    assert (master(node), about(node)["nginx"]["running"]) == (pid, 3)
     change(node, text(port, at(one)))
-    assert (get(port), about(node)["running"]) == ((200, b"one"), 3)
+    assert (get(port), about(node)["nginx"]["running"]) == ((200, b"one"), 3)
 
 
 def test_endpoints_over_tls_are_verified_as_before(node: RunningNode, port: int) -> None:
@@ -257,6 +257,6 @@ def test_endpoints_over_tls_are_verified_as_before(node: RunningNode, port: int)
         answer = get(port)
         assert answer[0] == status
         assert status != 200 or answer[1] == name.encode()
-    assert about(node)["running"] == 2
+    assert about(node)["nginx"]["running"] == 2
     for server in found.values():
         server.close()

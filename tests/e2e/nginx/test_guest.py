@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from foreign_nginx import ForeignNginx
@@ -50,17 +51,13 @@ def node(folder: Path, theirs: ForeignNginx, port: int, one: Upstream) -> Iterat
         yield running.until_ready()
 
 
-def about(node: RunningNode) -> dict[str, object]:
-    found = node.status()["nginx"]
-    assert isinstance(found, dict)
-    return found
+def about(node: RunningNode) -> dict[str, Any]:
+    return node.engine()
 
 
 def last_applied(node: RunningNode) -> object:
     """The generation of the last apply that ended."""
-    last = about(node)["last_apply"]
-    assert isinstance(last, dict)
-    return last["generation"]
+    return about(node)["nginx"]["last_generation"]
 
 
 def events(node: RunningNode) -> str:
@@ -73,11 +70,11 @@ def test_routes_are_served_beside_what_was_there_and_follow_changes(
     assert get(port) == (200, b"one")
     assert get(theirs.port, host="theirs.example") == (200, b"theirs")
     found = about(node)
-    assert (found["mode"], found["running"], found["state"]) == ("guest", 1, "in sync")
-    assert (found["pid"], found["conf"]) == (theirs.master, str(theirs.conf))
-    last = found["last_apply"]
-    assert isinstance(last, dict)
-    assert "unknown" not in str(last["text"])  # their error log was found and read
+    nginx = found["nginx"]
+    assert (nginx["mode"], nginx["running"], found["drift"]) == ("guest", 1, "in sync")
+    assert (found["pid"], nginx["conf"]) == (theirs.master, str(theirs.conf))
+    # Their error log was found and read.
+    assert "unknown" not in found["last_apply"]["text"]
     shown = node.command("status").stdout
     assert "mode guest, started by others" in shown
     assert "boot safe   NO: put `headgate nginx guard` into what starts nginx" in shown
@@ -133,7 +130,7 @@ def test_what_nginx_refuses_leaves_everything_as_it_was(
     assert refused.returncode != 0
     assert "no_such_directive" in refused.stdout + refused.stderr
     assert get(port)[1] == b"one"
-    assert about(node)["on_disk"] == 1
+    assert about(node)["nginx"]["on_disk"] == 1
 
 
 def test_what_was_refused_is_served_once_others_have_mended_their_config(
@@ -145,8 +142,8 @@ def test_what_was_refused_is_served_once_others_have_mended_their_config(
     assert get(port)[1] == b"one"
     theirs.write(include(node.folder))
     until(lambda: get(port)[1] == b"two", "the change, without a request for it")
-    until(lambda: last_applied(node) == about(node)["running"], "the end of its apply")
-    assert about(node)["state"] == "in sync"
+    until(lambda: last_applied(node) == about(node)["nginx"]["running"], "the end of its apply")
+    assert about(node)["drift"] == "in sync"
 
 
 def test_a_first_config_is_served_once_the_nginx_of_others_runs(
@@ -165,7 +162,7 @@ def test_an_edit_of_a_release_is_reported_and_left_alone(node: RunningNode) -> N
     found = node.state / "nginx/current/http.conf"
     found.chmod(0o640)
     found.write_text(found.read_text() + "# by hand\n")
-    until(lambda: "http.conf edited" in str(about(node)["state"]), "the drift")
+    until(lambda: "http.conf edited" in str(about(node)["drift"]), "the drift")
     assert "# by hand" in found.read_text()
 
 
@@ -180,7 +177,7 @@ def test_an_edit_of_a_release_is_healed_where_that_is_asked_for(
         found.chmod(0o640)
         found.write_text(found.read_text() + "# by hand\n")
         until(lambda: "# by hand" not in found.read_text(), "the heal")
-        until(lambda: about(node)["state"] == "in sync", "what is wanted")
+        until(lambda: about(node)["drift"] == "in sync", "what is wanted")
     assert theirs.conf.read_text() == before
 
 
@@ -189,7 +186,7 @@ def test_a_line_that_is_gone_is_told_and_the_next_apply_refused(
 ) -> None:
     theirs.write("")
     theirs.reload()
-    until(lambda: "it does not include headgate" in str(about(node)["warning"]), "it")
+    until(lambda: "it does not include headgate" in str(about(node)["nginx"]["warning"]), "it")
     node.write(text(theirs.conf, port, two.address))
     refused = node.command("reload")
     assert refused.returncode == 78
@@ -199,7 +196,7 @@ def test_a_line_that_is_gone_is_told_and_the_next_apply_refused(
 def test_a_restart_by_others_is_told_and_boot_safety_is_known_by_the_guard(
     node: RunningNode, theirs: ForeignNginx, port: int
 ) -> None:
-    assert about(node)["boot_safe"] is False
+    assert about(node)["nginx"]["boot_safe"] is False
     theirs.stop()
     until(lambda: node.admin_status("/ready") == 503, "unreadiness")
     assert guard(node.state / "nginx").is_safe
@@ -207,7 +204,7 @@ def test_a_restart_by_others_is_told_and_boot_safety_is_known_by_the_guard(
     until(lambda: node.metric("headgate_nginx_foreign_restarts_total") == 1, "the count")
     until(lambda: "nginx was restarted by others" in events(node), "the event")
     assert get(port) == (200, b"one")
-    until(lambda: about(node)["boot_safe"] is True, "boot safety")
+    until(lambda: about(node)["nginx"]["boot_safe"] is True, "boot safety")
     until_metric(node, "headgate_nginx_starts_total", 0)
 
 

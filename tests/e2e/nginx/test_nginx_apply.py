@@ -76,6 +76,23 @@ def test_an_apply_takes_its_steps_in_order_and_is_verified_after_its_reload(
     assert steps[-3:] == ["soak", "commit", "done"]
 
 
+def test_it_is_told_once_that_nginx_was_told_and_never_of_a_refused_release(
+    nginx: RealNginx,
+) -> None:
+    told: list[str] = []
+
+    def apply(**change: object) -> None:
+        nginx.applier.apply(
+            lambda generation: nginx.rendered(generation, **change),  # type: ignore[arg-type]
+            applied=lambda: told.append(nginx.phases[-1].step),
+        )
+
+    apply()
+    assert told == ["verify"]
+    apply(main="no_such_directive;")
+    assert told == ["verify"]
+
+
 def test_a_first_release_that_does_not_serve_leaves_nothing_behind(folder: Path) -> None:
     with RealNginx(folder, blind=True) as nginx:
         result = nginx.must_refuse(main="working_directory /no/such/folder;")

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peers import peer
@@ -15,10 +16,8 @@ from waiting import DEADLINE_S, until
 from headgate.engines.nginx.instance.procfs import Procfs
 
 
-def about(node: RunningNode) -> dict[str, object]:
-    found = node.status()["nginx"]
-    assert isinstance(found, dict)
-    return found
+def about(node: RunningNode) -> dict[str, Any]:
+    return node.engine()
 
 
 def master(node: RunningNode) -> int:
@@ -33,7 +32,11 @@ def workers(pid: int) -> list[int]:
 def test_the_same_config_is_served_by_nginx(node: RunningNode, port: int) -> None:
     assert get(port) == (200, b"one")
     found = about(node)
-    assert (found["running"], found["state"], found["boot_safe"]) == (1, "in sync", True)
+    assert (found["kind"], found["state"], found["drift"]) == ("nginx", "serving", "in sync")
+    assert (found["nginx"]["running"], found["nginx"]["boot_safe"]) == (1, True)
+    last = found["last_apply"]
+    assert (last["phase"], last["digest"]) == ("serving", found["digest"])
+    assert found["since"] == last["at"] >= found["started_at"] > 0
     assert node.admin_status("/health") == 200
 
 
@@ -58,8 +61,8 @@ def test_a_change_is_served_under_load_without_a_failure(
         until(lambda: b"two" in load.answers[-4:], "the change")
     assert load.lost == []  # nginx closes idle connections of old workers
     # An old worker may answer until it is verified that none does.
-    until(lambda: about(node)["desired"] == 2, "its proof")
-    assert about(node)["running"] == 2
+    until(lambda: about(node)["nginx"]["desired"] == 2, "its proof")
+    assert about(node)["nginx"]["running"] == 2
 
 
 def test_what_nginx_cannot_serve_is_refused_with_the_object_and_changes_nothing(
@@ -78,7 +81,7 @@ def test_what_nginx_cannot_serve_is_refused_with_the_object_and_changes_nothing(
         assert refused.returncode != 0
         assert f"127.0.0.1:{taken} is held by" in refused.stdout + refused.stderr
     assert get(port) == (200, b"one")
-    assert about(node)["running"] == 1
+    assert about(node)["nginx"]["running"] == 1
 
 
 @pytest.mark.parametrize("also_workers", [True, False])
@@ -103,7 +106,7 @@ def test_a_killed_control_process_takes_nginx_over_again(node: RunningNode, port
     assert get(port) == (200, b"one")
     until(lambda: node.admin_status("/ready") == 200, "another control process")
     assert master(node) == old
-    assert about(node)["running"] == 1
+    assert about(node)["nginx"]["running"] == 1
 
 
 def test_a_release_that_cannot_start_any_more_does_not_keep_its_successor_from_it(
@@ -128,7 +131,7 @@ def test_an_edit_by_hand_is_seen(node: RunningNode) -> None:
     release = node.state / "nginx/current/nginx.conf"
     release.chmod(0o640)
     release.write_text(release.read_text() + "# by hand\n")
-    until(lambda: "nginx.conf edited" in str(about(node)["state"]), "the drift")
+    until(lambda: "nginx.conf edited" in str(about(node)["drift"]), "the drift")
     until(lambda: node.metric("headgate_nginx_drift") == 1, "the metric")
 
 
@@ -141,7 +144,7 @@ def test_a_hold_stops_applies_until_it_is_released(
     assert refused.returncode != 0
     assert "night fix" in refused.stdout + refused.stderr
     assert get(port) == (200, b"one")
-    assert "night fix" in str(about(node)["hold"])
+    assert "night fix" in str(about(node)["nginx"]["hold"])
 
 
 def test_leaving_ends_nginx_after_the_request_in_flight(

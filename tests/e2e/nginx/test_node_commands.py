@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peers import peer
@@ -25,10 +26,8 @@ def node(folder: Path, port: int, one: Upstream) -> Iterator[RunningNode]:
         yield running.until_ready()
 
 
-def about(node: RunningNode) -> dict[str, object]:
-    found = node.status()["nginx"]
-    assert isinstance(found, dict)
-    return found
+def about(node: RunningNode) -> dict[str, Any]:
+    return node.engine()
 
 
 def control(node: RunningNode) -> int:
@@ -49,7 +48,7 @@ def test_an_upgrade_replaces_the_control_process_while_nginx_serves(
     until(lambda: node.admin_status("/ready") == 200, "the new control process")
     assert control(node) != old
     after = about(node)
-    assert (after["pid"], after["running"]) == (before["pid"], before["running"])
+    assert (after["pid"], after["nginx"]["running"]) == (before["pid"], before["nginx"]["running"])
     until_metric(node, "headgate_control_restarts_total", 0)
 
 
@@ -122,7 +121,7 @@ def test_another_drift_policy_holds_at_once(node: RunningNode, port: int, one: U
     release = node.state / "nginx/current/nginx.conf"
     release.chmod(0o640)
     release.write_text(release.read_text() + "# by hand\n")
-    until(lambda: "nginx.conf edited" in str(about(node)["state"]), "the drift")
+    until(lambda: "nginx.conf edited" in str(about(node)["drift"]), "the drift")
     policy = f'{ENGINE}\nnginx = {{ drift = {{ heal_after = "100ms" }} }}'
     node.write(config(port, one.address, extra=policy))
     until(lambda: "# by hand" not in release.read_text(), "the heal")

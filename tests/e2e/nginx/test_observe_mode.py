@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from foreign_nginx import ForeignNginx
@@ -48,10 +49,8 @@ def node(folder: Path, theirs: ForeignNginx) -> Iterator[RunningNode]:
         yield running.until_ready()
 
 
-def about(node: RunningNode) -> dict[str, object]:
-    found = node.status()["nginx"]
-    assert isinstance(found, dict)
-    return found
+def about(node: RunningNode) -> dict[str, Any]:
+    return node.engine()
 
 
 def events(node: RunningNode) -> str:
@@ -67,7 +66,8 @@ def is_counted(node: RunningNode, requests: int) -> bool:
 
 def test_it_is_shown_and_counted(node: RunningNode, theirs: ForeignNginx) -> None:
     found = about(node)
-    assert (found["mode"], found["pid"], found["boot_safe"]) == ("observe", theirs.master, None)
+    assert (found["state"], found["pid"], found["last_apply"]) == ("serving", theirs.master, None)
+    assert (found["nginx"]["mode"], found["nginx"]["boot_safe"]) == ("observe", None)
     upstreams = found["upstreams"]
     assert isinstance(upstreams, list)
     assert [one["name"] for one in upstreams] == ["back"]
@@ -85,12 +85,12 @@ def test_it_is_shown_and_counted(node: RunningNode, theirs: ForeignNginx) -> Non
 
 
 def test_an_edit_is_drift_until_it_is_loaded(node: RunningNode, theirs: ForeignNginx) -> None:
-    until(lambda: about(node)["state"] == "in sync", "the first look")
+    until(lambda: about(node)["drift"] == "in sync", "the first look")
     theirs.write(answer="edited")
-    until(lambda: f"{theirs.conf} edited" in str(about(node)["state"]), "the edit")
+    until(lambda: f"{theirs.conf} edited" in str(about(node)["drift"]), "the edit")
     until(lambda: node.metric("headgate_nginx_drift") == 1, "the metric")
     theirs.reload()
-    until(lambda: about(node)["state"] == "in sync", "the reload by others")
+    until(lambda: about(node)["drift"] == "in sync", "the reload by others")
     until(lambda: "nginx was reloaded by others; changed: " in events(node), "the event")
     until_metric(node, "headgate_nginx_foreign_reloads_total", 1)
     assert get(theirs.port, host="theirs.example")[1] == b"edited"
@@ -129,8 +129,8 @@ def test_a_node_without_an_nginx_waits_for_it(folder: Path, binary: Path) -> Non
     theirs = ForeignNginx(folder, binary)
     with RunningNode(folder, NODE.format(conf=theirs.conf)) as node:
         until(lambda: node.admin_status("/ready") == 503, "an answer")
-        until(lambda: node.status()["nginx"] is not None, "the first config")
-        until(lambda: "no nginx master" in str(about(node)["warning"]), "the warning")
+        until(lambda: about(node)["state"] == "down", "the first config")
+        until(lambda: "no nginx master" in str(about(node)["nginx"]["warning"]), "the warning")
         with theirs:
             until(lambda: node.admin_status("/ready") == 200, "its start")
             assert about(node)["pid"] == theirs.master
@@ -155,7 +155,7 @@ def test_certificates_are_shown_with_what_is_wrong_with_them(
     )
     with theirs, RunningNode(folder, NODE.format(conf=theirs.conf)) as node:
         node.until_ready()
-        found = about(node)["certificates"]
+        found = about(node)["nginx"]["certificates"]
         assert isinstance(found, list)
         assert [one["names"] for one in found] == [["soon.example"]]
         assert "expires_soon" in str(found[0]["problems"])
@@ -181,12 +181,12 @@ def test_an_nginx_in_another_container_is_watched_in_its_own_root(
         RunningNode(folder, NODE.format(conf=theirs.conf)) as node,
     ):
         node.until_ready()
-        until(lambda: about(node)["state"] == "in sync", "the first look")
+        until(lambda: about(node)["drift"] == "in sync", "the first look")
         get(theirs.port)
         until(lambda: is_counted(node, 1), "its request in the metrics")
         inside = theirs.root / "etc/nginx/only_inside.conf"
         inside.write_text("add_header X-Inside no always;\n")
-        until(lambda: "etc/nginx/only_inside.conf edited" in str(about(node)["state"]), "drift")
+        until(lambda: "etc/nginx/only_inside.conf edited" in str(about(node)["drift"]), "drift")
 
 
 def test_the_master_that_dies_is_told(node: RunningNode, theirs: ForeignNginx) -> None:

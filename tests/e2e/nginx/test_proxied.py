@@ -40,9 +40,8 @@ def test_the_node_proves_certificates_behind_headers(folder: Path, port: int, pr
         text = config(port, echo.address).replace("default = true\n", TRUSTED + "tls = {}\n")
         text += pair.toml("site") + '[hosts."a.example"]\ncertificate = ["site"]\n'
         with RunningNode(folder, text, "--engine", "nginx").until_ready() as node:
-            found = node.status()["nginx"]
-            assert isinstance(found, dict)
-            assert found["state"] == "in sync", found
+            found = node.engine()
+            assert found["drift"] == "in sync", found
             context = ssl.create_default_context(cafile=str(authority.ca_file))
             with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as plain:
                 plain.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n")

@@ -67,9 +67,7 @@ def started(folder: Path, text: str) -> RunningNode:
 
 def generation(node: RunningNode) -> object:
     """The release that nginx runs."""
-    about = node.status()["nginx"]
-    assert isinstance(about, dict)
-    return about["running"]
+    return node.engine()["nginx"]["running"]
 
 
 def test_reloads_leave_connections_alone_and_lose_none(

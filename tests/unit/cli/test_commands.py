@@ -14,7 +14,7 @@ from headgate.cli.manage import reload_text, status_text
 from headgate.cli.program import program
 from headgate.cli.run import RunRequest, supervisor_command
 from headgate.compile.settings import NodeSettings
-from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.status import EngineStatus
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
@@ -143,7 +143,6 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
     )
     down = EndpointStatus("127.0.0.1:7", [], "down", 0, 0, 1, 0, "", False, "takes no traffic: …")
     upstreams = [UpstreamStatus("app", [endpoint, named, down], panic=True, protocol="h2c")]
-    plane = DataPlaneStatus("ab", 3, 1.0, False, [], [], upstreams)
     wrong = Diagnostic(file="a.toml", line=1, column=1, message="no")
     refused = ReloadResult(outcome=Outcome.REFUSED, reason="request", diagnostics=(wrong,))
     node = NodeStatus(
@@ -152,7 +151,7 @@ def test_status_tells_of_every_endpoint_and_of_what_was_refused() -> None:
         control=ProcessStatus("1", 1, 1.0),
         config=ConfigStatus(["a.toml"], "ab" * 32, 3, 1.0, refused),
         supervisor=About(None, ["127.0.0.1:80"], 2, {"dataplane": 1}, "running", True),
-        dataplane=plane,
+        engine=EngineStatus(kind="native", state="draining", upstreams=upstreams),
     )
     text = status_text(node)
     assert text.startswith("not ready: draining\n")

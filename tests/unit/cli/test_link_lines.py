@@ -4,6 +4,7 @@ import msgspec
 
 from headgate.cli import manage
 from headgate.cli.link_lines import link_lines, process_lines
+from headgate.engines.status import EngineStatus
 from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
 from headgate.node.link import About, DataPlane
 from headgate.node.remote.peer import Certificate, LinkStatus, Peer
@@ -21,7 +22,12 @@ THEIRS = Certificate("CN=theirs", [], 0.0)
 PEER = Peer("10.0.0.2:9443", "edge-1", 42, "0.8.0", THEIRS)
 UP = LinkStatus("control", "edge:9443", True, 1_800_000_000.0, 1_800_000_060.0, OURS, 2, peer=PEER)
 NODE = NodeStatus(
-    True, "", ProcessStatus("1", 11, 1.0), ConfigStatus([], "", 0, 0.0, None), None, None
+    True,
+    "",
+    ProcessStatus("1", 11, 1.0),
+    ConfigStatus([], "", 0, 0.0, None),
+    None,
+    EngineStatus(kind="native", state="serving"),
 )
 
 

@@ -11,6 +11,7 @@ from scripted_master import left
 from headgate.cli import calls, manage, rights, top
 from headgate.cli import events as event_stream
 from headgate.cli import run as runner
+from headgate.engines.status import EngineStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.about import ConfigStatus, NodeStatus
 from headgate.node.events import Event
@@ -168,8 +169,9 @@ def test_a_status_that_is_not_ready_is_a_failure(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = ConfigStatus([], "ab", 0, 0.0, None)
+    engine = EngineStatus(kind="native", state="serving")
     monkeypatch.setattr(
-        manage, "status", lambda _: NodeStatus(ready, "draining", None, config, None, None)
+        manage, "status", lambda _: NodeStatus(ready, "draining", None, config, None, engine)
     )
     assert run("status") == (0 if ready else 1)
     assert capsys.readouterr().out.startswith("ready\n" if ready else "not ready: draining\n")

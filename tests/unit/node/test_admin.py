@@ -147,6 +147,10 @@ def test_a_refused_reload_is_422_with_the_diagnostics(play: Callable[[Body], Non
         status = json.loads((await ask(stage.app, "GET", "/status")).body)
         assert status["config"]["digest"] == GOOD.plan.digest.hex()
         assert status["config"]["last_reload"]["outcome"] == "refused"
+        engine, digest = status["engine"], GOOD.plan.digest.hex()
+        assert (engine["kind"], engine["digest"], engine["nginx"]) == ("native", digest, None)
+        assert engine["last_apply"]["phase"] == "serving"
+        assert engine["since"] == engine["last_apply"]["at"] > 0
 
     play(body)
 

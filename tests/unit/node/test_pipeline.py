@@ -178,9 +178,9 @@ def test_a_question_after_a_replacement_goes_to_the_data_plane_that_serves_now(
     async def body(stage: Stage) -> None:
         await stage.pipeline.reload("start")
         await stage.announce(2)
-        plane, metrics = await asyncio.gather(stage.serving.dataplane(), stage.serving.metrics())
-        assert plane is not None
-        assert plane.generation == 2
+        plane, metrics = await asyncio.gather(stage.serving.status(), stage.serving.metrics())
+        assert plane.native is not None
+        assert plane.native.generation == 2
         assert metrics is not None
 
     play(body)

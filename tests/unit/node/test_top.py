@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from headgate.cli.top import Look, draw, plain
-from headgate.engines.native.types import DataPlaneStatus
+from headgate.engines.status import EngineStatus
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
 from headgate.node.samples import parse
@@ -13,14 +13,14 @@ from headgate.node.samples import parse
 def look(at: float, requests: int, error: str = "") -> Look:
     """A node that has served so many requests."""
     endpoint = EndpointStatus("127.0.0.1:9", [], "up", 3, 1, requests, 0, error)
-    plane = DataPlaneStatus("ab", 1, 1.0, False, [], [], [UpstreamStatus("app", [endpoint])])
+    upstreams = [UpstreamStatus("app", [endpoint])]
     status = NodeStatus(
         ready=True,
         reason="ready",
         control=ProcessStatus("1", 1, 1.0),
         config=ConfigStatus(["a.toml"], "abcdef0123456789", 3, 1.0, None),
         supervisor=None,
-        dataplane=plane,
+        engine=EngineStatus(kind="native", state="serving", upstreams=upstreams),
     )
     page = f"""
 http_requests_total{{method="GET",status="200",upstream="app"}} {requests}

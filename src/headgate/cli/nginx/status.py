@@ -20,8 +20,8 @@ from headgate.cli.places import (
 from headgate.supervisor.statedir import INSTANCES
 
 if TYPE_CHECKING:
-    from headgate.engines.nginx.common.status import NginxStatus
     from headgate.engines.nginx.health.managed import Managed
+    from headgate.engines.status import EngineStatus
 
 
 def status(
@@ -98,12 +98,12 @@ def _line(one: "Managed | str") -> str:
     return "; ".join(parts)
 
 
-def _node(state: Path) -> "NginxStatus | None":
+def _node(state: Path) -> "EngineStatus | None":
     """Returns this state directory's node's report about its nginx; None without a node."""
     from headgate.cli import calls, manage
 
     try:
-        return manage.status(state).nginx
+        return manage.status(state).engine
     except calls.NoNodeError:
         return None
 
@@ -161,12 +161,15 @@ def _last(one: "Managed") -> str:
     return f"generation {last.generation} {ended} ({at})"
 
 
-def _said(node: "NginxStatus | None") -> str:
+def _said(node: "EngineStatus | None") -> str:
     if node is None:
         return "does not run, or does not answer"
-    degraded = ", DEGRADED" if node.degraded else ""
-    warning = f"; {node.warning}" if node.warning else ""
-    return f"runs, {node.applied} applied, {node.rejected} rejected{degraded}{warning}"
+    about = node.nginx
+    if about is None:
+        return f"runs, {node.state}: {node.why}"
+    degraded = ", DEGRADED" if node.state == "degraded" else ""
+    warning = f"; {about.warning}" if about.warning else ""
+    return f"runs, {about.applied} applied, {about.rejected} rejected{degraded}{warning}"
 
 
 def _or_none(value: int | None) -> str:

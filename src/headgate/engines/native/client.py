@@ -10,14 +10,8 @@ import grpc
 import grpc.aio
 
 from headgate.engines.native.generated import plan_pb2 as pb
-from headgate.engines.native.types import (
-    DataPlaneEvent,
-    DataPlaneStatus,
-    Identity,
-    LimitStoreStatus,
-    ListenerStatus,
-    WorkerStatus,
-)
+from headgate.engines.native.types import DataPlaneEvent, DataPlaneStatus, Identity
+from headgate.engines.status import LimitStoreStatus, ListenerStatus, WorkerStatus
 from headgate.engines.types import (
     EndpointStatus,
     EngineUnavailableError,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from headgate.engines.status import LimitStoreStatus, ListenerStatus, WorkerStatus
 from headgate.engines.types import ObjectError, UpstreamStatus
 
 
@@ -44,39 +45,8 @@ class Identity(msgspec.Struct, frozen=True):
     draining: bool
 
 
-class WorkerStatus(msgspec.Struct, frozen=True):
-    """One worker thread; counts since it started."""
-
-    index: int
-    connections: int
-    requests: int
-    restarts: int
-
-
-class ListenerStatus(msgspec.Struct, frozen=True):
-    """One listener; `connections` are open now."""
-
-    name: str
-    addresses: list[str]
-    connections: int
-
-
-class LimitStoreStatus(msgspec.Struct, frozen=True):
-    """The store of limits across nodes; `away_since_s` is in Unix seconds, 0 while it counts."""
-
-    ready: bool
-    away_since_s: int = 0
-    why: str = ""
-
-
 class DataPlaneStatus(msgspec.Struct, frozen=True):
-    """The present state of a data plane.
-
-    `overload` is `strained`, `overloaded` or `critical`, and empty while there is not too much to
-    do; `overload_cause` is `memory`, `queue` or `lag`. `traces` is `failing` while spans do not
-    reach the collector, else empty; `access_log` does the same for log records. `limit_store` is
-    None without one in the config.
-    """
+    """The answer of a data plane about itself; the words are those of `NativeStatus`."""
 
     plan_digest: str
     generation: int

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from headgate.engines.nginx.common.status import CertificateStatus, NginxStatus
+from headgate.engines.status import CertificateStatus, EngineStatus
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession, State
@@ -55,7 +55,7 @@ Dial = Callable[[Identity], Awaitable[Carrier]]
 Figures = Callable[[], Awaitable[ev.Summary]]
 Describe = Callable[[], Awaitable[fr.Instance | None]]
 """Says which engine the node drives and what it can do; None: it cannot be asked now."""
-AskNginx = Callable[[], Awaitable[NginxStatus | None]]
+AskEngine = Callable[[], Awaitable[EngineStatus]]
 
 
 class Parts:
@@ -109,7 +109,8 @@ class Agent:
         self.events: EventLog | None = None
         self.figures: Figures | None = None
         self.describe: Describe | None = None
-        self.nginx: AskNginx | None = None
+        self.engine: AskEngine | None = None
+        self.applied = self._applying.applied
         self.searches: Searches | None = None
         self.drift: FleetDrift | None = None
         """Of a node whose engine is nginx."""
@@ -379,10 +380,10 @@ class Agent:
 
     async def _watched(self, served: Candidate | None) -> tuple[CertificateStatus, ...]:
         """Returns the certificates of an nginx that is only watched: no config of ours has them."""
-        if self.nginx is None or served is None or served.node.nginx.mode != "observe":
+        if self.engine is None or served is None or served.node.nginx.mode != "observe":
             return ()
-        found = await self.nginx()
-        return () if found is None else found.certificates
+        about = (await self.engine()).nginx
+        return () if about is None else about.certificates
 
     async def _descriptions(self, driver: SessionDriver) -> None:
         """Tells what the engine can do once that is known, and when it changes. The session does

@@ -31,6 +31,11 @@ class Applying:
         self._store = store
         self._incoming = incoming
         self.is_busy = False
+        self._applied: Callable[[Candidate], None] = _ignore
+
+    def applied(self, candidate: Candidate) -> None:
+        """Takes a config that is in place, before it is proven to serve."""
+        self._applied(candidate)
 
     async def apply(self, command: Apply, said: Callable[[Progress], None]) -> None:
         """Serves the bundle of a command, or leaves everything as it was; says each phase."""
@@ -39,7 +44,7 @@ class Applying:
             await self._apply(command, said)
         finally:
             self.is_busy = False
-            self._pipeline.on_validated = _ignore
+            self._pipeline.on_validated = self._applied = _ignore
 
     async def _apply(self, command: Apply, said: Callable[[Progress], None]) -> None:
         job = command.job
@@ -56,14 +61,17 @@ class Applying:
         def validated(candidate: Candidate) -> None:
             warnings = _texts(candidate.warnings)
             self._pipeline.on_validated = _ignore
+            self._applied = applied
             said(Progress(job, Phase.VALIDATED, warnings, effective_hash=_digest(candidate)))
+
+        def applied(candidate: Candidate) -> None:
+            said(Progress(job, Phase.APPLIED, effective_hash=_digest(candidate)))
 
         self._source.offer(bundle)
         self._pipeline.on_validated = validated
         result = await self._pipeline.reload(f"revision {bundle.revision}")
         if result.is_ok:
             warnings = (*_texts(result.diagnostics), *await self._kept(bundle))
-            said(Progress(job, Phase.APPLIED, effective_hash=result.digest))
             fault = quarantine_fault(self._pipeline.served, result)
             said(Progress(job, Phase.SERVING, warnings, fault, effective_hash=result.digest))
             return

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from headgate.engines.nginx.common.status import CertificateStatus
+from headgate.engines.status import CertificateStatus
 from headgate.fleet.codec import MOST_CERTIFICATES, MOST_NAMES
 from headgate.fleet.frames import Inventory, SeenCertificate
 from headgate.node.ports import Candidate

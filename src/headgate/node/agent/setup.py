@@ -72,7 +72,8 @@ def agent_node(
     agent.events = node.events
     agent.searches = Searches(node.pipeline, node.events)
     agent.figures = Measured(serving)
-    agent.nginx = serving.nginx
+    agent.engine = serving.status
+    serving.on_applied = agent.applied
     if options.remote is not None and options.remote.fleet is not None:
         agent.counterpart = Counterpart(office, identities)
     agent.describe = _describer(source, serving, first)

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from headgate.engines.applies import Applies
+from headgate.engines.status import EngineStatus
 from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.openmetrics import END, family
 from headgate.node.about import (
@@ -71,11 +73,11 @@ class Api(Monitoring):
 
     async def health(self, _request: Request) -> Response:
         """Returns every endpoint's state; 503 only without a data plane."""
-        plane = (await self._status()).dataplane
-        if plane is None:
+        engine = (await self._status()).engine
+        if engine.state == "down":
             return json(Health("down", []), 503)
-        states = {one.state for upstream in plane.upstreams for one in upstream.endpoints}
-        return json(Health("ok" if states <= {"up"} else "degraded", plane.upstreams))
+        states = {one.state for upstream in engine.upstreams for one in upstream.endpoints}
+        return json(Health("ok" if states <= {"up"} else "degraded", engine.upstreams))
 
     async def status(self, _request: Request) -> Response:
         """Returns the processes of this side, the link, and what is known of the other side."""
@@ -98,15 +100,12 @@ class Api(Monitoring):
     async def _status(self) -> NodeStatus:
         gate = self._gate
         about = await gate.supervisor()
-        plane = None
-        with contextlib.suppress(EngineUnavailableError):
-            client = await gate.client()
-            plane = None if client is None else await client.status(endpoints=True)
+        engine = await self._engine()
         reason = "ready"
         if gate.is_draining:
             reason = "draining"
-        elif plane is None:
-            reason = "there is no data plane"
+        elif engine.state == "down":
+            reason = engine.why
         elif about is None or not about.listening:
             reason = "no config was served yet"
         found = [one for name, pid in pids(about).items() if (one := rights(name, pid)) is not None]
@@ -118,17 +117,29 @@ class Api(Monitoring):
             gate=ProcessStatus(version(), os.getpid(), uptime_s),
             config=ConfigStatus(
                 sources=[],
-                digest="" if plane is None else plane.plan_digest,
+                digest=engine.digest,
                 objects=None,
                 last_success_at=0.0,
                 last_reload=None,
             ),
             supervisor=about,
-            dataplane=plane,
+            engine=engine,
             processes=found,
             warnings=warnings(found, root_is_meant=gate.options.user == "root"),
             link=gate.door.about(),
         )
+
+    async def _engine(self) -> EngineStatus:
+        from headgate.engines.native.status import (  # noqa: PLC0415 - the link needs no plans
+            engine_status,
+        )
+
+        with contextlib.suppress(EngineUnavailableError):
+            client = await self._gate.client()
+            if client is not None:
+                identity, plane = await client.hello(version()), await client.status(endpoints=True)
+                return engine_status(plane, identity, Applies())
+        return engine_status(None, None, Applies())
 
     async def page(self) -> bytes:
         """Returns the metrics page in OpenMetrics text."""

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from typing import TypeVar
 
 from headgate.compile.located import said
 from headgate.compile.settings import NodeSettings
+from headgate.engines.applies import Applies
 from headgate.engines.native.client import DataPlaneClient
 from headgate.engines.native.engine import NativeEngine
+from headgate.engines.native.status import engine_status
 from headgate.engines.native.types import Applied, DataPlaneStatus, Refused
-from headgate.engines.nginx.common.status import NginxStatus
+from headgate.engines.status import ApplyPhase, EngineStatus, LastApply
 from headgate.engines.types import (
     EngineUnavailableError,
     ObjectError,
@@ -20,7 +23,7 @@ from headgate.engines.types import (
 )
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.about import version
-from headgate.node.link import About, AddressError, BusyError, DataPlane
+from headgate.node.link import About, AddressError, BusyError, DataPlane, LinkError
 from headgate.node.ports import Able, Candidate, Sockets, Verdict
 from headgate.node.serving.planes import DataPlanes
 from headgate.node.serving.refusals import refusals
@@ -44,9 +47,12 @@ class NativeServing:
         self.engine = engine
         self.on_event: Callable[[str, str, str, dict[str, str]], None] = lambda *_: None
         self.on_wanted: Callable[[], object] = lambda: None
+        # Never called: the data plane answers once, when every worker serves the plan.
+        self.on_applied: Callable[[Candidate], None] = lambda _: None
         self._listening: set[str] = set()
         self._sockets = sockets
         self._workers = workers
+        self._applies = Applies()
 
     @property
     def digest(self) -> str:
@@ -80,6 +86,17 @@ class NativeServing:
 
         Raises EngineUnavailableError or LinkError if no process can do it.
         """
+        digest = candidate.plan.digest.hex()
+        try:
+            verdict = await self._serve(candidate)
+        except (EngineUnavailableError, LinkError) as error:
+            self._ended("rejected", digest, str(error))
+            raise
+        if verdict.errors:
+            self._ended("rejected", digest, "; ".join(map(str, verdict.errors)))
+        return verdict
+
+    async def _serve(self, candidate: Candidate) -> Verdict:
         wanted = {address: listener for _, listener, address in _addresses(candidate.plan)}
         new = [address for address in wanted if address not in self._listening]
         if new:
@@ -89,14 +106,22 @@ class NativeServing:
             except BusyError as busy:
                 return _busy(candidate, busy.errors)
             self._listening.update(new)
+        began = time.monotonic()
         outcome = await self._apply(candidate)
         if isinstance(outcome, Refused):
             await self._release(new)
             errors = tuple(_refused(candidate, error) for error in outcome.errors)
             named = ((one.kind, one.name, one.path, one.message) for one in outcome.errors)
             return Verdict(errors, refused=refusals(candidate, named))
+        if outcome.changed:
+            self._ended("serving", outcome.digest, took_s=time.monotonic() - began)
         await self._release([address for address in self._listening if address not in wanted])
         return Verdict(changed=outcome.changed)
+
+    def _ended(self, phase: ApplyPhase, digest: str, text: str = "", took_s: float = 0.0) -> None:
+        """Records an apply; every worker has said that it serves by then."""
+        took_s = round(took_s, 3)
+        self._applies.ended(LastApply(time.time(), phase, digest, text, took_s, took_s))
 
     async def settle(self, settings: NodeSettings) -> None:
         """Sets the number of workers to that of the served config."""
@@ -104,11 +129,14 @@ class NativeServing:
 
     async def upstreams(self) -> list[UpstreamStatus] | None:
         """Returns every endpoint as the data plane sees it; None while it is being replaced."""
-        plane = await self.dataplane()
+        plane = await self._plane()
         return None if plane is None else plane.upstreams
 
-    async def dataplane(self) -> DataPlaneStatus | None:
-        """Returns what the data plane says, endpoints included; None while it is being replaced."""
+    async def status(self) -> EngineStatus:
+        """Returns how the data plane is, endpoints included; `down` while it is being replaced."""
+        return engine_status(await self._plane(), self.engine.identity, self._applies)
+
+    async def _plane(self) -> DataPlaneStatus | None:
         with contextlib.suppress(EngineUnavailableError):
             return await self._asked(lambda client: client.status(endpoints=True))
         return None
@@ -129,10 +157,6 @@ class NativeServing:
         async with contextlib.aclosing(self.engine.client().tap(wanted)) as chunks:
             async for one in chunks:
                 yield one
-
-    async def nginx(self) -> NginxStatus | None:
-        """Returns None: there is no nginx."""
-        return None
 
     async def able(self, settings: NodeSettings) -> Able | None:
         """Returns the version of the program, which the engine is a part of."""

@@ -3,6 +3,7 @@ turns nginx's words into metrics.
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import replace
@@ -10,12 +11,10 @@ from pathlib import Path
 
 from headgate.compile.located import said
 from headgate.compile.settings import NodeSettings
-from headgate.engines.native.types import DataPlaneStatus
 from headgate.engines.nginx.apply.journal import JournalError
 from headgate.engines.nginx.apply.results import Rejected
 from headgate.engines.nginx.capabilities import NotProbedError
 from headgate.engines.nginx.common.drifted import DriftReport
-from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.common.types import CannotExpress, Generation, RightMissingError
 from headgate.engines.nginx.drive.able import probed_before, words
 from headgate.engines.nginx.drive.engine import NginxEngine, Served
@@ -30,6 +29,7 @@ from headgate.engines.nginx.releases.store import UnknownReleaseError
 from headgate.engines.nginx.upkeep.checker import Checker
 from headgate.engines.nginx.upkeep.keeper import Keeper
 from headgate.engines.nginx.watch.watcher import Watcher
+from headgate.engines.status import EngineStatus
 from headgate.engines.types import (
     EngineUnavailableError,
     TapChunk,
@@ -106,6 +106,7 @@ class NginxServing:
         """`workers` overrides the config."""
         self.on_event: Callable[[str, str, str, dict[str, str]], None] = lambda *_: None
         self.on_wanted: Callable[[], object] = lambda: None
+        self.on_applied: Callable[[Candidate], None] = lambda _: None
         self._tries = Tries()
         self._root = Path(state_dir) / "nginx"
         self._workers = workers
@@ -166,7 +167,8 @@ class NginxServing:
         try:
             engine = self._engine or await self._begin(candidate.node)
             async with self._applying:
-                found = await self._apply(engine, candidate)
+                applied = functools.partial(self.on_applied, candidate)
+                found = await self._apply(engine, candidate, applied)
         except CannotDriveError as error:
             self._wanted = None
             return _refused(candidate, [error.key], str(error))
@@ -225,14 +227,12 @@ class NginxServing:
         """Raises TapRefusedError: nginx tells of requests in its log alone."""
         raise TapRefusedError(_NO_TAP)
 
-    async def dataplane(self) -> DataPlaneStatus | None:
-        """Returns None: there is no data plane."""
-        return None
-
-    async def nginx(self) -> NginxStatus | None:
-        """Returns how the nginx is; None before the first config."""
+    async def status(self) -> EngineStatus:
+        """Returns how the nginx is; `unknown` before the first config."""
         watch = self._watch
-        return None if watch is None else await asyncio.to_thread(watch.status)
+        if watch is None:
+            return EngineStatus(kind="nginx", state="unknown", why=self.unready())
+        return await asyncio.to_thread(watch.status)
 
     def order_policy(self, policy: str, heal_after_s: float) -> None:
         """Takes a fleet's policy of drift; `node` leaves it to the node's own settings."""
@@ -351,13 +351,16 @@ class NginxServing:
         return engine
 
     async def _apply(
-        self, engine: NginxEngine, candidate: Candidate
+        self,
+        engine: NginxEngine,
+        candidate: Candidate,
+        applied: Callable[[], object] = lambda: None,
     ) -> Served | Rejected | list[CannotExpress]:
         """Applies a candidate, without the endpoints that take nothing now."""
         # Those of one that was refused meanwhile do not belong to what is served.
         engine.settings = candidate.node.nginx
         workers = self._workers or candidate.node.workers
-        found = await engine.apply(candidate.plan, candidate.blobs, workers)
+        found = await engine.apply(candidate.plan, candidate.blobs, workers, applied)
         if isinstance(found, Served):
             self._served = candidate
             if self._checker is not None:

@@ -10,8 +10,8 @@ import typer
 from headgate.cli import manage
 from headgate.cli.nginx import status as command
 from headgate.cli.nginx.status import text
-from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.health.managed import LastApply, Managed, ManagedWorker
+from headgate.engines.status import EngineStatus, NginxStatus
 
 BARE = Managed(
     root="/s/nginx",
@@ -32,22 +32,8 @@ BARE = Managed(
     last_apply=None,
     problems=(),
 )
-NODE = NginxStatus(
-    root="/s/nginx",
-    mode="full",
-    version="nginx/1.22.1",
-    pid=7,
-    workers=2,
-    draining=0,
-    desired=3,
-    on_disk=3,
-    running=3,
-    state="in sync",
-    boot_safe=True,
-    degraded=False,
-    applied=5,
-    rejected=1,
-)
+ABOUT = NginxStatus(root="/s/nginx", mode="full", applied=5, rejected=1)
+NODE = EngineStatus(kind="nginx", state="serving", nginx=ABOUT)
 
 
 def lines(**changed: object) -> dict[str, str]:
@@ -59,14 +45,22 @@ def lines(**changed: object) -> dict[str, str]:
     ("node", "said"),
     [
         (None, "does not run, or does not answer"),
+        (
+            EngineStatus(kind="nginx", state="unknown", why="nginx is not known yet"),
+            "runs, unknown: nginx is not known yet",
+        ),
         (NODE, "runs, 5 applied, 1 rejected"),
         (
-            msgspec.structs.replace(NODE, degraded=True, warning="disk full"),
+            msgspec.structs.replace(
+                NODE,
+                state="degraded",
+                nginx=msgspec.structs.replace(ABOUT, warning="disk full"),
+            ),
             "runs, 5 applied, 1 rejected, DEGRADED; disk full",
         ),
     ],
 )
-def test_it_tells_whether_the_node_runs(node: NginxStatus | None, said: str) -> None:
+def test_it_tells_whether_the_node_runs(node: EngineStatus | None, said: str) -> None:
     assert lines(node=node)["node"] == said
 
 
@@ -111,7 +105,7 @@ def test_a_node_that_runs_is_asked(
 
     def answer(state: Path) -> SimpleNamespace:
         asked.append(state)
-        return SimpleNamespace(nginx=NODE)
+        return SimpleNamespace(engine=NODE)
 
     monkeypatch.setattr("headgate.engines.nginx.health.managed.managed", lambda root: BARE)
     monkeypatch.setattr(manage, "status", answer)

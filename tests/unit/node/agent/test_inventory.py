@@ -6,7 +6,7 @@ from typing import cast
 
 from tls_authority import Authority
 
-from headgate.engines.nginx.common.status import CertificateStatus
+from headgate.engines.status import CertificateStatus
 from headgate.kernel.ids import ObjectName
 from headgate.node.agent.inventory import inventory_of
 from headgate.node.ports import Candidate

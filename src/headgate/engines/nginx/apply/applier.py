@@ -100,15 +100,17 @@ class Applier:
         plan_digest: str = "",
         probes: tuple[Probe, ...] = (),
         despite_hold: bool = False,
+        applied: Callable[[], object] = lambda: None,
     ) -> Result:
         """Renders a plan for the next generation and makes nginx serve it,
-        or restores everything.
+        or restores everything. Calls `applied` once nginx was told, before anything is proven.
 
         Raises what `render` raises, before it changes anything.
         """
 
         def job() -> Job:
-            return Job(self._next_generation(), self._fallbacks(), render, plan_digest, probes)
+            number, back = self._next_generation(), self._fallbacks()
+            return Job(number, back, render, plan_digest, probes, applied)
 
         return self._exclusively(job, despite_hold=despite_hold)
 

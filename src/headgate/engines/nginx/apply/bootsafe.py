@@ -15,6 +15,7 @@ from typing import Final
 from headgate.engines.nginx.apply.guard import MARK, boot_id
 from headgate.engines.nginx.apply.readfiles import ReadFiles
 from headgate.engines.nginx.common.types import Instance, Process, RightMissingError
+from headgate.engines.nginx.instance.procfs import boot_time
 
 _SYSTEMCTL_S: Final = 5.0
 _TOLD: Final = 3
@@ -115,16 +116,10 @@ def _ran_before(root: Path, master: Process) -> bool:
         mark = json.loads((root / MARK).read_bytes())
         boot, at = str(mark["boot"]), float(mark["at"])
         now_up = float(Path("/proc/uptime").read_text().split()[0])
-        booted_at = _boot_time()
+        booted_at = boot_time()
     except (OSError, ValueError, KeyError, TypeError):
         return False
     started_up = master.started / os.sysconf("SC_CLK_TCK")
     if started_up > now_up or boot != boot_id():
         return False
     return 0 <= booted_at + started_up - at + _SLACK_S <= _LONGEST_START_S
-
-
-def _boot_time() -> float:
-    """Returns the time of the boot in seconds since the epoch (`btime`, proc_stat(5))."""
-    lines = Path("/proc/stat").read_text().splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith("btime ")))

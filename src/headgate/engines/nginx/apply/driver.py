@@ -77,6 +77,8 @@ class Job:
     source: Callable[[Generation], Rendered] | ReleaseName
     plan_digest: str = ""
     probes: tuple[Probe, ...] = ()
+    applied: Callable[[], object] = lambda: None
+    """Called once nginx was told to serve it, before that is proven."""
 
 
 class Run:
@@ -181,6 +183,8 @@ class Run:
                 return do.Trouble(Finding("journal", str(error), is_transient=True))
         world.report(PhaseChanged(record.apply, action.step, record.at, action.target))
         world.on_step(f"{action.step}:recorded")
+        if action.step == "verify":
+            self._job.applied()
         return None
 
     def _fetch(self) -> do.Event:

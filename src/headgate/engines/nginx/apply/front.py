@@ -23,13 +23,17 @@ LONG_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A plan to serve: how to render it for a generation, and how urgent it is."""
+    """A plan to serve: how to render it for a generation, and how urgent it is.
+
+    `applied` is called in the event loop once nginx was told to serve it, before that is proven.
+    """
 
     render: Callable[[Generation], Rendered]
     plan_digest: str = ""
     probes: tuple[Probe, ...] = ()
     endpoints_only: bool = False
     urgent: bool = False
+    applied: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +154,18 @@ class Front:
         self._has_told = False
         self.figures.waited_s = began - waiting.since
 
+        loop = asyncio.get_running_loop()
+
         def apply() -> Result:
             return self._applier.apply(
-                wish.render, plan_digest=wish.plan_digest, probes=wish.probes
+                wish.render,
+                plan_digest=wish.plan_digest,
+                probes=wish.probes,
+                applied=lambda: loop.call_soon_threadsafe(wish.applied),
             )
 
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._thread, apply)
+            result = await loop.run_in_executor(self._thread, apply)
         except Exception as error:  # the caller must get it
             if not waiting.ended.done():
                 waiting.ended.set_exception(error)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from headgate.compile.settings import NginxSettings
+from headgate.engines.applies import Applies
 from headgate.engines.nginx import capabilities
 from headgate.engines.nginx.apply import statussocket
 from headgate.engines.nginx.apply.carry import GENERATION_FILE
@@ -20,7 +21,6 @@ from headgate.engines.nginx.apply.guard import guarding
 from headgate.engines.nginx.apply.here import remember
 from headgate.engines.nginx.apply.results import Applied as Proven
 from headgate.engines.nginx.apply.results import Rejected, Result
-from headgate.engines.nginx.common.status import LastApply
 from headgate.engines.nginx.common.types import (
     CannotExpress,
     Capabilities,
@@ -44,6 +44,7 @@ from headgate.engines.nginx.releases.manifest import FileEntry, Manifest
 from headgate.engines.nginx.releases.store import Store
 from headgate.engines.nginx.render import renumbered
 from headgate.engines.nginx.render.upstreams import host_names
+from headgate.engines.status import ApplyPhase, LastApply
 from headgate.kernel.collector import paused
 from headgate.kernel.ids import BlobId
 from headgate.plan.objects import Upstream
@@ -91,7 +92,8 @@ class NginxEngine:
         here = self.setup.here
         self.instance = NginxInstance(here.place)
         self.store = Store(root, group=here.group)
-        self.last_apply: LastApply | None = None
+        self.applies = Applies()
+        self.last_generation: int | None = None
         self.applier = here.applier(root)
         self.endpoints = LiveEndpoints(root, here.settings.status_socket)
         self.front = Front(self.applier, self.setup.pace)
@@ -175,17 +177,23 @@ class NginxEngine:
         return known
 
     async def apply(
-        self, plan: Plan, blobs: Mapping[BlobId, bytes], workers: int | None
+        self,
+        plan: Plan,
+        blobs: Mapping[BlobId, bytes],
+        workers: int | None,
+        applied: Callable[[], object] = lambda: None,
     ) -> Served | Rejected | list[CannotExpress]:
-        """Makes nginx serve a plan, proven, or changes nothing.
+        """Makes nginx serve a plan, proven, or changes nothing. `applied` is as in `Wish`.
 
         Raises what `capabilities` raises, and WrongConfError where a foreign nginx.conf does not
         include us.
         """
         first, around = await self._rendered(plan, blobs, workers)
-        if isinstance(first, list):
-            return first
         digest = plan.digest.hex()
+        if isinstance(first, list):
+            text = "; ".join(f"{one.kind} {one.name}: {one.message}" for one in first)
+            self.applies.ended(LastApply(time.time(), "rejected", digest, text))
+            return first
         wanted = table_of(plan, around.out) if self.settings.endpoints == "lua" else {}
 
         def serves() -> None:
@@ -210,6 +218,7 @@ class NginxEngine:
             plan_digest=digest,
             probes=probes(self.settings),
             endpoints_only=_endpoints_only(self.plan, plan),
+            applied=applied,
         )
         result = await self._reload(wish)
         if not isinstance(result, Proven):
@@ -261,7 +270,8 @@ class NginxEngine:
                 break
             await asyncio.sleep(_BUSY_S)  # a command has the lock
             result = await self.front.apply(wish)
-        self.last_apply = _last(result)
+        self.applies.ended(_last(result, wish.plan_digest))
+        self.last_generation = result.generation or self.last_generation
         return result
 
     async def _move(self, wanted: Table) -> bool | Rejected | None:
@@ -338,17 +348,14 @@ def _values(plan: Plan) -> Iterator[object]:
     return (entry.value for entry in plan.objects.values())
 
 
-def _last(result: Result) -> LastApply:
+def _last(result: Result, digest: str) -> LastApply:
+    now = time.time()
     if isinstance(result, Proven):
-        return LastApply(
-            at=time.time(),
-            ok=True,
-            generation=result.generation,
-            text="; ".join(result.caveats),
-            reload_s=result.reload_s,
-            verified_s=result.verified_s,
-        )
-    return LastApply(at=time.time(), ok=False, generation=result.generation, text=result.text())
+        text = "; ".join(result.caveats)
+        return LastApply(now, "serving", digest, text, result.reload_s, result.verified_s)
+    # What had changed is undone, also where nginx could not be told so: its state says that.
+    phase: ApplyPhase = "rejected" if result.outcome is None else "rolled-back"
+    return LastApply(now, phase, digest, result.text())
 
 
 def _unmoved(generation: int, why: str) -> Rejected:

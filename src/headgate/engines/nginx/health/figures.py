@@ -8,9 +8,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from headgate.engines.nginx.checks.table import Healths, Told, ToldUpstream
-from headgate.engines.nginx.common.status import CertificateStatus
 from headgate.engines.nginx.observe.family import Family, counter, gauge
 from headgate.engines.nginx.observe.traffic import Backend
+from headgate.engines.status import CertificateStatus
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.plan.objects import Upstream
 from headgate.plan.plan import Plan

@@ -14,7 +14,6 @@ from headgate.engines.nginx.apply.here import Here, recall
 from headgate.engines.nginx.apply.hold import BadHoldError, Hold, read_hold
 from headgate.engines.nginx.apply.journal import JOURNAL, Journal, Record
 from headgate.engines.nginx.apply.statussocket import ask
-from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.common.types import Process, RightMissingError
 from headgate.engines.nginx.drift import Finding, Looks, Running, compared, release_desired
 from headgate.engines.nginx.instance import NginxInstance, SeveralMastersError
@@ -22,6 +21,7 @@ from headgate.engines.nginx.observe.processes import ProcessFigures, figures
 from headgate.engines.nginx.releases.names import LINKS, ReleaseName
 from headgate.engines.nginx.releases.objects import DamagedObjectError
 from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
+from headgate.engines.status import EngineStatus
 
 _ASKS = 8
 """Connections to the status socket; each may meet another worker."""
@@ -77,7 +77,7 @@ class Managed(msgspec.Struct, frozen=True):
     boot_safe_why: str
     last_apply: LastApply | None
     problems: tuple[str, ...]
-    node: NginxStatus | None = None
+    node: EngineStatus | None = None
 
 
 def managed(root: Path) -> Managed:

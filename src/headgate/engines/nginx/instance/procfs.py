@@ -156,3 +156,25 @@ class Procfs:
             option.startswith("hidepid=") and option not in {"hidepid=0", "hidepid=off"}
             for option in options
         )
+
+
+def boot_time() -> float:
+    """Returns the time of the boot in seconds since the epoch (`btime`, proc_stat(5)).
+
+    Raises OSError, or ValueError where there is none.
+    """
+    lines = Path("/proc/stat").read_text().splitlines()
+    for line in lines:
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    raise ValueError("/proc/stat has no btime")
+
+
+def started_at(process: Process | None) -> float:
+    """Returns when a process was started, in seconds since the epoch; 0 = not known."""
+    if process is None:
+        return 0.0
+    try:
+        return round(boot_time() + process.started / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError):
+        return 0.0

@@ -10,7 +10,6 @@ from headgate.engines.nginx.apply.bootsafe import BootSafe, DiskTests, boot_safe
 from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
 from headgate.engines.nginx.checks.table import Healths
 from headgate.engines.nginx.common.drifted import DriftReport
-from headgate.engines.nginx.common.status import NginxStatus
 from headgate.engines.nginx.common.types import Process, RightMissingError
 from headgate.engines.nginx.drift import (
     Artefacts,
@@ -26,9 +25,10 @@ from headgate.engines.nginx.drift import (
 from headgate.engines.nginx.drive.engine import NginxEngine
 from headgate.engines.nginx.health.figures import endpoints, of_health
 from headgate.engines.nginx.health.life import Life
+from headgate.engines.nginx.health.state import state_of
 from headgate.engines.nginx.health.told import Tell, told_lines
 from headgate.engines.nginx.health.trouble import Health, trouble
-from headgate.engines.nginx.instance.procfs import Procfs
+from headgate.engines.nginx.instance.procfs import Procfs, started_at
 from headgate.engines.nginx.instance.running import NotStartedError
 from headgate.engines.nginx.observe.error_log import Told
 from headgate.engines.nginx.observe.family import Family
@@ -40,11 +40,13 @@ from headgate.engines.nginx.upkeep.figures import own_families
 from headgate.engines.nginx.upkeep.mender import Mender
 from headgate.engines.nginx.upkeep.reopen import NotReopenedError, reopen
 from headgate.engines.nginx.upkeep.rotation import rotate
+from headgate.engines.status import EngineStatus, NginxStatus
 from headgate.engines.types import UpstreamStatus
 
 _LIFE_S: Final = 0.5
 _RESTART_MOST_S: Final = 10.0
 _REOPEN_S: Final = 30.0
+_NOT_BACK: Final = "nginx could not go back to the release before the last apply"
 
 
 class Keeper:
@@ -183,40 +185,60 @@ class Keeper:
         plan = self._engine.in_service.plan()
         return endpoints(plan, self._observer.traffic.backends, self.health())
 
-    def status(self) -> NginxStatus:
+    def status(self) -> EngineStatus:
         """Returns its present status. Blocks."""
-        engine, store = self._engine, self._engine.store
+        engine = self._engine
         master = self._master()
         workers = engine.instance.workers() if master is not None else ()
+        finding = self.mender.finding
+        about = self._about(sum(one.shutting_down for one in workers))
+        state, why = state_of(
+            runs=master is not None,
+            trouble=_NOT_BACK if engine.front.figures.degraded else self.unready(),
+            serves=about.running is not None,
+            has_release=about.desired is not None,
+        )
+        return EngineStatus(
+            kind="nginx",
+            state=state,
+            why=why,
+            version=engine.version(),
+            pid=None if master is None else master.pid,
+            started_at=started_at(master),
+            workers=sum(not one.shutting_down for one in workers),
+            digest=engine.digest,
+            since=engine.applies.since(engine.digest),
+            last_apply=engine.applies.last,
+            drift=str(State.IN_SYNC) if finding is None else finding.text(),
+            upstreams=self.upstreams(),
+            nginx=about,
+        )
+
+    def _about(self, draining: int) -> NginxStatus:
+        """Returns what only an nginx has."""
+        engine, store = self._engine, self._engine.store
         current, good = store.linked("current"), store.linked("known_good")
         safe = self._is_boot_safe()
         figures = engine.front.figures
-        finding = self.mender.finding
         return NginxStatus(
             root=str(engine.root),
             mode=engine.settings.mode,
-            version=engine.version(),
-            pid=None if master is None else master.pid,
-            workers=sum(not one.shutting_down for one in workers),
-            draining=sum(one.shutting_down for one in workers),
+            draining=draining,
             desired=None if good is None else good.generation,
             on_disk=None if current is None else current.generation,
             running=engine.running(),
-            state=str(State.IN_SYNC) if finding is None else finding.text(),
+            last_generation=engine.last_generation,
             boot_safe=safe.is_safe,
-            degraded=figures.degraded,
             start=engine.settings.start,
             conf=engine.setup.here.place.conf,
             hold=self._hold(),
             warning="; ".join(self._warnings(safe)),
-            last_apply=engine.last_apply,
-            waits_s=engine.front.waits_s(),
             applied=figures.applied,
             rejected=figures.rejected,
             restarts=self._life.restarts,
             endpoint_updates=engine.endpoints.figures.applied,
             endpoint_error=engine.endpoints.figures.last_error,
-            upstreams=self.upstreams(),
+            waits_s=engine.front.waits_s(),
         )
 
     def close(self) -> None:

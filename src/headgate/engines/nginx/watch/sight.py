@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from headgate.engines.nginx.common.status import CertificateStatus
 from headgate.engines.nginx.drift import Binary, Desired, baseline
 from headgate.engines.nginx.instance.procfs import Procfs
 from headgate.engines.nginx.observe.masters import Running
 from headgate.engines.nginx.watch.adoption import Adoption, adopt
+from headgate.engines.status import CertificateStatus
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.nginxtext.includes import Tree, load
 

@@ -13,7 +13,6 @@ from typing import Final
 
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.common.drifted import DriftReport
-from headgate.engines.nginx.common.status import CertificateStatus, NginxStatus
 from headgate.engines.nginx.common.types import Process
 from headgate.engines.nginx.drift import (
     Artefact,
@@ -34,9 +33,10 @@ from headgate.engines.nginx.drift import Running as Serves
 from headgate.engines.nginx.drive.guest import running_with
 from headgate.engines.nginx.health.figures import certificates, drifting, reloaded, restarted
 from headgate.engines.nginx.health.life import Life
+from headgate.engines.nginx.health.state import state_of
 from headgate.engines.nginx.health.told import Tell, told_lines
 from headgate.engines.nginx.health.trouble import trouble
-from headgate.engines.nginx.instance.procfs import Procfs
+from headgate.engines.nginx.instance.procfs import Procfs, started_at
 from headgate.engines.nginx.observe.error_log import Told
 from headgate.engines.nginx.observe.family import Family
 from headgate.engines.nginx.observe.histogram import seconds
@@ -44,6 +44,7 @@ from headgate.engines.nginx.observe.masters import Running, processes
 from headgate.engines.nginx.observe.observer import POLL_S
 from headgate.engines.nginx.watch.adoption import certificates_of
 from headgate.engines.nginx.watch.sight import Sight, certificate_statuses, changed, look_at
+from headgate.engines.status import CertificateStatus, EngineStatus, NginxStatus
 from headgate.engines.types import UpstreamStatus
 
 _LIFE_S: Final = 0.5
@@ -162,29 +163,33 @@ class Watcher:
         """Returns the upstreams of its config with what its access logs say of them."""
         return self._sight.upstreams() if self._sight is not None else []
 
-    def status(self) -> NginxStatus:
+    def status(self) -> EngineStatus:
         """Returns its present status."""
         sight = self._sight
         master, workers = self._processes()
-        return NginxStatus(
-            root=str(self._root),
-            mode="observe",
+        state, why = state_of(
+            runs=self.is_up, trouble=self.unready(), serves=True, has_release=False
+        )
+        return EngineStatus(
+            kind="nginx",
+            state=state,
+            why=why,
             version=sight.running.built_in.version if sight is not None else "",
             pid=None if master is None else master.pid,
+            started_at=started_at(master),
             workers=sum(not one.shutting_down for one in workers),
-            draining=sum(one.shutting_down for one in workers),
-            desired=None,
-            on_disk=None,
-            running=None,
-            state=self._finding.text() if self._finding is not None else "not looked at yet",
-            boot_safe=None,
-            degraded=False,
-            start=self.settings.start,
-            conf=sight.running.conf if sight is not None else self.settings.conf or "",
-            warning="; ".join(self._warnings()),
-            restarts=self._life.restarts,
+            drift=self._finding.text() if self._finding is not None else None,
             upstreams=self.upstreams(),
-            certificates=self._certificates,
+            nginx=NginxStatus(
+                root=str(self._root),
+                mode="observe",
+                draining=sum(one.shutting_down for one in workers),
+                start=self.settings.start,
+                conf=sight.running.conf if sight is not None else self.settings.conf or "",
+                warning="; ".join(self._warnings()),
+                restarts=self._life.restarts,
+                certificates=self._certificates,
+            ),
         )
 
     def close(self) -> None:

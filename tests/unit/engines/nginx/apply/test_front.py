@@ -1,6 +1,7 @@
 """The mailbox in an event loop: one at a time, the latest wins, everybody hears how it ended."""
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -30,7 +31,12 @@ class FakeApplier:
         self.fails = False
 
     def apply(
-        self, render: Callable[[Generation], Rendered], *, plan_digest: str, probes: object
+        self,
+        render: Callable[[Generation], Rendered],
+        *,
+        plan_digest: str,
+        probes: object,
+        applied: Callable[[], object],
     ) -> Result:
         self.begun.set()
         self.gate.wait()
@@ -41,6 +47,7 @@ class FakeApplier:
         if plan_digest == "bad":
             cause = Finding("syntax", "no")
             return Rejected(1, "test", cause, (cause,))
+        applied()
         return Applied(len(self.digests), ReleaseName(1, "0" * 12), 0.1, 0.2)
 
 
@@ -60,6 +67,25 @@ def run(story: Callable[[Front, FakeApplier], "asyncio.Future[None]"]) -> Front:
         return front
 
     return loops.run(main())
+
+
+def test_a_plan_that_nginx_was_told_to_serve_is_told_before_its_result() -> None:
+    told: list[tuple[str, bool]] = []
+
+    def of(digest: str) -> Wish:
+        loop = asyncio.get_running_loop()
+        return dataclasses.replace(
+            wish(digest),
+            applied=lambda: told.append((digest, asyncio.get_running_loop() is loop)),
+        )
+
+    async def story(front: Front, _: FakeApplier) -> None:
+        await front.apply(of("good"))
+        assert told == [("good", True)]
+        await front.apply(of("bad"))
+        assert told == [("good", True)], "nginx was not told of one that is refused"
+
+    run(story)  # type: ignore[arg-type]
 
 
 def test_the_latest_of_many_is_applied_and_the_others_hear_of_it() -> None:

@@ -1,7 +1,7 @@
 """What a page says of the certificates of a watched nginx."""
 
-from headgate.engines.nginx.common.status import CertificateStatus
 from headgate.engines.nginx.health.figures import certificates
+from headgate.engines.status import CertificateStatus
 
 NOW = 1_800_000_000.0
 DAY_S = 86_400.0

@@ -28,8 +28,10 @@ def test_what_cannot_be_looked_at_is_not_up(
         tmp_path, NginxSettings(mode="observe"), lambda _level, kind, *_: told.append(kind)
     )
     assert not watcher.is_up
-    assert watcher.status().pid is None
-    assert "it cannot be looked at" in watcher.status().warning
+    about = watcher.status()
+    assert (about.state, about.pid) == ("down", None)
+    assert about.nginx is not None
+    assert "it cannot be looked at" in about.nginx.warning
     assert told == ["nginx.unseen"]
 
 
