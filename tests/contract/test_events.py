@@ -52,6 +52,15 @@ def test_events_of_many_writers_have_no_holes(world: World) -> None:
     assert world.runner.run(run()) == list(range(1, 22))
 
 
+def test_the_first_writers_of_a_workspace_may_come_at_once(world: World) -> None:
+    async def run() -> list[int]:
+        await asyncio.gather(*(append(world, str(n)) for n in range(20)))
+        async with world.database.read(SCOPE) as tx:
+            return [one.seq for one in await store.after(tx, 0, 100)]
+
+    assert world.runner.run(run()) == list(range(1, 21))
+
+
 def test_a_feed_hands_out_what_is_written_and_says_what_it_has_not(world: World) -> None:
     async def run() -> None:
         await append(world, "before")

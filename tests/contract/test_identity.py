@@ -140,6 +140,30 @@ def test_wrong_tokens_from_an_address_are_throttled(world: World) -> None:
     assert statuses == {401, 429}
 
 
+def test_wrong_tokens_do_not_hold_up_who_proved_who_they_are_from_the_same_address(
+    world: World,
+) -> None:
+    admin = world.set_up()
+    good, ended, unseen = (
+        world.ask("POST", "/tokens", {"name": name, "role": "viewer"}, admin)
+        for name in ("good", "ended", "unseen")
+    )
+    for one in (good, ended):
+        assert world.ask("GET", "/auth/me", token=one["secret"]).status == 200
+    world.ask("DELETE", f"/tokens/{ended['id']}", token=admin)
+    for number in range(60):
+        world.ask("GET", "/auth/me", token=f"hgt_wrong{number}")
+    statuses = [world.ask("GET", "/auth/me", token=one["secret"]).status for one in (good, unseen)]
+    assert statuses == [200, 429]
+    # Nor do they hold up a user who logs in there; a token that was ended counts as a wrong one.
+    assert world.ask("GET", "/auth/me", token=admin).status == 200
+    login = {"name": "ann", "password": PASSWORD}
+    fresh = world.ask("POST", "/auth/login", login)["access_token"]
+    assert world.ask("GET", "/auth/me", token=fresh).status == 200
+    statuses = [world.ask("GET", "/auth/me", token=ended["secret"]).status for _ in range(2)]
+    assert statuses == [401, 429]
+
+
 def test_a_token_at_another_tenant_is_audited_and_throttled(world: World) -> None:
     admin = world.set_up()
     world.ask("POST", "/organisations", {"name": "other"}, admin)

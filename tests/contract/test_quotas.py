@@ -1,7 +1,10 @@
 """How much a workspace may have, and what who wants more is told; both databases."""
 
+import asyncio
+import json
 from typing import Any
 
+import asgi
 import pytest
 from master_world import LISTENER, PASSWORD, ROUTE, UPSTREAM, Answer, World
 from sqlalchemy import event
@@ -206,8 +209,44 @@ def test_a_workspace_that_asks_too_much_costs_the_others_nothing(room: Room) -> 
         refused = cost("PUT", f"{W}/resources/routes/r{number}", new)
         assert (refused[0], refused[2]) == (429, False), asked
         assert refused[1] < served[1], "it is refused before anything of the workspace is read"
+        assert number == 60 or not refused[1], "what was refused is refused again without a read"
         assert cost("GET", path) == served
     assert cost("PUT", f"{path}/routes/a", new)[0] == 200
+
+
+def test_who_has_to_wait_in_one_workspace_does_not_in_another(room: Room) -> None:
+    room.post("/organisations/main/workspaces", {"name": "other"})
+    room.allow(requests_per_minute=60)
+    ask = room.world.ask
+    operator = room.world.invite(room.admin, "oli", "operator")
+    refused = {ask("GET", W, token=room.admin).status for _ in range(62)}
+    assert refused == {200, 429}
+    assert ask("GET", "/workspaces/other", token=room.admin).status == 200
+    assert ask("GET", W, token=operator).status == 429
+    assert ask("GET", W, token="hgt_wrong").status == 401  # noqa: S106
+    room.world.advance(seconds=1)
+    statuses = [ask("GET", W, token=one).status for one in (operator, room.admin)]
+    assert statuses == [200, 429], "one request a second is the workspace's, not each caller's"
+
+
+def test_requests_of_one_workspace_wait_in_a_line_that_the_others_do_not_share(room: Room) -> None:
+    room.post("/organisations/main/workspaces", {"name": "other"})
+    world, ended = room.world, list[str]()
+
+    async def write(workspace: str, name: str) -> None:
+        path = f"/api/v1/workspaces/{workspace}/resources/upstreams/{name}"
+        headers = {"authorization": f"Bearer {room.admin}", "content-type": "application/json"}
+        spec = json.dumps({"spec": UPSTREAM}).encode()
+        reply = await asgi.ask(world.app, "PUT", path, spec, headers)
+        assert reply.status == 200
+        ended.append(workspace)
+
+    async def all_at_once() -> None:
+        many = (write("default", f"u{number}") for number in range(60))
+        await asyncio.gather(*many, write("other", "u"))
+
+    world.runner.run(all_at_once())
+    assert ended.index("other") < 30
 
 
 def test_only_an_administrator_of_the_organisation_sets_quotas(room: Room) -> None:

@@ -76,6 +76,7 @@ class World:
         sealer = load_sealer(self.directory / "master.key", None)
         cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         self.master = assembled(self.database, sealer, lambda: self.now_ms, cheap)
+        self.master.pauses.pause_s = 0
         self.runner.run(self.master.authority.authorities())
         self.app = application(self.master, "0")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headgate.fleet.frames import Heartbeat
+from headgate.master.api.fairness import Pauses, Refusals, Turns
 from headgate.master.api.rates import Rates
 from headgate.master.domains.agents.book import StoreBook
 from headgate.master.domains.data_planes.service import DataPlanes
@@ -13,14 +14,14 @@ from headgate.master.domains.enrolment.service import Enroller
 from headgate.master.domains.events.feed import Feeds
 from headgate.master.domains.logs.counting import SearchCounts
 from headgate.master.domains.logs.relaying import Relay, World
-from headgate.master.domains.logs.turns import Turns
+from headgate.master.domains.logs.turns import Turns as SearchTurns
 from headgate.master.domains.metrics.recorder import Recorder
 from headgate.master.domains.revisions.variants import Variants
 from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.sessions.keys import Keys
 from headgate.master.domains.sessions.passwords import Passwords
 from headgate.master.domains.sessions.shared import SharedThrottle
-from headgate.master.domains.sessions.throttle import Throttle
+from headgate.master.domains.sessions.throttle import Proven, Throttle
 from headgate.master.fleet.hub import LiveHub
 from headgate.master.ids import Clock
 from headgate.master.stalled import Stalled
@@ -52,8 +53,12 @@ class Master:
     figures: Figures
     recorder: Recorder
     rates: Rates
+    refusals: Refusals
     relay: Relay
-    searches: Turns = field(default_factory=Turns)
+    turns: Turns = field(default_factory=Turns)
+    pauses: Pauses = field(default_factory=Pauses)
+    proven: Proven = field(default_factory=Proven)
+    searches: SearchTurns = field(default_factory=SearchTurns)
     searched: SearchCounts = field(default_factory=SearchCounts)
     previews: PreviewCounts = field(default_factory=PreviewCounts)
     rest: RestCounts = field(default_factory=RestCounts)
@@ -107,5 +112,6 @@ def assembled(
         recorder=recorder,
         key_file=sealer.file,
         rates=Rates(clock),
+        refusals=Refusals(clock),
         relay=Relay(World(database, sealer, clock, hub, authority)),
     )

@@ -18,6 +18,7 @@ from headgate.master.domains.sessions import service as sessions
 from headgate.master.domains.sessions.throttle import ADDRESS
 from headgate.master.domains.tokens import service as tokens
 from headgate.master.domains.workspaces import store as workspaces
+from headgate.master.ids import digest_of
 from headgate.master.services import Master
 from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
@@ -26,6 +27,7 @@ _WRITES = {"POST": "created", "PUT": "changed", "PATCH": "changed", "DELETE": "r
 """Methods that change something, and what the event says then."""
 
 _NOT_FOUND = 404
+_TOO_MANY = 429
 
 Handler = Callable[[Request], Coroutine[object, object, Response]]
 
@@ -49,6 +51,10 @@ class GatedRoute(APIRoute):
             call.has_secret = bool((self.openapi_extra or {}).get("x-has-secret"))
             call.named_version = expected_version(request)
             call.must_be_new = request.headers.get("if-none-match", "").strip() == "*"
+            async with call.master.turns.turn(call.scope.workspace_id):
+                return await carried(request, call)
+
+        async def carried(request: Request, call: Call) -> Response:
             if request.method in _WRITES:
                 await storable.check_body(request)
                 if (again := await _repeated(request, call)) is not None:
@@ -59,13 +65,25 @@ class GatedRoute(APIRoute):
 
 
 async def opened(connection: HTTPConnection, permission: Permission) -> Call:
-    """Returns the call of a request that may go on; raises ProblemError for all others."""
-    storable.check_address(connection)
+    """Returns the call of a request that may go on; raises ProblemError for all others, after a
+    pause if there are too many."""
     master: Master = connection.app.state.master
+    try:
+        return await _opened(master, connection, permission)
+    except ProblemError as problem:
+        if problem.status == _TOO_MANY:
+            await master.pauses.pause()
+        raise
+
+
+async def _opened(master: Master, connection: HTTPConnection, permission: Permission) -> Call:
+    storable.check_address(connection)
     address = connection.client.host if connection.client else ""
     now_ms = master.clock()
     caller = Caller()
     rule = RULES[permission]
+    if rule.place is Place.WORKSPACE:
+        _refuse_again(master, connection)
     if rule.place is not Place.ANYWHERE:
         caller = await authenticated(master, connection.headers.get("authorization"), address)
     scope = await _scope_of(master, connection, caller, rule.place)
@@ -99,17 +117,20 @@ async def require(call: Call, permission: Permission) -> None:
 async def authenticated(master: Master, header: str | None, address: str) -> Caller:
     """Returns who the `Authorization` header proves; raises ProblemError (401, 429)."""
     keys = {ADDRESS: f"token {address}"}
-    if master.throttle.wait_ms(keys):
+    scheme, _, token = (header or "").partition(" ")
+    token = token.strip()
+    if master.throttle.wait_ms(keys) and not master.proven.has(token):
         raise ProblemError(
             429, "throttled", "too many wrong tokens from here; wait", headers={"retry-after": "5"}
         )
-    scheme, _, token = (header or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise sessions.refused()
-    caller = await _caller(master, token.strip(), address)
+    caller = await _caller(master, token, address)
     if caller is None:
         master.throttle.failed(keys)
+        master.proven.discard(token)
         raise sessions.refused()
+    master.proven.add(token)
     return caller
 
 
@@ -191,10 +212,7 @@ async def _scope(master: Master, connection: HTTPConnection, caller: Caller, pla
     if place is Place.MASTER:
         return MASTER if caller.is_master_admin else Scope()
     if place is Place.WORKSPACE:
-        named = connection.path_params.get("workspace")
-        return await _workspace(
-            master, named or connection.query_params.get("workspace", ""), caller
-        )
+        return await _workspace(master, connection, caller)
     if place is Place.ORGANISATION:
         named = connection.path_params.get("organisation")
         return await _organisation(
@@ -203,7 +221,13 @@ async def _scope(master: Master, connection: HTTPConnection, caller: Caller, pla
     return Scope()
 
 
-async def _workspace(master: Master, key: str, caller: Caller) -> Scope:
+def _named_workspace(connection: HTTPConnection) -> str:
+    named = connection.path_params.get("workspace")
+    return named or connection.query_params.get("workspace", "")
+
+
+async def _workspace(master: Master, connection: HTTPConnection, caller: Caller) -> Scope:
+    key = _named_workspace(connection)
     async with master.database.look(MASTER) as tx:
         found = await workspaces.named(tx, key, caller.grants)
     scopes = {Scope(one.organisation_id, one.id): one.requests_per_minute for one in found}
@@ -212,27 +236,41 @@ async def _workspace(master: Master, key: str, caller: Caller) -> Scope:
         raise not_found("workspace", key)
     if len(mine) > 1:
         raise invalid("workspace", f'two workspaces are called "{key}"', "write its id")
-    _refuse_too_many(master, mine[0].workspace_id, scopes[mine[0]])
+    per_minute = scopes[mine[0]]
+    wait_ms = master.rates.wait_ms(mine[0].workspace_id, per_minute)
+    if wait_ms:
+        master.refusals.add(_refusal_key(connection), wait_ms, per_minute)
+        raise _too_many(wait_ms, per_minute)
     return mine[0]
 
 
-def _refuse_too_many(master: Master, workspace_id: str, per_minute: int) -> None:
-    wait_ms = master.rates.wait_ms(workspace_id, per_minute)
+def _refuse_again(master: Master, connection: HTTPConnection) -> None:
+    """Refuses, without the database, whoever was just told to wait for this workspace."""
+    wait_ms, per_minute = master.refusals.left(_refusal_key(connection))
     if wait_ms:
-        raise ProblemError(
-            429,
-            "quota",
-            f"the workspace may make {per_minute} requests a minute; wait, or ask an administrator"
-            " of the organisation for more",
-            errors=[
-                Fault(
-                    path="requests_per_minute",
-                    detail="the quota is used up",
-                    allowed=f"at most {per_minute}",
-                )
-            ],
-            headers={"retry-after": str(-(-wait_ms // 1_000))},
-        )
+        raise _too_many(wait_ms, per_minute)
+
+
+def _refusal_key(connection: HTTPConnection) -> str:
+    header = connection.headers.get("authorization", "")
+    return f"{digest_of(header)} {_named_workspace(connection)}"
+
+
+def _too_many(wait_ms: int, per_minute: int) -> ProblemError:
+    return ProblemError(
+        429,
+        "quota",
+        f"the workspace may make {per_minute} requests a minute; wait, or ask an administrator"
+        " of the organisation for more",
+        errors=[
+            Fault(
+                path="requests_per_minute",
+                detail="the quota is used up",
+                allowed=f"at most {per_minute}",
+            )
+        ],
+        headers={"retry-after": str(-(-wait_ms // 1_000))},
+    )
 
 
 async def _organisation(master: Master, key: str | None, caller: Caller) -> Scope:

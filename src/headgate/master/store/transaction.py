@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import Delete, Table, Update, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
@@ -87,10 +88,17 @@ class Transaction:
         except IntegrityError as error:
             raise TakenError(source.name) from error
 
+    async def insert_absent(self, source: Table, **values: object) -> None:
+        """Adds a row unless there is one with its unique values, also one under way."""
+        _refuse_counted(source)
+        row = owned(source, values, self.scope)
+        is_sqlite = self._connection.dialect.name == "sqlite"
+        statement = (sqlite if is_sqlite else postgresql).insert(source).values(**row)
+        await self._connection.execute(statement.on_conflict_do_nothing(), execution_options=GATED)
+
     async def insert_all(self, source: Table, rows: Sequence[dict[str, object]]) -> None:
         """Adds rows; their owner is the scope's."""
-        if source.info.get("counted"):
-            raise TenancyError(f"rows of {source.name} have a quota; add them one by one")
+        _refuse_counted(source)
         if rows:
             await self._connection.execute(
                 insert(source),
@@ -125,3 +133,8 @@ class Transaction:
 def columns_of(source: Table, view: type[BaseModel]) -> Query:
     """Returns a query of the table's columns that the view names."""
     return select(*(source.c[name] for name in view.model_fields if name in source.c))
+
+
+def _refuse_counted(source: Table) -> None:
+    if source.info.get("counted"):
+        raise TenancyError(f"rows of {source.name} have a quota; add them with `insert`")

@@ -60,9 +60,10 @@ async def append_all(tx: Transaction, news: Sequence[News], now_ms: int) -> None
     """Adds events of the scope's workspace, in their order; see `append`."""
     if not news:
         return
-    counted = await tx.change(update(COUNTERS).values(newest=COUNTERS.c.newest + len(news)))
-    if not counted:
-        await tx.insert(COUNTERS, id=new_id(now_ms), newest=len(news), oldest=1)
+    count = update(COUNTERS).values(newest=COUNTERS.c.newest + len(news))
+    if not await tx.change(count):  # also for several first writers at once
+        await tx.insert_absent(COUNTERS, id=new_id(now_ms), newest=0, oldest=1)
+        await tx.change(count)
     newest = (await bounds(tx)).newest
     first = newest - len(news) + 1
     rows = [_row(one, first + place, now_ms) for place, one in enumerate(news)]

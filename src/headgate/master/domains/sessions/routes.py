@@ -127,6 +127,7 @@ async def _refuse_early(call: Here, keys: dict[Limit, str]) -> None:
 
 async def _tokens(call: Here, opened: service.Opened) -> Tokens:
     access = await call.master.keys.signed(opened.user_id, opened.session_id)
+    call.master.proven.add(access)
     return Tokens(
         access_token=access,
         refresh_token=opened.refresh_token,

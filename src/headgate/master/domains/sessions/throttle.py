@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from headgate.master.ids import Clock
+from headgate.master.ids import Clock, digest_of
 
 MOST_KEYS: Final = 10_000
 FORGOTTEN_AFTER_MS: Final = 3_600_000
@@ -81,3 +81,27 @@ class Throttle:
         for limit, key in keys.items():
             if limit is PAIR:
                 self._records.pop((limit, key), None)
+
+
+class Proven:
+    """Remembers, by their digests, tokens that were right when they came last: wrong ones from the
+    same address do not hold them up. Bounded."""
+
+    def __init__(self) -> None:
+        self._digests: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, token: str) -> None:
+        """Remembers a token that was right."""
+        key = digest_of(token)
+        self._digests[key] = None
+        self._digests.move_to_end(key)
+        if len(self._digests) > MOST_KEYS:
+            self._digests.popitem(last=False)
+
+    def discard(self, token: str) -> None:
+        """Forgets a token that was wrong."""
+        self._digests.pop(digest_of(token), None)
+
+    def has(self, token: str) -> bool:
+        """Says whether it was right when it came last."""
+        return digest_of(token) in self._digests

@@ -1,0 +1,118 @@
+"""Keeps a workspace that asks for much from slowing down the others: turns, quick refusals, and
+pauses before them. In memory, bounded; knows nothing of requests.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from headgate.master.ids import Clock
+
+AT_ONCE: Final = 4
+"""Requests of a workspace that are carried out at a time; the others wait in its own line."""
+LONGEST_S: Final = 1.0
+"""The time after which a request gives its turn to the next one and goes on beside it: one that
+waits for agents, such as a search of logs, must not hold up the others of its workspace."""
+PAUSE_S: Final = 0.25
+MOST_PAUSING: Final = 200
+"""Refusals that wait at a time: less than the connections that the master takes, of which a client
+that leaves without its answer may not use up more."""
+MOST_REFUSED: Final = 10_000
+
+
+@dataclass(slots=True)
+class _Line:
+    """The requests of a workspace that have a turn or wait for one."""
+
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    count: int = 0
+
+
+class _Turn:
+    """A request's turn, which it gives back once: when it ends, or at the end of its time."""
+
+    def __init__(self, free: asyncio.Semaphore, longest_s: float) -> None:
+        self._free = free
+        self._is_over = False
+        self._timer = asyncio.get_running_loop().call_later(longest_s, self.give_back)
+
+    def give_back(self) -> None:
+        """Lets the next request of the line go on."""
+        if not self._is_over:
+            self._is_over = True
+            self._timer.cancel()
+            self._free.release()
+
+
+class Turns:
+    """A line for each workspace that has requests under way. Belongs to one event loop."""
+
+    def __init__(self, longest_s: float = LONGEST_S) -> None:
+        self._longest_s = longest_s
+        self._lines: dict[str, _Line] = {}
+
+    @contextlib.asynccontextmanager
+    async def turn(self, workspace_id: str) -> AsyncIterator[None]:
+        """Waits for a turn, and keeps it for the block; requests of no workspace wait for none."""
+        if not workspace_id:
+            yield
+            return
+        line = self._lines.setdefault(workspace_id, _Line())
+        line.count += 1
+        try:
+            await line.free.acquire()
+            turn = _Turn(line.free, self._longest_s)
+            try:
+                yield
+            finally:
+                turn.give_back()
+        finally:
+            line.count -= 1
+            if not line.count:
+                del self._lines[workspace_id]
+
+
+class Refusals:
+    """Remembers who was refused until when, so that the next refusals read no database."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def add(self, key: str, wait_ms: int, per_minute: int) -> None:
+        """Refuses `key` for so long, because the limit is `per_minute`."""
+        self._until.pop(key, None)
+        self._until[key] = (self._clock() + wait_ms, per_minute)
+        if len(self._until) > MOST_REFUSED:
+            self._until.popitem(last=False)
+
+    def left(self, key: str) -> tuple[int, int]:
+        """Returns how long `key` is still refused, in ms, and the limit; 0 if it is not."""
+        until, per_minute = self._until.get(key, (0, 0))
+        left = until - self._clock()
+        if left <= 0:
+            self._until.pop(key, None)
+            return 0, 0
+        return left, per_minute
+
+
+class Pauses:
+    """Has clients that are refused wait for the answer: who sends the next request only after it
+    sends few. Belongs to one event loop."""
+
+    def __init__(self, pause_s: float = PAUSE_S) -> None:
+        self.pause_s = pause_s
+        self._waiting = 0
+
+    async def pause(self) -> None:
+        """Waits, unless too many wait already."""
+        if self._waiting >= MOST_PAUSING:
+            return
+        self._waiting += 1
+        try:
+            await asyncio.sleep(self.pause_s)
+        finally:
+            self._waiting -= 1
