@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -227,10 +227,18 @@ class Lab:
 class Background:
     """The storm's client in the background."""
 
-    def __init__(self, port: int, seconds: float, connections: int) -> None:
-        command = [str(compiled(CLIENT)), str(connections), f"{seconds:g}", "127.0.0.1", str(port)]
+    def __init__(
+        self, port: int, seconds: float, connections: int, before: Sequence[str] = ()
+    ) -> None:
+        """`before`: a command that runs the client elsewhere."""
+        how = (str(connections), f"{seconds:g}", "127.0.0.1", str(port))
+        command = [*before, str(compiled(CLIENT)), *how]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.began = stamp()
+
+    def end(self) -> None:
+        """Ends it before its time."""
+        self._process.terminate()
 
     def result(self) -> tuple[dict[str, float], list[dict[str, float | str]]]:
         """Waits for its end: the whole, and each failure."""

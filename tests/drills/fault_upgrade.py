@@ -22,16 +22,16 @@ LOAD_S = 15
 
 def upgrades(lab: Lab, seen: Seen) -> None:
     """Row 36: to the other wheel, back, and to it again; with one and with two workers."""
-    other = _packed(lab.folder, VERSIONS[1])
+    other = packed(lab.folder, VERSIONS[1])
     built = next((ROOT / "dist").glob(f"headgate-{VERSIONS[0]}-*.whl"), None)
-    first = built or _packed(lab.folder, VERSIONS[0])
+    first = built or packed(lab.folder, VERSIONS[0])
     seen.check(f"from the {'release wheel in dist/' if built else 'same code'} to this code", True)
     upstream = lab.endpoint()
     for workers in (1, 2):
         folder = lab.folder / str(workers)
         folder.mkdir()
-        home = _environment(folder / "venv")
-        _install(home, first)
+        home = environment(folder / "venv")
+        install(home, first)
         program = (str(home / "bin" / "headgate"),)
         options = ("--no-watch", "--workers", str(workers))
         text = lab.config(upstream.address)
@@ -47,7 +47,7 @@ def _turns(lab: Lab, seen: Seen, node: RunningNode, at: tuple[Path, Path, Path])
     answers, worst, lost = 0.0, 0.0, []
     for turn, wheel in enumerate((other, first, other)):
         control = control_pid(node)
-        _install(home, wheel)
+        install(home, wheel)
         load = lab.storm(LOAD_S)
         began = time.monotonic()
         done = node.command("upgrade")
@@ -55,7 +55,7 @@ def _turns(lab: Lab, seen: Seen, node: RunningNode, at: tuple[Path, Path, Path])
         if done.returncode != 0 or time.monotonic() - began > LOAD_S:
             strange.append(f"upgrade {turn + 1}: {done.stderr.strip() or 'longer than the load'}")
         versions.append(_version(node))
-        if _mapped(node.data_plane()[1]) != _on_disk(home):
+        if mapped(node.data_plane()[1]) != on_disk(home):
             strange.append(f"upgrade {turn + 1}: the data plane has another extension")
         whole, failures = load.result()
         answers, worst = answers + whole["answers"], max(worst, whole["worst_ms"])
@@ -79,7 +79,7 @@ def _version(node: RunningNode) -> str:
     return str(control["version"]) if isinstance(control, dict) else ""
 
 
-def _mapped(pid: int) -> int:
+def mapped(pid: int) -> int:
     """The inode of the extension that a data plane runs."""
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         if "/_core." in line:
@@ -87,11 +87,12 @@ def _mapped(pid: int) -> int:
     return 0
 
 
-def _on_disk(home: Path) -> int:
+def on_disk(home: Path) -> int:
+    """The inode of the extension that an environment has."""
     return next(home.glob("lib/python*/site-packages/headgate/_core/_core.*.so")).stat().st_ino
 
 
-def _environment(home: Path) -> Path:
+def environment(home: Path) -> Path:
     """A virtual environment that finds our dependencies, not our package, where this one does."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     site = next(home.glob("lib/python*/site-packages"))
@@ -107,14 +108,14 @@ def _dependencies() -> list[str]:
     return [one for one in [*own, *sys.path] if one.endswith("site-packages")]
 
 
-def _install(home: Path, wheel: Path) -> None:
+def install(home: Path, wheel: Path) -> None:
     """What `pip install --upgrade` does."""
     pip = (sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "--quiet")
     options = ("--disable-pip-version-check", "--no-index", "--no-deps", "--force-reinstall")
     subprocess.run([*pip, "install", *options, str(wheel)], check=True, capture_output=True)
 
 
-def _packed(folder: Path, version: str) -> Path:
+def packed(folder: Path, version: str) -> Path:
     """A wheel of the package as it is here, extension and all, under a version."""
     package = Path(headgate.__file__).parent
     info = f"headgate-{version}.dist-info"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import fault_changes as changes
 import fault_files as files
+import fault_planes as planes
 import fault_reloads as reloads
 import fault_resources as resources
 import fault_reuse as reuse
@@ -137,6 +138,11 @@ ROWS = {
         "upgrade to a second wheel and back, under load",
         "each request is handled by the old or the new one, none refused; going back works",
         upgrade.upgrades,
+    ),
+    37: Row(
+        "two planes, each upgraded to a second wheel and back, under load",
+        "no request and no connection is lost, whichever side is newer, and without the link",
+        planes.two_planes_upgraded,
     ),
 }
 

@@ -2,7 +2,7 @@
 //
 //   storm_client CONNECTIONS SECONDS HOST PORT
 //
-// Prints a JSON line for each of the first 2,000 failures and one for the whole at the end. A
+// SIGTERM ends it earlier. Prints a JSON line for each of the first 2,000 failures and one for the whole at the end. A
 // connection that the server ends after announcing it, or while nothing is asked for on it, is not
 // a failure. Kinds: refused, connect (other), reset, closed (no byte of an answer), short (an
 // answer cut), status (not 200), garbage, hung (no answer for 10 s).
@@ -40,12 +40,17 @@ static char request[256];
 static size_t request_len;
 static uint64_t answers, connects, closes, failures;
 static double end, worst;
+static volatile sig_atomic_t stopped;
 
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return t.tv_sec + t.tv_nsec / 1e9;
 }
+
+static void stop(int number) { stopped = number; }
+
+static int is_over(void) { return stopped || now() >= end; }
 
 static void start(Conn *c);
 
@@ -67,7 +72,7 @@ static void fail(Conn *c, const char *kind, int status) {
 static void again(Conn *c) {
     if (c->fd >= 0) close(c->fd);
     c->fd = -1;
-    if (now() < end) start(c);
+    if (!is_over()) start(c);
 }
 
 static void lost(Conn *c, const char *kind, int status) {
@@ -133,7 +138,7 @@ static void take(Conn *c, int keep, int status) {
 
 static void advance(Conn *c) {
     for (;;) {
-        if (c->fd < 0 || now() >= end) return;
+        if (c->fd < 0 || is_over()) return;
         if (c->state == CONNECTING) {
             int error = 0;
             socklen_t size = sizeof error;
@@ -179,11 +184,12 @@ int main(int argc, char **argv) {
     port = atoi(argv[4]);
     end = began + seconds;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, stop);
     request_len = snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: storm.example\r\n\r\n");
     epoll = epoll_create1(0);
     Conn *conns = calloc(count, sizeof *conns);
     for (int i = 0; i < count; i++) start(&conns[i]);
-    while (now() < end) {
+    while (!is_over()) {
         struct epoll_event events[EVENTS];
         int ready = epoll_wait(epoll, events, EVENTS, 20);
         for (int i = 0; i < ready; i++) advance(events[i].data.ptr);

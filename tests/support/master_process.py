@@ -21,6 +21,13 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of tests
 class MasterProcess:
     """A `headgate master` of its own."""
 
+    program: tuple[str, ...] = (
+        sys.executable,
+        "-c",
+        "from headgate.cli.main import main; main()",
+    )
+    """The command that headgate is."""
+
     def __init__(
         self, folder: Path, *options: str, says: str = "/setup#", database_url: str = ""
     ) -> None:
@@ -28,8 +35,8 @@ class MasterProcess:
         `database_url`: empty for SQLite.
         """
         self.log = folder / "master.log"
-        command = [sys.executable, "-c", "from headgate.cli.main import main; main()", "master"]
-        command += ["--data", str(folder / "data"), "--agents-listen", "127.0.0.1:0", *options]
+        command = [*self.program, "master", "--data", str(folder / "data")]
+        command += ["--agents-listen", "127.0.0.1:0", *options]
         environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
         if database_url:
             environment["DATABASE_URL"] = database_url

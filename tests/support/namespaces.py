@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import ModuleType
 from typing import Self
 
 import load_client
@@ -57,10 +58,10 @@ def _ip(*arguments: str) -> None:
 class Load:
     """Clients in a namespace that ask again and again."""
 
-    def __init__(self, space: str, port: int) -> None:
-        """Returns once the first answer has come."""
-        program = [*inside(space), sys.executable, load_client.__file__, str(port)]
-        self._process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, space: str, port: int, program: ModuleType = load_client) -> None:
+        """Returns once the first answer has come. `program`: the clients."""
+        command = [*inside(space), sys.executable, str(program.__file__), str(port)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         self._process.stdout.readline()
 

@@ -26,6 +26,9 @@ CONTROL = "control.test"
 class Plane:
     """One plane's process, with its state directory and log; ends with its `with` block."""
 
+    program: tuple[str, ...] = (str(HEADGATE),)
+    """The command that headgate is."""
+
     def __init__(self, folder: Path, name: str, before: Sequence[str] = ()) -> None:
         """`before`: a command that runs the process elsewhere."""
         self.state = folder / name
@@ -37,7 +40,7 @@ class Plane:
     def start(self, *arguments: str) -> Self:
         """Starts it, or starts it again as before if there are no arguments."""
         self._arguments = list(arguments) or self._arguments
-        command = [*self._before, str(HEADGATE), *self._arguments, "--state-dir", str(self.state)]
+        command = [*self._before, *self.program, *self._arguments, "--state-dir", str(self.state)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         return self
