@@ -3,6 +3,7 @@ whatever is no frame raises Invalid."""
 
 import itertools
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -22,6 +23,7 @@ _AUTHORITIES, _PIN, _SERIAL, _NAME, _ORDERS = 8, 80, 64, 255, 32
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 _OLDEST_MS = (1 << 32) - 1
 _BUCKETS = 64
+_SHARED_BYTES = 1_024
 _NUL, _SHOWN = b"\0", "\ufffd"
 _PROGRAM, _REASON = 64, 2_000
 MOST_CERTIFICATES, MOST_NAMES = 200, 50
@@ -141,6 +143,17 @@ def _version_message(version: fr.Version | None) -> _Message:
 
 
 def _held(message: _Message) -> fr.Held:
+    """Returns the versions that an agent has; one object for all agents that have the same."""
+    data = message.SerializeToString()
+    return _shared_held(data) if len(data) <= _SHARED_BYTES else _read_held(message)
+
+
+@lru_cache(maxsize=1_024)
+def _shared_held(data: bytes) -> fr.Held:
+    return _read_held(pb.Held.FromString(data))
+
+
+def _read_held(message: _Message) -> fr.Held:
     def of(name: str) -> fr.Version | None:
         return _version(getattr(message, name)) if message.HasField(name) else None
 
@@ -317,6 +330,8 @@ def _latency_message(latency: fr.Latency | None) -> _Message:
 
 def _latency(message: _Message) -> fr.Latency | None:
     """Returns the buckets; None for what are none: a heartbeat counts for more than its figures."""
+    if not message.HasField("latency"):
+        return None
     bounds, counts = tuple(message.latency.bounds_s), tuple(message.latency.counts)
     is_rising = all(before < after for before, after in itertools.pairwise((0.0, *bounds)))
     if not bounds or len(bounds) > _BUCKETS or len(counts) != len(bounds) + 1 or not is_rising:

@@ -143,6 +143,24 @@ def test_buckets_that_are_none_leave_the_heartbeat(
     assert found == fr.Heartbeat(HELD, clock_ms=3)
 
 
+@pytest.mark.parametrize(("scope", "is_shared"), [("s", True), ("s" * 2_000, False)])
+def test_agents_that_have_the_same_versions_share_one_object(scope: str, is_shared: bool) -> None:
+    held = fr.Held(scope, V2, V1, V1)
+    beats = [fr.AgentFrame(3, place, fr.Heartbeat(held)) for place in (1, 2)]
+    first, second = (codec.decode_agent(codec.encode_agent(one)).body for one in beats)
+    assert isinstance(first, fr.Heartbeat)
+    assert isinstance(second, fr.Heartbeat)
+    assert first.held == second.held == held
+    assert (first.held is second.held) == is_shared
+
+
+def test_an_agent_that_has_another_version_is_told_apart() -> None:
+    helds = (fr.Held("s", V2, V1, V1), fr.Held("s", V2, V2, V1), fr.Held("s", V2, V1, V2, V1))
+    for held in helds:
+        frame = fr.AgentFrame(3, 1, fr.Heartbeat(held))
+        assert codec.decode_agent(codec.encode_agent(frame)) == frame
+
+
 def test_a_nul_in_a_text_is_shown_and_bytes_stay() -> None:
     instances = (fr.Instance("ed\0ge", "nginx", "1.27", ("a\0", "b")),)
     proof = fr.Proof(b"p\0em", b"sign\0ature")

@@ -40,7 +40,8 @@ class Transaction:
     async def all(self, view: type[View], query: Query) -> list[View]:
         """Returns the rows of a query, as the view."""
         result = await self._connection.execute(bounded(query, self.scope), execution_options=GATED)
-        return [view.model_validate(dict(row)) for row in result.mappings()]
+        names = tuple(result.keys())
+        return [view.model_validate(dict(zip(names, row, strict=True))) for row in result]
 
     async def tuples(
         self, row: Callable[..., Row], query: Query, **parameters: object

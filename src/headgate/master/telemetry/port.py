@@ -98,7 +98,7 @@ class Metrics:
             started_at=self._started_at,
             cpu_s=round(used.ru_utime + used.ru_stime, 3),
             resident_bytes=pages * _PAGE_BYTES,
-            open_fds=len(list(Path("/proc/self/fd").iterdir())),
+            open_fds=len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - a path for each costs more
         )
 
 

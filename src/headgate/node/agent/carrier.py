@@ -19,6 +19,10 @@ _OPTIONS: Final = (
     # The session machine decides when to dial, by full jitter.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.use_local_subchannel_pool", 1),
+    # gRPC would measure with pings how much may be under way, which its master must answer; this
+    # window suffices for a link of 100 ms.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 1 << 20),
 )
 
 

@@ -46,10 +46,10 @@ class _Open(Batch):
 
     def __init__(self) -> None:
         super().__init__()
-        loop = asyncio.get_running_loop()
-        self.due = loop.time() + BEATS_WAIT_S + _AGAIN_S
+        self.loop = asyncio.get_running_loop()
+        self.due = self.loop.time() + BEATS_WAIT_S + _AGAIN_S
         self.sooner = asyncio.Event()
-        self.done: asyncio.Future[list[int]] = loop.create_future()
+        self.done: asyncio.Future[list[int]] = self.loop.create_future()
 
 
 class Writing:
@@ -137,12 +137,12 @@ class Writing:
         batch = self._batch
         if batch is None:
             batch = self._batch = _Open()
-        due = asyncio.get_running_loop().time() + wait_s
+        due = batch.loop.time() + wait_s
         if due < batch.due:
             batch.due = due
             batch.sooner.set()
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._work())
+            self._task = batch.loop.create_task(self._work())
         return batch
 
     async def _work(self) -> None:
@@ -206,8 +206,7 @@ class Writing:
 
 
 async def _until_due(batch: _Open) -> None:
-    loop = asyncio.get_running_loop()
-    while loop.time() < batch.due:
+    while batch.loop.time() < batch.due:
         batch.sooner.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(batch.due):
