@@ -1,7 +1,7 @@
 """Types of the compiled extension, one part per face in `engine/crates/hg-py/src`."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias, final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, final
 
 # dataplane.rs
 
@@ -309,34 +309,29 @@ class Breaker:
     def open_until_ms(self) -> int | None:
         """The time at which an open breaker lets a try through again."""
 
-@final
 class RateTable:
-    """Counts requests by key; its methods may be called from any thread."""
+    """Counts requests by key: the base of `headgate.RateLimiter`.
 
-    def __new__(
-        cls, requests: int, period_us: int, burst: int, keys: int, seed: tuple[int, int]
-    ) -> RateTable:
-        """Takes a rate of requests in microseconds, its burst, room for how many keys, and 128 bits
-        of chance.
-        """
+    Reads the limits from its attributes at the first call; its methods may be called from any
+    thread.
+    """
 
-    def check(self, key: str, cost: int = 1, now_us: int | None = None) -> bool:
+    def check(self, key: str, cost: int = 1) -> bool:
         """Counts a request of a key if it is within the limit, and reports whether it was.
 
-        Addresses count as clients: IPv6 by /64. Without `now_us`, microseconds since the table was
-        made, it reads a clock; not both in turn.
+        Raises `ValueError` for a clock below 0.
         """
 
-    def decide(
-        self, key: str, cost: int = 1, now_us: int | None = None
-    ) -> tuple[bool, int, int, int]:
+    def _decide(self, key: str, cost: int) -> tuple[bool, int, int, int]:
         """Does the same; returns whether it was, how many more would be now, and after how many
         microseconds this one would have been, and the whole burst is there again.
         """
 
     @property
     def evictions(self) -> int:
-        """The number of keys that lost their debt because the table was full of keys in debt."""
+        """The number of keys that lost their debt because the table was full: more than a few say
+        that `keys` is too small.
+        """
 
 @final
 class RetryBudget:
@@ -353,6 +348,40 @@ class RetryBudget:
 
     def balance(self, now_ms: int) -> int:
         """Returns how many retries are left now."""
+
+RouteT = TypeVar("RouteT")
+
+class RouteFinder(Generic[RouteT]):
+    """Finds routes: the base of `headgate.Router`.
+
+    Reads the routes from its attributes at the first call; its methods may be called from any
+    thread.
+    """
+
+    def match(
+        self,
+        host: str,
+        target: str,
+        method: str = "GET",
+        headers: Iterable[tuple[str, str]] = (),
+        client: str = "127.0.0.1",
+    ) -> RouteT | None:
+        """Returns the route that takes a request; None if none does.
+
+        `host` is the Host without port, `target` path and query as sent, `headers` (name, value)
+        of each line. Raises `ValueError` for a path that a node answers with 400, and for a client
+        that is no address.
+        """
+
+    def name(
+        self,
+        host: str,
+        target: str,
+        method: str = "GET",
+        headers: Iterable[tuple[str, str]] = (),
+        client: str = "127.0.0.1",
+    ) -> str | None:
+        """Returns the name of the route that `match` returns."""
 
 def backoff_ms(
     retry: int, curve: tuple[int, int, int], random: int | None, retry_after_ms: int | None
@@ -587,21 +616,7 @@ class Router:
 
     @property
     def names(self) -> list[str]:
-        """The routes, in the order of the places that `take` returns."""
-
-    def take(
-        self,
-        host: str,
-        target: str,
-        method: str,
-        client: str,
-        headers: Sequence[tuple[str, str]] | None = None,
-    ) -> int | None:
-        """Returns the place in `names` of the route that takes a request; None = 404.
-
-        Quicker than `find`, of the first listener that routes name. `target` is path and query as
-        sent, the host in lower case without port. Raises as `find` does.
-        """
+        """The routes, in the order of their places."""
 
     def explain(self, request: RouterRequest) -> bytes:
         """Returns why a request goes where it goes, as JSON (`headgate.compile.explanation`).

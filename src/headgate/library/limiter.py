@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from headgate._core import RateTable
@@ -27,11 +26,11 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RateLimiter:
+class RateLimiter(RateTable):
     """The generic cell rate algorithm (ITU-T I.371) over a table that never grows. For any thread.
 
     A key is any text; addresses count as clients do, IPv6 by its first 64 bits. A key whose debt is
-    paid takes no room.
+    paid takes no room. A copy, or what pickle restores, counts by itself.
 
     >>> limiter = RateLimiter(requests=10, per_s=1, burst=2, clock=lambda: 5.0)
     >>> [limiter.check("ann") for _ in range(3)], limiter.check("bob")
@@ -59,25 +58,15 @@ class RateLimiter:
         within("burst", self.burst, 1, 1_000_000)
         within("keys", self.keys, 8, 1 << 27)
 
-    @cached_property
-    def _table(self) -> RateTable:
-        seed = (random.getrandbits(_SEED_BITS), random.getrandbits(_SEED_BITS))
-        return RateTable(self.requests, round(self.per_s * 1e6), self.burst, self.keys, seed)
-
-    def check(self, key: str, cost: int = 1) -> bool:
-        """Counts a request of a key if it is within the limit, and reports whether it was."""
-        if self.clock is None:
-            return self._table.check(key, cost)
-        return self._table.check(key, cost, round(self.clock() * 1e6))
-
     def decide(self, key: str, cost: int = 1) -> Decision:
         """Does what `check` does, and says more."""
-        now_us = None if self.clock is None else round(self.clock() * 1e6)
-        allowed, remaining, wait_us, full_us = self._table.decide(key, cost, now_us)
+        allowed, remaining, wait_us, full_us = self._decide(key, cost)
         return Decision(allowed, remaining, wait_us / 1e6, full_us / 1e6)
 
     @property
-    def evictions(self) -> int:
-        """The number of keys that lost their debt because the table was full: more than a few say
-        that `keys` is too small."""
-        return self._table.evictions
+    def _seed(self) -> tuple[int, int]:
+        return random.getrandbits(_SEED_BITS), random.getrandbits(_SEED_BITS)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns the limits: what they counted stays in the core."""
+        return dict(vars(self))

@@ -25,6 +25,20 @@ class Proxy:
 
     The processes are those of `headgate run`. They end with the block, with `stop`, or with the
     interpreter, but not when that is ended by SIGKILL.
+
+    >>> import http.client
+    >>> from headgate import Listener, Route
+    >>> from headgate.testing import Upstream
+    >>> with Upstream("hello") as app, Proxy({
+    ...     "listeners": {"web": Listener()},
+    ...     "routes": {"all": Route(upstream="app")},
+    ...     "upstreams": {"app": {"endpoints": [app.address]}},
+    ... }) as proxy:
+    ...     client = http.client.HTTPConnection(proxy.address())
+    ...     client.request("GET", "/")
+    ...     client.getresponse().read()
+    ...     client.close()
+    b'hello'
     """
 
     def __init__(self, config: Config, *, workers: int = 1, start_s: float = 30.0) -> None:

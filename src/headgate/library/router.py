@@ -2,11 +2,11 @@
 its order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from headgate._core import PlanError
+from headgate._core import PlanError, RouteFinder
 from headgate._core import Router as Core
 from headgate.compile.located import refusals
 from headgate.library.compiled import compiled, refused
@@ -66,7 +66,7 @@ class Route:
         return table | ({"match": [match]} if match else {})
 
 
-class Router:
+class Router(RouteFinder[Route]):
     """Finds the route of a request. Immutable; may be used by several threads.
 
     >>> router = Router({
@@ -92,43 +92,13 @@ class Router:
             core = Core([(*e.key, e.canonical) for e in entries if e.key.kind == "route"])
         except PlanError as error:
             raise refused(refusals(loaded, error)) from None
-        self._take = core.take
-        self._routes = [(name, routes[name]) for name in core.names]
+        self._core = core
+        self._names = tuple(core.names)
+        self._routes = tuple(routes[name] for name in self._names)
 
-    def match(
-        self,
-        host: str,
-        target: str,
-        method: str = "GET",
-        headers: Iterable[tuple[str, str]] = (),
-        client: str = "127.0.0.1",
-    ) -> Route | None:
-        """Returns the route that takes a request; None if none does.
-
-        `host` is the Host without port, `target` path and query as sent, `headers` (name, value)
-        of each line. Raises `ValueError` for a path that a node answers with 400, and for a client
-        that is no address.
-        """
-        found = self._found(host, target, method, headers, client)
-        return None if found is None else self._routes[found][1]
-
-    def name(
-        self,
-        host: str,
-        target: str,
-        method: str = "GET",
-        headers: Iterable[tuple[str, str]] = (),
-        client: str = "127.0.0.1",
-    ) -> str | None:
-        """Returns the name of the route that `match` returns."""
-        found = self._found(host, target, method, headers, client)
-        return None if found is None else self._routes[found][0]
-
-    def _found(
-        self, host: str, target: str, method: str, headers: Iterable[tuple[str, str]], client: str
-    ) -> int | None:
-        lines = [(name.lower(), value) for name, value in headers] if headers else None
-        return self._take(host.lower(), target, method, client, lines)
+    def __getstate__(self) -> dict[str, object]:
+        """Returns what a copy shares."""
+        return dict(vars(self))
 
 
 _ANSWER: Final[dict[str, object]] = {"respond": {"status": 204}}

@@ -1,5 +1,12 @@
 """A program's rates: by key, exact over time, in a table that never grows."""
 
+import copy
+import inspect
+import math
+import pickle
+from dataclasses import replace
+from fractions import Fraction
+
 import pytest
 
 from headgate import RateLimiter
@@ -65,3 +72,60 @@ def test_without_a_clock_time_passes_by_itself() -> None:
 def test_what_makes_no_limit_is_refused(given: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(given))} is .*; write "):
         RateLimiter(**{"requests": 1} | given)  # type: ignore[arg-type]
+
+
+def test_a_call_takes_its_arguments_by_name_and_by_place() -> None:
+    limiter = RateLimiter(requests=1, burst=4, clock=Clock())
+    assert str(inspect.signature(RateLimiter.check)) == "(self, /, key, cost=1)"
+    assert limiter.check("a", 2)
+    assert limiter.check(key="a", cost=2)
+    assert not limiter.check("a")
+    assert RateLimiter.check(limiter, "b")
+    with pytest.raises(TypeError):
+        limiter.check()  # type: ignore[call-arg]
+
+
+def test_a_fraction_of_a_microsecond_is_rounded_as_python_rounds() -> None:
+    now: list[float | int | Fraction] = [Fraction(5, 2)]
+    limiter = RateLimiter(requests=1_000_000, clock=lambda: now[0])  # type: ignore[arg-type, return-value]
+    assert limiter.check("a")
+    now[0] = 2.500_000_5
+    assert not limiter.check("a"), "rounded to the even microsecond, at which nothing is earned"
+    now[0] = 2.500_001
+    assert limiter.check("a")
+    now[0] = 3
+    assert limiter.check("a")
+
+
+@pytest.mark.parametrize("now", [-1.0, -1e-6, math.inf, math.nan, 1e20])
+def test_a_clock_counts_from_0_up(now: float) -> None:
+    limiter = RateLimiter(requests=1, clock=lambda: now)
+    for ask in (limiter.check, limiter.decide):
+        with pytest.raises(ValueError, match=r"the clock is at .* s; it must count from 0 up"):
+            ask("a")
+
+
+def test_what_a_clock_raises_is_the_callers() -> None:
+    def broken() -> float:
+        raise OSError("no clock")
+
+    with pytest.raises(OSError, match="no clock"):
+        RateLimiter(requests=1, clock=broken).check("a")
+    with pytest.raises(TypeError):
+        RateLimiter(requests=1, clock=lambda: "now").check("a")  # type: ignore[arg-type, return-value]
+
+
+def test_copies_count_by_themselves() -> None:
+    limiter = RateLimiter(requests=1, per_s=60)
+    assert limiter.evictions == 0
+    assert limiter.check("a")
+    copies = [
+        copy.copy(limiter),
+        copy.deepcopy(limiter),
+        pickle.loads(pickle.dumps(limiter)),  # noqa: S301 - its own
+        replace(limiter),
+    ]
+    for one in copies:
+        assert one == limiter
+        assert [one.check("a"), one.check("a")] == [True, False]
+    assert not limiter.check("a")

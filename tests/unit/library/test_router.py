@@ -1,5 +1,9 @@
 """Routes of a program are matched as a node matches them."""
 
+import copy
+import gc
+import inspect
+import weakref
 from pathlib import PurePath
 
 import pytest
@@ -107,3 +111,58 @@ def test_what_a_node_answers_with_400_is_no_request(target: str) -> None:
 def test_a_client_is_an_address() -> None:
     with pytest.raises(ValueError, match="is not an address"):
         ROUTER.match("x.example", "/", client="nobody")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("X-TENANT", "a")],
+        (("x-tenant", "a"),),
+        {"X-Tenant": "a"}.items(),
+        [["x-tenant", "a"]],
+        (pair for pair in [("x-tenant", "a")]),
+    ],
+)
+def test_headers_are_any_pairs(headers: list[tuple[str, str]]) -> None:
+    assert ROUTER.name("x.example", "/v1/a", headers=headers) == "tenant"
+
+
+@pytest.mark.parametrize("headers", [[("x-tenant",)], ["x-tenant: a"], [1], [("x-tenant", 1)]])
+def test_headers_that_are_no_pairs_are_refused(headers: list[tuple[str, str]]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        ROUTER.match("x.example", "/v1/a", headers=headers)
+
+
+def test_a_call_takes_its_arguments_by_name_and_by_place() -> None:
+    signature = "(self, /, host, target, method='GET', headers=(), client='127.0.0.1')"
+    for method in (Router.match, Router.name):
+        assert str(inspect.signature(method)) == signature
+    found = ROUTER.match(host="x.example", target="/v1/a", client="10.1.2.3", headers=())
+    assert found is Router.match(ROUTER, "x.example", "/v1/a", "GET", (), "10.1.2.3")
+    assert found is ROUTES["inside"]
+
+
+def test_a_host_has_no_case_in_any_alphabet() -> None:
+    router = Router({"one": Route(hosts=("xn--bcher-kva.example",), target=1)})
+    assert router.match("XN--BCHER-KVA.Example", "/") is not None
+    assert router.match("BÜCHER.example", "/") is router.match("bücher.example", "/") is None
+
+
+def test_copies_share_the_routes() -> None:
+    assert copy.copy(ROUTER).match("x.example", "/v1") is ROUTES["exact"]
+
+
+class Keeper:
+    """An object that knows the router which knows it."""
+
+    router: Router
+
+
+def test_a_router_that_its_own_route_knows_is_collected() -> None:
+    keeper = Keeper()
+    keeper.router = Router({"one": Route(target=keeper)})
+    assert keeper.router.name("x.example", "/") == "one"
+    gone = weakref.ref(keeper)
+    del keeper
+    gc.collect()
+    assert gone() is None

@@ -5,10 +5,12 @@ mod balancer;
 mod breaker;
 mod limiter;
 mod retry;
+mod router;
 
 use pyo3::prelude::*;
 
-/// Adds `Balancer`, `Breaker`, `BreakerPermit`, `RateTable`, `RetryBudget` and `backoff_ms` to the module.
+/// Adds `Balancer`, `Breaker`, `BreakerPermit`, `RateTable`, `RetryBudget`, `RouteFinder` and
+/// `backoff_ms` to the module.
 ///
 /// # Errors
 /// Never in practice.
@@ -18,5 +20,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<breaker::BreakerPermit>()?;
     module.add_class::<limiter::RateTable>()?;
     module.add_class::<retry::RetryBudget>()?;
+    module.add_class::<router::RouteFinder>()?;
     module.add_function(wrap_pyfunction!(retry::backoff_ms, module)?)
 }

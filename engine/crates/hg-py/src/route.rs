@@ -60,7 +60,7 @@ fn plan_check(kind: &str, canonical: &[u8]) -> Option<String> {
 
 /// The routes of a plan, matched as in the data plane. Immutable.
 #[pyclass(frozen, module = "headgate._core._core")]
-struct Router {
+pub(crate) struct Router {
     router: hg_route::Router,
     plan: Plan,
     names: Vec<Arc<str>>,
@@ -124,33 +124,10 @@ impl Router {
         }))
     }
 
-    /// The names of the routes, in the order of the places that `take` returns.
+    /// The names of the routes, in the order of their places.
     #[getter]
     fn names(&self) -> Vec<&str> {
         self.names.iter().map(AsRef::as_ref).collect()
-    }
-
-    /// Returns the place in `names` of the route that takes a request, None = 404; quicker than
-    /// `find`, for a request in pieces on the first listener that routes name. `target` is path and query as sent, the host in lower case
-    /// without port. Raises as `find` does.
-    #[pyo3(signature = (host, target, method, client, headers=None))]
-    fn take(
-        &self,
-        host: &str,
-        target: &str,
-        method: &str,
-        client: &str,
-        headers: Option<Vec<(String, String)>>,
-    ) -> PyResult<Option<u32>> {
-        let client = address(client)?;
-        let (sent, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
-        let mut buf = String::new();
-        let path = routed(sent, &mut buf).map_err(|e| PyValueError::new_err(e.to_string()))?;
-        let headers = headers.unwrap_or_default();
-        let listener = self.listeners.values().next().copied().unwrap_or(ListenerId(u16::MAX));
-        let query =
-            hg_route::Query { listener, host, path, query, method, headers: &headers, client };
-        Ok(self.router.find(&query, &mut self.scratch()).map(|found| found.route.0))
     }
 
     /// Explains, as JSON, which route a request takes and what its middlewares do with it. Raises
@@ -181,6 +158,26 @@ impl Router {
 }
 
 impl Router {
+    /// Returns the place in `names` of the route that takes a request on the first listener that
+    /// routes name, None = 404; quicker than `find`. `target` is path and query as sent, the host in
+    /// lower case without port. Fails as `find` does.
+    pub(crate) fn place(
+        &self,
+        host: &str,
+        target: &str,
+        method: &str,
+        client: &str,
+        headers: &dyn hg_route::Headers,
+    ) -> PyResult<Option<usize>> {
+        let client = address(client)?;
+        let (sent, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
+        let mut buf = String::new();
+        let path = routed(sent, &mut buf).map_err(|e| PyValueError::new_err(e.to_string()))?;
+        let listener = self.listeners.values().next().copied().unwrap_or(ListenerId(u16::MAX));
+        let query = hg_route::Query { listener, host, path, query, method, headers, client };
+        Ok(self.router.find(&query, &mut self.scratch()).map(|found| found.route.0 as usize))
+    }
+
     /// Locks the regex states of earlier requests, which stay valid after a panic.
     fn scratch(&self) -> MutexGuard<'_, Scratch> {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
