@@ -15,6 +15,8 @@ from waiting import DEADLINE_S
 
 LARGE = 12 * 1024 * 1024
 """More than the sockets of both sides hold, and less than is collected."""
+RECEIVED = 64 * 1024
+"""What the slow client's socket holds: without a bound, the kernel lets it grow with the answer."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -53,7 +55,10 @@ def test_a_client_that_takes_nothing_keeps_no_worker(
     collects = 'upstream = "app"\nlimits = { response_buffer = "16MiB" }'
     text = config(port, backend).replace('upstream = "app"', collects)
     with RunningNode(folder, text, "--engine", engine).until_ready() as node:
-        with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as slow:
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
+            slow.settimeout(DEADLINE_S)
+            slow.connect(("127.0.0.1", port))
             slow.sendall(b"GET /large HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
             slow.recv(1, socket.MSG_PEEK)
             assert get(port) == (200, b"small")
