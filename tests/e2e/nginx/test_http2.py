@@ -51,7 +51,7 @@ def test_a_policy_decides_about_http2_and_a_reload_changes_it(
     url = f"https://a.example:{secure}/"
     with RunningNode(folder, text(""), "--engine", "nginx").until_ready() as node:
         assert curl("--http2", *asked, url) == "2 200"
-        assert node.engine()["drift"] == "in sync"
+        until(lambda: node.engine()["drift"] == "in sync", "the first look")
         node.write(text('alpn = ["http/1.1"]'))
         until(lambda: curl("--http2", *asked, url) == "1.1 200", "the other policy")
         node.write(text("", "h2c = true\n"))

@@ -11,7 +11,7 @@ from ports import free_port
 from proxied import get_from, haproxy
 from running_node import RunningNode, config
 from tls_authority import Authority
-from waiting import DEADLINE_S
+from waiting import DEADLINE_S, until
 
 TRUSTED = 'default = true\nproxy_protocol = { trusted = ["127.0.0.1/32"] }\n'
 
@@ -40,8 +40,7 @@ def test_the_node_proves_certificates_behind_headers(folder: Path, port: int, pr
         text = config(port, echo.address).replace("default = true\n", TRUSTED + "tls = {}\n")
         text += pair.toml("site") + '[hosts."a.example"]\ncertificate = ["site"]\n'
         with RunningNode(folder, text, "--engine", "nginx").until_ready() as node:
-            found = node.engine()
-            assert found["drift"] == "in sync", found
+            until(lambda: node.engine()["drift"] == "in sync", "the first look")
             context = ssl.create_default_context(cafile=str(authority.ca_file))
             with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as plain:
                 plain.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n")

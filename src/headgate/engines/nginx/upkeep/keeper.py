@@ -19,7 +19,6 @@ from headgate.engines.nginx.drift import (
     Rules,
     Sides,
     Standing,
-    State,
     reported,
 )
 from headgate.engines.nginx.drive.engine import NginxEngine
@@ -209,7 +208,7 @@ class Keeper:
             digest=engine.digest,
             since=engine.applies.since(engine.digest),
             last_apply=engine.applies.last,
-            drift=str(State.IN_SYNC) if finding is None else finding.text(),
+            drift=None if finding is None else finding.text(),
             upstreams=self.upstreams(),
             nginx=about,
         )
