@@ -9,7 +9,7 @@ from headgate.cli import calls
 from headgate.cli.engine_lines import engine_lines
 from headgate.cli.link_lines import link_lines, moment, process_lines
 from headgate.cli.master_lines import master_lines
-from headgate.compile.quarantine import served_as
+from headgate.compile.forms import served_as
 from headgate.engines.types import EndpointStatus, UpstreamStatus
 from headgate.node.about import NodeStatus, Problem
 from headgate.node.key_sets.about import KeySetStatus

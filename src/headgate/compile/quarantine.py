@@ -16,7 +16,7 @@ One bad object must not take its neighbours with it, and must not open what it c
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -35,6 +35,7 @@ from headgate.compile.closed import (
     stands,
 )
 from headgate.compile.crosscheck import hedged_over_http2, mirrored_to_itself, raw_paths
+from headgate.compile.forms import Form, served_as
 from headgate.compile.references import references
 from headgate.compile.tcp import misattached
 from headgate.compile.udp import misattached_udp
@@ -44,19 +45,10 @@ from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.objects import Host, Listener, Route
 from headgate.plan.plan import PlanEntry, entry
 
-Form = Literal["last good", "closed", "absent"]
-"""The form in which a quarantined object is served: its last good form, 503 (or the end of its
-connections, the loss of its datagrams), nothing.
-"""
-
 _ORDER: Final[tuple[Kind, ...]] = ("certificate", "tls_policy", "upstream", "middleware")
 _ROUTES: Final[tuple[Kind, ...]] = ("route", "tcp_route", "udp_route")
 _SECTIONS: Final[Mapping[str, Kind]] = {"tcp_routes": "tcp_route", "udp_routes": "udp_route"}
 _WORDS: Final = {"tcp_route": "TCP route", "udp_route": "UDP route"}
-_ENDS: Final = {
-    "tcp_route": "its connections are closed at once",
-    "udp_route": "its datagrams are dropped",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +122,6 @@ def quarantine(
     Raises NoPlaceError if that would open something.
     """
     return _Quarantine(good, {one.key: one for one in broken}, last).outcome()
-
-
-def served_as(kind: str, form: str) -> str:
-    """Returns what is served in place of an object of a kind, in words."""
-    if form == "closed":
-        return _ENDS.get(kind, "requests for it get 503")
-    return "its last good form is served" if form == "last good" else "it is not served"
 
 
 class _Quarantine:

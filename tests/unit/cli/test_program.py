@@ -40,3 +40,30 @@ def test_a_command_imports_its_own_module_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["headgate.cli.node_commands"]
+
+
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        # Commands that ask a running node, and print what it says.
+        (
+            ("manage", "several", "top", "events", "tap", "nginx.status"),
+            ("headgate.model", "pydantic", "httpx2"),
+        ),
+        # Commands that ask a master, and those that read documents for it.
+        (
+            ("remote.applying", "remote.comparing", "remote.explaining", "remote.rollout_view"),
+            ("headgate.master.api", "sqlalchemy", "fastapi", "grpc"),
+        ),
+        (("remote.client", "remote.waiting", "up.running"), ("headgate.model", "pydantic")),
+    ],
+)
+def test_commands_import_nothing_heavy_that_they_do_not_need(
+    modules: tuple[str, ...], unwanted: tuple[str, ...]
+) -> None:
+    code = (
+        f"import sys, {', '.join('headgate.cli.' + name for name in modules)};"
+        f"print(*[name for name in sys.modules if name in {unwanted!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -13,7 +13,7 @@ from headgate.cli.remote.documents import FLEETS, Key, Labels, Spec, Written
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.kinds import SECTIONS, path_of
 from headgate.cli.remote.output import yaml
-from headgate.master.domains.resources.types import DEFAULT_SET
+from headgate.master.domains.resources.set_names import DEFAULT_SET
 
 
 @dataclass(frozen=True, slots=True)

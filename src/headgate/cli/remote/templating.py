@@ -13,7 +13,6 @@ from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Gathered, Key, Spec
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.kinds import items, kind_named
-from headgate.master.domains.templates.types import NewTemplate, NewVirtualHost
 
 _FIELDS: Final = {
     TEMPLATES: ("parameters", "objects"),
@@ -220,6 +219,9 @@ def _said(spec: Spec) -> Spec:
 
 def _whole(key: Key, spec: Spec) -> Spec:
     """Returns it with its defaults; raises MasterError for one that is none."""
+    # Most documents have no template, and this takes the master's web framework and database along.
+    from headgate.master.domains.templates.types import NewTemplate, NewVirtualHost
+
     model: type[BaseModel] = NewTemplate if key[0] == TEMPLATES else NewVirtualHost
     try:
         return model.model_validate(spec).model_dump(mode="json")

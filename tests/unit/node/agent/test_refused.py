@@ -1,6 +1,7 @@
 """What is remembered of objects that an engine refused, between two loads of one bundle."""
 
-from headgate.compile.quarantine import Form, Quarantined, Refusal
+from headgate.compile.forms import Form
+from headgate.compile.quarantine import Quarantined, Refusal
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import ObjectName

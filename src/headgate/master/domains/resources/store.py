@@ -11,7 +11,8 @@ from sqlalchemy import Column, Index, String, Text, UniqueConstraint, delete, up
 
 from headgate.master.api.filters import begins, chosen, equals, labelled
 from headgate.master.api.types import part, rfc3339
-from headgate.master.domains.resources.types import DEFAULT_SET, Resource, ResourceWindow, Row
+from headgate.master.domains.resources.set_names import DEFAULT_SET
+from headgate.master.domains.resources.types import Resource, ResourceWindow, Row
 from headgate.master.store.schema import (
     Counted,
     Tenancy,

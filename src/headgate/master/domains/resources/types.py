@@ -1,12 +1,13 @@
 """The types that describe config resources."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from headgate.master.api.filters import By, HasLabels, InFleet, Prefix
 from headgate.master.api.types import Body, Moment, Versioned, View, Window
 from headgate.master.domains.fleets.types import Labels
+from headgate.master.domains.resources.set_names import DEFAULT_SET
 
 Kind = Literal[
     "listeners",
@@ -26,10 +27,6 @@ Spec = Annotated[
 ]
 MOST_OF_A_NAME = 200
 ObjectName = Annotated[str, Field(min_length=1, max_length=MOST_OF_A_NAME)]
-
-
-DEFAULT_SET: Final = "default"
-"""The set of whoever names none."""
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 _FLEETS = "It goes to fleets that have all of these labels; with none, to every fleet."
 _LEFT_OUT = " Left out: as it was, and every fleet for a new object."

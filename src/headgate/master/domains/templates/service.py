@@ -12,8 +12,9 @@ from headgate.master.domains.drafts import store as draft_store
 from headgate.master.domains.drafts.types import NewDraft
 from headgate.master.domains.resources import service as resources
 from headgate.master.domains.resources import store as resource_store
+from headgate.master.domains.resources.set_names import DEFAULT_SET
 from headgate.master.domains.resources.sets import Claim, faults, require_own
-from headgate.master.domains.resources.types import DEFAULT_SET, Change, InSet
+from headgate.master.domains.resources.types import Change, InSet
 from headgate.master.domains.templates import store
 from headgate.master.domains.templates.rendering import (
     check,

@@ -8,7 +8,7 @@ from sqlalchemy import Column, String, Text, UniqueConstraint, delete, update
 
 from headgate.master.api.filters import begins, chosen, equals, labelled
 from headgate.master.api.types import Page, paged
-from headgate.master.domains.resources.types import DEFAULT_SET
+from headgate.master.domains.resources.set_names import DEFAULT_SET
 from headgate.master.domains.templates.types import (
     NewTemplate,
     Template,
