@@ -1,9 +1,10 @@
 """Shows what a node that root started may do, and what of its admin API another user gets.
 
-    sudo .venv/bin/python tests/drills/rights.py [--user USER]
+    sudo .venv/bin/python tests/drills/rights.py [--user USER] [--engine nginx]
 
-Prints lines of /proc/PID/status of each process, then what `nobody` is answered on the TCP address
-and on the Unix socket. The exit code is 1 when something answers that should not.
+Prints lines of /proc/PID/status of each process, with those of nginx, then what `nobody` is
+answered on the TCP address and on the Unix socket. The exit code is 1 when something answers that
+should not.
 """
 
 import argparse
@@ -52,7 +53,9 @@ def main() -> int:
     """Runs the drill; the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--user")
-    user = parser.parse_args().user
+    parser.add_argument("--engine", choices=("native", "nginx"), default="native")
+    arguments = parser.parse_args()
+    user = arguments.user
     if os.geteuid() != 0:
         sys.exit("this drill starts a node as root; run it with sudo")
     upstream, admin = Upstream("one"), f"127.0.0.1:{free_port()}"
@@ -62,7 +65,7 @@ def main() -> int:
         extra = f'user = "{user}"' if user else ""
         text = config(free_port(), upstream.address, extra=extra)
         text = text.replace('admin = "off"', f'admin = "{admin}"')
-        with RunningNode(folder, text).until_ready() as node:
+        with RunningNode(folder, text, "--engine", arguments.engine).until_ready() as node:
             _show_processes(node)
             wrong = _show_answers(admin, node.state / "admin.sock")
         say("\n# said by the node at its start")
@@ -74,9 +77,13 @@ def main() -> int:
 def _show_processes(node: RunningNode) -> None:
     found = node.status()["processes"]
     assert isinstance(found, list)
-    for one in found:
-        say(f"# {one['process']}, pid {one['pid']}")
-        for line in Path(f"/proc/{one['pid']}/status").read_text().splitlines():
+    pids = [(one["process"], one["pid"]) for one in found]
+    for master in [pid for name, pid in pids if name == "nginx"]:
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        pids += [("nginx's worker", child) for child in children]
+    for name, pid in pids:
+        say(f"# {name}, pid {pid}")
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.partition(":")[0] in (*_LINES, *_MORE):
                 say(line)
     say("\n# headgate status")

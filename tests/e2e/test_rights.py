@@ -2,21 +2,35 @@
 
 import os
 import random
+import re
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from access_log import AccessLog
-from peers import ROOT_ONLY
+from peers import ROOT_ONLY, peer
 from running_node import RunningNode, Upstream, config, get
 from told import until_status_says
 from waiting import until
 
+from headgate.node.rights import capabilities
+
 KEPT = {"dac_read_search", "net_bind_service"}
 HELD = KEPT | {"net_admin"}
+OWN = Path("/proc/self/status")
+OURS = set(capabilities(int(re.findall("CapPrm:\\s(.*)", OWN.read_text())[0], 16)))
+"""What a container may have taken from root is never kept."""
+NGINX = OURS & {
+    "chown", "dac_override", "dac_read_search", "fowner", "kill", "setgid", "setuid",
+    "net_bind_service", "net_raw", "sys_nice", "sys_resource",
+}  # fmt: skip
+COPIES = {"net_admin", "sys_admin"}
+LOOKS = {"sys_chroot", "sys_ptrace"}
+SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 NOBODY = 65534
 
 pytestmark = ROOT_ONLY
@@ -145,3 +159,100 @@ def test_a_node_that_stays_root_says_so(folder: Path, port: int, one: Upstream) 
     with RunningNode(folder, meant).until_ready() as node:
         assert "runs as root" not in node.log.read_text()
         assert "runs as root" not in node.command("status").stdout
+
+
+def in_every_set(pid: int) -> set[str]:
+    """The capabilities in any set of a process, which cannot gain others."""
+    assert of(pid, "NoNewPrivs") == ["1"]
+    return {name for bits in of(pid, *SETS) for name in capabilities(int(bits, 16))}
+
+
+def nginx_master(node: RunningNode) -> int:
+    return int((node.state / "nginx/run/nginx.pid").read_text())
+
+
+def nginx_workers(master: int) -> list[int]:
+    text = Path(f"/proc/{master}/task/{master}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+@pytest.fixture
+def own_nginx(open_folder: Path, low_port: int, one: Upstream) -> Iterator[RunningNode]:
+    """A node that root starts and that serves a port below 1024 with an nginx of its own."""
+    peer("nginx")
+    peer("bwrap")
+    text = config(low_port, one.address)
+    with RunningNode(open_folder, text, "--engine", "nginx").until_ready() as node:
+        yield node
+
+
+def test_a_node_that_drives_nginx_keeps_only_what_that_takes(
+    own_nginx: RunningNode, low_port: int, two: Upstream
+) -> None:
+    node, master = own_nginx, nginx_master(own_nginx)
+    found = {one["process"]: one for one in rights(node)}
+    assert list(found) == ["supervisor", "control", "nginx"]
+    assert found["nginx"]["pid"] == master
+    wanted = {"nginx": NGINX}
+    for name, entry in found.items():
+        kept = wanted.get(name, NGINX | COPIES | {"setpcap"})
+        assert in_every_set(entry["pid"]) == set(entry["capabilities"]) == kept
+        assert (entry["user"], entry["no_new_privs"]) == ("root", True)
+    for worker in nginx_workers(master):
+        assert of(worker, "CapPrm", "CapEff", "NoNewPrivs") == [f"{0:016x}", f"{0:016x}", "1"]
+        assert of(worker, "Uid")[0].split()[0] != "0"
+    assert "warning" not in node.command("status").stdout
+    assert "warning" not in node.log.read_text()
+    # It still serves, tests in the copy of the tree, reloads, and replaces its binary.
+    assert get(low_port) == (200, b"one")
+    node.write(config(low_port, two.address))
+    assert node.admin("POST", "/reload")[0] == 200
+    until(lambda: get(low_port) == (200, b"two"), "the second upstream")
+    assert "less isolation" not in node.log.read_text()
+    upgraded = node.command("nginx", "upgrade")
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert nginx_master(node) != master
+    assert in_every_set(nginx_master(node)) == NGINX
+    assert get(low_port) == (200, b"two")
+
+
+def test_orphans_of_nginx_are_found_without_the_right_to_trace(
+    own_nginx: RunningNode, low_port: int
+) -> None:
+    master = nginx_master(own_nginx)
+    workers = nginx_workers(master)
+    os.kill(master, 9)  # its workers go on, and hold the port
+    until(
+        lambda: (
+            not any(Path(f"/proc/{pid}/cwd").exists() for pid in workers)
+            and nginx_master(own_nginx) != master
+        ),
+        "a new nginx instead of the orphans",
+    )
+    until(lambda: get(low_port) == (200, b"one"), "an answer of the new nginx")
+    assert in_every_set(nginx_master(own_nginx)) == NGINX
+
+
+def test_an_nginx_that_others_start_keeps_its_rights(
+    open_folder: Path, port: int, one: Upstream
+) -> None:
+    conf = open_folder / "nginx.conf"
+    pid = open_folder / "nginx.pid"
+    conf.write_text(
+        f"pid {pid};\nerror_log {open_folder}/error.log;\nevents {{}}\n"
+        f"http {{ access_log off; server {{ listen 127.0.0.1:{port}; return 204; }} }}\n"
+    )
+    binary = str(peer("nginx"))
+    subprocess.run([binary, "-c", str(conf)], check=True)
+    try:
+        how = f'mode = "observe", start = "external", conf = "{conf}", pid = "{pid}"'
+        text = config(port, one.address, extra=f"nginx = {{ {how} }}\n")
+        with RunningNode(open_folder, text, "--engine", "nginx").until_ready() as node:
+            found = rights(node)
+            assert [one["process"] for one in found] == ["supervisor", "control"]
+            for entry in found:
+                kept = in_every_set(entry["pid"])
+                assert kept - COPIES == NGINX | LOOKS | {"setpcap"}
+            assert of(int(pid.read_text()), "NoNewPrivs") == ["0"]
+    finally:
+        subprocess.run([binary, "-c", str(conf), "-s", "quit"], check=True)

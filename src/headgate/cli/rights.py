@@ -1,21 +1,23 @@
-"""Gives up, before `headgate run`, every right that the processes of a native node do not need.
+"""Gives up, before `headgate run`, every right that the processes of a node do not need.
 
-As root it becomes the node's user, whose processes may still open ports below 1024 and, but for the
-data plane, read files that only root may. It warns of rights that it cannot give up; the node's
-status says what each process has.
+As root, a native node becomes the node's user, whose processes may still open ports below 1024 and,
+but for the data plane, read files that only root may. Where nginx serves, root stays root, because
+nginx's master is, with the capabilities that driving it takes. It warns of rights that it cannot
+give up; the node's status says what each process has.
 """
 
 import os
 import pwd
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from headgate.node import capabilities
+from headgate.node.rights import NAMES
 
 DEFAULT_USER: Final = "headgate"
 ROOT: Final = "root"
@@ -60,6 +62,15 @@ def give_up(user: str | None, places: Places) -> None:
         if entry is not None and os.geteuid() == 0:
             _stay_root(user, f'root may not become "{entry.pw_name}": {error.strerror}')
         _warn(f"capabilities are kept: {error.strerror}")
+
+
+def keep_for_nginx(kept: Iterable[str], user: str | None) -> None:
+    """Keeps the capabilities of these names, and the user; `user` is as the config says."""
+    if user is not None:
+        _warn("node.user is not used where nginx serves; write node.nginx.user")
+    _try("processes may gain rights", capabilities.no_new_rights)
+    bits = [bit for bit, name in enumerate(NAMES) if name in set(kept)]
+    _try("capabilities are kept", lambda: capabilities.keep_only(bits))
 
 
 def _stay_root(user: str | None, why: str) -> None:

@@ -20,6 +20,7 @@ from headgate.cli.reading import read as read_config
 from headgate.compile.emptiness import emptiness
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import render_text
+from headgate.node import nginx_rights
 from headgate.node.options import Options
 
 _BOOT = (
@@ -91,7 +92,7 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         labels=dict(settings.labels),
     )
     control = [sys.executable, "-P", "-m", "headgate.node", options.encode()]
-    supervisor = {
+    supervisor: dict[str, object] = {
         "state_dir": str(state_dir),
         "workers": request.workers or settings.workers,
         "log_level": request.log_level or settings.log_level,
@@ -102,17 +103,9 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         "access_log": settings.access_log,
         "instance": request.instance,
     }
+    if engine == "nginx":
+        supervisor["keeps"] = sorted(nginx_rights.kept_for(settings.nginx))
     return supervisor_of(supervisor)
-
-
-def _give_up_rights(user: str | None, places: rights.Places, *, is_native: bool) -> None:
-    """Gives up rights, except where nginx serves: its master starts and gets signals as root."""
-    if is_native:
-        rights.give_up(user, places)
-    elif user is not None:
-        sys.stderr.write(
-            "headgate: warning: node.user is not used where nginx serves; write node.nginx.user\n"
-        )
 
 
 def compile_supervisor(packages: Path) -> None:
@@ -137,15 +130,20 @@ def become(command: list[str]) -> None:
     """
     told = json.loads(command[-1])
     log = told["access_log"]
-    places = rights.Places(Path(told["state_dir"]), Path(log) if log else None)
-    _give_up_rights(told["user"], places, is_native=told["has_data_plane"])
+    if told["has_data_plane"]:
+        rights.give_up(
+            told["user"], rights.Places(Path(told["state_dir"]), Path(log) if log else None)
+        )
+    else:
+        rights.keep_for_nginx(told["keeps"], told["user"])
     compile_supervisor(Path(command[-2]))
     replace_by(command)
 
 
 def become_agent(command: list[str]) -> None:
     """Replaces this process by that of an agent with several instances; does not return. It keeps
-    its rights, as every node does where nginx serves. Raises OSError."""
+    the rights that driving any nginx takes, for instances that are added later. Raises OSError."""
+    rights.keep_for_nginx(nginx_rights.kept_by_agent(), None)
     compile_supervisor(Path(command[-2]))
     replace_by(command)
 

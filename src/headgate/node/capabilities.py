@@ -6,6 +6,7 @@ import pwd
 import socket
 import struct
 from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +65,16 @@ def keep(entry: pwd.struct_passwd | None = None) -> None:
     if entry is not None:
         for bit in wanted:  # a process that is not root loses the others when it executes a program
             _prctl(_AMBIENT, _RAISE, bit)
+    if refused is not None:
+        raise refused
+
+
+def keep_only(bits: Iterable[int]) -> None:
+    """Keeps these of the capabilities that this process has, for good; raises OSError if its
+    programs may have others."""
+    wanted = set(bits) & _held()
+    refused = _narrow_bounds(wanted)
+    _write(wanted, wanted)
     if refused is not None:
         raise refused
 

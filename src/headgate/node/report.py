@@ -41,8 +41,8 @@ async def status(node: Node) -> NodeStatus:
     is_ready, reason = node.readiness()
     pipeline = node.pipeline
     supervisor = await about_supervisor(node)
-    processes = _processes(supervisor, node)
-    is_native = node.options.engine == "native"
+    engine = await _engine(node)
+    processes = _processes(supervisor, node, engine)
     return NodeStatus(
         ready=is_ready,
         reason=reason,
@@ -57,11 +57,9 @@ async def status(node: Node) -> NodeStatus:
             quarantined=_quarantined(node),
         ),
         supervisor=supervisor,
-        engine=await _engine(node),
+        engine=engine,
         processes=processes,
-        warnings=warnings(processes, root_is_meant=node.options.user == "root")
-        if is_native
-        else [],
+        warnings=_warnings(node, processes),
         link=None if node.remote is None else node.remote.about(),
         master=node.master.status() if node.master is not None else None,
         key_sets=_key_sets(node),
@@ -78,7 +76,15 @@ def _key_sets(node: Node) -> list[KeySetStatus]:
     return [one.status for one in node.key_sets.told()]
 
 
-def _processes(supervisor: About | None, node: Node) -> list[ProcessRights]:
+def _warnings(node: Node, processes: list[ProcessRights]) -> list[str]:
+    if node.options.engine == "native":
+        return warnings(processes, root_is_meant=node.options.user == "root")
+    from headgate.node import nginx_rights  # with modules that a native node does not load
+
+    return nginx_rights.warnings(processes)
+
+
+def _processes(supervisor: About | None, node: Node, engine: EngineStatus) -> list[ProcessRights]:
     if node.remote is not None:
         pids = {"control": os.getpid()}
         supervisor = None
@@ -86,6 +92,10 @@ def _processes(supervisor: About | None, node: Node) -> list[ProcessRights]:
         pids = {"supervisor": os.getppid(), "control": os.getpid()}
     if supervisor is not None and supervisor.dataplane is not None:
         pids["dataplane"] = supervisor.dataplane.pid
+    nginx = engine.nginx
+    is_started_here = nginx is not None and (nginx.start, nginx.mode) == ("own", "full")
+    if is_started_here and engine.pid is not None:
+        pids["nginx"] = engine.pid
     found = (rights(process, pid) for process, pid in pids.items())
     return [one for one in found if one is not None]
 

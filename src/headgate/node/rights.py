@@ -1,7 +1,7 @@
 """Reads from the kernel what each process of a node may do: its user, capabilities and filters."""
 
 import pwd
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,8 @@ _FILTERED: Final = "2"
 
 
 class ProcessRights(msgspec.Struct, frozen=True):
-    """`process`: `supervisor`, `control`, `gate` or `dataplane`. `capabilities`: those in effect.
+    """`process`: `supervisor`, `control`, `gate`, `dataplane`, or `nginx`: the master of an nginx
+    that the node starts. `capabilities`: those that are permitted, in effect or not.
 
     `seccomp`: whether the kernel refuses it system calls that serving does not need.
     """
@@ -49,7 +50,7 @@ def rights(process: str, pid: int, proc: Path = Path("/proc")) -> ProcessRights 
             process,
             pid,
             _user(int(found["Uid"].split()[1])),
-            capabilities(int(found["CapEff"], 16)),
+            capabilities(int(found["CapPrm"], 16)),
             found.get("NoNewPrivs") == "1",
             found.get("Seccomp") == _FILTERED,
         )
@@ -67,8 +68,14 @@ def capabilities(bits: int) -> list[str]:
     return [NAMES[bit] if bit < len(NAMES) else f"cap_{bit}" for bit in places]
 
 
-def warnings(found: Iterable[ProcessRights], *, root_is_meant: bool) -> list[str]:
-    """Returns what a native node has and does not need, as sentences."""
+def warnings(
+    found: Iterable[ProcessRights],
+    *,
+    root_is_meant: bool,
+    meant: Mapping[str, frozenset[str]] = _MEANT,
+) -> list[str]:
+    """Returns what a node has and does not need, as sentences. `meant`: what each process keeps, by
+    default that of a native node."""
     out: list[str] = []
     everything = list(found)
     if not root_is_meant and any(one.user == "root" for one in everything):
@@ -77,7 +84,7 @@ def warnings(found: Iterable[ProcessRights], *, root_is_meant: bool) -> list[str
             "if root is meant"
         )
     for one in everything:
-        kept = [name for name in one.capabilities if name not in _MEANT[one.process]]
+        kept = [name for name in one.capabilities if name not in meant[one.process]]
         if kept:
             out.append(f"the {one.process} process keeps capabilities: {', '.join(kept)}")
         if not one.no_new_privs:

@@ -293,6 +293,26 @@ def test_rights_that_cannot_be_given_up_are_warned_of(
     assert capfd.readouterr().err == "headgate: warning: capabilities are kept: not permitted\n"
 
 
+def test_a_node_that_drives_nginx_keeps_its_user_and_some_capabilities(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(capabilities, "no_new_rights", lambda: done.append("no_new_rights"))
+    monkeypatch.setattr(capabilities, "keep_only", done.append)
+    rights.keep_for_nginx(["kill", "chown"], None)
+    assert (done, capfd.readouterr().err) == (["no_new_rights", [0, 5]], "")
+
+    def refuse(_: object) -> None:
+        raise OSError(1, "not permitted")
+
+    monkeypatch.setattr(capabilities, "keep_only", refuse)
+    rights.keep_for_nginx(["kill"], "ann")
+    assert capfd.readouterr().err == (
+        "headgate: warning: node.user is not used where nginx serves; write node.nginx.user\n"
+        "headgate: warning: capabilities are kept: not permitted\n"
+    )
+
+
 def _file(path: Path) -> Path:
     path.write_text("")
     return path

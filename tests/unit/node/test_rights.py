@@ -1,17 +1,20 @@
 """What a process may do, read from /proc, and what is warned of."""
 
 import doctest
+import os
 from pathlib import Path
 
 import pytest
 
-from headgate.node import rights
+from headgate.compile.settings import NginxSettings
+from headgate.engines.nginx.instance import bubblewrap
+from headgate.node import nginx_rights, rights
 from headgate.node.rights import ProcessRights, warnings
 
 STATUS = """\
 Name:\theadgate-dp
 Uid:\t0\t{uid}\t0\t0
-CapEff:\t{effective:016x}
+CapPrm:\t{effective:016x}
 NoNewPrivs:\t1
 Seccomp:\t{seccomp}
 """
@@ -30,7 +33,7 @@ def test_rights_are_those_in_effect(tmp_path: Path) -> None:
     assert found == ProcessRights("dataplane", 7, "4000000000", held, True, True)
 
 
-@pytest.mark.parametrize("text", ["", "Uid:\tx\ty\n", "CapEff:\t0\n"])
+@pytest.mark.parametrize("text", ["", "Uid:\tx\ty\n", "CapPrm:\t0\n"])
 def test_what_cannot_be_read_is_not_made_up(tmp_path: Path, text: str) -> None:
     assert rights.rights("control", 7, tmp_path) is None
     (tmp_path / "7").mkdir()
@@ -69,3 +72,38 @@ def test_each_right_that_is_left_is_warned_of() -> None:
         "the dataplane process keeps capabilities: net_bind_service",
         "the dataplane process has no filter of system calls (seccomp)",
     ]
+
+
+def test_a_node_that_drives_nginx_is_warned_of_what_driving_does_not_take() -> None:
+    own = nginx_rights.NGINX
+    found = [of("supervisor", *own, "setpcap", "sys_admin", user="root"), of("nginx", *own)]
+    assert nginx_rights.warnings(found) == []
+    found = [of("control", "sys_module", user="root"), of("nginx", "sys_admin", no_new_privs=False)]
+    assert nginx_rights.warnings(found) == [
+        "the control process keeps capabilities: sys_module",
+        "the nginx process keeps capabilities: sys_admin",
+        "the nginx process may gain rights (NoNewPrivs is not set)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "uid", "has_bubblewrap", "more"),
+    [
+        (NginxSettings(), 0, True, {"setpcap", "sys_admin", "net_admin"}),
+        (NginxSettings(), 0, False, {"setpcap"}),
+        (NginxSettings(), 33, True, set()),
+        (NginxSettings(start="systemd"), 33, True, {"sys_ptrace", "sys_chroot"}),
+        (NginxSettings(mode="guest"), 0, False, {"setpcap", "sys_ptrace", "sys_chroot"}),
+    ],
+)
+def test_a_node_keeps_what_its_nginx_and_its_tests_take(
+    settings: NginxSettings,
+    uid: int,
+    has_bubblewrap: bool,
+    more: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(bubblewrap, "found", lambda: "/bwrap" if has_bubblewrap else None)
+    assert nginx_rights.kept_for(settings) == nginx_rights.NGINX | more
+    assert "sys_module" not in nginx_rights.kept_by_agent()

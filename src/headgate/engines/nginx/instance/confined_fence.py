@@ -77,15 +77,16 @@ def unshare(flags: int) -> None:
     _checked(_LIBC.unshare(ctypes.c_int(flags)), "unshare")
 
 
-def give_up_rights(*, is_root: bool) -> bool:
-    """Keeps only the rights that `-t` needs, for good; returns False without CAP_SETPCAP.
+def give_up_rights(*, is_root: bool, kept: frozenset[int] = KEPT) -> bool:
+    """Keeps only the rights that `-t` needs, or `kept`, for good; returns False without
+    CAP_SETPCAP.
 
     Without root it cannot lower the bounding set and need not: execve(2) passes on only ambient
     rights, and of those only the right to bind low ports stays.
     """
-    _inherit_only_kept()
+    _inherit_only(kept)
     for cap in range(_CAPABILITIES):
-        if cap in KEPT:
+        if cap in kept:
             continue
         try:
             if not is_root:
@@ -99,14 +100,25 @@ def give_up_rights(*, is_root: bool) -> bool:
     return True
 
 
-def _inherit_only_kept() -> None:
+def keep_only(kept: frozenset[int]) -> None:
+    """Gives up every other right of this process itself, for good."""
+    _limit(kept, (0, 1, 2))
+
+
+def _inherit_only(kept: frozenset[int]) -> None:
     """Limits the inheritable set too: root would regain it after execve(2)."""
+    _limit(kept, (2,))
+
+
+def _limit(kept: frozenset[int], places: tuple[int, ...]) -> None:
+    """Limits sets of capabilities: 0 = effective, 1 = permitted, 2 = inheritable."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
     data = ctypes.create_string_buffer(24)
     _checked(_LIBC.capget(header, data), "capget")
     words = list(struct.unpack("=6I", data.raw))
-    words[2] &= sum(1 << cap for cap in KEPT)
-    words[5] = 0
+    for place in places:
+        words[place] &= sum(1 << cap for cap in kept)
+        words[place + 3] = 0  # those from 32 on
     _checked(_LIBC.capset(header, struct.pack("=6I", *words)), "capset")
 
 

@@ -159,7 +159,7 @@ class NginxInstance:
             return
         self._make_room()
         command = [self.place.binary, *self.place.arguments(self.place.conf)]
-        running.started(command, self.place.binary)
+        running.started(running.narrowed(command), self.place.binary)
 
     def _make_room(self) -> None:
         """Removes what a killed nginx left, which would keep the next one from its sockets."""

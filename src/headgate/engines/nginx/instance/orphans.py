@@ -1,14 +1,12 @@
 """Finds workers whose master died: they still serve, and keep a new master from the sockets."""
 
 import contextlib
-import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from headgate.engines.nginx.common.types import Process, SignalName
 from headgate.engines.nginx.instance import pidfd
+from headgate.engines.nginx.instance.openfiles import open_files
 from headgate.engines.nginx.instance.procfs import Procfs
 
 _GONE_S: Final = 5.0
@@ -60,10 +58,6 @@ def _signal(found: tuple[Process, ...], name: SignalName, procfs: Procfs) -> Non
             pidfd.send(one, name, procfs)
 
 
-def _open(procfs: Procfs, pid: int) -> Iterator[str]:
-    folder = procfs.path / str(pid) / "fd"
-    with contextlib.suppress(OSError):
-        for name in os.listdir(folder):  # noqa: PTH208 - names only
-            with contextlib.suppress(OSError):
-                # A log whose folder somebody removed is open, too.
-                yield str(Path(folder, name).readlink()).removesuffix(_DELETED)
+def _open(procfs: Procfs, pid: int) -> set[str]:
+    # A log whose folder somebody removed is open, too.
+    return {path.removesuffix(_DELETED) for path in open_files(procfs, pid)}

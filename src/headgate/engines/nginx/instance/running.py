@@ -3,14 +3,24 @@
 import os
 import select
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from headgate.engines.nginx.common.types import Process, RightMissingError
 from headgate.engines.nginx.instance import pidfd
 from headgate.engines.nginx.instance.procfs import Procfs
 
+KEPT: Final = frozenset({0, 1, 2, 3, 5, 6, 7, 10, 13, 23, 24})
+"""The rights of an nginx that we start, by number, from capabilities(7). CAP_CHOWN, DAC_OVERRIDE,
+DAC_READ_SEARCH and FOWNER: it makes folders for its workers and opens logs and keys of any user.
+KILL: its workers have another user. SETGID, SETUID: they change to that user. NET_BIND_SERVICE:
+ports below 1024. For directives of a config that a person wrote: NET_RAW (`proxy_bind …
+transparent`), SYS_NICE (`worker_priority`), SYS_RESOURCE (`worker_rlimit_nofile`)."""
+
+_NARROWED: Final = str(Path(__file__).with_name("narrowed.py"))
 _START_S: Final = 30.0
 _TERM_S: Final = 5.0
 _SAID_BYTES: Final = 16 * 1024
@@ -18,6 +28,12 @@ _SAID_BYTES: Final = 16 * 1024
 
 class NotStartedError(Exception):
     """nginx or systemd refused to start it; the message is theirs."""
+
+
+def narrowed(command: Sequence[str]) -> list[str]:
+    """Returns the command that runs a program, given by its absolute path, with the rights `KEPT`
+    and no others."""
+    return [sys.executable, "-I", "-S", _NARROWED, ",".join(map(str, sorted(KEPT))), *command]
 
 
 def started(command: Sequence[str], what: str) -> None:

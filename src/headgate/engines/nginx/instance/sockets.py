@@ -1,6 +1,5 @@
 """Finds who listens on an address, from /proc; never by a trial bind, which would take it."""
 
-import contextlib
 import ipaddress
 import os
 import struct
@@ -8,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from headgate.engines.nginx.instance.openfiles import open_files
 from headgate.engines.nginx.instance.procfs import Procfs
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -76,7 +76,7 @@ def owners(procfs: Procfs, inode: int) -> Iterator[int]:
     """Yields the processes with this socket open, of those whose files we may see."""
     wanted = f"socket:[{inode}]"
     for name in os.listdir(procfs.path):  # noqa: PTH208 - names, thousands of them
-        if name.isdigit() and wanted in _open_files(f"{procfs.path}/{name}/fd"):
+        if name.isdigit() and wanted in open_files(procfs, int(name)):
             yield int(name)
 
 
@@ -108,20 +108,14 @@ def holder(
 
 
 def _may_see_files(procfs: Procfs, pid: int) -> bool:
+    folder = procfs.path / str(pid) / "fd"
     try:
-        os.listdir(procfs.path / str(pid) / "fd")  # noqa: PTH208
+        # Who bypasses permissions may list them and still not know where they lead.
+        for name in os.listdir(folder)[:1]:  # noqa: PTH208
+            (folder / name).readlink()
     except OSError:
         return False
     return True
-
-
-def _open_files(folder: str) -> set[str]:
-    files = set()
-    with contextlib.suppress(OSError):
-        for name in os.listdir(folder):  # noqa: PTH208 - names, thousands of them
-            with contextlib.suppress(OSError):
-                files.add(os.readlink(f"{folder}/{name}"))  # noqa: PTH115
-    return files
 
 
 def _name(procfs: Procfs, pid: int) -> str:
