@@ -3,7 +3,7 @@ examples/quickstart.toml with the three upstreams it names.
 
 `PORT` moves every port of a demo together: PORT=8100 is 8100 for the proxy, 9190 for the admin
 API, 9201 to 9203 for the upstreams, 8180 for the master and 8543 for its agents. Ctrl-C ends
-everything.
+everything, and so does closing the terminal.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from headgate.cli import calls
 from headgate.cli.up import upstreams
+from headgate.cli.up.children import when_ended
 from headgate.cli.up_commands import directory
 from headgate.supervisor import holder
 from headgate.supervisor.statedir import StateDirError, check_length
@@ -138,12 +139,11 @@ async def node_alone(offset: int) -> int:
     arguments = ["run", str(config_for(offset, folder)), "--state-dir", str(folder)]
     arguments += ["--admin", f"127.0.0.1:{ADMIN + offset}", "--log-level", "warn"]
     program = Path(sys.executable).with_name("headgate")
+    stop = asyncio.Event()
+    when_ended(stop.set)
     # A session of its own: Ctrl-C is ours to pass on.
     node = await asyncio.create_subprocess_exec(program, *arguments, start_new_session=True)
     ended = asyncio.create_task(node.wait())
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await until_ready(node, folder)
         sys.stdout.write(invitation(offset, folder))

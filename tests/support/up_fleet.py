@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,13 +23,17 @@ class Up:
         self.proxy = free_port()
         ports = {"--proxy": self.proxy, "--listen": free_port(), "--admin": free_port()}
         ports["--agents-listen"] = free_port()
+        self.ports = tuple(ports.values())
         self.options = [f"{name}=127.0.0.1:{port}" for name, port in ports.items()]
         self.options += [f"--upstream-port={free_port()}", f"--data={folder / 'up'}"]
         self.env = {**os.environ, "HEADGATE_CONFIG_HOME": str(folder / "contexts")}
 
     @contextmanager
-    def started(self) -> Iterator[Path]:
-        """Runs it until the end of the block; gives the file with what it says."""
+    def started(self, ended_by: signal.Signals = signal.SIGINT) -> Iterator[Path]:
+        """Runs it until the end of the block; gives the file with what it says.
+
+        The end leaves no process: nothing listens any more.
+        """
         said = self.folder / "said"
         with said.open("wb") as out:
             process = subprocess.Popen(
@@ -42,8 +47,10 @@ class Up:
             )
             assert process.poll() is None, said.read_text()
             yield said
-            process.send_signal(signal.SIGINT)
+            process.send_signal(ended_by)
             assert process.wait(45) == 0, said.read_text()
+            listening = [port for port in self.ports if _listens(port)]
+            assert not listening, f"it has ended, and something listens on {listening}"
         finally:
             process.kill()
             process.wait()
@@ -54,3 +61,8 @@ class Up:
         return subprocess.run(
             command, env=self.env, capture_output=True, text=True, check=True
         ).stdout
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -56,6 +56,17 @@ class Child:
         await self.process.wait()
 
 
+def when_ended(act: Callable[[], object]) -> None:
+    """Calls `act`, in the running loop, on Ctrl-C, on SIGTERM, and when the terminal is closed.
+
+    The children have sessions of their own and would outlive us. `nohup` keeps its meaning.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, act)
+
+
 async def start(name: str, log: Path, arguments: list[str], env: Mapping[str, str]) -> Child:
     """Starts `headgate` with these arguments; what it says is appended to its log."""
     with log.open("ab") as out:

@@ -11,7 +11,7 @@ from typing import Final
 from headgate.cli import calls
 from headgate.cli.remote.client import Master
 from headgate.cli.up import first, upstreams
-from headgate.cli.up.children import Child, UpError, start
+from headgate.cli.up.children import Child, UpError, start, when_ended
 
 # A program that ended is told at once; a small or busy host only needs more time.
 _START_S: Final = 120.0
@@ -56,8 +56,7 @@ async def run(places: Places) -> int:
     """Runs until interrupted; returns the exit code. Raises UpError and MasterError."""
     places.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    when_ended(stop.set)
     async with contextlib.AsyncExitStack() as stack:
         try:
             servers = await upstreams.serve(places.upstreams.values())
