@@ -169,8 +169,8 @@ $(CARGO_MUTANTS):
 	cargo install --locked --root build/cargo-mutants-$(MUTANTS_VERSION) --version $(MUTANTS_VERSION) cargo-mutants
 
 .PHONY: mutants
-mutants: build $(CARGO_MUTANTS) ## Small faults that a test must notice: COUNT=100 SEED=… AREA=…
-	CARGO_MUTANTS=$(CARGO_MUTANTS) PYTHONPATH=tools $(BIN)/python -m mutants --count '$(COUNT)' $(if $(SEED),--seed '$(SEED)') $(if $(AREA),--area '$(AREA)')
+mutants: build $(CARGO_MUTANTS) ## Small faults that a test must notice: COUNT=100 SEED=… AREA=… FILE=…
+	CARGO_MUTANTS=$(CARGO_MUTANTS) PYTHONPATH=tools $(BIN)/python -m mutants --count '$(COUNT)' $(if $(SEED),--seed '$(SEED)') $(if $(AREA),--area '$(AREA)') $(if $(FILE),--file '$(FILE)')
 
 .PHONY: system-deps
 system-deps: ## Debian packages that some tests use (root)

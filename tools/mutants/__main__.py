@@ -1,7 +1,8 @@
 """Draws mutants, runs the tests that should notice them, and compares survivors with the list.
 
-`--count 100 --seed 7` draws in equal shares from every area; `--area cli --all` takes every mutant
-of one area. Without a seed the commit is the seed.
+`--count 100 --seed 7` draws in equal shares from every area; without a seed the commit is the seed.
+`--file src/headgate/cli/diff.py` takes every mutant of one file, with its nearest unit tests alone:
+if they notice each, the file may be listed as `proven`.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -41,11 +42,19 @@ class Area:
     tests: list[str] = field(default_factory=list)
     further: list[Further] = field(default_factory=list)
     package: str = ""
-    is_proven: bool = False
-    """True if every mutant was tried, and each survivor is listed."""
+    proven: list[str] = field(default_factory=list)
+    """Files of which every mutant was tried: the unit tests nearest to a file notice each that is
+    not listed."""
 
-    def tests_of(self, file: str) -> list[str]:
+    def only(self, files: list[str]) -> "Area":
+        """Returns the area with some of its files, by their exact names."""
+        there = {str(path.relative_to(ROOT)) for one in self.files for path in ROOT.glob(one)}
+        return replace(self, files=[file for file in files if file in there])
+
+    def tests_of(self, file: str, *, is_near: bool) -> list[str]:
         """Returns the tests that concern a file, those that are likely to notice first."""
+        if is_near:
+            return python.concerned(ROOT, file, [])
         stem = Path(file).stem
         more = [test for one in self.further if stem in one["files"] for test in one["tests"]]
         return python.concerned(ROOT, file, [*self.tests, *more])
@@ -68,14 +77,16 @@ def drawn(found: dict[str, list[Mutant]], count: int, seed: str) -> dict[str, li
     }
 
 
-def judge_python(area: Area, mutants: list[Mutant], jobs: int) -> list[Judged]:
+def judge_python(
+    area: Area, mutants: list[Mutant], jobs: int, *, is_near: bool = False
+) -> list[Judged]:
     """Runs the tests of an area's mutants, several at a time."""
     overlays: queue.SimpleQueue[python.Overlay] = queue.SimpleQueue()
 
     def one(mutant: Mutant) -> Judged:
         overlay = overlays.get()
         try:
-            fate = overlay.judge(mutant, area.tests_of(mutant.file))
+            fate = overlay.judge(mutant, area.tests_of(mutant.file, is_near=is_near))
         finally:
             overlays.put(overlay)
         sys.stdout.write(f"{fate}: {mutant}\n")
@@ -110,10 +121,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", default="")
     parser.add_argument("--area", action="append", choices=[area.name for area in areas()])
-    parser.add_argument("--proven", action="store_true", help="only from areas tried as a whole")
-    parser.add_argument("--all", action="store_true", help="every mutant, not a draw")
+    parser.add_argument("--proven", action="store_true", help="only from files tried as a whole")
+    parser.add_argument("--file", action="append", help="tries this file as a whole")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
+
+
+def wanted(options: argparse.Namespace) -> list[Area]:
+    """Returns the areas of a draw, each with those of its files that the options ask for."""
+    found = [area for area in areas() if area.name in (options.area or [area.name])]
+    if options.proven:
+        found = [area.only(area.proven) for area in found]
+    if options.file:
+        found = [area.only(options.file) for area in found]
+    return [area for area in found if area.files]
 
 
 def main() -> int:
@@ -122,11 +143,7 @@ def main() -> int:
     known = listed(HERE / "survivors.toml")
     names: dict[Mutant, str] = {}
     found: dict[str, list[Mutant]] = {}
-    is_wanted = {
-        area.name: area.is_proven if options.proven else area.name in (options.area or [area.name])
-        for area in areas()
-    }
-    chosen = {area.name: area for area in areas() if is_wanted[area.name]}
+    chosen = {area.name: area for area in wanted(options)}
     for area in chosen.values():
         if area.package:
             names |= {m: name for name, m in rust.found(ROOT, area.package, area.files).items()}
@@ -134,7 +151,7 @@ def main() -> int:
         else:
             found[area.name] = python.found(ROOT, area.files)
     there = [mutant for mutants in found.values() for mutant in mutants]
-    count = len(there) if options.all else options.count
+    count = len(there) if options.file else options.count
     seed = options.seed or commit()
     sys.stdout.write(f"mutants: {count} of {len(there)} with seed {seed}\n")
     sys.stdout.flush()
@@ -143,10 +160,12 @@ def main() -> int:
         if chosen[name].package:
             judged += judge_rust(chosen[name], names, mutants)
         else:
-            judged += judge_python(chosen[name], mutants, options.jobs)
+            is_near = bool(options.proven or options.file)
+            judged += judge_python(chosen[name], mutants, options.jobs, is_near=is_near)
     wrong = complaints(judged, known)
     files = {mutant.file for mutant in there}
-    wrong += gone([key for key in known if key[0] in files or len(chosen) == len(areas())], there)
+    is_whole = list(chosen.values()) == areas()
+    wrong += gone([key for key in known if key[0] in files or is_whole], there)
     sys.stdout.write("\n".join([*table(judged), *wrong]) + "\n")
     return 1 if wrong else 0
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -43,9 +44,10 @@ def concerned(root: Path, file: str, further: list[str]) -> list[str]:
     package, _, name = module.rpartition(".")
     mirror = Path("tests", "unit", *Path(file).parts[2:-1], f"test_{name}.py")
     naming = [str(mirror)] if (root / mirror).exists() else []
+    names = re.compile(rf"from {re.escape(package)} import [^\n(]*\b{name}\b")
     for path in sorted((root / "tests" / "unit").rglob("test_*.py")):
         text = path.read_text()
-        if f"{module} " in text or f"from {package} import {name}\n" in text:
+        if f"{module} " in text or names.search(text):
             naming.append(str(path.relative_to(root)))
     return list(dict.fromkeys([*naming, *further]))
 
@@ -60,26 +62,32 @@ class Overlay:
         shutil.copytree(root / "src", self._source, ignore=shutil.ignore_patterns("*.so"))
         for extension in (root / "src").rglob("*.so"):
             (self._source / extension.relative_to(root / "src")).symlink_to(extension)
-        self._took_s: dict[tuple[str, ...], float] = {}
+        self._took_s: dict[str, float] = {}
 
     def judge(self, mutant: Mutant, tests: list[str], limit_s: float = LIMIT_S) -> Fate:
-        """Runs the tests with a mutant. Raises `NoVerdictError` if they fail without it."""
-        if tuple(tests) not in self._took_s:
+        """Runs the tests with a mutant, file by file (or folder) until one notices it.
+        Raises `NoVerdictError` if a file's tests fail without the mutant.
+        """
+        fates = (self._judge_by(mutant, test, limit_s) for test in tests)
+        return next((fate for fate in fates if fate is not Fate.SURVIVED), Fate.SURVIVED)
+
+    def _judge_by(self, mutant: Mutant, test: str, limit_s: float) -> Fate:
+        if test not in self._took_s:
             began = time.monotonic()
-            if (fate := self._run(tests, _MOST_S)) is not Fate.SURVIVED:
-                raise NoVerdictError(f"{fate} without a mutant: pytest {' '.join(tests)}")
-            self._took_s[tuple(tests)] = time.monotonic() - began
+            if (fate := self._run(test, _MOST_S)) is not Fate.SURVIVED:
+                raise NoVerdictError(f"{fate} without a mutant: pytest {test}")
+            self._took_s[test] = time.monotonic() - began
         original = self._root / mutant.file
         copy = self._source.parent / mutant.file
         for stale in (copy.parent / "__pycache__").glob(f"{copy.stem}.*"):
             stale.unlink()
         copy.write_text(altered(original.read_text(), mutant))
         try:
-            return self._run(tests, max(limit_s, _SLOWER * self._took_s[tuple(tests)]))
+            return self._run(test, max(limit_s, _SLOWER * self._took_s[test]))
         finally:
             shutil.copy2(original, copy)
 
-    def _run(self, tests: list[str], limit_s: float) -> Fate:
+    def _run(self, test: str, limit_s: float) -> Fate:
         with tempfile.TemporaryDirectory(prefix="hg-mutant-") as folder:
             base = ["-m", "pytest", "-x", "-n0", "-p", "no:cacheprovider", f"--basetemp={folder}/t"]
             environment = os.environ | {
@@ -90,7 +98,7 @@ class Overlay:
             for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST"):
                 environment.pop(name, None)
             process = subprocess.Popen(
-                [sys.executable, *base, *tests],
+                [sys.executable, *base, test],
                 cwd=self._root,
                 env=environment,
                 stdout=subprocess.DEVNULL,
@@ -104,7 +112,7 @@ class Overlay:
             finally:
                 _end(process)
         if status in _NO_TESTS:
-            raise NoVerdictError(f"pytest finds no test: pytest {' '.join(tests)}")
+            raise NoVerdictError(f"pytest finds no test: pytest {test}")
         return Fate.KILLED if status else Fate.SURVIVED
 
 

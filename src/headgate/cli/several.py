@@ -1,7 +1,7 @@
 """Commands for all instances of an agent at once: `status`, `reload`, `drain`, `upgrade`."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -100,7 +100,7 @@ def status(agent: Path) -> AgentStatus:
 
 def status_text(agent: AgentStatus) -> str:
     """Returns a line for each instance."""
-    width = max((len(name) for name in agent.instances), default=0)
+    width = max(map(len, ["", *agent.instances]))
     lines = (f"{name:{width}}  {_line(one)}" for name, one in agent.instances.items())
     return "".join(f"{line}\n" for line in lines)
 
@@ -200,9 +200,9 @@ def _each(
     instances: Mapping[str, InstanceStatus], act: Callable[[str, InstanceStatus], T]
 ) -> dict[str, T]:
     """Returns what was done with each instance, all at once: none waits for another."""
-    names: Iterable[str] = instances.keys()
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        return dict(zip(names, threads.map(act, names, instances.values()), strict=True))
+        begun = {name: threads.submit(act, name, one) for name, one in instances.items()}
+        return {name: one.result() for name, one in begun.items()}
 
 
 def _dir(agent: Path, name: str) -> Path:

@@ -160,6 +160,25 @@ def test_the_reasons_of_the_core_are_told_with_their_places(
     assert "routes.plain.match[0]: the core takes no such match" in errors
 
 
+def test_each_request_that_cannot_be_sent_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("it is odd")
+
+    monkeypatch.setattr("headgate.cli.test.answer", fail)
+    code, out, errors = ran(tmp_path, GOOD)
+    assert (code, out) == (2, "")
+    assert errors.count("the request cannot be sent: it is odd; write another") == 4
+
+
+def test_the_route_that_goes_before_the_expected_one_is_named(tmp_path: Path) -> None:
+    case = GOOD.partition("expect")[0] + 'expect = { route = "plain" }\n'
+    code, out, _ = ran(tmp_path, case)
+    assert code == 1
+    assert "    api goes before plain: " in out
+
+
 def test_json_has_every_case(tmp_path: Path) -> None:
     case = '[[cases]]\nrequest = "GET http://api.example.com/v1"\nexpect = { status = 301 }\n'
     code, out, _ = ran(tmp_path, GOOD + case, "json")

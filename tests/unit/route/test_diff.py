@@ -3,14 +3,17 @@
 import io
 import os
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
 from routed_config import CONFIG
 
+from headgate._core import PlanError
+from headgate.cli import diff as differing
 from headgate.cli.diff import Diff, Log, diff
 from headgate.compile.logged import read
-from headgate.compile.routing import Question
+from headgate.compile.routing import Question, Request, Routing
 
 OURS = (
     '{"time":"2026-11-20T08:59:02.123456Z","request_id":"1","client_ip":"192.0.2.7",'
@@ -176,6 +179,59 @@ def test_a_config_that_would_be_refused_is_said_so(tmp_path: Path) -> None:
     assert "core.toml" in errors.getvalue()
     missing = Log(tmp_path / "missing.log")
     assert diff(tmp_path / "old.toml", tmp_path / "old.toml", missing, errors=errors) == 2
+
+
+def test_what_the_core_alone_refuses_is_said_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        error = PlanError("one problem")
+        error.problems = [("upstream", "api", "", "is refused")]
+        raise error
+
+    monkeypatch.setattr(differing, "Routing", refuse)
+    (tmp_path / "old.toml").write_text(CONFIG)
+    errors = io.StringIO()
+    assert diff(tmp_path / "old.toml", tmp_path / "old.toml", errors=errors) == 78
+    assert errors.getvalue().startswith(f"{tmp_path}/old.toml:")
+    assert "is refused" in errors.getvalue()
+
+
+class Refusing:
+    """A router that takes no request, as `ValueError` says at each of its steps."""
+
+    def request(self, _: object) -> None:
+        raise ValueError("it is none")
+
+    def find(self, _: object) -> None:
+        raise ValueError("it is not taken")
+
+
+def test_why_a_request_is_none_or_goes_nowhere_is_where_it_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(*_: object) -> None:
+        raise ValueError("it is not known")
+
+    monkeypatch.setattr(differing, "explain", unknown)
+    routing, request = cast(Routing, Refusing()), cast(Request, object())
+    assert differing._asked(routing, cast(Question, None)) == "it is none"
+    assert differing._route(routing, "it is none") == "it is none"
+    assert differing._route(routing, request) == "it is not taken"
+    assert differing._destination(routing, request) == ("it is not known", "it is not known")
+
+
+def test_every_upstream_is_named_with_its_weight(tmp_path: Path) -> None:
+    both = '[{ upstream = "api", weight = 1 }, { upstream = "next", weight = 2 }]'
+    new = CONFIG + f"[routes.both]\nhosts = ['both.example']\nsplit = {both}\n"
+    found, _ = ran(tmp_path, new, OURS % ("both.example", "/a"))
+    assert found.requests is not None
+    (move,) = found.requests.moves
+    assert move.after == "both: api:1 next:2 /a"
+
+
+def test_a_key_that_only_one_side_has_differs() -> None:
+    assert differing._differing(b'{"a":1,"b":2,"c":3}', b'{"a":1,"c":4,"d":5}') == {"b", "c", "d"}
 
 
 @pytest.mark.parametrize("kind", ["it is a named pipe", "it is a device", "it is a directory"])

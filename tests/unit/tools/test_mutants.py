@@ -135,6 +135,11 @@ def test_the_test_that_mirrors_a_file_is_the_first_to_run(project: Path) -> None
     tests = concerned(project, "src/headgate/sums.py", ["tests/unit", "tests/unit/test_sums.py"])
     mirror = "tests/unit/test_sums.py"
     assert tests == [mirror, "tests/unit/test_about_sums.py", "tests/unit"]
+    (project / "tests" / "unit" / "test_all.py").write_text("from headgate import other, sums\n")
+    assert concerned(project, "src/headgate/sums.py", [])[1:] == [
+        "tests/unit/test_about_sums.py",
+        "tests/unit/test_all.py",
+    ]
     (project / mirror).write_text("def test_by_the_command_line(): pass\n")
     assert concerned(project, "src/headgate/sums.py", [])[0] == mirror
 
@@ -204,15 +209,23 @@ def test_the_files_and_concerned_every_area_are_there() -> None:
     for area in areas():
         files = [path for one in area.files for path in ROOT.glob(one)]
         assert files
+        assert area.only(area.proven).files == area.proven, "files of this area"
         stems = {path.stem for path in files}
         assert {stem for one in area.further for stem in one["files"]} <= stems
         tests = [*area.tests, *(test for one in area.further for test in one["tests"])]
         assert [test for test in tests if not (ROOT / test).exists()] == []
 
 
+def test_a_file_that_is_proven_has_unit_tests_of_its_own() -> None:
+    """A draw from it runs these alone, so that it costs seconds."""
+    proven = {file: area for area in areas() if not area.package for file in area.proven}
+    assert len({area.name for area in proven.values()}) == 3
+    assert [file for file, area in proven.items() if not area.tests_of(file, is_near=True)] == []
+
+
 @pytest.mark.timeout(600)
 def test_a_draw_of_todays_commit_has_no_survivor_that_is_not_listed() -> None:
-    """Of areas that were tried as a whole; `make mutants` draws from every one."""
+    """Of files that were tried as a whole; `make mutants` draws from every one."""
     command = [sys.executable, "-m", "mutants", "--proven", "--count", "6", "--jobs", "1"]
     done = subprocess.run(command, cwd=ROOT / "tools", capture_output=True, text=True, check=False)
     assert "all: 6 drawn" in done.stdout, done.stderr

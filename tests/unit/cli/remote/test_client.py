@@ -106,3 +106,29 @@ def test_tokens_never_go_in_the_clear() -> None:
     for text in ("http://m.test", "ftp://m.test", "m.test", "http://"):
         with pytest.raises(ContextError):
             checked_url(text)
+
+
+def test_a_body_is_sent_as_json_and_every_status_from_400_on_is_a_refusal() -> None:
+    asked: list[httpx2.Request] = []
+    status = 399
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(status, json={"title": "no"})
+
+    master = _master(handler)
+    assert master.ask("PUT", "/a", {"b": 1}, query={"c": "d"}) == {"title": "no"}
+    master.get("/a")
+    assert [one.headers.get("content-type") for one in asked] == ["application/json", None]
+    assert [str(one.url.query, "ascii") for one in asked] == ["c=d", ""]
+    status = 400
+    with pytest.raises(MasterError, match=r"^no$"):
+        master.get("/a")
+    status = 401
+    with pytest.raises(MasterError, match=r"^no\nlog in again with `headgate login`$"):
+        master.get("/a")
+
+
+def test_what_is_not_an_address_is_refused_as_such() -> None:
+    with pytest.raises(ContextError, match='"https://a:b" is not an address: '):
+        checked_url("https://a:b")

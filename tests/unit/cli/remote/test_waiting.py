@@ -87,3 +87,31 @@ def test_an_upgrade_has_ended_where_every_agent_runs_the_program() -> None:
     end = Patience().end(upgrade | {"status": "undone", "reason": "a failed"}, 0.0)
     assert end is not None
     assert end.text.endswith("its agents go on with the program that each ran before")
+
+
+@pytest.mark.parametrize(
+    ("more", "end"),
+    [
+        ({"status": "superseded"}, "a newer rollout took its place; see `headgate get rollouts`"),
+        ({"status": "undone"}, "the fleet goes on with revision 7; publish a corrected one"),
+        (
+            {"status": "undone", "base": None},
+            "there is no earlier revision to go back to; publish a corrected one",
+        ),
+    ],
+)
+def test_the_end_of_a_rollout_says_what_goes_on(more: dict[str, object], end: str) -> None:
+    found = Patience().end(_ROLLOUT | {"reason": "wave 1 failed"} | more, 0.0)
+    assert found is not None
+    assert found.text.endswith(f"wave 1 failed; {end}")
+
+
+@pytest.mark.parametrize(
+    ("hold", "text"), [("", "is frozen; see"), ("night", "is frozen: night; ")]
+)
+def test_a_hold_says_its_reason_if_it_has_one(hold: str, text: str) -> None:
+    patience, held = Patience(hold_s=1), _ROLLOUT | {"status": "frozen", "hold": hold}
+    patience.end(held, 0.0)
+    found = patience.end(held, 2.0)
+    assert found is not None
+    assert text in found.text

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import cast
@@ -9,7 +11,7 @@ from typing import cast
 import pytest
 
 from headgate.engines.nginx.apply import bootsafe
-from headgate.engines.nginx.apply.bootsafe import DiskTests, boot_safe
+from headgate.engines.nginx.apply.bootsafe import BootSafe, DiskTests, boot_safe, with_disk
 from headgate.engines.nginx.apply.guard import MARK, boot_id
 from headgate.engines.nginx.common import types
 from headgate.engines.nginx.common.types import Instance, Process
@@ -45,6 +47,30 @@ def test_a_guard_in_the_unit_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert boot_safe(tmp_path, None, "nginx.service", we_start_it=False).is_safe
+
+
+@pytest.mark.parametrize("fault", [OSError("no"), subprocess.TimeoutExpired("systemctl", 5.0)])
+def test_a_unit_that_cannot_be_asked_for_has_no_guard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(subprocess, "run", run)
+    for tool in ("/bin/systemctl", None):
+        monkeypatch.setattr(shutil, "which", lambda _, tool=tool: tool)
+        assert not boot_safe(tmp_path, None, "nginx.service", we_start_it=False).is_safe
+
+
+def test_what_is_safe_is_so_only_if_the_disk_is_enough() -> None:
+    safe, unsafe = BootSafe(True, "we start it"), BootSafe(False, "no guard")
+    assert with_disk(safe, lambda: "") == safe
+    assert with_disk(safe, lambda: "a name is looked up") == BootSafe(False, "a name is looked up")
+
+    def unasked() -> str:
+        raise AssertionError("nothing would be gained by the test")
+
+    assert with_disk(unsafe, unasked) == unsafe
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a rollback takes over from the newer release, and what it leaves alone."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,104 @@ def test_a_pair_is_not_taken_to_be_served_with_anothers_ocsp_response(
     assert taken(older, without) == set()
     with_one = stage(store, 8, *read(new), staple=b"two", users=b"ann\n")
     assert taken(older, with_one) == {"certs/shop.pem", "certs/shop.key", "certs/shop.ocsp"}
+
+
+def stage_all(store: Store, generation: int, conf: str, files: Mapping[str, bytes]) -> Release:
+    """A release with these files, which its config names."""
+    every = {"nginx.conf": conf.encode(), **files}
+    rendered = Rendered(
+        files=tuple(RenderedFile(path, content) for path, content in every.items()), listeners=()
+    )
+    return store.stage(rendered, Generation(generation))
+
+
+def test_a_pair_that_stays_does_not_keep_a_later_one_from_being_taken(
+    store: Store, authority: Authority
+) -> None:
+    """The first stayed, the second does not fit, and the third was renewed."""
+    old = read(authority.issue("old", NAME, days=5))
+    new = read(authority.issue("new", NAME, days=50))
+    conf = "".join(
+        f" server {{ ssl_certificate certs/{one}.pem; ssl_certificate_key certs/{one}.key; }}"
+        for one in "abc"
+    )
+    before = {
+        f"certs/{one}.{end}": old[at] for one in "abc" for at, end in enumerate(("pem", "key"))
+    }
+    after = {**before, "certs/b.pem": new[0], "certs/c.pem": new[0], "certs/c.key": new[1]}
+    older = stage_all(store, 6, f"http {{{conf} }}", before)
+    newer = stage_all(store, 7, f"http {{{conf} }}", after)
+    assert to_carry(older, newer).paths == {one: one for one in ("certs/c.pem", "certs/c.key")}
+
+
+def in_variables(*texts: bytes) -> bytes:
+    """A certificate and its key as nginx keeps them in variables, as the renderer writes them."""
+    values = (text.replace(b"\n", b"\\n").decode() for text in texts)
+    return "".join(f'map "" $v {{ default "{value}"; }}\n' for value in values).encode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_taken"),
+    [("old", "new", True), ("new", "old", False), ("none", "new", False), ("old", "none", False)],
+)
+def test_a_later_certificate_in_variables_is_taken(
+    store: Store, authority: Authority, before: str, after: str, is_taken: bool
+) -> None:
+    kept = {
+        "old": in_variables(*read(authority.issue("old", NAME, days=5))),
+        "new": in_variables(*read(authority.issue("new", NAME, days=50))),
+        "none": b"# no certificate\n",
+    }
+    paths = [named("certs/tcp", ".conf", kept[which])[0] for which in (before, after)]
+    releases = [
+        stage_all(store, 6 + at, f"http {{ include {path}; }}", {path: kept[which]})
+        for at, (path, which) in enumerate(zip(paths, (before, after), strict=True))
+    ]
+    found = to_carry(*releases)
+    assert found.paths == ({paths[0]: paths[1]} if is_taken else {})
+    assert len(found.leaves) == len(found.paths)
+
+
+def test_the_same_certificate_written_otherwise_is_not_later(
+    store: Store, authority: Authority
+) -> None:
+    """Neither as a file nor in variables: it ends when the other one ends."""
+    pem, key = read(authority.issue("one", NAME))
+    conf = "http { server { ssl_certificate certs/a.pem; ssl_certificate_key certs/a.key; } }"
+    older, newer = (
+        stage_all(
+            store,
+            generation,
+            conf,
+            {
+                "certs/a.pem": pem + note,
+                "certs/a.key": key,
+                "certs/v.conf": in_variables(pem, key) + note,
+            },
+        )
+        for generation, note in ((6, b""), (7, b"# again\n"))
+    )
+    assert to_carry(older, newer).paths == {}
+
+
+def test_a_server_of_an_upstream_and_a_file_from_elsewhere_are_left_alone(
+    store: Store, authority: Authority
+) -> None:
+    old = read(authority.issue("old", NAME, days=5))
+    new = read(authority.issue("new", NAME, days=50))
+    conf = (
+        "http { auth_basic_user_file /etc/users; auth_basic_user_file htpasswd/a;"
+        " upstream u { server 127.0.0.1:1; }"
+        " server { ssl_certificate certs/a.pem; ssl_certificate_key certs/a.key; } }"
+    )
+    older, newer = (
+        stage_all(
+            store,
+            at,
+            conf,
+            {"certs/a.pem": one[0], "certs/a.key": one[1], "htpasswd/a": b"%d" % at},
+        )
+        for at, one in ((6, old), (7, new))
+    )
+    paths = ("certs/a.pem", "certs/a.key", "htpasswd/a")
+    assert to_carry(older, newer).paths == {one: one for one in paths}

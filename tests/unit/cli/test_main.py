@@ -1,0 +1,36 @@
+"""The exit codes of the whole command line."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from headgate.cli import main as entry
+from headgate.cli.told import ToldError
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(ToldError("no node runs"), "headgate: no node runs\n"), (BrokenPipeError(), "")],
+)
+def test_an_error_that_is_told_and_a_reader_that_went_away_are_failures(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    said: str,
+) -> None:
+    given: list[list[str]] = []
+
+    def program(arguments: list[str]) -> Callable[[], None]:
+        def fail() -> None:
+            raise error
+
+        given.append(arguments)
+        return fail
+
+    monkeypatch.setattr(entry, "program", program)
+    monkeypatch.setattr(sys, "argv", ["headgate", "status", "-o", "json"])
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    assert (end.value.code, capsys.readouterr().err) == (1, said)
+    assert given == [["status", "-o", "json"]]

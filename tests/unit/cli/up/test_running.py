@@ -1,0 +1,241 @@
+"""`headgate up` without its processes: what it starts, in which order, and what it says."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import loops
+import pytest
+
+from headgate.cli import calls
+from headgate.cli.remote.client import Master
+from headgate.cli.up import first, running, upstreams
+from headgate.cli.up.children import Child, UpError
+from headgate.cli.up.running import Places, run
+
+SAID = '{"msg":"the master serves"}\nhttps://127.0.0.1:8080/setup#hgs_x\n'
+LINK = "https://127.0.0.1:8080/setup#hgs_y"
+
+
+class Process:
+    """A process that runs until somebody ends it."""
+
+    def __init__(self) -> None:
+        self.returncode: int | None = None
+        self.ended = asyncio.Event()
+
+    async def wait(self) -> int:
+        await self.ended.wait()
+        return 0
+
+
+class Fleet:
+    """Everything that `up` does with others, in order; each condition holds at its `attempts`-th
+    look, and `at_last` happens once the invitation was told."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.places = Places(
+            folder / "up", "127.0.0.1:8000", "127.0.0.1:8080", "127.0.0.1:8443", "a:9090", 9101
+        )
+        self.did: list[str] = []
+        self.started: dict[str, tuple[list[str], dict[str, str]]] = {}
+        self.said = SAID
+        self.told: list[str] = []
+        self.processes: dict[str, Process] = {}
+        self.at_last: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+        self.states = ["waiting", "connected"]
+        self.statuses: list[int | None] = [None, 503, 200]
+        self.opened = first.Opened(cast(Master, SimpleNamespace(all=self.agents)), LINK)
+        monkeypatch.setattr(upstreams, "serve", self.serve)
+        monkeypatch.setattr(running, "start", self.start)
+        monkeypatch.setattr(running, "_tell", self.tell)
+        monkeypatch.setattr(calls, "call", self.call)
+        monkeypatch.setattr(first, "keep_authority", lambda *a: self.note("keep", *a))
+        monkeypatch.setattr(first, "set_up", self.set_up)
+        monkeypatch.setattr(first, "write_config", self.write_config)
+        monkeypatch.setattr(first, "publish", lambda _: self.note("publish"))
+
+    def note(self, *what: object) -> None:
+        self.did.append(" ".join(map(str, what)))
+
+    def set_up(self, *what: object) -> first.Opened:
+        self.note("set up", *what)
+        return self.opened
+
+    def write_config(self, master: Master, *what: object) -> str:
+        assert master is self.opened.master
+        self.note("config", *what)
+        return "join"
+
+    async def serve(self, ports: object) -> list[object]:
+        self.note("upstreams", list(cast("dict[str, int]", ports)))
+        return [SimpleNamespace(close=lambda: self.note("close"))]
+
+    async def start(self, name: str, log: Path, arguments: list[str], env: dict[str, str]) -> Child:
+        assert log == self.places.folder / f"{name}.log"
+        self.note("start", name)
+        self.started[name] = (arguments, env)
+        process = self.processes[name] = Process()
+
+        async def until(is_met: Callable[[], bool], what: str, seconds: float) -> None:
+            for _ in range(4):
+                if is_met():
+                    return
+            raise UpError(f"{what} did not happen within {seconds:g} s")
+
+        async def stop(*signals: signal.Signals) -> None:
+            self.note("stop", name, *(one.name for one in signals))
+
+        child = SimpleNamespace(process=process, until=until, stop=stop, said=lambda: self.said)
+        return cast(Child, child)
+
+    def agents(self, path: str) -> list[dict[str, object]]:
+        assert path == "/workspaces/default/agents"
+        return [{}, {"state": self.states.pop(0)}]
+
+    def call(self, place: Path, method: str, path: str) -> calls.Answer:
+        assert (place, method, path) == (self.places.folder / "node", "GET", "/ready")
+        if (status := self.statuses.pop(0)) is None:
+            raise calls.NoNodeError("no node runs")
+        return calls.Answer(status, b"")
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+        self.at_last()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    return Fleet(tmp_path, monkeypatch)
+
+
+def test_the_first_start_sets_the_master_up_before_the_agent_joins(fleet: Fleet) -> None:
+    assert loops.run(run(fleet.places)) == 0
+    folder = fleet.places.folder
+    url = "https://127.0.0.1:8080"
+    ports = {"one": 9101, "two": 9102, "three": 9103}
+    assert fleet.did == [
+        "upstreams [9101, 9102, 9103]",
+        "start master",
+        f"keep {url} {folder}/ca.pem",
+        f"set up {url} hgs_x {folder}/ca.pem",
+        f"config 127.0.0.1:8000 {ports}",
+        "start agent",
+        "publish",
+        "stop agent SIGTERM SIGINT",
+        "stop master SIGTERM",
+        "close",
+    ]
+    assert fleet.started["master"] == (
+        [
+            *("master", "--data", f"{folder}/master", "--fleet-tls"),
+            *("--listen", "127.0.0.1:8080", "--agents-listen", "127.0.0.1:8443"),
+        ],
+        {"DATABASE_URL": ""},
+    )
+    assert fleet.started["agent"] == (
+        [
+            *("agent", "--master-url", f"{url}?grpc=8443", "--engine", "native"),
+            *("--state-dir", f"{folder}/node", "--admin", "a:9090", "--log-level", "warn"),
+        ],
+        {"HEADGATE_AGENT_TOKEN": "join"},
+    )
+    (told,) = fleet.told
+    assert f"once:\n  {LINK}\n" in told
+    assert f"is in {folder}/ca.pem" in told
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (fleet.states, fleet.statuses) == ([], [])
+
+
+def test_a_later_start_only_starts(fleet: Fleet) -> None:
+    fleet.places.folder.mkdir(parents=True)
+    (fleet.places.folder / "set-up").touch()
+    assert loops.run(run(fleet.places)) == 0
+    assert fleet.did[1:3] == ["start master", "start agent"]
+    assert fleet.started["agent"][1] == {}
+    assert "This link" not in fleet.told[0]
+    assert "curl -i http://127.0.0.1:8000/" in fleet.told[0]
+
+
+@pytest.mark.parametrize("name", ["master", "agent"])
+def test_it_ends_with_a_process_of_its_own(fleet: Fleet, name: str) -> None:
+    def end() -> None:
+        fleet.processes[name].ended.set()
+
+    fleet.at_last = end
+    assert loops.run(run(fleet.places)) == 1
+    assert fleet.did[-1] == "close"
+    assert (fleet.places.folder / "set-up").exists()
+
+
+def test_a_port_that_is_taken_is_told_with_the_option(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def taken(_: object) -> None:
+        raise OSError("address in use")
+
+    monkeypatch.setattr(upstreams, "serve", taken)
+    with pytest.raises(UpError, match="cannot listen: address in use; try --upstream-port"):
+        loops.run(run(fleet.places))
+
+
+def test_a_master_that_has_a_user_already_gives_no_link(fleet: Fleet) -> None:
+    fleet.said = '"the master serves"'
+    with pytest.raises(UpError, match=f"did not finish; remove {fleet.places.folder}, and try"):
+        loops.run(run(fleet.places))
+    assert fleet.did[-2:] == ["stop master SIGTERM", "close"]
+    assert not (fleet.places.folder / "set-up").exists()
+
+
+def test_a_master_that_ended_says_so_itself(fleet: Fleet) -> None:
+    def look() -> str:
+        if "start master" in fleet.did and len(fleet.did) == 2:
+            fleet.note("looked")
+            return '"the master serves"'
+        fleet.processes["master"].returncode = 3
+        return ""
+
+    fleet.said = ""
+    start = fleet.start
+
+    async def started(*what: object) -> Child:
+        child = await start(*what)  # type: ignore[arg-type]
+        child.said = look  # type: ignore[method-assign]
+        return child
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "start", started)
+        with pytest.raises(UpError, match="the link did not happen within 5 s"):
+            loops.run(run(fleet.places))
+
+
+def test_a_node_that_never_serves_is_not_set_up(fleet: Fleet) -> None:
+    fleet.statuses = [None] * 4
+    with pytest.raises(UpError, match="the first request of the node did not happen within 120 s"):
+        loops.run(run(fleet.places))
+    assert fleet.told == []
+    assert not (fleet.places.folder / "set-up").exists()
+
+
+@pytest.mark.parametrize(
+    ("called", "shown"),
+    [
+        ("headgate", "headgate"),
+        ("{here}/.venv/bin/headgate", ".venv/bin/headgate"),
+        ("/opt/bin/headgate", "/opt/bin/headgate"),
+        ("/opt/bin/pytest", "headgate"),
+    ],
+)
+def test_the_commands_to_try_name_the_program_as_it_was_called(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, called: str, shown: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [called.format(here=tmp_path)])
+    text = running._invitation(fleet.places, "")
+    assert f"\n  {shown} agents --context up\n" in text
+    assert f"\n  {shown} explain GET http://127.0.0.1:8000/ --state-dir " in text

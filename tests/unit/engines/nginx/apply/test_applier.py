@@ -1,0 +1,497 @@
+"""Applies on a real store, journal and lock, to an nginx that is pretended; time passes at once."""
+
+import os
+import time as real_time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from headgate.engines.nginx.apply import applier, driver
+from headgate.engines.nginx.apply.applier import Applier, Settings
+from headgate.engines.nginx.apply.causes import Finding
+from headgate.engines.nginx.apply.checks import Checks
+from headgate.engines.nginx.apply.errorlog import LogMark
+from headgate.engines.nginx.apply.evidence import Expectation, LogLine, LogSeen, Observation
+from headgate.engines.nginx.apply.hold import set_hold
+from headgate.engines.nginx.apply.journal import JOURNAL, Journal, Record, Step
+from headgate.engines.nginx.apply.machine import Request
+from headgate.engines.nginx.apply.results import Applied, Rejected, Result
+from headgate.engines.nginx.common.types import (
+    Generation,
+    Instance,
+    Process,
+    Rendered,
+    RenderedFile,
+    RightMissingError,
+)
+from headgate.engines.nginx.instance import NotStartedError
+from headgate.engines.nginx.releases.lock import locked
+from headgate.engines.nginx.releases.names import ReleaseName
+from headgate.engines.nginx.releases.store import Release, Store
+
+FORWARD = ["fetch", "stage", "lint", "test", "preflight", "swap", "signal", "verify"]
+
+
+class Host:
+    """The clock, the nginx, its looker and the checks of one apply after another."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = Store(root)
+        self.now = 1_000.0
+        self.births = 1
+        self.running: ReleaseName | None = None
+        self.is_up = True
+        self.before = 0
+        self.refusal: tuple[str, ...] = ()
+        self.log: tuple[LogLine, ...] = ()
+        self.signals: list[str] = []
+        self.marks: list[object] = []
+        self.looked: list[Expectation] = []
+        self.closed = 0
+        self.findings: dict[str, tuple[Finding, ...]] = {}
+        self.checked: list[tuple[str, ReleaseName, ReleaseName | None]] = []
+        self.phases: list[str] = []
+        self.steps: list[str] = []
+        self.fault: Exception | None = None
+        self.breaks: set[int] = set()
+
+    def monotonic(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def time(self) -> float:
+        return real_time.time()
+
+    def master(self) -> Process | None:
+        return Process(1, 1) if self.is_up else None
+
+    def signal(self, name: str) -> None:
+        self.signals.append(name)
+        if self.fault is not None:
+            raise self.fault
+        if name == "TERM":
+            self.is_up, self.running = False, None
+            return
+        if self.refusal:
+            self.log = tuple(LogLine("emerg", line) for line in self.refusal)
+            return
+        current = self.store.linked("current")
+        is_broken = current is not None and current.generation in self.breaks
+        self.running = None if is_broken else current
+        self.births += 1
+
+    def start(self) -> None:
+        if self.refusal:
+            raise NotStartedError("\n".join(self.refusal))
+        self.is_up = True
+        self.signal("start")
+
+    def mark(self, log: object = None, *, all_are_new: bool = False) -> SimpleNamespace:
+        self.marks.append((log, all_are_new))
+        self.log = ()
+        self.before = 0 if all_are_new else self.births
+        return SimpleNamespace(text=lambda: "1:2")
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def generations(self) -> tuple[int | None, ...]:
+        return (self.running.generation if self.running else None,)
+
+    def look(self, expected: Expectation, *, deep: bool) -> Observation:
+        self.looked.append(expected)
+        workers = frozenset(Process(10 * self.births + at, self.births) for at in range(2))
+        if self.running is None:
+            workers = frozenset()
+        is_new = self.births != self.before
+        return Observation(
+            has_master=self.is_up,
+            new=workers if is_new else frozenset(),
+            old=frozenset() if is_new else workers,
+            answers=self.generations() * 4,
+            log=LogSeen(self.log),
+            faults=() if deep else None,
+        )
+
+    def conf(self, _: Release) -> SimpleNamespace:
+        return SimpleNamespace(workers=lambda: 2)
+
+    def is_upgrading(self) -> bool:
+        return False
+
+    def lint(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
+        return self.check("lint", release, running)
+
+    def test(self, release: Release) -> tuple[Finding, ...]:
+        return self.check("test", release, None)
+
+    def preflight(self, release: Release, running: Release | None) -> tuple[Finding, ...]:
+        return self.check("preflight", release, running)
+
+    def check(self, what: str, release: Release, other: Release | None) -> tuple[Finding, ...]:
+        self.now += 0.5
+        self.checked.append((what, release.name, other.name if other else None))
+        return self.findings.get(what, ())
+
+    def explain(self, lines: tuple[LogLine | str, ...], release: Release) -> tuple[Finding, ...]:
+        texts = [one.text if isinstance(one, LogLine) else one for one in lines]
+        return tuple(Finding("said", f"{release.name.generation}: {text}") for text in texts)
+
+    def applier(self, **settings: object) -> Applier:
+        made = Applier(
+            self.store,
+            cast(Instance, self),
+            Settings("/error.log", "/status.sock", **settings),  # type: ignore[arg-type]
+            report=lambda one: self.phases.append(one.step),
+            checks=cast(Checks, self),
+            on_step=self.steps.append,
+        )
+        made._looker = self  # type: ignore[assignment]
+        return made
+
+    def apply(self, text: str = "a", **more: object) -> Result:
+        return self.applier().apply(rendered(text), **more)  # type: ignore[arg-type]
+
+    def applied(self, text: str) -> ReleaseName:
+        result = self.apply(text)
+        assert isinstance(result, Applied), result
+        return result.release
+
+    def links(self) -> list[ReleaseName | None]:
+        return [self.store.linked(link) for link in ("current", "previous", "known_good")]
+
+    def crash(
+        self, step: Step, release: ReleaseName | None, *back: ReleaseName, **more: str
+    ) -> None:
+        """Leaves a journal as of a crash in a step of generation 9."""
+        detail = more.get("mark", "")
+        target = back[0] if back and step.startswith("rollback") else None
+        record = Record(9, step, release, back, target, 1.0, detail)
+        Journal(self.store.root / JOURNAL).append(record)
+
+    def last(self) -> Record:
+        return Journal(self.store.root / JOURNAL).records()[-1]
+
+
+def rendered(text: str) -> Callable[[Generation], Rendered]:
+    def render(generation: Generation) -> Rendered:
+        content = f"# {text} {generation}\n".encode()
+        return Rendered(files=(RenderedFile("nginx.conf", content),), listeners=())
+
+    return render
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    one = Host(tmp_path / "nginx")
+    monkeypatch.setattr(applier, "Looker", lambda *_: one)
+    for module in (applier, driver):
+        monkeypatch.setattr(module, "time", one)
+    return one
+
+
+def test_each_apply_is_a_generation_that_becomes_current_and_known_good(host: Host) -> None:
+    told: list[list[str]] = []
+    first = host.apply("a", plan_digest="d1", applied=lambda: told.append(list(host.steps)))
+    assert isinstance(first, Applied)
+    assert (first.release.generation, host.links()) == (1, [first.release, None, first.release])
+    assert host.store.release(first.release).manifest.plan_digest == "d1"
+    assert host.phases == [*FORWARD, "soak", "commit", "done"]
+    assert [one[-1] for one in told] == ["verify:recorded"], "once, after nginx was told"
+    for step in FORWARD[:-1]:
+        assert host.steps.index(f"{step}:done") == host.steps.index(f"{step}:recorded") + 1
+    assert "verify:done" not in host.steps
+    assert host.checked == [(what, first.release, None) for what in ("lint", "test", "preflight")]
+    second = host.applied("b")
+    assert (second.generation, host.links()) == (2, [second, first.release, second])
+    assert host.checked[3:] == [
+        ("lint", second, first.release),
+        ("test", second, None),
+        ("preflight", second, first.release),
+    ]
+    assert host.signals == ["HUP", "HUP"]
+    assert host.last().step == "done"
+    assert host.closed == 2
+    assert not (host.looked[-1].names or host.looked[-1].probes)
+
+
+def test_a_refusal_of_the_checks_leaves_everything(host: Host) -> None:
+    first = host.applied("a")
+    host.findings["lint"] = (Finding("bad", "it is bad"),)
+    result = host.apply("b")
+    assert isinstance(result, Rejected)
+    assert (result.step, result.cause.text) == ("lint", "it is bad")
+    assert host.links()[0] == first
+    assert host.signals == ["HUP"]
+
+
+def test_what_nginx_says_is_the_cause_and_the_old_release_stays(host: Host) -> None:
+    first = host.applied("a")
+    host.refusal = ("[emerg] no",)
+    result = host.apply("b")
+    assert isinstance(result, Rejected)
+    assert (result.cause.text, result.serving) == ("2: [emerg] no", first)
+    assert host.links() == [first, None, first]
+    assert host.signals == ["HUP", "HUP"]
+
+
+def test_what_does_not_serve_is_undone_and_without_words_it_was_not_verified(host: Host) -> None:
+    first = host.applied("a")
+    host.breaks = {2}
+    result = host.apply("b")
+    assert isinstance(result, Rejected)
+    assert (result.cause.code, result.serving) == ("not_verified", first)
+    assert host.signals == ["HUP", "HUP", "HUP"]
+    assert host.running == first
+
+
+def test_a_first_release_that_nginx_does_not_start_on_names_its_own_lines(host: Host) -> None:
+    host.is_up = False
+    host.refusal = ("a note", "[emerg] no", "[emerg] again")
+    result = host.apply("a")
+    assert isinstance(result, Rejected)
+    assert result.cause.text == "1: [emerg] no"
+    host.refusal = ("a note",)
+    result = host.apply("b")
+    assert isinstance(result, Rejected)
+    assert result.cause.text == "2: a note"
+
+
+def test_what_we_started_is_stopped_again_if_it_does_not_serve(host: Host) -> None:
+    host.is_up = False
+    host.breaks = {1}
+    assert isinstance(host.apply("a"), Rejected)
+    assert (host.signals, host.is_up) == (["start", "TERM"], False)
+    host.is_up, host.signals, host.breaks = True, [], {2}
+    assert isinstance(host.apply("b"), Rejected)
+    assert host.signals == ["HUP"], "it ran before us"
+
+
+def test_an_older_release_is_restored_and_served_again(host: Host) -> None:
+    first, second = host.applied("a"), host.applied("b")
+    (host.store.path(first) / "nginx.conf").write_text("edited")
+    set_hold(host.store.root, 60.0, "night")
+    result = host.applier().switch(first)
+    assert isinstance(result, Applied)
+    assert (result.release, host.links()) == (first, [first, second, first])
+    assert (host.store.path(first) / "nginx.conf").read_text() == "# a 1\n"
+    assert isinstance(host.applier().switch(first), Applied)
+    assert host.last().fallbacks == (second,), "it does not go back to itself"
+
+
+def test_a_hold_stops_applies_unless_told_otherwise(host: Host) -> None:
+    assert host.applier().held() is None
+    set_hold(host.store.root, 60.0, "night")
+    held = host.applier().held()
+    assert held is not None
+    assert (held.code, held.is_transient) == ("held", True)
+    assert held.text.startswith("held for ")
+    result = host.apply("a")
+    assert isinstance(result, Rejected)
+    assert (result.generation, result.step, result.cause.code) == (0, "fetch", "held")
+    assert host.phases == []
+    assert isinstance(host.apply("a", despite_hold=True), Applied)
+    (host.store.root / "hold.json").write_text("{")
+    held = host.applier().held()
+    assert held is not None
+    assert (held.code, held.is_transient) == ("held", False)
+
+
+def test_another_apply_and_a_missing_right_are_told(host: Host) -> None:
+    with locked(host.store.root):
+        busy = host.apply("a")
+    assert isinstance(busy, Rejected)
+    assert (busy.generation, busy.step, busy.cause.code) == (0, "fetch", "busy")
+    assert busy.cause.is_transient
+
+    def fails(error: Exception) -> Callable[[], object]:
+        def read() -> object:
+            raise error
+
+        return read
+
+    for error, code, is_transient in (
+        (RightMissingError("no right"), "right_missing", False),
+        (OSError("no disk"), "system", True),
+    ):
+        one = host.applier()
+        one._recover = fails(error)  # type: ignore[method-assign, assignment]
+        result = one.apply(rendered("a"))
+        assert isinstance(result, Rejected)
+        assert (result.cause.code, result.cause.is_transient) == (code, is_transient)
+        assert (result.generation, result.step, result.cause.text) == (0, "fetch", str(error))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "is_transient"),
+    [
+        (RightMissingError("no"), "right_missing", False),
+        (ProcessLookupError("no"), "gone", True),
+        (OSError("no"), "system", True),
+    ],
+)
+def test_a_signal_that_cannot_be_sent_is_told_by_its_cause(
+    host: Host, error: Exception, code: str, is_transient: bool
+) -> None:
+    first = host.applied("a")
+    host.fault = error
+    result = host.apply("b")
+    assert isinstance(result, Rejected)
+    assert (result.cause.code, result.cause.is_transient) == (code, is_transient)
+    assert host.links()[0] == first
+
+
+def test_a_generation_is_never_used_twice(host: Host) -> None:
+    host.applied("a")
+    host.crash("stage", None)
+    assert host.applied("b").generation == 10
+
+
+class TestRecovery:
+    """A journal that a crash left open."""
+
+    def test_where_nothing_is_open_nothing_is_done(self, host: Host) -> None:
+        host.applied("a")
+        assert host.applier().recover() is None
+
+    def test_what_changed_nothing_is_closed(self, host: Host) -> None:
+        host.applied("a")
+        host.crash("lint", None)
+        assert host.applier().recover() is None
+        assert (host.last().apply, host.last().step, host.last().target) == (9, "done", None)
+        assert host.signals == ["HUP"]
+
+    def test_a_commit_is_finished(self, host: Host) -> None:
+        first, second = host.applied("a"), host.applied("b")
+        host.store.link("known_good", first)
+        host.store.link("previous", None)
+        host.store.link("current", None)
+        host.crash("commit", second, first)
+        assert host.applier().recover() is None
+        assert host.links() == [second, first, second]
+        assert (host.last().step, host.last().target) == ("done", second)
+        host.store.link("previous", None)
+        host.crash("commit", second, second)
+        assert host.applier().recover() is None
+        assert host.links() == [second, None, second], "nothing is before itself"
+        host.crash("commit", second)
+        assert host.applier().recover() is None
+        assert host.links() == [second, None, second]
+
+    def test_a_release_that_runs_is_proven(self, host: Host) -> None:
+        first, second = host.applied("a"), host.applied("b")
+        host.crash("signal", second, first, mark="5:6")
+        host.signals, host.marks = [], []
+        result = host.applier().recover()
+        assert isinstance(result, Applied)
+        assert (result.release, host.signals) == (second, [])
+        assert host.marks == [(LogMark.parse("5:6"), True)]
+        assert host.links() == [second, first, second]
+
+    @pytest.mark.parametrize("case", ["other runs", "other is current", "it is damaged"])
+    def test_a_release_that_does_not_run_is_undone(self, host: Host, case: str) -> None:
+        first, second = host.applied("a"), host.applied("b")
+        if case == "other runs":
+            host.running = first
+        elif case == "other is current":
+            host.store.link("current", first)
+        else:
+            (host.store.path(second) / "nginx.conf").unlink()
+        host.crash("signal", second, first, mark="5:6")
+        host.signals = []
+        result = host.applier().recover()
+        assert isinstance(result, Rejected)
+        assert (result.serving, host.signals) == (first, ["HUP"])
+        assert host.links()[0] == first
+
+    def test_before_a_signal_it_is_enough_to_look(self, host: Host) -> None:
+        first, second = host.applied("a"), host.applied("b")
+        host.running = first
+        host.crash("swap", second, first)
+        host.signals = []
+        result = host.applier().recover()
+        assert isinstance(result, Rejected)
+        assert (result.serving, host.signals) == (first, [])
+
+    def test_a_rollback_goes_on(self, host: Host) -> None:
+        first, second = host.applied("a"), host.applied("b")
+        host.crash("rollback", second, first)
+        host.signals = []
+        result = host.applier().recover()
+        assert isinstance(result, Rejected)
+        assert (result.serving, host.signals) == (first, ["HUP"])
+
+    def test_without_a_master_only_the_link_is_set(self, host: Host) -> None:
+        first, second = host.applied("a"), host.applied("b")
+        host.is_up = False
+        host.crash("signal", second, first, mark="5:6")
+        host.signals = []
+        result = host.applier().recover()
+        assert isinstance(result, Rejected)
+        assert (result.serving, host.signals, host.links()[0]) == (None, [], first)
+
+    def test_an_apply_recovers_first(self, host: Host) -> None:
+        first, second = host.applied("a"), host.applied("b")
+        host.running = first
+        host.crash("swap", second, first)
+        third = host.applied("c")
+        assert host.links()[:2] == [third, first]
+
+
+def test_the_processors_of_this_host_are_counted(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for counted, cpus in ((3, 3), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda counted=counted: counted)
+        assert host.applier()._world.cpus == cpus
+    assert host.applier(entry="/etc/nginx/nginx.conf")._world.has_entry
+    assert not host.applier()._world.has_entry
+
+
+def test_what_can_wait_is_done_after_each_apply_and_fails_none(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did: list[str] = []
+
+    def full(what: str) -> Callable[[], None]:
+        def fail() -> None:
+            did.append(what)
+            raise OSError("no space left")
+
+        return fail
+
+    monkeypatch.setattr(host.store, "prune", lambda: did.append("prune"))
+    monkeypatch.setattr(Journal, "compact", lambda _: did.append("compact"))
+    monkeypatch.setattr(host.store, "clean", lambda: did.append("clean"))
+    first, second = host.applied("a"), host.applied("b")
+    assert did == ["prune", "compact"] * 2
+    host.crash("swap", second, first)
+    assert isinstance(host.applier().recover(), Applied)
+    assert did[4:] == ["clean", "prune", "compact"]
+    monkeypatch.setattr(host.store, "prune", full("full"))
+    host.applied("c")
+    assert did[7:] == ["full"]
+
+
+def test_a_verdict_waits_longer_after_a_reload_that_took_long(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last: list[float] = []
+
+    def request(**given: object) -> Request:
+        last.append(cast("float", given["last_reload_s"]))
+        return Request(**given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(applier, "Request", request)
+    one = host.applier()
+    first = one.apply(rendered("a"))
+    assert isinstance(first, Applied)
+    one.apply(rendered("b"))
+    assert last == [0.0, first.reload_s]
+    assert first.reload_s > 0
