@@ -20,6 +20,7 @@ from typing import Final, TypedDict
 
 from mutants import python, rust
 from mutants.mutation import Mutant
+from mutants.together import Fault
 from mutants.verdict import Judged, complaints, gone, listed, table
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -102,10 +103,10 @@ def judge_python(
             return list(pool.map(one, mutants))
 
 
-def judge_rust(area: Area, names: dict[Mutant, str], mutants: list[Mutant]) -> list[Judged]:
-    """Runs the tests of an area's mutants by cargo-mutants."""
-    fates = rust.judge(ROOT, area.package, [names[mutant] for mutant in mutants])
-    return [Judged(area.name, mutant, fates[names[mutant]]) for mutant in mutants]
+def judge_rust(area: Area, faults: dict[Mutant, Fault], jobs: int) -> list[Judged]:
+    """Runs the tests of an area's mutants, which are built together, several at a time."""
+    fates = rust.judge(ROOT, area.package, faults, jobs)
+    return [Judged(area.name, mutant, fate) for mutant, fate in fates.items()]
 
 
 def commit() -> str:
@@ -141,31 +142,31 @@ def main() -> int:
     """Draws, judges and reports; 1 where the list and the tests disagree."""
     options = arguments()
     known = listed(HERE / "survivors.toml")
-    names: dict[Mutant, str] = {}
+    faults: dict[Mutant, Fault] = {}
     found: dict[str, list[Mutant]] = {}
     chosen = {area.name: area for area in wanted(options)}
     for area in chosen.values():
         if area.package:
-            names |= {m: name for name, m in rust.found(ROOT, area.package, area.files).items()}
-            found[area.name] = list(names)
+            faults |= (there := rust.found(ROOT, area.package, area.files))
+            found[area.name] = list(there)
         else:
             found[area.name] = python.found(ROOT, area.files)
-    there = [mutant for mutants in found.values() for mutant in mutants]
-    count = len(there) if options.file else options.count
+    every = [mutant for mutants in found.values() for mutant in mutants]
+    count = len(every) if options.file else options.count
     seed = options.seed or commit()
-    sys.stdout.write(f"mutants: {count} of {len(there)} with seed {seed}\n")
+    sys.stdout.write(f"mutants: {count} of {len(every)} with seed {seed}\n")
     sys.stdout.flush()
     judged: list[Judged] = []
     for name, mutants in drawn(found, count, seed).items():
         if chosen[name].package:
-            judged += judge_rust(chosen[name], names, mutants)
+            judged += judge_rust(chosen[name], {m: faults[m] for m in mutants}, options.jobs)
         else:
             is_near = bool(options.proven or options.file)
             judged += judge_python(chosen[name], mutants, options.jobs, is_near=is_near)
     wrong = complaints(judged, known)
-    files = {mutant.file for mutant in there}
+    files = {mutant.file for mutant in every}
     is_whole = list(chosen.values()) == areas()
-    wrong += gone([key for key in known if key[0] in files or is_whole], there)
+    wrong += gone([key for key in known if key[0] in files or is_whole], every)
     sys.stdout.write("\n".join([*table(judged), *wrong]) + "\n")
     return 1 if wrong else 0
 

@@ -153,6 +153,7 @@ mod tests {
         for (first_byte_us, upload_us, took_us, what) in [
             (150, (0, 0), 50, "no body after the head"),
             (0, (0, 0), 900, "no answer"),
+            (900, (110, 900), 10, "answered as the body ended"),
             (950, (110, 900), 60, "ten to connect, fifty after the body"),
             (150, (110, 900), 50, "answered before the end of the body"),
             (150, (110, 0), 50, "answered, and the body goes on"),

@@ -122,7 +122,7 @@ impl Worker {
             self.wheel.until_next().map_or(Ticks::MAX, |d| self.now.saturating_add(d));
     }
 
-    fn fire_client(&mut self, token: Token, at: Ticks) {
+    pub(super) fn fire_client(&mut self, token: Token, at: Ticks) {
         let ci = token.index();
         let Some(c) = self.clients.get_mut(ci) else {
             return;
@@ -138,7 +138,7 @@ impl Worker {
         }
     }
 
-    fn fire_up(&mut self, token: Token, at: Ticks) {
+    pub(super) fn fire_up(&mut self, token: Token, at: Ticks) {
         let ui = token.index();
         let Some(up) = self.ups.get_mut(ui) else {
             return;

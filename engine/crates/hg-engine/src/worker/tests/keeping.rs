@@ -2,6 +2,7 @@
 //! upstream, idle connections, waiting requests.
 
 use super::*;
+use crate::worker::exchange::Stage;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Returns the sum of all counts of requests in flight: those of the limits and the reported one.
@@ -264,4 +265,20 @@ fn after_an_upload_that_was_cut_short_neither_connection_is_used_again() {
     // These bytes belong to the body and are never a request.
     let _ = s.write_all(GET);
     assert!(read_all(&mut s).is_empty());
+}
+
+#[test]
+fn a_request_that_is_at_its_endpoint_is_not_started_again() {
+    let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+    let node = Node::simple(&up);
+    let _s = ask(&node, GET);
+    eventually("it waits for its answer", || {
+        on_worker(&node, |w| !w.exchanges.ids(|e| e.stage == Stage::Waiting).is_empty())
+    });
+    let connections = on_worker(&node, |w| {
+        let x = w.exchanges.ids(|e| e.stage == Stage::Waiting)[0];
+        w.go_upstream(x);
+        w.ups.len()
+    });
+    assert_eq!((connections, active(&node)), (1, 1));
 }

@@ -105,6 +105,9 @@ fn a_tunnel_that_we_hold_back_is_not_silent() {
     );
     assert!(read_head(&mut client).unwrap().starts_with("HTTP/1.1 101 "));
     eventually("the first bytes pass", || passed(&node).1 > 0);
+    // The tunnel keeps the limit of the request that it began as.
+    pass(&node, 2_500);
+    assert!(passed(&node).1 < 10_000, "{:?} passed", passed(&node));
     until(&node, |(_, answer)| answer == 20_000);
     pass(&node, 600_000);
     assert_eq!(timeouts(&node, "stream_idle"), 1);

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::common::http2::Client as Http2Client;
+use crate::worker::{KIND_CLIENT, KIND_UP};
+use hg_net::{Ticks, Token};
 
 /// Returns times well before and just after so many milliseconds. The clock that runs beside the
 /// test may use some of the first.
@@ -150,14 +152,19 @@ fn deaf() -> (TcpListener, Vec<TcpStream>) {
 fn a_connection_that_does_not_come_about_ends_with_its_time() {
     let (listener, _waiting) = deaf();
     let address = listener.local_addr().unwrap();
-    let off = r#","timeouts":{"first_byte_ms":0,"stream_idle_ms":0}"#;
-    let json = upstream_json(&[address], r#","connect_timeout_ms":60000"#);
-    let node = Node::start(&json, off, 1);
-    let s = node.connect();
-    send(&node, &s, GET, GET.len());
-    eventually("it is connecting", || on_worker(&node, |w| !w.ups.is_empty()));
-    assert_eq!(at_its_edge(&node, &s, "connect"), "504");
-    assert_eq!(active(&node), 0);
+    let off = r#""first_byte_ms":0,"stream_idle_ms":0"#;
+    for (connect_ms, more, reason) in
+        [(60_000, "", "connect"), (600_000, r#","per_try_ms":60000"#, "per_try")]
+    {
+        let json = format!(r#","connect_timeout_ms":{connect_ms}"#);
+        let route = format!(r#","timeouts":{{{off}{more}}}"#);
+        let node = Node::start(&upstream_json(&[address], &json), &route, 1);
+        let s = node.connect();
+        send(&node, &s, GET, GET.len());
+        eventually("it is connecting", || on_worker(&node, |w| !w.ups.is_empty()));
+        assert_eq!(at_its_edge(&node, &s, reason), "504", "{reason}");
+        assert_eq!(active(&node), 0, "{reason}");
+    }
 }
 
 #[test]
@@ -377,4 +384,39 @@ fn while_a_node_drains_every_answer_says_that_its_connection_ends() {
     for s in &mut clients {
         assert!(read_all(s).is_empty(), "and it does end");
     }
+}
+
+/// Lets the timer of each connection and each exchange fire at its deadline, not a tick later.
+fn fire_all(node: &Node) {
+    on_worker(node, |w| {
+        let real = w.now;
+        let clients = w.clients.iter_mut().map(|(ci, c)| {
+            c.timer_at = c.deadline;
+            (Token::new(KIND_CLIENT, c.generation, ci), c.deadline)
+        });
+        for (token, at) in clients.filter(|(_, at)| *at < Ticks::MAX).collect::<Vec<_>>() {
+            w.now = at;
+            w.fire_client(token, at);
+        }
+        let ups = w.ups.iter_mut().map(|(ui, up)| {
+            up.timer_at = up.deadline;
+            (Token::new(KIND_UP, up.generation, ui), up.deadline)
+        });
+        for (token, at) in ups.filter(|(_, at)| *at < Ticks::MAX).collect::<Vec<_>>() {
+            w.now = at;
+            w.fire_up(token, at);
+        }
+        w.now = real;
+    });
+}
+
+#[test]
+fn a_timer_that_fires_at_the_deadline_ends_idle_connections() {
+    let node = Node::simple(&Upstream::answering(OK));
+    let mut s = ask(&node, GET);
+    assert_eq!(read_answer(&mut s).1, b"ok");
+    node.barrier();
+    fire_all(&node);
+    let left = on_worker(&node, |w| (w.clients.iter().count(), w.ups.iter().count()));
+    assert_eq!(left, (0, 0));
 }
