@@ -29,6 +29,8 @@ EARLY_S = 0.002
 """nginx counts whole milliseconds, from the one in which its turn began."""
 DEFAULT_S = 5.0
 """The shortest default of these timeouts."""
+TRIES = 3
+"""A busy machine may stand still for longer than the default, but not each time."""
 
 CONFIG = """
 [node.limits]
@@ -289,6 +291,12 @@ def test_requests_in_flight_are_limited_at_the_edge(
 def test_a_timeout_ends_what_waits_and_not_sooner(
     edges: Edges, port: str, data: bytes, answers: list[int]
 ) -> None:
-    begun = time.monotonic()
-    assert statuses(getattr(edges, port), data) == answers
-    assert QUICK_S - EARLY_S <= time.monotonic() - begun < DEFAULT_S
+    took_s = DEFAULT_S
+    for _ in range(TRIES):
+        begun = time.monotonic()
+        assert statuses(getattr(edges, port), data) == answers
+        took_s = time.monotonic() - begun
+        assert took_s >= QUICK_S - EARLY_S
+        if took_s < DEFAULT_S:
+            return
+    raise AssertionError(f"{took_s} s: that is the default")
