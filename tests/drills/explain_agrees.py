@@ -1,4 +1,5 @@
-"""Ten thousand random requests against random configs on each engine: explain = test = served.
+"""Ten thousand random requests against random configs on each engine: explain = test = served; and,
+for each tenth of them, a TLS handshake of its own with a random name.
 
     .venv/bin/python tests/drills/explain_agrees.py [CASES] [FIRST_SEED]
 
@@ -14,6 +15,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests/support")]
 
+import random_names  # noqa: E402
 import random_routes  # noqa: E402
 from agreement import disagreements  # noqa: E402
 from echo_upstream import EchoUpstream  # noqa: E402
@@ -28,6 +30,7 @@ from headgate.providers.file.disk import DiskFiles  # noqa: E402
 
 ROUTES: Final = 14
 REQUESTS: Final = 500
+HANDSHAKES: Final = REQUESTS // 10
 NODE: Final = (
     '[node]\nadmin = "off"\ndrain = { delay = "1ms", idle_grace = "1ms", deadline = "1s" }\n'
 )
@@ -55,6 +58,31 @@ def nginx(seed: int) -> list[str]:
             return disagreements(config, _routing(config), wire, random, REQUESTS, nginx=True)
 
 
+def native_names(seed: int) -> list[str]:
+    """The disagreements about names of one TLS listener on our own data plane."""
+    random, port = Random(seed), free_port()  # noqa: S311
+    with tempfile.TemporaryDirectory(prefix="hg-") as name:
+        folder = Path(name)
+        text = random_names.config(random, folder, f"127.0.0.1:{port}")
+        with RunningNode(folder, NODE + text) as node:
+            node.until_ready()
+            routing = _routing(node.config)
+            return random_names.disagreements(routing, port, folder, random, HANDSHAKES)
+
+
+def nginx_names(seed: int) -> list[str]:
+    """The same on nginx."""
+    random, port = Random(seed), free_port()  # noqa: S311
+    with tempfile.TemporaryDirectory(prefix="hg-") as name:
+        folder = Path(name)
+        config = folder / "headgate.toml"
+        config.write_text(random_names.config(random, folder, f"127.0.0.1:{port}"))
+        with NginxEngine(config, folder):
+            return random_names.disagreements(
+                _routing(config), port, folder, random, HANDSHAKES, nginx=True
+            )
+
+
 def _routing(path: Path) -> Routing:
     loaded = load([PurePath(path)], DiskFiles(), {})
     if loaded.plan is None:
@@ -67,12 +95,18 @@ def main() -> int:
     cases = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
     wrong = 0
-    for name, run in (("native", native), ("nginx", nginx)):
+    runs = (
+        ("native", native, f"{REQUESTS} requests"),
+        ("nginx", nginx, f"{REQUESTS} requests"),
+        ("native", native_names, f"{HANDSHAKES} handshakes"),
+        ("nginx", nginx_names, f"{HANDSHAKES} handshakes"),
+    )
+    for name, run, what in runs:
         for seed in range(first, first + -(-cases // REQUESTS)):
             found = run(seed)
             wrong += len(found)
             lines = "".join(f"  {line}\n" for line in found)
-            told = f"{name} seed {seed}: {REQUESTS} requests, {len(found)} disagreements\n"
+            told = f"{name} seed {seed}: {what}, {len(found)} disagreements\n"
             sys.stdout.write(told + lines)
             sys.stdout.flush()
     return 1 if wrong else 0

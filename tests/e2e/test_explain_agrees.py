@@ -1,19 +1,17 @@
 """What explain says of a request and what our own data plane does with it: the same."""
 
 import socket
-import ssl
 from pathlib import Path, PurePath
 from random import Random
 
 import pytest
 import random_chains
+import random_names
 import random_routes
 from agreement import disagreements
 from echo_upstream import EchoUpstream
 from ports import free_port
 from running_node import RunningNode
-from tls_authority import Authority
-from tls_client import ask, nameless, trusting
 from waiting import DEADLINE_S
 from wire import Wire
 
@@ -117,36 +115,12 @@ def sent(question: Question) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def test_explain_knows_which_names_get_an_alert_and_which_a_421(folder: Path) -> None:
-    authority, port = Authority(folder), free_port()
-    pairs = {name: authority.issue(name, f"{name}.example") for name in ("a", "b")}
-    text = NODE + (
-        f'[listeners.secure]\naddress = "127.0.0.1:{port}"\ndefault = true\ntls = {{}}\n'
-        "[routes.all]\nrespond = { status = 204 }\n"
-    )
-    for name, pair in pairs.items():
-        text += f'[hosts."{name}.example"]\ncertificate = "{name}"\n' + pair.toml(name)
-    asked = [
-        (sni, host)
-        for sni in ("a.example", "b.example", "c.example", "x.a.example", "127.0.0.1")
-        for host in ("a.example", "b.example", "c.example")
-    ]
-    context = trusting(authority.ca_file)
-    with RunningNode(folder, text) as node:
+@pytest.mark.parametrize("seed", range(CONFIGS))
+def test_explain_knows_which_names_get_an_alert_and_which_a_421(folder: Path, seed: int) -> None:
+    random, port = Random(seed), free_port()  # noqa: S311
+    text = random_names.config(random, folder, f"127.0.0.1:{port}")
+    with RunningNode(folder, NODE + text) as node:
         node.until_ready()
         routing = routing_of(node.config)
-        wrong = []
-        for sni, host in asked:
-            question = Question(f"https://{sni}:{port}/", headers={"host": host})
-            found = explain(routing, routing.request(question), lambda *_: "")
-            asks_nothing = sni == "127.0.0.1"
-            wanted = None if asks_nothing else sni
-            try:
-                served = ask(
-                    port, wanted, nameless(context) if asks_nothing else context, host
-                ).status
-            except ssl.SSLError:
-                served = 0
-            if (found.status or 0) != served:
-                wrong.append(f"{sni} {host}: served {served}, explain {found.status}")
-    assert not wrong, "\n".join(wrong)
+        wrong = random_names.disagreements(routing, port, folder, random, REQUESTS // 2)
+    assert not wrong, text + "\n".join(wrong)

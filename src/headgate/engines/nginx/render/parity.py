@@ -441,8 +441,8 @@ _TLS: Final = (
     Parity(
         "tls_policies.NAME.client_auth.required",
         "differs",
-        "a client without a good certificate gets 400, not an alert; on a TCP listener its "
-        "connection ends after the handshake",
+        "a client without a good certificate gets 400, not an alert or (for an unknown SNI) 421; "
+        "on a TCP listener its connection ends after the handshake",
     ),
     Parity("tls_policies.NAME.tickets", "differs", "off where policies of one listener differ"),
 )
