@@ -12,7 +12,9 @@ from pathlib import Path
 from ports import free_port
 from waiting import until
 
-PROGRAM = [sys.executable, "-c", "from headgate.cli.main import main; main()"]
+# As a terminal starts it: whoever runs the tests may ignore SIGHUP (nohup).
+_TERMINAL = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+PROGRAM = [sys.executable, "-c", f"{_TERMINAL}; from headgate.cli.main import main; main()"]
 
 
 class Up:

@@ -1,4 +1,4 @@
-//! How much of an answer a worker collects for a client, and what it notes of that.
+//! Tests of how much of an answer a worker collects for a client, and of what it notes of that.
 
 use super::*;
 
