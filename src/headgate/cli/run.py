@@ -20,7 +20,6 @@ from headgate.cli.reading import read as read_config
 from headgate.compile.emptiness import emptiness
 from headgate.compile.settings import NodeSettings
 from headgate.kernel.diagnostics import render_text
-from headgate.node import nginx_rights
 from headgate.node.options import Options
 
 _BOOT = (
@@ -104,6 +103,8 @@ def supervisor_command(request: RunRequest, settings: NodeSettings, state_dir: P
         "instance": request.instance,
     }
     if engine == "nginx":
+        from headgate.node import nginx_rights  # with modules that a native node does not load
+
         supervisor["keeps"] = sorted(nginx_rights.kept_for(settings.nginx))
     return supervisor_of(supervisor)
 
@@ -143,6 +144,8 @@ def become(command: list[str]) -> None:
 def become_agent(command: list[str]) -> None:
     """Replaces this process by that of an agent with several instances; does not return. It keeps
     the rights that driving any nginx takes, for instances that are added later. Raises OSError."""
+    from headgate.node import nginx_rights
+
     rights.keep_for_nginx(nginx_rights.kept_by_agent(), None)
     compile_supervisor(Path(command[-2]))
     replace_by(command)

@@ -55,6 +55,8 @@ def test_a_command_imports_its_own_module_alone() -> None:
             ("remote.applying", "remote.comparing", "remote.explaining", "remote.rollout_view"),
             ("headgate.master.api", "sqlalchemy", "fastapi", "grpc"),
         ),
+        # Where nginx serves, it imports these when it needs them.
+        (("run",), ("headgate.engines.nginx.instance", "headgate.nginxtext")),
         (("remote.client", "remote.waiting", "up.running"), ("headgate.model", "pydantic")),
     ],
 )
