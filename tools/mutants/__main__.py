@@ -7,11 +7,9 @@ if they notice each, the file may be listed as `proven`.
 
 import argparse
 import os
-import queue
 import random
 import subprocess
 import sys
-import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,7 +19,7 @@ from typing import Final, TypedDict
 from mutants import python, rust
 from mutants.mutation import Mutant
 from mutants.together import Fault
-from mutants.verdict import Judged, complaints, gone, listed, table
+from mutants.verdict import Judged, NoVerdictError, complaints, gone, listed, table
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 HERE: Final = Path(__file__).resolve().parent
@@ -36,13 +34,13 @@ class Further(TypedDict):
 
 @dataclass(frozen=True)
 class Area:
-    """Files with a common draw; with a package they are Rust's."""
+    """Files with a common draw; with packages they are Rust's, of the first of these packages."""
 
     name: str
     files: list[str]
     tests: list[str] = field(default_factory=list)
     further: list[Further] = field(default_factory=list)
-    package: str = ""
+    packages: list[str] = field(default_factory=list)
     proven: list[str] = field(default_factory=list)
     """Files of which every mutant was tried: the unit tests nearest to a file notice each that is
     not listed."""
@@ -54,11 +52,11 @@ class Area:
 
     def tests_of(self, file: str, *, is_near: bool) -> list[str]:
         """Returns the tests that concern a file, those that are likely to notice first."""
-        if is_near:
-            return python.concerned(ROOT, file, [])
         stem = Path(file).stem
         more = [test for one in self.further if stem in one["files"] for test in one["tests"]]
-        return python.concerned(ROOT, file, [*self.tests, *more])
+        if self.packages:
+            return [] if is_near else list(dict.fromkeys([*more, *self.tests]))
+        return python.concerned(ROOT, file, [] if is_near else [*self.tests, *more])
 
 
 def areas() -> list[Area]:
@@ -82,30 +80,24 @@ def judge_python(
     area: Area, mutants: list[Mutant], jobs: int, *, is_near: bool = False
 ) -> list[Judged]:
     """Runs the tests of an area's mutants, several at a time."""
-    overlays: queue.SimpleQueue[python.Overlay] = queue.SimpleQueue()
 
     def one(mutant: Mutant) -> Judged:
-        overlay = overlays.get()
-        try:
+        with overlays.one() as overlay:
             fate = overlay.judge(mutant, area.tests_of(mutant.file, is_near=is_near))
-        finally:
-            overlays.put(overlay)
         sys.stdout.write(f"{fate}: {mutant}\n")
         sys.stdout.flush()
         return Judged(area.name, mutant, fate)
 
-    build = ROOT / "build" / "mutants"
-    build.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="python-", dir=build) as folder:
-        for job in range(jobs):
-            overlays.put(python.Overlay(ROOT, Path(folder) / str(job)))
-        with ThreadPoolExecutor(jobs) as pool:
-            return list(pool.map(one, mutants))
+    with python.Overlays(ROOT, jobs) as overlays, ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(one, mutants))
 
 
-def judge_rust(area: Area, faults: dict[Mutant, Fault], jobs: int) -> list[Judged]:
+def judge_rust(
+    area: Area, faults: dict[Mutant, Fault], jobs: int, *, is_near: bool = False
+) -> list[Judged]:
     """Runs the tests of an area's mutants, which are built together, several at a time."""
-    fates = rust.judge(ROOT, area.package, faults, jobs)
+    further = {mutant: area.tests_of(mutant.file, is_near=is_near) for mutant in faults}
+    fates = rust.judge(ROOT, area.packages, faults, further, jobs)
     return [Judged(area.name, mutant, fate) for mutant, fate in fates.items()]
 
 
@@ -146,8 +138,8 @@ def main() -> int:
     found: dict[str, list[Mutant]] = {}
     chosen = {area.name: area for area in wanted(options)}
     for area in chosen.values():
-        if area.package:
-            faults |= (there := rust.found(ROOT, area.package, area.files))
+        if area.packages:
+            faults |= (there := rust.found(ROOT, area.packages[0], area.files))
             found[area.name] = list(there)
         else:
             found[area.name] = python.found(ROOT, area.files)
@@ -158,11 +150,12 @@ def main() -> int:
     sys.stdout.flush()
     judged: list[Judged] = []
     for name, mutants in drawn(found, count, seed).items():
-        if chosen[name].package:
-            judged += judge_rust(chosen[name], {m: faults[m] for m in mutants}, options.jobs)
+        area, is_near = chosen[name], bool(options.proven or options.file)
+        if area.packages:
+            some = {mutant: faults[mutant] for mutant in mutants}
+            judged += judge_rust(area, some, options.jobs, is_near=is_near)
         else:
-            is_near = bool(options.proven or options.file)
-            judged += judge_python(chosen[name], mutants, options.jobs, is_near=is_near)
+            judged += judge_python(area, mutants, options.jobs, is_near=is_near)
     wrong = complaints(judged, known)
     files = {mutant.file for mutant in every}
     is_whole = list(chosen.values()) == areas()
@@ -174,5 +167,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (python.NoVerdictError, rust.CargoError, ValueError) as error:
+    except (NoVerdictError, rust.CargoError, ValueError) as error:
         sys.exit(f"mutants: {error}")

@@ -10,18 +10,17 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from mutants.mutation import Mutant
+from mutants.python import Overlays
+from mutants.reached import LIMIT_S, fate, reaches
 from mutants.together import MODULE, SWITCH, Fault, Switched, switched
 from mutants.verdict import Fate
 
-LIMIT_S: Final = 300
-"""The time that the tests of one mutant may take."""
 _COPIED: Final = ("Cargo.toml", "Cargo.lock", "engine", "proto", "fuzz/corpus")
 _FATES: Final = {
     "CaughtMutant": Fate.KILLED,
@@ -71,53 +70,81 @@ def found(root: Path, package: str, patterns: list[str]) -> dict[Mutant, Fault]:
     return mutants
 
 
-def judge(root: Path, package: str, mutants: dict[Mutant, Fault], jobs: int) -> dict[Mutant, Fate]:
-    """Returns what a package's tests make of mutants.
-    Raises `CargoError` if they fail without one.
+def judge(
+    root: Path,
+    packages: list[str],
+    mutants: dict[Mutant, Fault],
+    further: dict[Mutant, list[str]],
+    jobs: int,
+) -> dict[Mutant, Fate]:
+    """Returns what the tests of packages, and further ones in Python, make of mutants of the first.
+    Raises `CargoError` if they do not build, and `NoVerdictError` if they fail without one.
     """
-    workspace = Workspace(root, package)
+    workspace = Workspace(root, packages)
     numbered = dict(enumerate(mutants.items(), 1))
     tests, fates = workspace.build({number: fault for number, (_, fault) in numbered.items()})
-    if workspace.fate(tests, 0) is not Fate.SURVIVED:
-        raise CargoError(f"tests of {package} fail without a fault; make them pass first")
+    reached = reaches(tests, workspace.crate, workspace.environment, jobs)
 
     def one(number: int) -> None:
         if number not in fates:
-            fates[number] = workspace.fate(tests, number)
+            fates[number] = fate(reached, number, workspace.crate, workspace.environment)
         sys.stdout.write(f"{fates[number] or 'is built alone'}: {numbered[number][0]}\n")
         sys.stdout.flush()
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(one, numbered))
+    survived = {n: further[m] for n, (m, _) in numbered.items() if fates[n] is Fate.SURVIVED}
+    fates |= _judge_further(workspace, {n: tests for n, tests in survived.items() if tests}, jobs)
     alone = [fault.name for number, (_, fault) in numbered.items() if fates[number] is None]
     more = workspace.judge_alone(alone) if alone else {}
     return {mutant: fates[n] or more[fault.name] for n, (mutant, fault) in numbered.items()}
 
 
+def _judge_further(
+    workspace: "Workspace", further: dict[int, list[str]], jobs: int
+) -> dict[int, Fate]:
+    """Runs tests in Python with the extension that has all faults in it."""
+    if not further:
+        return {}
+
+    def one(number: int) -> Fate:
+        with overlays.one() as overlay:
+            fate = overlay.judge_switched({SWITCH: str(number)}, further[number])
+        sys.stdout.write(f"{fate} by tests in Python: mutant {number}\n")
+        sys.stdout.flush()
+        return fate
+
+    built = workspace.extension()
+    with Overlays(workspace.root, jobs, built) as overlays, ThreadPoolExecutor(jobs) as pool:
+        return dict(zip(further, pool.map(one, further), strict=True))
+
+
 class Workspace:
     """A copy of the Rust workspace, in which faults are built."""
 
-    def __init__(self, root: Path, package: str) -> None:
-        self._root = root
-        self._package = package
+    def __init__(self, root: Path, packages: list[str]) -> None:
+        self.root = root
+        self._packages = packages
         self._folder = root / "build" / "mutants" / "rust"
-        self._crate = self._folder / "engine" / "crates" / package
+        self._crates = [self._folder / "engine" / "crates" / package for package in packages]
+        self.crate = self._crates[0]
         target = os.environ.get("CARGO_TARGET_DIR", "target")
-        self._environment = os.environ | {"CARGO_TARGET_DIR": str(root / target)}
+        self.environment = os.environ | {"CARGO_TARGET_DIR": str(root / target)}
         # Not optimized: each fault is compiled once and run for seconds.
         settings = ("opt-level=0", "debug=false")
-        self._quick = [f"--config=profile.dev.package.{package}.{one}" for one in settings]
+        self._quick = [f"--config=profile.dev.package.{packages[0]}.{one}" for one in settings]
 
     def _copy(self) -> None:
         """Makes the copy anew, without a fault."""
         shutil.rmtree(self._folder, ignore_errors=True)
         for name in _COPIED:
-            copy = shutil.copytree if (self._root / name).is_dir() else shutil.copy2
+            copy = shutil.copytree if (self.root / name).is_dir() else shutil.copy2
             self._folder.mkdir(parents=True, exist_ok=True)
-            copy(self._root / name, self._folder / name)
+            copy(self.root / name, self._folder / name)
         # The last build had a fault in it; cargo compares the age of the files.
-        for source in (self._crate / "src").rglob("*.rs"):
-            source.touch()
+        for crate in self._crates:
+            for source in (crate / "src").rglob("*.rs"):
+                source.touch()
 
     def build(self, faults: dict[int, Fault]) -> tuple[list[Path], dict[int, Fate | None]]:
         """Returns the tests with all faults that build together, and the fate of the others: None
@@ -134,7 +161,7 @@ class Workspace:
                 return tests, fates
             bad = {n: fate for error in errors for n, fate in blamed(files, error).items()}
             if not bad:
-                raise CargoError(f"{self._package} does not build; see the errors above")
+                raise CargoError(f"{self._packages[0]} does not build; see the errors above")
             fates |= bad
 
     def _put(self, faults: dict[int, Fault]) -> dict[str, Switched]:
@@ -143,13 +170,14 @@ class Workspace:
         for number, fault in faults.items():
             by_file[fault.file][number] = fault
         files = {}
-        for path in (self._crate / "src").rglob("*.rs"):
+        roots = [crate / "src" / "lib.rs" for crate in self._crates]
+        for path in {*(self.crate / "src").rglob("*.rs"), *roots}:
             name = str(path.relative_to(self._folder))
-            source = (self._root / name).read_text()
+            source = (self.root / name).read_text()
             if name in by_file:
                 files[name] = switched(source, by_file[name])
                 source = files[name].source
-            if path == self._crate / "src" / "lib.rs":
+            if path in roots:
                 source += MODULE
             if path.read_text() != source:
                 path.write_text(source)
@@ -158,9 +186,9 @@ class Workspace:
     def _compile(self) -> tuple[list[Path], list[dict[str, Any]]]:
         """Returns the test programs, those of the library first; or the errors if there are any."""
         command = ["cargo", "test", "--locked", "--no-run", "--message-format=json"]
-        command += ["--package", self._package, *self._quick]
+        command += [*(f"--package={package}" for package in self._packages), *self._quick]
         run = subprocess.run(
-            command, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE, check=False
+            command, cwd=self._folder, env=self.environment, stdout=subprocess.PIPE, check=False
         )
         said = [json.loads(line) for line in run.stdout.splitlines() if line.startswith(b"{")]
         if run.returncode == 0:
@@ -172,19 +200,27 @@ class Workspace:
         sys.stderr.write("".join(error["rendered"] for error in errors))
         return [], errors
 
-    def fate(self, tests: list[Path], number: int) -> Fate:
-        """Runs test programs with one fault until a test notices it."""
-        environment = self._environment | {SWITCH: str(number)}
-        for program in tests:
-            fate = outcome(program, self._crate, environment)
-            if fate is not Fate.SURVIVED:
-                return fate
-        return Fate.SURVIVED
+    def extension(self) -> Path:
+        """Builds the extension of Python with the faults that are in place."""
+        command = ["cargo", "build", "--locked", "--message-format=json", "--package=hg-py"]
+        run = subprocess.run(
+            [*command, *self._quick], cwd=self._folder, env=self.environment,
+            stdout=subprocess.PIPE, check=False,
+        )  # fmt: skip
+        said = [json.loads(line) for line in run.stdout.splitlines() if line.startswith(b"{")]
+        made = [one for one in said if "cdylib" in one.get("target", {}).get("kind", ())]
+        files = [file for one in made for file in one["filenames"] if file.endswith(".so")]
+        if run.returncode or not files:
+            raise CargoError("the extension does not build with the faults")
+        built = self._folder / "extension.so"  # the next build takes cargo's own away
+        shutil.copy2(files[-1], built)
+        return built
 
     def judge_alone(self, names: list[str]) -> dict[str, Fate]:
         """Has cargo-mutants build and judge mutants one by one."""
         self._copy()
-        command = [_cargo_mutants(), "mutants", "--in-place", "--package", self._package]
+        command = [_cargo_mutants(), "mutants", "--in-place", "--package", self._packages[0]]
+        command += [f"--test-package={package}" for package in self._packages]
         command += ["--cargo-arg=--locked", f"--timeout={LIMIT_S}"]
         command += [f"--cargo-arg={setting}" for setting in self._quick]
         # The expressions do not keep out fields that are left out of a struct: not looked at.
@@ -192,7 +228,7 @@ class Workspace:
             command += ["--file", file]
         for name in names:
             command += ["--re", f"^{re.escape(name)}$"]
-        run = subprocess.run(command, cwd=self._folder, env=self._environment, check=False)
+        run = subprocess.run(command, cwd=self._folder, env=self.environment, check=False)
         outcomes = self._folder / "mutants.out" / "outcomes.json"
         if not outcomes.exists():
             raise CargoError(f"cargo-mutants ended with {run.returncode}; see its output above")
@@ -212,7 +248,7 @@ def blamed(files: dict[str, Switched], error: dict[str, Any]) -> dict[int, Fate 
     """
     fates: dict[int, Fate | None] = {}
     for span in error["spans"]:
-        made = files.get(span["file_name"])
+        made = files.get(os.path.normpath(span["file_name"]))  # hg-sim includes the sources
         if made is None or not span["is_primary"]:
             continue
         line = span["line_start"]
@@ -220,48 +256,3 @@ def blamed(files: dict[str, Switched], error: dict[str, Any]) -> dict[int, Fate 
         around = [number for number, lines in made.functions.items() if line in lines]
         fates |= dict.fromkeys(inside, Fate.UNBUILT) or dict.fromkeys(around, None)
     return fates
-
-
-def outcome(program: Path, folder: Path, environment: dict[str, str]) -> Fate:
-    """Runs a test program up to the first failure that a second run of the same test confirms."""
-    process = subprocess.Popen(
-        [program], cwd=folder, env=environment, text=True, errors="replace",
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    is_over = threading.Event()
-
-    def end() -> None:
-        is_over.set()
-        process.kill()
-
-    limit = threading.Timer(LIMIT_S, end)
-    limit.start()
-    has_failed = False
-    try:
-        for line in process.stdout or ():
-            if failed := re.fullmatch(r"test (\S+)(?: - should panic)? \.\.\. FAILED\n", line):
-                has_failed = True
-                if _fails(program, failed.group(1), folder, environment):
-                    return Fate.KILLED
-        status = process.wait()
-    finally:
-        limit.cancel()
-        process.kill()
-        process.wait()
-    if is_over.is_set():
-        return Fate.TIMED_OUT
-    return Fate.SURVIVED if status == 0 or has_failed else Fate.KILLED
-
-
-def _fails(program: Path, test: str, folder: Path, environment: dict[str, str]) -> bool:
-    """Runs one test alone: one that failed only since the machine is busy passes now."""
-    command = [str(program), test, "--exact"]
-    try:
-        return bool(
-            subprocess.run(
-                command, cwd=folder, env=environment, check=False, timeout=LIMIT_S,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            ).returncode
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return True

@@ -11,15 +11,32 @@ from typing import Final
 
 SWITCH: Final = "MUTANT"
 """The environment variable with the number of the fault; without it there is none."""
-MODULE: Final = f"""
-pub(crate) mod mutant {{
-    static NUMBER: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    pub(crate) fn is(number: usize) -> bool {{
-        let read = || std::env::var("{SWITCH}").ok()?.parse().ok();
+RECORD: Final = "MUTANTS_REACHED"
+"""The environment variable with the file into which a test writes the faults that it reaches."""
+MODULE: Final = """
+pub(crate) mod mutant {
+    use std::collections::BTreeSet;
+    use std::fs::File;
+    use std::io::Write;
+    use std::sync::{Mutex, OnceLock, PoisonError};
+    static NUMBER: OnceLock<usize> = OnceLock::new();
+    static REACHED: OnceLock<Option<Mutex<(File, BTreeSet<usize>)>>> = OnceLock::new();
+    pub(crate) fn is(number: usize) -> bool {
+        let open = || {
+            let file = File::create(std::env::var_os("RECORD")?).ok()?;
+            Some(Mutex::new((file, BTreeSet::new())))
+        };
+        if let Some(reached) = REACHED.get_or_init(open) {
+            let mut reached = reached.lock().unwrap_or_else(PoisonError::into_inner);
+            if reached.1.insert(number) {
+                let _ = writeln!(reached.0, "{number}");
+            }
+        }
+        let read = || std::env::var("SWITCH").ok()?.parse().ok();
         *NUMBER.get_or_init(|| read().unwrap_or(0)) == number
-    }}
-}}
-"""
+    }
+}
+""".replace("RECORD", RECORD).replace("SWITCH", SWITCH)
 """Added to the root of the crate."""
 
 Place = tuple[int, int]

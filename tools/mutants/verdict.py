@@ -21,6 +21,10 @@ class Fate(StrEnum):
     UNBUILT = "does not build"
 
 
+class NoVerdictError(Exception):
+    """The tests give no verdict: they fail without a mutant, or none were found."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """A drawn mutant and its fate."""

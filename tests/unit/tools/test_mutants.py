@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mutants.__main__ import areas, drawn
 from mutants.mutation import Mutant, altered, mutants_of
-from mutants.python import NoVerdictError, Overlay, concerned
-from mutants.verdict import Fate, Judged, complaints, gone, listed
+from mutants.python import Overlay, Overlays, concerned
+from mutants.verdict import Fate, Judged, NoVerdictError, complaints, gone, listed
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -87,7 +87,7 @@ def test_faults_of_one_statement(statement: str, faults: list[str]) -> None:
 def test_every_mutant_of_this_project_is_python_and_has_a_name_of_its_own() -> None:
     keys: set[tuple[str, str, str]] = set()
     for area in areas():
-        for path in (path for one in area.files for path in ROOT.glob(one) if not area.package):
+        for path in (path for one in area.files for path in ROOT.glob(one) if not area.packages):
             source = path.read_text()
             for mutant in mutants_of(str(path.relative_to(ROOT)), source):
                 text = altered(source, mutant)
@@ -154,6 +154,25 @@ def test_a_fault_that_makes_the_tests_hang_is_noticed(project: Path) -> None:
     assert overlay.judge(endless, ["tests/unit/test_sums.py"], 15.0) is Fate.TIMED_OUT
 
 
+def test_a_fault_of_the_extension_is_switched_on_by_the_environment(project: Path) -> None:
+    reads = "import os\n\n\ndef test_it():\n    assert os.environ.get('MUTANT') != '7'\n"
+    (project / "tests/unit/test_switch.py").write_text(reads)
+    tests = ["tests/unit/test_other.py", "tests/unit/test_switch.py"]
+    with Overlays(project, 1) as overlays, overlays.one() as overlay:
+        assert overlay.judge_switched({"MUTANT": "7"}, tests) is Fate.KILLED
+        assert overlay.judge_switched({"MUTANT": "8"}, tests) is Fate.SURVIVED
+        with pytest.raises(NoVerdictError, match="finds no test"):
+            overlay.judge_switched({"MUTANT": "8"}, ["tests/unit/test_gone.py"])
+
+
+def test_an_overlay_has_the_extension_that_was_built_for_it(project: Path) -> None:
+    (project / "src/headgate/_core.so").write_text("real")
+    (project / "other.so").write_text("with faults")
+    for built, content in [(None, "real"), (project / "other.so", "with faults")]:
+        Overlay(project, project / f"build-{content}", built)
+        assert (project / f"build-{content}/src/headgate/_core.so").read_text() == content
+
+
 def test_tests_that_fail_anyway_and_tests_that_are_missing_give_no_verdict(project: Path) -> None:
     mutant = mutants_of("src/headgate/sums.py", SOURCE)[0]
     (project / "tests/unit/test_sums.py").write_text("def test_it() -> None:\n    assert False\n")
@@ -218,7 +237,7 @@ def test_the_files_and_concerned_every_area_are_there() -> None:
 
 def test_a_file_that_is_proven_has_unit_tests_of_its_own() -> None:
     """A draw from it runs these alone, so that it costs seconds."""
-    proven = {file: area for area in areas() if not area.package for file in area.proven}
+    proven = {file: area for area in areas() if not area.packages for file in area.proven}
     assert len({area.name for area in proven.values()}) == 3
     assert [file for file, area in proven.items() if not area.tests_of(file, is_near=True)] == []
 
