@@ -74,7 +74,7 @@ class Playing:
     """Plays a machine to its end.
 
     `on_signal`: what the n-th signal does, the last for all further; `trouble`: actions that
-    cannot be carried out, by a key (`key`); `errors`: findings by step; `at`: a change of the
+    cannot be carried out, by a key (`key_of`); `errors`: findings by step; `at`: a change of the
     world before the n-th look of a phase.
     """
 
@@ -85,12 +85,14 @@ class Playing:
     at: dict[tuple[str, int], Faked] = field(default_factory=dict)
     fallbacks: tuple[ReleaseName, ...] = (BASE, BASE, OLDER)
     soak_s: float = 1.0
+    took_s: float = 0.1
     now: float = 1_000.0
     announced: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     links: dict[str, ReleaseName | None] = field(default_factory=dict)
     signals: int = 0
     looks: dict[str, int] = field(default_factory=dict)
+    deep_looks: int = 0
     expected: Expectation | None = None
 
     def machine(self) -> Machine:
@@ -134,7 +136,7 @@ class Playing:
             case do.Stage():
                 return do.Staged(NEW)
             case do.Check():
-                return do.Checked(self.errors.get(action.step, ()), 0.1)
+                return do.Checked(self.errors.get(action.step, ()), self.took_s)
             case do.Link():
                 self.nginx.current = action.release
                 self.links["current"] = action.release
@@ -165,6 +167,7 @@ class Playing:
         """What is to be seen of the pretended nginx."""
         phase = self.running.phase
         self.looks[phase] = self.looks.get(phase, 0) + 1
+        self.deep_looks += action.deep
         change = self.at.get((phase, self.looks[phase]))
         if change is not None:
             change(self.nginx)

@@ -145,7 +145,7 @@ def _named(conf: Conf, release: Release, *names: str) -> Iterator[str]:
 
 
 def _inside(release: Release, values: tuple[bytes, ...]) -> list[str]:
-    """Returns the first argument, if it is a file of the release."""
-    paths = [value.decode(errors="surrogateescape") for value in values[:1]]
+    """Returns those of the arguments that are files of the release."""
+    paths = [value.decode(errors="surrogateescape") for value in values]
     known = {entry.path for entry in release.manifest.files}
     return [path for path in paths if path in known]

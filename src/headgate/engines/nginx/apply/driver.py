@@ -216,12 +216,12 @@ class Run:
 
     def _current(self) -> Release | None:
         """Returns what was current before; None without it, or when its manifest is gone."""
-        for name in self._job.fallbacks[:1]:
-            try:
-                return self._world.store.release(name)
-            except UnknownReleaseError:
-                return None
-        return None
+        if not self._job.fallbacks:
+            return None
+        try:
+            return self._world.store.release(self._job.fallbacks[0])
+        except UnknownReleaseError:
+            return None
 
     def _signal(self, action: do.Signal) -> do.Event:
         world = self._world

@@ -48,7 +48,7 @@ class _File:
 
     def __init__(self, path: str, *, at_end: bool) -> None:
         """Raises OSError."""
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         about = os.fstat(self._fd)
         self.inode = about.st_ino
         self.offset = about.st_size if at_end else 0
@@ -61,11 +61,10 @@ class _File:
     def lines(self) -> Iterator[bytes]:
         """Yields lines that are now whole, each once. Raises OSError."""
         if os.fstat(self._fd).st_size < self.offset:
-            self.was_cut, self.offset = True, 0
-        read = 0
-        while read < _MOST_BYTES and (part := os.pread(self._fd, 65536, self.offset)):
+            self.was_cut, self.offset, self._rest = True, 0, b""
+        end = self.offset + _MOST_BYTES
+        while self.offset < end and (part := os.pread(self._fd, 65536, self.offset)):
             self.offset += len(part)
-            read += len(part)
             *whole, self._rest = (self._rest + part).split(b"\n")
             yield from whole
 

@@ -190,8 +190,5 @@ def _decode_all(data: bytes) -> tuple[tuple[Record, ...], int]:
 
 
 def _whole_bytes(fd: int) -> int:
-    size = os.fstat(fd).st_size
-    data = b""
-    while len(data) < size and (part := os.pread(fd, size - len(data), len(data))):
-        data += part
-    return _decode_all(data)[1]
+    with os.fdopen(fd, "rb", closefd=False) as file:
+        return _decode_all(file.read())[1]

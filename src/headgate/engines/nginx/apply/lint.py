@@ -175,7 +175,7 @@ def _zones(conf: Conf) -> Iterator[tuple[Placed, str, str, str]]:
         for one in conf.all(directive.decode()):
             zone = next((arg for arg in one.args if arg.startswith(prefix)), "")
             name, _, size = zone.removeprefix(prefix).partition(":")
-            if name and one.args:
+            if name:
                 levels = [arg for arg in one.args if arg.startswith("levels=")]
                 yield one, name, " ".join([one.args[0], *levels]), size
 
@@ -197,8 +197,6 @@ def _is_ipv4(host: str) -> bool:
 
 def _resolve_all(names: list[str], resolve: Resolve) -> dict[str, bool]:
     """Resolves all names at once, since a missing one costs the resolver's whole timeout."""
-    if not names:
-        return {}
     threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")
     try:
         waiting = {name: threads.submit(resolve, name) for name in names}

@@ -66,13 +66,9 @@ def _blocks_with_certificates(conf: Conf) -> Iterator[list[Placed]]:
     """Yields the certificate directives of each block in order: the n-th key goes with the n-th."""
     if next(conf.all("ssl_certificate"), None) is None:
         return
-    blocks: dict[tuple[str, int], list[Placed]] = {}
-    for one in conf.all("http"):
-        blocks[(one.at.file, one.directive.line)] = _own(conf, one)
-    for one in conf.all("server"):
+    for one in conf.all("http", "server"):
         if one.directive.children is not None:
-            blocks[(one.at.file, one.directive.line)] = _own(conf, one)
-    yield from (block for block in blocks.values() if block)
+            yield _own(conf, one)
 
 
 def _own(conf: Conf, block: Placed) -> list[Placed]:

@@ -257,6 +257,7 @@ class Machine:
             None if failed is None else failed.outcome,
             findings,
             tuple(self._warnings),
+            now,
         )
         self._undo = Undo(
             failure,

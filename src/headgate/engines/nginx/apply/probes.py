@@ -52,7 +52,7 @@ def accepts(address: str) -> str:
 
 def serves(one: ServedName, *, proxied: bool = False) -> str:
     """Returns why a name does not get one of its certificates. It asks for a wildcard as `x.`."""
-    asked = one.name.replace("*", "headgate-probe", 1)
+    asked = one.name.replace("*", "headgate-probe")
     try:
         with _tls(_connect(one.address, proxied=proxied), asked) as link:
             leaf = link.getpeercert(binary_form=True)
@@ -80,7 +80,7 @@ def answers(probe: Probe) -> str:
                 line += part
     except (OSError, ValueError) as error:
         return f"{what} failed: {_words(error)}"
-    words = line.split(b"\r\n", 1)[0].decode(errors="replace").split(" ")
+    words = line.partition(b"\r\n")[0].decode(errors="replace").split(" ")
     got = words[1] if len(words) > 1 else "nothing"
     return "" if got == str(probe.status) else f"{what} got {got}, not {probe.status}"
 

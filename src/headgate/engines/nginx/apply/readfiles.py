@@ -16,6 +16,8 @@ _READ: Final = ("_certificate", "_certificate_key", "_file", "_crl", "_dhparam",
 
 _NOT_READ: Final = ("access_log", "error_log", "pid", "lock_file", "_path")
 
+_WILD: Final = frozenset("*?[")
+
 Mark = tuple[int, int, int] | None
 """Inode, size and time of the last change; None for what is not there."""
 
@@ -41,13 +43,22 @@ def _paths(tree: Tree) -> Iterator[str]:
     folder = posixpath.dirname(tree.entry)
     yield tree.entry
     yield from (posixpath.join(folder, path) for path in tree.documents)
-    for pattern in tree.targets:
-        written = posixpath.join(folder, os.fsdecode(pattern))
-        yield written if "*" not in written else posixpath.dirname(written)
+    for written in tree.targets:
+        yield from _watched(posixpath.join(folder, os.fsdecode(written)))
     for document in tree.documents.values():
         for one in walk(document.nodes):
             if _is_read(one):
                 yield posixpath.join(folder, os.fsdecode(one.values[0]))
+
+
+def _watched(path: str) -> Iterator[str]:
+    """Yields a path; for a pattern the folders in which a further match could appear."""
+    if not _WILD.intersection(path):
+        yield path
+        return
+    folder = posixpath.dirname(path)
+    yield from RootedFiles().glob(folder)
+    yield from _watched(folder)
 
 
 def _is_read(one: Directive) -> bool:

@@ -30,16 +30,23 @@ class Pace:
     per_minute: int = 20
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[T]):
+    """The latest wish; its times and its urgency are also those of the wishes that it replaced."""
+
+    wish: T
+    first_at: float
+    last_at: float
+    debounce_s: float
+    is_urgent: bool
+
+
 class Schedule(Generic[T]):
     """A mailbox of one. Times are monotonic seconds."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._wish: T | None = None
-        self._first_at = 0.0
-        self._last_at = 0.0
-        self._debounce_s = 0.0
-        self._is_urgent = False
+        self._waiting: _Waiting[T] | None = None
         self._is_busy = False
         self._free_at = 0.0
         self._begun: deque[float] = deque()
@@ -51,35 +58,35 @@ class Schedule(Generic[T]):
 
         `urgent` (a person asks, a credential was revoked): as soon as nothing runs.
         """
-        replaced = self._wish
+        was = self._waiting
         wanted = self._pace.endpoints_debounce_s if endpoints_only else self._pace.debounce_s
-        if replaced is None:
-            self._first_at, self._debounce_s, self._is_urgent = now, wanted, urgent
-        self._debounce_s = min(self._debounce_s, wanted)
-        self._is_urgent = self._is_urgent or urgent
-        self._wish, self._last_at = wish, now
-        return replaced
+        if was is None:
+            self._waiting = _Waiting(wish, now, now, wanted, urgent)
+            return None
+        debounce_s, is_urgent = min(was.debounce_s, wanted), was.is_urgent or urgent
+        self._waiting = _Waiting(wish, was.first_at, now, debounce_s, is_urgent)
+        return was.wish
 
     def due(self, now: float) -> float | None:
         """Returns when `take` will return a wish; None while there is none, or one is at work."""
-        if self._wish is None or self._is_busy:
+        waiting = self._waiting
+        if waiting is None or self._is_busy:
             return None
-        if self._is_urgent:
+        if waiting.is_urgent:
             return now
-        pace = self._pace
-        settled = self._last_at + self._debounce_s
-        longest = self._first_at + max(pace.longest_debounce_s, self._debounce_s)
+        settled = waiting.last_at + waiting.debounce_s
+        longest = waiting.first_at + max(self._pace.longest_debounce_s, waiting.debounce_s)
         return max(min(settled, longest), self._free_at, self._budget_at(now))
 
     def take(self, now: float) -> T | None:
         """Returns the wish that is due; it is at work until `finished`."""
-        at = self.due(now)
-        if at is None or at > now:
+        waiting, at = self._waiting, self.due(now)
+        if waiting is None or at is None or at > now:
             return None
-        wish, self._wish = self._wish, None
+        self._waiting = None
         self._is_busy = True
         self._begun.append(now)
-        return wish
+        return waiting.wish
 
     def finished(self, began: float, now: float) -> None:
         """Ends the wish that is at work."""

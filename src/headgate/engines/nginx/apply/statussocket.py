@@ -39,7 +39,7 @@ def parse(data: bytes) -> Answer | None:
     Answer(generation=7, pid=4711)
     """
     head, _, body = data.partition(b"\r\n\r\n")
-    if b" 200 " not in head.split(b"\r\n", 1)[0] + b" ":
+    if b" 200 " not in head.partition(b"\r\n")[0] + b" ":
         return None
     lines = body.split()
     if not lines or not lines[0].isdigit():

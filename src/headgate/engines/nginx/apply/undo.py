@@ -26,7 +26,9 @@ class Failure:
     step: Step
     outcome: Outcome | None
     findings: tuple[Finding, ...]
-    warnings: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...]
+    at: float
+    """The time of its detection, in monotonic seconds."""
 
 
 class Undo:
@@ -52,14 +54,12 @@ class Undo:
         self._deadline_s = deadline_s
         self._poll_s = poll_s
         self._attempt = 0
-        self._began = 0.0
         self._is_restored = False
         self._watch: Watch | None = None
         self._caveats: list[str] = []
 
     def begin(self, now: float) -> list[do.Action]:
-        """Returns the first actions; the failure was detected now."""
-        self._began = now
+        """Returns the first actions."""
         return self._next(now)
 
     def handle(self, event: do.Event, now: float) -> list[do.Action]:
@@ -86,7 +86,8 @@ class Undo:
         self._target = self._left.pop(0) if self._left else None
         if self._attempt == 1:
             return self._announced("rollback", do.Link(self._target))
-        self._how = "reload" if self._how != "leave" else "leave"
+        if self._how == "look":
+            self._how = "reload"
         self._is_restored = False
         assert self._target is not None  # noqa: S101 - there was one left
         return self._announced("known_good", do.Restore(self._target))
@@ -162,7 +163,7 @@ class Undo:
             outcome=failure.outcome,
             serving=serving,
             is_degraded=is_lost or self._attempt > 1,
-            undone_s=now - self._began,
+            undone_s=now - failure.at,
             caveats=tuple(self._caveats),
         )
         return [do.Announce("done", serving, must=False), do.Finish(result)]

@@ -53,7 +53,6 @@ class Watch:
         """`began`: monotonic seconds of the signal; the verdict is due `deadline_s` after it."""
         self.expected = expected
         self.answered_at: float | None = None
-        self._began = began
         self._deadline = began + deadline_s
         self._serving: frozenset[Process] = frozenset()
         self._since: float | None = None

@@ -74,20 +74,42 @@ def test_what_is_safe_is_so_only_if_the_disk_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago_s", "boot", "is_safe"),
+    ("started_s", "ago_s", "boot", "is_safe"),
     [
-        (1.0, None, True),
-        (30.0, None, True),
-        (3600.0, None, False),
-        (-30.0, None, False),
-        (1.0, "x", False),
+        (1.0, 1.0, None, True),
+        (1.0, 58.0, None, True),
+        (1.0, 58.5, None, False),
+        (1.0, -2.0, None, True),
+        (1.0, -2.5, None, False),
+        (1.0, 1.0, "x", False),
+        (5.0, 1.0, None, True),
+        (5.5, 1.0, None, False),
     ],
 )
 def test_a_guard_that_ran_before_this_master_in_this_boot(
-    tmp_path: Path, ago_s: float, boot: str | None, is_safe: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started_s: float,
+    ago_s: float,
+    boot: str | None,
+    is_safe: bool,
 ) -> None:
-    mark(tmp_path, time.time() - ago_s, boot)
-    assert boot_safe(tmp_path, now_started(), None, we_start_it=False).is_safe == is_safe
+    """The host has been up for 5 s: a master that was started later is of another boot."""
+    read = Path.read_text
+
+    def up(self: Path) -> str:
+        return "5.00 5.00\n" if str(self) == "/proc/uptime" else read(self)
+
+    mark(tmp_path, 1_000.0 + started_s - ago_s, boot)
+    monkeypatch.setattr(Path, "read_text", up)
+    monkeypatch.setattr(bootsafe, "boot_time", lambda: 1_000.0)
+    master = Process(1, int(started_s * TICKS))
+    assert boot_safe(tmp_path, master, None, we_start_it=False).is_safe == is_safe
+
+
+def test_a_guard_that_ran_now_is_found_by_the_clocks_of_this_host(tmp_path: Path) -> None:
+    mark(tmp_path, time.time() - 1.0)
+    assert boot_safe(tmp_path, now_started(), None, we_start_it=False).is_safe
 
 
 def test_a_mark_that_cannot_be_read_proves_nothing(tmp_path: Path) -> None:

@@ -187,6 +187,7 @@ def test_a_server_of_an_upstream_and_a_file_from_elsewhere_are_left_alone(
     conf = (
         "http { auth_basic_user_file /etc/users; auth_basic_user_file htpasswd/a;"
         " upstream u { server 127.0.0.1:1; }"
+        " server { ssl_certificate certs/b.pem; ssl_certificate_key /etc/b.key; }"
         " server { ssl_certificate certs/a.pem; ssl_certificate_key certs/a.key; } }"
     )
     older, newer = (
@@ -194,7 +195,12 @@ def test_a_server_of_an_upstream_and_a_file_from_elsewhere_are_left_alone(
             store,
             at,
             conf,
-            {"certs/a.pem": one[0], "certs/a.key": one[1], "htpasswd/a": b"%d" % at},
+            {
+                "certs/a.pem": one[0],
+                "certs/a.key": one[1],
+                "certs/b.pem": one[0],
+                "htpasswd/a": b"%d" % at,
+            },
         )
         for at, one in ((6, old), (7, new))
     )

@@ -13,7 +13,7 @@ from headgate.engines.nginx.apply.evidence import Expectation, Probe
 from headgate.engines.nginx.apply.journal import JournalError, Record, Step
 from headgate.engines.nginx.apply.machine import Machine
 from headgate.engines.nginx.apply.results import Result
-from headgate.engines.nginx.common.types import ServedName
+from headgate.engines.nginx.common.types import Rendered, ServedName
 from headgate.engines.nginx.releases.names import ReleaseName
 
 NEW = ReleaseName(2, "0123456789ab")
@@ -43,17 +43,27 @@ def test_what_cannot_be_journaled_is_not_done(tmp_path: Path) -> None:
     assert run.to_end(swap) is end
     (trouble,) = told
     assert isinstance(trouble, do.Trouble)
-    assert trouble.finding.code == "journal"
+    assert trouble.finding == Finding("journal", "no space left", is_transient=True)
     assert steps == []
 
 
+def test_a_machine_that_asks_for_what_cannot_be_done_is_an_error_of_our_own() -> None:
+    world = SimpleNamespace(looker=SimpleNamespace(close=lambda: None), store=None)
+    job = Job(2, (), lambda _: Rendered((), ()))
+    run = Run(cast(World, world), job, cast(Machine, SimpleNamespace(release=None)))
+    with pytest.raises(ValueError, match="nothing that answers"):
+        run.to_end([])
+    with pytest.raises(ValueError, match="STAGE without FETCH"):
+        run.to_end([do.Stage()])
+
+
 OLD = ReleaseName(1, "ba9876543210")
-A, B = (ServedName("*:443", name, ()) for name in ("a.test", "b.test"))
+A, B, C = (ServedName("*:443", name, ()) for name in ("a.test", "b.test", "c.test"))
 PROBE = Probe("127.0.0.1:80", "a.test")
 
 
 class Nginx:
-    """An nginx with two releases, the new one of which has a listener and a name more."""
+    """An nginx with two releases: the new one has one more listener, and B in place of C."""
 
     def __init__(self) -> None:
         self.is_running = True
@@ -63,7 +73,7 @@ class Nginx:
         self.has_entry = False
 
     def release(self, name: ReleaseName) -> SimpleNamespace:
-        names = {OLD: (A,), NEW: (A, B)}
+        names = {OLD: (A, C), NEW: (A, B)}
         listeners = {OLD: ("*:80",), NEW: ("*:80", "*:81")}
         manifest = SimpleNamespace(listeners=listeners[name], served_names=names[name])
         return SimpleNamespace(name=name, manifest=manifest)
@@ -131,10 +141,10 @@ def test_a_first_release_and_a_start_have_to_prove_everything() -> None:
     assert nginx.done == ["HUP", "start"]
 
 
-def test_a_way_back_tries_every_listener_and_no_probe() -> None:
+def test_a_way_back_tries_every_listener_and_names_that_return_and_no_probe() -> None:
     nginx = Nginx()
     found = expected(nginx.signalled("reload", OLD))
-    assert (found.listeners, found.names, found.probes) == (("*:80",), (), ())
+    assert (found.listeners, found.names, found.probes) == (("*:80",), (C,), ())
     assert nginx.done == ["HUP"]
 
 

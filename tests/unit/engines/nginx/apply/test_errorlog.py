@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headgate.engines.nginx.apply import errorlog
 from headgate.engines.nginx.apply.errorlog import ErrorLog, LogMark
 
 AT = "2026/01/02 03:04:05"
@@ -141,16 +142,22 @@ def test_a_log_that_goes_between_two_looks_at_it_is_unknown_only_until_the_next_
 
 def test_a_log_that_was_cut_absent_or_removed_is_unknown(path: Path, tmp_path: Path) -> None:
     cut = ErrorLog(str(path))
+    with path.open("a") as file:
+        file.write("half of a")
+    assert cut.read(42).is_known
     path.write_text("")
-    assert not cut.read(42).is_known
+    assert cut.read(42).why_unknown == "it was cut"
+    add(path, FATAL)
+    assert [line.text for line in cut.read(42).lines] == [FATAL], "from its start"
     absent = ErrorLog(str(tmp_path / "none.log"))
-    assert not absent.read(42).is_known
+    assert absent.mark == LogMark(0, 0)
+    assert absent.read(42).why_unknown == f"{tmp_path}/none.log: No such file or directory"
     (tmp_path / "none.log").write_text(f"{FATAL}\n")
     seen = absent.read(42)
     assert not seen.is_known and len(seen.lines) == 1, "what it says later is believed"
     removed = ErrorLog(str(path))
     path.unlink()
-    assert not removed.read(42).is_known
+    assert removed.read(42).why_unknown == f"{path} was removed"
     path.write_text(f"{FATAL}\n")
     seen = removed.read(42)
     assert seen.is_known and len(seen.lines) == 1, "the next one is read from its start"
@@ -163,7 +170,79 @@ def test_a_mark_of_before_a_crash_is_taken_up(path: Path) -> None:
     assert len(again.read(42).lines) == 1
     path.rename(path.with_name("error.log.1"))
     path.write_text("")
-    assert not ErrorLog(str(path), mark).read(42).is_known
+    late = ErrorLog(str(path), mark).read(42)
+    assert late.why_unknown == "it was rotated while headgate did not read it"
+
+
+def test_a_log_that_cannot_be_read_is_unknown(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    assert ErrorLog(str(folder)).read(42).why_unknown == f"{folder}: Is a directory"
+    log = ErrorLog(str(path.rename(folder / "error.log")))
+    folder.rename(tmp_path / "old")
+    folder.write_text("")
+    assert log.read(42).why_unknown == f"{folder}/error.log: Not a directory"
+
+
+def test_a_log_that_nobody_writes_to_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fifo = tmp_path / "error.log"
+    os.mkfifo(fifo)
+    look = os.open
+
+    def opened(path: str, flags: int) -> int:
+        assert flags & os.O_NONBLOCK, "open(2) would wait for a writer"
+        return look(path, flags)
+
+    monkeypatch.setattr(os, "open", opened)
+    assert ErrorLog(str(fifo)).read(42).why_unknown == f"{fifo}: Illegal seek"
+
+
+def test_of_a_log_that_grows_faster_than_it_is_read_a_look_reads_only_a_part(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = 65_536
+    monkeypatch.setattr(errorlog, "_MOST_BYTES", part)
+    log = ErrorLog(str(path))
+    add(path, FATAL, "x" * (part - len(FATAL) - 2), KILLED)
+    assert [line.kind for line in log.read(42).lines] == ["fatal_exit"]
+    assert [line.kind for line in log.read(42).lines] == ["fatal_exit", "killed"]
+
+
+def test_two_files_are_held_open_at_most_and_none_after_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fds: list[int] = []
+    look = os.open
+
+    def opened(path: str, flags: int) -> int:
+        fds.append(look(path, flags))
+        return fds[-1]
+
+    def left() -> int:
+        return len([fd for fd in fds if Path(f"/proc/self/fd/{fd}").exists()])
+
+    monkeypatch.setattr(os, "open", opened)
+    log = ErrorLog(str(path))
+    oldest = path.rename(path.with_name("error.log.1"))
+    path.write_text("")
+    log.read(42)
+    stat = Path.stat
+
+    def rotated_again(self: Path) -> os.stat_result:
+        monkeypatch.setattr(Path, "stat", stat)
+        add(oldest, FATAL)
+        path.rename(path.with_name("error.log.2"))
+        path.write_text("")
+        return stat(self)
+
+    monkeypatch.setattr(Path, "stat", rotated_again)
+    assert [line.kind for line in log.read(42).lines] == ["fatal_exit"], "it is read to its end"
+    assert (len(fds), left()) == (3, 2)
+    log.close()
+    log.close()
+    assert left() == 0
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:x", "x:1", ":"])

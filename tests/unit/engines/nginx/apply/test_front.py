@@ -100,8 +100,8 @@ def test_the_latest_of_many_is_applied_and_the_others_hear_of_it() -> None:
         results = await asyncio.gather(*rest)
         assert applier.digests == ["one", "4"]
         assert [isinstance(one, Applied) for one in results] == [False] * 4 + [True]
-        assert all(one.cause.code == "superseded" for one in results[:4])  # type: ignore[union-attr]
-        assert all(one.cause.is_transient for one in results[:4])  # type: ignore[union-attr]
+        later = Finding("superseded", "a later plan took its place", is_transient=True)
+        assert results[:4] == [Rejected(0, "fetch", later, (later,))] * 4
 
     front = run(story)  # type: ignore[arg-type]
     assert (front.figures.applied, front.figures.superseded) == (2, 4)
@@ -109,11 +109,15 @@ def test_the_latest_of_many_is_applied_and_the_others_hear_of_it() -> None:
 
 def test_refusals_are_counted_by_their_cause() -> None:
     async def story(front: Front, _: FakeApplier) -> None:
-        assert isinstance(await front.apply(wish("bad")), Rejected)
+        for digest in ("bad", "bad"):
+            refused = await front.apply(wish(digest))
+            assert isinstance(refused, Rejected)
+            assert front.figures.last is refused
         assert isinstance(await front.apply(wish("good")), Applied)
 
     figures = run(story).figures  # type: ignore[arg-type]
-    assert (figures.applied, figures.rejected, figures.by_cause) == (1, 1, {"syntax": 1})
+    assert (figures.applied, figures.rejected, figures.by_cause) == (1, 2, {"syntax": 2})
+    assert isinstance(figures.last, Applied)
 
 
 def test_what_breaks_an_apply_is_told_and_breaks_no_other() -> None:
@@ -136,6 +140,45 @@ def test_a_caller_that_gives_up_stops_nothing() -> None:
         applier.gate.set()
         assert isinstance(await front.apply(wish("two")), Applied)
         assert applier.digests == ["one", "two"]
+
+    run(story)  # type: ignore[arg-type]
+
+
+def test_an_apply_that_has_begun_is_waited_for_when_the_node_ends() -> None:
+    """It ends by itself, a moment after the front was told to end."""
+
+    async def main() -> list[str]:
+        applier = FakeApplier()
+        front = Front(applier, QUICK)  # type: ignore[arg-type]
+        end = applier.gate.wait
+        applier.gate.clear()
+        applier.gate.wait = lambda *_: end(0.05)  # type: ignore[method-assign]
+        working = asyncio.create_task(front.run())
+        asking = asyncio.create_task(front.apply(wish("one")))
+        assert await asyncio.to_thread(applier.begun.wait, DEADLINE_S)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        asking.cancel()
+        return list(applier.digests)
+
+    assert loops.run(main()) == ["one"]
+
+
+def test_a_recovery_is_that_of_the_applier_and_blocks_nobody() -> None:
+    """It runs in the thread of the applies: none of them can begin meanwhile."""
+    cause = Finding("syntax", "no")
+    recovered = Rejected(1, "test", cause)
+    names: list[str] = []
+
+    def recover() -> Result:
+        names.append(threading.current_thread().name)
+        return recovered
+
+    async def story(front: Front, applier: FakeApplier) -> None:
+        applier.recover = recover  # type: ignore[attr-defined]
+        assert await front.recover() is recovered
+        assert names == ["nginx-apply_0"]
 
     run(story)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from headgate.engines.nginx.apply import hold
 from headgate.engines.nginx.apply.hold import (
     HOLD,
     BadHoldError,
@@ -39,10 +40,24 @@ def test_what_cannot_be_read_is_no_permission(tmp_path: Path) -> None:
         read_hold(tmp_path)
 
 
+def test_a_hold_makes_its_folder_and_its_end_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "default" / "nginx"
+    made = set_hold(folder, 60, "before the node ever ran")
+    assert (read_hold(folder), made.until - made.since) == (made, 60.0)
+    assert (folder / HOLD).stat().st_mode & 0o777 == 0o644, "commands of others read it"
+    synced: list[Path] = []
+    monkeypatch.setattr(hold, "sync_folder", synced.append)
+    assert release_hold(folder)
+    assert synced == [folder]
+
+
 @pytest.mark.parametrize(
     ("left_s", "by", "said"),
     [
         (600.0, "ann", "held for 10 min by ann: night fix"),
+        (60.0, "", "held for 1 min: night fix"),
         (59.0, "", "held for 59 s: night fix"),
         (-5.0, "", "held for 0 s: night fix"),
     ],

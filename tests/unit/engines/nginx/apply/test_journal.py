@@ -2,12 +2,14 @@
 
 import errno
 import os
+import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate.engines.nginx.apply import journal as module
 from headgate.engines.nginx.apply.journal import (
     STEPS,
     Journal,
@@ -60,6 +62,11 @@ def test_any_bytes_are_a_record_or_none(line: bytes) -> None:
     decode(line)
 
 
+def test_a_record_without_a_time_is_as_old_as_can_be() -> None:
+    body = b'{"apply":1,"step":"done"}'
+    assert decode(b"%08x %s" % (zlib.crc32(body), body)) == Record(1, "done", at=0.0)
+
+
 def test_records_come_back_in_order(journal: Journal) -> None:
     assert journal.records() == ()
     journal.append(ONE)
@@ -75,6 +82,8 @@ def test_a_torn_last_record_counts_as_never_written_and_is_cut_off(journal: Jour
     for torn in range(1, len(line)):
         journal.path.write_bytes(whole + line[:torn])
         assert journal.records() == (ONE,)
+    longer = encode(Record(7, "signal", detail="x" * 1_000))
+    journal.path.write_bytes(whole + longer[:-1])
     journal.append(TWO)
     assert journal.records() == (ONE, TWO)
     assert journal.path.read_bytes() == whole + line
@@ -104,6 +113,62 @@ def test_a_record_is_on_disk_before_append_returns(
     journal.append(ONE)
     assert synced[0] == encode(ONE)
     assert len(synced) == 2, "the file, and once the folder that got a new name"
+    journal.append(TWO)
+    assert synced[2:] == [encode(ONE) + encode(TWO)]
+
+
+def test_a_shorter_journal_is_on_disk_before_it_takes_the_place_of_the_longer_one(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = Record(7, "done")
+    journal.append(ONE)
+    journal.append(end)
+    size = journal.path.stat().st_size
+    monkeypatch.setattr(module, "_COMPACT_BYTES", size + 1)
+    journal.compact()
+    assert journal.records() == (ONE, end)
+    synced: list[tuple[bytes, bool]] = []
+    sync = os.fsync
+
+    def spy(fd: int) -> None:
+        sync(fd)
+        fresh = journal.path.with_name(".journal")
+        there = fresh if fresh.exists() else journal.path
+        synced.append((there.read_bytes(), there == fresh))
+
+    monkeypatch.setattr(os, "fsync", spy)
+    monkeypatch.setattr(module, "_COMPACT_BYTES", size)
+    journal.compact()
+    assert synced == [(encode(end), True), (encode(end), False)]
+
+
+def test_a_journal_of_damaged_records_alone_is_not_shortened(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_COMPACT_BYTES", 1)
+    journal.path.write_bytes(b"damaged\n")
+    journal.compact()
+    assert journal.path.read_bytes() == b"damaged\n"
+
+
+def test_the_journal_is_not_kept_open_and_what_cannot_be_opened_is_an_error(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fds: list[int] = []
+    look = os.open
+
+    def opened(path: Path, flags: int, mode: int = 0o777) -> int:
+        fds.append(look(path, flags, mode))
+        return fds[-1]
+
+    monkeypatch.setattr(os, "open", opened)
+    journal.append(ONE)
+    assert fds and not [fd for fd in fds if Path(f"/proc/self/fd/{fd}").exists()]
+    assert journal.path.stat().st_mode & 0o777 == 0o600
+    lost = Journal(journal.path / "journal")
+    with pytest.raises(JournalError) as caught:
+        lost.append(ONE)
+    assert str(caught.value) == f"{lost.path}: Not a directory"
 
 
 @pytest.mark.parametrize("room", [0, 1, 40])

@@ -1,6 +1,7 @@
 """Knocking at listeners, names and probes, on servers of our own; and the status socket."""
 
 import contextlib
+import gc
 import hashlib
 import socket
 import ssl
@@ -74,8 +75,81 @@ def test_probes_compare_the_status() -> None:
         assert heard[0].startswith(b"GET /health HTTP/1.1\r\nHost: a.example\r\n")
         assert "got 204, not 200" in probes.answers(Probe(address, "a.example"))
         assert probes.answers(Probe(address, "a.example", status=204, proxy=True)) == ""
+        assert heard[2].startswith(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n")
+    with answering(b"HTTP/1.1 204\r\n\r\n") as (address, _):
+        assert probes.answers(Probe(address, "a.example", status=204)) == "", "without its reason"
     with answering(b"") as (address, _):
-        assert "got nothing" in probes.answers(Probe(address, "a.example"))
+        what = f"probe of a.example/ at {address}"
+        assert probes.answers(Probe(address, "a.example")) == f"{what} got nothing, not 200"
+    gone = probes.answers(Probe(f"127.0.0.1:{free_port()}", "a.example"))
+    assert gone.endswith(" failed: Connection refused")
+
+
+def test_a_listener_of_udp_cannot_be_knocked_at() -> None:
+    assert probes.accepts("udp:127.0.0.1:1") == ""
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_listener_on_a_path_accepts_or_says_why_not(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(path)
+        server.listen()
+        assert probes.accepts(f"unix:{path}") == ""
+        server.accept()[0].close()
+        with probes._connect(f"unix:{path}") as link:
+            assert link.gettimeout() == probes._TIMEOUT_S
+    refused = f"listener unix:{path} does not accept: Connection refused"
+    assert probes.accepts(f"unix:{path}") == refused
+    gc.collect()  # a socket that was not closed would warn
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_names_are_asked_for_whatever_tls_their_listener_speaks(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).issue("one", "a.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert_file, pair.key_file)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    leaf = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pair.cert_file.read_text())).hexdigest()
+    with answering(OK, context) as (address, _):
+        assert probes.serves(ServedName(address, "a.example", (leaf,))) == ""
+
+
+def test_a_name_is_asked_for_behind_a_proxy_header_where_its_listener_expects_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def serves(one: ServedName, *, proxied: bool) -> str:
+        return f"{one.name} {proxied}"
+
+    monkeypatch.setattr(probes, "serves", serves)
+    names = (
+        ServedName("1.2.3.4:1", "own", (), proxied=True),
+        ServedName("1.2.3.4:2", "listener", ()),
+        ServedName("1.2.3.4:3", "plain", ()),
+    )
+    expected = Expectation(1, 1, names=names, proxied=frozenset({"1.2.3.4:2"}))
+    assert probes.knock(expected) == ("own True", "listener True", "plain False")
+
+
+class NamelessError(ssl.SSLError):
+    """One that OpenSSL has no name for."""
+
+    reason = ""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (TimeoutError("timed out"), "timed out"),
+        (NamelessError(1, "it is odd"), "it is odd"),
+        (ValueError("no port"), "no port"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_errors_are_told_in_their_own_words(error: Exception, words: str) -> None:
+    assert probes._words(error) == words
 
 
 def test_the_served_leaf_is_compared(tmp_path: Path) -> None:
@@ -90,7 +164,9 @@ def test_the_served_leaf_is_compared(tmp_path: Path) -> None:
         assert leaf[:12] in wrong
         assert probes.answers(Probe(address, "a.example", status=204, tls=True)) == ""
     with answering(OK) as (address, _):
-        assert "no TLS for a.example" in probes.serves(ServedName(address, "a.example", (leaf,)))
+        wrong = probes.serves(ServedName(address, "a.example", (leaf,)))
+        assert wrong.startswith(f"{address}: no TLS for a.example: ")
+        assert "_ssl.c" not in wrong, "the reason is enough"
 
 
 def test_all_that_is_wrong_is_told() -> None:
@@ -98,10 +174,13 @@ def test_all_that_is_wrong_is_told() -> None:
         expected = Expectation(
             1,
             1,
-            listeners=(address, f"127.0.0.1:{free_port()}"),
+            listeners=(address, closed := f"127.0.0.1:{free_port()}"),
             probes=(Probe(address, "a", status=204), Probe(address, "b", status=500)),
         )
-        assert len(probes.knock(expected)) == 2
+        assert probes.knock(expected) == (
+            f"listener {closed} does not accept: Connection refused",
+            f"probe of b/ at {address} got 204, not 500",
+        )
 
 
 @pytest.mark.parametrize(
@@ -117,6 +196,32 @@ def test_all_that_is_wrong_is_told() -> None:
 )
 def test_answers_of_the_status_socket(data: bytes, expected: statussocket.Answer | None) -> None:
     assert statussocket.parse(data) == expected
+
+
+@pytest.mark.parametrize("padding", [0, 4096])
+def test_a_status_socket_is_read_to_its_end_or_to_its_most_bytes(
+    tmp_path: Path, padding: int
+) -> None:
+    """Who writes more than fits is not waited for."""
+    path, heard = str(tmp_path / "s"), list[bytes]()
+    parts = (b"HTTP/1.1 200 OK\r\n\r\n", b"12\n", b"34\n".ljust(padding))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(path)
+        server.listen()
+
+        def serve() -> None:
+            link, _ = server.accept()
+            with link:
+                heard.append(link.recv(4096))
+                link.sendall(b"".join(parts)[: padding or None])
+                if padding:
+                    link.recv(1)  # until the client has closed
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        assert statussocket.ask(path, timeout_s=5.0) == statussocket.Answer(12, 34)
+        thread.join()
+    assert heard == [b"GET /generation HTTP/1.0\r\nHost: headgate\r\n\r\n"]
 
 
 def test_a_socket_that_is_not_there_answers_nothing(tmp_path: Path) -> None:

@@ -1,44 +1,19 @@
 """LINT on hand-written configs: what it finds, where, and what it leaves alone."""
 
-import os
-from collections.abc import Callable, Iterator
+import threading
 from pathlib import Path
 
 import pytest
-from tls_authority import Authority
+from waiting import DEADLINE_S
+from written_conf import Write, codes, writer
 
-from headgate.engines.nginx.apply import lint, lint_files
-from headgate.engines.nginx.apply.causes import Finding
-from headgate.engines.nginx.apply.conftree import Conf, DiskFiles, read_conf
-
-Write = Callable[..., Conf]
-NOW_S = 1_900_000_000.0
+from headgate.engines.nginx.apply import lint
+from headgate.engines.nginx.apply.conftree import DiskFiles, read_conf
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a config of some files and reads it."""
-
-    def make(folder: str = "a", **files: str) -> Conf:
-        base = tmp_path / folder
-        for name, text in {"nginx.conf": "http { include http/*.conf; }", **named(files)}.items():
-            path = base / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return read_conf(base / "nginx.conf")
-
-    return make
-
-
-def named(files: dict[str, str]) -> dict[str, str]:
-    return {
-        "nginx.conf" if name == "main" else f"http/{name}.conf": text
-        for name, text in files.items()
-    }
-
-
-def codes(found: Iterator[Finding]) -> list[tuple[str, str, int]]:
-    return [(one.code, one.file, one.line) for one in found]
+    return writer(tmp_path)
 
 
 def test_problems_of_the_tree_are_told_with_their_place(write: Write) -> None:
@@ -63,6 +38,17 @@ def test_a_name_twice_on_one_address(write: Write, one: str, two: str, is_found:
     conf = write(one=f"server {{ {one} }}", two=f"\nserver {{ {two} }}")
     expected = [("duplicate_name", "http/two.conf", 2)] if is_found else []
     assert codes(lint.duplicate_names(conf)) == expected
+
+
+def test_an_address_of_tcp_is_not_that_of_udp_nor_that_of_another_block(write: Write) -> None:
+    conf = write(
+        main="http { server { listen 53; } }\n"
+        "stream { upstream u { server 10.0.0.1:53; } server { listen 53 udp; }"
+        " server { listen 53; }\nserver { listen 53 udp reuseport; } }"
+    )
+    (found,) = lint.duplicate_names(conf)
+    assert (found.file, found.line, found.is_error) == ("nginx.conf", 3, True)
+    assert found.text == 'server name "" on udp:53 is taken by nginx.conf:2'
 
 
 @pytest.mark.parametrize(
@@ -101,6 +87,26 @@ def test_zones_against_those_that_run(
     assert [one.code for one in found] == ([code] if code else [])
 
 
+def test_a_zone_that_clashes_is_an_error_and_one_that_loses_its_counters_is_not(
+    write: Write,
+) -> None:
+    before = "limit_conn_zone $a zone=clash:1m; limit_conn_zone $a zone=size:1m;"
+    after = (
+        "limit_conn_zone $a zone=new:1m;\nlimit_conn_zone $b zone=clash:1m;"
+        "\nlimit_conn_zone $a zone=size:2m;"
+    )
+    found = list(lint.zones(write("a", z=after), write("b", z=before), {}, {}))
+    assert [(one.line, one.text, one.is_error) for one in found] == [
+        (
+            2,
+            'zone "clash" is for $b, but for $a in the running release: nginx would refuse the'
+            " reload; give the zone another name",
+            True,
+        ),
+        (3, 'zone "size" changes its size from 1m to 2m: its counters are lost', False),
+    ]
+
+
 def test_zones_as_the_renderer_tells_them(write: Write) -> None:
     found = list(lint.zones(write(), None, {"z": "a", "y": "b"}, {"z": "c", "x": "d"}))
     assert [one.code for one in found] == ["zone_clash"]
@@ -134,78 +140,41 @@ server {
     }
 
 
+def test_hosts_that_take_too_long_do_not_resolve_and_hold_nothing_up(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The resolver asks for eight at once; those that wait behind them are never asked for."""
+    monkeypatch.setattr(lint, "_RESOLVING_S", 0.001)
+    asked: list[str] = []
+    may_answer = threading.Event()
+
+    def resolve(host: str) -> bool:
+        asked.append(host)
+        return may_answer.wait(10.0)
+
+    servers = "".join(f"server {number}.example; " for number in range(10))
+    (first, *rest) = lint.hosts(write(site=f"upstream u {{ {servers} }}"), resolve)
+    assert not may_answer.is_set()
+    assert first.text == '"0.example" does not resolve: nginx would not start with this release'
+    assert [one.code for one in rest] == ["unresolvable"] * 9
+    threads = [one for one in threading.enumerate() if one.name.startswith("resolve")]
+    may_answer.set()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert len(asked) == len(threads) == 8
+
+
+def test_a_host_resolves_once_the_system_has_an_address() -> None:
+    assert lint.resolves("127.0.0.1") is True
+    assert lint.resolves(f"{'a' * 64}.example") is False, "no label is that long"
+
+
 def test_a_working_directory_that_is_missing(write: Write, tmp_path: Path) -> None:
     assert codes(lint.worker_start(write(main="working_directory /no/such;"))) == [
         ("worker_init", "nginx.conf", 1)
     ]
     there = write("b", main=f"working_directory {tmp_path};")
     assert codes(lint.worker_start(there)) == []
-
-
-def test_pairs_that_do_not_fit_and_times_that_do(write: Write, tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    one, two = authority.issue("one", "a"), authority.issue("two", "a", days=3)
-    text = "server {{ ssl_certificate {c}; ssl_certificate_key {k}; }}"
-    fits = write("b", a=text.format(c=one.cert_file, k=one.key_file))
-    now = one.cert_file.stat().st_mtime
-    assert codes(lint_files.certificates(fits, now)) == []
-    differs = write("c", a=text.format(c=one.cert_file, k=two.key_file))
-    (found,) = lint_files.certificates(differs, now)
-    assert (found.code, found.is_error) == ("certificate", True)
-    soon = write("d", a=text.format(c=two.cert_file, k=two.key_file))
-    assert [(one.code, one.is_error) for one in lint_files.certificates(soon, now)] == [
-        ("expires_soon", False)
-    ]
-    assert [one.code for one in lint_files.certificates(fits, NOW_S)] == ["expired"]
-    missing = write("e", a=text.format(c="none.pem", k="none.key"))
-    assert [one.code for one in lint_files.certificates(missing, now)] == ["certificate"]
-
-
-def test_two_pairs_of_a_block_go_by_their_order(write: Write, tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    one, two = authority.issue("one", "a"), authority.issue("two", "a", is_rsa=True)
-    text = (
-        f"server {{ ssl_certificate {one.cert_file}; ssl_certificate {two.cert_file};"
-        f" ssl_certificate_key {one.key_file}; ssl_certificate_key {two.key_file}; }}"
-    )
-    assert codes(lint_files.certificates(write(a=text), one.cert_file.stat().st_mtime)) == []
-
-
-def test_certificates_behind_variables(write: Write, tmp_path: Path) -> None:
-    folder = tmp_path / "certs"
-    folder.mkdir()
-    for name in ("a.example.pem", "b.example.pem"):
-        (folder / name).write_text("")
-    text = "server {{ server_name {names}; ssl_certificate {folder}/$ssl_server_name.pem; }}"
-    both = write("a", a=text.format(folder=folder, names="a.example b.example *.example ~x _"))
-    assert codes(lint_files.variable_certificates(both, lambda _: None)) == []
-    one_more = write("b", a=text.format(folder=folder, names="a.example c.example"))
-    (found,) = lint_files.variable_certificates(one_more, lambda _: None)
-    assert f"{folder}/c.example.pem is missing" in found.text
-    (found, *_) = lint_files.variable_certificates(both, lambda path: path)
-    assert "cannot be read by the workers' user" in found.text
-    other = write("c", a="server { ssl_certificate /no/such/$http_x.pem; }")
-    assert [one.code for one in lint_files.variable_certificates(other, lambda _: None)] == [
-        "certificate"
-    ]
-
-
-def test_password_files(write: Write, tmp_path: Path) -> None:
-    conf = write(a="server { auth_basic_user_file users; }\nserver { auth_basic_user_file $x; }")
-    assert codes(lint_files.password_files(conf, lambda _: None)) == [
-        ("password_file", "http/a.conf", 1)
-    ]
-    (tmp_path / "a" / "users").write_text("")
-    asked: list[str] = []
-
-    def keeps(path: str) -> str | None:
-        asked.append(path)
-        return "/closed" if os.path.basename(path) == "users" else None  # noqa: PTH119 - a text
-
-    (found,) = lint_files.password_files(conf, keeps)
-    assert 'cannot be read by the workers\' user, who cannot pass through "/closed"' in found.text
-    assert "chmod o+x /closed" in found.text
-    assert asked == [str(tmp_path / "a" / "users")]
 
 
 @pytest.mark.parametrize(

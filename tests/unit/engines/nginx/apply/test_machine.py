@@ -18,10 +18,11 @@ from apply_world import (
 
 from headgate.engines.nginx.apply import steps as do
 from headgate.engines.nginx.apply.causes import Finding
-from headgate.engines.nginx.apply.evidence import LogLine, Observation
-from headgate.engines.nginx.apply.journal import STEPS
+from headgate.engines.nginx.apply.evidence import Expectation, LogLine, Observation
+from headgate.engines.nginx.apply.journal import STEPS, Step
 from headgate.engines.nginx.apply.machine import deadline_s
 from headgate.engines.nginx.apply.results import Applied
+from headgate.engines.nginx.apply.undo import How
 from headgate.engines.nginx.apply.verdict import SETTLED_S
 from headgate.engines.nginx.releases.names import ReleaseName
 
@@ -37,6 +38,7 @@ def test_a_good_release_goes_all_the_way_and_becomes_known_good() -> None:
     assert (play.signals, result.release) == (1, NEW)
     assert result.verified_s >= 0.5, "workers had to live for that long"
     assert play.nginx.running == NEW
+    assert play.deep_looks == 1, "listeners and names once all else holds"
 
 
 @pytest.mark.parametrize("look", [1, 10, 60])
@@ -172,6 +174,14 @@ def test_a_master_that_does_not_react_is_undone_by_a_signal_since_it_may_still_r
     assert "not verified in time" in result.cause.text
     assert 8.0 <= play.now - began < 11.0
     assert play.signals == 2
+
+
+@pytest.mark.parametrize(("took_s", "deadline"), [(1.0, 8.0), (4.0, 17.0)])
+def test_a_config_that_is_slow_to_test_has_longer_to_load(took_s: float, deadline: float) -> None:
+    play = Playing(on_signal=(nothing, Nginx.reload), took_s=took_s)
+    began = play.now
+    rejected(play.play())
+    assert deadline <= play.now - began < deadline + 3.0
 
 
 def gone(nginx: Nginx) -> None:
@@ -328,10 +338,10 @@ class TestAfterACrash:
         assert (result.serving, play.signals) == (BASE, 1)
 
     @pytest.mark.parametrize(("how", "signals"), [("look", 0), ("reload", 1)])
-    def test_what_does_not_run_is_undone(self, how: str, signals: int) -> None:
+    def test_what_does_not_run_is_undone(self, how: How, signals: int) -> None:
         play = Playing(nginx=Nginx(current=NEW, running=BASE))
-        result = rejected(play.play(lambda machine: machine.undo(NEW, how, play.now)))  # type: ignore[arg-type]
-        assert (result.serving, play.signals) == (BASE, signals)
+        result = rejected(play.play(lambda machine: machine.undo(NEW, how, play.now)))
+        assert (result.serving, result.release, play.signals) == (BASE, NEW, signals)
         assert result.cause.code == "interrupted"
 
     def test_where_nginx_does_not_run_only_the_link_is_set(self) -> None:
@@ -346,17 +356,40 @@ EVENTS: tuple[Callable[[], do.Event], ...] = (
     lambda: do.Staged(NEW),
     do.Checked,
     do.Done,
+    lambda: do.Signalled(Expectation(7, 2)),
     lambda: do.Seen(Observation(has_master=True)),
     do.Woken,
 )
+CAN_HAVE: dict[Step, tuple[type[do.Event], ...]] = {
+    "fetch": (do.Fetched,),
+    "stage": (do.Staged,),
+    **dict.fromkeys(("lint", "test", "preflight"), (do.Checked,)),
+    **dict.fromkeys(("swap", "commit"), (do.Done,)),
+    "signal": (do.Signalled,),
+    **dict.fromkeys(("rollback", "rollback_signal", "known_good"), (do.Done, do.Signalled)),
+    **dict.fromkeys(("verify", "soak", "rollback_verify"), (do.Seen, do.Woken)),
+}
 
 
-def test_an_event_that_a_phase_cannot_have_is_refused() -> None:
-    machine = Playing().machine()
-    machine.begin()
-    for event in EVENTS[1:]:
-        with pytest.raises(ValueError, match="while in fetch"):
-            machine.handle(event(), 0.0)
+@pytest.mark.parametrize("signals", [(Nginx.reload,), (Nginx.die, Nginx.die, Nginx.reload)])
+def test_an_event_that_a_phase_cannot_have_is_refused(signals: tuple[Faked, ...]) -> None:
+    """It is a fault of the driver, and changes nothing."""
+    play, tried = Playing(on_signal=signals), set()
+    original = play.carry_out
+
+    def watched(action: do.Action) -> do.Event | None:
+        phase = play.running.phase
+        for event in (make() for make in EVENTS):
+            if phase in CAN_HAVE and not isinstance(event, CAN_HAVE[phase]):
+                tried.add(phase)
+                with pytest.raises(ValueError, match=f"^{type(event).__name__} while in {phase}$"):
+                    play.running.handle(event, play.now)
+        return original(action)
+
+    play.carry_out = watched  # type: ignore[method-assign]
+    expected = Playing(on_signal=signals)
+    assert play.play() == expected.play()
+    assert tried == {*expected.announced} - {"done"}
 
 
 SIGNALS = (Nginx.reload, Nginx.refuse, Nginx.die, Nginx.half, Nginx.faulty, nothing, gone)

@@ -75,6 +75,19 @@ def test_an_urgent_wish_waits_for_what_is_at_work_only() -> None:
     assert schedule.take(0.4) == "c"
 
 
+def test_the_budget_counts_what_began_in_the_last_minute() -> None:
+    schedule: Schedule[str] = Schedule(Pace(interval_applies=0.0, debounce_s=0.0, per_minute=2))
+    for at in (0.0, 30.0):
+        schedule.offer("a", at)
+        assert schedule.take(at) == "a"
+        schedule.finished(at, at)
+    assert [schedule.used(at) for at in (30.0, 59.9)] == [2, 2]
+    schedule.offer("b", 59.0)
+    assert schedule.due(59.0) == 60.0
+    assert [schedule.used(at) for at in (60.0, 89.9, 90.0)] == [1, 1, 0]
+    assert schedule.take(60.0) == "b"
+
+
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=200), st.integers(1, 5))
 def test_the_budget_of_a_minute_is_never_overspent(gaps: list[float], budget: int) -> None:
     schedule: Schedule[int] = Schedule(Pace(interval_applies=0.0, per_minute=budget))

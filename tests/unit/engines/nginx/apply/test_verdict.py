@@ -17,6 +17,8 @@ from headgate.engines.nginx.common.types import Process
 
 OLD = frozenset({Process(1, 1), Process(2, 1)})
 NEW = frozenset({Process(11, 2), Process(12, 2)})
+ONE = frozenset({Process(11, 2)})
+STATUS = "the status socket answers"
 EXPECTED = Expectation(generation=7, workers=2)
 GOOD = Observation(
     has_master=True,
@@ -50,23 +52,24 @@ def test_all_of_it_for_half_a_second_proves_a_generation() -> None:
 
 
 @pytest.mark.parametrize(
-    "seen",
+    ("seen", "missing"),
     [
-        replace(GOOD, has_master=False),
-        replace(GOOD, new=frozenset(list(NEW)[:1])),
-        replace(GOOD, old=OLD),
-        replace(GOOD, answers=(7, 7, 6)),
-        replace(GOOD, answers=(7, None)),
-        replace(GOOD, answers=()),
-        replace(GOOD, faults=None),
-        replace(GOOD, faults=("listener 127.0.0.1:1 does not accept",)),
-        BEFORE,
+        (replace(GOOD, has_master=False), "there is no master process"),
+        (replace(GOOD, new=ONE), "1 of 2 new workers run"),
+        (replace(GOOD, old=OLD), "2 old workers still accept"),
+        (replace(GOOD, answers=(7, 7, 6)), f"{STATUS} generation 6, not generation 7"),
+        (replace(GOOD, answers=(7, None)), f"{STATUS} nothing, not generation 7"),
+        (replace(GOOD, answers=()), f"{STATUS} nothing, not generation 7"),
+        (replace(GOOD, faults=None), ""),
+        (replace(GOOD, faults=("no listener",)), "no listener"),
+        (BEFORE, "0 of 2 new workers run"),
     ],
 )
-def test_what_is_missing_is_waited_for_and_then_fails(seen: Observation) -> None:
+def test_what_is_missing_is_waited_for_and_then_fails(seen: Observation, missing: str) -> None:
     early = judge((0.1, seen), (0.7, seen))
     assert isinstance(early, Waiting)
-    assert early.missing or early.deep
+    assert early.missing == missing
+    assert early.deep == (seen.faults != ())
     late = judge((0.1, seen), (8.0, seen))
     assert isinstance(late, Failed)
     assert late.outcome in {"PARTIAL", "BROKEN"}
@@ -96,6 +99,12 @@ def test_a_worker_that_was_replaced_begins_its_time_anew() -> None:
     other = replace(GOOD, new=frozenset({Process(11, 2), Process(13, 3)}))
     assert isinstance(judge((0.1, GOOD), (0.5, other), (0.7, other)), Waiting)
     assert judge((0.1, GOOD), (0.5, other), (1.0, other)) == Passed()
+
+
+def test_a_look_that_misses_a_worker_begins_the_time_of_all_anew() -> None:
+    fewer = replace(GOOD, new=ONE)
+    assert isinstance(judge((0.1, GOOD), (0.5, fewer), (0.7, GOOD)), Waiting)
+    assert judge((0.1, GOOD), (0.5, fewer), (0.7, GOOD), (1.2, GOOD)) == Passed()
 
 
 def test_faults_that_stay_fail_before_the_deadline() -> None:

@@ -33,5 +33,11 @@ def test_a_lock_that_nobody_wrote_into_has_an_unknown_holder(tmp_path: Path) -> 
             pass
 
 
+def test_the_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
+    root = tmp_path / "state" / "nginx"
+    with locked(root):
+        assert is_locked(root)
+
+
 def test_nothing_is_locked_where_nothing_is(tmp_path: Path) -> None:
     assert not is_locked(tmp_path / "none")
