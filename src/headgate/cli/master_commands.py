@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from headgate.cli.backup_commands import backup, restore
 from headgate.cli.master_options import Data, DatabaseUrl, directory
 from headgate.cli.output import BAD_CONFIG, complain
 from headgate.kernel import imports
+
+if TYPE_CHECKING:
+    from headgate.master.settings import Tls
 
 Listen = Annotated[
     str,
@@ -106,14 +109,13 @@ def master(
         import asyncio
 
         from headgate.master.process import run
-        from headgate.master.settings import Settings, Tls, address, checked
+        from headgate.master.settings import Settings, address, checked
         from headgate.master.store.errors import StartError
         from headgate.master.store.sealing import VARIABLE
         from headgate.node.about import version
         from headgate.node.logs import configure
 
-    if (tls_cert is None) != (tls_key is None):
-        raise typer.BadParameter("give both or neither", param_hint="--tls-cert, --tls-key")
+    tls = _tls(tls_cert, tls_key)
     configure(log_level)
     try:
         settings = checked(
@@ -121,7 +123,7 @@ def master(
                 directory=directory(data),
                 database_url=database_url,
                 listen=address(listen),
-                tls=Tls(tls_cert, tls_key) if tls_cert and tls_key else None,
+                tls=tls,
                 master_key=os.environ.pop(VARIABLE, None),
                 agents_listen=None if agents_listen == "off" else address(agents_listen),
                 names=tuple(name or ()),
@@ -133,6 +135,17 @@ def master(
         asyncio.run(run(settings, version()))
     except StartError as error:
         raise complain(str(error), BAD_CONFIG) from error
+
+
+def _tls(certificate: Path | None, key: Path | None) -> "Tls | None":
+    """Returns both files as one; raises BadParameter for one without the other."""
+    from headgate.master.settings import Tls
+
+    if certificate is not None and key is not None:
+        return Tls(certificate, key)
+    if certificate is not None or key is not None:
+        raise typer.BadParameter("give both or neither", param_hint="--tls-cert, --tls-key")
+    return None
 
 
 def _refuse_options(context: typer.Context) -> None:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scripted_master import SHOP, ScriptedMaster, installed, left
 
-from headgate.cli.remote import publishing, rollout_view
+from headgate.cli.remote import documents, publishing, rollout_view, templating
 
 DOCUMENT = '[upstreams.api]\nendpoints = ["127.0.0.1:9001"]\n'
 API: dict[str, object] = {
@@ -115,11 +116,71 @@ def test_a_preview_asks_for_the_requests_of_a_fleets_nodes_only_if_told(
 ) -> None:
     assert run("apply", "-f", document, "--preview") == 0
     assert run("apply", "-f", document, "--preview", "--seen") == 0
-    first, second = master.bodies("POST", f"{SHOP}/preview")
-    assert isinstance(first, dict) and isinstance(second, dict)
-    assert ("seen" in first, second["seen"]) == (False, "edge")
+    assert run("apply", "-f", document, "--preview", "--fleet", "edge") == 0
+    first, second, third = master.bodies("POST", f"{SHOP}/preview")
+    assert isinstance(first, dict) and isinstance(second, dict) and isinstance(third, dict)
+    assert ("seen" in first, second["seen"], "seen" in third) == (False, "edge", False)
     assert run("apply", "-f", document, "--seen") == 2
     assert "--preview" in capsys.readouterr().err
+
+
+def test_only_a_preview_shows_what_the_fleets_would_do(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = {
+        "name": "n1",
+        "agent": "a1",
+        "digest": "ab" * 32,
+        "objects": [{"path": "upstreams/api"}],
+    }
+    requests = {"source": "made", "asked": 0, "unsearched": 0, "moved": [], "more": 0}
+    fleet = {"fleet": "edge", "nodes": [node], "engines": [], "requests": requests}
+    master.answers[f"POST {SHOP}/preview"] = {"objects": [], "fleets": [fleet]}
+    assert run("apply", "-f", document, "--preview") == 0
+    assert "node     edge/n1: abababababab, 1 objects differ\n" in capsys.readouterr().out
+    assert run("apply", "-f", document) == 0
+    assert capsys.readouterr().out == ADDED
+    assert run("apply", "-f", document, "--preview", "-o", "json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [one["node"] for one in shown["nodes"]] == ["n1"]
+    assert shown["fleets"] == [{"fleet": "edge", "engines": [], "requests": requests}]
+    assert run("apply", "-f", document, "-o", "json") == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["changes", "is_preview"]
+
+
+def test_an_import_needs_its_secrets_at_the_master_first(
+    master: ScriptedMaster,
+    document: str,
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gather = documents.gather
+    key = {"/etc/site.key": "site.key"}
+    monkeypatch.setattr(documents, "gather", lambda files: replace(gather(files), secrets=key))
+    master.answers[f"GET {SHOP}/secrets"] = [{"items": []}, {"items": [{"name": "site.key"}]}]
+    assert run("apply", "-f", document) == 78
+    said = capsys.readouterr()
+    assert said.err.startswith("error: /etc/site.key is a file of this host, and the workspace has")
+    assert said.out == ""
+    assert [one.method for one in master.asked] == ["GET"]
+    assert run("apply", "-f", document) == 0
+    assert capsys.readouterr().out == ADDED
+
+
+def test_a_draft_of_other_virtual_hosts_is_named(
+    master: ScriptedMaster,
+    document: str,
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(templating, "carry_out", lambda *_: ["shop-1"])
+    assert run("apply", "-f", document) == 0
+    assert capsys.readouterr().err == (
+        "the draft shop-1 has what other virtual hosts of a changed template become; publish or"
+        " remove it\n"
+    )
 
 
 def test_nothing_to_change_asks_for_no_preview(

@@ -9,7 +9,13 @@ import pytest
 from scripted_master import SHOP, installed, left
 
 from headgate.cli import explain as explainer
+from headgate.cli.nginx import rendering
+from headgate.cli.remote import comparing
+from headgate.cli.remote.client import Master
+from headgate.cli.schema import schema
+from headgate.compile.loaded import Loaded
 from headgate.compile.routing import Question
+from headgate.kernel.diagnostics import Diagnostic
 
 GOOD = """
 [listeners.web]
@@ -55,6 +61,74 @@ def test_without_files_the_environment_is_checked(
     monkeypatch.setenv("PROXY_UPSTREAM_ADDRS", "127.0.0.1:9")
     assert run("check") == 0
     assert capsys.readouterr().out.startswith("ok: ")
+
+
+def test_the_nginx_of_the_host_is_asked_only_where_it_is_the_engine(
+    config: Path,
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Loaded] = []
+
+    def refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
+        asked.append(loaded)
+        return (Diagnostic(file="a.toml", line=1, column=1, message="nginx cannot"),)
+
+    monkeypatch.setattr(rendering, "refused", refused)
+    assert run("check", str(config)) == 0
+    assert run("check", str(config), "--engine", "native") == 0
+    assert asked == []
+    assert run("check", str(config), "--engine", "nginx") == 78
+    assert "a.toml:1:1: nginx cannot\n" in capsys.readouterr().out
+    config.write_text(f'[node]\nengine = "nginx"\n{GOOD}')
+    assert run("check", str(config)) == 78
+    assert run("check", str(config), "--engine", "native") == 0
+    assert [one.plan is not None for one in asked] == [True, True]
+
+
+def test_the_environment_is_checked_for_the_engine_that_is_named(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[bool] = []
+
+    def refused(loaded: Loaded) -> tuple[Diagnostic, ...]:
+        assert loaded.plan is not None
+        routes = [one for key, one in loaded.plan.objects.items() if key.kind == "route"]
+        limits.append(any(b'"request"' in one.canonical for one in routes))
+        return ()
+
+    monkeypatch.setattr(rendering, "refused", refused)
+    monkeypatch.setenv("PROXY_UPSTREAM_ADDRS", "127.0.0.1:9")
+    assert run("check", "--engine", "nginx") == 0
+    assert limits == [False], "nginx has no limit for a whole request"
+
+
+def test_the_schema_is_printed(run: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("schema") == 0
+    assert capsys.readouterr().out == schema()
+
+
+def test_what_is_compared_at_a_master_is_what_the_options_say(
+    config: Path, tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[comparing.Asked, str]] = []
+
+    def diff(master: Master, one: comparing.Asked, output: str) -> int:
+        assert master.workspace == "shop"
+        asked.append((one, output))
+        return 4
+
+    installed(monkeypatch, tmp_path / "home")
+    monkeypatch.setattr(comparing, "diff", diff)
+    assert run("diff", "-f", str(config), "--set", "web") == 4
+    assert run("diff", "--fleet", "edge", "--node", "n1", "--revision", "7", "-o", "json") == 4
+    assert run("diff", "-f", str(config), "--fleet", "edge") == 4
+    assert asked == [
+        (comparing.Asked([config], "", "served", "", "web"), "text"),
+        (comparing.Asked([], "edge", "7", "n1", ""), "json"),
+        (comparing.Asked([config], "edge", "served", "", ""), "text"),
+    ]
 
 
 def test_a_config_that_cannot_be_read_has_no_engine_to_ask(
@@ -135,7 +209,17 @@ def test_two_configs_are_compared_or_one_with_a_master(
         ("a.toml", "-f", "b.toml"),
         ("--requests", "log", "-f", "b.toml"),
         ("--requests", "log", "--fleet", "edge"),
+        ("--node", "n1"),
+        ("--node", "n1", "-f", "b.toml"),
+        ("--node", "n1", "-f", "b.toml", "--fleet", "edge"),
+        ("--set", "web"),
+        ("--set", "web", "--fleet", "edge"),
+        ("--set", "web", "-f", "b.toml", "--fleet", "edge"),
     ],
 )
-def test_what_is_to_be_compared_must_be_said(words: tuple[str, ...], run: Command) -> None:
+def test_what_is_to_be_compared_must_be_said(
+    words: tuple[str, ...], tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = installed(monkeypatch, tmp_path)
     assert run("diff", *words) == 2
+    assert master.asked == []

@@ -103,6 +103,15 @@ def test_a_link_that_never_was_up_tells_of_its_own_end_alone() -> None:
     ]
 
 
+def test_the_trouble_of_a_certificate_is_told_whether_there_is_one_or_not() -> None:
+    missing = Certificate("", [], 0.0, trouble="it cannot be read")
+    nameless = Certificate("", [], 1_900_000_000.0, trouble="it ends soon")
+    for one, shown in ((missing, "none yet"), (nameless, "without a name, until 2030-03-17")):
+        link = link_lines(msgspec.structs.replace(UP, peer=None, certificate=one))
+        assert link[-2].startswith(f"            our certificate: {shown}")
+        assert link[-1] == f"            {one.trouble}"
+
+
 def test_the_config_of_a_gate_comes_from_the_control_plane() -> None:
     gated = msgspec.structs.replace(NODE, gate=ProcessStatus("1", 12, 1.0))
     assert manage._config(gated) == f"config      {NODE.config.digest[:12]}  from the control plane"

@@ -7,7 +7,17 @@ import msgspec
 import pytest
 
 from headgate.cli import calls, manage
+from headgate.cli.link_lines import link_lines
+from headgate.engines.status import EngineStatus
+from headgate.engines.types import EndpointStatus, UpstreamStatus
+from headgate.kernel.diagnostics import Diagnostic
+from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus, QuarantinedObject
+from headgate.node.agent.about import MasterStatus
+from headgate.node.key_sets.about import KeySetStatus
+from headgate.node.link import About
+from headgate.node.remote.peer import Certificate, LinkStatus
 from headgate.node.results import Outcome, ReloadResult
+from headgate.node.rights import ProcessRights
 
 HERE = Path("/none")
 THERE: dict[str, object] = {"control_is_connected": True}
@@ -138,3 +148,135 @@ def test_a_status_without_a_control_process_says_what_is_served(node: Node) -> N
     node.answers = iter((calls.Answer(200, b"nonsense"),))
     with pytest.raises(calls.NoNodeError, match="answers nonsense"):
         manage.status(HERE)
+
+
+SUPERVISOR = About(None, ["127.0.0.1:80"], 2, {"control": 3, "dataplane": 1}, "running", True)
+SERVING = EngineStatus(kind="native", state="serving")
+BARE = NodeStatus(
+    ready=True,
+    reason="",
+    control=ProcessStatus("1", 11, 1.0),
+    config=ConfigStatus(["a.toml", "b.toml"], "ab" * 32, 3, 1.0, None),
+    supervisor=SUPERVISOR,
+    engine=SERVING,
+)
+HEAD = ["ready", "config      abababababab  3 objects from a.toml, b.toml"]
+ENGINE = ["engine      native, serving", "last apply  none since the control process began"]
+
+
+def said(**changed: object) -> list[str]:
+    """The lines of a status."""
+    text = manage.status_text(msgspec.structs.replace(BARE, **changed))
+    assert text.endswith("\n")
+    return text.splitlines()
+
+
+def test_a_node_of_which_nothing_is_to_be_told_has_five_lines() -> None:
+    processes = "processes   control 11, restarted 3 times; data plane restarted 1 times"
+    assert said() == [*HEAD, processes, "listening   127.0.0.1:80", *ENGINE]
+    silent = msgspec.structs.replace(SUPERVISOR, listening=[])
+    assert said(supervisor=silent)[3] == "listening   nothing"
+    assert said(supervisor=None) == [*HEAD, *ENGINE]
+
+
+def test_the_processes_of_a_node_with_nginx_are_its_own_alone() -> None:
+    nginx = EngineStatus(kind="nginx", state="down")
+    rest = ["engine      nginx, down", ENGINE[1]]
+    assert said(engine=nginx) == [*HEAD, "processes   control 11, restarted 3 times", *rest]
+    never = msgspec.structs.replace(SUPERVISOR, restarts={})
+    assert said(engine=nginx, supervisor=never)[2] == "processes   control 11, restarted 0 times"
+    assert said(engine=nginx, supervisor=None) == [*HEAD, *rest]
+    assert said(engine=nginx, control=None) == [*HEAD, *rest]
+
+
+KEY_SETS = [
+    KeySetStatus("https://a", "fresh", 1_800_000_000.0),
+    KeySetStatus("https://b", "missing", None, "it answers 404"),
+]
+RIGHTS = [
+    ProcessRights("control", 11, "proxy", ["net_bind_service"], True, True),
+    ProcessRights("supervisor", 10, "root", [], False, False),
+]
+
+
+def test_everything_that_is_known_of_a_node_is_told_in_order() -> None:
+    wrong = Diagnostic(file="a.toml", line=1, column=1, message="no")
+    reload = ReloadResult(
+        outcome=Outcome.REFUSED, reason="request", diagnostics=(wrong,), error="it hung"
+    )
+    link = LinkStatus("control", "edge:9443", False, 0.0, 0.0, Certificate("", [], 0.0))
+    config = ConfigStatus(
+        ["a.toml"],
+        "ab" * 32,
+        3,
+        1.0,
+        reload,
+        (wrong,),
+        [QuarantinedObject("route", "a", "closed", "it is bad")],
+    )
+    found = said(
+        ready=False,
+        reason="draining",
+        config=config,
+        link=link,
+        key_sets=KEY_SETS,
+        master=MasterStatus(url="https://master.test"),
+        warnings=["it is root"],
+        processes=RIGHTS,
+    )
+    assert found == [
+        "not ready: draining",
+        "config      abababababab  3 objects from a.toml",
+        "last reload refused (request)",
+        "            a.toml:1:1: no",
+        "            it hung",
+        *link_lines(link),
+        "quarantined route a: requests for it get 503: it is bad",
+        "key set     https://a  fresh, fetched 2027-01-15T08:00:00Z",
+        "key set     https://b  missing, its routes answer 503: it answers 404",
+        "master      https://master.test: not connected (enrolling)",
+        "revision    none serves",
+        "warning     a.toml:1:1: no",
+        "warning     it is root",
+        "processes   control 11",
+        "remote      on edge:9443: data plane restarted 1 times; gate restarted 3 times",
+        "listening   127.0.0.1:80",
+        "rights      control 11: proxy, net_bind_service, no new privileges, seccomp",
+        "rights      supervisor 10: root, no capabilities",
+        *ENGINE,
+    ]
+    assert said(supervisor=None, processes=RIGHTS[1:])[2] == found[18]
+
+
+def test_an_endpoint_says_why_where_it_takes_less_than_its_share() -> None:
+    up = EndpointStatus("10.0.0.1:80", ["10.0.0.1:80"], "up", 0, 0, 9, 2, "", why="…")
+    name = EndpointStatus(
+        "a.test:80", ["10.0.0.2:80", "10.0.0.3:80"], "down", 0, 0, 1, 1, "refused"
+    )
+    changed = [
+        msgspec.structs.replace(up, takes=False),
+        msgspec.structs.replace(up, agent_percent=50, resolved=[]),
+        msgspec.structs.replace(up, state="drain", why="", negotiated="h2"),
+    ]
+    upstreams = [
+        UpstreamStatus("app", [up, name, *changed]),
+        UpstreamStatus("api", [], panic=True, protocol="h2c"),
+    ]
+    engine = msgspec.structs.replace(SERVING, upstreams=upstreams)
+    assert said(engine=engine)[-9:] == [
+        "upstream    app",
+        "            10.0.0.1:80  up  9 requests, 2 failures",
+        "            a.test:80 (10.0.0.2:80, 10.0.0.3:80)  down  1 requests, 1 failures  refused",
+        "            10.0.0.1:80  up  9 requests, 2 failures",
+        "              …",
+        "            10.0.0.1:80  up  9 requests, 2 failures",
+        "              …",
+        "            10.0.0.1:80  drain  9 requests, 2 failures, agreed on h2",
+        "upstream    api (h2c)  panic: too few endpoints are usable",
+    ]
+
+
+def test_a_status_is_what_the_node_answers(node: Node) -> None:
+    node.answers = iter((calls.Answer(200, msgspec.json.encode(BARE)),))
+    assert manage.status(HERE) == BARE
+    assert node.asked == [("GET", "/status")]

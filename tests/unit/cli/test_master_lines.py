@@ -59,3 +59,8 @@ def test_a_newer_revision_is_received_or_refused() -> None:
 def test_a_bundle_that_cannot_be_used_is_a_warning() -> None:
     broken = msgspec.structs.replace(LIVE, skipped={"6": "its signature is wrong"})
     assert master_lines(broken)[-1] == "warning     bundle 6: its signature is wrong"
+
+
+def test_an_upgrade_that_failed_is_a_warning() -> None:
+    failed = msgspec.structs.replace(LIVE, upgrade_error="the version is not there")
+    assert master_lines(failed)[-1] == "warning     the version is not there"

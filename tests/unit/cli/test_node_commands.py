@@ -1,6 +1,8 @@
 """What the commands of a node make of its answers: lines, exit codes, and what `run` becomes."""
 
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 from scripted_master import left
 
-from headgate.cli import calls, manage, rights, top
+from headgate.cli import calls, manage, rights, several, top
 from headgate.cli import events as event_stream
 from headgate.cli import run as runner
+from headgate.cli.several import AgentReload, AgentStatus, InstanceStatus
 from headgate.engines.status import EngineStatus
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.node.about import ConfigStatus, NodeStatus
@@ -89,6 +92,33 @@ def test_a_node_needs_a_config_in_a_file_or_in_the_environment(
     monkeypatch.setenv("PROXY_UPSTREAM_ADDRS", "127.0.0.1:9")
     assert run("run") == 0
     assert [options(one).configs for one in became] == [[]]
+
+
+@pytest.mark.parametrize(
+    ("admin", "why"), [("9090", "9090"), ("0.0.0.0:9090", "can be reached from other hosts")]
+)
+def test_an_admin_address_that_is_none_or_that_others_reach_starts_nothing(
+    admin: str,
+    why: str,
+    config: str,
+    became: list[list[str]],
+    run: Command,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("run", config, "--admin", admin) == 2
+    said = capsys.readouterr().err
+    assert "--admin" in said
+    assert why in said
+    assert became == []
+
+
+def test_a_config_with_errors_starts_nothing(
+    tmp_path: Path, became: list[list[str]], run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text(CONFIG.replace("hosts", "hots"))
+    assert run("run", str(tmp_path / "a.toml")) == 78
+    assert "hots" in capsys.readouterr().err
+    assert became == []
 
 
 def test_a_user_who_cannot_serve_is_a_bad_config(
@@ -177,6 +207,50 @@ def test_a_status_that_is_not_ready_is_a_failure(
     assert capsys.readouterr().out.startswith("ready\n" if ready else "not ready: draining\n")
     assert run("status", "-o", "json") == (0 if ready else 1)
     assert json.loads(capsys.readouterr().out)["ready"] is ready
+
+
+def test_an_agent_with_several_instances_is_asked_as_a_whole(
+    tmp_path: Path,
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed = ReloadResult(outcome=Outcome.FAILED, error="it hung")
+    reloads = iter([AgentReload(started=["a"])] + [AgentReload(results={"a": failed})] * 2)
+    states = iter((True, False, False))
+    monkeypatch.setattr(several, "place", lambda *_: tmp_path)
+    monkeypatch.setattr(several, "reload", lambda _: next(reloads))
+    monkeypatch.setattr(
+        several, "status", lambda _: AgentStatus(next(states), {"a": InstanceStatus("ended")})
+    )
+    assert [run("reload"), run("reload")] == [0, 1]
+    said = capsys.readouterr()
+    assert said.out == "a: started\na: failed; still serving nothing\n"
+    assert said.err == "headgate: a: it hung\n"
+    assert run("reload", "-o", "json") == 1
+    said = capsys.readouterr()
+    assert (list(json.loads(said.out)["results"]), said.err) == (["a"], "")
+    assert [run("status"), run("status")] == [0, 1]
+    assert capsys.readouterr().out == "a  ended\n" * 2
+    assert run("status", "-o", "json") == 1
+    assert json.loads(capsys.readouterr().out)["ready"] is False
+
+
+def test_an_event_reaches_a_pipe_before_the_next_one_comes(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, event = io.BytesIO(), Event(seq=8, unix_ms=0, level="info", kind="config", message="yes")
+    reached: list[int] = []
+
+    def events(*_: object, follow: bool) -> Iterator[Event]:
+        for one in (event, event):
+            yield one
+            reached.append(pipe.getvalue().count(b"\n"))
+
+    monkeypatch.setattr(event_stream, "events", events)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe))
+    assert run("events", "--follow") == 0
+    assert reached == [1, 2]
 
 
 def test_events_are_shown_as_they_come_until_they_are_interrupted(

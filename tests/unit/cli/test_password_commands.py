@@ -4,6 +4,7 @@ import io
 
 import bcrypt
 import pytest
+import typer
 from argon2 import PasswordHasher
 from scripted_master import left
 
@@ -61,6 +62,7 @@ def test_a_bcrypt_hash_is_one_that_the_data_plane_and_nginx_know(
         ("a" * 73, ("--algorithm", "bcrypt"), "at most 72 bytes"),
         ("s3\tcret\n", (), "control characters"),
         ("s3cret\n", ("al:ice",), "without colon"),
+        ("s3cret\n", ("al\tice",), "control characters"),
     ],
 )
 def test_what_is_no_password_or_name_is_refused(
@@ -75,3 +77,38 @@ def test_what_is_no_password_or_name_is_refused(
     assert out == ""
     assert said in err
     assert "s3cret" not in err
+
+
+@pytest.mark.parametrize(
+    ("length", "words"), [(1024, ()), (72, ("--algorithm", "bcrypt", "--cost", "4"))]
+)
+def test_the_longest_password_is_hashed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    length: int,
+    words: tuple[str, ...],
+) -> None:
+    assert hashed(monkeypatch, capsys, "a" * length, *words)[0] == 0
+
+
+class Terminal(io.StringIO):
+    """A standard input at which a person sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, dict[str, object]]] = []
+
+    def prompt(text: str, **how: object) -> str:
+        asked.append((text, how))
+        return "s3cret"
+
+    monkeypatch.setattr("sys.stdin", Terminal("other\n"))
+    monkeypatch.setattr(typer, "prompt", prompt)
+    assert left(monkeypatch, "hash-password") == 0
+    assert PasswordHasher().verify(capsys.readouterr().out.strip(), "s3cret")
+    assert asked == [("Password", {"hide_input": True, "confirmation_prompt": True, "err": True})]

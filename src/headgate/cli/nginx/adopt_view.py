@@ -44,7 +44,7 @@ def _printed(*parts: Group | Table | Text) -> str:
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else _WIDTH
     page = io.StringIO()
-    console = Console(file=page, width=width, force_terminal=is_terminal, highlight=False)
+    console = Console(file=page, width=width, force_terminal=is_terminal)
     for part in parts:
         console.print(part)
     return page.getvalue()

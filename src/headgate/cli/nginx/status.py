@@ -85,7 +85,7 @@ def _found(place: Path) -> "Managed | str":
 
 def _lines(every: dict[str, "Managed | str"]) -> str:
     """Returns a line for each instance."""
-    width = max(map(len, every), default=0)
+    width = max(map(len, ["", *every]))
     return "".join(f"{name:{width}}  {_line(one)}\n" for name, one in every.items())
 
 

@@ -1,6 +1,7 @@
 """`headgate nginx adopt`: which nginx is looked at, how often, and what Ctrl-C does."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -20,6 +21,8 @@ class Looked:
     def __init__(self) -> None:
         self.asked: list[tuple[int, bool]] = []
         self.seconds: list[float] = []
+        self.reached: list[bytes] = []
+        """What the reader of a pipe had at each look."""
 
     def adopt(self, one: SimpleNamespace, *, ask_logged_status: bool) -> SimpleNamespace:
         pid = one.master.pid
@@ -28,6 +31,7 @@ class Looked:
 
     def now(self, pid: int, seconds: float) -> str:
         self.seconds.append(seconds)
+        self.reached.append(getattr(sys.stdout, "buffer").getvalue())  # noqa: B009 - of the runner
         if len(self.seconds) > 2:
             raise KeyboardInterrupt
         return f"nginx {pid}\n"
@@ -67,6 +71,7 @@ def test_every_nginx_is_looked_at_or_the_one_that_is_named(looked: Looked) -> No
 @pytest.mark.parametrize(("output", "shown"), [("text", "nginx 7\n"), ("json", '"nginx 7\\n"\n')])
 def test_it_watches_until_it_is_interrupted(looked: Looked, output: str, shown: str) -> None:
     assert run("--pid", "7", "--watch", "-o", output) == (0, 2 * shown)
+    assert looked.reached == [times * shown.encode() for times in range(3)]
 
 
 def test_an_interrupt_is_kept_and_ends_what_waits(looked: Looked) -> None:

@@ -1,5 +1,6 @@
 """Rendered files shown and compared: nothing secret comes out."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -84,25 +85,37 @@ def test_a_value_from_a_secret_file_is_hidden_on_both_sides() -> None:
 
 
 def test_what_is_printed_has_no_keys_but_tells_them_apart() -> None:
-    rendered = Rendered(tuple(_files(b=b"set $x s3cret;\n", certs__a_key=_KEY).values()), ())
-    for is_json in (False, True):
-        text = printed(rendered, is_json=is_json, secrets=["s3cret"])
-        assert "MIIkey" not in text
-        assert "s3cret" not in text
-        assert "sha256" in text
-        if is_json:
-            assert [one["path"] for one in json.loads(text)] == ["b", "certs/a_key"]
-        else:
-            assert text.startswith("# --- b (0640)\n")
+    files = _files(certs__a_key=b"of no form that is known\n", b=b"set $x s3cret;\n", pem=_KEY)
+    rendered = Rendered(tuple(files.values()), ())
+    sums = {path: hashlib.sha256(file.content).hexdigest() for path, file in files.items()}
+    assert printed(rendered, is_json=False, secrets=["s3cret", ""]) == (
+        "# --- b (0640)\n"
+        "set $x (not shown);\n"
+        "# --- certs/a_key (0600)\n"
+        f"# (not shown), sha256 {sums['certs/a_key']}\n"
+        "# --- pem (0640)\n"
+        f"# (not shown), sha256 {sums['pem']}\n"
+    )
+    shown = json.loads(printed(rendered, is_json=True, secrets=["s3cret"]))
+    assert {one["path"]: one["sha256"] for one in shown} == sums
+    assert [one["content"] for one in shown] == ["set $x (not shown);\n", "", ""]
+    assert [one["is_secret"] for one in shown] == [False, True, True]
 
 
 def test_files_are_written_with_their_modes_into_an_empty_folder(tmp_path: Path) -> None:
     files = _files(http__a__b=b"x", http__a__c=b"y", certs__key=_KEY)
     rendered = Rendered(tuple(files.values()), ())
-    folder = tmp_path / "out"
+    folder = tmp_path / "new" / "out"
     write(rendered, folder)
     assert (folder / "certs/key").read_bytes() == _KEY
     assert (folder / "http/a/c").read_bytes() == b"y"
     assert os.stat(folder / "certs/key").st_mode & 0o777 == 0o600  # noqa: PTH116
     with pytest.raises(FileExistsError):
         write(rendered, folder)
+    (tmp_path / "empty").mkdir()
+    write(rendered, tmp_path / "empty")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    with pytest.raises(FileExistsError, match="the directory is not empty"):
+        write(rendered, tmp_path / "full")
+    assert [one.name for one in (tmp_path / "full").iterdir()] == ["mine"]

@@ -1,15 +1,20 @@
 """`headgate nginx status` tells each fact of a driven nginx in a line of its own."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 import typer
+from typer.testing import CliRunner
 
-from headgate.cli import manage
+from headgate.cli import calls, manage
 from headgate.cli.nginx import status as command
 from headgate.cli.nginx.status import text
+from headgate.cli.program import program
+from headgate.engines.nginx.apply.here import NotHereError
 from headgate.engines.nginx.health.managed import LastApply, Managed, ManagedWorker
 from headgate.engines.status import EngineStatus, NginxStatus
 
@@ -34,6 +39,13 @@ BARE = Managed(
 )
 ABOUT = NginxStatus(root="/s/nginx", mode="full", applied=5, rejected=1)
 NODE = EngineStatus(kind="nginx", state="serving", nginx=ABOUT)
+WORKERS = (
+    ManagedWorker(8, False, 1.0, 2 << 20),
+    ManagedWorker(9, True, 61.0, 3 << 20),
+    ManagedWorker(10, False, 1.0, 1 << 20),
+)
+WELL = msgspec.structs.replace(BARE, drift=("in sync",), running=(3, 4), master=7, workers=WORKERS)
+Command = Callable[..., tuple[int, str]]
 
 
 def lines(**changed: object) -> dict[str, str]:
@@ -75,11 +87,10 @@ def test_where_nothing_runs_it_says_so() -> None:
 
 
 def test_processes_are_counted_by_what_they_do() -> None:
-    workers = (ManagedWorker(8, False, 1.0, 2 << 20), ManagedWorker(9, True, 61.0, 3 << 20))
-    shown = lines(master=7, workers=workers, is_upgrading=True)
+    shown = lines(master=7, workers=WORKERS, is_upgrading=True)
     assert (
         shown["processes"]
-        == "master 7, 1 workers, 1 draining, 5 MiB, a binary upgrade is under way"
+        == "master 7, 2 workers, 1 draining, 6 MiB, a binary upgrade is under way"
     )
     assert shown[""] == "worker 9 drains, started 61 s ago, 3 MiB"
 
@@ -113,3 +124,70 @@ def test_a_node_that_runs_is_asked(
         command.status(root=tmp_path / "nginx")
     assert asked == [tmp_path]
     assert "node         runs, 5 applied, 1 rejected" in capsys.readouterr().out
+
+
+@pytest.fixture
+def every(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[Path, Managed]:
+    """The nginx of each folder; no node runs."""
+    found: dict[Path, Managed] = {}
+
+    def managed(root: Path) -> Managed:
+        if root not in found:
+            raise NotHereError(f"no nginx is driven from {root}")
+        return found[root]
+
+    def away(_: Path) -> SimpleNamespace:
+        raise calls.NoNodeError("away")
+
+    monkeypatch.setattr("headgate.engines.nginx.health.managed.managed", managed)
+    monkeypatch.setattr(manage, "status", away)
+    return found
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Command:
+    def ran(*words: str) -> tuple[int, str]:
+        line = ["nginx", "status", "--state-dir", str(tmp_path), *words]
+        done = CliRunner().invoke(program(), line)
+        return done.exit_code, done.output
+
+    return ran
+
+
+def test_an_nginx_is_well_if_it_is_in_sync_and_nothing_hides_how_it_is(
+    tmp_path: Path, every: dict[Path, Managed], run: Command
+) -> None:
+    root = tmp_path / "nginx"
+    assert run() == (1, f"headgate: no nginx is driven from {root}\n")
+    every[root] = WELL
+    code, said = run()
+    assert (code, said.splitlines()[0]) == (0, "state        in sync")
+    code, said = run("-o", "json")
+    assert (code, json.loads(said)["master"]) == (0, 7)
+    for worse in ({"drift": ("in sync", "foreign")}, {"problems": ("unreadable",)}):
+        every[root] = msgspec.structs.replace(WELL, **worse)
+        assert run()[0] == 1
+
+
+def test_each_instance_of_an_agent_has_a_line(
+    tmp_path: Path, every: dict[Path, Managed], run: Command
+) -> None:
+    places = {name: tmp_path / "instances" / name / "nginx" for name in ("in", "outer", "z")}
+    for place in places.values():
+        place.parent.mkdir(parents=True)
+    every[places["outer"]] = WELL
+    every[places["z"]] = msgspec.structs.replace(BARE, problems=("unreadable",))
+    assert run() == (
+        1,
+        f"in     no nginx is driven from {places['in']}\n"
+        "outer  in sync; generation 3 and 4 runs; master 7, 2 workers, 1 draining, 6 MiB\n"
+        "z      no release; generation none runs; no master runs; unreadable\n",
+    )
+    every[places["in"]] = WELL
+    assert run()[0] == 1
+    every[places["z"]] = WELL
+    code, said = run("-o", "json")
+    assert (code, list(json.loads(said))) == (0, ["in", "outer", "z"])
+    for words in (("--instance", "outer"), ("--root", str(places["outer"]))):
+        code, said = run(*words)
+        assert (code, said.splitlines()[0]) == (0, "state        in sync")

@@ -82,7 +82,10 @@ def test_the_requests_of_an_access_log_are_tried(config: Path, tmp_path: Path) -
     (one,) = tried["native"]
     assert (one["requests"], one["url"]) == (3, "https://a.example:8080/files/a")
     assert one["answer"].startswith("503 not-imported: ")
-    assert "--base" in _run(config, "--access-log", log)[2]
+    assert "name what its requests were sent to: --base" in _run(config, "--access-log", log)[2]
+    log.write_text("")
+    code, _, complaint = _run(config, *words)
+    assert (code, "; name another (" in complaint) == (2, True)
     assert _run(config, "--access-log", tmp_path / "none")[0] == 2
 
 
