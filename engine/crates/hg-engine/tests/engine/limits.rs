@@ -1,6 +1,7 @@
 //! Every limit of a listener, a route and an upstream at its edge: what just fits is served and one
 //! more is refused, whether it comes in one piece or byte by byte.
 
+use crate::common::http2::Client;
 use crate::common::*;
 use hg_plan::Kind;
 use std::io::Write;
@@ -104,6 +105,21 @@ fn a_listeners_body_limit_holds_at_its_edge() {
 #[test]
 fn a_routes_body_limit_holds_at_its_edge() {
     a_body_limit_of_1024(&node(r#","body_bytes":10"#, r#","body_bytes":1024"#));
+}
+
+#[test]
+fn a_body_limit_holds_at_its_edge_where_the_endpoint_speaks_http2() {
+    let up = http2_peer::serving(|_| b"ok".to_vec());
+    let mut node = http2_peer::on(&up);
+    let listener = node.listener_json(r#","h2c":true,"body_bytes":1024"#);
+    node.apply(&[put(Kind::Listener, "web", listener)]);
+    a_body_limit_of_1024(&node);
+    for (length, status) in [(1024, 200), (1025, 413)] {
+        let mut client = Client::connect(&node);
+        let id = client.open("POST", "/", &[], false);
+        client.send(id, &vec![b'x'; length], true);
+        assert_eq!(client.answer(id).status, status, "{length} bytes over HTTP/2");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod common;
 
 mod adaptive;
 mod agents;
+mod alerts;
 mod bandwidth;
 mod bodies;
 mod breaker;

@@ -7,6 +7,50 @@ use crate::worker::decode::MOST;
 const GZIP: &[u8] =
     b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xcb\xc8\x04\x00\xac\x2a\x93\xd8\x02\x00\x00\x00";
 
+/// Starts a node that decodes bodies, and an upstream that answers with what it was sent.
+fn decoding() -> (Node, Upstream) {
+    let up = Upstream::play(|mut s| {
+        while read_head(&mut s).is_some() {
+            let mut body = Vec::new();
+            while !body.ends_with(b"0\r\n\r\n") {
+                body.extend(read_n(&mut s, 1));
+            }
+            s.write_all(
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(),
+            )
+            .and_then(|()| s.write_all(&body))
+            .unwrap();
+        }
+    });
+    let rest = r#","middlewares":[{"decompress":{}}]"#;
+    (Node::start(&upstream_json(&[up.address], ""), rest, 1), up)
+}
+
+/// The start of a request whose body is coded.
+const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n";
+
+/// Returns the status of the answer to a coded body, and the answer's body.
+fn coded(node: &Node, body: &[u8]) -> (String, Vec<u8>) {
+    let chunk = [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n"].concat();
+    let chunk = if body.is_empty() { Vec::new() } else { chunk };
+    let all = [HEAD, b"Transfer-Encoding: chunked\r\n\r\n", &chunk, b"0\r\n\r\n"].concat();
+    let (head, body) = read_answer(&mut ask(node, &all));
+    (head.split(' ').nth(1).unwrap().to_owned(), body)
+}
+
+#[test]
+fn a_coded_body_is_whole_or_refused_and_nothing_at_all_is_an_empty_body() {
+    let (node, up) = decoding();
+    let whole = ("200".to_owned(), b"2\r\nhi\r\n0\r\n\r\n".to_vec());
+    assert_eq!(coded(&node, GZIP), whole);
+    assert_eq!(coded(&node, b""), ("200".to_owned(), b"0\r\n\r\n".to_vec()));
+    for length in 1..GZIP.len() {
+        assert_eq!(coded(&node, &GZIP[..length]).0, "400", "{length} bytes of it");
+    }
+    assert_eq!(coded(&node, &[GZIP, b"x"].concat()).0, "400", "more than it");
+    drop(up);
+}
+
 /// Leaves the decoders of the worker so many bytes; returns how many were taken.
 fn leave(node: &Node, bytes: usize) -> usize {
     on_worker(node, move |w| w.scratch.codecs.held.replace(MOST - bytes))
@@ -19,23 +63,9 @@ fn busy(node: &Node) -> u64 {
 
 #[test]
 fn a_body_without_room_for_its_decoder_is_refused_until_there_is_some() {
-    let up = Upstream::play(|mut s| {
-        while read_head(&mut s).is_some() {
-            let mut body = Vec::new();
-            while !body.ends_with(b"0\r\n\r\n") {
-                body.extend(read_n(&mut s, 1));
-            }
-            assert_eq!(body, b"2\r\nhi\r\n0\r\n\r\n");
-            s.write_all(OK).unwrap();
-        }
-    });
-    let rest = r#","middlewares":[{"decompress":{}}]"#;
-    let node = Node::start(&upstream_json(&[up.address], ""), rest, 1);
-    let head = format!(
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-        GZIP.len()
-    );
-    let coded = [head.as_bytes(), GZIP].concat();
+    let (node, up) = decoding();
+    let length = format!("Content-Length: {}\r\n\r\n", GZIP.len());
+    let coded = [HEAD, length.as_bytes(), GZIP].concat();
     assert_eq!(leave(&node, 1), 0);
     for refused in 1..=2 {
         let (head, body) = read_answer(&mut ask(&node, &coded));
@@ -46,9 +76,9 @@ fn a_body_without_room_for_its_decoder_is_refused_until_there_is_some() {
     // What needs no decoder passes meanwhile.
     let mut s = ask(&node, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     s.write_all(b"2\r\nhi\r\n0\r\n\r\n").unwrap();
-    assert_eq!(read_answer(&mut s).1, b"ok");
+    assert_eq!(read_answer(&mut s).1, b"2\r\nhi\r\n0\r\n\r\n");
     assert_eq!(leave(&node, MOST), MOST - 1, "nothing was taken by those that were refused");
-    assert_eq!(read_answer(&mut ask(&node, &coded)).1, b"ok");
+    assert_eq!(read_answer(&mut ask(&node, &coded)).1, b"2\r\nhi\r\n0\r\n\r\n");
     eventually("the room is given back", || on_worker(&node, |w| w.scratch.codecs.held.get() == 0));
     assert_eq!((busy(&node), up.connections()), (2, 1));
 }

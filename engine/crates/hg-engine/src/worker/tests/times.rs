@@ -168,6 +168,23 @@ fn a_connection_that_does_not_come_about_ends_with_its_time() {
 }
 
 #[test]
+fn a_request_whose_own_time_ends_while_it_connects_wants_no_retry() {
+    let (listener, _waiting) = deaf();
+    let address = listener.local_addr().unwrap();
+    let route = r#","timeouts":{"first_byte_ms":0,"stream_idle_ms":0,"request_ms":60000},
+        "retry":{"retries":2,"on":["connect-failure"]}"#;
+    let json = upstream_json(&[address], r#","connect_timeout_ms":600000"#);
+    let node = Node::start(&json, route, 1);
+    let s = node.connect();
+    send(&node, &s, GET, GET.len());
+    eventually("it is connecting", || on_worker(&node, |w| !w.ups.is_empty()));
+    assert_eq!(at_its_edge(&node, &s, "request"), "504");
+    let metrics = node.engine.metrics();
+    assert!(metrics.retries.sent.iter().all(|r| r.count == 0), "{:?}", metrics.retries);
+    assert!(metrics.retries.denied.iter().all(|r| r.count == 0), "{:?}", metrics.retries);
+}
+
+#[test]
 fn an_endpoint_that_takes_no_connection_leaves_time_for_another() {
     let (listener, _waiting) = deaf();
     let up = Upstream::answering(OK);
