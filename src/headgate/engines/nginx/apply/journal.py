@@ -148,7 +148,7 @@ def encode(record: Record) -> bytes:
         fields["target"] = str(record.target)
     if record.detail:
         fields["detail"] = record.detail
-    body = json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()
+    body = json.dumps(fields, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 

@@ -88,9 +88,9 @@ class Machine:
         self._warnings: list[Finding] = []
         self._slow_s = request.last_reload_s
         self._watch: Watch | None = None
-        self._signalled_at = 0.0
-        self._verified_s = 0.0
-        self._soaked_at = 0.0
+        self._signalled_at: float
+        self._verified_s: float
+        self._soaked_at: float
         self._caveats: list[str] = []
         self._undo: Undo | None = None
         self._handlers: Final = {

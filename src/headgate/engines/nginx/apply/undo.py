@@ -54,7 +54,7 @@ class Undo:
         self._deadline_s = deadline_s
         self._poll_s = poll_s
         self._attempt = 0
-        self._is_restored = False
+        self._is_restored: bool
         self._watch: Watch | None = None
         self._caveats: list[str] = []
 
