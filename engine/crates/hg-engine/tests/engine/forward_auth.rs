@@ -285,7 +285,7 @@ fn a_service_that_hangs_is_given_up_in_time_and_so_is_its_connection() {
     assert_eq!((of_auth.endpoints[0].failures, of_auth.endpoints[0].active), (1, 0));
     // The time of the route's requests counts, too.
     let auth_json = upstream_json(&[auth.address], "");
-    let node = start(&up, &auth_json, "", r#","timeouts":{"request_ms":60}"#);
+    let node = start(&up, &auth_json, "", r#","timeouts":{"request_ms":500}"#);
     closed(&node, "auth-timeout");
     told.recv_timeout(DEADLINE).unwrap();
     assert_eq!((count(&node, "timeout"), up.connections()), (1, 0));

@@ -182,7 +182,7 @@ fn a_client_that_goes_away_ends_both_tries() {
 fn both_tries_have_their_own_time_and_the_last_one_decides() {
     let endpoints = [Endpoint::new(FOREVER, OK), Endpoint::new(FOREVER, OK)];
     let addresses = endpoints.each_ref().map(|e| e.upstream.address);
-    let route = format!(r#","retry":{{"retries":1,{SOON}}},"timeouts":{{"per_try_ms":150}}"#);
+    let route = format!(r#","retry":{{"retries":1,{SOON}}},"timeouts":{{"per_try_ms":600}}"#);
     let node = Node::start(&upstream_json(&addresses, ""), &route, 1);
     assert!(node.get("/").starts_with("HTTP/1.1 504 "));
     assert!(endpoints.iter().all(|e| e.requests() == 1));
