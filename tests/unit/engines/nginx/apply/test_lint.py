@@ -150,7 +150,7 @@ def test_hosts_that_take_too_long_do_not_resolve_and_hold_nothing_up(
 
     def resolve(host: str) -> bool:
         asked.append(host)
-        return may_answer.wait(10.0)
+        return may_answer.wait(DEADLINE_S)
 
     servers = "".join(f"server {number}.example; " for number in range(10))
     (first, *rest) = lint.hosts(write(site=f"upstream u {{ {servers} }}"), resolve)
