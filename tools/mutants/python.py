@@ -98,15 +98,13 @@ class Overlay:
     def _run(self, test: str, limit_s: float, switch: dict[str, str] | None = None) -> Fate:
         with tempfile.TemporaryDirectory(prefix="hg-mutant-") as folder:
             base = ["-m", "pytest", "-x", "-n0", "-p", "no:cacheprovider", f"--basetemp={folder}/t"]
-            environment = (
-                os.environ
-                | (switch or {})
-                | {
-                    "PYTHONPATH": str(self._source),
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                    "HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}/hypothesis",
-                }
-            )
+            environment = {
+                **os.environ,
+                **(switch or {}),
+                "PYTHONPATH": str(self._source),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}/hypothesis",
+            }
             for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST"):
                 environment.pop(name, None)
             process = subprocess.Popen(

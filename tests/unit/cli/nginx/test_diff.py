@@ -1,16 +1,13 @@
 """`headgate nginx diff`: with which release a config is compared, and what is shown."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
+from said_renderer import Renderer
 
 from headgate.cli.nginx import rendering
 from headgate.cli.nginx.rendering import BadConfigError
-from headgate.cli.program import program
 from headgate.engines.nginx.capabilities import NotProbedError
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.releases.names import ReleaseName
@@ -30,31 +27,9 @@ SAID = (
 )
 
 
-class Renderer:
-    """What renders, as the test says, and what it was asked for."""
-
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.files: tuple[RenderedFile, ...] = NEW
-        self.error: Exception | None = None
-        self.asked: list[tuple[object, ...]] = []
-
-    def written(self, configs: Sequence[Path], *asked: object) -> SimpleNamespace:
-        self.asked.append((list(configs), *asked))
-        if self.error is not None:
-            raise self.error
-        loaded = SimpleNamespace(secrets=("s3cret",))
-        return SimpleNamespace(loaded=loaded, rendered=Rendered(self.files, ()))
-
-    def run(self, *words: str) -> tuple[int, str, str]:
-        line = ["nginx", "diff", "a.toml", "--state-dir", str(self.state), *words]
-        done = CliRunner().invoke(program(), line)
-        return done.exit_code, done.stdout, done.stderr
-
-
 @pytest.fixture
 def renderer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Renderer:
-    one = Renderer(tmp_path)
+    one = Renderer("diff", tmp_path, Rendered(NEW, ()))
     monkeypatch.setattr(rendering, "written", one.written)
     return one
 
@@ -71,7 +46,7 @@ def test_a_config_is_compared_with_the_current_release(renderer: Renderer, tmp_p
     code, out, _ = renderer.run("-o", "json")
     found = {one["path"]: one["change"] for one in json.loads(out)}
     assert (code, found["nginx.conf"]) == (0, "changed")
-    renderer.files = OLD
+    renderer.rendered = Rendered(OLD, ())
     assert renderer.run() == (0, "nothing would change\n", "")
     other = tmp_path / "other"
     release(other)
@@ -82,7 +57,7 @@ def test_a_config_is_compared_with_the_current_release(renderer: Renderer, tmp_p
 
 
 def test_without_a_release_everything_is_new(renderer: Renderer, tmp_path: Path) -> None:
-    renderer.files = NEW[:1]
+    renderer.rendered = Rendered(NEW[:1], ())
     assert renderer.run() == (0, "a.key: added, content (not shown)\n", "")
     assert renderer.asked == [([Path("a.toml")], tmp_path / "nginx", None, 1)]
 

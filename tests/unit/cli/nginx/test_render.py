@@ -1,16 +1,13 @@
 """`headgate nginx render`: what it prints or writes, and how it ends where that cannot be."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
+from said_renderer import Renderer
 
 from headgate.cli.nginx import rendering, show_files
 from headgate.cli.nginx.rendering import BadConfigError
-from headgate.cli.program import program
 from headgate.engines.nginx.capabilities import NotProbedError
 from headgate.engines.nginx.common.types import Rendered, RenderedFile
 from headgate.kernel.diagnostics import Diagnostic, render_json
@@ -19,31 +16,9 @@ FILES = (RenderedFile("nginx.conf", b"set $x s3cret;\n"),)
 WRONG = Diagnostic(file="a.toml", line=1, column=1, message="no")
 
 
-class Renderer:
-    """What renders, as the test says, and what it was asked for."""
-
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.error: Exception | None = None
-        self.asked: list[tuple[object, ...]] = []
-
-    def written(self, configs: Sequence[Path], *asked: object) -> SimpleNamespace:
-        self.asked.append((list(configs), *asked))
-        if self.error is not None:
-            raise self.error
-        loaded = SimpleNamespace(secrets=("s3cret",))
-        rendered = Rendered(FILES, (), notes=("no HTTP/3",))
-        return SimpleNamespace(loaded=loaded, rendered=rendered)
-
-    def run(self, *words: str) -> tuple[int, str, str]:
-        line = ["nginx", "render", "a.toml", "--state-dir", str(self.state), *words]
-        done = CliRunner().invoke(program(), line)
-        return done.exit_code, done.stdout, done.stderr
-
-
 @pytest.fixture
 def renderer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Renderer:
-    one = Renderer(tmp_path)
+    one = Renderer("render", tmp_path, Rendered(FILES, (), notes=("no HTTP/3",)))
     monkeypatch.setattr(rendering, "written", one.written)
     return one
 
