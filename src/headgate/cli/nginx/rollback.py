@@ -73,6 +73,8 @@ def _rolled_back(
     from headgate.engines.nginx.apply.hold import BadHoldError, read_hold, release_hold, set_hold
     from headgate.engines.nginx.apply.results import Applied
     from headgate.engines.nginx.apply.rollback import NoReleaseError, choose, roll_back
+    from headgate.engines.nginx.releases.disk import NoSpaceError
+    from headgate.engines.nginx.releases.lock import BusyError
     from headgate.engines.nginx.releases.objects import DamagedObjectError
     from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
 
@@ -90,7 +92,7 @@ def _rolled_back(
         result = roll_back(here.applier(root), store, release, exact=exact)
         is_served = isinstance(result, Applied)
         return result
-    except (UnknownReleaseError, DamagedObjectError) as error:
+    except (BusyError, UnknownReleaseError, DamagedObjectError, NoSpaceError, OSError) as error:
         raise complain(str(error)) from None
     finally:
         if hold_s and not is_served and not was_held:

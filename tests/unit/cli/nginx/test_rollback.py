@@ -13,7 +13,10 @@ from headgate.engines.nginx.apply.here import full_mode, remember
 from headgate.engines.nginx.apply.hold import HOLD, read_hold, set_hold
 from headgate.engines.nginx.apply.results import Applied, Rejected, Result
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
+from headgate.engines.nginx.releases.disk import NoSpaceError
+from headgate.engines.nginx.releases.lock import BusyError
 from headgate.engines.nginx.releases.names import ReleaseName
+from headgate.engines.nginx.releases.objects import DamagedObjectError
 from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
 
 NAME = ReleaseName(7, "0123456789ab")
@@ -100,6 +103,10 @@ def test_without_a_hold_nothing_is_held(tmp_path: Path, nginx: Nginx) -> None:
     [
         (REJECTED, "headgate: generation 7 refused at test: it is wrong\n"),
         (UnknownReleaseError("it was changed"), "headgate: it was changed\n"),
+        (DamagedObjectError("it is damaged"), "headgate: it is damaged\n"),
+        (BusyError("process 7 applies"), "headgate: process 7 applies\n"),
+        (NoSpaceError("no space left"), "headgate: no space left\n"),
+        (OSError("a bad disk"), "headgate: a bad disk\n"),
     ],
 )
 def test_what_did_not_go_back_is_not_held_unless_it_was_before(

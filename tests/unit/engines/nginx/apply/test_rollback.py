@@ -11,7 +11,7 @@ from headgate.engines.nginx.apply.applier import Applier
 from headgate.engines.nginx.apply.results import Applied, Result
 from headgate.engines.nginx.apply.rollback import NoReleaseError, choose, roll_back
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
-from headgate.engines.nginx.releases.names import ReleaseName
+from headgate.engines.nginx.releases.names import MANIFEST, ReleaseName
 from headgate.engines.nginx.releases.store import Store
 
 CONF = b"http { server { auth_basic_user_file htpasswd/shop; } }"
@@ -93,6 +93,32 @@ def test_without_later_secrets_it_is_the_release_itself(store: Store) -> None:
     current = stage(store, 7, b"ann\n")
     assert roll(store, None, exact=False)[0].asked == [("switch", older)]
     assert roll(store, "7", exact=False)[0].asked == [("switch", current)]
+
+
+def remove_folder(store: Store, name: ReleaseName) -> None:
+    shutil.rmtree(store.path(name))
+
+
+def break_manifest(store: Store, name: ReleaseName) -> None:
+    (store.path(name) / MANIFEST).unlink()
+
+
+def empty_conf(store: Store, name: ReleaseName) -> None:
+    (store.path(name) / "nginx.conf").write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [remove_folder, break_manifest, empty_conf])
+@pytest.mark.parametrize("generation", [6, 7])
+def test_releases_that_were_damaged_are_restored_before_their_secrets_are_compared(
+    store: Store, damage: Callable[[Store, ReleaseName], None], generation: int
+) -> None:
+    names = {6: stage(store, 6, b"ann\nbob\n"), 7: stage(store, 7, b"ann\n")}
+    damage(store, names[generation])
+    applier, _ = roll(store, None, exact=False)
+    assert applier.asked == [("apply", "plan 6", True)]
+    assert applier.rendered is not None
+    users = {file.path: file.content for file in applier.rendered.files}["htpasswd/shop"]
+    assert users == b"ann\n"
 
 
 @pytest.mark.parametrize("is_linked", [True, False])
