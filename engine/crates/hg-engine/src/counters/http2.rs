@@ -9,7 +9,7 @@ reasons! {
     Bound {
         Streams = "streams", Dispatched = "dispatched", Bodies = "bodies", Resets = "resets",
         Output = "output", Answers = "answers", Worker = "worker",
-        Uploads = "uploads",
+        Uploads = "uploads", Parts = "parts",
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Request {
     pub authority: String,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// The DATA frames in which the body came.
+    pub frames: usize,
     pub trailers: Vec<(String, String)>,
     /// Names of fields that came as never indexed.
     pub never: Vec<String>,
@@ -110,6 +112,7 @@ impl<S: Read + Write> Peer<S> {
                 let n = range.len();
                 let request = self.requests.get_mut(&stream).unwrap();
                 request.body.extend_from_slice(&input[range]);
+                request.frames += 1;
                 request.ended = end;
                 if !self.keeps_credit {
                     self.session.credit(stream, u32::try_from(n).unwrap());

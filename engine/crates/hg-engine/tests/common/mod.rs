@@ -33,6 +33,8 @@ impl Upstream {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 counter.fetch_add(1, Ordering::SeqCst);
+                // An answer in two writes would wait 40 ms for an acknowledgement of the first.
+                let _ = stream.set_nodelay(true);
                 let script = script.clone();
                 std::thread::spawn(move || script(stream));
             }

@@ -50,6 +50,7 @@ mod tcp;
 mod tcp_names;
 mod tcp_proxied;
 mod tcp_streams;
+mod tiny_parts;
 mod told;
 mod trust;
 mod udp;

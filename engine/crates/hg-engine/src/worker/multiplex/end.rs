@@ -259,7 +259,8 @@ impl Worker {
             return;
         };
         h.watch.turn(&h.session, wrote, now_ms);
-        let due = h.watch.deadline_ms(&h.times).map_or(Ticks::MAX, |ms| Clock::after(ms * 1000, 0));
+        let due = [h.watch.deadline_ms(&h.times), h.pace.due_ms()].into_iter().flatten().min();
+        let due = due.map_or(Ticks::MAX, |ms| Clock::after(ms * 1000, 0));
         up.deadline = due.min(h.stalled_at).min(h.probed_until);
         self.arm_up(ui);
     }
@@ -278,7 +279,9 @@ impl Worker {
             self.counters.http2.upstream.end(hg_h2::Reason::PingTimeout);
             return self.lose_shared(ui, Loss::Broken, "the endpoint did not answer a PING");
         }
+        let is_paced = h.pace.due_ms().is_some_and(|ms| ms <= now_ms);
         match h.watch.due(&h.times, now_ms) {
+            Due::Nothing | Due::Ping if is_paced => self.take_paced_turns(ui),
             // An endpoint gets a PING in doubt only: see `probed_until`.
             Due::Nothing | Due::Ping => self.rearm_shared(ui, false),
             Due::Finish | Due::Shutdown => self.retire_shared(ui),

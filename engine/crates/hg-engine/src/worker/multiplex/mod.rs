@@ -5,6 +5,7 @@
 mod answer;
 mod end;
 mod join;
+mod pace;
 mod read;
 mod send;
 
@@ -18,6 +19,7 @@ use hashbrown::HashMap;
 use hg_h2::{Limits, Role, Session, Times, Watch};
 use hg_net::Ticks;
 use hg_plan::UpstreamProtocol;
+use pace::Pace;
 
 /// Streams of one connection as long as its endpoint has never said how many it takes.
 const FIRST_STREAMS: usize = 100;
@@ -43,6 +45,7 @@ pub(crate) struct Shared {
     noted: Noted,
     watch: Watch,
     times: Times,
+    pace: Pace,
     /// Most streams until the endpoint's SETTINGS have come.
     first_streams: usize,
     /// The time to give up an endpoint that takes nothing; the far future if nothing waits for it.
@@ -74,6 +77,7 @@ impl Shared {
             noted: Noted::default(),
             watch: Watch::new(now_ms),
             times,
+            pace: Pace::new(now_ms),
             first_streams: FIRST_STREAMS,
             stalled_at: Ticks::MAX,
             probed_until: Ticks::MAX,
@@ -204,7 +208,9 @@ impl Exchange {
     /// Reports whether its connection takes more of the request's body now.
     pub(crate) fn has_room_at(&self, up: &Up) -> bool {
         match self.link.stream.as_deref().filter(|s| s.id != 0) {
-            Some(s) => s.held.is_empty(),
+            Some(s) => {
+                s.held.is_empty() || up.http2.as_deref().is_some_and(|h| h.pace.is_waiting(s.id))
+            }
             None => up.conn.out.is_empty(),
         }
     }

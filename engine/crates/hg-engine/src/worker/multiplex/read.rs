@@ -154,7 +154,12 @@ impl Worker {
                 return bytes.len();
             };
             match h.session.next(bytes, &mut at, now_ms, incoming) {
-                Ok(Some(event)) => self.on_shared_frame(ui, event, bytes, incoming),
+                Ok(Some(event)) => {
+                    if matches!(event, Event::Data { .. }) {
+                        h.pace.answered();
+                    }
+                    self.on_shared_frame(ui, event, bytes, incoming);
+                }
                 Ok(None) => return at,
                 Err(close) => {
                     self.counters.http2.upstream.end(close.reason);

@@ -1,7 +1,9 @@
 //! Requests on their way to an endpoint: the head at once into the session, the body as its windows and
 //! its order allow, and what all streams of a connection say once per turn into the socket.
 
+use super::pace::SMALL;
 use super::{STALLED_MS, Shared, UpStream};
+use crate::counters::{Bound, Http2Counters};
 use crate::worker::Worker;
 use crate::worker::accept::deadline_after;
 use crate::worker::answer::own;
@@ -17,6 +19,9 @@ use std::ops::Range;
 /// The number of new connections that a WebSocket waits for until their endpoint has said what it
 /// offers; other requests may take the room on some.
 const MOST_WAITS: u8 = 16;
+
+/// The time in milliseconds, and the counters.
+type Now<'a> = (u64, &'a Http2Counters);
 
 /// A request's head, as HTTP/1 text, taken apart.
 struct Text<'a> {
@@ -61,9 +66,12 @@ fn kept_body(e: &Exchange) -> Vec<u8> {
 }
 
 /// Opens a stream with the request of an exchange and as much of the body as is at hand.
-fn open(e: &mut Exchange, h: &mut Shared, scheme: Scheme) -> Result<(), Refused> {
+fn open(e: &mut Exchange, h: &mut Shared, scheme: Scheme, now: Now<'_>) -> Result<(), Refused> {
     let body = kept_body(e);
     let websocket = e.upgrade.is_some();
+    if websocket || e.stream.is_grpc {
+        h.pace.allow_messages();
+    }
     let never = &e.request.never;
     let Some(text) = Text::of(&e.head, scheme, (websocket, never)) else {
         return Err(Refused::State);
@@ -73,12 +81,30 @@ fn open(e: &mut Exchange, h: &mut Shared, scheme: Scheme) -> Result<(), Refused>
     let id = h.session.send_request(&text.line, lines_of_text(text.lines, never), end)?;
     let s = e.link.stream.get_or_insert_default();
     (s.id, s.has_ended) = (id, false);
-    if is_whole { Ok(()) } else { put(e, h, &body) }
+    if is_whole { Ok(()) } else { put(e, h, &body, now) }
 }
 
-/// Gives the session a part of a request's body; whether more follows is in `e.request`.
-fn put(e: &mut Exchange, h: &mut Shared, body: &[u8]) -> Result<(), Refused> {
+/// Gives the session a part of a request's body, unless that is small and must wait; whether more
+/// follows is in `e.request`.
+fn put(e: &mut Exchange, h: &mut Shared, body: &[u8], now: Now<'_>) -> Result<(), Refused> {
     let s = e.link.stream.get_or_insert_default();
+    // The frame that ends a stream is never one of many.
+    let is_end = e.request.done && e.request.trailers().is_empty();
+    let is_small = !is_end && s.held.len() + body.len() < SMALL;
+    if h.pace.is_waiting(s.id) {
+        s.held.hold(body);
+        if !is_small {
+            h.pace.end_wait(s.id);
+            h.session.want(s.id);
+        }
+        return Ok(());
+    }
+    let is_frame = s.held.is_empty() && !body.is_empty();
+    if is_small && is_frame && !h.pace.may_send(s.id, now.0) {
+        now.1.bound(Bound::Parts);
+        s.held.hold(body);
+        return Ok(());
+    }
     part(s, &e.request).put(&mut h.session, body)
 }
 
@@ -113,7 +139,7 @@ impl Worker {
             h.late.push(x);
             return self.progress(x);
         }
-        let opened = open(e, h, scheme);
+        let opened = open(e, h, scheme, (self.now_us / 1000, &self.counters.http2));
         e.note_upload(&mut self.io.pool, 0);
         match opened {
             Ok(()) => {}
@@ -199,7 +225,8 @@ impl Worker {
         let body = buffer.get(start..start + made.data_len).unwrap_or_default();
         let h = self.ups.get_mut(ui).and_then(|up| up.http2.as_deref_mut());
         let before = e.held_upload();
-        let is_lost = h.is_none_or(|h| put(e, h, body).is_err());
+        let now = (self.now_us / 1000, &self.counters.http2);
+        let is_lost = h.is_none_or(|h| put(e, h, body, now).is_err());
         e.note_upload(&mut self.io.pool, before);
         self.scratch.codecs.keep(own);
         if is_lost {
@@ -275,6 +302,20 @@ impl Worker {
         }
         self.enqueue_shared(ui);
         self.rearm_shared(ui, true);
+    }
+
+    /// Sends small parts of bodies whose turns have come.
+    pub(super) fn take_paced_turns(&mut self, ui: usize) {
+        let now_ms = self.now_us / 1000;
+        let Some(h) = self.shared_at(ui) else {
+            return;
+        };
+        let streams = &h.streams;
+        h.pace.keep(|stream| streams.contains_key(&stream));
+        while let Some(stream) = h.pace.next_turn(now_ms) {
+            h.session.want(stream);
+        }
+        self.mark_shared(ui);
     }
 
     /// Gives the bodies of requests their turns while there is room; those whose bytes are all taken
