@@ -246,3 +246,31 @@ fn of_an_answer_over_http2_little_waits_for_a_client_that_takes_nothing() {
         assert!(kept <= MOST_KEPT, "{kept} bytes wait");
     }
 }
+
+#[test]
+fn a_connection_to_an_endpoint_is_closed_when_its_time_without_a_stream_is_over() {
+    let up = http2_peer::serving(|_| b"ok".to_vec());
+    let node = http2_peer::with(&up, r#","pool":{"idle_timeout_ms":100000}"#, "");
+    assert_eq!(read_answer(&mut ask(&node, GET)).1, b"ok");
+    let idle = || node.engine.metrics().upstreams[0].endpoints[0].idle;
+    eventually("the connection is idle", || idle() == 1);
+    pass(&node, 80_000);
+    assert_eq!(idle(), 1);
+    pass(&node, 100_050);
+    assert_eq!(idle(), 0);
+    eventually("it is closed", || on_worker(&node, |w| w.ups.len() == 0));
+}
+
+#[test]
+fn an_endpoint_that_never_says_what_it_offers_has_its_time() {
+    let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+    let node = http2_peer::with(&up, r#","connect_timeout_ms":20000"#, "");
+    let mut s = ask(&node, GET);
+    eventually("it has a connection", || on_worker(&node, |w| w.ups.len() == 1));
+    pass(&node, 15_000);
+    assert_eq!(on_worker(&node, |w| w.ups.len()), 1);
+    pass(&node, 20_050);
+    assert!(read_head(&mut s).unwrap().starts_with("HTTP/1.1 502 "));
+    let closed = node.engine.metrics().http2.upstream_closed;
+    assert!(closed.iter().any(|r| r.reason == "greeting-timeout" && r.count == 1), "{closed:?}");
+}
