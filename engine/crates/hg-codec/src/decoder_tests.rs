@@ -121,6 +121,35 @@ fn a_window_larger_than_clients_know_is_refused() {
     assert_eq!(decode(Coding::Zstd, &huge, Bound::default()), Err(Fault::Corrupt));
 }
 
+/// Returns a frame that says how many bytes it decodes to, with one block of these (RFC 8878 §3.1.1).
+fn frame(says: u8, bytes: &[u8]) -> Vec<u8> {
+    let block = u8::try_from(bytes.len()).unwrap() << 3 | 1;
+    [&[0x28, 0xb5, 0x2f, 0xfd, 0x20, says, block, 0, 0], bytes].concat()
+}
+
+#[test]
+fn a_frame_has_as_many_bytes_as_it_says_however_it_is_cut() {
+    let in_pieces = |bytes: &[u8], piece: usize| {
+        let mut decoder = Decoder::new(Coding::Zstd, Bound::default()).unwrap();
+        let mut out = Vec::new();
+        for part in bytes.chunks(piece) {
+            let fed = decoder.feed(part, 1000, &mut out)?;
+            assert_eq!(fed.consumed, part.len());
+        }
+        decoder.end().map(|()| out)
+    };
+    for piece in 1..40 {
+        let whole = [frame(2, b"ok"), frame(0, b""), frame(7, b" at all")].concat();
+        assert_eq!(in_pieces(&whole, piece).as_deref(), Ok(&b"ok at all"[..]), "{piece}");
+        for (says, bytes) in [(136, &b""[..]), (1, b""), (3, b"ok"), (1, b"ok"), (0, b"ok")] {
+            for before in [Vec::new(), frame(3, b"yes")] {
+                let wrong = [before, frame(says, bytes)].concat();
+                assert_eq!(in_pieces(&wrong, piece), Err(Fault::Corrupt), "{says} {piece}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_parts_make_the_whole(

@@ -61,20 +61,46 @@ impl Encoder {
     }
 }
 
-pub(crate) struct Decoder(DCtx<'static>);
+/// The most bytes of a frame's header (RFC 8878 §3.1.1.1), with its magic number.
+const MOST_HEADER: usize = 18;
+
+pub(crate) struct Decoder {
+    context: DCtx<'static>,
+    /// The first bytes of the frame that is read, as far as they have come.
+    header: Vec<u8>,
+    /// Bytes that this frame decoded to.
+    made: u64,
+}
 
 impl Decoder {
     /// Makes a decoder. `None` if there is no memory for it.
     pub(crate) fn new() -> Option<Self> {
         let mut context = DCtx::try_create()?;
         context.set_parameter(DParameter::WindowLogMax(MOST_WINDOW_BITS)).ok()?;
-        Some(Self(context))
+        Some(Self { context, header: Vec::new(), made: 0 })
     }
 
     pub(crate) fn step(&mut self, input: &[u8], out: &mut [u8]) -> Option<Step> {
         let mut from = InBuffer::around(input);
         let mut into = OutBuffer::around(out);
-        let hint = self.0.decompress_stream(&mut into, &mut from).ok()?;
-        Some(Step { consumed: from.pos(), made: into.pos(), done: hint == 0 })
+        let hint = self.context.decompress_stream(&mut into, &mut from).ok()?;
+        let (consumed, made) = (from.pos(), into.pos());
+        let room = MOST_HEADER.saturating_sub(self.header.len());
+        self.header.extend(input.iter().take(consumed.min(room)));
+        self.made += made as u64;
+        let done = hint == 0;
+        if done && !self.end_frame() {
+            return None;
+        }
+        Some(Step { consumed, made, done })
+    }
+
+    /// Ends a frame. Returns false if it has not as many bytes as its header says: the library checks
+    /// this unless the frame ends with an empty block and comes in pieces.
+    fn end_frame(&mut self) -> bool {
+        let says = zstd_safe::get_frame_content_size(&self.header);
+        let made = std::mem::take(&mut self.made);
+        self.header.clear();
+        matches!(says, Ok(None)) || matches!(says, Ok(Some(bytes)) if bytes == made)
     }
 }
