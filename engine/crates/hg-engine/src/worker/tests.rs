@@ -19,6 +19,7 @@ mod paced;
 mod pausing;
 mod probes;
 mod shedding;
+mod sizes;
 mod stalled;
 mod times;
 mod traces;
@@ -28,7 +29,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// Runs a function on the node's only worker and returns its result.
-fn on_worker<T: Send + 'static>(
+pub(super) fn on_worker<T: Send + 'static>(
     node: &Node,
     run: impl FnOnce(&mut Worker) -> T + Send + 'static,
 ) -> T {

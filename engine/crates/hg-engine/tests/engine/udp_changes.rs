@@ -4,6 +4,7 @@ use crate::common::udp::{ClosedPort, Echo, UdpNode, counted, is_clean, route};
 use crate::common::{DEADLINE, eventually, put, upstream_json};
 use hg_engine::{EndpointOrder, GivenFlows, MovedFlow};
 use hg_plan::{Change, Kind};
+use hg_relay::flows::{ToldFlow, Traffic};
 use std::net::UdpSocket;
 use std::sync::mpsc;
 
@@ -193,6 +194,7 @@ fn a_successor_goes_on_with_flows_and_loses_nothing_that_came_meanwhile() {
     let new = old.successor(&upstream, 2);
     let all = given(&old);
     assert_eq!((all.worker, all.flows.len()), (0, 1));
+    let before = all.flows[0].told.clone();
     assert!(!old.engine().is_drained(), "they may come back");
     client.send(b"two");
     endpoint.send_to(b"answer", peer).unwrap();
@@ -208,6 +210,23 @@ fn a_successor_goes_on_with_flows_and_loses_nothing_that_came_meanwhile() {
     assert_eq!((metrics.udp.flows.active, metrics.udp.taken_over), (1, 1));
     assert_eq!(metrics.upstreams[0].endpoints[0].active, 1);
     is_clean(&old);
+    // What it gives away in its turn tells of the whole flow.
+    eventually("both datagrams are counted", || new.metrics().udp.sent.0 == 1);
+    let (to, flows) = mpsc::channel();
+    new.engine().handoff(Some(to));
+    let all: Vec<_> = (0..2).flat_map(|_| flows.recv_timeout(DEADLINE).unwrap().flows).collect();
+    let after = all.into_iter().next().unwrap().told;
+    let Traffic { datagrams_in, datagrams_out, bytes_in, bytes_out } = after.traffic;
+    assert_eq!((datagrams_in, datagrams_out, bytes_in, bytes_out), (2, 1, 6, 6));
+    assert!(
+        after.is_answered && after.age_us >= before.age_us,
+        "{} {}",
+        after.age_us,
+        before.age_us
+    );
+    let place = |told: &ToldFlow| (told.client, told.local, told.address, told.route.clone());
+    assert_eq!(place(&after), place(&before));
+    assert_eq!((after.upstream, after.endpoint), (before.upstream, before.endpoint));
 }
 
 #[test]

@@ -106,3 +106,12 @@ fn what_would_break_a_connection_is_refused_beside_names() {
         assert_eq!(node.refused(&[route(rest)]).len(), 1, "{rest}");
     }
 }
+
+#[test]
+fn without_a_route_by_name_nothing_waits_for_a_name() {
+    let echo = Echo::start();
+    let node = UdpNode::to(&[echo.address], "");
+    let first = datagrams()[0];
+    assert_eq!(node.client().ask(first), first);
+    assert!(node.metrics().udp.hellos.iter().all(|outcome| outcome.count == 0));
+}

@@ -391,7 +391,7 @@ fn a_drain_says_goodbye_where_the_endpoint_alone_speaks_http2() {
 }
 
 /// Takes a handshake, waits for the client's first bytes and says something.
-fn greeting(mut s: TcpStream) {
+fn greeting(mut s: TcpStream, words: &[u8]) {
     read_head(&mut s).unwrap();
     let accept = websocket::accept(KEY.as_bytes());
     let accept = std::str::from_utf8(&accept).unwrap();
@@ -402,14 +402,14 @@ fn greeting(mut s: TcpStream) {
     )
     .unwrap();
     s.read_exact(&mut [0]).unwrap();
-    s.write_all(b"\x81\x02hi").unwrap();
+    s.write_all(words).unwrap();
     while let Ok(1..) = s.read(&mut [0; 64]) {}
 }
 
 /// Unread bytes turn a close into a reset, which takes along what the client has not got yet.
 #[test]
 fn a_drain_says_goodbye_to_a_client_whose_bytes_still_wait() {
-    let up = Upstream::play(greeting);
+    let up = Upstream::play(|s| greeting(s, b"\x81\x02hi"));
     let slow =
         r#","middlewares":[{"bandwidth":{"upload":1000,"upload_burst":1000,"key":["request"]}}]"#;
     let mut node = serving(&up, "", slow);
@@ -430,4 +430,23 @@ fn a_drain_says_goodbye_to_a_client_whose_bytes_still_wait() {
     assert_eq!(rest, b"\x88\x02\x03\xe9");
     drop(s);
     eventually("the WebSocket is over", || tunnels(&node) == (0, 1));
+}
+
+#[test]
+fn what_the_endpoint_says_decides_whether_a_drain_says_goodbye() {
+    for (client, endpoint, deadline_ms, goodbye) in [
+        (b"\x01\x82key_", b"\x81\x02hi", 60_000, &b"\x88\x02\x03\xe9"[..]),
+        (b"\x81\x80key_", b"\x01\x02hi", 600, b""),
+    ] {
+        let up = Upstream::play(|s| greeting(s, endpoint));
+        let mut node = Node::simple(&up);
+        limit_drain(&mut node, deadline_ms);
+        let mut s = asking_http1(&node);
+        read_head(&mut s).unwrap();
+        s.write_all(client).unwrap();
+        assert_eq!(read_n(&mut s, 4), endpoint);
+        node.barrier();
+        node.engine.drain(Box::new(|| {}));
+        assert_eq!(read_all(&mut s), goodbye);
+    }
 }

@@ -403,23 +403,25 @@ fn while_a_node_drains_every_answer_says_that_its_connection_ends() {
     }
 }
 
-/// Lets the timer of each connection and each exchange fire at its deadline, not a tick later.
-fn fire_all(node: &Node) {
-    on_worker(node, |w| {
+/// Lets the timer of each connection and each exchange fire so many ticks after its deadline, or
+/// before it.
+fn fire_all(node: &Node, ticks: i64) {
+    on_worker(node, move |w| {
         let real = w.now;
-        let clients = w.clients.iter_mut().map(|(ci, c)| {
-            c.timer_at = c.deadline;
-            (Token::new(KIND_CLIENT, c.generation, ci), c.deadline)
+        let at = |deadline: Ticks| deadline.checked_add_signed(ticks);
+        let clients = w.clients.iter_mut().filter_map(|(ci, c)| {
+            c.timer_at = at(c.deadline)?;
+            Some((Token::new(KIND_CLIENT, c.generation, ci), c.timer_at))
         });
-        for (token, at) in clients.filter(|(_, at)| *at < Ticks::MAX).collect::<Vec<_>>() {
+        for (token, at) in clients.collect::<Vec<_>>() {
             w.now = at;
             w.fire_client(token, at);
         }
-        let ups = w.ups.iter_mut().map(|(ui, up)| {
-            up.timer_at = up.deadline;
-            (Token::new(KIND_UP, up.generation, ui), up.deadline)
+        let ups = w.ups.iter_mut().filter_map(|(ui, up)| {
+            up.timer_at = at(up.deadline)?;
+            Some((Token::new(KIND_UP, up.generation, ui), up.timer_at))
         });
-        for (token, at) in ups.filter(|(_, at)| *at < Ticks::MAX).collect::<Vec<_>>() {
+        for (token, at) in ups.collect::<Vec<_>>() {
             w.now = at;
             w.fire_up(token, at);
         }
@@ -428,12 +430,23 @@ fn fire_all(node: &Node) {
 }
 
 #[test]
-fn a_timer_that_fires_at_the_deadline_ends_idle_connections() {
-    let node = Node::simple(&Upstream::answering(OK));
-    let mut s = ask(&node, GET);
-    assert_eq!(read_answer(&mut s).1, b"ok");
-    node.barrier();
-    fire_all(&node);
-    let left = on_worker(&node, |w| (w.clients.iter().count(), w.ups.iter().count()));
-    assert_eq!(left, (0, 0));
+fn a_timer_ends_idle_connections_at_their_deadline_and_not_a_tick_before() {
+    for ticks in [0, 1] {
+        let node = Node::simple(&Upstream::answering(OK));
+        let mut s = ask(&node, GET);
+        assert_eq!(read_answer(&mut s).1, b"ok");
+        node.barrier();
+        let left = || on_worker(&node, |w| (w.clients.iter().count(), w.ups.iter().count()));
+        fire_all(&node, -1);
+        assert_eq!(left(), (1, 1));
+        let is_armed = on_worker(&node, |w| {
+            let mut clients = w.clients.iter().map(|(_, c)| (c.timer_at, c.deadline));
+            let mut ups = w.ups.iter().map(|(_, up)| (up.timer_at, up.deadline));
+            clients.all(|(timer, deadline)| timer == deadline)
+                && ups.all(|(timer, deadline)| timer == deadline)
+        });
+        assert!(is_armed, "the timers fire again");
+        fire_all(&node, ticks);
+        assert_eq!(left(), (0, 0));
+    }
 }

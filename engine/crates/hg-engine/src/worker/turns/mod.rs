@@ -242,3 +242,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
