@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from dataclasses import dataclass
@@ -127,7 +128,9 @@ async def _agent(places: Places, token: str) -> Child:
 
 
 async def _serving(places: Places, agent: Child, master: Master | None) -> None:
-    """Waits until the node serves; a first agent may come after what was published."""
+    """Waits until the node serves and its agent is connected; a first one comes before there is
+    anything to serve.
+    """
 
     def ready() -> bool:
         try:
@@ -135,10 +138,19 @@ async def _serving(places: Places, agent: Child, master: Master | None) -> None:
         except calls.NoNodeError:
             return False
 
+    def joined() -> bool:
+        try:
+            status = json.loads(calls.call(places.node, "GET", "/status").body)
+        except calls.NoNodeError:
+            return False
+        return bool(status["master"]["state"] == "live")
+
     if master is not None:
         await agent.until(lambda: _is_connected(master), "the connection of the agent", _START_S)
         await asyncio.to_thread(first.publish, master)
     await agent.until(ready, "the first request of the node", _START_S)
+    # Of an earlier start a node serves what it keeps before it has a master.
+    await agent.until(joined, "the connection of the agent", _START_S)
 
 
 def _is_connected(master: Master) -> bool:

@@ -1,6 +1,7 @@
 """`headgate up` without its processes: what it starts, in which order, and what it says."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -50,6 +51,7 @@ class Fleet:
         self.at_last: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGTERM)
         self.states = ["waiting", "connected"]
         self.statuses: list[int | None] = [None, 503, 200]
+        self.links: list[str | None] = [None, "greeting", "live"]
         self.opened = first.Opened(cast(Master, SimpleNamespace(all=self.agents)), LINK)
         monkeypatch.setattr(upstreams, "serve", self.serve)
         monkeypatch.setattr(running, "start", self.start)
@@ -99,10 +101,16 @@ class Fleet:
         return [{}, {"state": self.states.pop(0)}]
 
     def call(self, place: Path, method: str, path: str) -> calls.Answer:
-        assert (place, method, path) == (self.places.folder / "node", "GET", "/ready")
-        if (status := self.statuses.pop(0)) is None:
+        assert (place, method) == (self.places.folder / "node", "GET")
+        asked: list[int | None] | list[str | None] = self.statuses
+        if path != "/ready":
+            assert (path, self.statuses) == ("/status", [])
+            asked = self.links
+        if (said := asked.pop(0)) is None:
             raise calls.NoNodeError("no node runs")
-        return calls.Answer(status, b"")
+        if isinstance(said, int):
+            return calls.Answer(said, b"")
+        return calls.Answer(200, json.dumps({"master": {"state": said}}).encode())
 
     def tell(self, text: str) -> None:
         self.told.append(text)
@@ -149,7 +157,7 @@ def test_the_first_start_sets_the_master_up_before_the_agent_joins(fleet: Fleet)
     assert f"once:\n  {LINK}\n" in told
     assert f"is in {folder}/ca.pem" in told
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert (fleet.states, fleet.statuses) == ([], [])
+    assert (fleet.states, fleet.statuses, fleet.links) == ([], [], [])
 
 
 def test_a_later_start_only_starts(fleet: Fleet) -> None:
@@ -160,6 +168,7 @@ def test_a_later_start_only_starts(fleet: Fleet) -> None:
     assert fleet.started["agent"][1] == {}
     assert "This link" not in fleet.told[0]
     assert "curl -i http://127.0.0.1:8000/" in fleet.told[0]
+    assert fleet.links == [], "the agent is connected"
 
 
 @pytest.mark.parametrize("name", ["master", "agent"])
