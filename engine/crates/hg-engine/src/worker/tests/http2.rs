@@ -257,7 +257,7 @@ fn a_connection_to_an_endpoint_is_closed_when_its_time_without_a_stream_is_over(
     pass(&node, 80_000);
     assert_eq!(idle(), 1);
     pass(&node, 100_050);
-    eventually("it is closed", || on_worker(&node, |w| w.ups.len() == 0));
+    eventually("it is closed", || on_worker(&node, |w| w.ups.is_empty()));
     assert_eq!(idle(), 0);
 }
 
