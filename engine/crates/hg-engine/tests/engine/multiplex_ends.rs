@@ -342,3 +342,23 @@ fn endpoints_hear_that_the_process_leaves() {
     node.engine.drain(Box::new(|| {}));
     assert!(told.recv_timeout(DEADLINE).unwrap(), "the connection ended without GOAWAY");
 }
+
+#[test]
+fn requests_that_wait_for_a_connection_fail_with_it() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    // It hears the hello, and hangs up.
+    let up = Upstream::play(move |_| {
+        let _ = wait.lock().unwrap().recv_timeout(DEADLINE);
+    });
+    let tls = r#","tls":{"verify":false},"protocol":"h2""#;
+    let mut node = Node::start(&upstream_json(&[up.address], tls), "", 1);
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
+    let mut client = Client::connect(&node);
+    let ids = [(); 3].map(|()| client.open("GET", "/", &[], true));
+    client.flush();
+    eventually("one has begun", || up.connections() == 1);
+    node.barrier();
+    drop(go);
+    assert_eq!(ids.map(|id| client.answer(id).status), [502; 3]);
+}

@@ -191,6 +191,7 @@ fn another_endpoint_takes_what_one_refuses() {
     let metrics = node.engine.metrics();
     let failed = &metrics.upstreams[0].endpoints[0];
     assert!(failed.connect_failures > 0 && failed.failures == failed.connect_failures);
+    assert_eq!(metrics.upstreams[0].served.retries, failed.failures);
     assert_eq!(echo.connections(), 4);
 }
 
@@ -200,6 +201,13 @@ fn no_endpoint_at_all_is_a_reset_with_its_reason() {
     let node = node(&upstream_json(&[gone], ""), "", 1);
     assert!(is_refused(&node));
     ends_as(&node, "connect-refused");
+    let metrics = node.engine.metrics();
+    let upstream = &metrics.upstreams[0];
+    assert_eq!(
+        (upstream.served.retries, upstream.endpoints[0].failures),
+        (0, 1),
+        "there is no other"
+    );
 }
 
 #[test]

@@ -210,6 +210,16 @@ fn a_connection_past_its_age_is_not_used_again() {
     eventually("it has grown older", || on_worker(&node, grown));
     get(&node);
     assert_eq!(up.connections(), 2);
+    // It is its age that counts, in ticks of the clock.
+    let (up, node) = pooled(r#""max_age_ms":60"#);
+    get(&node);
+    let old = |w: &mut Worker| {
+        let age = |up: &crate::worker::up::Up| w.now.saturating_sub(up.opened);
+        w.ups.iter().all(|(_, up)| age(up) * hg_net::Clock::TICK_MS >= 60)
+    };
+    eventually("it is old", || on_worker(&node, old));
+    get(&node);
+    assert_eq!(up.connections(), 2);
     let (up, node) = pooled(r#""max_age_ms":60000"#);
     for _ in 0..3 {
         get(&node);
@@ -281,4 +291,14 @@ fn a_request_that_is_at_its_endpoint_is_not_started_again() {
         w.ups.len()
     });
     assert_eq!((connections, active(&node)), (1, 1));
+}
+
+#[test]
+fn ids_of_requests_are_32_digits_of_16_kinds() {
+    let node = Node::simple(&Upstream::answering(OK));
+    let ids = on_worker(&node, |w| [(); 100].map(|()| w.random_id()));
+    let digits: std::collections::BTreeSet<u8> = ids.iter().flatten().copied().collect();
+    assert!(digits.iter().eq(b"0123456789abcdef"), "{digits:?}");
+    let kinds: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(kinds.len(), 100);
 }
