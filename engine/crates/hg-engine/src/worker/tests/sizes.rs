@@ -1,4 +1,4 @@
-//! What a worker expects of the next bytes on a connection, by the body that was last on it.
+//! A worker expects of the next bytes on a connection what the last body on it was like.
 
 use super::*;
 use crate::common::http2::Client as Http2Client;
