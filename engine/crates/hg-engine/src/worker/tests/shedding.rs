@@ -191,3 +191,14 @@ fn after_long_turns_new_requests_get_503_until_turns_are_short() {
     assert!(refused(&node, "overload-lag") >= 1);
     eventually("requests are served", || !is_shed(&node.get("/")));
 }
+
+#[test]
+fn turns_within_their_limit_shed_nothing() {
+    let mut node = Node::simple(&Upstream::answering(OK));
+    shedding(&mut node, r#""lag_ms":10000"#);
+    for ms in [1_000, 2_000] {
+        on_worker(&node, move |w| w.note_turn(Some(w.now_us.saturating_sub(ms * 1_000)), 0));
+        assert!(!is_shed(&node.get("/")));
+    }
+    assert_eq!(refused(&node, "overload-lag"), 0);
+}
