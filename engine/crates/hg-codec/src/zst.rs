@@ -101,6 +101,6 @@ impl Decoder {
         let says = zstd_safe::get_frame_content_size(&self.header);
         let made = std::mem::take(&mut self.made);
         self.header.clear();
-        matches!(says, Ok(None)) || matches!(says, Ok(Some(bytes)) if bytes == made)
+        says.is_ok_and(|bytes| bytes.is_none_or(|bytes| bytes == made))
     }
 }

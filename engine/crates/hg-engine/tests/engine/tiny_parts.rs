@@ -28,6 +28,7 @@ fn waited(node: &Node) -> u64 {
 /// Begins a request over HTTP/1 whose body is to come.
 fn begin(node: &Node) -> TcpStream {
     let mut s = node.connect();
+    s.set_nodelay(true).unwrap();
     s.write_all(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
     s
 }

@@ -73,9 +73,10 @@ impl Pace {
         self.waiting.retain(|stream| is_open(*stream));
     }
 
-    /// Returns when the next turns are; `None` if no stream waits.
+    /// Returns when the next turns are, at once if frames are left; `None` if no stream waits.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        (!self.waiting.is_empty()).then_some(self.refilled_ms + PART_MS)
+        let after_ms = if self.left > 0 { 0 } else { PART_MS };
+        (!self.waiting.is_empty()).then_some(self.refilled_ms + after_ms)
     }
 
     /// Counts the frame of the next stream that has its turn now and returns it. The turns go round.
@@ -131,10 +132,28 @@ mod tests {
         assert!(!pace.may_send(3, 5_250), "four wait, and nobody overtakes them");
         assert_eq!(
             (pace.due_ms(), turns(&mut pace, 5_250)),
-            (Some(5_375), vec![17, 18, 19, 20, 3])
+            (Some(5_250), vec![17, 18, 19, 20, 3])
         );
         assert_eq!((pace.due_ms(), burst(&mut pace, 5_250)), (None, 11));
         assert_eq!(burst(&mut pace, 60_000), 128, "never more than those of one second");
+    }
+
+    #[test]
+    fn streams_that_wait_have_their_turns_although_others_come() {
+        let mut pace = Pace::new(0);
+        burst(&mut pace, 0);
+        pace.may_send(1, 0);
+        for stream in 2..=3 {
+            // Each comes just before the turns, which it does not put off.
+            let now_ms = 125 * u64::from(stream);
+            assert!(!pace.may_send(stream, now_ms));
+            assert!(pace.due_ms().is_some_and(|at| at <= now_ms), "{stream}");
+        }
+        assert_eq!(turns(&mut pace, 375), [1, 2, 3]);
+        burst(&mut pace, 375);
+        assert!(!pace.may_send(4, 375) && pace.due_ms() == Some(500));
+        pace.answered();
+        assert!(pace.due_ms().is_some_and(|at| at <= 375), "the endpoint allows one more");
     }
 
     #[test]
