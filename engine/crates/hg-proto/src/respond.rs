@@ -12,8 +12,8 @@ pub struct ErrorAnswer<'a> {
     pub error: &'a str,
     /// The cause, for people; printable ASCII (anything else is replaced).
     pub detail: &'a str,
-    /// True if the connection stays open after it.
-    pub keep: bool,
+    /// What it says of the connection after it.
+    pub persistence: Persistence,
     /// True if the request was HEAD: the head is the same, and no body follows.
     pub head_only: bool,
     /// An IMF-fixdate ([`write::date`]).
@@ -31,7 +31,7 @@ impl<'a> ErrorAnswer<'a> {
             status: reject.status,
             error: reject.reason,
             detail: reject.detail,
-            keep: false,
+            persistence: Persistence::Close,
             head_only: false,
             date,
             retry_after_s: None,
@@ -80,8 +80,7 @@ pub fn write_error_with(
     if answer.status == 405 {
         write::line(out, "allow", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
     }
-    let persistence = if answer.keep { Persistence::Implied } else { Persistence::Close };
-    write::connection(out, persistence);
+    write::connection(out, answer.persistence);
     write::end(out);
     if answer.head_only {
         return 0;

@@ -5,6 +5,7 @@ use super::conn::Conn;
 use super::exchange::Held;
 use super::retire::Retired;
 use super::tcp::Origin;
+use super::timers::Entry;
 use super::turns::Standing;
 use super::{KIND_LISTENER, Worker, room};
 use crate::counters::{ListenerCounters, Refused};
@@ -225,7 +226,7 @@ impl Worker {
             listener,
             standing: Standing::default(),
             deadline,
-            timer_at: Ticks::MAX,
+            timer: Entry::NONE,
             requests: 0,
             input: Vec::new(),
             exchange: None,

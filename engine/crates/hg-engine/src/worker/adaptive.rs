@@ -60,10 +60,30 @@ impl Adaptive {
         }
         self.in_flight -= 1;
         let in_flight = self.of_all.concurrency.end(1);
-        let first_us = left.times.first_byte_us;
-        let streamed = first_us > 0 && left.now_us.saturating_sub(first_us) > STREAM_US;
-        if Gradient::counts(left.outcome, streamed) {
+        if Gradient::counts(left.outcome, is_stream(left.times.first_byte_us, left.now_us)) {
             self.of_all.concurrency.add(left.head_us(), in_flight);
+        }
+    }
+}
+
+/// Reports whether an answer took so long after its first byte, 0 = there was none.
+fn is_stream(first_byte_us: u64, now_us: u64) -> bool {
+    first_byte_us > 0 && now_us.saturating_sub(first_byte_us) > STREAM_US
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_stream;
+
+    #[test]
+    fn an_answer_that_goes_on_for_more_than_a_second_is_a_stream() {
+        for (first_byte_us, now_us, expected) in [
+            (1, 1_000_001, false),
+            (1, 1_000_002, true),
+            (5_000_000, 5_000_000, false),
+            (0, 9_000_000, false),
+        ] {
+            assert_eq!(is_stream(first_byte_us, now_us), expected, "{first_byte_us} {now_us}");
         }
     }
 }

@@ -168,7 +168,7 @@ impl Worker {
             status: reject.status,
             error: reject.reason,
             detail: reject.detail,
-            keep,
+            persistence: persistence(keep, e.version),
             head_only: e.method == Method::Head,
             date: &date,
             retry_after_s,
@@ -305,3 +305,6 @@ fn outcome_of(reject: &Reject, exchange: Option<&Exchange>) -> Outcome {
         _ => Outcome::Reset,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -268,7 +268,7 @@ impl Pending {
 
     pub(crate) fn hold(&mut self, bytes: &[u8]) {
         // Bytes move once for as many that were taken before them.
-        if self.taken > 0 && self.taken >= self.len() {
+        if self.taken >= self.len() {
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
@@ -296,50 +296,4 @@ impl Pending {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn adopted_bytes_and_pushed_ones_come_out_in_order() {
-        let mut pool = BufferPool::default();
-        let mut scratch = pool.take();
-        scratch[RESERVE..RESERVE + 5].copy_from_slice(b"hello");
-        let mut out = Out::default();
-        out.adopt(&mut scratch, RESERVE..RESERVE + 5, &mut pool);
-        assert_eq!(pool.held, 1);
-        out.push(b" world", &mut pool);
-        assert_eq!(out.bytes(), b"hello world");
-        out.advance(6, &mut pool);
-        out.push(&vec![b'x'; BIG], &mut pool);
-        assert_eq!(out.bytes().len(), 5 + BIG);
-        assert_eq!(pool.kept, 5 + BIG);
-        assert_eq!(&out.bytes()[..5], b"world");
-        out.advance(5 + BIG, &mut pool);
-        assert!(out.is_empty());
-        assert_eq!(scratch.len(), BIG);
-        assert_eq!((pool.kept, pool.held), (0, 0));
-    }
-
-    /// A client that always has some more to take empties neither.
-    #[test]
-    fn what_was_taken_takes_no_memory_for_long() {
-        let (mut pool, mut out, mut pending) =
-            (BufferPool::default(), Out::default(), Pending::default());
-        let part = [b'x'; 1000];
-        for _ in 0..10 {
-            out.push(&part, &mut pool);
-            pending.hold(&part);
-        }
-        for _ in 0..1000 {
-            out.push(&part, &mut pool);
-            out.advance(part.len(), &mut pool);
-            pending.hold(&part);
-            pending.took(part.len());
-        }
-        assert_eq!((out.bytes().len(), pending.bytes().len()), (10_000, 10_000));
-        assert!(out.buffer.capacity() < 50_000 && pending.memory() < 50_000);
-        assert_eq!(pool.kept, 10_000);
-        out.release(&mut pool);
-        assert_eq!(pool.kept, 0);
-    }
-}
+mod tests;

@@ -129,3 +129,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use super::conn::Conn;
 use super::exchange::{Connection, ExId, Exchange, Held};
 use super::http2::Http2;
+use super::timers::Entry;
 use super::turns::Standing;
 use crate::counters::ListenerCounters;
 use hg_middleware::ConnectionAccounts;
@@ -62,7 +63,7 @@ pub(crate) struct Client {
     pub(crate) standing: Standing,
     pub(crate) deadline: Ticks,
     /// Tick of its earliest entry in the wheel.
-    pub(crate) timer_at: Ticks,
+    pub(crate) timer: Entry,
     pub(crate) requests: u32,
     /// Bytes received and not yet used: a part of a head, or requests that came early.
     pub(crate) input: Vec<u8>,

@@ -6,7 +6,7 @@ mod late;
 pub(crate) use late::Late;
 
 use super::buffers::{BufferPool, Out, READ_MAX, RESERVE, TAIL};
-use hg_net::{Fd, Flow, Pipe};
+use hg_net::{Event, Fd, Flow, Pipe};
 use hg_tls::{ClientSession, HandshakeKind, ServerSession, TlsError, TlsErrorKind};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -180,6 +180,19 @@ impl Conn {
 
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Notes what an event says of the socket: a read finds the bytes, and the end.
+    #[inline]
+    pub(crate) fn note_event(&mut self, event: &Event) {
+        self.read_closed |= event.read_closed || event.closed;
+        self.readable |= event.readable || event.read_closed || event.closed;
+    }
+
+    /// Reports whether the peer has reset the connection. An event says so once, and a read finds it
+    /// only behind what came before.
+    pub(crate) fn is_reset(&self) -> bool {
+        self.read_closed && hg_net::take_error(&self.fd).is_err()
     }
 
     /// Begins TLS; `first` holds the bytes already read. [`Conn::hello`] then sends a client's

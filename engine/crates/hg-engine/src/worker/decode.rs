@@ -194,3 +194,6 @@ impl Worker {
 fn has_body(head: &RequestHead<'_, '_>) -> bool {
     !head.framing.is_empty() && !head.connection.upgrade_websocket
 }
+
+#[cfg(test)]
+mod tests;

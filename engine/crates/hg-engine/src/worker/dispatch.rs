@@ -5,6 +5,7 @@ use super::answer::own;
 use super::claim::Claim;
 use super::conn::{Conn, Session};
 use super::exchange::{ConnectTime, ExId, Exchange, Stage, TryTimes};
+use super::timers::Entry;
 use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
 use super::{KIND_UP, Worker, head, multiplex, room};
@@ -248,7 +249,7 @@ impl Worker {
             endpoint: endpoint.clone(),
             target: target.clone(),
             deadline: Ticks::MAX,
-            timer_at: Ticks::MAX,
+            timer: Entry::NONE,
             opened: self.now,
             input: Vec::new(),
             http2: None,
@@ -267,8 +268,8 @@ impl Worker {
             UpPhase::Connecting => {
                 if event.writable || event.closed {
                     // No event repeats what came together with the connection.
-                    up.conn.read_closed |= event.read_closed || event.closed;
-                    up.conn.readable = event.readable || up.conn.read_closed;
+                    up.conn.readable = false;
+                    up.conn.note_event(&event);
                     self.on_connected(ui);
                 }
             }
@@ -280,14 +281,12 @@ impl Worker {
                 }
             }
             UpPhase::Handshake => {
-                up.conn.readable |= event.readable || event.read_closed || event.closed;
-                up.conn.read_closed |= event.read_closed || event.closed;
+                up.conn.note_event(&event);
                 self.drive_up_handshake(ui);
             }
             UpPhase::Shared => self.on_shared_event(ui, event),
             UpPhase::Busy => {
-                up.conn.readable |= event.readable || event.read_closed || event.closed;
-                up.conn.read_closed |= event.read_closed || event.closed;
+                up.conn.note_event(&event);
                 let Some(x) = up.exchange else { return };
                 if event.writable && !up.conn.out.is_empty() && !self.flush_up(x, ui) {
                     return;

@@ -207,3 +207,6 @@ impl Relay {
         (own, framed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,30 +141,6 @@ impl TryTimes {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::TryTimes;
-
-    #[test]
-    fn the_time_of_a_slow_upload_is_its_clients() {
-        let of = |first_byte_us, upload_us| {
-            TryTimes { began_us: 100, first_byte_us, upload_us }.head_us(1_000)
-        };
-        for (first_byte_us, upload_us, took_us, what) in [
-            (150, (0, 0), 50, "no body after the head"),
-            (0, (0, 0), 900, "no answer"),
-            (900, (110, 900), 10, "answered as the body ended"),
-            (950, (110, 900), 60, "ten to connect, fifty after the body"),
-            (150, (110, 900), 50, "answered before the end of the body"),
-            (150, (110, 0), 50, "answered, and the body goes on"),
-            (0, (110, 0), 10, "given up while the body came"),
-            (0, (110, 900), 110, "no answer to a whole request"),
-        ] {
-            assert_eq!(of(first_byte_us, upload_us), took_us, "{what}");
-        }
-    }
-}
-
 /// The times at which an exchange ends, or goes on another way, unless something happens before.
 pub(crate) struct Deadlines {
     pub(crate) request: Ticks,
@@ -493,3 +469,6 @@ impl Exchange {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

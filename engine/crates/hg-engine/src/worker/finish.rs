@@ -302,3 +302,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,11 @@ mod tests {
         let mut bytes = vec![0x81, 5, b'H', b'e', b'l', b'l', b'o', 0x82, 126, 0, 126];
         bytes.extend([7; 126]);
         bytes.extend([0x01, 0x82, 1, 2, 3, 4, 9, 9, 0x89, 0, 0x80, 0]);
-        let boundaries = [7, 7 + 4 + 126, bytes.len()];
+        let short = bytes.len();
+        // 65,536 bytes with a 64-bit length.
+        bytes.extend([0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        bytes.extend(vec![7; 65_536]);
+        let boundaries = [7, 7 + 4 + 126, short, bytes.len()];
         for step in 1..9 {
             let mut frames = Frames::default();
             let mut at = 0;

@@ -25,8 +25,7 @@ impl Worker {
         if event.closed && !may_have_sent {
             return self.connection_lost(ci);
         }
-        c.conn.readable |= event.readable || event.read_closed || event.closed;
-        c.conn.read_closed |= event.read_closed || event.closed;
+        c.conn.note_event(&event);
         if event.writable && !c.conn.out.is_empty() && !self.flush_client(ci) {
             return;
         }

@@ -10,6 +10,7 @@ use super::exchange::{ExId, Exchange, Relay, Stage};
 use super::head::{Parts, write_upstream_head};
 use super::request::{Forward, hash_key};
 use super::response::Next;
+use super::timers::Entry;
 use super::turns::{Standing, Turn};
 use crate::snapshot::{Flight, MirrorTerms, Mirrored, UpstreamEntry};
 use hg_middleware::{ConnectionAccounts, Failure};
@@ -227,7 +228,7 @@ impl Worker {
             listener: u16::MAX,
             standing: Standing::default(),
             deadline: Ticks::MAX,
-            timer_at: Ticks::MAX,
+            timer: Entry::NONE,
             requests: 0,
             input: Vec::new(),
             exchange: None,

@@ -395,3 +395,6 @@ impl Worker {
         self.cut(x);
     }
 }
+
+#[cfg(test)]
+mod tests;

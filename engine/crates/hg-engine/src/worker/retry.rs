@@ -375,3 +375,6 @@ fn is_whole(framing: RespFraming, body: &[u8]) -> bool {
     let len = body.len();
     reader.feed(&mut body).is_ok_and(|fed| fed.done && fed.consumed == len)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,17 +12,21 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, mpsc};
 
 mod collecting;
+mod datagrams;
 mod decoding;
 mod http2;
 mod keeping;
 mod paced;
 mod pausing;
+mod places;
 mod probes;
+mod sessions;
 mod shedding;
 mod sizes;
 mod stalled;
 mod times;
 mod traces;
+mod tunnels;
 mod uploads;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -1,5 +1,8 @@
-//! Deadlines: one per connection, set by whoever changes its state. The wheel is lazy: an entry
-//! does not move with its deadline.
+//! Deadlines: one per connection, set by whoever changes its state.
+
+mod entry;
+
+pub(crate) use entry::{Entry, Fired};
 
 use super::accept::deadline_after;
 use super::answer::own;
@@ -26,23 +29,25 @@ impl Worker {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
-        if c.deadline < c.timer_at {
-            c.timer_at = c.deadline;
-            let token = Token::new(KIND_CLIENT, c.generation, ci);
-            self.wheel.insert(token.raw(), c.deadline);
-            self.wheel_next = self.wheel_next.min(c.deadline);
+        if c.timer.must_move(c.deadline) {
+            let (token, at) = (Token::new(KIND_CLIENT, c.generation, ci), c.deadline);
+            self.enter(token, at);
         }
+    }
+
+    /// Has the wheel fire at a tick.
+    pub(super) fn enter(&mut self, token: Token, at: Ticks) {
+        self.wheel.insert(token.raw(), at);
+        self.wheel_next = self.wheel_next.min(at);
     }
 
     pub(super) fn arm_up(&mut self, ui: usize) {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
-        if up.deadline < up.timer_at {
-            up.timer_at = up.deadline;
-            let token = Token::new(KIND_UP, up.generation, ui);
-            self.wheel.insert(token.raw(), up.deadline);
-            self.wheel_next = self.wheel_next.min(up.deadline);
+        if up.timer.must_move(up.deadline) {
+            let (token, at) = (Token::new(KIND_UP, up.generation, ui), up.deadline);
+            self.enter(token, at);
         }
     }
 
@@ -69,10 +74,9 @@ impl Worker {
             return;
         };
         let s = &mut e.stream;
-        if s.deadline < s.timer_at {
-            s.timer_at = s.deadline;
-            self.wheel.insert(x.token(KIND_EXCHANGE).raw(), s.deadline);
-            self.wheel_next = self.wheel_next.min(s.deadline);
+        if s.timer.must_move(s.deadline) {
+            let at = s.deadline;
+            self.enter(x.token(KIND_EXCHANGE), at);
         }
     }
 
@@ -80,14 +84,13 @@ impl Worker {
         let Some(x) = self.exchanges.named(token) else {
             return;
         };
-        let Some(e) = self.exchanges.get_mut(x).filter(|e| e.stream.timer_at == at) else {
+        let Some(e) = self.exchanges.get_mut(x) else {
             return;
         };
-        e.stream.timer_at = Ticks::MAX;
-        if e.stream.deadline > self.now {
-            self.arm_stream(x);
-        } else {
-            self.expire_exchange(x);
+        match e.stream.timer.fires(at, e.stream.deadline, self.now) {
+            Fired::Stale => {}
+            Fired::Early => self.arm_stream(x),
+            Fired::Due => self.expire_exchange(x),
         }
     }
 
@@ -124,33 +127,27 @@ impl Worker {
 
     pub(super) fn fire_client(&mut self, token: Token, at: Ticks) {
         let ci = token.index();
-        let Some(c) = self.clients.get_mut(ci) else {
+        let found = self.clients.get_mut(ci);
+        let Some(c) = found.filter(|c| c.generation == token.generation()) else {
             return;
         };
-        if c.generation != token.generation() || c.timer_at != at {
-            return;
-        }
-        c.timer_at = Ticks::MAX;
-        if c.deadline > self.now {
-            self.arm_client(ci);
-        } else {
-            self.expire_client(ci);
+        match c.timer.fires(at, c.deadline, self.now) {
+            Fired::Stale => {}
+            Fired::Early => self.arm_client(ci),
+            Fired::Due => self.expire_client(ci),
         }
     }
 
     pub(super) fn fire_up(&mut self, token: Token, at: Ticks) {
         let ui = token.index();
-        let Some(up) = self.ups.get_mut(ui) else {
+        let found = self.ups.get_mut(ui);
+        let Some(up) = found.filter(|up| up.generation == token.generation()) else {
             return;
         };
-        if up.generation != token.generation() || up.timer_at != at {
-            return;
-        }
-        up.timer_at = Ticks::MAX;
-        if up.deadline > self.now {
-            self.arm_up(ui);
-        } else {
-            self.expire_up(ui);
+        match up.timer.fires(at, up.deadline, self.now) {
+            Fired::Stale => {}
+            Fired::Early => self.arm_up(ui),
+            Fired::Due => self.expire_up(ui),
         }
     }
 
@@ -278,8 +275,7 @@ impl Worker {
     /// Runs a few times a second, off the request path.
     pub(super) fn house_keeping(&mut self) {
         let next = deadline_after(self.now_us, HOUSE_MS);
-        self.wheel.insert(Token::new(KIND_HOUSE, 0, 0).raw(), next);
-        self.wheel_next = self.wheel_next.min(next);
+        self.enter(Token::new(KIND_HOUSE, 0, 0), next);
         self.records.log.flush();
         self.records.traces.flush();
         self.counters.cpu_us.set(hg_net::thread_cpu_micros());

@@ -139,12 +139,24 @@ impl Worker {
                 }
             }
         }
-        if self.pass_ends(x) {
+        if self.has_unread_reset(x) || self.pass_ends(x) {
             return self.close_tunnel(x);
         }
         if again {
             self.enqueue_exchange(x);
         }
+    }
+
+    /// Reports whether a side was reset and no read finds that, because the other side is behind.
+    fn has_unread_reset(&mut self, x: ExId) -> bool {
+        let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
+            return false;
+        };
+        let Some(up) = e.up.and_then(|ui| self.ups.get(ui)) else {
+            return false;
+        };
+        let sides = [(&c.conn, &up.conn), (&up.conn, &c.conn)];
+        sides.into_iter().any(|(from, to)| !to.out.is_empty() && from.is_reset())
     }
 
     /// Ends our half towards a side once it has taken everything that the other one sent before its

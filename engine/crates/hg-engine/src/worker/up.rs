@@ -3,6 +3,7 @@
 use super::conn::Conn;
 use super::exchange::ExId;
 use super::multiplex::Shared;
+use super::timers::Entry;
 use super::upstreams::EndpointState;
 use crate::snapshot::PoolKey;
 use hashbrown::HashMap;
@@ -36,7 +37,7 @@ pub(crate) struct Up {
     /// The address to which it leads.
     pub(crate) target: Address,
     pub(crate) deadline: Ticks,
-    pub(crate) timer_at: Ticks,
+    pub(crate) timer: Entry,
     pub(crate) opened: Ticks,
     /// A part of an answer's head, or of a frame, that has come.
     pub(crate) input: Vec<u8>,
@@ -118,3 +119,6 @@ impl Pools {
         self.pools.get_mut(at.index).filter(|p| p.id == at.id)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,15 @@ impl<S: Read + Write> Client<S> {
 
     /// Does the same; `end` says that the client sends nothing in it.
     pub fn open_tunnel(&mut self, path: &str, fields: &[(&str, &str)], end: bool) -> u32 {
+        let id = self.begin_tunnel(path, fields, end);
+        while self.answers[&id].status == 0 && self.answers[&id].reset.is_none() {
+            assert!(self.read(), "the connection ended");
+        }
+        id
+    }
+
+    /// Asks for a tunnel, and does not wait for its answer.
+    pub fn begin_tunnel(&mut self, path: &str, fields: &[(&str, &str)], end: bool) -> u32 {
         self.flush();
         while !self.session.peer().enable_connect_protocol {
             assert!(self.read(), "the connection ended");
@@ -111,9 +120,6 @@ impl<S: Read + Write> Client<S> {
         let line = RequestLine { method, scheme, authority, path, query, websocket, never };
         let id = self.ask(&line, fields, end);
         self.flush();
-        while self.answers[&id].status == 0 && self.answers[&id].reset.is_none() {
-            assert!(self.read(), "the connection ended");
-        }
         id
     }
 

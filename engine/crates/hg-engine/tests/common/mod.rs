@@ -8,7 +8,7 @@ pub mod http2_peer;
 pub mod tls;
 pub mod udp;
 
-use hg_engine::{Engine, EngineConfig};
+use hg_engine::{Engine, EngineConfig, EngineMetrics};
 use hg_plan::{Change, Kind, ObjectError, Plan};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub const DEADLINE: Duration = Duration::from_secs(10);
+/// The time in which a worker notices on an idle machine that its clients have gone.
+const SOON: Duration = Duration::from_millis(50);
 
 /// An upstream that runs its script for every connection on a thread of its own.
 pub struct Upstream {
@@ -168,6 +170,18 @@ impl Node {
         errors.iter().map(text).collect()
     }
 
+    /// Waits until nothing is counted as under way; returns false if something is after this time.
+    fn is_at_rest(&self, within: Duration) -> bool {
+        let end = Instant::now() + within;
+        while !under_way(&self.engine.metrics()).is_empty() {
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        true
+    }
+
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -189,6 +203,40 @@ impl Node {
         write!(s, "GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n").unwrap();
         String::from_utf8(read_all(&mut s)).unwrap()
     }
+}
+
+impl Drop for Node {
+    /// Whatever a test did: once its clients have gone, and what waits for endpoints was cut, nothing that
+    /// was counted as under way is left.
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.is_at_rest(SOON) {
+            return;
+        }
+        let at_once = r#"{"drain":{"delay_ms":1,"idle_grace_ms":1,"deadline_ms":1}}"#;
+        self.apply(&[put(Kind::Settings, "node", at_once)]);
+        self.engine.drain(Box::new(|| ()));
+        let is_over = self.is_at_rest(DEADLINE);
+        assert!(is_over, "still counted as under way: {:?}", under_way(&self.engine.metrics()));
+    }
+}
+
+/// Returns what a node counts as under way, without flows of UDP, whose ends nobody tells.
+fn under_way(metrics: &EngineMetrics) -> Vec<(&'static str, u64)> {
+    let endpoints = metrics.upstreams.iter().flat_map(|u| &u.endpoints);
+    let has_flows = metrics.udp.flows.active > 0;
+    let of_flows = |count| if has_flows { 0 } else { count };
+    let all = [
+        ("connections", metrics.workers.iter().map(|w| w.connections).sum()),
+        ("of listeners", of_flows(metrics.listeners.iter().map(|l| l.connections).sum())),
+        ("TCP sessions", metrics.tcp.connections.active),
+        ("tunnels", metrics.tunnels.active),
+        ("HTTP/2 connections", metrics.http2.connections.active),
+        ("streams of endpoints", metrics.http2.upstream_streams.active),
+        ("waiting", metrics.upstreams.iter().map(|u| u.waiting).sum()),
+        ("at endpoints", of_flows(endpoints.map(|e| e.active).sum())),
+        ("pending bytes", metrics.pending.bytes),
+    ];
+    all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 pub fn route_json(rest: &str) -> String {

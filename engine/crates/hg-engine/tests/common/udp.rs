@@ -198,6 +198,10 @@ impl UdpNode {
         Self { node, address, sockets }
     }
 
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
     pub fn engine(&self) -> &Engine {
         &self.node.engine
     }

@@ -1,15 +1,16 @@
 //! Retries, end to end: what is tried again, where, how often, and what stops it.
 
 use crate::common::{
-    Node, Upstream, eventually, put, read_answer, read_head, read_n, route_json, upstream_json,
+    DEADLINE, Node, Upstream, eventually, put, read_answer, read_head, read_n, route_json,
+    upstream_json,
 };
 use hg_engine::ReasonCount;
 use hg_plan::{Change, Kind};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -456,4 +457,37 @@ fn retries_and_durations_count_for_their_upstream() {
     node.get("/");
     let newer = || node.engine.metrics().upstreams.remove(1).served.duration.counts;
     eventually("it is counted", || newer() == [1, 0]);
+}
+
+/// A reset says that more was to come, and an end that all has (RFC 9293 §3.6).
+#[test]
+fn the_connection_of_an_answer_that_is_given_up_half_way_is_reset() {
+    for (left, close, expected) in [
+        (0, "Connection: close\r\n", "end"),
+        (9, "Connection: close\r\n", "reset"),
+        (9, "", "reset"),
+    ] {
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let first = AtomicUsize::new(0);
+        let up = Upstream::play(move |mut s| {
+            read_head(&mut s);
+            if first.fetch_add(1, SeqCst) > 0 {
+                return s.write_all(OK.as_bytes()).unwrap();
+            }
+            let length = 4 + left;
+            let head = format!("HTTP/1.1 503 Busy\r\nContent-Length: {length}\r\n{close}\r\n");
+            s.write_all(format!("{head}busy").as_bytes()).unwrap();
+            let end = match s.read(&mut [0]) {
+                Ok(0) => "end",
+                Err(e) if e.kind() == ErrorKind::ConnectionReset => "reset",
+                _ => "neither",
+            };
+            tell.lock().unwrap().send(end).unwrap();
+        });
+        let retry = format!(r#","retry":{{"on":["503"],{QUICK}}}"#);
+        let node = Node::start(&upstream_json(&[up.address], ""), &retry, 1);
+        assert_eq!(status(&node.get("/")), "200");
+        assert_eq!(told.recv_timeout(DEADLINE).unwrap(), expected, "{left} {close}");
+    }
 }

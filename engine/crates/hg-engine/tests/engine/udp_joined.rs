@@ -114,6 +114,25 @@ fn bursts_of_an_endpoint_come_joined_after_the_first() {
 }
 
 #[test]
+fn answers_that_come_alone_have_nothing_joined() {
+    let endpoint = socket();
+    let node = UdpNode::to(&[endpoint.local_addr().unwrap()], "");
+    let client = Joining::to(node.address);
+    client.send(&drawn(&[1]));
+    let (_, peer) = receive(&endpoint);
+    let back = Joining { socket: endpoint, ..Joining::to(node.address) };
+    back.socket.connect(peer).unwrap();
+    back.send(&drawn(&[3]));
+    assert_eq!(receive(&client.socket).0.len(), 3);
+    // The first burst finds the socket as the single answer has left it.
+    back.send(&drawn(&[40; 20]));
+    for _ in 0..20 {
+        assert_eq!(receive(&client.socket).0.len(), 40);
+    }
+    assert_eq!(node.metrics().udp.joined.received, 0);
+}
+
+#[test]
 fn each_datagram_of_a_buffer_may_have_an_endpoint_of_its_own() {
     let echoes = [Echo::start(), Echo::start(), Echo::start()];
     let addresses = echoes.each_ref().map(|e| e.address);

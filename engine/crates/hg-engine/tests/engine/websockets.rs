@@ -95,6 +95,26 @@ fn a_websocket_over_http2_reaches_endpoints_of_both_kinds() {
     }
 }
 
+#[test]
+fn what_a_client_sends_before_its_websocket_is_open_is_passed_on() {
+    for (script, json) in [(shouting as fn(TcpStream), ""), (shouting_peer, H2C)] {
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let up = Upstream::play(move |s| {
+            let _ = wait.lock().unwrap().recv_timeout(DEADLINE);
+            script(s);
+        });
+        let node = serving(&up, json, "");
+        let mut client = Client::connect(&node);
+        let id =
+            client.begin_tunnel("/chat", &[VERSION, ("sec-websocket-protocol", "chat")], false);
+        client.send(id, b"abc", false);
+        node.barrier();
+        go.send(()).unwrap();
+        assert_eq!(client.body(id, 9), b"hello ABC");
+    }
+}
+
 /// A connection with the handshake of a client over HTTP/1.
 fn asking_http1(node: &Node) -> TcpStream {
     let mut s = node.connect();

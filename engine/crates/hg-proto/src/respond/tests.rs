@@ -46,7 +46,7 @@ fn the_answer_reads_as_documented() {
         status: 503,
         error: "destination_unavailable",
         detail: "no \"endpoint\"\r\n",
-        keep: true,
+        persistence: Persistence::Implied,
         head_only: false,
         date: DATE,
         retry_after_s: None,

@@ -276,3 +276,6 @@ impl Worker {
         sent
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -388,3 +388,6 @@ impl Worker {
         self.flush_http2(ci);
     }
 }
+
+#[cfg(test)]
+mod tests;

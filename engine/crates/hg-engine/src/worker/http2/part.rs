@@ -62,3 +62,6 @@ impl Part<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,3 +102,6 @@ impl Worker {
         all.filter(|one| one.bytes > 0 && pending > one.bound()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

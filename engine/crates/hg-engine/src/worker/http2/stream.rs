@@ -6,6 +6,7 @@ use crate::worker::accept::deadline_after;
 use crate::worker::buffers::{Pending, RESERVE};
 use crate::worker::exchange::{ExId, Stage, pair};
 use crate::worker::request::{Sent, Step};
+use crate::worker::timers::Entry;
 use crate::worker::turns::Turn;
 use hg_h2::{Arrival, Incoming, Place, grpc};
 use hg_net::{Clock, Ticks};
@@ -35,7 +36,7 @@ pub(crate) struct Stream {
     pub(crate) is_fed: bool,
     pub(crate) deadline: Ticks,
     /// Tick of its earliest entry in the wheel.
-    pub(crate) timer_at: Ticks,
+    pub(crate) timer: Entry,
 }
 
 impl Default for Stream {
@@ -52,7 +53,7 @@ impl Default for Stream {
             queued: false,
             is_fed: false,
             deadline: Ticks::MAX,
-            timer_at: Ticks::MAX,
+            timer: Entry::NONE,
         }
     }
 }
@@ -400,3 +401,6 @@ impl Worker {
         self.pump_on(x, is_last);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -236,3 +236,6 @@ impl Worker {
         self.ups.get_mut(ui)?.http2.as_deref_mut()
     }
 }
+
+#[cfg(test)]
+mod tests;

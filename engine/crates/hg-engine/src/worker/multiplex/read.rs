@@ -17,8 +17,7 @@ impl Worker {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
-        up.conn.readable |= event.readable || event.read_closed || event.closed;
-        up.conn.read_closed |= event.read_closed || event.closed;
+        up.conn.note_event(&event);
         if event.writable && !up.conn.out.is_empty() {
             match up.conn.flush(&mut self.io) {
                 Ok(true) => self.mark_shared(ui),

@@ -350,3 +350,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,8 +234,8 @@ impl Worker {
         endpoint.preferred.set(attempt.at);
         let mut up = Conn::new(attempt.fd);
         // No event repeats what came together with the connection.
-        up.read_closed = event.read_closed || event.closed;
-        up.readable = event.readable || up.read_closed;
+        up.readable = false;
+        up.note_event(&event);
         dial.forget_attempts(&mut self.io.pool);
         s.up_generation = generation;
         if !self.tell_session(id, &mut up) {

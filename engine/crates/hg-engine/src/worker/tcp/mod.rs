@@ -35,6 +35,7 @@ pub(crate) use early::Early;
 pub(crate) use session::{Origin, SessionId};
 
 use super::Worker;
+use super::timers::Fired;
 use crate::counters::{Close, Timeout};
 use hg_net::{Event, Ticks, Token};
 use session::{Phase, Session};
@@ -82,8 +83,7 @@ impl Worker {
         let Some(s) = self.tcp.get_mut(id) else {
             return;
         };
-        s.client.readable |= event.readable || event.read_closed || event.closed;
-        s.client.read_closed |= event.read_closed || event.closed;
+        s.client.note_event(&event);
         let is_relaying = matches!(s.phase, Phase::Relaying(_));
         if event.writable && !is_relaying && s.client.flush(&mut self.io).is_err() {
             return self.close_session(id, Close::ClientReset);
@@ -112,8 +112,7 @@ impl Worker {
                 self.on_securing_event(id, event);
             }
             Phase::Relaying(up) if s.up_generation == generation => {
-                up.readable |= event.readable || event.read_closed || event.closed;
-                up.read_closed |= event.read_closed || event.closed;
+                up.note_event(&event);
                 self.on_side_event(id, halves::Side::Endpoint, event);
             }
             Phase::Dialing(_) if event.writable || event.closed => {
@@ -129,26 +128,23 @@ impl Worker {
             return;
         };
         let due = s.due();
-        if due < s.times.timer_at {
-            s.times.timer_at = due;
-            let token = Token::new(KIND_SESSION, id.generation, id.index);
-            self.wheel.insert(token.raw(), due);
-            self.wheel_next = self.wheel_next.min(due);
+        if s.times.timer.must_move(due) {
+            self.enter(Token::new(KIND_SESSION, id.generation, id.index), due);
         }
     }
 
     /// Takes an entry of the wheel.
     pub(super) fn fire_session(&mut self, token: Token, at: Ticks) {
         let id = SessionId { index: token.index(), generation: token.generation() };
-        let now = self.now;
-        let Some(s) = self.tcp.get_mut(id).filter(|s| s.times.timer_at == at) else {
+        let Some(s) = self.tcp.get_mut(id) else {
             return;
         };
-        s.times.timer_at = Ticks::MAX;
-        if s.due() > now {
-            return self.arm_session(id);
+        let due = s.due();
+        match s.times.timer.fires(at, due, self.now) {
+            Fired::Stale => {}
+            Fired::Early => self.arm_session(id),
+            Fired::Due => self.expire_session(id),
         }
-        self.expire_session(id);
     }
 
     /// Ends what took too long.

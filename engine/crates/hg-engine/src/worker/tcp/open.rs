@@ -4,6 +4,7 @@ use super::super::accept::deadline_after;
 use super::super::client::Seat;
 use super::super::conn::Conn;
 use super::super::exchange::Held;
+use super::super::timers::Entry;
 use super::super::{Worker, room};
 use super::KIND_SESSION;
 use super::early::Early;
@@ -106,7 +107,7 @@ impl Worker {
             active_at: self.now,
             ends_at: Ticks::MAX,
             drained_at: Ticks::MAX,
-            timer_at: Ticks::MAX,
+            timer: Entry::NONE,
         };
         route.iter().for_each(|route| times.lives(route));
         let target = route.as_ref().map(|r| Target::of(r, origin.peer.ip(), &mut self.rng));

@@ -54,8 +54,7 @@ impl Worker {
     pub(super) fn on_securing_event(&mut self, id: SessionId, event: Event) {
         let dial = self.tcp.get_mut(id).and_then(dialing);
         if let Some(up) = dial.and_then(|dial| dial.securing().as_mut()) {
-            up.readable |= event.readable || event.read_closed || event.closed;
-            up.read_closed |= event.read_closed || event.closed;
+            up.note_event(&event);
             self.drive_originating(id);
         }
     }

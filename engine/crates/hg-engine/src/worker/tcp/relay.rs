@@ -78,14 +78,10 @@ impl Worker {
             return;
         };
         let Phase::Relaying(up) = &mut s.phase else { return };
-        let (conn, other) = match side {
-            Side::Client => (&mut s.client, up),
-            Side::Endpoint => (up, &mut s.client),
+        let conn = match side {
+            Side::Client => &mut s.client,
+            Side::Endpoint => up,
         };
-        // Where the other side is behind, no read finds the reset.
-        if event.closed && !other.out.is_empty() && hg_net::take_error(&conn.fd).is_err() {
-            return self.fail_session(id, &Failed::write(side));
-        }
         if event.writable && !conn.out.is_empty() {
             if conn.flush(&mut self.io).is_err() {
                 return self.fail_session(id, &Failed::write(side));
@@ -112,6 +108,10 @@ impl Worker {
                     return self.fail_session(id, &failed);
                 }
             }
+        }
+        if let Some(failed) = unread_reset(s) {
+            self.count_bytes(id, before);
+            return self.fail_session(id, &failed);
         }
         if s.halves.bytes() != before {
             s.times.active_at = self.now;
@@ -192,6 +192,15 @@ fn reset_by(side: Side) -> Close {
         Side::Client => Close::ClientReset,
         Side::Endpoint => Close::EndpointReset,
     }
+}
+
+/// Returns the failure of a side whose reset no read finds, because the other side is behind.
+fn unread_reset(s: &Session) -> Option<Failed> {
+    let Phase::Relaying(up) = &s.phase else { return None };
+    let sides = [(Side::Client, &s.client, up), (Side::Endpoint, up, &s.client)];
+    let mut failed =
+        sides.into_iter().filter(|(_, from, to)| !to.out.is_empty() && from.is_reset());
+    failed.next().map(|(side, ..)| Failed::write(side))
 }
 
 /// Passes what one side has sent, and its end. Reports whether there may be more after this turn.
@@ -307,3 +316,6 @@ fn splice(
     let sent = sink.send_pipe(io, pipe);
     Some(sent.map(|()| Step::Passed(n)).map_err(|_| Failed::write(from.other())))
 }
+
+#[cfg(test)]
+mod tests;

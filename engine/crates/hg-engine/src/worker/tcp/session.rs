@@ -5,6 +5,7 @@ use super::super::claim::Claim;
 use super::super::client::Seat;
 use super::super::conn::Conn;
 use super::super::exchange::TryTimes;
+use super::super::timers::Entry;
 use super::super::upstreams::EndpointState;
 use super::acceptance::Acceptance;
 use super::dial::Dial;
@@ -110,7 +111,7 @@ pub(crate) struct Times {
     /// It ends then because its route has left the plan.
     pub(crate) drained_at: Ticks,
     /// Tick of its earliest entry in the wheel.
-    pub(crate) timer_at: Ticks,
+    pub(crate) timer: Entry,
 }
 
 impl Times {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::common::http2::Client as Http2Client;
+use crate::worker::timers::Entry;
 use crate::worker::{KIND_CLIENT, KIND_UP};
 use hg_net::{Ticks, Token};
 
@@ -139,7 +140,7 @@ fn who_waits_for_a_place_waits_no_longer_than_the_queues_time() {
 }
 
 /// Returns a listener that takes no further connection, because its queue is full.
-fn deaf() -> (TcpListener, Vec<TcpStream>) {
+pub(super) fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&listener, 0).unwrap();
     let address = listener.local_addr().unwrap();
@@ -410,16 +411,16 @@ fn fire_all(node: &Node, ticks: i64) {
         let real = w.now;
         let at = |deadline: Ticks| deadline.checked_add_signed(ticks);
         let clients = w.clients.iter_mut().filter_map(|(ci, c)| {
-            c.timer_at = at(c.deadline)?;
-            Some((Token::new(KIND_CLIENT, c.generation, ci), c.timer_at))
+            c.timer = Entry(at(c.deadline)?);
+            Some((Token::new(KIND_CLIENT, c.generation, ci), c.timer.0))
         });
         for (token, at) in clients.collect::<Vec<_>>() {
             w.now = at;
             w.fire_client(token, at);
         }
         let ups = w.ups.iter_mut().filter_map(|(ui, up)| {
-            up.timer_at = at(up.deadline)?;
-            Some((Token::new(KIND_UP, up.generation, ui), up.timer_at))
+            up.timer = Entry(at(up.deadline)?);
+            Some((Token::new(KIND_UP, up.generation, ui), up.timer.0))
         });
         for (token, at) in ups.collect::<Vec<_>>() {
             w.now = at;
@@ -440,8 +441,8 @@ fn a_timer_ends_idle_connections_at_their_deadline_and_not_a_tick_before() {
         fire_all(&node, -1);
         assert_eq!(left(), (1, 1));
         let is_armed = on_worker(&node, |w| {
-            let mut clients = w.clients.iter().map(|(_, c)| (c.timer_at, c.deadline));
-            let mut ups = w.ups.iter().map(|(_, up)| (up.timer_at, up.deadline));
+            let mut clients = w.clients.iter().map(|(_, c)| (c.timer.0, c.deadline));
+            let mut ups = w.ups.iter().map(|(_, up)| (up.timer.0, up.deadline));
             clients.all(|(timer, deadline)| timer == deadline)
                 && ups.all(|(timer, deadline)| timer == deadline)
         });

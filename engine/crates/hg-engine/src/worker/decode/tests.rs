@@ -1,0 +1,48 @@
+//! The room that decoders share.
+
+use super::*;
+
+#[test]
+fn decoders_take_bytes_until_there_are_no_more_and_give_them_back() {
+    let all = Held::default();
+    let share = || Share { all: all.clone(), own: 0 };
+    let (mut one, mut two) = (share(), share());
+    assert!(one.set(MOST - 10) && two.set(10));
+    assert_eq!(all.get(), MOST);
+    assert!(!two.set(11) && all.get() == MOST, "there is no room for one more");
+    assert!(two.set(10), "as many as before");
+    assert!(one.set(MOST - 11) && two.set(11));
+    assert_eq!(all.get(), MOST);
+    drop(one);
+    assert_eq!(all.get(), 11);
+    // Whoever takes less than before may do so, whatever the others have.
+    all.set(MOST + 50);
+    assert!(two.set(5));
+    assert_eq!(all.get(), MOST + 44);
+}
+
+#[test]
+fn lines_about_a_coded_body_are_known_in_any_case() {
+    for (name, expected) in [
+        ("content-encoding", true),
+        ("Content-Encoding", true),
+        ("digest", true),
+        ("content-type", false),
+        ("content-encodings", false),
+    ] {
+        assert_eq!(is_of_coding(name.as_bytes()), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_came_is_counted_before_it_is_decoded() {
+    let mut relay = Relay { bytes: 7, ..Relay::default() };
+    assert_eq!((relay.came(), relay.has_undecoded()), (7, false));
+    let fed = Fed { consumed: 3, data_len: 3, done: true };
+    let (mut own, mut buffer) = (Vec::new(), b"abc".to_vec());
+    let (place, start, made) = relay
+        .decode(&mut own, (&mut buffer, 0), &fed, 0)
+        .unwrap_or_else(|reject| unreachable!("{}", reject.code));
+    assert_eq!((&place[..], start), (&b"abc"[..], 0));
+    assert_eq!((made.consumed, made.data_len, made.done), (3, 3, true));
+}

@@ -1,0 +1,215 @@
+//! The places that an upstream has for requests, and what a change of it leaves as it was.
+
+use super::*;
+use crate::shared::Shared;
+use crate::worker::affinity::Wanted;
+use crate::worker::claim::{Claim, Left};
+use crate::worker::exchange::TryTimes;
+use crate::worker::upstreams::{EndpointState, NoPick, UpstreamState, release_limits};
+use hg_policy::{Tried, WyRand};
+use hg_resilience::Outcome;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Starts a node whose upstream has these endpoints, and these further keys.
+fn node(endpoints: &[String], rest: &str) -> Node {
+    Node::start(&json(endpoints, rest), "", 1)
+}
+
+fn json(endpoints: &[String], rest: &str) -> String {
+    format!(r#"{{"endpoints":[{}]{rest}}}"#, endpoints.join(","))
+}
+
+fn endpoint(port: u16, rest: &str) -> String {
+    format!(r#"{{"address":"127.0.0.1:{port}"{rest}}}"#)
+}
+
+/// Runs a function on what the worker knows of the upstream.
+fn at_upstream<T: Send + 'static>(
+    node: &Node,
+    run: impl FnOnce(&mut UpstreamState, &mut WyRand, &Shared) -> T + Send + 'static,
+) -> T {
+    on_worker(node, |w| run(w.upstreams.get_mut(0).unwrap(), &mut w.rng, &w.shared))
+}
+
+/// An endpoint that was picked, and what the request takes there.
+type Claimed = (Rc<EndpointState>, Claim);
+
+/// Gives back what a request took.
+fn leave(u: &mut UpstreamState, shared: &Shared, (endpoint, claim): &Claimed) {
+    let (admission, times) = (claim.admission, TryTimes::default());
+    let left = Left { outcome: Outcome::Ok, admission, times, now_us: 1 };
+    endpoint.counters.active.sub(1);
+    u.left(endpoint, &left, shared);
+    if let Some(entry) = &claim.limits {
+        release_limits(entry, &endpoint.address);
+    }
+}
+
+fn counted(u: &UpstreamState) -> (u64, u32, u32) {
+    let active = u.endpoints.iter().map(|e| e.counters.active.get()).sum();
+    let each = u.entry.endpoints.iter().map(|e| e.in_use.load(Relaxed)).sum();
+    (active, u.entry.in_use.load(Relaxed), each)
+}
+
+#[test]
+fn requests_take_as_many_places_as_there_are_and_give_them_back() {
+    for (of_upstream, of_each, places) in
+        [(3, 0, 3), (0, 2, 4), (3, 2, 3), (4, 2, 4), (5, 2, 4), (1, 0, 1), (0, 1, 2), (0, 0, 6)]
+    {
+        let each = format!(r#","max_connections":{of_each}"#);
+        let all = [1, 2].map(|port| endpoint(port, &each));
+        let node = node(&all, &format!(r#","max_connections":{of_upstream}"#));
+        at_upstream(&node, move |u, rng, shared| {
+            for _ in 0..2 {
+                let mut taken = Vec::new();
+                for _ in 0..6 {
+                    let has_room = u.has_room(shared, 0);
+                    let picked = u.pick(&Tried::new(), Wanted::default(), (0, rng), shared);
+                    assert_eq!(picked.is_ok(), has_room);
+                    match picked {
+                        Ok(claimed) => taken.push(claimed),
+                        Err(why) => assert_eq!(why, NoPick::Full),
+                    }
+                }
+                assert_eq!(taken.len(), places, "{of_upstream} {of_each}");
+                let limited = if places == 6 { 0 } else { places as u32 };
+                assert_eq!(counted(u), (places as u64, limited, limited));
+                assert!(taken.iter().all(|(_, claim)| claim.limits.is_some() == (places < 6)));
+                taken.iter().for_each(|claimed| leave(u, shared, claimed));
+                assert_eq!(counted(u), (0, 0, 0));
+            }
+        });
+    }
+}
+
+#[test]
+fn only_a_request_that_has_tried_nothing_waits_for_a_place_of_an_endpoint() {
+    let all = [1, 2].map(|port| endpoint(port, r#","max_connections":1"#));
+    let node = node(&all, "");
+    at_upstream(&node, |u, rng, shared| {
+        let mut tried = Tried::new();
+        assert!(tried.insert(0));
+        let first = u.pick(&tried, Wanted::default(), (0, rng), shared).unwrap();
+        assert_eq!(first.0.slot.get(), 1, "not the one that was tried");
+        let why = u.pick(&tried, Wanted::default(), (0, rng), shared).err();
+        assert_eq!(why, Some(NoPick::None));
+        let second = u.pick(&Tried::new(), Wanted::default(), (0, rng), shared).unwrap();
+        assert_eq!(second.0.slot.get(), 0, "the one that is not full");
+        let why = u.pick(&Tried::new(), Wanted::default(), (0, rng), shared).err();
+        assert_eq!(why, Some(NoPick::Full));
+        assert!(tried.insert(1));
+        leave(u, shared, &first);
+        let why = u.pick(&tried, Wanted::default(), (0, rng), shared).err();
+        assert_eq!(why, Some(NoPick::None));
+        leave(u, shared, &second);
+    });
+}
+
+#[test]
+fn a_full_place_of_an_endpoint_that_takes_nothing_is_no_reason_to_wait() {
+    let all = [
+        endpoint(1, r#","max_connections":1"#),
+        r#"{"address":"nobody.invalid:1","max_connections":1}"#.to_owned(),
+    ];
+    let node = node(&all, "");
+    at_upstream(&node, |u, rng, shared| {
+        assert!(u.has_room(shared, 0));
+        let first = u.pick(&Tried::new(), Wanted::default(), (0, rng), shared).unwrap();
+        assert_eq!(first.0.slot.get(), 0);
+        assert!(!u.has_room(shared, 0), "the second one has no address");
+        leave(u, shared, &first);
+        assert!(u.has_room(shared, 0));
+    });
+}
+
+#[test]
+fn a_cookie_names_its_endpoint_unless_that_was_tried_or_is_unknown() {
+    let all = [endpoint(1, ""), endpoint(2, ""), endpoint(3, r#","weight":0"#)];
+    let affinity = r#","affinity":{"cookie":"at","keys":["a-key-of-at-least-32-characters-00"]}"#;
+    let node = node(&all, affinity);
+    at_upstream(&node, |u, rng, shared| {
+        for slot in 0..3 {
+            let token = Some(u.endpoints[slot].token);
+            let wanted = Wanted { token, ..Wanted::default() };
+            for _ in 0..5 {
+                let picked = u.pick(&Tried::new(), wanted, (0, rng), shared).unwrap();
+                assert_eq!(picked.0.slot.get(), slot);
+                leave(u, shared, &picked);
+            }
+            let mut tried = Tried::new();
+            assert!(tried.insert(slot));
+            let picked = u.pick(&tried, wanted, (0, rng), shared).unwrap();
+            assert_ne!(picked.0.slot.get(), slot);
+            leave(u, shared, &picked);
+        }
+        let token = Some(hg_policy::token("another", "127.0.0.1:1"));
+        let wanted = Wanted { token, ..Wanted::default() };
+        let slots: std::collections::BTreeSet<usize> = (0..20)
+            .map(|_| {
+                let picked = u.pick(&Tried::new(), wanted, (0, rng), shared).unwrap();
+                leave(u, shared, &picked);
+                picked.0.slot.get()
+            })
+            .collect();
+        assert_eq!(slots.into_iter().collect::<Vec<_>>(), [0, 1], "weights alone decide");
+    });
+}
+
+/// Returns the id of the upstream, and the address and the identity of each endpoint's state.
+fn states(node: &Node) -> (u64, Vec<(String, usize)>) {
+    at_upstream(node, |u, _, _| {
+        let one = |e: &Rc<EndpointState>| (e.address.to_string(), Rc::as_ptr(e) as usize);
+        for (at, e) in u.endpoints.iter().enumerate() {
+            assert_eq!(e.slot.get(), at);
+        }
+        (u.id, u.endpoints.iter().map(one).collect())
+    })
+}
+
+#[test]
+fn a_change_keeps_the_state_of_each_endpoint_that_stays() {
+    let [a, b, c] = [1, 2, 3].map(|port| endpoint(port, ""));
+    let mut node = node(&[a.clone(), b.clone(), a.clone()], "");
+    let (id, before) = states(&node);
+    assert_ne!(before[0].1, before[2].1, "an endpoint that is written twice has two states");
+    let all = [c, a.clone(), a.clone(), b, a];
+    node.apply(&[put(Kind::Upstream, "u", json(&all, ""))]);
+    let (same, after) = states(&node);
+    assert_eq!(same, id);
+    assert_eq!([&after[1], &after[2], &after[3]], [&before[0], &before[2], &before[1]]);
+    let new = [after[0].1, after[4].1];
+    assert!(before.iter().all(|(_, state)| !new.contains(state)));
+}
+
+#[test]
+fn a_request_at_an_endpoint_that_is_gone_counts_until_it_ends() {
+    let [a, b] = [1, 2].map(|port| endpoint(port, ""));
+    let two = r#","health":{"concurrency":{"initial":2,"min":2,"max":2}}"#;
+    let mut node = node(&[a, b.clone()], two);
+    at_upstream(&node, |u, rng, shared| {
+        KEPT.set(Some([0, 1].map(|tried| {
+            let mut all = Tried::new();
+            assert!(all.insert(tried));
+            u.pick(&all, Wanted::default(), (0, rng), shared).unwrap()
+        })));
+        assert!(!u.has_room(shared, 0));
+    });
+    node.apply(&[put(Kind::Upstream, "u", json(&[b], two))]);
+    at_upstream(&node, |u, rng, shared| {
+        let [at_b, at_a] = KEPT.take().unwrap();
+        assert!(!u.has_room(shared, 0));
+        leave(u, shared, &at_a);
+        assert_eq!((counted(u).0, u.has_room(shared, 0)), (1, true));
+        let more = u.pick(&Tried::new(), Wanted::default(), (0, rng), shared).unwrap();
+        assert!(!u.has_room(shared, 0));
+        leave(u, shared, &more);
+        leave(u, shared, &at_b);
+        assert_eq!((counted(u).0, u.has_room(shared, 0)), (0, true));
+    });
+}
+
+thread_local! {
+    /// Claims of one call of the worker for the next.
+    static KEPT: std::cell::Cell<Option<[Claimed; 2]>> = const { std::cell::Cell::new(None) };
+}
