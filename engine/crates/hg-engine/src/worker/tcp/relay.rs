@@ -109,7 +109,9 @@ impl Worker {
                 }
             }
         }
-        if let Some(failed) = unread_reset(s) {
+        if s.has_seen_an_end()
+            && let Some(failed) = unread_reset(s)
+        {
             self.count_bytes(id, before);
             return self.fail_session(id, &failed);
         }
@@ -194,13 +196,22 @@ fn reset_by(side: Side) -> Close {
     }
 }
 
+impl Session {
+    /// Reports whether an event has told of the end of a side.
+    #[inline]
+    fn has_seen_an_end(&self) -> bool {
+        self.client.read_closed || matches!(&self.phase, Phase::Relaying(up) if up.read_closed)
+    }
+}
+
 /// Returns the failure of a side whose reset no read finds, because the other side is behind.
+#[cold]
 fn unread_reset(s: &Session) -> Option<Failed> {
     let Phase::Relaying(up) = &s.phase else { return None };
-    let sides = [(Side::Client, &s.client, up), (Side::Endpoint, up, &s.client)];
-    let mut failed =
-        sides.into_iter().filter(|(_, from, to)| !to.out.is_empty() && from.is_reset());
-    failed.next().map(|(side, ..)| Failed::write(side))
+    if !up.out.is_empty() && s.client.is_reset() {
+        return Some(Failed::write(Side::Client));
+    }
+    (!s.client.out.is_empty() && up.is_reset()).then(|| Failed::write(Side::Endpoint))
 }
 
 /// Passes what one side has sent, and its end. Reports whether there may be more after this turn.
