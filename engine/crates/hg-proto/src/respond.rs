@@ -12,7 +12,7 @@ pub struct ErrorAnswer<'a> {
     pub error: &'a str,
     /// The cause, for people; printable ASCII (anything else is replaced).
     pub detail: &'a str,
-    /// What it says of the connection after it.
+    /// The content of its Connection line.
     pub persistence: Persistence,
     /// True if the request was HEAD: the head is the same, and no body follows.
     pub head_only: bool,
