@@ -123,6 +123,10 @@ class RunningNode:
         self._has_served = self.state.exists()
         self.log = folder / "log"
         configs = [str(self.config)] if text is not None else []
+        has_admin = "admin" in (text or "admin") or "--admin" in arguments
+        if self.reads_a_file and not has_admin:
+            # Of two tests that run at once, one would find the default address in use.
+            arguments = ("--admin", "off", *arguments)
         self.process = self._start(["run", *configs], *arguments, **env)
 
     def _start(self, command: list[str], *arguments: str, **env: str) -> "subprocess.Popen[bytes]":
