@@ -146,7 +146,7 @@ impl Worker {
     }
 
     /// Ends tunnels one after the other, spread over the time that is left.
-    pub(super) fn close_some_tunnels(&mut self, deadline: Ticks) {
+    fn close_some_tunnels(&mut self, deadline: Ticks) {
         let of_streams = |e: &Exchange| e.status == 101 && e.stage == Stage::Answering;
         let tunnels = self.exchanges.ids(|e| e.stage == Stage::Tunnel || of_streams(e));
         let turns = deadline.saturating_sub(self.now).saturating_mul(hg_net::Clock::TICK_MS) / 200;

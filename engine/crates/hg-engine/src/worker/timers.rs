@@ -29,7 +29,7 @@ impl Worker {
         let Some(c) = self.clients.get_mut(ci) else {
             return;
         };
-        if c.timer.must_move(c.deadline) {
+        if c.timer.moves_to(c.deadline) {
             let (token, at) = (Token::new(KIND_CLIENT, c.generation, ci), c.deadline);
             self.enter(token, at);
         }
@@ -45,7 +45,7 @@ impl Worker {
         let Some(up) = self.ups.get_mut(ui) else {
             return;
         };
-        if up.timer.must_move(up.deadline) {
+        if up.timer.moves_to(up.deadline) {
             let (token, at) = (Token::new(KIND_UP, up.generation, ui), up.deadline);
             self.enter(token, at);
         }
@@ -74,7 +74,7 @@ impl Worker {
             return;
         };
         let s = &mut e.stream;
-        if s.timer.must_move(s.deadline) {
+        if s.timer.moves_to(s.deadline) {
             let at = s.deadline;
             self.enter(x.token(KIND_EXCHANGE), at);
         }

@@ -1,6 +1,6 @@
 //! Services that say who may pass, and endpoints behind them.
 
-use super::{Upstream, read_answer, read_head, read_n};
+use super::{Upstream, read_answer, read_head, read_n, value};
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
@@ -45,13 +45,6 @@ impl Heads {
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
-}
-
-pub fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (found, value) = line.split_once(": ")?;
-        found.eq_ignore_ascii_case(name).then_some(value)
-    })
 }
 
 pub fn auth_json(more: &str) -> String {

@@ -98,6 +98,17 @@ pub fn read_answer(stream: &mut impl Read) -> (String, Vec<u8>) {
     (head, body)
 }
 
+/// Returns the value of a line of a head, in any case of its name. Panics if it is there twice.
+pub fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut found = head.lines().filter_map(|line| {
+        let (its_name, value) = line.split_once(": ")?;
+        its_name.eq_ignore_ascii_case(name).then_some(value)
+    });
+    let first = found.next();
+    assert_eq!(found.next(), None, "{name} is there twice: {head}");
+    first
+}
+
 pub fn read_all(stream: &mut impl Read) -> Vec<u8> {
     let mut all = Vec::new();
     // A reset ends the answer here as well as an end of stream.

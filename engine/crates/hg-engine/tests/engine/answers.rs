@@ -61,25 +61,14 @@ fn answering(framing: Framing) -> Upstream {
     })
 }
 
-/// Returns the value of a line of a head; a name that is there twice is an error.
-fn line<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut found = head.lines().filter_map(|line| {
-        let (its_name, value) = line.split_once(": ")?;
-        its_name.eq_ignore_ascii_case(name).then_some(value)
-    });
-    let first = found.next();
-    assert_eq!(found.next(), None, "{name} is there twice: {head}");
-    first
-}
-
 /// Reads a body as its head frames it.
 fn body(s: &mut TcpStream, head: &str, method: &str) -> String {
     let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
     let bytes = if method == "HEAD" || status == 204 || status == 304 {
         Vec::new()
-    } else if let Some(length) = line(head, "content-length") {
+    } else if let Some(length) = value(head, "content-length") {
         read_n(s, length.parse().unwrap())
-    } else if line(head, "transfer-encoding") == Some("chunked") {
+    } else if value(head, "transfer-encoding") == Some("chunked") {
         let mut all = Vec::new();
         loop {
             let mut size = String::new();
@@ -110,7 +99,7 @@ fn goes_on(
     let what = format!("{framing:?} {version} {method} {connection:?} {asked}: {head}");
     let status = if let Framing::None(status) = framing { status } else { 200 };
     assert!(head.starts_with(&format!("HTTP/1.1 {status} Fine\r\nX-Own: y\r\n")), "{what}");
-    let date = line(head, "date").expect("a date");
+    let date = value(head, "date").expect("a date");
     assert_eq!(date == &DATE[6..DATE.len() - 2], asked.contains("/1/"), "{what}");
 
     // Of a body without a length only HTTP/1.1 can tell the end while the connection lasts. The answer
@@ -119,9 +108,9 @@ fn goes_on(
     let streams = has_no_length && method == "GET";
     let is_new = version == "HTTP/1.1";
     let length = (framing == Framing::Length).then(|| asked.split('/').nth(1).unwrap());
-    assert_eq!(line(head, "content-length"), length, "{what}");
+    assert_eq!(value(head, "content-length"), length, "{what}");
     let chunked = (streams && is_new).then_some("chunked");
-    assert_eq!(line(head, "transfer-encoding"), chunked, "{what}");
+    assert_eq!(value(head, "transfer-encoding"), chunked, "{what}");
     let wants = is_new == connection.is_empty();
     let stays = wants && (is_new || !streams);
     let said = match (stays, is_new) {
@@ -129,7 +118,7 @@ fn goes_on(
         (true, false) => Some("keep-alive"),
         (false, _) => Some("close"),
     };
-    assert_eq!(line(head, "connection"), said, "{what}");
+    assert_eq!(value(head, "connection"), said, "{what}");
     stays
 }
 

@@ -65,16 +65,6 @@ fn answering(framing: Framing) -> Upstream {
     })
 }
 
-fn line<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut found = head.lines().filter_map(|line| {
-        let (its_name, value) = line.split_once(": ")?;
-        its_name.eq_ignore_ascii_case(name).then_some(value)
-    });
-    let first = found.next();
-    assert_eq!(found.next(), None, "{name} is there twice: {head}");
-    first
-}
-
 /// Takes the chunks of a body apart.
 fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
     let mut all = Vec::new();
@@ -109,21 +99,21 @@ fn a_text_is_encoded_for_clients_that_take_it_whatever_its_framing() {
                 let all = read_all(&mut s);
                 let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
                 let (head, body) = (String::from_utf8(all[..end].to_vec()).unwrap(), &all[end..]);
-                assert_eq!(line(&head, "x-own"), Some("y"), "{what}: {head}");
+                assert_eq!(value(&head, "x-own"), Some("y"), "{what}: {head}");
                 // Where the length is not known, a short text is encoded as well.
                 let is_long = bytes >= 100 || framing != Framing::Length;
                 // A client of HTTP/1.0 could not tell the end of a body without a length.
                 let is_coded = is_long && accepts == "gzip" && version == "1.1";
-                let coding = line(&head, "content-encoding");
+                let coding = value(&head, "content-encoding");
                 assert_eq!(coding, is_coded.then_some("gzip"), "{what}: {head}");
-                let vary = line(&head, "vary");
+                let vary = value(&head, "vary");
                 assert_eq!(vary, is_long.then_some("Accept-Encoding"), "{what}: {head}");
                 let tag = if is_coded { "W/\"a\"" } else { "\"a\"" };
-                assert_eq!(line(&head, "etag"), Some(tag), "{what}: {head}");
+                assert_eq!(value(&head, "etag"), Some(tag), "{what}: {head}");
                 let has_length = framing == Framing::Length && !is_coded;
-                let length = line(&head, "content-length");
+                let length = value(&head, "content-length");
                 assert_eq!(length.is_some(), has_length, "{what}: {head}");
-                let chunked = line(&head, "transfer-encoding") == Some("chunked");
+                let chunked = value(&head, "transfer-encoding") == Some("chunked");
                 let needs_chunks = !has_length && version == "1.1" && method == "GET";
                 assert_eq!(chunked, needs_chunks, "{what}: {head}");
                 if method == "HEAD" {
@@ -173,7 +163,7 @@ fn each_part_of_a_stream_is_sent_as_soon_as_it_came() {
     let mut s = node.connect();
     s.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n").unwrap();
     let head = read_head(&mut s).unwrap();
-    assert_eq!(line(&head, "content-encoding"), Some("gzip"), "{head}");
+    assert_eq!(value(&head, "content-encoding"), Some("gzip"), "{head}");
     let (mut chunks, mut body) = (Vec::new(), Vec::new());
     for expected in ["one", "onetwo", "onetwosix"] {
         while unzipped(&body) != expected.as_bytes() {

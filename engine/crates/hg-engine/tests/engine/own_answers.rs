@@ -74,16 +74,6 @@ fn node() -> Node {
     node
 }
 
-fn line<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut found = head.lines().filter_map(|line| {
-        let (its_name, value) = line.split_once(": ")?;
-        its_name.eq_ignore_ascii_case(name).then_some(value)
-    });
-    let first = found.next();
-    assert_eq!(found.next(), None, "{name} is there twice: {head}");
-    first
-}
-
 #[test]
 fn our_own_answers_are_framed_and_keep_connections_as_those_of_endpoints_do() {
     let node = node();
@@ -104,8 +94,8 @@ fn our_own_answers_are_framed_and_keep_connections_as_those_of_endpoints_do() {
             s.write_all(request.as_bytes()).unwrap();
             let head = read_head(&mut s).unwrap();
             assert!(head.starts_with(&format!("HTTP/1.1 {} ", own.status)), "{what}: {head}");
-            assert!(line(&head, "date").is_some(), "{what}: {head}");
-            let length = line(&head, "content-length").map(|n| n.parse::<usize>().unwrap());
+            assert!(value(&head, "date").is_some(), "{what}: {head}");
+            let length = value(&head, "content-length").map(|n| n.parse::<usize>().unwrap());
             assert_eq!(length.is_some(), own.status != 204, "{what}: {head}");
             if method == "GET" {
                 let body = read_n(&mut s, length.unwrap_or(0));
@@ -119,7 +109,7 @@ fn our_own_answers_are_framed_and_keep_connections_as_those_of_endpoints_do() {
                 (true, _) => Some("keep-alive"),
                 (false, _) => Some("close"),
             };
-            assert_eq!(line(&head, "connection"), said, "{what}: {head}");
+            assert_eq!(value(&head, "connection"), said, "{what}: {head}");
             if stays {
                 s.write_all(request.as_bytes()).unwrap();
                 assert!(read_head(&mut s).is_some(), "{what}");
@@ -140,7 +130,7 @@ fn a_request_with_a_body_that_we_answer_ends_its_connection() {
         s.write_all(format!("{head}{sent}").as_bytes()).unwrap();
         let (head, body) = read_answer(&mut s);
         assert_eq!(
-            (line(&head, "connection"), &body[..]),
+            (value(&head, "connection"), &body[..]),
             (Some("close"), &b"hello"[..]),
             "{sent}"
         );
@@ -165,6 +155,6 @@ fn headers_that_a_route_sets_or_removes_are_on_our_answers_too() {
         s.write_all(request.as_bytes()).unwrap();
         let head = read_head(&mut s).unwrap();
         assert!(head.starts_with(&format!("HTTP/1.1 {} ", own.status)), "{head}");
-        assert_eq!((line(&head, "x-set"), line(&head, "date")), (Some("y"), None), "{head}");
+        assert_eq!((value(&head, "x-set"), value(&head, "date")), (Some("y"), None), "{head}");
     }
 }

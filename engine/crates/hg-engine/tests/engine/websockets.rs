@@ -19,10 +19,6 @@ fn serving(up: &Upstream, upstream: &str, route: &str) -> Node {
     node
 }
 
-fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-}
-
 /// Takes a handshake over HTTP/1 and returns every byte in capitals; at the end says `bye`.
 fn shouting(mut s: TcpStream) {
     let head = read_head(&mut s).unwrap();

@@ -128,7 +128,7 @@ impl Worker {
             return;
         };
         let due = s.due();
-        if s.times.timer.must_move(due) {
+        if s.times.timer.moves_to(due) {
             self.enter(Token::new(KIND_SESSION, id.generation, id.index), due);
         }
     }

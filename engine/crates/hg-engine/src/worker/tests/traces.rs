@@ -1,7 +1,8 @@
 //! The spans that a worker makes of requests, as a collector gets them.
 
 use super::*;
-use crate::common::authorised::{YES, auth_json, service, value};
+use crate::common::authorised::{YES, auth_json, service};
+use crate::common::value;
 use std::collections::BTreeMap;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::worker::exchange::Stage;
+use crate::worker::leave::Leaving;
 
 /// Accepts the key of [`open`] (RFC 6455 §1.3).
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
@@ -22,7 +23,9 @@ fn open(node: &Node) -> TcpStream {
 fn left_after(node: &Node, ms: u64) -> usize {
     on_worker(node, move |w| {
         let deadline = w.now + hg_net::Clock::ticks(ms * 1000);
-        w.close_some_tunnels(deadline);
+        w.leaving = Leaving::Closing { idle_until: 0, deadline };
+        w.go_on_leaving();
+        w.leaving = Leaving::No;
         w.exchanges.ids(|e| e.stage == Stage::Tunnel).len()
     })
 }

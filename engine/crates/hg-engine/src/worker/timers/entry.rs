@@ -21,9 +21,9 @@ impl Entry {
     /// The wheel has none.
     pub(crate) const NONE: Self = Self(Ticks::MAX);
 
-    /// Reports whether the wheel needs one more entry for a deadline, which counts from now on.
+    /// Moves to an earlier deadline. Reports whether it did: the wheel then needs an entry for that.
     #[inline]
-    pub(crate) fn must_move(&mut self, deadline: Ticks) -> bool {
+    pub(crate) fn moves_to(&mut self, deadline: Ticks) -> bool {
         let is_late = deadline < self.0;
         if is_late {
             self.0 = deadline;
@@ -48,11 +48,11 @@ mod tests {
     #[test]
     fn an_earlier_deadline_needs_an_entry_and_a_later_one_does_not() {
         let mut entry = Entry::NONE;
-        assert!(!entry.must_move(Ticks::MAX), "there is no deadline");
-        assert!(entry.must_move(10));
-        assert!(!entry.must_move(10) && !entry.must_move(11));
+        assert!(!entry.moves_to(Ticks::MAX), "there is no deadline");
+        assert!(entry.moves_to(10));
+        assert!(!entry.moves_to(10) && !entry.moves_to(11));
         assert_eq!(entry, Entry(10));
-        assert!(entry.must_move(9));
+        assert!(entry.moves_to(9));
         assert_eq!(entry, Entry(9));
     }
 
