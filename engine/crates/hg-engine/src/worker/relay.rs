@@ -72,6 +72,11 @@ impl Worker {
             }
             let Some(ui) = e.up else { return };
             if !self.ups.get(ui).is_some_and(|up| e.has_room_at(up)) {
+                // An event told of it while the endpoint still took something, and no read finds it.
+                let is_reset = |ci| self.clients.get(ci).is_some_and(|c| c.conn.is_reset());
+                if e.is_half_open() && is_reset(e.client) {
+                    return self.client_gone(x);
+                }
                 return self.hold_body(x, true);
             }
             self.hold_body(x, false);

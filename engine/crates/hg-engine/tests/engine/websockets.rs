@@ -312,13 +312,7 @@ fn what_a_client_over_http1_sends_after_that_arrives_too() {
     let tell = Mutex::new(tell);
     let up = Upstream::play(move |s| ending_peer(s, &tell));
     let node = on(&up);
-    let mut s = node.connect();
-    write!(
-        s,
-        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-    )
-    .unwrap();
+    let mut s = asking_http1(&node);
     let head = read_head(&mut s).unwrap();
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     assert_eq!(read_all(&mut s), b"hello", "the end of the half comes through");
@@ -327,6 +321,30 @@ fn what_a_client_over_http1_sends_after_that_arrives_too() {
     s.write_all(b"def").unwrap();
     s.shutdown(Shutdown::Write).unwrap();
     assert_eq!(told.recv_timeout(DEADLINE).unwrap(), b"abcdef");
+    eventually("the tunnel is over", || tunnels(&node) == (0, 1));
+}
+
+/// Opens a WebSocket over HTTP/2, ends its half at once, and takes no more than a first window.
+fn deaf_peer(s: TcpStream) {
+    let mut peer = Peer::over(s);
+    let id = peer.next().unwrap();
+    peer.head(id, 200, &[], false);
+    peer.data(id, b"hello", true);
+    std::thread::park_timeout(3 * DEADLINE);
+}
+
+#[test]
+fn a_reset_ends_a_websocket_whose_endpoint_has_ended_its_half_and_takes_nothing() {
+    let up = Upstream::play(deaf_peer);
+    let node = on(&up);
+    let mut s = asking_http1(&node);
+    read_head(&mut s).unwrap();
+    assert_eq!(read_all(&mut s), b"hello");
+    // Until every buffer is full.
+    s.set_write_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    while s.write(&[7; 65_536]).is_ok() {}
+    rustix::net::sockopt::set_socket_linger(&s, Some(std::time::Duration::ZERO)).unwrap();
+    drop(s);
     eventually("the tunnel is over", || tunnels(&node) == (0, 1));
 }
 
@@ -393,13 +411,7 @@ fn a_drain_says_goodbye_where_the_endpoint_alone_speaks_http2() {
     let up = Upstream::play(staying_peer);
     let mut node = on(&up);
     limit_drain(&mut node, 60_000);
-    let mut s = node.connect();
-    write!(
-        s,
-        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-    )
-    .unwrap();
+    let mut s = asking_http1(&node);
     read_head(&mut s).unwrap();
     assert_eq!(read_n(&mut s, 4), b"\x81\x02hi");
     node.engine.drain(Box::new(|| {}));
@@ -430,13 +442,7 @@ fn a_drain_says_goodbye_to_a_client_whose_bytes_still_wait() {
         r#","middlewares":[{"bandwidth":{"upload":1000,"upload_burst":1000,"key":["request"]}}]"#;
     let mut node = serving(&up, "", slow);
     limit_drain(&mut node, 60_000);
-    let mut s = node.connect();
-    write!(
-        s,
-        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-    )
-    .unwrap();
+    let mut s = asking_http1(&node);
     read_head(&mut s).unwrap();
     s.write_all(&[0x81; 40_000]).unwrap();
     assert_eq!(read_n(&mut s, 4), b"\x81\x02hi");
