@@ -217,6 +217,16 @@ impl Shared {
         true
     }
 
+    /// Returns the number of connections that are counted.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Relaxed) as usize
+    }
+
+    /// Returns the number of clients of which connections are counted.
+    pub(crate) fn clients(&self) -> usize {
+        lock(&self.clients).len()
+    }
+
     /// Removes an admitted connection from the counts. `per_client` says whether that limit is on.
     pub(crate) fn leave(&self, listener_open: &AtomicU32, ip: IpAddr, per_client: bool) {
         self.open.fetch_sub(1, Relaxed);

@@ -78,6 +78,11 @@ impl BufferPool {
         self.uploads = (self.uploads + after).saturating_sub(before);
     }
 
+    /// Returns the number of big buffers and pipes that connections hold.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Returns the memory that requests' bodies take here.
     pub(crate) fn bodies(&self) -> usize {
         self.collected.saturating_add(self.uploads)

@@ -5,6 +5,7 @@ mod accept;
 mod adaptive;
 mod affinity;
 mod answer;
+mod balance;
 mod branch;
 mod buffers;
 mod calls;
@@ -237,6 +238,7 @@ impl Worker {
             self.note_turn(began_us, waited_us);
             if self.has_left() {
                 self.say_farewell();
+                debug_assert!(self.debts().is_empty(), "still held: {:?}", self.debts());
                 return Ok(());
             }
         }

@@ -114,6 +114,11 @@ impl Pools {
         all
     }
 
+    /// Returns all pools.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.iter().map(|(_, pool)| pool)
+    }
+
     /// Returns the pool, while it is in use.
     pub(crate) fn get(&mut self, at: PoolRef) -> Option<&mut Pool> {
         self.pools.get_mut(at.index).filter(|p| p.id == at.id)

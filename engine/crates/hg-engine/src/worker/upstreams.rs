@@ -306,6 +306,16 @@ impl UpstreamState {
         }
     }
 
+    /// Returns the number of requests that are counted at endpoints.
+    pub(super) fn under_way(&self) -> usize {
+        self.active.iter().map(|count| *count as usize).sum()
+    }
+
+    /// Returns the number of requests that are counted in the limit that adapts.
+    pub(super) fn limited(&self) -> usize {
+        self.learned.limit.as_ref().map_or(0, |limit| limit.in_flight() as usize)
+    }
+
     /// Reports whether as many requests are under way as answers in time allow.
     fn is_full(&self, shared: &Shared, now_us: u64) -> bool {
         self.learned.limit.as_ref().is_some_and(|limit| limit.is_full(shared.workers, now_us))
@@ -386,6 +396,11 @@ impl Upstreams {
     /// Returns the upstream, if its id is still the same.
     pub(crate) fn same(&mut self, slot: usize, id: u64) -> Option<&mut UpstreamState> {
         self.get_mut(slot).filter(|u| u.id == id)
+    }
+
+    /// Returns all upstreams.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &UpstreamState> {
+        self.slots.iter().flatten()
     }
 
     /// Returns how many requests wait for a place.

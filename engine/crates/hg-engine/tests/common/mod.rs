@@ -218,16 +218,26 @@ impl Node {
 
 impl Drop for Node {
     /// Whatever a test did: once its clients have gone, and what waits for endpoints was cut, nothing that
-    /// was counted as under way is left.
+    /// was counted as under way is left, and each worker leaves with all that it took given back.
     fn drop(&mut self) {
-        if std::thread::panicking() || self.is_at_rest(SOON) {
+        if std::thread::panicking() {
             return;
         }
+        let restarts = |m: &EngineMetrics| m.workers.iter().map(|w| w.restarts).sum::<u64>();
+        let before = self.engine.metrics();
+        // Those who ended something now have a while in which nothing is cut.
+        self.is_at_rest(SOON);
         let at_once = r#"{"drain":{"delay_ms":1,"idle_grace_ms":1,"deadline_ms":1}}"#;
         self.apply(&[put(Kind::Settings, "node", at_once)]);
         self.engine.drain(Box::new(|| ()));
         let is_over = self.is_at_rest(DEADLINE);
         assert!(is_over, "still counted as under way: {:?}", under_way(&self.engine.metrics()));
+        // A drain that had begun keeps its own times.
+        if !before.draining {
+            eventually("every worker has left", || self.engine.is_drained());
+            let after = self.engine.metrics();
+            assert_eq!(restarts(&after), restarts(&before), "a worker left with debts");
+        }
     }
 }
 
