@@ -45,6 +45,7 @@ mod room;
 mod seen;
 mod shed;
 mod splice;
+mod steady;
 mod store;
 mod subrequest;
 mod tcp;
@@ -236,6 +237,7 @@ impl Worker {
             self.flush_answers();
             self.note_pending();
             self.note_turn(began_us, waited_us);
+            debug_assert_eq!(self.lapse(), None, "nothing wakes it");
             if self.has_left() {
                 self.say_farewell();
                 debug_assert!(self.debts().is_empty(), "still held: {:?}", self.debts());

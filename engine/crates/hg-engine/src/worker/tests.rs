@@ -27,6 +27,7 @@ mod stalled;
 mod times;
 mod traces;
 mod tunnels;
+mod turn_ends;
 mod uploads;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -120,11 +120,13 @@ fn a_body_is_kept_to_be_sent_again_if_it_is_not_too_large() {
 #[test]
 fn a_request_has_time_left_until_its_own_end_or_that_of_silence() {
     with_exchange(|e, now| {
+        let own = e.due.request;
         for (ticks, expected_ms) in [(5, 20), (2_499, 9_996), (2_500, 10_000), (2_501, 10_000)] {
             e.due.request = now + ticks;
             assert_eq!(e.left_ms(now), expected_ms, "{ticks}");
         }
         e.due.request = now.saturating_sub(1);
         assert_eq!(e.left_ms(now), 0);
+        e.due.request = own;
     });
 }
