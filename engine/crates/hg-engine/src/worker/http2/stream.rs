@@ -65,7 +65,7 @@ impl Stream {
 
     /// Reports whether a part of the request's body, or its end, waits to be passed on.
     pub(crate) fn has_input(&self) -> bool {
-        self.incoming.len() > RESERVE || self.has_ended
+        self.waiting() > 0 || self.has_ended
     }
 
     /// Returns how many bytes of the request's body wait to be passed on.

@@ -166,3 +166,41 @@ fn with_much_to_send_a_part_waits_for_its_turn_and_an_end_does_not() {
     s.put(b"", true);
     assert!(s.arrived().concat().ends_with("xy end"));
 }
+
+#[test]
+fn a_part_waits_as_soon_as_there_is_so_much_to_send() {
+    let mut s = Sending::new(1_000_000, "");
+    while s.session.output().len() < DIRECT - 2_000 {
+        s.put(&[b'x'; 1000], false);
+    }
+    // The header of a frame has nine bytes.
+    let left = DIRECT - s.session.output().len() - 1;
+    s.put(&vec![b'x'; left - 9], false);
+    assert_eq!(s.session.output().len(), DIRECT - 1);
+    s.put(b"y", false);
+    assert!(s.held.is_empty(), "there was room");
+    assert!(s.session.output().len() > DIRECT);
+    let mut s = Sending::new(1_000_000, "");
+    while s.session.output().len() < DIRECT - 2_000 {
+        s.put(&[b'x'; 1000], false);
+    }
+    let left = DIRECT - s.session.output().len();
+    s.put(&vec![b'x'; left - 9], false);
+    assert_eq!(s.session.output().len(), DIRECT);
+    s.put(b"y", false);
+    assert_eq!(s.held.bytes(), b"y");
+}
+
+#[test]
+fn what_waited_for_its_turn_is_not_overtaken_once_there_is_little_to_send() {
+    let mut s = Sending::new(1_000_000, "");
+    while s.session.output().len() < DIRECT {
+        s.put(&[b'x'; 1000], false);
+    }
+    s.put(b"y", false);
+    s.arrived();
+    s.put(b"z", true);
+    assert_eq!((s.arrived().len(), s.held.bytes()), (0, &b"yz"[..]));
+    assert!(s.grant(9, true));
+    assert_eq!(s.arrived(), ["yz end"]);
+}

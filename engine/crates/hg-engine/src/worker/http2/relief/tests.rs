@@ -53,17 +53,17 @@ fn those_that_have_stalled_go_first_and_of_them_those_that_hold_most() {
     assert_eq!(all, [one(false, 2), one(false, 9), one(true, 5), one(true, 6)]);
 }
 
-/// Has three clients hold a little without taking any of it, much, and a little, while the worker holds
-/// so much. Returns how many it closes, and what it endures until it looks again.
+/// Has three clients hold a little without taking any of it, much, and a little, and a fourth one
+/// nothing, while the worker holds so much. Returns how many it closes, and what it endures until it looks again.
 fn relieved(pending: usize) -> (usize, usize) {
     let mut node = Node::simple(&Upstream::answering(b""));
     node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
-    let mut clients: Vec<_> = (0..3).map(|_| Client::connect(&node)).collect();
+    let mut clients: Vec<_> = (0..4).map(|_| Client::connect(&node)).collect();
     clients.iter_mut().for_each(Client::flush);
     let open = |w: &Worker| {
         w.clients.iter().filter(|(_, c)| c.http2.as_deref().is_some_and(|h| !h.is_lost)).count()
     };
-    eventually("all speak HTTP/2", || on_worker(&node, move |w| open(w)) == 3);
+    eventually("all speak HTTP/2", || on_worker(&node, move |w| open(w)) == 4);
     on_worker(&node, move |w| {
         let began_us = w.now_us;
         w.now_us += STALLED_US;
@@ -72,6 +72,7 @@ fn relieved(pending: usize) -> (usize, usize) {
             Holding { bytes: 1, taken: 0, since_us: began_us },
             Holding { bytes: FAIR_SHARE + 1, taken: 0, since_us: now_us },
             Holding { bytes: FAIR_SHARE, taken: 0, since_us: now_us },
+            Holding::default(),
         ]
         .into_iter();
         for (_, c) in &mut w.clients {
@@ -84,7 +85,7 @@ fn relieved(pending: usize) -> (usize, usize) {
         let closing = |c: &crate::worker::client::Client| {
             c.http2.as_deref().is_none_or(|h| h.session.is_ending())
         };
-        (3 - w.clients.iter().filter(|(_, c)| !closing(c)).count(), endured)
+        (4 - w.clients.iter().filter(|(_, c)| !closing(c)).count(), endured)
     })
 }
 
