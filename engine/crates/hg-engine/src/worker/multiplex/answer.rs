@@ -82,7 +82,7 @@ impl Worker {
         incoming.message().note_never_indexed(&mut e.response.never);
         let s = e.up_stream();
         s.has_ended = true;
-        if s.incoming.len() > RESERVE || !self.discards_call(x) {
+        if s.waiting() > 0 || !self.discards_call(x) {
             self.note_ready(ui, x);
         } else if let Some(e) = self.exchanges.get_mut(x) {
             e.up_stream().head.clear();
@@ -166,3 +166,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -293,3 +293,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

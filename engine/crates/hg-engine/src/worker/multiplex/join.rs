@@ -292,3 +292,6 @@ impl Worker {
         self.exchanges.get(x).is_some_and(waits)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,7 +189,7 @@ impl UpStream {
 
     /// Reports whether there is something for the client.
     fn has_news(&self) -> bool {
-        self.has_ended || !self.head.is_empty() || self.incoming.len() > RESERVE
+        self.has_ended || !self.head.is_empty() || self.waiting() > 0
     }
 }
 

@@ -204,3 +204,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

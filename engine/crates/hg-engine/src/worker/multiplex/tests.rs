@@ -3,8 +3,85 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::common::http2_peer::{self, Peer};
+use crate::common::{Node, Upstream, eventually};
+use crate::worker::http2::in_order;
+use crate::worker::tests::on_worker;
 use hg_h2::{Incoming, NeverIndexed, RequestLine};
+use hg_net::Clock;
 use hg_proto::Scheme;
+use std::net::TcpStream;
+
+/// No limits in time but those that a test sets.
+pub(super) const NEVER: Times = Times {
+    greeting_ms: 0,
+    head_ms: 0,
+    settings_ms: 0,
+    write_ms: 0,
+    drain_ms: 0,
+    idle_ms: 0,
+    keepalive_ms: 0,
+    pong_ms: 0,
+};
+
+/// An endpoint that allows so many streams and never answers a request.
+pub(super) fn silent(streams: u32) -> Upstream {
+    Upstream::play(move |s| {
+        let mut peer = Peer::with(s, Limits { streams, ..Limits::server() });
+        while peer.read() {}
+    })
+}
+
+/// Has so many clients wait for answers over one connection to an endpoint; `run` gets the connection,
+/// and their exchanges in the order of the streams.
+pub(super) fn with_streams(
+    count: usize,
+    run: impl FnOnce(&mut Worker, usize, &[ExId]) + Send + 'static,
+) -> (Node, Vec<TcpStream>) {
+    let node = http2_peer::on(&silent(100));
+    let mut clients = Vec::new();
+    for n in 1..=count {
+        clients.push(http2_peer::ask(&node, &http2_peer::get("/")));
+        let is_open = move |w: &mut Worker| {
+            let all = w.ups.iter().filter_map(|(_, up)| up.http2.as_deref());
+            all.map(|h| (h.is_greeted(), h.streams.len())).eq([(true, n)])
+        };
+        eventually("it has a stream", || on_worker(&node, is_open));
+    }
+    node.barrier();
+    on_worker(&node, |w| {
+        let (ui, up) = w.ups.iter().find(|(_, up)| up.http2.is_some()).unwrap();
+        let all = in_order(&up.http2.as_deref().unwrap().streams);
+        let all: Vec<ExId> = all.into_iter().map(|(_, x)| x).collect();
+        run(w, ui, &all);
+        w.tick();
+    });
+    (node, clients)
+}
+
+/// Runs a function an hour later on an idle connection to an endpoint that has no limits in time.
+pub(super) fn an_hour_later(run: impl FnOnce(&mut Worker, usize) + Send + 'static) {
+    let up = http2_peer::serving(|_| b"ok".to_vec());
+    let node = http2_peer::on(&up);
+    let mut client = http2_peer::ask(&node, &http2_peer::get("/"));
+    assert_eq!(crate::common::read_answer(&mut client).1, b"ok");
+    node.barrier();
+    on_worker(&node, |w| {
+        let (ui, up) = w.ups.iter_mut().find(|(_, up)| up.http2.is_some()).unwrap();
+        let h = up.http2.as_deref_mut().unwrap();
+        assert!(h.streams.is_empty() && h.noted.idle);
+        h.times = NEVER;
+        move_on(w, 3_600_000_000);
+        run(w, ui);
+        w.tick();
+    });
+}
+
+/// Moves the clock of a worker on, until it looks at it again.
+pub(super) fn move_on(w: &mut Worker, us: u64) {
+    w.now_us += us;
+    w.now = Clock::ticks(w.now_us);
+}
 
 /// Opens a stream; reports whether the session took it.
 fn open(h: &mut Shared) -> bool {
@@ -140,4 +217,27 @@ fn an_exchange_is_multiplexed_while_it_has_the_number_of_a_stream() {
     assert!(e.held_upload() >= 10 && pool.uploads == e.held_upload());
     e.note_upload(&mut pool, e.held_upload());
     assert_eq!(pool.uploads, e.held_upload());
+}
+
+#[test]
+fn a_body_has_room_where_nothing_waits_or_it_waits_for_its_turn_alone() {
+    drop(with_streams(1, |w, ui, all| {
+        let e = w.exchanges.get_mut(all[0]).unwrap();
+        let up = w.ups.get_mut(ui).unwrap();
+        assert!(e.has_room_at(up));
+        e.up_stream().held.hold(b"x");
+        assert!(!e.has_room_at(up));
+        let id = e.up_stream().id;
+        let pace = &mut up.http2.as_deref_mut().unwrap().pace;
+        while pace.may_send(id, 0) {}
+        assert!(e.has_room_at(up), "small parts wait together");
+        up.http2.as_deref_mut().unwrap().pace.end_wait(id);
+        e.up_stream().id = 0;
+        assert!(e.has_room_at(up), "over HTTP/1 it has the connection for itself");
+        up.conn.out.push(b"x", &mut w.io.pool);
+        assert!(!e.has_room_at(up));
+        up.conn.out.release(&mut w.io.pool);
+        e.up_stream().id = id;
+        e.up_stream().held = Pending::default();
+    }));
 }

@@ -1,9 +1,17 @@
 //! Requests that are kept as text of HTTP/1, and become frames.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::common::http2_peer;
+use crate::common::{Node, eventually, read_answer};
+use crate::worker::buffers::RESERVE;
+use crate::worker::multiplex::pace::Pace;
+use crate::worker::multiplex::tests::move_on;
+use crate::worker::tests::on_worker;
 use hg_h2::{Limits, Role, Session};
+use std::io::Write;
+use std::net::TcpStream;
 
 const HEAD: &[u8] = b"POST /a?b=c?d HTTP/1.1\r\nhost: a.example:80\r\nx: y\r\n\r\n";
 
@@ -120,5 +128,85 @@ fn a_request_without_a_body_ends_with_its_head() {
         // The flag END_STREAM of a HEADERS frame (RFC 9113 §6.2).
         let flags = h.session.output().get(before + 4).unwrap();
         assert_eq!(flags & 1 == 1, is_ended, "{done} {trailers}");
+    }
+}
+
+/// A node whose endpoint sends each body back; a body may have ten bytes.
+fn echoing() -> Node {
+    http2_peer::with(&http2_peer::serving(|r| r.body.clone()), "", r#","body_bytes":10"#)
+}
+
+/// Sends the head of a request with this line, and waits until it is on a stream.
+fn begin(node: &Node, line: &str) -> TcpStream {
+    let s = http2_peer::ask(node, &format!("POST / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n"));
+    let is_open = |w: &mut Worker| w.exchanges.iter_mut().any(|e| e.is_multiplexed());
+    eventually("it has a stream", || on_worker(node, is_open));
+    s
+}
+
+#[test]
+fn a_body_on_a_stream_has_the_limit_of_its_route() {
+    for (parts, status) in [
+        (&["a\r\n0123456789\r\n0\r\n\r\n"][..], "200"),
+        (&["b\r\n0123456789a\r\n0\r\n\r\n"][..], "413"),
+        (&["5\r\n01234\r\n", "5\r\n56789\r\n0\r\n\r\n"][..], "200"),
+        (&["5\r\n01234\r\n", "6\r\n56789a\r\n0\r\n\r\n"][..], "413"),
+    ] {
+        let node = echoing();
+        let mut s = begin(&node, "Transfer-Encoding: chunked");
+        for part in parts {
+            s.write_all(part.as_bytes()).unwrap();
+            node.barrier();
+        }
+        let (head, body) = read_answer(&mut s);
+        assert_eq!(head.split(' ').nth(1), Some(status), "{parts:?}");
+        assert!(status == "413" || body == b"0123456789", "{parts:?}");
+    }
+}
+
+#[test]
+fn a_request_behind_a_body_that_goes_to_a_stream_is_the_next_one() {
+    let node = echoing();
+    let mut s = begin(&node, "Content-Length: 5");
+    s.write_all(b"helloPUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nend").unwrap();
+    assert_eq!(read_answer(&mut s).1, b"hello");
+    assert_eq!(read_answer(&mut s).1, b"end");
+}
+
+/// Has a small part of a body come so long after the connection had its small frames of a second; returns
+/// how many bytes wait then.
+fn waits_after(ms: u64, is_first: bool) -> usize {
+    let node = echoing();
+    let _s = begin(&node, "Content-Length: 9");
+    on_worker(&node, move |w| {
+        let x = w.exchanges.ids(|e| e.is_multiplexed())[0];
+        let ui = w.exchanges.get(x).unwrap().up.unwrap();
+        move_on(w, 3_600_000_000);
+        let now_ms = w.now_us / 1000;
+        let h = w.shared_at(ui).unwrap();
+        h.pace = Pace::new(now_ms);
+        while h.pace.due_ms().is_none() {
+            h.pace.may_send(1, now_ms);
+        }
+        h.pace.end_wait(1);
+        w.now_us = (now_ms + ms) * 1000;
+        if is_first {
+            w.leave_stream(x, false);
+            let e = w.exchanges.get_mut(x).unwrap();
+            (e.head, e.request.bytes) = ([HEAD, b"x"].concat(), 1);
+            w.attach_stream(x, ui, true);
+        } else {
+            let mut buffer = [&[0; RESERVE][..], b"x"].concat();
+            w.relay_to_stream(x, &mut buffer, RESERVE..RESERVE + 1);
+        }
+        w.tick();
+        w.exchanges.get_mut(x).unwrap().up_stream().held.len()
+    })
+}
+
+#[test]
+fn a_small_part_waits_for_the_next_turns_of_its_connection() {
+    for is_first in [false, true] {
+        assert_eq!([124, 125].map(|ms| waits_after(ms, is_first)), [1, 0], "{is_first}");
     }
 }
