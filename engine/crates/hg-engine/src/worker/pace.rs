@@ -116,3 +116,6 @@ impl Worker {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

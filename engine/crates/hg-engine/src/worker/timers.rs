@@ -287,3 +287,6 @@ impl Worker {
         self.go_on_leaving();
     }
 }
+
+#[cfg(test)]
+mod tests;

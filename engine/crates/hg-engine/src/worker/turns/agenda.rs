@@ -187,7 +187,11 @@ impl Drop for Agenda {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
+    use std::io::{ErrorKind, Read};
+    use std::net::{TcpListener, TcpStream};
 
     /// A worker whose clients are known by their index, and who have no connections.
     #[derive(Default)]
@@ -256,5 +260,53 @@ mod tests {
         assert_eq!(served.agenda.lines.len(), 2, "its line serves another client");
         assert_eq!(served.agenda.next(), Some((0, 0)), "whom nobody finds any more");
         assert_eq!((served.serve(1), served.serve(1)), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn of_clients_that_had_as_much_those_that_came_first_are_served_first() {
+        let mut agenda = Agenda::default();
+        let mut clients = [(); 3].map(|()| Standing::default());
+        for ci in [1, 2, 0] {
+            agenda.put_off(((ci, 0), &mut clients[ci]), 5, Turn::Client(ci, 0));
+        }
+        let order: Vec<_> = std::iter::from_fn(|| agenda.next()).collect();
+        assert_eq!(order, [(1, 0), (2, 0), (0, 0)]);
+    }
+
+    /// Returns a connection, and its peer.
+    fn connected() -> (Fd, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (ours.into(), listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn there_is_work_while_any_waits() {
+        let mut agenda = Agenda::default();
+        assert!(agenda.is_empty());
+        agenda.add(Turn::Client(0, 0));
+        assert!(!agenda.is_empty(), "for the next turn");
+        agenda.queue.clear();
+        agenda.put_off(((0, 0), &mut Standing::default()), 0, Turn::Client(0, 0));
+        assert!(!agenda.is_empty(), "of a client that waits");
+        assert!(agenda.next().is_some() && agenda.is_empty());
+        agenda.close(connected().0);
+        assert!(!agenda.is_empty(), "to be closed");
+        agenda.close_all();
+        assert!(agenda.is_empty());
+    }
+
+    #[test]
+    fn what_was_abandoned_is_open_until_its_turn_and_ends_with_a_reset() {
+        let (ours, mut peer) = connected();
+        let mut agenda = Agenda::default();
+        agenda.close(ours);
+        peer.set_nonblocking(true).unwrap();
+        let none = peer.read(&mut [0]).map_err(|e| e.kind());
+        assert_eq!(none, Err(ErrorKind::WouldBlock));
+        peer.set_nonblocking(false).unwrap();
+        drop(agenda);
+        let end = peer.read(&mut [0]).map_err(|e| e.kind());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset));
     }
 }
