@@ -234,3 +234,6 @@ impl Worker {
         result
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The bodies that pass unread, and how they are counted.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::common::{
+    DEADLINE, Node, Upstream, eventually, read_all, read_head, read_n, upstream_json,
+};
+use crate::worker::exchange::Stage;
+use crate::worker::tests::on_worker;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, mpsc};
+
+#[test]
+fn much_of_a_body_is_known_before_it_is_read() {
+    let much = |left| is_much(&BodyReader::Length { left }, REQUEST_MUCH);
+    assert!(much(REQUEST_MUCH) && !much(REQUEST_MUCH - 1));
+}
+
+#[test]
+fn a_body_passes_unread_if_enough_of_a_known_length_is_left_and_nothing_changes_it() {
+    let [from, to] = [(); 2].map(|()| Conn::new(UnixStream::pair().unwrap().0.into()));
+    let length = |left| BodyReader::Length { left };
+    for (reader, expected) in [
+        (length(99), None),
+        (length(100), Some(100)),
+        (length(5_000), Some(5_000)),
+        (BodyReader::UntilClose, None),
+        (BodyReader::None, None),
+    ] {
+        let mut relay = Relay { reader, ..Relay::default() };
+        assert_eq!(worth(&relay, &from, &to, 100), expected, "{:?}", relay.reader);
+        relay.pace = Some(Box::default());
+        assert_eq!(worth(&relay, &from, &to, 100), None, "{:?}", relay.reader);
+    }
+}
+
+#[test]
+fn bytes_that_passed_unread_are_counted_up_to_the_end() {
+    let reader = BodyReader::Length { left: 10 };
+    let mut relay = Relay { reader, bytes: 5, done: false, ..Relay::default() };
+    for (n, bytes, done) in [(3, 8, false), (6, 14, false), (1, 15, true)] {
+        relay.skip(n);
+        assert_eq!((relay.bytes, relay.done), (bytes, done));
+    }
+}
+
+/// Waits until a connection has something to read.
+fn await_bytes(conn: &Conn) {
+    while !hg_net::is_readable_or_closed(&conn.fd) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_large_request_passes_unread_unless_its_client_speaks_http2() {
+    let node = Node::simple(&Upstream::play(|mut s| drop(read_all(&mut s))));
+    let mut s = node.connect();
+    s.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc").unwrap();
+    let waiting = |w: &Worker| w.exchanges.ids(|e| e.stage == Stage::Waiting).pop();
+    eventually("it is on its way", || on_worker(&node, move |w| waiting(w)).is_some());
+    node.barrier();
+    on_worker(&node, move |w| {
+        let x = waiting(w).unwrap();
+        let ui = w.exchanges.get(x).unwrap().up.unwrap();
+        s.write_all(&[b'x'; 1_000]).unwrap();
+        let ci = w.exchanges.get(x).unwrap().client;
+        await_bytes(&w.clients.get(ci).unwrap().conn);
+        w.exchanges.get_mut(x).unwrap().stream.id = 1;
+        assert_eq!(w.splice_request(x, ui), None);
+        w.exchanges.get_mut(x).unwrap().stream.id = 0;
+        assert_eq!(w.splice_request(x, ui), Some(true));
+        let e = w.exchanges.get(x).unwrap();
+        assert_eq!((e.request.bytes, e.replayable), (1_003, false));
+        assert_eq!(w.splice_request(x, ui), Some(false), "there is no more");
+    });
+}
+
+/// Sends of an answer the head and some bytes, and some more when it is told.
+fn answer(mut s: TcpStream, wait: &Mutex<mpsc::Receiver<()>>) {
+    read_head(&mut s);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\nabc", 2 * ANSWER_LEAST);
+    s.write_all(head.as_bytes()).unwrap();
+    wait.lock().unwrap().recv_timeout(DEADLINE).unwrap();
+    s.write_all(&[b'x'; 1_000]).unwrap();
+    drop(s.read(&mut [0]));
+}
+
+#[test]
+fn a_large_answer_passes_unread_unless_it_may_be_collected() {
+    for (buffer, is_spliced) in [(0, true), (2 * ANSWER_LEAST, false)] {
+        let (go, wait) = mpsc::channel();
+        let wait = Mutex::new(wait);
+        let up = Upstream::play(move |s| answer(s, &wait));
+        let route = format!(r#","response_buffer_bytes":{buffer}"#);
+        let node = Node::start(&upstream_json(&[up.address], ""), &route, 1);
+        let mut s = node.connect();
+        s.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        read_head(&mut s).unwrap();
+        assert_eq!(read_n(&mut s, 3), b"abc");
+        let answering = |w: &Worker| w.exchanges.ids(|e| e.answered).pop();
+        on_worker(&node, move |w| {
+            let x = answering(w).unwrap();
+            let ui = w.exchanges.get(x).unwrap().up.unwrap();
+            go.send(()).unwrap();
+            await_bytes(&w.ups.get(ui).unwrap().conn);
+            let expected = is_spliced.then_some(true);
+            assert_eq!(w.splice_answer(x, ui), expected, "{buffer}");
+            let passed = w.exchanges.get(x).unwrap().response.bytes;
+            assert_eq!(passed > 3, is_spliced, "{passed}");
+        });
+    }
+}
