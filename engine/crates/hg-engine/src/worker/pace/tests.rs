@@ -53,7 +53,9 @@ fn the_paces_of_an_exchange_end_with_it() {
 fn a_body_goes_on_in_the_tick_of_its_time_and_not_before() {
     with_a_request(|w, x| {
         let now = w.now;
+        w.exchanges.get_mut(x).unwrap().due.idle = now;
         assert!(!w.face_resume(x), "nothing is held back");
+        assert_eq!(w.exchanges.get(x).unwrap().due.idle, now);
         for (resume, stage, is_faced, left) in [
             (now + 1, Stage::Waiting, false, now + 1),
             (now + 1, Stage::Collecting, false, now + 1),

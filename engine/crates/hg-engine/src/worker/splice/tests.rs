@@ -4,10 +4,12 @@
 
 use super::*;
 use crate::common::{
-    DEADLINE, Node, Upstream, eventually, read_all, read_head, read_n, upstream_json,
+    DEADLINE, Node, Upstream, eventually, put, read_all, read_head, read_n, route_json,
+    unused_address, upstream_json,
 };
 use crate::worker::exchange::Stage;
 use crate::worker::tests::on_worker;
+use hg_plan::Kind;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -54,16 +56,67 @@ fn await_bytes(conn: &Conn) {
     }
 }
 
+fn on_its_way(w: &Worker) -> Option<ExId> {
+    w.exchanges.ids(|e| e.stage == Stage::Waiting && !e.request.done).pop()
+}
+
+/// Begins to send a body of so many bytes on a route with these further keys.
+fn sending(route: &str, bytes: usize) -> (Node, TcpStream) {
+    let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+    let json = upstream_json(&[up.address], "");
+    let mut node = Node::start(&json, "", 1);
+    let shadow = upstream_json(&[unused_address()], "");
+    node.apply(&[put(Kind::Upstream, "shadow", shadow), put(Kind::Route, "r", route_json(route))]);
+    let mut s = node.connect();
+    let head = format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\nabc");
+    s.write_all(head.as_bytes()).unwrap();
+    eventually("it is on its way", || on_worker(&node, |w| on_its_way(w)).is_some());
+    node.barrier();
+    (node, s)
+}
+
+#[test]
+fn a_request_that_is_kept_or_copied_is_read() {
+    let retry = r#","retry":{"on":["503"]}"#;
+    let mirror = r#","mirrors":[{"upstream":"shadow","body_bytes":100000}]"#;
+    for (route, bytes, is_read) in
+        [("", 60_000, false), (retry, 60_000, true), (retry, 90_000, false), (mirror, 60_000, true)]
+    {
+        let (node, mut s) = sending(route, bytes);
+        on_worker(&node, move |w| {
+            let x = on_its_way(w).unwrap();
+            let ui = w.exchanges.get(x).unwrap().up.unwrap();
+            s.write_all(&[b'x'; 1_000]).unwrap();
+            let ci = w.exchanges.get(x).unwrap().client;
+            await_bytes(&w.clients.get(ci).unwrap().conn);
+            assert_eq!(w.splice_request(x, ui).is_none(), is_read, "{route} {bytes}");
+        });
+    }
+}
+
+#[test]
+fn a_large_answer_that_is_coded_is_read() {
+    let up = Upstream::play(|mut s| {
+        read_head(&mut s);
+        let lines = "Content-Type: text/plain\r\nContent-Length: 6000000\r\n";
+        let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+        let _ = s.write_all(&[head.into_bytes(), vec![b'x'; 6_000_000]].concat());
+    });
+    let gzip = r#","middlewares":[{"compress":{"codings":["gzip"],"min_bytes":100}}]"#;
+    let node = Node::start(&upstream_json(&[up.address], ""), gzip, 1);
+    let mut s = node.connect();
+    let lines = "Host: a\r\nAccept-Encoding: gzip\r\nConnection: close\r\n";
+    s.write_all(format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes()).unwrap();
+    assert!(read_head(&mut s).unwrap().contains("content-encoding: gzip\r\n"));
+    let coded = read_all(&mut s);
+    assert!(coded.len() < 100_000 && coded.ends_with(b"\r\n0\r\n\r\n"), "{}", coded.len());
+}
+
 #[test]
 fn a_large_request_passes_unread_unless_its_client_speaks_http2() {
-    let node = Node::simple(&Upstream::play(|mut s| drop(read_all(&mut s))));
-    let mut s = node.connect();
-    s.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc").unwrap();
-    let waiting = |w: &Worker| w.exchanges.ids(|e| e.stage == Stage::Waiting).pop();
-    eventually("it is on its way", || on_worker(&node, move |w| waiting(w)).is_some());
-    node.barrier();
+    let (node, mut s) = sending("", 100_000);
     on_worker(&node, move |w| {
-        let x = waiting(w).unwrap();
+        let x = on_its_way(w).unwrap();
         let ui = w.exchanges.get(x).unwrap().up.unwrap();
         s.write_all(&[b'x'; 1_000]).unwrap();
         let ci = w.exchanges.get(x).unwrap().client;

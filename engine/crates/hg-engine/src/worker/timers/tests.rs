@@ -3,8 +3,10 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::common::{Node, Upstream, eventually, read_all, upstream_json};
+use crate::common::http2::Client as Http2Client;
+use crate::common::{Node, Upstream, eventually, put, read_all, read_answer, upstream_json};
 use crate::worker::tests::on_worker;
+use hg_plan::Kind;
 use std::io::Write;
 
 const NO_TIMES: &str = r#","timeouts":{"first_byte_ms":0,"stream_idle_ms":0}"#;
@@ -135,20 +137,66 @@ fn a_client_is_silent_only_before_its_body_has_come_and_its_answer_begun() {
     }
 }
 
+/// Has the wheel fire at a tick, for what has that deadline.
+fn fire(w: &mut Worker, token: Token, at: Ticks) {
+    let real = w.now;
+    w.enter(token, at);
+    (w.now, w.wheel_next) = (at, at);
+    w.run_timers();
+    w.now = real;
+}
+
 #[test]
-fn the_wheel_is_asked_in_the_tick_of_its_next_entry() {
+fn a_client_is_asked_for_in_the_tick_of_its_deadline() {
     let node = Node::simple(&Upstream::answering(b""));
     let _client = node.connect();
     eventually("it is accepted", || on_worker(&node, |w| w.clients.len()) == 1);
     on_worker(&node, |w| {
-        let (real, at) = (w.now, w.now + 1);
+        let at = w.now + 1;
         let (ci, c) = w.clients.iter_mut().next().unwrap();
         (c.deadline, c.timer) = (at, Entry(at));
         let token = Token::new(KIND_CLIENT, c.generation, ci);
-        w.enter(token, at);
-        (w.now, w.wheel_next) = (at, at);
-        w.run_timers();
-        w.now = real;
+        fire(w, token, at);
         assert!(w.clients.is_empty());
     });
+}
+
+#[test]
+fn an_idle_connection_to_an_endpoint_ends_in_the_tick_of_its_deadline() {
+    let node = Node::simple(&Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    let mut client = node.connect();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    read_answer(&mut client);
+    let is_idle = |w: &mut Worker| w.ups.iter().any(|(_, up)| up.exchange.is_none());
+    eventually("it is idle", || on_worker(&node, is_idle));
+    on_worker(&node, |w| {
+        let at = w.now + 2;
+        let (ui, up) = w.ups.iter_mut().next().unwrap();
+        let generation = up.generation;
+        (up.deadline, up.timer) = (at - 1, Entry(at - 1));
+        fire(w, Token::new(KIND_UP, generation + 1, ui), at - 1);
+        assert_eq!(w.ups.len(), 1, "another one had its index");
+        let up = w.ups.get_mut(ui).unwrap();
+        (up.deadline, up.timer) = (at, Entry(at));
+        fire(w, Token::new(KIND_UP, generation, ui), at);
+        assert!(w.ups.is_empty());
+    });
+}
+
+#[test]
+fn a_stream_ends_in_the_tick_of_its_deadline() {
+    let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+    let mut node = Node::start(&upstream_json(&[up.address], ""), NO_TIMES, 1);
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(r#","h2c":true"#))]);
+    let mut client = Http2Client::connect(&node);
+    let id = client.open("GET", "/", &[], true);
+    client.flush();
+    eventually("it waits for its answer", || on_worker(&node, |w| waiting(w).len()) == 1);
+    on_worker(&node, |w| {
+        let (x, at) = (waiting(w)[0], w.now + 1);
+        let e = w.exchanges.get_mut(x).unwrap();
+        (e.due.request, e.stream.deadline, e.stream.timer) = (at, at, Entry(at));
+        fire(w, x.token(KIND_EXCHANGE), at);
+    });
+    assert_eq!(client.answer(id).status, 504);
 }

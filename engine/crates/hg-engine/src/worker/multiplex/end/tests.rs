@@ -136,6 +136,38 @@ fn small_parts_have_their_turns_when_they_are_due() {
     });
 }
 
+/// Has a request leave its stream, whose answer has ended or not, after a change; reports whether the
+/// endpoint is told.
+fn is_cancelled(has_ended: bool, change: fn(&mut Exchange)) -> bool {
+    let (tell, told) = std::sync::mpsc::channel();
+    drop(with_streams(2, move |w, ui, all| {
+        let e = w.exchanges.get_mut(all[0]).unwrap();
+        (e.request.done, e.up_stream().has_ended) = (true, has_ended);
+        change(e);
+        let before = w.shared_at(ui).unwrap().session.output().len();
+        w.leave_stream(all[0], false);
+        let h = w.shared_at(ui).unwrap();
+        // RST_STREAM (RFC 9113 §6.4).
+        tell.send(h.session.output().len() == before + 13).unwrap();
+        h.session.reset(1, Code::CANCEL);
+    }));
+    told.recv().unwrap()
+}
+
+#[test]
+fn a_stream_that_still_runs_in_either_direction_is_cancelled() {
+    assert!(is_cancelled(false, |_| ()));
+    assert!(!is_cancelled(true, |_| ()));
+    for runs in [
+        (|e| e.request.done = false) as fn(&mut Exchange),
+        |e| e.up_stream().held.hold(b"x"),
+        |e| (e.upgrade, e.status) = (Some([0; 28]), 200),
+    ] {
+        assert!(is_cancelled(true, runs));
+    }
+    assert!(!is_cancelled(true, |e| (e.upgrade, e.status) = (Some([0; 28]), 101)));
+}
+
 /// Loses the connection of a request that was changed before; returns whether the request is sent
 /// again, by the reason of that, and the reason for which it is refused if it is.
 fn lost(loss: Loss, change: fn(&mut Exchange)) -> (Vec<&'static str>, Vec<&'static str>) {
