@@ -440,3 +440,6 @@ fn finish_upgrade_head(out: &mut Vec<u8>, made: Option<&Accept>) {
     write::connection(out, Persistence::WebSocket);
     write::end(out);
 }
+
+#[cfg(test)]
+mod tests;

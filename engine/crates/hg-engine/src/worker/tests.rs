@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use super::exchange::{ExId, Stage};
+use super::up::UpPhase;
 use super::{Message, Phase, Worker};
 use crate::common::tls::Authority;
 use crate::common::*;
@@ -12,10 +14,13 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, mpsc};
 
 mod collecting;
+mod connecting;
 mod datagrams;
 mod decoding;
 mod http2;
+mod inputs;
 mod keeping;
+mod leaks;
 mod paced;
 mod pausing;
 mod places;
@@ -30,8 +35,8 @@ mod tunnels;
 mod turn_ends;
 mod uploads;
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+pub(super) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(super) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// Runs a function on the node's only worker and returns its result.
 pub(super) fn on_worker<T: Send + 'static>(
@@ -68,10 +73,71 @@ impl Drop for Held {
 }
 
 /// Sends one request on a connection of its own.
-fn ask(node: &Node, request: &[u8]) -> TcpStream {
+pub(super) fn ask(node: &Node, request: &[u8]) -> TcpStream {
     let mut s = node.connect();
     s.write_all(request).unwrap();
     s
+}
+
+/// Sends one request on a connection that is reset at its end: the worker notices at once.
+pub(super) fn ask_briefly(node: &Node, request: &[u8]) -> TcpStream {
+    let s = ask(node, request);
+    rustix::net::sockopt::set_socket_linger(&s, Some(std::time::Duration::ZERO)).unwrap();
+    s
+}
+
+/// Starts a node whose endpoint never answers, with these further keys of its upstream and its route;
+/// returns it and a client whose request waits for its answer.
+pub(super) fn waiting(upstream: &str, route: &str, request: &[u8]) -> (Node, TcpStream) {
+    let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+    let node = Node::start(&upstream_json(&[up.address], upstream), route, 1);
+    let s = ask_briefly(&node, request);
+    wait_for_answer(&node);
+    (node, s)
+}
+
+/// Returns once a request waits for its answer.
+pub(super) fn wait_for_answer(node: &Node) {
+    let waits = |w: &mut Worker| !w.exchanges.ids(|e| e.stage == Stage::Waiting).is_empty();
+    eventually("it waits for its answer", || on_worker(node, waits));
+}
+
+/// Runs a function on the only request that waits for its answer, and on its connection.
+pub(super) fn on_request<T: Send + 'static>(
+    node: &Node,
+    run: impl FnOnce(&mut Worker, ExId, usize) -> T + Send + 'static,
+) -> T {
+    on_worker(node, |w| {
+        let x = w.exchanges.ids(|e| e.stage == Stage::Waiting)[0];
+        let ui = w.exchanges.get(x).and_then(|e| e.up).unwrap();
+        run(w, x, ui)
+    })
+}
+
+/// Returns how many connections to endpoints are idle.
+pub(super) fn idle(w: &Worker) -> usize {
+    w.ups.iter().filter(|(_, up)| up.phase == UpPhase::Idle).count()
+}
+
+/// Returns how a connection to an endpoint ends, by a route with these further keys, once a function
+/// has run on the request there.
+pub(super) fn end_seen(
+    route: &str,
+    run: impl FnOnce(&mut Worker, ExId) + Send + 'static,
+) -> Option<std::io::ErrorKind> {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |mut s| {
+        read_head(&mut s);
+        let end = s.read(&mut [0]).map_err(|e| e.kind());
+        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+        tell.lock().unwrap().send(end.err()).unwrap();
+    });
+    let node = Node::start(&upstream_json(&[up.address], ""), route, 1);
+    let _s = ask_briefly(&node, GET);
+    wait_for_answer(&node);
+    on_request(&node, |w, x, _| run(w, x));
+    told.recv_timeout(DEADLINE).unwrap()
 }
 
 /// Moves the clock on for what waits at this moment: whatever is due ends.

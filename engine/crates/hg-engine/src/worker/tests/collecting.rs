@@ -1,6 +1,8 @@
 //! Tests of how much of an answer a worker collects for a client, and of what it notes of that.
 
 use super::*;
+use crate::worker::exchange::pair;
+use crate::worker::http2::STREAM_READ_LEAST;
 
 #[test]
 fn the_worker_reads_on_once_when_half_of_what_it_may_collect_is_taken() {
@@ -31,4 +33,28 @@ fn what_waits_for_peers_is_the_sum_of_all_that_is_kept() {
         noted
     });
     assert_eq!(noted, 321);
+}
+
+#[test]
+fn of_an_answer_as_much_is_read_as_its_client_takes_or_may_be_collected() {
+    let (node, _s) = waiting("", r#","response_buffer_bytes":100000"#, GET);
+    on_request(&node, |w, x, _| {
+        let (e, c) = pair(&mut w.exchanges, &mut w.clients, x).unwrap();
+        let pool = &mut w.io.pool;
+        assert_eq!(c.room(e, pool), usize::MAX);
+        for (more, room) in [(40_000, 60_000), (59_999, STREAM_READ_LEAST), (1, 0), (1, 0)] {
+            c.conn.out.push(&vec![b'x'; more], pool);
+            assert_eq!(c.room(e, pool), room, "{:?}", c.conn.out.waiting());
+        }
+        c.conn.out.release(pool);
+        c.conn.out.push(b"x", pool);
+        assert_eq!(c.room(e, pool), 99_999);
+        // Where all answers together hold too much, and in a tunnel, as much as the client takes.
+        let pending = std::mem::replace(&mut pool.pending, usize::MAX);
+        assert_eq!(c.room(e, pool), 0);
+        (pool.pending, e.status) = (pending, 101);
+        assert_eq!(c.room(e, pool), 0);
+        e.status = 0;
+        c.conn.out.release(pool);
+    });
 }
