@@ -118,6 +118,13 @@ mod tests {
     }
 
     #[test]
+    fn no_more_boxes_are_kept_than_a_bound() {
+        let mut store = Store::<Text>::default();
+        (0..SPARE + 2).for_each(|_| store.give_back(Box::default()));
+        assert_eq!(store.spare.len(), SPARE);
+    }
+
+    #[test]
     fn an_old_id_finds_nothing_although_its_slot_and_box_are_used_again() {
         let mut store = Store::<Text>::default();
         let first = store.open();

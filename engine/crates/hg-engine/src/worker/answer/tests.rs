@@ -1,6 +1,10 @@
 //! The meaning of a refusal for the endpoint, and of an answer for the connection after it.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use super::*;
+use crate::common::value;
+use crate::worker::tests::{GET, on_request, waiting};
 
 #[test]
 fn a_refusal_says_of_the_endpoint_what_the_endpoint_did() {
@@ -33,5 +37,73 @@ fn an_answer_says_what_becomes_of_the_connection_where_its_version_does_not() {
         (true, Version::H2, Persistence::Implied),
     ] {
         assert_eq!(persistence(keep, version), expected, "{keep} {version:?}");
+    }
+}
+
+#[test]
+fn a_refusal_that_is_the_endpoints_doing_counts_as_its_failure() {
+    for (reject, failures) in [
+        (own::LOST, 1),
+        (own::FIRST_BYTE_TIMEOUT, 1),
+        (own::BODY_TOO_LARGE, 0),
+        (own::NO_GRPC, 0),
+        (own::DRAIN_DEADLINE, 0),
+        (own::DECODERS_BUSY, 0),
+    ] {
+        let (node, _s) = waiting("", "", GET);
+        let counted = on_request(&node, move |w, x, ui| {
+            let counters = w.ups[ui].endpoint.counters.clone();
+            w.refuse(x, &reject);
+            counters.failures.get()
+        });
+        assert_eq!(counted, failures, "{}", reject.code);
+    }
+}
+
+const REMOVES: &str = r#","middlewares":[{"response_headers":{"remove":["date","proxy-status"]}}]"#;
+
+#[test]
+fn a_refused_call_has_its_status_in_a_head_without_a_body() {
+    for (route, has_lines) in [("", true), (REMOVES, false)] {
+        let (node, _s) = waiting("", route, GET);
+        on_request(&node, move |w, x, _| {
+            let (e, c) = pair(&mut w.exchanges, &mut w.clients, x).unwrap();
+            let mut out = Vec::new();
+            assert_eq!(grpc_of_route(&mut out, &refused(), e, c.connection()), 0);
+            let head = String::from_utf8(out).unwrap();
+            assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+            assert!(value(&head, "grpc-status").is_some(), "{head}");
+            assert_eq!(value(&head, "date").is_some(), has_lines, "{head}");
+            assert_eq!(value(&head, "proxy-status").is_some(), has_lines, "{head}");
+        });
+    }
+}
+
+fn refused() -> ErrorAnswer<'static> {
+    ErrorAnswer {
+        status: 502,
+        error: "an_error",
+        detail: "a detail",
+        persistence: Persistence::Implied,
+        head_only: false,
+        date: &[b'd'; 29],
+        retry_after_s: None,
+        page: None,
+    }
+}
+
+#[test]
+fn the_body_of_an_error_is_as_long_as_it_is_counted() {
+    for route in ["", REMOVES] {
+        let (node, _s) = waiting("", route, GET);
+        on_request(&node, |w, x, _| {
+            let (e, c) = pair(&mut w.exchanges, &mut w.clients, x).unwrap();
+            let mut out = Vec::new();
+            let bytes = error_of_route(&mut out, &refused(), e, c.connection());
+            let text = String::from_utf8(out).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert_eq!((body.len(), bytes > 0), (bytes, true), "{text}");
+            assert_eq!(value(head, "content-length"), Some(&*bytes.to_string()), "{text}");
+        });
     }
 }

@@ -1,5 +1,7 @@
 //! The changes that encoding makes to a head, and the buffers that it uses.
 
+#![allow(clippy::indexing_slicing, reason = "tests")]
+
 use super::*;
 
 #[test]
@@ -38,4 +40,63 @@ fn a_buffer_is_kept_for_the_next_bodies_unless_it_is_large() {
     codecs.keep(Vec::with_capacity(LARGE + 1));
     codecs.keep(Vec::new());
     assert_eq!(codecs.buffer.capacity(), 0);
+}
+
+#[test]
+fn an_encoded_answer_keeps_the_lines_that_are_not_about_its_bytes() {
+    let text = b"HTTP/1.1 200 OK\r\nETag: \"a\"\r\nDigest: b\r\nX-Own: c\r\n\
+                 Content-Type: text/plain\r\nContent-Length: 3\r\n\r\n";
+    let mut slots = hg_proto::HeaderSlots::new();
+    let limits = hg_proto::Limits { head_bytes: usize::MAX, header_count: hg_proto::MAX_HEADERS };
+    let parsed = hg_proto::parse_response(text, &mut slots, &limits, Method::Get);
+    let Ok(hg_proto::Parse::Complete(head)) = parsed else { unreachable!("a whole head") };
+    let gzip = Coded::As(Coding::Gzip);
+    for (coded, names) in [
+        (Coded::Plain, vec![]),
+        (Coded::Varies, vec![]),
+        (gzip, vec!["ETag", "Digest"]),
+        (Coded::Page, vec!["ETag", "Digest", "Content-Type"]),
+    ] {
+        let dropped: Vec<&str> =
+            head.fields.iter().filter(|f| coded.drops(f)).map(|f| f.name).collect();
+        let dropped: Vec<&str> =
+            dropped.into_iter().filter(|name| *name != "Content-Length").collect();
+        assert_eq!(dropped, names, "{coded:?}");
+    }
+    for (coded, is_dropped, expected) in [
+        (Coded::Plain, false, ""),
+        (Coded::Page, false, ""),
+        (Coded::Varies, false, "vary: Accept-Encoding\r\n"),
+        (gzip, true, "content-encoding: gzip\r\nvary: Accept-Encoding\r\n"),
+        (gzip, false, "content-encoding: gzip\r\netag: W/\"a\"\r\nvary: Accept-Encoding\r\n"),
+    ] {
+        let mut out = Vec::new();
+        coded.append(&head, |_| is_dropped, &mut out);
+        assert_eq!(std::str::from_utf8(&out), Ok(expected), "{coded:?}");
+    }
+}
+
+/// Encodes parts of a body, which may be the last; returns how much each adds.
+fn encoded(flushes: bool, parts: &[(&str, bool)]) -> Vec<usize> {
+    let mut codecs = Codecs::default();
+    let encoder = codecs.pool.take(Coding::Gzip, hg_codec::Levels::default());
+    let encoded = encoder.map(|encoder| Box::new(Encoded { encoder, flushes }));
+    let mut relay = Relay { encoded, done: false, ..Relay::default() };
+    let mut made = |(part, ends): &(&str, bool)| {
+        let (mut own, mut buffer) = (Vec::new(), part.as_bytes().to_vec());
+        relay.ends = *ends;
+        let fed = Fed { consumed: part.len(), data_len: part.len(), done: false };
+        let (_, range) = relay.frame_coded(&mut codecs, &mut own, (&mut buffer, 0), &fed);
+        assert_eq!((relay.done, relay.encoded.is_none()), (*ends, *ends));
+        range.len()
+    };
+    parts.iter().map(&mut made).collect()
+}
+
+#[test]
+fn a_part_of_an_encoded_stream_is_sent_as_soon_as_it_came() {
+    let parts = [("some text", false), ("", false), ("more text", false), ("", true)];
+    let (stream, whole) = (encoded(true, &parts), encoded(false, &parts));
+    assert!(stream[0] > 9 && stream[1] == 0 && stream[2] > 0 && stream[3] > 0, "{stream:?}");
+    assert!(whole[1] == 0 && whole[2] == 0 && whole[3] > 0, "{whole:?}");
 }

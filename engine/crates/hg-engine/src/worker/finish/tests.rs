@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use crate::common::{Node, Upstream, eventually, read_answer, read_head, read_n};
+use crate::worker::Worker;
 use crate::worker::client::Phase;
-use crate::worker::tests::on_worker;
+use crate::worker::tests::{GET, on_request, on_worker, waiting};
 use std::io::Write;
 use std::net::TcpStream;
 
@@ -71,4 +72,74 @@ fn what_was_collected_of_a_body_is_given_back_with_its_request() {
     eventually("one has gone", || collected() == 8);
     drop(clients);
     eventually("all have gone", || collected() == 0);
+}
+
+#[test]
+fn a_connection_is_read_on_where_something_may_still_come() {
+    type Change = fn(&mut Worker, usize);
+    let closing = Phase::Closing { unread: false };
+    let changes: [(&str, bool, Change, Option<Phase>); 5] = [
+        ("nothing is left", false, |_, _| (), None),
+        ("a part was not read", true, |_, _| (), Some(Phase::Lingering)),
+        (
+            "more may be there",
+            false,
+            |w, ci| w.clients[ci].conn.readable = true,
+            Some(Phase::Lingering),
+        ),
+        ("more is there", false, |w, ci| w.clients[ci].input.push(b'G'), Some(Phase::Lingering)),
+        (
+            "some of the answer waits",
+            false,
+            |w, ci| w.clients[ci].conn.out.push(b"x", &mut w.io.pool),
+            Some(closing),
+        ),
+    ];
+    for (what, unread, change, expected) in changes {
+        let node = node();
+        let _s = ask(&node, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let phase = on_worker(&node, move |w| {
+            let ci = w.clients.iter().next().unwrap().0;
+            change(w, ci);
+            w.close_politely(ci, unread);
+            w.clients.get(ci).map(|c| c.phase)
+        });
+        assert_eq!(phase, expected, "{what}");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_before_the_end_of_its_answer_is_counted() {
+    for (answered, done, reason, count) in [
+        (true, true, "", 0),
+        (true, false, "", 1),
+        (false, true, "", 1),
+        (true, true, "a reason", 1),
+    ] {
+        let (node, _s) = waiting("", "", GET);
+        on_request(&node, move |w, x, _| {
+            let e = w.exchanges.get_mut(x).unwrap();
+            (e.answered, e.response.done, e.reason, e.status) = (answered, done, reason, 200);
+            w.client_gone(x);
+        });
+        let rejects = node.engine.metrics().rejects;
+        let found =
+            rejects.iter().find(|one| one.reason == "client-gone").map_or(0, |one| one.count);
+        assert_eq!(found, count, "{answered} {done} {reason}");
+    }
+}
+
+#[test]
+fn a_request_that_is_cut_off_counts_if_it_has_a_status() {
+    for (status, count) in [(0, 0), (200, 1)] {
+        let (node, _s) = waiting("", "", GET);
+        let counted = on_request(&node, move |w, x, _| {
+            let e = w.exchanges.get_mut(x).unwrap();
+            e.status = status;
+            let ci = e.client;
+            w.close_client(ci);
+            w.counters.requests.get()
+        });
+        assert_eq!(counted, count, "{status}");
+    }
 }

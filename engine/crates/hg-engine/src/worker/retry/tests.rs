@@ -4,9 +4,12 @@
 
 use super::*;
 use crate::common::{Node, Upstream, read_all, upstream_json};
-use crate::worker::tests::on_worker;
+use crate::worker::claim::Left;
+use crate::worker::exchange::TryTimes;
+use crate::worker::tests::{GET, end_seen, idle, on_request, on_worker, waiting};
+use hg_proto::{HeaderSlots, Limits, Method, Parse};
 use hg_resilience::BudgetPolicy;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 #[test]
 fn a_refusal_counts_as_the_end_of_a_try_at_its_stage() {
@@ -129,4 +132,137 @@ fn a_request_has_time_left_until_its_own_end_or_that_of_silence() {
         assert_eq!(e.left_ms(now), 0);
         e.due.request = own;
     });
+}
+
+/// A budget of one retry for each request.
+const RETRY: &str = r#","retry":{"on":["503","reset"],"budget":{"percent":100,"per_second":0}},"timeouts":{"request_ms":60000}"#;
+const EACH: BudgetPolicy = BudgetPolicy { ratio_permille: 1_000, floor_permille: 0 };
+
+#[test]
+fn the_first_sending_of_a_request_adds_to_the_budget_of_its_upstream() {
+    for (route, sent, expected) in [(RETRY, 0, 1), (RETRY, 1, 0), ("", 0, 0)] {
+        let (node, _s) = waiting("", route, GET);
+        let left = on_request(&node, move |w, x, _| {
+            let now_us = w.now_us + 100_000_000;
+            let e = w.exchanges.get_mut(x).unwrap();
+            *w.upstreams.budget(e.upstream, e.upstream_id).unwrap() = Budget::default();
+            e.tries.sent = sent;
+            e.count_sending(&mut w.upstreams, now_us);
+            let budget = w.upstreams.budget(e.upstream, e.upstream_id).unwrap();
+            budget.balance(&EACH, now_us / 1_000)
+        });
+        assert_eq!(left, expected, "{sent} {route}");
+    }
+}
+
+#[test]
+fn a_retry_is_taken_out_of_the_budget_of_its_time() {
+    let (node, _s) = waiting("", RETRY, GET);
+    let retries = on_request(&node, |w, x, _| {
+        let real_us = w.now_us;
+        w.now_us += 100_000_000;
+        let e = w.exchanges.get(x).unwrap();
+        let budget = w.upstreams.budget(e.upstream, e.upstream_id).unwrap();
+        *budget = Budget::default();
+        budget.deposit(w.now_us / 1_000);
+        let ended = Ended { outcome: Outcome::Reset, status: None, retry_after_ms: None };
+        let never = Ended { retry_after_ms: Some(NEVER_MS), ..ended };
+        let found = [never, ended, ended].map(|ended| w.retries(x, &ended).is_some());
+        w.now_us = real_us;
+        found
+    });
+    assert_eq!(retries, [false, true, false]);
+}
+
+#[test]
+fn a_try_that_failed_may_come_back_to_its_endpoint() {
+    let (node, _s) = waiting("", RETRY, GET);
+    on_request(&node, |w, x, _| {
+        let e = w.exchanges.get_mut(x).unwrap();
+        let u = w.upstreams.same(e.upstream, e.upstream_id).unwrap();
+        assert!(e.mark_tried() && e.tried.contains(0));
+        let mut pick = |e: &mut Exchange| e.pick(u, (w.now_us, &mut w.rng), &w.shared);
+        assert_eq!(pick(e).err(), Some(NoPick::None));
+        assert!(e.tried.contains(0));
+        e.tries.may_return = true;
+        let (endpoint, claim) = pick(e).unwrap();
+        assert!(!e.tries.may_return);
+        let (admission, times) = (claim.admission, TryTimes::default());
+        endpoint.counters.active.sub(1);
+        u.gone(&endpoint, &Left { outcome: Outcome::Cancelled, admission, times, now_us: 1 });
+    });
+}
+
+#[test]
+fn an_endpoint_that_left_its_upstream_needs_no_mark() {
+    let (node, _s) = waiting("", RETRY, GET);
+    on_request(&node, |w, x, _| {
+        let e = w.exchanges.get_mut(x).unwrap();
+        let endpoint = e.endpoint.take();
+        assert!(e.mark_tried() && e.tried.is_empty(), "there is none");
+        e.endpoint = endpoint;
+        let slot = e.endpoint.as_ref().unwrap().slot.replace(GONE);
+        assert!(e.mark_tried() && e.tried.is_empty(), "it has left");
+        e.endpoint.as_ref().unwrap().slot.set(slot);
+        assert!(e.mark_tried() && e.tried.contains(slot));
+    });
+}
+
+/// Calls a function with the head of an answer.
+fn with_head<T>(text: &str, run: impl FnOnce(&ResponseHead<'_, '_>) -> T) -> T {
+    let mut slots = HeaderSlots::new();
+    let limits = Limits { head_bytes: usize::MAX, header_count: hg_proto::MAX_HEADERS };
+    match hg_proto::parse_response(text.as_bytes(), &mut slots, &limits, Method::Get) {
+        Ok(Parse::Complete(head)) => run(&head),
+        _ => unreachable!("{text}"),
+    }
+}
+
+const WHOLE: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nok";
+const LAST: &str = "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+const PART: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\no";
+const SHORT: &str = "HTTP/1.1 503 Busy\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn the_connection_of_an_answer_that_nobody_wants_is_kept_if_both_sides_are_done() {
+    for (answer, done, expected) in
+        [(WHOLE, true, 1), (SHORT, true, 1), (WHOLE, false, 0), (PART, true, 0), (LAST, true, 0)]
+    {
+        let (node, _s) = waiting("", RETRY, GET);
+        let kept = on_request(&node, move |w, x, ui| {
+            w.exchanges.get_mut(x).unwrap().request.done = done;
+            with_head(answer, |head| w.let_go(x, head, answer.as_bytes()));
+            let left = w.ups.get(ui).map_or(0, |up| up.deadline - w.now);
+            if answer == SHORT {
+                assert!((999..=1_001).contains(&left), "four seconds, in ticks: {left}");
+            }
+            (w.ups.len(), idle(w))
+        });
+        assert_eq!(kept, (expected, expected), "{answer} {done}");
+    }
+}
+
+#[test]
+fn an_endpoint_whose_answer_came_whole_sees_no_reset() {
+    for (answer, expected) in [(LAST, None), (PART, Some(ErrorKind::ConnectionReset))] {
+        let seen = end_seen(RETRY, move |w, x| {
+            with_head(answer, |head| w.let_go(x, head, answer.as_bytes()));
+        });
+        assert_eq!(seen, expected, "{answer}");
+    }
+}
+
+#[test]
+fn a_date_after_which_to_try_again_counts_from_now() {
+    for (ahead_s, again) in [(-1_000, true), (3_600, false)] {
+        let (node, _s) = waiting("", RETRY, GET);
+        let discarded = on_request(&node, move |w, x, _| {
+            let now_s = (hg_net::unix_micros() / 1_000_000).saturating_add_signed(ahead_s);
+            let date = String::from_utf8(hg_proto::write::date(now_s).to_vec()).unwrap();
+            let text =
+                format!("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: {date}\r\n\r\n");
+            with_head(&text, |head| w.discards(x, head, text.as_bytes()))
+        });
+        assert_eq!(discarded, again, "{ahead_s}");
+    }
 }

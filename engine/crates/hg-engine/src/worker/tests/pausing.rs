@@ -56,6 +56,24 @@ fn a_delayed_request_is_not_sent_before_its_time_and_then_served() {
 }
 
 #[test]
+fn a_wait_ends_in_the_tick_that_it_was_to_end_in() {
+    let up = Upstream::answering(OK);
+    let node = node(&up, DELAYED);
+    let mut s = node.connect();
+    send(&node, &s, GET);
+    let stays = on_worker(&node, |w| {
+        let x = w.exchanges.ids(|e| e.stage == Stage::Paused)[0];
+        [1, 0].map(|left| {
+            w.exchanges.get_mut(x).unwrap().due.again = w.now + left;
+            w.expire_pause(x);
+            w.exchanges.get(x).unwrap().stage == Stage::Paused
+        })
+    });
+    assert_eq!(stays, [true, false]);
+    assert_eq!(read_answer(&mut s).1, b"ok");
+}
+
+#[test]
 fn a_body_and_the_next_request_wait_with_the_client() {
     let up = Upstream::play(|mut s| {
         let head = read_head(&mut s).unwrap();

@@ -107,6 +107,20 @@ fn only_a_request_that_has_tried_nothing_waits_for_a_place_of_an_endpoint() {
 }
 
 #[test]
+fn a_request_that_an_earlier_process_sent_has_a_place_at_its_endpoint() {
+    let all = [1, 2].map(|port| endpoint(port, r#","max_connections":2"#));
+    let node = node(&all, "");
+    at_upstream(&node, |u, _, shared| {
+        assert!(u.rejoin("127.0.0.1:3").is_none());
+        let claimed = u.rejoin("127.0.0.1:2").unwrap();
+        assert_eq!((claimed.0.slot.get(), claimed.1.limits.is_some()), (1, true));
+        assert_eq!(counted(u), (1, 1, 1));
+        leave(u, shared, &claimed);
+        assert_eq!(counted(u), (0, 0, 0));
+    });
+}
+
+#[test]
 fn a_full_place_of_an_endpoint_that_takes_nothing_is_no_reason_to_wait() {
     let all = [
         endpoint(1, r#","max_connections":1"#),

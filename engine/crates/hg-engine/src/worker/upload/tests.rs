@@ -1,11 +1,15 @@
 //! The rate at which a body must come, and the bodies that are collected.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use super::*;
-use crate::common::{Node, Upstream, read_all, upstream_json};
-use crate::worker::tests::on_worker;
+use crate::common::{
+    DEADLINE, Node, Upstream, read_all, read_answer, read_head, read_n, upstream_json,
+};
+use crate::worker::retry::REPLAY_BYTES;
+use crate::worker::tests::{OK, ask, on_request, on_worker, waiting};
 use std::io::Write;
+use std::sync::{Mutex, mpsc};
 
 const SECOND: u64 = 1_000_000;
 
@@ -127,4 +131,101 @@ fn the_end_of_a_body_ends_its_time_where_that_has_begun() {
         e.start_waiting(7);
         assert_eq!(e.times.upload_us, (3, 7));
     });
+}
+
+/// A request of which three of nine bytes have come.
+const PART: &[u8] = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc";
+
+#[test]
+fn a_body_that_is_kept_has_as_many_bytes_as_its_limit() {
+    for (limit, passes) in [(9, true), (8, false)] {
+        let (node, _s) = waiting("", "", PART);
+        let found = on_request(&node, move |w, x, _| {
+            let e = w.exchanges.get_mut(x).unwrap();
+            assert_eq!(e.request.bytes, 3);
+            e.body.limit = limit;
+            let mut buffer = [&[0; RESERVE][..], b"defghiGET /"].concat();
+            let end = buffer.len();
+            let next = w.keep_body(x, &mut buffer, RESERVE..end);
+            let e = w.exchanges.get(x)?;
+            assert!(e.head.ends_with(b"abcdefghi"));
+            Some((next, e.request.bytes, e.request.done))
+        });
+        assert_eq!(found, passes.then_some((Some(RESERVE + 6), 9, true)), "{limit}");
+    }
+}
+
+#[test]
+fn a_request_can_be_sent_again_with_its_small_body() {
+    const RETRY: &str = r#","retry":{"on":["503"]}"#;
+    let small = REPLAY_BODY as u64;
+    for (route, bytes, done, expected) in [
+        ("", small, true, true),
+        ("", small + 1, true, false),
+        ("", small, false, false),
+        ("", small + 1, false, false),
+        (RETRY, REPLAY_BYTES, true, true),
+        (RETRY, REPLAY_BYTES, false, true),
+        (RETRY, REPLAY_BYTES + 1, true, false),
+    ] {
+        let (node, _s) = waiting("", route, PART);
+        let replayable = on_request(&node, move |w, x, _| {
+            let e = w.exchanges.get_mut(x).unwrap();
+            e.request.bytes = bytes - 2;
+            e.request.reader = BodyReader::Length { left: if done { 2 } else { 3 } };
+            let mut buffer = [&[0; RESERVE][..], b"de"].concat();
+            w.keep_body(x, &mut buffer, RESERVE..RESERVE + 2).unwrap();
+            w.exchanges.get(x).unwrap().replayable
+        });
+        assert_eq!(replayable, expected, "{route} {bytes} {done}");
+    }
+}
+
+#[test]
+fn a_request_whose_body_has_not_begun_cannot_be_sent_again() {
+    let head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+    let (node, _s) = waiting("", "", head);
+    assert!(!on_request(&node, |w, x, _| w.exchanges.get(x).unwrap().replayable));
+}
+
+/// Sends a request whose body comes in two parts; returns the heads that come back, and the body.
+fn heads_for(route: &str, lines: &str, first: &str) -> (Vec<String>, Vec<u8>) {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let up = Upstream::play(move |mut s| {
+        read_head(&mut s);
+        tell.lock().unwrap().send(read_n(&mut s, 9)).unwrap();
+        s.write_all(OK).unwrap();
+    });
+    let node = Node::start(&upstream_json(&[up.address], ""), route, 1);
+    let head = format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n{lines}\r\n{first}");
+    let mut s = ask(&node, head.as_bytes());
+    node.barrier();
+    s.write_all(&b"abcdefghi"[first.len()..]).unwrap();
+    let mut heads = vec![read_head(&mut s).unwrap()];
+    if heads[0].starts_with("HTTP/1.1 100 ") {
+        heads.push(read_answer(&mut s).0);
+    }
+    let body = told.recv_timeout(DEADLINE).unwrap();
+    (heads, body)
+}
+
+#[test]
+fn a_client_is_told_to_go_on_if_it_waits_for_that() {
+    const EXPECTS: &str = "Expect: 100-continue\r\n";
+    let buffer = r#","body_buffer_bytes":65536"#;
+    for (route, lines, first, told) in [
+        ("", "", "", false),
+        ("", "", "abc", false),
+        ("", EXPECTS, "", true),
+        (buffer, "", "", false),
+        (buffer, "", "abc", false),
+        (buffer, EXPECTS, "", true),
+        (buffer, EXPECTS, "abc", false),
+    ] {
+        let (heads, body) = heads_for(route, lines, first);
+        assert_eq!((heads.len() == 2, &body[..]), (told, &b"abcdefghi"[..]), "{heads:?}");
+    }
+    let (_, body) = heads_for("", EXPECTS, "abc");
+    assert_eq!(body, b"abcdefghi");
 }
