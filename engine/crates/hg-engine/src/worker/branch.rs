@@ -70,3 +70,6 @@ impl Worker {
         Some(*slot as usize)
     }
 }
+
+#[cfg(test)]
+mod tests;

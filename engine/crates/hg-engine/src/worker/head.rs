@@ -163,3 +163,6 @@ pub(crate) fn set_host(head: &mut Vec<u8>, at: &mut (usize, usize), address: &st
     head.splice(at.0..at.0 + at.1, host.bytes());
     at.1 = host.len();
 }
+
+#[cfg(test)]
+mod tests;

@@ -269,3 +269,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

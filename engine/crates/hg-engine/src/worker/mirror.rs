@@ -260,3 +260,6 @@ pub(super) fn came(status: u16, failure: Option<Failure>) -> Mirrored {
         Some(Failure::Unavailable | Failure::Invalid | Failure::TooLarge) => Mirrored::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests;

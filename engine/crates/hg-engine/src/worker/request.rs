@@ -479,3 +479,6 @@ pub(super) fn hash_key(
             .map(hg_policy::hash_key),
     }
 }
+
+#[cfg(test)]
+mod tests;

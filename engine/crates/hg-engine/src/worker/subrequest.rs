@@ -275,3 +275,6 @@ fn write_head(out: &mut Vec<u8>, asked: &Subrequest, rule: &HostHeader) -> Optio
     write::end(out);
     host.is_none().then_some((at, 0))
 }
+
+#[cfg(test)]
+mod tests;

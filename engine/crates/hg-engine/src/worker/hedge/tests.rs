@@ -1,0 +1,111 @@
+//! When a second try begins, and which connections are whose.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::common::{Node, Upstream, read_all, upstream_json};
+use crate::worker::tests::{GET, ask_briefly, on_request, wait_for_answer, waiting};
+use hg_proto::Method;
+use hg_resilience::{Budget, BudgetPolicy};
+
+/// A budget of one retry for each request.
+const HEDGED: &str =
+    r#","retry":{"hedge":{"after_ms":60000},"budget":{"percent":100,"per_second":0}}"#;
+
+#[test]
+fn a_try_has_its_connection_and_those_that_it_opens() {
+    let side = Side { up: Some(3), attempts: vec![5, 6], ..Side::later() };
+    assert_eq!([2, 3, 4, 5, 6].map(|ui| side.has(ui)), [false, true, false, true, true]);
+    assert!(!Side::later().has(0));
+}
+
+#[test]
+fn the_latencies_of_routes_that_are_gone_are_forgotten() {
+    let mut all = Latencies::default();
+    let names: [Arc<str>; 3] = ["one", "two", "three"].map(Arc::from);
+    let [one, two, three] = &names;
+    all.add(one, 5);
+    all.add(two, 5);
+    assert_eq!(all.0.len(), 2);
+    let gone: Arc<str> = "gone".into();
+    all.add(&gone, 5);
+    drop(gone);
+    all.add(three, 5);
+    let mut left: Vec<&str> = all.0.keys().map(|name| &**name).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["one", "three", "two"]);
+}
+
+#[test]
+fn a_second_try_is_expected_of_a_whole_request_that_was_tried_once() {
+    let (node, _s) = waiting("", HEDGED, GET);
+    on_request(&node, |w, x, _| {
+        for (repeats, done, is_expected) in
+            [(0, true, true), (1, true, false), (0, false, false), (1, false, false)]
+        {
+            let e = w.exchanges.get_mut(x).unwrap();
+            (e.due.hedge, e.tries.repeats, e.request.done) = (Ticks::MAX, repeats, done);
+            w.expect_hedge(x);
+            let due = w.exchanges.get(x).unwrap().due.hedge;
+            assert_eq!(due < Ticks::MAX, is_expected, "{repeats} {done}");
+        }
+    });
+}
+
+#[test]
+fn a_second_try_is_due_in_its_tick_unless_the_request_is_over_then() {
+    let (node, _s) = waiting("", HEDGED, GET);
+    on_request(&node, |w, x, _| {
+        for (hedge, request, is_due) in [(1, 9, false), (0, 9, true), (0, 0, false), (0, 1, true)] {
+            let e = w.exchanges.get_mut(x).unwrap();
+            (e.due.hedge, e.due.request) = (w.now + hedge, w.now + request);
+            assert!(!w.face_due(x), "there is no other endpoint");
+            let due = w.exchanges.get(x).unwrap().due.hedge;
+            assert_eq!(due == Ticks::MAX, is_due, "{hedge} {request}");
+        }
+        w.exchanges.get_mut(x).unwrap().due.request = Ticks::MAX;
+    });
+}
+
+#[test]
+fn a_second_try_begins_where_the_first_waits_and_both_may_be_sent() {
+    type Change = fn(&mut Exchange);
+    let changes: [(&str, Change, bool); 7] = [
+        ("it waits", |_| (), true),
+        ("it connects", |e| e.stage = Stage::Connecting, false),
+        ("its body still comes", |e| e.request.done = false, false),
+        ("it opens a WebSocket", |e| e.upgrade = Some(hg_proto::websocket::accept(b"")), false),
+        ("it may be done twice", |e| e.method = Method::Post, false),
+        ("it cannot be sent again", |e| e.replayable = false, false),
+        ("no budget", |e| e.upstream_id = u64::MAX, false),
+    ];
+    for (what, change, begins) in changes {
+        let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+        let node = Node::start(&upstream_json(&[up.address; 2], ""), HEDGED, 1);
+        let _s = ask_briefly(&node, GET);
+        wait_for_answer(&node);
+        let found = on_request(&node, move |w, x, _| {
+            let real_us = w.now_us;
+            w.now_us += 100_000_000;
+            let e = w.exchanges.get_mut(x).unwrap();
+            let (stage, id) = (e.stage, e.upstream_id);
+            let budget = w.upstreams.budget(e.upstream, id).unwrap();
+            *budget = Budget::default();
+            budget.deposit(w.now_us / 1_000);
+            change(e);
+            let began = w.begin_hedge(x).is_some();
+            let policy = BudgetPolicy { ratio_permille: 1_000, floor_permille: 0 };
+            let e = w.exchanges.get_mut(x).unwrap();
+            let left =
+                w.upstreams.budget(e.upstream, id).unwrap().balance(&policy, w.now_us / 1_000);
+            let has_two = e.tries.side.is_some();
+            if !has_two {
+                (e.stage, e.upstream_id) = (stage, id);
+            }
+            w.now_us = real_us;
+            (began, has_two, e.tries.repeats, w.upstreams.hedged, left)
+        });
+        let expected = if begins { (true, true, 1, 1, 0) } else { (false, false, 0, 0, 1) };
+        assert_eq!(found, expected, "{what}");
+    }
+}
