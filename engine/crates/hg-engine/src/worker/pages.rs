@@ -101,3 +101,6 @@ pub(super) fn without_body_lines(lines: &[u8], page: &Page, out: &mut Vec<u8>) {
 fn drops_type(e: &Exchange, status: u16) -> bool {
     e.edits_of(status).is_some_and(|edits| edits.drops(b"content-type"))
 }
+
+#[cfg(test)]
+mod tests;

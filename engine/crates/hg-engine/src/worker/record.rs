@@ -144,3 +144,6 @@ impl Exchange {
         SentRecord { reused: self.on_reused, tries: self.tries.sent, trace }
     }
 }
+
+#[cfg(test)]
+mod tests;

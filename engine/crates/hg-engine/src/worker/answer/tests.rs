@@ -93,7 +93,7 @@ fn refused() -> ErrorAnswer<'static> {
 }
 
 #[test]
-fn the_body_of_an_error_is_as_long_as_it_is_counted() {
+fn an_error_has_the_lines_that_its_route_leaves_and_a_body_that_is_counted() {
     for route in ["", REMOVES] {
         let (node, _s) = waiting("", route, GET);
         on_request(&node, |w, x, _| {
@@ -104,6 +104,8 @@ fn the_body_of_an_error_is_as_long_as_it_is_counted() {
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert_eq!((body.len(), bytes > 0), (bytes, true), "{text}");
             assert_eq!(value(head, "content-length"), Some(&*bytes.to_string()), "{text}");
+            let has_lines = ["date", "proxy-status"].map(|name| value(head, name).is_some());
+            assert_eq!(has_lines, [route.is_empty(); 2], "{text}");
         });
     }
 }

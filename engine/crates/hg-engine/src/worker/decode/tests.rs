@@ -46,3 +46,25 @@ fn what_came_is_counted_before_it_is_decoded() {
     assert_eq!((&place[..], start), (&b"abc"[..], 0));
     assert_eq!((made.consumed, made.data_len, made.done), (3, 3, true));
 }
+
+#[test]
+fn what_follows_the_head_of_a_websocket_is_no_body() {
+    let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\n";
+    for (lines, expected) in [
+        (String::new(), false),
+        ("Content-Length: 0\r\n".to_owned(), false),
+        ("Content-Length: 3\r\n".to_owned(), true),
+        ("Transfer-Encoding: chunked\r\n".to_owned(), true),
+        (upgrade.to_owned(), false),
+        (format!("{upgrade}Content-Length: 3\r\n"), false),
+    ] {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let mut slots = hg_proto::HeaderSlots::new();
+        let limits =
+            hg_proto::Limits { head_bytes: usize::MAX, header_count: hg_proto::MAX_HEADERS };
+        let admission = hg_proto::Admission { claims: false, underscores: false };
+        let parsed = hg_proto::parse_request(text.as_bytes(), &mut slots, &limits, admission);
+        let Ok(hg_proto::Parse::Complete(head)) = parsed else { unreachable!("{text}") };
+        assert_eq!(has_body(&head), expected, "{lines}");
+    }
+}

@@ -109,3 +109,43 @@ fn a_second_try_begins_where_the_first_waits_and_both_may_be_sent() {
         assert_eq!(found, expected, "{what}");
     }
 }
+
+#[test]
+fn a_route_that_hedges_after_its_p95_learns_how_long_its_answers_take() {
+    for (after_ms, learns) in [(0, true), (60_000, false)] {
+        let route = format!(r#","retry":{{"hedge":{{"after_ms":{after_ms}}}}}"#);
+        let (node, _s) = waiting("", &route, GET);
+        let known = on_request(&node, |w, x, _| {
+            w.commit(x);
+            w.upstreams.latencies.0.len()
+        });
+        assert_eq!(known, usize::from(learns), "{after_ms}");
+    }
+}
+
+#[test]
+fn a_second_try_has_won_if_it_answers_before_the_first() {
+    type Change = fn(&mut Worker, ExId);
+    let changes: [(&str, Change, u64); 3] = [
+        ("the second answers", |_, _| (), 1),
+        ("the first answers", |w, x| w.exchanges.get_mut(x).unwrap().turn(), 0),
+        // It is alone by then.
+        ("the first is over", |w, x| w.drop_side(x), 0),
+    ];
+    for (what, change, won) in changes {
+        let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+        let node = Node::start(&upstream_json(&[up.address; 2], ""), HEDGED, 1);
+        let _s = ask_briefly(&node, GET);
+        wait_for_answer(&node);
+        let hedged = on_request(&node, move |w, x, _| {
+            w.begin_hedge(x).unwrap();
+            change(w, x);
+            w.commit(x);
+            assert!(w.exchanges.get(x).unwrap().tries.side.is_none());
+            w.upstreams.hedged
+        });
+        let all = node.engine.metrics().retries.hedges;
+        let count = all.iter().find(|one| one.reason == "won").map_or(0, |one| one.count);
+        assert_eq!((count, hedged), (won, 0), "{what}");
+    }
+}

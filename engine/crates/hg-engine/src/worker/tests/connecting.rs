@@ -154,7 +154,7 @@ fn an_event_that_tells_of_room_and_of_bytes_is_used_for_both() {
     let node = Node::simple(&up);
     let mut s = ask(&node, GET);
     wait_for_answer(&node);
-    let is_over = on_request(&node, move |w, x, ui| {
+    let found = on_request(&node, move |w, x, ui| {
         tell.send(()).unwrap();
         let came = || hg_net::is_readable_or_closed(&w.ups[ui].conn.fd);
         eventually("the answer has come", came);
@@ -164,9 +164,9 @@ fn an_event_that_tells_of_room_and_of_bytes_is_used_for_both() {
         let (readable, writable) = (true, true);
         let event = Event { token, readable, writable, read_closed: false, closed: false };
         w.on_up_event(ui, event);
-        w.exchanges.get(x).is_none()
+        (w.exchanges.get(x).is_none(), idle(w))
     });
-    assert!(is_over, "the answer was read");
+    assert_eq!(found, (true, 1), "the answer was read, and nothing waits to be sent");
     assert_eq!(read_answer(&mut s).1, b"ok");
 }
 
@@ -201,27 +201,44 @@ fn of(w: &Worker, x: ExId) -> &Exchange {
 
 #[test]
 fn addresses_of_an_endpoint_are_tried_one_after_the_other_from_the_one_that_answered_last() {
-    let (node, mut s) = waiting("", "", GET);
     // They take connections, of which the worker does not learn before this is over.
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let addresses = listeners.each_ref().map(|one| one.local_addr().unwrap());
+    for (first, second) in [(1, 0), (0, 1)] {
+        let (node, mut s) = waiting("", "", GET);
+        on_request(&node, move |w, x, _| {
+            assert_eq!(of(w, x).due.next_address, Ticks::MAX, "it has one");
+            connect_anew(w, x, &addresses, first);
+            assert!(of(w, x).due.next_address < Ticks::MAX);
+            w.open_next(x);
+            assert_eq!(of(w, x).due.next_address, Ticks::MAX, "there is no third one");
+            w.open_next(x);
+            let attempts = of(w, x).attempts.clone();
+            let targets: Vec<_> = attempts.iter().map(|ui| w.ups[*ui].target.clone()).collect();
+            assert_eq!(targets, [first, second].map(|i| Address::Inet(addresses[i])));
+            w.attempt_failed(x, attempts[0], &own::CONNECT_REFUSED);
+            assert_eq!((&of(w, x).attempts[..], w.ups.len()), (&attempts[1..], 1));
+            w.attempt_failed(x, attempts[1], &own::TLS_FAILED);
+            assert!(w.exchanges.get(x).is_none() && w.ups.is_empty());
+        });
+        let head = read_answer(&mut s).0;
+        assert!(head.starts_with("HTTP/1.1 502 ") && head.contains("tls_protocol_error"), "{head}");
+    }
+}
+
+#[test]
+fn the_next_address_follows_one_that_refuses_at_once() {
+    let (node, _s) = waiting("", "", GET);
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let addresses = listeners.each_ref().map(|one| one.local_addr().unwrap());
     on_request(&node, move |w, x, _| {
-        assert_eq!(of(w, x).due.next_address, Ticks::MAX, "it has one");
-        connect_anew(w, x, &addresses, 1);
-        assert!(of(w, x).due.next_address < Ticks::MAX);
-        w.open_next(x);
-        assert_eq!(of(w, x).due.next_address, Ticks::MAX, "there is no third one");
-        w.open_next(x);
-        let attempts = of(w, x).attempts.clone();
-        let targets: Vec<_> = attempts.iter().map(|ui| w.ups[*ui].target.clone()).collect();
-        assert_eq!(targets, [1, 0].map(|i| Address::Inet(addresses[i])));
-        w.attempt_failed(x, attempts[0], &own::CONNECT_REFUSED);
-        assert_eq!((&of(w, x).attempts[..], w.ups.len()), (&attempts[1..], 1));
-        w.attempt_failed(x, attempts[1], &own::TLS_FAILED);
-        assert!(w.exchanges.get(x).is_none() && w.ups.is_empty());
+        connect_anew(w, x, &addresses, 0);
+        let first = of(w, x).attempts[0];
+        w.attempt_failed(x, first, &own::CONNECT_REFUSED);
+        let attempts = &of(w, x).attempts;
+        assert_eq!(attempts.len(), 1);
+        assert_eq!(w.ups[attempts[0]].target, Address::Inet(addresses[1]));
     });
-    let head = read_answer(&mut s).0;
-    assert!(head.starts_with("HTTP/1.1 502 ") && head.contains("tls_protocol_error"), "{head}");
 }
 
 #[test]
@@ -325,4 +342,17 @@ fn the_idle_connections_of_an_endpoint_that_left_are_closed() {
     let left =
         on_worker(&node, |w| w.ups.iter().map(|(_, up)| up.target.clone()).collect::<Vec<_>>());
     assert_eq!(left, [Address::Inet(second.address)]);
+}
+
+#[test]
+fn who_is_refused_by_a_breaker_learns_when_it_lets_requests_through() {
+    let up = Upstream::play(|mut s| drop(read_head(&mut s)));
+    let breaker = r#","health":{"breaker":{"failures":1,"open_ms":60000}}"#;
+    let node = Node::start(&upstream_json(&[up.address], breaker), "", 1);
+    let mut head = String::new();
+    while !head.starts_with("HTTP/1.1 503 ") {
+        head = node.get("/");
+    }
+    let after_s: u64 = value(&head, "retry-after").unwrap().parse().unwrap();
+    assert!((2..=60).contains(&after_s), "{head}");
 }
