@@ -1,8 +1,10 @@
 //! The changes that encoding makes to a head, and the buffers that it uses.
 
-#![allow(clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use super::*;
+use crate::worker::exchange::Exchange;
+use crate::worker::tests::{on_request, waiting};
 
 #[test]
 fn a_body_without_a_length_is_in_chunks_once_it_is_encoded() {
@@ -99,4 +101,40 @@ fn a_part_of_an_encoded_stream_is_sent_as_soon_as_it_came() {
     let (stream, whole) = (encoded(true, &parts), encoded(false, &parts));
     assert!(stream[0] > 9 && stream[1] == 0 && stream[2] > 0 && stream[3] > 0, "{stream:?}");
     assert!(whole[1] == 0 && whole[2] == 0 && whole[3] > 0, "{whole:?}");
+}
+
+#[test]
+fn neither_calls_nor_tunnels_nor_what_was_encoded_before_is_encoded() {
+    let gzip = Coded::As(Coding::Gzip);
+    type Change = fn(&mut Exchange);
+    let cases: [(&str, Change, Coded, bool); 6] = [
+        ("", |_| (), gzip, true),
+        ("", |e| e.method = Method::Head, gzip, false),
+        ("", |e| e.stream.is_grpc = true, Coded::Plain, false),
+        ("", |e| e.stream.is_tunnel = true, Coded::Plain, false),
+        ("Content-Encoding: br\r\n", |_| (), Coded::Plain, false),
+        ("Content-Range: bytes 0-4999/6000\r\n", |_| (), Coded::Plain, false),
+    ];
+    let route = r#","middlewares":[{"compress":{"codings":["gzip"],"min_bytes":100}}]"#;
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n";
+    for (lines, change, expected, has_encoder) in cases {
+        let (node, _s) = waiting("", route, request);
+        let found = on_request(&node, move |w, x, _| {
+            change(w.exchanges.get_mut(x).unwrap());
+            let text = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5000\r\n{lines}\r\n"
+            );
+            let mut slots = hg_proto::HeaderSlots::new();
+            let limits =
+                hg_proto::Limits { head_bytes: usize::MAX, header_count: hg_proto::MAX_HEADERS };
+            let parsed =
+                hg_proto::parse_response(text.as_bytes(), &mut slots, &limits, Method::Get);
+            let Ok(hg_proto::Parse::Complete(head)) = parsed else { unreachable!("{text}") };
+            let coded = w.coded(x, &head);
+            let e = w.exchanges.get_mut(x).unwrap();
+            (e.stream.is_grpc, e.stream.is_tunnel) = (false, false);
+            (coded, e.response.encoded.take().is_some())
+        });
+        assert_eq!(found, (expected, has_encoder), "{lines}");
+    }
 }

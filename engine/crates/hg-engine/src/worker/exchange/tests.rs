@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::common::{Upstream, eventually, http2_peer};
+use crate::worker::tests::{GET, ask_briefly, on_request, on_worker, waiting};
 
 #[test]
 fn the_time_of_a_slow_upload_is_its_clients() {
@@ -149,4 +151,46 @@ fn a_recycled_exchange_keeps_small_allocations_alone() {
     assert!(e.log.text.is_empty() && (1..=4096).contains(&e.log.text.capacity()));
     assert!(e.log.headers.is_empty());
     assert!(e.attempts.is_empty() && e.attempts.capacity() >= 2);
+}
+
+#[test]
+fn a_websocket_that_shares_a_connection_is_half_open_until_its_endpoint_has_all() {
+    let up = Upstream::play(|s| {
+        let mut peer = http2_peer::Peer::over(s);
+        while peer.read() {}
+    });
+    let node = http2_peer::with(&up, "", "");
+    let _s = ask_briefly(&node, b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+    let waits = |e: &Exchange| e.is_multiplexed() && e.stage == Stage::Waiting;
+    eventually("it waits for its answer", || {
+        on_worker(&node, move |w| !w.exchanges.ids(waits).is_empty())
+    });
+    let found = on_worker(&node, move |w| {
+        let e = w.exchanges.iter_mut().find(|e| waits(e)).unwrap();
+        (e.status, e.stage) = (101, Stage::Answering);
+        let found = [false, true].map(|done| {
+            (e.request.done, e.response.done) = (done, true);
+            e.is_half_open()
+        });
+        (e.status, e.stage, e.request.done) = (0, Stage::Waiting, false);
+        found
+    });
+    assert_eq!(found, [true, false]);
+}
+
+#[test]
+fn the_head_of_a_request_is_kept_where_its_answer_is_made_from_it() {
+    for (middleware, is_kept) in [
+        ("", false),
+        (r#"{"response_headers":{"set":{"x":"y"}}}"#, false),
+        (r#"{"response_headers":{"set":{"x":"${path}"}}}"#, true),
+        (r#"{"compress":{"codings":["gzip"]}}"#, true),
+    ] {
+        let (node, _s) = waiting("", &format!(r#","middlewares":[{middleware}]"#), GET);
+        let kept = on_request(&node, |w, x, _| {
+            let e = w.exchanges.get(x).unwrap();
+            (e.answer_needs_request(), e.kept_head.bytes == GET)
+        });
+        assert_eq!(kept, (is_kept, is_kept), "{middleware}");
+    }
 }

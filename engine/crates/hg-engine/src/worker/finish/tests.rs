@@ -143,3 +143,50 @@ fn a_request_that_is_cut_off_counts_if_it_has_a_status() {
         assert_eq!(counted, count, "{status}");
     }
 }
+
+#[test]
+fn a_client_that_owes_a_part_of_its_request_can_read_the_last_answer() {
+    for (done, expected) in [(true, None), (false, Some(Phase::Lingering))] {
+        let (node, _s) = waiting("", "", GET);
+        let phase = on_request(&node, move |w, x, _| {
+            let e = w.exchanges.get_mut(x).unwrap();
+            (e.close_after, e.request.done, e.status) = (true, done, 200);
+            let ci = e.client;
+            w.finish(x);
+            w.clients.get(ci).map(|c| c.phase)
+        });
+        assert_eq!(phase, expected, "{done}");
+    }
+}
+
+#[test]
+fn a_client_whose_next_request_may_be_there_has_another_turn() {
+    for (readable, input, has_turn) in
+        [(false, &b""[..], false), (true, b"", true), (false, b"GET", true)]
+    {
+        let (node, _s) = waiting("", "", GET);
+        let queued = on_request(&node, move |w, x, _| {
+            let ci = w.exchanges.get(x).unwrap().client;
+            let c = &mut w.clients[ci];
+            (c.conn.readable, c.input) = (readable, input.to_vec());
+            w.finish(x);
+            w.clients[ci].standing.queued
+        });
+        assert_eq!(queued, has_turn, "{readable} {input:?}");
+    }
+}
+
+#[test]
+fn a_websocket_is_counted_until_its_connection_has_gone() {
+    for phase in [Phase::Exchange, Phase::Tunnel] {
+        let (node, _s) = waiting("", "", GET);
+        on_request(&node, move |w, x, _| {
+            let e = w.exchanges.get_mut(x).unwrap();
+            e.status = 101;
+            w.clients[e.client].phase = phase;
+            w.counters.tunnels.opened();
+            w.client_gone(x);
+        });
+        assert_eq!(node.engine.metrics().tunnels.active, 0, "{phase:?}");
+    }
+}

@@ -20,13 +20,16 @@ fn a_try_has_its_connection_and_those_that_it_opens() {
 }
 
 #[test]
-fn the_latencies_of_routes_that_are_gone_are_forgotten() {
+fn the_latencies_of_a_route_are_known_after_a_while_and_forgotten_with_it() {
     let mut all = Latencies::default();
     let names: [Arc<str>; 3] = ["one", "two", "three"].map(Arc::from);
     let [one, two, three] = &names;
     all.add(one, 5);
     all.add(two, 5);
-    assert_eq!(all.0.len(), 2);
+    assert_eq!((all.0.len(), all.get_us(one)), (2, None));
+    (0..10_000).for_each(|_| all.add(one, 50_000));
+    let p95_us = all.get_us(one).unwrap();
+    assert!((40_000..=60_000).contains(&p95_us), "{p95_us}");
     let gone: Arc<str> = "gone".into();
     all.add(&gone, 5);
     drop(gone);
@@ -67,11 +70,14 @@ fn a_second_try_is_due_in_its_tick_unless_the_request_is_over_then() {
     });
 }
 
+const OLD: &str = "what its budget had is too old";
+
 #[test]
 fn a_second_try_begins_where_the_first_waits_and_both_may_be_sent() {
     type Change = fn(&mut Exchange);
-    let changes: [(&str, Change, bool); 7] = [
+    let changes: [(&str, Change, bool); 8] = [
         ("it waits", |_| (), true),
+        (OLD, |_| (), false),
         ("it connects", |e| e.stage = Stage::Connecting, false),
         ("its body still comes", |e| e.request.done = false, false),
         ("it opens a WebSocket", |e| e.upgrade = Some(hg_proto::websocket::accept(b"")), false),
@@ -91,7 +97,8 @@ fn a_second_try_begins_where_the_first_waits_and_both_may_be_sent() {
             let (stage, id) = (e.stage, e.upstream_id);
             let budget = w.upstreams.budget(e.upstream, id).unwrap();
             *budget = Budget::default();
-            budget.deposit(w.now_us / 1_000);
+            let age_ms = if what == OLD { 20_000 } else { 0 };
+            budget.deposit(w.now_us / 1_000 - age_ms);
             change(e);
             let began = w.begin_hedge(x).is_some();
             let policy = BudgetPolicy { ratio_permille: 1_000, floor_permille: 0 };
@@ -105,7 +112,8 @@ fn a_second_try_begins_where_the_first_waits_and_both_may_be_sent() {
             w.now_us = real_us;
             (began, has_two, e.tries.repeats, w.upstreams.hedged, left)
         });
-        let expected = if begins { (true, true, 1, 1, 0) } else { (false, false, 0, 0, 1) };
+        let left = u64::from(!begins && what != OLD);
+        let expected = if begins { (true, true, 1, 1, 0) } else { (false, false, 0, 0, left) };
         assert_eq!(found, expected, "{what}");
     }
 }

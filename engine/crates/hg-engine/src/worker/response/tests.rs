@@ -75,12 +75,49 @@ fn a_client_gets_a_framing_that_it_knows_and_learns_whether_its_connection_ends(
 fn an_answer_without_a_body_tells_the_length_that_it_would_have() {
     let (node, _s) = waiting("", "", GET);
     on_request(&node, |w, x, _| {
+        // One that can have none tells none (RFC 9110 §8.6).
+        let no_content = "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(value(&written(w, x, no_content), "content-length"), None);
         let not_modified = "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n";
         assert_eq!(value(&written(w, x, not_modified), "content-length"), Some("5"));
         w.exchanges.get_mut(x).unwrap().method = Method::Head;
         let whole = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         assert_eq!(value(&written(w, x, whole), "content-length"), Some("5"));
     });
+}
+
+#[test]
+fn an_answer_over_http2_that_names_trailers_is_in_chunks_for_clients_that_know_them() {
+    let (node, _s) = waiting("", "", GET);
+    on_request(&node, |w, x, _| {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTrailer: x\r\n\r\n";
+        for (version, coding, length) in
+            [(Version::H11, Some("chunked"), None), (Version::H10, None, Some("5"))]
+        {
+            w.exchanges.get_mut(x).unwrap().version = version;
+            let mut out = Vec::new();
+            with_head(text, Method::Get, |head| {
+                let head = ResponseHead { version: Version::H2, ..*head };
+                w.write_answer_head(x, &head, &mut out);
+            });
+            let head = String::from_utf8(out).unwrap();
+            assert_eq!(value(&head, "transfer-encoding"), coding, "{head}");
+            assert_eq!(value(&head, "content-length"), length, "{head}");
+        }
+    });
+}
+
+#[test]
+fn a_route_takes_lines_of_an_answer_away() {
+    let edits = r#","middlewares":[{"response_headers":{"remove":["x-own","date"]}}]"#;
+    for (route, stays) in [("", true), (edits, false)] {
+        let (node, _s) = waiting("", route, GET);
+        on_request(&node, move |w, x, _| {
+            let head = written(w, x, "HTTP/1.1 204 No\r\nX-Own: a\r\nX-Other: b\r\n\r\n");
+            let stay = ["x-own", "date"].map(|name| value(&head, name).is_some());
+            assert_eq!((stay, value(&head, "x-other")), ([stays; 2], Some("b")), "{head}");
+        });
+    }
 }
 
 #[test]
@@ -252,6 +289,20 @@ fn after_a_failure_to_send_an_answer_may_still_come() {
         });
         assert_eq!(found, Some((after, false, Stage::Waiting)), "{route}");
     }
+}
+
+#[test]
+fn half_a_websocket_ends_where_its_endpoint_takes_no_more() {
+    let (node, _s) = waiting("", "", GET);
+    let is_over = on_request(&node, |w, x, ui| {
+        let e = w.exchanges.get_mut(x).unwrap();
+        (e.status, e.stage, e.answered) = (101, Stage::Answering, true);
+        e.response.done = true;
+        w.counters.tunnels.opened();
+        w.answer_or_lose(x, ui);
+        w.exchanges.get(x).is_none()
+    });
+    assert!(is_over);
 }
 
 #[test]

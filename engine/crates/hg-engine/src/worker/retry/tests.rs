@@ -6,7 +6,9 @@ use super::*;
 use crate::common::{Node, Upstream, read_all, upstream_json};
 use crate::worker::claim::Left;
 use crate::worker::exchange::TryTimes;
-use crate::worker::tests::{GET, end_seen, idle, on_request, on_worker, waiting};
+use crate::worker::tests::{
+    GET, ask_briefly, end_seen, idle, on_request, on_worker, wait_for_answer, waiting,
+};
 use hg_proto::{HeaderSlots, Limits, Method, Parse};
 use hg_resilience::BudgetPolicy;
 use std::io::{ErrorKind, Write};
@@ -149,29 +151,31 @@ fn the_first_sending_of_a_request_adds_to_the_budget_of_its_upstream() {
             e.tries.sent = sent;
             e.count_sending(&mut w.upstreams, now_us);
             let budget = w.upstreams.budget(e.upstream, e.upstream_id).unwrap();
-            budget.balance(&EACH, now_us / 1_000)
+            [0, 20_000].map(|later_ms| budget.balance(&EACH, now_us / 1_000 + later_ms))
         });
-        assert_eq!(left, expected, "{sent} {route}");
+        assert_eq!(left, [expected, 0], "{sent} {route}");
     }
 }
 
 #[test]
 fn a_retry_is_taken_out_of_the_budget_of_its_time() {
-    let (node, _s) = waiting("", RETRY, GET);
-    let retries = on_request(&node, |w, x, _| {
-        let real_us = w.now_us;
-        w.now_us += 100_000_000;
-        let e = w.exchanges.get(x).unwrap();
-        let budget = w.upstreams.budget(e.upstream, e.upstream_id).unwrap();
-        *budget = Budget::default();
-        budget.deposit(w.now_us / 1_000);
-        let ended = Ended { outcome: Outcome::Reset, status: None, retry_after_ms: None };
-        let never = Ended { retry_after_ms: Some(NEVER_MS), ..ended };
-        let found = [never, ended, ended].map(|ended| w.retries(x, &ended).is_some());
-        w.now_us = real_us;
-        found
-    });
-    assert_eq!(retries, [false, true, false]);
+    for (age_ms, expected) in [(0, [false, true, false]), (20_000, [false; 3])] {
+        let (node, _s) = waiting("", RETRY, GET);
+        let retries = on_request(&node, move |w, x, _| {
+            let real_us = w.now_us;
+            w.now_us += 100_000_000;
+            let e = w.exchanges.get(x).unwrap();
+            let budget = w.upstreams.budget(e.upstream, e.upstream_id).unwrap();
+            *budget = Budget::default();
+            budget.deposit(w.now_us / 1_000 - age_ms);
+            let ended = Ended { outcome: Outcome::Reset, status: None, retry_after_ms: None };
+            let never = Ended { retry_after_ms: Some(NEVER_MS), ..ended };
+            let found = [never, ended, ended].map(|ended| w.retries(x, &ended).is_some());
+            w.now_us = real_us;
+            found
+        });
+        assert_eq!(retries, expected, "{age_ms}");
+    }
 }
 
 #[test]
@@ -265,4 +269,24 @@ fn a_date_after_which_to_try_again_counts_from_now() {
         });
         assert_eq!(discarded, again, "{ahead_s}");
     }
+}
+
+#[test]
+fn a_request_that_is_tried_again_counts_that_and_avoids_its_last_endpoint() {
+    let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+    let node = Node::start(&upstream_json(&[up.address; 2], ""), RETRY, 1);
+    let _s = ask_briefly(&node, GET);
+    wait_for_answer(&node);
+    on_request(&node, |w, x, _| {
+        w.detach(x, None, "");
+        w.exchanges.get_mut(x).unwrap().tries.repeats = 2;
+        w.back_off(x, 60_000);
+        let e = w.exchanges.get(x).unwrap();
+        assert_eq!((e.tries.repeats, e.stage), (3, Stage::Backoff));
+        let last = e.endpoint.as_ref().unwrap().slot.get();
+        w.try_again(x);
+        let e = w.exchanges.get(x).unwrap();
+        assert!(e.tried.contains(last) && e.stage == Stage::Connecting);
+        assert_eq!(e.endpoint.as_ref().unwrap().slot.get(), 1 - last);
+    });
 }

@@ -5,7 +5,7 @@
 use super::*;
 use crate::common::authorised::auth_json;
 use crate::common::{Node, Upstream, put, read_all, upstream_json};
-use crate::worker::tests::{GET, OK, ask_briefly, on_request, wait_for_answer};
+use crate::worker::tests::{GET, OK, ask_briefly, on_request, wait_for_answer, waiting};
 use hg_plan::Kind;
 use hg_proto::{HeaderSlots, Limits, Parse};
 use std::net::TcpStream;
@@ -121,5 +121,30 @@ fn a_question_counts_at_its_upstream_once_it_was_answered() {
         let get = u8::try_from(Method::Get.index()).unwrap();
         let expected = if status == 0 { vec![] } else { vec![(get, status, 1)] };
         assert_eq!(counted, expected);
+    }
+}
+
+#[test]
+fn a_question_has_a_timer_of_its_own_and_a_request_over_http1_that_of_its_client() {
+    let (node, _s) = asking();
+    let of_question = on_request(&node, |w, x, _| {
+        let e = w.exchanges.get(x).unwrap();
+        (e.is_sub(), e.has_own_timer())
+    });
+    let (node, _s) = waiting("", "", GET);
+    let of_request = on_request(&node, |w, x, _| {
+        let e = w.exchanges.get(x).unwrap();
+        (e.is_sub(), e.has_own_timer())
+    });
+    assert_eq!([of_question, of_request], [(true, true), (false, false)]);
+}
+
+#[test]
+fn a_request_takes_as_long_as_its_route_lets_it() {
+    for (ms, expected_us) in [(0, u64::MAX), (60_000, 60_000_000)] {
+        let route = format!(r#","timeouts":{{"request_ms":{ms}}}"#);
+        let (node, _s) = waiting("", &route, GET);
+        let us = on_request(&node, |w, x, _| w.exchanges.get(x).unwrap().request_us());
+        assert_eq!(us, expected_us);
     }
 }
