@@ -167,12 +167,10 @@ impl Worker {
         if !seated(&self.shared, &self.held.settings, ends, addresses) {
             return self.refuse_client(ci, Refused::Client);
         }
-        let has_input = !c.input.is_empty();
         self.arm_client(ci);
         match phase {
-            Phase::Hello(_) if has_input => self.on_hello(ci),
-            Phase::Detect if has_input => self.on_first_bytes(ci),
-            Phase::Hello(_) | Phase::Detect => {}
+            Phase::Hello(_) => self.on_hello(ci),
+            Phase::Detect => self.on_first_bytes(ci),
             _ => self.proceed(ci),
         }
     }

@@ -39,7 +39,7 @@ pub(crate) struct Dial {
     next_address: usize,
     /// No endpoint is tried after this.
     connect_until: Ticks,
-    /// Until then the endpoint at hand has time.
+    /// Until then the endpoint at hand has time; never later than `connect_until`.
     endpoint_until: Ticks,
     address_until: Ticks,
     /// The reason why the last attempt failed.
@@ -64,7 +64,7 @@ impl Default for Dial {
 impl Dial {
     /// Returns when something is due.
     pub(crate) fn due(&self) -> Ticks {
-        self.connect_until.min(self.endpoint_until).min(self.address_until)
+        self.endpoint_until.min(self.address_until)
     }
 
     /// Reports whether a handshake with the endpoint goes on.
@@ -273,7 +273,7 @@ impl Worker {
         let Some(dial) = self.tcp.get_mut(id).and_then(dialing) else {
             return;
         };
-        if dial.connect_until <= now || dial.endpoint_until <= now {
+        if dial.endpoint_until <= now {
             dial.why = Close::ConnectTimeout;
             self.counters.timeout(Timeout::Connect);
             let why = match dial.is_securing() {

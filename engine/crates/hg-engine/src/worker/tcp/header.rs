@@ -69,9 +69,7 @@ impl Worker {
             s.phase = Phase::Hello { until };
         }
         self.arm_session(id);
-        if n > 0 {
-            self.on_session_hello(id);
-        }
+        self.on_session_hello(id);
     }
 
     /// Takes the client's end of stream before its header was whole.
