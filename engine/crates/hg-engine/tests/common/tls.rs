@@ -1,10 +1,12 @@
 //! A listener with a certificate of its own, and clients that trust it.
 
-use super::{Node, put};
+use super::{Node, Upstream, put};
 use hg_plan::{Digest, Kind};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -52,6 +54,11 @@ impl Authority {
 
     /// Opens such a session on this connection.
     pub fn over(&self, stream: TcpStream, alpn: &[&[u8]]) -> TlsStream {
+        session(self.config(alpn).into(), stream)
+    }
+
+    /// Returns what a client needs to offer these protocols; it resumes its sessions.
+    pub fn config(&self, alpn: &[&[u8]]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.clone()).unwrap();
         let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -61,8 +68,50 @@ impl Authority {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        let name = ServerName::try_from("a.example").unwrap();
-        let session = ClientConnection::new(config.into(), name).unwrap();
-        StreamOwned::new(session, stream)
+        config
     }
+}
+
+/// Opens a client's session of this configuration.
+pub fn session(config: Arc<ClientConfig>, stream: TcpStream) -> TlsStream {
+    let name = ServerName::try_from("a.example").unwrap();
+    StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
+}
+
+/// Returns what an endpoint needs for this version; nobody vouches for its certificate.
+pub fn server_config(version: &'static SupportedProtocolVersion) -> ServerConfig {
+    let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    ServerConfig::builder_with_provider(provider.into())
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap()
+}
+
+/// Starts an endpoint of this version that ends its session with its handshake.
+pub fn ending(version: &'static SupportedProtocolVersion) -> Upstream {
+    let config = Arc::new(server_config(version));
+    Upstream::play(move |mut s| {
+        let mut tls = ServerConnection::new(config.clone()).unwrap();
+        while tls.is_handshaking() {
+            if tls.wants_write() {
+                tls.write_tls(&mut s).unwrap();
+            } else if !matches!(tls.read_tls(&mut s), Ok(1..)) || tls.process_new_packets().is_err()
+            {
+                let _ = tls.write_tls(&mut s);
+                return;
+            }
+        }
+        // The last message of the handshake, and the end, in one piece.
+        tls.send_close_notify();
+        let mut last = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut last).unwrap();
+        }
+        let _ = s.write_all(&last);
+        let _ = s.read_to_end(&mut Vec::new());
+    })
 }

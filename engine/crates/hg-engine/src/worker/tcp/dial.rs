@@ -354,3 +354,6 @@ impl Worker {
         (times.first_byte_us > 0).then(|| times.first_byte_us.saturating_sub(times.began_us))
     }
 }
+
+#[cfg(test)]
+mod tests;

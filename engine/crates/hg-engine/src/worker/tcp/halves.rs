@@ -153,7 +153,7 @@ mod tests {
             assert!(!halves.is_half_open() && halves.of(first).is_open());
             halves.end(first);
             assert!(halves.is_half_open() && halves.of(first).owes_end());
-            assert!(halves.of(first.other()).is_open());
+            assert!(!halves.of(first).is_open() && halves.of(first.other()).is_open());
             halves.of(first).told();
             assert!(!halves.of(first).owes_end());
             assert_eq!(halves.over(), None);
@@ -170,5 +170,15 @@ mod tests {
         halves.of(Side::Client).bytes = 1;
         halves.of(Side::Endpoint).bytes = 2;
         assert_eq!(halves.bytes(), (1, 2));
+        halves.took(5);
+        assert_eq!(halves.bytes(), (6, 2));
+    }
+
+    #[test]
+    fn a_direction_that_is_released_is_asked_again() {
+        let mut half = Half { is_held: true, ..Half::default() };
+        half.release();
+        assert!(!half.is_held);
+        assert_eq!((half.allowed(1), half.resumes_at()), (usize::MAX, None));
     }
 }

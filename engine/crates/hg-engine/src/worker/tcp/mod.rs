@@ -186,3 +186,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use crate::worker::tcp::KIND_SESSION;
 use hg_net::{Clock, Token};
 
 /// Starts a node whose only listener has a TCP route to these endpoints.
-fn node(endpoints: &[SocketAddr], upstream: &str, route: &str) -> Node {
+pub(in crate::worker) fn node(endpoints: &[SocketAddr], upstream: &str, route: &str) -> Node {
     let mut node = Node::start(&upstream_json(endpoints, upstream), "", 1);
     let listener = format!(r#"{{"addresses":["{}"],"protocol":"tcp"}}"#, node.address);
     let json = format!(r#"{{"listeners":["web"],"upstream":"u"{route}}}"#);
@@ -18,8 +18,22 @@ fn node(endpoints: &[SocketAddr], upstream: &str, route: &str) -> Node {
     node
 }
 
+/// Starts a node whose TCP listener ends TLS.
+pub(in crate::worker) fn ending_tls(up: &Upstream) -> (Node, Authority) {
+    let mut node = Node::start(&upstream_json(&[up.address], ""), "", 1);
+    let authority = Authority::serve(&mut node);
+    let tls = r#""tls":{"default_certificate":"c","policy":"p"}"#;
+    let json = format!(r#"{{"addresses":["{}"],"protocol":"tcp",{tls}}}"#, node.address);
+    node.apply(&[
+        Change { kind: Kind::Route, name: "r".into(), bytes: None },
+        put(Kind::Listener, "web", json),
+        put(Kind::TcpRoute, "t", r#"{"listeners":["web"],"upstream":"u"}"#),
+    ]);
+    (node, authority)
+}
+
 /// Sends back what comes, and never ends by itself.
-fn echo() -> Upstream {
+pub(in crate::worker) fn echo() -> Upstream {
     Upstream::play(|mut s| {
         let mut some = [0; 4096];
         while let Ok(n @ 1..) = s.read(&mut some) {
@@ -32,7 +46,7 @@ fn echo() -> Upstream {
 }
 
 /// Has every timer fire that the wheel would fire by then.
-fn pass_sessions(node: &Node, ms: u64) {
+pub(in crate::worker) fn pass_sessions(node: &Node, ms: u64) {
     on_worker(node, move |w| {
         let real = (w.now_us, w.now);
         w.now_us += ms * 1000;
@@ -53,11 +67,11 @@ fn pass_sessions(node: &Node, ms: u64) {
     });
 }
 
-fn sessions(node: &Node) -> usize {
+pub(in crate::worker) fn sessions(node: &Node) -> usize {
     on_worker(node, |w| w.tcp.sessions.len())
 }
 
-fn closed(node: &Node, reason: &str) -> u64 {
+pub(in crate::worker) fn closed(node: &Node, reason: &str) -> u64 {
     let all = node.engine.metrics().tcp.closed;
     all.iter().find(|c| c.reason == reason).map_or(0, |c| c.count)
 }
@@ -72,7 +86,7 @@ fn ends_after_a_minute(node: &Node, reason: &str) {
 }
 
 /// Opens a session through which a byte has gone both ways.
-fn open(node: &Node) -> TcpStream {
+pub(in crate::worker) fn open(node: &Node) -> TcpStream {
     let mut s = node.connect();
     s.write_all(b"x").unwrap();
     assert_eq!(read_n(&mut s, 1), b"x");

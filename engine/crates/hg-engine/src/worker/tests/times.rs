@@ -140,7 +140,7 @@ fn who_waits_for_a_place_waits_no_longer_than_the_queues_time() {
 }
 
 /// Returns a listener that takes no further connection, because its queue is full.
-pub(super) fn deaf() -> (TcpListener, Vec<TcpStream>) {
+pub(in crate::worker) fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&listener, 0).unwrap();
     let address = listener.local_addr().unwrap();
