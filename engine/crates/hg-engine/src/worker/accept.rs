@@ -264,3 +264,6 @@ impl Worker {
 pub(super) fn deadline_after(now_us: u64, ms: u64) -> Ticks {
     if ms == 0 { Ticks::MAX } else { Clock::after(now_us, ms) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,3 +40,19 @@ impl Seen {
         weight < FULL_WEIGHT && rng.below(FULL_WEIGHT.into()) >= u64::from(weight)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_leaves_the_share_that_it_does_not_take_yet_to_others() {
+        let mut seen = Seen::new(3);
+        seen.weights = vec![FULL_WEIGHT, FULL_WEIGHT / 4, 0];
+        let mut rng = WyRand::new(7);
+        let mut spared = |i| (0..4_000).filter(|_| seen.spares(i, &mut rng)).count();
+        assert_eq!((spared(0), spared(2), spared(9)), (0, 4_000, 0));
+        let three_of_four = spared(1);
+        assert!((2_800..3_200).contains(&three_of_four), "{three_of_four}");
+    }
+}

@@ -25,6 +25,8 @@ mod paced;
 mod pausing;
 mod places;
 mod probes;
+mod proxied;
+mod retiring;
 mod session_ends;
 pub(super) mod sessions;
 mod shedding;
@@ -35,6 +37,7 @@ mod traces;
 mod tunnels;
 mod turn_ends;
 mod uploads;
+mod waking;
 
 pub(super) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 pub(super) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";

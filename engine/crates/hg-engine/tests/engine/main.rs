@@ -31,6 +31,7 @@ mod forward_auth_head;
 mod given_up;
 mod grpc;
 mod grpc_checks;
+mod handshakes;
 mod heads;
 mod hedges;
 mod http1;

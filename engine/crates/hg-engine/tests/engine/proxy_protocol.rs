@@ -256,6 +256,9 @@ fn endpoints_are_told_of_the_client_of_each_connection() {
         for ((header, _), s) in seen.iter().zip([&one, &two]) {
             assert_eq!(header.starts_with(b"PROXY "), version == "v1");
             assert_eq!(passed(header), (s.local_addr().unwrap(), node.address));
+            let Ok(Parse::Complete(header)) = parse(header) else { unreachable!() };
+            let id = header.tlvs.get(kind::UNIQUE_ID).map_or(0, <[u8]>::len);
+            assert_eq!(id, if version == "v1" { 0 } else { 32 });
         }
     }
 }

@@ -122,6 +122,41 @@ fn what_is_sent_comes_in_order_whatever_its_parts() {
     assert!(adopted.iter().all(|n| *n > 0), "{adopted:?}");
 }
 
+/// Ciphertext goes out of the worker's buffer, which a connection keeps if much of it waits.
+#[test]
+fn what_is_sealed_comes_in_order_whatever_its_size() {
+    let sizes = [0, 1, 60, JOIN, TAKE_OVER - 1, TAKE_OVER, 30_000, 200_000];
+    let mut rng = WyRand::new(11);
+    let mut next = |n: u64| usize::try_from(rng.next_u64() % n).unwrap();
+    let (mut conn, mut peer) = pair();
+    let mut io = Io::default();
+    let (mut sent, mut came) = (Vec::new(), Vec::new());
+    let mut adopted = [0, 0];
+    for turn in 0..3_000 {
+        let was_empty = conn.out.is_empty();
+        let some = &sizes[..if was_empty { sizes.len() } else { 4 }];
+        io.sealed = vec![next(251) as u8; some[next(some.len() as u64)]];
+        sent.extend_from_slice(&io.sealed);
+        let before = (io.sealed.as_ptr(), io.sealed.len());
+        conn.write_sealed(&mut io).unwrap();
+        let was_taken = io.sealed.as_ptr() != before.0;
+        let waits = conn.out.waiting().unwrap();
+        if was_empty && waits > 0 {
+            adopted[usize::from(was_taken)] += 1;
+            assert_eq!(was_taken, waits >= TAKE_OVER, "{waits} of {}", before.1);
+        }
+        if next(4) == 0 || turn == 2_999 {
+            drain(&mut peer, &mut came);
+            while !conn.flush(&mut io).unwrap() {
+                drain(&mut peer, &mut came);
+            }
+        }
+    }
+    drain(&mut peer, &mut came);
+    assert!(sent == came);
+    assert!(adopted.iter().all(|n| *n > 0), "{adopted:?}");
+}
+
 #[test]
 fn a_full_pipe_waits_until_its_connection_takes_it() {
     let (mut from, mut source) = pair();

@@ -57,6 +57,9 @@ struct Span {
     kind: u64,
     name: String,
     is_error: bool,
+    /// Its beginning and its end, nanoseconds.
+    unix_ns: (u64, u64),
+    is_parent_remote: bool,
     attributes: BTreeMap<String, String>,
 }
 
@@ -74,6 +77,7 @@ fn span(bytes: &[u8]) -> Span {
     let all = fields(bytes);
     let one = |number| all.iter().find(|f| f.0 == number).map_or((0, &[][..]), |f| (f.1, f.2));
     let id = |number| one(number).1.iter().fold(0, |id, byte| id << 8 | u64::from(*byte));
+    let fixed = |number| one(number).1.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte));
     let attributes = nested(bytes, 9).into_iter().map(|pair| {
         let (number, value, bytes) = fields(nested(pair, 2)[0])[0];
         let value = if number == 1 { text(bytes) } else { value.to_string() };
@@ -85,6 +89,9 @@ fn span(bytes: &[u8]) -> Span {
         kind: one(6).0,
         name: text(one(5).1),
         is_error: !one(15).1.is_empty(),
+        unix_ns: (fixed(7), fixed(8)),
+        // `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`
+        is_parent_remote: fixed(16) & 0x200 != 0,
         attributes: attributes.collect(),
     }
 }
@@ -116,13 +123,18 @@ impl Traced {
         Self { node, exports }
     }
 
-    /// Sends one request that belongs to a trace.
+    /// Sends one request that belongs to a trace which is recorded.
     fn get(&self, path: &str) -> String {
+        self.get_of(path, "01")
+    }
+
+    /// Sends one request that belongs to a trace with these flags.
+    fn get_of(&self, path: &str, flags: &str) -> String {
         let mut s = self.node.connect();
         write!(
             s,
             "GET {path} HTTP/1.1\r\nHost: a.example:81\r\nConnection: close\r\n\
-             Traceparent: 00-{TRACE}-{CLIENT_SPAN:016x}-01\r\n\r\n"
+             Traceparent: 00-{TRACE}-{CLIENT_SPAN:016x}-{flags}\r\n\r\n"
         )
         .unwrap();
         text(&read_all(&mut s))
@@ -186,6 +198,11 @@ fn each_try_at_an_endpoint_is_a_span_with_its_own_status() {
         assert_eq!(told(&told_heads.recv_timeout(DEADLINE).unwrap()), one.id);
     }
     assert_ne!(first.id, second.id);
+    let remote = [server, first, second].map(|one| one.is_parent_remote);
+    assert_eq!(remote, [true, false, false]);
+    let times = [server.unix_ns.0, first.unix_ns.0, first.unix_ns.1, second.unix_ns.0];
+    let times = [&times[..], &[second.unix_ns.1, server.unix_ns.1]].concat();
+    assert!(times[0] > 0 && times.is_sorted(), "{times:?}");
 }
 
 #[test]
@@ -217,6 +234,21 @@ fn the_wait_for_another_service_is_a_span_that_the_service_is_told_of() {
     assert_eq!((wait.kind, &*wait.name, wait.parent), (1, "forward_auth", server.id));
     assert_eq!((one.kind, one.parent), (3, server.id));
     assert_eq!(told(&heads.take()[0]), wait.id);
+    assert!(wait.unix_ns.1 <= one.unix_ns.0, "{spans:?}");
+}
+
+#[test]
+fn a_trace_that_its_client_does_not_record_has_no_spans() {
+    let (app, heads) = service(|_| YES.to_owned());
+    let traced = Traced::new(&upstream_json(&[app.address], ""), "");
+    for flags in ["00", "01"] {
+        assert!(traced.get_of("/", flags).starts_with("HTTP/1.1 200 "));
+        assert!(value(&heads.take()[0], "traceparent").unwrap().ends_with(flags));
+    }
+    let spans = traced.spans();
+    let [server, one] = &spans[..] else { panic!("{spans:?}") };
+    assert_ne!(server.id, CLIENT_SPAN, "the node has a span of its own");
+    assert_eq!((server.parent, one.parent), (CLIENT_SPAN, server.id));
 }
 
 #[test]
