@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, mpsc};
 
+mod batches;
 mod collecting;
 mod connecting;
 mod datagrams;

@@ -278,3 +278,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

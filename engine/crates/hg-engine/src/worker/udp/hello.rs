@@ -144,3 +144,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ struct Flow {
     /// It ends then because its route or its endpoint has left the plan.
     drained_at: Option<Ticks>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,3 +119,6 @@ impl Worker {
         self.udp.flows.insert(group, key, seen_at, flow)
     }
 }
+
+#[cfg(test)]
+mod tests;
