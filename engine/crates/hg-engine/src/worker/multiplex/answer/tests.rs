@@ -41,3 +41,31 @@ fn a_message_of_a_call_says_that_its_endpoint_is_well() {
         }
     }));
 }
+
+#[test]
+fn trailers_are_news_whether_a_body_waits_or_not() {
+    for body in [&b""[..], b"x"] {
+        drop(with_streams(1, move |w, ui, all| {
+            let s = w.exchanges.get_mut(all[0]).unwrap().up_stream();
+            s.head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+            s.came(body);
+            w.on_up_trailers(ui, 1, &Incoming::new());
+            let s = w.exchanges.get_mut(all[0]).unwrap().up_stream();
+            assert!(s.has_ended && s.is_ready && !s.head.is_empty());
+            (s.has_ended, s.is_ready) = (false, false);
+            s.head.clear();
+            s.incoming.clear();
+            w.shared_at(ui).unwrap().ready.clear();
+        }));
+    }
+}
+
+#[test]
+fn an_answer_is_ready_once_however_often_something_comes() {
+    drop(with_streams(2, |w, ui, all| {
+        for stream in [1, 3, 1] {
+            w.on_up_data(ui, stream, b"x", false);
+        }
+        assert_eq!(w.shared_at(ui).unwrap().ready, [all[0], all[1]]);
+    }));
+}

@@ -96,7 +96,7 @@ fn the_choice_of_an_endpoint_is_counted_and_remembered_unless_it_had_none() {
             let pool = w.upstreams.get_mut(0).unwrap().endpoints[0].pool;
             w.pools.get(pool).unwrap().is_http1
         });
-        let negotiated = node.engine.metrics().upstreams[0].endpoints[0].negotiated.clone();
+        let negotiated = node.engine.metrics().upstreams[0].endpoints[0].negotiated;
         assert_eq!((known, (negotiated.h2, negotiated.http1)), (is_http1, counts), "{alpn}");
     }
 }

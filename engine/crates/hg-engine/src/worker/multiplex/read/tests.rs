@@ -5,8 +5,9 @@
 use super::*;
 use crate::common::http2_peer::{self, Peer};
 use crate::common::{DEADLINE, Upstream, eventually};
-use crate::worker::multiplex::tests::{an_hour_later, move_on, silent};
+use crate::worker::multiplex::tests::{an_hour_later, move_on, silent, with_streams};
 use crate::worker::tests::on_worker;
+use hg_h2::Code;
 use std::sync::{Mutex, mpsc};
 
 #[test]
@@ -39,7 +40,7 @@ fn a_connection_is_read_where_an_event_said_that_there_is_something() {
         assert!(has_come(w), "it waits for the event");
         w.ups[ui].conn.readable = true;
         w.enqueue_shared(ui);
-        assert!(w.shared_at(ui).unwrap().noted.queued);
+        assert!(w.shared_at(ui).unwrap().noted.queued && !w.agenda.is_empty());
         w.read_shared(ui);
         assert!(!has_come(w));
     });
@@ -78,5 +79,26 @@ fn frames_of_no_use_count_for_ten_seconds_however_long_the_worker_has_run() {
             send_pings(w, ui, most);
             assert_eq!(w.ups.contains(ui), stays, "{ms}");
         });
+    }
+}
+
+#[test]
+fn a_stream_that_was_not_processed_is_asked_for_again_and_others_are_lost() {
+    for (code, by, sent, refused) in [
+        (Code::REFUSED_STREAM, By::Peer, 1, None),
+        (Code::INTERNAL_ERROR, By::Peer, 0, Some("upstream-closed")),
+        (Code::PROTOCOL_ERROR, By::Session(None), 0, Some("upstream-protocol")),
+    ] {
+        let (node, clients) = with_streams(1, move |w, ui, _| {
+            w.shared_at(ui).unwrap().session.reset(1, Code::CANCEL);
+            let event = Event::Reset { stream: 1, code, by };
+            w.on_shared_frame(ui, event, &[], &Incoming::new());
+        });
+        let metrics = node.engine.metrics();
+        let retries: u64 = metrics.retries.sent.iter().map(|r| r.count).sum();
+        let rejects = metrics.rejects.iter().filter(|r| r.count > 0 && r.reason != "host-missing");
+        let reasons: Vec<_> = rejects.map(|r| r.reason).collect();
+        assert_eq!((retries, reasons), (sent, refused.into_iter().collect()), "{code:?}");
+        drop(clients);
     }
 }
