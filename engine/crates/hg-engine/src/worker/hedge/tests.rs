@@ -157,3 +157,21 @@ fn a_second_try_has_won_if_it_answers_before_the_first() {
         assert_eq!((count, hedged), (won, 0), "{what}");
     }
 }
+
+#[test]
+fn a_try_that_is_lost_says_something_of_its_endpoint_unless_it_was_given_up() {
+    for (outcome, failures) in [(Outcome::Cancelled, 0), (Outcome::Reset, 1)] {
+        let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+        let node = Node::start(&upstream_json(&[up.address; 2], ""), HEDGED, 1);
+        let _s = ask_briefly(&node, GET);
+        wait_for_answer(&node);
+        let counted = on_request(&node, move |w, x, _| {
+            w.begin_hedge(x).unwrap();
+            let endpoint = w.exchanges.get(x).unwrap().endpoint.clone().unwrap();
+            assert!(w.lose(x, outcome, "why"));
+            assert!(!w.lose(x, outcome, "why"), "one is left");
+            endpoint.counters.failures.get()
+        });
+        assert_eq!(counted, failures, "{outcome:?}");
+    }
+}

@@ -107,6 +107,41 @@ fn only_a_request_that_has_tried_nothing_waits_for_a_place_of_an_endpoint() {
 }
 
 #[test]
+fn a_breaker_of_an_upstream_lets_a_request_through_after_its_time() {
+    let breaker = r#","health":{"breaker":{"per":"upstream","failures":1,"open_ms":60000}}"#;
+    let node = node(&[endpoint(1, "")], breaker);
+    at_upstream(&node, |u, rng, shared| {
+        let began_us = 1_000_000_000;
+        let mut after = |ms: u64, outcome| {
+            let now_us = began_us + ms * 1_000;
+            let picked = u.pick(&Tried::new(), Wanted::default(), (now_us, rng), shared);
+            let (endpoint, claim) = picked?;
+            endpoint.counters.active.sub(1);
+            let times = TryTimes { began_us: now_us, ..TryTimes::default() };
+            let left = Left { outcome, admission: claim.admission, times, now_us };
+            u.left(&endpoint, &left, shared);
+            Ok(())
+        };
+        assert_eq!(after(0, Outcome::Reset), Ok(()));
+        assert_eq!(after(59_000, Outcome::Ok), Err(NoPick::Broken));
+        assert_eq!(after(61_000, Outcome::Ok), Ok(()));
+    });
+}
+
+#[test]
+fn each_upstream_has_an_id_that_no_other_has_had() {
+    let one = json(&[endpoint(1, "")], "");
+    let mut node = node(&[endpoint(1, "")], "");
+    let id = |node: &Node, slot| on_worker(node, move |w| w.upstreams.get_mut(slot).unwrap().id);
+    node.apply(&[put(Kind::Upstream, "v", &*one)]);
+    let (first, second) = (id(&node, 0), id(&node, 1));
+    node.apply(&[Change { kind: Kind::Upstream, name: "v".into(), bytes: None }]);
+    node.apply(&[put(Kind::Upstream, "w", &*one)]);
+    let third = id(&node, 1);
+    assert!(first != second && second != third && first != third, "{first} {second} {third}");
+}
+
+#[test]
 fn a_request_that_an_earlier_process_sent_has_a_place_at_its_endpoint() {
     let all = [1, 2].map(|port| endpoint(port, r#","max_connections":2"#));
     let node = node(&all, "");
