@@ -32,7 +32,9 @@ fn handshakes_with_clients_are_counted_by_how_they_got_their_keys() {
     }
     eventually("both are gone", || node.engine.metrics().workers[0].connections == 0);
     assert_eq!(counted(&node, "client", "", "failed"), 0);
-    assert_eq!(node.engine.metrics().handshakes.iter().map(|h| h.count).sum::<u64>(), 2);
+    let metrics = node.engine.metrics();
+    assert_eq!(metrics.handshakes.iter().map(|h| h.count).sum::<u64>(), 2);
+    assert!(metrics.tcp.detected.iter().all(|d| d.count == 0), "nobody asked what they speak");
 }
 
 #[test]

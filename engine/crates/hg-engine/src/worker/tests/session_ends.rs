@@ -250,3 +250,22 @@ fn a_route_may_have_the_tls_of_a_name_passed_through_where_its_listener_ends_oth
     s.write_all(b"inside").unwrap();
     assert_eq!(read_n(&mut s, 6), b"inside");
 }
+
+#[test]
+fn a_client_that_ends_its_half_before_it_is_known_hears_the_server() {
+    let up = Upstream::play(|mut s| {
+        s.write_all(b"hello").unwrap();
+        drop(read_all(&mut s));
+    });
+    let mut node = Node::simple(&Upstream::answering(OK));
+    let route = r#"{"listeners":["web"],"upstream":"t"}"#;
+    node.apply(&[
+        put(Kind::Listener, "web", node.listener_json(r#","detect_timeout_ms":60000"#)),
+        put(Kind::Upstream, "t", upstream_json(&[up.address], "")),
+        put(Kind::TcpRoute, "t", route),
+    ]);
+    let mut s = node.connect();
+    s.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut s), b"hello");
+    eventually("both halves have ended", || closed(&node, "client-end") == 1);
+}

@@ -3,18 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use super::receive::Datagrams;
 use super::*;
 use crate::common::udp::{Client, Echo, UdpNode, counted, listener, route};
 use crate::common::{DEADLINE, eventually, put, upstream_json};
 use crate::hand_over::{GivenFlows, MovedFlow};
 use crate::worker::Worker;
 use crate::worker::tests::on_worker;
-use hg_net::Clock;
+use hg_net::{Clock, Front};
 use hg_plan::Kind;
 use hg_relay::flows::{Held, ToldFlow};
 use hg_relay::proxy_protocol::{kind, parse_datagram};
 use hg_resilience::Admin;
+use std::io;
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::sync::mpsc;
 
 /// Runs a function on a node's only flow.
@@ -123,6 +126,7 @@ fn a_flow_that_moves_keeps_its_age_its_name_and_the_time_for_which_it_was_quiet(
     let mut flow = given(&old).remove(0);
     assert!((8_000_000..68_000_000).contains(&flow.told.quiet_us), "{}", flow.told.quiet_us);
     flow.told.age_us = 90_000_000;
+    flow.told.quiet_us = 80_000_000;
     flow.told.said.sni = Some("a.example".to_owned());
     flow.told.said.told_id = "id".to_owned();
     assert!(new.engine().take_flows(vec![flow], DEADLINE).is_empty());
@@ -132,7 +136,7 @@ fn a_flow_that_moves_keeps_its_age_its_name_and_the_time_for_which_it_was_quiet(
         let quiet = w.now - w.udp.flows.seen_at(id).unwrap();
         (quiet, w.now_us - flow.began_us, texts.map(str::to_owned))
     });
-    assert!((2_000..17_000).contains(&quiet), "{quiet} ticks");
+    assert!((20_000..40_000).contains(&quiet), "{quiet} ticks");
     assert!((90_000_000..150_000_000).contains(&age_us), "{age_us}");
     assert_eq!(texts, ["a.example".to_owned(), "id".to_owned(), echo.address.to_string()]);
 }
@@ -274,4 +278,72 @@ fn what_an_endpoint_that_has_gone_does_not_get_is_counted() {
         );
         assert_eq!(node.failures(), 1);
     }
+}
+
+#[test]
+fn a_socket_that_closes_takes_its_flows_along_and_no_others() {
+    let echo = Echo::start();
+    let mut node = UdpNode::to(&[echo.address], "");
+    let second = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let [one, two] = [node.address, second.local_addr().unwrap()];
+    second.set_nonblocking(true).unwrap();
+    node.engine().add_sockets(&format!("{two}/udp"), vec![second.into()]);
+    let json = format!(r#"{{"addresses":["{one}","{two}"],"protocol":"udp"}}"#);
+    node.apply(&[put(Kind::Listener, "dns", json)]);
+    let clients = [one, two].map(Client::to);
+    clients.iter().for_each(|client| assert_eq!(client.ask(b"a"), b"a"));
+    let left = on_worker(node.node(), move |w| {
+        w.close_datagram_socket(two);
+        w.udp.sockets.iter().map(|(_, s)| s.address).collect::<Vec<_>>()
+    });
+    assert_eq!(left, [one]);
+    let udp = node.metrics().udp;
+    assert_eq!((udp.flows.active, counted(&udp.ended, "route-removed")), (1, 1));
+    assert_eq!(clients[0].ask(b"b"), b"b");
+}
+
+#[test]
+fn a_process_that_hands_its_sockets_over_reads_no_more_of_them() {
+    let echo = Echo::start();
+    let mut node = UdpNode::to(&[echo.address], "");
+    let drain = r#"{"drain":{"idle_grace_ms":60000,"deadline_ms":3600000}}"#;
+    node.apply(&[put(Kind::Settings, "node", drain)]);
+    assert_eq!(node.client().ask(b"a"), b"a");
+    node.engine().handoff(None);
+    assert_eq!(on_worker(node.node(), |w| (w.udp.sockets.len(), w.udp.len())), (0, 1));
+}
+
+/// Datagrams of a byte, and what comes of each attempt to send some.
+struct Scripted {
+    results: Vec<(usize, io::Error)>,
+    tried: Vec<Range<usize>>,
+}
+
+impl Datagrams for Scripted {
+    fn send(&mut self, _: &Fd, range: Range<usize>, _: Front<'_>) -> (usize, io::Result<()>) {
+        self.tried.push(range);
+        let (sent, error) = self.results.remove(0);
+        (sent, Err(error))
+    }
+
+    fn size(&self, _: usize) -> usize {
+        1
+    }
+}
+
+#[test]
+fn each_datagram_that_cannot_be_sent_is_counted_and_those_behind_it_are_tried() {
+    let (_endpoint, node, _client) = unanswered();
+    let tried = on_flow(&node, |w, id| {
+        let (denied, full) = (io::ErrorKind::PermissionDenied, io::ErrorKind::WouldBlock);
+        let results = vec![(1, denied.into()), (1, denied.into()), (2, full.into())];
+        let mut all = Scripted { results, tried: Vec::new() };
+        w.pass_on(id, (&mut all, 2..12), 0);
+        all.tried
+    });
+    assert_eq!(tried, [2..12, 4..12, 6..12]);
+    let udp = node.metrics().udp;
+    let [failed, blocked] = ["send-failed", "send-blocked"].map(|why| counted(&udp.dropped, why));
+    assert_eq!((failed, blocked), (2, 4));
+    assert_eq!(udp.received, (1 + 4, 8 + 4));
 }

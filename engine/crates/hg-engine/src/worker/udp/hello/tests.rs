@@ -82,3 +82,20 @@ fn a_flow_keeps_the_name_that_its_client_asked_for() {
     let bytes = SEVERAL.len() as u64 - 3 * 2;
     eventually("all is counted", || node.metrics().udp.received == (3, bytes));
 }
+
+#[test]
+fn what_waits_at_a_socket_is_dropped_as_it_closes() {
+    let echo = Echo::start();
+    let node = UdpNode::to(&[echo.address], r#","sni":["a.example"]"#);
+    let (client, address) = (node.client(), node.address);
+    let mut left = None;
+    while left.is_none() {
+        client.send(first());
+        left = on_worker(node.node(), move |w| {
+            w.udp.hellos.flows.oldest(0)?;
+            w.close_datagram_socket(address);
+            Some((w.udp.hellos.flows.len(), w.udp.sockets.len()))
+        });
+    }
+    assert_eq!(left, Some((0, 0)));
+}
