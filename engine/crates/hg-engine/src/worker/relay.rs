@@ -72,12 +72,7 @@ impl Worker {
             }
             let Some(ui) = e.up else { return };
             if !self.ups.get(ui).is_some_and(|up| e.has_room_at(up)) {
-                // An event told of it while the endpoint still took something, and no read finds it.
-                let is_reset = |ci| self.clients.get(ci).is_some_and(|c| c.conn.is_reset());
-                if e.is_half_open() && is_reset(e.client) {
-                    return self.client_gone(x);
-                }
-                return self.hold_body(x, true);
+                return self.wait_for_endpoint(x);
             }
             self.hold_body(x, false);
             if self.exchanges.get(x).is_some_and(|e| e.request.has_undecoded()) {
@@ -112,6 +107,16 @@ impl Worker {
             }
         }
         self.enqueue_exchange(x);
+    }
+
+    /// Reads no more of a body until its endpoint takes more.
+    fn wait_for_endpoint(&mut self, x: ExId) {
+        let is_reset = |ci| self.clients.get(ci).is_some_and(|c| c.conn.is_reset());
+        // An event told of it while the endpoint still took something, and no read finds it.
+        if self.exchanges.get(x).is_some_and(|e| e.is_half_open() && is_reset(e.client)) {
+            return self.client_gone(x);
+        }
+        self.hold_body(x, true);
     }
 
     /// Reads once from a request's body and passes that on, at most so many bytes. Reports whether

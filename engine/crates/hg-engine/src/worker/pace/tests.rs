@@ -85,6 +85,7 @@ fn while_a_body_is_held_back_nobody_is_silent() {
             assert!(!w.face_resume(x));
             assert_eq!(w.exchanges.get(x).unwrap().due.idle, expected, "{idle} {now}");
         }
+        w.rearm(x);
     });
 }
 

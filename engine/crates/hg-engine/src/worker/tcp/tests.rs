@@ -157,6 +157,7 @@ fn bytes_that_pass_are_what_a_session_is_active_by() {
     let active_at = on_session(&node, |w, id| {
         w.tcp.get_mut(id).unwrap().times.active_at = 1;
         w.on_session_event(event(Token::new(KIND_SESSION, id.generation, id.index), false));
+        w.arm_session(id);
         w.tcp.get(id).unwrap().times.active_at
     });
     assert_eq!(active_at, 1, "nothing came");

@@ -66,6 +66,7 @@ fn nothing_is_read_for_a_client_whose_requests_wait_for_their_turn() {
             let found = w.clients.get(ci).map(|c| c.input.len());
             let is_read = w.clients.get(ci).is_none() || is_read(w, ci);
             w.clients.get_mut(ci).into_iter().for_each(|c| c.standing.queued = false);
+            w.on_client_readable(ci);
             (is_read, found)
         });
         let bytes = input.len() + if expected { more.len() } else { 0 };
