@@ -195,13 +195,15 @@ fn a_recycled_stream_keeps_small_allocations_alone() {
     s.followers.push(crate::worker::store::Store::<Exchange>::default().open());
     let mut link = Link { keep_ms: Some(3), stream: Some(Box::new(s)) };
     let link = link.recycle();
-    let s = link.stream.unwrap();
+    let mut s = link.stream.unwrap();
     assert_eq!((link.keep_ms, s.id, s.has_ended, s.leads, s.refused), (None, 0, false, false, 0));
     assert!(!s.has_news() && s.held.is_empty() && s.followers.is_empty());
     for capacity in [s.head.capacity(), s.incoming.capacity()] {
         assert!((1..=4096).contains(&capacity), "{capacity}");
     }
     assert!(s.followers.capacity() > 0);
+    s.held.hold(b"z");
+    assert!((100..=4096).contains(&s.held.memory()));
 }
 
 #[test]

@@ -150,6 +150,39 @@ fn what_an_endpoint_sent_with_the_end_of_its_handshake_is_read() {
     }));
 }
 
+#[test]
+fn the_times_and_limits_of_a_connection_are_those_of_its_upstream() {
+    let rest = r#","connect_timeout_ms":1234,"pool":{"idle_timeout_ms":5678},"head_bytes":20000"#;
+    let node = Node::start(&upstream_json(&[crate::common::unused_address()], rest), "", 1);
+    on_worker(&node, |w| {
+        let entry = w.upstreams.get_mut(0).unwrap().entry.clone();
+        let own = (times(&entry).greeting_ms, times(&entry).idle_ms, times(&entry).write_ms);
+        assert_eq!(own, (1234, 5678, 0));
+        let Limits { block_bytes, head, .. } = limits(&entry);
+        assert_eq!((block_bytes, head.bytes), (20_000, 20_000));
+        assert_eq!(head.fields, entry.limits.header_count);
+    });
+}
+
+#[test]
+fn a_connection_that_was_waited_for_is_used_if_it_is_the_same_and_has_room() {
+    drop(with_streams(1, |w, ui, all| {
+        let x = all[0];
+        let generation = w.ups[ui].generation;
+        for (its, probed_until, expected) in [
+            (generation, Ticks::MAX, Some(ui)),
+            (generation + 1, Ticks::MAX, None),
+            (generation, 5, None),
+        ] {
+            w.shared_at(ui).unwrap().probed_until = probed_until;
+            w.exchanges.get_mut(x).unwrap().up_stream().awaited = Some((ui, its));
+            assert_eq!(w.greeted(x), expected);
+            assert_eq!(w.greeted(x), None, "once");
+        }
+        w.shared_at(ui).unwrap().probed_until = Ticks::MAX;
+    }));
+}
+
 /// Has so many clients ask for a connection over HTTP/2 that never comes about: the first opens it, and
 /// the others follow.
 fn with_followers(
@@ -236,4 +269,29 @@ fn no_more_requests_follow_a_leader_than_its_connection_has_streams_at_first() {
             assert_eq!((its_own, leader(w, x)), expected, "{before} {leads}");
         }));
     }
+}
+
+#[test]
+fn a_request_that_waited_looks_again_and_no_other_does() {
+    drop(with_followers(1, |w, first, all| {
+        for (stage, follows) in [(Stage::Backoff, None), (Stage::Connecting, Some(first))] {
+            let e = w.exchanges.get_mut(all[0]).unwrap();
+            (e.stage, e.up_stream().follows) = (stage, None);
+            w.join_again(all[0]);
+            assert_eq!(w.exchanges.get_mut(all[0]).unwrap().up_stream().follows, follows);
+        }
+    }));
+}
+
+#[test]
+fn nobody_follows_where_the_endpoint_chose_http1() {
+    drop(with_followers(1, |w, first, all| {
+        let pool = w.exchanges.get(first).unwrap().endpoint.as_ref().unwrap().pool;
+        w.pools.get(pool).unwrap().is_http1 = true;
+        let connections = w.ups.len();
+        w.exchanges.get_mut(all[0]).unwrap().up_stream().follows = None;
+        w.join(all[0]);
+        let s = w.exchanges.get_mut(all[0]).unwrap().up_stream();
+        assert_eq!((s.follows, s.leads, w.ups.len()), (None, false, connections + 1));
+    }));
 }
