@@ -30,6 +30,10 @@ fn a_date_is_rendered_again_once_its_second_has_passed() {
 
 /// Returns the head that an endpoint gets of a request with these lines.
 fn head_of(route: &str, lines: &str) -> String {
+    head_for(route, &format!("GET / HTTP/1.1\r\nHost: a.example\r\n{lines}\r\n"))
+}
+
+fn head_for(route: &str, request: &str) -> String {
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);
     let up = Upstream::play(move |mut s| {
@@ -40,7 +44,7 @@ fn head_of(route: &str, lines: &str) -> String {
     });
     let node = Node::start(&upstream_json(&[up.address], ""), route, 1);
     let mut s = node.connect();
-    s.write_all(format!("GET / HTTP/1.1\r\nHost: a.example\r\n{lines}\r\n").as_bytes()).unwrap();
+    s.write_all(request.as_bytes()).unwrap();
     read_answer(&mut s);
     told.recv_timeout(DEADLINE).unwrap()
 }
@@ -71,6 +75,17 @@ fn an_endpoint_gets_the_lines_of_a_client_that_nothing_concerns() {
     }
     assert_eq!((value(&head, "x-set"), value(&head, "x-gone")), (Some("ours"), None), "{head}");
     assert_eq!(value(&head, "x-forwarded-for"), Some("127.0.0.1"), "{head}");
+}
+
+#[test]
+fn a_path_goes_on_as_it_is_routed_or_as_it_came() {
+    let request = "GET /a/./b/../c?d=/./e HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    for (route, target) in
+        [("", "/a/c?d=/./e"), (r#","forward_raw_path":true"#, "/a/./b/../c?d=/./e")]
+    {
+        let head = head_for(route, request);
+        assert!(head.starts_with(&format!("GET {target} HTTP/1.1\r\n")), "{head}");
+    }
 }
 
 #[test]

@@ -181,6 +181,21 @@ fn an_interim_answer_is_passed_to_clients_that_know_it() {
 }
 
 #[test]
+fn a_head_that_comes_in_pieces_is_taken_once_it_is_whole() {
+    let (node, _s) = waiting("", "", GET);
+    on_request(&node, |w, x, ui| {
+        for (piece, is_over) in
+            [("HTTP/1.1 204 No", false), (" Content\r\n", false), ("\r\n", true)]
+        {
+            let mut buffer = [&[0; RESERVE][..], piece.as_bytes()].concat();
+            let end = buffer.len();
+            w.on_answer_bytes(x, ui, &mut buffer, RESERVE..end);
+            assert_eq!(w.exchanges.get(x).is_none(), is_over, "{piece:?}");
+        }
+    });
+}
+
+#[test]
 fn the_first_byte_of_an_answer_counts_and_not_the_end_of_its_head() {
     let (node, _s) = waiting("", "", GET);
     on_request(&node, |w, x, _| {
