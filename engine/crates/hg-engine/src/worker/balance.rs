@@ -74,8 +74,8 @@ impl Upstreams {
     fn debts(&self) -> [Debt; 4] {
         let of_all = |count: fn(&UpstreamState) -> usize| self.iter().map(count).sum();
         [
-            ("requests at endpoints", of_all(UpstreamState::under_way)),
-            ("requests in adaptive limits", of_all(UpstreamState::limited)),
+            ("requests at endpoints", of_all(|u| u.under_way()[0])),
+            ("requests in adaptive limits", of_all(|u| u.under_way()[1])),
             ("requests that wait", of_all(|u| u.waiting.len())),
             ("second tries", self.hedged),
         ]

@@ -11,6 +11,7 @@ use hg_policy::Sample;
 use hg_resilience::{Outcome, Permit, Verdict};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The claim that a request at an endpoint has on the upstream.
 #[derive(Default)]
@@ -18,6 +19,14 @@ pub(crate) struct Claim {
     /// The upstream whose limits count it, if there are any.
     pub(crate) limits: Option<Arc<UpstreamEntry>>,
     pub(crate) admission: Admission,
+}
+
+/// Gives back what [`UpstreamState::pick`] took of the limits of `entry`.
+pub(crate) fn release_limits(entry: &UpstreamEntry, address: &str) {
+    entry.in_use.fetch_sub(1, Relaxed);
+    if let Some(e) = entry.endpoints.iter().find(|e| &*e.address == address) {
+        e.in_use.fetch_sub(1, Relaxed);
+    }
 }
 
 /// The admission of a request to its endpoint, which waits for how the request ends.

@@ -2,11 +2,10 @@
 
 use super::Worker;
 use super::accept::deadline_after;
-use super::claim::Left;
+use super::claim::{Left, release_limits};
 use super::client::Phase;
 use super::exchange::{ExId, Exchange};
 use super::http2::StreamEnd;
-use super::upstreams::release_limits;
 use hg_middleware::{Ended, Failure};
 use hg_resilience::Outcome;
 

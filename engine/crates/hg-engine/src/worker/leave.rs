@@ -2,14 +2,14 @@
 
 use super::accept::deadline_after;
 use super::answer::own;
+use super::claim::release_limits;
 use super::client::Phase;
 use super::exchange::{ExId, Exchange, Stage, pair};
 use super::http2::in_order;
 use super::up::Up;
-use super::upstreams::release_limits;
-use super::{Done, Worker};
+use super::{Done, KIND_LEAVING, Worker};
 use crate::hand_over::GivenFlows;
-use hg_net::Ticks;
+use hg_net::{Ticks, Token};
 use std::sync::{Arc, mpsc};
 
 /// The stages of leaving.
@@ -49,6 +49,11 @@ impl Leaving {
 /// A close frame with status 1001, "going away" (RFC 6455 §7.4.1).
 const GOING_AWAY: &[u8] = &[0x88, 0x02, 0x03, 0xe9];
 
+/// Returns the token of the times of a drain.
+fn token() -> Token {
+    Token::new(KIND_LEAVING, 0, 0)
+}
+
 impl Worker {
     /// Releases our sockets to a successor without touching their queues.
     pub(super) fn hand_off(&mut self, flows: Option<&mpsc::Sender<GivenFlows>>) {
@@ -70,18 +75,20 @@ impl Worker {
         self.listeners_closed = Some(closed);
         self.announce_all_http2();
         let drain = &self.held.settings.drain;
-        self.leaving = Leaving::Announced {
-            listeners_until: deadline_after(self.now_us, drain.delay_ms.max(1)),
-            deadline: deadline_after(self.now_us, drain.deadline_ms.max(1)),
-        };
+        let listeners_until = deadline_after(self.now_us, drain.delay_ms.max(1));
+        let deadline = deadline_after(self.now_us, drain.deadline_ms.max(1));
+        self.leaving = Leaving::Announced { listeners_until, deadline };
+        self.enter(token(), listeners_until);
     }
 
     fn begin_closing(&mut self, left_ms: u64) {
         self.listeners_closed = None;
         let idle_ms = self.held.settings.drain.idle_grace_ms.max(1);
         let idle_until = deadline_after(self.now_us, idle_ms);
-        self.leaving =
-            Leaving::Closing { idle_until, deadline: deadline_after(self.now_us, left_ms.max(1)) };
+        let deadline = deadline_after(self.now_us, left_ms.max(1));
+        self.leaving = Leaving::Closing { idle_until, deadline };
+        self.enter(token(), idle_until);
+        self.enter(token(), deadline);
         self.announce_all_http2();
         let idle: Vec<usize> =
             self.clients.iter().filter(|(_, c)| c.phase == Phase::Idle).map(|(i, _)| i).collect();
@@ -93,7 +100,7 @@ impl Worker {
         }
     }
 
-    /// Continues to leave; called a few times a second.
+    /// Continues to leave; called a few times a second, and when a time of the drain is over.
     pub(super) fn go_on_leaving(&mut self) {
         match self.leaving {
             Leaving::No => {}

@@ -91,6 +91,8 @@ const KIND_UP: u8 = 2;
 const KIND_HOUSE: u8 = 3;
 /// Deadlines of exchanges over HTTP/2; those over HTTP/1 have their connection's.
 const KIND_EXCHANGE: u8 = 4;
+/// Times of a drain.
+const KIND_LEAVING: u8 = 9;
 
 /// Room that each request uses, one after the other.
 #[derive(Default)]

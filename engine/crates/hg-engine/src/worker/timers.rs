@@ -8,7 +8,7 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::client::{Client, Phase};
 use super::exchange::{ExId, Exchange, Stage, pair};
-use super::{KIND_CLIENT, KIND_EXCHANGE, KIND_HOUSE, KIND_UP, Worker, tcp};
+use super::{KIND_CLIENT, KIND_EXCHANGE, KIND_HOUSE, KIND_LEAVING, KIND_UP, Worker, tcp};
 use crate::counters::Timeout;
 use crate::snapshot::ListenerEntry;
 use hg_net::{Ticks, Token};
@@ -116,6 +116,7 @@ impl Worker {
                 KIND_UP => self.fire_up(token, at),
                 KIND_EXCHANGE => self.fire_stream(token, at),
                 tcp::KIND_SESSION => self.fire_session(token, at),
+                KIND_LEAVING => self.go_on_leaving(),
                 KIND_HOUSE => self.house_keeping(),
                 _ => {}
             }

@@ -306,14 +306,10 @@ impl UpstreamState {
         }
     }
 
-    /// Returns the number of requests that are counted at endpoints.
-    pub(super) fn under_way(&self) -> usize {
-        self.active.iter().map(|count| *count as usize).sum()
-    }
-
-    /// Returns the number of requests that are counted in the limit that adapts.
-    pub(super) fn limited(&self) -> usize {
-        self.learned.limit.as_ref().map_or(0, |limit| limit.in_flight() as usize)
+    /// Returns the requests that are counted at endpoints, and those in the limit that adapts.
+    pub(super) fn under_way(&self) -> [usize; 2] {
+        let limited = self.learned.limit.as_ref().map_or(0, Adaptive::in_flight);
+        [self.active.iter().map(|count| *count as usize).sum(), limited as usize]
     }
 
     /// Reports whether as many requests are under way as answers in time allow.
@@ -357,14 +353,6 @@ impl UpstreamState {
             (self.balancer, self.seen.weighed) = (balancer, version);
         }
         self.seen.epoch = epoch;
-    }
-}
-
-/// Gives back what [`UpstreamState::pick`] took of the limits of `entry`.
-pub(crate) fn release_limits(entry: &UpstreamEntry, address: &str) {
-    entry.in_use.fetch_sub(1, Relaxed);
-    if let Some(e) = entry.endpoints.iter().find(|e| &*e.address == address) {
-        e.in_use.fetch_sub(1, Relaxed);
     }
 }
 

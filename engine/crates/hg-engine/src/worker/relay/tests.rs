@@ -74,7 +74,9 @@ fn an_answer_that_its_client_does_not_take_is_no_progress() {
                 c.conn.out.push(b"x", &mut w.io.pool);
             }
             w.relay_answer(x, &[], &mut vec![b'x'; 100], RESERVE..RESERVE + 10);
-            w.exchanges.get(x).unwrap().due.idle
+            let due = w.exchanges.get(x).unwrap().due.idle;
+            w.rearm(x);
+            due
         });
         assert_eq!(due != 1, moves, "{answered} {waits}");
     }

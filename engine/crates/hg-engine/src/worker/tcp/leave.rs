@@ -2,7 +2,7 @@
 
 use super::super::Worker;
 use super::super::accept::deadline_after;
-use super::super::upstreams::release_limits;
+use super::super::claim::release_limits;
 use super::session::{Session, SessionId};
 use crate::counters::Close;
 use crate::report::EventLevel;

@@ -3,9 +3,9 @@
 use super::*;
 use crate::shared::Shared;
 use crate::worker::affinity::Wanted;
-use crate::worker::claim::{Claim, Left};
+use crate::worker::claim::{Claim, Left, release_limits};
 use crate::worker::exchange::TryTimes;
-use crate::worker::upstreams::{EndpointState, NoPick, UpstreamState, release_limits};
+use crate::worker::upstreams::{EndpointState, NoPick, UpstreamState};
 use hg_policy::{Tried, WyRand};
 use hg_resilience::Outcome;
 use std::rc::Rc;

@@ -2,9 +2,9 @@
 
 use super::super::Worker;
 use super::super::affinity::Wanted;
-use super::super::claim::{Claim, Left};
+use super::super::claim::{Claim, Left, release_limits};
 use super::super::exchange::TryTimes;
-use super::super::upstreams::{EndpointState, GONE, NoPick, UpstreamState, release_limits};
+use super::super::upstreams::{EndpointState, GONE, NoPick, UpstreamState};
 use super::KIND_FLOW;
 use crate::counters::{Dropped, Ended};
 use crate::snapshot::UdpEntry;

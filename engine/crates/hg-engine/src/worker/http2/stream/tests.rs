@@ -87,6 +87,7 @@ fn a_stream_that_has_to_wait_goes_on_when_its_time_is_over() {
         }
         // It asks its endpoint already.
         w.exchanges.get_mut(x).unwrap().stage = Stage::Waiting;
+        w.rearm(x);
     });
 }
 
