@@ -88,6 +88,9 @@ class Upgrade:
         self.stage = stage
         self.steps = steps
         self.nodes = [one for one in stage.nodes if isinstance(one, UpgradableNode)]
+        # Those whose installation of a program went on: on a busy machine they still install it
+        # when the next wave is waited for.
+        self.released: set[tuple[str, str]] = set()
         for node in self.nodes:
             node.programs.hold()
         self.id = stage.upgrade(program)
@@ -113,7 +116,8 @@ class Upgrade:
         """Lets the installations that wait go on, with the master away or not."""
 
         def installs() -> list[UpgradableNode]:
-            found = [(one, one.order()) for one in self.nodes]
+            held = [one for one in self.nodes if (one.name, program) not in self.released]
+            found = [(one, one.order()) for one in held]
             wanted = ("installing", program)
             return [one for one, order in found if (order["step"], order["program"]) == wanted]
 
@@ -127,7 +131,9 @@ class Upgrade:
         if step in self.steps:
             self._kill(step, end_it if step in ENDS_AWAY else _nothing)
         # Those of a later wave wait for their own step.
-        release(first if step == "installing" else self.nodes)
+        released = first if step == "installing" else self.nodes
+        release(released)
+        self.released |= {(one.name, program) for one in released}
 
     def _at_change(self, step: str, program: str) -> None:
         """Kills the master while a node changes over, if that is seen."""

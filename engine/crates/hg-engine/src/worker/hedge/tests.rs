@@ -1,4 +1,4 @@
-//! When a second try begins, and which connections are whose.
+//! The begin of a second try, and the connections of each of the two.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::common::http2::Client as Http2Client;
+use crate::worker::leave::Leaving;
 use crate::worker::timers::Entry;
-use crate::worker::{KIND_CLIENT, KIND_UP};
+use crate::worker::{Done, KIND_CLIENT, KIND_LEAVING, KIND_UP};
 use hg_net::{Ticks, Token};
 
 /// Returns times well before and just after so many milliseconds. The clock that runs beside the
@@ -402,6 +403,21 @@ fn while_a_node_drains_every_answer_says_that_its_connection_ends() {
     for s in &mut clients {
         assert!(read_all(s).is_empty(), "and it does end");
     }
+}
+
+#[test]
+fn the_delay_of_a_drain_has_a_timer_of_its_own() {
+    let mut node = Node::simple(&Upstream::answering(OK));
+    node.apply(&[put(Kind::Settings, "node", r#"{"drain":{"delay_ms":300}}"#)]);
+    let fired = on_worker(&node, |w| {
+        w.drain(std::sync::Arc::new(Done::new(Box::new(|| ()))));
+        let Leaving::Announced { listeners_until, .. } = w.leaving else { return vec![] };
+        let mut fired = Vec::new();
+        w.wheel.advance(listeners_until, &mut fired);
+        fired.retain(|(raw, _)| Token::from_raw(*raw).kind() == KIND_LEAVING);
+        fired.into_iter().map(|(_, at)| at == listeners_until).collect()
+    });
+    assert_eq!(fired, [true]);
 }
 
 /// Lets the timer of each connection and each exchange fire so many ticks after its deadline, or

@@ -1,4 +1,4 @@
-//! What ends when a deadline has come, by the stage of its exchange.
+//! The end of what a deadline ends, by the stage of its exchange.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
