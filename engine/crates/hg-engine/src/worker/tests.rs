@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use super::conn::Conn;
 use super::exchange::{ExId, Stage};
 use super::up::UpPhase;
 use super::{Message, Phase, Worker};
 use crate::common::tls::Authority;
 use crate::common::*;
+use hg_h2::Times;
 use hg_plan::{Change, Kind};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -119,6 +121,11 @@ pub(super) fn on_request<T: Send + 'static>(
     })
 }
 
+/// Returns once a connection has something to read, or its end.
+pub(super) fn await_bytes(conn: &Conn) {
+    eventually("something has come", || hg_net::is_readable_or_closed(&conn.fd));
+}
+
 /// Returns how many connections to endpoints are idle.
 pub(super) fn idle(w: &Worker) -> usize {
     w.ups.iter().filter(|(_, up)| up.phase == UpPhase::Idle).count()
@@ -143,6 +150,24 @@ pub(super) fn end_seen(
     wait_for_answer(&node);
     on_request(&node, |w, x, _| run(w, x));
     told.recv_timeout(DEADLINE).unwrap()
+}
+
+/// No limits in time of HTTP/2 but those that a test sets.
+pub(super) const NEVER: Times = Times {
+    greeting_ms: 0,
+    head_ms: 0,
+    settings_ms: 0,
+    write_ms: 0,
+    drain_ms: 0,
+    idle_ms: 0,
+    keepalive_ms: 0,
+    pong_ms: 0,
+};
+
+/// Moves the clock of a worker on, until it looks at it again.
+pub(super) fn move_on(w: &mut Worker, us: u64) {
+    w.now_us += us;
+    w.now = hg_net::Clock::ticks(w.now_us);
 }
 
 /// Moves the clock on for what waits at this moment: whatever is due ends.

@@ -1,6 +1,6 @@
 //! A listener with a certificate of its own, and clients that trust it.
 
-use super::{Node, Upstream, put};
+use super::{Node, Upstream, put, route_json};
 use hg_plan::{Digest, Kind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -11,6 +11,17 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// Starts a node with TLS, with a policy of these further keys, that answers by itself, as an endpoint
+/// for another node.
+pub fn own_answers(policy: &str) -> Node {
+    let mut node = Node::simple(&Upstream::answering(b""));
+    let own =
+        route_json("").replace(r#""upstream":"u""#, r#""respond":{"status":200,"body":"own"}"#);
+    node.apply(&[put(Kind::Route, "r", own)]);
+    Authority::serve_with(&mut node, policy);
+    node
+}
 
 /// What a client needs to trust the node.
 pub struct Authority(CertificateDer<'static>);

@@ -2,7 +2,7 @@
 
 use crate::common::http2::Client;
 use crate::common::http2_peer::{Peer, ask, get, on, serving, with};
-use crate::common::tls::Authority;
+use crate::common::tls::own_answers;
 use crate::common::*;
 use hg_h2::Limits;
 use hg_plan::Kind;
@@ -278,17 +278,6 @@ fn trailers_of_answers_reach_both_kinds_of_clients() {
     assert_eq!(answer.trailers, [("x-sum".to_owned(), "123".to_owned())]);
 }
 
-/// Starts a node with TLS that answers by itself, as an endpoint for another node.
-fn secure(alpn: &str) -> Node {
-    let up = Upstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    let mut node = Node::simple(&up);
-    let own =
-        route_json("").replace(r#""upstream":"u""#, r#""respond":{"status":200,"body":"own"}"#);
-    node.apply(&[put(Kind::Route, "r", own)]);
-    Authority::serve_with(&mut node, alpn);
-    node
-}
-
 #[test]
 fn over_tls_the_endpoint_decides_where_both_are_allowed() {
     for (protocol, alpn, expected, connections) in [
@@ -298,7 +287,7 @@ fn over_tls_the_endpoint_decides_where_both_are_allowed() {
         ("h2", r#","alpn":["http/1.1"]"#, "HTTP/1.1 502 ", 0),
         ("http1", "", "HTTP/1.1 200 ", 0),
     ] {
-        let endpoint = secure(alpn);
+        let endpoint = own_answers(alpn);
         let rest = format!(r#","tls":{{"verify":false}},"protocol":"{protocol}""#);
         let node = Node::start(&upstream_json(&[endpoint.address], &rest), "", 1);
         let mut clients: Vec<TcpStream> =

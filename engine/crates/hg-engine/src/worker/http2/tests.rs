@@ -8,7 +8,7 @@ use crate::common::{Node, Upstream, eventually, put};
 use crate::worker::exchange::Exchange;
 use crate::worker::leave::Leaving;
 use crate::worker::store::Store;
-use crate::worker::tests::on_worker;
+use crate::worker::tests::{NEVER, move_on, on_worker};
 use hg_plan::Kind;
 
 #[test]
@@ -34,25 +34,7 @@ fn streams_come_in_the_order_in_which_they_were_opened() {
     assert_eq!(in_order(&streams), sorted);
 }
 
-/// Moves the clock of a worker on, until it looks at it again.
-fn move_on(w: &mut Worker, us: u64) {
-    w.now_us += us;
-    w.now = Clock::ticks(w.now_us);
-}
-
 const HOUR_US: u64 = 3_600_000_000;
-/// No limits but those that a test sets.
-const NEVER: Times = Times {
-    greeting_ms: 0,
-    head_ms: 0,
-    settings_ms: 0,
-    write_ms: 0,
-    drain_ms: 0,
-    idle_ms: 0,
-    keepalive_ms: 0,
-    pong_ms: 0,
-};
-
 fn serving() -> Node {
     let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let mut node = Node::simple(&Upstream::answering(ok));

@@ -6,23 +6,10 @@ use super::*;
 use crate::common::http2_peer::{self, Peer};
 use crate::common::{Node, Upstream, eventually};
 use crate::worker::http2::in_order;
-use crate::worker::tests::on_worker;
+use crate::worker::tests::{NEVER, move_on, on_worker};
 use hg_h2::{Incoming, NeverIndexed, RequestLine};
-use hg_net::Clock;
 use hg_proto::Scheme;
 use std::net::TcpStream;
-
-/// No limits in time but those that a test sets.
-pub(super) const NEVER: Times = Times {
-    greeting_ms: 0,
-    head_ms: 0,
-    settings_ms: 0,
-    write_ms: 0,
-    drain_ms: 0,
-    idle_ms: 0,
-    keepalive_ms: 0,
-    pong_ms: 0,
-};
 
 /// An endpoint that allows so many streams and never answers a request.
 pub(super) fn silent(streams: u32) -> Upstream {
@@ -75,12 +62,6 @@ pub(super) fn an_hour_later(run: impl FnOnce(&mut Worker, usize) + Send + 'stati
         run(w, ui);
         w.tick();
     });
-}
-
-/// Moves the clock of a worker on, until it looks at it again.
-pub(super) fn move_on(w: &mut Worker, us: u64) {
-    w.now_us += us;
-    w.now = Clock::ticks(w.now_us);
 }
 
 /// Opens a stream; reports whether the session took it.

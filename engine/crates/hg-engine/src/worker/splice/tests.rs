@@ -8,7 +8,7 @@ use crate::common::{
     unused_address, upstream_json,
 };
 use crate::worker::exchange::Stage;
-use crate::worker::tests::on_worker;
+use crate::worker::tests::{await_bytes, on_worker};
 use hg_plan::Kind;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -49,15 +49,18 @@ fn bytes_that_passed_unread_are_counted_up_to_the_end() {
     }
 }
 
-/// Waits until a connection has something to read.
-fn await_bytes(conn: &Conn) {
-    while !hg_net::is_readable_or_closed(&conn.fd) {
-        std::thread::yield_now();
-    }
-}
-
 fn on_its_way(w: &Worker) -> Option<ExId> {
     w.exchanges.ids(|e| e.stage == Stage::Waiting && !e.request.done).pop()
+}
+
+/// Sends some more of the body, and waits until it has come; returns the request and its endpoint's
+/// connection.
+fn send_more(w: &Worker, s: &mut TcpStream) -> (ExId, usize) {
+    let x = on_its_way(w).unwrap();
+    let e = w.exchanges.get(x).unwrap();
+    s.write_all(&[b'x'; 1_000]).unwrap();
+    await_bytes(&w.clients.get(e.client).unwrap().conn);
+    (x, e.up.unwrap())
 }
 
 /// Begins to send a body of so many bytes on a route with these further keys.
@@ -84,11 +87,7 @@ fn a_request_that_is_kept_or_copied_is_read() {
     {
         let (node, mut s) = sending(route, bytes);
         on_worker(&node, move |w| {
-            let x = on_its_way(w).unwrap();
-            let ui = w.exchanges.get(x).unwrap().up.unwrap();
-            s.write_all(&[b'x'; 1_000]).unwrap();
-            let ci = w.exchanges.get(x).unwrap().client;
-            await_bytes(&w.clients.get(ci).unwrap().conn);
+            let (x, ui) = send_more(w, &mut s);
             assert_eq!(w.splice_request(x, ui).is_none(), is_read, "{route} {bytes}");
             w.pump_request(x);
         });
@@ -117,11 +116,7 @@ fn a_large_answer_that_is_coded_is_read() {
 fn a_large_request_passes_unread_unless_its_client_speaks_http2() {
     let (node, mut s) = sending("", 100_000);
     on_worker(&node, move |w| {
-        let x = on_its_way(w).unwrap();
-        let ui = w.exchanges.get(x).unwrap().up.unwrap();
-        s.write_all(&[b'x'; 1_000]).unwrap();
-        let ci = w.exchanges.get(x).unwrap().client;
-        await_bytes(&w.clients.get(ci).unwrap().conn);
+        let (x, ui) = send_more(w, &mut s);
         w.exchanges.get_mut(x).unwrap().stream.id = 1;
         assert_eq!(w.splice_request(x, ui), None);
         w.exchanges.get_mut(x).unwrap().stream.id = 0;

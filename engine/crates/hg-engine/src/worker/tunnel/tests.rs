@@ -6,8 +6,7 @@ use super::*;
 use crate::common::http2::Client as Http2Client;
 use crate::common::http2_peer::{self, Peer};
 use crate::common::{DEADLINE, Node, Upstream, eventually, read_all, read_head, read_n};
-use crate::worker::conn::Conn;
-use crate::worker::tests::on_worker;
+use crate::worker::tests::{await_bytes, on_worker};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};
@@ -52,12 +51,6 @@ fn with_a_tunnel(
         let x = tunnel(w).unwrap();
         run(w, x, s);
     });
-}
-
-fn await_bytes(conn: &Conn) {
-    while !hg_net::is_readable_or_closed(&conn.fd) {
-        std::thread::yield_now();
-    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 
 use super::*;
 use crate::worker::exchange::Exchange;
-use crate::worker::multiplex::tests::{NEVER, an_hour_later, move_on, with_streams};
+use crate::worker::multiplex::tests::{an_hour_later, with_streams};
+use crate::worker::tests::{NEVER, move_on};
 use hg_h2::Watch;
 use hg_proto::Method;
 

@@ -3,13 +3,10 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::common::tls::Authority;
-use crate::common::{
-    Node, Upstream, eventually, put, read_all, read_answer, route_json, upstream_json,
-};
+use crate::common::tls::own_answers;
+use crate::common::{Node, Upstream, eventually, read_all, read_answer, upstream_json};
 use crate::worker::multiplex::tests::{an_hour_later, with_streams};
 use crate::worker::tests::on_worker;
-use hg_plan::Kind;
 use std::io::Write;
 use std::net::TcpStream;
 
@@ -63,16 +60,6 @@ fn a_websocket_goes_over_http1_where_the_endpoint_may_choose() {
     }
 }
 
-/// Starts a node with TLS that answers by itself, as an endpoint for another node.
-fn secure(alpn: &str) -> Node {
-    let mut node = Node::simple(&Upstream::answering(b""));
-    let own =
-        route_json("").replace(r#""upstream":"u""#, r#""respond":{"status":200,"body":"own"}"#);
-    node.apply(&[put(Kind::Route, "r", own)]);
-    Authority::serve_with(&mut node, alpn);
-    node
-}
-
 #[test]
 fn the_choice_of_an_endpoint_is_counted_and_remembered_unless_it_had_none() {
     let http1 = r#","alpn":["http/1.1"]"#;
@@ -86,7 +73,7 @@ fn the_choice_of_an_endpoint_is_counted_and_remembered_unless_it_had_none() {
         (websocket, "", false, (0, 0)),
         (websocket, http1, false, (0, 0)),
     ] {
-        let endpoint = secure(alpn);
+        let endpoint = own_answers(alpn);
         let rest = r#","tls":{"verify":false},"protocol":"auto""#;
         let node = Node::start(&upstream_json(&[endpoint.address], rest), "", 1);
         let mut s = node.connect();
@@ -103,7 +90,7 @@ fn the_choice_of_an_endpoint_is_counted_and_remembered_unless_it_had_none() {
 
 #[test]
 fn a_connection_of_http1_is_used_again_where_the_endpoint_chose_that() {
-    let endpoint = secure(r#","alpn":["http/1.1"]"#);
+    let endpoint = own_answers(r#","alpn":["http/1.1"]"#);
     let rest = r#","tls":{"verify":false},"protocol":"auto""#;
     let node = Node::start(&upstream_json(&[endpoint.address], rest), "", 1);
     let mut s = node.connect();

@@ -5,8 +5,8 @@
 use super::*;
 use crate::common::http2_peer::{self, Peer};
 use crate::common::{DEADLINE, Upstream, eventually};
-use crate::worker::multiplex::tests::{an_hour_later, move_on, silent, with_streams};
-use crate::worker::tests::on_worker;
+use crate::worker::multiplex::tests::{an_hour_later, silent, with_streams};
+use crate::worker::tests::{await_bytes, move_on, on_worker};
 use hg_h2::Code;
 use std::sync::{Mutex, mpsc};
 
@@ -30,9 +30,7 @@ fn a_connection_is_read_where_an_event_said_that_there_is_something() {
         let ui = w.ups.iter().find(|(_, up)| up.http2.is_some()).map(|(ui, _)| ui).unwrap();
         let has_come = |w: &Worker| hg_net::is_readable_or_closed(&w.ups[ui].conn.fd);
         go.send(()).unwrap();
-        while !has_come(w) {
-            std::thread::yield_now();
-        }
+        await_bytes(&w.ups[ui].conn);
         w.ups[ui].conn.readable = false;
         w.enqueue_shared(ui);
         assert!(!w.shared_at(ui).unwrap().noted.queued);
