@@ -46,6 +46,17 @@ def test_what_does_not_answer_is_named(tmp_path: Path, name: str) -> None:
     assert str(wrong.value).startswith(f"{tmp_path / name} does not answer (waited 0 s); mend its")
 
 
+def test_a_reading_that_never_ends_keeps_no_command_from_ending(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(CONFIG)
+    files = _Stalled("a.toml")
+    with pytest.raises(UnansweredError):
+        read([tmp_path / "a.toml"], {}, files, read_s=0.05)
+    left = [one for one in threading.enumerate() if one.name == "read"]
+    files.answers.set()
+    assert left
+    assert all(one.daemon for one in left)
+
+
 def test_a_config_that_takes_too_long_as_a_whole_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(CONFIG)
     files = _Stalled("a.toml")

@@ -51,6 +51,18 @@ def test_a_broken_file_says_what_to_do(tmp_path: Path) -> None:
         load(file)
 
 
+def test_a_file_that_cannot_be_read_or_written_is_named_with_the_cause(tmp_path: Path) -> None:
+    file = tmp_path / "contexts.json"
+    file.mkdir(mode=0o700)
+    with pytest.raises(ContextError, match=r"contexts.json cannot be read: Is a directory"):
+        load(file)
+    with pytest.raises(ContextError, match=r"contexts.json cannot be written: Is a directory"):
+        save(file, Contexts())
+    (tmp_path / "home").write_text("")
+    with pytest.raises(ContextError, match=r"home/a.json cannot be written: File exists"):
+        save(tmp_path / "home" / "a.json", Contexts())
+
+
 def test_an_unknown_context_names_the_known_ones() -> None:
     known = Contexts().holding("prod", ANN).holding("test", ANN)
     assert known.current == "test"
