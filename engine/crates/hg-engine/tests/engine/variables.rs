@@ -79,3 +79,30 @@ fn a_template_says_what_came_over_http2_and_over_tls() {
     );
     assert!(body.ends_with(" TLSv1.3 a.example"), "{body}");
 }
+
+const KEYS: &str = r#"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}"#;
+
+/// A token of `bob`, from `https://login.example`, until the year 2099.
+const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUiLCJzdWIiOiJib2IiLCJleHAiOjQxMDI0NDQ4MDB9.Lk1Mb9HjRzumMxNhf_5-G0U2D8XuSa4LSPPx_UJVWTEA0UMJlwXpAfRWyyTXKhn4-5TFFYBI5pkNr0h36WPTBw";
+
+#[test]
+fn claims_of_a_token_are_said_to_the_endpoint_and_to_the_client() {
+    let up = mirror();
+    let mut node = Node::simple(&up);
+    let edit =
+        |side: &str| format!(r#"{{"{side}":{{"set":{{"x-all":"${{jwt:sub}} ${{jwt:iss}}"}}}}}}"#);
+    let rest = format!(
+        r#","middlewares":[{{"jwt":{{"keys":"{KEYS}","header":"authorization"}}}},{},{}]"#,
+        edit("request_headers"),
+        edit("response_headers")
+    );
+    node.apply(&[put(Kind::Route, "r", route_json(&rest))]);
+    let mut s = node.connect();
+    // The second time the token is remembered.
+    for _ in 0..2 {
+        write!(s, "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").unwrap();
+        let (head, body) = read_answer(&mut s);
+        assert_eq!(String::from_utf8(body).unwrap(), "bob https://login.example");
+        assert!(head.contains("\r\nx-all: bob https://login.example\r\n"), "{head}");
+    }
+}

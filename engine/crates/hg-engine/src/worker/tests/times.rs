@@ -81,13 +81,17 @@ fn a_first_byte_in_time_leaves_the_answer_its_own_times() {
 
 #[test]
 fn the_time_for_a_head_counts_from_its_first_byte() {
-    for piece in [1, 99] {
-        let mut node = Node::simple(&silent());
-        let json = node.listener_json(r#","head_timeout_ms":60000"#);
+    for (piece, earlier) in [(1, 0), (99, 0), (1, 2), (99, 2)] {
+        let mut node = Node::simple(&Upstream::answering(OK));
+        let json = node.listener_json(r#","head_timeout_ms":60000,"idle_timeout_ms":1000000"#);
         node.apply(&[put(Kind::Listener, "web", json)]);
-        let s = node.connect();
+        let mut s = node.connect();
+        for _ in 0..earlier {
+            send(&node, &s, GET, piece);
+            assert_eq!(read_answer(&mut s).1, b"ok");
+        }
         send(&node, &s, b"GET / HTTP/1.1\r\nHost: a\r\nX: y", piece);
-        assert_eq!(at_its_edge(&node, &s, "head"), "408");
+        assert_eq!(at_its_edge(&node, &s, "head"), "408", "{earlier} requests before");
     }
 }
 
