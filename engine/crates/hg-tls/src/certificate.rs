@@ -3,9 +3,9 @@
 use crate::context::Blobs;
 use crate::x509;
 use hg_plan::{Certificate, Digest};
+use rustls::SignatureAlgorithm;
 use rustls::crypto::CryptoProvider;
-use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys, SignatureAlgorithm};
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
@@ -73,18 +73,13 @@ impl Certified {
         let (Some(chain), Some(key), Some(ocsp)) = (chain, key, ocsp) else {
             return Err(problems);
         };
-        let leaf = chain.first().cloned();
-        let mut pair = pair(chain, key, provider).map_err(|problem| vec![problem])?;
+        let key = signing_key(key, provider).map_err(|problem| vec![problem])?;
+        let leaf = chain.first().ok_or_else(|| cert(NOT_DER));
+        let info =
+            leaf.and_then(|leaf| info(name, leaf, &*key)).map_err(|problem| vec![problem])?;
+        let mut pair = CertifiedKey::new(chain, key);
         pair.ocsp = ocsp;
-        let algorithm = pair.key.algorithm();
-        match leaf.and_then(|leaf| info(name, &leaf, algorithm)) {
-            Some(info) => Ok(Self { object: object.clone(), key: Arc::new(pair), info }),
-            None => Err(vec![(
-                "cert".into(),
-                "the leaf certificate is not valid DER; name a file with an X.509 certificate"
-                    .into(),
-            )]),
-        }
+        Ok(Self { object: object.clone(), key: Arc::new(pair), info })
     }
 
     /// Orders signatures by cost: a client that accepts several gets the cheapest.
@@ -148,44 +143,55 @@ fn staple(blobs: &Blobs<'_>, sha256: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-fn pair(
-    chain: Vec<CertificateDer<'static>>,
+fn signing_key(
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
-) -> Result<CertifiedKey, Problem> {
-    let key = provider.key_provider.load_private_key(key).map_err(|e| {
+) -> Result<Arc<dyn SigningKey>, Problem> {
+    provider.key_provider.load_private_key(key).map_err(|e| {
         ("key".to_owned(), format!("the private key is not usable: {e}; use RSA (2048 bits or more), ECDSA P-256, P-384 or P-521, or Ed25519"))
-    })?;
-    let pair = CertifiedKey::new(chain, key);
-    match pair.keys_match() {
-        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
-        Err(Error::InconsistentKeys(_)) => Err((
-            "key".into(),
-            "the private key does not belong to the certificate; name the key of the leaf, and put the leaf first".into(),
-        )),
-        Err(e) => Err(("cert".into(), format!("the certificate is not usable: {e}; name another one"))),
-    }
+    })
 }
 
 fn info(
     name: &Arc<str>,
     leaf: &CertificateDer<'_>,
-    algorithm: SignatureAlgorithm,
-) -> Option<CertificateInfo> {
-    let fields = x509::fields(leaf)?;
-    let parsed = webpki::EndEntityCert::try_from(leaf).ok()?;
-    Some(CertificateInfo {
+    key: &dyn SigningKey,
+) -> Result<CertificateInfo, Problem> {
+    let fields = x509::fields(leaf).ok_or_else(|| cert(NOT_DER))?;
+    if key.public_key().is_some_and(|own| *own != *fields.public_key) {
+        return Err((
+            "key".into(),
+            "the private key does not belong to the certificate; name the key of the leaf, and put the leaf first".into(),
+        ));
+    }
+    Ok(CertificateInfo {
         name: name.clone(),
         not_before_unix_s: fields.not_before,
         not_after_unix_s: fields.not_after,
-        names: parsed.valid_dns_names().map(|n| n.to_ascii_lowercase().into()).collect(),
+        names: if fields.is_v3 { names(leaf)? } else { Box::default() },
         subject: fields.subject.into(),
         issuer: fields.issuer.into(),
-        key: match algorithm {
+        key: match key.algorithm() {
             SignatureAlgorithm::ECDSA => "ecdsa",
             SignatureAlgorithm::ED25519 => "ed25519",
             _ => "rsa",
         },
         fingerprint: Digest::of(leaf),
     })
+}
+
+/// Returns the DNS names of a leaf that has extensions. webpki does not read one of version 1, which
+/// has none; servers present such certificates, and each client decides about them.
+fn names(leaf: &CertificateDer<'_>) -> Result<Box<[Box<str>]>, Problem> {
+    let parsed = webpki::EndEntityCert::try_from(leaf).map_err(|e| {
+        cert(&format!("the leaf certificate is not as RFC 5280 requires ({e}); issue it again"))
+    })?;
+    Ok(parsed.valid_dns_names().map(|n| n.to_ascii_lowercase().into()).collect())
+}
+
+const NOT_DER: &str =
+    "the leaf certificate is not valid DER; name a file with an X.509 certificate";
+
+fn cert(message: &str) -> Problem {
+    ("cert".into(), message.into())
 }

@@ -5,7 +5,7 @@ use x509_parser::asn1_rs::{Enumerated, FromDer, Sequence, ToDer};
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::nom::Parser;
 use x509_parser::oid_registry::Oid;
-use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+use x509_parser::x509::{AttributeTypeAndValue, X509Name, X509Version};
 
 /// Fields of a certificate; the names as RFC 4514 writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,18 +16,28 @@ pub(crate) struct Fields {
     /// Seconds since 1970.
     pub not_after: i64,
     pub subject: String,
+    /// SubjectPublicKeyInfo in DER.
+    pub public_key: Vec<u8>,
+    /// Set if its version can have extensions (RFC 5280 §4.1.2.1).
+    pub is_v3: bool,
 }
 
-/// Returns the fields of a certificate (RFC 5280 §4.1); `None` if it does not parse.
+/// Returns the fields of a certificate (RFC 5280 §4.1); `None` if it does not parse, or has
+/// more behind it.
 pub(crate) fn fields(der: &[u8]) -> Option<Fields> {
     let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
-    let (_, certificate) = parser.parse(der).ok()?;
+    let (rest, certificate) = parser.parse(der).ok()?;
+    if !rest.is_empty() {
+        return None;
+    }
     let validity = certificate.validity();
     Some(Fields {
         issuer: name(certificate.issuer()),
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
         subject: name(certificate.subject()),
+        public_key: certificate.public_key().raw.to_vec(),
+        is_v3: certificate.version() == X509Version::V3,
     })
 }
 
@@ -155,13 +165,16 @@ mod tests {
         wanted.distinguished_name.push(rcgen::DnType::CommonName, "a.example");
         wanted.not_before = rcgen::date_time_ymd(1970, 1, 2);
         wanted.not_after = rcgen::date_time_ymd(2100, 3, 1);
-        let made = wanted.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = wanted.self_signed(&key).unwrap();
         let name = "CN=a.example,O=A\\, B".to_owned();
         let expected = Fields {
             issuer: name.clone(),
             not_before: 86_400,
             not_after: 4_107_542_400,
             subject: name,
+            public_key: rcgen::PublicKeyData::subject_public_key_info(&key),
+            is_v3: true,
         };
         assert_eq!(fields(made.der()), Some(expected));
     }

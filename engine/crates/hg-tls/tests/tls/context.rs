@@ -41,7 +41,7 @@ fn a_mismatched_or_unreadable_pair_is_refused_with_its_reason() {
         ("", &key, "certificate c cert: the file has no certificate"),
         (&key, &key, "certificate c cert: the file has no certificate"),
         (broken, &key, "certificate c cert: the file is not readable PEM"),
-        (not_der, &key, "certificate c cert: the certificate is not usable"),
+        (not_der, &key, "certificate c cert: the leaf certificate is not valid DER"),
     ] {
         let mut world = World::default();
         world.certificate("c", cert, key);

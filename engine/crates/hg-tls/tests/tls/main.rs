@@ -17,6 +17,7 @@ mod common;
 mod client_auth;
 mod context;
 mod hellos;
+mod leaves;
 mod openssl;
 mod selection;
 mod sessions;

@@ -1,0 +1,89 @@
+//! Leaf certificates of unusual forms: which are served, and which are refused.
+
+use crate::common::*;
+use base64::Engine as _;
+use hg_plan::Kind;
+use rcgen::{CertificateParams, CustomExtension};
+
+/// Returns a certificate as version 1 has it (RFC 5280 §4.1): without its version and extensions.
+/// Its signature is no longer right, which servers do not check.
+fn version_1(certificate: &[u8]) -> Vec<u8> {
+    const VERSION: u8 = 0xa0;
+    const EXTENSIONS: u8 = 0xa3;
+    let whole = elements(content(certificate));
+    let signed = elements(content(whole[0]));
+    let kept = signed.into_iter().filter(|one| ![VERSION, EXTENSIONS].contains(&one[0]));
+    let signed = sequence(&kept.collect::<Vec<_>>());
+    sequence(&[&signed, whole[1], whole[2]])
+}
+
+/// Splits DER into its elements.
+fn elements(mut der: &[u8]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    while !der.is_empty() {
+        let (one, rest) = der.split_at(content_at(der) + content(der).len());
+        found.push(one);
+        der = rest;
+    }
+    found
+}
+
+/// Returns the content of the first element.
+fn content(der: &[u8]) -> &[u8] {
+    let at = content_at(der);
+    let length = if at == 2 {
+        usize::from(der[1])
+    } else {
+        der[2..at].iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
+    };
+    &der[at..at + length]
+}
+
+fn content_at(der: &[u8]) -> usize {
+    2 + if der[1] < 0x80 { 0 } else { usize::from(der[1] & 0x7f) }
+}
+
+fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let (high, low) = ((content.len() >> 8) as u8, content.len() as u8);
+    let head = match (high, low) {
+        (0, 0..0x80) => vec![0x30, low],
+        (0, _) => vec![0x30, 0x81, low],
+        _ => vec![0x30, 0x82, high, low],
+    };
+    [head, content].concat()
+}
+
+#[test]
+fn a_certificate_of_version_1_is_served_and_covers_no_name() {
+    let (own, other) = (ecdsa(), ecdsa());
+    let made = CertificateParams::new(vec!["a.example".into()]).unwrap();
+    let old = version_1(made.self_signed(&own).unwrap().der());
+    let old = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        base64::engine::general_purpose::STANDARD.encode(old)
+    );
+    let mut world = World::default();
+    world.certificate("c", &old, &own.serialize_pem());
+    world.put(Kind::Host, "a.example", r#"{"certificates":["c"]}"#).listener("{}");
+    let context = world.context();
+    let selection = select(&context, "a.example");
+    let info = selection.certificates().next().unwrap();
+    assert_eq!((&*info.name, info.names.len(), info.key), ("c", 0, "ecdsa"));
+    world.certificate("c", &old, &other.serialize_pem());
+    assert!(world.errors()[0].contains("the private key does not belong to the certificate"));
+}
+
+#[test]
+fn a_leaf_that_clients_do_not_understand_is_refused() {
+    let own = ecdsa();
+    let mut wanted = CertificateParams::new(vec!["a.example".into()]).unwrap();
+    let mut unknown = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999], vec![5, 0]);
+    unknown.set_criticality(true);
+    wanted.custom_extensions.push(unknown);
+    let made = wanted.self_signed(&own).unwrap();
+    let mut world = World::default();
+    world.certificate("c", &made.pem(), &own.serialize_pem());
+    let wanted = "the leaf certificate is not as RFC 5280 requires (UnsupportedCriticalExtension); issue it again";
+    assert!(world.errors()[0].contains(wanted), "{:?}", world.errors());
+}
