@@ -31,7 +31,7 @@ impl Share {
     /// Takes so many bytes in place of those that it had. Reports whether there was room for them.
     fn set(&mut self, bytes: usize) -> bool {
         let all = (self.all.get() + bytes).saturating_sub(self.own);
-        if bytes > self.own && all > MOST {
+        if all > MOST {
             return false;
         }
         (self.own, _) = (bytes, self.all.replace(all));

@@ -105,4 +105,11 @@ fn claims_of_a_token_are_said_to_the_endpoint_and_to_the_client() {
         assert_eq!(String::from_utf8(body).unwrap(), "bob https://login.example");
         assert!(head.contains("\r\nx-all: bob https://login.example\r\n"), "{head}");
     }
+    // Who has no token is refused, and that alone is counted.
+    s.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let (head, _) = read_answer(&mut s);
+    assert!(head.starts_with("HTTP/1.1 401 ") && !head.contains("x-all: bob"), "{head}");
+    let rejects = node.engine.metrics().rejects;
+    let counted = rejects.iter().filter(|one| one.count > 0).map(|one| (one.reason, one.count));
+    assert_eq!(counted.collect::<Vec<_>>(), [("jwt-missing", 1)]);
 }

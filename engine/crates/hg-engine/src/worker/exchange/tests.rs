@@ -145,12 +145,16 @@ fn a_recycled_exchange_keeps_small_allocations_alone() {
     e.log.text.extend_from_slice(b"/");
     e.log.headers = b"x".to_vec();
     e.attempts = vec![1, 2];
+    e.stream.held.hold(&[b'y'; 1_000]);
     e.recycle();
     assert_eq!((e.status, e.up, e.stage), (0, None, Stage::Connecting));
     assert!(e.head.is_empty() && (1..=4096).contains(&e.head.capacity()));
     assert!(e.log.text.is_empty() && (1..=4096).contains(&e.log.text.capacity()));
     assert!(e.log.headers.is_empty());
     assert!(e.attempts.is_empty() && e.attempts.capacity() >= 2);
+    assert!(e.stream.held.is_empty());
+    e.stream.held.hold(b"z");
+    assert!((1_000..=4096).contains(&e.stream.held.memory()));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::worker::decode::MOST;
+use hg_codec::{Coding, Encoder, Levels};
 
 /// `hi`.
 const GZIP: &[u8] =
@@ -48,6 +49,44 @@ fn a_coded_body_is_whole_or_refused_and_nothing_at_all_is_an_empty_body() {
         assert_eq!(coded(&node, &GZIP[..length]).0, "400", "{length} bytes of it");
     }
     assert_eq!(coded(&node, &[GZIP, b"x"].concat()).0, "400", "more than it");
+    drop(up);
+}
+
+#[test]
+fn a_coded_body_that_comes_in_pieces_is_whole_with_its_last() {
+    let (node, up) = decoding();
+    let length = format!("Content-Length: {}\r\n\r\n", GZIP.len());
+    for piece in [1, 7, GZIP.len() - 1] {
+        let mut s = ask(&node, &[HEAD, length.as_bytes()].concat());
+        for part in GZIP.chunks(piece) {
+            node.barrier();
+            s.write_all(part).unwrap();
+        }
+        let mut body = read_answer(&mut s).1;
+        body.retain(u8::is_ascii_alphabetic);
+        assert_eq!(body, b"hi", "{piece} bytes each");
+    }
+    drop(up);
+}
+
+#[test]
+fn a_body_that_grows_beyond_one_turn_is_decoded_to_its_end() {
+    let (node, up) = decoding();
+    let mut seed = 1_u32;
+    // Letters that no size of a chunk has, in no order.
+    let mut next = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b'g' + (seed >> 24) as u8 % 16
+    };
+    let plain: Vec<u8> = std::iter::repeat_with(&mut next).take(300_000).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(Coding::Gzip, Levels::default()).unwrap();
+    encoder.write(&plain, &mut bytes);
+    encoder.finish(&mut bytes);
+    let (status, mut body) = coded(&node, &bytes);
+    assert!(body.ends_with(b"\r\n0\r\n\r\n"));
+    body.retain(|byte| (b'g'..=b'v').contains(byte));
+    assert!(body == plain, "{status}: {} bytes", body.len());
     drop(up);
 }
 

@@ -1,6 +1,7 @@
 //! Exchanges whose middlewares wait.
 
 use super::*;
+use crate::EndpointOrder;
 use crate::common::http2::Client as Http2Client;
 use crate::worker::exchange::Stage;
 use hg_net::Ticks;
@@ -122,6 +123,20 @@ fn a_small_body_goes_with_its_head_and_pipelined_requests_follow() {
         eventually("the next one waits", || paused(&node) == 1);
         wake(&node);
         assert_eq!(read_answer(&mut s).1, b"ok");
+    }
+}
+
+#[test]
+fn a_request_behind_one_that_finds_no_endpoint_has_its_turn() {
+    let up = Upstream::answering(OK);
+    let node = node(&up, DELAYED);
+    node.engine.order("u", &up.address.to_string(), EndpointOrder::Maintenance);
+    let mut s = node.connect();
+    send(&node, &s, &[GET, GET, GET].concat());
+    for _ in 0..3 {
+        eventually("the next one waits", || paused(&node) == 1);
+        wake(&node);
+        assert!(read_answer(&mut s).0.starts_with("HTTP/1.1 503 "));
     }
 }
 
