@@ -62,7 +62,7 @@ impl Frames {
         Some(if extended == 0 {
             u64::from(second & 0x7f)
         } else {
-            bytes.iter().fold(0, |n, b| n << 8 | u64::from(*b))
+            bytes.iter().fold(0, |n, b| n * 256 + u64::from(*b))
         })
     }
 
