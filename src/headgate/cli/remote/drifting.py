@@ -27,7 +27,7 @@ def path_of(master: Master, agent: str) -> str:
     return f"/workspaces/{master.workspace}/agents/{quote(str(found['id']), safe='')}"
 
 
-def set_policy(master: Master, fleet: str, policy: str, heal_after: str) -> Json:
+def set_policy(master: Master, fleet: str, policy: str, heal_after: str) -> None:
     """Changes what a fleet wants done about drift, and nothing else of it; raises MasterError."""
     path = f"/workspaces/{master.workspace}/fleets/{quote(fleet, safe='')}"
     current = master.get(path)
@@ -35,7 +35,7 @@ def set_policy(master: Master, fleet: str, policy: str, heal_after: str) -> Json
     if heal_after:
         policies["heal_after_s"] = _seconds(heal_after)
     headers = {"if-match": f'"{current["version"]}"'}
-    return master.ask("PATCH", path, {"policies": policies}, headers=headers)
+    master.ask("PATCH", path, {"policies": policies}, headers=headers)
 
 
 def _seconds(text: str) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from scripted_master import SHOP, ScriptedMaster, installed, left
 
-from headgate.cli.remote.comparing import differences
+from headgate.cli.remote.comparing import Asked, diff, differences
+from headgate.cli.remote.documents import Key, Spec
+from headgate.cli.remote_commands import opened
 
 API: dict[str, object] = {"endpoints": ["127.0.0.1:9001"]}
 WEB: dict[str, object] = {"endpoints": ["127.0.0.1:9002"]}
@@ -48,8 +50,12 @@ def document(tmp_path: Path) -> Path:
 
 
 def test_objects_that_differ_come_by_kind_and_name_with_both_sides() -> None:
-    before = {("routes", "b"): {"x": 1, "y": 2}, ("routes", "a"): {"x": 1}, ("hosts", "c"): {}}
-    after: dict[tuple[str, str], dict[str, object]] = {
+    before: dict[Key, Spec] = {
+        ("routes", "b"): {"x": 1, "y": 2},
+        ("routes", "a"): {"x": 1},
+        ("hosts", "c"): {},
+    }
+    after: dict[Key, Spec] = {
         ("routes", "d"): {"z": 1},
         ("routes", "b"): {"x": 1, "y": 3, "w": 4},
         ("routes", "a"): {"x": 1},
@@ -63,7 +69,7 @@ def test_objects_that_differ_come_by_kind_and_name_with_both_sides() -> None:
 
 
 def test_the_order_of_keys_is_no_difference() -> None:
-    before = {("routes", "a"): {"x": 1, "y": {"b": 1, "a": 2}}}
+    before: dict[Key, Spec] = {("routes", "a"): {"x": 1, "y": {"b": 1, "a": 2}}}
     assert list(differences(before, {("routes", "a"): {"y": {"a": 2, "b": 1}, "x": 1}})) == []
 
 
@@ -76,8 +82,8 @@ def test_documents_are_compared_with_the_workspace_line_by_line(
     assert run("diff", "-f", str(document)) == 0
     assert capsys.readouterr().out == (
         "~ upstreams/api: balance, endpoints\n"
-        "    - - \"127.0.0.1:9002\"\n"
-        "    + - \"127.0.0.1:9001\"\n"
+        '    - - "127.0.0.1:9002"\n'
+        '    + - "127.0.0.1:9001"\n'
         "    - balance: p2c\n"
         "- upstreams/old\n"
     )
@@ -158,6 +164,7 @@ def test_a_revision_of_a_fleet_is_compared_with_the_workspace(
     assert capsys.readouterr().out == (line or every)
     (asked,) = [one for one in master.asked if one.path.endswith("/config")]
     assert asked.query == {}
+    assert diff(opened(), Asked([], "edge", revision), "text") == 0
     lists = [one.query["fleet"] for one in master.asked if one.path == f"{SHOP}/revisions"]
     assert set(lists) == {"f1"}
 
