@@ -100,14 +100,14 @@ def publish(master: Master, fleet: Json, message: str, terms: Terms) -> Publishe
 
 
 def await_serving(master: Master, published: Published, patience: Patience) -> End:
-    """Waits until every agent of a fleet serves the revision."""
+    """Waits until every agent of a fleet serves the revision, but for those that are revoked."""
     while True:
-        agents = list(items(kind_named("agent"), master, fleet=str(published.fleet["id"])))
+        every = items(kind_named("agent"), master, fleet=str(published.fleet["id"]))
+        agents = [one for one in every if one["state"] != "revoked"]
         missing = [
             str(one["id"])
             for one in agents
-            if one["state"] != "revoked"
-            and cast("Json", one["revisions"])["serving"] != published.revision
+            if cast("Json", one["revisions"])["serving"] != published.revision
         ]
         if not missing:
             text = f"revision {published.revision} is serving on all {len(agents)} agents"
