@@ -11,7 +11,6 @@ import msgspec
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.documents import FLEETS, Key, Labels, Spec, Written
 from headgate.cli.remote.errors import MasterError
-from headgate.cli.remote.kinds import SECTIONS, path_of
 from headgate.cli.remote.output import yaml
 from headgate.master.domains.resources.set_names import DEFAULT_SET
 
@@ -137,7 +136,7 @@ def _change(key: Key, one: Written, there: Json | None, owner: Owner) -> Change:
 def present(master: Master, set_name: str = "") -> list[Json]:
     """Returns the resources of the workspace, or of one set."""
     query = {"set": set_name} if set_name else {}
-    return list(master.all(path_of(SECTIONS[0], master), **query))
+    return list(master.all(_path(master), **query))
 
 
 def preview(
@@ -154,12 +153,16 @@ def carry_out(master: Master, found: Iterable[Change], owner: Owner) -> None:
     """Makes the changes, each against the version that was seen; raises MasterError."""
     for one in found:
         name = quote(one.name, safe="")
-        path = f"{path_of(SECTIONS[0], master)}/{one.kind}/{name}"
+        path = f"{_path(master)}/{one.kind}/{name}"
         condition = {"if-match": f'"{one.version}"'} if one.version else {"if-none-match": "*"}
         if one.spec is None:
             master.ask("DELETE", path, query=owner.named(), headers=condition)
         else:
             master.ask("PUT", path, one.content(), owner.query(), condition)
+
+
+def _path(master: Master) -> str:
+    return f"/workspaces/{master.workspace}/resources"
 
 
 def write_out(resources: Iterable[Json], folder: Path) -> int:

@@ -164,11 +164,11 @@ _OWN: Final = frozenset({"limit", "cursor"})
 """Parameters of lists that this client sets itself."""
 _RESOURCES: Final = "/workspaces/{workspace}/resources"
 _COLUMNS: Final = ("name", "version", "set", "changed_at")
-SECTIONS: Final = tuple(
+_SECTIONS: Final = tuple(
     Kind(name, _RESOURCES, _COLUMNS, singular, "name", name, has_fleet=True, has_set=True)
     for name, singular in _CONFIG.items()
 )
-_ALL: Final = (*KINDS, *SECTIONS)
+_ALL: Final = (*KINDS, *_SECTIONS)
 _BY_NAME: Final = {name: kind for kind in _ALL for name in (kind.name, kind.singular)}
 
 

@@ -48,7 +48,7 @@ def table(items: Iterable[Mapping[str, object]], columns: Sequence[str]) -> str:
     rows += [[_cell(_field(item, column)) for column in columns] for item in items]
     widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
     lines = (
-        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "   ".join(cell.ljust(widths[index]) for index, cell in enumerate(row)).rstrip()
         for row in rows
     )
     return "".join(f"{line}\n" for line in lines)

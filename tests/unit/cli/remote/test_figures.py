@@ -1,9 +1,13 @@
 """The query of `fleet-metrics` and the lines of its table."""
 
+from pathlib import Path
+
 import pytest
+from scripted_master import SHOP, installed
 
 from headgate.cli.remote.errors import MasterError
-from headgate.cli.remote.figures import cells, columns, window
+from headgate.cli.remote.figures import cells, columns, points, window
+from headgate.cli.remote_commands import opened
 
 
 def test_the_query_has_the_times_in_seconds_and_an_agent_only_if_one_is_named() -> None:
@@ -58,3 +62,14 @@ def test_a_rate_that_is_not_known_is_left_out(point: dict[str, object]) -> None:
 
 def test_one_second_is_enough_for_a_rate() -> None:
     assert cells({"seconds": 1, "requests": 2})["per_second"] == 2.0
+
+
+def test_the_points_are_those_of_the_fleet_in_its_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = installed(monkeypatch, tmp_path)
+    master.answers = {f"GET {SHOP}/fleets/edge/metrics": {"items": [{"at": "T1"}, {"at": "T2"}]}}
+    query = window("2h", "1m", "fleet", "")
+    assert list(points(opened(), "edge", query)) == [{"at": "T1"}, {"at": "T2"}]
+    (asked,) = master.asked
+    assert asked.query == {"limit": "500", "range_s": "7200", "step_s": "60", "by": "fleet"}

@@ -1,5 +1,6 @@
 """A rollout as people see it."""
 
+import io
 import threading
 from collections.abc import Callable
 
@@ -173,6 +174,22 @@ def test_a_terminal_shows_each_state_of_the_rollout_as_it_is(
     assert end.code is Code.UNDONE
     said = capsys.readouterr().out
     assert said.index("revision 8, rolling") < said.index("revision 8, undone")
+    assert clock.waits == [1.0]
+
+
+def test_a_line_goes_out_before_the_next_look(
+    clock: ToldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.BytesIO()
+    seen: list[bytes] = []
+
+    def handler(_request: httpx2.Request) -> httpx2.Response:
+        seen.append(out.getvalue())
+        return httpx2.Response(200, json=_DETAIL | {"status": ["rolling", "undone"][len(seen) - 1]})
+
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(out, "utf-8"))
+    rollout_view.watch(answering(handler), "r1", Patience())
+    assert seen == [b"", b"10:00  wave 1 (1) begins with 1 agents\n"]
     assert clock.waits == [1.0]
 
 

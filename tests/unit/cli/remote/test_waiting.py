@@ -115,3 +115,13 @@ def test_a_hold_says_its_reason_if_it_has_one(hold: str, text: str) -> None:
     found = patience.end(held, 2.0)
     assert found is not None
     assert text in found.text
+
+
+def test_five_agents_that_do_not_serve_are_named_and_of_more_the_number() -> None:
+    behind = [{"agent": name, "serving": 7} for name in "abcdef"]
+    said = {5: "not on a, b, c, d, e; ", 6: "not on a, b, c, d, e and 1 more; "}
+    for count, text in said.items():
+        done = _ROLLOUT | {"status": "succeeded", "agents": behind[:count]}
+        found = Patience().end(done, 0.0)
+        assert found is not None
+        assert text in found.text
