@@ -151,7 +151,9 @@ def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> li
     own = owner.query()
     changed = {one.name for one in found.of(TEMPLATES)}
     for one in [*found.of(TEMPLATES), *found.moved]:
-        answer = master.ask("PUT", _path(master, one), one.spec, own, _condition(one))
+        answer = master.ask(
+            "PUT", _path(master, TEMPLATES, one.name), one.spec, own, _condition(one)
+        )
         if answer["draft"]:
             drafts[one.name] = str(answer["draft"])
     for one in found.of(VIRTUAL_HOSTS):
@@ -160,10 +162,10 @@ def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> li
         template = both.present.get((VIRTUAL_HOSTS, one.name), {}).get("template")
         headers = {} if template in changed else _condition(one)
         query = owner.named() if one.spec is None else own
-        master.ask(method, _path(master, one), one.spec, query, headers)
+        master.ask(method, _path(master, VIRTUAL_HOSTS, one.name), one.spec, query, headers)
     for name in found.again:
-        change = Change(VIRTUAL_HOSTS, name, both.wanted[VIRTUAL_HOSTS, name], 0)
-        master.ask("PUT", _path(master, change), change.spec, own)
+        key = VIRTUAL_HOSTS, name
+        master.ask("PUT", _path(master, *key), both.wanted[key], own)
     gone = {one.name for one in found.of(VIRTUAL_HOSTS) if one.spec is None}
     left = []
     for template, draft in drafts.items():
@@ -232,9 +234,8 @@ def _whole(key: Key, spec: Spec) -> Spec:
         raise MasterError(said) from None
 
 
-def _path(master: Master, one: Change) -> str:
-    kind = one.kind.replace("_", "-")
-    return f"/workspaces/{master.workspace}/{kind}/{quote(one.name, safe='')}"
+def _path(master: Master, kind: str, name: str) -> str:
+    return f"/workspaces/{master.workspace}/{kind.replace('_', '-')}/{quote(name, safe='')}"
 
 
 def _condition(one: Change) -> dict[str, str]:

@@ -12,7 +12,7 @@ ANN = Context("https://m.test", "secret-token", workspace="shop")
 
 
 def test_contexts_come_back_as_they_were_saved(tmp_path: Path) -> None:
-    file = tmp_path / "inner" / "contexts.json"
+    file = tmp_path / "deep" / "inner" / "contexts.json"
     known = Contexts().holding("prod", ANN)
     save(file, known)
     assert load(file) == known
@@ -74,6 +74,10 @@ def test_an_unknown_context_names_the_known_ones() -> None:
 def test_a_context_that_is_forgotten_is_not_the_current_one() -> None:
     known = Contexts().holding("prod", ANN).holding("test", ANN).without("test")
     assert (known.current, sorted(known.contexts)) == ("", ["prod"])
+    both = known.holding("test", ANN)
+    assert both.without("prod").current == "test"
+    with pytest.raises(ContextError, match="choose one of: prod, test"):
+        both.without("prud")
 
 
 @pytest.mark.parametrize(

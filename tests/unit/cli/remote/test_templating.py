@@ -1,14 +1,19 @@
 """What `headgate apply` writes of templates and virtual hosts, and which drafts it leaves."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import pytest
+from scripted_master import SHOP as WORKSPACE
+from scripted_master import ScriptedMaster, installed
 
 from headgate.cli.remote.applying import Owner
 from headgate.cli.remote.client import Json, Master
-from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Key, Spec
-from headgate.cli.remote.templating import Templated, carry_out, objects, steps
+from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Gathered, Key, Spec
+from headgate.cli.remote.errors import MasterError
+from headgate.cli.remote.templating import Plan, Templated, carry_out, objects, planned, steps
+from headgate.cli.remote_commands import opened
 
 WEB: Key = (TEMPLATES, "web")
 SHOP: Key = (VIRTUAL_HOSTS, "shop")
@@ -140,3 +145,87 @@ def test_a_template_that_only_moved_is_written_and_is_no_difference() -> None:
     before, after = objects(both)
     assert before == after
     assert after[WEB] == {"parameters": {}, "objects": "old"}
+
+
+def test_only_virtual_hosts_make_objects() -> None:
+    there = THERE | {SHOP: virtual_host("1", objects=["routes/a", "routes/b"])}
+    assert Templated({}, there).objects == {"routes/a", "routes/b"}
+
+
+def test_templates_come_first_and_each_kind_in_the_order_of_names() -> None:
+    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    last_first = dict(reversed(wanted("new", (VIRTUAL_HOSTS, "new")).items()))
+    both = Templated(last_first, there)
+    found = steps(both, ANN, frozenset(), prune=True)
+    assert [(one.kind, one.name, one.word) for one in found.changes] == [
+        (TEMPLATES, "web", "changed"),
+        (VIRTUAL_HOSTS, "new", "added"),
+        (VIRTUAL_HOSTS, "other", "removed"),
+        (VIRTUAL_HOSTS, "shop", "removed"),
+    ]
+
+
+ROUTE: dict[str, object] = {"kind": "routes", "name": "all", "spec": {}}
+
+
+@pytest.fixture
+def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedMaster:
+    one = installed(monkeypatch, tmp_path)
+    lists = ("resources", "templates", "virtual-hosts")
+    one.answers = {f"GET {WORKSPACE}/{name}": {"items": []} for name in lists}
+    one.answers[f"POST {WORKSPACE}/preview"] = {"objects": ["routes/all"]}
+    return one
+
+
+def plan(
+    templates: dict[str, Spec], hosts: dict[str, Spec], *, prune: bool = False, seen: str | None
+) -> Plan:
+    return planned(opened(), Gathered({}, (), templates, hosts), ANN, prune=prune, seen=seen)
+
+
+def test_what_documents_leave_out_has_its_default(master: ScriptedMaster) -> None:
+    found = plan({"web": {"objects": [ROUTE]}}, {"shop": {"template": "web"}}, seen="edge")
+    assert [one.spec for one in found.changes] == [
+        {"parameters": {}, "objects": [ROUTE], "source": None},
+        {"template": "web", "values": {}, "fleets": {}, "nodes": {}},
+    ]
+    assert found.said == {"objects": ["routes/all"]}
+    assert master.bodies("POST", f"{WORKSPACE}/preview") == [
+        {
+            "changes": [],
+            "templates": {"web": found.changes[0].spec},
+            "virtual_hosts": {"shop": found.changes[1].spec},
+            "seen": "edge",
+        }
+    ]
+
+
+def test_what_is_no_template_or_virtual_host_is_refused_at_its_place(
+    master: ScriptedMaster,
+) -> None:
+    with pytest.raises(MasterError) as refused:
+        plan({}, {"shop": {"values": 1}}, seen=None)
+    first, second = str(refused.value).split("; ")
+    assert first == "virtual_hosts.shop.template: Field required"
+    assert second.startswith("virtual_hosts.shop.values: ")
+    with pytest.raises(MasterError, match=r"^templates\.web\.objects: "):
+        plan({"web": {"objects": []}}, {}, seen=None)
+
+
+def test_a_virtual_host_goes_only_if_all_that_it_makes_may_go(master: ScriptedMaster) -> None:
+    made = {"kind": "routes", "spec": {}, "version": 1}
+    resources = [
+        {**made, "name": "a", "path": "routes/a", "changed_by": "u1"},
+        {**made, "name": "b", "path": "routes/b", "changed_by": "u2"},
+    ]
+    hosts = [
+        virtual_host("1", name="mine", version=2, objects=["routes/a"]),
+        virtual_host("1", name="theirs", version=2, objects=["routes/b"]),
+    ]
+    master.answers[f"GET {WORKSPACE}/resources"] = {"items": resources}
+    master.answers[f"GET {WORKSPACE}/virtual-hosts"] = {"items": hosts}
+    found = plan({}, {}, prune=True, seen=None)
+    assert [(one.word, one.kind, one.name) for one in found.changes] == [
+        ("removed", VIRTUAL_HOSTS, "mine")
+    ]
+    assert plan({}, {}, seen=None).said == {}
