@@ -11,7 +11,7 @@ from headgate.cli.remote import imported
 from headgate.engines.nginx.imports.bundle import BrokenBundleError
 from headgate.engines.nginx.imports.published import CannotTravelError
 from headgate.kernel.diagnostics import Diagnostic
-from headgate.model.text import SUFFIXES, read_document
+from headgate.model.text import SUFFIXES, position, read_document
 
 Key = tuple[str, str]
 Spec = dict[str, object]
@@ -117,7 +117,7 @@ def _of_import(
         elif (unpublished := imported.unpublished(document, name)) is not None:
             yield (kind, name), unpublished
         else:
-            line, _ = document.locate((kind, name), "key") or (1, 1)
+            line, _ = position(document, (kind, name), "key")
             try:
                 labels = None if chosen is None else chosen.fleets
                 yield one.key, Written(one.spec(), document.name, line, labels)
@@ -142,7 +142,7 @@ def _is_hidden(path: Path) -> bool:
 
 def _entry(document: Document, kind: str, name: str) -> Written | Diagnostic:
     path = (kind, name) if name else (kind,)
-    line, column = document.locate(path, "key") or (1, 1)
+    line, column = position(document, path, "key")
     spec = document.entry(kind, name)
     if kind in _REFUSED or not name or not isinstance(spec, dict):
         allowed = _REFUSED.get(kind, "write a table of named objects")
@@ -166,11 +166,11 @@ def _selected(document: Document, key: Key, written: Spec, line: int) -> Written
     if isinstance(labels, dict) and all(isinstance(one, str) for one in labels.values()):
         spec = {name: one for name, one in written.items() if name != FLEETS}
         return Written(spec, document.name, line, cast("Labels", labels))
-    place = document.locate((*key, FLEETS), "key") or (line, 1)
+    line, column = position(document, (*key, FLEETS), "key")
     return Diagnostic(
         file=document.name,
-        line=place[0],
-        column=place[1],
+        line=line,
+        column=column,
         message=f"`{'.'.join((*key, FLEETS))}` is not a table of labels",
         allowed='write `fleets = { NAME = "VALUE" }`, or `{}` for every fleet',
     )
@@ -181,8 +181,8 @@ def _lines(
 ) -> Iterator[tuple[str, int]]:
     """Yields the parameters that the objects of a template name, with the line of each place."""
     if isinstance(node, str):
-        place = document.locate(path, "value") or (0, 0)
-        yield from ((name, place[0]) for name in _PARAMETER.findall(node) if place[0])
+        line, _ = position(document, path, "value")
+        yield from ((name, line) for name in _PARAMETER.findall(node))
     inside: Iterable[tuple[str | int, object]] = ()
     if isinstance(node, dict):
         inside = node.items()

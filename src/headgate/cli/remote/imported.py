@@ -15,6 +15,7 @@ from headgate.engines.nginx.imports.bundle import MAP, MODEL, BrokenBundleError,
 from headgate.engines.nginx.imports.objects import Table
 from headgate.engines.nginx.imports.source import read_bundle
 from headgate.kernel.diagnostics import Diagnostic
+from headgate.model.text import position
 
 _LONGEST: Final = 100
 _DIGEST: Final = 8
@@ -109,7 +110,7 @@ def unpublished(document: Document, name: str) -> Diagnostic | None:
         if not keys:
             return None
     path = ("node", name, *keys[:1]) if name else ("node",)
-    line, column = document.locate(path, "key") or (1, 1)
+    line, column = position(document, path, "key")
     return Diagnostic(
         file=document.name,
         line=line,

@@ -31,6 +31,13 @@ def test_each_object_of_each_document_is_a_resource(tmp_path: Path) -> None:
     assert found.resources["upstreams", "api"].line == 2
 
 
+def test_each_path_that_is_named_is_read(tmp_path: Path) -> None:
+    texts = {f"{name}_toml": f"[routes.{name}]\n" for name in ("a", "b", "sub__c")}
+    _write(tmp_path, **{name: text.replace("sub__", "") for name, text in texts.items()})
+    found = gather([tmp_path / "a.toml", tmp_path / "sub", tmp_path / "b.toml"])
+    assert [name for _, name in found.resources] == ["a", "c", "b"]
+
+
 def test_an_object_may_say_which_fleets_it_goes_to(tmp_path: Path) -> None:
     text = '[routes.a]\nfleets = { tier = "front" }\n[routes.b]\nfleets = {}\n[routes.c]\n'
     _write(tmp_path, a_toml=text)
@@ -56,6 +63,7 @@ def test_what_is_written_twice_names_both_places(tmp_path: Path) -> None:
     (wrong,) = gather([tmp_path]).wrong
     assert wrong.message.startswith("routes.api is written twice; the first is at")
     assert wrong.message.endswith("a.toml:1")
+    assert (Path(wrong.file).name, wrong.line, wrong.column) == ("b.toml", 2, 1)
 
 
 def test_settings_of_a_node_are_no_resource(tmp_path: Path) -> None:

@@ -54,6 +54,15 @@ def test_the_kept_text_is_an_object_and_nothing_else_of_the_folder_is(tmp_path: 
     assert ("upstreams", "more") in gather([tmp_path]).resources
 
 
+def test_the_kept_text_is_written_where_the_model_says_that_it_runs(tmp_path: Path) -> None:
+    place = bundle(tmp_path)
+    one = gather([place]).resources["nginx_imports", "shop"]
+    model = place / "headgate.toml"
+    assert one.file == str(model)
+    assert one.line > 1
+    assert model.read_text().splitlines()[one.line - 1] == "[node.nginx]"
+
+
 def test_files_of_this_host_become_secret_files(tmp_path: Path) -> None:
     found = gather([bundle(tmp_path)])
     assert found.secrets == {"/etc/nginx/users": USERS}
