@@ -6,9 +6,9 @@ import pytest
 from nginx_trees import tree_of_http
 
 from headgate.cli.remote.documents import Gathered, gather
-from headgate.cli.remote.imported import lacking, secret_names
+from headgate.cli.remote.imported import folder_of, lacking, secret_names, wrong
 from headgate.engines.nginx.imports.bundle import to_files
-from headgate.engines.nginx.imports.published import checked
+from headgate.engines.nginx.imports.published import CannotTravelError, checked
 from headgate.engines.nginx.imports.recognise import import_tree
 from headgate.engines.nginx.imports.source import write_bundle
 
@@ -63,6 +63,35 @@ def test_the_kept_text_is_written_where_the_model_says_that_it_runs(tmp_path: Pa
     assert model.read_text().splitlines()[one.line - 1] == "[node.nginx]"
 
 
+def test_a_model_is_that_of_an_import_only_beside_its_map(tmp_path: Path) -> None:
+    place = bundle(tmp_path)
+    assert folder_of(place / "headgate.toml") == place
+    assert folder_of(place / "other.toml") is None
+    (place / "import.json").unlink()
+    assert folder_of(place / "headgate.toml") is None
+
+
+@pytest.mark.parametrize("away", ["headgate.toml", "import.json"])
+def test_documents_in_a_folder_that_is_no_import_are_read(tmp_path: Path, away: str) -> None:
+    for name in {"headgate.toml", "import.json"} - {away}:
+        (tmp_path / name).write_text("")
+    (tmp_path / "a.toml").write_text("[routes.a]\n")
+    gathered = gather([tmp_path])
+    assert list(gathered.resources) == [("routes", "a")]
+
+
+def test_documents_inside_an_import_are_read_only_where_their_folder_is_named(
+    tmp_path: Path,
+) -> None:
+    place = bundle(tmp_path)
+    inside = place / "deep" / "more"
+    inside.mkdir(parents=True)
+    (inside / "a.toml").write_text("[routes.more]\n")
+    assert ("routes", "more") not in gather([tmp_path]).resources
+    assert ("routes", "more") not in gather([place]).resources
+    assert list(gather([inside]).resources) == [("routes", "more")]
+
+
 def test_files_of_this_host_become_secret_files(tmp_path: Path) -> None:
     found = gather([bundle(tmp_path)])
     assert found.secrets == {"/etc/nginx/users": USERS}
@@ -80,6 +109,9 @@ def test_names_of_secret_files_differ_where_paths_do() -> None:
     assert len(set(names.values())) == 4
     assert names["/.h"] == "h"
     assert all(len(name) <= 128 for name in names.values())
+    assert secret_names([f"/{'x' * 100}"]) == {f"/{'x' * 100}": "x" * 100}
+    (longer,) = secret_names([f"/{'x' * 101}"]).values()
+    assert longer.startswith(f"{'x' * 100}-")
 
 
 @pytest.mark.parametrize("section", ["access_log", "drain"])
@@ -91,7 +123,7 @@ def test_settings_of_the_node_are_refused_at_their_place(tmp_path: Path, section
 
 
 def test_other_settings_of_nginx_are_refused_too(tmp_path: Path) -> None:
-    new = '[node.nginx]\nuser = "www"'
+    new = '[node.nginx]\nuser = "www"\ngroup = "www"'
     (wrong,) = edited(tmp_path, "headgate.toml", "[node.nginx]", new).wrong
     assert wrong.message.startswith("`node.nginx.user` cannot be published")
 
@@ -130,3 +162,17 @@ def test_a_folder_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
     file.unlink()
     (wrong,) = gather([place]).wrong
     assert "is missing" in wrong.message
+
+
+def test_an_import_whose_objects_are_no_text_of_a_config_is_refused(tmp_path: Path) -> None:
+    (broken,) = edited(tmp_path, "import.json", '"objects": "', '"objects": "[[').wrong
+    assert broken.message.startswith("the folder is not a whole import: ")
+    assert broken.allowed == "import the config again"
+
+
+def test_the_part_that_cannot_be_published_is_named(tmp_path: Path) -> None:
+    part = wrong(tmp_path, CannotTravelError(("files", "/a"), "is no text", "leave it out"))
+    assert part.message == "files./a cannot be published: is no text"
+    assert (part.file, part.allowed) == (str(tmp_path), "leave it out")
+    whole = wrong(tmp_path, CannotTravelError((), "is too large", "split it"))
+    assert whole.message == "the import cannot be published: is too large"
