@@ -184,11 +184,12 @@ def checked_url(text: str) -> str:
 
 def refusal(answer: httpx2.Response) -> MasterError:
     """Returns the error that a problem document is."""
+    bare = f"the master answered {answer.status_code}"
     try:
         problem = decoded(answer)
     except MasterError:
-        return MasterError(f"the master answered {answer.status_code}", answer.status_code)
-    text = str(problem.get("detail") or problem.get("title") or answer.status_code)
+        return MasterError(bare, answer.status_code)
+    text = str(problem.get("detail") or problem.get("title") or bare)
     faults = problem.get("errors")
     for fault in faults if isinstance(faults, list) else []:
         allowed = f"; {fault['allowed']}" if fault.get("allowed") else ""

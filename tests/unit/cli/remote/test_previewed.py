@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headgate.cli.remote.previewed import effects, text
+from headgate.cli.remote.previewed import effects, nodes, text
 
 ENGINE: dict[str, Any] = {
     "engine": "nginx",
@@ -72,3 +72,19 @@ def test_programs_get_all_of_it_and_an_empty_preview_says_nothing() -> None:
     }
     assert effects({}) == []
     assert list(text({})) == []
+
+
+def test_nodes_with_values_of_their_own_are_named_with_what_they_would_get() -> None:
+    node = {"name": "n1", "agent": "a1", "digest": "ab" * 32}
+    preview = said({"change": "none"}, {"asked": 0})
+    preview["fleets"][0]["nodes"] = [node | {"objects": [{"path": "routes/a", "before": None}]}]
+    assert nodes(preview) == [
+        {
+            "fleet": "edge",
+            "node": "n1",
+            "agent": "a1",
+            "digest": "ab" * 32,
+            "objects": ["routes/a"],
+        }
+    ]
+    assert list(text(preview)) == ["node     edge/n1: abababababab, 1 objects differ"]
