@@ -75,12 +75,10 @@ def start(
     more = {"max_unavailable": max_unavailable, "approvals": approvals}
     more |= {"is_now": now, "supersede": supersede}
     gates = options.limits(gate) | {"quarantine": quarantine}
-    if (revision is None) == (program is None):
-        raise typer.BadParameter("name a revision, or give --program VERSION; one of them")
+    what = _what(revision, program)
     master = opened(context)
     terms = publishing.Terms(waves, soak, min_requests, more, gates)
-    what = program if revision is None else revision
-    made = publishing.begin(master, fleet, what or 0, terms)
+    made = publishing.begin(master, fleet, what, terms)
     patience = options.patience(timeout, hold_timeout)
     if output is not Shape.TABLE:
         _show(master, made, output, patience if wait else None)
@@ -88,6 +86,15 @@ def start(
     sys.stdout.write(f"rollout {made} is made\n")
     if wait:
         raise options.leave(rollout_view.watch(master, made, patience))
+
+
+def _what(revision: int | None, program: str | None) -> int | str:
+    """Returns the one of both that is given; any other number of them is a usage error."""
+    if revision is None and program is not None:
+        return program
+    if revision is not None and program is None:
+        return revision
+    raise typer.BadParameter("name a revision, or give --program VERSION; one of them")
 
 
 @rollout_app.command("status")

@@ -73,6 +73,19 @@ def test_a_start_says_all_its_terms_and_waits_for_nobody(
     assert [one for one in master.asked if one.path.endswith("/r2")] == []
 
 
+def test_a_rollout_brings_a_revision_or_a_program_and_never_both(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ((), ("8", "--program", "1.5.0")):
+        assert run("rollout", "start", "edge", *words) == 2
+        assert "name a revision, or give --program VERSION" in capsys.readouterr().err
+    assert master.asked == []
+    assert run("rollout", "start", "edge", "--program", "1.5.0") == 0
+    (body,) = master.bodies("POST", f"{SHOP}/rollouts")
+    assert isinstance(body, dict)
+    assert (body["program"], "revision" in body) == ("1.5.0", False)
+
+
 def test_limits_of_gates_are_numbers_with_a_name(
     master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
