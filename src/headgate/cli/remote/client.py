@@ -22,7 +22,6 @@ Query = dict[str, str | int | list[str]]
 _API: Final = "/api/v1"
 _TIMEOUT_S: Final = 30.0
 _UNAUTHORISED: Final = 401
-_NO_CONTENT: Final = 204
 _ERRORS: Final = 400
 _PAGE: Final = 500
 
@@ -201,7 +200,7 @@ def refusal(answer: httpx2.Response) -> MasterError:
 
 def decoded(answer: httpx2.Response) -> Json:
     """Returns the body; empty for none. Raises MasterError if it is not an object."""
-    if answer.status_code == _NO_CONTENT or not answer.content:
+    if not answer.content:
         return {}
     try:
         found = msgspec.json.decode(answer.content)

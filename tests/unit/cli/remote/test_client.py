@@ -21,8 +21,12 @@ def _master(handler: Handler, refresh: str = "", name: str = "") -> Master:
 
 
 def test_a_list_is_read_to_its_end() -> None:
+    asked: list[tuple[str, str]] = []
+
     def handler(request: httpx2.Request) -> httpx2.Response:
         cursor = request.url.params.get("cursor")
+        asked.append((request.url.params["limit"], request.url.params["x"]))
+        assert len(asked) <= 2
         assert request.headers["authorization"] == "Bearer old"
         return httpx2.Response(
             200,
@@ -32,8 +36,9 @@ def test_a_list_is_read_to_its_end() -> None:
             },
         )
 
-    names = [item["name"] for item in _master(handler).all("/tokens")]
+    names = [item["name"] for item in _master(handler).all("/tokens", x=1)]
     assert names == ["after None", "after c2"]
+    assert asked == [("500", "1")] * 2
 
 
 def test_an_expired_token_is_renewed_once_and_kept(
@@ -89,6 +94,20 @@ def test_a_problem_says_where_and_what_to_write() -> None:
 def test_what_is_no_master_is_named_so(body: bytes) -> None:
     with pytest.raises(MasterError, match="this is not a master"):
         _master(lambda _request: httpx2.Response(200, content=body)).get("/auth/me")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b""])
+def test_a_refusal_says_its_status_where_it_says_no_more(body: bytes) -> None:
+    with pytest.raises(MasterError, match=r"^the master answered 502$") as refused:
+        _master(lambda _request: httpx2.Response(502, content=body)).get("/auth/me")
+    assert refused.value.status == 502
+
+
+def test_an_answer_may_be_empty_or_have_a_version() -> None:
+    assert _master(lambda _request: httpx2.Response(200)).get("/a") == {}
+    assert _master(lambda _request: httpx2.Response(204)).get("/a") == {}
+    one = _master(lambda _request: httpx2.Response(200, json={"a": 1}, headers={"etag": '"3"'}))
+    assert one.get("/a") == {"a": 1, "etag": '"3"'}
 
 
 def test_a_master_that_does_not_answer_is_named() -> None:
