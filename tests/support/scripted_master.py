@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import httpx2
 import pytest
@@ -18,6 +19,8 @@ from headgate.cli.remote.contexts import Context, Contexts
 
 URL = "http://127.0.0.1:1"
 SHOP = "/workspaces/shop"
+_MOST: Final = 500
+"""More requests than any command of a test needs."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class ScriptedMaster:
 
     def answer(self, request: httpx2.Request) -> httpx2.Response:
         """Returns what the test said for `METHOD /path`."""
+        assert len(self.asked) < _MOST, "a command asks without end"
         path = request.url.path.removeprefix("/api/v1")
         body = json.loads(request.content) if request.content else None
         query = dict(request.url.params)
