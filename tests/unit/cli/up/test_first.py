@@ -43,8 +43,9 @@ def test_the_fleets_ca_is_written_and_a_refusal_is_not(
 ) -> None:
     status = 200
 
-    def get(url: str, **_: object) -> httpx2.Response:
+    def get(url: str, **options: object) -> httpx2.Response:
         assert url == f"{URL}/api/v1/enrolment/authorities"
+        assert options["verify"] is False, "its CA is what is asked for"
         return httpx2.Response(status, content=b"pem", request=httpx2.Request("GET", url))
 
     monkeypatch.setattr(httpx2, "get", get)
