@@ -41,7 +41,12 @@ class Fleet:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.places = Places(
-            folder / "up", "127.0.0.1:8000", "127.0.0.1:8080", "127.0.0.1:8443", "a:9090", 9101
+            folder / "new" / "up",
+            "127.0.0.1:8000",
+            "127.0.0.1:8080",
+            "127.0.0.1:8443",
+            "a:9090",
+            9101,
         )
         self.did: list[str] = []
         self.started: dict[str, tuple[list[str], dict[str, str]]] = {}

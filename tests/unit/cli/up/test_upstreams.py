@@ -3,7 +3,9 @@
 import asyncio
 
 import loops
+import pytest
 
+from headgate.cli.up import upstreams
 from headgate.cli.up.upstreams import NAMES, serve
 
 ASKED = b"POST /a?b HTTP/1.1\r\nhost: x\r\nContent-Length: 3\r\n\r\nabc"
@@ -47,3 +49,45 @@ def test_each_says_its_name_and_what_it_received_on_one_connection() -> None:
         for name in NAMES
     ]
     assert (cut, endless) == ("", ""), "it hangs up"
+
+
+def test_each_needs_a_port_of_its_own() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        loops.run(serve([]))
+
+
+class Full(asyncio.Transport):
+    """The way to a client that takes no more until the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def test_one_whose_client_takes_no_answer_reads_no_more_requests() -> None:
+    async def answers() -> list[int]:
+        reader, transport = asyncio.StreamReader(), Full()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        protocol.connection_made(transport)
+        protocol.pause_writing()
+        reader.feed_data(PLAIN * 2)
+        reader.feed_eof()
+        loop = asyncio.get_running_loop()
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        served = asyncio.create_task(upstreams.answer("one", reader, writer))
+        await asyncio.wait([served], timeout=0)
+        found = [transport.sent.count(b"upstream one")]
+        protocol.resume_writing()
+        await served
+        return [*found, transport.sent.count(b"upstream one")]
+
+    assert loops.run(answers()) == [1, 2]
