@@ -55,6 +55,19 @@ def test_what_only_the_core_refuses_is_said_too(tmp_path: Path) -> None:
     assert "routes.all.middlewares[0].rewrite" in text
 
 
+def test_what_the_core_refuses_of_a_whole_chain_is_said_too(tmp_path: Path) -> None:
+    chain = "".join(
+        f'[[routes.all.middlewares]]\nresponse_headers = {{ remove = ["x"], statuses = [{n}] }}\n'
+        for n in range(200, 205)
+    )
+    code, text = checked(tmp_path, GOOD + chain)
+    assert code == 78
+    first, last = text.splitlines()
+    assert first.startswith("a.toml:15:")
+    assert "at most 4 different ones" in first
+    assert last == "refused: 1 error, 0 warnings"
+
+
 def test_warnings_refuse_nothing(tmp_path: Path) -> None:
     code, text = checked(
         tmp_path, GOOD + "priority = 1\n[routes.none]\nredirect = { path = '/' }\n"

@@ -89,6 +89,11 @@ def test_what_needs_somebody_stands_out() -> None:
     assert "boot safe   NO: put `headgate nginx guard` into its unit" in shown
 
 
+def test_an_nginx_warns_of_what_its_node_found() -> None:
+    assert "warning" not in text()
+    assert "warning     its binary was replaced" in about(warning="its binary was replaced")
+
+
 def test_of_a_watched_nginx_nothing_is_said_about_applies() -> None:
     one = CertificateStatus("/c.pem", ("a.example",), 86_400.0, ("expired: it is over",))
     shown = about(

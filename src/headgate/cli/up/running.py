@@ -67,6 +67,9 @@ async def run(places: Places) -> int:
             stack.callback(server.close)
         master = await _master(places)
         stack.push_async_callback(master.stop, signal.SIGTERM)
+        await master.until(
+            lambda: '"the master serves"' in master.said(), "the start of the master", _START_S
+        )
         link, opened, token = "", None, ""
         if not (places.folder / _MARK).exists():
             said = await _link_of(places, master)
@@ -89,11 +92,7 @@ async def _master(places: Places) -> Child:
     arguments += ["--listen", places.listen, "--agents-listen", places.agents]
     # A database of somebody else must not become the demo's.
     env = {"DATABASE_URL": ""}
-    child = await start("master", places.folder / "master.log", arguments, env)
-    await child.until(
-        lambda: '"the master serves"' in child.said(), "the start of the master", _START_S
-    )
-    return child
+    return await start("master", places.folder / "master.log", arguments, env)
 
 
 async def _link_of(places: Places, master: Child) -> str:

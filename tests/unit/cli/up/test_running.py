@@ -176,6 +176,15 @@ def test_a_later_start_only_starts(fleet: Fleet) -> None:
     assert fleet.links == [], "the agent is connected"
 
 
+def test_it_leaves_nothing_waiting_behind(fleet: Fleet) -> None:
+    async def left() -> set[asyncio.Task[object]]:
+        await run(fleet.places)
+        await asyncio.sleep(0)
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert loops.run(left()) == set()
+
+
 @pytest.mark.parametrize("name", ["master", "agent"])
 def test_it_ends_with_a_process_of_its_own(fleet: Fleet, name: str) -> None:
     def end() -> None:
@@ -196,6 +205,13 @@ def test_a_port_that_is_taken_is_told_with_the_option(
     monkeypatch.setattr(upstreams, "serve", taken)
     with pytest.raises(UpError, match="cannot listen: address in use; try --upstream-port"):
         loops.run(run(fleet.places))
+
+
+def test_a_master_that_does_not_come_up_is_ended(fleet: Fleet) -> None:
+    fleet.said = "it begins"
+    with pytest.raises(UpError, match="the start of the master did not happen within 120 s"):
+        loops.run(run(fleet.places))
+    assert fleet.did[-2:] == ["stop master SIGTERM", "close"]
 
 
 def test_a_master_that_has_a_user_already_gives_no_link(fleet: Fleet) -> None:
