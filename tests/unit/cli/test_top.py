@@ -28,6 +28,7 @@ class Node:
         self.requests = [100, 500, 1700]
         self.now = 10.0
         self.asleep: list[str] = []
+        self.threads: set[str] = set()
 
     def page(self) -> bytes:
         count = self.requests[0]
@@ -50,6 +51,7 @@ proxy_bytes_sent_total {count * 2048}
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+        self.threads |= {type(one).__name__ for one in threading.enumerate()}
         match self.asleep.pop(0) if self.asleep else "":
             case "it goes":
                 self.socket.rename(self.socket.with_name("away"))
@@ -86,6 +88,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
 def test_into_a_pipe_goes_what_happened_in_one_interval(
     node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    node.asleep = ["", "Ctrl-C"]
     assert left(monkeypatch, "top", "--interval", "4") == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[:3] == [
@@ -126,6 +129,7 @@ def test_a_terminal_is_drawn_anew_after_each_interval_also_while_the_node_is_awa
     monkeypatch.setenv("COLUMNS", "200")
     node.asleep = ["", "it goes", "it comes", "Ctrl-C"]
     shown = _screen(monkeypatch)
+    assert "_RefreshThread" not in node.threads, "it draws nothing while it sleeps"
     assert shown.startswith("\x1b[?1049h"), "a screen of its own, which leaves the shell's alone"
     text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", shown)
     told = re.findall(r"requests/s \d+|no node runs", text)
