@@ -60,7 +60,7 @@ def watch(state_dir: Path, interval_s: float) -> None:
 
 def plain(before: Look, now: Look) -> str:
     """Returns one screen as text without colours, as wide as needed."""
-    console = Console(width=_WIDE, highlight=False, color_system=None)
+    console = Console(width=_WIDE, color_system=None)
     with console.capture() as capture:
         console.print(draw(before, now, expand=False))
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())

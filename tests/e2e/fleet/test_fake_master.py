@@ -1,12 +1,8 @@
 """`headgate dev`: a master in memory, its enrolment over TLS, and simulated agents."""
 
-import contextlib
 import json
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from waiting import DEADLINE_S
+from fake_master_process import HEADGATE, Told, fake_master
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.certificates.identity import agent_of
@@ -23,35 +19,6 @@ from headgate.kernel.errors import Invalid
 from headgate.master.dev.joining import JoinError, Rest
 from headgate.master.dev.simulated import Enrolment
 from headgate.master.fleet import enrolment
-
-HEADGATE = str(Path(sys.executable).with_name("headgate"))
-CONFIG = '[upstreams.api]\nendpoints = ["127.0.0.1:9"]\n[routes.api]\nupstream = "api"\n'
-
-
-@dataclass
-class Told:
-    """What a fake master said when it was ready."""
-
-    rest: str
-    grpc: str
-    token: str
-    pin: str
-    process: "subprocess.Popen[str]"
-
-
-@contextlib.contextmanager
-def fake_master(folder: Path, *options: str) -> Iterator[Told]:
-    config = folder / "config"
-    config.mkdir(exist_ok=True)
-    (config / "a.toml").write_text(CONFIG)
-    command = [HEADGATE, "dev", "fake-master", str(config), "--rest-port=0", "--grpc-port=0"]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            yield Told(process=process, **json.loads(process.stdout.readline()))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(DEADLINE_S) == 0
 
 
 @pytest.fixture(scope="module")

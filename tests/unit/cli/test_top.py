@@ -90,7 +90,9 @@ def test_into_a_pipe_goes_what_happened_in_one_interval(
 ) -> None:
     node.asleep = ["", "Ctrl-C"]
     assert left(monkeypatch, "top", "--interval", "4") == 0
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    shown = capsys.readouterr().out.splitlines()
+    assert max(map(len, shown)) < 100, "as wide as needed"
+    lines = [" ".join(line.split()) for line in shown]
     assert lines[:3] == [
         "ready",
         "config abcdef012345 requests/s 100 p50 - p99 -",

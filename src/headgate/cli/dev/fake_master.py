@@ -60,6 +60,7 @@ def fake_master(
 
 async def _serve(master: "FakeMaster") -> None:
     import asyncio
+    import contextlib
     import signal
 
     ready = asyncio.Event()
@@ -67,11 +68,8 @@ async def _serve(master: "FakeMaster") -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
-    announcing = asyncio.create_task(_announce(master, ready))
-    try:
-        await running
-    except asyncio.CancelledError:
-        announcing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(running, _announce(master, ready))
 
 
 async def _announce(master: "FakeMaster", ready: "asyncio.Event") -> None:
