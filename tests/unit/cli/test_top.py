@@ -98,6 +98,7 @@ def test_into_a_pipe_goes_what_happened_in_one_interval(
         "config abcdef012345 requests/s 100 p50 - p99 -",
         "connections 0 in 300 B/s out 200 KiB/s",
     ]
+    assert "┃ upstream ┃ endpoint ┃ state ┃ req/s ┃ fail/s ┃ active ┃ idle ┃" in lines
     assert "│ app │ 127.0.0.1:9 │ up │ 100 │ 1 │ 3 │ 1 │" in lines
     assert node.requests == [1700], "it looked twice"
 

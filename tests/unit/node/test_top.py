@@ -1,5 +1,8 @@
 """One screen of `headgate top`."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -53,6 +56,31 @@ def test_80_columns_are_enough() -> None:
     for word in ("127.0.0.1:9", "493777", "requests/s 493777", "config abcdef012345", "fail/s"):
         assert word in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_where_there_is_less_room_no_number_is_broken() -> None:
+    console = Console(width=52)
+    with console.capture() as capture:
+        console.print(draw(look(10.0, 100), look(12.0, 987_654)))
+    assert "│ 493777 │" in capture.get()
+
+
+@pytest.mark.parametrize(
+    ("sent", "rate"),
+    [(1023, "1023 B"), (1024, "1 KiB"), (3 << 20, "3 MiB"), (5 << 29, "2.5 GiB")],
+)
+def test_rates_of_bytes_are_told_in_the_unit_that_fits(sent: int, rate: str) -> None:
+    before, now = look(10.0, 0), look(12.0, 0)
+    now = replace(now, samples=parse(f"proxy_bytes_sent_total {2 * sent}\n"))
+    assert f"out {rate}/s\n" in plain(before, now)
+
+
+def test_a_node_that_is_not_ready_says_why() -> None:
+    one = look(10.0, 100)
+    status = msgspec.structs.replace(one.status, reason="draining")
+    assert plain(one, replace(one, status=status)).startswith("ready\n")
+    status = msgspec.structs.replace(status, ready=False)
+    assert plain(one, replace(one, status=status)).startswith("draining\n")
 
 
 def test_an_error_of_an_endpoint_is_told_whole() -> None:
