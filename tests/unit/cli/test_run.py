@@ -10,8 +10,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import headgate
-from headgate.cli.run import RunRequest, compile_supervisor, supervisor_command
+from headgate.cli.run import RunRequest, compile_supervisor, node_settings, supervisor_command
 from headgate.compile.settings import NodeSettings
 from headgate.node import nginx_rights
 from headgate.node.options import Options
@@ -158,3 +160,15 @@ def test_the_command_line_decides_before_the_config_and_a_draining_nginx_has_its
             labels={"a": "b"},
         ),
     }
+
+
+def test_a_config_that_serves_nothing_is_refused_by_its_name_unless_it_may(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "a.toml"
+    config.write_text("[node]\nworkers = 3\n")
+    assert node_settings([config]) is None
+    assert capsys.readouterr().err.startswith(f"{config}: the config has neither a listener nor")
+    settings = node_settings([config], may_be_empty=True)
+    assert settings is not None
+    assert (settings.workers, capsys.readouterr().err) == (3, "")
