@@ -47,7 +47,7 @@ def answered(
     reading.start()
     started = time.monotonic()
     while True:
-        reading.join(min(_LOOK_S, read_s / 4))
+        reading.join(_LOOK_S)
         if not reading.is_alive():
             return reading.result()
         now, at = time.monotonic(), files.reading

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 import pytest
 from waiting import DEADLINE_S
 
+from headgate.cli import reading
 from headgate.cli.reading import answered, read
 from headgate.cli.unanswered import UnansweredError
 from headgate.providers.file.disk import DiskFiles
@@ -18,6 +19,22 @@ default = true
 [routes.all]
 respond = { status = 204 }
 """
+
+
+@pytest.fixture(autouse=True)
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """How long each look waited for the reading, at most."""
+    found: list[float | None] = []
+    join = threading.Thread.join
+
+    def joined(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "read":
+            found.append(timeout)
+        join(thread, timeout)
+
+    monkeypatch.setattr(reading, "_LOOK_S", 0.01)
+    monkeypatch.setattr(threading.Thread, "join", joined)
+    return found
 
 
 class _Stalled(DiskFiles):
@@ -36,7 +53,9 @@ class _Stalled(DiskFiles):
 
 
 @pytest.mark.parametrize("name", ["a.toml", "more.toml"])
-def test_what_does_not_answer_is_named(tmp_path: Path, name: str) -> None:
+def test_what_does_not_answer_is_named(
+    tmp_path: Path, name: str, looks: list[float | None]
+) -> None:
     (tmp_path / "a.toml").write_text('include = ["more.toml"]\n' + CONFIG)
     (tmp_path / "more.toml").write_text("")
     files = _Stalled(name)
@@ -44,6 +63,7 @@ def test_what_does_not_answer_is_named(tmp_path: Path, name: str) -> None:
         read([tmp_path / "a.toml"], {}, files, read_s=0.05)
     files.answers.set()
     assert str(wrong.value).startswith(f"{tmp_path / name} does not answer (waited 0 s); mend its")
+    assert set(looks) == {0.01}, "it waits in between"
 
 
 def test_a_reading_that_never_ends_keeps_no_command_from_ending(tmp_path: Path) -> None:
