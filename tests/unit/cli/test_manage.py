@@ -40,6 +40,7 @@ class Node:
 
     def ask(self, _dir: Path, op: str) -> dict[str, object]:
         self.asked.append((op,))
+        assert len(self.asked) < 1_000, "it does not sleep between its looks"
         return next(self.supervisor)
 
     def monotonic(self) -> float:
@@ -92,6 +93,21 @@ def test_an_answer_that_is_no_result_is_a_failure(node: Node) -> None:
     node.answers = iter((calls.Answer(503, b" later\n"),))
     result = manage.reload(HERE)
     assert (result.outcome, result.error) == (Outcome.FAILED, "HTTP 503: later")
+
+
+def test_a_reload_says_how_long_it_took_or_what_still_serves() -> None:
+    done = ReloadResult(
+        outcome=Outcome.APPLIED, digest="ab" * 32, objects=3, load_ms=1.4, apply_ms=2.6
+    )
+    took = "applied abababababab: 3 objects, read in 1 ms, served after 3 ms"
+    assert manage.reload_text(done) == f"{took}\n"
+    late = msgspec.structs.replace(done, waited_ms=7.0)
+    assert manage.reload_text(late) == f"{took}, of which it waited 7 ms for its turn\n"
+    failed = msgspec.structs.replace(done, outcome=Outcome.FAILED)
+    assert manage.reload_text(failed) == "failed; still serving abababababab\n"
+    assert manage.reload_text(ReloadResult(outcome=Outcome.REFUSED)) == (
+        "refused; still serving nothing\n"
+    )
 
 
 def test_a_drain_waits_only_if_asked_and_only_once_it_began(
@@ -177,6 +193,8 @@ def test_a_node_of_which_nothing_is_to_be_told_has_five_lines() -> None:
     silent = msgspec.structs.replace(SUPERVISOR, listening=[])
     assert said(supervisor=silent)[3] == "listening   nothing"
     assert said(supervisor=None) == [*HEAD, *ENGINE]
+    gate = said(gate=ProcessStatus("1", 12, 1.0), control=None)
+    assert gate[1] == "config      abababababab  from the control plane"
 
 
 def test_the_processes_of_a_node_with_nginx_are_its_own_alone() -> None:
@@ -256,14 +274,15 @@ def test_an_endpoint_says_why_where_it_takes_less_than_its_share() -> None:
     changed = [
         msgspec.structs.replace(up, takes=False),
         msgspec.structs.replace(up, agent_percent=50, resolved=[]),
-        msgspec.structs.replace(up, state="drain", why="", negotiated="h2"),
+        msgspec.structs.replace(up, state="drain", negotiated="h2"),
+        msgspec.structs.replace(up, state="drain", why=""),
     ]
     upstreams = [
         UpstreamStatus("app", [up, name, *changed]),
         UpstreamStatus("api", [], panic=True, protocol="h2c"),
     ]
     engine = msgspec.structs.replace(SERVING, upstreams=upstreams)
-    assert said(engine=engine)[-9:] == [
+    assert said(engine=engine)[-11:] == [
         "upstream    app",
         "            10.0.0.1:80  up  9 requests, 2 failures",
         "            a.test:80 (10.0.0.2:80, 10.0.0.3:80)  down  1 requests, 1 failures  refused",
@@ -272,6 +291,8 @@ def test_an_endpoint_says_why_where_it_takes_less_than_its_share() -> None:
         "            10.0.0.1:80  up  9 requests, 2 failures",
         "              …",
         "            10.0.0.1:80  drain  9 requests, 2 failures, agreed on h2",
+        "              …",
+        "            10.0.0.1:80  drain  9 requests, 2 failures",
         "upstream    api (h2c)  panic: too few endpoints are usable",
     ]
 
