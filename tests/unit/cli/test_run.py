@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 import headgate
-from headgate.cli.run import RunRequest, compile_supervisor, node_settings, supervisor_command
+from headgate.cli.run import (
+    RunRequest,
+    compile_supervisor,
+    node_settings,
+    supervisor_command,
+    supervisor_of,
+)
 from headgate.compile.settings import NodeSettings
 from headgate.node import nginx_rights
 from headgate.node.options import Options
@@ -112,6 +118,15 @@ def _supervisor(request: RunRequest, settings: NodeSettings) -> dict[str, object
     assert isinstance(command, list)
     assert command[:-1] == [sys.executable, "-P", "-m", "headgate.node"]
     return {**told, "options": Options.decode(command[-1])}
+
+
+def test_a_supervisor_is_a_python_with_its_modules_alone() -> None:
+    packages = str(Path(headgate.__path__[0]).parent)
+    for told, name in ((supervisor_of({}), "__main__"), (supervisor_of({"a": 1}, "x"), "x")):
+        assert told[:4] == [sys.executable, "-I", "-S", "-c"]
+        assert f"from headgate.supervisor.{name} import main;" in told[4]
+        assert told[5] == packages
+    assert json.loads(supervisor_of({"a": 1})[6]) == {"a": 1}
 
 
 def test_a_supervisor_is_told_what_the_config_says() -> None:
