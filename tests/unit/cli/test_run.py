@@ -75,6 +75,7 @@ def _became(function: str, told: dict[str, object], folder: Path, **variables: s
     packages = _copied(folder).parents[1]
     command = [sys.executable, "-c", _SHOWS, str(packages), json.dumps(told)]
     environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment["PYTHONUNBUFFERED"] = ""  # what it says is in a buffer when it is replaced
     with subprocess.Popen(
         [sys.executable, "-c", _BECOMES, function, json.dumps(command)],
         env=environment,
