@@ -124,5 +124,6 @@ def test_json_is_an_array_of_diagnostics(tmp_path: Path) -> None:
     assert json.loads(checked(tmp_path, GOOD, "json")[1]) == []
 
 
-def test_the_schema_is_json() -> None:
+def test_the_schema_is_json_that_people_can_read() -> None:
+    assert "§" in schema(), "not as \\u00a7"
     assert json.loads(schema())["properties"].keys() >= {"listeners", "routes", "upstreams"}

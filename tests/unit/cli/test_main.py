@@ -1,5 +1,6 @@
 """The exit codes of the whole command line."""
 
+import gc
 import sys
 from collections.abc import Callable
 
@@ -30,7 +31,9 @@ def test_an_error_that_is_told_and_a_reader_that_went_away_are_failures(
 
     monkeypatch.setattr(entry, "program", program)
     monkeypatch.setattr(sys, "argv", ["headgate", "status", "-o", "json"])
+    gc.set_threshold(700)
     with pytest.raises(SystemExit) as end:
         entry.main()
+    assert gc.get_threshold()[0] == 10_000, "the collector looks less often"
     assert (end.value.code, capsys.readouterr().err) == (1, said)
     assert given == [["status", "-o", "json"]]

@@ -6,6 +6,7 @@ import sys
 import pytest
 import typer.main
 from typer.core import TyperGroup
+from typer.testing import CliRunner
 
 from headgate.cli.program import MODULES, program
 
@@ -31,6 +32,19 @@ def test_where_the_first_word_is_no_command_all_are_there(first: str) -> None:
 def test_a_shell_that_completes_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_HEADGATE_COMPLETE", "complete_bash")
     assert words("run") == words()
+
+
+def test_the_version_is_an_option_too_and_no_words_at_all_are_a_question_for_help() -> None:
+    done = CliRunner().invoke(program(), ["--version"])
+    assert (done.exit_code, done.stdout) == (0, CliRunner().invoke(program(), ["version"]).stdout)
+    assert done.stdout.startswith("headgate ")
+    done = CliRunner().invoke(program(), [])
+    assert "one declarative config" in done.output
+    assert done.output == CliRunner().invoke(program(), ["--help"]).output
+
+
+def test_an_error_that_nobody_expected_is_shown_as_python_shows_it() -> None:
+    assert not program().pretty_exceptions_enable
 
 
 def test_a_command_imports_its_own_module_alone() -> None:

@@ -27,6 +27,7 @@ class Node:
         self.socket = folder / "admin.sock"
         self.requests = [100, 500, 1700]
         self.now = 10.0
+        self.looks = 0
         self.asleep: list[str] = []
         self.threads: set[str] = set()
 
@@ -39,7 +40,7 @@ proxy_bytes_sent_total {count * 2048}
 """.encode()
 
     def status(self) -> bytes:
-        count = self.requests.pop(0)
+        count = self.requests.pop(0) if len(self.requests) > 1 else self.requests[0]
         endpoint = EndpointStatus("127.0.0.1:9", [], "up", 3, 1, count, count // 100, "")
         upstreams = [UpstreamStatus("app", [endpoint])]
         engine = EngineStatus(kind="native", state="serving", upstreams=upstreams)
@@ -47,6 +48,8 @@ proxy_bytes_sent_total {count * 2048}
         return msgspec.json.encode(NodeStatus(True, "ready", None, config, None, engine))
 
     def monotonic(self) -> float:
+        self.looks += 1
+        assert self.looks < 100, "it never sleeps"
         return self.now
 
     def sleep(self, seconds: float) -> None:
