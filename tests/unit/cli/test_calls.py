@@ -1,8 +1,10 @@
 """Requests to a node: whom they reach, how long they wait, what they say of who is not there."""
 
+import gc
 import json
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -110,3 +112,65 @@ def test_who_is_not_there_is_said_with_what_to_do(tmp_path: Path) -> None:
         listening.bind(str(tmp_path / "admin.sock"))
         listening.listen()
         assert "is a control plane without a supervisor; " in said(FileNotFoundError())
+
+
+def _asked(folder: Path, body: bytes | None) -> str:
+    """Returns the request that a node gets, in lower case."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "admin.sock"))
+        listening.listen()
+        got: list[bytes] = []
+
+        def answer() -> None:
+            with listening.accept()[0] as one, one.makefile("rb") as lines:
+                got.extend(iter(lines.readline, b"\r\n"))
+                assert lines.read(len(body or b"")) == (body or b"")
+                one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        serving = threading.Thread(target=answer)
+        serving.start()
+        assert calls.call(folder, "POST", "/x", body) == calls.Answer(200, b"")
+        serving.join(DEADLINE_S)
+    (folder / "admin.sock").unlink()
+    return b"".join(got).decode().lower()
+
+
+def test_a_request_says_that_its_body_is_json_if_it_has_one(tmp_path: Path) -> None:
+    asked = _asked(tmp_path, b"1")
+    assert asked.startswith("post /x http/1.1\r\nhost: headgate\r\n")
+    assert "content-type: application/json\r\n" in asked
+    assert "content-type" not in _asked(tmp_path, None)
+
+
+def test_a_connection_ends_with_its_answer(tmp_path: Path, serve: Serve) -> None:
+    made = calls.connection(tmp_path)
+    serve("admin.sock", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calls, "connection", lambda _: made)
+        assert calls.call(tmp_path, "GET", "/x").body == b"ok"
+    assert made.sock is None
+
+
+def test_where_nobody_is_nothing_stays_open_and_no_node_runs(tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as left_open:
+        warnings.simplefilter("always")
+        for ask in (calls.supervisor, lambda *_: calls.call(tmp_path, "GET", "/status")):
+            with pytest.raises(calls.NoNodeError, match=f"no node runs at {tmp_path}; choose"):
+                ask(tmp_path, "status")
+        gc.collect()
+    assert left_open == []
+
+
+def test_the_end_of_a_supervisor_is_waited_for_however_long_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
+    waits: list[float | None] = []
+
+    def lines(one: socket.socket) -> Iterator[bytes]:
+        waits.append(one.gettimeout())
+        yield from iter(lambda: one.recv(1), b"")
+
+    monkeypatch.setattr(calls, "_lines", lines)
+    serve("door.sock", b"")
+    calls.wait_until_gone(tmp_path, "door.sock")
+    assert waits == [None]
