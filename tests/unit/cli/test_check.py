@@ -9,6 +9,7 @@ from tls_authority import Authority, key_pem, new_key
 from headgate.cli.check import Output, check
 from headgate.cli.schema import schema
 from headgate.compile.routing import shadows
+from headgate.compile.sources import Given, Trust
 
 GOOD = """
 [listeners.web]
@@ -77,6 +78,15 @@ def test_warnings_refuse_nothing(tmp_path: Path) -> None:
         'routes.none: the route can never match: "all" (a.toml:5:9) takes all its requests' in text
     )
     assert "1 warning," in text
+
+
+def test_objects_that_are_quarantined_alone_are_counted(tmp_path: Path) -> None:
+    config = tmp_path / "a.toml"
+    config.write_text(GOOD + "[routes.bad]\nupstream = 'none'\n")
+    stream = io.StringIO()
+    given = [Given(config, Trust.QUARANTINE)]
+    assert check(given, shadows=shadows, env={}, stream=stream) == 0
+    assert ", 1 quarantined, plan " in stream.getvalue()
 
 
 def with_pair(pair: str) -> str:

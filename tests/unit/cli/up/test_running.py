@@ -12,6 +12,7 @@ from typing import cast
 
 import loops
 import pytest
+from waiting import DEADLINE_S
 
 from headgate.cli import calls
 from headgate.cli.remote.client import Master
@@ -128,7 +129,11 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
 
 
 def test_the_first_start_sets_the_master_up_before_the_agent_joins(fleet: Fleet) -> None:
-    assert loops.run(run(fleet.places)) == 0
+    async def ran() -> int:
+        async with asyncio.timeout(DEADLINE_S):
+            return await run(fleet.places)
+
+    assert loops.run(ran()) == 0
     folder = fleet.places.folder
     url = "https://127.0.0.1:8080"
     ports = {"one": 9101, "two": 9102, "three": 9103}

@@ -4,6 +4,7 @@ import asyncio
 
 import loops
 import pytest
+from waiting import DEADLINE_S
 
 from headgate.cli.up import upstreams
 from headgate.cli.up.upstreams import NAMES, serve
@@ -22,7 +23,8 @@ async def said(port: int, sent: bytes) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
     writer.write_eof()
-    found = (await reader.read()).decode()
+    async with asyncio.timeout(DEADLINE_S):
+        found = (await reader.read()).decode()
     writer.close()
     return found
 
