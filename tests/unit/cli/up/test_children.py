@@ -71,8 +71,8 @@ def test_its_conditions_are_asked_after_until_they_hold(
 
 def test_each_signal_reaches_it_until_it_has_ended(tmp_path: Path) -> None:
     program = (
-        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); "
-        "signal.pause()"
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "signal.signal(signal.SIGINT, signal.SIG_DFL); print(flush=True); signal.pause()"
     )
 
     async def stop() -> list[int | None]:
