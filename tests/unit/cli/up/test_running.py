@@ -1,6 +1,7 @@
 """`headgate up` without its processes: what it starts, in which order, and what it says."""
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -168,6 +169,13 @@ def test_the_first_start_sets_the_master_up_before_the_agent_joins(fleet: Fleet)
     assert f"is in {folder}/ca.pem" in told
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (fleet.states, fleet.statuses, fleet.links) == ([], [], [])
+
+
+def test_what_is_told_reaches_a_pipe_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe))
+    running._tell("a link")
+    assert pipe.getvalue() == b"a link"
 
 
 def test_a_later_start_only_starts(fleet: Fleet) -> None:
