@@ -29,6 +29,10 @@ def test_where_the_first_word_is_no_command_all_are_there(first: str) -> None:
     assert words(first) == words()
 
 
+def test_only_the_first_word_is_a_command() -> None:
+    assert words("schema", "run") == words("schema")
+
+
 def test_a_shell_that_completes_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_HEADGATE_COMPLETE", "complete_bash")
     assert words("run") == words()
