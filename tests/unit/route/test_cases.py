@@ -260,3 +260,11 @@ def test_every_mistake_in_a_file_is_told_in_our_words(tmp_path: Path) -> None:
         'cases.toml:7:10: cases[1].expect: 7 is not a table; write a table of "route", '
         '"upstream", "path", "host", "status", "location" or "body"',
     ]
+
+
+def test_a_key_that_is_misspelt_is_not_missing_too(tmp_path: Path) -> None:
+    code, _, errors = ran(tmp_path, GOOD.replace("request", "reqest", 1))
+    assert code == 2
+    assert errors.replace(f"{tmp_path}/", "") == (
+        'cases.toml:4:1: cases[0].reqest: the key is unknown; write "request"\n'
+    )
