@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +37,17 @@ def fake_master(
     config.mkdir(exist_ok=True)
     (config / "a.toml").write_text(CONFIG)
     command = [HEADGATE, "dev", "fake-master", str(config), "--rest-port=0", "--grpc-port=0"]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}  # it must not wait for more output
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, text=True, env=env
+    ) as process:
         assert process.stdout
+        late = threading.Timer(DEADLINE_S, process.kill)
+        late.start()
+        line = process.stdout.readline()
+        late.cancel()
         try:
-            yield Told(process=process, **json.loads(process.stdout.readline()))
+            yield Told(process=process, **json.loads(line))
         finally:
             process.send_signal(ends_by)
             assert process.wait(DEADLINE_S) == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fake_master_process import CONFIG, HEADGATE, fake_master
 from ports import dead_port
+from waiting import DEADLINE_S
 
 from headgate.master.dev.joining import Rest
 
@@ -18,7 +19,7 @@ def _refused(*words: str, files: int = 1024) -> tuple[int, str]:
     """Returns how a master that does not start ends, and what it says."""
     shell = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
     command = [*shell, HEADGATE, "dev", "fake-master", *words]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
     assert ran.stdout == ""
     return ran.returncode, ran.stderr
 
@@ -46,6 +47,6 @@ def test_a_port_that_is_taken_and_too_few_files_are_failures(tmp_path: Path) -> 
         code, said = _refused(str(tmp_path), f"--rest-port={port}")
     assert (code, said.count("\n")) == (1, 1)
     assert "in use" in said
-    code, said = _refused(str(tmp_path), files=_SPARE - 1)
+    code, said = _refused(str(tmp_path), "--rest-port=0", "--grpc-port=0", files=_SPARE - 1)
     assert (code, said.count("\n")) == (1, 1)
     assert f"0 connections need {_SPARE} open files, and the limit is {_SPARE - 1}" in said
