@@ -60,7 +60,8 @@ def run(story: Callable[[Front, FakeApplier], "asyncio.Future[None]"]) -> Front:
         applier = FakeApplier()
         front = Front(applier, QUICK)  # type: ignore[arg-type]
         working = asyncio.create_task(front.run())
-        await story(front, applier)
+        async with asyncio.timeout(DEADLINE_S):
+            await story(front, applier)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
             await working
@@ -181,6 +182,51 @@ def test_a_recovery_is_that_of_the_applier_and_blocks_nobody() -> None:
         assert names == ["nginx-apply_0"]
 
     run(story)  # type: ignore[arg-type]
+
+
+def test_an_apply_begins_only_after_a_recovery_that_has_begun() -> None:
+    names: list[str] = []
+    begun, gate = threading.Event(), threading.Event()
+
+    def recover() -> None:
+        begun.set()
+        gate.wait(DEADLINE_S)
+        names.append("recovered")
+
+    def render(_: Generation) -> Rendered:
+        names.append(threading.current_thread().name)
+        return Rendered(files=(), listeners=())
+
+    async def story(front: Front, applier: FakeApplier) -> None:
+        applier.recover = recover  # type: ignore[attr-defined]
+        recovering = asyncio.create_task(front.recover())
+        assert await asyncio.to_thread(begun.wait, DEADLINE_S)
+        asking = asyncio.create_task(front.apply(Wish(render)))
+        while not front.figures.waited_s:  # noqa: ASYNC110 - nothing else tells that it is its turn
+            await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(recovering, asking)
+        assert names == ["recovered", "nginx-apply_0"]
+
+    run(story)  # type: ignore[arg-type]
+
+
+def test_the_wait_of_the_first_wish_is_told_like_any_other() -> None:
+    async def main() -> float:
+        pace = Pace(debounce_s=3_600.0, interval_applies=0.0)
+        front = Front(FakeApplier(), pace)  # type: ignore[arg-type]
+        told: asyncio.Queue[float] = asyncio.Queue()
+        front.on_wait = told.put_nowait
+        working = asyncio.create_task(front.run())
+        asking = asyncio.create_task(front.apply(wish("one")))
+        async with asyncio.timeout(DEADLINE_S):
+            seconds = await told.get()
+        for task in (asking, working):
+            task.cancel()
+        await asyncio.wait([asking, working])
+        return seconds
+
+    assert loops.run(main()) > 2
 
 
 def test_a_long_wait_is_told_once() -> None:
