@@ -6,6 +6,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,16 @@ Serve = Callable[[str, bytes], None]
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Answers the first connection to a socket of the node with bytes, and hangs up."""
     threads: list[threading.Thread] = []
+    sockets: list[socket.socket] = []
 
     def begin(name: str, answer: bytes) -> None:
         listening = socket.socket(socket.AF_UNIX)
+        sockets.append(listening)
         listening.bind(str(tmp_path / name))
         listening.listen()
 
         def run() -> None:
-            with listening, listening.accept()[0] as one:
+            with suppress(OSError), listening, listening.accept()[0] as one:
                 one.sendall(answer)
                 one.shutdown(socket.SHUT_WR)
                 while one.recv(65_536):  # whoever still writes is not cut off
@@ -37,6 +40,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         threads[-1].start()
 
     yield begin
+    for left in sockets:
+        with suppress(OSError):
+            left.shutdown(socket.SHUT_RDWR)  # to which nobody came
     for one in threads:
         one.join(DEADLINE_S)
 
@@ -119,6 +125,7 @@ def _asked(folder: Path, body: bytes | None) -> str:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "admin.sock"))
         listening.listen()
+        listening.settimeout(DEADLINE_S)
         got: list[bytes] = []
 
         def answer() -> None:
