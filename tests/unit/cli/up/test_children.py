@@ -37,7 +37,8 @@ def test_one_that_takes_too_long_is_told_with_its_log(tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec("sleep", "60")
         child = Child(process, "agent", tmp_path / "a.log", begin=0)
         try:
-            await child.until(lambda: False, "its start", 0)
+            async with asyncio.timeout(DEADLINE_S):
+                await child.until(lambda: False, "its start", 0)
         finally:
             process.kill()
             await process.wait()
@@ -61,7 +62,8 @@ def test_its_conditions_are_asked_after_until_they_hold(
         try:
             await child.until(lambda: found.pop(0), "its start", 600)
         finally:
-            await child.stop(signal.SIGKILL)
+            process.kill()
+            await process.wait()
 
     with monkeypatch.context() as patch:
         patch.setattr(asyncio, "sleep", pause)
