@@ -211,8 +211,8 @@ def test_an_apply_begins_only_after_a_recovery_that_has_begun() -> None:
     run(story)  # type: ignore[arg-type]
 
 
-def test_the_wait_of_the_first_wish_is_told_like_any_other() -> None:
-    async def main() -> float:
+def test_the_wait_of_the_first_wish_is_told_and_over_when_an_urgent_one_comes() -> None:
+    async def main() -> tuple[float, float, float]:
         pace = Pace(debounce_s=3_600.0, interval_applies=0.0)
         front = Front(FakeApplier(), pace)  # type: ignore[arg-type]
         told: asyncio.Queue[float] = asyncio.Queue()
@@ -221,12 +221,17 @@ def test_the_wait_of_the_first_wish_is_told_like_any_other() -> None:
         asking = asyncio.create_task(front.apply(wish("one")))
         async with asyncio.timeout(DEADLINE_S):
             seconds = await told.get()
-        for task in (asking, working):
-            task.cancel()
-        await asyncio.wait([asking, working])
-        return seconds
+            before = front.waits_s()
+            urgent = dataclasses.replace(wish("two"), urgent=True)
+            assert isinstance(await front.apply(urgent), Applied)
+            assert isinstance(await asking, Rejected)
+        working.cancel()
+        await asyncio.wait([working])
+        return seconds, before, front.waits_s()
 
-    assert loops.run(main()) > 2
+    seconds, before, after = loops.run(main())
+    assert seconds >= before > 2
+    assert after == 0.0
 
 
 def test_a_long_wait_is_told_once() -> None:
