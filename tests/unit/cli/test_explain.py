@@ -124,6 +124,20 @@ def test_what_an_overload_refuses_is_told(
     assert lines == [start + one for one in said]
 
 
+def test_a_config_that_only_the_core_refuses_explains_nothing(tmp_path: Path) -> None:
+    chain = "".join(
+        f'[[routes.all.middlewares]]\nresponse_headers = {{ remove = ["x"], statuses = [{n}] }}\n'
+        for n in range(200, 205)
+    )
+    case = tmp_path / "c.toml"
+    case.write_text(f'{CONFIG}[routes.all]\nhosts = ["f.example"]\nupstream = "own"\n{chain}')
+    out, errors = io.StringIO(), io.StringIO()
+    assert explain(Question("http://a.example/"), [case], stream=out, errors=errors) == 78
+    assert errors.getvalue().startswith(f"{case}:")
+    assert "at most 4 different ones" in errors.getvalue()
+    assert out.getvalue() == ""
+
+
 def test_a_refused_request_is_told_with_its_status_or_without_an_answer() -> None:
     assert refusal(Explanation(refused="TLS alert")) == "no answer: TLS alert"
     found = Explanation(refused="a space in the path", refused_status=400)
