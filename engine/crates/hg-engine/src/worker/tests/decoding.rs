@@ -32,9 +32,16 @@ const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n";
 
 /// Returns the status of the answer to a coded body, and the answer's body.
 fn coded(node: &Node, body: &[u8]) -> (String, Vec<u8>) {
+    coded_as(node, "gzip", body)
+}
+
+/// Does the same in another coding.
+fn coded_as(node: &Node, coding: &str, body: &[u8]) -> (String, Vec<u8>) {
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: {coding}\r\n");
     let chunk = [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n"].concat();
     let chunk = if body.is_empty() { Vec::new() } else { chunk };
-    let all = [HEAD, b"Transfer-Encoding: chunked\r\n\r\n", &chunk, b"0\r\n\r\n"].concat();
+    let all =
+        [head.as_bytes(), b"Transfer-Encoding: chunked\r\n\r\n", &chunk, b"0\r\n\r\n"].concat();
     let (head, body) = read_answer(&mut ask(node, &all));
     (head.split(' ').nth(1).unwrap().to_owned(), body)
 }
@@ -71,22 +78,29 @@ fn a_coded_body_that_comes_in_pieces_is_whole_with_its_last() {
 
 #[test]
 fn a_body_that_grows_beyond_one_turn_is_decoded_to_its_end() {
-    let (node, up) = decoding();
+    let (mut node, up) = decoding();
+    let terms = r#"{"decompress":{"codings":["gzip","br","zstd"],"ratio":100000}}"#;
+    let route = route_json(&format!(r#","middlewares":[{terms}]"#));
+    node.apply(&[put(Kind::Route, "r", route)]);
     let mut seed = 1_u32;
     // Letters that no size of a chunk has, in no order.
     let mut next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         b'g' + (seed >> 24) as u8 % 16
     };
-    let plain: Vec<u8> = std::iter::repeat_with(&mut next).take(300_000).collect();
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(Coding::Gzip, Levels::default()).unwrap();
-    encoder.write(&plain, &mut bytes);
-    encoder.finish(&mut bytes);
-    let (status, mut body) = coded(&node, &bytes);
-    assert!(body.ends_with(b"\r\n0\r\n\r\n"));
-    body.retain(|byte| (b'g'..=b'v').contains(byte));
-    assert!(body == plain, "{status}: {} bytes", body.len());
+    let mixed: Vec<u8> = std::iter::repeat_with(&mut next).take(300_000).collect();
+    for plain in [mixed, vec![b'x'; 300_000]] {
+        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+            let mut bytes = Vec::new();
+            let mut encoder = Encoder::new(coding, Levels::default()).unwrap();
+            encoder.write(&plain, &mut bytes);
+            encoder.finish(&mut bytes);
+            let (status, mut body) = coded_as(&node, coding.token(), &bytes);
+            assert!(body.ends_with(b"\r\n0\r\n\r\n"), "{coding:?}: {status}");
+            body.retain(|byte| (b'g'..=b'x').contains(byte));
+            assert!(body == plain, "{coding:?}: {status}, {} bytes", body.len());
+        }
+    }
     drop(up);
 }
 
