@@ -210,8 +210,11 @@ fn addresses_of_an_endpoint_are_tried_one_after_the_other_from_the_one_that_answ
             assert_eq!(of(w, x).due.next_address, Ticks::MAX, "it has one");
             connect_anew(w, x, &addresses, first);
             assert!(of(w, x).due.next_address < Ticks::MAX);
+            let began_us = w.now_us;
+            w.now_us += 1_000;
             w.open_next(x);
             assert_eq!(of(w, x).due.next_address, Ticks::MAX, "there is no third one");
+            assert_eq!(of(w, x).connect.began_us, began_us, "the time is that of both");
             w.open_next(x);
             let attempts = of(w, x).attempts.clone();
             let targets: Vec<_> = attempts.iter().map(|ui| w.ups[*ui].target.clone()).collect();
