@@ -80,10 +80,12 @@ def test_a_rollout_brings_a_revision_or_a_program_and_never_both(
         assert run("rollout", "start", "edge", *words) == 2
         assert "name a revision, or give --program VERSION" in capsys.readouterr().err
     assert master.asked == []
-    assert run("rollout", "start", "edge", "--program", "1.5.0") == 0
-    (body,) = master.bodies("POST", f"{SHOP}/rollouts")
-    assert isinstance(body, dict)
-    assert (body["program"], "revision" in body) == ("1.5.0", False)
+    # An empty version is for the master to refuse; it is not a rollout of a revision.
+    for version in ("1.5.0", ""):
+        assert run("rollout", "start", "edge", "--program", version) == 0
+        body = master.bodies("POST", f"{SHOP}/rollouts")[-1]
+        assert isinstance(body, dict)
+        assert (body["program"], "revision" in body) == (version, False)
 
 
 def test_limits_of_gates_are_numbers_with_a_name(

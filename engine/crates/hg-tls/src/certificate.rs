@@ -91,6 +91,9 @@ impl Certified {
     }
 }
 
+const NOT_DER: &str =
+    "the leaf certificate is not valid DER; name a file with an X.509 certificate";
+
 fn note<T>(problems: &mut Vec<Problem>, path: &str, result: Result<T, String>) -> Option<T> {
     result.map_err(|message| problems.push((path.to_owned(), message))).ok()
 }
@@ -188,9 +191,6 @@ fn names(leaf: &CertificateDer<'_>) -> Result<Box<[Box<str>]>, Problem> {
     })?;
     Ok(parsed.valid_dns_names().map(|n| n.to_ascii_lowercase().into()).collect())
 }
-
-const NOT_DER: &str =
-    "the leaf certificate is not valid DER; name a file with an X.509 certificate";
 
 fn cert(message: &str) -> Problem {
     ("cert".into(), message.into())

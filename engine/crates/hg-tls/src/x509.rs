@@ -9,7 +9,7 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name, X509Version};
 
 /// Fields of a certificate; the names as RFC 4514 writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fields {
+pub(crate) struct Fields<'a> {
     pub issuer: String,
     /// Seconds since 1970.
     pub not_before: i64,
@@ -17,14 +17,14 @@ pub(crate) struct Fields {
     pub not_after: i64,
     pub subject: String,
     /// SubjectPublicKeyInfo in DER.
-    pub public_key: Vec<u8>,
+    pub public_key: &'a [u8],
     /// Set if its version can have extensions (RFC 5280 §4.1.2.1).
     pub is_v3: bool,
 }
 
 /// Returns the fields of a certificate (RFC 5280 §4.1); `None` if it does not parse, or has
 /// more behind it.
-pub(crate) fn fields(der: &[u8]) -> Option<Fields> {
+pub(crate) fn fields(der: &[u8]) -> Option<Fields<'_>> {
     let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
     let (rest, certificate) = parser.parse(der).ok()?;
     if !rest.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn fields(der: &[u8]) -> Option<Fields> {
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
         subject: name(certificate.subject()),
-        public_key: certificate.public_key().raw.to_vec(),
+        public_key: certificate.tbs_certificate.subject_pki.raw,
         is_v3: certificate.version() == X509Version::V3,
     })
 }
@@ -173,7 +173,7 @@ mod tests {
             not_before: 86_400,
             not_after: 4_107_542_400,
             subject: name,
-            public_key: rcgen::PublicKeyData::subject_public_key_info(&key),
+            public_key: &rcgen::PublicKeyData::subject_public_key_info(&key),
             is_v3: true,
         };
         assert_eq!(fields(made.der()), Some(expected));

@@ -33,6 +33,18 @@ def test_it_says_where_it_listens_and_serves_until_a_signal(
         assert Rest(told.rest, told.pin).enrol(told.token).certificate_pem
 
 
+def test_it_ends_with_an_error_where_nobody_hears_its_ports(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(CONFIG)
+    command = [HEADGATE, "dev", "fake-master", str(tmp_path), "--rest-port=0", "--grpc-port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        process.stdout.close()
+        try:
+            assert process.wait(DEADLINE_S) > 0
+        finally:
+            process.kill()
+
+
 def test_a_config_that_is_none_is_a_bad_config(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("[node]\n")
     code, said = _refused(str(tmp_path))

@@ -4,6 +4,7 @@ use crate::common::*;
 use base64::Engine as _;
 use hg_plan::Kind;
 use rcgen::{CertificateParams, CustomExtension};
+use x509_parser::asn1_rs::{Any, FromDer, Sequence, ToDer};
 
 /// Returns a certificate as version 1 has it (RFC 5280 §4.1): without its version and extensions.
 /// Its signature is no longer right, which servers do not check.
@@ -21,37 +22,20 @@ fn version_1(certificate: &[u8]) -> Vec<u8> {
 fn elements(mut der: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while !der.is_empty() {
-        let (one, rest) = der.split_at(content_at(der) + content(der).len());
-        found.push(one);
+        let (rest, _) = Any::from_der(der).unwrap();
+        found.push(&der[..der.len() - rest.len()]);
         der = rest;
     }
     found
 }
 
-/// Returns the content of the first element.
+/// Returns the content of an element.
 fn content(der: &[u8]) -> &[u8] {
-    let at = content_at(der);
-    let length = if at == 2 {
-        usize::from(der[1])
-    } else {
-        der[2..at].iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
-    };
-    &der[at..at + length]
-}
-
-fn content_at(der: &[u8]) -> usize {
-    2 + if der[1] < 0x80 { 0 } else { usize::from(der[1] & 0x7f) }
+    Any::from_der(der).unwrap().1.data
 }
 
 fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    let (high, low) = ((content.len() >> 8) as u8, content.len() as u8);
-    let head = match (high, low) {
-        (0, 0..0x80) => vec![0x30, low],
-        (0, _) => vec![0x30, 0x81, low],
-        _ => vec![0x30, 0x82, high, low],
-    };
-    [head, content].concat()
+    Sequence::new(parts.concat().into()).to_der_vec().unwrap()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The begin of a second try, and the connections of each of the two.
+//! The start of a second try, and the connections of each of the two.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
