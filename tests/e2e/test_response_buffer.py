@@ -4,12 +4,15 @@ backend."""
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from peers import peer
 from running_node import RunningNode, config, get
+from socket_server import SocketServer
 from told import until_metric
 from waiting import DEADLINE_S
 
@@ -17,6 +20,11 @@ LARGE = 12 * 1024 * 1024
 """More than the sockets of both sides hold, and less than is collected."""
 RECEIVED = 64 * 1024
 """What the slow client's socket holds: without a bound, the kernel lets it grow with the answer."""
+
+
+COLLECTED = 1 << 20
+QUIET_S = 2.0
+"""An endpoint whose bytes nobody takes for so long is held up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -67,3 +75,48 @@ def test_a_client_that_takes_nothing_keeps_no_worker(
         if engine == "native":
             until_metric(node, "headgate_responses_collected_total", 1)
             until_metric(node, "headgate_pending_bytes", 0)
+
+
+class _Endless(SocketServer):
+    """Answers with bytes without end, until nobody takes more of them."""
+
+    def __init__(self) -> None:
+        self.sent: Future[int] = Future()
+        super().__init__()
+
+    def serve(self, link: socket.socket) -> None:
+        """Counts the bytes that were taken, up to twice what may be."""
+        sent = 0
+        link.settimeout(DEADLINE_S)
+        link.recv(65536)
+        link.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        link.settimeout(QUIET_S)
+        with suppress(TimeoutError):
+            while sent < 2 * _most():
+                sent += link.send(b"x" * 65536)
+        self.sent.set_result(sent)
+
+
+def _most() -> int:
+    """What is collected, and what the sockets of the two connections may hold besides, bytes."""
+    received, sent = (
+        int(Path(f"/proc/sys/net/ipv4/tcp_{name}").read_text().split()[2])
+        for name in ("rmem", "wmem")
+    )
+    return COLLECTED + received + 2 * sent
+
+
+@pytest.mark.parametrize("engine", ["native", "nginx"])
+def test_an_answer_without_end_is_collected_up_to_the_limit_alone(
+    folder: Path, port: int, engine: str
+) -> None:
+    if engine == "nginx":
+        peer("nginx")
+    collects = 'upstream = "app"\nlimits = { response_buffer = "1MiB" }'
+    with _Endless() as endpoint:
+        text = config(port, endpoint.address).replace('upstream = "app"', collects)
+        with RunningNode(folder, text, "--engine", engine).until_ready(), socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
+            slow.connect(("127.0.0.1", port))
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+            assert COLLECTED <= endpoint.sent.result(4 * DEADLINE_S) <= _most()

@@ -48,7 +48,7 @@ _LIMIT_STORE: Final = (
 _NODE: Final = (
     Parity("node.log_level", "same", "of the error log; `info` is nginx's `notice`"),
     *LOGS,
-    Parity("node.limits.connections", "differs", "per worker, connections to endpoints included"),
+    Parity("node.limits.connections", "differs", "per worker; listeners and endpoints count, too"),
     Parity(
         "node.limits.connections_per_client",
         "differs",

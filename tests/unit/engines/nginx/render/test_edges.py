@@ -2,7 +2,7 @@
 served and one more is refused, whether it comes in one piece or byte by byte. What nginx holds
 less exactly than the native engine is held to what the parity page says of it.
 
-`test_stream.py` beside this and `tests/e2e/nginx/test_udp.py` have the limits of TCP and UDP.
+`test_stream_edges.py` beside this has those of TCP and UDP.
 """
 
 import socket
