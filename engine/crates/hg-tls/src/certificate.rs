@@ -1,7 +1,7 @@
 //! A certificate object of the plan, loaded: chain, key, staple, and its own fields.
 
 use crate::context::Blobs;
-use crate::x509;
+use crate::x509::{self, Owner};
 use hg_plan::{Certificate, Digest};
 use rustls::SignatureAlgorithm;
 use rustls::crypto::CryptoProvider;
@@ -93,6 +93,9 @@ impl Certified {
 
 const NOT_DER: &str =
     "the leaf certificate is not valid DER; name a file with an X.509 certificate";
+const BAD_NAMES: &str = "the names of the leaf certificate (subjectAltName) are not as RFC 5280 §4.2.1.6 requires; issue it again";
+const OTHER_KEY: &str = "the private key does not belong to the certificate; name the key of the leaf, and put the leaf first";
+const UNUSUAL_KEY: &str = "the certificate describes its key with explicit curve parameters or as RSASSA-PSS, which many clients refuse; issue it for a named curve, or for plain RSA";
 
 fn note<T>(problems: &mut Vec<Problem>, path: &str, result: Result<T, String>) -> Option<T> {
     result.map_err(|message| problems.push((path.to_owned(), message))).ok()
@@ -103,9 +106,14 @@ pub(crate) fn blob(blobs: &Blobs<'_>, sha256: &str) -> Result<Arc<[u8]>, String>
     blobs(sha256).ok_or_else(|| format!("its content (sha256 {sha256:.12}…) was not handed over"))
 }
 
+/// Returns PEM without the mark of UTF-8 that some editors put before the first line.
+pub(crate) fn text(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
+}
+
 /// Parses the certificates of a PEM file, in its order.
 pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(text(pem))
         .collect::<Result<_, _>>()
         .map_err(|e| format!("the file is not readable PEM: {e}; name a file in PEM format"))?;
     if chain.is_empty() {
@@ -118,7 +126,7 @@ pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
 
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     const ENCRYPTED: &[u8] = b"ENCRYPTED";
-    PrivateKeyDer::from_pem_slice(pem).map_err(|e| {
+    PrivateKeyDer::from_pem_slice(text(pem)).map_err(|e| {
         // Search the text for the reason, because the parser skips blocks that it does not know.
         if pem.windows(ENCRYPTED.len()).any(|w| w == ENCRYPTED) {
             "the private key is encrypted; store it without a passphrase".to_owned()
@@ -150,9 +158,8 @@ fn signing_key(
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
 ) -> Result<Arc<dyn SigningKey>, Problem> {
-    provider.key_provider.load_private_key(key).map_err(|e| {
-        ("key".to_owned(), format!("the private key is not usable: {e}; use RSA (2048 bits or more), ECDSA P-256, P-384 or P-521, or Ed25519"))
-    })
+    const UNUSABLE: &str = "the private key is damaged, too short, or of a kind that is not supported; use RSA (2048 bits or more), ECDSA P-256, P-384 or P-521, or Ed25519";
+    provider.key_provider.load_private_key(key).map_err(|_| ("key".into(), UNUSABLE.into()))
 }
 
 fn info(
@@ -161,17 +168,18 @@ fn info(
     key: &dyn SigningKey,
 ) -> Result<CertificateInfo, Problem> {
     let fields = x509::fields(leaf).ok_or_else(|| cert(NOT_DER))?;
-    if key.public_key().is_some_and(|own| *own != *fields.public_key) {
-        return Err((
-            "key".into(),
-            "the private key does not belong to the certificate; name the key of the leaf, and put the leaf first".into(),
-        ));
+    let owner = key.public_key().map_or(Owner::Same, |own| x509::owner(fields.public_key, &own));
+    match owner {
+        Owner::Same => {}
+        Owner::SameOtherwiseDescribed => return Err(cert(UNUSUAL_KEY)),
+        Owner::Other => return Err(("key".into(), OTHER_KEY.into())),
     }
+    let names = fields.names.ok_or_else(|| cert(BAD_NAMES))?;
     Ok(CertificateInfo {
         name: name.clone(),
         not_before_unix_s: fields.not_before,
         not_after_unix_s: fields.not_after,
-        names: if fields.is_v3 { names(leaf)? } else { Box::default() },
+        names,
         subject: fields.subject.into(),
         issuer: fields.issuer.into(),
         key: match key.algorithm() {
@@ -181,15 +189,6 @@ fn info(
         },
         fingerprint: Digest::of(leaf),
     })
-}
-
-/// Returns the DNS names of a leaf that has extensions. webpki does not read one of version 1, which
-/// has none; servers present such certificates, and each client decides about them.
-fn names(leaf: &CertificateDer<'_>) -> Result<Box<[Box<str>]>, Problem> {
-    let parsed = webpki::EndEntityCert::try_from(leaf).map_err(|e| {
-        cert(&format!("the leaf certificate is not as RFC 5280 requires ({e}); issue it again"))
-    })?;
-    Ok(parsed.valid_dns_names().map(|n| n.to_ascii_lowercase().into()).collect())
 }
 
 fn cert(message: &str) -> Problem {

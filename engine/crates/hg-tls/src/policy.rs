@@ -185,10 +185,10 @@ fn revocations(
     blobs: &Blobs<'_>,
     sha256: &str,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
-    let lists: Vec<_> =
-        CertificateRevocationListDer::pem_slice_iter(&certificate::blob(blobs, sha256)?)
-            .collect::<Result<_, _>>()
-            .map_err(|e| format!("the file is not readable PEM: {e}; name a file in PEM format"))?;
+    let pem = certificate::blob(blobs, sha256)?;
+    let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(certificate::text(&pem))
+        .collect::<Result<_, _>>()
+        .map_err(|e| format!("the file is not readable PEM: {e}; name a file in PEM format"))?;
     if lists.is_empty() {
         return Err(
             "the file has no revocation list; name one with a PEM block `BEGIN X509 CRL`".into()

@@ -2,10 +2,11 @@
 //! Nothing here decides about trust, which is the verifier's work.
 
 use x509_parser::asn1_rs::{Enumerated, FromDer, Sequence, ToDer};
-use x509_parser::certificate::X509CertificateParser;
+use x509_parser::certificate::{X509Certificate, X509CertificateParser};
+use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
 use x509_parser::nom::Parser;
-use x509_parser::oid_registry::Oid;
-use x509_parser::x509::{AttributeTypeAndValue, X509Name, X509Version};
+use x509_parser::oid_registry::{OID_PKCS1_RSAENCRYPTION, OID_X509_EXT_SUBJECT_ALT_NAME, Oid};
+use x509_parser::x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name};
 
 /// Fields of a certificate; the names as RFC 4514 writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,19 @@ pub(crate) struct Fields<'a> {
     pub subject: String,
     /// SubjectPublicKeyInfo in DER.
     pub public_key: &'a [u8],
-    /// Set if its version can have extensions (RFC 5280 §4.1.2.1).
-    pub is_v3: bool,
+    /// DNS names, lower case; `None` if its subjectAltName does not parse, or is there twice.
+    pub names: Option<Box<[Box<str>]>>,
+}
+
+/// What a certificate says of the public half of a private key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The certificate has that key.
+    Same,
+    /// The key is the same, but its algorithm or its parameters are not.
+    SameOtherwiseDescribed,
+    /// The certificate has another key.
+    Other,
 }
 
 /// Returns the fields of a certificate (RFC 5280 §4.1); `None` if it does not parse, or has
@@ -37,8 +49,43 @@ pub(crate) fn fields(der: &[u8]) -> Option<Fields<'_>> {
         not_after: validity.not_after.timestamp(),
         subject: name(certificate.subject()),
         public_key: certificate.tbs_certificate.subject_pki.raw,
-        is_v3: certificate.version() == X509Version::V3,
+        names: names(&certificate),
     })
+}
+
+/// Returns the DNS names of a certificate. Which other extensions it has, and whether a client must
+/// understand them, is for clients to judge: a server presents it all the same.
+fn names(certificate: &X509Certificate<'_>) -> Option<Box<[Box<str>]>> {
+    let found = certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME).ok()?;
+    let Some(extension) = found else {
+        return Some(Box::default());
+    };
+    let (rest, alternatives) = SubjectAlternativeName::from_der(extension.value).ok()?;
+    let names = alternatives.general_names.iter().filter_map(|one| match one {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into()),
+        _ => None,
+    });
+    rest.is_empty().then(|| names.collect())
+}
+
+/// Compares two keys, each a SubjectPublicKeyInfo in DER (RFC 5280 §4.1.2.7). The parameters of RSA
+/// are always the same, and some certificates leave them out.
+pub(crate) fn owner(certified: &[u8], own: &[u8]) -> Owner {
+    let parsed =
+        [certified, own].map(|der| SubjectPublicKeyInfo::from_der(der).map(|(_, key)| key));
+    let [Ok(certified), Ok(own)] = parsed else {
+        return Owner::Other;
+    };
+    if certified.subject_public_key != own.subject_public_key {
+        return Owner::Other;
+    }
+    let (theirs, ours) = (certified.algorithm, own.algorithm);
+    let is_rsa = ours.algorithm == OID_PKCS1_RSAENCRYPTION;
+    if theirs.algorithm == ours.algorithm && (is_rsa || theirs.parameters == ours.parameters) {
+        Owner::Same
+    } else {
+        Owner::SameOtherwiseDescribed
+    }
 }
 
 /// Returns the status of an OCSPResponse (RFC 6960 §4.2.1).
@@ -174,9 +221,36 @@ mod tests {
             not_after: 4_107_542_400,
             subject: name,
             public_key: &rcgen::PublicKeyData::subject_public_key_info(&key),
-            is_v3: true,
+            names: Some(["a.example".into()].into()),
         };
         assert_eq!(fields(made.der()), Some(expected));
+    }
+
+    #[test]
+    fn a_key_is_the_same_with_its_algorithm_and_parameters() {
+        const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+        const RSASSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
+        const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+        const NULL: &[u8] = &[5, 0];
+        const NAMED: &[u8] = &[OID, 3, 0x2b, 0x81, 4];
+        const EXPLICIT: &[u8] = &[SEQUENCE, 3, 2, 1, 1];
+        let key = |algorithm: &[u8], parameters: &[u8], point: u8| {
+            let described = [&element(OID, algorithm), parameters].concat();
+            let bits = element(3, &[0, point]);
+            element(SEQUENCE, &[element(SEQUENCE, &described), bits].concat())
+        };
+        for (certified, own, expected) in [
+            (key(RSA, NULL, 1), key(RSA, NULL, 1), Owner::Same),
+            (key(RSA, b"", 1), key(RSA, NULL, 1), Owner::Same),
+            (key(RSA, NULL, 2), key(RSA, NULL, 1), Owner::Other),
+            (key(RSASSA_PSS, NULL, 1), key(RSA, NULL, 1), Owner::SameOtherwiseDescribed),
+            (key(EC, NAMED, 1), key(EC, NAMED, 1), Owner::Same),
+            (key(EC, EXPLICIT, 1), key(EC, NAMED, 1), Owner::SameOtherwiseDescribed),
+            (key(EC, EXPLICIT, 2), key(EC, NAMED, 1), Owner::Other),
+            (b"".to_vec(), key(EC, NAMED, 1), Owner::Other),
+        ] {
+            assert_eq!(owner(&certified, &own), expected, "{certified:?} {own:?}");
+        }
     }
 
     #[test]
@@ -190,7 +264,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = (fields(&bytes), ocsp_status(&bytes));
+            let _ = (fields(&bytes), ocsp_status(&bytes), owner(&bytes, &bytes));
             let _ = fields(&element(SEQUENCE, &element(SEQUENCE, &bytes[..bytes.len().min(100)])));
         }
     }
