@@ -5,11 +5,14 @@ use crate::algorithms::{Protocols, Speaks, groups, suites, versions};
 use crate::certificate::{self, Problem};
 use crate::context::Blobs;
 use crate::ticket::Ticketer;
+use crate::x509;
 use hg_plan::{ClientAuth, Digest, TlsPolicy, TlsVersion};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::server::{
+    NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+};
+use rustls::{CertRevocationListError, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 use std::sync::Arc;
@@ -176,8 +179,24 @@ fn verifier(
         builder = builder.with_crls(lists).enforce_revocation_expiration();
     }
     let builder = if auth.required { builder } else { builder.allow_unauthenticated() };
-    let unusable = at(if auth.crl.is_some() { "crl" } else { "ca" });
-    builder.build().map_err(|e| unusable(e.to_string()))
+    builder.build().map_err(|e| match (&auth.crl, e) {
+        (Some(crl), VerifierBuilderError::InvalidCrl(e)) => at("crl")(unusable(blobs, crl, &e)),
+        (_, e) => at("ca")(e.to_string()),
+    })
+}
+
+/// Says what is wrong with the lists of a bundle that was not accepted.
+fn unusable(blobs: &Blobs<'_>, sha256: &str, error: &CertRevocationListError) -> String {
+    let lists = revocations(blobs, sha256).unwrap_or_default();
+    match lists.iter().position(|der| x509::is_list_of_version_1(der)) {
+        Some(i) => format!(
+            "revocation list {} is of version 1, which has no extensions; issue version 2 (for `openssl ca`, set `crl_extensions` in its configuration)",
+            i + 1
+        ),
+        None => {
+            format!("a revocation list is not usable ({error:?}); issue it as RFC 5280 §5 requires")
+        }
+    }
 }
 
 /// Parses the revocation lists of a bundle.

@@ -6,6 +6,7 @@ use x509_parser::certificate::{X509Certificate, X509CertificateParser};
 use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
 use x509_parser::nom::Parser;
 use x509_parser::oid_registry::{OID_PKCS1_RSAENCRYPTION, OID_X509_EXT_SUBJECT_ALT_NAME, Oid};
+use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name};
 
 /// Fields of a certificate; the names as RFC 4514 writes them.
@@ -86,6 +87,11 @@ pub(crate) fn owner(certified: &[u8], own: &[u8]) -> Owner {
     } else {
         Owner::SameOtherwiseDescribed
     }
+}
+
+/// Reports whether DER is a revocation list without a version, which is version 1 (RFC 5280 §5.1.2.1).
+pub(crate) fn is_list_of_version_1(der: &[u8]) -> bool {
+    CertificateRevocationList::from_der(der).is_ok_and(|(_, list)| list.version().is_none())
 }
 
 /// Returns the status of an OCSPResponse (RFC 6960 §4.2.1).

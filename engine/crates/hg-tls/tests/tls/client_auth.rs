@@ -1,10 +1,13 @@
 //! Clients' certificates: required, optional, resumed, never bypassed.
 
 use crate::common::*;
+use crate::der::*;
 use hg_plan::Kind;
 use hg_tls::{HandshakeKind, Ticketer, TlsContext, TlsErrorKind};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, Error};
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -208,12 +211,38 @@ fn crl(of: &Authority, serials: &[u64], years: (i32, i32)) -> String {
 }
 
 fn revoking(ca: &Authority, clients: &Authority, lists: &str) -> TlsContext {
+    revoking_world(ca, clients, lists).context()
+}
+
+fn revoking_world(ca: &Authority, clients: &Authority, lists: &str) -> World {
     let mut world = world(ca, clients, true);
     let bundle = world.blob(clients.pem.as_bytes());
     let crl = world.blob(lists.as_bytes());
     let policy = format!(r#"{{"client_auth":{{"ca":"{bundle}","crl":"{crl}"}}}}"#);
     world.put(Kind::TlsPolicy, "mutual", &policy);
-    world.context()
+    world
+}
+
+#[test]
+fn lists_that_cannot_be_used_are_named_with_the_reason() {
+    let (ca, clients) = (Authority::new("ca"), Authority::new("clients"));
+    let good = crl(&clients, &[8], (2020, 2096));
+    let der = CertificateRevocationListDer::from_pem_slice(good.as_bytes()).unwrap();
+    let whole = elements(content(&der));
+    let pem = |signed: &[&[u8]]| {
+        let list = sequence(&[&sequence(signed), whole[1], whole[2]]);
+        pem_block("X509 CRL", &list)
+    };
+    let signed = elements(content(whole[0]));
+    let [version, algorithm, issuer, this, next, revoked, _extensions] = signed[..] else {
+        panic!("{} parts", signed.len())
+    };
+    let old = pem(&[algorithm, issuer, this, next, revoked]);
+    let said = revoking_world(&ca, &clients, &(good.clone() + &old)).errors();
+    assert!(said[0].contains("client_auth.crl: revocation list 2 is of version 1"), "{said:?}");
+    let endless = pem(&[version, algorithm, issuer, this, revoked]);
+    let said = revoking_world(&ca, &clients, &endless).errors();
+    assert!(said[0].contains("client_auth.crl: a revocation list is not usable ("), "{said:?}");
 }
 
 #[test]

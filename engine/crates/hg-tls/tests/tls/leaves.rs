@@ -1,10 +1,9 @@
 //! Leaf certificates of unusual forms: which are served, and which are refused.
 
 use crate::common::*;
-use base64::Engine as _;
+use crate::der::*;
 use hg_plan::Kind;
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
-use x509_parser::asn1_rs::{Any, FromDer, Sequence, ToDer};
 
 /// Returns a certificate as version 1 has it (RFC 5280 §4.1): without its version and extensions.
 /// Its signature is no longer right, which servers do not check.
@@ -18,35 +17,12 @@ fn version_1(certificate: &[u8]) -> Vec<u8> {
     sequence(&[&signed, whole[1], whole[2]])
 }
 
-/// Splits DER into its elements.
-fn elements(mut der: &[u8]) -> Vec<&[u8]> {
-    let mut found = Vec::new();
-    while !der.is_empty() {
-        let (rest, _) = Any::from_der(der).unwrap();
-        found.push(&der[..der.len() - rest.len()]);
-        der = rest;
-    }
-    found
-}
-
-/// Returns the content of an element.
-fn content(der: &[u8]) -> &[u8] {
-    Any::from_der(der).unwrap().1.data
-}
-
-fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-    Sequence::new(parts.concat().into()).to_der_vec().unwrap()
-}
-
 #[test]
 fn a_certificate_of_version_1_is_served_and_covers_no_name() {
     let (own, other) = (ecdsa(), ecdsa());
     let made = CertificateParams::new(vec!["a.example".into()]).unwrap();
     let old = version_1(made.self_signed(&own).unwrap().der());
-    let old = format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        base64::engine::general_purpose::STANDARD.encode(old)
-    );
+    let old = pem_block("CERTIFICATE", &old);
     let mut world = World::default();
     world.certificate("c", &old, &own.serialize_pem());
     world.put(Kind::Host, "a.example", r#"{"certificates":["c"]}"#).listener("{}");

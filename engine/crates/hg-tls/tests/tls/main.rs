@@ -16,6 +16,7 @@ mod common;
 
 mod client_auth;
 mod context;
+mod der;
 mod hellos;
 mod leaves;
 mod openssl;
