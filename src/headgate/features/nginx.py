@@ -114,6 +114,11 @@ Entry = tuple[Arg, Arg | Argument]
 _HOSTNAMES: Final = (writer.directive("hostnames"),)
 DEFAULT: Final = Word("default")
 
+UNDECIDED: Final = Word("e")
+"""The value of a condition on whose expression nginx gave up: neither `1` nor `0`."""
+
+GIVES_UP: Final = "PCRE backtracks: a request on which it takes too long gets 500"
+
 _HEADER: Final = re.compile(r"[a-z0-9-]+")
 HEADER_ALLOWED: Final = (
     "nginx drops request headers with other characters in their name than letters, digits and "
@@ -136,6 +141,8 @@ class Shared:
         self._owner = NO_OBJECT
         self.nodes: list[Node] = []
         self.claims: set[str] = set()
+        self.plain = ""
+        """The beginning of an expression that nginx does not compile to machine code."""
         self.zones: dict[str, str] = {}
         """Zones of shared memory by name, and what must not change under that name."""
 
@@ -168,6 +175,26 @@ class Shared:
         the first expression that fits counts.
         """
         return self._block("map", hint, (source,), (*entries, (DEFAULT, default)), first=False)
+
+    def judged(
+        self,
+        hint: str,
+        source: Arg,
+        entries: Sequence[Entry],
+        otherwise: Arg,
+        gave_up: Arg = UNDECIDED,
+    ) -> Var:
+        """Returns the same for expressions that people wrote.
+
+        PCRE gives up on one that takes too many steps or too much stack (pcre2api(3)). A `map` then
+        takes its default, as if no expression fitted, and what is closed would be open. Here the
+        default, `gave_up`, is for that alone.
+        """
+        # nginx tries no expression on an empty text.
+        keys = [key for key, _ in entries if isinstance(key, writer.Literal)]
+        empty = () if writer.Literal("") in keys else ((writer.Literal(""), otherwise),)
+        fits = Regex(f"~{self.plain}^")
+        return self.map(hint, source, (*entries, *empty, (fits, otherwise)), gave_up)
 
     def hosts(self, hint: str, source: Arg, entries: Sequence[Entry], default: Arg) -> Var:
         """Returns the same of hosts: `*.x` is every name below it, the longest one counts."""

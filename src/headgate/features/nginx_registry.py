@@ -91,8 +91,8 @@ def lua_call(balance: Balance) -> bytes | None:
 
 
 def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
-    """Returns a variable for each condition of a match
-    that locations do not hold: `1` when it does.
+    """Returns a variable for each condition of a match that locations do not hold: `1` when it
+    does, `UNDECIDED` when nginx gave up on it.
     """
     found: list[Var | None] = []
     if match.path is not None and match.path.regex is not None:
@@ -123,6 +123,16 @@ def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
         with one.guarded(""):
             found.append(client_certificate.condition(match.client_certificate, shared, one))
     return tuple(variable for variable in found if variable is not None)
+
+
+def may_give_up(match: Match) -> bool:
+    """Reports whether nginx may give up on one of these conditions (`Shared.judged`)."""
+    values = [*match.headers.values(), *match.cookies.values(), *match.query.values()]
+    if match.client_subject is not None:
+        values.append(match.client_subject)
+    by_path = match.path is not None and match.path.regex is not None
+    by_certificate = match.client_certificate is not None
+    return by_path or by_certificate or any(one.regex is not None for one in values)
 
 
 def add_middleware(step: Step, chain: Chain, about: About) -> None:

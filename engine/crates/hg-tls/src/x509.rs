@@ -24,7 +24,7 @@ pub(crate) struct Fields<'a> {
     pub names: Option<Box<[Box<str>]>>,
 }
 
-/// What a certificate says of the public half of a private key.
+/// The relation of a certificate to the public half of a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The certificate has that key.

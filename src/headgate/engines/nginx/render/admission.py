@@ -34,13 +34,11 @@ def variable(shared: Shared, misdirected: Var | None) -> Var:
 
 def directives(ctx: Context, admitted: Var) -> list[Node]:
     """Returns what precedes the choice of a location: refusals, and the path in normal form."""
-    # An expression compiled to machine code would cost 9 KiB in every server.
-    plain = "(*NO_JIT)" if ctx.has("pcre_no_jit") else ""
     judges_host = admitted != _ADMITTED
     goes_on = "[/m]" if judges_host else "/"
     nodes: list[Node] = [
-        directive("rewrite", Regex(f"{plain}^"), admitted),
-        directive("rewrite", Regex(f"{plain}^{goes_on}"), Var("uri"), Word("last")),
+        directive("rewrite", Regex(f"{ctx.plain}^"), admitted),
+        directive("rewrite", Regex(f"{ctx.plain}^{goes_on}"), Var("uri"), Word("last")),
         directive("return", Word("400"), _BODY),
     ]
     if judges_host:

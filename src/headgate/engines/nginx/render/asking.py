@@ -53,8 +53,7 @@ def asking(
 
 def at_first(ctx: Context) -> list[Node]:
     """Returns the first line of a server in which services are asked."""
-    plain = "(*NO_JIT)" if ctx.has("pcre_no_jit") else ""
-    own = Regex(f"{plain}^{names.SERVICE}")
+    own = Regex(f"{ctx.plain}^{names.SERVICE}")
     return [directive("rewrite", own, Var("uri"), Word("last"))]
 
 

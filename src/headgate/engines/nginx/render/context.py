@@ -49,6 +49,17 @@ class Context:
     zones: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, RenderedFile] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Tells the shared blocks what the target accepts."""
+        self.shared.plain = self.plain
+
+    @property
+    def plain(self) -> str:
+        """The beginning of an expression that nginx does not compile to machine code, which costs
+        9 KiB; empty where that cannot be asked for.
+        """
+        return "(*NO_JIT)" if self.has("pcre_no_jit") else ""
+
     def has(self, snippet: str) -> bool:
         """Reports whether the target accepts a snippet."""
         return self.target.capabilities.has(snippet)

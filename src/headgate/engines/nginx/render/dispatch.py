@@ -12,9 +12,10 @@ from typing import Final
 
 from headgate.engines.nginx.render.bodies import Bodies, Body
 from headgate.engines.nginx.render.context import Context
-from headgate.engines.nginx.render.names import NO_ROUTE
+from headgate.engines.nginx.render.names import NO_ROUTE, UNDECIDED
 from headgate.engines.nginx.render.precedence import Candidate, Place, candidates, places
-from headgate.features.nginx_registry import conditions
+from headgate.features import nginx
+from headgate.features.nginx_registry import conditions, may_give_up
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
@@ -36,6 +37,9 @@ LONGEST_CHAIN: Final = 32
 
 _NOT_FOUND: Final = directive("return", Word("404"))
 _NOWHERE: Final = directive("location", Op("="), Plain(NO_ROUTE), children=[_NOT_FOUND])
+_GIVEN_UP: Final = directive("return", Word("500"))
+"""As nginx does by itself where an expression of a location takes too long."""
+_NOBODY_KNOWS: Final = directive("location", Op("="), Plain(UNDECIDED), children=[_GIVEN_UP])
 
 
 def locations(ctx: Context, routes: Sequence[str], bodies: Bodies) -> list[Node]:
@@ -67,6 +71,8 @@ def locations(ctx: Context, routes: Sequence[str], bodies: Bodies) -> list[Node]
         nodes += [_named(one) for one in _beside(body)]
     if any(map(_may_miss, by_place.values())):
         nodes.append(_NOWHERE)
+    if any(may_give_up(one.match) for tried in by_place.values() for one in tried):
+        nodes.append(_NOBODY_KNOWS)
     return nodes
 
 
@@ -153,5 +159,10 @@ def _picked(
         with ctx.shared.owned(f"route {one.route}"):
             held = conditions(one.match, ctx.shared, about)
             source: Arg = held[0] if len(held) == 1 else Template(held)
-            picked = ctx.shared.map("pick", source, ((MapKey("1" * len(held)), place),), picked)
+            entries: list[nginx.Entry] = [(MapKey("1" * len(held)), place)]
+            if may_give_up(one.match):
+                # A condition that does not hold decides, whatever the others are.
+                unknown = Regex(f"~{ctx.plain}^[1{nginx.UNDECIDED.text}]+$")
+                entries.append((unknown, Literal(UNDECIDED)))
+            picked = ctx.shared.map("pick", source, entries, picked)
     return picked

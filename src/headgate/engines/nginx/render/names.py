@@ -15,6 +15,8 @@ NO_ROUTE: Final = "route:"
 it cannot be a route's own, since names are not empty.
 """
 
+UNDECIDED: Final = "undecided"
+"""The location of requests on which nginx gave up an expression of a route."""
 
 SERVICE: Final = "auth:"
 """The prefix of the locations that ask services or send copies;

@@ -9,14 +9,14 @@ from headgate.features.middleware.client_certificate.nginx import (
     VERIFIED,
     subject_expression,
 )
-from headgate.features.nginx import About, Entry, Parity, Shared, whole
+from headgate.features.nginx import GIVES_UP, About, Entry, Parity, Shared, whole
 from headgate.nginxtext.writer import Literal, MapKey, Var, Word
 from headgate.plan.objects import CertificateMatch
 
 _KEY: Final = "routes.NAME.match[].client_certificate"
 
 PARITY: Final = (
-    Parity(f"{_KEY}.subject", "differs", ESCAPED),
+    Parity(f"{_KEY}.subject", "differs", f"{ESCAPED}; {GIVES_UP}"),
     Parity(f"{_KEY}.san", "no", NO_NAMES),
     Parity(f"{_KEY}.spiffe", "no", NO_NAMES),
     Parity(f"{_KEY}.fingerprint", "no", NO_SHA256),
@@ -35,5 +35,5 @@ def condition(rule: CertificateMatch, shared: Shared, about: About) -> Var:
     fits: Word | Var = Word("1")
     if rule.subjects:
         known: list[Entry] = [(whole(subject_expression(one)), Word("1")) for one in rule.subjects]
-        fits = shared.map("certificate", SUBJECT, known, Word("0"))
+        fits = shared.judged("certificate", SUBJECT, known, Word("0"))
     return shared.map("certificate", VERIFIED, [(MapKey("SUCCESS"), fits)], Literal("0"))

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from headgate.features.expressions import takes_empty
-from headgate.features.nginx import Parity, Shared, quoted, unnamed, whole
+from headgate.features.nginx import GIVES_UP, Parity, Shared, quoted, unnamed, whole
 from headgate.nginxtext.writer import Literal, Regex, Var, Word
 from headgate.plan.objects import ValueMatch
 
-PARITY: Final = tuple(
-    Parity(f"routes.NAME.match[].cookies.NAME.{key}", "same")
-    for key in ("exact", "prefix", "regex", "present", "absent")
+PARITY: Final = (
+    *(
+        Parity(f"routes.NAME.match[].cookies.NAME.{key}", "same")
+        for key in ("exact", "prefix", "present", "absent")
+    ),
+    Parity("routes.NAME.match[].cookies.NAME.regex", "differs", GIVES_UP),
 )
 
 _ONE: Final = Word("1")
@@ -34,7 +37,8 @@ def condition(name: str, rule: ValueMatch, shared: Shared) -> Var:
         return is_there
     # An empty value is that of an empty cookie, or none at all.
     entries = tuple((fits, is_there) for fits in _fits(rule))
-    return shared.map(f"cookie_{name}", _value(name, start, shared), entries, _ZERO)
+    made = shared.map if rule.regex is None else shared.judged
+    return made(f"cookie_{name}", _value(name, start, shared), entries, _ZERO)
 
 
 def _fits(rule: ValueMatch) -> Iterator[Literal | Regex]:

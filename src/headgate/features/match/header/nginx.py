@@ -3,6 +3,7 @@
 from typing import Final
 
 from headgate.features.nginx import (
+    GIVES_UP,
     HEADER_ALLOWED,
     About,
     Entry,
@@ -21,7 +22,7 @@ _LINES: Final = "nginx before 1.23 looks at the first line of a repeated header 
 PARITY: Final = (
     Parity("routes.NAME.match[].headers.NAME.exact", "differs", f'{_LINES}; `""` is refused'),
     Parity("routes.NAME.match[].headers.NAME.prefix", "differs", _LINES),
-    Parity("routes.NAME.match[].headers.NAME.regex", "differs", f"{_LINES}; {_EMPTY}"),
+    Parity("routes.NAME.match[].headers.NAME.regex", "differs", f"{_LINES}; {_EMPTY}; {GIVES_UP}"),
     Parity("routes.NAME.match[].headers.NAME.present", "differs", _EMPTY),
     Parity("routes.NAME.match[].headers.NAME.absent", "differs", _EMPTY),
 )
@@ -47,7 +48,8 @@ def value_condition(
         about.refuse("exact", "nginx cannot tell an empty value from one that is not there")
         return None
     entries, default = _entries(rule)
-    return shared.map(hint, variable, entries, default)
+    made = shared.map if rule.regex is None else shared.judged
+    return made(hint, variable, entries, default)
 
 
 def _entries(rule: ValueMatch) -> tuple[tuple[Entry, ...], Word]:

@@ -7,18 +7,13 @@ the request's path: percent-encodings stay as they are there.
 import re
 from typing import Final
 
-from headgate.features.nginx import Parity, Shared, unnamed, whole
+from headgate.features.nginx import GIVES_UP, Parity, Shared, unnamed, whole
 from headgate.nginxtext.writer import Var, Word
 
 PARITY: Final = (
     Parity("routes.NAME.match[].path.exact", "same"),
     Parity("routes.NAME.match[].path.prefix", "same"),
-    Parity(
-        "routes.NAME.match[].path.regex",
-        "differs",
-        "PCRE backtracks: an expression that takes exponential time is cut at nginx's limit and "
-        "then does not match",
-    ),
+    Parity("routes.NAME.match[].path.regex", "differs", GIVES_UP),
 )
 
 _LITERAL = re.compile(r"[^\\^$.|?*+()\[\]{}]*")
@@ -27,7 +22,7 @@ _LITERAL = re.compile(r"[^\\^$.|?*+()\[\]{}]*")
 def condition(expression: str, shared: Shared) -> Var:
     """Returns a variable that is `1` when the expression matches the whole path."""
     text, _ = unnamed(expression)
-    return shared.map("path", Var("hg_path"), ((whole(text), Word("1")),), Word("0"))
+    return shared.judged("path", Var("hg_path"), ((whole(text), Word("1")),), Word("0"))
 
 
 def literal_prefix(expression: str) -> str:

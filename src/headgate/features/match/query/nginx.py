@@ -6,7 +6,7 @@
 from typing import Final
 
 from headgate.features.match.query.encoded import encoded_regex, encoded_text
-from headgate.features.nginx import About, Parity, Shared
+from headgate.features.nginx import GIVES_UP, About, Parity, Shared
 from headgate.nginxtext.writer import Regex, Var, Word
 from headgate.plan.objects import ValueMatch
 
@@ -17,7 +17,7 @@ PARITY: Final = (
         "routes.NAME.match[].query.NAME.regex",
         "differs",
         "an expression with a word boundary, an anchor inside or a flag is refused: it cannot be "
-        "made one of the value as it is encoded",
+        f"made one of the value as it is encoded; {GIVES_UP}",
     ),
     Parity("routes.NAME.match[].query.NAME.present", "same"),
     Parity("routes.NAME.match[].query.NAME.absent", "same"),
@@ -44,7 +44,8 @@ def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var 
     # A parameter without `=` is one with an empty value.
     with_empty = rf"(?:=|(?=&|\z)){value}" if name else rf"={value}"
     entries = ((Regex(f"~{before}{key}{with_empty}"), _ONE),)
-    return shared.map(f"query_{name}", Var("args"), entries, _ZERO)
+    made = shared.map if rule.regex is None else shared.judged
+    return made(f"query_{name}", Var("args"), entries, _ZERO)
 
 
 def _value(rule: ValueMatch, about: About) -> str | None:

@@ -39,7 +39,8 @@ PARITY: Final = (
     Parity(
         "middlewares.NAME.rewrite.regex",
         "differs",
-        "a result that needs percent-decoding gets 400; PCRE backtracks",
+        "a result that needs percent-decoding gets 400, and so does a path on which PCRE, which "
+        "backtracks, takes too long",
     ),
     Parity("middlewares.NAME.rewrite.with", "same"),
     Parity("middlewares.NAME.rewrite.host", "same"),
@@ -48,6 +49,9 @@ PARITY: Final = (
 _OCTET: Final = "%(?:2[146-9A-Ca-c]|3[BDbd]|[89A-Fa-f][0-9A-Fa-f])"
 _LABEL: Final = rf"(?:[A-Za-z0-9_~!$&'()*+,;=-]++|{_OCTET})++"
 HOST_PATTERN: Final = rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{0,5}})?"
+
+_NO_PATH: Final = Literal("?")
+"""What no path contains: the request is refused."""
 
 _UNSAFE: Final = ("query", "target", "endpoint", "header:")
 
@@ -140,7 +144,8 @@ def _regex(node: RegexRewrite, chain: Chain) -> None:
     pattern, _ = unnamed(node.pattern, frozenset(wanted))
     parts: Parts = merged(found)
     source = as_arg((chain.path,))
-    made = chain.shared.map("path", source, ((whole(pattern), as_arg(parts)),), source)
+    entries = ((whole(pattern), as_arg(parts)),)
+    made = chain.shared.judged("path", source, entries, source, gave_up=_NO_PATH)
     _take(chain, chain.settled((made,), len(found)), BAD_PATH)
     if chain.matched:
         chain.matched = chain.matched_text = None
