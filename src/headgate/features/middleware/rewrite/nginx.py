@@ -51,7 +51,7 @@ _LABEL: Final = rf"(?:[A-Za-z0-9_~!$&'()*+,;=-]++|{_OCTET})++"
 HOST_PATTERN: Final = rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{0,5}})?"
 
 _NO_PATH: Final = Literal("?")
-"""What no path contains: the request is refused."""
+"""A path that no rewrite may give: the request is refused."""
 
 _UNSAFE: Final = ("query", "target", "endpoint", "header:")
 
