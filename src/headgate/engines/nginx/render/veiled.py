@@ -28,7 +28,10 @@ _NAMES: Final = {
 _END: Final = {"request": r" HTTP/[0-9.]+"}
 """The expression for what follows a URL in a variable."""
 
-_NAME: Final = "[^=&;?#]*"
+_ESCAPED: Final = "[^=&;?#%]*+%"
+"""The beginning of a name with an escape. Nothing here is looked at again for each sign of percent:
+that would take the square of what a client sends.
+"""
 
 
 def veiled(ctx: Context, variable: str) -> Var:
@@ -64,7 +67,7 @@ def _maps(
     """Returns the maps for one variable: `plain` are names without escapes, `spelled` with them."""
     is_hidden = rf"\({SHOWN[1:-1]}\)(?:&|{end}\z)"
     first, rest = r"[?#](?:.*?[?&;#])?", Var(f"{name}_rest")
-    maybe = (*(rf"(?:{one})=" for one in plain), f"{_NAME}%{_NAME}=")
+    maybe = (*(rf"(?:{one})=" for one in plain), f"{_ESCAPED}[^=&;?#]*+=")
     found = [mapped(name, source, source, *((Regex(f"~*[?&;#]{one}"), rest) for one in maybe))]
     one_less = Template((Var("hg_head"), SHOWN, Var("hg_tail")))
     whole = Template((Var("hg_head"), "?", SHOWN, Var("hg_tail")))
@@ -72,7 +75,7 @@ def _maps(
     shown = f"(?!{is_hidden})[^&]*?{tail}"
     starts = [f"{first}(?:{one})=" for one in plain]
     left = [f"{one}(?!{is_hidden})" for one in starts]
-    escaped = [f"{first}(?={_NAME}%)(?:{one})=" for one in spelled]
+    escaped = [f"{first}(?={_ESCAPED})(?:{one})=" for one in spelled]
     for step in range(STEPS):
         cuts = (Regex(rf"~*\A(?<hg_head>[^?#]*+{one}){shown}") for one in starts)
         found.append(mapped(f"{name}_{step}", source, source, *((cut, one_less) for cut in cuts)))
