@@ -486,6 +486,25 @@ def alike(
     not have is like no other.
     """
 
+# lines.rs
+
+@final
+class LinePattern:
+    """An expression that a whole line fits or does not, in time linear in the line."""
+
+    names: list[str]
+    """The names of the groups that have one, in their order."""
+
+    def __new__(cls, expression: str) -> LinePattern:
+        """Compiles an expression in which `.` is any character. Raises `ValueError` for one that is
+        not valid or too large.
+        """
+
+    def fields(self, line: str) -> list[str] | None:
+        """Returns the texts of these groups, empty for one that took no part; None for a line that
+        does not fit.
+        """
+
 # client.rs
 
 def is_client_claim(name: str) -> bool:

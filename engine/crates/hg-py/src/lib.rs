@@ -7,6 +7,7 @@ mod client;
 mod dataplane;
 mod health;
 mod library;
+mod lines;
 mod plan;
 mod route;
 mod tcp;
@@ -22,13 +23,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Register = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 
 /// Every binding.
-const FACES: [Register; 11] = [
+const FACES: [Register; 12] = [
     access::register,
     alike::register,
     client::register,
     dataplane::register,
     health::register,
     library::register,
+    lines::register,
     plan::register,
     route::register,
     tcp::register,

@@ -12,7 +12,8 @@ from headgate.kernel.redaction import SHOWN, Hidden, names_secret
 LINE_BYTES: Final = 16 << 10
 """The most bytes of a line that are shown."""
 _MS: Final = 1000
-_COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[([^\]]*)\] "(\S*) ?(\S*)[^"]*" (\d{3}) ')
+# What a client sent stands between the quotes: nothing there may be looked at again and again.
+_COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[([^\]]*)\] "([^" ]*+) ?([^" ]*+)[^"]*+" (\d{3}) ')
 _TIME: Final = "%d/%b/%Y:%H:%M:%S %z"
 _LATEST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 

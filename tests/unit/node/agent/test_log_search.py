@@ -69,7 +69,12 @@ def test_each_filter_counts(wants: dict[str, object], *, is_found: bool) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "{}", '{"time": 1}', '{"time": "x"}', "[]", "nginx: started", "{" * 5_000]
+    "text",
+    [
+        *("", "{", "{}", '{"time": 1}', '{"time": "x"}', "[]", "nginx: started", "{" * 5_000),
+        'a - - [x] "' + "a" * 500_000,  # each way to share it between two words would not end
+    ],
+    ids=str.__len__,
 )
 def test_what_is_no_line_of_a_request_is_passed_over(text: str, tmp_path: Path) -> None:
     assert read(text) is None

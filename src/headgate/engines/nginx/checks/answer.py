@@ -12,7 +12,7 @@ _BODY: Final = 64 * 1024
 _INTERIM: Final = 16
 _CHUNK: Final = 16 * 1024
 _FIRST: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n\0]*)?")
-_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\0\r\n]*?)[ \t]*")
+_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\0\r\n]*)")
 _NO_BODY: Final = (204, 304)
 
 
@@ -76,7 +76,7 @@ def _head(text: bytes) -> _Head:
         found = _LINE.fullmatch(line)
         if found is None:
             raise _BrokenError("the answer is no HTTP: a line of its head is no header")
-        fields[found[1].lower()] = found[2]
+        fields[found[1].lower()] = found[2].strip(b" \t")
     return _Head(int(status[1]), fields)
 
 

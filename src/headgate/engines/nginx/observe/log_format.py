@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal
 
+from headgate._core import LinePattern
 from headgate.engines.nginx.observe.hits import UNTIMED, Hit
 
 Escape = Literal["default", "json", "none"]
@@ -132,7 +133,7 @@ class LogFormat:
         `upstreams` maps an endpoint's address to the name of the upstream it belongs to. Hits of a
         format without `$request_time` have no duration (`hits.UNTIMED`).
 
-        Raises UnusableFormatError when the format has no `$status`.
+        Raises UnusableFormatError when the format has no `$status`, or too many variables.
         """
         parts = list(_parts(text))
         names = {name for name, _ in parts if name}
@@ -145,8 +146,12 @@ class LogFormat:
             if variable in names:
                 known[field] = (variable, read)
         wanted = {variable for variable, _ in known.values()}
-        self._setters = [(field, variable, read) for field, (variable, read) in known.items()]
-        self._pattern = re.compile(_pattern(parts, wanted, escape), re.DOTALL)
+        try:
+            self._pattern = LinePattern(_pattern(parts, wanted, escape))
+        except ValueError as error:
+            raise UnusableFormatError(str(error)) from error
+        at = {variable: number for number, variable in enumerate(self._pattern.names)}
+        self._setters = [(field, at[variable], read) for field, (variable, read) in known.items()]
 
     def hits(self, block: bytes) -> tuple[list[Hit], int]:
         """Returns the requests of a block of whole lines,
@@ -154,19 +159,18 @@ class LogFormat:
         """
         found: list[Hit] = []
         bad = 0
-        match = self._pattern.fullmatch
+        fields = self._pattern.fields
         setters, site, upstreams = self._setters, self._site, self._upstreams
         for line in block.decode(errors="replace").split("\n"):
             if not line:
                 continue
-            fit = match(line)
-            if fit is None:
+            values = fields(line)
+            if values is None:
                 bad += 1
                 continue
-            values = fit.groupdict("")
             hit = Hit(site=site)
-            for field, variable, read in setters:
-                setattr(hit, field, read(values[variable]))
+            for field, number, read in setters:
+                setattr(hit, field, read(values[number]))
             if upstreams:
                 hit.upstream = upstreams.get(hit.endpoint.partition(",")[0], "")
             found.append(hit)

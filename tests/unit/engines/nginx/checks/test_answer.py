@@ -66,6 +66,20 @@ def test_the_head_of_an_answer_decides(
         assert failure[1] in (None, found.found)
 
 
+def test_a_header_that_an_endpoint_fills_with_blanks_costs_no_more_than_its_length() -> None:
+    """With steps for each way to share them, no test would end."""
+    for end, reason in ((b"", None), (b"\0", "check-protocol")):
+        answer = b"HTTP/1.1 200 OK\r\na:" + b"\t" * 100_000 + end + b"\r\n\r\n"
+        found = verdict(PLAIN, answer, 1 << 20)
+        assert (found.reason if found else None) == reason
+
+
+def test_blanks_around_a_value_are_none_of_it() -> None:
+    for length in (b"4", b" 4", b"\t 4 \t"):
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length:" + length + b"\r\n\r\nwell"
+        assert verdict(TEXT, answer) is None
+
+
 def chunked(*parts: bytes) -> bytes:
     """An answer in chunks."""
     body = b"".join(b"%x;a=b\r\n%s\r\n" % (len(part), part) for part in parts)

@@ -116,6 +116,15 @@ def test_a_line_of_another_format_is_counted() -> None:
     assert (hits, bad) == ([], 2)
 
 
+FREE = "$remote_addr $host $request_uri $status $http_user_agent $http_referer $request_time"
+
+
+@pytest.mark.parametrize("line", ["a " * 100_000, "1 a / 200 " + "a " * 100_000 + "x"])
+def test_what_a_client_sends_costs_no_more_than_its_length(line: str) -> None:
+    """With steps for each way to share it between the variables, no test would end."""
+    assert LogFormat(FREE).hits(line.encode() + b"\n") == ([], 1)
+
+
 def test_a_format_without_a_status_cannot_be_used() -> None:
     with pytest.raises(UnusableFormatError):
         LogFormat("$remote_addr $request")
