@@ -2,7 +2,7 @@
 each balancer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol, cast
 
 from headgate.features.base import AnyMiddlewareNode
@@ -125,14 +125,22 @@ def conditions(match: Match, shared: Shared, about: About) -> tuple[Var, ...]:
     return tuple(variable for variable in found if variable is not None)
 
 
+def expressions(match: Match) -> Iterator[tuple[str, str]]:
+    """Yields the expressions that people wrote into a match, each with its key."""
+    if match.path is not None and match.path.regex is not None:
+        yield "path.regex", match.path.regex
+    tables = (("headers", match.headers), ("cookies", match.cookies), ("query", match.query))
+    rules = [(f"{key}.{name}", rule) for key, found in tables for name, rule in found.items()]
+    if match.client_subject is not None:
+        rules.append(("client_subject", match.client_subject))
+    for key, rule in rules:
+        if rule.regex is not None:
+            yield f"{key}.regex", rule.regex
+
+
 def may_give_up(match: Match) -> bool:
     """Reports whether nginx may give up on one of these conditions (`Shared.judged`)."""
-    values = [*match.headers.values(), *match.cookies.values(), *match.query.values()]
-    if match.client_subject is not None:
-        values.append(match.client_subject)
-    by_path = match.path is not None and match.path.regex is not None
-    by_certificate = match.client_certificate is not None
-    return by_path or by_certificate or any(one.regex is not None for one in values)
+    return match.client_certificate is not None or any(True for _ in expressions(match))
 
 
 def add_middleware(step: Step, chain: Chain, about: About) -> None:

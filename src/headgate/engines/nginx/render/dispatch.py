@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from headgate.engines.nginx.lint.regexes import has_nested_repetition
 from headgate.engines.nginx.render.bodies import Bodies, Body
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.names import NO_ROUTE, UNDECIDED
 from headgate.engines.nginx.render.precedence import Candidate, Place, candidates, places
 from headgate.features import nginx
-from headgate.features.nginx_registry import conditions, may_give_up
+from headgate.features.nginx_registry import conditions, expressions, may_give_up
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
@@ -39,6 +40,10 @@ _NOT_FOUND: Final = directive("return", Word("404"))
 _NOWHERE: Final = directive("location", Op("="), Plain(NO_ROUTE), children=[_NOT_FOUND])
 _GIVEN_UP: Final = directive("return", Word("500"))
 """As nginx does by itself where an expression of a location takes too long."""
+_SLOW: Final = (
+    "a repetition is repeated: nginx tries some texts in very many ways, "
+    "which takes a worker long, and then answers 500"
+)
 _NOBODY_KNOWS: Final = directive("location", Op("="), Plain(UNDECIDED), children=[_GIVEN_UP])
 
 
@@ -156,6 +161,9 @@ def _picked(
             picked = place
             continue
         about = ctx.findings.of("route", one.route, f"match[{one.index}]")
+        for key, expression in expressions(one.match):
+            if has_nested_repetition(expression):
+                about.note(key, _SLOW)
         with ctx.shared.owned(f"route {one.route}"):
             held = conditions(one.match, ctx.shared, about)
             source: Arg = held[0] if len(held) == 1 else Template(held)

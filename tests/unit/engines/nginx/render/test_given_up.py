@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 from echo_upstream import EchoUpstream
-from nginx_engine import NginxEngine
+from nginx_engine import NginxEngine, capabilities, expressed, loaded_file, target
 from ports import free_ports
 from waiting import DEADLINE_S
 
@@ -146,3 +146,11 @@ def test_a_path_that_cannot_be_rewritten_is_refused(ports: dict[str, int]) -> No
     assert '"GET /aby HTTP/1.1"' in answer(port, "/aby", {})[1]
     refused = (400, "400 Bad Request\nthe rewritten path is not valid\n")
     assert answer(port, f"/{LONG}x", {}) == refused
+
+
+def test_an_expression_that_repeats_a_repetition_is_told_of(tmp_path: Path) -> None:
+    file = tmp_path / "headgate.toml"
+    match = f"path.regex = '/{STEPS}', headers.h = {{ regex = '{STACK}' }}"
+    file.write_text(CONFIG.format(name="a", port=1, match=match))
+    (note,) = expressed(loaded_file(file), target(str(tmp_path), capabilities())).notes
+    assert note.startswith("route a: match[0].path.regex: a repetition is repeated: nginx tries")
