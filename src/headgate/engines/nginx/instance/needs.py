@@ -35,9 +35,7 @@ _SAID: Final = re.compile(
 )
 _WRITTEN: Final = ("pid", "lock_file", "error_log", "access_log")
 _NO_FILE: Final = ("syslog:", "memory:", "stderr", "off", "unix:")
-_NAME: Final = re.compile(
-    r"(?:[a-z]+://)?((?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?\.?)+)(?::\d+)?(?:/.*)?"
-)
+_NAME: Final = re.compile(r"(?:[a-z]+://)?([A-Za-z0-9_][A-Za-z0-9_.-]*+)(?::\d+)?(?:/.*)?")
 _RESOLVE_S: Final = 5.0
 _AT_ONCE: Final = 16
 

@@ -50,6 +50,12 @@ def test_places_and_names_are_found_in_a_config_of_others(tmp_path: Path) -> Non
     }
 
 
+def test_a_long_name_before_a_variable_does_not_hold_a_test_up(tmp_path: Path) -> None:
+    """With a step for each way to cut it into labels, no test would end."""
+    (tmp_path / "nginx.conf").write_text(f"proxy_pass http://{'backend-' * 8}eu$request_uri;\n")
+    assert needs_of(str(tmp_path / "nginx.conf"), "/p", BUILD, (), Path("/")).names == ()
+
+
 def test_a_release_of_ours_writes_in_its_own_folders(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_text("pid /s/run/nginx.pid;\n")
     (tmp_path / "http.conf").write_text("access_log /s/logs/a.log;\nupstream u {\nserver n:1;\n}\n")
