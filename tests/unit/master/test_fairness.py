@@ -106,6 +106,9 @@ def test_refusals_last_until_their_time_and_are_bounded() -> None:
     assert refusals.left("a") == (1, 60)
     clock.now = 100
     assert refusals.left("a") == (0, 0)
+    refusals.add("a", 100, 60)
+    refusals.forget()
+    assert refusals.left("a") == (0, 0)
     for number in range(MOST_REFUSED + 10):
         refusals.add(str(number), 100, 60)
     assert len(refusals._until) == MOST_REFUSED

@@ -98,6 +98,10 @@ class Refusals:
             return 0, 0
         return left, per_minute
 
+    def forget(self) -> None:
+        """Asks the database again at the next request of everybody: a limit has changed."""
+        self._until.clear()
+
 
 class Pauses:
     """Has clients that are refused wait for the answer: who sends the next request only after it

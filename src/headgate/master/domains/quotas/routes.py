@@ -19,4 +19,6 @@ async def get_quotas(call: Here, workspace: str) -> Quotas:
 @ROUTES.patch("/organisations/{organisation}/workspaces/{key}/quotas", Permission.QUOTAS_WRITE)
 async def change_quotas(call: Here, organisation: str, key: str, new: QuotaChange) -> Quotas:
     """Sets how much a workspace, named by its id, may have; what is left out stays."""
-    return await call.write(lambda tx: service.change(tx, key, new, call.expected))
+    changed = await call.write(lambda tx: service.change(tx, key, new, call.expected))
+    call.master.refusals.forget()
+    return changed
