@@ -105,3 +105,16 @@ def dead_port() -> Iterator[int]:
     with socket.socket() as bound:  # it does not listen
         bound.bind(("127.0.0.1", _ports.take()))
         yield int(bound.getsockname()[1])
+
+
+@contextlib.contextmanager
+def deaf_port() -> Iterator[int]:
+    """A port on 127.0.0.1 that nobody can connect to: with its queue full, the kernel drops further
+    handshakes."""
+    with contextlib.ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        yield int(deaf.getsockname()[1])

@@ -18,7 +18,7 @@ import pytest
 from cut_off import CutOff
 from nginx_engine import NginxEngine, capabilities
 from peers import unavailable
-from ports import free_ports
+from ports import deaf_port, free_ports
 from socket_server import SocketServer
 from tls_authority import Authority
 from waiting import DEADLINE_S, until
@@ -124,18 +124,14 @@ def edges() -> Iterator[Edges]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hg-")))
         endpoint = stack.enter_context(Endpoint())
-        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(2):  # with its queue full, the kernel drops further handshakes
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(deaf.getsockname())
+        deaf = stack.enter_context(deaf_port())
         web, quick, secure = free_ports(3)
         text = CONFIG.format(
             web=web,
             quick=quick,
             secure=secure,
             up=endpoint.address,
-            deaf=f"127.0.0.1:{deaf.getsockname()[1]}",
+            deaf=f"127.0.0.1:{deaf}",
             time=QUICK,
         )
         config = folder / "headgate.toml"

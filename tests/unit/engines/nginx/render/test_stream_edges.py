@@ -14,7 +14,7 @@ from cut_off import CutOff
 from datagram_servers import Echo as DatagramEcho
 from nginx_engine import capabilities
 from peers import unavailable
-from ports import free_ports
+from ports import deaf_port, free_ports
 from stream_nginx import hello, served
 from tcp_echo import Echo
 from waiting import DEADLINE_S, until
@@ -26,6 +26,7 @@ EARLY_S = 0.002
 """nginx counts whole milliseconds, from the one in which its turn began."""
 DEFAULT_S = 5.0
 """The shortest default of these timeouts."""
+DEFAULT_FLOW_S = 60.0
 TRIES = 3
 """A busy machine may stand still for longer than the default, but not each time."""
 CONNECTIONS = 32
@@ -33,11 +34,6 @@ OF_NGINX = 4
 """What a worker takes of its connections for listeners, the status socket and its master."""
 
 CONFIG = """
-[node]
-access_log = {{ format = "json", sink = {{ path = "{log}" }} }}
-[node.limits]
-connections = {connections}
-
 [listeners.raw]
 address = "127.0.0.1:{raw}"
 protocol = "tcp"
@@ -114,19 +110,9 @@ def edges() -> Iterator[Edges]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hg-")))
         echo = Echo(b"a")
         stack.callback(echo.close)
-        nobody = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(2):  # with its queue full, the kernel drops further handshakes
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(nobody.getsockname())
+        nobody = stack.enter_context(deaf_port())
         ports = Edges(*free_ports(3))
-        text = CONFIG.format(
-            **ports._asdict(),
-            log=folder / "asked.log",
-            connections=1024,
-            up=echo.port,
-            nobody=nobody.getsockname()[1],
-        )
+        text = CONFIG.format(**ports._asdict(), up=echo.port, nobody=nobody)
         stack.enter_context(served(folder, text))
         yield ports
 
@@ -179,7 +165,7 @@ def test_a_flow_of_datagrams_ends_when_it_was_idle_for_so_long(tmp_path: Path, p
             one.send(b"x")
             assert one.recv(10) == b"x"
             until(partial(_has_lines, log, number), "the end of a flow")
-            assert QUICK_S - EARLY_S <= time.monotonic() - begun < DEADLINE_S
+            assert QUICK_S - EARLY_S <= time.monotonic() - begun < DEFAULT_FLOW_S
         assert len(echo.peers) == 2
     echo.close()
 
