@@ -61,6 +61,7 @@ def _native(one: NativeStatus) -> str:
     overload = f", {one.overload} ({one.overload_cause})" if one.overload else ""
     traces = f", traces {one.traces}" if one.traces else ""
     log = f", access log export {one.access_log}" if one.access_log else ""
+    log += f", access log fails: {one.access_log_failure}" if one.access_log_failure else ""
     store = one.limit_store
     away = ""
     if store is not None and not store.ready:

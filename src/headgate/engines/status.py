@@ -63,7 +63,8 @@ class NativeStatus(msgspec.Struct, frozen=True):
     `overload` is `strained`, `overloaded` or `critical`, and empty while there is not too much to
     do; `overload_cause` is `memory`, `queue` or `lag`. `traces` is `failing` while spans do not
     reach the collector, else empty; `access_log` does the same for log records. `limit_store` is
-    None without one in the config.
+    None without one in the config. `access_log_failure`: why lines do not reach the sink of the
+    access log, or why it could not be opened again; empty while neither is so.
     """
 
     generation: int
@@ -74,6 +75,7 @@ class NativeStatus(msgspec.Struct, frozen=True):
     traces: str = ""
     access_log: str = ""
     limit_store: LimitStoreStatus | None = None
+    access_log_failure: str = ""
 
 
 class CertificateStatus(msgspec.Struct, frozen=True):

@@ -45,6 +45,7 @@ pub fn status(status: EngineStatus, with_endpoints: bool) -> proto::StatusReply 
         overload_cause: overload_cause.into(),
         traces: export(status.traces_fail),
         access_log: export(status.log_records_fail),
+        access_log_failure: status.log_failure,
         limit_store: limit_store(&status.limit_store),
         plan_digest: status.plan_digest,
         generation: status.generation,

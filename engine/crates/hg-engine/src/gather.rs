@@ -39,6 +39,7 @@ impl Engine {
             overload: overload(inner),
             traces_fail: inner.records.traces.stats().is_failing,
             log_records_fail: inner.records.log.stats().export.is_failing,
+            log_failure: inner.records.log.failure(),
             limit_store: inner.records.limits.stats(),
         }
     }

@@ -37,7 +37,7 @@ impl Outlets {
             Exporter::start(signal, workers, lookup(names), Box::new(tell))
         };
         Ok(Self {
-            log: AccessLog::start(None, workers, exporter(Signal::Logs)?)?,
+            log: AccessLog::start(None, workers, exporter(Signal::Logs)?, told_of_log(shared))?,
             traces: exporter(Signal::Traces)?,
             limits: limits(shared, lookup(names)),
         })
@@ -89,6 +89,21 @@ fn told(signal: Signal, shared: &Arc<Shared>) -> impl Fn(News) + Send + use<> {
             shared.event(EventLevel::Info, working, message);
         }
     }
+}
+
+/// Returns what tells people how the sink of the access log is.
+fn told_of_log(shared: &Arc<Shared>) -> Box<dyn Fn(News) + Send> {
+    let shared = shared.clone();
+    Box::new(move |news| match news {
+        News::Failing(why) => {
+            let message = format!("the access log fails: {why}");
+            shared.event(EventLevel::Warn, "access_log.failing", message);
+        }
+        News::Working => {
+            let message = "the access log is complete again".into();
+            shared.event(EventLevel::Info, "access_log.working", message);
+        }
+    })
 }
 
 /// Returns the store of limits, which tells people how it is.

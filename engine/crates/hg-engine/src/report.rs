@@ -71,6 +71,8 @@ pub struct EngineStatus {
     pub traces_fail: bool,
     /// True if log records do not reach the collector.
     pub log_records_fail: bool,
+    /// The reason for which lines do not reach the sink of the access log; empty while they do.
+    pub log_failure: String,
     /// The store that limits are shared through.
     pub limit_store: LimitStoreStats,
 }

@@ -5,6 +5,7 @@ use crate::combined::{
     format_combined, format_common, format_connection_combined, format_connection_common,
 };
 use crate::flow::{FlowRecord, format_flow_combined, format_flow_common, format_flow_json};
+use crate::health::Health;
 use crate::json::{format_connection_json, format_json};
 use crate::layout::{Field, Layout, Values};
 use crate::mode::Mode;
@@ -31,6 +32,8 @@ pub struct LogStats {
     pub bytes: u64,
     /// Writes (or attempts to open) that failed.
     pub write_errors: u64,
+    /// True if the sink does not work.
+    pub is_failing: bool,
     /// Records for a collector.
     pub export: ExportStats,
     /// Figures of all taps.
@@ -63,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) dropped: AtomicU64,
     pub(crate) bytes: AtomicU64,
     pub(crate) write_errors: AtomicU64,
+    health: Mutex<Health>,
     pub(crate) taps: Arc<Taps>,
 }
 
@@ -78,6 +82,7 @@ impl Shared {
             dropped: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             write_errors: AtomicU64::new(0),
+            health: Mutex::default(),
             taps: Arc::default(),
         }
     }
@@ -88,9 +93,14 @@ impl Shared {
             dropped: self.dropped.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             write_errors: self.write_errors.load(Ordering::Relaxed),
+            is_failing: self.health().why().is_some(),
             export: ExportStats::default(),
             taps: self.taps.stats(),
         }
+    }
+
+    pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_mode(&self, mode: Mode) {

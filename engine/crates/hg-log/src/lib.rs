@@ -13,6 +13,7 @@ mod escape;
 mod flow;
 mod hand_over;
 mod headers;
+mod health;
 mod json;
 mod layout;
 mod mode;

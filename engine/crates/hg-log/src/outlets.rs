@@ -1,12 +1,13 @@
 //! The sink's thread and its configuration.
 
 use crate::hand_over::{Filled, LogStats, LogWriter, Shared};
+use crate::health::Health;
 use crate::layout::Layout;
 use crate::mode::Mode;
 use crate::sink::Sink;
 use crate::tap::TapReader;
 use crate::tap_filter::TapFilter;
-use hg_otlp::Exporter;
+use hg_otlp::{Exporter, News};
 use hg_plan::AccessLog as Config;
 use std::collections::VecDeque;
 use std::io;
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 const RETIREMENT: Duration = Duration::from_secs(5);
 /// Most replaced sinks kept at once.
 const MAX_RETIRED: usize = 4;
+
+type Tell = Box<dyn Fn(News) + Send>;
 
 /// The access log of a process: its sink's thread and its configuration. When it is dropped, the
 /// thread writes what it has and ends.
@@ -50,17 +53,22 @@ impl AccessLog {
     /// open a sink that cannot be opened: use [`Self::check`] first to refuse it. `workers` sizes
     /// the buffer pool (64 KiB each, allocated on demand, at least 64 of them). `exporter` is where
     /// records go that a collector is to get; its collector is for the caller to configure, before
-    /// the log.
+    /// the log. `tell` hears when the sink stops working, and when it works again.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(config: Option<&Config>, workers: usize, exporter: Exporter) -> io::Result<Self> {
+    pub fn start(
+        config: Option<&Config>,
+        workers: usize,
+        exporter: Exporter,
+        tell: Tell,
+    ) -> io::Result<Self> {
         let (changes, incoming) = channel();
         let (alive, ended) = channel();
         let shared = Arc::new(Shared::new(workers, Mode::off(0)));
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("hg-log".into()).spawn(move || {
-            Outlets { incoming, outlets: VecDeque::new() }.run(&theirs);
+            Outlets { incoming, outlets: VecDeque::new(), tell }.run(&theirs);
             drop(alive);
         })?;
         let sink = thread.thread().clone();
@@ -80,12 +88,8 @@ impl AccessLog {
         let Some(sink) = &config.sink else {
             return Ok(());
         };
-        let name = match sink {
-            hg_plan::LogSink::Stdout {} => "standard output",
-            hg_plan::LogSink::File { path } => path,
-            hg_plan::LogSink::Syslog { address } => address,
-        };
-        Sink::new(sink).open().map_err(|e| format!("cannot open {name}: {e}"))
+        let mut sink = Sink::new(sink);
+        sink.open().map_err(|e| format!("cannot open {}: {e}", sink.name()))
     }
 
     /// Changes format and sink while lines flow. No line is lost, and no sink gets lines in two
@@ -135,6 +139,11 @@ impl AccessLog {
         LogStats { export: self.exporter.stats(), ..self.shared.stats() }
     }
 
+    /// Returns why lines do not reach the sink; empty while they do.
+    pub fn failure(&self) -> String {
+        self.shared.health().why().unwrap_or_default().to_owned()
+    }
+
     /// Returns the way to the collector.
     pub fn exporter(&self) -> &Exporter {
         &self.exporter
@@ -173,6 +182,7 @@ struct Outlet {
 struct Outlets {
     incoming: Receiver<Change>,
     outlets: VecDeque<Outlet>,
+    tell: Tell,
 }
 
 impl Outlets {
@@ -180,7 +190,7 @@ impl Outlets {
         loop {
             // Read before the queue, so that what was handed over before the stop is found.
             let is_stopping = shared.stop.load(Ordering::Acquire);
-            self.take_changes();
+            self.take_changes(shared);
             if shared.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen(shared);
             }
@@ -199,11 +209,13 @@ impl Outlets {
         }
     }
 
-    fn take_changes(&mut self) {
+    fn take_changes(&mut self, shared: &Shared) {
         while let Ok(Change { epoch, sink }) = self.incoming.try_recv() {
             if let Some(last) = self.outlets.back_mut() {
                 last.retired = Some(Instant::now());
             }
+            // The failures of a sink end with it.
+            *shared.health() = Health::default();
             self.outlets.push_back(Outlet { epoch, sink, retired: None });
             if self.outlets.len() > MAX_RETIRED + 1 {
                 self.outlets.pop_front();
@@ -217,9 +229,15 @@ impl Outlets {
     }
 
     fn reopen(&mut self, shared: &Shared) {
-        for sink in self.outlets.iter_mut().filter_map(|o| o.sink.as_mut()) {
-            if sink.reopen().is_err() {
+        for outlet in &mut self.outlets {
+            let Some(sink) = &mut outlet.sink else { continue };
+            let failure = sink.reopen().err().map(|error| {
                 shared.write_errors.fetch_add(1, Ordering::Relaxed);
+                format!("cannot open {} again: {error}", sink.name())
+            });
+            if outlet.retired.is_none() {
+                let news = shared.health().reopened(failure);
+                news.into_iter().for_each(&self.tell);
             }
         }
     }
@@ -227,10 +245,11 @@ impl Outlets {
     fn write(&mut self, filled: Filled, shared: &Shared) {
         let epoch = filled.mode.epoch();
         if self.outlets.back().is_none_or(|newest| newest.epoch < epoch) {
-            self.take_changes();
+            self.take_changes(shared);
         }
         // Lines of a sink that is gone already go to the oldest sink left.
         let outlet = self.outlets.iter_mut().find(|o| o.epoch >= epoch);
+        let is_newest = outlet.as_ref().is_some_and(|o| o.retired.is_none());
         match outlet.and_then(|o| o.sink.as_mut()) {
             Some(sink) => {
                 let done = sink.write(&filled.bytes, filled.lines);
@@ -238,6 +257,11 @@ impl Outlets {
                 shared.bytes.fetch_add(done.bytes, Ordering::Relaxed);
                 shared.dropped.fetch_add(done.dropped, Ordering::Relaxed);
                 shared.write_errors.fetch_add(done.errors, Ordering::Relaxed);
+                let failure = done.failure.map(|why| format!("{}: {why}", sink.name()));
+                if is_newest {
+                    let news = shared.health().wrote(failure);
+                    news.into_iter().for_each(&self.tell);
+                }
             }
             None => {
                 shared.dropped.fetch_add(filled.lines, Ordering::Relaxed);

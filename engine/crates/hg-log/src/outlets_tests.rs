@@ -13,7 +13,7 @@ fn to(sink: LogSink, format: LogFormat) -> Config {
 }
 
 fn start(config: Option<&Config>, workers: usize) -> io::Result<AccessLog> {
-    AccessLog::start(config, workers, crate::testing::exporter())
+    AccessLog::start(config, workers, crate::testing::exporter(), Box::new(|_| {}))
 }
 
 fn lines(path: &str) -> Vec<String> {
@@ -147,6 +147,44 @@ fn a_full_disk_drops_and_counts_and_recovers() {
     writer.write(&record());
     writer.flush();
     wait_for("a line", || log.stats().lines == 1);
+}
+
+#[test]
+fn people_are_told_when_the_sink_fails_and_when_it_works_again() {
+    let scratch = Scratch::new("told");
+    let (path, good) = (scratch.path("dir/log"), scratch.path("good"));
+    std::fs::create_dir(scratch.path("dir")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let (tell, news) = channel();
+    let config = to_file(&path, LogFormat::Json);
+    let tell = Box::new(move |one| tell.send(one).unwrap());
+    let log = AccessLog::start(Some(&config), 1, crate::testing::exporter(), tell).unwrap();
+    let mut writer = log.writer();
+    let mut line = || {
+        writer.write(&record());
+        writer.flush();
+    };
+    line();
+    let full = format!("{path}: No space left on device (os error 28)");
+    assert_eq!(news.recv_timeout(LONG), Ok(News::Failing(full.clone())));
+    assert_eq!((log.failure(), log.stats().is_failing), (full, true));
+    std::fs::remove_file(&path).unwrap();
+    log.reopen();
+    wait_for("a new file", || std::fs::exists(&path).unwrap());
+    line();
+    assert_eq!(news.recv_timeout(LONG), Ok(News::Working));
+    assert_eq!((log.failure(), log.stats().is_failing), (String::new(), false));
+
+    // Its directory is gone: lines still go to the open file, which nobody can find.
+    std::fs::rename(scratch.path("dir"), scratch.path("moved")).unwrap();
+    log.reopen();
+    let News::Failing(why) = news.recv_timeout(LONG).unwrap() else { panic!("it works") };
+    assert_eq!(why, format!("cannot open {path} again: No such file or directory (os error 2)"));
+    line();
+    wait_for("another line", || log.stats().lines == 2);
+    assert_eq!(log.failure(), why);
+    log.configure(Some(&to_file(&good, LogFormat::Json)));
+    wait_for("the new sink", || log.failure().is_empty());
 }
 
 #[test]

@@ -105,7 +105,8 @@ fn lasting() -> io::Result<&'static (AccessLog, Exporter, Arc<Ticketer>)> {
             Exporter::start(signal, 1, hg_dial::literals_only(), Box::new(drop))
                 .map_err(|e| e.to_string())
         };
-        let log = AccessLog::start(None, 1, exporter(Signal::Logs)?).map_err(|e| e.to_string())?;
+        let log = AccessLog::start(None, 1, exporter(Signal::Logs)?, Box::new(|_| {}))
+            .map_err(|e| e.to_string())?;
         let traces = exporter(Signal::Traces)?;
         Ok((log, traces, Ticketer::new(&["11".repeat(32)])?))
     };

@@ -205,6 +205,7 @@ def _status(reply: pb.StatusReply) -> DataPlaneStatus:
         overload_cause=reply.overload_cause,
         traces=reply.traces,
         access_log=reply.access_log,
+        access_log_failure=reply.access_log_failure,
         limit_store=_limit_store(reply),
     )
 

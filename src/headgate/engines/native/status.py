@@ -44,6 +44,7 @@ def engine_status(
             overload_cause=plane.overload_cause,
             traces=plane.traces,
             access_log=plane.access_log,
+            access_log_failure=plane.access_log_failure,
             limit_store=plane.limit_store,
         ),
     )

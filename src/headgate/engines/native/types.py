@@ -59,6 +59,7 @@ class DataPlaneStatus(msgspec.Struct, frozen=True):
     overload_cause: str = ""
     traces: str = ""
     access_log: str = ""
+    access_log_failure: str = ""
     limit_store: LimitStoreStatus | None = None
 
 

@@ -185,6 +185,8 @@ pub struct StatusReply {
     pub limit_store: ::core::option::Option<LimitStoreStatus>,
     #[prost(string, tag = "12")]
     pub access_log: ::prost::alloc::string::String,
+    #[prost(string, tag = "13")]
+    pub access_log_failure: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LimitStoreStatus {

@@ -244,6 +244,9 @@ fn failures(text: &mut Text, engine: &EngineMetrics) {
     let help = "Writes to the sink that failed.";
     text.family("headgate_access_log_errors", Type::Counter, "", help)
         .int(&[], engine.log.write_errors);
+    let help = "1 while lines do not reach the sink, or while it could not be opened again.";
+    text.family("headgate_access_log_failing", Type::Gauge, "", help)
+        .int(&[], engine.log.is_failing.into());
     text.family("headgate_taps", Type::Gauge, "", "Taps that are open.");
     text.int(&[], engine.log.taps.open);
     let help = "Requests that taps were shown, once for each tap.";

@@ -9,12 +9,14 @@ use stream::Stream;
 use syslog::Syslog;
 
 /// Counts of lines that were written and lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) lines: u64,
     pub(crate) dropped: u64,
     pub(crate) bytes: u64,
     pub(crate) errors: u64,
+    /// The reason, if the sink does not work.
+    pub(crate) failure: Option<String>,
 }
 
 /// One sink; it opens itself at the first write, and again after a failure.
@@ -30,6 +32,14 @@ impl Sink {
             LogSink::Stdout {} => Self::Stream(Stream::stdout()),
             LogSink::File { path } => Self::Stream(Stream::file(path)),
             LogSink::Syslog { address } => Self::Syslog(Syslog::new(address)),
+        }
+    }
+
+    /// Returns what people call it.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Stream(stream) => stream.name(),
+            Self::Syslog(syslog) => syslog.address(),
         }
     }
 

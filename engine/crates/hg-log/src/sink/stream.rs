@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// One step of waiting for a pipe that is full.
@@ -17,7 +16,7 @@ const FULL_WAITS: u32 = 100;
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// `None` = standard output.
-    path: Option<PathBuf>,
+    path: Option<String>,
     file: Option<File>,
     /// True if the last write stopped within a line.
     is_torn: bool,
@@ -30,6 +29,10 @@ impl Stream {
 
     pub(crate) fn file(path: &str) -> Self {
         Self { path: Some(path.into()), file: None, is_torn: false }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.path.as_deref().unwrap_or("standard output")
     }
 
     pub(crate) fn open(&mut self) -> io::Result<()> {
@@ -63,21 +66,28 @@ impl Stream {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8], count: u64) -> Written {
-        let lost = |errors| Written { dropped: count, errors, ..Written::default() };
-        if self.open().is_err() {
-            return lost(1);
+        let lost = |error: io::Error| Written {
+            dropped: count,
+            errors: 1,
+            failure: Some(error.to_string()),
+            ..Written::default()
+        };
+        if let Err(error) = self.open() {
+            return lost(error);
         }
         let Some(file) = &mut self.file else {
-            return lost(1);
+            return lost(ErrorKind::NotConnected.into());
         };
         // The line after a torn one must begin a new line.
-        if self.is_torn && write_all(file, b"\n").is_err() {
-            return lost(1);
+        if self.is_torn
+            && let Err((_, error)) = write_all(file, b"\n")
+        {
+            return lost(error);
         }
         self.is_torn = false;
         match write_all(file, bytes) {
             Ok(()) => Written { lines: count, bytes: bytes.len() as u64, ..Written::default() },
-            Err(written) => {
+            Err((written, error)) => {
                 let done = bytes.get(..written).unwrap_or_default();
                 self.is_torn = done.last().is_some_and(|b| *b != b'\n');
                 let lines = done.iter().filter(|b| **b == b'\n').count() as u64;
@@ -86,18 +96,19 @@ impl Stream {
                     dropped: count - lines.min(count),
                     bytes: written as u64,
                     errors: 1,
+                    failure: Some(error.to_string()),
                 }
             }
         }
     }
 }
 
-/// Writes all bytes; returns how many were written if it fails.
-fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), usize> {
+/// Writes all bytes; returns how many were written and why no more, if it fails.
+fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     let (mut done, mut waits) = (0, 0);
     while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
         match file.write(rest) {
-            Ok(0) => return Err(done),
+            Ok(0) => return Err((done, ErrorKind::WriteZero.into())),
             Ok(n) => done += n,
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             // The pipe is full.
@@ -105,7 +116,7 @@ fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), usize> {
                 waits += 1;
                 std::thread::park_timeout(FULL_WAIT);
             }
-            Err(_) => return Err(done),
+            Err(e) => return Err((done, e)),
         }
     }
     Ok(())
@@ -138,8 +149,9 @@ mod tests {
     fn a_full_disk_loses_lines_and_says_so() {
         let mut stream = Stream::file("/dev/full");
         for _ in 0..2 {
-            let lost = Written { dropped: 3, errors: 1, ..Written::default() };
-            assert_eq!(stream.write(b"a\nb\nc\n", 3), lost);
+            let lost = stream.write(b"a\nb\nc\n", 3);
+            assert_eq!((lost.lines, lost.dropped, lost.errors), (0, 3, 1));
+            assert!(lost.failure.unwrap().contains("No space left"));
         }
     }
 

@@ -41,6 +41,10 @@ impl Syslog {
         }
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn open(&mut self) -> io::Result<()> {
         if self.socket.is_none() {
             self.socket = Some(Socket::connect(&self.address)?);
@@ -64,9 +68,10 @@ impl Syslog {
                     done.dropped += 1;
                     done.errors += 1;
                 }
-                Err(_) => {
+                Err(e) => {
                     done.dropped += 1;
                     done.errors += 1;
+                    done.failure = Some(e.to_string());
                     break;
                 }
             }
@@ -195,6 +200,7 @@ mod tests {
         assert!(syslog.open().is_err());
         let lost = syslog.write(b"a\nb\n");
         assert_eq!((lost.lines, lost.dropped, lost.errors), (0, 2, 1));
+        assert!(lost.failure.is_some());
         let receiver = UnixDatagram::bind(&path).unwrap();
         assert_eq!(syslog.write(b"c\n").lines, 1);
         assert!(received(|buffer| receiver.recv(buffer)).ends_with(" c"));
@@ -213,6 +219,7 @@ mod tests {
         bytes.extend_from_slice(b"\nshort\n");
         let written = syslog.write(&bytes);
         assert_eq!((written.lines, written.dropped, written.errors), (1, 1, 1));
+        assert_eq!(written.failure, None);
     }
 
     #[test]

@@ -138,7 +138,7 @@ class StatusRequest(_message.Message):
     def __init__(self, endpoints: _Optional[bool] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("plan_digest", "generation", "uptime_s", "draining", "workers", "listeners", "upstreams", "overload", "overload_cause", "traces", "limit_store", "access_log")
+    __slots__ = ("plan_digest", "generation", "uptime_s", "draining", "workers", "listeners", "upstreams", "overload", "overload_cause", "traces", "limit_store", "access_log", "access_log_failure")
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     UPTIME_S_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +151,7 @@ class StatusReply(_message.Message):
     TRACES_FIELD_NUMBER: _ClassVar[int]
     LIMIT_STORE_FIELD_NUMBER: _ClassVar[int]
     ACCESS_LOG_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_LOG_FAILURE_FIELD_NUMBER: _ClassVar[int]
     plan_digest: str
     generation: int
     uptime_s: float
@@ -163,7 +164,8 @@ class StatusReply(_message.Message):
     traces: str
     limit_store: LimitStoreStatus
     access_log: str
-    def __init__(self, plan_digest: _Optional[str] = ..., generation: _Optional[int] = ..., uptime_s: _Optional[float] = ..., draining: _Optional[bool] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., overload: _Optional[str] = ..., overload_cause: _Optional[str] = ..., traces: _Optional[str] = ..., limit_store: _Optional[_Union[LimitStoreStatus, _Mapping]] = ..., access_log: _Optional[str] = ...) -> None: ...
+    access_log_failure: str
+    def __init__(self, plan_digest: _Optional[str] = ..., generation: _Optional[int] = ..., uptime_s: _Optional[float] = ..., draining: _Optional[bool] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., overload: _Optional[str] = ..., overload_cause: _Optional[str] = ..., traces: _Optional[str] = ..., limit_store: _Optional[_Union[LimitStoreStatus, _Mapping]] = ..., access_log: _Optional[str] = ..., access_log_failure: _Optional[str] = ...) -> None: ...
 
 class LimitStoreStatus(_message.Message):
     __slots__ = ("ready", "away_since_s", "why")
