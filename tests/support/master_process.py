@@ -29,10 +29,15 @@ class MasterProcess:
     """The command that headgate is."""
 
     def __init__(
-        self, folder: Path, *options: str, says: str = "/setup#", database_url: str = ""
+        self,
+        folder: Path,
+        *options: str,
+        says: str = "/setup#",
+        database_url: str = "",
+        stderr: int | None = None,
     ) -> None:
         """`says`: what it prints once it is ready; a master with users prints no link.
-        `database_url`: empty for SQLite.
+        `database_url`: empty for SQLite. `stderr`: where its log goes, if not to `log`.
         """
         self.log = folder / "master.log"
         command = [*self.program, "master", "--data", str(folder / "data")]
@@ -41,7 +46,9 @@ class MasterProcess:
         if database_url:
             environment["DATABASE_URL"] = database_url
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=stderr or log, env=environment
+            )
         try:
             until(
                 lambda: says in self.text() or self.process.poll() is not None,

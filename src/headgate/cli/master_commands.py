@@ -112,10 +112,12 @@ def master(
         from headgate.master.settings import Settings, address, checked
         from headgate.master.store.errors import StartError
         from headgate.master.store.sealing import VARIABLE
+        from headgate.node import stderr
         from headgate.node.about import version
         from headgate.node.logs import configure
 
     tls = _tls(tls_cert, tls_key)
+    stderr.queue()
     configure(log_level)
     try:
         settings = checked(

@@ -9,7 +9,6 @@ give up; the node's status says what each process has.
 import os
 import pwd
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Final
 
 from headgate.node import capabilities
 from headgate.node.rights import NAMES
+from headgate.supervisor.stderr import say
 
 DEFAULT_USER: Final = "headgate"
 ROOT: Final = "root"
@@ -186,4 +186,4 @@ def _try(what: str, step: Callable[[], None]) -> None:
 
 
 def _warn(text: str) -> None:
-    sys.stderr.write(f"headgate: warning: {text}\n")
+    say(f"headgate: warning: {text}")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from headgate.node import capabilities, logs
+from headgate.node import capabilities, logs, stderr
 from headgate.node.about import version
 from headgate.node.link import LinkError, SupervisorLink
 from headgate.node.options import Options
@@ -30,6 +30,7 @@ def main() -> int:
         Path("/proc/self/comm").write_text("headgate-ctl")  # what `ps` shows
     if options.instance:
         logs.add(instance=options.instance)
+    stderr.queue()
     environment = os.environ.get("HEADGATE_LOG") or os.environ.get("RUST_LOG")
     logs.configure(logs.level_of(options.log_level or environment))
     if options.engine == "native":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import sys
 import time
+
+from headgate.supervisor.stderr import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _LEVELS = ("debug", "info", "warning", "error")
 _least = "info"
 _named: Message = {"process": "supervisor"}
-_stderr = select.poll()
 
 
 def set_level(level: str) -> None:
@@ -43,11 +42,4 @@ def write(level: str, event: str, fields: Message) -> None:
     else:
         record: Message = {"timestamp": stamp, "level": level, "event": event}
         line = json.dumps(record | _named | fields, default=str)
-    try:
-        # A pipe that polls as writable takes PIPE_BUF bytes at once; a reader who stopped reading
-        # our log must not stop us.
-        _stderr.register(2, select.POLLOUT)
-        if _stderr.poll(0):
-            os.write(2, line.encode()[: select.PIPE_BUF - 1] + b"\n")
-    except OSError:
-        pass  # nobody reads
+    say(line)

@@ -2,10 +2,10 @@
 //! for the first one.
 
 use crate::proto::Event;
+use crate::stderr::say;
 use hg_engine::{EngineEvent, EventLevel};
 use hg_plan::Kind;
 use std::collections::VecDeque;
-use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -60,7 +60,11 @@ impl EventHub {
         inner.watchers.retain(|watcher| !watcher.sender.is_closed());
         if inner.watchers.is_empty() {
             if level == EventLevel::Error {
-                write_line(&event);
+                say(&format!(
+                    "headgate data plane: {level}: {kind}: {}",
+                    event.message,
+                    level = event.level
+                ));
             }
             if inner.waiting.len() == QUEUE {
                 inner.waiting.pop_front();
@@ -128,12 +132,6 @@ impl Watcher {
             self.lost += 1;
         }
     }
-}
-
-fn write_line(event: &Event) {
-    let line = format!("headgate data plane: {}: {}: {}\n", event.level, event.kind, event.message);
-    // There is nowhere left to report a failure of this.
-    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 fn unix_ms() -> i64 {

@@ -22,6 +22,7 @@ mod resolver;
 mod sending;
 mod server;
 mod service;
+mod stderr;
 mod store;
 mod tap;
 

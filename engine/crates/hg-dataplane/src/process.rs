@@ -14,13 +14,15 @@ use crate::orders::Orders;
 use crate::resolver::{DnsLookup, Resolver};
 use crate::server::{listen_privately, runtime, start};
 use crate::service::{ApplyCounts, Service};
+use crate::stderr::say;
 use crate::store::PlanStore;
 use hg_engine::EventLevel;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -45,12 +47,12 @@ pub fn run_on_stdin(start_engine: StartEngine<'_>) -> i32 {
     // The allocator asks for huge pages. For a process with a small, scattered memory they double
     // what is resident and cost more to clear than they save. An old kernel may refuse.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+    // The standard library's hook would wait for a reader of standard error.
+    panic::set_hook(Box::new(|info| say(&format!("headgate data plane: {info}"))));
     prepare();
     let ended = take_stdin().and_then(|socket| run(socket, start_engine));
     ended.unwrap_or_else(|error| {
-        let line = format!("headgate data plane: cannot start: {error}\n");
-        // There is nowhere left to report a failure of this.
-        let _ = io::stderr().write_all(line.as_bytes());
+        say(&format!("headgate data plane: cannot start: {error}"));
         1
     })
 }
@@ -66,9 +68,7 @@ fn prepare() {
     ];
     for (what, result) in steps {
         if let Err(error) = result {
-            let line = format!("headgate data plane: warning: {what}: {error}\n");
-            // A failure loses only the warning.
-            let _ = io::stderr().write_all(line.as_bytes());
+            say(&format!("headgate data plane: warning: {what}: {error}"));
         }
     }
 }

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headgate.node import capabilities, logs
+from headgate.node import capabilities, logs, stderr
 from headgate.node.admin.limits import Places, most_connections
 from headgate.node.admin.server import AddressTakenError, AdminServer, open_tcp
 from headgate.node.gate.admin import admin_app, metrics_app
@@ -27,6 +27,7 @@ def main() -> int:
     options = GateOptions.decode(sys.argv[-1])
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text("headgate-gate")  # what `ps` shows
+    stderr.queue()
     environment = os.environ.get("HEADGATE_LOG") or os.environ.get("RUST_LOG")
     logs.configure(logs.level_of(options.log_level or environment), "gate")
     with contextlib.suppress(OSError):
