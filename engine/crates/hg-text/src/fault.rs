@@ -57,6 +57,11 @@ enum Kind {
     Duplicate { key: Box<str>, first: Option<usize> },
 }
 
+/// Returns what is wrong with a value that is nested too deep.
+pub(crate) fn too_deep() -> String {
+    format!("the value is nested deeper than {} levels; write it flatter", crate::MAX_DEPTH)
+}
+
 impl Fault {
     pub(crate) fn new(at: usize, message: impl Into<Cow<'static, str>>) -> Self {
         Fault { at, kind: Kind::Syntax(message.into()) }
@@ -67,13 +72,7 @@ impl Fault {
     }
 
     pub(crate) fn too_deep(at: usize) -> Self {
-        Fault::new(
-            at,
-            format!(
-                "the value is nested deeper than {} levels; write it flatter",
-                crate::MAX_DEPTH
-            ),
-        )
+        Fault::new(at, too_deep())
     }
 
     pub(crate) fn is_duplicate(&self) -> bool {

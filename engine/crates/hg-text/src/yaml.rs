@@ -1,6 +1,6 @@
 //! YAML 1.2: `saphyr-parser` reads the syntax; tags, aliases and the core schema are ours.
 
-use crate::fault::{Fault, shown};
+use crate::fault::{Fault, shown, too_deep};
 use crate::value::{Item, Map, Mark, Origin, Value};
 use crate::{MAX_ALIASED_VALUES, MAX_DEPTH};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
@@ -316,6 +316,7 @@ fn plain_words(info: &str) -> String {
         "while parsing a quoted scalar, found unknown escape character" => {
             "the escape is unknown; write a backslash as `\\\\`, or use single quotes".into()
         }
+        "recursion limit exceeded" => too_deep(),
         other => match other.split_once(", ") {
             Some((context, what)) if context.starts_with("while ") => what.to_owned(),
             _ => other.to_owned(),

@@ -104,12 +104,13 @@ fn nesting_ends_at_the_limit_in_every_format() {
             _ => format!("{}{}", "[".repeat(n), "]".repeat(n)),
         };
         assert!(read(&nest(64), format).is_ok(), "{format:?}");
-        let error = read(&nest(65), format).expect_err("too deep");
-        assert_eq!(
-            error.message, "the value is nested deeper than 64 levels; write it flatter",
-            "{format:?}"
-        );
-        assert!(read(&nest(100_000), format).is_err(), "{format:?}");
+        for levels in [65, 100_000] {
+            let error = read(&nest(levels), format).expect_err("too deep");
+            assert_eq!(
+                error.message, "the value is nested deeper than 64 levels; write it flatter",
+                "{format:?}"
+            );
+        }
     }
 }
 

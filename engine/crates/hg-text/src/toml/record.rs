@@ -2,7 +2,7 @@
 
 use super::FirstFault;
 use crate::MAX_DEPTH;
-use crate::fault::Fault;
+use crate::fault::{Fault, too_deep};
 use toml_parser::decoder::Encoding;
 use toml_parser::lexer::Token;
 use toml_parser::parser::{EventReceiver, parse_document};
@@ -78,9 +78,7 @@ impl Recorder<'_, '_> {
         self.push(what, span, None);
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let message =
-                format!("the value is nested deeper than {MAX_DEPTH} levels; write it flatter");
-            error.report_error(ParseError::new(message).with_unexpected(span));
+            error.report_error(ParseError::new(too_deep()).with_unexpected(span));
         }
         self.depth <= MAX_DEPTH
     }
