@@ -6,6 +6,7 @@ from headgate.cli.output import FAILED
 from headgate.cli.program import program
 from headgate.cli.told import ToldError
 from headgate.kernel import collector
+from headgate.kernel.utf8 import is_utf8, shown
 
 
 def main() -> None:
@@ -13,9 +14,18 @@ def main() -> None:
     are the ends of a rollout that was waited for."""
     collector.relax()  # before commands import what they need
     try:
+        _refuse_bytes(sys.argv[1:])
         program(sys.argv[1:])()
     except ToldError as error:
         sys.stderr.write(f"headgate: {error}\n")
         sys.exit(FAILED)
     except BrokenPipeError:
         sys.exit(FAILED)
+
+
+def _refuse_bytes(arguments: list[str]) -> None:
+    """Raises ToldError for an argument that no message could show, nor any option pass on."""
+    for argument in arguments:
+        if not is_utf8(argument):
+            message = f'the argument "{shown(argument)}" is not UTF-8; rename what it names'
+            raise ToldError(message)

@@ -11,6 +11,7 @@ from typing import Final
 from headgate._core import Document, parse_text
 from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
 from headgate.kernel.nearest import listed
+from headgate.kernel.utf8 import is_utf8, shown
 from headgate.model import environment
 from headgate.model.files import Files
 from headgate.model.nuls import may_hold_nul, nuls
@@ -157,6 +158,10 @@ class Gathering:
 
     def _add(self, path: PurePath, depth: int = 0) -> None:
         if path in self.sources:
+            return
+        if not is_utf8(str(path)):
+            message, allowed = "the name of the file is not UTF-8", "rename or remove it"
+            self.wrong.append(Diagnostic(file=shown(str(path)), message=message, allowed=allowed))
             return
         try:
             content = self._files.read(path)

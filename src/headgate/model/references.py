@@ -6,6 +6,7 @@ from typing import Final
 
 from headgate.features.fields import EnvText
 from headgate.kernel.diagnostics import ConfigPath
+from headgate.kernel.utf8 import is_utf8
 from headgate.model.problems import Problem
 
 MARK: Final = "${env:"
@@ -13,6 +14,7 @@ MARK: Final = "${env:"
 
 _REFERENCE = re.compile(r"\$\{env:([^}]*)\}")
 _NAME_ALLOWED = "set it where headgate runs, or name another variable"
+_TEXT_ALLOWED = "set it to text in UTF-8, or name another variable"
 
 
 def resolved(
@@ -20,8 +22,8 @@ def resolved(
 ) -> tuple[object, tuple[Problem, ...]]:
     """Returns the value with every `${env:NAME}` replaced, and what could not be.
 
-    Text that held a reference becomes `EnvText`; a variable that is not set becomes empty text
-    and a problem. Keys are left alone.
+    Text that held a reference becomes `EnvText`; a variable that is not set, or not to UTF-8,
+    becomes empty text and a problem. Keys are left alone.
     """
     found: list[Problem] = []
 
@@ -35,11 +37,17 @@ def resolved(
         return node
 
     def _text(text: str, at: ConfigPath) -> str:
-        missing = [name for name in _REFERENCE.findall(text) if name not in env]
-        found.extend(
-            Problem(at, f'the environment has no variable "{name}"', _NAME_ALLOWED)
-            for name in missing
-        )
-        return EnvText(_REFERENCE.sub(lambda m: env.get(m[1], ""), text))
+        return EnvText(_REFERENCE.sub(lambda reference: _value(reference[1], at), text))
+
+    def _value(name: str, at: ConfigPath) -> str:
+        value = env.get(name)
+        if value is None:
+            what = f'the environment has no variable "{name}"'
+            found.append(Problem(at, what, _NAME_ALLOWED))
+            return ""
+        if not is_utf8(value):
+            found.append(Problem(at, f'the variable "{name}" is not UTF-8', _TEXT_ALLOWED))
+            return ""
+        return value
 
     return walk(value, path), tuple(found)

@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, Protocol
 
+from headgate.kernel.utf8 import is_utf8, shown
 from headgate.nginxtext.parse import NginxSyntaxError, parse
 from headgate.nginxtext.tree import Directive, Document
 
@@ -96,8 +97,8 @@ def load(entry: str, files: Files) -> Tree:
     """Reads an entry file and what it includes.
 
     Relative includes are relative to the entry's directory, whichever file they stand in, and a
-    pattern may match nothing (nginx: `ngx_conf_include`). Missing files, cycles and syntax errors
-    are problems with their place.
+    pattern may match nothing (nginx: `ngx_conf_include`). Missing files, names that are not UTF-8,
+    cycles and syntax errors are problems with their place.
     """
     loader = _Loader(posixpath.dirname(entry), files)
     loader.read(entry, None)
@@ -122,6 +123,9 @@ class _Loader:
             self._problem(by, path, f"the file includes itself: {chain}")
             return
         if path in self.documents:
+            return
+        if not is_utf8(path):
+            self._problem(by, shown(path), f"the name {shown(path)} is not UTF-8; rename the file")
             return
         try:
             document = parse(self._files.read(path), path)

@@ -37,3 +37,14 @@ def test_an_error_that_is_told_and_a_reader_that_went_away_are_failures(
     assert gc.get_threshold()[0] == 10_000, "the collector looks less often"
     assert (end.value.code, capsys.readouterr().err) == (1, said)
     assert given == [["status", "-o", "json"]]
+
+
+def test_an_argument_that_is_not_utf8_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["headgate", "check", "/etc/a\udcff.toml"])
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    assert end.value.code == 1
+    said = 'headgate: the argument "/etc/a\\xff.toml" is not UTF-8; rename what it names\n'
+    assert capsys.readouterr().err == said

@@ -60,6 +60,14 @@ def test_what_is_missing_broken_or_in_a_circle_is_named_with_its_place() -> None
     assert [one.directive.name for one in _tree(files).top()] == [b"http"]
 
 
+def test_a_name_that_is_not_utf8_is_a_problem() -> None:
+    tree = _tree(FILES | {"/etc/nginx/conf.d/c\udcff.conf": b"server { listen 3; }"})
+    assert [str(problem) for problem in tree.problems] == [
+        "/etc/nginx/nginx.conf:3:2: the name /etc/nginx/conf.d/c\\xff.conf is not UTF-8; "
+        "rename the file"
+    ]
+
+
 def test_a_missing_entry_is_a_problem() -> None:
     (problem,) = _tree({}).problems
     assert str(problem).startswith("/etc/nginx/nginx.conf: cannot read")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import loops
 import pytest
+import structlog
 from waiting import DEADLINE_S, until
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
@@ -271,6 +272,18 @@ def test_an_error_does_not_end_the_watching(
         await _next(changes(lambda: reader.known, QUICK._replace(retry_s=0.001)))
 
     loops.run(in_time(play()))
+
+
+def test_names_that_are_not_utf8_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("a = 1")
+    other = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.toml"))
+    reader = Reader(watching(path, globs=(tmp_path / "*.toml",)))
+    with structlog.testing.capture_logs() as logged:
+        loops.run(seen(reader, lambda: other.write_text("")))
+        reader.read()
+        loops.run(seen(reader, lambda: path.write_text("a = 22")))
+    assert logged == []
 
 
 def test_waiting_costs_few_looks_and_a_change_is_told_within_150_ms() -> None:

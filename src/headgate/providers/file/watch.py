@@ -51,6 +51,9 @@ class Pace(NamedTuple):
 
 PACE: Final = Pace()
 
+_NOT_UTF8: Final = "Unable to decode path"
+"""The beginning of watchfiles' complaint about the name of a file."""
+
 Fingerprint = frozenset[tuple[PurePath, Mark]]
 """The state of files from outside."""
 
@@ -150,7 +153,12 @@ class Watcher:
                 self._look()
                 if directories(self._known().watched) != at:
                     return
-                self._wait(events, number)
+                try:
+                    self._wait(events, number)
+                except WatchfilesRustInternalError as error:
+                    if not str(error).startswith(_NOT_UTF8):
+                        raise
+                    return  # it has events no more, and this was one
                 if events is None:
                     return  # the kernel may have events for us again
 
