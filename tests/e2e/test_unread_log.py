@@ -1,4 +1,5 @@
-"""Nobody reads the log: a full pipe at standard error makes nothing of a node or a master wait."""
+"""Nobody reads the log: a full pipe at standard error makes nothing of a node or a master wait, and
+a node may be started without one."""
 
 import contextlib
 import os
@@ -67,6 +68,29 @@ def test_a_node_serves_reloads_and_heals(folder: Path, engine: str) -> None:
         assert get(port) == (200, b"two")
         node.process.terminate()
         assert node.process.wait(DEADLINE_S) == 0
+
+
+class ClosedNode(RunningNode):
+    """A node that somebody starts without standard streams."""
+
+    def _start(self, command: list[str], *arguments: str, **env: str) -> "subprocess.Popen[bytes]":
+        self.log.write_text("")
+        closed = ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", *self.program]
+        return subprocess.Popen(
+            [*closed, *command, "--state-dir", str(self.state), *arguments], env=os.environ | env
+        )
+
+
+def test_a_node_without_standard_streams_writes_into_no_file_or_socket_of_its_own(
+    folder: Path,
+) -> None:
+    port = free_port()
+    with ClosedNode(folder, CONFIG.format(port=port, body="one")).until_ready() as node:
+        assert get(port) == (200, b"one")
+        for pid in (node.process.pid, _control(node), node.data_plane()[1]):
+            # The data plane has put its standard input, a socket, to another number.
+            streams = {Path(f"/proc/{pid}/fd/{number}").readlink() for number in range(3)}
+            assert streams == {Path("/dev/null")}
 
 
 def test_a_master_begins_serves_and_ends(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 
+from headgate.cli import standard
 from headgate.cli.output import FAILED
 from headgate.cli.program import program
 from headgate.cli.told import ToldError
@@ -12,6 +13,7 @@ from headgate.kernel.utf8 import is_utf8, shown
 def main() -> None:
     """Runs the command line. Exit codes: 0 success, 1 failure, 2 usage error, 78 bad config; 3 to 6
     are the ends of a rollout that was waited for."""
+    standard.open_missing()
     collector.relax()  # before commands import what they need
     try:
         _refuse_bytes(sys.argv[1:])
