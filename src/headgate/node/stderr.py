@@ -16,6 +16,8 @@ from typing import Final
 
 _MOST_BYTES: Final = 1024 * 1024
 """Lines that wait; more of them are lost."""
+_LONGEST: Final = 64 * 1024
+"""A line that is longer in characters is not waited for."""
 _LAST_S: Final = 1.0
 """The time that the last lines have at the end of the process."""
 
@@ -64,14 +66,14 @@ class QueuedStderr(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Queues the lines that a text ends, and returns its length. Never waits."""
+        length = len(text)
         with self._changed:
-            whole, end, begun = text.rpartition("\n")
-            if end:
-                self._queue(f"{self._begun}{whole}\n".encode(self.encoding, self.errors))
-                self._begun = begun
-            else:
-                self._begun += text
-        return len(text)
+            text = self._begun + text
+            ends = len(text) if len(text) > _LONGEST else text.rfind("\n") + 1
+            whole, self._begun = text[:ends], text[ends:]
+            if whole:
+                self._queue(whole.encode(self.encoding, self.errors))
+        return length
 
     def drain(self, within_s: float = _LAST_S) -> bool:
         """Waits for the end of the queue, at most `within_s` seconds; returns whether it came."""

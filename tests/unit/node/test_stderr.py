@@ -34,6 +34,15 @@ def test_lines_arrive_whole_and_in_order() -> None:
     assert reader.data == b"one\ntwo\nthree\n\\udcff" + b"x" * 5000
 
 
+def test_the_end_of_a_line_is_waited_for_unless_it_is_long() -> None:
+    reader = Reader()
+    stream = QueuedStderr(reader.write)
+    assert [stream.write("one\ntwo"), stream.write("x" * 100_000)] == [7, 100_000]
+    stream.write("three")
+    assert stream.drain(DEADLINE_S)
+    assert reader.data == b"one\ntwo" + b"x" * 100_000 + b"three"
+
+
 def test_a_reader_that_stands_still_costs_lines_and_not_time_or_memory() -> None:
     reader = Reader()
     stream = QueuedStderr(reader.write)
