@@ -18,6 +18,8 @@ from headgate.master.fleet.hub import Budgets, LiveHub
 from headgate.master.fleet.memory_book import MemoryBook
 
 TERMS = Terms(heartbeat_s=0.2, chunk_bytes=1024)
+PATIENT = Terms(heartbeat_s=3.0, chunk_bytes=1024)
+"""For tests of sessions that go on: a busy machine stands still longer than some of the others."""
 HOST = "127.0.0.1"
 
 
@@ -88,10 +90,10 @@ def new_book() -> MemoryBook:
 
 @asynccontextmanager
 async def live_master(
-    book: MemoryBook | None = None, budgets: Budgets | None = None
+    book: MemoryBook | None = None, budgets: Budgets | None = None, terms: Terms = TERMS
 ) -> AsyncIterator[LiveMaster]:
     """A master for the block."""
-    master = LiveMaster(book or new_book(), budgets=budgets or Budgets())
+    master = LiveMaster(book or new_book(), terms, budgets or Budgets())
     await master.start()
     try:
         yield master

@@ -8,7 +8,7 @@ import loops
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
-from live_master import live_master, running
+from live_master import PATIENT, live_master, running
 from waiting import until_async
 
 from headgate.fleet import frames as fr
@@ -72,7 +72,7 @@ def test_an_agent_of_the_older_protocol_is_served_by_the_master_of_today(
         return one
 
     async def scenario() -> None:
-        async with live_master() as master:
+        async with live_master(terms=PATIENT) as master:
             older = SimulatedAgent(await master.enrol(), master.target, line=line)
             newer = SimulatedAgent(await master.enrol(), master.target)
             async with running(older, newer):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import loops
 import pytest
 from cryptography import x509
-from live_master import HOST, live_master, new_book, now, running
+from live_master import HOST, PATIENT, live_master, new_book, now, running
 from waiting import until_async
 
 from headgate.certificates.authority import create, new_csr, new_key
@@ -28,8 +28,8 @@ def run(scenario: Coroutine[object, object, None]) -> None:
 
 async def sent_away(agent: SimulatedAgent, code: str) -> None:
     """Waits until the master told the agent to leave, and why."""
-    await until_async(lambda: bool(agent.goodbyes), f"goodbye ({code})")
-    assert agent.goodbyes[0].startswith(code)
+    # On a busy machine it may have been silent for too long before.
+    await until_async(lambda: any(why.startswith(code) for why in agent.goodbyes), code)
 
 
 def test_a_revision_is_pulled_in_chunks_and_served() -> None:
@@ -207,7 +207,7 @@ def test_a_dropped_connection_is_made_again() -> None:
 def test_who_connects_too_early_comes_later() -> None:
     async def scenario() -> None:
         budgets = Budgets(sessions_per_s=2.0, sessions_at_once=1.0, patience_s=0.3)
-        async with live_master(budgets=budgets) as master:
+        async with live_master(budgets=budgets, terms=PATIENT) as master:
             agents = [SimulatedAgent(await master.enrol(), master.target) for _ in range(4)]
             async with running(*agents):
                 await until_async(lambda: len(master.hub.connected()) == 4, "all sessions")
@@ -255,7 +255,7 @@ class FlakyBook(MemoryBook):
 def test_agents_stay_connected_while_the_store_is_away() -> None:
     async def scenario() -> None:
         book = FlakyBook(Authorities((create("fleet", now()),)))
-        async with live_master(book) as master:
+        async with live_master(book, terms=PATIENT) as master:
             agent = SimulatedAgent(await master.enrol(), master.target)
             async with running(agent):
                 await until_async(lambda: agent.is_live, "the session")
