@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fleet_lab import PATIENCE_S, Master, Node, Person, W, Watcher, config_of, endpoints_of
+from fleet_lab import Master, Node, Person, W, Watcher, config_of, endpoints_of
 from history import History, faults
 from postgres import Postgres
 from star import Star
@@ -23,6 +23,8 @@ from waiting import until
 _BEGUN: Final = time.monotonic()
 _GATES: Final = {"min_requests": 0, "traffic_of_control": 0.0, "latency_over_control_ms": 60_000}
 """Each node has clients of its own. Their pace on a busy machine says nothing about a rollout."""
+_STEP_S: Final = 300.0
+"""Below the limits of the tests that run the drills: one that is stuck says where."""
 _NAMES: Final = ("east", "west", "north", "south", "middle")
 
 
@@ -50,7 +52,7 @@ class Stage:
     def wait(self, holds: Callable[[], bool], what: str, rollout: str = "") -> None:
         """Waits; says where the rollout stands if that takes too long."""
         try:
-            until(holds, what, deadline_s=PATIENCE_S)
+            until(holds, what, deadline_s=_STEP_S)
         except AssertionError as error:
             shown = self.watcher.latest.get(rollout, {})
             stands = json.dumps(shown.get("agents"), indent=1)

@@ -1,5 +1,6 @@
 """A `headgate master` as a process of its own, and requests to it."""
 
+import http.client
 import json
 import os
 import re
@@ -112,13 +113,19 @@ def call(
     context: ssl.SSLContext | None = None,
     method: str | None = None,
 ) -> Any:
-    """One request; the JSON of its answer, None for an empty one."""
+    """One request; the JSON of its answer, None for an empty one. Raises OSError, HTTPError among
+    them, also for an answer that was cut off."""
     request = urllib.request.Request(url, method=method)  # noqa: S310 - a URL of ours
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("content-type", "application/json")
     if token:
         request.add_header("authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=45, context=context) as answer:  # noqa: S310
-        text = answer.read()
-        return json.loads(text) if text else None
+    try:
+        with urllib.request.urlopen(request, timeout=45, context=context) as answer:  # noqa: S310
+            text = answer.read()
+            if not text and answer.status != 204 and answer.length is None:
+                raise http.client.IncompleteRead(text)  # its head was cut off
+    except http.client.HTTPException as error:
+        raise ConnectionResetError(f"the answer was cut off: {error!r}") from error
+    return json.loads(text) if text else None
