@@ -9,7 +9,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 import structlog
@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from headgate.kernel.files import private_files
 from headgate.master.agents_port import MasterCertificate, names_of, open_port
 from headgate.master.application import application
+from headgate.master.background import kept_up
 from headgate.master.backup.automatic import before_migration
 from headgate.master.backup.places import Subject
 from headgate.master.domains.agents.losing import Losing
@@ -108,11 +109,14 @@ async def _serve(settings: Settings, master: Master, app: FastAPI, ports: _Ports
     master.authority.shows_in_rest = settings.has_fleet_tls
     config = _config(settings, app)
     async with contextlib.AsyncExitStack() as stack:
-        following = asyncio.create_task(master.authority.follow())
+        following = asyncio.create_task(kept_up("authorities", master.authority.follow))
         stack.callback(following.cancel)
         if settings.has_fleet_tls:
             config.ssl = _context(certificate)
-            keeping = asyncio.create_task(certificate.keep_in(config.ssl))
+            context = config.ssl
+            keeping = asyncio.create_task(
+                kept_up("certificate", lambda: certificate.keep_in(context))
+            )
             stack.callback(keeping.cancel)
         if settings.agents_listen is not None:
             agents = await open_port(master.hub, certificate, settings.agents_listen)
@@ -177,16 +181,17 @@ async def _working(master: Master, settings: Settings) -> AsyncIterator[None]:
     thinner = Thinner(kept)
     proposing = Proposer(kept, master.sealer, master.feeds)
     losing = Losing(master.database, master.feeds, master.clock)
-    tasks = [
-        asyncio.create_task(Driver(world, master.holder).run(), name="rollouts"),
-        asyncio.create_task(Upkeep(kept, rules(settings.audit_days)).run(), name="upkeep"),
-        asyncio.create_task(losing.run(), name="lost agents"),
-        asyncio.create_task(proposing.run(), name="proposals of drift"),
-        asyncio.create_task(master.relay.run(), name="searches of other masters"),
-        asyncio.create_task(master.recorder.run(), name="fleet metrics"),
-        asyncio.create_task(thinner.run(), name="older fleet metrics"),
-        asyncio.create_task(end_abandoned(master.database, COMMAND_S), name="abandoned sessions"),
-    ]
+    works: dict[str, Callable[[], Awaitable[None]]] = {
+        "rollouts": Driver(world, master.holder).run,
+        "upkeep": Upkeep(kept, rules(settings.audit_days)).run,
+        "lost agents": losing.run,
+        "proposals of drift": proposing.run,
+        "searches of other masters": master.relay.run,
+        "fleet metrics": master.recorder.run,
+        "older fleet metrics": thinner.run,
+        "abandoned sessions": lambda: end_abandoned(master.database, COMMAND_S),
+    }
+    tasks = [asyncio.create_task(kept_up(what, work), name=what) for what, work in works.items()]
     try:
         yield
     finally:

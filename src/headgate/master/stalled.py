@@ -16,6 +16,8 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 import uvicorn
 
+from headgate.master.background import kept_up
+
 MOST_S: Final = 30.0
 """The time for which a client may take less than `LEAST_BYTES` while something waits for it."""
 LEAST_BYTES: Final = 4 << 10
@@ -50,7 +52,8 @@ class Stalled:
     @contextlib.asynccontextmanager
     async def watching(self, server: uvicorn.Server) -> AsyncIterator[None]:
         """Looks at the connections of a server for the block."""
-        task = asyncio.create_task(self._run(server), name="stalled clients")
+        what = "stalled clients"
+        task = asyncio.create_task(kept_up(what, lambda: self._run(server)), name=what)
         try:
             yield
         finally:

@@ -26,6 +26,9 @@ FIRST_S: Final = 3.0
 _ABANDONED_S: Final = 20.0
 """After this time a fetch is given up, though its thread may hang."""
 
+_AGAIN_S: Final = 5.0
+"""The time from an unexpected error to the next look at a set."""
+
 _log = structlog.get_logger()
 
 
@@ -159,13 +162,21 @@ class KeySets:
 
     async def _keep_fresh(self, one: _Kept) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._wait_s(one)):
-                    await one.hastened.wait()
-            await self._ask(one)
-            one.calm()
-            if one.is_over(one.wanted.max_stale_ms) and self._end(one):
-                self.on_new()
+            try:
+                await self._turn(one)
+            except Exception as error:  # an old set that nobody looks after would count for ever
+                _log.error("key_set.broken", key_set=one.wanted.label, exc_info=error)
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _turn(self, one: _Kept) -> None:
+        """Waits until it is time, asks, and takes the set away if it is too old to count."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_s(one)):
+                await one.hastened.wait()
+        await self._ask(one)
+        one.calm()
+        if one.is_over(one.wanted.max_stale_ms) and self._end(one):
+            self.on_new()
 
     def _end(self, one: _Kept) -> bool:
         """Takes a set away that is too old to count; reports whether it is gone."""

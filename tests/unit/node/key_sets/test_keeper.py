@@ -155,6 +155,30 @@ def test_the_last_good_set_ends_and_a_newer_one_comes_back(tmp_path: Path) -> No
     loops.run(run())
 
 
+def test_an_unexpected_error_does_not_end_the_care_for_a_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "_AGAIN_S", 0.0)
+
+    async def run() -> None:
+        issuer = Issuer()
+        sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
+
+        def broken(_: object) -> None:
+            raise RuntimeError("unexpected")
+
+        assert await sets.first([ENDING])
+        sets.on_failed = broken
+        issuer.fails = True
+        sets.follow([ENDING])
+        await until_async(lambda: not (tmp_path / f"{ONE.id}.json").exists(), "the end of the set")
+        issuer.fails = False
+        await until_async(lambda: sets.told()[0].status.state == "fresh", "another set")
+        sets.close()
+
+    loops.run(run())
+
+
 def test_a_set_without_an_end_or_with_time_left_stays(tmp_path: Path) -> None:
     async def run() -> None:
         issuer = Issuer()
