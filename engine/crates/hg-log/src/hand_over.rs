@@ -21,6 +21,9 @@ use std::thread::Thread;
 /// A worker hands a buffer over when less than this is free, so that a usual line never grows it.
 const SPARE_BYTES: usize = 4 * 1024;
 
+/// The failure of a sink that stands still, or that is too slow.
+const BEHIND: &str = "lines are lost, because the sink takes them too slowly";
+
 /// Counts of the lines so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogStats {
@@ -32,7 +35,7 @@ pub struct LogStats {
     pub bytes: u64,
     /// Writes (or attempts to open) that failed.
     pub write_errors: u64,
-    /// True if the sink does not work.
+    /// True if the sink does not work, or takes lines too slowly.
     pub is_failing: bool,
     /// Records for a collector.
     pub export: ExportStats,
@@ -67,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) bytes: AtomicU64,
     pub(crate) write_errors: AtomicU64,
     health: Mutex<Health>,
+    /// True from a line that found no buffer until the sink takes the next one.
+    pub(crate) is_behind: AtomicBool,
     pub(crate) taps: Arc<Taps>,
 }
 
@@ -83,6 +88,7 @@ impl Shared {
             bytes: AtomicU64::new(0),
             write_errors: AtomicU64::new(0),
             health: Mutex::default(),
+            is_behind: AtomicBool::new(false),
             taps: Arc::default(),
         }
     }
@@ -93,9 +99,24 @@ impl Shared {
             dropped: self.dropped.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             write_errors: self.write_errors.load(Ordering::Relaxed),
-            is_failing: self.health().why().is_some(),
+            is_failing: !self.failure().is_empty(),
             export: ExportStats::default(),
             taps: self.taps.stats(),
+        }
+    }
+
+    /// Counts lines for which the sink had no room.
+    fn lose(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+        self.is_behind.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns why lines do not reach the sink; empty while they do.
+    pub(crate) fn failure(&self) -> String {
+        match self.health().why() {
+            Some(why) => why.to_owned(),
+            None if self.is_behind.load(Ordering::Relaxed) => BEHIND.to_owned(),
+            None => String::new(),
         }
     }
 
@@ -220,7 +241,7 @@ impl LogWriter {
             match self.shared.buffers.take() {
                 Some(buffer) => self.buffer = buffer,
                 None => {
-                    self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                    self.shared.lose(1);
                     return;
                 }
             }
@@ -257,7 +278,7 @@ impl LogWriter {
         let lines = std::mem::take(&mut self.lines);
         // There is room for as many buffers as exist; if it were full, the lines would be counted.
         if let Err(back) = self.shared.buffers.push(Filled { bytes, lines, mode: self.mode }) {
-            self.shared.dropped.fetch_add(lines, Ordering::Relaxed);
+            self.shared.lose(lines);
             self.shared.buffers.give_back(back.bytes);
         }
         // This is a system call only if the thread sleeps.

@@ -141,7 +141,7 @@ impl AccessLog {
 
     /// Returns why lines do not reach the sink; empty while they do.
     pub fn failure(&self) -> String {
-        self.shared.health().why().unwrap_or_default().to_owned()
+        self.shared.failure()
     }
 
     /// Returns the way to the collector.
@@ -195,6 +195,7 @@ impl Outlets {
                 self.reopen(shared);
             }
             while let Some(filled) = shared.buffers.pop() {
+                shared.is_behind.store(false, Ordering::Relaxed);
                 self.write(filled, shared);
             }
             if is_stopping {

@@ -3,6 +3,8 @@ use crate::AccessRecord;
 use crate::testing::{Scratch, record, wait_for};
 use hg_otlp::BUFFER_BYTES;
 use hg_plan::{LogFormat, LogSink};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 fn to_file(path: &str, format: LogFormat) -> Config {
     to(LogSink::File { path: path.into() }, format)
@@ -203,9 +205,36 @@ fn a_sink_that_stands_still_costs_lines_not_time_or_memory() {
         assert!(written < 1_000_000, "nothing was dropped");
     }
     assert!(written * 400 < 100 * BUFFER_BYTES as u64, "more was kept than the pool holds");
+    let why = log.failure();
+    let slow = why == "lines are lost, because the sink takes them too slowly";
+    assert!(slow || why == format!("{path}: its reader stands still"), "{why}");
+    assert!(log.stats().is_failing);
     drop(writer);
     assert!(!log.stop(Duration::from_millis(50)), "it still stands");
     drop(reader);
+}
+
+#[test]
+fn a_sink_that_goes_on_is_not_behind_any_more() {
+    let scratch = Scratch::new("behind");
+    let path = scratch.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = std::fs::File::options();
+    let mut reader = options.read(true).write(true).custom_flags(nonblocking).open(&path).unwrap();
+    let log = start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
+    let mut writer = log.writer();
+    while log.stats().dropped == 0 {
+        writer.write(&record());
+    }
+    wait_for("the failure", || !log.failure().is_empty());
+    let mut taken = vec![0; 1 << 20];
+    wait_for("the end of the failure", || {
+        let _ = reader.read(&mut taken);
+        writer.write(&record());
+        writer.flush();
+        log.failure().is_empty()
+    });
 }
 
 #[test]

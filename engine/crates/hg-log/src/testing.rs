@@ -141,7 +141,7 @@ pub(crate) fn exporter() -> Exporter {
 }
 
 /// Waits until a condition holds; fails after ten seconds.
-pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "{what} did not happen");

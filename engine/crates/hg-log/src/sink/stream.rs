@@ -116,6 +116,9 @@ fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
                 waits += 1;
                 std::thread::park_timeout(FULL_WAIT);
             }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                return Err((done, io::Error::new(e.kind(), "its reader stands still")));
+            }
             Err(e) => return Err((done, e)),
         }
     }
