@@ -2,11 +2,11 @@
 
 use super::Worker;
 use super::exchange::{Connection, ExId, Exchange, pair};
-use super::pages::without_body_lines;
+use super::pages::{lines_of_page, without_body_lines};
 use super::subrequest::failure_of;
 use crate::snapshot::RouteEntry;
 use hg_h2::grpc;
-use hg_middleware::{Rewritten, Source};
+use hg_middleware::{Answer, Rewritten, Source};
 use hg_proto::respond::{self, ErrorAnswer};
 use hg_proto::write::{self, Persistence};
 use hg_proto::{Method, Reject, Version};
@@ -131,6 +131,16 @@ fn grpc_of_route(
     0
 }
 
+/// Appends the lines of a middleware's refusal in the form of gRPC. An authentication service that
+/// refuses may say how the call ended itself.
+fn fail_call(answer: &Answer, head: &mut Vec<u8>) {
+    without_body_lines(&answer.headers, head);
+    if grpc::line(&answer.headers, "grpc-status").is_some() {
+        return write::line(head, "content-type", b"application/grpc");
+    }
+    grpc::write_refusal(head, answer.status, respond::reason_phrase(answer.status));
+}
+
 impl Worker {
     /// Answers with an error, unless the request is tried again. If an answer has begun, cuts the
     /// connection instead, so that the client notices.
@@ -233,24 +243,27 @@ impl Worker {
         }
         let edits = route.terms.chain.response_headers(made.stage(), answer.status);
         let keep = e.keep_alive && e.request.done && keeps;
+        let fails_call = e.stream.is_grpc && !answer.refusal.is_empty();
+        let status = if fails_call { GRPC_STATUS } else { answer.status };
+        let is_bare = fails_call || matches!(status, 204 | 304);
         let head = &mut e.head;
         head.clear();
-        write::status_line(head, answer.status, respond::reason_phrase(answer.status).as_bytes());
+        write::status_line(head, status, respond::reason_phrase(status).as_bytes());
         if !edits.drops(b"date") {
             write::line(head, "date", &date);
         }
         let body = page.as_ref().map_or(&answer.body, |(_, text)| text);
         match &page {
-            Some((page, _)) => without_body_lines(&answer.headers, page, head),
+            _ if fails_call => fail_call(answer, head),
+            Some((page, _)) => lines_of_page(&answer.headers, page, head),
             None => head.extend_from_slice(&answer.headers),
         }
-        if !matches!(answer.status, 204 | 304) {
+        if !is_bare {
             write::content_length(head, body.len() as u64);
         }
         write::connection(head, persistence(keep, e.version));
         write::end(head);
-        let has_body = e.method != Method::Head && !matches!(answer.status, 204 | 304);
-        if has_body {
+        if e.method != Method::Head && !is_bare {
             head.extend_from_slice(body);
             e.response.bytes = body.len() as u64;
         }

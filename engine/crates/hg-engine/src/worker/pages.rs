@@ -89,12 +89,17 @@ impl Worker {
 }
 
 /// Appends the head's lines of an answer that a page takes the place of.
-pub(super) fn without_body_lines(lines: &[u8], page: &Page, out: &mut Vec<u8>) {
+pub(super) fn lines_of_page(lines: &[u8], page: &Page, out: &mut Vec<u8>) {
+    without_body_lines(lines, out);
+    write::line(out, "content-type", page.content_type.as_bytes());
+}
+
+/// Appends the head's lines of an answer whose body something else takes the place of.
+pub(super) fn without_body_lines(lines: &[u8], out: &mut Vec<u8>) {
     let name = |line: &[u8]| line.split(|b| *b == b':').next().is_some_and(is_of_body);
     for line in lines.split_inclusive(|b| *b == b'\n').filter(|line| !name(line)) {
         out.extend_from_slice(line);
     }
-    write::line(out, "content-type", page.content_type.as_bytes());
 }
 
 /// Reports whether the route sets or removes the type of its answers.

@@ -256,6 +256,25 @@ fn a_service_that_hangs_up_or_is_away_closes_the_route_or_opens_it_where_that_is
 
 #[test]
 fn only_an_endpoint_that_takes_no_connection_is_followed_by_another() {
+#[test]
+fn a_refusal_of_a_call_has_the_form_of_grpc_and_may_say_more() {
+    const DENIED: &str =
+        "HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 2\r\n";
+    for (more, message) in
+        [("", "Forbidden"), ("grpc-status: 7\r\ngrpc-message: not you\r\n", "not you")]
+    {
+        let (auth, _) = service(move |_| format!("{DENIED}{more}\r\nno"));
+        let node = guarded(&echo(), &auth, "");
+        let mut client = Client::connect(&node);
+        let answer = client.post("/", &[("content-type", "application/grpc")], b"x");
+        assert_eq!((answer.status, answer.field("grpc-status")), (200, Some("7")));
+        assert_eq!(answer.field("grpc-message"), Some(message));
+        assert_eq!(answer.field("content-type"), Some("application/grpc"));
+        assert!(answer.body.is_empty());
+        assert_eq!(client.post("/", &[], b"x").status, 403);
+    }
+}
+
     let away = unused_address();
     let (auth, heads) = service(|_| YES.into());
     let up = echo();

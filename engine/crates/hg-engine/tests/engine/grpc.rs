@@ -193,3 +193,31 @@ fn grpc_is_refused_where_its_trailers_would_be_lost() {
         assert_eq!(node.engine.metrics().upstreams[0].endpoints[0].failures, 0, "{rest}");
     }
 }
+#[test]
+fn refusals_of_middlewares_are_those_of_grpc_for_its_clients_alone() {
+    const LIMIT: &str = r#","middlewares":[{"rate_limit":{"requests":1,"period_ms":3600000,"burst":1,"key":["client_ip"],"max_keys":64}}]"#;
+    const KEY: &str = r#","middlewares":[{"api_key":{"clients":{"shop":["0000000000000000000000000000000000000000000000000000000000000000"]},"header":"x-key"}}]"#;
+    let up = Upstream::play(|s| {
+        let mut peer = Peer::over(s);
+        while let Some(id) = peer.next() {
+            peer.head(id, 200, &[GRPC, ("grpc-status", "0")], true);
+        }
+    });
+    for (route, passes, status, code) in [(LIMIT, 1, 429, "8"), (KEY, 0, 401, "16")] {
+        let node = with(&upstream_json(&[up.address], r#","protocol":"h2c""#), route);
+        let mut client = Client::connect(&node);
+        for _ in 0..passes {
+            assert_eq!(client.post("/", &[GRPC], b"x").field("grpc-status"), Some("0"));
+        }
+        let answer = client.post("/", &[GRPC], b"x");
+        assert_eq!((answer.status, answer.field("grpc-status")), (200, Some(code)));
+        assert_eq!(answer.field("content-type"), Some("application/grpc"));
+        let told = ["retry-after", "www-authenticate"].map(|name| answer.field(name).is_some());
+        assert_eq!(told, [status == 429, status == 401]);
+        assert!(answer.body.is_empty() && answer.trailers.is_empty());
+        let answer = client.post("/", &[("content-type", "application/json")], b"x");
+        assert_eq!((answer.status, answer.field("grpc-status")), (status, None));
+        assert!(!answer.body.is_empty());
+    }
+}
+

@@ -31,7 +31,7 @@ fn lines_of_an_answer_stay_unless_they_describe_its_body() {
         let lines = b"WWW-Authenticate: a: b\r\nContent-Type: text/plain\r\nDigest: c\r\n\
                       Content-Languages: d\r\nContent-Language: e\r\n";
         let mut out = Vec::new();
-        without_body_lines(lines, &page, &mut out);
+        lines_of_page(lines, &page, &mut out);
         let expected =
             "WWW-Authenticate: a: b\r\nContent-Languages: d\r\ncontent-type: text/x-page\r\n";
         assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
