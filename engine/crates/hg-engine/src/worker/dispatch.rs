@@ -8,7 +8,7 @@ use super::exchange::{ConnectTime, ExId, Exchange, Stage, TryTimes};
 use super::timers::Entry;
 use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
-use super::{KIND_UP, Worker, head, multiplex, room};
+use super::{KIND_UP, Worker, multiplex, room};
 use crate::counters::Retry;
 use hg_net::{Address, Event, Ticks, Token};
 use hg_policy::Random as _;
@@ -71,9 +71,6 @@ impl Worker {
         };
         (e.counted, e.claim, e.next_address) = (true, claim, 0);
         e.times = TryTimes { began_us: self.now_us, ..TryTimes::default() };
-        if let Some(at) = &mut e.host_at {
-            head::set_host(&mut e.head, at, &endpoint.address);
-        }
         let per_try = e.route().map_or(0, |r| r.terms.timeouts.per_try_ms);
         e.due.one_try = deadline_after(self.now_us, per_try);
         let left = e.due.connect.saturating_sub(self.now);
@@ -433,6 +430,7 @@ impl Worker {
             e.connect = ConnectTime::default();
         }
         e.count_sending(&mut self.upstreams, self.now_us);
+        e.name_endpoint();
         e.up = Some(ui);
         e.on_reused = reused;
         e.stage = Stage::Waiting;

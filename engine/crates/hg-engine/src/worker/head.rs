@@ -1,6 +1,7 @@
 //! The head for an upstream: rebuilt from what was parsed, never copied whole.
 
 use super::decode::is_of_coding;
+use super::exchange::Exchange;
 use super::trace::Told;
 use crate::snapshot::UpstreamEntry;
 use hg_middleware::{HeaderProgram, RequestView};
@@ -157,8 +158,19 @@ fn write_client(out: &mut Vec<u8>, parts: &Parts<'_>) {
     }
 }
 
+impl Exchange {
+    /// Puts the endpoint's address in the place of the Host value if that follows the endpoint. Each
+    /// sending needs it: of a try and its hedge, which have one head, each has its own endpoint.
+    pub(crate) fn name_endpoint(&mut self) {
+        let (Some(at), Some(endpoint)) = (&mut self.host_at, &self.endpoint) else {
+            return;
+        };
+        set_host(&mut self.head, at, &endpoint.address);
+    }
+}
+
 /// Puts the endpoint's address in the place of the Host value.
-pub(crate) fn set_host(head: &mut Vec<u8>, at: &mut (usize, usize), address: &str) {
+fn set_host(head: &mut Vec<u8>, at: &mut (usize, usize), address: &str) {
     let host = if address.starts_with("unix:") { "localhost" } else { address };
     head.splice(at.0..at.0 + at.1, host.bytes());
     at.1 = host.len();

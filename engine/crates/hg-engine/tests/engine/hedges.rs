@@ -237,3 +237,36 @@ fn a_request_over_http2_stays_alone_though_its_upstream_changes_to_http1() {
     eventually("no stream is left", || node.engine.metrics().http2.upstream_streams.active == 0);
     drop(answer);
 }
+
+#[test]
+fn a_first_try_that_is_sent_again_beside_its_hedge_names_its_own_endpoint() {
+    let (tell, told) = mpsc::channel();
+    let shared = Arc::new((AtomicUsize::new(0), Mutex::new(tell)));
+    let endpoint = || {
+        let shared = shared.clone();
+        Upstream::play(move |mut s| {
+            let own = s.local_addr().unwrap();
+            while let Some(head) = read_head(&mut s) {
+                match shared.0.fetch_add(1, SeqCst) {
+                    // A pooled connection to each endpoint.
+                    0 | 1 => s.write_all(OK.as_bytes()).unwrap(),
+                    // The first try: once the hedge is sent, the connection turns out to be stale.
+                    2 => return eventually("the hedge", || shared.0.load(SeqCst) == 4),
+                    3 => drop(s.read(&mut [0])),
+                    _ => {
+                        shared.1.lock().unwrap().send((own, head)).unwrap();
+                        s.write_all(OK.as_bytes()).unwrap();
+                    }
+                }
+            }
+        })
+    };
+    let (a, b) = (endpoint(), endpoint());
+    let upstream = upstream_json(&[a.address, b.address], r#","host_header":"endpoint""#);
+    let node = Node::start(&upstream, &format!(r#","retry":{{{SOON}}}"#), 1);
+    for _ in 0..3 {
+        assert!(node.get("/").starts_with("HTTP/1.1 200 "));
+    }
+    let (own, head) = told.recv().unwrap();
+    assert!(head.contains(&format!("host: {own}\r\n")), "{own} got {head}");
+}

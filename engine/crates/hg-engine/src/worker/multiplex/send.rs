@@ -139,6 +139,7 @@ impl Worker {
             h.late.push(x);
             return self.progress(x);
         }
+        e.name_endpoint();
         let opened = open(e, h, scheme, (self.now_us / 1000, &self.counters.http2));
         e.note_upload(&mut self.io.pool, 0);
         match opened {
