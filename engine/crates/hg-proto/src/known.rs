@@ -72,12 +72,12 @@ known_names! {
     SetCookie = "set-cookie" KEPT | NO_TRAILER;
     UserAgent = "user-agent" PLAIN;
     ClientCert = "client-cert" KEPT | CLIENT | NO_TRAILER;
-    Traceparent = "traceparent" PLAIN;
+    Traceparent = "traceparent" NO_TRAILER;
     RetryAfter = "retry-after" NO_TRAILER;
     ContentType = "content-type" NO_TRAILER;
     MaxForwards = "max-forwards" NO_TRAILER;
     ProxyStatus = "proxy-status" PLAIN;
-    XRequestId = "x-request-id" PLAIN;
+    XRequestId = "x-request-id" NO_TRAILER;
     Authorization = "authorization" KEPT | NO_TRAILER;
     CacheControl = "cache-control" NO_TRAILER;
     ContentRange = "content-range" NO_TRAILER;

@@ -39,8 +39,8 @@ pub(crate) struct Relay {
     pub(crate) ends: bool,
     /// True if the other side of a tunnel knows that this one has ended.
     pub(crate) told: bool,
-    /// Trailers that came over HTTP/2, as lines of HTTP/1.
-    pub(crate) trailers: Vec<u8>,
+    /// Trailers, as lines of HTTP/1, if they are not simply those of its reader.
+    pub(crate) trailers: Option<Vec<u8>>,
     /// The fields of its head and its trailers that no table of HTTP/2 may hold.
     pub(crate) never: NeverIndexed,
     /// The copies of it for other upstreams.
@@ -52,7 +52,7 @@ pub(crate) struct Relay {
 impl Relay {
     /// Returns the trailers that end the message, as lines of HTTP/1.
     pub(crate) fn trailers(&self) -> &[u8] {
-        if self.trailers.is_empty() { self.reader.trailers() } else { &self.trailers }
+        self.trailers.as_deref().unwrap_or_else(|| self.reader.trailers())
     }
 }
 
@@ -67,7 +67,7 @@ impl Default for Relay {
             bytes: 0,
             ends: false,
             told: false,
-            trailers: Vec::new(),
+            trailers: None,
             never: NeverIndexed::default(),
             mirrors: Vec::new(),
             pace: None,

@@ -4,12 +4,12 @@ use super::Worker;
 use super::answer::own;
 use super::buffers::RESERVE;
 use super::conn::{Read, make_room};
-use super::exchange::{ExId, Relay, Stage, pair};
+use super::exchange::{ExId, Exchange, Relay, Stage, pair};
 use super::http2;
 use super::upload::BODIES_MOST;
 use crate::counters::Bound;
-use hg_proto::Fed;
 use hg_proto::write::ChunkHeader;
+use hg_proto::{Admission, Fed};
 use hg_resilience::Outcome;
 use std::ops::Range;
 
@@ -51,9 +51,44 @@ pub(super) fn frame(
     range
 }
 
+/// Frames a part of a request's body as [`frame`] does. Keeps no trailer that could not have stood in
+/// the head: a backend that merges the two would take it for a line of the proxy's own.
+pub(super) fn frame_upload(
+    e: &mut Exchange,
+    listener: u16,
+    (buffer, start): (&mut Vec<u8>, usize),
+    fed: &Fed,
+) -> Range<usize> {
+    if (fed.done || e.request.ends) && !e.request.trailers().is_empty() {
+        e.request.trailers = Some(e.sifted_trailers(listener));
+    }
+    frame(&mut e.request, buffer, start, fed)
+}
+
 pub(super) fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) {
     if let Some(place) = buffer.get_mut(at..at + bytes.len()) {
         place.copy_from_slice(bytes);
+    }
+}
+
+impl Exchange {
+    /// Returns the trailers of its request that may go to the endpoint: not those that its route sets or
+    /// removes in the head, in any spelling, nor names with `_` that its listener does not keep.
+    fn sifted_trailers(&self, listener: u16) -> Vec<u8> {
+        let held = self.snapshot.as_ref();
+        let entry = held.and_then(|held| held.listeners.get(usize::from(listener))?.as_deref());
+        let (Some(entry), Some(route)) = (entry, self.route()) else {
+            return Vec::new();
+        };
+        let underscores = entry.plan.underscores_in_headers;
+        let admission = Admission { claims: false, underscores };
+        let edits = route.terms.chain.request_headers();
+        let is_kept = |line: &&[u8]| {
+            let name = line.split(|b| *b == b':').next().unwrap_or_default();
+            admission.takes(name) && !edits.drops_spelling(name)
+        };
+        let lines = self.request.trailers().split_inclusive(|b| *b == b'\n');
+        lines.filter(is_kept).flatten().copied().collect()
     }
 }
 
@@ -190,7 +225,7 @@ impl Worker {
             Ok(part) => part,
             Err(reject) => return self.refuse(x, &reject),
         };
-        let framed = frame(&mut e.request, buffer, start, &made);
+        let framed = frame_upload(e, c.listener, (buffer, start), &made);
         e.keep_for_retry(buffer.get(framed.clone()).unwrap_or_default());
         e.body_came(fed.data_len, self.now_us);
         if e.request.done {

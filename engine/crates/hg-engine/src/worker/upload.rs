@@ -210,7 +210,7 @@ impl Worker {
     /// Keeps the body's bytes in `range` after the head. Returns where they end, or `None` if the
     /// request is over.
     fn keep_body(&mut self, x: ExId, buffer: &mut Vec<u8>, range: Range<usize>) -> Option<usize> {
-        let e = self.exchanges.get_mut(x)?;
+        let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;
         let input = buffer.get_mut(range.clone()).unwrap_or_default();
         let fed = match e.request.reader.feed(input) {
             Ok(fed) => fed,
@@ -239,7 +239,7 @@ impl Worker {
             }
         };
         let (part, start, made) = part;
-        let framed = super::relay::frame(&mut e.request, part, start, &made);
+        let framed = super::relay::frame_upload(e, c.listener, (part, start), &made);
         e.head.extend_from_slice(part.get(framed).unwrap_or_default());
         self.scratch.codecs.keep(own);
         super::relay::put(buffer, next, &after);

@@ -94,6 +94,81 @@ fn trailers_of_requests_reach_an_endpoint_over_http1() {
     }
 }
 
+/// An endpoint over HTTP/2 that tells of the trailers it got.
+fn trailers_over_http2(tell: mpsc::Sender<Vec<(String, String)>>) -> Upstream {
+    let tell = Mutex::new(tell);
+    Upstream::play(move |s| {
+        let mut peer = Peer::over(s);
+        while let Some(id) = peer.next() {
+            tell.lock().unwrap().send(peer.whole(id).trailers).unwrap();
+            peer.answer(id, b"ok");
+        }
+    })
+}
+
+/// The same over HTTP/1.1.
+fn trailers_over_http1(tell: mpsc::Sender<Vec<(String, String)>>) -> Upstream {
+    let tell = Mutex::new(tell);
+    Upstream::play(move |mut s| {
+        read_head(&mut s).unwrap();
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"\r\n\r\n") {
+            rest.extend(read_n(&mut s, 1));
+        }
+        let rest = String::from_utf8(rest).unwrap();
+        let lines = rest.strip_prefix("4\r\ndata\r\n0\r\n").unwrap().lines();
+        let pair =
+            |line: &str| line.split_once(": ").map(|(n, v)| (n.to_lowercase(), v.to_owned()));
+        tell.lock().unwrap().send(lines.filter_map(pair).collect()).unwrap();
+        s.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+            .unwrap();
+    })
+}
+
+#[test]
+fn no_trailer_of_a_request_has_a_name_that_its_head_could_not_have() {
+    let edits =
+        r#","middlewares":[{"request_headers":{"set":{"x-user":"nobody"},"remove":["x-gone"]}}]"#;
+    let sent = [
+        ("x-sum", "1"),
+        ("x-user", "root"),
+        ("x.user", "root"),
+        ("x-gone", "1"),
+        ("x_other", "1"),
+        ("x-request-id", "mine"),
+        ("traceparent", "mine"),
+    ];
+    let lines: String = sent.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+    for keeps in [false, true] {
+        let kept = if keeps { &[("x-sum", "1"), ("x_other", "1")][..] } else { &[("x-sum", "1")] };
+        for is_http2 in [false, true] {
+            let (tell, told) = mpsc::channel();
+            let (up, protocol) = match is_http2 {
+                true => (trailers_over_http2(tell), r#","protocol":"h2c""#),
+                false => (trailers_over_http1(tell), ""),
+            };
+            let mut node = Node::start(&upstream_json(&[up.address], protocol), edits, 1);
+            let more = format!(r#","h2c":true,"underscores_in_headers":{keeps}"#);
+            node.apply(&[put(Kind::Listener, "web", node.listener_json(&more))]);
+            let mut client = Client::connect(&node);
+            let id = client.open("POST", "/", &[], false);
+            client.send(id, b"data", false);
+            send_trailers(&mut client, id, &sent);
+            assert_eq!(client.answer(id).body, b"ok");
+            assert_eq!(told.recv_timeout(DEADLINE).unwrap(), pairs(kept), "{is_http2}");
+            let mut s = node.connect();
+            write!(
+                s,
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 4\r\ndata\r\n0\r\n{lines}\r\n"
+            )
+            .unwrap();
+            assert_eq!(read_answer(&mut s).1, b"ok");
+            assert_eq!(told.recv_timeout(DEADLINE).unwrap(), pairs(kept), "{is_http2}");
+        }
+    }
+}
+
 #[test]
 fn an_answer_of_grpc_passes_with_its_trailers_and_in_trailers_only_form() {
     let up = Upstream::play(|s| {
@@ -141,6 +216,34 @@ fn failures_of_ours_are_those_of_grpc_for_its_clients_alone() {
         assert_eq!(answer.field("content-type"), Some("application/grpc"));
         assert!(answer.field("proxy-status").unwrap().contains("connection_refused"));
         assert!(answer.body.is_empty() && answer.trailers.is_empty());
+    }
+}
+
+#[test]
+fn refusals_of_middlewares_are_those_of_grpc_for_its_clients_alone() {
+    const LIMIT: &str = r#","middlewares":[{"rate_limit":{"requests":1,"period_ms":3600000,"burst":1,"key":["client_ip"],"max_keys":64}}]"#;
+    const KEY: &str = r#","middlewares":[{"api_key":{"clients":{"shop":["0000000000000000000000000000000000000000000000000000000000000000"]},"header":"x-key"}}]"#;
+    let up = Upstream::play(|s| {
+        let mut peer = Peer::over(s);
+        while let Some(id) = peer.next() {
+            peer.head(id, 200, &[GRPC, ("grpc-status", "0")], true);
+        }
+    });
+    for (route, passes, status, code) in [(LIMIT, 1, 429, "8"), (KEY, 0, 401, "16")] {
+        let node = with(&upstream_json(&[up.address], r#","protocol":"h2c""#), route);
+        let mut client = Client::connect(&node);
+        for _ in 0..passes {
+            assert_eq!(client.post("/", &[GRPC], b"x").field("grpc-status"), Some("0"));
+        }
+        let answer = client.post("/", &[GRPC], b"x");
+        assert_eq!((answer.status, answer.field("grpc-status")), (200, Some(code)));
+        assert_eq!(answer.field("content-type"), Some("application/grpc"));
+        let told = ["retry-after", "www-authenticate"].map(|name| answer.field(name).is_some());
+        assert_eq!(told, [status == 429, status == 401]);
+        assert!(answer.body.is_empty() && answer.trailers.is_empty());
+        let answer = client.post("/", &[("content-type", "application/json")], b"x");
+        assert_eq!((answer.status, answer.field("grpc-status")), (status, None));
+        assert!(!answer.body.is_empty());
     }
 }
 
@@ -193,31 +296,3 @@ fn grpc_is_refused_where_its_trailers_would_be_lost() {
         assert_eq!(node.engine.metrics().upstreams[0].endpoints[0].failures, 0, "{rest}");
     }
 }
-#[test]
-fn refusals_of_middlewares_are_those_of_grpc_for_its_clients_alone() {
-    const LIMIT: &str = r#","middlewares":[{"rate_limit":{"requests":1,"period_ms":3600000,"burst":1,"key":["client_ip"],"max_keys":64}}]"#;
-    const KEY: &str = r#","middlewares":[{"api_key":{"clients":{"shop":["0000000000000000000000000000000000000000000000000000000000000000"]},"header":"x-key"}}]"#;
-    let up = Upstream::play(|s| {
-        let mut peer = Peer::over(s);
-        while let Some(id) = peer.next() {
-            peer.head(id, 200, &[GRPC, ("grpc-status", "0")], true);
-        }
-    });
-    for (route, passes, status, code) in [(LIMIT, 1, 429, "8"), (KEY, 0, 401, "16")] {
-        let node = with(&upstream_json(&[up.address], r#","protocol":"h2c""#), route);
-        let mut client = Client::connect(&node);
-        for _ in 0..passes {
-            assert_eq!(client.post("/", &[GRPC], b"x").field("grpc-status"), Some("0"));
-        }
-        let answer = client.post("/", &[GRPC], b"x");
-        assert_eq!((answer.status, answer.field("grpc-status")), (200, Some(code)));
-        assert_eq!(answer.field("content-type"), Some("application/grpc"));
-        let told = ["retry-after", "www-authenticate"].map(|name| answer.field(name).is_some());
-        assert_eq!(told, [status == 429, status == 401]);
-        assert!(answer.body.is_empty() && answer.trailers.is_empty());
-        let answer = client.post("/", &[("content-type", "application/json")], b"x");
-        assert_eq!((answer.status, answer.field("grpc-status")), (status, None));
-        assert!(!answer.body.is_empty());
-    }
-}
-

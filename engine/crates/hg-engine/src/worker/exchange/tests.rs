@@ -131,7 +131,7 @@ fn the_id_of_a_request_is_as_long_as_it_is() {
 fn trailers_of_either_protocol_end_a_message() {
     let mut relay = Relay::default();
     assert_eq!(relay.trailers(), b"");
-    relay.trailers = b"a: b\r\n".to_vec();
+    relay.trailers = Some(b"a: b\r\n".to_vec());
     assert_eq!(relay.trailers(), b"a: b\r\n");
 }
 

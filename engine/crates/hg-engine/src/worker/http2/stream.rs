@@ -313,7 +313,7 @@ impl Worker {
         let streams = self.clients.get(ci).and_then(|c| c.http2.as_deref()).map(|h| &h.streams);
         let x = streams.and_then(|s| s.get(&stream)).copied();
         if let Some(e) = x.and_then(|x| self.exchanges.get_mut(x)).filter(|e| !e.request.done) {
-            incoming.message().write_trailers(&mut e.request.trailers);
+            incoming.message().write_trailers(e.request.trailers.get_or_insert_default());
             incoming.message().note_never_indexed(&mut e.request.never);
         }
         self.on_stream_data(ci, stream, &[], true);

@@ -78,7 +78,7 @@ impl Worker {
         let Some((x, e)) = x.and_then(|x| Some((x, self.exchanges.get_mut(x)?))) else {
             return;
         };
-        incoming.message().write_trailers(&mut e.response.trailers);
+        incoming.message().write_trailers(e.response.trailers.get_or_insert_default());
         incoming.message().note_never_indexed(&mut e.response.never);
         let s = e.up_stream();
         s.has_ended = true;

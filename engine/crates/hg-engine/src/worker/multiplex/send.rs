@@ -10,7 +10,7 @@ use crate::worker::answer::own;
 use crate::worker::exchange::{ConnectTime, ExId, Exchange, Stage, pair};
 use crate::worker::http2::Part;
 use crate::worker::multiplex::end::Loss;
-use crate::worker::relay::frame;
+use crate::worker::relay::frame_upload;
 use hg_h2::{Code, NeverIndexed, Refused, RequestLine, lines_of_text};
 use hg_net::Ticks;
 use hg_proto::{BodyReader, ChunkedDecoder, Scheme};
@@ -217,7 +217,7 @@ impl Worker {
             Ok(part) => part,
             Err(reject) => return self.refuse(x, &reject),
         };
-        let framed = frame(&mut e.request, buffer, start, &made);
+        let framed = frame_upload(e, c.listener, (buffer, start), &made);
         e.keep_for_retry(buffer.get(framed).unwrap_or_default());
         e.body_came(fed.data_len, self.now_us);
         if e.request.done {

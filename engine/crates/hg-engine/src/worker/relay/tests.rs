@@ -21,7 +21,7 @@ fn framed(relay: &mut Relay, body: &[u8], done: bool) -> Vec<u8> {
 
 fn relay(chunked: bool, trailers: &str) -> Relay {
     let trailers = trailers.as_bytes().to_vec();
-    Relay { chunked, trailers, done: false, ..Relay::default() }
+    Relay { chunked, trailers: Some(trailers), done: false, ..Relay::default() }
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn an_end_with_trailers_is_a_part_like_others() {
         given(&mut h, &mut e, b"x");
     }
     e.request.done = true;
-    e.request.trailers = b"a: b\r\n".to_vec();
+    e.request.trailers = Some(b"a: b\r\n".to_vec());
     assert_eq!(given(&mut h, &mut e, b"x"), (0, 1), "a frame of its own would be one of many");
 }
 
@@ -121,7 +121,7 @@ fn a_request_without_a_body_ends_with_its_head() {
         let mut h = Shared::new((Limits::client(), hg_h2::Times::default()), 1, 0);
         let mut e = Exchange { head: HEAD.to_vec(), ..Exchange::default() };
         e.request.done = done;
-        e.request.trailers = trailers.as_bytes().to_vec();
+        e.request.trailers = Some(trailers.as_bytes().to_vec());
         let before = h.session.output().len();
         open(&mut e, &mut h, Scheme::Http, (0, &Http2Counters::default())).unwrap();
         // The flag END_STREAM of a HEADERS frame (RFC 9113 §6.2).
