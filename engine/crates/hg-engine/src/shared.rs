@@ -252,11 +252,6 @@ impl Shared {
         self.open.fetch_sub(u32::try_from(connections).unwrap_or(0), Relaxed);
     }
 
-    /// Forgets clients' counts when their limit is removed from the config.
-    pub(crate) fn forget_clients(&self) {
-        lock(&self.clients).clear();
-    }
-
     pub(crate) fn event(&self, level: EventLevel, kind: &'static str, message: String) {
         self.object_event(level, kind, None, message);
     }

@@ -156,9 +156,6 @@ impl Worker {
         self.counters.set_bounds(&snapshot.settings.latency_bounds_us);
         self.retire_listeners(&snapshot);
         self.drain_removed_routes(&snapshot);
-        if snapshot.settings.max_connections_per_client == 0 {
-            self.shared.forget_clients();
-        }
         let orphans = self.upstreams.swap(&snapshot, upstreams, &mut self.pools, &self.counters);
         for ui in orphans {
             self.close_up(ui);

@@ -148,6 +148,28 @@ fn connections_over_the_limits_are_refused_and_counted() {
 }
 
 #[test]
+fn connections_that_were_opened_under_a_limit_count_when_it_comes_back() {
+    let mut node = Node::simple(&Upstream::answering(OK));
+    let limit = |most: u32| format!(r#"{{"max_connections_per_client":{most}}}"#);
+    node.apply(&[put(Kind::Settings, "node", limit(2))]);
+    let ask = |s: &mut std::net::TcpStream| {
+        s.write_all(GET).unwrap();
+        read_head(s)
+    };
+    let mut old = [node.connect(), node.connect()];
+    assert!(old.iter_mut().all(|s| ask(s).is_some()));
+    node.apply(&[put(Kind::Settings, "node", limit(0))]);
+    node.apply(&[put(Kind::Settings, "node", limit(2))]);
+    let refused = || {
+        let mut s = node.connect();
+        s.write_all(GET).is_err() || read_head(&mut s).is_none()
+    };
+    assert!(refused(), "two are open");
+    drop(old);
+    eventually("there is room again", || !refused());
+}
+
+#[test]
 fn other_latency_buckets_count_on_from_what_was_counted() {
     let up = Upstream::answering(OK);
     let mut node = Node::start(&upstream_json(&[up.address], ""), "", 2);

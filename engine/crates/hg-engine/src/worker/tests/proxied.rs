@@ -107,7 +107,7 @@ fn clients_stay_counted_over_a_change_of_something_else() {
     let _ = second.write_all(GET);
     assert!(read_all(&mut second).is_empty());
     assert_eq!(refused(&node, "client"), 1);
-    // Without the limit nobody is counted any more.
+    // Without the limit nobody is refused any more.
     node.apply(&[put(Kind::Settings, "node", "{}")]);
     let mut second = ask(&node, GET);
     assert_eq!(read_answer(&mut second).1, b"ok");
