@@ -95,6 +95,16 @@ impl Policy {
         self.auth.as_ref().is_some_and(|auth| auth.required)
     }
 
+    /// Reports whether a client that was accepted under an earlier policy might not be under this one: it
+    /// begins to ask for a certificate or to require it, or has other roots.
+    pub fn tightens(&self, before: &Self) -> bool {
+        match (&self.auth, &before.auth) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(now), Some(then)) => now.ca != then.ca || (now.required && !then.required),
+        }
+    }
+
     /// Reports whether clients are asked for a certificate.
     pub fn asks_client_certificate(&self) -> bool {
         self.auth.is_some()

@@ -171,10 +171,13 @@ pub(crate) struct Names {
     wildcard: Shards<Selection>,
     has_wildcard: bool,
     any: Option<Selection>,
+    /// True once the policy of a host asked for client certificates; removals do not reset it.
+    may_ask: bool,
 }
 
 impl Names {
     pub fn insert(&mut self, host: &Arc<str>, selection: Selection) {
+        self.may_ask |= selection.compiled_policy().asks_client_certificate();
         if **host == *ANY {
             self.any = Some(selection);
         } else if let Some(parent) = host.strip_prefix("*.") {
@@ -274,8 +277,8 @@ impl Selector {
     /// Only if the client sent SNI, `host` is another name, and a new connection for `host` would
     /// get a policy other than this one's or none of the certificate it has; with `strict_sni` also
     /// if that certificate does not cover `host`. A client never reaches a host whose policy asks
-    /// for client certificates by leaving SNI out. No allocation; one comparison if the names are
-    /// equal.
+    /// for client certificates by leaving SNI out, or on a connection that is older than the policy.
+    /// No allocation; one comparison if the names are equal and nobody is asked for a certificate.
     pub fn needs_421(&self, session: &ServerSession, host: &str) -> bool {
         self.is_elsewhere(session.sni(), session.selection(), session.picked(), host)
     }
@@ -300,7 +303,10 @@ impl Selector {
     ) -> bool {
         let other_policy = |s: &Selection| s.policy() != selection.policy();
         match sni {
-            Some(sni) if sni == host => false,
+            Some(sni) if sni == host => {
+                let may_ask = self.names.may_ask || self.policy.asks_client_certificate();
+                may_ask && self.asks_more(selection, self.find(host))
+            }
             Some(_) => {
                 if self.strict_sni && !selection.covers(picked, host) {
                     return true;
@@ -310,9 +316,16 @@ impl Selector {
                     None => self.policy.digest != *selection.policy(),
                 }
             }
-            None => self
-                .find(host)
-                .is_some_and(|s| s.compiled_policy().asks_client_certificate() && other_policy(s)),
+            None => match self.find(host) {
+                Some(s) => s.compiled_policy().asks_client_certificate() && other_policy(s),
+                None => self.asks_more(selection, None),
+            },
         }
+    }
+
+    /// Reports whether a host, or the listener, asks more of clients than a connection had to answer.
+    fn asks_more(&self, then: &Selection, host: Option<&Selection>) -> bool {
+        let now = host.map_or(&*self.policy, Selection::compiled_policy);
+        now.tightens(then.compiled_policy())
     }
 }

@@ -198,6 +198,10 @@ impl Worker {
         self.note_request(x, head, client_ip, trusted);
         if self.is_misdirected(x, head.host) {
             self.counters.misdirected.add(1);
+            if let Some(e) = self.exchanges.get_mut(x).filter(|e| !e.stream.is_http2()) {
+                // Its client needs another connection, and has this one for nothing else.
+                e.keep_alive = false;
+            }
             self.refuse(x, &own::MISDIRECTED);
             return Step::Over;
         }

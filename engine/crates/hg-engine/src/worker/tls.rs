@@ -144,11 +144,12 @@ impl Worker {
         let Some(c) = self.clients.get(ci) else {
             return false;
         };
-        let Some(Session::Server(session)) = c.conn.session() else {
-            return false;
-        };
         let Some(selector) = self.listener(ci).and_then(|l| l.tls.as_ref()) else {
             return false;
+        };
+        let Some(Session::Server(session)) = c.conn.session() else {
+            // It was opened before its listener had TLS.
+            return true;
         };
         let mut name = [0; hg_proto::host::MAX_NAME_BYTES];
         selector.needs_421(session, hg_proto::host_key(host, &mut name))

@@ -1,5 +1,6 @@
 //! Changes in operation: plans, listeners, limits, leaving.
 
+use crate::common::tls::Authority;
 use crate::common::*;
 use hg_plan::Kind;
 use std::io::Write;
@@ -167,6 +168,20 @@ fn connections_that_were_opened_under_a_limit_count_when_it_comes_back() {
     assert!(refused(), "two are open");
     drop(old);
     eventually("there is room again", || !refused());
+}
+
+#[test]
+fn a_connection_that_is_older_than_its_listeners_tls_gets_no_more_answers() {
+    let mut node = Node::simple(&Upstream::answering(OK));
+    let mut s = node.connect();
+    s.write_all(GET).unwrap();
+    assert!(read_head(&mut s).unwrap().starts_with("HTTP/1.1 200 "));
+    read_n(&mut s, 2);
+    Authority::serve(&mut node);
+    s.write_all(GET).unwrap();
+    let (head, _) = read_answer(&mut s);
+    assert!(head.starts_with("HTTP/1.1 421 ") && head.contains("connection: close\r\n"), "{head}");
+    assert!(read_head(&mut s).is_none());
 }
 
 #[test]

@@ -145,6 +145,27 @@ fn a_ticket_made_under_one_authority_is_worth_nothing_under_the_next() {
 }
 
 #[test]
+fn a_connection_that_is_older_than_its_hosts_demand_does_not_reach_it() {
+    let (ca, clients, others) =
+        (Authority::new("ca"), Authority::new("clients"), Authority::new("others"));
+    let config = client_config(&ca, &ClientOptions::default());
+    let of = |clients: &Authority, required| world(&ca, clients, required).context();
+    let (optional, required) = (of(&clients, false), of(&clients, true));
+    let (_, server) = connect(&config, &optional, "m.example");
+    for (now, is_misdirected) in
+        [(&optional, false), (&required, true), (&of(&others, false), true)]
+    {
+        assert_eq!(selector(now).needs_421(&server.session, "m.example"), is_misdirected);
+    }
+    // `a.example` asks nobody, until the listener's policy does.
+    let (_, server) = connect(&config, &optional, "a.example");
+    assert!(!selector(&required).needs_421(&server.session, "a.example"));
+    let mut world = world(&ca, &clients, true);
+    world.listener(r#"{"policy":"mutual"}"#);
+    assert!(selector(&world.context()).needs_421(&server.session, "a.example"));
+}
+
+#[test]
 fn leaving_sni_out_or_naming_another_host_does_not_reach_a_mutual_host() {
     let (ca, clients) = (Authority::new("ca"), Authority::new("clients"));
     let mut world = world(&ca, &clients, true);
