@@ -93,8 +93,10 @@ impl Answered {
 /// The reason why a subrequest has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No endpoint could be asked, or the one that was asked hung up.
+    /// No endpoint could be asked.
     Unavailable,
+    /// The endpoint that was asked hung up, maybe because of what the client sent.
+    HungUp,
     /// There was no whole answer in time.
     Timeout,
     /// The bytes that came are no usable answer.

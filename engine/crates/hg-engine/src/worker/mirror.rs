@@ -257,7 +257,7 @@ pub(super) fn came(status: u16, failure: Option<Failure>) -> Mirrored {
         None if status < 500 => Mirrored::Answered,
         None => Mirrored::Error,
         Some(Failure::Timeout) => Mirrored::Timeout,
-        Some(Failure::Unavailable | Failure::Invalid | Failure::TooLarge) => Mirrored::Failed,
+        Some(_) => Mirrored::Failed,
     }
 }
 

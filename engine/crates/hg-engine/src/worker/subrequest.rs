@@ -216,10 +216,10 @@ pub(super) fn failure_of(reject: &Reject) -> Failure {
         own::TLS_FAILED.code,
         own::TLS_CERTIFICATE.code,
         own::NO_HTTP2.code,
-        own::LOST.code,
     ];
     match reject.status {
         504 | 408 => Failure::Timeout,
+        _ if reject.code == own::LOST.code => Failure::HungUp,
         502 if !away.contains(&reject.code) => Failure::Invalid,
         _ => Failure::Unavailable,
     }

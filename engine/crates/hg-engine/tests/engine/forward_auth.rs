@@ -244,6 +244,8 @@ fn a_service_that_hangs_up_or_is_away_closes_the_route_or_opens_it_where_that_is
     let node = guarded(&up, &hangs_up, "");
     closed(&node, "auth-unavailable");
     assert_eq!(count(&node, "unavailable"), 1);
+    let open = guarded(&up, &hangs_up, r#","fail_open":true"#);
+    closed(&open, "auth-unavailable");
     closed(&guarded(&up, &cut, ""), "auth-invalid");
     let of_away = upstream_json(&[away], "");
     closed(&start(&up, &of_away, "", ""), "auth-unavailable");
@@ -254,8 +256,6 @@ fn a_service_that_hangs_up_or_is_away_closes_the_route_or_opens_it_where_that_is
     assert_eq!((count(&node, "unavailable"), count(&node, "bypassed")), (1, 1));
 }
 
-#[test]
-fn only_an_endpoint_that_takes_no_connection_is_followed_by_another() {
 #[test]
 fn a_refusal_of_a_call_has_the_form_of_grpc_and_may_say_more() {
     const DENIED: &str =
@@ -275,6 +275,8 @@ fn a_refusal_of_a_call_has_the_form_of_grpc_and_may_say_more() {
     }
 }
 
+#[test]
+fn only_an_endpoint_that_takes_no_connection_is_followed_by_another() {
     let away = unused_address();
     let (auth, heads) = service(|_| YES.into());
     let up = echo();

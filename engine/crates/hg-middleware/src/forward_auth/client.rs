@@ -7,22 +7,27 @@ use hg_route::Headers;
 
 /// The most header lines of a question, bytes.
 pub(super) const MOST_QUESTION: usize = 64 * 1024;
+/// The same where a failure of the service opens the route: what common servers read at least, so that
+/// no client makes the service fail by the length of what it sends.
+pub(super) const MOST_OPEN: usize = 8 * 1024 - 512;
 
 /// The header lines of a question, as far as there is room.
 pub(super) struct Question {
     lines: Vec<u8>,
+    most: usize,
     is_over: bool,
 }
 
 impl Question {
-    pub(super) fn new() -> Self {
-        Self { lines: Vec::with_capacity(512), is_over: false }
+    /// Makes one that may have so many bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self { lines: Vec::with_capacity(512), most, is_over: false }
     }
 
     /// Appends a line `name: value\r\n`; once one has no room, none has.
     pub(super) fn push(&mut self, name: &str, value: &[u8]) {
         let more = name.len().saturating_add(value.len()).saturating_add(4);
-        self.is_over |= self.lines.len().saturating_add(more) > MOST_QUESTION;
+        self.is_over |= self.lines.len().saturating_add(more) > self.most;
         if !self.is_over {
             push_line(&mut self.lines, name, value);
         }

@@ -10,7 +10,7 @@ use crate::presumed;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use crate::subrequest::{Answered, Failure, Seat, Subrequest, Target};
 use crate::view::{RequestView, Rewritten};
-use client::{Chosen, Question};
+use client::{Chosen, MOST_OPEN, MOST_QUESTION, Question};
 use hg_proto::{Method, Reject};
 use options::Options;
 use std::sync::Arc;
@@ -163,7 +163,7 @@ impl ForwardAuth {
     /// Writes a fresh head: what the client sent and is asked for, and what we say of the request.
     /// Returns nothing if that is too much.
     fn lines(&self, view: &RequestView<'_>, host: &str, hops: u8) -> Option<Vec<u8>> {
-        let mut out = Question::new();
+        let mut out = Question::new(if self.fail_open { MOST_OPEN } else { MOST_QUESTION });
         self.terms.chosen.append(view.headers, &mut out);
         let uri = match view.query {
             Some(query) => format!("{}?{query}", view.path),
@@ -220,6 +220,7 @@ impl ForwardAuth {
     fn fail(&self, run: &mut Run<'_, '_, '_>, failure: Failure) -> Result<Flow, Reject> {
         let (result, reject, is_away) = match failure {
             Failure::Unavailable => (UNAVAILABLE_RESULT, UNAVAILABLE, true),
+            Failure::HungUp => (UNAVAILABLE_RESULT, UNAVAILABLE, false),
             Failure::Timeout => (TIMEOUT_RESULT, TIMEOUT, true),
             Failure::Invalid => (INVALID_RESULT, INVALID, false),
             Failure::TooLarge => (INVALID_RESULT, TOO_LARGE, false),

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use super::client::MOST_QUESTION;
+use super::client::{MOST_OPEN, MOST_QUESTION};
 use crate::access_testing::Lines;
 use crate::context::{Context, Wait, Woken};
 use crate::keep::Keep;
@@ -154,20 +154,22 @@ fn all_headers_of_the_client_go_but_those_of_the_connection_and_ours() {
 
 #[test]
 fn a_question_that_is_too_large_is_not_asked_and_closes_the_route() {
-    let mut way = Way::new(r#","headers":["x-a","x-b"],"fail_open":true"#);
-    let ours = way.asked(&[]).unwrap().lines.len();
-    let room = MOST_QUESTION - ours - "x-a: \r\nx-b: 1\r\n".len();
-    let most = vec![b'a'; room];
-    let asked = way.asked(&[("x-a", &*most), ("x-b", b"1")]).unwrap();
-    assert_eq!(asked.lines.len(), MOST_QUESTION);
-    drop(asked);
-    let refused = way.step(&[("x-a", &*most), ("x-b", b"12")], None).unwrap_err();
-    assert_eq!((refused.status, refused.code), (431, "auth-question-too-large"));
-    // Nothing of a question is left out that another line leaves no room for.
-    let more = vec![b'a'; MOST_QUESTION];
-    assert!(way.step(&[("x-a", &*more), ("x-b", b"1")], None).is_err());
-    assert_eq!(way.counts(), [("invalid", 2)]);
-    assert_eq!(way.asked(&[]).unwrap().lines.len(), ours, "its seats were given back");
+    for (rest, limit) in [("", MOST_QUESTION), (r#","fail_open":true"#, MOST_OPEN)] {
+        let mut way = Way::new(&format!(r#","headers":["x-a","x-b"]{rest}"#));
+        let ours = way.asked(&[]).unwrap().lines.len();
+        let room = limit - ours - "x-a: \r\nx-b: 1\r\n".len();
+        let most = vec![b'a'; room];
+        let asked = way.asked(&[("x-a", &*most), ("x-b", b"1")]).unwrap();
+        assert_eq!(asked.lines.len(), limit);
+        drop(asked);
+        let refused = way.step(&[("x-a", &*most), ("x-b", b"12")], None).unwrap_err();
+        assert_eq!((refused.status, refused.code), (431, "auth-question-too-large"));
+        // Nothing of a question is left out that another line leaves no room for.
+        let more = vec![b'a'; limit];
+        assert!(way.step(&[("x-a", &*more), ("x-b", b"1")], None).is_err());
+        assert_eq!(way.counts(), [("invalid", 2)]);
+        assert_eq!(way.asked(&[]).unwrap().lines.len(), ours, "its seats were given back");
+    }
 }
 
 #[test]
@@ -229,6 +231,7 @@ fn without_an_answer_nobody_passes() {
     let mut way = Way::new("");
     for (failure, code) in [
         (Failure::Unavailable, "auth-unavailable"),
+        (Failure::HungUp, "auth-unavailable"),
         (Failure::Timeout, "auth-timeout"),
         (Failure::Invalid, "auth-invalid"),
         (Failure::TooLarge, "auth-too-large"),
@@ -236,7 +239,7 @@ fn without_an_answer_nobody_passes() {
         let reject = way.told(Err(failure)).unwrap_err();
         assert_eq!((reject.status, reject.code), (503, code));
     }
-    assert_eq!(way.counts(), [("unavailable", 1), ("timeout", 1), ("invalid", 2)]);
+    assert_eq!(way.counts(), [("unavailable", 2), ("timeout", 1), ("invalid", 2)]);
 }
 
 #[test]
@@ -247,10 +250,11 @@ fn fail_open_is_for_a_service_that_is_away_and_says_so() {
         assert_eq!(way.request_lines(), "x-headgate-auth: bypassed\r\n");
     }
     assert!(way.chain.request_headers().drops_spelling(b"Remote-User"));
-    for failure in [Failure::Invalid, Failure::TooLarge] {
+    // A client might be able to make the service do these.
+    for failure in [Failure::HungUp, Failure::Invalid, Failure::TooLarge] {
         assert_eq!(way.told(Err(failure)).unwrap_err().status, 503);
     }
-    let expected = [("unavailable", 1), ("timeout", 1), ("invalid", 2), ("bypassed", 2)];
+    let expected = [("unavailable", 2), ("timeout", 1), ("invalid", 2), ("bypassed", 2)];
     assert_eq!(way.counts(), expected);
 }
 

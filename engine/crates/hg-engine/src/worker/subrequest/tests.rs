@@ -99,7 +99,7 @@ fn a_refusal_tells_a_middleware_why_it_has_no_answer() {
         (own::TLS_FAILED, Failure::Unavailable),
         (own::TLS_CERTIFICATE, Failure::Unavailable),
         (own::NO_HTTP2, Failure::Unavailable),
-        (own::LOST, Failure::Unavailable),
+        (own::LOST, Failure::HungUp),
         (own::NO_ENDPOINT, Failure::Unavailable),
     ] {
         assert!(failure_of(&reject) == expected, "{}", reject.code);
