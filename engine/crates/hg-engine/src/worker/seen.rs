@@ -34,6 +34,11 @@ impl Seen {
         }
     }
 
+    /// Reports whether an endpoint takes requests.
+    pub(in crate::worker) fn takes(&self, i: usize) -> bool {
+        self.takes.get(i).copied().unwrap_or(false)
+    }
+
     /// Draws whether an endpoint that starts slowly leaves a request to another one.
     pub(super) fn spares(&self, i: usize, rng: &mut WyRand) -> bool {
         let weight = self.weights.get(i).copied().unwrap_or(FULL_WEIGHT);

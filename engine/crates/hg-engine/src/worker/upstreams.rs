@@ -87,7 +87,7 @@ pub(crate) struct UpstreamState {
     balancer: Balancer,
     active: Vec<u32>,
     usable: Vec<bool>,
-    seen: Seen,
+    pub(super) seen: Seen,
     /// True if the endpoints have breakers.
     breaks: bool,
     limited: bool,

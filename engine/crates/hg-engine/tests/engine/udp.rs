@@ -142,6 +142,24 @@ fn each_datagram_may_have_an_endpoint_of_its_own() {
 }
 
 #[test]
+fn datagrams_of_flows_that_are_open_need_no_place_of_their_own() {
+    let echoes = [Echo::start(), Echo::start(), Echo::start()];
+    let addresses = echoes.each_ref().map(|e| e.address);
+    let upstream = upstream_json(&addresses, r#","max_connections":3"#);
+    let node = UdpNode::start(&upstream, r#","balance_by":"datagram""#, 1);
+    let client = node.client();
+    for i in 0..30u8 {
+        assert_eq!(client.ask(&[i]), [i]);
+    }
+    let counts = echoes.each_ref().map(Echo::count);
+    assert!(counts.iter().all(|n| *n > 1), "{counts:?}");
+    assert_eq!(counted(&node.metrics().udp.dropped, "upstream-full"), 0);
+    // A newcomer has no flow, and gets no place.
+    node.client().send(b"a");
+    eventually("it is dropped", || counted(&node.metrics().udp.dropped, "upstream-full") == 1);
+}
+
+#[test]
 fn a_client_stays_at_its_endpoint_by_flow_and_by_hash() {
     let echoes = [Echo::start(), Echo::start(), Echo::start()];
     let addresses = echoes.each_ref().map(|e| e.address);

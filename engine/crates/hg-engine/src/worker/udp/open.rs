@@ -7,7 +7,7 @@ use super::{Aim, Flow, Source};
 use crate::counters::{Dropped, Ended};
 use crate::snapshot::UdpEntry;
 use hg_net::{Clock, Ticks};
-use hg_policy::Tried;
+use hg_policy::{Random, Tried};
 use hg_relay::flows::{FlowId, FlowKey, Room, Traffic};
 use hg_resilience::Outcome;
 
@@ -29,8 +29,15 @@ impl Worker {
         let route = self.held.udp.find(source.listener, client, sni.as_deref());
         let route = route.ok_or(Dropped::NoRoute)?.clone();
         let mut tried = Tried::new();
-        let aim = self.aim(&route, client, &tried)?;
         let each = route.then.each;
+        let aim = match self.aim(&route, client, &tried) {
+            // A flow that is there takes no new place.
+            Err(Dropped::UpstreamFull) if each => {
+                let id = self.flow_to_any(&route, &mut key).ok_or(Dropped::UpstreamFull)?;
+                return Ok((id, true));
+            }
+            aim => aim?,
+        };
         if each && let Some(id) = self.flow_to(&aim, &mut key) {
             self.leave_aim(aim, Outcome::Cancelled);
             return Ok((id, true));
@@ -69,6 +76,17 @@ impl Worker {
         // 0 stands for a flow to any endpoint.
         key.endpoint = aim.endpoint.token.max(1);
         self.udp.flows.find(key)
+    }
+
+    /// Finds a client's flow to any endpoint that takes datagrams, each time to another one.
+    fn flow_to_any(&mut self, route: &UdpEntry, key: &mut FlowKey) -> Option<FlowId> {
+        let u = self.upstreams.get_mut(route.then.upstream)?;
+        let count = u.endpoints.len();
+        let first = usize::try_from(self.rng.below(count.max(1) as u64)).unwrap_or_default();
+        (first..count).chain(0..first).filter(|at| u.seen.takes(*at)).find_map(|at| {
+            key.endpoint = u.endpoints.get(at)?.token.max(1);
+            self.udp.flows.find(key)
+        })
     }
 
     /// Makes room for one more flow of a listener.
