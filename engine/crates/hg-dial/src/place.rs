@@ -44,6 +44,7 @@ impl Place {
             Ok(found) => found,
             Err(why) => return Some(Err(without(why))),
         };
+        interleave(&mut found);
         if let Some(at) = last.and_then(|last| found.iter().position(|one| *one == last)) {
             found.swap(0, at);
         }
@@ -56,6 +57,16 @@ impl Place {
         let tls = |place: &Self| place.tls.as_ref().map(|tls| *tls.digest());
         self.address == other.address && self.protocol == other.protocol && tls(self) == tls(other)
     }
+}
+
+/// Puts addresses of both families in turns (RFC 8305 §4): a host may have a way to one family alone.
+fn interleave(addresses: &mut [SocketAddr]) {
+    let (mut of_v6, mut of_v4) = (0, 0);
+    addresses.sort_by_cached_key(|address| {
+        let (before, second) = if address.is_ipv4() { (&mut of_v4, 1) } else { (&mut of_v6, 0) };
+        *before += 2;
+        *before + second
+    });
 }
 
 /// Returns the host of `host:port`, without brackets.
@@ -114,6 +125,15 @@ mod tests {
         let gone = Some(SocketAddr::from(([10, 9, 9, 9], 80)));
         let found = place("a:80").addresses(&lookup, gone).unwrap().unwrap();
         assert_eq!(found.first(), all.first(), "an address that it no longer has is not tried");
+    }
+
+    #[test]
+    fn both_families_are_tried_however_many_addresses_one_has() {
+        let of = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<_>>();
+        let known = of(&["[::1]:1", "[::2]:1", "[::3]:1", "[::4]:1", "1.1.1.1:1", "1.1.1.2:1"]);
+        let lookup: Lookup = Arc::new(move |_| Some(Ok(known.clone())));
+        let found = place("a:1").addresses(&lookup, None).unwrap().unwrap();
+        assert_eq!(found, of(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1"]));
     }
 
     #[test]
