@@ -291,8 +291,8 @@ impl Engine {
         }
     }
 
-    /// Reports whether every worker has left, and their last spans and log records, too, or have had
-    /// their time.
+    /// Reports whether every worker has left, and their last lines of the access log, spans and log
+    /// records, too, or have had their time.
     pub fn is_drained(&self) -> bool {
         let has_left = self.inner.finished.load(Relaxed) >= self.inner.workers.len();
         if has_left {

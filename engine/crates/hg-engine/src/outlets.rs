@@ -57,14 +57,16 @@ impl Outlets {
         self.limits.configure(settings.limit_store.as_ref(), tls.outlet(LIMITS));
     }
 
-    /// Has the last spans and log records be sent, once no worker makes any.
+    /// Has the last lines be written, and the last spans and log records be sent, once no worker makes
+    /// any.
     pub(crate) fn stop(&self) {
+        self.log.stop();
         self.exporters().for_each(Exporter::stop);
     }
 
     /// Reports whether they were, or had their time.
     pub(crate) fn are_over(&self) -> bool {
-        self.exporters().all(Exporter::is_over)
+        self.log.is_over() && self.exporters().all(Exporter::is_over)
     }
 
     fn exporters(&self) -> impl Iterator<Item = &Exporter> {

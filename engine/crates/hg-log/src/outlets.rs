@@ -12,14 +12,16 @@ use hg_plan::AccessLog as Config;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Thread;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The time for which a replaced sink still takes lines that were formatted for it: workers hand
 /// over every 200 ms.
 const RETIREMENT: Duration = Duration::from_secs(5);
+/// The time that the thread has to write the last lines.
+const LAST: Duration = Duration::from_secs(5);
 /// Most replaced sinks kept at once.
 const MAX_RETIRED: usize = 4;
 
@@ -29,11 +31,11 @@ type Tell = Box<dyn Fn(News) + Send>;
 /// thread writes what it has and ends.
 pub struct AccessLog {
     shared: Arc<Shared>,
-    sink: Thread,
+    sink: JoinHandle<()>,
     current: Mutex<Current>,
-    /// Disconnected once the thread has ended.
-    ended: Mutex<Receiver<()>>,
     exporter: Exporter,
+    /// The time of [`Self::stop`].
+    stopped: OnceLock<Instant>,
 }
 
 struct Current {
@@ -64,16 +66,13 @@ impl AccessLog {
         tell: Tell,
     ) -> io::Result<Self> {
         let (changes, incoming) = channel();
-        let (alive, ended) = channel();
         let shared = Arc::new(Shared::new(workers, Mode::off(0)));
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("hg-log".into()).spawn(move || {
+        let sink = std::thread::Builder::new().name("hg-log".into()).spawn(move || {
             Outlets { incoming, outlets: VecDeque::new(), tell }.run(&theirs);
-            drop(alive);
         })?;
-        let sink = thread.thread().clone();
         let current = Mutex::new(Current { epoch: 0, config: None, changes });
-        let log = Self { shared, sink, current, ended: Mutex::new(ended), exporter };
+        let log = Self { shared, sink, current, exporter, stopped: OnceLock::new() };
         log.configure(config);
         Ok(log)
     }
@@ -115,12 +114,12 @@ impl AccessLog {
             }
             Some((config, _)) => self.shared.set_mode(Mode::new(epoch, config, false)),
         }
-        self.sink.unpark();
+        self.sink.thread().unpark();
     }
 
     /// Returns a worker's end.
     pub fn writer(&self) -> LogWriter {
-        LogWriter::new(Arc::clone(&self.shared), self.sink.clone(), self.exporter.writer())
+        LogWriter::new(Arc::clone(&self.shared), self.sink.thread().clone(), self.exporter.writer())
     }
 
     /// Opens a tap, which the log's configuration does not concern; `None` if too many are open.
@@ -131,7 +130,7 @@ impl AccessLog {
     /// Reopens files, for rotation.
     pub fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::Release);
-        self.sink.unpark();
+        self.sink.thread().unpark();
     }
 
     /// Returns the counts since the start.
@@ -149,24 +148,25 @@ impl AccessLog {
         &self.exporter
     }
 
-    /// Writes what was handed over and ends the thread; returns false if that took longer than
-    /// `wait` (a pipe that nobody reads). Drop the writers before: what they hand over later is
-    /// lost.
-    pub fn stop(&self, wait: Duration) -> bool {
-        self.end();
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected)
+    /// Has the thread write what was handed over, and end. Drop the writers before: what they hand
+    /// over later is lost.
+    pub fn stop(&self) {
+        if self.stopped.set(Instant::now()).is_ok() {
+            self.shared.stop.store(true, Ordering::Release);
+            self.sink.thread().unpark();
+        }
     }
 
-    fn end(&self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.sink.unpark();
+    /// Reports whether the thread has ended since [`Self::stop`], or has had its time for that: a pipe
+    /// may have no reader.
+    pub fn is_over(&self) -> bool {
+        self.sink.is_finished() || self.stopped.get().is_some_and(|since| since.elapsed() >= LAST)
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::common::tls::Authority;
 use crate::common::*;
 use hg_plan::Kind;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -94,6 +95,49 @@ fn requests_over_the_limit_wait_their_turn() {
         assert_eq!(read_answer(c).1, b"ok");
     }
     assert_eq!(up.connections(), 1);
+}
+
+#[test]
+fn a_worker_that_leaves_has_its_last_lines_written() {
+    let scratch = std::env::temp_dir().join(format!("hg-last-lines-{}", std::process::id()));
+    let path = scratch.to_str().unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    let mut reader = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut writer = reader.try_clone().unwrap();
+    let mut node = Node::simple(&Upstream::answering(OK));
+    let settings = format!(
+        r#"{{"access_log":{{"format":"json","sink":{{"file":{{"path":"{path}"}}}}}},"drain":{{"idle_grace_ms":1}}}}"#
+    );
+    node.apply(&[put(Kind::Settings, "node", settings)]);
+    // More than a pipe takes.
+    let long = format!("/{}", "a".repeat(8_000));
+    for _ in 0..20 {
+        assert!(node.get(&long).starts_with("HTTP/1.1 200 "));
+    }
+    node.engine.handoff(None);
+    let polls = AtomicUsize::new(0);
+    let reads = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            reads.wait();
+            let mut bytes = [0; 65536];
+            while reader.read(&mut bytes).is_ok_and(|n| !bytes[..n].ends_with(b"the end\n")) {}
+        });
+        eventually("the worker has left", || {
+            if polls.fetch_add(1, SeqCst) == 20 {
+                reads.wait();
+            }
+            node.engine.is_drained()
+        });
+        let log = node.engine.metrics().log;
+        if polls.load(SeqCst) <= 20 {
+            reads.wait();
+        }
+        writer.write_all(b"the end\n").unwrap();
+        // A reader that stands still for long costs lines, which are counted.
+        assert_eq!(log.lines + log.dropped, 20);
+    });
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -114,7 +114,8 @@ fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
             // The pipe is full.
             Err(e) if e.kind() == ErrorKind::WouldBlock && waits < FULL_WAITS => {
                 waits += 1;
-                std::thread::park_timeout(FULL_WAIT);
+                // Not parked: each hand-over would wake it.
+                std::thread::sleep(FULL_WAIT);
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 return Err((done, io::Error::new(e.kind(), "its reader stands still")));
