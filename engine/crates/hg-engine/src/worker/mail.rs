@@ -156,6 +156,7 @@ impl Worker {
         self.counters.set_bounds(&snapshot.settings.latency_bounds_us);
         self.retire_listeners(&snapshot);
         self.drain_removed_routes(&snapshot);
+        let stranded = self.upstreams.take_stranded(&snapshot, upstreams);
         let orphans = self.upstreams.swap(&snapshot, upstreams, &mut self.pools, &self.counters);
         for ui in orphans {
             self.close_up(ui);
@@ -165,6 +166,7 @@ impl Worker {
         self.held = Rc::new(snapshot);
         self.take_back_retired();
         self.refresh_listeners();
+        self.end_stranded(stranded);
         self.refresh_datagram_sockets();
         if !flows_stay {
             self.settle_flows();

@@ -47,6 +47,7 @@ mod shed;
 mod splice;
 mod steady;
 mod store;
+mod stranded;
 mod subrequest;
 mod tcp;
 mod timers;

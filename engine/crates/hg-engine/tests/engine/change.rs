@@ -98,6 +98,27 @@ fn requests_over_the_limit_wait_their_turn() {
 }
 
 #[test]
+fn requests_that_wait_are_answered_at_once_when_their_upstream_is_gone() {
+    let up = Upstream::play(|mut s| {
+        read_head(&mut s);
+        read_all(&mut s);
+    });
+    let json = upstream_json(&[up.address], r#","max_connections":1,"queue":2"#);
+    let mut node = Node::start(&json, r#","timeouts":{"request_ms":600000}"#, 1);
+    let mut clients = [node.connect(), node.connect()];
+    for (i, c) in clients.iter_mut().enumerate() {
+        c.write_all(GET).unwrap();
+        let queued = || node.engine.metrics().upstreams[0].queued;
+        eventually("it is queued", || up.connections() == 1 && queued() == i as u64);
+    }
+    let gone = hg_plan::Change { kind: Kind::Upstream, name: "u".into(), bytes: None };
+    let other = route_json("").replace(r#""upstream":"u""#, r#""respond":{"status":200}"#);
+    node.apply(&[put(Kind::Route, "r", other), gone]);
+    let (head, _) = read_answer(&mut clients[1]);
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("no upstream"), "{head}");
+}
+
+#[test]
 fn a_worker_that_leaves_has_its_last_lines_written() {
     let scratch = std::env::temp_dir().join(format!("hg-last-lines-{}", std::process::id()));
     let path = scratch.to_str().unwrap();

@@ -285,6 +285,36 @@ fn the_limit_of_an_upstream_makes_connections_wait() {
 }
 
 #[test]
+fn a_place_in_the_queue_is_given_back_though_the_upstream_is_gone() {
+    let echo = echo();
+    let json = upstream_json(&[echo.address], r#","max_connections":1,"queue":1"#);
+    let mut node = node(&json, "", 1);
+    let mut first = node.connect();
+    first.write_all(b"1").unwrap();
+    assert_eq!(read_n(&mut first, 1), b"1");
+    let mut second = node.connect();
+    second.write_all(b"2").unwrap();
+    eventually("waits", || node.engine.metrics().upstreams[0].waiting == 1);
+    let gone = Change { kind: Kind::Upstream, name: "u".into(), bytes: None };
+    let other = r#"{"listeners":["web"],"upstream":"v"}"#;
+    node.apply(&[
+        put(Kind::Upstream, "v", upstream_json(&[echo.address], "")),
+        put(Kind::TcpRoute, "t", other),
+        gone,
+    ]);
+    assert!(is_reset(&mut second));
+    node.apply(&[put(Kind::Upstream, "u", json), route("")]);
+    let mut third = node.connect();
+    third.write_all(b"3").unwrap();
+    let waiting =
+        |node: &Node| node.engine.metrics().upstreams.iter().map(|u| u.waiting).sum::<u64>();
+    eventually("another one waits", || waiting(&node) == 1);
+    drop(first);
+    assert_eq!(read_n(&mut third, 1), b"3");
+    assert_eq!(waiting(&node), 0);
+}
+
+#[test]
 fn the_limit_of_a_listener_holds() {
     let echo = echo();
     let mut node = to(&echo);

@@ -28,7 +28,8 @@ impl Worker {
             u.counters.queue_full.add(1);
             return self.close_session(id, Close::QueueFull);
         }
-        s.phase = Phase::Queued { until: deadline_after(self.now_us, plan.queue_timeout_ms) };
+        let until = deadline_after(self.now_us, plan.queue_timeout_ms);
+        s.phase = Phase::Queued { until, at: u.counters.clone() };
         s.target.times.began_us = self.now_us;
         u.counters.sessions_waiting.add(1);
         u.counters.queued.add(1);
@@ -64,16 +65,10 @@ impl Worker {
         }
     }
 
-    /// Counts a session as no longer waiting.
+    /// Counts a session as no longer waiting, at an upstream that may have left the plan.
     pub(super) fn leave_queue(&mut self, id: SessionId) {
-        let Some(s) = self.tcp.get_mut(id) else {
-            return;
-        };
-        let (slot, upstream) = s.target.upstream;
-        if matches!(s.phase, Phase::Queued { .. })
-            && let Some(u) = self.upstreams.same(slot, upstream)
-        {
-            u.counters.sessions_waiting.sub(1);
+        if let Some(Phase::Queued { at, .. }) = self.tcp.get_mut(id).map(|s| &s.phase) {
+            at.sessions_waiting.sub(1);
         }
     }
 }

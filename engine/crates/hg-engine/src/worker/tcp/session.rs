@@ -11,7 +11,7 @@ use super::acceptance::Acceptance;
 use super::dial::Dial;
 use super::early::Early;
 use super::halves::Halves;
-use crate::counters::ListenerCounters;
+use crate::counters::{ListenerCounters, UpstreamCounters};
 use crate::snapshot::{Branch, TcpEntry};
 use hg_net::{Clock, Ticks};
 use hg_plan::ProxyVersion;
@@ -38,7 +38,7 @@ pub(crate) enum Phase {
     /// Has ended: a TLS alert tells its client why, which may still send so many bytes until then.
     Told { until: Ticks, left: usize },
     /// Waits for a place at its upstream, until then.
-    Queued { until: Ticks },
+    Queued { until: Ticks, at: Arc<UpstreamCounters> },
     /// Connects to an endpoint.
     Dialing(Box<Dial>),
     /// Passes bytes to and from this connection to an endpoint.
@@ -167,7 +167,7 @@ impl Session {
             | Phase::Hello { until }
             | Phase::Handshake { until }
             | Phase::Told { until, .. }
-            | Phase::Queued { until } => *until,
+            | Phase::Queued { until, .. } => *until,
             Phase::Dialing(dial) => dial.due(),
             Phase::Relaying(_) => {
                 let resumes_at = self.halves.resumes_at().unwrap_or(Ticks::MAX);
