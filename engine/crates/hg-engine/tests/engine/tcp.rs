@@ -1,10 +1,11 @@
 //! TCP routes over real sockets: bytes, ends, resets, timeouts, limits, other endpoints.
 
+use crate::common::tls::Authority;
 use crate::common::{
     DEADLINE, Node, Upstream, eventually, put, read_all, read_n, unused_address, upstream_json,
 };
 use hg_engine::EngineMetrics;
-use hg_plan::{Change, Kind};
+use hg_plan::{Change, Digest, Kind};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -312,6 +313,28 @@ fn a_place_in_the_queue_is_given_back_though_the_upstream_is_gone() {
     drop(first);
     assert_eq!(read_n(&mut third, 1), b"3");
     assert_eq!(waiting(&node), 0);
+}
+
+#[test]
+fn a_handshake_answers_to_the_policy_that_is_served_now() {
+    let echo = echo();
+    let mut node = Node::simple(&echo);
+    let authority = Authority::serve(&mut node);
+    let tls = r#","tls":{"default_certificate":"c","policy":"p"}"#;
+    let gone = Change { kind: Kind::Route, name: "r".into(), bytes: None };
+    node.apply(&[listener(node.address, tls), gone, route("")]);
+    let (before, early) = (authority.connect(&node), node.connect());
+    drop(before);
+    let ca = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap().cert.pem();
+    let hex = Digest::of(ca.as_bytes()).hex();
+    let policy = format!(r#"{{"client_auth":{{"ca":"{hex}","required":true}}}}"#);
+    node.apply_with(&[put(Kind::TlsPolicy, "p", policy)], &|sha| {
+        (sha == hex).then(|| ca.as_bytes().into())
+    });
+    let mut late = authority.over(early, &[]);
+    let ended = late.write_all(b"x").and_then(|()| late.read(&mut [0]));
+    assert!(!matches!(ended, Ok(1..)), "{ended:?}");
+    eventually("it is refused", || closed(&node.engine.metrics(), "tls-handshake") == 1);
 }
 
 #[test]

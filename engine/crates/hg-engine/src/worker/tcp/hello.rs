@@ -21,9 +21,17 @@ fn reason(error: HelloError) -> Close {
 impl Worker {
     /// Looks at what came so far.
     pub(super) fn on_session_hello(&mut self, id: SessionId) {
+        let Some(s) = self.tcp.get(id) else {
+            return;
+        };
+        let now = self.session_snapshot(s).tls_of(s.origin.listener).cloned();
         let Some(early) = self.tcp.get_mut(id).and_then(|s| s.early.as_mut()) else {
             return;
         };
+        if let (Some(tls), Some(now)) = (&mut early.tls, now) {
+            // The plan may be newer than the connection.
+            *tls = now;
+        }
         let hello = early.hello.read(&early.input);
         match (hello, early.tls.clone()) {
             (Ok(Parse::Partial), _) => {}

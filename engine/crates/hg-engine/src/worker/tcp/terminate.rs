@@ -75,8 +75,25 @@ impl Worker {
             alpn: s.client.alpn().map(Box::from).into_iter().collect(),
         };
         self.counters.handshake(("client", session.version_word(), kind));
+        if self.is_session_outdated(id) {
+            return self.close_session(id, Close::TlsRefused);
+        }
         self.took_early(id, n);
         self.route_session(id, info);
+    }
+
+    /// Reports whether the plan has changed in the handshake, and now asks more of the client.
+    fn is_session_outdated(&self, id: SessionId) -> bool {
+        let Some(s) = self.tcp.get(id) else {
+            return false;
+        };
+        let held = self.session_snapshot(s);
+        match (held.tls_of(s.origin.listener), s.client.session()) {
+            (Some(selector), Some(conn::Session::Server(session))) => {
+                selector.needs_421(session, session.sni().unwrap_or_default())
+            }
+            _ => false,
+        }
     }
 
     /// Ends a session whose client gets no TLS; the alert says why. What is no TLS has none, and is
