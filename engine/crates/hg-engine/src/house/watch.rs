@@ -30,6 +30,8 @@ struct Key {
     targets: Arc<[Address]>,
     /// The text that distinguishes the TLS of upstreams.
     setup: Arc<str>,
+    /// The most bytes and lines of an answer's head.
+    head: (usize, usize),
 }
 
 /// A check that is repeated for its endpoints.
@@ -158,6 +160,7 @@ impl Watch {
             address: e.address.clone(),
             targets: e.targets.clone(),
             setup: e.pool.setup.clone(),
+            head: (entry.limits.head_bytes, entry.limits.header_count),
         };
         if let Some(&id) = self.by_key.get(&key) {
             return id;

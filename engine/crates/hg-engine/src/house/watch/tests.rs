@@ -294,3 +294,16 @@ fn equal_seeds_enforce_the_same_verdicts() {
     let ejected = one.iter().filter(|out| **out).count();
     assert!((5..35).contains(&ejected), "{ejected} of 60");
 }
+
+#[test]
+fn a_check_goes_on_with_the_limits_of_heads_that_are_served() {
+    let mut world = World::new();
+    let of = |world: &mut World, limit: &str| {
+        let rest = format!(r#"{limit}{CHECK}"#);
+        world.serve("u", Some(upstream(&endpoints(1), &rest)));
+        world.now_ms = world.watch.next_ms().unwrap();
+        world.watch.take_due(world.now_ms).unwrap().terms.limits.head_bytes
+    };
+    assert_eq!(of(&mut world, r#""head_bytes":16384,"#), 16_384);
+    assert_eq!(of(&mut world, r#""head_bytes":65536,"#), 65_536);
+}
