@@ -100,23 +100,28 @@ def judge(wave: Sample, control: Sample, gates: Gates, at: float) -> Verdict:
 def _traffic(wave: Sample, control: Sample, gates: Gates) -> Finding:
     expected = control.per_agent_second * wave.agents * wave.seconds
     text = f"the wave served {wave.paced} requests, its control makes {expected:.0f} of them likely"
-    if expected >= max(gates.min_requests, _NO_CHANCE):
-        is_low = wave.paced + 0.5 < gates.traffic_of_control * expected
-        return Finding("traffic", "fail" if is_low else "pass", text)
-    is_enough = wave.requests >= gates.min_requests
-    return Finding("traffic", "pass" if is_enough else "inconclusive", text)
+    is_telling = expected >= max(gates.min_requests, _NO_CHANCE)
+    if is_telling and wave.paced + 0.5 < gates.traffic_of_control * expected:
+        return Finding("traffic", "fail", text)
+    if wave.requests >= gates.min_requests:
+        return Finding("traffic", "pass", text)
+    fewer = f"fewer than {gates.min_requests} decide nothing"
+    return Finding("traffic", "inconclusive", f"{text}; {fewer}")
 
 
 def _errors(wave: Sample, control: Sample, gates: Gates) -> Finding:
-    over = wave.error_share - control.error_share
-    is_known = wave.requests >= max(gates.min_requests, 1)
+    """Failures count beside those of the control; a control of too few requests excuses none."""
     text = (
         f"{wave.error_share:.2%} of the wave's requests failed, "
         f"{control.error_share:.2%} of its control's"
     )
-    return Finding(
-        "errors", "fail" if is_known and over > gates.errors_over_control else "pass", text
-    )
+    if wave.error_share - control.error_share > gates.errors_over_control:
+        return Finding("errors", _harm(gates, wave), text)
+    is_excused = wave.error_share > gates.errors_over_control
+    if is_excused and _harm(gates, control) == "inconclusive":
+        few = f"{text}, which served only {control.requests}"
+        return Finding("errors", "inconclusive", few)
+    return Finding("errors", "pass", text)
 
 
 def _latency(wave: Sample, control: Sample, gates: Gates) -> Finding:
@@ -126,12 +131,18 @@ def _latency(wave: Sample, control: Sample, gates: Gates) -> Finding:
         control.latency_ms * gates.latency_times_control,
         control.latency_ms + gates.latency_over_control_ms,
     )
-    is_known = min(wave.requests, control.requests) >= max(gates.min_requests, 1)
     text = (
         f"the wave's 99th percentile is {wave.latency_ms:.0f} ms, "
         f"its control's is {control.latency_ms:.0f} ms"
     )
-    return Finding("latency", "fail" if is_known and wave.latency_ms > limit else "pass", text)
+    is_over = wave.latency_ms > limit
+    return Finding("latency", _harm(gates, wave, control) if is_over else "pass", text)
+
+
+def _harm(gates: Gates, *samples: Sample) -> Outcome:
+    """Returns what harm that these samples show means; few requests decide nothing."""
+    is_known = all(one.requests >= max(gates.min_requests, 1) for one in samples)
+    return "fail" if is_known else "inconclusive"
 
 
 def _draining(wave: Sample, control: Sample, gates: Gates) -> Finding:
