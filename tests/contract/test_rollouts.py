@@ -1,141 +1,20 @@
 """Rollouts on a real store: REST, the driver under its lease, the rows that agents serve by."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from master_world import PASSWORD, Answer, World
+from master_world import PASSWORD, World
+from rollout_fleet import BASE, Fleet
 from sqlalchemy import update
 
 from headgate.master import upkeep
 from headgate.master.access import Caller
-from headgate.master.domains.agents import store as agents
-from headgate.master.domains.events.store import EVENTS
-from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.revisions import service as revisions
 from headgate.master.domains.rollouts import machine
-from headgate.master.domains.rollouts.driver import Driver
-from headgate.master.domains.rollouts.driver import World as Driven
-from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.rollouts.store import ROLLOUTS
 from headgate.master.store.leases import RowLeases
-from headgate.master.store.scope import MASTER, Scope
+from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
-
-_BASE = "/workspaces/default/rollouts"
-_QUICK = {"waves": ["1", "50%"], "soak_s": 30, "gates": {"min_requests": 10}}
-
-
-class SilentHub:
-    """A hub without sessions that keeps whom it was to wake."""
-
-    def __init__(self) -> None:
-        self.woken: set[str] = set()
-
-    def wake(self, agent_ids: Iterable[str]) -> None:
-        self.woken |= set(agent_ids)
-
-    def connected(self) -> frozenset[str]:
-        return frozenset()
-
-    def cut(self, agent_id: str) -> None:
-        raise AssertionError(agent_id)
-
-
-class Fleet:
-    """Four agents and two published revisions; the agents do what they are told when asked."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.token = world.set_up()
-        made = world.ask("POST", "/workspaces/default/fleets", {"name": "edge"}, self.token)
-        assert made.status == 201, made.text
-        self.id = made["id"]
-        self.names = [f"agent{number}".ljust(26, "0") for number in range(4)]
-        self.errors_of: dict[str, float] = {}
-        self.refusing = ""
-        self.quarantining = ""
-        self.hub = SilentHub()
-        self.figures = Figures()
-        self.served = dict.fromkeys(self.names, 0.0)
-        self.failed = dict.fromkeys(self.names, 0.0)
-        world.runner.run(world.database.write(MASTER, self._make))
-        self.driver = self.new_driver("first")
-
-    def new_driver(self, holder: str) -> Driver:
-        database, feeds = self.world.database, self.world.master.feeds
-        leases = RowLeases(database, self._now)
-        driven = Driven(database, leases, self.hub, feeds, self.figures, self._now)
-        return Driver(driven, holder)
-
-    def _now(self) -> int:
-        return self.world.now_ms
-
-    async def _make(self, tx: Transaction) -> None:
-        row = await fleets.find(tx, self.id)
-        assert row is not None
-        self.scope = Scope(row.organisation_id, row.workspace_id)
-        mine = tx.within(self.scope)
-        for number in (1, 2, 3):
-            order = revisions.Order(self.id, Caller(id="u", name="ann"), "", self.world.now_ms)
-            contents = {"upstreams/api.json": b'{"endpoints":["127.0.0.1:%d"]}' % number}
-            await revisions.publish(mine, order, revisions.Made(contents), self.world.master.sealer)
-        for name in self.names:
-            values: dict[str, object] = {"id": name, "fleet": self.id, "name": name, "token": "t"}
-            values |= {"labels": "{}", "key_hash": "k", "created_at": 1}
-            await agents.insert(mine, values | {"certificate_expires_at": 1})
-
-    def begin(self, revision: int, **more: object) -> str:
-        body = {"fleet": "edge", "revision": revision} | _QUICK | more
-        made = self.world.ask("POST", _BASE, body, self.token)
-        assert made.status == 201, made.text
-        return made["id"]
-
-    def shown(self, rollout: str) -> Answer:
-        return self.world.ask("GET", f"{_BASE}/{rollout}", token=self.token)
-
-    def order(self, rollout: str, verb: str) -> Answer:
-        return self.world.ask("POST", f"{_BASE}/{rollout}/orders", {"verb": verb}, self.token)
-
-    def live(self, seconds: int, driver: Driver | None = None) -> None:
-        """Lets time pass in steps of 5 s: agents obey and report, the driver ticks."""
-        for _ in range(seconds // 5):
-            self.world.advance(seconds=5)
-            self.world.runner.run(self.world.database.write(self.scope, self._obey))
-            self.world.runner.run((driver or self.driver).tick())
-
-    async def _obey(self, tx: Transaction) -> None:
-        for name in self.names:
-            row = await agents.find(tx, name)
-            assert row is not None
-            values: dict[str, object] = {"acknowledged": row.desired, "held_scope": self.id}
-            if row.desired == 2 and name == self.refusing:
-                error = '{"revision":2,"code":"c","text":"no such file","is_transient":false,'
-                values["error"] = error + '"object":"upstreams/api.json","file":"","line":0}'
-            else:
-                values |= {"serving": row.desired, "applied": row.desired, "error": None}
-            if row.desired == 2 and name == self.quarantining:
-                error = '{"revision":2,"code":"quarantined","text":"serving with 1 quarantined",'
-                error += '"is_transient":false,"object":"upstreams/api","file":"","line":0}'
-                values["error"] = error
-            now = self.world.now_ms
-            where = agents.AGENTS.c.id == name
-            await tx.change(
-                update(agents.AGENTS).where(where).values(connected_at=now, seen_at=now, **values)
-            )
-            self.served[name] += 100.0
-            self.failed[name] += 100.0 * (self.errors_of.get(name, 0.0) if row.desired == 2 else 0)
-            figures = {"requests": self.served[name], "errors": self.failed[name]}
-            self.figures.add(name, now / 1000, figures | {"latency_p99_ms": 5.0})
-
-    async def events_of(self, kind: str) -> int:
-        """How many events of a kind there are."""
-        async with self.world.database.read(self.scope) as tx:
-            return await tx.count(EVENTS, EVENTS.c.type == kind)
-
-    def serving(self) -> list[str]:
-        page = self.world.ask("GET", "/workspaces/default/agents", token=self.token)
-        return sorted(str(one["revisions"]["serving"]) for one in page.items)  # type: ignore[index]
 
 
 @pytest.fixture
@@ -277,7 +156,7 @@ def test_nobody_approves_their_own_rollout(fleet: Fleet) -> None:
     rollout = fleet.begin(2, approvals=1)
     fleet.live(30)
     assert fleet.shown(rollout)["status"] == "waiting"
-    path = f"{_BASE}/{rollout}/approvals"
+    path = f"{BASE}/{rollout}/approvals"
     refused = fleet.world.ask("POST", path, token=fleet.token)
     assert refused.status == 409
     assert "the author cannot approve" in refused["detail"]
@@ -301,15 +180,15 @@ def test_a_wrong_rollout_is_refused_at_its_place(
     fleet: Fleet, change: dict[str, object], path: str
 ) -> None:
     body = {"fleet": "edge", "revision": 2} | change
-    refused = fleet.world.ask("POST", _BASE, body, fleet.token)
+    refused = fleet.world.ask("POST", BASE, body, fleet.token)
     assert (refused.status, refused["path"]) == (422, path), refused.text
 
 
 def test_only_approvers_may_reach_every_agent_at_once(fleet: Fleet) -> None:
     eve = fleet.world.invite(fleet.token, "eve", "operator")
     body = {"fleet": "edge", "revision": 2, "is_now": True}
-    assert fleet.world.ask("POST", _BASE, body, eve).status == 403
-    assert fleet.world.ask("POST", _BASE, body, fleet.token).status == 201
+    assert fleet.world.ask("POST", BASE, body, eve).status == 403
+    assert fleet.world.ask("POST", BASE, body, fleet.token).status == 201
     fleet.live(15)
     assert fleet.serving() == ["2"] * 4
 
@@ -319,11 +198,11 @@ def test_only_approvers_may_begin_what_is_never_undone(fleet: Fleet, kind: str) 
     eve = fleet.world.invite(fleet.token, "eve", "operator")
     bob = fleet.world.invite(fleet.token, "bob", "approver")
     body = {"fleet": "edge", "revision": 2, "kind": kind}
-    refused = fleet.world.ask("POST", _BASE, body, eve)
+    refused = fleet.world.ask("POST", BASE, body, eve)
     assert refused.status == 403
     assert f"the kind `{kind}` needs the permission rollouts.approve" in refused["detail"]
     assert fleet.serving() == ["1"] * 4
-    assert fleet.world.ask("POST", _BASE, body, bob).status == 201
+    assert fleet.world.ask("POST", BASE, body, bob).status == 201
     fleet.live(15)
     assert fleet.serving() == ["2"] * 4
 
@@ -376,7 +255,7 @@ def test_a_rollout_that_cannot_be_read_keeps_no_other_from_going_on(
     shown = fleet.shown(unreadable)
     assert (shown.status, shown["status"]) == (200, "unreadable")
     assert "the stored rollout has version 99" in shown["reason"]
-    listed = fleet.world.ask("GET", _BASE, token=fleet.token)
+    listed = fleet.world.ask("GET", BASE, token=fleet.token)
     assert [one["status"] for one in listed.items if one["id"] == unreadable] == ["unreadable"]
     told = fleet.world.runner.run(fleet.events_of("rollouts.stuck"))
     assert told == 1
@@ -427,5 +306,5 @@ def test_old_rollouts_are_forgotten_but_not_the_newest_of_a_fleet(fleet: Fleet) 
     kept = upkeep.World(world.database, leases, lambda: world.now_ms, "one")
     assert world.runner.run(upkeep.Upkeep(kept, upkeep.rules(400)).once())
 
-    listed = world.ask("GET", _BASE, token=token)
+    listed = world.ask("GET", BASE, token=token)
     assert [one["id"] for one in listed.items] == [second]

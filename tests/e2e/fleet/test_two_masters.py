@@ -4,6 +4,8 @@ import copy
 import shutil
 import urllib.error
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -119,9 +121,10 @@ def test_a_master_cut_off_from_the_database_leaves_its_rollout_to_the_other(
         cluster.close()
 
 
-def test_the_logs_of_a_node_are_searched_through_the_master_that_it_is_not_connected_to(
-    folder: Path, port: int, one: Upstream
-) -> None:
+@contextmanager
+def apart(folder: Path, port: int, one: Upstream) -> Iterator[Operator]:
+    """Two masters, of which the first drives rollouts, and a node that is connected to the second
+    and serves revision 1; gives somebody who asks the first."""
     cluster = Postgres()
     url = cluster.database()
     rests, grpcs, options = places(folder)
@@ -129,6 +132,7 @@ def test_the_logs_of_a_node_are_searched_through_the_master_that_it_is_not_conne
         with master(folder / "a", *options[0], database_url=url) as first:
             shutil.copy(folder / "a/data/master.key", folder / "b/data/master.key")
             person = Operator(first)
+            until(lambda: f"/{first.process.pid}/" in driver(url), "the first one drives")
             with master(folder / "b", *options[1], database_url=url, says="the master serves"):
                 person.ask(f"{W}/fleets", {"name": "edge"})
                 token = person.ask(f"{W}/join-tokens", {"fleet": "edge"})["token"]
@@ -136,8 +140,33 @@ def test_the_logs_of_a_node_are_searched_through_the_master_that_it_is_not_conne
                     put(person, port, one.address)
                     person.ask(f"{W}/revisions", {"fleet": "edge"})
                     until(lambda: serving(person) == 1, "the first revision", deadline_s=90)
-                    found = person.ask(f"{W}/fleets/edge/logs", {"source": "events"})
-                    assert [each["state"] for each in found["agents"]] == ["searched"]
-                    assert any("master.connected" in line["text"] for line in found["lines"])
+                    yield person
     finally:
         cluster.close()
+
+
+def test_the_logs_of_a_node_are_searched_through_the_master_that_it_is_not_connected_to(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with apart(folder, port, one) as person:
+        found = person.ask(f"{W}/fleets/edge/logs", {"source": "events"})
+        assert [each["state"] for each in found["agents"]] == ["searched"]
+        assert any("master.connected" in line["text"] for line in found["lines"])
+
+
+def test_a_rollout_is_judged_by_a_node_of_the_master_that_does_not_drive_it(
+    folder: Path, port: int, one: Upstream, dead: int
+) -> None:
+    with apart(folder, port, one) as person:
+        put(person, port, f"127.0.0.1:{dead}")
+        person.ask(f"{W}/revisions", {"fleet": "edge", "is_served": False})
+        wanted = {"waves": ["rest"], "soak_s": 5, "gates": {"min_requests": 20}}
+        made = person.ask(f"{W}/rollouts", {"fleet": "edge", "revision": 2, **wanted})
+
+        def is_undone() -> bool:
+            get(port)
+            return bool(person.ask(f"{W}/rollouts/{made['id']}")["status"] == "undone")
+
+        until(is_undone, "it is undone", deadline_s=120)
+        assert "of the wave's requests failed" in person.ask(f"{W}/rollouts/{made['id']}")["reason"]
+        until(lambda: get(port) == (200, b"one"), "the first revision serves again")

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from headgate.fleet.frames import Heartbeat
 from headgate.fleet.latency import in_buckets
 from headgate.master.domains.metrics.tally import Tally, divided
+from headgate.master.domains.rollouts.figures import judged
 
 SHORT_MS: Final = 15_000
 LONG_MS: Final = 300_000
@@ -39,6 +40,8 @@ class Counters(NamedTuple):
     latency: tuple[int, ...] = ()
     drifting: int | None = None
     """1 while its nginx drifts, else 0."""
+    judged: Mapping[str, float] = {}
+    """The figures that rollouts judge by, as the agent said them."""
 
 
 class Growth(NamedTuple):
@@ -77,6 +80,7 @@ def counters_of(beat: Heartbeat, now_ms: int) -> Counters | None:
         endpoint_failures=_number(said, "endpoint_failures"),
         latency=latency,
         drifting=None if drifting is None else min(drifting, 1),
+        judged=judged(said),
     )
 
 

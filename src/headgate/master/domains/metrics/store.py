@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Text, delete, select
 
@@ -43,7 +44,10 @@ COUNTERS: Final = table(
     Column("client_errors", BigInteger, nullable=True),
     Column("endpoint_failures", BigInteger, nullable=True),
     Column("latency", Text, nullable=False),
+    Column("judged", Text, nullable=True),
 )
+"""`judged`: the figures that rollouts judge by, as JSON; null: a master of an earlier version wrote
+the row."""
 
 _AT_ONCE: Final = 500
 
@@ -109,6 +113,14 @@ class _CountersRow(BaseModel):
     latency: str
 
 
+class Judged(NamedTuple):
+    """The figures of an agent that rollouts judge by, as JSON, and when it measured them."""
+
+    agent: str
+    measured_at: int
+    figures: str
+
+
 class _Id(BaseModel):
     node: str
 
@@ -155,10 +167,20 @@ async def keep_counters(
             "client_errors": one.client_errors,
             "endpoint_failures": one.endpoint_failures,
             "latency": _text(one.latency),
+            "judged": msgspec.json.encode(one.judged).decode(),
         }
         for agent, one in said.items()
     ]
     await tx.insert_all(COUNTERS, rows)
+
+
+async def judged_since(tx: Transaction, since: int, after: str, most: int) -> list[Judged]:
+    """Returns what agents of every fleet said last, if they measured it since a time: by id, from
+    behind an agent on, this many at most."""
+    query: Query = select(COUNTERS.c.agent, COUNTERS.c.measured_at, COUNTERS.c.judged).where(
+        COUNTERS.c.measured_at >= since, COUNTERS.c.judged.is_not(None), COUNTERS.c.agent > after
+    )
+    return await tx.tuples(Judged, query.order_by(COUNTERS.c.agent).limit(most))
 
 
 async def of_slots(tx: Transaction, nodes: Sequence[str], slots: Iterable[Slot]) -> list[SlotRow]:

@@ -28,6 +28,7 @@ from headgate.master.domains.rollouts.events import (
 )
 from headgate.master.domains.rollouts.figures import Figures
 from headgate.master.domains.rollouts.freezes import reason_of
+from headgate.master.domains.rollouts.hearing import Hearing
 from headgate.master.domains.rollouts.service import Moved, MovedError
 from headgate.master.domains.rollouts.spec import FORMER_PROGRAM
 from headgate.master.domains.rollouts.store import RolloutRow
@@ -79,6 +80,7 @@ class Driver:
         self._held: dict[str, _Held] = {}
         self._known: set[str] = set()
         self._stuck: dict[str, str] = {}
+        self._hearing = Hearing(world.database, world.hub, world.figures, world.clock)
 
     async def run(self) -> None:
         """Drives until it is cancelled."""
@@ -99,6 +101,7 @@ class Driver:
         if not await self._leads():
             self._held.clear()
             return
+        await self._hearing.hear()
         async with self._world.database.read(MASTER) as tx:
             rows = await store.open_ones(tx)
         first: dict[str, RolloutRow] = {}
@@ -192,7 +195,9 @@ class Driver:
         else:
             past = command.before_at - _PAST_S
             control = figures.sample(command.agents, past, command.before_at)
-        return Measured(command.wave, command.clock_s, now, sample, control)
+        silent = figures.silent(command.agents, now - min(command.seconds, command.stale_s))
+        elsewhere = tuple(sorted({*silent} - self._world.hub.connected()))
+        return Measured(command.wave, command.clock_s, now, sample, control, silent, elsewhere)
 
     async def _tell(self, held: _Held, event: Event) -> list[Command]:
         now_ms = self._world.clock()

@@ -65,13 +65,19 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The answer to `Measure`, taken at `at`; `wave` and `clock_s` are those of the question."""
+    """The answer to `Measure`, taken at `at`; `wave` and `clock_s` are those of the question.
+
+    `silent`: the agents of the wave of which there is no fresh data; `elsewhere`: those of them
+    that have their session with another master.
+    """
 
     wave: int
     clock_s: float
     at: float
     sample: Sample
     control: Sample
+    silent: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,7 @@ class Serve:
 @dataclass(frozen=True, slots=True)
 class Measure:
     """Measure the agents of a wave and its control over the last `seconds`; answer `Measured`.
+    Data that is older than `stale_s` is not fresh.
 
     Without control agents the control is the wave itself in the hour before `before_at`.
     """
@@ -123,6 +130,7 @@ class Measure:
     control: tuple[str, ...]
     seconds: float
     before_at: float
+    stale_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ falls shows that its node began anew.
 """
 
 import itertools
+import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from headgate.master.domains.rollouts.gates import Sample
 KEPT_S: Final = 3900.0
 _APART_S: Final = 5.0
 _COUNTERS: Final = ("requests", "errors", "probes", "probes_failed")
+_NAMES: Final = (*_COUNTERS, "latency_p99_ms", "draining", "measured_s")
 
 
 class _Point(NamedTuple):
@@ -26,6 +28,11 @@ class _Point(NamedTuple):
     draining: float
 
 
+def judged(figures: Mapping[str, float]) -> dict[str, float]:
+    """Returns those of an agent's figures that gates judge by; what is no number is left out."""
+    return {name: figures[name] for name in _NAMES if math.isfinite(figures.get(name, math.nan))}
+
+
 class Figures:
     """The figures of every agent, for a little more than an hour; at most one point each 5 s."""
 
@@ -34,6 +41,7 @@ class Figures:
 
     def add(self, agent: str, at: float, figures: Mapping[str, float]) -> None:
         """Keeps what an agent sent; a point that is older than its last one is dropped."""
+        figures = judged(figures)
         # Who was heard of last stands last.
         points = self._points[agent] = self._points.pop(agent, deque())
         # An agent that does not say when it measured did so just now.
@@ -60,6 +68,11 @@ class Figures:
         )
         for agent in list(silent):
             del self._points[agent]
+
+    def silent(self, agents: Iterable[str], since: float) -> tuple[str, ...]:
+        """Returns those of these agents of which there is no point since a time."""
+        newest = ((agent, self._points.get(agent)) for agent in agents)
+        return tuple(agent for agent, points in newest if not points or points[-1].at < since)
 
     def sample(self, agents: Iterable[str], since: float, until: float) -> Sample:
         """Returns what the agents measured between two times; agents without points do not

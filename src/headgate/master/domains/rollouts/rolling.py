@@ -2,10 +2,10 @@
 
 from headgate.master.domains.rollouts import undoing, waves
 from headgate.master.domains.rollouts.events import Measure, Measured, Settle
-from headgate.master.domains.rollouts.gates import judge
+from headgate.master.domains.rollouts.gates import Verdict, judge
 from headgate.master.domains.rollouts.spec import waves_of
 from headgate.master.domains.rollouts.state import WaveRecord
-from headgate.master.domains.rollouts.turn import Turn
+from headgate.master.domains.rollouts.turn import Turn, named
 
 
 def go(turn: Turn) -> None:
@@ -39,19 +39,33 @@ def measured(turn: Turn, event: Measured) -> None:
         return
     is_over = event.clock_s - wave.soak_clock >= pace.soak_s
     age_s = abs(event.at - event.sample.oldest_at)
-    if not event.sample.agents or age_s > pace.stale_s:
-        if is_over:
-            turn.hold("there is no fresh data from the agents of the wave")
-        return
-    verdict = judge(event.sample, event.control, state.spec.gates, turn.now)
-    turn.set_wave(verdict=verdict)
-    if verdict.outcome == "fail":
+    verdict = _verdict(turn, event)
+    if verdict is not None and verdict.outcome == "fail":
         undoing.begin(turn, f"wave {state.wave + 1} ({wave.name}) failed: {verdict.reason}")
+    elif verdict is None or event.silent or age_s > pace.stale_s:
+        if is_over:
+            turn.hold(_unheard(event))
     elif is_over and verdict.outcome == "inconclusive":
         turn.hold(verdict.reason)
     elif not state.is_paused and _is_covered(turn, event, age_s):
         turn.go_on()
         close(turn, "its gates passed")
+
+
+def _verdict(turn: Turn, event: Measured) -> Verdict | None:
+    """Returns the verdict by the data that there are, of a part of the wave perhaps: that shows
+    harm, but lets nothing pass. None without data."""
+    if not event.sample.agents:
+        return None
+    verdict = judge(event.sample, event.control, turn.state.spec.gates, turn.now)
+    turn.set_wave(verdict=verdict)
+    return verdict
+
+
+def _unheard(event: Measured) -> str:
+    whom = named(event.silent) or "the agents of the wave"
+    far = f"; connected to another master: {named(event.elsewhere)}" if event.elsewhere else ""
+    return f"there is no fresh data from {whom}{far}"
 
 
 def _is_covered(turn: Turn, event: Measured, age_s: float) -> bool:
@@ -195,6 +209,7 @@ def _soak(turn: Turn) -> None:
             control=() if is_last else waves.control(spec, turn.nodes),
             seconds=max(state.clock_s - wave.soak_clock, 1.0),
             before_at=wave.began_at or turn.now,
+            stale_s=spec.pace.stale_s,
         )
     )
 

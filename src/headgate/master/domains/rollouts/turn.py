@@ -1,6 +1,6 @@
 """One turn of the machine: the state as it changes and the commands that collect. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -8,6 +8,7 @@ from headgate.master.domains.rollouts.events import Alarm, Command, Serve
 from headgate.master.domains.rollouts.state import Entry, Hold, Node, Phase, Rollout, noted
 
 _MAX_STEP_S = 15.0
+_NAMED = 5
 
 
 class Turn:
@@ -102,3 +103,9 @@ class Turn:
             self.set_node(agent, desired=revision)
         if chosen:
             self.commands.append(Serve(revision, chosen))
+
+
+def named(agents: Sequence[str]) -> str:
+    """Returns the first few of many agents, and how many more there are."""
+    more = f" and {len(agents) - _NAMED} more" if len(agents) > _NAMED else ""
+    return ", ".join(agents[:_NAMED]) + more

@@ -1,9 +1,7 @@
 """Takes a rollout back: every agent to the revision that the fleet had. Pure."""
 
 from headgate.master.domains.rollouts.events import Settle
-from headgate.master.domains.rollouts.turn import Turn
-
-_NAMED = 5
+from headgate.master.domains.rollouts.turn import Turn, named
 
 
 def begin(turn: Turn, why: str) -> None:
@@ -54,8 +52,8 @@ def watch(turn: Turn) -> None:
         return
     refused = sorted(a for a, n in turn.nodes.items() if n.standing == "failed")
     if refused:
-        turn.alarm(f"{_named(refused)} refused {spec.old} in the undo")
-    away = f"; {_named(missing)} will when connected again" if missing else ""
+        turn.alarm(f"{named(refused)} refused {spec.old} in the undo")
+    away = f"; {named(missing)} will when connected again" if missing else ""
     turn.enter("undone", f"the connected agents serve {spec.old} again{away}")
 
 
@@ -64,9 +62,4 @@ def _alarm_if_late(turn: Turn, agents: list[str]) -> None:
     if state.is_undo_alarmed or state.clock_s - state.undo_clock <= state.spec.pace.apply_s:
         return
     turn.set(is_undo_alarmed=True)
-    turn.alarm(f"{_named(agents)} did not go back to {state.spec.old} in time")
-
-
-def _named(agents: list[str]) -> str:
-    more = f" and {len(agents) - _NAMED} more" if len(agents) > _NAMED else ""
-    return ", ".join(agents[:_NAMED]) + more
+    turn.alarm(f"{named(agents)} did not go back to {state.spec.old} in time")

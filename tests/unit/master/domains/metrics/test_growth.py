@@ -1,5 +1,7 @@
 """Counters become what was served, in slots."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,12 @@ NOW = 1_800_000_000_000
 
 def looked(at: int, requests: int, began: int | None = NOW, **more: int) -> Counters:
     """A look of an engine that answers everything in the first bucket."""
-    fields = {"connections": 0, "client_errors": 0, "server_errors": 0, "endpoint_failures": 0}
+    fields: dict[str, Any] = {
+        "connections": 0,
+        "client_errors": 0,
+        "server_errors": 0,
+        "endpoint_failures": 0,
+    }
     latency = (requests, *(0,) * (BUCKETS - 1))
     return Counters(
         measured_at=NOW + at, began_at=began, requests=requests, latency=latency, **fields | more
@@ -51,6 +58,7 @@ def test_a_heartbeat_says_when_it_looked() -> None:
         server_errors=2,
         endpoint_failures=None,
         latency=counts,
+        judged={"requests": 9.0, "errors": 2.0},
     )
 
 

@@ -1,5 +1,7 @@
 """What agents measured, over a window."""
 
+import math
+
 import pytest
 
 from headgate.master.domains.rollouts.figures import KEPT_S, Figures
@@ -95,6 +97,21 @@ def test_an_agent_that_fell_silent_before_the_window_gives_no_data() -> None:
     figures = Figures()
     _add(figures, "a", 0.0, 1.0)
     assert figures.sample(["a"], 60.0, 120.0).agents == 0
+
+
+def test_agents_without_a_point_since_a_time_are_silent() -> None:
+    figures = Figures()
+    _add(figures, "a", 0.0, 1.0)
+    _add(figures, "b", 60.0, 1.0)
+    assert figures.silent(["a", "b", "unknown"], 60.0) == ("a", "unknown")
+
+
+def test_what_is_no_number_counts_for_nothing() -> None:
+    figures = Figures()
+    for step in range(3):
+        _add(figures, "a", 10.0 * step, 10.0 * step, errors=math.nan, latency_p99_ms=math.inf)
+    sample = figures.sample(["a"], 0.0, 20.0)
+    assert (sample.requests, sample.errors, sample.latency_ms) == (20, 0, 0.0)
 
 
 def test_only_the_last_hour_is_kept_and_repeats_are_dropped() -> None:

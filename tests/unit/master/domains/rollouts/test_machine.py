@@ -4,108 +4,18 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from told_fleet import GOOD, NEW, OLD, Fleet, spec_of
 
 from headgate.kernel.errors import Invalid
 from headgate.master.domains.rollouts import events as ev
 from headgate.master.domains.rollouts.gates import Sample
 from headgate.master.domains.rollouts.machine import create, handle
-from headgate.master.domains.rollouts.spec import Gates, Pace, Spec, parse_waves
-from headgate.master.domains.rollouts.state import Rollout, decode, encode, status
-
-OLD, NEW = 1, 2
-GOOD = Sample(agents=1, seconds=60.0, oldest_at=0.0, requests=1000, latency_ms=10.0)
-
-
-class Fleet:
-    """A fleet whose agents do at once what they are told, and the rollout that tells them."""
-
-    def __init__(self, spec: Spec, agents: int = 4) -> None:
-        self.state = create(spec, 0.0)
-        self.now = 100.0
-        self.frozen = ""
-        self.refusing: set[str] = set()
-        self.quarantining: set[str] = set()
-        self.away: set[str] = set()
-        self.stuck: set[str] = set()
-        self.failing: dict[str, float] = {}
-        self.sample = GOOD
-        self.measured_at: float | None = None
-        """When the agents of a wave measured last; None: just now."""
-        self.commands: list[ev.Command] = []
-        old = spec.base
-        self.views = {
-            f"a{n}": ev.AgentView(f"a{n}", True, 0.0, old, old, old, zone=f"z{n % 2}")
-            for n in range(agents)
-        }
-        self.tell(ev.Begin(old))
-
-    def tell(self, event: ev.Event) -> None:
-        self.state, commands = handle(self.state, event, self.now)
-        self.commands += commands
-        for command in commands:
-            if isinstance(command, ev.Serve):
-                for agent in command.agents:
-                    self._offer(agent, command.revision)
-            if isinstance(command, ev.Measure):
-                at = self.now if self.measured_at is None else self.measured_at
-                sample = msgspec.structs.replace(self.sample, oldest_at=at)
-                self.tell(ev.Measured(command.wave, command.clock_s, self.now, sample, sample))
-
-    def _offer(self, agent: str, revision: int) -> None:
-        view = replace(self.views[agent], desired=revision)
-        if agent not in self.away | self.stuck:
-            view = replace(view, acknowledged=revision)
-            if agent in self.refusing and revision == NEW:
-                view = replace(view, refused=revision, refused_at=self.now, error="no such file")
-            else:
-                why = "nginx refuses routes/new" if agent in self.quarantining else ""
-                view = replace(view, serving=revision, quarantined=why)
-        self.views[agent] = view
-
-    def look(self, times: int = 1, step_s: float = 5.0) -> None:
-        for _ in range(times):
-            self.now += step_s
-            views = tuple(
-                replace(
-                    view,
-                    seen_at=self.now,
-                    is_connected=view.agent not in {*self.away, *self.failing},
-                    failing_since=self.failing.get(view.agent),
-                )
-                for view in self.views.values()
-            )
-            self.tell(ev.Look(self.now, views, self.frozen))
-
-    def order(self, verb: ev.Verb) -> None:
-        self.tell(ev.Order(verb, "bob"))
-
-    def serving(self, revision: int) -> int:
-        return sum(view.serving == revision for view in self.views.values())
-
-    @property
-    def status(self) -> str:
-        return status(self.state)
-
-    @property
-    def alarms(self) -> list[str]:
-        return [one.text for one in self.commands if isinstance(one, ev.Alarm)]
-
-
-def _spec(**more: object) -> Spec:
-    spec = Spec(
-        "r1",
-        "edge",
-        NEW,
-        OLD,
-        "ann",
-        waves=parse_waves(["1", "50%"]),
-        pace=Pace(soak_s=30.0, apply_s=60.0, settle_s=20.0),
-    )
-    return msgspec.structs.replace(spec, **more)
+from headgate.master.domains.rollouts.spec import Gates, Pace, parse_waves
+from headgate.master.domains.rollouts.state import Rollout, decode, encode
 
 
 def test_a_good_revision_goes_from_wave_to_wave() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look()
     assert fleet.serving(NEW) == 1
     fleet.look(5)
@@ -118,7 +28,7 @@ def test_a_good_revision_goes_from_wave_to_wave() -> None:
 
 
 def test_how_soon_an_agent_served_counts_from_its_offer_and_once() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(40)
     assert fleet.status == "succeeded"
     nodes = fleet.state.nodes.values()
@@ -133,7 +43,7 @@ def test_how_soon_an_agent_served_counts_from_its_offer_and_once() -> None:
 
 
 def test_an_agent_that_does_not_serve_has_no_time_of_serving() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.stuck = {"a0", "a1", "a2", "a3"}
     fleet.look(3)
     offered = [node for node in fleet.state.nodes.values() if node.is_reached]
@@ -142,7 +52,7 @@ def test_an_agent_that_does_not_serve_has_no_time_of_serving() -> None:
 
 
 def test_a_wave_passes_by_data_of_its_whole_soak() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look()
     fleet.measured_at = fleet.now + 1.0
     fleet.look(8)
@@ -153,7 +63,7 @@ def test_a_wave_passes_by_data_of_its_whole_soak() -> None:
 
 
 def test_an_agent_that_refuses_undoes_the_waves_before() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.refusing = {"a0", "a1", "a2"}
     fleet.look(60)
     assert fleet.status == "undone"
@@ -163,7 +73,7 @@ def test_an_agent_that_refuses_undoes_the_waves_before() -> None:
 
 
 def test_a_failed_gate_undoes_even_while_paused() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(3)
     fleet.order("pause")
     fleet.sample = msgspec.structs.replace(GOOD, probes=5)
@@ -179,7 +89,7 @@ def test_a_failed_gate_undoes_even_while_paused() -> None:
 
 
 def test_too_little_traffic_holds_until_a_person_decides() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.sample = msgspec.structs.replace(GOOD, requests=3)
     fleet.look(20)
     assert fleet.status == "holding"
@@ -192,7 +102,7 @@ def test_too_little_traffic_holds_until_a_person_decides() -> None:
 
 
 def test_a_hold_ends_by_itself_when_there_is_traffic() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.sample = msgspec.structs.replace(GOOD, requests=3)
     fleet.look(20)
     fleet.sample = GOOD
@@ -201,7 +111,7 @@ def test_a_hold_ends_by_itself_when_there_is_traffic() -> None:
 
 
 def test_offline_agents_never_hold_a_wave_and_get_what_it_ended_with() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.away = {"a0", "a3"}
     fleet.look(40)
     assert fleet.status == "succeeded"
@@ -211,7 +121,7 @@ def test_offline_agents_never_hold_a_wave_and_get_what_it_ended_with() -> None:
 
 
 def test_a_fleet_without_a_connected_agent_proves_nothing() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.away = set(fleet.views)
     fleet.look(40)
     assert fleet.status == "holding"
@@ -220,7 +130,7 @@ def test_a_fleet_without_a_connected_agent_proves_nothing() -> None:
 
 
 def test_a_hold_has_a_time_since_which_it_lasts_without_that_in_which_nobody_looked() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     assert fleet.state.held_since is None
     fleet.away = set(fleet.views)
     fleet.look()
@@ -236,14 +146,14 @@ def test_a_hold_has_a_time_since_which_it_lasts_without_that_in_which_nobody_loo
 
 
 def test_an_agent_that_does_not_answer_in_time_has_failed() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.stuck = set(fleet.views)
     fleet.look(30)
     assert "did not serve the revision within 60 s" in fleet.state.reason
 
 
 def test_at_most_so_many_agents_are_unavailable_at_once() -> None:
-    fleet = Fleet(_spec(waves=parse_waves(["rest"]), pace=Pace(max_unavailable=1, soak_s=0.0)))
+    fleet = Fleet(spec_of(waves=parse_waves(["rest"]), pace=Pace(max_unavailable=1, soak_s=0.0)))
     fleet.look()
     assert fleet.serving(NEW) == 1
     fleet.look(2)
@@ -251,7 +161,7 @@ def test_at_most_so_many_agents_are_unavailable_at_once() -> None:
 
 
 def test_no_wave_begins_in_a_freeze_and_now_ignores_it() -> None:
-    fleet, now = Fleet(_spec()), Fleet(_spec(is_now=True))
+    fleet, now = Fleet(spec_of()), Fleet(spec_of(is_now=True))
     fleet.frozen = now.frozen = "the week before Christmas"
     fleet.look(10)
     now.look(2)
@@ -263,7 +173,7 @@ def test_no_wave_begins_in_a_freeze_and_now_ignores_it() -> None:
 
 
 def test_approvals_of_others_come_before_the_first_wave() -> None:
-    fleet = Fleet(_spec(approvals=2))
+    fleet = Fleet(spec_of(approvals=2))
     with pytest.raises(Invalid, match="the author cannot approve"):
         fleet.tell(ev.Approve("ann"))
     fleet.tell(ev.Approve("bob"))
@@ -281,14 +191,14 @@ def test_approvals_of_others_come_before_the_first_wave() -> None:
 def test_only_a_rollout_that_lacks_approvals_says_that_it_waits(
     approvals: int, kinds: list[str]
 ) -> None:
-    rollout = create(_spec(approvals=approvals), 0.0)
+    rollout = create(spec_of(approvals=approvals), 0.0)
     begun, _ = handle(rollout, ev.Begin(OLD), 1.0)
     assert [one.kind for one in begun.timeline] == kinds
 
 
 @pytest.mark.parametrize("more", [{"is_now": True}, {"kind": "revocation"}])
 def test_what_goes_to_all_at_once_waits_for_its_approvals_too(more: dict[str, object]) -> None:
-    fleet = Fleet(_spec(approvals=1, **more))
+    fleet = Fleet(spec_of(approvals=1, **more))
     fleet.look(5)
     assert (fleet.status, fleet.serving(NEW)) == ("waiting", 0)
     fleet.tell(ev.Approve("bob"))
@@ -297,7 +207,7 @@ def test_what_goes_to_all_at_once_waits_for_its_approvals_too(more: dict[str, ob
 
 
 def test_a_fleet_that_asks_for_more_approvals_counts_until_a_rollout_begins() -> None:
-    rollout = create(_spec(approvals=1), 0.0)
+    rollout = create(spec_of(approvals=1), 0.0)
     for event, phase, needed in (
         (ev.Approve("bob", approvals=1), "queued", 1),
         (ev.Begin(OLD, approvals=2), "waiting", 2),
@@ -309,7 +219,7 @@ def test_a_fleet_that_asks_for_more_approvals_counts_until_a_rollout_begins() ->
 
 
 def test_certificates_go_to_all_at_once_and_are_never_undone() -> None:
-    fleet = Fleet(_spec(kind="certificates"))
+    fleet = Fleet(spec_of(kind="certificates"))
     fleet.refusing = {"a1"}
     fleet.look()
     with pytest.raises(Invalid, match="certificates are never undone"):
@@ -320,7 +230,7 @@ def test_certificates_go_to_all_at_once_and_are_never_undone() -> None:
 
 
 def test_a_rollout_that_succeeded_can_be_undone() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(40)
     fleet.order("undo")
     fleet.look(2)
@@ -328,7 +238,7 @@ def test_a_rollout_that_succeeded_can_be_undone() -> None:
 
 
 def test_agents_that_were_offline_go_back_too_if_the_fleet_is_undone() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.away = {"a0", "a3"}
     fleet.look(40)
     # What the master knows of them lags: they seem to want the old revision still.
@@ -340,7 +250,7 @@ def test_agents_that_were_offline_go_back_too_if_the_fleet_is_undone() -> None:
 
 
 def test_a_fleet_without_agents_takes_the_revision_and_gives_it_back() -> None:
-    fleet = Fleet(_spec(), agents=0)
+    fleet = Fleet(spec_of(), agents=0)
     fleet.look()
     assert fleet.status == "succeeded"
     fleet.order("undo")
@@ -350,7 +260,7 @@ def test_a_fleet_without_agents_takes_the_revision_and_gives_it_back() -> None:
 
 
 def test_without_an_earlier_revision_a_failure_alarms() -> None:
-    fleet = Fleet(_spec(base=None))
+    fleet = Fleet(spec_of(base=None))
     fleet.refusing = set(fleet.views)
     fleet.look(3)
     assert fleet.status == "failed"
@@ -358,12 +268,12 @@ def test_without_an_earlier_revision_a_failure_alarms() -> None:
 
 
 def test_a_superseded_rollout_leaves_its_agents_to_the_next_one() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(2)
     fleet.tell(ev.Supersede(3, "bob"))
     fleet.look(2)
     assert (fleet.status, fleet.serving(NEW)) == ("superseded", 1)
-    following = Fleet(_spec(revision=3))
+    following = Fleet(spec_of(revision=3))
     following.views = fleet.views
     following.look(2)
     following.order("undo")
@@ -372,7 +282,7 @@ def test_a_superseded_rollout_leaves_its_agents_to_the_next_one() -> None:
 
 
 def test_nothing_goes_on_until_agents_could_connect_again_to_a_new_driver() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(2)
     fleet.now += 7200.0
     fleet.tell(ev.Resumed())
@@ -384,7 +294,7 @@ def test_nothing_goes_on_until_agents_could_connect_again_to_a_new_driver() -> N
 
 @pytest.mark.parametrize("jump_s", [-86400.0, 86400.0])
 def test_a_jump_of_the_clock_ends_no_soak(jump_s: float) -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(2)
     fleet.now += jump_s
     fleet.look()
@@ -394,7 +304,7 @@ def test_a_jump_of_the_clock_ends_no_soak(jump_s: float) -> None:
 
 
 def test_an_old_look_or_answer_changes_nothing() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(3)
     before = fleet.state.nodes
     gone = tuple(replace(view, serving=OLD) for view in fleet.views.values())
@@ -405,14 +315,14 @@ def test_an_old_look_or_answer_changes_nothing() -> None:
 
 @pytest.mark.parametrize("verb", ["pause", "promote"])
 def test_an_order_that_cannot_be_is_refused(verb: ev.Verb) -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(40)
     with pytest.raises(Invalid, match=f"cannot {verb} rollout r1: it is succeeded"):
         fleet.order(verb)
 
 
 def test_agents_that_waver_have_failed() -> None:
-    fleet = Fleet(_spec(gates=Gates()))
+    fleet = Fleet(spec_of(gates=Gates()))
     fleet.look(2)
     name = next(name for name, view in fleet.views.items() if view.serving == NEW)
     for _ in range(4):
@@ -423,14 +333,14 @@ def test_agents_that_waver_have_failed() -> None:
 
 
 def test_a_state_survives_its_json() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(12)
     assert decode(encode(fleet.state)) == fleet.state
     assert isinstance(decode(encode(fleet.state)), Rollout)
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     data = encode(msgspec.structs.replace(fleet.state, version=9))
     with pytest.raises(Invalid, match="has version 9"):
         decode(data)
@@ -439,7 +349,7 @@ def test_a_state_of_another_version_is_refused() -> None:
 
 
 def test_an_agent_that_serves_a_part_of_the_revision_refused_it_if_the_rollout_says_so() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.quarantining = {"a0"}
     fleet.look(2)
     assert fleet.status in {"undoing", "undone"}
@@ -450,14 +360,14 @@ def test_an_agent_that_serves_a_part_of_the_revision_refused_it_if_the_rollout_s
 
 
 def test_an_agent_that_serves_a_part_of_the_revision_serves_it_if_the_rollout_says_so() -> None:
-    fleet = Fleet(_spec(gates=Gates(quarantine="accept")))
+    fleet = Fleet(spec_of(gates=Gates(quarantine="accept")))
     fleet.quarantining = {"a0", "a1", "a2", "a3"}
     fleet.look(40)
     assert fleet.status == "succeeded"
 
 
 def test_an_agent_that_fails_at_each_start_since_its_offer_has_failed() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.look(2)
     fleet.failing = {"a0": fleet.now}
     fleet.look(1)
@@ -466,7 +376,7 @@ def test_an_agent_that_fails_at_each_start_since_its_offer_has_failed() -> None:
 
 
 def test_an_agent_that_failed_before_is_away_and_holds_nothing() -> None:
-    fleet = Fleet(_spec())
+    fleet = Fleet(spec_of())
     fleet.failing, fleet.stuck = {"a3": fleet.now - 60}, {"a3"}
     fleet.look(60)
     assert fleet.status == "succeeded"
