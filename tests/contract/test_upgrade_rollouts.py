@@ -245,6 +245,33 @@ def test_an_agent_that_does_not_come_back_stops_the_rollout(fleet: Fleet) -> Non
     assert fleet.programs() == [_OLD] * 3
 
 
+@pytest.mark.parametrize("way", ["revoked", "deleted", "moved"])
+def test_a_rollout_goes_on_without_an_agent_that_leaves_the_fleet_as_it_upgrades(
+    fleet: Fleet, way: str
+) -> None:
+    for one in fleet.nodes.values():
+        one.never_returns = True
+    made = fleet.begin(apply_s=600)
+    fleet.live(20)
+    (gone,) = [one.name for one in fleet.nodes.values() if one.is_gone]
+    for one in fleet.nodes.values():
+        one.never_returns = False
+    path = f"/workspaces/default/agents/{gone}"
+    asks: dict[str, tuple[str, str, object]] = {
+        "revoked": ("POST", f"{path}/revocation", {}),
+        "deleted": ("DELETE", path, None),
+        "moved": ("PATCH", path, {"fleet": "other"}),
+    }
+    fleet.world.ask("POST", "/workspaces/default/fleets", {"name": "other"}, fleet.token)
+    assert fleet.world.ask(*asks[way], fleet.token).status in {200, 204}
+    fleet.live(60)
+    done = fleet.shown(made)
+    assert done["status"] == "succeeded", done
+    assert gone not in {one["agent"] for one in done["agents"]}
+    told = [one["text"] for one in done["timeline"] if one["kind"] == "left"]
+    assert told == [f"the rollout goes on without agents that left: {gone}"]
+
+
 def test_an_undo_in_the_middle_of_an_upgrade_waits_for_the_agents_own_word(fleet: Fleet) -> None:
     made = fleet.begin()
     for _ in range(8):

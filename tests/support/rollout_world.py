@@ -30,6 +30,7 @@ class Faults:
     crash: float = 0.0
     jump: float = 0.0
     meddle: float = 0.0
+    leave: float = 0.0
 
 
 @dataclass
@@ -143,6 +144,9 @@ class World:
         self.true_s += STEP_S
         if self.rng.random() < self.faults.jump:
             self.offset_s += self.rng.choice((-7200.0, -60.0, 60.0, 7200.0))
+        if self.rng.random() < self.faults.leave and len(self.agents) > 1:
+            # It was removed, revoked, or moved to another fleet.
+            del self.agents[self.rng.choice(sorted(self.agents))]
         for agent in self.agents.values():
             self._live(agent)
         self._deliver()

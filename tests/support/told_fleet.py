@@ -66,6 +66,11 @@ class Fleet:
                 view = replace(view, serving=revision, quarantined=why)
         self.views[agent] = view
 
+    def obey(self, agent: str) -> None:
+        """Has an agent that was stuck do what it was told."""
+        self.stuck.discard(agent)
+        self._offer(agent, self.views[agent].desired or 0)
+
     def look(self, times: int = 1, step_s: float = 5.0) -> None:
         for _ in range(times):
             self.now += step_s

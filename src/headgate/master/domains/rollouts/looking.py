@@ -4,7 +4,7 @@ from typing import Final
 
 from headgate.master.domains.rollouts.events import AgentView, Look
 from headgate.master.domains.rollouts.state import Node, Rollout
-from headgate.master.domains.rollouts.turn import Turn
+from headgate.master.domains.rollouts.turn import Turn, named
 
 _MAX_RELAPSES: Final = 2
 
@@ -20,13 +20,9 @@ def is_late(state: Rollout, look: Look, now: float) -> bool:
 
 
 def merge(turn: Turn, look: Look) -> None:
-    """Brings every agent's standing up to date; agents that the look lacks are offline."""
+    """Brings every agent's standing up to date; agents that the look lacks left the fleet."""
     seen = {view.agent for view in look.agents}
-    for agent in [agent for agent in turn.nodes if agent not in seen]:
-        if turn.nodes[agent].is_reached:
-            turn.set_node(agent, is_online=False)
-        else:
-            del turn.nodes[agent]
+    _drop(turn, [agent for agent in turn.nodes if agent not in seen])
     for view in look.agents:
         node = turn.nodes.get(view.agent)
         fields = _observed(turn, view)
@@ -39,6 +35,26 @@ def merge(turn: Turn, look: Look) -> None:
     if look.unable != turn.state.unable:
         _tell_unable(turn, look.unable)
     turn.set(looked_at=look.at, looked_clock=turn.state.clock_s, frozen=look.frozen)
+
+
+def _drop(turn: Turn, left: list[str]) -> None:
+    """Goes on without agents that were removed, revoked, or moved to another fleet. A wave that
+    has none of its agents any more begins again, with others."""
+    if not left:
+        return
+    reached = sorted(agent for agent in left if turn.nodes[agent].is_reached)
+    for agent in left:
+        del turn.nodes[agent]
+    if reached and not turn.state.has_ended:
+        turn.note("left", f"the rollout goes on without agents that left: {named(reached)}")
+    wave = turn.state.open_wave
+    if wave is None or not {*wave.members}.intersection(left):
+        return
+    members = tuple(agent for agent in wave.members if agent in turn.nodes)
+    pending = tuple(agent for agent in wave.pending if agent in turn.nodes)
+    turn.set_wave(members=members, pending=pending)
+    if not members:
+        turn.set_wave(began_at=None, soak_clock=None, verdict=None)
 
 
 def _tell_unable(turn: Turn, unable: tuple[str, ...]) -> None:

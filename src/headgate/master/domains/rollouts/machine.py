@@ -7,6 +7,7 @@
 | waiting   | Approve, the last one                  | rolling    |                             |
 | rolling   | Look: no wave is open                  | rolling    | Serve the next wave's agents|
 | rolling   | Look: agents have no offer yet         | rolling    | Serve more of them          |
+| rolling   | Look: all agents of the wave left      | rolling    | Serve others in their place |
 | rolling   | Look: the wave serves                  | rolling    | Measure it and its control  |
 | rolling   | Look: an agent refused                 | undoing    | Settle, Serve the old       |
 | rolling   | Measured: a gate fails                 | undoing    | Settle, Serve the old       |

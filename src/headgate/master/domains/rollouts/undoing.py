@@ -37,6 +37,10 @@ def watch(turn: Turn) -> None:
     spec, state = turn.state.spec, turn.state
     if spec.base is None:
         return
+    # Agents that joined since the rollout ended got what it brought.
+    for agent in [a for a, n in turn.nodes.items() if n.standing == "unreached"]:
+        if turn.nodes[agent].desired not in {None, spec.base}:
+            turn.set_node(agent, standing="undoing", offered_at=turn.now)
     turn.serve(
         spec.base,
         [a for a, n in turn.nodes.items() if n.standing == "undoing" and n.desired != spec.base],
