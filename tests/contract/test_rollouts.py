@@ -10,7 +10,8 @@ from sqlalchemy import update
 from headgate.master import upkeep
 from headgate.master.access import Caller
 from headgate.master.domains.revisions import service as revisions
-from headgate.master.domains.rollouts import machine
+from headgate.master.domains.revisions import store as revision_rows
+from headgate.master.domains.rollouts import machine, store
 from headgate.master.domains.rollouts.store import ROLLOUTS
 from headgate.master.store.leases import RowLeases
 from headgate.master.store.scope import MASTER
@@ -225,6 +226,91 @@ def test_operators_publish_for_a_rollout_and_approvers_for_every_agent(fleet: Fl
     assert fleet.world.ask("POST", f"{path}/{oldest}/publish", {}, bob).status == 201
 
 
+def _publish_beyond_the_quota(fleet: Fleet) -> set[object]:
+    """Publishes with room for two revisions; returns the numbers of those that are kept."""
+    path = f"/organisations/main/workspaces/{fleet.scope.workspace_id}/quotas"
+    assert fleet.world.ask("PATCH", path, {"revisions": 2}, fleet.token).status == 200
+    body = {"fleet": "edge", "is_served": False}
+    made = fleet.world.ask("POST", "/workspaces/default/revisions", body, fleet.token)
+    assert made.status == 201, made.text
+    kept = fleet.world.ask("GET", "/workspaces/default/revisions", token=fleet.token)
+    return {one["number"] for one in kept.items}
+
+
+def test_what_the_newest_rollout_goes_back_to_is_kept(fleet: Fleet) -> None:
+    rollout = fleet.begin(2)
+    fleet.live(250)
+    assert fleet.shown(rollout)["status"] == "succeeded"
+    assert _publish_beyond_the_quota(fleet) == {1, 2, 3, 4}
+    assert fleet.order(rollout, "undo")["status"] == "undoing"
+    fleet.live(30)
+    assert fleet.shown(rollout)["status"] == "undone"
+    assert fleet.serving() == ["1"] * 4
+
+
+def test_what_a_rollout_goes_back_to_that_cannot_be_read_is_kept(fleet: Fleet) -> None:
+    rollout = fleet.begin(2)
+    fleet.live(250)
+    _damage(fleet, rollout)
+    assert _publish_beyond_the_quota(fleet) == {1, 2, 3, 4}
+
+
+def test_a_revision_to_which_no_rollout_goes_back_any_more_is_removed(fleet: Fleet) -> None:
+    for revision in (2, 3):
+        rollout = fleet.begin(revision)
+        fleet.live(250)
+        assert fleet.shown(rollout)["status"] == "succeeded"
+    assert _publish_beyond_the_quota(fleet) == {2, 3, 4}
+
+
+def _remove(fleet: Fleet, number: int) -> None:
+    """Removes a revision, as masters did before they kept what a rollout goes back to."""
+
+    async def remove(tx: Transaction) -> None:
+        found = await store.revision_id(tx, fleet.id, number)
+        assert found is not None
+        await revision_rows.remove(tx, [found])
+
+    fleet.world.runner.run(fleet.world.database.write(fleet.scope, remove))
+
+
+def test_an_undo_to_a_revision_that_is_gone_is_refused(fleet: Fleet) -> None:
+    rollout = fleet.begin(2)
+    fleet.live(250)
+    _remove(fleet, 1)
+    refused = fleet.order(rollout, "undo")
+    assert refused.status == 409, refused.text
+    assert refused["detail"] == (
+        "revision 1 of the fleet was removed; begin a rollout of another revision"
+    )
+    fleet.live(15)
+    assert fleet.shown(rollout)["status"] == "succeeded"
+    assert fleet.serving() == ["2"] * 4
+    path = "/workspaces/default/revisions"
+    assert fleet.world.ask("POST", path, {"fleet": "edge"}, fleet.token).status == 201
+
+
+def test_an_undo_to_a_revision_that_is_gone_gives_way_to_another_rollout(fleet: Fleet) -> None:
+    rollout = fleet.begin(2)
+    fleet.live(250)
+    assert fleet.order(rollout, "undo")["status"] == "undoing"
+    refused = fleet.ask_for(3, supersede=True)
+    assert refused.status == 409
+    assert "wait until it is undone" in refused["detail"]
+    _remove(fleet, 1)
+    following = fleet.begin(3, supersede=True)
+    fleet.live(300)
+    assert fleet.shown(rollout)["status"] == "superseded"
+    assert fleet.shown(following)["status"] == "succeeded", fleet.shown(following).text
+    assert fleet.serving() == ["3"] * 4
+
+
+def _damage(fleet: Fleet, rollout: str) -> None:
+    """Makes a rollout one that no master can read."""
+    damage = update(ROLLOUTS).where(ROLLOUTS.c.id == rollout).values(state='{"version":99}')
+    fleet.world.runner.run(fleet.world.database.write(MASTER, lambda tx: tx.change(damage)))
+
+
 @pytest.fixture
 def unreadable(fleet: Fleet) -> str:
     """A rollout of another fleet, older than the next one, whose state no master can read."""
@@ -239,8 +325,7 @@ def unreadable(fleet: Fleet) -> str:
 
     fleet.world.runner.run(fleet.world.database.write(MASTER, publish))
     rollout = fleet.begin(1, fleet="other")
-    damage = update(ROLLOUTS).where(ROLLOUTS.c.id == rollout).values(state='{"version":99}')
-    fleet.world.runner.run(fleet.world.database.write(MASTER, lambda tx: tx.change(damage)))
+    _damage(fleet, rollout)
     return rollout
 
 

@@ -84,10 +84,14 @@ class Fleet:
             await agents.insert(mine, values | {"certificate_expires_at": 1})
 
     def begin(self, revision: int, **more: object) -> str:
-        body = {"fleet": "edge", "revision": revision} | _QUICK | more
-        made = self.world.ask("POST", BASE, body, self.token)
+        made = self.ask_for(revision, **more)
         assert made.status == 201, made.text
         return made["id"]
+
+    def ask_for(self, revision: int, **more: object) -> Answer:
+        """Asks for a rollout."""
+        body = {"fleet": "edge", "revision": revision} | _QUICK | more
+        return self.world.ask("POST", BASE, body, self.token)
 
     def shown(self, rollout: str) -> Answer:
         return self.world.ask("GET", f"{BASE}/{rollout}", token=self.token)

@@ -1,5 +1,6 @@
 """Keeps the newest revisions of each fleet, and older ones that are still needed."""
 
+from headgate.kernel.errors import Invalid
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.revisions import store
@@ -8,7 +9,8 @@ from headgate.master.store.transaction import Transaction
 
 
 async def prune(tx: Transaction, fleet_id: str) -> None:
-    """Removes the revisions of a fleet beyond the quota, unless an agent must serve one of them.
+    """Removes the revisions of a fleet beyond the quota, unless an agent must serve one of them, or
+    the fleet's newest rollout can be undone to it.
 
     While a rollout is under way all of them stay: it may go back to any.
     """
@@ -18,6 +20,18 @@ async def prune(tx: Transaction, fleet_id: str) -> None:
     old = await store.beyond(tx, fleet_id, most)
     if not old:
         return
+    try:
+        base = await _base(tx, fleet_id)
+    except Invalid:
+        return  # a master of another version knows what that rollout goes back to
     fleet = await fleets.find(tx, fleet_id)
-    needed = {*await agents.desired_ids(tx, fleet_id), fleet.revision_id if fleet else None}
+    needed = {*await agents.desired_ids(tx, fleet_id), fleet.revision_id if fleet else None, base}
     await store.remove(tx, [one for one in old if one not in needed])
+
+
+async def _base(tx: Transaction, fleet_id: str) -> str | None:
+    """Returns the revision that the fleet's newest rollout can be undone to; raises Invalid if that
+    rollout cannot be read."""
+    newest = await rollouts.newest(tx, fleet_id)
+    base = None if newest is None else newest.decoded().kept_base
+    return None if base is None else await rollouts.revision_id(tx, fleet_id, base)

@@ -98,11 +98,13 @@ class Approve:
 
 @dataclass(frozen=True, slots=True)
 class Supersede:
-    """A newer revision, or a program, takes the fleet over."""
+    """A newer revision, or a program, takes the fleet over. `is_lost`: what the rollout goes back
+    to is gone, so that it never ends."""
 
     revision: int
     by: str
     program: str = ""
+    is_lost: bool = False
 
 
 Event = Begin | Resumed | Look | Measured | Order | Approve | Supersede

@@ -40,7 +40,7 @@ def supersede(turn: Turn, event: Supersede) -> None:
     """Stops where the rollout is: the next one takes the agents over as they are."""
     if turn.state.has_ended:
         return
-    if turn.state.phase == "undoing":
+    if turn.state.phase == "undoing" and not event.is_lost:
         raise _unfit(turn, "supersede", "wait until it is undone")
     what = f"headgate {event.program}" if event.program else f"revision {event.revision}"
     turn.set(reason=f"superseded by {what}")

@@ -53,7 +53,8 @@ async def create(tx: Transaction, new: NewRollout, caller: Caller, now_ms: int) 
         if not (new.supersede or row.phase in _WAITS):
             continue
         if _is_readable(row):
-            by = Supersede(new.revision or 0, caller.name, new.program or "")
+            is_lost = await _is_lost(tx, row)
+            by = Supersede(new.revision or 0, caller.name, new.program or "", is_lost)
             await _told(tx, row, by, now_ms)
         elif not await store.end_unread(tx, row, "superseded"):
             raise _moved_on()
@@ -102,7 +103,8 @@ async def tell(
 
 
 async def keep(tx: Transaction, row: RolloutRow, moved: Moved) -> Moved:
-    """Stores a state and the rows that its commands ask for; raises MovedError."""
+    """Stores a state and the rows that its commands ask for; raises MovedError, and Invalid if a
+    revision is gone that a command is about."""
     if not await store.save(tx, row, moved.state):
         raise MovedError(row.id)
     for command in moved.commands:
@@ -172,6 +174,14 @@ async def _check_program(tx: Transaction, fleet: str, new: NewRollout) -> None:
 
 def _moved_on() -> ProblemError:
     return ProblemError(409, "conflict", "the rollout moved on meanwhile; look again")
+
+
+async def _is_lost(tx: Transaction, row: RolloutRow) -> bool:
+    """Reports whether a rollout goes back to a revision that is gone."""
+    if row.phase != "undoing" or row.program is not None:
+        return False
+    base = row.decoded().spec.base
+    return base is not None and await store.revision_id(tx, row.fleet, base) is None
 
 
 def _is_readable(row: RolloutRow) -> bool:

@@ -136,6 +136,14 @@ class Rollout(msgspec.Struct, frozen=True):
         return self.phase in ENDED
 
     @property
+    def kept_base(self) -> int | None:
+        """The revision that it can still be told to go back to after its end; None: there is none,
+        or it goes back to programs."""
+        spec = self.spec
+        can_undo = self.phase == "succeeded" and not spec.is_urgent and not spec.is_of_program
+        return spec.base if can_undo else None
+
+    @property
     def held_since(self) -> float | None:
         """The time of the day since which it holds, without the time in which nobody looked; None
         if it does not hold."""

@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, String, Text, delete, func, select, update
 
+from headgate.kernel.errors import Invalid
 from headgate.master.api.filters import Condition, equals
 from headgate.master.api.types import Page, paged
 from headgate.master.domains.agents.store import AGENTS
@@ -156,9 +157,9 @@ async def end_unread(tx: Transaction, row: RolloutRow, phase: str) -> bool:
 async def serve(
     tx: Transaction, row: RolloutRow, told: Sequence[str], revision: int, wave: int
 ) -> None:
-    """Makes a revision what these agents must serve."""
+    """Makes a revision what these agents must serve; raises Invalid if it is gone."""
     values = {
-        "desired_id": await revision_id(tx, row.fleet, revision),
+        "desired_id": await _present(tx, row.fleet, revision),
         "desired": revision,
         "rollout": row.id,
         "wave": wave + 1,
@@ -170,10 +171,8 @@ async def serve(
 
 
 async def settle(tx: Transaction, fleet: str, revision: int) -> None:
-    """Makes a revision what agents serve that join the fleet."""
-    found = await revision_id(tx, fleet, revision)
-    if found is not None:
-        await fleets.set_desired(tx, fleet, found)
+    """Makes a revision what agents serve that join the fleet; raises Invalid if it is gone."""
+    await fleets.set_desired(tx, fleet, await _present(tx, fleet, revision))
 
 
 async def settled(tx: Transaction, fleet: str) -> int | None:
@@ -187,6 +186,15 @@ async def revision_id(tx: Transaction, fleet: str, number: int) -> str | None:
     where = (REVISIONS.c.fleet_id == fleet, REVISIONS.c.number == number)
     found = await tx.find(_Id, REVISIONS, *where)
     return None if found is None else found.id
+
+
+async def _present(tx: Transaction, fleet: str, number: int) -> str:
+    found = await revision_id(tx, fleet, number)
+    if found is None:
+        raise Invalid(
+            f"revision {number} of the fleet was removed", "begin a rollout of another revision"
+        )
+    return found
 
 
 async def add_freeze(tx: Transaction, one: Freeze) -> None:
