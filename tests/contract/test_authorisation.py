@@ -190,7 +190,8 @@ def test_a_role_counts_though_workspaces_of_other_organisations_have_the_same_na
     for organisation, joined in (("second", "attic"), ("third", "default")):
         world.ask("POST", "/organisations", {"name": organisation}, admin)
         rooms = {name: room(world, admin, organisation, name) for name in ("default", "attic")}
-        body = {"name": "bob", "role": "viewer", "workspace": rooms[joined]}
+        role = {"role": "viewer", "workspace": rooms[joined]}
+        body = {"name": "bob", "is_member_elsewhere": True, **role}
         made = world.ask("POST", f"/users?organisation={organisation}", body, admin)
         assert made.status == 201, made.text
         wanted = rooms[joined]

@@ -122,6 +122,17 @@ async def end_sessions(
     )
 
 
+async def remove_all(tx: Transaction, user_id: str) -> None:
+    """Removes the sessions of a user, with their refresh tokens, and the user's links."""
+    theirs = select(SESSIONS.c.id).where(SESSIONS.c.user_id == user_id)
+    for statement in (
+        delete(REFRESH_TOKENS).where(REFRESH_TOKENS.c.session_id.in_(theirs)),
+        delete(SESSIONS).where(SESSIONS.c.user_id == user_id),
+        delete(LINKS).where(LINKS.c.user_id == user_id),
+    ):
+        await tx.as_master().change(statement)
+
+
 async def add_refresh(tx: Transaction, digest: str, session_id: str, now_ms: int) -> None:
     """Adds a refresh token of a session."""
     await tx.as_master().insert(

@@ -24,8 +24,8 @@ async def list_users(call: Here, window: Annotated[UserWindow, Query()]) -> Page
 
 @ROUTES.post("/users", Permission.USERS_WRITE, has_secret=True)
 async def invite_user(call: Here, new: NewUser) -> InvitedUser:
-    """Makes a user, or takes one of another organisation in."""
-    return await call.write(lambda tx: service.invite(tx, new, call.now_ms))
+    """Makes a user; an administrator of the master may also take one of another organisation in."""
+    return await call.write(lambda tx: service.invite(tx, new, call.caller, call.now_ms))
 
 
 @ROUTES.get("/users/{user}", Permission.USERS_READ)
@@ -48,7 +48,7 @@ async def put_role(call: Here, user: str, new: NewGrant) -> User:
 
 @ROUTES.delete("/users/{user}", Permission.USERS_WRITE)
 async def remove_user(call: Here, user: str) -> None:
-    """Takes a member out of the organisation."""
+    """Takes a member out of the organisation; their account ends if it was their last one."""
 
     async def work(tx: Transaction) -> None:
         call.require_version(await service.find(tx, user))

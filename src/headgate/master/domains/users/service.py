@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from headgate.master.access import ROLE_NAMES, Role
+from headgate.master.access import ROLE_NAMES, Caller, Role
 from headgate.master.api.problems import ProblemError, invalid, not_found
 from headgate.master.api.types import Page
 from headgate.master.domains.sessions import store as sessions
@@ -31,33 +31,59 @@ async def grant(tx: Transaction, user_id: str, workspace: str, role: Role, now_m
     await store.put_role(tx, user_id, (workspace, role), new_id(now_ms), now_ms)
 
 
-async def invite(tx: Transaction, new: NewUser, now_ms: int) -> InvitedUser:
-    """Makes a user, or takes an existing one in, with a first role.
+async def invite(tx: Transaction, new: NewUser, inviter: Caller, now_ms: int) -> InvitedUser:
+    """Makes a user with a first role, and the token by which they choose a password; or takes one
+    of another organisation in, whose password is theirs already. Raises ProblemError.
 
-    Returns the token by which a new user chooses a password.
+    Names are those of the whole master: somebody else may have made an account of this one, and
+    would get the role. Only administrators of the master know whose it is.
     """
-    account = await store.account_named(tx, new.name)
-    if account is None:
-        account = Account(
-            id=new_id(now_ms),
-            name=new.name,
-            password_hash=None,
-            is_master_admin=False,
-            is_disabled=False,
-            version=1,
-            created_at=now_ms,
+    if new.is_member_elsewhere and not inviter.is_master_admin:
+        raise ProblemError(
+            403, "forbidden", "only administrators of the master take in users of others"
         )
-        await store.insert(tx, account)
-    elif await store.members(tx, [account.id]):
+    account = await store.account_named(tx, new.name, is_locked=True)
+    if account is None:
+        if new.is_member_elsewhere:
+            raise invalid(
+                "$.is_member_elsewhere", "no user has this name", "leave it out to make one"
+            )
+        return await _made(tx, new, now_ms)
+    if await store.members(tx, [account.id]):
         raise ProblemError(
             409, "taken", f'the user "{new.name}" is a member already; change the roles instead'
         )
+    if not new.is_member_elsewhere:
+        raise ProblemError(
+            409,
+            "taken",
+            f'the name "{new.name}" is not free; choose another one, or have an administrator of'
+            " the master take this user in (is_member_elsewhere)",
+        )
+    return await _joined(tx, account, new, None, now_ms)
+
+
+async def _made(tx: Transaction, new: NewUser, now_ms: int) -> InvitedUser:
+    account = Account(
+        id=new_id(now_ms),
+        name=new.name,
+        password_hash=None,
+        is_master_admin=False,
+        is_disabled=False,
+        version=1,
+        created_at=now_ms,
+    )
+    await store.insert(tx, account)
+    token = new_secret("s")
+    expires_at = now_ms + INVITATION_MS
+    await sessions.add_link(tx, digest_of(token), account.id, now_ms, expires_at)
+    return await _joined(tx, account, new, token, now_ms)
+
+
+async def _joined(
+    tx: Transaction, account: Account, new: NewUser, token: str | None, now_ms: int
+) -> InvitedUser:
     await grant(tx, account.id, new.workspace, ROLE_NAMES[new.role], now_ms)
-    token = None
-    if account.password_hash is None:
-        token = new_secret("s")
-        expires_at = now_ms + INVITATION_MS
-        await sessions.add_link(tx, digest_of(token), account.id, now_ms, expires_at)
     user = _shown(account, await store.members(tx, [account.id]))
     return InvitedUser(**user.model_dump(), setup_token=token)
 
@@ -93,10 +119,19 @@ async def change_role(tx: Transaction, user_id: str, new: NewGrant, now_ms: int)
 
 
 async def remove(tx: Transaction, user_id: str) -> None:
-    """Takes a user out of the scope's organisation; the last administrator stays."""
+    """Takes a user out of the scope's organisation; the last administrator stays. One who belongs
+    to no organisation any more is gone, with sessions and links, unless they run the master."""
+    account = await store.account(tx, user_id, is_locked=True)
     await find(tx, user_id)
     await store.remove_roles(tx, user_id)
     await _refuse_without_admin(tx)
+    if (
+        account is not None
+        and not account.is_master_admin
+        and not await store.is_member(tx, user_id)
+    ):
+        await sessions.remove_all(tx, user_id)
+        await store.remove(tx, user_id)
 
 
 async def _refuse_without_admin(tx: Transaction) -> None:

@@ -50,14 +50,16 @@ async def count(tx: Transaction) -> int:
     return await tx.as_master().count(USERS)
 
 
-async def account(tx: Transaction, user_id: str) -> Account | None:
-    """Returns the user of that id."""
-    return await tx.as_master().find(Account, USERS, USERS.c.id == user_id)
+async def account(tx: Transaction, user_id: str, *, is_locked: bool = False) -> Account | None:
+    """Returns the user of that id; locked, others wait until the transaction ends."""
+    query = columns_of(USERS, Account).where(USERS.c.id == user_id)
+    return await tx.as_master().first(Account, query.with_for_update() if is_locked else query)
 
 
-async def account_named(tx: Transaction, name: str) -> Account | None:
-    """Returns the user of that name."""
-    return await tx.as_master().find(Account, USERS, USERS.c.name == name)
+async def account_named(tx: Transaction, name: str, *, is_locked: bool = False) -> Account | None:
+    """Returns the user of that name; locked, others wait until the transaction ends."""
+    query = columns_of(USERS, Account).where(USERS.c.name == name)
+    return await tx.as_master().first(Account, query.with_for_update() if is_locked else query)
 
 
 async def accounts(tx: Transaction, ids: list[str]) -> list[Account]:
@@ -78,6 +80,16 @@ async def set_password(tx: Transaction, user_id: str, password_hash: str) -> Non
         .where(USERS.c.id == user_id)
         .values(password_hash=password_hash, version=USERS.c.version + 1)
     )
+
+
+async def remove(tx: Transaction, user_id: str) -> None:
+    """Removes a user."""
+    await tx.as_master().change(delete(USERS).where(USERS.c.id == user_id))
+
+
+async def is_member(tx: Transaction, user_id: str) -> bool:
+    """Says whether the user has a role in any organisation."""
+    return bool(await tx.as_master().count(MEMBERSHIPS, MEMBERSHIPS.c.user_id == user_id))
 
 
 async def members(tx: Transaction, ids: list[str] | None = None) -> list[Membership]:

@@ -40,6 +40,11 @@ class NewUser(Body):
     workspace: str = Field(
         default="", description="The workspace's id; empty for the whole organisation."
     )
+    is_member_elsewhere: bool = Field(
+        default=False,
+        description="True to take in a user of another organisation, by their name; only"
+        " administrators of the master may do that.",
+    )
 
 
 class NewGrant(Body):
@@ -76,11 +81,11 @@ class User(Versioned):
 
 
 class InvitedUser(User):
-    """A new user, with the token that lets them choose a password, once."""
+    """A new member, with the token that lets a new user choose a password, once."""
 
     setup_token: str | None = Field(
-        description="For `POST /api/v1/auth/setup`; shown only here. Null if the user has set a"
-        " password already."
+        description="For `POST /api/v1/auth/setup`, within 7 days; shown only here. Null for a user"
+        " of another organisation, whose link or password stays as it is."
     )
 
 

@@ -1,0 +1,136 @@
+"""Whom administrators make members of an organisation, and who answers for an account."""
+
+from master_world import PASSWORD, Answer, World
+
+_ELSEWHERE = "is_member_elsewhere"
+
+
+def founded(world: World, admin: str, organisation: str) -> str:
+    """Makes an organisation with an administrator of its own; returns their token."""
+    made = world.ask("POST", "/organisations", {"name": organisation}, admin)
+    assert made.status == 201, made.text
+    return world.invite(
+        admin, f"root@{organisation}", "admin", query=f"?organisation={organisation}"
+    )
+
+
+def invited(world: World, token: str, name: str, organisation: str, **more: object) -> Answer:
+    """What the master answers to the invitation of a viewer."""
+    body = {"name": name, "role": "viewer", **more}
+    return world.ask("POST", f"/users?organisation={organisation}", body, token)
+
+
+def chosen(world: World, token: object) -> Answer:
+    """What the master answers to a set-up link."""
+    return world.ask("POST", "/auth/setup", {"token": token, "password": PASSWORD})
+
+
+def organisations(world: World, token: str) -> list[object]:
+    """The names of the organisations in which the user has a role."""
+    return [one["name"] for one in world.ask("GET", "/organisations", token=token).items]
+
+
+def test_an_organisation_gets_no_link_of_a_user_that_another_one_invited(world: World) -> None:
+    ann = world.set_up()
+    bea = founded(world, ann, "b")
+    ours = invited(world, ann, "ops@a.example", "main", role="admin")
+    theirs = invited(world, bea, "ops@a.example", "b")
+    assert (theirs.status, theirs["type"]) == (409, "urn:headgate:problem:taken"), theirs.text
+    assert "main" not in theirs.text
+    assert "setup_token" not in theirs.text
+    assert len(world.ask("GET", "/users?organisation=b", token=bea).items) == 2
+    used = chosen(world, ours["setup_token"])
+    assert used.status == 200, used.text
+    assert organisations(world, used["access_token"]) == ["main"]
+
+
+def test_an_organisation_gives_no_role_to_an_account_that_another_one_made(world: World) -> None:
+    ann = world.set_up()
+    ada = founded(world, ann, "a")
+    bea = founded(world, ann, "b")
+    squatter = chosen(world, invited(world, bea, "ops@a.example", "b")["setup_token"])
+    unused = invited(world, bea, "dev@a.example", "b")
+    for name in ("ops@a.example", "dev@a.example"):
+        refused = invited(world, ada, name, "a", role="admin")
+        assert (refused.status, refused["type"]) == (409, "urn:headgate:problem:taken")
+    assert organisations(world, squatter["access_token"]) == ["b"]
+    assert organisations(world, chosen(world, unused["setup_token"])["access_token"]) == ["b"]
+
+
+def test_administrators_of_the_master_take_a_user_in_if_they_say_so(world: World) -> None:
+    ann = world.set_up()
+    bea = founded(world, ann, "b")
+    bob = world.invite(ann, "bob", "viewer", query="?organisation=main")
+    assert invited(world, ann, "bob", "b").status == 409
+    assert invited(world, bea, "bob", "b", **{_ELSEWHERE: True}).status == 403
+    token = world.ask("POST", "/tokens?organisation=b", {"name": "ci", "role": "admin"}, ann)
+    assert invited(world, token["secret"], "bob", "b", **{_ELSEWHERE: True}).status == 403
+    taken = invited(world, ann, "bob", "b", **{_ELSEWHERE: True})
+    assert (taken.status, taken.json["setup_token"]) == (201, None), taken.text
+    assert organisations(world, bob) == ["main", "b"]
+    nobody = invited(world, ann, "bo", "b", **{_ELSEWHERE: True})
+    assert (nobody.status, nobody["path"]) == (422, f"$.{_ELSEWHERE}"), nobody.text
+
+
+def test_the_first_link_of_a_user_stays_the_only_one(world: World) -> None:
+    ann = world.set_up()
+    founded(world, ann, "b")
+    first = invited(world, ann, "bob", "main")
+    taken = invited(world, ann, "bob", "b", **{_ELSEWHERE: True})
+    assert (taken.status, taken.json["setup_token"]) == (201, None), taken.text
+    used = chosen(world, first["setup_token"])
+    assert organisations(world, used["access_token"]) == ["main", "b"]
+
+
+def test_an_administrator_of_the_master_is_nobody_elses_user(world: World) -> None:
+    ann = world.set_up()
+    bea = founded(world, ann, "b")
+    me = world.ask("GET", "/auth/me", token=ann)["id"]
+    assert world.ask("DELETE", f"/users/{me}?organisation=b", token=bea).status == 204
+    assert invited(world, bea, "ann", "b").status == 409
+    carl = world.invite(ann, "carl", "admin", query="?organisation=main")
+    assert world.ask("DELETE", f"/users/{me}", token=carl).status == 204
+    assert invited(world, bea, "ann", "b").status == 409
+    assert world.ask("GET", "/master/key", token=ann).status == 200
+
+
+def test_who_is_removed_from_the_last_organisation_has_no_account(world: World) -> None:
+    ann = world.set_up()
+    bea = founded(world, ann, "b")
+    made = invited(world, bea, "ops@a.example", "b")
+    session = chosen(world, made["setup_token"])
+    unused = invited(world, bea, "dev@a.example", "b")
+    for user in (made, unused):
+        assert world.ask("DELETE", f"/users/{user['id']}", token=bea).status == 204
+    assert world.ask("GET", "/auth/me", token=session["access_token"]).status == 401
+    refresh = {"refresh_token": session["refresh_token"]}
+    assert world.ask("POST", "/auth/refresh", refresh).status == 401
+    login = {"name": "ops@a.example", "password": PASSWORD}
+    assert world.ask("POST", "/auth/login", login).status == 401
+    # The names are free; neither the password nor the link of before is good for who has them now.
+    for name in ("ops@a.example", "dev@a.example"):
+        ours = invited(world, ann, name, "main", role="admin")
+        assert (ours.status, type(ours.json["setup_token"])) == (201, str), ours.text
+        assert ours["id"] not in {made["id"], unused["id"]}
+    assert world.ask("POST", "/auth/login", login).status == 401
+    assert chosen(world, unused["setup_token"]).status == 422
+
+
+def test_who_is_removed_from_one_of_two_organisations_keeps_the_other(world: World) -> None:
+    ann = world.set_up()
+    founded(world, ann, "b")
+    bob = world.invite(ann, "bob", "viewer", query="?organisation=main")
+    taken = invited(world, ann, "bob", "b", **{_ELSEWHERE: True})
+    path = f"/users/{taken['id']}?organisation=main"
+    assert world.ask("DELETE", path, token=ann).status == 204
+    assert organisations(world, bob) == ["b"]
+
+
+def test_a_link_that_was_lost_is_replaced_by_removing_and_inviting(world: World) -> None:
+    ann = world.set_up()
+    lost = invited(world, ann, "bob", "main")
+    assert invited(world, ann, "bob", "main").status == 409
+    assert world.ask("DELETE", f"/users/{lost['id']}", token=ann).status == 204
+    fresh = invited(world, ann, "bob", "main")
+    assert chosen(world, lost["setup_token"]).status == 422
+    assert chosen(world, fresh["setup_token"]).status == 200
