@@ -27,14 +27,16 @@ def test_a_stale_change_gets_the_current_state(world: World) -> None:
     admin = world.set_up()
     made = world.ask("POST", _NEW, {"name": "edge"}, admin)
     path = f"{_NEW}/{made['id']}"
-    assert made.headers["etag"] == '"1"'
+    assert made.headers["etag"].startswith('"1-')
     changed = world.ask("PATCH", path, {"name": "core"}, admin, if_match='"1"')
-    assert (changed.status, changed.headers["etag"]) == (200, '"2"')
+    assert (changed.status, changed["version"]) == (200, "2")
     late = world.ask("PATCH", path, {"name": "late"}, admin, if_match='"1"')
     assert late.status == 412
     assert late.json["current"] == changed.json
     assert world.ask("PATCH", path, {"name": "x"}, admin, if_match="2").status == 422
-    shown = world.ask("GET", f"/workspaces/{made['id']}", token=admin, if_none_match='"2"')
+    shown = world.ask(
+        "GET", f"/workspaces/{made['id']}", token=admin, if_none_match=changed.headers["etag"]
+    )
     assert (shown.status, shown.text) == (304, "")
 
 

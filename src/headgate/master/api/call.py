@@ -1,5 +1,6 @@
 """One request: who makes it, in which tenant, and its one transaction that writes."""
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -23,7 +24,9 @@ from headgate.master.store.transaction import Transaction
 T = TypeVar("T")
 V = TypeVar("V", bound=Versioned)
 
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+_DIGEST = 32
+"""The length of the digest in an ETag: 128 bits, so that nobody makes two views with the same."""
+_ETAG = re.compile(rf'(?:W/)?"([0-9]{{1,18}})(?:-[0-9a-f]{{{_DIGEST}}})?"')
 
 
 @dataclass(slots=True)
@@ -48,7 +51,8 @@ class Call:
     """True once the handler compares that version with the object's."""
     must_be_new: bool = False
     """True if the object must not exist yet (`If-None-Match: *`)."""
-    etag: str | None = None
+    version: int | None = None
+    """The version of the object that is shown; None for what has none."""
 
     @property
     def expected(self) -> int | None:
@@ -84,15 +88,15 @@ class Call:
             if self.event and self.scope.workspace_id:
                 told = (self.event, self.object, self.caller.id)
                 await events.append(tx, *told, self.now_ms)
-            etag = _etag_of(result)
+            self.version = result.version if isinstance(result, Versioned) else None
             if self.repeat is not None:
                 shown = isinstance(result, BaseModel) and not self.has_secret
                 body = result.model_dump_json() if shown else None  # type: ignore[attr-defined]
+                etag = None if self.version is None else self.etag((body or "").encode())
                 await repeats.keep(tx, self.repeat, body, etag)
             return result
 
         result = await self.master.database.write(self.scope if scope is None else scope, whole)
-        self.etag = _etag_of(result)
         if self.scope.workspace_id:
             self.master.feeds.tell(self.scope.workspace_id)
         return result
@@ -102,9 +106,16 @@ class Call:
         await record(tx, replace(self._event(), action=action, object=object_), self.now_ms)
 
     def shown(self, one: V) -> V:
-        """Returns the object; its version becomes the ETag of the answer."""
-        self.etag = _etag_of(one)
+        """Returns the object; the ETag of the answer begins with its version."""
+        self.version = one.version
         return one
+
+    def etag(self, body: bytes | memoryview) -> str:
+        """Returns the ETag of the answer with that body: its object's version, which `If-Match`
+        compares, and a digest of all that is shown, since not every part of it has a version."""
+        if self.has_secret:  # nothing is made of what is shown once
+            return f'"{self.version}"'
+        return f'"{self.version}-{hashlib.sha256(body).hexdigest()[:_DIGEST]}"'
 
     def _refuse_unheard(self) -> None:
         """Raises ProblemError if `If-Match` was given and nothing was compared with it."""
@@ -121,10 +132,6 @@ class Call:
             object=self.object,
             address=self.address,
         )
-
-
-def _etag_of(result: object) -> str | None:
-    return f'"{result.version}"' if isinstance(result, Versioned) else None
 
 
 def expected_version(request: Request) -> int | None:

@@ -344,10 +344,11 @@ async def _repeated(request: Request, call: Call) -> Response | None:
 
 def _finished(request: Request, call: Call, response: Response) -> Response:
     response.headers["cache-control"] = "no-store"
-    if call.etag is None:
+    if call.version is None:
         return response
-    response.headers["etag"] = call.etag
+    etag = call.etag(response.body)
+    response.headers["etag"] = etag
     wanted = request.headers.get("if-none-match")
-    if request.method == "GET" and wanted is not None and wanted.strip() == call.etag:
-        return Response(status_code=304, headers={"etag": call.etag})
+    if request.method == "GET" and wanted is not None and wanted.strip() == etag:
+        return Response(status_code=304, headers={"etag": etag})
     return response

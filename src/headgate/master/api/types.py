@@ -39,10 +39,10 @@ class View(BaseModel):
 
 
 class Versioned(View):
-    """An object that counts its changes; the count is its ETag."""
+    """An object that counts its changes; its ETag begins with the count."""
 
     id: str
-    version: int = Field(description="Counts the changes of the object; its ETag.")
+    version: int = Field(description="Counts the changes of the object; `If-Match` compares it.")
 
 
 def rfc3339(ms: int) -> str:

@@ -86,5 +86,5 @@ def time_column(name: str, *, is_optional: bool = False) -> Column[int]:
 
 
 def version_column() -> Column[int]:
-    """Returns the column that counts the changes of a row: its ETag."""
+    """Returns the column that counts the changes of a row, which `If-Match` compares."""
     return Column("version", BigInteger, nullable=False)

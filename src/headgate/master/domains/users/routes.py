@@ -40,7 +40,7 @@ async def put_role(call: Here, user: str, new: NewGrant) -> User:
     """Gives a member another role in the organisation or in one of its workspaces."""
 
     async def work(tx: Transaction) -> User:
-        call.require_version(await service.find(tx, user))
+        call.require_version(await service.find(tx, user, is_locked=True))
         return await service.change_role(tx, user, new, call.now_ms)
 
     return await call.write(work)
@@ -51,7 +51,7 @@ async def remove_user(call: Here, user: str) -> None:
     """Takes a member out of the organisation; their account ends if it was their last one."""
 
     async def work(tx: Transaction) -> None:
-        call.require_version(await service.find(tx, user))
+        call.require_version(await service.find(tx, user, is_locked=True))
         await service.remove(tx, user)
 
     await call.write(work)

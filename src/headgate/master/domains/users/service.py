@@ -84,15 +84,16 @@ async def _joined(
     tx: Transaction, account: Account, new: NewUser, token: str | None, now_ms: int
 ) -> InvitedUser:
     await grant(tx, account.id, new.workspace, ROLE_NAMES[new.role], now_ms)
-    user = _shown(account, await store.members(tx, [account.id]))
+    user = await find(tx, account.id)
     return InvitedUser(**user.model_dump(), setup_token=token)
 
 
-async def find(tx: Transaction, user_id: str) -> User:
-    """Returns a member of the scope's organisation; raises ProblemError for others."""
+async def find(tx: Transaction, user_id: str, *, is_locked: bool = False) -> User:
+    """Returns a member of the scope's organisation; raises ProblemError for others. Locked, others
+    wait until the transaction ends."""
+    account = await store.account(tx, user_id, is_locked=is_locked)
     members = await store.members(tx, [user_id])
-    account = await store.account(tx, user_id) if members else None
-    if account is None:
+    if account is None or not members:
         raise not_found("user", user_id)
     return _shown(account, members)
 

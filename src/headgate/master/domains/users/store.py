@@ -126,6 +126,9 @@ async def put_role(
 ) -> None:
     """Gives a user a role in (`workspace`, role), in place of the one there."""
     workspace, role = grant
+    await tx.as_master().change(
+        update(USERS).where(USERS.c.id == user_id).values(version=USERS.c.version + 1)
+    )
     changed = await tx.change(
         update(MEMBERSHIPS)
         .where(MEMBERSHIPS.c.user_id == user_id, MEMBERSHIPS.c.workspace == workspace)

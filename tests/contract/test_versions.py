@@ -1,0 +1,176 @@
+"""Versions and ETags: what a change is compared with, and when a read has nothing new to show."""
+
+import asyncio
+import json
+
+import pytest
+from asgi import ask
+from master_world import LISTENER, ROUTE, UPSTREAM, Answer, World
+from peopled_fleet import Fleet, W
+
+from headgate.master.domains.users import store
+from headgate.master.domains.users.types import Account
+from headgate.master.store.transaction import Transaction
+
+
+class Members:
+    """An organisation whose administrators change the roles of its member bob."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.admin = world.set_up()
+        world.invite(self.admin, "bob", "operator")
+        items = world.ask("GET", "/users?name_prefix=bob", token=self.admin).items
+        self.path = f"/users/{items[0]['id']}"
+
+    def get(self, **headers: str) -> Answer:
+        """The member."""
+        return self.world.ask("GET", self.path, token=self.admin, **headers)
+
+    def put(self, role: str, **headers: str) -> Answer:
+        """Gives the member a role in the organisation."""
+        return self.world.ask("PUT", f"{self.path}/role", {"role": role}, self.admin, **headers)
+
+
+@pytest.fixture
+def members(world: World) -> Members:
+    """The organisation."""
+    return Members(world)
+
+
+def test_a_role_is_changed_for_the_version_that_was_seen(members: Members) -> None:
+    seen = members.get()
+    lesser = members.put("viewer", if_match=seen.headers["etag"])
+    assert lesser.status == 200, lesser.text
+    assert lesser["version"] > seen["version"]
+    late = members.put("admin", if_match=seen.headers["etag"])
+    assert (late.status, late.json["current"]) == (412, members.get().json)
+    gone = members.world.ask(
+        "DELETE", members.path, token=members.admin, if_match=seen.headers["etag"]
+    )
+    assert gone.status == 412
+    assert members.put("admin", if_match=lesser.headers["etag"]).status == 200
+
+
+def test_a_role_in_a_workspace_is_a_change_of_the_user_as_well(members: Members) -> None:
+    seen = members.get()
+    place = members.world.ask("GET", W, token=members.admin)["id"]
+    grant = {"role": "admin", "workspace": place}
+    given = members.world.ask("PUT", f"{members.path}/role", grant, members.admin)
+    assert given["version"] > seen["version"]
+    assert members.put("viewer", if_match=seen.headers["etag"]).status == 412
+
+
+def test_of_changes_for_one_version_at_the_same_moment_one_is_made(
+    members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {
+        "authorization": f"Bearer {members.admin}",
+        "content-type": "application/json",
+        "if-match": members.get().headers["etag"],
+    }
+    begun: list[str] = []
+    both_begun = asyncio.Event()
+    account = store.account
+
+    async def slow(tx: Transaction, user_id: str, *, is_locked: bool = False) -> Account | None:
+        begun.append(user_id)
+        if len(begun) == 2 or not members.world.url:  # SQLite's writers take turns
+            both_begun.set()
+        found = await account(tx, user_id, is_locked=is_locked)
+        await both_begun.wait()
+        return found
+
+    async def put(role: str) -> int:
+        body = json.dumps({"role": role}).encode()
+        path = f"/api/v1{members.path}/role"
+        return (await ask(members.world.app, "PUT", path, body, headers)).status
+
+    async def both() -> list[int]:
+        return await asyncio.gather(put("viewer"), put("admin"))
+
+    monkeypatch.setattr(store, "account", slow)
+    assert sorted(members.world.runner.run(both())) == [200, 412]
+
+
+def test_an_invitation_shows_the_version_that_a_change_is_compared_with(world: World) -> None:
+    admin = world.set_up()
+    made = world.ask("POST", "/users", {"name": "bob", "role": "viewer"}, admin)
+    path = f"/users/{made['id']}/role"
+    assert (
+        world.ask("PUT", path, {"role": "admin"}, admin, if_match=made.headers["etag"]).status
+        == 200
+    )
+
+
+def unchanged(world: World, path: str, token: str) -> str:
+    """Reads the object, sees that another read gets 304, and returns its ETag."""
+    etag = world.ask("GET", path, token=token).headers["etag"]
+    again = world.ask("GET", path, token=token, if_none_match=etag)
+    assert (again.status, again.text, again.headers["etag"]) == (304, "", etag)
+    return etag
+
+
+def changed(world: World, path: str, token: str, etag: str) -> Answer:
+    """Reads the object, which is not what the ETag was for."""
+    found = world.ask("GET", path, token=token, if_none_match=etag)
+    assert found.status == 200, found.headers
+    assert found.headers["etag"] != etag
+    return found
+
+
+def test_a_user_with_another_role_is_not_unchanged(members: Members) -> None:
+    etag = unchanged(members.world, members.path, members.admin)
+    members.put("viewer")
+    found = changed(members.world, members.path, members.admin, etag)
+    assert found.json["grants"] == [{"workspace": "", "role": "viewer"}]
+
+
+def test_quotas_of_which_more_is_used_are_not_unchanged(world: World) -> None:
+    admin = world.set_up()
+    etag = unchanged(world, f"{W}/quotas", admin)
+    assert world.ask("POST", f"{W}/fleets", {"name": "edge"}, admin).status == 201
+    found = changed(world, f"{W}/quotas", admin, etag)
+    assert found.json["used"] == {"routes": 0, "fleets": 1, "agents": 0, "tokens": 0}
+
+
+def test_a_fleet_with_another_revision_is_not_unchanged(world: World) -> None:
+    admin = world.set_up()
+    world.ask("POST", f"{W}/fleets", {"name": "edge"}, admin)
+    etag = unchanged(world, f"{W}/fleets/edge", admin)
+    specs = {"listeners/web": LISTENER, "upstreams/api": UPSTREAM, "routes/api": ROUTE}
+    for name, spec in specs.items():
+        put = world.ask("PUT", f"{W}/resources/{name}", {"spec": spec}, admin)
+        assert put.status == 200, put.text
+    new = {"fleet": "edge", "message": "first"}
+    assert world.ask("POST", f"{W}/revisions", new, admin).status == 201
+    found = changed(world, f"{W}/fleets/edge", admin, etag)
+    assert found.json["revision"] == 1
+    # Nobody changed the fleet itself meanwhile, so a change for what was read before is made.
+    labels = {"labels": {"zone": "east"}}
+    path = f"{W}/fleets/edge"
+    assert world.ask("PATCH", path, labels, admin, if_match=etag).status == 200
+    late = world.ask("PATCH", path, labels, admin, if_match=found.headers["etag"])
+    assert late.status == 412
+
+
+def test_an_agent_that_reported_is_not_unchanged(world: World) -> None:
+    fleet = Fleet(world)
+    agent = fleet.enrolled(fleet.token()).agent
+    path = f"{W}/agents/{agent}"
+    etag = unchanged(world, path, fleet.admin)
+    fleet.joined(agent)
+    found = changed(world, path, fleet.admin, etag)
+    assert found["state"] == "connected"
+    world.advance(minutes=5)
+    assert changed(world, path, fleet.admin, found.headers["etag"])["state"] == "away"
+    labels = {"labels": {"zone": "east"}}
+    assert world.ask("PATCH", path, labels, fleet.admin, if_match=etag).status == 200
+    assert world.ask("PATCH", path, labels, fleet.admin, if_match=etag).status == 412
+
+
+def test_the_number_alone_is_an_etag_to_compare_with(members: Members) -> None:
+    version = members.get()["version"]
+    assert members.get(if_none_match=f'"{version}"').status == 200
+    assert members.put("viewer", if_match=f'"{version}-1"').status == 422
+    assert members.put("viewer", if_match=f'W/"{version}"').status == 200
