@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import sys
 
 import pytest
 from asgi import ask
 from master_world import LISTENER, ROUTE, UPSTREAM, Answer, World
 from peopled_fleet import Fleet, W
 
-from headgate.master.domains.users import store
-from headgate.master.domains.users.types import Account
-from headgate.master.store.transaction import Transaction
+DOMAINS = "headgate.master.domains"
+CHANGE = {"kind": "upstreams", "name": "api", "spec": UPSTREAM}
+Request = tuple[str, str, object]
+"""The method, the path and the body."""
 
 
 class Members:
@@ -61,36 +63,46 @@ def test_a_role_in_a_workspace_is_a_change_of_the_user_as_well(members: Members)
     assert members.put("viewer", if_match=seen.headers["etag"]).status == 412
 
 
-def test_of_changes_for_one_version_at_the_same_moment_one_is_made(
-    members: Members, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    headers = {
-        "authorization": f"Bearer {members.admin}",
-        "content-type": "application/json",
-        "if-match": members.get().headers["etag"],
-    }
-    begun: list[str] = []
-    both_begun = asyncio.Event()
-    account = store.account
+def at_once(
+    world: World, asked: str, token: str, version: str, requests: list[Request]
+) -> list[int]:
+    """Sends changes of one version, none of which goes on before each has asked for the object
+    with the function `asked`; returns their statuses, sorted."""
+    module, _, name = asked.rpartition(".")
+    original = getattr(sys.modules[module], name)
+    begun: list[object] = []
+    all_begun = asyncio.Event()
 
-    async def slow(tx: Transaction, user_id: str, *, is_locked: bool = False) -> Account | None:
-        begun.append(user_id)
-        if len(begun) == 2 or not members.world.url:  # SQLite's writers take turns
-            both_begun.set()
-        found = await account(tx, user_id, is_locked=is_locked)
-        await both_begun.wait()
+    async def together(*given: object, **more: object) -> object:
+        begun.append(given)
+        if len(begun) == len(requests) or not world.url:  # SQLite's writers take turns
+            all_begun.set()
+        found = await original(*given, **more)
+        async with asyncio.timeout(10):
+            await all_begun.wait()
         return found
 
-    async def put(role: str) -> int:
-        body = json.dumps({"role": role}).encode()
-        path = f"/api/v1{members.path}/role"
-        return (await ask(members.world.app, "PUT", path, body, headers)).status
+    async def one(method: str, path: str, body: object) -> int:
+        headers = {"authorization": f"Bearer {token}", "if-match": f'"{version}"'}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        raw = b"" if body is None else json.dumps(body).encode()
+        return (await ask(world.app, method, f"/api/v1{path}", raw, headers)).status
 
-    async def both() -> list[int]:
-        return await asyncio.gather(put("viewer"), put("admin"))
+    async def work() -> list[int]:
+        return sorted(await asyncio.gather(*(one(*request) for request in requests)))
 
-    monkeypatch.setattr(store, "account", slow)
-    assert sorted(members.world.runner.run(both())) == [200, 412]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asked, together)
+        return world.runner.run(work())
+
+
+def test_of_changes_of_a_role_at_the_same_moment_one_is_made(members: Members) -> None:
+    version = members.get()["version"]
+    path = f"{members.path}/role"
+    requests: list[Request] = [("PUT", path, {"role": role}) for role in ("viewer", "admin")]
+    asked = f"{DOMAINS}.users.store.account"
+    assert at_once(members.world, asked, members.admin, version, requests) == [200, 412]
 
 
 def test_an_invitation_shows_the_version_that_a_change_is_compared_with(world: World) -> None:
@@ -174,3 +186,35 @@ def test_the_number_alone_is_an_etag_to_compare_with(members: Members) -> None:
     assert members.get(if_none_match=f'"{version}"').status == 200
     assert members.put("viewer", if_match=f'"{version}-1"').status == 422
     assert members.put("viewer", if_match=f'W/"{version}"').status == 200
+
+
+def test_of_writes_of_a_secret_at_the_same_moment_one_is_made(world: World) -> None:
+    admin = world.set_up()
+    path = f"{W}/secrets/a.key"
+    assert world.ask("PUT", path, {"content": "1"}, admin).status == 200
+    requests: list[Request] = [("PUT", path, {"content": text}) for text in ("2", "3")]
+    assert at_once(world, f"{DOMAINS}.secrets.store.find", admin, "1", requests) == [200, 412]
+
+
+@pytest.mark.parametrize(
+    ("asked", "path", "method", "body"),
+    [
+        ("secrets.store.find", "secrets/a.key", "PUT", {"content": "2"}),
+        ("drafts.store.find", "drafts/d", "PUT", {"changes": [CHANGE]}),
+        ("agents.store.find", "agents/{agent}", "PATCH", {"labels": {"zone": "east"}}),
+        ("fleets.store.named", "fleets/empty", "PATCH", {"labels": {"zone": "east"}}),
+    ],
+)
+def test_what_is_changed_at_the_same_moment_is_not_removed(
+    asked: str, path: str, method: str, body: object, world: World
+) -> None:
+    fleet = Fleet(world)
+    agent = fleet.enrolled(fleet.token()).agent
+    world.ask("PUT", f"{W}/secrets/a.key", {"content": "1"}, fleet.admin)
+    world.ask("POST", f"{W}/drafts", {"name": "d", "changes": [CHANGE]}, fleet.admin)
+    world.ask("POST", f"{W}/fleets", {"name": "empty"}, fleet.admin)
+    one = f"{W}/{path.format(agent=agent)}"
+    requests: list[Request] = [(method, one, body), ("DELETE", one, None)]
+    done = at_once(world, f"{DOMAINS}.{asked}", fleet.admin, "1", requests)
+    # The one that came second was for a version that there is no more.
+    assert done in ([200, 412], [204, 404], [204, 412])

@@ -17,9 +17,9 @@ MOST_SERIALS: Final = 100
 APPROVED_MS: Final = 86_400_000
 
 
-async def found(tx: Transaction, agent_id: str) -> store.AgentRow:
-    """Returns an agent; raises ProblemError."""
-    row = await store.find(tx, agent_id)
+async def found(tx: Transaction, agent_id: str, *, is_locked: bool = False) -> store.AgentRow:
+    """Returns an agent; raises ProblemError. Locked, others wait until the transaction ends."""
+    row = await store.find(tx, agent_id, is_locked=is_locked)
     if row is None:
         raise not_found("agent", agent_id)
     return row
@@ -74,7 +74,7 @@ async def approve(tx: Transaction, agent_id: str, expected: int | None, now_ms: 
 
 async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: int) -> None:
     """Removes an agent; its certificates count for nothing from now on."""
-    row = await found(tx, agent_id)
+    row = await found(tx, agent_id, is_locked=True)
     if expected not in {None, row.version}:
         raise stale(row.shown(now_ms))
     await store.remove(tx, agent_id)

@@ -320,9 +320,10 @@ def _in_state(state: State | None, now_ms: int) -> list[Condition]:
     return [*found, ~is_late, ~is_out]
 
 
-async def find(tx: Transaction, agent_id: str) -> AgentRow | None:
-    """Returns an agent of the scope."""
-    return await tx.find(AgentRow, AGENTS, AGENTS.c.id == agent_id)
+async def find(tx: Transaction, agent_id: str, *, is_locked: bool = False) -> AgentRow | None:
+    """Returns an agent of the scope; locked, others wait until the transaction ends."""
+    query = columns_of(AGENTS, AgentRow).where(AGENTS.c.id == agent_id)
+    return await tx.first(AgentRow, query.with_for_update() if is_locked else query)
 
 
 async def found(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, AgentRow]:

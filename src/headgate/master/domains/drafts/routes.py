@@ -70,7 +70,7 @@ async def delete_draft(call: Here, workspace: str, draft: str) -> None:
     """Removes a draft."""
 
     async def work(tx: Transaction) -> None:
-        call.require_version(await service.find(tx, draft))
+        call.require_version(await service.find(tx, draft, is_locked=True))
         await service.remove(tx, draft)
 
     await call.write(work)

@@ -41,9 +41,9 @@ async def create(tx: Transaction, new: NewDraft, by: Caller, now_ms: int) -> Dra
     return draft
 
 
-async def find(tx: Transaction, name: str) -> Draft:
-    """Returns a draft; raises ProblemError."""
-    found = await store.find(tx, name)
+async def find(tx: Transaction, name: str, *, is_locked: bool = False) -> Draft:
+    """Returns a draft; raises ProblemError. Locked, others wait until the transaction ends."""
+    found = await store.find(tx, name, is_locked=is_locked)
     if found is None:
         raise not_found("draft", name)
     return found

@@ -35,9 +35,10 @@ def row_of(draft: Draft) -> dict[str, object]:
     return draft.model_dump(exclude={"changes"}) | {"changes": changes}
 
 
-async def find(tx: Transaction, name: str) -> Draft | None:
-    """Returns a draft."""
-    row = await tx.find(DraftRow, DRAFTS, DRAFTS.c.name == name)
+async def find(tx: Transaction, name: str, *, is_locked: bool = False) -> Draft | None:
+    """Returns a draft; locked, others wait until the transaction ends."""
+    query = columns_of(DRAFTS, DraftRow).where(DRAFTS.c.name == name)
+    row = await tx.first(DraftRow, query.with_for_update() if is_locked else query)
     return None if row is None else shown(row)
 
 

@@ -89,10 +89,12 @@ def _about_drift(one: Fleet) -> tuple[str, int]:
 
 async def remove(tx: Transaction, key: str, expected: int | None) -> None:
     """Removes a fleet that has no agents; its join tokens end with it."""
-    current = await found(tx, key)
+    # Locked, nobody enrols meanwhile.
+    current = await store.find(tx, (await found(tx, key)).id, is_locked=True)
+    if current is None:
+        raise not_found("fleet", key)
     if expected not in {None, current.version}:
         raise stale(current.shown())
-    await store.find(tx, current.id, is_locked=True)  # nobody enrols meanwhile
     if count := await agents.count(tx, current.id):
         raise ProblemError(
             409,

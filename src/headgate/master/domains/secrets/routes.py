@@ -49,7 +49,7 @@ async def put_secret(
     given = (name, new.content.encode())
 
     async def work(tx: Transaction) -> Secret:
-        call.require_version(await store.find(tx, name))
+        call.require_version(await store.find(tx, name, is_locked=True))
         return await service.put(tx, given, call.master.sealer, call.caller, call.now_ms)
 
     return await call.write(work)
@@ -60,7 +60,7 @@ async def delete_secret(call: Here, workspace: str, name: str) -> None:
     """Removes a secret file; revisions that have it keep it."""
 
     async def work(tx: Transaction) -> None:
-        call.require_version(await store.find(tx, name))
+        call.require_version(await store.find(tx, name, is_locked=True))
         await service.remove(tx, name)
 
     await call.write(work)

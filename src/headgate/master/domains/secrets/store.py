@@ -24,9 +24,10 @@ SECRETS: Final = table(
 )
 
 
-async def find(tx: Transaction, name: str) -> Secret | None:
-    """Returns a secret file without its content."""
-    return await tx.find(Secret, SECRETS, SECRETS.c.name == name)
+async def find(tx: Transaction, name: str, *, is_locked: bool = False) -> Secret | None:
+    """Returns a secret file without its content; locked, others wait until the transaction ends."""
+    query = columns_of(SECRETS, Secret).where(SECRETS.c.name == name)
+    return await tx.first(Secret, query.with_for_update() if is_locked else query)
 
 
 async def every(tx: Transaction) -> list[SealedSecret]:
