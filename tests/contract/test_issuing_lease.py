@@ -142,10 +142,11 @@ def test_of_two_that_rotate_the_one_that_lost_the_lease_changes_nothing(world: W
 
 def test_who_lost_the_lease_of_the_key_wraps_no_secret(world: World) -> None:
     old, new = taken_twice(world, keys.LEASE)
+    sealer = world.master.sealer
 
     def wrap(lease: Lease) -> bool:
         async def work(tx: Transaction) -> bool:
-            return (await keys.rewrap(tx, world.master.sealer, lease)).is_rotated
+            return (await keys.rewrap(tx, sealer, sealer.names[0], lease)).is_rotated
 
         return world.runner.run(world.database.write(MASTER, work))
 

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from headgate.master.store.errors import StartError
-from headgate.master.store.sealing import Sealer, SealError, load_sealer, new_key_file
+from headgate.master.store.sealing import (
+    Sealer,
+    SealError,
+    forget_older_keys,
+    key_name_of,
+    load_sealer,
+    new_key_file,
+)
 
 ONE, TWO = bytes(32), bytes([1] * 32)
 
@@ -30,8 +37,27 @@ def test_another_key_context_or_text_opens_nothing() -> None:
 
 
 def test_a_secret_wrapped_again_needs_the_old_key_no_more() -> None:
-    sealed = Sealer([TWO, ONE]).rewrapped(Sealer([ONE]).seal(b"secret", "a key"), "a key")
+    both = Sealer([TWO, ONE])
+    sealed = both.rewrapped(Sealer([ONE]).seal(b"secret", "a key"), "a key", both.names[0])
     assert Sealer([TWO]).open(sealed, "a key") == b"secret"
+
+
+def test_the_order_of_the_file_is_followed_when_its_first_key_seals(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    sealer = load_sealer(file, None)
+    before = sealer.seal(b"secret", "a key")
+    new_key_file(file, file.read_text())
+    older, newer = sealer.names[0], load_sealer(file, None).names[0]
+    sealer.follow(older)  # no rotation yet
+    assert key_name_of(sealer.seal(b"secret", "a key")) == older
+    sealer.follow(newer)
+    assert sealer.names == (newer, older)
+    assert key_name_of(sealer.seal(b"secret", "a key")) == newer
+    sealer.follow("unknown")
+    forget_older_keys(file)
+    assert sealer.names == (newer, older)
+    assert sealer.open(before, "a key") == b"secret"
+    assert key_name_of(sealer.seal(b"secret", "a key", key=older)) == older
 
 
 def test_the_key_file_is_made_once_for_its_owner(tmp_path: Path) -> None:

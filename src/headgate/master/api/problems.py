@@ -20,6 +20,7 @@ from headgate.master.store.errors import (
     TakenError,
 )
 from headgate.master.store.leases import LostLeaseError
+from headgate.master.store.sealing import SealError
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:headgate:problem:"
@@ -98,6 +99,16 @@ def stale(current: BaseModel) -> ProblemError:
     )
 
 
+def key_missing() -> ProblemError:
+    """Returns the problem of a master that lacks the key that secrets are sealed with."""
+    return ProblemError(
+        503,
+        "key-missing",
+        "this master lacks the key that secrets are sealed with; put it first into its key file,"
+        " or ask another master; nothing was changed",
+    )
+
+
 def answer(error: ProblemError) -> Response:
     """Returns the document of a problem."""
     document = Problem(
@@ -120,6 +131,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(SealError, _sealed)
     app.add_exception_handler(TakenError, _taken)
     app.add_exception_handler(LostLeaseError, _busy)
     app.add_exception_handler(QuotaError, _over_quota)
@@ -193,6 +205,12 @@ def _refused(_request: Request, error: Exception) -> Response:
     structlog.get_logger().error("the database refuses a value", reason=str(error))
     detail = "the database cannot keep a value of this request, such as a number that is too large"
     return answer(ProblemError(422, "invalid", f"{detail}; nothing was changed"))
+
+
+def _sealed(_request: Request, error: Exception) -> Response:
+    structlog.get_logger().error("a secret cannot be opened", reason=str(error))
+    detail = f"{error}; put the key that sealed it into its key file, or ask another master"
+    return answer(ProblemError(503, "key-missing", detail))
 
 
 def unavailable() -> Response:

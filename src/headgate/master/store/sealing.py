@@ -31,7 +31,7 @@ class SealError(Exception):
 
 
 class Sealer:
-    """Seals with the first key, opens with any."""
+    """Seals with the first key, or with one that is named, and opens with any."""
 
     def __init__(self, keys: list[bytes], file: Path | None = None) -> None:
         """`file`: where the keys are from; it is read again for a key that is new there."""
@@ -48,13 +48,26 @@ class Sealer:
         self._keys = {_name(key): key for key in keys}
         self._first = _name(keys[0])
 
-    def seal(self, secret: bytes, context: str) -> str:
-        """Returns the secret, encrypted; `context` says what it is, and opening needs the same."""
+    def follow(self, name: str) -> None:
+        """Takes the keys in the order of the file if that one is the first there: a rotation by
+        another master wrapped everything with it. Older keys go on opening."""
+        if name == self._first or self.file is None:
+            return
+        with contextlib.suppress(StartError):
+            keys = read_keys(self.file)
+            if _name(keys[0]) == name:
+                self._keys = {_name(key): key for key in keys} | self._keys
+                self._first = name
+
+    def seal(self, secret: bytes, context: str, key: str | None = None) -> str:
+        """Returns the secret, encrypted; `context` says what it is, and opening needs the same.
+        `key` names one that is here; None = the first."""
+        name = key or self._first
         data_key = secrets.token_bytes(KEY_BYTES)
         return json.dumps(
             {
-                "key": self._first,
-                "wrapped": _encrypted(self._keys[self._first], data_key, context),
+                "key": name,
+                "wrapped": _encrypted(self._keys[name], data_key, context),
                 "sealed": _encrypted(data_key, secret, context),
             }
         )
@@ -75,22 +88,22 @@ class Sealer:
         except KeyError:
             return False
 
-    def rewrapped(self, sealed: str, context: str) -> str:
-        """Returns the same secret under the first key; raises SealError."""
+    def rewrapped(self, sealed: str, context: str, key: str) -> str:
+        """Returns the same secret under the key of that name; raises SealError."""
         try:
             parts = json.loads(sealed)
             data_key = _decrypted(self._key(parts["key"]), parts["wrapped"], context)
         except (KeyError, ValueError, InvalidTag, binascii.Error) as error:
             raise SealError(f"{context} cannot be opened with the master's keys") from error
-        wrapped = _encrypted(self._keys[self._first], data_key, context)
-        return json.dumps(parts | {"key": self._first, "wrapped": wrapped})
+        wrapped = _encrypted(self._keys[key], data_key, context)
+        return json.dumps(parts | {"key": key, "wrapped": wrapped})
 
     def _key(self, name: str) -> bytes:
         """Returns a key, which another process may have put into the file; raises KeyError."""
         if name not in self._keys and self.file is not None:
             with contextlib.suppress(StartError):
                 fresh = {_name(key): key for key in read_keys(self.file)}
-                # Those that are here stay, with their first one: it seals until a rotation.
+                # Those that are here stay, in their order.
                 self._keys = self._keys | fresh
         return self._keys[name]
 

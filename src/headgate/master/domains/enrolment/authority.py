@@ -17,6 +17,7 @@ from headgate.certificates.authority import create, key_pem, load, pin
 from headgate.certificates.rotation import Authorities
 from headgate.fleet.signing import Bind
 from headgate.master.domains.enrolment import store
+from headgate.master.domains.enrolment.sealing import sealing
 from headgate.master.domains.enrolment.store import AuthorityRow, Lock
 from headgate.master.domains.revisions.service import opened
 from headgate.master.domains.revisions.signing import add_key, public_keys, signing_key
@@ -26,7 +27,7 @@ from headgate.master.store.database import Database
 from headgate.master.store.errors import StartError, StoreUnavailableError
 from headgate.master.store.leases import Lease, Leases, LostLeaseError, held, require
 from headgate.master.store.scope import MASTER
-from headgate.master.store.sealing import Sealer
+from headgate.master.store.sealing import Sealer, key_name_of
 from headgate.master.store.transaction import Transaction
 
 CONTEXT: Final = "key of a certificate authority"
@@ -54,6 +55,7 @@ class FleetAuthority:
         self._holder = holder
         self._authorities: Authorities | None = None
         self._rows: tuple[tuple[str, bool], ...] = ()
+        self._sealed_by = ""
         self.pins: frozenset[str] = frozenset()
         """Of every authority that is trusted."""
         self.issuing = ""
@@ -97,6 +99,8 @@ class FleetAuthority:
         return held(self._leases, LEASE, self._holder, LEASE_MS)
 
     def _adopted(self, rows: Sequence[AuthorityRow]) -> Authorities:
+        if rows:
+            self._follow_key(rows[-1].sealed)
         seen = tuple((row.id, row.is_issuing) for row in rows)
         if self._authorities is None or seen != self._rows:
             found = self.read(rows)
@@ -105,6 +109,14 @@ class FleetAuthority:
             self.issuing = pin(found.issuer.certificate)
             self._authorities = found
         return self._authorities
+
+    def _follow_key(self, sealed: str) -> None:
+        """Has this master seal with the key that another one wrapped everything with."""
+        self._sealer.follow(key_name_of(sealed))
+        if self._sealed_by != (name := key_name_of(sealed)):
+            self._sealed_by = name
+            if not self._sealer.has_key_of(sealed):
+                _log.error("this master lacks the key that seals secrets", key=name)
 
     async def follow(self) -> None:
         """Keeps up with what other masters on the database do, until it is cancelled."""
@@ -124,13 +136,14 @@ class FleetAuthority:
         )
         return Authorities(listed, max(n for n, row in enumerate(rows) if row.is_issuing))
 
-    def made(self, number: int, *, is_issuing: bool) -> AuthorityRow:
+    async def made(self, tx: Transaction, number: int, *, is_issuing: bool) -> AuthorityRow:
         """Returns the row of a new authority, the `number`th of this master."""
+        seal = await sealing(tx, self._sealer)
         one = create(_NAME, self.now())
         return AuthorityRow(
             id=f"ca-{number:04d}",
             certificate=one.pem.decode(),
-            sealed=self._sealer.seal(key_pem(one.key), CONTEXT),
+            sealed=seal(key_pem(one.key), CONTEXT),
             is_issuing=is_issuing,
             created_at=self._clock(),
         )
@@ -170,6 +183,6 @@ class FleetAuthority:
         LostLeaseError."""
         await require(tx, lease)
         if not await store.listed(tx):
-            await store.insert(tx, self.made(1, is_issuing=True))
+            await store.insert(tx, await self.made(tx, 1, is_issuing=True))
         if not await public_keys(tx):
             await add_key(tx, self._sealer, self._clock())

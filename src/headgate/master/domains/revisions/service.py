@@ -15,6 +15,7 @@ from headgate.master.api.problems import ProblemError, invalid, not_found
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts import store as draft_store
 from headgate.master.domains.drafts.contents import gathered
+from headgate.master.domains.enrolment.sealing import sealing
 from headgate.master.domains.resources import service as resources
 from headgate.master.domains.revisions import store
 from headgate.master.domains.revisions.signing import signing_key
@@ -150,12 +151,14 @@ async def _keep(
         for contents in every
         for path, content in contents.items()
     }
+    has_secrets = any(path.startswith(SECRETS) for path, _ in by_hash.values())
+    seal = await sealing(tx, sealer) if has_secrets else sealer.seal
     known = await store.blobs(tx, by_hash, is_locked=True)
     new = []
     for sha256, (path, content) in by_hash.items():
         if sha256 in known:
             continue
-        sealed = sealer.seal(content, BLOB_CONTEXT) if path.startswith(SECRETS) else None
+        sealed = seal(content, BLOB_CONTEXT) if path.startswith(SECRETS) else None
         new.append(Blob(sha256=sha256, content=None if sealed else content, sealed=sealed))
     await store.add_blobs(tx, new, now_ms)
 

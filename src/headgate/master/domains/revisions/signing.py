@@ -3,6 +3,7 @@ by agents when they enrol."""
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from headgate.master.domains.enrolment.sealing import sealing
 from headgate.master.domains.revisions import store
 from headgate.master.domains.revisions.types import ManifestKey
 from headgate.master.ids import new_id
@@ -15,8 +16,9 @@ CONTEXT = "manifest key"
 async def add_key(tx: Transaction, sealer: Sealer, now_ms: int) -> None:
     """Makes a key. Two that masters made at once would sign what agents of the other refuse, so
     `tx` must hold the lease of the authorities."""
+    seal = await sealing(tx, sealer)
     key = Ed25519PrivateKey.generate()
-    sealed = sealer.seal(key.private_bytes_raw(), CONTEXT)
+    sealed = seal(key.private_bytes_raw(), CONTEXT)
     public = key.public_key().public_bytes_raw()
     made = ManifestKey(id=new_id(now_ms), sealed=sealed, public=public, created_at=now_ms)
     await store.add_manifest_key(tx, made)

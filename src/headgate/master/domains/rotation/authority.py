@@ -67,7 +67,7 @@ async def take(
     try:
         if wanted.step == "announce":
             number = int(rows[-1].id.rpartition("-")[2]) + 1
-            made = authority.made(number, is_issuing=False)
+            made = await authority.made(tx, number, is_issuing=False)
             before.announced(authority.read([made.model_copy(update={"is_issuing": True})]).issuer)
             await store.insert(tx, made)
         elif wanted.step == "switch":

@@ -82,21 +82,25 @@ async def status(tx: Transaction, sealer: Sealer) -> KeyStatus:
     )
 
 
-async def rewrap(tx: Transaction, sealer: Sealer, lease: Lease) -> KeyStatus:
-    """Wraps every secret with the first key; raises ProblemError (409) if one has no key here, and
-    LostLeaseError: two rotations at once could each remove the key that the other needs."""
+async def rewrap(tx: Transaction, sealer: Sealer, key: str, lease: Lease) -> KeyStatus:
+    """Wraps every secret with the key of that name; raises ProblemError (409) if one has no key
+    here, and LostLeaseError: two rotations at once could each remove the key that the other needs.
+
+    The authorities come first: who seals keeps them as they are (`enrolment.sealing`), so nothing
+    is under way any more once they are wrapped.
+    """
     await require(tx, lease)
     for one in SEALED:
         after = ""
         while rows := await _following(tx, one.table, after):
             for row in rows:
-                if key_name_of(row.sealed) != sealer.names[0]:
-                    await _rewrap(tx, one, row, sealer)
+                if key_name_of(row.sealed) != key:
+                    await _rewrap(tx, one, row, sealer, key)
             after = rows[-1].id
     return await status(tx, sealer)
 
 
-async def _rewrap(tx: Transaction, one: Sealed, row: _Row, sealer: Sealer) -> None:
+async def _rewrap(tx: Transaction, one: Sealed, row: _Row, sealer: Sealer, key: str) -> None:
     if not sealer.has_key_of(row.sealed):
         raise ProblemError(
             409,
@@ -104,7 +108,7 @@ async def _rewrap(tx: Transaction, one: Sealed, row: _Row, sealer: Sealer) -> No
             f"a secret of {one.table.name} was sealed with a key that this master has not; add it"
             " to the key file, and try again",
         )
-    sealed = sealer.rewrapped(row.sealed, one.context)
+    sealed = sealer.rewrapped(row.sealed, one.context, key)
     changed = update(one.table).where(one.table.c.id == row.id, one.table.c.sealed == row.sealed)
     await tx.as_master().change(changed.values(sealed=sealed))
 
@@ -114,9 +118,9 @@ async def _following(tx: Transaction, table: Table, after: str) -> list[_Row]:
     return await tx.as_master().all(_Row, query.order_by(table.c.id).limit(_AT_ONCE))
 
 
-def begin(file: Path | None, sealer: Sealer, before: KeyStatus, *, makes_key: bool) -> None:
-    """Gives the sealer the key that is to be the first: one that is new in the file already, or
-    one that is made now. Raises ProblemError (409) where nobody may make one.
+def begin(file: Path | None, sealer: Sealer, before: KeyStatus, *, makes_key: bool) -> str:
+    """Gives the sealer the key that is to be the first, and returns its name: one that is new in
+    the file already, or one that is made now. Raises ProblemError (409) where nobody may make one.
     """
     if file is not None:
         try:
@@ -125,7 +129,7 @@ def begin(file: Path | None, sealer: Sealer, before: KeyStatus, *, makes_key: bo
             raise ProblemError(409, "key-file", str(error)) from error
     newer = sealer.names[0] != before.keys[0].name or not before.is_rotated
     if newer:
-        return  # it goes on, or the operator has put the key there
+        return sealer.names[0]  # it goes on, or the operator has put the key there
     if file is None or not makes_key:
         raise ProblemError(
             409,
@@ -135,6 +139,7 @@ def begin(file: Path | None, sealer: Sealer, before: KeyStatus, *, makes_key: bo
         )
     new_key_file(file, file.read_text())
     sealer.adopt(read_keys(file))
+    return sealer.names[0]
 
 
 def finish(file: Path | None, sealer: Sealer, after: KeyStatus, *, forgets: bool) -> None:

@@ -32,6 +32,7 @@ async def rotate_authority(call: Here, new: RotationStep) -> AuthorityStatus:
 @ROUTES.get("/master/key", Permission.MASTER_READ)
 async def get_key(call: Here) -> KeyStatus:
     """Shows the master's keys by name, and how many secrets each has sealed."""
+    await call.master.authority.refresh()  # another master may have rotated the key just now
     async with call.read() as tx:
         return await keys.status(tx, call.master.sealer)
 
@@ -53,7 +54,7 @@ async def _rotated(call: Call, lease: Lease) -> KeyStatus:
     is_alone = master.database.is_sqlite
     async with call.read() as tx:
         before = await keys.status(tx, sealer)
-    keys.begin(master.key_file, sealer, before, makes_key=is_alone)
-    after = await call.write(lambda tx: keys.rewrap(tx, sealer, lease))
+    key = keys.begin(master.key_file, sealer, before, makes_key=is_alone)
+    after = await call.write(lambda tx: keys.rewrap(tx, sealer, key, lease))
     keys.finish(master.key_file, sealer, after, forgets=is_alone)
     return after

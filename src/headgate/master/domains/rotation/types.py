@@ -58,7 +58,9 @@ class OneKey(View):
     """A key of the master."""
 
     name: str = Field(description="A name made of the key's hash.")
-    is_first: bool = Field(description="Whether new secrets are sealed with it.")
+    is_first: bool = Field(
+        description="Whether it is the first one in the key file: a rotation seals all with it."
+    )
     secrets: int = Field(description="How many secrets it has sealed.")
 
 
@@ -67,4 +69,7 @@ class KeyStatus(View):
 
     keys: list[OneKey]
     unknown: int = Field(description="Secrets that no key of this master opens.")
-    is_rotated: bool = Field(description="Whether the first key has sealed every secret.")
+    is_rotated: bool = Field(
+        description="Whether the first key has sealed every secret. No master seals with an older"
+        " one from then on."
+    )

@@ -9,6 +9,7 @@ from headgate.master.api.call import Here
 from headgate.master.api.problems import not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
+from headgate.master.domains.enrolment.sealing import sealing
 from headgate.master.domains.secrets import service, store
 from headgate.master.domains.secrets.types import (
     NewSecret,
@@ -49,8 +50,9 @@ async def put_secret(
     given = (name, new.content.encode())
 
     async def work(tx: Transaction) -> Secret:
+        seal = await sealing(tx, call.master.sealer)
         call.require_version(await store.find(tx, name, is_locked=True))
-        return await service.put(tx, given, call.master.sealer, call.caller, call.now_ms)
+        return await service.put(tx, given, seal, call.caller, call.now_ms)
 
     return await call.write(work)
 

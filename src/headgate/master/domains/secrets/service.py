@@ -2,6 +2,7 @@
 
 from headgate.master.access import Caller
 from headgate.master.api.problems import not_found, stale, taken
+from headgate.master.domains.enrolment.sealing import Seal
 from headgate.master.domains.secrets import store
 from headgate.master.domains.secrets.types import SealedSecret, Secret
 from headgate.master.ids import new_id
@@ -13,7 +14,7 @@ CONTEXT = "secret file"
 
 
 async def put(
-    tx: Transaction, given: tuple[str, bytes], sealer: Sealer, by: Caller, now_ms: int
+    tx: Transaction, given: tuple[str, bytes], seal: Seal, by: Caller, now_ms: int
 ) -> Secret:
     """Writes the secret file of (name, content), sealed."""
     name, content = given
@@ -25,7 +26,7 @@ async def put(
         size=len(content),
         changed_at=now_ms,
         changed_by=by.id,
-        sealed=sealer.seal(content, CONTEXT),
+        sealed=seal(content, CONTEXT),
     )
     if current is None:
         try:

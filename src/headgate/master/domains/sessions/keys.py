@@ -9,6 +9,7 @@ from joserfc.jwk import OKPKey
 from joserfc.jws import extract_compact
 from pydantic import BaseModel
 
+from headgate.master.domains.enrolment.sealing import sealing
 from headgate.master.domains.sessions import store
 from headgate.master.ids import Clock, new_id
 from headgate.master.store.database import Database
@@ -104,11 +105,12 @@ class Keys:
 
     async def _rotate(self, tx: Transaction) -> None:
         now = self._clock()
+        seal = await sealing(tx, self._sealer)
         newest = await store.signing_keys(tx, now - ROTATED_AFTER_MS)
         if newest:
             return  # another master was quicker
         key = OKPKey.generate_key("Ed25519", private=True)
-        sealed = self._sealer.seal(json.dumps(key.as_dict(private=True)).encode(), CONTEXT)
+        sealed = seal(json.dumps(key.as_dict(private=True)).encode(), CONTEXT)
         await store.add_signing_key(tx, new_id(now), sealed, now)
         await store.forget_signing_keys(tx, now - _KEPT_MS)
 
