@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from sqlalchemy import delete
 
 from headgate.fleet.frames import Heartbeat, Held, Latency
 from headgate.fleet.latency import BOUNDS_S, BUCKETS
-from headgate.master.domains.metrics import recorder, store, thinner
+from headgate.master.domains.metrics import recorder, store, thinner, thinning
+from headgate.master.domains.metrics.growth import Counters, Slot
 from headgate.master.domains.metrics.recorder import Recorder
 from headgate.master.domains.metrics.store import COUNTERS, METRICS
+from headgate.master.domains.metrics.tally import Tally
 from headgate.master.domains.metrics.thinner import Thinner
-from headgate.master.store.errors import StoreUnavailableError
+from headgate.master.store.errors import RefusedError, StoreUnavailableError
 from headgate.master.store.leases import RowLeases
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
@@ -312,6 +315,80 @@ def test_an_agent_that_moves_within_a_slot_loses_nothing(world: World, admin: st
     core = world.ask("GET", f"{W}/fleets/core/metrics", token=admin).items
     edge = points(world, admin)
     assert [sum(int(str(p["requests"])) for p in some) for some in (edge, core)] == [10, 2]
+
+
+def test_an_agent_that_lies_stops_nobody(world: World, admin: str) -> None:
+    """It says of each second that an engine began in it and answered as much as a number holds."""
+    lying, honest = sorted((Node(world, admin) for _ in range(2)), key=lambda node: node.id)
+    figures = {"requests": 1.0, "connections": 1e300, "errors": 1e300, "uptime_s": 0.5}
+    lie = Heartbeat(Held(), figures=figures, latency=Latency(BOUNDS_S, (1 << 63,) * BUCKETS))
+    for number in range(120):
+        world.advance(seconds=1)
+        world.master.book.measured(lying.id, lie)
+        if number % 15 == 0:
+            honest.serve(3)
+        flush(world)
+    query = f"&agent={honest.id}&range_s=86400"
+    for minutes in (0, 65, 360):
+        world.advance(minutes=minutes)
+        thin(world)
+        body = {"name": "ann", "password": PASSWORD}
+        reader = world.ask("POST", "/auth/login", body)["access_token"]
+        found = points(world, reader, query)
+        assert sum(point["requests"] for point in found) == honest.served
+    assert lengths(world) == {15_000: 0, 60_000: 0}
+    fleet = points(world, reader, "&range_s=86400&step_s=3600")
+    assert 0 < max(point["requests"] for point in fleet) < 1 << 63
+
+
+def test_a_slot_that_cannot_be_thinned_stops_no_other_one(
+    world: World, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(world, admin)
+    bad = world.now_ms // 60_000 * 60_000
+    for _ in range(12):
+        world.advance(seconds=15)
+        node.serve(3)
+        flush(world)
+    merged = thinning.merged
+
+    def refused(
+        rows: Iterable[tuple[str, Slot, Tally]], length: int
+    ) -> dict[tuple[str, Slot], Tally]:
+        every = list(rows)
+        if every[0][1].at // 60_000 * 60_000 == bad:
+            raise RefusedError("a value is out of range")
+        return merged(every, length)
+
+    monkeypatch.setattr(thinning, "merged", refused)
+    world.advance(hours=1, minutes=5)
+    thin(world)
+    left = lengths(world)
+    assert 0 < left[15_000] <= 8
+    assert left[60_000] > 0
+    world.advance(days=1)
+    thin(world)
+    assert lengths(world) == {15_000: 0, 60_000: 0}  # a day later it is forgotten, too
+
+
+def test_figures_that_are_refused_hold_up_no_others(
+    world: World, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = sorted((Node(world, admin) for _ in range(3)), key=lambda node: node.id)
+    written = recorder._written
+
+    async def refusing(tx: Transaction, said: Mapping[str, Counters]) -> None:
+        if nodes[0].id in said:
+            raise RefusedError("a value is out of range")
+        await written(tx, said)
+
+    monkeypatch.setattr(recorder, "_written", refusing)
+    world.advance(seconds=15)
+    for node in nodes:
+        node.serve(3)
+    flush(world)
+    assert world.master.recorder.waiting == 0
+    assert sum(point["requests"] for point in points(world, admin)) == 6
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def counters_of(beat: Heartbeat, now_ms: int) -> Counters | None:
         began_at=None if uptime is None else max(0, measured_at - uptime),
         connections=min(_number(said, "connections") or 0, 1 << 31),
         # The buckets belong to the engine, the other counters to objects that a config can lose.
-        requests=sum(latency) if latency else _number(said, "requests") or 0,
+        requests=min(sum(latency), _MOST) if latency else _number(said, "requests") or 0,
         client_errors=_number(said, "errors_4xx"),
         server_errors=_number(said, "errors") or 0,
         endpoint_failures=_number(said, "endpoint_failures"),
@@ -88,7 +88,7 @@ def _number(said: Mapping[str, float], name: str, times: int = 1) -> int | None:
     value = said.get(name)
     if value is None or not math.isfinite(value):
         return None
-    return min(max(0, int(value * times)), _MOST)
+    return int(min(max(0.0, value * times), _MOST))
 
 
 def is_newer(before: Counters | None, now: Counters) -> bool:

@@ -22,7 +22,7 @@ from headgate.master.domains.metrics.store import Owner
 from headgate.master.domains.metrics.tally import Tally, added
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
-from headgate.master.store.errors import StoreUnavailableError, TakenError
+from headgate.master.store.errors import RefusedError, StoreUnavailableError, TakenError
 from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
 
@@ -73,10 +73,21 @@ class Recorder:
         waiting = sorted(self._waiting)
         for start in range(0, len(waiting), AT_ONCE):
             part = {agent: self._waiting[agent] for agent in waiting[start : start + AT_ONCE]}
-            await self._write(part)
+            await self._write_or_drop(part)
             for agent, said in part.items():
                 if self._waiting[agent] is said:
                     del self._waiting[agent]
+
+    async def _write_or_drop(self, said: Mapping[str, Counters]) -> None:
+        """Writes the figures of these nodes, without those that the database would never keep."""
+        try:
+            await self._write(said)
+        except RefusedError as error:
+            if len(said) > 1:
+                for agent, one in said.items():
+                    await self._write_or_drop({agent: one})
+                return
+            _log.error("figures of a node are refused", agent=next(iter(said)), reason=str(error))
 
     async def _write(self, said: Mapping[str, Counters]) -> None:
         for _ in range(_TRIES - 1):

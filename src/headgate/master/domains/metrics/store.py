@@ -228,9 +228,10 @@ async def remove(tx: Transaction, rows: Iterable[SlotRow]) -> None:
             await tx.change(delete(METRICS).where(*where, METRICS.c.node.in_(part)))
 
 
-async def oldest(tx: Transaction, length: int, before: int) -> int | None:
-    """Returns the begin of the oldest slot of this length that began before a time."""
-    query = columns_of(METRICS, SlotRow).where(METRICS.c.length == length, METRICS.c.at < before)
+async def oldest(tx: Transaction, length: int, before: int, since: int = 0) -> int | None:
+    """Returns the begin of the oldest slot of this length that began in a time."""
+    where = (METRICS.c.length == length, METRICS.c.at >= since, METRICS.c.at < before)
+    query = columns_of(METRICS, SlotRow).where(*where)
     found = await tx.first(SlotRow, query.order_by(METRICS.c.at))
     return None if found is None else found.at
 

@@ -15,6 +15,10 @@ _NAMES: Final = (
 )
 
 
+MOST: Final = (1 << 63) - 1
+"""The largest sum, as large as a column holds: an agent may say that it served anything."""
+
+
 class Tally(NamedTuple):
     """The figures of what was served. None: no node said it."""
 
@@ -36,7 +40,7 @@ class Tally(NamedTuple):
 
 
 def added(tallies: Iterable[Tally]) -> Tally:
-    """Returns the sum.
+    """Returns the sum, each number of it at most `MOST`.
 
     >>> added([Tally(requests=2, client_errors=1), Tally(requests=3, latency=(4,))])[2:4]
     (5, 1)
@@ -50,14 +54,14 @@ def added(tallies: Iterable[Tally]) -> Tally:
         client_errors=values["client_errors"],
         server_errors=values["server_errors"] or 0,
         endpoint_failures=values["endpoint_failures"],
-        latency=tuple(sum(counts) for counts in buckets),
+        latency=tuple(min(sum(counts), MOST) for counts in buckets),
         drift_ms=values["drift_ms"],
     )
 
 
 def _sum(values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    return min(sum(known), MOST) if known else None
 
 
 def divided(whole: Tally, weights: Sequence[int]) -> list[Tally]:

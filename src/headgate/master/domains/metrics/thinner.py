@@ -7,9 +7,9 @@ from typing import Final
 import structlog
 
 from headgate.master.domains.metrics import store, thinning
-from headgate.master.domains.metrics.growth import LONG_MS, Slot
-from headgate.master.domains.metrics.thinning import LEVELS, Level
-from headgate.master.store.errors import StoreUnavailableError, TakenError
+from headgate.master.domains.metrics.growth import Slot
+from headgate.master.domains.metrics.thinning import LENGTHS, LEVELS, Level
+from headgate.master.store.errors import RefusedError, StoreUnavailableError, TakenError
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
 from headgate.master.upkeep import World
@@ -48,30 +48,47 @@ class Thinner:
             return False
         try:
             now_ms = world.clock()
-            for level in LEVELS:
-                await self._thin(level, thinning.due(level, now_ms))
-            await self._forget(thinning.gone(now_ms))
+            try:
+                for level in LEVELS:
+                    await self._thin(level, thinning.due(level, now_ms))
+            finally:  # whatever could not be thinned
+                for length in LENGTHS:
+                    await self._forget(length, thinning.gone(now_ms))
         finally:
             await world.leases.release(lease)
         return True
 
     async def _thin(self, level: Level, before: int) -> None:
-        database = self._world.database
+        since = 0
         while True:
-            async with database.read(MASTER) as tx:
-                first = await store.oldest(tx, level.length, before)
+            async with self._world.database.read(MASTER) as tx:
+                first = await store.oldest(tx, level.length, before, since)
             if first is None:
                 return
             slot = Slot(level.into, first // level.into * level.into)
-            has_more = True
-            while has_more:
-                has_more = await database.write(MASTER, partial(_merge, level=level, into=slot))
+            await self._fill(level, slot)
+            since = slot.at + slot.length
 
-    async def _forget(self, before: int) -> None:
+    async def _fill(self, level: Level, slot: Slot) -> None:
+        """Makes one slot out of shorter ones. If these cannot be added up they stay, until they
+        are forgotten, and hold up no other slot."""
+        has_more = True
+        try:
+            while has_more:
+                work = partial(_merge, level=level, into=slot)
+                has_more = await self._world.database.write(MASTER, work)
+        except (RefusedError, TakenError) as error:
+            _log.warning("fleet metrics were not thinned", at=slot.at, reason=str(error))
+        except StoreUnavailableError:
+            raise
+        except Exception:
+            _log.exception("fleet metrics were not thinned", at=slot.at)
+
+    async def _forget(self, length: int, before: int) -> None:
         removed = 1
         while removed:
             removed = await self._world.database.write(
-                MASTER, lambda tx: store.forget(tx, LONG_MS, before, AT_ONCE)
+                MASTER, lambda tx: store.forget(tx, length, before, AT_ONCE)
             )
 
 

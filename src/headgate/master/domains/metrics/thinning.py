@@ -32,6 +32,8 @@ LEVELS: Final = (
     Level(MINUTE_MS, LONG_MS, 6 * _HOUR_MS),
 )
 
+LENGTHS: Final = (SHORT_MS, MINUTE_MS, LONG_MS)
+
 K = TypeVar("K")
 
 

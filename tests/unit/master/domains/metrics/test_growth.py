@@ -77,6 +77,19 @@ def test_numbers_that_are_none_count_nothing(bad: float) -> None:
     assert found.requests == 0
 
 
+def test_numbers_without_measure_stay_in_bounds() -> None:
+    huge = (1 << 63,) * BUCKETS
+    figures = {"requests": 1.0, "connections": 1e300, "uptime_s": 1e307, "errors": 1e300}
+    beat = Heartbeat(Held(), figures=figures, latency=Latency(BOUNDS_S, huge))
+    found = counters_of(beat, NOW)
+    assert found is not None
+    assert found.requests == 1 << 53
+    assert found.server_errors == 1 << 53
+    growth = grown(None, found)
+    assert growth is not None
+    assert all(part.requests < 1 << 63 for part in slots(growth).values())
+
+
 def test_what_was_served_is_the_difference_of_two_looks() -> None:
     before = looked(0, 100, server_errors=3, connections=9)
     now = looked(15_000, 130, server_errors=4, client_errors=2, connections=2)

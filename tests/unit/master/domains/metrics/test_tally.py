@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.master.domains.metrics.tally import Tally, added, divided
+from headgate.master.domains.metrics.tally import MOST, Tally, added, divided
 
 COUNT = st.integers(0, 1 << 53)
+ANY_COUNT = COUNT | st.integers(0, MOST)
 TALLIES = st.builds(
     Tally,
     covered_ms=COUNT,
@@ -15,8 +16,23 @@ TALLIES = st.builds(
     server_errors=COUNT,
     endpoint_failures=st.none() | COUNT,
     latency=st.lists(COUNT, max_size=25).map(tuple),
+    drift_ms=st.none() | COUNT,
 )
 WEIGHTS = st.lists(st.integers(0, 1 << 40), min_size=1, max_size=40).filter(any)
+
+
+@given(st.lists(ANY_COUNT, max_size=5), st.lists(ANY_COUNT, max_size=5))
+def test_sums_stay_within_what_a_column_holds(one: list[int], two: list[int]) -> None:
+    def of(counts: list[int]) -> Tally:
+        return added(
+            Tally(*(count,) * 6, latency=(count, count), drift_ms=count) for count in counts
+        )
+
+    whole = of([*one, *two])
+    assert whole == added([of(one), of(two)])
+    assert whole.requests == min(sum([*one, *two]), MOST)
+    known = [value for value in whole._replace(latency=()) if isinstance(value, int)]
+    assert all(value <= MOST for value in (*known, *whole.latency))
 
 
 @given(TALLIES, WEIGHTS)
