@@ -117,6 +117,21 @@ def test_many_rows_go_in_several_transactions(
     assert rows(world, AUDIT) == 0
 
 
+def test_what_cannot_be_removed_keeps_nothing_else(world: World) -> None:
+    world.set_up()
+    world.ask("POST", "/auth/login", _LOGIN)
+    world.advance(days=40)
+
+    async def fails(tx: Transaction, before_ms: int, most: int) -> int:
+        raise RuntimeError("nobody expected this")
+
+    kept = keeper(world)
+    kept._rules = (upkeep.Rule("this", 1, fails), *kept._rules)
+    assert world.runner.run(kept.once())
+    assert rows(world, SESSIONS) == 0
+    assert kept._swept_at == world.now_ms
+
+
 def test_one_master_at_a_time_does_it(world: World) -> None:
     async def both() -> list[bool]:
         first, second = keeper(world), keeper(world, holder="two")

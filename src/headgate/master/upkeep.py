@@ -95,7 +95,7 @@ class Upkeep:
             return False
         try:
             for rule in self._rules:
-                await self._apply(rule)
+                await self._try(rule)
             await self._sweep()
         finally:
             await self._world.leases.release(lease)
@@ -110,6 +110,15 @@ class Upkeep:
         self._swept_at = now_ms
         if removed:
             _log.info("contents of no revision were removed", rows=removed)
+
+    async def _try(self, rule: Rule) -> None:
+        """Applies a rule; one that fails keeps the others from nothing."""
+        try:
+            await self._apply(rule)
+        except StoreUnavailableError:
+            raise
+        except Exception:
+            _log.exception("old rows were not removed", what=rule.what)
 
     async def _apply(self, rule: Rule) -> None:
         before_ms = self._world.clock() - rule.days * _DAY_MS
