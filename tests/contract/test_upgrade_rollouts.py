@@ -139,6 +139,11 @@ class Fleet:
         )
         await asyncio.gather(*beats)
 
+    async def come_back(self, one: Node) -> None:
+        """Has a node begin another session."""
+        await self.master.book.left(one.name, one.fence)
+        await self._join([one])
+
     def programs(self) -> list[str]:
         """What the nodes that can upgrade run."""
         return [one.program for one in self.nodes.values() if one.can_upgrade]
@@ -302,6 +307,26 @@ def test_an_undo_in_the_middle_of_an_upgrade_waits_for_the_agents_own_word(fleet
 async def _beats(fleet: Fleet) -> None:
     for one in fleet.nodes.values():
         await fleet.master.book.seen(one.name, Heartbeat(Held(), upgrade_ended=one.ended))
+
+
+def test_an_undo_takes_back_an_instance_that_was_taken_over_with_its_host(fleet: Fleet) -> None:
+    made = fleet.begin(soak_s=30)
+    fleet.live(15)
+    agents = [one for one in fleet.nodes.values() if one.can_upgrade]
+    first = next(one for one in agents if one.program == _NEW)
+    second = next(one for one in agents if one.program == _OLD)
+    # Both are instances of one host, which has one program.
+    assert first.orders
+    assert not second.orders
+    second.program = _NEW
+    fleet.world.runner.run(fleet.come_back(second))
+    fleet.live(150)
+    assert fleet.shown(made)["status"] == "succeeded"
+    fleet.world.ask("POST", f"{_BASE}/{made['id']}/orders", {"verb": "undo"}, fleet.token)
+    fleet.live(120)
+    assert fleet.shown(made)["status"] == "undone"
+    assert fleet.programs() == [_OLD] * 3
+    assert [order.program for order in second.orders] == [_NEW, _OLD]
 
 
 def test_an_undone_upgrade_leaves_whoever_ran_the_program_before(fleet: Fleet) -> None:

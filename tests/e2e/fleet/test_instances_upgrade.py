@@ -37,7 +37,8 @@ def test_one_order_takes_all_instances_of_the_host_over_and_the_next_finds_it_do
             office.person.ask(f"{W}/rollouts/{rollout}/orders", {"verb": "undo"}, "POST")
             back = {"left": OLD, "right": OLD}
             until(lambda: _programs(office) == back, "it is undone", deadline_s=180)
-            assert programs.installed == OLD
+            until(lambda: _status(office, rollout) == "undone", "it has ended", deadline_s=180)
+            assert (programs.installed, programs.asked) == (OLD, [NEW, OLD])
             assert (get(left)[1], get(right)[1]) == (b"one", b"one")
             # The control process says what it runs before it has looked at its nginx.
             until(

@@ -160,7 +160,8 @@ class AgentRow(BaseModel):
     can_upgrade: bool | None
     wanted_program: str | None
     former_program: str | None
-    """Its version before the rollout `upgrade_rollout`, of which it got the step `upgrade_step`."""
+    """Its version before the rollout `upgrade_rollout`, of which it got the step `upgrade_step`;
+    None: no step yet."""
     upgrade_rollout: str | None
     upgrade_step: int | None
     upgrade_order: int | None

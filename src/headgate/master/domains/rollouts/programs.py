@@ -24,7 +24,7 @@ async def agents_of(
     """Returns the agents of a fleet that can upgrade, and the names of those that cannot; an agent
     that the rollout has reached counts, whatever it can now."""
     rows = await agents.rows_of(tx, fleet)
-    able = [row for row in rows if row.can_upgrade or row.upgrade_rollout == rollout]
+    able = [row for row in rows if row.can_upgrade or _step(row, rollout) is not None]
     unable = {row.id for row in rows} - {row.id for row in able}
     names = sorted(f"{row.name} ({row.id})" for row in rows if row.id in unable)
     return [view(row, rollout, program, now_ms) for row in able], tuple(names)
@@ -34,7 +34,7 @@ def view(row: AgentRow, rollout: str, program: str, now_ms: int) -> AgentView:
     """Returns what an agent says to a rollout. It serves a step once it has come back with the
     program of that step, and serves its revision."""
     shown = row.shown(now_ms)
-    step = row.upgrade_step if row.upgrade_rollout == rollout else None
+    step = _step(row, rollout)
     has_failed = step is not None and row.upgrade_state == "failed"
     return AgentView(
         agent=row.id,
@@ -55,6 +55,10 @@ def view(row: AgentRow, rollout: str, program: str, now_ms: int) -> AgentView:
     )
 
 
+def _step(row: AgentRow, rollout: str) -> int | None:
+    return row.upgrade_step if row.upgrade_rollout == rollout else None
+
+
 def _serving(row: AgentRow, step: int | None, program: str) -> int | None:
     if step is None:
         return NEW_PROGRAM if row.program == program else FORMER_PROGRAM
@@ -63,18 +67,26 @@ def _serving(row: AgentRow, step: int | None, program: str) -> int | None:
     return FORMER_PROGRAM if step == NEW_PROGRAM else NEW_PROGRAM
 
 
+async def note_former(tx: Transaction, fleet: str, rollout: str) -> None:
+    """Notes what the agents of a fleet run that the rollout knew nothing of, before it tells any of
+    them: an order takes all instances of a host along, which get theirs later."""
+    column = AGENTS.c
+    is_new = or_(column.upgrade_rollout.is_(None), column.upgrade_rollout != rollout)
+    values = {"former_program": column.program, "upgrade_rollout": rollout, "upgrade_step": None}
+    await tx.change(update(AGENTS).where(column.fleet == fleet, is_new).values(values))
+
+
 async def serve(
     tx: Transaction, rollout: str, told: Sequence[str], step: int, order: tuple[str, int]
 ) -> None:
-    """Makes a step what these agents run; an agent that has the order already gets no other one.
+    """Makes a step what these agents run, of which `note_former` was told; an agent that has the
+    order already gets no other one.
 
     `order`: the rollout's program, and the present time in milliseconds. Orders of an agent rise,
     whatever the clock does.
     """
     program, now_ms = order
     column = AGENTS.c
-    is_other = or_(column.upgrade_rollout.is_(None), column.upgrade_rollout != rollout)
-    is_new = or_(is_other, column.upgrade_step != step)
     number = case((column.upgrade_order >= now_ms, column.upgrade_order + 1), else_=now_ms)
     values: dict[str, object] = {
         "upgrade_step": step,
@@ -83,13 +95,13 @@ async def serve(
         "upgrade_error": None,
     }
     if step == NEW_PROGRAM:
-        former = case((is_other, column.program), else_=column.former_program)
-        values |= {"wanted_program": program, "former_program": former, "upgrade_rollout": rollout}
-        chosen = is_new
+        values |= {"wanted_program": program}
+        chosen = or_(column.upgrade_step.is_(None), column.upgrade_step != step)
     else:
         # An agent that was never told has nothing to go back from.
         values |= {"wanted_program": column.former_program}
-        chosen = (column.upgrade_rollout == rollout) & (column.upgrade_step != step)
+        chosen = column.upgrade_step != step
+    chosen &= column.upgrade_rollout == rollout
     for part in _parts(told):
         await tx.change(update(AGENTS).where(column.id.in_(part), chosen).values(values))
 

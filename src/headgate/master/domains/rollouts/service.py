@@ -111,6 +111,8 @@ async def keep(tx: Transaction, row: RolloutRow, moved: Moved) -> Moved:
         match command:
             case Serve(step, told) if row.program is not None:
                 now_ms = int((moved.state.ticked_at or 0.0) * 1000)
+                if step == NEW_PROGRAM:
+                    await programs.note_former(tx, row.fleet, row.id)
                 await programs.serve(tx, row.id, told, step, (row.program, now_ms))
             case Serve(revision, told):
                 await store.serve(tx, row, told, revision, moved.state.wave)
