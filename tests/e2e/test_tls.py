@@ -1,5 +1,6 @@
 """A node that terminates TLS: who gets which certificate, and what happens when files change."""
 
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -83,6 +84,16 @@ def test_an_unknown_or_missing_name_is_refused_by_an_alert(site: Site) -> None:
         site.ask("b.example")
     with pytest.raises(ssl.SSLError, match=r"(?i)missing.extension"):
         site.ask(None)
+
+
+@pytest.mark.parametrize("name", [b"/ /", b"x x", b"a.example x", b"x..y", b"a.example:1", b"x\n"])
+def test_a_name_that_is_no_host_name_ends_the_handshake(site: Site, name: bytes) -> None:
+    context = nameless(trusting(site.authority.ca_file))
+    with (
+        socket.create_connection(("127.0.0.1", site.port), DEADLINE_S) as plain,
+        pytest.raises(ssl.SSLError, match=r"(?i)alert decode.error"),
+    ):
+        context.wrap_socket(plain, server_hostname=name)
 
 
 def test_plain_http_on_a_tls_port_ends_at_once(site: Site) -> None:

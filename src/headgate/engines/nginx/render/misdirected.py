@@ -28,6 +28,13 @@ _UNKNOWN: Final = "u"
 _NO_NAME: Final = "n"
 _AT_ONCE: Final = 400
 
+_NAME: Final = r"(?:[a-z0-9_-]++\.?)++"
+"""A name that finds the same server and line of a map. OpenSSL takes any bytes but NUL for SNI;
+nginx takes its default server if they are no name, and cuts off a port, while a map looks at them
+as they are.
+"""
+_CLASSES: Final = rf" [0-9{_UNKNOWN}{_NO_NAME}]+ [0-9{_UNKNOWN}{_NO_NAME}]+\z"
+
 
 def variable(ctx: Context) -> Var | None:
     """Returns a variable that is not empty for a misdirected request; None where none can occur."""
@@ -69,7 +76,9 @@ def _of_listener(ctx: Context, offered: Offers, classes: Sequence[Offer]) -> Var
 def _judged(
     ctx: Context, offered: Offers, classes: Sequence[Offer], number: dict[Offer, str]
 ) -> Iterator[Entry]:
-    yield Regex(r"~*\A(\S+) \1 "), _NOT
+    # Whole lines: a blank in the SNI would stand for one of ours.
+    yield Regex(rf"~*\A({_NAME}) \1{_CLASSES}"), _NOT
+    yield Regex(rf"~*\A(?!(?:{_NAME})? [^ ]*{_CLASSES})"), _YES
     policy = offered.none.policy
     others = [offer for offer in classes if offer.policy != policy]
     for group in _groups([number[offer] for offer in others]):

@@ -114,7 +114,7 @@ _LISTENERS: Final = (
     Parity(
         "listeners.NAME.tls.unknown_sni",
         "differs",
-        "the alert to a client that asks for no name is `unrecognized_name`, too",
+        "no name gets `unrecognized_name`, too; an SNI that is no name gets no alert, at most 421",
     ),
     Parity(
         "listeners.NAME.tls.strict_sni", "no", "refused: nginx compares no host with a certificate"
