@@ -16,7 +16,10 @@ HOSTS = ["a.example", "b.example", "c.a.example", "*.a.example", "*.b.example", 
 GUARDED = HOSTS[1:3]
 """Those that may ask for a certificate: a request for them over the connection of another host is
 misdirected. What becomes of a handshake for them depends on the certificate, and is not asked."""
-ASKED = [*HOSTS[:3], "d.a.example", "e.d.a.example", "A.EXAMPLE", "z.example", HOSTS[-1]]
+ASKED = [
+    *(*HOSTS[:3], "d.a.example", "e.d.a.example", "A.EXAMPLE", "z.example", HOSTS[-1]),
+    *("fallback.example", "x.fallback.example", "y.x.fallback.example"),
+]
 
 
 Outcome = tuple[int, str]
@@ -43,7 +46,7 @@ def config(random: Random, folder: Path, address: str) -> str:
     text = f'[listeners.web]\naddress = "{address}"\ndefault = true\n'
     text += f"tls = {{ {', '.join(tls)} }}\n"
     text += f'[tls_policies.guarded]\nclient_auth = {{ ca_file = "{authority.ca_file}" }}\n'
-    text += authority.issue("fallback", "fallback.example").toml("fallback")
+    text += authority.issue("fallback", "fallback.example", "*.fallback.example").toml("fallback")
     text += '[routes.all]\nrespond = { body = "all" }\n'
     for number, host in enumerate(hosts):
         name = f"c{number}"
@@ -52,6 +55,9 @@ def config(random: Random, folder: Path, address: str) -> str:
         text += authority.issue(name, host).toml(name)
         text += f'[hosts."{host}"]\ncertificate = "{name}"\n{guarded}'
         text += f'[routes.r{number}]\nhosts = ["{host}"]\nrespond = {{ body = "r{number}" }}\n'
+    if random.random() < 0.3:
+        text += authority.issue("any", "any.example").toml("any")
+        text += '[hosts."*"]\ncertificate = "any"\n'
     return text
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from headgate.engines.nginx.render import tls
 from headgate.engines.nginx.render.context import Context
-from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, offers
+from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, map_key, offers
 from headgate.features.nginx import Entry, quoted, whole
 from headgate.nginxtext.writer import (
     Arg,
@@ -53,18 +53,16 @@ def variable(ctx: Context) -> Var | None:
 
 def _of_listener(ctx: Context, offered: Offers, classes: Sequence[Offer]) -> Var:
     number = {offer: str(index) for index, offer in enumerate(classes)}
+    names = dict.fromkeys((*offered.by_name, *offered.covered))
     entries: list[tuple[Arg, Arg]] = [
-        (MapKey(name), Word(number[offer]))
-        for name, offer in offered.by_name.items()
-        if name != ANY
+        (map_key(name, offered), Word(number[offered.of(name)]))
+        for name in names
+        if name != ANY and ":" not in name
     ]
-    entries += [
-        (MapKey(name), Word(number[offered.none]))
-        for name in offered.covered
-        if name not in offered.by_name and ":" not in name
-    ]
-    default = Word(number[offered.by_name[ANY]] if ANY in offered.by_name else _UNKNOWN)
-    by_host = ctx.shared.hosts("tls_host", Var("host"), entries, default)
+    known = number[offered.by_name[ANY]] if ANY in offered.by_name else None
+    by_host = ctx.shared.hosts("tls_host", Var("host"), entries, Word(known or _UNKNOWN))
+    # An unknown name shakes hands by the default certificate, or not at all.
+    default = Word(known or number[offered.none])
     asked = Var("ssl_server_name")
     unnamed: Entry = (MapKey(""), Word(_NO_NAME))
     by_name = ctx.shared.hosts("tls_name", asked, [unnamed, *entries], default)

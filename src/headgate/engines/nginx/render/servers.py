@@ -142,7 +142,7 @@ def _one_label(name: str) -> str:
 
 
 def _covered(offered: Offers) -> list[str]:
-    return [n for n in offered.covered if not n.replace(".", "").isdigit() and ":" not in n]
+    return [n for n in offered.apart if not n.replace(".", "").isdigit() and ":" not in n]
 
 
 def _check_policies(ctx: Context, name: str, offered: Offers) -> None:

@@ -13,7 +13,7 @@ from headgate.engines.nginx.common.types import ServedName
 from headgate.engines.nginx.render import tcp_pairs, tls, upstreams
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.prelude import mapped
-from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, leaf, offers
+from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, leaf, map_key, offers
 from headgate.features.nginx import About, Shared, quoted, whole
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
@@ -134,24 +134,15 @@ def _at(offer: Offer, at: int) -> tuple[Arg, tcp_pairs.PairVariables]:
 
 def _chosen(offered: Offers, shared: Shared) -> Var:
     """Returns the variable of the label of what a client is offered."""
-    names = (offered.by_name.keys() | set(offered.covered)) - {ANY}
+    names = (offered.by_name.keys() | set(offered.apart)) - {ANY}
     entries = [
-        (_key(name, offered), Literal(_label(offered.of(name))))
+        (map_key(name, offered), Literal(_label(offered.of(name))))
         for name in sorted(names)
         if ":" not in name
     ]
     unknown = offered.by_name.get(ANY, offered.unknown)
     entries.append((MapKey(""), Literal(_label(offered.none))))
     return shared.hosts("offer", NAME, entries, Literal(_label(unknown)))
-
-
-def _key(name: str, offered: Offers) -> Arg:
-    """Returns a name for a map: the `*` of a certificate is one label, that of a host any."""
-    if not name.startswith("*"):
-        return MapKey(name)
-    if name in offered.by_name:
-        return Plain(name)
-    return Regex(rf"~*\A[^.]+{quoted(name[1:])}\z")
 
 
 def _protocols(ctx: Context, offered: Offers) -> list[Node]:

@@ -11,7 +11,9 @@ from typing import Final
 
 from headgate.engines.nginx.observe.certificates import BadCertificateError, Leaf, parse_der
 from headgate.engines.nginx.render.context import Context
+from headgate.features.nginx import quoted
 from headgate.kernel.ids import BlobId
+from headgate.nginxtext.writer import Arg, MapKey, Plain, Regex
 from headgate.plan.objects import ListenerTls
 
 BUILT_IN: Final = "default"
@@ -32,7 +34,8 @@ class Offer:
 
 @dataclass(slots=True)
 class Offers:
-    """The offers of one listener; `unknown` to unknown names, `none` without a name.
+    """The offers of one listener; `unknown` to unknown names, `none` without a name, which is also
+    that of the names that the default certificate covers, unless a host has them.
 
     `negotiated` is the policy of its default server: where no certificate comes with the listener's
     own one, that of a host.
@@ -43,6 +46,11 @@ class Offers:
     unknown: Offer
     none: Offer
     negotiated: str = BUILT_IN
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The names that the default certificate covers, where unknown ones get another offer."""
+        return self.covered if self.unknown != self.none else ()
 
     def find(self, name: str) -> Offer | None:
         """Returns the offer for a name, or for names below it if it is a wildcard."""
@@ -80,12 +88,21 @@ def offers(tls: ListenerTls, ctx: Context) -> Offers:
             by_name[name] = Offer(host.tls_policy or policy, own)
     none = Offer(policy, default)
     unknown = none if tls.unknown_sni == "default" else Offer(policy)
-    covered: tuple[str, ...] = ()
-    if default and unknown != none:
-        covered = leaf(ctx, default[0]).names
+    covered = leaf(ctx, default[0]).names if default else ()
     used = {one.policy for one in (*by_name.values(), none) if one.certificates} or {policy}
     negotiated = policy if policy in used else min(used)
     return Offers(by_name, covered, unknown, none, negotiated)
+
+
+def map_key(name: str, offered: Offers) -> Arg:
+    """Returns a name for a map of hosts: the `*` of a certificate is one label, that of a host
+    any.
+    """
+    if not name.startswith("*"):
+        return MapKey(name)
+    if name in offered.by_name:
+        return Plain(name)
+    return Regex(rf"~*\A[^.]+{quoted(name[1:])}\z")
 
 
 def leaf(ctx: Context, certificate: str) -> Leaf:
