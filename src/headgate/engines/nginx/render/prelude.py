@@ -208,14 +208,14 @@ def _websocket() -> list[Node]:
     asked = ("server_protocol", "request_method", "http_upgrade", "http_sec_websocket_version")
     parts: list[str | Var] = []
     for name in (*asked, "http_sec_websocket_key"):
-        parts += [Var(name), " "]
+        parts += [Var(name), "\n"]  # no header has a line end in it
     key, connection = "[A-Z0-9+/]{22}==", r"(?:.*[, \t])?upgrade(?:[, \t].*)?"
-    handshake = rf"~*\AHTTP/1\.[01] GET websocket 13 {key} {connection}\z"
+    handshake = rf"~*\AHTTP/1\.[01]\nGET\nwebsocket\n13\n{key}\n{connection}\z"
     return [
         comment("A WebSocket handshake (RFC 6455) or nothing: no other upgrade is passed on"),
         mapped(
             "hg_upgrade",
-            Template((*parts, Var("http_connection"))),
+            Template((*parts, Var("http_connection")), lines=True),
             _NOTHING,
             (Regex(handshake), Word("websocket")),
         ),

@@ -90,8 +90,9 @@ def _edits(node: CorsNode, granted: Parts, shared: Shared) -> Edits:
 
 def _question(shared: Shared) -> Var:
     """Returns a variable that is `1` for a preflight, and empty for any other request."""
-    source = Template((Var("request_method"), " ", _METHOD, " ", _ORIGIN))
-    entries = ((Regex(r"~\AOPTIONS [^ ]+ ."), Word("1")),)
+    # No header has a line end in it.
+    source = Template((Var("request_method"), "\n", _METHOD, "\n", _ORIGIN), lines=True)
+    entries = ((Regex(r"~\AOPTIONS\n[^\n]+\n."), Word("1")),)
     return shared.map("cors_preflight", source, entries, _NONE)
 
 
