@@ -85,6 +85,25 @@ def test_what_nginx_cannot_serve_is_refused_with_the_object_and_changes_nothing(
     assert about(node)["nginx"]["running"] == 1
 
 
+def test_a_refused_config_changes_nothing_of_what_happens_on_drift(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    peer("nginx")
+    drift = 'nginx = {{ drift = {{ policy = "{}", heal_after = "100ms" }} }}\n'
+    heals, reports = (drift.format(policy) for policy in ("heal", "report"))
+    text = config(port, one.address, extra=heals)
+    with RunningNode(folder, text, "--engine", "nginx", "--no-watch") as node:
+        node.until_ready()
+        node.write(text.replace(heals, f"{reports}shedding = {{ queued = 9 }}\n"))
+        status, body = node.admin("POST", "/reload")
+        assert (status, b"refuses no requests" in body) == (422, True), body
+        file = node.state / "nginx/current/nginx.conf"
+        before = file.read_text()
+        file.chmod(0o640)
+        file.write_text(f"{before}# by hand\n")
+        until(lambda: file.read_text() == before, "the heal")
+
+
 @pytest.mark.parametrize("also_workers", [True, False])
 def test_a_dead_nginx_is_started_again(node: RunningNode, port: int, also_workers: bool) -> None:
     """Without a master its workers serve on, holding the sockets: they have to make room."""

@@ -17,7 +17,7 @@ from headgate.engines.nginx.capabilities import NotProbedError
 from headgate.engines.nginx.common.drifted import DriftReport
 from headgate.engines.nginx.common.types import CannotExpress, Generation, RightMissingError
 from headgate.engines.nginx.drive.able import probed_before, words
-from headgate.engines.nginx.drive.engine import NginxEngine, Served
+from headgate.engines.nginx.drive.engine import NginxEngine, Served, Wanted
 from headgate.engines.nginx.drive.fixed import fixed_changes
 from headgate.engines.nginx.drive.unable import CannotDriveError
 from headgate.engines.nginx.instance import SeveralMastersError
@@ -175,9 +175,6 @@ class NginxServing:
         except _UNABLE_NOW as error:
             self._tries.failed(time.monotonic())
             raise EngineUnavailableError(str(error)) from error
-        self._drain_s = candidate.node.drain_s
-        if self._keeper is not None:
-            self._keeper.configured()
         if isinstance(found, list):
             self._wanted = None
             refused = refusals(candidate, ((o.kind, o.name, o.path, _unable(o)) for o in found))
@@ -192,6 +189,9 @@ class NginxServing:
             self._wanted = None
             return _refusal(candidate, found)
         self._tries.succeeded()
+        self._drain_s = candidate.node.drain_s
+        if self._keeper is not None:
+            self._keeper.configured()
         self._listening = {
             address
             for entry in candidate.plan.objects.values()
@@ -262,12 +262,14 @@ class NginxServing:
         engine, candidate = self._engine, self._wanted or self._served
         if engine is None or candidate is None:
             return None
-        workers = self._workers or candidate.node.workers
-        made = (candidate.plan, candidate.blobs, workers, Generation(generation))
         try:
-            return await engine.would_write(*made)
+            return await engine.would_write(self._asked(candidate), Generation(generation))
         except (CannotDriveError, *_UNABLE_NOW):
             return None
+
+    def _asked(self, candidate: Candidate) -> Wanted:
+        workers = self._workers or candidate.node.workers
+        return Wanted(candidate.plan, candidate.blobs, workers, candidate.node.nginx)
 
     async def able(self, settings: NodeSettings) -> Able | None:
         """Returns what the nginx accepts, as its own `-t` said, and how it is driven; before the
@@ -357,10 +359,7 @@ class NginxServing:
         applied: Callable[[], object] = lambda: None,
     ) -> Served | Rejected | list[CannotExpress]:
         """Applies a candidate, without the endpoints that take nothing now."""
-        # Those of one that was refused meanwhile do not belong to what is served.
-        engine.settings = candidate.node.nginx
-        workers = self._workers or candidate.node.workers
-        found = await engine.apply(candidate.plan, candidate.blobs, workers, applied)
+        found = await engine.apply(self._asked(candidate), applied)
         if isinstance(found, Served):
             self._served = candidate
             if self._checker is not None:

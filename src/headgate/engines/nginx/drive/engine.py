@@ -58,6 +58,15 @@ _BUSY_S = 0.5
 _UNPROVEN = Generation(0)
 
 
+class Wanted(NamedTuple):
+    """A plan to serve, and the settings to do it with: in force once nginx serves it."""
+
+    plan: Plan
+    blobs: Mapping[BlobId, bytes]
+    workers: int | None
+    settings: NginxSettings
+
+
 class _Around(NamedTuple):
     """The inputs that a rendering depends on beside the plan."""
 
@@ -80,6 +89,7 @@ class Served:
 class NginxEngine:
     """Knows one nginx and the plan it serves. `root`: the folder of its releases.
 
+    `settings` are those of the plan it serves; before the first one, those that it was made with.
     `out` says which addresses of a plan take no requests, `served_out` which ones nginx leaves out,
     `addresses` what the names of endpoints resolved to.
     """
@@ -177,32 +187,29 @@ class NginxEngine:
         return known
 
     async def apply(
-        self,
-        plan: Plan,
-        blobs: Mapping[BlobId, bytes],
-        workers: int | None,
-        applied: Callable[[], object] = lambda: None,
+        self, wanted: Wanted, applied: Callable[[], object] = lambda: None
     ) -> Served | Rejected | list[CannotExpress]:
         """Makes nginx serve a plan, proven, or changes nothing. `applied` is as in `Wish`.
 
         Raises what `capabilities` raises, and WrongConfError where a foreign nginx.conf does not
         include us.
         """
-        first, around = await self._rendered(plan, blobs, workers)
+        plan, settings = wanted.plan, wanted.settings
+        first, around = await self._rendered(wanted)
         digest = plan.digest.hex()
         if isinstance(first, list):
             text = "; ".join(f"{one.kind} {one.name}: {one.message}" for one in first)
             self.applies.ended(LastApply(time.time(), "rejected", digest, text))
             return first
-        wanted = table_of(plan, around.out) if self.settings.endpoints == "lua" else {}
+        table = table_of(plan, around.out) if settings.endpoints == "lua" else {}
 
         def serves() -> None:
-            self.plan = plan
+            self.plan, self.settings = plan, settings
             self.addresses, self.served_out = around
             self.in_service.proven(plan, digest)
 
         if await asyncio.to_thread(self._is_served, first):
-            moved = await self._move(wanted)
+            moved = await self._move(table)
             if isinstance(moved, bool):
                 serves()
                 return Served(changed=moved, notes=() if moved else first.notes)
@@ -210,41 +217,38 @@ class NginxEngine:
                 return moved
 
         def staged(generation: Generation) -> Rendered:
-            self.endpoints.keep(wanted, generation)
+            self.endpoints.keep(table, generation)
             return renumbered(first, generation)
 
         wish = Wish(
             render=staged,
             plan_digest=digest,
-            probes=probes(self.settings),
+            probes=probes(settings),
             endpoints_only=_endpoints_only(self.plan, plan),
             applied=applied,
         )
         result = await self._reload(wish)
         if not isinstance(result, Proven):
-            await asyncio.to_thread(self.endpoints.take_back, wanted)
+            await asyncio.to_thread(self.endpoints.take_back, table)
             return result
-        moved = await self._move(wanted)
+        moved = await self._move(table)
         if isinstance(moved, bool):
             serves()
             return Served(True, first.notes, self.front.figures.waited_s)
         return moved or _unmoved(result.generation, self.endpoints.figures.last_error)
 
-    async def would_write(
-        self, plan: Plan, blobs: Mapping[BlobId, bytes], workers: int | None, number: Generation
-    ) -> dict[str, bytes] | None:
+    async def would_write(self, wanted: Wanted, number: Generation) -> dict[str, bytes] | None:
         """Returns the files of a release of this plan, by path in it, were it applied now under
         this number; None where it cannot be rendered. Raises as `apply` does.
         """
-        found, _ = await self._rendered(plan, blobs, workers)
+        found, _ = await self._rendered(wanted)
         if isinstance(found, list):
             return None
         return {file.path: file.content for file in renumbered(found, number).files}
 
-    async def _rendered(
-        self, plan: Plan, blobs: Mapping[BlobId, bytes], workers: int | None
-    ) -> tuple[Rendered | list[CannotExpress], _Around]:
+    async def _rendered(self, wanted: Wanted) -> tuple[Rendered | list[CannotExpress], _Around]:
         """Renders a plan for nginx as it is, without the endpoints that take nothing now."""
+        plan, settings = wanted.plan, wanted.settings
         entry = self.setup.here.settings.entry
         if entry is not None:
             await asyncio.to_thread(check_include, entry, self.root)
@@ -253,12 +257,12 @@ class NginxEngine:
         named = host_names(one for one in _values(plan) if isinstance(one, Upstream))
         addresses = await asyncio.to_thread(self._pins.asked, named)
         out = self.out(plan, addresses)
-        target = self._target(found, _UNPROVEN, workers)
+        target = self._target(found, wanted)
         target = replace(target, addresses=addresses, out=out)
 
         def rendered() -> Rendered | list[CannotExpress]:
             with paused():
-                return render_config(plan, blobs, target, self.settings.imported)
+                return render_config(plan, wanted.blobs, target, settings.imported)
 
         return await asyncio.to_thread(rendered), _Around(addresses, out)
 
@@ -325,22 +329,22 @@ class NginxEngine:
         wanted = Manifest.of(rendered, name.generation, "", 0.0)
         return _content(self.store.release(name).manifest) == _content(wanted)
 
-    def _target(self, found: Capabilities, generation: Generation, workers: int | None) -> Target:
-        here = self.setup.here
+    def _target(self, found: Capabilities, wanted: Wanted) -> Target:
+        here, settings = self.setup.here, wanted.settings
         return Target(
             capabilities=found,
-            mode=self.settings.mode,
-            generation=generation,
+            mode=settings.mode,
+            generation=_UNPROVEN,
             root=str(self.root),
             pid_path=here.place.pid_path or f"{self.root}/run/nginx.pid",
             status_socket=here.settings.status_socket,
             access_log=f"{self.root}/logs/access.log",
             error_log=here.settings.error_log,
             user=self.setup.user,
-            workers=workers,
+            workers=wanted.workers,
             system_roots=system_roots(),
-            shutdown_timeout_s=self.settings.shutdown_timeout_s,
-            endpoints=self.settings.endpoints,
+            shutdown_timeout_s=settings.shutdown_timeout_s,
+            endpoints=settings.endpoints,
         )
 
 
