@@ -86,16 +86,20 @@ def test_it_is_tried_again_without_anybody_asking(
 
 
 class Moving:
-    """An engine whose names move on the second look."""
+    """An engine whose names have moved from the second look on, until the fourth apply."""
 
-    looks = 0
+    looks = applies = 0
 
     def names_moved(self) -> bool:
         self.looks += 1
-        return self.looks == 2
+        return self.looks > 1 and self.applies < 4
+
+    async def apply_again(self) -> str:
+        self.applies += 1
+        return "held" if self.applies < 4 else ""
 
 
-def test_a_config_is_served_anew_when_its_names_have_other_addresses(
+def test_what_is_served_is_served_anew_when_its_names_have_other_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_NAMES_S", 0.0)
@@ -105,13 +109,20 @@ def test_a_config_is_served_anew_when_its_names_have_other_addresses(
     async def play() -> None:
         serving = NginxServing(str(tmp_path))
         monkeypatch.setattr(serving, "_engine", engine)
-        serving.on_wanted = lambda: told.append(f"wanted after {engine.looks}")
-        serving.on_event = lambda _, kind, *__: told.append(kind)
+        monkeypatch.setattr(serving, "_apply_again", engine.apply_again)
+        # A config that was refused since has to wait for its own reasons.
+        serving.on_wanted = lambda: told.append("wanted")
+        serving.on_event = lambda level, *said: told.append(f"{level} {said[:2]}")
         following = [asyncio.ensure_future(one) for one in serving.tasks()]
-        await until_async(lambda: engine.looks > 4)
+        await until_async(lambda: engine.looks > 8)
         for one in following:
             one.cancel()
         await asyncio.gather(*following, return_exceptions=True)
 
     loops.run(play())
-    assert told == ["nginx.names", "wanted after 2"]
+    moved = "names of endpoints have other addresses"
+    assert engine.applies == 4
+    assert told == [
+        f"error {('nginx.names', f'{moved}, but: held')}",
+        f"info {('nginx.names', moved)}",
+    ]

@@ -367,7 +367,7 @@ class NginxServing:
         return found
 
     async def _apply_again(self) -> str:
-        """Applies what is served once more, because endpoints changed; returns why it cannot."""
+        """Applies what is served once more, because of its endpoints; returns why it cannot."""
         engine, candidate = self._engine, self._served
         if engine is None or candidate is None:
             return "nginx serves no config yet"
@@ -422,15 +422,20 @@ class NginxServing:
                 self.on_wanted()
 
     async def _follow_names(self) -> None:
-        """Serves the config again when names of endpoints have other addresses."""
+        """Serves again what is served when names of endpoints have other addresses."""
+        told = ""
         while True:
             await asyncio.sleep(_NAMES_S)
             engine = self._engine
             is_held = self._keeper is not None and self._keeper.is_held()
             if engine is None or is_held or not await asyncio.to_thread(engine.names_moved):
                 continue
-            self.on_event("info", "nginx.names", "names of endpoints have other addresses", {})
-            self.on_wanted()
+            why = await self._apply_again()
+            if why and why == told:
+                continue
+            told, moved = why, "names of endpoints have other addresses"
+            level = "error" if why else "info"
+            self._told(level, "nginx.names", f"{moved}, but: {why}" if why else moved, {})
 
 
 def _cannot(candidate: Candidate, error: CannotExpress) -> Diagnostic:

@@ -142,7 +142,7 @@ class NginxEngine:
         """Reports whether endpoints' names have other addresses than in nginx. Blocks 5 s at
         most.
         """
-        return self._pins.have_moved()
+        return self._pins.have_moved(self.addresses)
 
     async def begin(self) -> None:
         """Finishes or undoes what a crash interrupted, and starts nginx if that is ours to do.
@@ -203,15 +203,17 @@ class NginxEngine:
             return first
         table = table_of(plan, around.out) if settings.endpoints == "lua" else {}
 
-        def serves() -> None:
+        async def serves() -> None:
             self.plan, self.settings = plan, settings
             self.addresses, self.served_out = around
             self.in_service.proven(plan, digest)
+            with contextlib.suppress(OSError):  # a name too many is known
+                await asyncio.to_thread(self._pins.served, around.addresses)
 
         if await asyncio.to_thread(self._is_served, first):
             moved = await self._move(table)
             if isinstance(moved, bool):
-                serves()
+                await serves()
                 return Served(changed=moved, notes=() if moved else first.notes)
             if moved is not None:
                 return moved
@@ -233,7 +235,7 @@ class NginxEngine:
             return result
         moved = await self._move(table)
         if isinstance(moved, bool):
-            serves()
+            await serves()
             return Served(True, first.notes, self.front.figures.waited_s)
         return moved or _unmoved(result.generation, self.endpoints.figures.last_error)
 

@@ -6,6 +6,7 @@ A release names addresses, so that nginx starts with nothing but the disk.
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -33,11 +34,14 @@ def resolve(name: str) -> tuple[str, ...]:
 
 
 class Pins:
-    """The last good addresses of names, in a file below `root`."""
+    """The last good addresses of names, in a file below `root`: those of the plan that is served,
+    and of what was asked since.
+    """
 
     def __init__(self, root: Path, ask: Resolve = resolve) -> None:
         self._path = root / FILE
         self._ask = ask
+        self._keeping = threading.Lock()
         self._seen: Mapping[str, tuple[str, ...]] = {}
 
     def asked(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -50,23 +54,32 @@ class Pins:
         if not wanted:
             return {}
         found = {**{name: known[name] for name in wanted if name in known}, **self._answers(wanted)}
-        if found != known:
-            fresh = self._path.with_name(f".{FILE}.{os.getpid()}")
-            fresh.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
-            fresh.replace(self._path)
+        with self._keeping:
+            self._keep({**self._known(), **found})
         return found
 
-    def have_moved(self) -> bool:
-        """Reports whether the last config's names have other addresses than the kept ones.
+    def served(self, addresses: Mapping[str, tuple[str, ...]]) -> None:
+        """Forgets all names but those of the plan that is served. Raises OSError."""
+        with self._keeping:
+            self._keep({name: one for name, one in self._known().items() if name in addresses})
+
+    def have_moved(self, served: Mapping[str, tuple[str, ...]]) -> bool:
+        """Reports whether names have other addresses than those that are served.
 
         Only once the same answer came twice in a row: some names answer with a few of many
         addresses in turn, and every reload costs a generation of workers. Waits 5 s at most.
         """
-        known = self._known()
-        if not known:
+        if not served:
             return False
-        before, self._seen = self._seen, {**known, **self._answers(sorted(known))}
-        return self._seen != known and self._seen == before
+        before, self._seen = self._seen, {**served, **self._answers(sorted(served))}
+        return self._seen != served and self._seen == before
+
+    def _keep(self, found: dict[str, tuple[str, ...]]) -> None:
+        if found == self._known():
+            return
+        fresh = self._path.with_name(f".{FILE}.{os.getpid()}")
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+        fresh.replace(self._path)
 
     def _answers(self, names: list[str]) -> dict[str, tuple[str, ...]]:
         pool = ThreadPoolExecutor(min(_AT_ONCE, len(names)))

@@ -26,13 +26,27 @@ def test_a_damaged_file_costs_only_what_was_known(tmp_path: Path) -> None:
 def test_names_have_moved_once_the_same_answer_came_twice(tmp_path: Path) -> None:
     answers: list[tuple[str, ...]] = [("10.0.0.1",)]
     pins = Pins(tmp_path, lambda _: answers[-1])
-    assert not pins.have_moved()
-    assert pins.asked(["a"]) == {"a": ("10.0.0.1",)}
-    assert [pins.have_moved() for _ in range(3)] == [False, False, False]
+    assert not pins.have_moved({})
+    served = pins.asked(["a"])
+    assert served == {"a": ("10.0.0.1",)}
+    assert [pins.have_moved(served) for _ in range(3)] == [False, False, False]
     seen = []
     for answer in (("10.0.0.2",), ("10.0.0.3",), (), ("10.0.0.3",), ("10.0.0.3",)):
         answers.append(answer)
-        seen.append(pins.have_moved())
+        seen.append(pins.have_moved(served))
     assert seen == [False, False, False, False, True]
-    assert pins.asked(["a"]) == {"a": ("10.0.0.3",)}
-    assert not pins.have_moved()
+    moved = pins.asked(["a"])
+    assert moved == {"a": ("10.0.0.3",)}
+    assert pins.have_moved(served), "nobody serves the new ones"
+    assert not pins.have_moved(moved)
+
+
+def test_what_a_config_asks_for_that_nobody_serves_forgets_nothing(tmp_path: Path) -> None:
+    pins = Pins(tmp_path, lambda _: ("10.0.0.1",))
+    served = pins.asked(["a"])
+    pins.served(served)
+    pins.asked(["b"])
+    away = Pins(tmp_path, lambda _: ())
+    assert away.asked(["a", "b"]).keys() == {"a", "b"}
+    away.served(served)
+    assert away.asked(["a", "b"]) == served
