@@ -14,6 +14,7 @@ from running_node import Load, RunningNode, Upstream, config, get
 from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.instance.procfs import Procfs
+from headgate.engines.nginx.upkeep.rotation import MOST_BYTES
 
 
 def about(node: RunningNode) -> dict[str, Any]:
@@ -153,6 +154,22 @@ def test_an_edit_by_hand_is_seen(node: RunningNode) -> None:
     release.write_text(release.read_text() + "# by hand\n")
     until(lambda: "nginx.conf edited" in str(about(node)["drift"]), "the drift")
     until(lambda: node.metric("headgate_nginx_drift") == 1, "the metric")
+
+
+def test_a_log_that_cannot_be_rotated_ends_no_control_process(node: RunningNode) -> None:
+    control = node.status()["control"]
+    assert isinstance(control, dict)
+    log = node.state / "nginx/logs/access.log"
+    old = log.with_name("access.log.1")
+    old.mkdir()
+    os.truncate(log, MOST_BYTES + 1)
+    until(lambda: "cannot be rotated" in about(node)["nginx"]["warning"], "the warning")
+    old.rmdir()
+    until(lambda: old.is_file() and log.is_file(), "the rotation")
+    until(lambda: "rotated" not in about(node)["nginx"]["warning"], "the end of the warning")
+    now = node.status()["control"]
+    assert isinstance(now, dict)
+    assert now["pid"] == control["pid"]
 
 
 def test_a_hold_stops_applies_until_it_is_released(

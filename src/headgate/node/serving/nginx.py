@@ -20,6 +20,7 @@ from headgate.engines.nginx.drive.able import probed_before, words
 from headgate.engines.nginx.drive.engine import NginxEngine, Served, Wanted
 from headgate.engines.nginx.drive.fixed import fixed_changes
 from headgate.engines.nginx.drive.unable import CannotDriveError
+from headgate.engines.nginx.health.background import kept_up
 from headgate.engines.nginx.instance import SeveralMastersError
 from headgate.engines.nginx.instance.running import NotStartedError
 from headgate.engines.nginx.releases.disk import NoSpaceError
@@ -300,7 +301,13 @@ class NginxServing:
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
         """Returns the tasks that watch nginx (its logs, files and life) and try again."""
-        return [self._go_on(), self._check(), self._try_again(), self._follow_names()]
+        works = {
+            "the watch over nginx": self._go_on,
+            "the care for endpoints": self._check,
+            "what tries again": self._try_again,
+            "what follows names": self._follow_names,
+        }
+        return [kept_up(what, work, self._told) for what, work in works.items()]
 
     async def close(self, *, ends: bool) -> None:
         """Leaves nginx as it is, or, if we start it and the node ends, lets it finish and end."""

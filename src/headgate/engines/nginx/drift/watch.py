@@ -42,7 +42,7 @@ _HELD: Final = "a hold keeps this nginx as it is; release it first"
 class World(Protocol):
     """The methods needed of the instance and the apply engine; all may block and run in threads.
 
-    An OSError raises an alarm for as long as it lasts.
+    An error raises an alarm for as long as it lasts.
     """
 
     def desired(self) -> Desired | None:
@@ -118,10 +118,11 @@ class DriftWatch:
                     # First listen, then look: a change in between causes another look.
                     await events.listen(await asyncio.to_thread(self._ears))
                     wake = await self._turn(machine, thoroughly)
-                except OSError as error:
-                    wake = _BLIND_S
-                    self._answer(list(self._orders), str(error))
-                    await self._see(f"drift cannot be looked at: {error}", machine)
+                except Exception as error:
+                    # Whatever the error, the watch continues.
+                    wake, why = _BLIND_S, str(error) or type(error).__name__
+                    self._answer(list(self._orders), why)
+                    await self._see(f"drift cannot be looked at: {why}", machine)
                 if not events.is_listening:
                     wake = min(wake, _BLIND_S)
                 await self._wait(min(wake, scan_at - self.clock()))
@@ -208,8 +209,8 @@ class DriftWatch:
         """Keeps what is there, then heals; returns why it did not, "" when it did."""
         try:
             artefact = self.artefacts.keep(desired, finding, self.original)
-        except OSError as error:
-            return f"what was found could not be kept: {error}"
+        except Exception as error:
+            return f"what was found could not be kept: {str(error) or type(error).__name__}"
         try:
             self.acts.heal(finding, artefact)
         except Exception as error:

@@ -13,6 +13,7 @@ from headgate.engines.nginx.checks.outliers import ended
 from headgate.engines.nginx.checks.rounds import Rounds, clock_ms
 from headgate.engines.nginx.checks.table import Healths, HealthTable
 from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.health.background import kept_up
 from headgate.engines.nginx.health.told import Tell
 from headgate.engines.nginx.observe.observer import POLL_S
 from headgate.engines.nginx.observe.traffic import Traffic
@@ -64,7 +65,13 @@ class Checker:
 
     def tasks(self) -> list[Coroutine[object, object, None]]:
         """Returns what runs as long as nginx is driven."""
-        return [self._rounds.run(), self._follow(), self._follow_log(), self._remember()]
+        works = {
+            "the checks of endpoints": self._rounds.run,
+            "what follows the health of endpoints": self._follow,
+            "what looks for outliers": self._follow_log,
+            "what keeps the health of endpoints": self._remember,
+        }
+        return [kept_up(what, work, self._tell) for what, work in works.items()]
 
     def listen(self, traffic: Traffic) -> None:
         """Begins to take in what the access log says of requests."""
@@ -103,7 +110,11 @@ class Checker:
             if not self._differs():
                 continue
             await asyncio.sleep(self.wait_s())
-            why = await self._put_in_force()
+            try:
+                why = await self._put_in_force()
+            except Exception as error:
+                # Whatever the error, what was found must not be forgotten.
+                why = str(error) or type(error).__name__
             if why != self._problem:
                 self._problem = why
                 said = why or "it follows the health of endpoints again"

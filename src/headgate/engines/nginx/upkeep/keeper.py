@@ -1,6 +1,7 @@
 """Watches over one nginx between applies: its logs, its files, its life."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -22,11 +23,13 @@ from headgate.engines.nginx.drift import (
     reported,
 )
 from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.health.background import kept_up
 from headgate.engines.nginx.health.figures import endpoints, of_health
 from headgate.engines.nginx.health.life import Life
 from headgate.engines.nginx.health.state import state_of
 from headgate.engines.nginx.health.told import Tell, told_lines
 from headgate.engines.nginx.health.trouble import Health, trouble
+from headgate.engines.nginx.instance import SeveralMastersError
 from headgate.engines.nginx.instance.procfs import Procfs, started_at
 from headgate.engines.nginx.instance.running import NotStartedError
 from headgate.engines.nginx.observe.error_log import Told
@@ -45,6 +48,7 @@ from headgate.engines.types import UpstreamStatus
 _LIFE_S: Final = 0.5
 _RESTART_MOST_S: Final = 10.0
 _REOPEN_S: Final = 30.0
+_HIDDEN: Final = (RightMissingError, SeveralMastersError)
 _NOT_BACK: Final = "nginx could not go back to the release before the last apply"
 
 
@@ -65,6 +69,7 @@ class Keeper:
         self._disk = DiskTests(instance)
         self._unseen = ""
         self._entry_problem = ""
+        self._log_problem = ""
         self._life = Life(self._master())
         self._health = Health(tell)
         self._reopen_at = 0.0
@@ -75,7 +80,7 @@ class Keeper:
                 error_logs=(here.settings.error_log,),
                 stub_status=f"unix:{here.settings.status_socket}:/stub_status",
                 generation_socket=here.settings.status_socket,
-                processes=lambda: (instance.master(), instance.workers()),
+                processes=lambda: (self._master(), self._workers()),
             )
         )
         self._observer.bounds_s = seconds(engine.settings.latency_bounds_us)
@@ -90,11 +95,15 @@ class Keeper:
         )
 
     async def run(self) -> None:
-        """Watches until cancelled; raises the error of a watch that fails."""
+        """Watches until cancelled."""
+        works = {
+            "the watch over its logs": self._follow_logs,
+            "the watch over its life": self._follow_life,
+            "the watch for drift": self._drift.run,
+        }
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_logs())
-            group.create_task(self._follow_life())
-            group.create_task(self._drift.run())
+            for what, work in works.items():
+                group.create_task(kept_up(what, work, self._tell))
 
     @property
     def traffic(self) -> Traffic:
@@ -188,7 +197,7 @@ class Keeper:
         """Returns its present status. Blocks."""
         engine = self._engine
         master = self._master()
-        workers = engine.instance.workers() if master is not None else ()
+        workers = self._workers() if master is not None else ()
         finding = self.mender.finding
         about = self._about(sum(one.shutting_down for one in workers))
         state, why = state_of(
@@ -250,7 +259,7 @@ class Keeper:
         turned = f"release {other} is served, not the config that was read last" if other else ""
         health = self._health.trouble
         nginx = (self.mender.alarm_text, self._unseen, self._entry_problem, health)
-        every = (*nginx, turned, unsafe)
+        every = (*nginx, self._log_problem, turned, unsafe)
         return [why for why in every if why]
 
     def _is_boot_safe(self) -> BootSafe:
@@ -259,7 +268,7 @@ class Keeper:
         if found is None or not found.is_safe:
             found = self._boot_safe = boot_safe(
                 self._engine.root,
-                self._engine.instance.master(),
+                self._master(),
                 setup.here.place.unit,
                 we_start_it=setup.starts,
             )
@@ -288,8 +297,21 @@ class Keeper:
 
     def _read_logs(self) -> list[Told]:
         found = self._observer.poll()
-        rotate(self._access_log, self._engine.instance)
+        self._rotate()
         return found
+
+    def _rotate(self) -> None:
+        """Keeps the access log within its bound, or reports once that it cannot."""
+        problem = ""
+        try:
+            rotate(self._access_log, self._engine.instance)
+        except OSError as error:
+            problem = f"the access log for the metrics cannot be rotated: {error}"
+        if problem != self._log_problem:
+            self._log_problem = problem
+            level, kind = ("error", "not_rotated") if problem else ("info", "rotated")
+            text = problem or "the access log for the metrics can be rotated again"
+            self._tell(level, f"nginx.log_{kind}", text, {})
 
     async def _follow_life(self) -> None:
         """Notices that nginx is gone, and starts it again where that is ours to do."""
@@ -298,7 +320,7 @@ class Keeper:
             await asyncio.sleep(wait)
             await asyncio.to_thread(self._look)
             wait = _LIFE_S
-            if not self.is_up and self._engine.setup.starts:
+            if not self.is_up and not self._unseen and self._engine.setup.starts:
                 wait = await asyncio.to_thread(self._start)
 
     def _look(self) -> None:
@@ -306,6 +328,11 @@ class Keeper:
         master = self._master()
         if self._unseen:
             return
+        with contextlib.suppress(SeveralMastersError):  # since just now: the next look reports it
+            self._compare(master)
+
+    def _compare(self, master: Process | None) -> None:
+        """Reports what is another than at the look before."""
         is_upgrading = master is not None and self._engine.instance.is_upgrading()
         for news in self._life.saw(master, is_upgrading=is_upgrading):
             self._tell(*news, {})
@@ -335,7 +362,7 @@ class Keeper:
         self._reopen_at = time.monotonic() + _REOPEN_S
         try:
             reopen(self._engine)
-        except (BusyError, NotReopenedError, RightMissingError, OSError) as error:
+        except (BusyError, NotReopenedError, *_HIDDEN, OSError) as error:
             self._tell("error", "nginx.not_reopened", f"the status socket: {error}", {})
         else:
             self._tell("warn", "nginx.reopened", "the status socket was made again", {})
@@ -345,13 +372,20 @@ class Keeper:
         """Returns the master; None, reported once, where several may be it."""
         try:
             master = self._engine.instance.master()
-        except (RightMissingError, LookupError) as error:
+        except _HIDDEN as error:
             if str(error) != self._unseen:
                 self._unseen = str(error)
                 self._tell("error", "nginx.unseen", self._unseen, {})
             return None
         self._unseen = ""
         return master
+
+    def _workers(self) -> tuple[Process, ...]:
+        """Returns the workers; none where several masters may be it."""
+        try:
+            return self._engine.instance.workers()
+        except SeveralMastersError:
+            return ()
 
     def _start(self) -> float:
         """Starts nginx with the last verified release; returns the seconds until the next look."""
@@ -360,7 +394,7 @@ class Keeper:
                 return _RESTART_MOST_S
         except BusyError:
             return _LIFE_S  # the process that applies starts it, or we do afterwards
-        except (NotStartedError, RightMissingError, OSError) as error:
+        except (NotStartedError, *_HIDDEN, OSError) as error:
             self._tell("error", "nginx.not_started", str(error), {})
             return _RESTART_MOST_S
         self.starts += 1

@@ -5,16 +5,19 @@ from collections.abc import Callable
 
 from headgate.engines.nginx.apply.hold import HOLD
 from headgate.engines.nginx.apply.results import Rejected
-from headgate.engines.nginx.common.types import Process
+from headgate.engines.nginx.common.types import Process, RightMissingError
 from headgate.engines.nginx.drift import Artefact, Binary, Desired, Finding, Running, Seen
 from headgate.engines.nginx.drift.disk import release_desired
 from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.instance import SeveralMastersError
 from headgate.engines.nginx.releases.lock import is_locked, locked
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.objects import DamagedObjectError
 from headgate.engines.nginx.releases.store import UnknownReleaseError
 
 _LEVEL = {True: "warn", False: "info"}
+_HIDDEN = (RightMissingError, SeveralMastersError)
+"""The errors of a master that cannot be told; the keeper reports them."""
 
 
 class HealError(Exception):
@@ -58,10 +61,13 @@ class Mender:
         return self._known[1]
 
     def running(self) -> Running | None:
-        """Returns the generation that answers,
-        and whether all workers differ from those of our apply.
+        """Returns the generation that answers, and whether all workers differ from those of our
+        apply; None as well where several masters may be it.
         """
-        if self._engine.instance.master() is None:
+        try:
+            if self._engine.instance.master() is None:
+                return None
+        except _HIDDEN:
             return None
         alive = self._alive()
         replaced = bool(self._workers) and bool(alive) and not (alive & self._workers)
@@ -80,7 +86,7 @@ class Mender:
             return None
         try:
             return Binary(self._engine.instance.binary_digest(), probed)
-        except OSError:
+        except (OSError, *_HIDDEN):
             return None
 
     def is_applying(self) -> bool:
@@ -150,4 +156,9 @@ class Mender:
             self._tell("error", "nginx.alarm", text, {"hold": HOLD})
 
     def _alive(self) -> frozenset[Process]:
-        return frozenset(one for one in self._engine.instance.workers() if not one.shutting_down)
+        """Returns the workers that go on; none where it cannot be told which these are."""
+        try:
+            workers = self._engine.instance.workers()
+        except _HIDDEN:
+            return frozenset()
+        return frozenset(one for one in workers if not one.shutting_down)

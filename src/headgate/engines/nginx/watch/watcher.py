@@ -31,6 +31,7 @@ from headgate.engines.nginx.drift import (
 )
 from headgate.engines.nginx.drift import Running as Serves
 from headgate.engines.nginx.drive.guest import running_with
+from headgate.engines.nginx.health.background import kept_up
 from headgate.engines.nginx.health.figures import certificates, drifting, reloaded, restarted
 from headgate.engines.nginx.health.life import Life
 from headgate.engines.nginx.health.state import state_of
@@ -131,12 +132,16 @@ class Watcher:
         return trouble(master, tuple(workers), None, Procfs())
 
     async def run(self) -> None:
-        """Watches until cancelled; raises the error of a watch that fails."""
+        """Watches until cancelled."""
+        works = {
+            "the watch over its life": self._follow_life,
+            "the watch over its logs": self._follow_logs,
+            "the watch over its certificates": self._follow_certificates,
+            "the watch for drift": self._drift.run,
+        }
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_life())
-            group.create_task(self._follow_logs())
-            group.create_task(self._follow_certificates())
-            group.create_task(self._drift.run())
+            for what, work in works.items():
+                group.create_task(kept_up(what, work, self._tell))
 
     def configured(self, settings: NginxSettings) -> None:
         """Takes over what may change while it runs."""

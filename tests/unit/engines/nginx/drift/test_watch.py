@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 import loops
-from waiting import until_async
+import pytest
+from waiting import DEADLINE_S, until_async
 
 from headgate.engines.nginx.drift import (
     Artefact,
@@ -20,6 +21,7 @@ from headgate.engines.nginx.drift import (
     Rules,
     Running,
 )
+from headgate.engines.nginx.drift import watch as module
 
 
 class Nothing:
@@ -162,3 +164,72 @@ def test_a_heal_before_anything_was_applied_says_so(tmp_path: Path) -> None:
         return said
 
     assert loops.run(play()) == "nothing was applied yet"
+
+
+class Broken(Edited):
+    """One whose processes cannot be told for a while, by an error that nobody foresaw."""
+
+    why: Exception | None = LookupError("several masters")
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.alarms: list[str | None] = []
+
+    def running(self) -> Running | None:
+        self.looks += 1
+        if self.why is not None:
+            raise self.why
+        return None
+
+    def alarm(self, text: str | None) -> None:
+        self.alarms.append(text)
+
+
+def test_whatever_a_look_ends_with_is_told_once_and_the_next_one_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BLIND_S", 0.0)
+    (tmp_path / "r").mkdir()
+    broken = Broken(tmp_path / "r")
+    kept = Artefacts(tmp_path / "kept")
+    watch = DriftWatch(broken, broken, Rules(Policy.REPORT), kept, lambda _: b"ours", lambda: False)
+
+    async def play() -> str:
+        running = asyncio.create_task(watch.run())
+        await until_async(lambda: broken.looks > 3 or running.done(), "looks")
+        async with asyncio.timeout(DEADLINE_S):
+            why = await watch.heal()
+        broken.why = None
+        await until_async(lambda: bool(broken.found) or running.done(), "a look that goes well")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return why
+
+    assert loops.run(play()) == "several masters"
+    assert broken.alarms == ["drift cannot be looked at: several masters", None]
+
+
+def test_an_edit_that_cannot_be_kept_is_not_healed_whatever_the_error(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    edited = Broken(tmp_path / "r")
+    edited.why = None
+
+    def unreadable(_: str) -> bytes:
+        raise ValueError("not a release")
+
+    kept = Artefacts(tmp_path / "kept")
+    rules = Rules(Policy.REPORT)
+    watch = DriftWatch(edited, edited, rules, kept, unreadable, lambda: False)
+
+    async def play() -> str:
+        running = asyncio.create_task(watch.run())
+        async with asyncio.timeout(DEADLINE_S):
+            why = await watch.heal()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return why
+
+    why = "what was found could not be kept: not a release"
+    assert loops.run(play()) == why
+    assert edited.alarms == [f"drift could not be healed: {why}"]
+    assert edited.file.read_text() == "mine"

@@ -1,5 +1,6 @@
 """Orders and the pace of reloads, beside an engine that only remembers what it was asked."""
 
+import asyncio
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,10 +8,12 @@ from typing import cast
 
 import loops
 import pytest
+from waiting import until_async
 
 from headgate.compile.settings import NginxSettings
 from headgate.engines.nginx.checks.orders import FILE, KeptOrders
 from headgate.engines.nginx.drive.engine import NginxEngine
+from headgate.engines.nginx.upkeep import checker as module
 from headgate.engines.nginx.upkeep.checker import Checker
 from headgate.plan.objects import Endpoint, Upstream
 from headgate.plan.plan import entry, plan_of
@@ -20,7 +23,7 @@ PLAN = plan_of([entry("upstream", "app", Upstream((Endpoint(ONE), Endpoint(TWO))
 
 
 class Beside:
-    """A checker of that plan; `why` is what applies end with."""
+    """A checker of that plan; `why`, or an error, is what applies end with."""
 
     def __init__(self, root: Path, settings: NginxSettings | None = None) -> None:
         figures = SimpleNamespace(applied=0)
@@ -32,12 +35,17 @@ class Beside:
             served_out={},
         )
         self.why = ""
+        self.error: Exception | None = None
         self.applies = 0
-        self.checker = Checker(cast("NginxEngine", self.engine), lambda *_: None, self._apply)
+        self.told: list[tuple[object, ...]] = []
+        engine = cast("NginxEngine", self.engine)
+        self.checker = Checker(engine, lambda *said: self.told.append(said), self._apply)
         self.checker.serve(PLAN, {})
 
     async def _apply(self) -> str:
         self.applies += 1
+        if self.error is not None:
+            raise self.error
         if not self.why:
             self.engine.served_out = self.engine.out(PLAN, {})
             self.engine.front.figures.applied += 1
@@ -112,3 +120,31 @@ def test_checks_use_half_of_the_reloads_of_a_minute(tmp_path: Path) -> None:
     assert 0 < beside.checker.wait_s() <= 60
     beside.checker.reloads[0] = time.monotonic() - 60
     assert beside.checker.wait_s() == 0
+
+
+def test_what_checks_found_is_put_in_force_after_an_error_that_nobody_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    beside = Beside(tmp_path)
+    beside.error = ValueError("unexpected")
+    with pytest.raises(ValueError, match="unexpected"):
+        beside.order("drain")
+    beside.checker.serve(PLAN, {})
+
+    async def play() -> None:
+        following = [asyncio.ensure_future(one) for one in beside.checker.tasks()]
+        await until_async(lambda: beside.applies > 2, "other tries")
+        beside.error = None
+        await until_async(lambda: bool(beside.engine.served_out), "the drain")
+        for one in following:
+            one.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+    loops.run(play())
+    assert beside.engine.served_out == {"app": frozenset({TWO})}
+    assert [said[2] for said in beside.told if said[1] == "nginx.endpoints"] == [
+        "the health of endpoints: unexpected",
+        "the health of endpoints: it follows the health of endpoints again",
+    ]
