@@ -40,6 +40,10 @@ UserFiles = Callable[[str], bytes]
 """Reads a file of users; raises `OSError`, with a reason where every user of the host may."""
 
 
+Zones = Mapping[tuple[bytes, str], str]
+"""The reasons why limits have no counterpart, by their directive and their zone."""
+
+
 class Around(NamedTuple):
     """The lines of a location and of what it stands in.
 
@@ -57,6 +61,7 @@ class Around(NamedTuple):
     prefix: str = ""
     users: UserFiles | None = None
     services: Mapping[str, Level] = MappingProxyType({})
+    zones: Zones = MappingProxyType({})
 
     def nearest(self, name: bytes) -> list[Located]:
         """Returns the lines of that name at the nearest level that has any: nginx's inheritance."""

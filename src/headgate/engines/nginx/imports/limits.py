@@ -1,15 +1,18 @@
 """Converts `limit_req` and `limit_conn` to middlewares that routes share, and back.
 
-A zone counts for all places that use it, and so does a named middleware. Keys that requests may
-lack have no counterpart: nginx does not count requests without a key.
+A zone counts for all places that use it, and so does a named middleware, which however has one
+burst, one status and so on: a zone that is used in several ways has no counterpart, for several
+middlewares would let through what nginx counts together. Nor have keys that requests may lack:
+nginx does not count requests without a key.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.imports import values
-from headgate.engines.nginx.imports.around import Around
+from headgate.engines.nginx.imports.around import Around, Level, Zones
 from headgate.engines.nginx.imports.objects import (
     ModelObject,
     NotExpressibleError,
@@ -41,7 +44,20 @@ _STATE_BYTES: Final = 128
 """The bytes of a key in a zone of `limit_req` on a 64-bit machine, as nginx documents it."""
 
 _MOST_KEYS: Final = 1 << 24
+
+_APART: Final = (
+    "it is used in several ways, all of which nginx counts together; here each would count alone"
+)
+_NAMED: Final = "its middleware would have the name of another zone's"
 _NONE: Final[Mapping[str, Table]] = MappingProxyType({})
+
+
+class _Use(NamedTuple):
+    """A line that uses a zone: how much it lets through, and what it does with the rest."""
+
+    zone: str
+    most: dict[str, Toml]
+    rest: dict[str, Toml]
 
 
 class Limits(NamedTuple):
@@ -57,22 +73,54 @@ def limits_of(around: Around) -> Limits:
     notes: list[str] = []
     declared = [line.directive for level in around.levels for line in level.lines]
     for kind in KINDS:
-        used = around.nearest(kind)
-        if not used:
-            continue
-        rest: dict[str, Toml] = {
-            "status": _count(values.text(around.value(kind + b"_status", _STATUS)))
-        }
-        if around.value(kind + b"_dry_run", b"off") == b"on":
-            rest["dry_run"] = True
-        for line in used:
-            words = [values.text(one) for one in line.directive.values]
-            zone, most = _requests(words) if kind == b"limit_req" else _connections(words)
+        used = list(_uses(kind, around))
+        for zone, most, rest in used:
+            if why := around.zones.get((kind, zone)):
+                raise NotExpressibleError(f"`{kind.decode()}`: the zone {zone}: {why}")
             own = {**_zone(kind, zone, declared), **most, **rest}
             made = ModelObject("middlewares", _name(zone, most, rest), {_WORDS[kind]: own})
             tables[made.name] = validated(made).table
-        notes.append(f"`{kind.decode()}`: the answer over it is ours, with `Retry-After`")
+        if used:
+            notes.append(f"`{kind.decode()}`: the answer over it is ours, with `Retry-After`")
     return Limits(tables, tuple(notes))
+
+
+def are_declared(http: Level) -> bool:
+    """Reports whether there is a zone that limits could use."""
+    return any(http.named(kind + b"_zone") for kind in KINDS)
+
+
+def without_counterpart(places: Iterable[Around]) -> Zones:
+    """Returns why zones have no counterpart where all these places use them."""
+    ways: dict[tuple[bytes, str], list[_Use]] = {}
+    named: dict[str, set[tuple[bytes, str]]] = {}
+    for around in places:
+        for kind in KINDS:
+            # nginx takes no config with a line that we cannot read.
+            with contextlib.suppress(NotExpressibleError):
+                for use in _uses(kind, around):
+                    known = ways.setdefault((kind, use.zone), [])
+                    known += [] if use in known else [use]
+                    named.setdefault(_name(*use), set()).add((kind, use.zone))
+    alike = {one for zones in named.values() if len(zones) > 1 for one in zones}
+    apart = {one for one, known in ways.items() if len(known) > 1}
+    return {**dict.fromkeys(alike, _NAMED), **dict.fromkeys(apart, _APART)}
+
+
+def _uses(kind: bytes, around: Around) -> Iterator[_Use]:
+    """Yields the uses of zones in effect; raises `NotExpressibleError`."""
+    used = around.nearest(kind)
+    if not used:
+        return
+    rest: dict[str, Toml] = {
+        "status": _count(values.text(around.value(kind + b"_status", _STATUS)))
+    }
+    if around.value(kind + b"_dry_run", b"off") == b"on":
+        rest["dry_run"] = True
+    for line in used:
+        words = [values.text(one) for one in line.directive.values]
+        zone, most = _requests(words) if kind == b"limit_req" else _connections(words)
+        yield _Use(zone, most, rest)
 
 
 def _requests(words: Sequence[str]) -> tuple[str, dict[str, Toml]]:

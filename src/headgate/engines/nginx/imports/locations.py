@@ -16,7 +16,7 @@ from headgate.engines.nginx.imports import (
     skeleton,
     splits,
 )
-from headgate.engines.nginx.imports.around import Around, Level, Sibling, UserFiles
+from headgate.engines.nginx.imports.around import Around, Level, Sibling, UserFiles, Zones
 from headgate.engines.nginx.imports.gathering import Gathered
 from headgate.engines.nginx.imports.objects import (
     ModelObject,
@@ -58,9 +58,10 @@ class Locations:
     """Imports servers one after the other."""
 
     def __init__(
-        self, tree: Tree, gathered: Gathered, pools: Pools, users: UserFiles | None
+        self, tree: Tree, gathered: Gathered, pools: Pools, users: UserFiles | None, zones: Zones
     ) -> None:
         self._tree = tree
+        self._zones = zones
         self._gathered = gathered
         self._pools = pools
         self._users = users
@@ -91,7 +92,14 @@ class Locations:
             )
             levels = (insides[index], lines, site.http)
             around = Around(
-                levels, others, site.upgrades, order.is_ranked, self._prefix, self._users, asked
+                levels,
+                others,
+                site.upgrades,
+                order.is_ranked,
+                self._prefix,
+                self._users,
+                asked,
+                self._zones,
             )
             taken = self._location(site, block, spot, around, order) or taken
         if lines.named(b"return") and not site.server.whys and taken:

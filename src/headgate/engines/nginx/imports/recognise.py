@@ -12,6 +12,7 @@ from headgate.engines.nginx.imports import (
     accesslogs,
     http2,
     imported,
+    limits,
     locations,
     mirrors,
     proof,
@@ -24,7 +25,7 @@ from headgate.engines.nginx.imports import (
     tables,
     upstreams,
 )
-from headgate.engines.nginx.imports.around import Level, UserFiles
+from headgate.engines.nginx.imports.around import Level, UserFiles, Zones
 from headgate.engines.nginx.imports.gathering import Gathered
 from headgate.engines.nginx.imports.imported import Imported, ImportRefusedError
 from headgate.engines.nginx.imports.locations import Locations, Site
@@ -133,7 +134,7 @@ class _Recogniser:
         found, unknown = servers_of(blocks, self._http, prefix)
         self._servers = self._checked(found)
         self._listeners = tables.listener_names(self._servers)
-        taker = Locations(self._tree, self._gathered, pools, self._users)
+        taker = Locations(self._tree, self._gathered, pools, self._users, self._zones())
         upgrades = survey.upgrade_variables(self._http)
         spoken = http2.spoken_on(self._servers)
         for server in self._servers:
@@ -149,6 +150,13 @@ class _Recogniser:
             addresses = [one for one in self._listeners if one in unknown]
             first = next(s for s in self._servers if unknown.intersection(s.addresses))
             locations.unknown_hosts(self._gathered, addresses, self._listeners, first.located)
+
+    def _zones(self) -> Zones:
+        """Returns why limits by a zone have no counterpart."""
+        if not limits.are_declared(self._http):
+            return {}
+        lines = (one.lines for one in self._servers)
+        return limits.without_counterpart(survey.places(self._tree, self._http, lines))
 
     def _checked(self, servers: Sequence[Server]) -> list[Server]:
         """Returns the servers after the checks among them all."""

@@ -1,11 +1,11 @@
 """Collects facts about a tree before the recogniser begins."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from headgate.engines.nginx.imports import imported
-from headgate.engines.nginx.imports.around import Level
+from headgate.engines.nginx.imports.around import Around, Level
 from headgate.nginxtext.includes import Problem, Tree, is_include
 from headgate.nginxtext.tree import Directive, Node, walk
 
@@ -82,3 +82,19 @@ def upgrade_variables(http: Level) -> frozenset[bytes]:
         for one in http.named(b"map")
         if one.directive.values[:1] == (b"$http_upgrade",) and len(one.directive.values) > 1
     )
+
+
+def places(tree: Tree, http: Level, servers: Iterable[Level]) -> Iterator[Around]:
+    """Yields the surroundings of each location that does not only answer with a `return`, also of
+    those within others.
+    """
+    for server in servers:
+        yield from _within(tree, (server, http))
+
+
+def _within(tree: Tree, levels: tuple[Level, ...]) -> Iterator[Around]:
+    for block in levels[0].named(b"location"):
+        inside = Level(tree.inside(block))
+        if not inside.named(b"return"):
+            yield Around((inside, *levels))
+        yield from _within(tree, (inside, *levels))

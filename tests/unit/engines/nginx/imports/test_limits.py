@@ -118,6 +118,67 @@ def test_what_has_no_counterpart_keeps_the_location(zones: str, location: str, w
     assert any(why in fate.why for fate in one.fates)
 
 
+TWO = "limit_req_zone $host zone=r-6:64k rate=1r/s;"
+API = "location /api {{ proxy_pass http://10.0.0.1; {} }}"
+APART = "it is used in several ways, all of which nginx counts together"
+
+
+@pytest.mark.parametrize(
+    ("around", "location"),
+    [
+        (API.format("limit_req zone=r burst=2 nodelay;"), "limit_req zone=r burst=20 nodelay;"),
+        (API.format("limit_req zone=r; limit_req_status 429;"), "limit_req zone=r;"),
+        ("limit_req zone=r;" + API.format("limit_req_status 429;"), ""),
+        (API.format("limit_req zone=r; limit_req_dry_run on;"), "limit_req zone=r;"),
+        (API.format("limit_conn c 4;"), "limit_conn c 3;"),
+        (API.format("limit_conn c 4; limit_req zone=r;"), "limit_conn c 3; limit_req zone=r;"),
+        # Places that have no counterpart charge the zone as well.
+        ("location /api { root /srv; limit_conn c 4; }", "limit_conn c 3;"),
+        ("location /a { root /a; location /a/b { limit_conn c 4; } }", "limit_conn c 3;"),
+        (f"listen 81; }} server {{ {API.format('limit_conn c 4;')}", "limit_conn c 3;"),
+    ],
+)
+def test_a_zone_that_is_used_in_several_ways_keeps_the_locations(
+    around: str, location: str
+) -> None:
+    """nginx charges one count for all of them; a middleware for each would let through more."""
+    one = imported(around, location)
+    assert limits(one) == {}
+    whys = [fate.why for fate in one.fates if fate.name == "location"]
+    forwarded = (f"{around} proxy_pass {location}").count("proxy_pass")
+    assert sum(APART in why for why in whys) == forwarded
+    tables = [item.table for item in one.objects if item.section == "routes"]
+    assert not any("upstream" in table for table in tables)
+    assert any(APART in str(table.get("not_imported")) for table in tables)
+
+
+def test_a_zone_is_shared_where_its_uses_are_alike() -> None:
+    up = "location = /up { return 204; limit_req_status 429; }"
+    api = API.format("limit_req zone=r burst=5 delay=0;")
+    one = imported(f"{up} {api} limit_req zone=r burst=5; limit_req_status 503;", "")
+    assert list(limits(one)) == ["r-6-1"]
+    tables = [item.table for item in one.objects if item.section == "routes"]
+    named = [items_in(table, "middlewares")[0] for table in tables if "upstream" in table]
+    assert named == ["r-6-1", "r-6-1"]
+
+
+@pytest.mark.parametrize(
+    ("zones", "other", "location"),
+    [
+        (ZONES + TWO, "limit_req zone=r-6;", "limit_req zone=r burst=5;"),
+        (
+            ZONES.replace("zone=c", "zone=r-3"),
+            "limit_req zone=r burst=2 delay=1; limit_req_status 503;",
+            "limit_conn r-3 2;",
+        ),
+    ],
+)
+def test_two_zones_never_have_one_name(zones: str, other: str, location: str) -> None:
+    one = imported(API.format(other), location, zones)
+    assert limits(one) == {}
+    assert any("the name of another zone" in fate.why for fate in one.fates)
+
+
 def test_zones_that_nobody_uses_change_nothing() -> None:
     one = imported("", "", "limit_req_zone $http_x zone=r:1m rate=1r/s;")
     assert (limits(one), names(one)) == ({}, [])
