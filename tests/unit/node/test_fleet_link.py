@@ -11,7 +11,7 @@ import pytest
 from fleet_ends import FleetEnds
 from waiting import DEADLINE_S, Deadline, until_async
 
-from headgate.certificates.authority import create
+from headgate.certificates.authority import create, pin
 from headgate.certificates.identity import serial_of
 from headgate.node.gate.door import Door
 from headgate.node.gate.options import GateOptions
@@ -223,3 +223,53 @@ def test_an_end_that_has_not_enrolled_yet_says_so_and_then_has_its_certificate(
 def test_certificates_come_from_one_source() -> None:
     with pytest.raises(ValueError, match="from files or from a fleet"):
         trust_of(None, None)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"key":"\xff"}', None])
+def test_who_was_revoked_stays_so_while_the_last_word_cannot_be_read(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    ends = FleetEnds(tmp_path)
+    plane, agent = ends.end("dp", "dataplane", "a"), ends.end("ctl", "agent", "a")
+    ends.tell(plane, agent, serial_of(ends.certificate(agent)))
+    credentials = Credentials(plane, is_server=True)
+    shown = shown_by(ends, agent)
+    assert "was revoked" in credentials.objection(shown)
+    lose(plane, damage)
+    credentials.renewed()
+    assert "was revoked" in credentials.objection(shown)
+    ends.tell(plane, agent)
+    credentials.renewed()
+    assert credentials.objection(shown) == ""
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"key":"\xff"}'])
+def test_a_last_word_that_cannot_be_read_at_a_start_closes_the_door(
+    tmp_path: Path, damage: bytes
+) -> None:
+    ends = FleetEnds(tmp_path)
+    plane, agent = ends.end("dp", "dataplane", "a"), ends.end("ctl", "agent", "a")
+    ends.tell(plane, agent)
+    lose(plane, damage)
+    credentials = Credentials(plane, is_server=True)
+    shown = shown_by(ends, agent)
+    assert "peer.json cannot be read" in credentials.objection(shown)
+    ends.tell(plane, agent)
+    credentials.renewed()
+    assert credentials.objection(shown) == ""
+
+
+def shown_by(ends: FleetEnds, one: Fleet) -> Certificate:
+    """The certificate that an end shows in a handshake."""
+    leaf = ends.certificate(one)
+    name = f"headgate://{one.role}/a"
+    return Certificate("", [name], 0.0, serial=serial_of(leaf), key=pin(leaf))
+
+
+def lose(one: Fleet, damage: bytes | None) -> None:
+    """Damages what an end keeps of the master's last word, or removes it."""
+    file = Path(one.folder) / "peer.json"
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage)

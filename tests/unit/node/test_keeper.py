@@ -158,6 +158,26 @@ def test_a_revoked_control_plane_is_written_down(tmp_path: Path) -> None:
     loops.run(play())
 
 
+@pytest.mark.parametrize("damage", [b"", None])
+def test_a_last_word_that_was_lost_is_written_down_again(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    stage = Stage(tmp_path)
+
+    async def play() -> None:
+        await stage.begun()
+        identity = stage.store.identity()
+        assert identity is not None
+        file = stage.store.folder / "peer.json"
+        file.unlink()
+        if damage is not None:
+            file.write_bytes(damage)
+        await stage.keeper.look(identity)
+        assert read_known(stage.store.folder) == Known("sha256:1", [])
+
+    loops.run(play())
+
+
 def test_a_refused_token_and_a_damaged_identity_end_it_with_words(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.office.error = EnrolmentError("this join token is used up", is_final=True)

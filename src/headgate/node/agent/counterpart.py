@@ -4,6 +4,7 @@ While the master is away the last answer counts.
 """
 
 import asyncio
+import contextlib
 import random
 from typing import Final, Protocol
 
@@ -11,7 +12,8 @@ import structlog
 
 from headgate.node.agent.enrolling import EnrolmentError
 from headgate.node.agent.office import PeerState
-from headgate.node.remote.identity import Known, keep_known
+from headgate.node.remote.credentials import CredentialsError
+from headgate.node.remote.identity import Known, keep_known, read_known
 from headgate.providers.master.identity import Identity, IdentityError, IdentityStore
 
 LOOK_S: Final = 60.0
@@ -52,9 +54,9 @@ class Counterpart:
                 return None
             state = await self._office.peer(identity)
             known = Known(state.key, state.revoked)
-            if known != self._known:
+            if known != await asyncio.to_thread(self._kept):
                 await asyncio.to_thread(keep_known, self._identities.folder, known)
-                self._known = known
+            self._known = known
         except (EnrolmentError, IdentityError, OSError) as error:
             if str(error) != self._error:
                 _log.warning("link.peer_unknown", error=str(error))
@@ -62,6 +64,11 @@ class Counterpart:
             return None
         self._error = ""
         return state
+
+    def _kept(self) -> Known | None:
+        with contextlib.suppress(CredentialsError):
+            return read_known(self._identities.folder)
+        return None
 
     def hasten(self) -> None:
         """Asks soon: the master is to see the new certificate of this end."""

@@ -39,6 +39,9 @@ class Credentials:
         self._other_name = ""
         """The name that the other end's certificate must have, if the fleet's CA issued it."""
         self._known: Known | None = None
+        """The master's last word on the other end, as it was last read."""
+        self._unknown = ""
+        """The reason why the last word cannot be read, while none was read before."""
         self.certificate = Certificate("", [], 0.0)
         try:
             contents = self._read()
@@ -72,7 +75,7 @@ class Credentials:
             return ""
         from headgate.node.remote.identity import objection  # noqa: PLC0415 - see `_own`
 
-        return objection(self._other_name, self._known, shown)
+        return objection(self._other_name, self._known, shown) or self._unknown
 
     def renewed(self) -> bool:
         """Reads the files again; returns whether they changed and the new ones are in use now.
@@ -103,7 +106,12 @@ class Credentials:
         if isinstance(self._trust, Fleet):
             from headgate.node.remote.identity import read_known  # noqa: PLC0415 - see `_own`
 
-            self._known = read_known(Path(self._trust.folder))
+            try:
+                found = read_known(Path(self._trust.folder))
+            except CredentialsError as error:
+                self._unknown = "" if self._known is not None else str(error)
+                return
+            self._known, self._unknown = found or self._known, ""
 
     def _read_changed(self) -> tuple[bytes, ...] | None:
         try:

@@ -72,11 +72,19 @@ def keep_known(folder: Path, known: Known) -> None:
 
 
 def read_known(folder: Path) -> Known | None:
-    """Returns the master's last word; None if it has not said anything that can be read."""
+    """Returns the master's last word; None if it has not said anything yet.
+
+    Raises CredentialsError for a file that cannot be read: it may be about a revoked end.
+    """
+    file = folder / _KNOWN
     try:
-        return msgspec.json.decode((folder / _KNOWN).read_bytes(), type=Known)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(file.read_bytes(), type=Known)
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is damaged"
+        text = f"{file} cannot be read: {why}; the next answer of the master replaces it"
+        raise CredentialsError(text) from error
 
 
 def key_pin(certificate_der: bytes) -> str:
