@@ -67,6 +67,15 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskFailed:
+    """The disk did not do FindMissing of `job`, or Store of `sha256`."""
+
+    why: str
+    job: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The progress of an Apply. The last phase is SERVING, ROLLED_BACK or REJECTED."""
 
@@ -152,6 +161,7 @@ Event: TypeAlias = (
     | Received
     | Missing
     | Stored
+    | DiskFailed
     | Progress
     | Noticed
     | Summary
@@ -208,7 +218,8 @@ class CarryOut:
 
 @dataclass(frozen=True, slots=True)
 class FindMissing:
-    """Say with Missing which blobs of the manifest are not on disk."""
+    """Say with Missing which blobs of the manifest are not on disk; if it cannot be
+    said, DiskFailed."""
 
     job: int
     manifest: Manifest
@@ -217,7 +228,7 @@ class FindMissing:
 @dataclass(frozen=True, slots=True)
 class Store:
     """Write these bytes of a blob at `offset`; once it has `total` bytes, verify its hash and say
-    Stored."""
+    Stored; if they cannot be written, DiskFailed."""
 
     sha256: str
     offset: int

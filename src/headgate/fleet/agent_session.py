@@ -139,7 +139,7 @@ class AgentSession:
                 return self._received(frame, now)
             case ev.Tick():
                 return self._tick(now)
-            case ev.Missing() | ev.Stored() | ev.Progress() | ev.Noticed():
+            case ev.Missing() | ev.Stored() | ev.DiskFailed() | ev.Progress() | ev.Noticed():
                 return self._say(self._worked(event, now))
             case (
                 ev.Summary()
@@ -179,13 +179,15 @@ class AgentSession:
         return []
 
     def _worked(
-        self, event: ev.Missing | ev.Stored | ev.Progress | ev.Noticed, now: float
+        self, event: ev.Missing | ev.Stored | ev.DiskFailed | ev.Progress | ev.Noticed, now: float
     ) -> list[Step]:
         match event:
             case ev.Missing():
                 return self.work.missing(event, now)
             case ev.Stored():
                 return self.work.stored(event, now)
+            case ev.DiskFailed():
+                return self.work.disk_failed(event, now)
             case ev.Progress():
                 return self.work.progress(event, now)
             case _:

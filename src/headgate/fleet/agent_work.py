@@ -9,6 +9,8 @@
 | fetching |                      |          |                                                 |
 | looking, | a newer offer        | looking  | received; FindMissing; the older one is dropped |
 | fetching |                      |          |                                                 |
+| looking, | DiskFailed           | (idle)   | rejected, transient; the mailbox is next        |
+| fetching |                      |          |                                                 |
 | applying | a newer offer        | applying | received; it takes the mailbox                  |
 | applying | Progress             | applying | report, after 0.25 s if it is still the newest  |
 | applying | the last Progress    | (idle)   | report; the mailbox is next                     |
@@ -216,6 +218,16 @@ class Work:
             return self._end(job, fr.Phase.REJECTED, now, fr.Fault("blob", text, True))
         job.wants[event.sha256] = 0
         return self._go_on(job, now)
+
+    def disk_failed(self, event: ev.DiskFailed, now: float) -> list[Step]:
+        """Gives up what the disk did not take; the master offers it again."""
+        job = self.current
+        if job is None or job.stage is Stage.APPLYING:
+            return []
+        is_looking = job.stage is Stage.LOOKING
+        is_of_job = event.job == job.number if is_looking else event.sha256 in job.wants
+        fault = fr.Fault("disk", event.why, True)
+        return self._end(job, fr.Phase.REJECTED, now, fault) if is_of_job else []
 
     def progress(self, event: ev.Progress, now: float) -> list[Step]:
         """Takes how far an Apply is."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import fleet_parts as parts
 import pytest
+from told_agent import live
 
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
@@ -62,3 +63,46 @@ def test_a_quarantine_that_ended_is_no_fault_any_more() -> None:
     assert (work.quarantine, work.fault_of) == (quarantine, ONE)
     work.noticed(ev.Noticed(ONE, fr.Phase.SERVING))
     assert (work.quarantine, work.fault_of) == (None, None)
+
+
+FULL = "No space left on device"
+
+
+def test_a_disk_that_cannot_be_looked_at_ends_an_offer_for_now() -> None:
+    work = Work("agent-1", (parts.PUBLIC_KEY,), fr.Held(parts.SCOPE))
+    _, looking = work.offered(parts.offer(1, 1), 0.0)
+    assert isinstance(looking, ev.FindMissing)
+    assert work.disk_failed(ev.DiskFailed(FULL, looking.job - 1), 0.0) == []
+    assert work.disk_failed(ev.DiskFailed(FULL, sha256="a" * 64), 0.0) == []
+    (report,) = work.disk_failed(ev.DiskFailed(FULL, looking.job), 0.0)
+    assert isinstance(report, fr.Report)
+    assert (report.phase, report.fault) == (fr.Phase.REJECTED, fr.Fault("disk", FULL, True))
+    assert not report.held.is_busy
+    _, again = work.offered(parts.offer(2, 1), 0.0)
+    assert isinstance(again, ev.FindMissing)
+
+
+def test_a_disk_that_does_not_take_a_blob_ends_an_offer_for_now() -> None:
+    agent = live()
+    agent.hear(parts.offer(1, 7))
+    first = next(iter(parts.blobs(7)))
+    agent.tell(ev.DiskFailed(FULL, sha256="a" * 64))
+    assert agent.phases() == [(fr.Phase.RECEIVED, 7)]
+    agent.tell(ev.DiskFailed(FULL, sha256=first))
+    (report,) = agent.take()
+    assert isinstance(report, fr.Report)
+    assert (report.phase, report.fault) == (fr.Phase.REJECTED, fr.Fault("disk", FULL, True))
+    agent.serve(7, nonce=2)
+    assert agent.phases()[-1] == (fr.Phase.SERVING, 7)
+
+
+def test_a_disk_that_failed_too_late_changes_nothing() -> None:
+    agent = live()
+    agent.tell(ev.DiskFailed(FULL, 1))
+    agent.disk.whole |= parts.blobs(7)
+    agent.hear(parts.offer(1, 7))
+    agent.take()
+    agent.tell(ev.DiskFailed(FULL, agent.applied[-1].job, next(iter(parts.blobs(7)))))
+    assert agent.take() == []
+    agent.progress(fr.Phase.SERVING)
+    assert agent.phases() == [(fr.Phase.SERVING, 7)]

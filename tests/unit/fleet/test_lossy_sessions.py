@@ -1,5 +1,5 @@
-"""An agent and its master over a line that loses, repeats and reorders: no stale revision is ever
-applied, and what was wanted last is what the agent serves in the end."""
+"""An agent and its master over a line that loses, repeats and reorders, with a disk that fails: no
+stale revision is ever applied, and what was wanted last is what the agent serves in the end."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -65,12 +65,18 @@ class Line:
                 case ae.Dial():
                     self.dial()
                 case ae.FindMissing():
-                    self.tell_agent(self.disk.missing(command))
+                    failed = ae.DiskFailed("no space", command.job)
+                    self.tell_agent(failed if self.disk_fails() else self.disk.missing(command))
                 case ae.Store():
-                    if stored := self.disk.store(command):
+                    if self.disk_fails():
+                        self.tell_agent(ae.DiskFailed("no space", sha256=command.sha256))
+                    elif stored := self.disk.store(command):
                         self.tell_agent(stored)
                 case ae.Apply():
                     self.apply(command)
+
+    def disk_fails(self) -> bool:
+        return self.random.random() < self.faults / 10
 
     def changes(self, base: str) -> bytes | None:
         return difference(BASES[base], LISTED[self.wanted])

@@ -15,7 +15,7 @@ import structlog
 from headgate.fleet import agent_events as ev
 from headgate.fleet.agent_session import AgentSession, State
 from headgate.fleet.codec import decode_master, encode_agent
-from headgate.fleet.frames import Upgrade, Want
+from headgate.fleet.frames import Fault, Phase, Upgrade, Want
 from headgate.fleet.orders import OrderBody
 from headgate.kernel.errors import Invalid
 from headgate.node.agent.applying import Applying
@@ -63,7 +63,7 @@ class SessionDriver:
         self._applying = applying
         self._events: asyncio.Queue[tuple[int, ev.Event]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._disk_work: asyncio.Queue[Callable[[], ev.Event | None]] = asyncio.Queue()
+        self._disk_work: asyncio.Queue[ev.FindMissing | ev.Store] = asyncio.Queue()
         self._link: asyncio.Task[None] | None = None
         self._number = 0
         """Counts connections: what an earlier one says no longer counts."""
@@ -130,12 +130,10 @@ class SessionDriver:
                 self.on_upgrade(upgrade)
             case ev.CarryOut(order):
                 self.on_order(order)
-            case ev.FindMissing():
-                self._disk_work.put_nowait(lambda: self._disk.find_missing(command))
-            case ev.Store():
-                self._disk_work.put_nowait(lambda: self._disk.store(command))
+            case ev.FindMissing() | ev.Store():
+                self._disk_work.put_nowait(command)
             case ev.Apply():
-                self._spawn(self._applying.apply(command, self.post))
+                self._spawn(self._apply(command))
 
     def _hang_up(self) -> None:
         self._number += 1  # its end, which it may have told already, says less than the reason
@@ -168,20 +166,28 @@ class SessionDriver:
                     await carrier.close()
         say(ev.Disconnected(why))
 
+    async def _apply(self, command: ev.Apply) -> None:
+        try:
+            await self._applying.apply(command, self.post)
+        except Exception as error:  # the session waits for the last phase
+            _log.error("master.task_broken", exc_info=error)
+            fault = Fault("agent", f"a fault of the agent's: {error}", True)
+            self.post(ev.Progress(command.job, Phase.REJECTED, fault=fault))
+
     async def _work(self) -> None:
         """Does the disk work, one piece after the other."""
         while True:
-            piece = await self._disk_work.get()
+            command = await self._disk_work.get()
             try:
-                event = await asyncio.to_thread(piece)
+                event = await asyncio.to_thread(self._disk.do, command)
             except OSError as error:
-                self.contact.last_error = f"the disk: {error.strerror or error}"
+                event = _failed(command, error.strerror or str(error))
+                self.contact.last_error = f"the disk: {event.why}"
                 _log.error("master.disk", error=self.contact.last_error)
-                continue
             except Exception as error:  # nobody else does the next piece
-                self.contact.last_error = f"a fault of the agent's: {error}"
-                _log.exception("master.disk", error=self.contact.last_error)
-                continue
+                event = _failed(command, f"a fault of the agent's: {error}")
+                self.contact.last_error = event.why
+                _log.exception("master.disk", error=event.why)
             if event is not None:
                 self.post(event)
 
@@ -207,6 +213,12 @@ class Disk:
         self._store = store
         self._incoming = incoming
 
+    def do(self, command: ev.FindMissing | ev.Store) -> ev.Event | None:
+        """Does a piece of work; returns what the session is to hear of it, if anything."""
+        if isinstance(command, ev.FindMissing):
+            return self.find_missing(command)
+        return self.store(command)
+
     def find_missing(self, command: ev.FindMissing) -> ev.Event:
         """Returns which blobs of a manifest are not here."""
         found = self._incoming.missing(command.manifest.entries, self._store.content())
@@ -216,6 +228,12 @@ class Disk:
         """Writes a part of a blob; returns the verdict once it is complete."""
         is_good = self._incoming.write(command.sha256, command.offset, command.total, command.data)
         return None if is_good is None else ev.Stored(command.sha256, is_good)
+
+
+def _failed(command: ev.FindMissing | ev.Store, why: str) -> ev.DiskFailed:
+    if isinstance(command, ev.FindMissing):
+        return ev.DiskFailed(why, job=command.job)
+    return ev.DiskFailed(why, sha256=command.sha256)
 
 
 async def _write(carrier: Carrier, out: "asyncio.Queue[bytes]") -> None:

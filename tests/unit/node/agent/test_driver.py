@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
+import fleet_parts as parts
 import loops
+import pytest
 from structlog.testing import capture_logs
 from waiting import until_async
 
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
-from headgate.fleet.agent_session import AgentFacts, AgentSession
+from headgate.fleet.agent_session import AgentFacts, AgentSession, State
 from headgate.kernel.errors import Invalid
 from headgate.node.agent.applying import Applying
 from headgate.node.agent.driver import Disk, SessionDriver
@@ -106,3 +108,96 @@ def test_why_the_master_hung_up_is_told_although_the_connection_ends_too(tmp_pat
             task.cancel()
 
     assert loops.run(scenario()) == "revoked: this agent was revoked"
+
+
+class FailingDisk(Disk):
+    """Fails once, then does its work in memory."""
+
+    def __init__(self, breaks: Exception) -> None:
+        self._breaks: Exception | None = breaks
+
+    def find_missing(self, command: ev.FindMissing) -> ev.Event:
+        self._fail()
+        wanted = {entry.sha256 for entry in command.manifest.entries}
+        return ev.Missing(command.job, tuple(map(fr.Want, wanted)))
+
+    def store(self, command: ev.Store) -> ev.Event | None:
+        self._fail()
+        return ev.Stored(command.sha256, True)
+
+    def _fail(self) -> None:
+        breaks, self._breaks = self._breaks, None
+        if breaks is not None:
+            raise breaks
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (ValueError("a fault of ours"), "a fault of the agent's: a fault of ours"),
+    ],
+)
+def test_a_piece_of_disk_work_that_failed_is_told_to_the_session(
+    breaks: Exception, said: str
+) -> None:
+    work: list[ev.Command] = [
+        ev.FindMissing(3, parts.manifest(1)),
+        ev.Store("a" * 64, 0, 1, b"x"),
+    ]
+    failed = [ev.DiskFailed(said, job=3), ev.DiskFailed(said, sha256="a" * 64)]
+    for command, expected in zip(work, failed, strict=True):
+        session = ScriptedSession(command)
+        with capture_logs():
+            loops.run(told(session, FailingDisk(breaks), expected))
+
+
+def test_an_apply_that_broke_is_told_to_the_session() -> None:
+    class Broken:
+        async def apply(self, command: ev.Apply, said: object) -> None:
+            del command, said
+            raise ValueError("a fault of ours")
+
+    session = ScriptedSession(ev.Apply(3, parts.manifest(1), parts.offer(1, 1)))
+    fault = fr.Fault("agent", "a fault of the agent's: a fault of ours", True)
+    expected = ev.Progress(3, fr.Phase.REJECTED, fault=fault)
+    with capture_logs() as lines:
+        loops.run(told(session, cast(Disk, None), expected, cast(Applying, Broken())))
+    assert any(str(line.get("exc_info")) == "a fault of ours" for line in lines)
+
+
+class ScriptedSession:
+    """Gives one command at the start, and keeps what it is told."""
+
+    def __init__(self, command: ev.Command) -> None:
+        self.state = State.WAITING
+        self.clock_ms = 0
+        self.heard: list[ev.Event] = []
+        self._command = command
+
+    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+        del now
+        self.heard.append(event)
+        return [self._command] if isinstance(event, ev.Start) else []
+
+    def deadline(self) -> float | None:
+        return None
+
+
+async def told(
+    session: ScriptedSession,
+    disk: Disk,
+    expected: ev.Event,
+    applying: Applying | None = None,
+) -> None:
+    """Runs a driver until its session was told what is expected."""
+
+    async def dial() -> OddCarrier:
+        raise AssertionError
+
+    running = SessionDriver(cast(AgentSession, session), dial, disk, cast(Applying, applying))
+    task = asyncio.create_task(running.run())
+    try:
+        await until_async(lambda: expected in session.heard, "the word")
+    finally:
+        task.cancel()
