@@ -195,6 +195,7 @@ def test_a_data_plane_that_hangs_is_found_and_replaced(
         assert get(port) == (200, b"one")
         until_metric(node, "headgate_dataplane_hung_total", 1)
         node.until_told("dataplane.hung")
+        node.until_told("dataplane.lost")
         node.until_logged('"dataplane_hung"')
 
 

@@ -138,7 +138,7 @@ class SupervisorLink:
                 return
             message, line = item
             plane = None
-            if message.event == "dataplane":
+            if message.event in ("dataplane", "dataplane_lost"):
                 plane = msgspec.json.decode(line, type=DataPlane)
             yield message.event, plane
 

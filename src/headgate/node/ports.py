@@ -173,6 +173,10 @@ class Serving(Protocol):
         """Takes notice of the supervisor's new data plane."""
         ...
 
+    def ended(self, plane: DataPlane) -> None:
+        """Takes notice that a data plane ended; the next one is announced."""
+        ...
+
     def lost(self) -> None:
         """Takes notice that no data plane can be reached until the next one is announced."""
         ...

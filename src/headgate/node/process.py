@@ -128,6 +128,10 @@ class ControlProcess:
                 message = f"data plane {plane.generation} serves"
                 node.events.add("info", "dataplane.ready", message, pid=plane.pid)
                 node.pipeline.resync()
+            elif event == "dataplane_lost" and plane is not None:
+                node.serving.ended(plane)
+                message = f"data plane {plane.generation} ended; until another one is ready nothing"
+                node.events.add("error", "dataplane.lost", f"{message} serves", pid=plane.pid)
             elif event == "dataplane_hung":
                 why = "a data plane did not answer three probes in a row and was killed"
                 node.events.add("error", "dataplane.hung", why)

@@ -12,7 +12,7 @@ from headgate.supervisor.state import Job
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from headgate.supervisor.events import Message
-    from headgate.supervisor.state import State
+    from headgate.supervisor.state import Plane, State
 
 DEFAULT_BACKLOG = 4096
 _MAX_STATUS = 200
@@ -21,8 +21,11 @@ _MAX_STATUS = 200
 def dataplane(state: State) -> Message | None:
     """Returns the current data plane as messages name it; None while none is ready."""
     plane = state.serving()
-    if plane is None:
-        return None
+    return None if plane is None else described(state, plane)
+
+
+def described(state: State, plane: Plane) -> Message:
+    """Returns a data plane as messages name it."""
     return {
         "generation": plane.generation,
         "pid": plane.pid,

@@ -98,6 +98,9 @@ def exited(state: State, generation: int, status: int) -> None:
     state.log(level, "dataplane_exited", fields)
     if generation == state.current:
         state.current = None
+        if plane.state == "ready":
+            lost = {"event": "dataplane_lost", **clients.described(state, plane)}
+            clients.broadcast(state, lost)
     if state.phase != "running":
         leaving.check(state)
     elif generation == state.successor:

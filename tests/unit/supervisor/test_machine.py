@@ -99,6 +99,21 @@ def test_a_dead_data_plane_is_replaced_at_once_with_its_sockets_and_counted(node
     assert replies(node.ask("status"))[0]["restarts"] == {"dataplane": 1, "control": 0}
 
 
+def test_the_end_of_the_data_plane_that_serves_is_told_and_that_of_another_is_not(
+    node: Node,
+) -> None:
+    node.serve()
+    node.ask("upgrade")
+    node.plane_says(2, "ready", pid=12)
+    node.plane_says(2, "sockets_ok", address=WEB)
+    assert replies(node.handle(ev.DataPlaneExited(1, 0))) == []
+    event = {"event": "dataplane_lost", "generation": 2, "pid": 12}
+    (told,) = replies(node.handle(ev.DataPlaneExited(2, -9)))
+    assert told == {**event, "grpc_socket": "/state/dp-2.sock"}
+    # The next one ends before it serves.
+    assert replies(node.handle(ev.DataPlaneExited(3, 1))) == []
+
+
 def test_a_data_plane_that_keeps_dying_is_restarted_ever_more_slowly(node: Node) -> None:
     node.serve()
     assert spawned(node.handle(ev.DataPlaneExited(1, 1))) == [2]

@@ -219,7 +219,9 @@ class RemoteLink:
     async def _follow(self, link: SupervisorLink) -> None:
         async for event, plane in link.events():
             self._contact = time.time()
-            self._events.put_nowait((event, None if plane is None else await self._lane(plane)))
+            is_new = event == "dataplane"
+            found = await self._lane(plane) if plane is not None and is_new else plane
+            self._events.put_nowait((event, found))
 
     async def _lane(self, plane: DataPlane) -> DataPlane:
         """Returns the data plane with a socket that exists here; another for each link.

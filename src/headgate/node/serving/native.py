@@ -73,6 +73,10 @@ class NativeServing:
         """Sends the next config to this data plane."""
         self.planes.announce(plane)
 
+    def ended(self, plane: DataPlane) -> None:
+        """Notes that a data plane ended, which another one may have replaced before."""
+        self.planes.ended(plane)
+
     def lost(self) -> None:
         """Notes that no data plane can be reached; the next one is announced."""
         self.planes.withdraw()

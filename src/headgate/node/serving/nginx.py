@@ -137,6 +137,9 @@ class NginxServing:
     def begin(self, about: About) -> None:
         """Does nothing: the supervisor holds nothing for us."""
 
+    def ended(self, plane: DataPlane) -> None:
+        """Does nothing: there is no data plane beside an nginx."""
+
     def lost(self) -> None:
         """Does nothing: there is no data plane to lose."""
 

@@ -27,6 +27,12 @@ class DataPlanes:
         """Forgets the data plane: it cannot be reached until the next one is announced."""
         self._announced = None
 
+    def ended(self, plane: DataPlane) -> None:
+        """Forgets this data plane, if it is the last announced one."""
+        last = self._announced
+        if last is not None and (last.generation, last.pid) == (plane.generation, plane.pid):
+            self.withdraw()
+
     def announce(self, plane: DataPlane | None) -> None:
         """Records the supervisor's data plane."""
         if plane is not None:
