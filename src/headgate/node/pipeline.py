@@ -98,7 +98,7 @@ class Pipeline:
         return self._want(reason, load=True)
 
     def resync(self) -> asyncio.Future[ReloadResult]:
-        """Requests that a new data plane gets the served plan."""
+        """Requests that a new data plane gets the served plan, or what could not be served yet."""
         return self._want("data plane", load=False)
 
     async def run(self) -> None:
@@ -184,6 +184,9 @@ class Pipeline:
         return wish.result
 
     async def _run(self, wish: Wish) -> ReloadResult:
+        if self._again is not None:  # also for a new data plane: this is that try
+            self._again.cancel()
+            self._again, wish.load = None, True
         reason = ", ".join(wish.reasons)
         started = time.perf_counter()
         found = await self._found(wish)
@@ -219,7 +222,10 @@ class Pipeline:
             return ReloadResult(outcome=Outcome.REFUSED, diagnostics=found.diagnostics)
         try:
             tried = await serve_the_rest(found, self._serve, self.loading.isolate)
-        except (EngineUnavailableError, LinkError, LoadHangsError) as error:
+        except LoadHangsError as error:
+            return ReloadResult(outcome=Outcome.FAILED, error=str(error))
+        except (EngineUnavailableError, LinkError) as error:
+            self._try_again()
             return ReloadResult(outcome=Outcome.FAILED, error=str(error))
         found, verdict = tried.candidate, tried.verdict
         diagnostics = (*verdict.errors, *found.warnings)

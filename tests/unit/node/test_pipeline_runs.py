@@ -13,8 +13,11 @@ from waiting import DEADLINE_S, until_async
 
 from headgate.compile.quarantine import Refusal
 from headgate.compile.settings import NodeSettings
+from headgate.engines.types import EngineUnavailableError
 from headgate.kernel.diagnostics import Diagnostic
 from headgate.kernel.ids import ObjectName
+from headgate.node.link import LinkError
+from headgate.node.loading import LoadHangsError
 from headgate.node.pipeline import Pipeline
 from headgate.node.ports import Candidate, Objection, Rejected, Verdict
 from headgate.node.results import Outcome, ReloadResult
@@ -41,6 +44,7 @@ class FakeServing:
 
     digest: str = ""
     is_broken: bool = False
+    away: Exception | None = None
     held: asyncio.Event | None = None
     waited_s: float = 0.0
     refusals: list[Verdict] = field(default_factory=list)
@@ -51,6 +55,8 @@ class FakeServing:
             await self.held.wait()
         if self.is_broken:
             raise RuntimeError("a fault of ours")
+        if self.away is not None:
+            raise self.away
         if self.refusals:
             return self.refusals.pop(0)
         digest = candidate.plan.digest.hex()
@@ -151,6 +157,49 @@ def test_of_two_broken_runs_one_is_tried_again(play: Callable[[Body], None]) -> 
         assert first is not None
         assert second is not None
         assert (first.cancelled(), second.cancelled()) == (True, False)
+
+    play(body)
+
+
+@pytest.mark.parametrize("away", [EngineUnavailableError("away"), LinkError("away")])
+def test_a_config_that_met_no_engine_is_tried_again(
+    play: Callable[[Body], None], away: Exception
+) -> None:
+    async def body(stage: Stage) -> None:
+        assert (await stage.served(A)).is_ok
+        stage.serving.away = away
+        for _ in range(2):
+            assert (await stage.served(B)).outcome is Outcome.FAILED
+        assert stage.pauses == [5, 10]
+
+    play(body)
+
+
+def test_a_new_data_plane_gets_the_config_that_met_none(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        assert (await stage.served(A)).is_ok
+        stage.serving.away = EngineUnavailableError("away")
+        assert (await stage.served(B)).outcome is Outcome.FAILED
+        stage.serving.away = None
+        result = await stage.pipeline.resync()
+        assert (result.outcome, stage.pipeline.served) == (Outcome.APPLIED, B)
+        assert stage.pipeline.last is result
+        # Once it is served nothing is read again.
+        loads = stage.source.loads
+        await stage.pipeline.resync()
+        assert (stage.source.loads, stage.pipeline._again) == (loads, None)
+
+    play(body)
+
+
+def test_a_reading_that_hangs_is_tried_again_once_it_ends(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        async def hangs() -> Candidate:
+            raise LoadHangsError("a file")
+
+        stage.pipeline.loading.load = hangs  # type: ignore[method-assign]
+        assert (await stage.served(A)).outcome is Outcome.FAILED
+        assert stage.pauses == []
 
     play(body)
 
