@@ -6,10 +6,11 @@ import contextlib
 import fcntl
 import os
 import signal
+import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from headgate.fleet.programs import is_program
 
@@ -62,7 +63,8 @@ class CommandInstaller:
         """See Installer."""
         if not is_program(program):
             raise InstallError(f"{program!r} is not a version")
-        code, said = await self._run([str(self._command), program], self._limits_s[0])
+        command = [str(self._command), program]
+        code, said = await self._run(command, self._limits_s[0], self._log)
         if code is None:
             limit = self._limits_s[0]
             raise InstallError(_told(f"{self._command} did not end within {limit:.0f} s", said))
@@ -71,18 +73,30 @@ class CommandInstaller:
 
     async def installed(self) -> str:
         """See Installer."""
-        code, said = await self._run(self._check, self._limits_s[1])
+        code, said = await self._run(self._check, self._limits_s[1], self._unnamed)
         found = said.splitlines()[-1] if said else ""
         if code != 0 or not is_program(found):
             raise InstallError(_told("the installed program cannot drive this node", said))
         return found
 
-    async def _run(self, command: Sequence[str], limit_s: float) -> tuple[int | None, str]:
+    def _log(self) -> BinaryIO:
+        """Returns the file that keeps what the command writes, empty."""
+        mode = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        file = os.fdopen(os.open(self._folder / "upgrade.log", mode, 0o600), "w+b")
+        os.fchmod(file.fileno(), 0o600)
+        return file
+
+    def _unnamed(self) -> BinaryIO:
+        return tempfile.TemporaryFile(dir=self._folder)
+
+    async def _run(
+        self, command: Sequence[str], limit_s: float, written_to: Callable[[], BinaryIO]
+    ) -> tuple[int | None, str]:
         """Returns the exit code, None after the limit, and the end of what the command wrote."""
         environment = {k: v for k, v in os.environ.items() if k not in _SECRETS}
         try:
             async with self._alone() as lock:
-                with (self._folder / "upgrade.log").open("w+b") as output:
+                with written_to() as output:
                     process = await asyncio.create_subprocess_exec(
                         *command,
                         stdin=asyncio.subprocess.DEVNULL,

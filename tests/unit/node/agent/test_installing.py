@@ -40,6 +40,23 @@ def test_a_failure_is_told_with_the_end_of_what_the_command_wrote(tmp_path: Path
     assert len(str(failed.value)) < 2_000
 
 
+def test_the_log_has_what_the_command_wrote_and_is_for_its_owner_alone(tmp_path: Path) -> None:
+    log = tmp_path / "upgrade.log"
+    log.write_text("that of an older version of headgate, which is longer")
+    log.chmod(0o644)
+    one = installer(tmp_path, f'echo "fetching $1"; echo "$1" >{tmp_path}/version')
+    loops.run(one.install("1.4.2"))
+    assert loops.run(one.installed()) == "1.4.2"
+    assert log.read_text() == "fetching 1.4.2\n"
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "install",
+        "upgrade.lock",
+        "upgrade.log",
+        "version",
+    ]
+
+
 def test_the_join_token_does_not_reach_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
