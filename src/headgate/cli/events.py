@@ -52,7 +52,7 @@ def _stream(state_dir: Path, after: int, *, follow: bool) -> Iterator[Event]:
             asked.sock.settimeout(None)  # hours may pass without an event
         for line in response:
             yield msgspec.json.decode(line, type=Event)
-    except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise calls.no_node(state_dir, error) from error
     finally:
         asked.close()
@@ -61,7 +61,7 @@ def _stream(state_dir: Path, after: int, *, follow: bool) -> Iterator[Event]:
 def _error(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=Problem).error
-    except msgspec.MsgspecError:
+    except ValueError:
         return body.decode(errors="replace").strip()
 
 

@@ -151,7 +151,7 @@ def explain_running(
 def _problem(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=dict[str, str]).get("error", "")
-    except msgspec.DecodeError:
+    except ValueError:
         return body.decode(errors="replace").strip()
 
 

@@ -28,7 +28,7 @@ def reload(state_dir: Path) -> ReloadResult:
     answer = _once_it_answers(state_dir, "POST", "/reload")
     try:
         return msgspec.json.decode(answer.body, type=ReloadResult)
-    except msgspec.MsgspecError:
+    except ValueError:
         text = answer.body.decode(errors="replace").strip()
         return ReloadResult(outcome=Outcome.FAILED, error=f"HTTP {answer.status}: {text}")
 
@@ -66,7 +66,7 @@ def order(state_dir: Path, upstream: str, endpoint: str, state: str) -> str | No
         return None
     try:
         return msgspec.json.decode(answer.body, type=Problem).error
-    except msgspec.MsgspecError:
+    except ValueError:
         return f"HTTP {answer.status}: {answer.body.decode(errors='replace').strip()}"
 
 
@@ -98,7 +98,7 @@ def status(state_dir: Path) -> NodeStatus:
         ) from None
     try:
         return msgspec.json.decode(answer.body, type=NodeStatus)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise calls.NoNodeError(f"the node at {state_dir} answers nonsense: {error}") from error
 
 

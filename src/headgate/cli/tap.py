@@ -63,7 +63,7 @@ def lines(state_dir: Path, query: Mapping[str, str]) -> Iterator[bytes]:
 def _error(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=Problem).error
-    except msgspec.MsgspecError:
+    except ValueError:
         return body.decode(errors="replace").strip()
 
 

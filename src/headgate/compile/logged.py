@@ -74,7 +74,7 @@ def _question(line: str, base: str | None) -> Question | None:
 def _ours(line: str) -> Question | None:
     try:
         logged = _DECODER.decode(line)
-    except msgspec.DecodeError:
+    except ValueError:
         return None
     # A request that was refused before it was read has no target.
     if not logged.host or not logged.target.startswith("/"):

@@ -44,7 +44,7 @@ class Explainer:
         """Returns the explanation, as JSON, of the question in `body`; raises ExplainError."""
         try:
             question = msgspec.json.decode(body, type=Question)
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise ExplainError(str(error), 400) from error
         served = self._node.pipeline.in_service()
         if served is None:

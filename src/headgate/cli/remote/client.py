@@ -204,7 +204,7 @@ def decoded(answer: httpx2.Response) -> Json:
         return {}
     try:
         found = msgspec.json.decode(answer.content)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise MasterError("this is not a master: its answer is not JSON") from error
     if not isinstance(found, dict):
         raise MasterError("this is not a master: its answer is not an object")

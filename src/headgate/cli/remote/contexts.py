@@ -91,7 +91,7 @@ def load(file: Path) -> Contexts:
         return Contexts()
     except OSError as error:
         raise ContextError(f"{file} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise ContextError(f"{file} is broken: {error}; remove it and log in again") from error
 
 

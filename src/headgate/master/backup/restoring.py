@@ -177,7 +177,7 @@ def _read(raw: Iterator[bytes]) -> Iterator[Record]:
     for one in raw:
         try:
             yield decoded(one)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StartError(
                 "a newer headgate wrote this backup; restore it with that version"
             ) from error

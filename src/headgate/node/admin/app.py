@@ -131,7 +131,7 @@ class Api(Monitoring):
             return json(Problem(f"at most {_MAX_BODY} bytes"), 413)
         try:
             order = msgspec.json.decode(body, type=EndpointOrder)
-        except msgspec.MsgspecError as wrong:
+        except ValueError as wrong:
             return json(Problem(str(wrong)), 400)
         try:
             error = await self._node.serving.set_endpoint(

@@ -63,7 +63,7 @@ class AdminServers:
         path = Path(self._options.state_dir) / "admin.sock"
         self._start(str(path), self._door or open_unix(path), admin, is_admin=True)
         if restore:
-            with contextlib.suppress(OSError, msgspec.MsgspecError, AddressTakenError):
+            with contextlib.suppress(OSError, ValueError, AddressTakenError):
                 before = msgspec.json.decode(self._record.read_bytes(), type=dict[str, bool])
                 for address, is_admin in before.items():
                     self._serve(address, open_tcp(address), is_admin=is_admin)

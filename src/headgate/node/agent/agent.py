@@ -38,7 +38,7 @@ from headgate.node.events import EventLog
 from headgate.node.pipeline import Pipeline
 from headgate.node.ports import Candidate, MasterRefusesError
 from headgate.node.results import ReloadResult
-from headgate.providers.master.identity import Identity, IdentityStore
+from headgate.providers.master.identity import Identity, IdentityError, IdentityStore
 from headgate.providers.master.incoming import Incoming
 from headgate.providers.master.store import BundleStore
 
@@ -118,8 +118,8 @@ class Agent:
         """Of a node whose data plane has a certificate of the fleet, too."""
 
     async def run(self) -> None:
-        """Enrols if need be, then holds sessions until cancelled. A disk that takes nothing is
-        tried again; meanwhile the node serves what it has.
+        """Enrols if need be, then holds sessions until cancelled. A disk that takes nothing, or has
+        a damaged identity, is tried again; meanwhile the node serves what it has.
 
         Raises MasterRefusesError if the token is refused.
         """
@@ -131,6 +131,8 @@ class Agent:
                 await self._holding()
             except* OSError as group:
                 self._failed("the disk", group.exceptions[0])
+            except* IdentityError as group:
+                self._failed("the identity", group.exceptions[0])
             await asyncio.sleep(_AGAIN_S)
 
     async def keep_identity(self) -> None:
@@ -143,6 +145,8 @@ class Agent:
                     group.create_task(self._counterparts())
             except* OSError as group:
                 self._failed("the disk", group.exceptions[0])
+            except* IdentityError as group:
+                self._failed("the identity", group.exceptions[0])
             await asyncio.sleep(_AGAIN_S)
 
     @property

@@ -61,7 +61,7 @@ class FleetDrift:
         """Follows the policy that this agent was given before its node was started."""
         try:
             found = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return
         if found.agent == agent:
             self._kept = found

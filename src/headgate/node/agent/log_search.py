@@ -155,7 +155,7 @@ def search_events(
     for raw in reversed(list(kept)):
         if bounds.is_over():
             break
-        with suppress(msgspec.MsgspecError):
+        with suppress(ValueError):
             event = msgspec.json.decode(raw, type=Event)
             line = f"{event.level} {event.kind}: {hidden.line(event.message)}"
             if event.unix_ms >= search.since_ms and search.text.lower() in line.lower():

@@ -119,7 +119,7 @@ class RestOffice:
         answer = self._asked(_trusted(identity), "POST", PEER, body)
         try:
             return msgspec.json.decode(answer, type=PeerState)
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             why = f"{self._url} answered something else than a peer ({error})"
             raise EnrolmentError(why, is_final=False) from error
 
@@ -179,7 +179,7 @@ class RestOffice:
                 is_pinned=is_pinned,
             )
             _ = identity.renew_at
-        except (msgspec.MsgspecError, ValueError) as error:
+        except ValueError as error:
             why = f"{self._url} answered something else than an enrolment ({error})"
             raise EnrolmentError(why, is_final=False) from error
         return identity
@@ -203,7 +203,7 @@ class RestOffice:
                 " use a token with the pin of the fleet's CA"
             )
             raise EnrolmentError(why, is_final=False) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             why = f"{where} does not answer: {error or type(error).__name__}"
             raise EnrolmentError(why, is_final=False) from error
         finally:
@@ -228,6 +228,6 @@ def _trusting(authority: bytes) -> ssl.SSLContext:
 def _reason(status: int, answer: bytes) -> str:
     try:
         problem = msgspec.json.decode(answer, type=_Problem)
-    except msgspec.MsgspecError:
+    except ValueError:
         problem = _Problem()
     return problem.detail or problem.title or f"HTTP {status}"

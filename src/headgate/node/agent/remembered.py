@@ -47,7 +47,7 @@ class Remembered:
     def _read(self, scope: str) -> _Refused | None:
         try:
             found = msgspec.json.decode(self._path.read_bytes(), type=_Refused)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return None
         return found if found.scope == scope else None
 
@@ -69,7 +69,7 @@ class Remembered:
         """Returns the fence below which nothing counts for this agent; 0 without one."""
         try:
             found = msgspec.json.decode(self._bound_path.read_bytes(), type=_Bound)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return 0
         return found.fence if found.agent == agent else 0
 

@@ -202,5 +202,5 @@ class Upgrading:
     def _read(self) -> _Record | None:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=_Record)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return None

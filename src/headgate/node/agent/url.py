@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from headgate.features.syntax import host_name
 from headgate.kernel.errors import Invalid
 
 Scheme = Literal["grpcs", "https", "wss"]
@@ -86,12 +87,25 @@ def master_url(text: str) -> MasterUrl:
         raise Invalid(f'"{text}" is not an address of a master', _ALLOWED)
     if not host:
         raise Invalid(f'"{text}" names no host', _ALLOWED)
+    if not _is_host(host):
+        raise Invalid(f'"{text}" is not an address of a master: "{host}" is not a host', _ALLOWED)
     if parts.username is not None or parts.path.strip("/") or parts.fragment:
         raise Invalid(f'"{text}" has more than a host and ports', _ALLOWED)
     is_grpc = scheme == "grpcs"
     other = _other_port(text, parts.query, "rest" if is_grpc else "grpc")
     rest, grpc = (other, port) if is_grpc else (port, other)
     return MasterUrl(scheme, host, rest or REST_PORT, grpc or GRPC_PORT)
+
+
+def _is_host(text: str) -> bool:
+    """Says whether this can be the name of a host, or an address."""
+    if ":" in text:
+        return True  # an IPv6 address, without its brackets
+    try:
+        host_name(text.encode("idna").decode())
+    except ValueError:
+        return False
+    return True
 
 
 def _other_port(text: str, query: str, name: str) -> int | None:

@@ -85,7 +85,7 @@ def hello_of(raw: bytes) -> Hello:
     """Returns the greeting in a line; raises GreetingError."""
     try:
         hello = msgspec.json.decode(raw, type=Hello)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise GreetingError(f"the first line is no greeting of a control plane: {error}") from error
     if not hello.names_a_socket():
         raise GreetingError(
@@ -98,7 +98,7 @@ def welcome_of(raw: bytes) -> Welcome:
     """Returns the answer in a line; raises GreetingError."""
     try:
         return msgspec.json.decode(raw, type=Welcome)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise GreetingError(f"no `headgate dataplane` answers there: {error}") from error
 
 

@@ -148,6 +148,31 @@ def test_a_disk_that_takes_nothing_at_the_start_is_tried_again(
     assert not failures
 
 
+@pytest.mark.parametrize("is_driven", [True, False])
+def test_a_damaged_identity_is_told_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_driven: bool
+) -> None:
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    file = tmp_path / "identity.json"
+    file.write_bytes(b'{"agent":"\xff"}')
+    one = agent(tmp_path, Office())
+    one.counterpart = None
+
+    async def play() -> None:
+        task = asyncio.create_task(one.run() if is_driven else one.keep_identity())
+        try:
+            await until_async(lambda: task.done() or bool(one.status().last_error), "the word")
+            assert "remove it, and enrol again with a new token" in one.status().last_error
+            IdentityStore(tmp_path).keep(identity((0, 24)))
+            await until_async(lambda: one._identity is not None, "the identity")
+            assert not task.done()
+        finally:
+            task.cancel()
+
+    with capture_logs():
+        loops.run(play())
+
+
 def test_it_dials_while_its_engine_is_asked_and_tells_the_answer(tmp_path: Path) -> None:
     IdentityStore(tmp_path).keep(identity((0, 24)))
     one = agent(tmp_path, Office())

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from headgate.fleet.frames import Fault, Version
 from headgate.node.agent.remembered import Remembered
 
@@ -25,6 +27,14 @@ def test_what_was_refused_is_remembered_with_its_reason(tmp_path: Path) -> None:
     assert (again.refused("other"), again.refused_for("other")) == (None, None)
     first.remember("edge", None)
     assert (again.refused("edge"), again.refused_for("edge")) == (None, None)
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"agent":"\xff"}', b'{"scope":"\xff"}'])
+def test_a_damaged_file_counts_as_none(tmp_path: Path, damage: bytes) -> None:
+    for name in ("bound.json", "refused.json"):
+        (tmp_path / name).write_bytes(damage)
+    one = Remembered(tmp_path)
+    assert (one.bound("one"), one.refused("edge"), one.refused_for("edge")) == (0, None, None)
 
 
 def test_a_refusal_that_an_older_version_wrote_has_no_reason(tmp_path: Path) -> None:

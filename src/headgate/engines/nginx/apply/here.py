@@ -58,7 +58,7 @@ def recall(root: Path) -> Here:
         return msgspec.json.decode(path.read_bytes(), type=Here, dec_hook=_decode)
     except FileNotFoundError:
         raise NotHereError(f"no nginx is driven from {root}") from None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         raise NotHereError(f"{path} cannot be read: {error}") from error
 
 

@@ -50,7 +50,7 @@ def read_hold(root: Path, now: float | None = None) -> Hold | None:
         hold = msgspec.json.decode(path.read_bytes(), type=Hold)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         raise BadHoldError(f"{path} cannot be read ({error}); release the hold to go on") from error
     return hold if hold.until > (time.time() if now is None else now) else None
 

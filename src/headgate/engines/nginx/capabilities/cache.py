@@ -57,7 +57,7 @@ def _key(binary: Binary, build: str) -> str:
 def _read(file: Path, key: str) -> _Kept | None:
     try:
         kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):
         return None
     return kept if kept.key == key else None
 

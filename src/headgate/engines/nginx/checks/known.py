@@ -42,7 +42,7 @@ class KnownHealth:
             if not 0 <= age_s <= _FRESH_S:
                 return {}
             kept = msgspec.json.decode(self._path.read_bytes(), type=list[_Kept])
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return {}
         return {(one.upstream, one.address): one.failure for one in kept}
 

@@ -32,7 +32,7 @@ class KeptOrders:
             kept = msgspec.json.decode(self._path.read_bytes(), type=list[_Kept])
         except FileNotFoundError:
             return {}
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise OSError(f"{self._path}: {error}") from error
         return {(one.upstream, one.endpoint): one.state for one in kept}
 

@@ -89,6 +89,6 @@ class Pins:
         return {asked[one]: one.result() for one in asked if one in done and one.result()}
 
     def _known(self) -> dict[str, tuple[str, ...]]:
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, ValueError):
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, tuple[str, ...]])
         return {}

@@ -107,7 +107,7 @@ def as_imported(files: Mapping[str, bytes]) -> str:
     """Returns the model as it was imported, as TOML; raises `BrokenBundleError`."""
     try:
         return msgspec.json.decode(files[MAP], type=Map).objects
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, ValueError) as error:
         raise BrokenBundleError(str(error)) from None
 
 
@@ -116,7 +116,7 @@ def secrets_of(files: Mapping[str, bytes]) -> dict[str, str] | None:
     there; None for an import that no master sent. Raises `BrokenBundleError`."""
     try:
         found = msgspec.json.decode(files[MAP], type=Map).secrets
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, ValueError) as error:
         raise BrokenBundleError(str(error)) from None
     return None if isinstance(found, msgspec.UnsetType) else found
 

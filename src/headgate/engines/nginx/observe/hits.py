@@ -57,7 +57,7 @@ class JsonLines:
         """
         try:
             return _DECODER.decode_lines(block), 0
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except ValueError:
             return _one_by_one(block)
 
 
@@ -67,6 +67,6 @@ def _one_by_one(block: bytes) -> tuple[list[Hit], int]:
     for line in block.splitlines():
         try:
             found.append(_DECODER.decode(line.decode(errors="replace")))
-        except msgspec.DecodeError:
+        except ValueError:
             bad += bool(line.strip())
     return found, bad

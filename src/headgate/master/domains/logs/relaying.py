@@ -191,7 +191,7 @@ class Relay:
     async def _answered(self, one: store.Ask, agents: Sequence[AgentName]) -> None:
         try:
             await self._answer(one, agents)
-        except (StoreUnavailableError, SealError, msgspec.MsgspecError) as error:
+        except (StoreUnavailableError, SealError, msgspec.DecodeError, UnicodeDecodeError) as error:
             _log.warning("a search of another master is not answered", reason=str(error))
 
     async def _answer(self, one: store.Ask, agents: Sequence[AgentName]) -> None:

@@ -189,7 +189,7 @@ def decode(data: bytes) -> Rollout:
                 f"run a master that knows it; this one knows version {VERSION}",
             )
         return msgspec.json.decode(data, type=Rollout)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"the stored rollout is broken: {error}", "restore the database") from error
 
 
