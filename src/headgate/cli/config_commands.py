@@ -102,11 +102,17 @@ def _objections(engine: Engine | None) -> "Callable[[Loaded], tuple[Diagnostic, 
 
     def found(loaded: "Loaded") -> "tuple[Diagnostic, ...]":
         chosen = engine or (loaded.node.engine if loaded.node is not None else Engine.NATIVE)
-        if chosen != Engine.NGINX:
-            return ()
-        from headgate.cli.nginx.rendering import refused
+        if chosen == Engine.NGINX:
+            from headgate.cli.nginx.rendering import refused
 
-        return refused(loaded)
+            return refused(loaded)
+        from headgate.compile.located import located
+        from headgate.engines.native.sizes import too_large
+
+        if loaded.plan is None:
+            return ()
+        found = too_large(loaded.plan, loaded.blobs)
+        return located(loaded, [(one.kind, one.name, one.path, one.message) for one in found])
 
     return found
 

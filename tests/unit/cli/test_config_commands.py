@@ -55,6 +55,18 @@ def test_an_object_with_an_error_is_quarantined_alone_only_if_asked(
     assert "name the files" in capsys.readouterr().err
 
 
+def test_what_no_node_can_be_sent_is_refused(
+    config: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    networks = [f"10.{n // 4096}.{n // 16 % 256}.{n % 16 * 16}/28" for n in range(61_440)]
+    huge = f"[middlewares.list]\nip_access = {{ allow = {json.dumps(networks)} }}\n"
+    config.write_text(GOOD + 'middlewares = ["list"]\n' + huge)
+    assert run("check", str(config)) == 78
+    out = capsys.readouterr().out
+    assert out.startswith(f"{config}:9:14: middlewares.list: middleware list has ")
+    assert "bytes; at most 1048576 can be sent" in out
+
+
 def test_without_files_the_environment_is_checked(
     run: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """The native engine against a data plane that keeps what it is given."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from fake_service import EMPTY, FakeService
 
 from headgate.engines.native.engine import NativeEngine
 from headgate.engines.native.generated import plan_pb2 as pb
-from headgate.engines.native.messages import MAX_MESSAGE, full_messages
+from headgate.engines.native.messages import full_messages
+from headgate.engines.native.sizes import MAX_MESSAGE, too_large
 from headgate.engines.native.types import Applied, Refused, TooLargeError
 from headgate.engines.types import EngineUnavailableError
+from headgate.kernel.ids import BlobId
 from headgate.plan.digest import blob_id
 from headgate.plan.objects import Certificate, Endpoint, Upstream
 from headgate.plan.plan import Plan, PlanEntry, entry, plan_of
@@ -195,3 +198,15 @@ def test_an_object_that_fits_no_message_is_named() -> None:
     huge = Upstream(endpoints=tuple(Endpoint(address=f"{'x' * 60}{i}:1") for i in range(20_000)))
     with pytest.raises(TooLargeError, match="upstream huge"):
         list(full_messages(plan(entry("upstream", "huge", huge)), {}))
+    (said,) = too_large(plan(entry("upstream", "huge", huge), upstream("u", "a:1")), {})
+    assert (said.kind, said.name) == ("upstream", "huge")
+    assert re.fullmatch(r"upstream huge has \d+ bytes; at most 1048576 can be .*", said.message)
+
+
+def test_a_blob_that_fits_no_message_is_that_of_its_object() -> None:
+    sha256 = BlobId("a" * 64)
+    one = plan(entry("upstream", "app", Upstream(endpoints=()), [sha256]))
+    assert too_large(one, {sha256: bytes(MAX_MESSAGE - 128)}) == ()
+    (said,) = too_large(one, {sha256: bytes(MAX_MESSAGE - 127)})
+    assert (said.kind, said.name) == ("upstream", "app")
+    assert said.message.startswith("a file that it names has 1048449 bytes; at most 1048576")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from headgate.engines.native.client import DataPlaneClient
 from headgate.engines.native.generated import plan_pb2 as pb
 from headgate.engines.native.messages import delta_messages, full_messages
+from headgate.engines.native.sizes import too_large
 from headgate.engines.native.types import Applied, Identity, Refused, TooLargeError
 from headgate.engines.types import EngineUnavailableError, ObjectError
 from headgate.kernel.ids import BlobId
@@ -86,8 +87,8 @@ class NativeEngine:
             sent = {blob: blobs[blob] for blob in wanted}
             try:
                 reply = await self.client().apply(self._messages(plan, blobs, sent))
-            except TooLargeError as error:
-                return Refused((ObjectError(error.kind, error.name, "", str(error)),))
+            except TooLargeError:
+                return Refused(too_large(plan, blobs))
             if reply.outcome == pb.ApplyReply.OUTCOME_APPLIED:
                 self._known, self._held = plan, digest
                 return Applied(digest, True, reply.compile_us, reply.swap_us)

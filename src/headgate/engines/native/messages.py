@@ -5,16 +5,17 @@ from itertools import groupby
 
 from headgate._core import change_messages
 from headgate.engines.native.generated import plan_pb2 as pb
+from headgate.engines.native.sizes import (
+    MAX_MESSAGE,
+    OVERHEAD,
+    ROOM,
+    is_too_large,
+    is_too_large_a_blob,
+)
 from headgate.engines.native.types import TooLargeError
 from headgate.kernel.ids import BlobId
 from headgate.plan.kinds import ObjectKey
 from headgate.plan.plan import Delta, Plan, PlanEntry, in_order
-
-MAX_MESSAGE = 1 << 20
-"""The most bytes of one message."""
-
-_OVERHEAD = 64  # tags and lengths around one change or blob, and around a message
-_ROOM = MAX_MESSAGE - _OVERHEAD
 
 
 def delta_messages(delta: Delta, blobs: Mapping[BlobId, bytes]) -> Iterator[bytes]:
@@ -41,23 +42,24 @@ def _puts(entries: Sequence[PlanEntry]) -> Iterator[bytes]:
         puts = list(alike)
         names = [entry.key[1] for entry in puts]
         canonical = [entry.canonical for entry in puts]
-        if max(map(len, canonical)) + max(map(len, names)) > _ROOM:
+        if max(map(len, canonical)) + max(map(len, names)) > ROOM:
             _look_at_sizes(puts)
         yield from change_messages(kind, names, canonical, MAX_MESSAGE)
 
 
 def _look_at_sizes(entries: Iterable[PlanEntry]) -> None:
-    for key, size in ((entry.key, len(entry.canonical)) for entry in entries):
-        if size + len(key.name) > _ROOM:
-            raise TooLargeError(key.kind, key.name, size, MAX_MESSAGE)
+    for entry in entries:
+        if is_too_large(entry):
+            kind, name = entry.key
+            raise TooLargeError(kind, name, len(entry.canonical), MAX_MESSAGE)
 
 
 def _deletes(keys: Iterable[ObjectKey]) -> Iterator[bytes]:
     batch: list[pb.ObjectChange] = []
     size = 0
     for key in keys:
-        added = len(key.name) + _OVERHEAD
-        if batch and size + added > _ROOM:
+        added = len(key.name) + OVERHEAD
+        if batch and size + added > ROOM:
             yield pb.ApplyMessage(changes=pb.ApplyChanges(changes=batch)).SerializeToString()
             batch, size = [], 0
         batch.append(pb.ObjectChange(kind=key.kind, name=key.name, delete=True))
@@ -69,7 +71,7 @@ def _deletes(keys: Iterable[ObjectKey]) -> Iterator[bytes]:
 def _rest(blobs: Mapping[BlobId, bytes], digest: str) -> Iterator[bytes]:
     for name in sorted(blobs):
         content = blobs[name]
-        if len(content) + _OVERHEAD * 2 > MAX_MESSAGE:
+        if is_too_large_a_blob(content):
             raise TooLargeError("blob", name, len(content), MAX_MESSAGE)
         blob = pb.ApplyBlob(sha256=name, content=content)
         yield pb.ApplyMessage(blob=blob).SerializeToString()
