@@ -189,14 +189,14 @@ def _requests(requests: Requests) -> Iterator[str]:
 def _asked(routing: Routing, question: Question) -> Request | str:
     """Returns the request in a router's terms, or why it is none there."""
     try:
-        return routing.request(question)
+        return routing.request(question, came=True)
     except Invalid:
         pass
     except ValueError as error:
         return str(error)
     try:
         # The listener it was logged on is gone, perhaps only renamed.
-        return routing.request(msgspec.structs.replace(question, listener=None))
+        return routing.request(msgspec.structs.replace(question, listener=None), came=True)
     except Invalid as error:
         return error.what
 

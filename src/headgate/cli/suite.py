@@ -40,7 +40,8 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request (`GET https://a.example/path`), a connection (`tcp://127.0.0.1:5432`, with the
     server name and the protocols of its ClientHello) or a flow (`udp://127.0.0.1:53`, with the
-    name in that of QUIC), and its expected result.
+    name in that of QUIC), and its expected result. The client has a certificate if anything is said
+    of one.
     """
 
     request: str
@@ -51,6 +52,9 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listener: str | None = None
     sni: str | None = None
     alpn: list[str] = []
+    client_subject: str | None = None
+    client_san: list[str] = []
+    client_fingerprint: str | None = None
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

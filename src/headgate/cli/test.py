@@ -9,7 +9,7 @@ from typing import Final, Literal, TextIO
 import msgspec
 
 from headgate._core import PlanError
-from headgate.cli.explain import question, refusal
+from headgate.cli.explain import certified, question, refusal
 from headgate.cli.reading import read as read_config
 from headgate.cli.run import has_environment_config
 from headgate.cli.suite import BadSuiteError, Expect, SuiteFile, read
@@ -113,7 +113,8 @@ def run(file: SuiteFile, routing: Routing, locate: Locate) -> Report:
             asked = msgspec.structs.replace(
                 asked, headers=case.headers, sni=case.sni, alpn=case.alpn
             )
-            found = answer(routing, asked, locate)
+            one = (case.client_subject, case.client_san, case.client_fingerprint)
+            found = answer(routing, certified(asked, *one), locate)
         except Invalid as error:
             wrong.append(file.wrong(("cases", number, *error.at), error.what, error.allowed))
             continue

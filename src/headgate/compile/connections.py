@@ -56,21 +56,17 @@ def connection(
     ended = {name: ends_tls(one, heard) for name, one in routes.items()}
     written = [(n, one.client, one.sni, one.alpn, ended[n]) for n, one in routes.items()]
     asked = Explanation(url=question.url, listener=listener, host=sni, client=question.client)
-    offered, said = question.alpn, ""
+    offered = question.alpn
     taken = tcp_route(written, question.client, sni, offered)
-    if terminating and taken is not None and not ended[taken]:
-        said = "TLS passes through unopened"
-    elif terminating:
-        match routing.handshake(listener, sni, offered):
-            case ("agreed", agreed):
-                offered = [agreed] if agreed else []
-                said = f"TLS ends here{f', agreed on {agreed}' if agreed else ''}"
-            case (failed, _):
-                return msgspec.structs.replace(asked, refused=_failed(failed, sni))
-            case None:
-                said = "TLS ends here"
-        said += "; what is inside is passed on"
+    passes = taken is not None and not ended[taken]
+    if terminating and not passes:
+        offered, said, why = _handshake(routing, question, listener, sni)
+        if why:
+            return msgspec.structs.replace(asked, refused=why)
         taken = tcp_route(written, question.client, sni, offered, True)
+    else:
+        routing.refused_certificate(question, heard, sni, has_tls=False)
+        said = "TLS passes through unopened" if terminating else ""
     if taken is None:
         why = "no TCP route of the listener takes it, so it is reset (no-route)"
         if is_http and heard.tls is not None and (sni is not None or offered):
@@ -82,6 +78,24 @@ def connection(
         won = msgspec.structs.replace(won, outcome=outcome)
     end = "the connection is reset (no-endpoint)"
     return msgspec.structs.replace(asked, won=shut(won, routing.plan, "tcp_route", end))
+
+
+def _handshake(
+    routing: Routing, question: Question, listener: str, sni: str | None
+) -> tuple[list[str], str, str]:
+    """Returns the protocol that the TLS of a listener agrees on with the client, what is said of
+    it, and why it fails; empty if it does not."""
+    offered, said = question.alpn, "TLS ends here"
+    match routing.handshake(listener, sni, offered):
+        case ("agreed", agreed):
+            offered = [agreed] if agreed else []
+            said += f", agreed on {agreed}" if agreed else ""
+        case (failed, _):
+            return [], "", _failed(failed, sni)
+    heard = routing.tcp_listeners[listener]
+    refusal = routing.refused_certificate(question, heard, sni, has_tls=True)
+    why = "" if refusal is None else refusal.detail
+    return offered, f"{said}; what is inside is passed on", why
 
 
 def _failed(want: Literal["name", "protocol"], sni: str | None) -> str:

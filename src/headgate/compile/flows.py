@@ -39,6 +39,7 @@ def flow(
         for key, entry in routing.plan.objects.items()
         if isinstance(entry.value, UdpRoute) and listener in entry.value.listeners
     }
+    routing.refused_certificate(question, routing.udp_listeners[listener], None, has_tls=False)
     sni = _server_name(question, any(one.sni for one in routes.values()))
     # The rules are those of TCP routes, without protocols.
     written = [(name, one.client, one.sni, (), False) for name, one in routes.items()]

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from headgate._core import PlanError, Router, TlsListeners, request_head
+from headgate.compile.handshake import ClientAuths
 from headgate.features import syntax
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import BlobId
@@ -20,6 +21,9 @@ from headgate.plan.plan import Plan, PlanEntry
 _URL: Final = re.compile(r"(https?)://([^/?#]*)(.*)", re.DOTALL)
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@\s]+?)\.?(?::([0-9]{1,5}))?")
 _URL_ALLOWED: Final = 'write an absolute URL such as "https://a.example/path?query"'
+_CERTIFICATE_ALLOWED: Final = (
+    "leave the certificate out, or ask where the TLS policy has `client_auth`"
+)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SUBJECT: Final = ":client-subject"
 """The header name under which the core's router asks for the subject
@@ -138,8 +142,9 @@ class Routing:
         }
         self.udp_listeners = {n: one for n, one in listeners.items() if one.protocol == "udp"}
 
-    def request(self, question: Question) -> Request:
-        """Returns the question in the router's terms.
+    def request(self, question: Question, *, came: bool = False) -> Request:
+        """Returns the question in the router's terms. `came`: it is a request that came, so that
+        its client showed what the handshake asks for, which the question does not say.
 
         Raises `Invalid` when it is not a request, `ValueError` for a client that is not an address.
         """
@@ -166,6 +171,8 @@ class Routing:
             client=question.client,
         )
         refusal = self._refused_by_tls(listener, scheme, name, name)
+        if not came and (refusal is None or refusal.status):
+            refusal = self._refused_certificate(question, listener, scheme, name) or refusal
         if refusal is not None or isinstance(head[0], int):
             said = refusal or Refusal(int(head[0]), str(head[1]))
             return msgspec.structs.replace(asked, refusal=said)
@@ -218,6 +225,37 @@ class Routing:
                 return Refusal(421, "this connection was made for another host")
             case _:
                 return None
+
+    def _refused_certificate(
+        self, question: Question, listener: str, scheme: str, name: str
+    ) -> Refusal | None:
+        has_tls = scheme == "https" and self._listeners[listener].tls is not None
+        sni = None if syntax.is_address(name) else name
+        return self.refused_certificate(question, self._listeners[listener], sni, has_tls=has_tls)
+
+    def refused_certificate(
+        self, question: Question, listener: Listener, sni: str | None, *, has_tls: bool
+    ) -> Refusal | None:
+        """Returns what a client gets because of its certificate, or for want of one. `has_tls`:
+        its TLS ends at the listener.
+
+        Raises `Invalid` for a certificate that nobody asks for, so that no client shows it.
+        """
+        named = ("client_subject", "client_san", "client_fingerprint")
+        given = next((name for name in named if getattr(question, name)), None)
+        auth = self._auths.asked(listener, sni) if has_tls else None
+        if auth is None and given is not None:
+            what = "no connection there has a client certificate"
+            raise Invalid(what, _CERTIFICATE_ALLOWED, at=(given,))
+        if auth is None or not auth.required or given is not None or self._blobs is None:
+            return None
+        what = f'the name "{sni}"' if sni else "this listener"
+        alert = f"the TLS handshake ends with an alert: {what} requires a client certificate"
+        return Refusal(0, alert)
+
+    @cached_property
+    def _auths(self) -> ClientAuths:
+        return ClientAuths(self.plan)
 
     def handshake(
         self, listener: str, sni: str | None, alpn: Sequence[str]

@@ -12,12 +12,12 @@ from headgate.features.nodes import node_of
 from headgate.kernel.ids import ObjectName
 from headgate.plan.kinds import Kind, ObjectKey
 from headgate.plan.middleware import Middleware, MiddlewareUse
-from headgate.plan.objects import Host, Route
+from headgate.plan.objects import Host, PathMatch, Route, ValueMatch
 from headgate.plan.plan import Plan
 
 HIDDEN: Final = "(secret)"
 
-_CONDITION: Final = re.compile(r"match\[([0-9]+)\]\.([a-z]+)\.(.+)")
+_CONDITION: Final = re.compile(r"match\[([0-9]+)\]\.([a-z_]+)(?:\.(.+))?")
 
 
 def veiled(found: Explanation, plan: Plan, secrets: Collection[str]) -> Explanation:
@@ -80,13 +80,20 @@ def _values(plan: Plan, route: str, key: str) -> Iterator[str]:
     if entry is None or at is None or not isinstance(entry.value, Route):
         return
     match, kind, name = entry.value.match[int(at[1])], at[2], at[3]
-    if kind == "path" and match.path is not None:
-        yield from filter(None, (match.path.exact, match.path.prefix, match.path.regex))
-    named = (("headers", match.headers), ("cookies", match.cookies), ("query", match.query))
-    for word, conditions in named:
-        if kind == word and name in conditions:
-            one = conditions[name]
-            yield from filter(None, (one.exact, one.prefix, one.regex))
+    named = {"headers": match.headers, "cookies": match.cookies, "query": match.query}
+    one: PathMatch | ValueMatch | None = None
+    if kind == "path":
+        one = match.path
+    elif kind == "client_subject":
+        one = match.client_subject
+    elif kind in named:
+        one = named[kind].get(name)
+    elif kind == "client_certificate" and match.client_certificate is not None:
+        certificate = match.client_certificate
+        yield from (*certificate.subjects, *certificate.sans)
+        yield from (*certificate.spiffe, *certificate.fingerprints)
+    if one is not None:
+        yield from filter(None, (one.exact, one.prefix, one.regex))
 
 
 def _chain(won: Won, plan: Plan) -> Iterator[AnyMiddlewareNode]:

@@ -4,14 +4,18 @@ import io
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from memory_files import MemoryFiles
 
 from headgate.cli.diff import Log, diff
-from headgate.cli.explain import explain
+from headgate.cli.explain import explain, text
 from headgate.cli.test import test as try_cases
+from headgate.compile.answers import answer
+from headgate.compile.explanation import places
 from headgate.compile.load import load
-from headgate.compile.routing import Question
+from headgate.compile.routing import Question, Routing
+from headgate.compile.veil import veiled
 from headgate.plan.redact import redacted
 
 TEXT = """
@@ -119,3 +123,81 @@ def test_requests_that_move_are_told_without_them(tmp_path: Path) -> None:
     assert diff(tmp_path / "old.toml", tmp_path / "new.toml", given, env=ENV, stream=told) == 0
     assert "hunter2" not in told.getvalue()
     assert "308 (secret)" in told.getvalue()
+
+
+CERTIFIED = """
+[listeners.web]
+address = "127.0.0.1:8443"
+default = true
+tls = { default_certificate = "main", policy = "guests" }
+[tls_policies.guests]
+client_auth = { ca_file = "main.pem", required = false }
+[certificates.main]
+cert_file = "main.pem"
+key_file = "main.key"
+[routes.guarded]
+respond = { status = 204 }
+match = [
+"""
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n"
+SUBJECT = "CN=hunter2,O=ACME"
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked", "expected"),
+    [
+        (
+            'client_subject = { exact = "${env:SUBJECT}" }',
+            {"client_subject": "CN=eve"},
+            "client_subject fails: its value is (secret)",
+        ),
+        (
+            'client_subject = { exact = "${env:SUBJECT}" }',
+            {},
+            "client_subject fails: its value is (secret)",
+        ),
+        (
+            'client_subject = { exact = "${env:SUBJECT}" }',
+            {"client_subject": SUBJECT},
+            "client_subject holds: its value is (secret)",
+        ),
+        (
+            'client_certificate = { subject = ["${env:SUBJECT}"] }',
+            {"client_subject": "CN=eve"},
+            "client_certificate fails: its value is (secret)",
+        ),
+        (
+            'client_certificate = { san = ["dns:${env:NAME}"] }',
+            {"client_san": ["dns:eve.example"]},
+            "client_certificate fails: its value is (secret)",
+        ),
+        (
+            'client_certificate = { spiffe = ["spiffe://${env:NAME}/a"] }',
+            {"client_san": ["uri:spiffe://eve.example/a"]},
+            "client_certificate fails: its value is (secret)",
+        ),
+        (
+            'client_certificate = { fingerprint = ["${env:FINGERPRINT}"] }',
+            {"client_fingerprint": "1" * 64},
+            "client_certificate fails: its value is (secret)",
+        ),
+    ],
+)
+def test_conditions_on_the_certificate_are_said_without_them(
+    rule: str, asked: dict[str, object], expected: str
+) -> None:
+    values = {"SUBJECT": SUBJECT, "NAME": "hunter2.example", "FINGERPRINT": "ab" * 32}
+    config = f"{CERTIFIED}{{ {rule} }}]\n"
+    files = MemoryFiles({"main.toml": config, "main.pem": CERTIFICATE, "main.key": KEY})
+    loaded = load([Path("main.toml")], files, values)
+    assert loaded.plan is not None, loaded.diagnostics
+    routing = Routing(loaded.plan)
+    question = msgspec.convert({"url": "https://a.example:8443/", **asked}, Question)
+    found = veiled(answer(routing, question, places(loaded)), loaded.plan, loaded.secrets)
+    told = "\n".join(text(found))
+    assert expected in told
+    for value in values.values():
+        assert value not in told
+    shown = b"".join(redacted(e.canonical, loaded.secrets) for e in loaded.plan.objects.values())
+    assert not any(value.encode() in shown for value in values.values())

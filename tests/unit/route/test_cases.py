@@ -136,6 +136,17 @@ def test_every_request_that_is_none_is_told(tmp_path: Path) -> None:
     assert all(f"cases[{number}].request: " in errors for number in (0, 1))
 
 
+def test_a_case_says_which_certificate_the_client_has(tmp_path: Path) -> None:
+    code, _, errors = ran(
+        tmp_path,
+        'config = ["c.toml"]\n[[cases]]\nrequest = "GET http://api.example.com/"\n'
+        'client_subject = "CN=a"\nexpect = { status = 404 }\n',
+    )
+    assert code == 2
+    assert "no connection there has a client certificate" in errors
+    assert "client_subject" in errors
+
+
 def test_a_config_that_only_the_core_refuses_is_refused(tmp_path: Path) -> None:
     rewrite = "[routes.bad]\nhosts = ['bad.example']\nupstream = 'api'\nmiddlewares = [%s]\n"
     bad = rewrite % "{ rewrite = { regex = '/a(.*)', with = '/$2' } }"

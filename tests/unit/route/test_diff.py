@@ -200,7 +200,8 @@ def test_what_the_core_alone_refuses_is_said_with_its_place(
 class Refusing:
     """A router that takes no request, as `ValueError` says at each of its steps."""
 
-    def request(self, _: object) -> None:
+    def request(self, _: object, *, came: bool) -> None:
+        assert came
         raise ValueError("it is none")
 
     def find(self, _: object) -> None:

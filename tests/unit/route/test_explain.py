@@ -1,16 +1,20 @@
 """`headgate explain`, against files."""
 
 import io
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 import pytest
+from memory_files import MemoryFiles
 from routed_config import CONFIG, asked, loaded, routing
+from tls_authority import Authority
 
 from headgate.cli.explain import certified, explain, question, text
 from headgate.compile import explanation
+from headgate.compile.answers import answer
 from headgate.compile.explanation import Explanation, Known, States
-from headgate.compile.routing import Question
+from headgate.compile.load import load
+from headgate.compile.routing import Question, Routing
 from headgate.kernel.errors import Invalid
 
 
@@ -79,6 +83,71 @@ def test_the_certificate_of_a_client_decides(
         router, router.request(question), explanation.places(loaded(config))
     )
     assert expected in [line.strip() for line in text(found)]
+
+
+@pytest.mark.parametrize(
+    ("url", "listener"),
+    [
+        ("http://a.example/", None),
+        ("https://a.example:8443/", "secure"),
+        ("tcp://127.0.0.1:5443", None),
+        ("udp://127.0.0.1:5353", None),
+    ],
+)
+def test_a_certificate_that_nobody_asks_for_is_refused(url: str, listener: str | None) -> None:
+    config = (
+        CONFIG + '[listeners.secure]\naddress = "127.0.0.1:8443"\n'
+        'tls = { default_certificate = "main" }\n'
+        '[certificates.main]\ncert_file = "main.pem"\nkey_file = "main.key"\n'
+        '[listeners.raw]\naddress = "127.0.0.1:5443"\nprotocol = "tcp"\n'
+        '[tcp_routes.raw]\nlisteners = ["raw"]\nupstream = "api"\n'
+        '[listeners.names]\naddress = "127.0.0.1:5353"\nprotocol = "udp"\n'
+        '[udp_routes.names]\nlisteners = ["names"]\nupstream = "api"\n'
+    )
+    one = msgspec.structs.replace(asked(url), listener=listener)
+    for shown in (
+        certified(one, "CN=alice", [], None),
+        certified(one, None, ["dns:a.example"], None),
+        certified(one, None, [], "ab" * 32),
+    ):
+        with pytest.raises(Invalid, match="no connection there has a client certificate") as wrong:
+            answer(routing(config), shown, lambda *_: "")
+        assert wrong.value.at[0] in ("client_subject", "client_san", "client_fingerprint")
+    answer(routing(config), one, lambda *_: "")
+
+
+def test_a_client_without_the_certificate_that_a_name_requires_gets_an_alert(
+    tmp_path: Path,
+) -> None:
+    pair = Authority(tmp_path).issue("a", "a.example", "b.example")
+    ca = tmp_path / "test-authority.pem"
+    text_ = (
+        '[listeners.web]\naddress = "127.0.0.1:8443"\ntls = { default_certificate = "a" }\n'
+        '[listeners.raw]\naddress = "127.0.0.1:5443"\nprotocol = "tcp"\n'
+        'tls = { default_certificate = "a", policy = "must" }\n'
+        f'[tls_policies.must]\nclient_auth = {{ ca_file = "{ca}" }}\n{pair.toml("a")}'
+        '[hosts."b.example"]\ntls_policy = "must"\n[routes.all]\nlisteners = ["web"]\n'
+        'hosts = ["a.example", "b.example"]\nrespond = { status = 204 }\n'
+        '[tcp_routes.raw]\nlisteners = ["raw"]\nupstream = "u"\n'
+        '[upstreams.u]\nendpoints = ["127.0.0.1:1"]\n'
+    )
+    read = {str(one): one.read_bytes() for one in (ca, pair.cert_file, pair.key_file)}
+    found = load([PurePath("c.toml")], MemoryFiles({"c.toml": text_, **read}), {})
+    assert found.plan is not None, found.diagnostics
+    router = Routing(found.plan, blobs=found.blobs)
+
+    def told(question: Question) -> str:
+        return "\n".join(text(answer(router, question, lambda *_: "")))
+
+    alert = 'no answer: the TLS handshake ends with an alert: the name "b.example" requires a'
+    bare = asked("https://b.example:8443/")
+    assert alert in told(bare)
+    assert "route all" in told(certified(bare, "CN=alice", [], None))
+    assert "route all" in told(asked("https://a.example:8443/"))
+    assert router.request(bare, came=True).refusal is None
+    raw = asked("tcp://127.0.0.1:5443")
+    assert "ends with an alert: this listener requires a client certificate" in told(raw)
+    assert "TLS ends here" in told(certified(raw, "CN=alice", [], None))
 
 
 def test_a_pattern_is_no_name_of_a_certificate() -> None:
