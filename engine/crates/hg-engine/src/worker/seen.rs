@@ -35,7 +35,7 @@ impl Seen {
     }
 
     /// Reports whether an endpoint takes requests.
-    pub(in crate::worker) fn takes(&self, i: usize) -> bool {
+    pub(crate) fn takes(&self, i: usize) -> bool {
         self.takes.get(i).copied().unwrap_or(false)
     }
 

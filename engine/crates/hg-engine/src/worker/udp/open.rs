@@ -30,13 +30,11 @@ impl Worker {
         let route = route.ok_or(Dropped::NoRoute)?.clone();
         let mut tried = Tried::new();
         let each = route.then.each;
-        let aim = match self.aim(&route, client, &tried) {
-            // A flow that is there takes no new place.
-            Err(Dropped::UpstreamFull) if each => {
-                let id = self.flow_to_any(&route, &mut key).ok_or(Dropped::UpstreamFull)?;
-                return Ok((id, true));
+        let aim = match (self.aim(&route, client, &tried), each) {
+            (Err(why @ Dropped::UpstreamFull), true) => {
+                return self.flow_to_any(&route, &mut key).map(|id| (id, true)).ok_or(why);
             }
-            aim => aim?,
+            (aim, _) => aim?,
         };
         if each && let Some(id) = self.flow_to(&aim, &mut key) {
             self.leave_aim(aim, Outcome::Cancelled);
@@ -78,7 +76,8 @@ impl Worker {
         self.udp.flows.find(key)
     }
 
-    /// Finds a client's flow to any endpoint that takes datagrams, each time to another one.
+    /// Finds a client's flow to any endpoint that takes datagrams, which needs no new place; each time
+    /// to another one.
     fn flow_to_any(&mut self, route: &UdpEntry, key: &mut FlowKey) -> Option<FlowId> {
         let u = self.upstreams.get_mut(route.then.upstream)?;
         let count = u.endpoints.len();
