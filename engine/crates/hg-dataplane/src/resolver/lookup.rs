@@ -1,7 +1,7 @@
 //! Look-up of names: DNS and the hosts file through hickory, or the system's resolver if that
 //! cannot be set up.
 
-use super::schedule::Answer;
+use super::schedule::{Answer, Lack};
 use hg_plan::Resolver as Settings;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
@@ -45,15 +45,23 @@ struct Built {
 
 #[derive(Clone)]
 enum Source {
-    Dns(Arc<TokioResolver>),
+    Dns(Arc<Families>),
     System,
+}
+
+/// A resolver for each family of addresses: one that asks for both hides the failure of one.
+struct Families {
+    v6: TokioResolver,
+    v4: TokioResolver,
+    /// The time that the questions of one family have.
+    limit: Duration,
 }
 
 impl Lookup for DnsLookup {
     fn ask(&self, host: &str, settings: &Settings) -> Asking {
         let host = host.to_owned();
         match self.source(settings) {
-            Source::Dns(resolver) => Box::pin(async move { dns(&resolver, &host).await }),
+            Source::Dns(families) => Box::pin(async move { dns(&families, &host).await }),
             Source::System => Box::pin(async move { system(&host).await }),
         }
     }
@@ -67,7 +75,7 @@ impl DnsLookup {
         if let Some(built) = built.as_ref().filter(|b| b.fits(settings, &files)) {
             return built.source.clone();
         }
-        let source = build(settings).map_or(Source::System, |dns| Source::Dns(Arc::new(dns)));
+        let source = families(settings).map_or(Source::System, |dns| Source::Dns(Arc::new(dns)));
         *built = Some(Built {
             servers: settings.servers.clone(),
             timeout_ms: settings.timeout_ms,
@@ -86,8 +94,16 @@ impl Built {
     }
 }
 
+fn families(settings: &Settings) -> Option<Families> {
+    let v6 = build(settings, LookupIpStrategy::Ipv6Only)?;
+    let v4 = build(settings, LookupIpStrategy::Ipv4Only)?;
+    // Somewhat less than the whole look-up has, so that one family may stay without an answer.
+    let limit = Duration::from_millis(settings.timeout_ms.max(1) * 9 / 10);
+    Some(Families { v6, v4, limit })
+}
+
 /// Builds a resolver for these settings; `None` if the system names no server that can be used.
-fn build(settings: &Settings) -> Option<TokioResolver> {
+fn build(settings: &Settings, family: LookupIpStrategy) -> Option<TokioResolver> {
     let servers: Vec<NameServerConfig> =
         settings.servers.iter().filter_map(|text| server(text)).collect();
     let mut builder = if servers.is_empty() {
@@ -102,8 +118,8 @@ fn build(settings: &Settings) -> Option<TokioResolver> {
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
     };
     let options = builder.options_mut();
-    // Asks for both families at once; we cache the answers ourselves, with our own bounds.
-    options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+    options.ip_strategy = family;
+    // We cache the answers ourselves, with our own bounds.
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Always;
     options.attempts = 2;
@@ -125,26 +141,57 @@ fn server(text: &str) -> Option<NameServerConfig> {
     Some(server)
 }
 
-async fn dns(resolver: &TokioResolver, host: &str) -> Result<Answer, String> {
-    let found = resolver.lookup_ip(host).await.map_err(|error| reason(&error))?;
-    let ttl = found.valid_until().saturating_duration_since(Instant::now());
-    answer(found.iter().collect(), Some(ttl))
+/// Addresses of one family and their TTL, or why there are none: a failure, or none at all.
+type Found = Result<(Vec<IpAddr>, Duration), (bool, String)>;
+
+async fn dns(families: &Families, host: &str) -> Result<Answer, String> {
+    let of = async |resolver: &TokioResolver| -> Found {
+        let found = tokio::time::timeout(families.limit, resolver.lookup_ip(host)).await;
+        let found = found.map_err(|_| (true, "the name servers do not answer".to_owned()))?;
+        let found = found.map_err(|error| {
+            let is_none = error.is_nx_domain() || error.is_no_records_found();
+            (!is_none, reason(&error))
+        })?;
+        let ttl = found.valid_until().saturating_duration_since(Instant::now());
+        Ok((found.iter().collect(), ttl))
+    };
+    let (v6, v4) = tokio::join!(of(&families.v6), of(&families.v4));
+    joined(v6, v4)
+}
+
+/// Puts the answers for both families together. A failure of one says nothing of the other.
+fn joined(v6: Found, v4: Found) -> Result<Answer, String> {
+    let lack =
+        |is_ipv4, (is_failure, why): (bool, String)| is_failure.then_some(Lack { is_ipv4, why });
+    match (v6, v4) {
+        (Ok((mut addresses, of_v6)), Ok((more, of_v4))) => {
+            addresses.extend(more);
+            answer(addresses, Some(of_v6.min(of_v4)), None)
+        }
+        (Ok((addresses, ttl)), Err(error)) => answer(addresses, Some(ttl), lack(true, error)),
+        (Err(error), Ok((addresses, ttl))) => answer(addresses, Some(ttl), lack(false, error)),
+        (Err((true, why)), Err(_)) | (Err(_), Err((_, why))) => Err(why),
+    }
 }
 
 async fn system(host: &str) -> Result<Answer, String> {
     let found = tokio::net::lookup_host((host, 0)).await.map_err(|error| error.to_string())?;
-    answer(found.map(|address| address.ip()).collect(), None)
+    answer(found.map(|address| address.ip()).collect(), None, None)
 }
 
 /// Sorts the addresses, so that servers which rotate their answers do not cause a change each time.
-fn answer(mut addresses: Vec<IpAddr>, ttl: Option<Duration>) -> Result<Answer, String> {
+fn answer(
+    mut addresses: Vec<IpAddr>,
+    ttl: Option<Duration>,
+    lack: Option<Lack>,
+) -> Result<Answer, String> {
     addresses.sort_unstable_by_key(|address| (address.is_ipv4(), *address));
     addresses.dedup();
     addresses.truncate(ADDRESSES);
     if addresses.is_empty() {
         return Err("the name has no addresses".into());
     }
-    Ok(Answer { addresses, ttl })
+    Ok(Answer { addresses, ttl, lack })
 }
 
 fn reason(error: &NetError) -> String {
@@ -165,11 +212,11 @@ mod tests {
     fn answers_are_sorted_each_address_once_and_bounded() {
         let parse = |text: &str| text.parse::<IpAddr>().unwrap();
         let given = ["10.0.0.2", "::1", "10.0.0.1", "10.0.0.2"].map(parse).to_vec();
-        let found = answer(given, None).unwrap();
+        let found = answer(given, None, None).unwrap();
         assert_eq!(found.addresses, ["::1", "10.0.0.1", "10.0.0.2"].map(parse));
         let many = (0..200).map(|i| IpAddr::from([10, 0, 1, i])).collect();
-        assert_eq!(answer(many, None).unwrap().addresses.len(), ADDRESSES);
-        assert!(answer(Vec::new(), None).is_err());
+        assert_eq!(answer(many, None, None).unwrap().addresses.len(), ADDRESSES);
+        assert!(answer(Vec::new(), None, None).is_err());
     }
 
     #[test]
@@ -182,7 +229,8 @@ mod tests {
     }
 
     /// A name server for one test: answers A questions with 10.0.0.7 and a TTL of 30 s, AAAA
-    /// questions with nothing, and knows no name that begins with `no`. Counts the questions.
+    /// questions with nothing, or with a failure for a name that begins with `bad`, and knows no name
+    /// that begins with `no`. Counts the questions.
     fn name_server(questions: usize) -> (String, std::thread::JoinHandle<usize>) {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -203,7 +251,8 @@ mod tests {
         let name_len = query[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
         let question = &query[12..12 + name_len + 4];
         let (is_a, is_unknown) = (question[name_len + 1] == 1, question[1..].starts_with(b"no"));
-        let code = if is_unknown { 3 } else { 0 };
+        let fails = !is_a && question[1..].starts_with(b"bad");
+        let code = if is_unknown { 3 } else { 2 * u8::from(fails) };
         let mut reply = query[..2].to_vec();
         reply.extend([0x81, 0x80 | code, 0, 1, 0, u8::from(is_a && !is_unknown), 0, 0, 0, 0]);
         reply.extend(question);
@@ -240,6 +289,21 @@ mod tests {
             lookup.ask("a.test", &settings).await.unwrap();
         });
         assert_eq!(thread.join().unwrap(), 4);
+    }
+
+    #[test]
+    fn a_family_that_cannot_be_asked_is_not_one_that_the_name_lacks() {
+        let (server, _) = name_server(64);
+        let found = ask(&DnsLookup::default(), "bad.test.", &server).unwrap();
+        assert_eq!(found.addresses, [IpAddr::from([10, 0, 0, 7])]);
+        let lack = found.lack.unwrap();
+        assert!(!lack.is_ipv4 && !lack.why.contains("no addresses"), "{lack:?}");
+        assert_eq!(ask(&DnsLookup::default(), "a.test.", &server).unwrap().lack, None);
+        // Of two errors the failure is told.
+        let (none, fails) = (|| Err((false, "none".into())), || Err((true, "fails".into())));
+        assert_eq!(joined(none(), fails()), Err("fails".into()));
+        assert_eq!(joined(fails(), none()), Err("fails".into()));
+        assert_eq!(joined(none(), none()), Err("none".into()));
     }
 
     #[test]

@@ -104,6 +104,10 @@ impl Resolver {
     fn answered(&self, host: &str, result: Result<Answer, String>) {
         let Shared { engine, events, start, .. } = &*self.shared;
         let now = start.elapsed();
+        let result = result.and_then(|answer| match &answer.lack {
+            Some(lack) if self.schedule().loses_addresses(host, lack) => Err(lack.why.clone()),
+            _ => Ok(answer),
+        });
         let told = self.schedule().answered(host, result.as_ref().map_err(|_| ()), now, dice());
         let Some(told) = told else { return };
         match result {

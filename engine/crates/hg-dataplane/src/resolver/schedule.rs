@@ -19,6 +19,17 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// The time for which it holds; `None` if the source does not say.
     pub ttl: Option<Duration>,
+    /// The family that could not be asked for.
+    pub lack: Option<Lack>,
+}
+
+/// A family of addresses that an answer lacks although the name may have some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// True for IPv4, else IPv6.
+    pub is_ipv4: bool,
+    /// The reason.
+    pub why: String,
 }
 
 /// The state of a host, for metrics.
@@ -125,6 +136,13 @@ impl Schedule {
         taken
     }
 
+    /// Reports whether an answer lacks addresses that the host had, and that are still good for all
+    /// that is known: it counts as a failed look-up then.
+    pub fn loses_addresses(&self, host: &str, lack: &Lack) -> bool {
+        let known = self.hosts.get(host).map_or(&[][..], |entry| &entry.addresses);
+        known.iter().any(|address| address.is_ipv4() == lack.is_ipv4)
+    }
+
     /// Returns what [`want`](Self::want) last set.
     pub fn settings(&self) -> &Resolver {
         &self.limits
@@ -210,7 +228,8 @@ mod tests {
     }
 
     fn answer(last: u8, ttl: u64) -> Answer {
-        Answer { addresses: vec![IpAddr::from([10, 0, 0, last])], ttl: Some(s(ttl)) }
+        let addresses = vec![IpAddr::from([10, 0, 0, last])];
+        Answer { addresses, ttl: Some(s(ttl)), lack: None }
     }
 
     fn with(names: &[&str]) -> Schedule {

@@ -1,5 +1,6 @@
 //! Tests of what the resolver passes to the engine, with fake answers and time.
 
+use super::schedule::Lack;
 use super::*;
 use crate::fake::FakeEngine;
 use std::collections::VecDeque;
@@ -30,7 +31,8 @@ fn address(last: u8) -> IpAddr {
 }
 
 fn good(last: u8, ttl: u64) -> Result<Answer, String> {
-    Ok(Answer { addresses: vec![address(last)], ttl: Some(Duration::from_secs(ttl)) })
+    let ttl = Some(Duration::from_secs(ttl));
+    Ok(Answer { addresses: vec![address(last)], ttl, lack: None })
 }
 
 fn told(name: &str, last: u8, port: u16) -> (String, Result<Vec<SocketAddr>, String>) {
@@ -149,5 +151,21 @@ fn a_name_that_was_away_for_one_plan_is_told_again() {
         bench.pass(1).await;
         let again = told("a.test:80", 1, 80);
         assert_eq!(bench.engine.seen().addresses, [again.clone(), again]);
+    });
+}
+
+#[test]
+fn an_answer_that_lacks_a_family_replaces_no_good_addresses_of_it() {
+    run(async {
+        let half = |is_ipv4| {
+            let lack = Some(Lack { is_ipv4, why: "SERVFAIL".into() });
+            good(9, 10).map(|answer| Answer { lack, ..answer })
+        };
+        let bench = Bench::start(&["a.test:80"], vec![good(1, 10), half(true), half(false)]);
+        bench.pass(13).await;
+        let failed = ("a.test:80".to_owned(), Err("SERVFAIL".to_owned()));
+        // It had no addresses of the other family: there is nothing to lose.
+        let (first, last) = (told("a.test:80", 1, 80), told("a.test:80", 9, 80));
+        assert_eq!(bench.engine.seen().addresses, [first, failed, last]);
     });
 }
