@@ -62,7 +62,9 @@ class NodeLimits(Options):
         description="The most client connections open at once; further ones are closed.",
     )
     connections_per_client: CountOrOff = Field(
-        default=0, description="The most client connections open at once from one address."
+        default=0,
+        description="The most client connections open at once from one address; those that were "
+        "open before there was a limit do not count.",
     )
 
 
