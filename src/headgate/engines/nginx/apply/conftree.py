@@ -28,17 +28,18 @@ class DiskFiles:
 
     def read(self, path: str) -> bytes:
         """Returns a file's bytes; raises OSError."""
-        return Path(self._moved(path)).read_bytes()
+        return Path(self.moved(path)).read_bytes()
 
     def glob(self, pattern: str) -> list[str]:
         """Files by a pattern, sorted by their bytes."""
-        moved = self._moved(pattern)
+        moved = self.moved(pattern)
         found = sorted(glob.glob(moved))  # noqa: PTH207 - patterns are absolute
         if moved == pattern:
             return found
         return [f"{self._from}{path.removeprefix(self._to)}" for path in found]
 
-    def _moved(self, path: str) -> str:
+    def moved(self, path: str) -> str:
+        """Returns where the file of a path is now."""
         if self._from and path.startswith(f"{self._from}/"):
             return f"{self._to}{path.removeprefix(self._from)}"
         return path
@@ -83,8 +84,8 @@ class Conf:
                 yield Placed(Located(file, directive), around)
 
     def path(self, value: str) -> Path:
-        """Returns what a path in the config means."""
-        return self.folder / value
+        """Returns where the file is that a path in the config means."""
+        return Path(self.files.moved(str(self.folder / value)))
 
     def finding(
         self, placed: Placed | None, code: str, text: str, *, is_error: bool = True

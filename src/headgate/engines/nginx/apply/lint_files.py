@@ -31,7 +31,7 @@ def certificates(conf: Conf, now_s: float) -> Iterator[Finding]:
             paths = (cert.args[0], key.args[0]) if cert.args and key.args else ("", "")
             if not all(paths) or any("$" in path or ":" in path for path in paths) or paths in seen:
                 continue
-            seen[paths] = about = reader.read(*paths)
+            seen[paths] = about = reader.read(*map(conf.files.moved, paths))
             yield from _pair(conf, cert, about, now_s)
 
 

@@ -7,6 +7,7 @@ from tls_authority import Authority, Pair
 from written_conf import Write, codes, writer
 
 from headgate.engines.nginx.apply import lint_files
+from headgate.engines.nginx.apply.conftree import DiskFiles, read_conf
 from headgate.engines.nginx.observe.certificates import Reader
 
 DAY_S = 86_400.0
@@ -158,4 +159,29 @@ def test_password_files_that_workers_cannot_read(write: Write, tmp_path: Path) -
         ("password_file", 3, f"{here}/none is missing: every request would fail", True),
         ("password_file", 5, f"{here}/closed {unreadable}: every request would fail", True),
         ("password_file", 6, f"{tmp_path} {through}: every request would fail", True),
+    ]
+
+
+def test_the_files_of_a_guests_release_are_read_before_it_is_current(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """Its text names them below `current`, which has no release yet or another one."""
+    one, two = authority.issue("one", "a"), authority.issue("two", "a")
+    release, current = tmp_path / "releases" / "1-a", tmp_path / "current"
+    release.mkdir(parents=True)
+    for name, source in (("a.pem", one.cert_file), ("a.key", one.key_file)):
+        (release / name).write_bytes(source.read_bytes())
+    (release / "b.key").write_bytes(two.key_file.read_bytes())
+    (release / "users").write_text("ann:x\n")
+    (tmp_path / "nginx.conf").write_text(
+        f"http {{ auth_basic_user_file {current}/users; auth_basic_user_file {current}/none;"
+        f" server {{ {named(f'{current}/a.pem', f'{current}/a.key')} }}"
+        f" server {{ {named(f'{current}/a.pem', f'{current}/b.key')} }} }}"
+    )
+    conf = read_conf(tmp_path / "nginx.conf", DiskFiles(str(current), str(release)))
+    pairs = lint_files.certificates(conf, ends_s(one) - 20 * DAY_S)
+    passwords = lint_files.password_files(conf, lambda _: None)
+    assert [at.text for at in (*pairs, *passwords)] == [
+        f"{release}/b.key is not the key of {release}/a.pem",
+        f"{release}/none is missing: every request would fail",
     ]
