@@ -1,7 +1,10 @@
 """`mode = "guest"`: an nginx.conf of others includes our releases by one line."""
 
+import contextlib
 import os
+from base64 import b64encode
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,10 @@ from told import until_metric
 from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.apply.guard import guard
+
+
+HASH = "$2b$04$0e856lVe4ANgjk9VYQGbvufRaupb9zxuOKCW5n9uFCwbWH9pMRuYW"
+"""Of the password `x`."""
 
 
 def include(folder: Path) -> str:
@@ -86,6 +93,39 @@ def test_routes_are_served_beside_what_was_there_and_follow_changes(
     back = node.command("nginx", "rollback")
     assert back.returncode == 0, back.stderr
     assert get(port)[1] == b"one"
+
+
+def asking(config: str, *users: str) -> str:
+    """The same config, which asks for the password of one of these users: `x`."""
+    listed = ", ".join(f'"{user}:{HASH}"' for user in users)
+    chain = f"middlewares = [{{ basic_auth = {{ users = [{listed}], realm = 'r' }} }}]"
+    return config.replace("[routes.all]", f"[routes.all]\n{chain}")
+
+
+def status_for(port: int, user: str) -> int:
+    """The status of a request with that user's password."""
+    headers = {
+        "host": "a.example",
+        "authorization": f"Basic {b64encode(f'{user}:x'.encode()).decode()}",
+    }
+    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)) as connection:
+        connection.request("GET", "/", headers=headers)
+        return connection.getresponse().status
+
+
+def test_a_rollback_lets_nobody_in_again_who_was_removed(
+    folder: Path, theirs: ForeignNginx, port: int, one: Upstream
+) -> None:
+    plain = text(theirs.conf, port, one.address)
+    with RunningNode(folder, asking(plain, "ann", "bob")) as node:
+        node.until_ready()
+        assert [status_for(port, user) for user in ("ann", "bob")] == [200, 200]
+        node.write(asking(plain, "ann"))
+        until(lambda: last_applied(node) == 2, "the change, proven, and the end of its apply")
+        assert [status_for(port, user) for user in ("ann", "bob")] == [200, 401]
+        back = node.command("nginx", "rollback")
+        assert back.returncode == 0, back.stderr
+        assert [status_for(port, user) for user in ("ann", "bob")] == [200, 401]
 
 
 def test_a_pattern_lets_nginx_start_before_there_is_a_release(

@@ -16,12 +16,15 @@ from typing import Final
 from cryptography import x509
 from msgspec.structs import replace as revised
 
-from headgate.engines.nginx.apply.conftree import Conf, read_conf
+from headgate.engines.nginx.apply.conftree import Conf, DiskFiles, read_conf
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.observe.certificates import Leaf, Reader, leaf_of
+from headgate.engines.nginx.releases.names import CONF
 from headgate.engines.nginx.releases.store import Release, Store
 
 GENERATION_FILE: Final = "generation.conf"
+_GUEST: Final = "http.conf"
+"""The file of a release that somebody else's nginx.conf includes."""
 _CREDENTIALS: Final = ("auth_basic_user_file", "ssl_crl", "ssl_client_certificate")
 _STAPLE: Final = "ssl_stapling_file"
 _IN_VARIABLES: Final = re.compile(r"certs/[^/]+\.conf")
@@ -40,7 +43,7 @@ class Carried:
 def to_carry(older: Release, newer: Release) -> Carried:
     """Returns what the newer release has in a later form; nothing when it has none."""
     later = _changed(older, newer)
-    conf = read_conf(older.conf)
+    conf = _conf(older)
     paths = {path: later[path] for path in _named(conf, older, *_CREDENTIALS) if path in later}
     leaves: dict[str, str] = {}
     for certificate, key, staple in _pairs(conf, older):
@@ -118,6 +121,18 @@ def _changed(older: Release, newer: Release) -> dict[str, str]:
     return found
 
 
+def _conf(release: Release) -> Conf:
+    """Returns a release's own config, as it reads once it is `current`."""
+    is_whole = CONF in {entry.path for entry in release.manifest.files}
+    files = DiskFiles(str(_current(release)), str(release.path))
+    return read_conf(release.conf if is_whole else release.path / _GUEST, files)
+
+
+def _current(release: Release) -> Path:
+    """Returns the link below which a guest's text names the files of its release."""
+    return release.path.parent.parent / "current"
+
+
 def _pairs(conf: Conf, release: Release) -> Iterator[tuple[str, str, str]]:
     """Yields (certificate, key, OCSP response or "") as relative paths,
     of every block that has them.
@@ -146,6 +161,7 @@ def _named(conf: Conf, release: Release, *names: str) -> Iterator[str]:
 
 def _inside(release: Release, values: tuple[bytes, ...]) -> list[str]:
     """Returns those of the arguments that are files of the release."""
-    paths = [value.decode(errors="surrogateescape") for value in values]
+    current = f"{_current(release)}/"
+    paths = [value.decode(errors="surrogateescape").removeprefix(current) for value in values]
     known = {entry.path for entry in release.manifest.files}
     return [path for path in paths if path in known]

@@ -2,16 +2,28 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
+from memory_files import MemoryFiles
+from nginx_engine import expressed, target
 from tls_authority import Authority, Pair
 
+from headgate.compile.load import load
 from headgate.engines.nginx.apply.carry import carried, to_carry
-from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
+from headgate.engines.nginx.common.types import (
+    Capabilities,
+    Generation,
+    Mode,
+    Rendered,
+    RenderedFile,
+)
 from headgate.engines.nginx.releases.store import Release, Store
 
 NAME = "a.example"
+ACCEPTED = Path(__file__).parents[4] / "golden" / "nginx" / "accepted.txt"
+DEBIAN_12 = Capabilities("", "", "", frozenset(ACCEPTED.read_text(encoding="utf-8").split()))
+HASH = "$2b$04$0e856lVe4ANgjk9VYQGbvufRaupb9zxuOKCW5n9uFCwbWH9pMRuYW"
 
 
 @pytest.fixture
@@ -206,3 +218,73 @@ def test_a_server_of_an_upstream_and_a_file_from_elsewhere_are_left_alone(
     )
     paths = ("certs/a.pem", "certs/a.key", "htpasswd/a")
     assert to_carry(older, newer).paths == {one: one for one in paths}
+
+
+STAFF = f"""
+[listeners.web]
+address = "127.0.0.1:8443"
+default = true
+tls = {{ default_certificate = "site" }}
+[certificates.site]
+cert_file = "site.pem"
+key_file = "site.key"
+[hosts."a.example"]
+tls_policy = "staff"
+[tls_policies.staff]
+client_auth = {{ ca_file = "ca.pem", crl_file = "crl.pem" }}
+[routes.r]
+hosts = ["a.example"]
+middlewares = [{{ basic_auth = {{ users = ["ann:{HASH}"], realm = "r" }} }}]
+upstream = "app"
+[upstreams.app]
+endpoints = ["127.0.0.1:1"]
+"""
+
+
+def stage_rendered(
+    store: Store, generation: int, config: str, mode: Mode = "full", **files: bytes
+) -> Release:
+    """The release that the renderer makes of a config; `site_pem` is `site.pem`."""
+    beside: dict[str, str | bytes] = {one.replace("_", "."): text for one, text in files.items()}
+    found = load([PurePath("c.toml")], MemoryFiles({"c.toml": config, **beside}), {})
+    assert found.plan is not None, [str(one) for one in found.errors]
+    on = target(str(store.root), DEBIAN_12, mode=mode, number=generation)
+    return store.stage(expressed(found, on), Generation(generation))
+
+
+def contents(store: Store, older: Release, newer: Release) -> list[bytes]:
+    """What the files of a rollback from one rendered release to another hold."""
+    made = carried(store, older, newer, to_carry(older, newer), Generation(9))
+    return [file.content for file in made.files]
+
+
+def pem(kind: str, text: bytes) -> bytes:
+    name = kind.encode()
+    return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (name, text, name)
+
+
+@pytest.mark.parametrize("mode", ["full", "guest"])
+def test_every_secret_of_a_rendered_release_is_taken(
+    store: Store, authority: Authority, mode: Mode
+) -> None:
+    pairs = (authority.issue("old", NAME, days=5), authority.issue("new", NAME, days=50))
+    older, newer = (
+        stage_rendered(
+            store,
+            6 + at,
+            STAFF.replace("ann", name),
+            mode,
+            site_pem=read(pair)[0],
+            site_key=read(pair)[1],
+            ca_pem=pem("CERTIFICATE", b"A%d==" % at),
+            crl_pem=pem("X509 CRL", b"B%d==" % at),
+        )
+        for at, (pair, name) in enumerate(zip(pairs, ("ann", "bob"), strict=True))
+    )
+    found = contents(store, older, newer)
+    assert set(read(pairs[1])) <= set(found)
+    assert pem("CERTIFICATE", b"A1==") in found
+    assert pem("X509 CRL", b"B1==") in found
+    assert f"bob:{HASH}\n".encode() in found
+    assert not any(b"ann:" in one for one in found)
+    assert len(to_carry(older, newer).leaves) == 1
