@@ -16,7 +16,6 @@ from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.apply.guard import guard
 
-
 HASH = "$2b$04$0e856lVe4ANgjk9VYQGbvufRaupb9zxuOKCW5n9uFCwbWH9pMRuYW"
 """Of the password `x`."""
 
