@@ -50,13 +50,13 @@ class TestRollback:
     """`headgate nginx rollback`."""
 
     def release(self, nginx: RealNginx, port: int, pair: Pair, users: bytes) -> dict[str, object]:
-        """A TLS site with passwords; its files carry digests in their names, as rendered ones."""
+        """A TLS site with passwords; its files have names as rendered ones have."""
         cert, key = pair.cert_file.read_bytes(), pair.key_file.read_bytes()
-        digests = [hashlib.sha256(one).hexdigest()[:12] for one in (cert, key, users)]
+        digests = [hashlib.sha256(one).hexdigest()[:12] for one in (cert, key)]
         paths = [
             f"certs/{NAME}-{digests[0]}.pem",
             f"certs/{NAME}-{digests[1]}.key",
-            f"htpasswd/site-{digests[2]}",
+            "users/site.htpasswd",
         ]
         http = f"""
 server {{

@@ -69,6 +69,7 @@ def _rolled_back(
     root: Path, release: str | None, *, exact: bool, hold_s: float, reason: str
 ) -> "Result":
     """Returns how it ended; held before a node could object, and not held if it did not succeed."""
+    from headgate.engines.nginx.apply.carry import NotCarriedError
     from headgate.engines.nginx.apply.here import NotHereError, recall
     from headgate.engines.nginx.apply.hold import BadHoldError, read_hold, release_hold, set_hold
     from headgate.engines.nginx.apply.results import Applied
@@ -88,11 +89,12 @@ def _rolled_back(
     if hold_s:
         typer.echo(set_hold(root, hold_s, reason).text(time.time()), err=True)
     is_served = False
+    refused = (NotCarriedError, BusyError, UnknownReleaseError, DamagedObjectError, NoSpaceError)
     try:
         result = roll_back(here.applier(root), store, release, exact=exact)
         is_served = isinstance(result, Applied)
         return result
-    except (BusyError, UnknownReleaseError, DamagedObjectError, NoSpaceError, OSError) as error:
+    except (*refused, OSError) as error:
         raise complain(str(error)) from None
     finally:
         if hold_s and not is_served and not was_held:

@@ -2,8 +2,12 @@
 
 Certificates that were renewed since, and credentials that were changed since (somebody may have
 been removed), are taken from the newer release where both have them; everything else is the older
-one's. Files are identified by their names without the digest that the renderer puts into them
-(`certs/shop-0123456789ab.pem` is `certs/shop.pem`); they keep the older one's paths.
+one's, also the CAs of upstreams. Files are identified by their names without the digest that the
+renderer puts into them (`certs/shop-0123456789ab.pem` is `certs/shop.pem`); they keep the older
+one's paths.
+
+Earlier versions gave client CAs and revocation lists names without their policy. Where that leaves
+open which takes the place of which, nothing is guessed: `NotCarriedError`.
 """
 
 import re
@@ -26,10 +30,16 @@ GENERATION_FILE: Final = "generation.conf"
 _GUEST: Final = "http.conf"
 """The file of a release that somebody else's nginx.conf includes."""
 _CREDENTIALS: Final = ("auth_basic_user_file", "ssl_crl", "ssl_client_certificate")
+_OWNERLESS: Final = re.compile(r"certs/(?:ca|crl)-[0-9a-f]{12}\.pem")
+"""The names that earlier versions gave to CAs and lists: they do not say of which policy."""
 _STAPLE: Final = "ssl_stapling_file"
 _IN_VARIABLES: Final = re.compile(r"certs/[^/]+\.conf")
 _VALUES: Final = re.compile(rb'default "([^"$]*)";')
 _DIGEST: Final = re.compile(r"-[0-9a-f]{12}(?=\.[a-z]+$|$)")
+
+
+class NotCarriedError(Exception):
+    """It is not known which of the newer release's credentials take the place of the older's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +51,19 @@ class Carried:
 
 
 def to_carry(older: Release, newer: Release) -> Carried:
-    """Returns what the newer release has in a later form; nothing when it has none."""
+    """Returns what the newer release has in a later form; nothing when it has none.
+
+    Raises NotCarriedError.
+    """
     later = _changed(older, newer)
-    conf = _conf(older)
-    paths = {path: later[path] for path in _named(conf, older, *_CREDENTIALS) if path in later}
+    conf, today = _conf(older), _conf(newer)
+    paths: dict[str, str] = {}
+    for name in _CREDENTIALS:
+        here, there = set(_named(conf, older, name)), set(_named(today, newer, name))
+        if any(map(_OWNERLESS.fullmatch, here | there)):
+            paths |= _only_one(older, here, newer, there)
+        else:
+            paths |= {path: later[path] for path in here if path in later}
     leaves: dict[str, str] = {}
     for certificate, key, staple in _pairs(conf, older):
         files = [certificate, key, *([staple] if staple else [])]
@@ -121,6 +140,25 @@ def _changed(older: Release, newer: Release) -> dict[str, str]:
     return found
 
 
+def _only_one(older: Release, here: set[str], newer: Release, there: set[str]) -> dict[str, str]:
+    """Returns what takes the place of files of one kind whose names do not tell their owners:
+    nothing where they are the same, or there is none today. Raises NotCarriedError.
+    """
+    was, now = (
+        {entry.sha256: entry.path for entry in release.manifest.files if entry.path in paths}
+        for release, paths in ((older, here), (newer, there))
+    )
+    if not was or not now or was.keys() == now.keys():
+        return {}
+    if len(was) > 1 or len(now) > 1:
+        raise NotCarriedError(
+            f"release {older.name} or {newer.name} is of a version that did not keep the client "
+            "CAs and revocation lists of TLS policies apart, so those of today cannot be put into "
+            "it: name another release, or add `--exact` to serve with the old ones"
+        )
+    return {path: only for path in was.values() for only in now.values()}
+
+
 def _conf(release: Release) -> Conf:
     """Returns a release's own config, as it reads once it is `current`."""
     is_whole = CONF in {entry.path for entry in release.manifest.files}
@@ -135,7 +173,7 @@ def _current(release: Release) -> Path:
 
 def _pairs(conf: Conf, release: Release) -> Iterator[tuple[str, str, str]]:
     """Yields (certificate, key, OCSP response or "") as relative paths,
-    of every block that has them.
+    of every block that has them, and of those that upstreams are shown.
     """
     for block in (*conf.all("http"), *conf.all("server")):
         if block.directive.children is None:
@@ -152,6 +190,9 @@ def _pairs(conf: Conf, release: Release) -> Iterator[tuple[str, str, str]]:
         )
         for certificate, key in zip(certificates, keys, strict=False):
             yield certificate, key, staples[0] if staples else ""
+    # Rendered text has each with its key.
+    shown, of = (list(_named(conf, release, f"proxy_ssl_certificate{end}")) for end in ("", "_key"))
+    yield from ((certificate, key, "") for certificate, key in set(zip(shown, of, strict=False)))
 
 
 def _named(conf: Conf, release: Release, *names: str) -> Iterator[str]:

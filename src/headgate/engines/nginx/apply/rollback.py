@@ -18,8 +18,8 @@ def roll_back(applier: Applier, store: Store, wanted: str | None, *, exact: bool
 
     Unless `exact`, it keeps renewed certificates and changed credentials of the current release, as
     a generation of its own. Restores a release that was edited or removed. Raises NoReleaseError;
-    BusyError while another process applies; UnknownReleaseError, DamagedObjectError, NoSpaceError
-    or OSError where the release cannot be restored.
+    NotCarriedError; BusyError while another process applies; UnknownReleaseError,
+    DamagedObjectError, NoSpaceError or OSError where the release cannot be restored.
     """
     name = choose(store, wanted)
     current = store.linked("current")

@@ -119,14 +119,15 @@ def terms(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
     nodes = _negotiated(ctx, offer, is_alone=is_alone)
     auth = policy.client_auth
     if auth is not None:
-        roots = ctx.file(f"certs/ca-{auth.ca[:12]}.pem", auth.ca)
+        stem = names.slug(offer.policy)
+        roots = ctx.file(f"certs/clients/{stem}-{auth.ca[:12]}.pem", auth.ca)
         nodes += [
             directive("ssl_client_certificate", FilePath(roots)),
             directive("ssl_verify_client", Word("on" if auth.required else "optional")),
             directive("ssl_verify_depth", Word(str(_DEPTH))),
         ]
         if auth.crl is not None:
-            lists = ctx.file(f"certs/crl-{auth.crl[:12]}.pem", auth.crl)
+            lists = ctx.file(f"certs/revoked/{stem}-{auth.crl[:12]}.pem", auth.crl)
             nodes.append(directive("ssl_crl", FilePath(lists)))
     return nodes
 

@@ -255,7 +255,7 @@ def tls(upstream: Upstream, name: str, ctx: Context) -> list[Node]:
             directive("proxy_ssl_server_name", Word("on" if wanted.sni else "off")),
             directive("proxy_ssl_name", Plain(server_name)),
         ]
-    nodes += _verification(wanted, ctx, about)
+    nodes += _verification(wanted, name, ctx, about)
     if wanted.client_certificate is not None:
         pair = ctx.certificates[wanted.client_certificate]
         stem = f"certs/{names.slug(wanted.client_certificate)}"
@@ -268,12 +268,12 @@ def tls(upstream: Upstream, name: str, ctx: Context) -> list[Node]:
     return nodes
 
 
-def _verification(wanted: UpstreamTls, ctx: Context, about: About) -> list[Node]:
+def _verification(wanted: UpstreamTls, name: str, ctx: Context, about: About) -> list[Node]:
     if not wanted.verify:
         return [directive("proxy_ssl_verify", Word("off"))]
     roots = ctx.target.system_roots
     if wanted.ca is not None:
-        roots = ctx.file(f"certs/ca-{wanted.ca[:12]}.pem", wanted.ca)
+        roots = ctx.file(f"certs/upstreams/{names.slug(name)}-{wanted.ca[:12]}.pem", wanted.ca)
     if roots is None:
         about.refuse("ca_file", "nginx needs a file of roots: give `ca_file`")
         return []

@@ -10,7 +10,7 @@ from nginx_engine import expressed, target
 from tls_authority import Authority, Pair
 
 from headgate.compile.load import load
-from headgate.engines.nginx.apply.carry import carried, to_carry
+from headgate.engines.nginx.apply.carry import NotCarriedError, carried, to_carry
 from headgate.engines.nginx.common.types import (
     Capabilities,
     Generation,
@@ -47,7 +47,7 @@ def stage(
         [
             named("certs/shop", ".pem", cert),
             named("certs/shop", ".key", key),
-            named("htpasswd/shop", "", users),
+            ("users/shop.htpasswd", users),
             *([named("certs/shop", ".ocsp", staple)] if staple else []),
         ]
     )
@@ -197,7 +197,7 @@ def test_a_server_of_an_upstream_and_a_file_from_elsewhere_are_left_alone(
     old = read(authority.issue("old", NAME, days=5))
     new = read(authority.issue("new", NAME, days=50))
     conf = (
-        "http { auth_basic_user_file /etc/users; auth_basic_user_file htpasswd/a;"
+        "http { auth_basic_user_file /etc/users; auth_basic_user_file users/a.htpasswd;"
         " upstream u { server 127.0.0.1:1; }"
         " server { ssl_certificate certs/b.pem; ssl_certificate_key /etc/b.key; }"
         " server { ssl_certificate certs/a.pem; ssl_certificate_key certs/a.key; } }"
@@ -211,12 +211,12 @@ def test_a_server_of_an_upstream_and_a_file_from_elsewhere_are_left_alone(
                 "certs/a.pem": one[0],
                 "certs/a.key": one[1],
                 "certs/b.pem": one[0],
-                "htpasswd/a": b"%d" % at,
+                "users/a.htpasswd": b"%d" % at,
             },
         )
         for at, one in ((6, old), (7, new))
     )
-    paths = ("certs/a.pem", "certs/a.key", "htpasswd/a")
+    paths = ("certs/a.pem", "certs/a.key", "users/a.htpasswd")
     assert to_carry(older, newer).paths == {one: one for one in paths}
 
 
@@ -288,3 +288,86 @@ def test_every_secret_of_a_rendered_release_is_taken(
     assert f"bob:{HASH}\n".encode() in found
     assert not any(b"ann:" in one for one in found)
     assert len(to_carry(older, newer).leaves) == 1
+
+
+TWO_POLICIES = f"""
+{STAFF}
+[hosts."b.example"]
+tls_policy = "partners"
+[tls_policies.partners]
+client_auth = {{ ca_file = "ca2.pem", crl_file = "crl2.pem" }}
+[routes.s]
+hosts = ["b.example"]
+upstream = "secured"
+[upstreams.secured]
+endpoints = ["app.example:2"]
+tls = {{ ca_file = "ca3.pem", client_certificate = "client" }}
+[certificates.client]
+cert_file = "client.pem"
+key_file = "client.key"
+"""
+
+
+@pytest.mark.parametrize("mode", ["full", "guest"])
+def test_each_policy_keeps_its_own_authorities_and_lists(
+    store: Store, authority: Authority, mode: Mode
+) -> None:
+    """An upstream's authority is the older one's: it is no credential of a client."""
+    site = read(authority.issue("site", NAME))
+    clients = [read(authority.issue(f"c{days}", "client", days=days)) for days in (5, 50)]
+    older, newer = (
+        stage_rendered(
+            store,
+            6 + at,
+            TWO_POLICIES,
+            mode,
+            site_pem=site[0],
+            site_key=site[1],
+            client_pem=client[0],
+            client_key=client[1],
+            **{
+                f"ca{n}_pem": pem("CERTIFICATE", b"A%d%s=" % (at, n.encode() or b"="))
+                for n in ("", "2", "3")
+            },
+            **{
+                f"crl{n}_pem": pem("X509 CRL", b"B%d%s=" % (at, n.encode() or b"="))
+                for n in ("", "2")
+            },
+        )
+        for at, client in enumerate(clients)
+    )
+    found = contents(store, older, newer)
+    for end in (b"=", b"2"):
+        assert pem("CERTIFICATE", b"A1" + end + b"=") in found
+        assert pem("X509 CRL", b"B1" + end + b"=") in found
+    assert pem("CERTIFICATE", b"A03=") in found
+    assert set(clients[1]) <= set(found), "what upstreams are shown was renewed too"
+
+
+def old_style(store: Store, generation: int, *authorities: bytes, upstream: bytes = b"") -> Release:
+    """A release of a version that named authorities and lists by their digests alone."""
+    files = dict(named("certs/ca", ".pem", one) for one in (*authorities, upstream) if one)
+    paths = [named("certs/ca", ".pem", one)[0] for one in authorities]
+    conf = "".join(f" server {{ ssl_client_certificate {path}; }}" for path in paths)
+    if upstream:
+        conf += f" proxy_ssl_trusted_certificate {named('certs/ca', '.pem', upstream)[0]};"
+    return stage_all(store, generation, f"http {{{conf} }}", files)
+
+
+def test_an_authority_without_the_name_of_its_policy_is_taken_for_the_only_other_one(
+    store: Store,
+) -> None:
+    older, newer = old_style(store, 6, b"old"), old_style(store, 7, b"new", upstream=b"other")
+    was, now = named("certs/ca", ".pem", b"old")[0], named("certs/ca", ".pem", b"new")[0]
+    assert to_carry(older, newer).paths == {was: now}
+    assert to_carry(older, old_style(store, 8, upstream=b"other")).paths == {}
+    assert to_carry(newer, old_style(store, 9, b"new", upstream=b"renewed")).paths == {}
+
+
+def test_authorities_that_cannot_be_told_apart_refuse_the_rollback(store: Store) -> None:
+    older = old_style(store, 6, b"one", b"two")
+    assert to_carry(older, old_style(store, 7, b"one", b"two")).paths == {}
+    with pytest.raises(NotCarriedError, match="`--exact`"):
+        to_carry(older, old_style(store, 8, b"one", b"three"))
+    with pytest.raises(NotCarriedError, match="release 6-"):
+        to_carry(older, old_style(store, 9, b"one"))
