@@ -103,13 +103,39 @@ def asking(config: str, *users: str) -> str:
 
 def status_for(port: int, user: str) -> int:
     """The status of a request with that user's password."""
-    headers = {
-        "host": "a.example",
-        "authorization": f"Basic {b64encode(f'{user}:x'.encode()).decode()}",
-    }
+    return status_with(port, authorization=f"Basic {b64encode(f'{user}:x'.encode()).decode()}")
+
+
+def status_with(port: int, **headers: str) -> int:
+    """The status of a request with these headers, `_` for `-`."""
+    sent = {"host": "a.example", **{one.replace("_", "-"): text for one, text in headers.items()}}
     with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)) as connection:
-        connection.request("GET", "/", headers=headers)
+        connection.request("GET", "/", headers=sent)
         return connection.getresponse().status
+
+
+OPENING = """satisfy any; allow all; limit_req_dry_run on;
+    set_real_ip_from 0.0.0.0/0; real_ip_header X-Forwarded-For;"""
+
+
+@pytest.mark.parametrize(
+    ("chain", "refused"),
+    [
+        (f'{{ basic_auth = {{ users = ["ann:{HASH}"], realm = "r" }} }}', 401),
+        ('{ ip_access = { allow = ["192.0.2.0/24"] } }', 403),
+        ('{ rate_limit = { rate = "1/m", burst = 1 } }', 429),
+    ],
+)
+def test_what_others_have_in_http_opens_no_route(
+    folder: Path, theirs: ForeignNginx, port: int, one: Upstream, chain: str, refused: int
+) -> None:
+    theirs.write(include(folder), http=OPENING)
+    plain = text(theirs.conf, port, one.address)
+    closed = plain.replace("[routes.all]", f"[routes.all]\nmiddlewares = [{chain}]")
+    with RunningNode(folder, closed) as node:
+        node.until_ready()
+        found = [status_with(port, x_forwarded_for="192.0.2.1") for _ in range(3)]
+        assert found[-1] == refused, found
 
 
 def test_a_rollback_lets_nobody_in_again_who_was_removed(

@@ -98,6 +98,7 @@ NOT_CLIENTS: Final = (*_HOP, "upgrade", "x-real-ip", *CLAIMS)
 """The headers that never go along with a client's other headers to a service that is asked."""
 
 _NOTHING: Final = Literal("")
+_NO_PEER: Final = "255.255.255.255"
 _PEER: Final = Var("realip_remote_addr")
 
 
@@ -195,10 +196,14 @@ def with_edits(
     return [directive("proxy_set_header", Plain(name), value) for name, value in lines]
 
 
-def real_ip(listener: Listener) -> list[Node]:
-    """Returns how nginx finds the client's address behind trusted peers."""
+def real_ip(ctx: Context, listener: Listener) -> list[Node]:
+    """Returns how nginx finds the client's address behind trusted peers.
+
+    A guest without such peers trusts an address that none has, instead of those of others.
+    """
     if not listener.client_ip.trusted:
-        return []
+        is_guest = ctx.target.mode == "guest" and ctx.has("realip")
+        return [directive("set_real_ip_from", Word(_NO_PEER))] if is_guest else []
     header = listener.client_ip.header or "x-forwarded-for"
     ranges = [directive("set_real_ip_from", Word(net)) for net in listener.client_ip.trusted]
     return [

@@ -71,7 +71,7 @@ def base(ctx: Context) -> list[Node]:
 def settings(ctx: Context, listener: Listener) -> list[Node]:
     """Returns what differs from the defaults, and the trusted peers."""
     changed = {key for key in _every_field() if getattr(listener, key) != getattr(_OURS, key)}
-    nodes = proxied.settings(ctx, listener) + forwarded.real_ip(listener)
+    nodes = proxied.settings(ctx, listener) + forwarded.real_ip(ctx, listener)
     nodes += _settings(listener, changed)
     if listener.header_count != _OURS.header_count and ctx.has("max_headers"):
         nodes.append(directive("max_headers", Word(str(listener.header_count))))

@@ -166,7 +166,23 @@ def defaults(ctx: Context) -> list[Node]:
     nodes += faults.pages()
     if ctx.target.mode == "guest":
         nodes += [node for node in logs.directives(ctx) if _is_log(node)]
+        nodes += _reset(ctx)
     return nodes
+
+
+def _reset(ctx: Context) -> list[Node]:
+    """Returns what a guest's servers must not inherit: it would let in whom a route refuses, give
+    one client the answer to another, or change the answers to faults. Each server resets the
+    trusted peers and the CAs of clients.
+    """
+    dry_runs = [one for one in ("limit_req_dry_run", "limit_conn_dry_run") if ctx.has(one)]
+    optional = [one for one in ("proxy_cache", "ssl_early_data") if ctx.has(one)]
+    off = ["recursive_error_pages", "proxy_intercept_errors", *dry_runs, *optional]
+    return [
+        comment("Whatever others have in http"),
+        directive("satisfy", Word("all")),
+        *(directive(name, Word("off")) for name in off),
+    ]
 
 
 def _lingering(ctx: Context) -> list[Node]:

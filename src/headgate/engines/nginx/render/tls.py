@@ -126,6 +126,9 @@ def terms(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
             directive("ssl_verify_client", Word("on" if auth.required else "optional")),
             directive("ssl_verify_depth", Word(str(_DEPTH))),
         ]
+        if ctx.target.mode == "guest":
+            # nginx would also take clients of the CAs that others have here in `http`.
+            nodes.append(directive("ssl_trusted_certificate", FilePath(roots)))
         if auth.crl is not None:
             lists = ctx.file(f"certs/revoked/{stem}-{auth.crl[:12]}.pem", auth.crl)
             nodes.append(directive("ssl_crl", FilePath(lists)))
