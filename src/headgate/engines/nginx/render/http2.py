@@ -95,20 +95,16 @@ def directives(ctx: Context, listeners: Sequence[str], *, is_default: bool) -> l
     return [directive("http2", Word("off"))] if ctx.target.mode == "guest" else []
 
 
-def base(ctx: Context) -> list[Node]:
-    """Returns the limits of every connection; the other ones are those of HTTP/1.1."""
-    return _streams(_OURS) if _words(ctx) else []
+def streams(ctx: Context, listener: Listener) -> list[Node]:
+    """Returns the limits of a listener's connections; the other ones are those of HTTP/1.1."""
+    if not _words(ctx):
+        return []
+    return [directive("http2_max_concurrent_streams", Word(str(listener.http2.streams)))]
 
 
 def settings(ctx: Context, listener: Listener) -> list[Node]:
-    """Returns what differs from `base` in a server of a listener."""
-    if not _words(ctx) or listener.http2.streams == _OURS.streams:
-        return []
-    return _streams(listener.http2)
-
-
-def _streams(limits: Http2) -> list[Node]:
-    return [directive("http2_max_concurrent_streams", Word(str(limits.streams)))]
+    """Returns what differs from the defaults in a server of a listener."""
+    return streams(ctx, listener) if listener.http2.streams != _OURS.streams else []
 
 
 def check(listener: Listener, about: About) -> None:

@@ -61,21 +61,30 @@ def _keepalive(listener: Listener) -> str:
 
 
 def base(ctx: Context) -> list[Node]:
-    """Returns the defaults of listeners."""
-    nodes = [*_settings(_OURS, _every_field()), *http2.base(ctx)]
-    if ctx.has("max_headers"):
-        nodes.append(directive("max_headers", Word(str(_OURS.header_count))))
-    return nodes
+    """Returns the defaults of listeners. A guest's servers include the defaults, and nginx takes
+    such a line once in a server, so that each has its own ones instead.
+    """
+    return [] if ctx.target.mode == "guest" else _all(ctx, _OURS)
 
 
 def settings(ctx: Context, listener: Listener) -> list[Node]:
     """Returns what differs from the defaults, and the trusted peers."""
-    changed = {key for key in _every_field() if getattr(listener, key) != getattr(_OURS, key)}
     nodes = proxied.settings(ctx, listener) + forwarded.real_ip(ctx, listener)
+    if ctx.target.mode == "guest":
+        return nodes + _all(ctx, listener)
+    changed = {key for key in _every_field() if getattr(listener, key) != getattr(_OURS, key)}
     nodes += _settings(listener, changed)
     if listener.header_count != _OURS.header_count and ctx.has("max_headers"):
         nodes.append(directive("max_headers", Word(str(listener.header_count))))
     return nodes + http2.settings(ctx, listener)
+
+
+def _all(ctx: Context, listener: Listener) -> list[Node]:
+    """Returns every line that listeners may differ in."""
+    nodes = [*_settings(listener, _every_field()), *http2.streams(ctx, listener)]
+    if ctx.has("max_headers"):
+        nodes.append(directive("max_headers", Word(str(listener.header_count))))
+    return nodes
 
 
 def _every_field() -> set[str]:

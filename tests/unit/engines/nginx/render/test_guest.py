@@ -19,6 +19,7 @@ default = true
 [listeners.proxied]
 address = "127.0.0.1:8001"
 client_ip = { trusted = ["10.0.0.0/8"] }
+timeouts = { head = "5s", idle = "7s" }
 [listeners.secure]
 address = "127.0.0.1:8443"
 tls = { default_certificate = "site" }
@@ -129,3 +130,10 @@ def test_nginx_accepts_it_beside_what_others_have(tmp_path: Path) -> None:
     (root / "nginx.conf").write_text(THEIRS.format(root=root), encoding="utf-8")
     found = checked(root / "current", root / "nginx.conf")
     assert found.returncode == 0, found.stderr
+
+
+def test_a_listener_of_a_guest_has_times_of_its_own(tmp_path: Path) -> None:
+    """nginx refuses a second line of a kind in one server: the included defaults have none."""
+    made = files(tmp_path, DEBIAN_12)
+    assert "client_header_timeout 5s;" in made["http/b.example.conf"]
+    assert "client_header_timeout" not in made["defaults.conf"]
