@@ -59,11 +59,11 @@ def to_carry(older: Release, newer: Release) -> Carried:
     conf, today = _conf(older), _conf(newer)
     paths: dict[str, str] = {}
     for name in _CREDENTIALS:
-        here, there = set(_named(conf, older, name)), set(_named(today, newer, name))
-        if any(map(_OWNERLESS.fullmatch, here | there)):
-            paths |= _only_one(older, here, newer, there)
+        named, now_named = set(_named(conf, older, name)), set(_named(today, newer, name))
+        if any(map(_OWNERLESS.fullmatch, named | now_named)):
+            paths |= _only_one(older, named, newer, now_named)
         else:
-            paths |= {path: later[path] for path in here if path in later}
+            paths |= {path: later[path] for path in named if path in later}
     leaves: dict[str, str] = {}
     for certificate, key, staple in _pairs(conf, older):
         files = [certificate, key, *([staple] if staple else [])]
@@ -140,13 +140,15 @@ def _changed(older: Release, newer: Release) -> dict[str, str]:
     return found
 
 
-def _only_one(older: Release, here: set[str], newer: Release, there: set[str]) -> dict[str, str]:
+def _only_one(
+    older: Release, named: set[str], newer: Release, now_named: set[str]
+) -> dict[str, str]:
     """Returns what takes the place of files of one kind whose names do not tell their owners:
     nothing where they are the same, or there is none today. Raises NotCarriedError.
     """
     was, now = (
         {entry.sha256: entry.path for entry in release.manifest.files if entry.path in paths}
-        for release, paths in ((older, here), (newer, there))
+        for release, paths in ((older, named), (newer, now_named))
     )
     if not was or not now or was.keys() == now.keys():
         return {}
