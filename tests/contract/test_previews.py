@@ -9,6 +9,7 @@ from tls_authority import Authority
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.fleet.frames import Heartbeat, Held, Hello, Instance
+from headgate.master.domains.templates import service as templates
 from headgate.master.fleet.book import AgentFacts
 
 W = "/workspaces/default"
@@ -163,3 +164,37 @@ def test_a_key_that_does_not_fit_its_certificate_is_refused_here(
     put = world.ask("PUT", f"{W}/resources/certificates/web", {"spec": pair}, admin)
     assert put.status == 200, put.text
     assert world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin).status == 422
+
+
+def test_templates_that_would_make_too_much_are_refused_early(
+    world: World, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A viewer may ask for it, so it must cost little."""
+    renderings: list[object] = []
+    original = templates.rendered
+
+    def counted(*given: Any) -> Any:
+        renderings.append(given[1])
+        return original(*given)
+
+    monkeypatch.setattr(templates, "rendered", counted)
+    values = {f"x-{index}": "{{a}}" * 8 for index in range(32)}
+    wide = [
+        {"kind": "middlewares", "name": f"m{index}-{{{{b}}}}", "spec": {"response_headers": spec}}
+        for index, spec in enumerate([{"set": values}] * 50)
+    ]
+    many = [one | {"spec": {"response_headers": {"set": {"x-a": "b"}}}} for one in wide]
+    for objects, what, most in ((wide, "16 MiB", 2), (many, "10000 objects", 201)):
+        renderings.clear()
+        answer = world.ask("POST", f"{W}/preview", planned(objects, 300), admin)
+        assert answer.status == 422, answer.text
+        assert what in answer["detail"]
+        assert len(renderings) == most
+
+
+def planned(objects: list[Any], count: int) -> dict[str, object]:
+    """A template with two parameters, and so many virtual hosts of it."""
+    long = {"type": "string", "longest": 1_000, "default": "v" * 1_000}
+    template = {"parameters": {"a": long, "b": {"type": "integer"}}, "objects": objects}
+    hosts = {f"h{one}": {"template": "t", "values": {"b": one}} for one in range(count)}
+    return {"templates": {"t": template}, "virtual_hosts": hosts}

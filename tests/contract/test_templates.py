@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from master_world import LISTENER, UPSTREAM, Answer, World
 
+from headgate.master.domains.templates import budget, service
+
 W = "/workspaces/default"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "master-api.md"
 SITE: dict[str, Any] = {
@@ -184,6 +186,26 @@ def test_a_change_that_virtual_hosts_do_not_fit_is_refused(room: Room) -> None:
     assert refused.status == 422
     assert refused["path"] == "virtual host a: $.values.key"
     assert room.ask("GET", "templates/site").json["version"] == 1
+
+
+def test_a_change_of_too_many_objects_is_refused_at_the_first_one_too_many(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        assert room.host(name).status == 200
+    made: list[object] = []
+    original = service.made
+
+    def counted(*given: Any) -> Any:
+        made.append(given[1])
+        return original(*given)
+
+    monkeypatch.setattr(service, "made", counted)
+    monkeypatch.setattr(budget, "MOST_OBJECTS", 1)
+    refused = room.template(changed(priority=7))
+    assert (refused.status, len(made)) == (422, 2)
+    assert "more than 1 objects" in refused["detail"]
+    assert room.template(SITE).status == 200  # which changes none of them
 
 
 def test_a_virtual_host_takes_nothing_that_is_there_already(room: Room) -> None:

@@ -17,6 +17,7 @@ from headgate.fleet.manifest import resource_bytes
 from headgate.master.api.problems import Fault
 from headgate.master.api.types import View
 from headgate.master.domains.resources.service import PARAMETER
+from headgate.master.domains.templates.budget import Budget
 from headgate.master.domains.templates.rendering import put_in, wrong_with
 from headgate.master.domains.templates.types import Parameter, Value
 
@@ -127,6 +128,7 @@ def _of_node(
     made: dict[str, bytes] = {}
     used: dict[str, dict[str, Value]] = {}
     wrong: list[_Gap] = []
+    budget = Budget()
     for path, recipe in recipes.items():
         if path not in contents:
             continue
@@ -139,7 +141,7 @@ def _of_node(
             else:
                 values[name] = value
         if not wrong:
-            made[path] = resource_bytes(put_in(spec, values))
+            made[path] = resource_bytes(put_in(spec, values, budget))
             used.setdefault(recipe.host, {}).update(values)
     return made, used, wrong
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from headgate.master.api.problems import not_found
 from headgate.master.domains.resources.types import Change
 from headgate.master.domains.templates import service, store
+from headgate.master.domains.templates.budget import Budget
 from headgate.master.domains.templates.rendering import check
 from headgate.master.domains.templates.types import NewTemplate, NewVirtualHost, VirtualHostRow
 from headgate.master.store.transaction import Transaction
@@ -28,11 +29,12 @@ async def planned(
     hosts: Mapping[str, NewVirtualHost | None],
 ) -> Planned:
     """Returns what these would make; a virtual host that is None goes. Raises ProblemError with
-    what is wrong with them."""
+    what is wrong with them, or if it is too much."""
     for template in templates.values():
         check(template)
     changes: list[Change] = []
     rows: dict[str, VirtualHostRow | None] = {}
+    budget = Budget()
     for name, new in hosts.items():
         current = await store.find_host(tx, name)
         before: list[str] = json.loads(current.objects) if current else []
@@ -41,7 +43,7 @@ async def planned(
             rows[name] = None
             continue
         body = templates.get(new.template) or await _stored(tx, new.template)
-        made = service.made(body, new, f"virtual host {name}: $.values")
+        made = service.made(body, new, f"virtual host {name}: $.values", budget)
         await service.require_free(tx, made, before)
         changes += [*made, *service.gone(before, made)]
         rows[name] = service.row_of(name, new, body, made)

@@ -14,10 +14,13 @@ from headgate.kernel.errors import Invalid
 from headgate.master.api.problems import Fault, ProblemError
 from headgate.master.domains.resources.service import PARAMETER, VERBATIM
 from headgate.master.domains.resources.types import MOST_OF_A_NAME, Change
+from headgate.master.domains.templates.budget import Budget
 from headgate.master.domains.templates.types import NewTemplate, Parameter, Value
 from headgate.model.config import object_name
 
 _LONGEST: Final = 8_192
+_VALUE: Final = 16
+"""So many characters count for each value beside its text: it takes memory as well."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -81,34 +84,46 @@ def check_nodes(template: NewTemplate, nodes: Mapping[str, Mapping[str, Value]])
 
 
 def rendered(
-    template: NewTemplate, values: Mapping[str, Value], fleets: Mapping[str, str]
+    template: NewTemplate,
+    values: Mapping[str, Value],
+    fleets: Mapping[str, str],
+    budget: Budget,
 ) -> list[Change]:
-    """Returns the objects of a virtual host; raises ProblemError if a text becomes too long."""
-    return [
-        Change.model_construct(
-            kind=one.kind,
-            name=_name(f"$.objects[{index}].name", put_in(one.name, values)),
-            spec=put_in(one.spec, values),
-            fleets=dict(fleets),
+    """Returns the objects of a virtual host; raises ProblemError if a text becomes too long, or
+    all become too much."""
+    found = []
+    for index, one in enumerate(template.objects):
+        budget.take_object()
+        found.append(
+            Change.model_construct(
+                kind=one.kind,
+                name=_name(f"$.objects[{index}].name", put_in(one.name, values, budget)),
+                spec=put_in(one.spec, values, budget),
+                fleets=dict(fleets),
+            )
         )
-        for index, one in enumerate(template.objects)
-    ]
+    return found
 
 
-def put_in(node: object, values: Mapping[str, Value]) -> object:
+def put_in(node: object, values: Mapping[str, Value], budget: Budget) -> object:
+    """Returns a spec, or a part of it, with values in the place of the parameters."""
+    budget.take(_VALUE)
     if isinstance(node, dict):
-        return {key: put_in(one, values) for key, one in node.items()}
+        budget.take(sum(map(len, node)))
+        return {key: put_in(one, values, budget) for key, one in node.items()}
     if isinstance(node, list):
-        return [put_in(one, values) for one in node]
+        return [put_in(one, values, budget) for one in node]
     if not isinstance(node, str):
         return node
-    whole = PARAMETER.fullmatch(node)
-    if whole is not None:
+    size = len(node)
+    for named in PARAMETER.finditer(node):
+        size += len(_text(values[named[1]])) - len(named[0])
+    budget.take(size)
+    if (whole := PARAMETER.fullmatch(node)) is not None:
         return values[whole[1]]
-    text = PARAMETER.sub(lambda found: _text(values[found[1]]), node)
-    if len(text) > _LONGEST:
+    if size > _LONGEST:
         _refuse([Fault(path="$", detail="a text becomes too long", allowed=f"at most {_LONGEST}")])
-    return text
+    return PARAMETER.sub(lambda found: _text(values[found[1]]), node)
 
 
 def _name(path: str, value: object) -> str:

@@ -1,7 +1,7 @@
 """The rules of templates and virtual hosts."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headgate.fleet.manifest import resource_bytes, resource_of, resource_path
@@ -16,6 +16,7 @@ from headgate.master.domains.resources.set_names import DEFAULT_SET
 from headgate.master.domains.resources.sets import Claim, faults, require_own
 from headgate.master.domains.resources.types import Change, InSet
 from headgate.master.domains.templates import store
+from headgate.master.domains.templates.budget import Budget
 from headgate.master.domains.templates.rendering import (
     check,
     check_nodes,
@@ -33,8 +34,6 @@ from headgate.master.domains.templates.types import (
 from headgate.master.ids import new_id
 from headgate.master.store.errors import TakenError
 from headgate.master.store.transaction import Transaction
-
-_MOST_CHANGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
     if writing.expected is not None and (current is None or current.version != writing.expected):
         raise _stale_host(writing.name, current)
     body = store.body_of(template)
-    changes = made(body, new, "$.values")
+    changes = made(body, new, "$.values", Budget())
     before: list[str] = json.loads(current.objects) if current else []
     await require_free(tx, changes, before)
     for change in in_set([*changes, *gone(before, changes)], writing.own):
@@ -170,6 +169,7 @@ async def _taken_along(
     is_same = store.body_of(before_it).model_copy(update={"source": new.source}) == new
     there = {row.path: row.spec.encode() for row in await resource_store.every(tx)}
     changes: list[Change] = []
+    budget = Budget()
     for host in await store.hosts(tx, before_it.name):
         said = NewVirtualHost(
             template=host.template,
@@ -177,11 +177,14 @@ async def _taken_along(
             fleets=json.loads(host.fleets),
             nodes=json.loads(host.nodes or "{}"),
         )
-        found = made(new, said, f"virtual host {host.name}: $.values")
+        # What stays as it is counts for this one alone: it is not kept until the end.
+        found = made(new, said, f"virtual host {host.name}: $.values", Budget())
         before: list[str] = json.loads(host.objects)
         await require_free(tx, found, before)
-        written = [one for one in found if resource_bytes(one.spec) != there.get(_path(one))]
+        written = _differing(found, there, budget)
         removed = [one for one in gone(before, found) if _path(one) in there]
+        for _ in removed:
+            budget.take_object()
         changes += in_set([*written, *removed], InSet(set=host.set_name))
         # What an earlier draft would have made and nobody published is nowhere.
         linked = sorted({*(path for path in before if path in there), *map(_path, found)})
@@ -199,6 +202,18 @@ async def _taken_along(
     return await _drafted(tx, f"template-{before_it.name}"[:63].rstrip("-"), changes, writing)
 
 
+def _differing(found: Iterable[Change], there: Mapping[str, bytes], budget: Budget) -> list[Change]:
+    """Returns the objects that are not there, or not as they are now."""
+    differing = []
+    for one in found:
+        content = resource_bytes(one.spec)
+        if content != there.get(_path(one)):
+            budget.take_object()
+            budget.take(len(content))
+            differing.append(one)
+    return differing
+
+
 async def _drafted(
     tx: Transaction, name: str, changes: list[Change], writing: Writing
 ) -> str | None:
@@ -207,16 +222,15 @@ async def _drafted(
         await draft_store.remove(tx, before.id)
     if not changes:
         return None
-    if len(changes) > _MOST_CHANGES:
-        raise invalid("$", f"{len(changes)} objects change at once", f"at most {_MOST_CHANGES}")
     await drafts.create(tx, NewDraft(name=name, changes=changes), writing.by, writing.now_ms)
     return name
 
 
-def made(template: NewTemplate, host: NewVirtualHost, at: str) -> list[Change]:
-    """Returns the objects of a virtual host; raises ProblemError for one that is wrong."""
+def made(template: NewTemplate, host: NewVirtualHost, at: str, budget: Budget) -> list[Change]:
+    """Returns the objects of a virtual host; raises ProblemError for one that is wrong, or if they
+    are too much."""
     check_nodes(template, host.nodes)
-    changes = rendered(template, values_of(template, host.values, at), host.fleets)
+    changes = rendered(template, values_of(template, host.values, at), host.fleets, budget)
     seen: set[str] = set()
     for index, change in enumerate(changes):
         resources.checked(change, f"$.objects[{index}]")
