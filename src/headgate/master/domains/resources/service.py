@@ -1,8 +1,7 @@
 """The rules of resources."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from headgate.engines.nginx.imports import published
@@ -13,12 +12,12 @@ from headgate.master.api.problems import (
     Fault,
     ProblemError,
     invalid,
-    json_path,
     not_found,
     stale,
     taken,
 )
 from headgate.master.domains.resources import store
+from headgate.master.domains.resources.parameters import certain
 from headgate.master.domains.resources.sets import Claim, faults, require_own
 from headgate.master.domains.resources.types import Change, Resource, Row
 from headgate.master.domains.resources.validation import faults_of
@@ -32,8 +31,6 @@ VERBATIM: Final = frozenset({published.SECTION})
 """The kinds whose text agents run as it is: whoever writes them needs `resources.verbatim`."""
 _PERMISSION: Final = Permission.RESOURCES_VERBATIM.value
 _ASK: Final = "ask an administrator for the role approver"
-PARAMETER: Final = re.compile(r"\{\{\s*([a-z][a-z0-9_]{0,62})\s*\}\}")
-"""The form in which a text names a parameter of a template."""
 
 
 def checked(change: Change, at: str = "$") -> bytes | None:
@@ -50,38 +47,16 @@ def checked(change: Change, at: str = "$") -> bytes | None:
     most = published.MOST_BYTES if change.kind in VERBATIM else MOST_BYTES
     if len(content) > most:
         raise invalid(f"{at}.spec", f"{len(content)} bytes are too many", f"at most {most}")
-    faults = faults_of(change.kind, change.name, change.spec)
-    if change.kind not in VERBATIM:  # what looks like a parameter there is nginx's text
-        faults = _certain(faults, change.spec)
+    located = faults_of(change.kind, change.name, change.spec)
+    if change.kind in VERBATIM:  # what looks like a parameter there is nginx's text
+        faults = [one.fault for one in located]
+    else:
+        faults = certain(located, change.spec)
     if faults:
         found = [one.model_copy(update={"path": one.path.replace("$", at, 1)}) for one in faults]
         detail = "; ".join(f"{one.path}: {one.detail}" for one in found[:3])
         raise ProblemError(422, "invalid", detail, errors=found)
     return content
-
-
-def _certain(faults: list[Fault], spec: Mapping[str, object]) -> list[Fault]:
-    """Returns the faults that do not depend on values of nodes, which are known when they are
-    published: then the whole config is looked at for each node."""
-    open_ones = [json_path(("spec", *path)) for path in _open(spec, ())]
-
-    def depends(at: str) -> bool:
-        return any(
-            at.startswith(one) or (one.startswith(at) and at != "$.spec") for one in open_ones
-        )
-
-    return [one for one in faults if not depends(one.path)]
-
-
-def _open(node: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    if isinstance(node, dict):
-        for key, one in node.items():
-            yield from _open(one, (*path, key))
-    elif isinstance(node, list):
-        for index, one in enumerate(node):
-            yield from _open(one, (*path, index))
-    elif isinstance(node, str) and PARAMETER.search(node):
-        yield path
 
 
 async def write(

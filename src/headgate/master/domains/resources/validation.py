@@ -25,6 +25,7 @@ from headgate.fleet.manifest import SECRETS, resource_of, resource_path
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.kernel.errors import Invalid
 from headgate.master.api.problems import Fault, json_path
+from headgate.master.domains.resources.parameters import Located, Path
 from headgate.model.config import SECTIONS, object_name
 from headgate.model.nulls import nulls
 from headgate.model.problems import Problem, problems
@@ -43,7 +44,7 @@ class Verdict:
     warnings: list[Fault]
 
 
-def faults_of(kind: str, name: str, spec: object) -> list[Fault]:
+def faults_of(kind: str, name: str, spec: object) -> list[Located]:
     """Returns what is wrong with one object by itself; references are not followed, neither to
     other objects nor to secret files."""
     if kind == published.SECTION:
@@ -52,14 +53,14 @@ def faults_of(kind: str, name: str, spec: object) -> list[Fault]:
     try:
         section.name(name)
     except Invalid as wrong:
-        return [Fault(path="name", detail=wrong.what, allowed=wrong.allowed)]
+        return [_of_name(wrong)]
     found: list[Problem] = list(nulls(spec, base))
     try:
         section.validate(spec, context=Reads(_Contents({}), PurePath()))
     except ValidationError as wrong:
         found += problems(base, wrong)
     return [
-        Fault(path=json_path(("spec", *one.path[2:])), detail=one.message, allowed=one.allowed)
+        _located(("spec", *one.path[2:]), one.message, one.allowed)
         for one in found
         if one.severity is Severity.ERROR and not _is_of_a_secret(one)
     ]
@@ -70,15 +71,22 @@ def _is_of_a_secret(one: Problem) -> bool:
     return f'"{SECRETS}' in one.message and _NO_SUCH_FILE in one.message
 
 
-def _of_import(name: str, spec: object) -> list[Fault]:
+def _of_name(wrong: Invalid) -> Located:
+    return Located(("name",), Fault(path="name", detail=wrong.what, allowed=wrong.allowed))
+
+
+def _located(path: Path, detail: str, allowed: str) -> Located:
+    return Located(path, Fault(path=json_path(path), detail=detail, allowed=allowed))
+
+
+def _of_import(name: str, spec: object) -> list[Located]:
     try:
         object_name(name)
         published.checked(spec)
     except Invalid as wrong:
-        return [Fault(path="name", detail=wrong.what, allowed=wrong.allowed)]
+        return [_of_name(wrong)]
     except published.CannotTravelError as wrong:
-        path = json_path(("spec", *wrong.part))
-        return [Fault(path=path, detail=wrong.what, allowed=wrong.allowed)]
+        return [_located(("spec", *wrong.part), wrong.what, wrong.allowed)]
     return []
 
 

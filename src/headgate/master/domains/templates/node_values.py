@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from headgate.fleet.manifest import resource_bytes
 from headgate.master.api.problems import Fault
 from headgate.master.api.types import View
-from headgate.master.domains.resources.service import PARAMETER
+from headgate.master.domains.resources.parameters import PARAMETER
 from headgate.master.domains.templates.budget import Budget
 from headgate.master.domains.templates.rendering import put_in, wrong_with
 from headgate.master.domains.templates.types import Parameter, Value

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from headgate.master.domains.resources.service import PARAMETER
+from headgate.master.domains.resources.parameters import PARAMETER
 from headgate.master.domains.templates import store
 from headgate.master.domains.templates.node_values import RECIPES, Recipe
 from headgate.master.domains.templates.planned import Planned

@@ -12,7 +12,8 @@ from typing import Final
 from headgate.features import syntax
 from headgate.kernel.errors import Invalid
 from headgate.master.api.problems import Fault, ProblemError
-from headgate.master.domains.resources.service import PARAMETER, VERBATIM
+from headgate.master.domains.resources.parameters import PARAMETER
+from headgate.master.domains.resources.service import VERBATIM
 from headgate.master.domains.resources.types import MOST_OF_A_NAME, Change
 from headgate.master.domains.templates.budget import Budget
 from headgate.master.domains.templates.types import NewTemplate, Parameter, Value
