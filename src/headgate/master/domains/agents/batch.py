@@ -93,8 +93,9 @@ class Batch:
         for agent_id, fence in kept.items():
             self.fences.setdefault(agent_id, fence)
             self.values[agent_id] = lost.values[agent_id] | self.values.get(agent_id, {})
-        reports = {key: one for key, one in lost.said.reports.items() if key[0] in kept}
-        self.said.reports = reports | self.said.reports
+        for agent_id, reports in lost.said.reports.items():
+            if agent_id in kept:
+                self.said.add_before(agent_id, reports)
 
     def spoken(self, standings: Standings) -> Standings:
         """Returns the agents whose words count, with what they say of themselves: not those who

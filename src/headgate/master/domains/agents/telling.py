@@ -3,7 +3,7 @@ same. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
@@ -20,17 +20,28 @@ _MOST: Final = 40
 _NAMED: Final = 10
 _LONGEST: Final = 1_000
 _WARNINGS: Final = 5
+_ID: Final = 64
+_REPORTS: Final = 8
+"""So many revisions of each agent, the newest ones, are kept until they are written."""
 _TIMES: Final = frozenset({"noticed_at_ms", "since_ms"})
 
 Detail = dict[str, JsonValue]
+
+
+class Report(NamedTuple):
+    """What is told of an agent's report; its texts are cut."""
+
+    kind: str
+    detail: Detail
 
 
 @dataclass
 class Said:
     """Everything that agents said since events were written last."""
 
-    reports: dict[tuple[str, int], AgentReport] = field(default_factory=dict)
-    """The newest one of each agent and revision."""
+    reports: dict[str, dict[int, Report]] = field(default_factory=dict)
+    """The newest one of each agent and revision, the oldest revision that an agent spoke of
+    first."""
     notices: list[tuple[str, Notice]] = field(default_factory=list)
     upgrades: list[tuple[str, Ended]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -41,13 +52,23 @@ class Said:
     """The news of each agent's drift."""
 
     def add(self, agent_id: str, report: AgentReport) -> None:
-        """Keeps a report."""
-        self.reports[agent_id, report.version.revision] = report
+        """Keeps a report, cut: the store may be away for long."""
+        own = self.reports.setdefault(agent_id, {})
+        own.pop(report.version.revision, None)
+        own[report.version.revision] = _reported(report)
+        _keep_newest(own)
+
+    def add_before(self, agent_id: str, reports: Mapping[int, Report]) -> None:
+        """Keeps reports of an agent that came before all of these, as far as they fit."""
+        own = self.reports.get(agent_id, {})
+        both = {number: one for number, one in reports.items() if number not in own} | own
+        _keep_newest(both)
+        self.reports[agent_id] = both
 
     def of(self, agents: frozenset[str]) -> "Said":
         """Returns what these agents said."""
         return Said(
-            reports={key: one for key, one in self.reports.items() if key[0] in agents},
+            reports={agent: own for agent, own in self.reports.items() if agent in agents},
             notices=[one for one in self.notices if one[0] in agents],
             dropped={agent: one for agent, one in self.dropped.items() if agent in agents},
             failing={agent: one for agent, one in self.failing.items() if agent in agents},
@@ -72,9 +93,12 @@ def news_of(
         if agent is not None and agent.told != CONNECTED:
             lines.append(_Line(agent, f"agents.{CONNECTED}", {}))
     lines += _failing(standings, said)
-    for (agent_id, _), report in said.reports.items():
-        if agent_id in standings:
-            lines.append(_reported(standings[agent_id], report))
+    lines += [
+        _Line(standings[agent_id], *report)
+        for agent_id, own in said.reports.items()
+        if agent_id in standings
+        for report in own.values()
+    ]
     for agent_id, end in said.upgrades:
         if agent_id in standings:
             lines.append(_upgraded(standings[agent_id], end))
@@ -106,15 +130,20 @@ def lost(standings: Iterable[Standing]) -> dict[tuple[str, str], list[News]]:
     return _merged([_Line(one, f"agents.{LOST}", {}) for one in standings])
 
 
-def _reported(agent: Standing, report: AgentReport) -> _Line:
+def _keep_newest(own: dict[int, Report]) -> None:
+    for number in list(own)[:-_REPORTS]:
+        del own[number]
+
+
+def _reported(report: AgentReport) -> Report:
     detail: Detail = {"revision": report.version.revision}
     if report.fault is not None:
         detail["fault"] = _fault(report.fault)
     if report.warnings:
         detail["warnings"] = [text[:_LONGEST] for text in report.warnings[:_WARNINGS]]
     if report.rollout:
-        detail |= {"rollout": report.rollout, "wave": report.wave}
-    return _Line(agent, f"agents.{report.phase.name.lower().replace('_', '-')}", detail)
+        detail |= {"rollout": report.rollout[:_ID], "wave": report.wave}
+    return Report(f"agents.{report.phase.name.lower().replace('_', '-')}", detail)
 
 
 def _upgraded(agent: Standing, end: Ended) -> _Line:
