@@ -86,11 +86,12 @@ async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: i
 
 async def _moved(tx: Transaction, row: store.AgentRow, key: str, now_ms: int) -> dict[str, object]:
     fleet = await fleets.named(tx, key)
+    if fleet is not None and fleet.id == row.fleet:
+        return {}
+    if fleet is not None:  # what it serves may have changed until it is locked
+        fleet = await fleets.find(tx, fleet.id, is_locked=True)
     if fleet is None:
         raise invalid("$.fleet", "no such fleet here", "write the id or name of a fleet")
-    if fleet.id == row.fleet:
-        return {}
-    await fleets.find(tx, fleet.id, is_locked=True)
     if await store.count(tx, fleet.id) >= fleet.most_agents:
         raise invalid("$.fleet", "this fleet is full", "raise its policy `most_agents`")
     return {

@@ -27,6 +27,13 @@ async def find(tx: Transaction, key: str) -> Organisation | None:
     return await tx.as_master().find(Organisation, ORGANISATIONS, either)
 
 
+async def lock(tx: Transaction) -> None:
+    """Lets others who lock the scope's organisation wait until the transaction ends."""
+    own = ORGANISATIONS.c.id == tx.scope.organisation_id
+    query = columns_of(ORGANISATIONS, Organisation).where(own).with_for_update()
+    await tx.as_master().first(Organisation, query)
+
+
 async def listed(
     tx: Transaction, ids: frozenset[str], window: OrganisationsWindow
 ) -> Page[Organisation]:

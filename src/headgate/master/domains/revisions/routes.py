@@ -87,6 +87,8 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
     order = service.Order(fleet.id, call.caller, new.message, call.now_ms)
 
     async def work(tx: Transaction) -> Published:
+        if new.draft is not None:  # nobody changes it until it is removed
+            await drafts.find(tx, new.draft, is_locked=True)
         again = (await fleets.found(tx, fleet.id)).shown().labels
         is_same = await service.wanted(tx, new.draft, sealer, again) == (contents, version)
         if not is_same or not await _is_as_checked(tx, fleet_fate):

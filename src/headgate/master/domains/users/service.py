@@ -5,6 +5,7 @@ from collections import defaultdict
 from headgate.master.access import ROLE_NAMES, Caller, Role
 from headgate.master.api.problems import ProblemError, invalid, not_found
 from headgate.master.api.types import Page
+from headgate.master.domains.organisations import store as organisations
 from headgate.master.domains.sessions import store as sessions
 from headgate.master.domains.users import store
 from headgate.master.domains.users.types import (
@@ -114,6 +115,7 @@ async def listed(tx: Transaction, window: UserWindow) -> Page[User]:
 async def change_role(tx: Transaction, user_id: str, new: NewGrant, now_ms: int) -> User:
     """Gives a member another role; the last administrator stays one."""
     await find(tx, user_id)
+    await organisations.lock(tx)
     await grant(tx, user_id, new.workspace, ROLE_NAMES[new.role], now_ms)
     await _refuse_without_admin(tx)
     return await find(tx, user_id)
@@ -124,6 +126,7 @@ async def remove(tx: Transaction, user_id: str) -> None:
     to no organisation any more is gone, with sessions and links, unless they run the master."""
     account = await store.account(tx, user_id, is_locked=True)
     await find(tx, user_id)
+    await organisations.lock(tx)
     await store.remove_roles(tx, user_id)
     await _refuse_without_admin(tx)
     if (
@@ -136,6 +139,8 @@ async def remove(tx: Transaction, user_id: str) -> None:
 
 
 async def _refuse_without_admin(tx: Transaction) -> None:
+    """Raises ProblemError if the organisation, which is locked, has no administrator any more: of
+    two who end each other at the same moment, the second one is to see what the first did."""
     members = await store.members(tx)
     if not any(one.role == Role.ADMIN and not one.workspace for one in members):
         raise ProblemError(
