@@ -9,6 +9,7 @@ from tls_authority import Authority
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.fleet.frames import Heartbeat, Held, Hello, Instance
+from headgate.master.domains.templates import rendering
 from headgate.master.domains.templates import service as templates
 from headgate.master.fleet.book import AgentFacts
 
@@ -171,7 +172,7 @@ def test_templates_that_would_make_too_much_are_refused_early(
 ) -> None:
     """A viewer may ask for it, so it must cost little."""
     renderings: list[object] = []
-    original = templates.rendered
+    original = rendering.rendered
 
     def counted(*given: Any) -> Any:
         renderings.append(given[1])

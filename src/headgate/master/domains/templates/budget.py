@@ -17,7 +17,8 @@ class Budget:
     """The room that is left for objects, and for the texts in them. It is taken before something
     is made, so that nothing is made in vain."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_size: int = MOST_SIZE) -> None:
+        self._most_size = most_size
         self._objects = 0
         self._size = 0
 
@@ -32,7 +33,6 @@ class Budget:
     def take(self, size: int) -> None:
         """Takes room for so many characters; raises ProblemError if there is not as much."""
         self._size += size
-        if self._size > MOST_SIZE:
-            raise invalid(
-                "$", f"templates would make more than {MOST_SIZE >> 20} MiB of objects", _FEWER
-            )
+        if self._size > self._most_size:
+            most = f"{self._most_size >> 20} MiB"
+            raise invalid("$", f"templates would make more than {most} of objects", _FEWER)

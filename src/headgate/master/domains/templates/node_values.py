@@ -27,6 +27,8 @@ _CONFIGS: Final = 1_000
 _OBJECTS: Final = 200_000
 """So many configs that differ may be made and checked at once, or more that are small: the objects
 of all count."""
+_MOST_SIZE: Final = 256 << 20
+"""So many bytes of objects may all configs that differ have."""
 _NAMED: Final = 10
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
@@ -94,10 +96,11 @@ def variants(
 ) -> tuple[list[Variant], list[Fault]]:
     """Returns what the nodes get, those together that get the same, and what is missing or wrong;
     a node of which something is missing is in no variant. More configs than fit
-    (`_CONFIGS`, `_OBJECTS`) are wrong, and are not made."""
+    (`_CONFIGS`, `_OBJECTS`, `_MOST_SIZE`) are wrong, and are not made."""
     most = max(_CONFIGS, _OBJECTS // max(1, len(contents)))
     gaps: dict[_Gap, list[str]] = defaultdict(list)
     found: dict[tuple[bytes, ...], Variant] = {}
+    size = 0
     paths = sorted(path for path in recipes if path in contents)
     for node in nodes:
         made, values, wrong = _of_node(contents, recipes, node)
@@ -106,18 +109,21 @@ def variants(
         if wrong:
             continue
         key = tuple(made[path] for path in paths)
-        if key not in found and len(found) >= most:
-            return [], [_too_many(most)]
         if key not in found:
+            size += sum(map(len, key))
+            if len(found) >= most:
+                return [], [_refused(f"more than {most} different configs")]
+            if size > _MOST_SIZE:
+                return [], [_refused(f"more than {_MOST_SIZE >> 20} MiB of objects of their own")]
             found[key] = Variant(dict(contents) | made, [], values)
         found[key].nodes.append(node)
     return list(found.values()), [_fault(recipes[gap.path], gap, gaps[gap]) for gap in gaps]
 
 
-def _too_many(most: int) -> Fault:
+def _refused(what: str) -> Fault:
     return Fault(
         path="virtual_hosts",
-        detail=f"the nodes of the fleet would get more than {most} different configs",
+        detail=f"the nodes of the fleet would get {what}",
         allowed="make several fleets, send them fewer objects, or give nodes the same values",
     )
 
@@ -128,7 +134,7 @@ def _of_node(
     made: dict[str, bytes] = {}
     used: dict[str, dict[str, Value]] = {}
     wrong: list[_Gap] = []
-    budget = Budget()
+    budget = Budget(_MOST_SIZE)
     for path, recipe in recipes.items():
         if path not in contents:
             continue
