@@ -28,6 +28,7 @@ from headgate.master.domains.metrics.thinner import Thinner
 from headgate.master.domains.rollouts.driver import Driver
 from headgate.master.domains.rollouts.driver import World as Driven
 from headgate.master.domains.sessions.service import setup_token
+from headgate.master.fleet.websocket import MAX_MESSAGE
 from headgate.master.services import Master, assembled
 from headgate.master.settings import Address, Settings
 from headgate.master.store.abandoned import end_abandoned
@@ -147,6 +148,7 @@ async def _measuring(master: Master, rest: uvicorn.Config, ports: _Ports) -> Asy
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http="h11",
         limit_concurrency=_MOST_SCRAPES,
         timeout_graceful_shutdown=1,
     )
@@ -219,11 +221,14 @@ def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        # The one whose connections `unfinished` knows.
+        http="h11",
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_S,
         # Events are short: deflate took a third of the time for each client, and kept a window
         # and a table for it.
         ws_per_message_deflate=False,
+        ws_max_size=MAX_MESSAGE,
         ssl_certfile=str(settings.tls.certificate) if settings.tls else None,
         ssl_keyfile=str(settings.tls.key) if settings.tls else None,
     )

@@ -1,5 +1,5 @@
-"""Cuts off clients that take nothing of what they are sent, so that they cost little memory, for a
-short time. Never slows others.
+"""Cuts off clients that take nothing of what they are sent, or do not finish what they ask, so that
+they cost little memory and a place among the connections for a short time. Never slows others.
 
 uvicorn waits for room in a socket for ever, also to close it: neither its pings nor the end of a
 handler free a connection whose client does not read. The kernel knows what a client took.
@@ -17,14 +17,14 @@ import structlog
 import uvicorn
 
 from headgate.master.background import kept_up
+from headgate.master.socket_counts import counts_of
+from headgate.master.unfinished import Unfinished
 
 MOST_S: Final = 30.0
 """The time for which a client may take less than `LEAST_BYTES` while something waits for it."""
 LEAST_BYTES: Final = 4 << 10
 _LOOK_S: Final = 5.0
-_TCP_INFO_BYTES: Final = 148
-"""Up to `tcpi_notsent_bytes` of `struct tcp_info` (linux/tcp.h, since 4.6)."""
-_UNACKED, _ACKED, _UNSENT = 24, 120, 144
+_NAMED: Final = 10
 
 _log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class _Taken(NamedTuple):
 
 
 class Stalled:
-    """Counts and cuts clients that take nothing. Belongs to one event loop."""
+    """Counts and cuts clients that take nothing or finish nothing. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self.cut = 0
@@ -62,13 +62,25 @@ class Stalled:
 
     async def _run(self, server: uvicorn.Server) -> None:
         mine: set[asyncio.Transport] = set()
+        unfinished = Unfinished()
         while True:
             await asyncio.sleep(_LOOK_S)
+            self._end(unfinished.overdue(server.server_state.connections, time.monotonic()))
             open_ones = [one.transport for one in server.server_state.connections]
             for gone in mine.difference(open_ones):
                 self._taken.pop(gone, None)
             mine = set(open_ones)
             self.look(open_ones, time.monotonic())
+
+    def _end(self, late: list[asyncio.Transport]) -> None:
+        for one in late:
+            one.abort()
+        if late:
+            self.cut += len(late)
+            clients = sorted({_client(one) for one in late})[:_NAMED]
+            _log.warning(
+                "clients finished no request and were cut off", count=len(late), of=clients
+            )
 
     def look(self, transports: Iterable[asyncio.Transport], now_s: float) -> None:
         """Aborts the connections on which something waited since `MOST_S` with no progress."""
@@ -89,19 +101,8 @@ class Stalled:
 
 def _waiting_after(one: asyncio.Transport) -> int | None:
     """Returns how many bytes the client took, if more wait for it; else None."""
-    known = one.get_extra_info("socket")
-    try:
-        info = known.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-    except (OSError, AttributeError):
-        return None  # it is closed
-    if len(info) < _TCP_INFO_BYTES:
-        return None
-    (in_flight,) = struct.unpack_from("=I", info, _UNACKED)
-    (unsent,) = struct.unpack_from("=I", info, _UNSENT)
-    if not (in_flight or unsent or one.get_write_buffer_size()):
-        return None
-    (acknowledged,) = struct.unpack_from("=Q", info, _ACKED)
-    return int(acknowledged)
+    counts = counts_of(one)
+    return counts.acknowledged if counts is not None and counts.is_waiting else None
 
 
 def _reset(one: asyncio.Transport) -> None:

@@ -130,8 +130,8 @@ def _sessions(sessions: Sessions) -> Iterator[str]:
     yield family(
         "headgate_master_stalled_clients",
         "counter",
-        "Clients of REST, events and metrics that took nothing of what waited for them for 30 s,"
-        " and were cut off.",
+        "Clients of REST, events and metrics that were cut off: they took nothing of what waited"
+        " for them for 30 s, or did not finish a request in time.",
         [({}, sessions.stalled)],
     )
     yield histogram(
