@@ -399,6 +399,27 @@ def test_an_agent_that_stays_away_is_lost_once_and_one_that_comes_back_is_not(
     assert [one["object"] for one in fleet.events("agents.connected")] == [gone, back, silent, gone]
 
 
+def test_an_agent_that_was_told_as_lost_and_speaks_on_in_its_session_is_connected(
+    fleet: Fleet,
+) -> None:
+    world, book = fleet.world, fleet.world.master.book
+    agent = fleet.enrolled(fleet.token()).agent
+    losing = Losing(world.database, world.master.feeds, lambda: world.now_ms)
+    fence = fleet.joined(agent)
+    world.advance(seconds=60)  # its master cannot write
+    world.runner.run(losing.look())
+    for _ in range(2):
+        world.runner.run(book.seen(agent, Heartbeat(Held())))
+    world.runner.run(losing.look())
+    assert [one["object"] for one in fleet.events("agents.lost")] == [agent]
+    assert [one["object"] for one in fleet.events("agents.connected")] == [agent, agent]
+
+    world.runner.run(book.left(agent, fence))
+    world.advance(seconds=16)
+    world.runner.run(losing.look())
+    assert [one["object"] for one in fleet.events("agents.lost")] == [agent, agent]
+
+
 def test_many_agents_that_say_the_same_at_once_are_one_event(fleet: Fleet) -> None:
     token = fleet.token(uses=20)
     agents = [fleet.enrolled(token).agent for _ in range(20)]

@@ -13,6 +13,7 @@ from headgate.master.domains.agents.store import (
     AWAY_AFTER_MS,
     CONNECTED,
     LEFT_AFTER_MS,
+    LOST,
     in_parts,
 )
 from headgate.master.domains.agents.types import UpgradeState
@@ -85,6 +86,14 @@ class Standing(NamedTuple):
             return False
         patience = AWAY_AFTER_MS if self.connected_at is not None else LEFT_AFTER_MS
         return self.seen_at < now_ms - patience
+
+    def is_back(self, said: Mapping[str, object], now_ms: int) -> bool:
+        """Reports whether what it says now shows that it never left, though it was told as lost:
+        its master could not write for some time."""
+        seen_at = said.get("seen_at")
+        if self.told != LOST or self.connected_at is None or self.revoked_at is not None:
+            return False
+        return isinstance(seen_at, int) and now_ms - seen_at < AWAY_AFTER_MS
 
 
 ALL: Final[Query] = select(*(AGENTS.c[name] for name in Standing._fields)).order_by(AGENTS.c.id)

@@ -232,11 +232,15 @@ async def _written(tx: Transaction, batch: Batch, now_ms: int) -> _Written:
         last[agent] = max(last.get(agent, 0) + 1, now_ms)
         fences.append(last[agent])
     spoke = batch.spoken(stood)
+    back: list[str] = []
     rows: dict[str, dict[str, object]] = {}
     for agent in sorted(spoke):
         row = batch.values[agent]
         if last[agent] != stood[agent].fence:
             row = row | {"fence": last[agent], "told": CONNECTED}
+        elif stood[agent].is_back(row, now_ms):
+            row = row | {"told": CONNECTED}
+            back.append(agent)
         end = upgrading.ended(spoke[agent], batch.ended.get(agent))
         if end is not None:
             batch.said.upgrades.append((agent, end))
@@ -250,7 +254,7 @@ async def _written(tx: Transaction, batch: Batch, now_ms: int) -> _Written:
         if last.get(agent) == fence:  # else a newer session began
             rows.setdefault(agent, {})["connected_at"] = None
     await store.said_by_all(tx, rows)
-    news = telling.news_of(spoke, batch.joins, batch.said)
+    news = telling.news_of(spoke, [*batch.joins, *back], batch.said)
     return _Written(fences, spoke, await tell(tx, news, now_ms))
 
 
