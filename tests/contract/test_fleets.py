@@ -22,6 +22,8 @@ from headgate.fleet.master_events import AgentReport
 from headgate.fleet.signing import offer_content, offer_is_bound
 from headgate.master.domains.agents.losing import Losing
 from headgate.master.domains.agents.store import AGENTS
+from headgate.master.domains.revisions.store import BLOBS
+from headgate.master.domains.revisions.sweeping import sweep
 from headgate.master.fleet.book import AgentFacts, EnrolmentRefusedError
 from headgate.master.store.scope import MASTER
 from headgate.master.store.sealing import SealError
@@ -45,6 +47,27 @@ def test_a_fleet_is_changed_and_removed_when_it_is_empty(fleet: Fleet) -> None:
     assert ask("DELETE", f"{W}/agents/{agent}", token=fleet.admin).status == 204
     assert ask("DELETE", path, token=fleet.admin).status == 204
     assert ask("GET", f"{W}/join-tokens", token=fleet.admin).items == []
+
+
+def test_a_removed_fleet_leaves_no_revision_and_no_content(fleet: Fleet) -> None:
+    world, ask = fleet.world, fleet.world.ask
+    for key in (b"very secret", b"another secret"):
+        fleet.published({"routes/api.json": b"{}", "secrets/web.key": key})
+        world.advance(ms=1)
+    rollout = ask("POST", f"{W}/rollouts", {"fleet": "edge", "revision": 1}, fleet.admin)
+    assert rollout.status == 201, rollout.text
+    assert ask("DELETE", f"{W}/fleets/edge", token=fleet.admin).status == 204
+    for noun in ("revisions", "rollouts"):
+        assert ask("GET", f"{W}/{noun}", token=fleet.admin).items == []
+
+    async def contents() -> int:
+        async with world.database.read(MASTER) as tx:
+            return await tx.count(BLOBS)
+
+    assert world.runner.run(contents()) == 3
+    world.advance(days=2)
+    assert world.runner.run(sweep(world.database, world.now_ms)) == 3
+    assert world.runner.run(contents()) == 0
 
 
 def test_bad_fleets_and_tokens_are_refused_with_their_place(fleet: Fleet) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 import asgi
 import pytest
 from master_world import LISTENER, PASSWORD, ROUTE, UPSTREAM, Answer, World
-from sqlalchemy import event
+from sqlalchemy import Table, delete, event
 
 from headgate.certificates.authority import new_csr, new_key
-from headgate.master.domains.revisions.store import BLOBS
+from headgate.master.domains.fleets.store import FLEETS
+from headgate.master.domains.revisions import keeping
+from headgate.master.domains.revisions.store import BLOBS, REVISIONS
 from headgate.master.domains.revisions.sweeping import sweep
+from headgate.master.domains.rollouts import store as rollouts
 from headgate.master.fleet.book import AgentFacts, EnrolmentRefusedError
 from headgate.master.store.scope import MASTER
+from headgate.master.store.transaction import Transaction
 
 W = "/workspaces/default"
 
@@ -35,6 +39,11 @@ class Room:
 
     def post(self, path: str, body: object) -> Answer:
         return self.world.ask("POST", path, body, self.admin)
+
+
+async def count(world: World, source: Table) -> int:
+    async with world.database.read(MASTER) as tx:
+        return await tx.count(source)
 
 
 @pytest.fixture
@@ -144,27 +153,48 @@ def test_contents_that_no_revision_names_are_removed_after_a_day(room: Room) -> 
             made = room.post(f"{W}/revisions", {"fleet": fleet})
             assert made.status == 201, made.text
 
-    async def count() -> int:
-        async with world.database.read(MASTER) as tx:
-            return await tx.count(BLOBS)
-
     published(1, "edge", "other")
     for port in (2, 3, 4):
         published(port, "edge")
-    assert run(count()) == 2 + 4
+    assert run(count(world, BLOBS)) == 2 + 4
     assert run(sweep(world.database, world.now_ms)) == 0, "they are new"
     world.advance(hours=25)
     login = {"name": "ann", "password": PASSWORD}
     room.admin = room.world.ask("POST", "/auth/login", login)["access_token"]
     published(5, "edge")
     assert run(sweep(world.database, world.now_ms)) == 2, "1 is the other fleet's, 4 and 5 are kept"
-    assert run(count()) == 2 + 3
+    assert run(count(world, BLOBS)) == 2 + 3
     assert run(sweep(world.database, world.now_ms)) == 0
     published(2, "edge")
-    assert run(count()) == 2 + 4, "what was removed is stored again"
+    assert run(count(world, BLOBS)) == 2 + 4, "what was removed is stored again"
     for one in world.ask("GET", f"{W}/revisions", token=room.admin).items:
         shown = world.ask("GET", f"{W}/revisions/{one['id']}/config", token=room.admin)
         assert shown.status == 200, shown.text
+
+
+def test_what_a_fleet_left_that_was_removed_earlier_is_removed(room: Room) -> None:
+    world, run = room.world, room.world.runner.run
+    for fleet in ("edge", "other"):
+        room.post(f"{W}/fleets", {"name": fleet})
+        for path, spec in (("upstreams/api", UPSTREAM), ("listeners/web", LISTENER)):
+            room.put(path, spec)
+        room.put("routes/api", ROUTE)
+        assert room.post(f"{W}/revisions", {"fleet": fleet}).status == 201
+        room.post(f"{W}/rollouts", {"fleet": fleet, "revision": 1})
+    run(
+        world.database.write(
+            MASTER, lambda tx: tx.change(delete(FLEETS).where(FLEETS.c.name == "edge"))
+        )
+    )
+
+    async def forget(tx: Transaction) -> list[int]:
+        before = world.now_ms + 1
+        of_rollouts = await rollouts.forget_removed(tx, before, 10)
+        return [of_rollouts, await keeping.forget_removed(tx, before, 10)]
+
+    assert run(world.database.write(MASTER, forget)) == [1, 1]
+    assert run(world.database.write(MASTER, forget)) == [0, 0]
+    assert [run(count(world, one)) for one in (rollouts.ROLLOUTS, REVISIONS)] == [1, 1]
 
 
 def test_too_many_requests_wait(room: Room) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from headgate.master.domains.audit import store as audit
 from headgate.master.domains.join_tokens import store as join_tokens
+from headgate.master.domains.revisions import keeping
 from headgate.master.domains.revisions.sweeping import sweep
 from headgate.master.domains.rollouts import store as rollouts
 from headgate.master.domains.sessions import store as sessions
@@ -54,6 +55,8 @@ def rules(audit_days: int) -> tuple[Rule, ...]:
         Rule("API tokens", 90, tokens.forget),
         Rule("join tokens", 90, join_tokens.forget),
         Rule("rollouts", 400, rollouts.forget),
+        Rule("rollouts of removed fleets", 1, rollouts.forget_removed),
+        Rule("revisions of removed fleets", 1, keeping.forget_removed),
         Rule("audit log", audit_days, audit.forget),
     )
 

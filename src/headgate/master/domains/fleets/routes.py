@@ -50,5 +50,5 @@ async def change_fleet(call: Here, workspace: str, fleet: str, new: FleetChange)
 
 @ROUTES.delete("/workspaces/{workspace}/fleets/{fleet}", Permission.FLEETS_WRITE)
 async def delete_fleet(call: Here, workspace: str, fleet: str) -> None:
-    """Removes a fleet that has no agents, with its join tokens."""
+    """Removes a fleet that has no agents, with its join tokens, revisions, rollouts and freezes."""
     await call.write(lambda tx: service.remove(tx, fleet, call.expected))

@@ -6,6 +6,8 @@ from headgate.master.domains.fleets import store
 from headgate.master.domains.fleets.types import Fleet, FleetChange, FleetPolicies, NewFleet
 from headgate.master.domains.join_tokens import store as join_tokens
 from headgate.master.domains.metrics import store as metrics
+from headgate.master.domains.revisions import store as revisions
+from headgate.master.domains.rollouts import store as rollouts
 from headgate.master.ids import new_id
 from headgate.master.store.errors import TakenError
 from headgate.master.store.transaction import Transaction
@@ -88,7 +90,7 @@ def _about_drift(one: Fleet) -> tuple[str, int]:
 
 
 async def remove(tx: Transaction, key: str, expected: int | None) -> None:
-    """Removes a fleet that has no agents; its join tokens end with it."""
+    """Removes a fleet that has no agents, with its join tokens, rollouts, freezes and revisions."""
     # Locked, nobody enrols meanwhile.
     current = await store.find(tx, (await found(tx, key)).id, is_locked=True)
     if current is None:
@@ -103,4 +105,6 @@ async def remove(tx: Transaction, key: str, expected: int | None) -> None:
         )
     await join_tokens.remove_all(tx, current.id)
     await metrics.remove_fleet(tx, current.id)
+    await rollouts.remove_fleet(tx, current.id)
+    await revisions.remove_fleet(tx, current.id)
     await store.remove(tx, current.id)

@@ -1,9 +1,12 @@
 """Keeps the newest revisions of each fleet, and older ones that are still needed."""
 
+from sqlalchemy import select
+
 from headgate.kernel.errors import Invalid
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.revisions import store
+from headgate.master.domains.revisions.store import REVISION_NODES, REVISIONS
 from headgate.master.domains.rollouts import store as rollouts
 from headgate.master.store.transaction import Transaction
 
@@ -27,6 +30,18 @@ async def prune(tx: Transaction, fleet_id: str) -> None:
     fleet = await fleets.find(tx, fleet_id)
     needed = {*await agents.desired_ids(tx, fleet_id), fleet.revision_id if fleet else None, base}
     await store.remove(tx, [one for one in old if one not in needed])
+
+
+async def forget_removed(tx: Transaction, before_ms: int, most: int) -> int:
+    """Removes revisions from before that time whose fleet is gone, what nodes get of them first."""
+    where = (
+        REVISIONS.c.created_at < before_ms,
+        REVISIONS.c.fleet_id.not_in(select(fleets.FLEETS.c.id)),
+    )
+    of_nodes = REVISION_NODES.c.revision_id.in_(select(REVISIONS.c.id).where(*where))
+    if (nodes := await tx.forget(REVISION_NODES, of_nodes, most=most)) == most:
+        return nodes
+    return await tx.forget(REVISIONS, *where, most=most)
 
 
 async def _base(tx: Transaction, fleet_id: str) -> str | None:

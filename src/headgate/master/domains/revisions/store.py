@@ -176,6 +176,12 @@ async def remove(tx: Transaction, revision_ids: list[str]) -> None:
         await tx.change(delete(REVISIONS).where(REVISIONS.c.id.in_(revision_ids)))
 
 
+async def remove_fleet(tx: Transaction, fleet_id: str) -> None:
+    """Removes every revision of a fleet that goes."""
+    while found := await beyond(tx, fleet_id, 0):
+        await remove(tx, found)
+
+
 async def blobs(
     tx: Transaction, hashes: Iterable[str], *, is_locked: bool = False
 ) -> dict[str, Blob]:

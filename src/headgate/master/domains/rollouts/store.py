@@ -238,6 +238,18 @@ async def end_freeze(tx: Transaction, freeze: str) -> bool:
     return await tx.change(delete(FREEZES).where(FREEZES.c.id == freeze)) == 1
 
 
+async def remove_fleet(tx: Transaction, fleet: str) -> None:
+    """Removes the rollouts and freezes of a fleet that goes."""
+    await tx.change(delete(ROLLOUTS).where(ROLLOUTS.c.fleet == fleet))
+    await tx.change(delete(FREEZES).where(FREEZES.c.fleet == fleet))
+
+
+async def forget_removed(tx: Transaction, before_ms: int, most: int) -> int:
+    """Removes rollouts from before that time whose fleet is gone."""
+    is_gone = ROLLOUTS.c.fleet.not_in(select(fleets.FLEETS.c.id))
+    return await tx.forget(ROLLOUTS, ROLLOUTS.c.created_at < before_ms, is_gone, most=most)
+
+
 async def forget(tx: Transaction, before_ms: int, most: int) -> int:
     """Removes rollouts that ended and began before that time, but not the newest of a fleet, and
     freezes that ended before it."""
