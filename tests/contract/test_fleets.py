@@ -168,6 +168,17 @@ def test_guesses_are_throttled_and_others_are_not(fleet: Fleet) -> None:
     assert fleet.enrolled(fleet.token(), address="192.0.2.8").agent
 
 
+def test_wrong_requests_are_written_down_and_throttled(fleet: Fleet) -> None:
+    token, codes = fleet.token(), []
+    for _ in range(51):
+        with pytest.raises(EnrolmentRefusedError) as caught:
+            fleet.enrolled(token, b"no csr")
+        codes.append(caught.value.code)
+    assert codes == ["csr"] * 50 + ["throttled"]
+    lines = fleet.world.ask("GET", "/audit?outcome=refused&limit=1000", token=fleet.admin).items
+    assert [one["action"] for one in lines] == ["an enrolment was refused: csr"] * 50
+
+
 def test_a_wrong_request_costs_no_use(fleet: Fleet) -> None:
     token = fleet.token()
     with pytest.raises(EnrolmentRefusedError):

@@ -134,6 +134,8 @@ def test_a_draft_with_it_is_published_by_those_who_may_write_it(world: World, ad
     lines = world.ask("GET", "/audit", token=admin).items
     found = [one["object"] for one in lines if one["action"] == "resources.verbatim"]
     assert found == ["nginx_imports/site.json"]
+    said = [(one["actor_name"], one["action"]) for one in lines if one["outcome"] == "refused"]
+    assert said == [("olga", "resources.verbatim was refused")]
 
 
 def test_a_template_cannot_make_one(world: World, admin: str) -> None:

@@ -1,6 +1,7 @@
 """The gate that every route passes: who calls, whether they may, and whether it is a repeat."""
 
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import get_origin
 
 from fastapi.routing import APIRoute
@@ -10,7 +11,7 @@ from starlette.responses import Response
 from headgate.master.access import RULES, Caller, Permission, Place
 from headgate.master.api import repeats, storable
 from headgate.master.api.call import Call, expected_version
-from headgate.master.api.problems import Fault, ProblemError, invalid, not_found
+from headgate.master.api.problems import Fault, ForbiddenError, ProblemError, invalid, not_found
 from headgate.master.api.routing import permission_of
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.organisations import store as organisations
@@ -51,7 +52,7 @@ class GatedRoute(APIRoute):
             call.has_secret = bool((self.openapi_extra or {}).get("x-has-secret"))
             call.named_version = expected_version(request)
             call.must_be_new = request.headers.get("if-none-match", "").strip() == "*"
-            async with call.master.turns.turn(call.scope.workspace_id):
+            async with call.master.turns.turn(call.scope.workspace_id), _noting(call):
                 return await carried(request, call)
 
         async def carried(request: Request, call: Call) -> Response:
@@ -96,22 +97,32 @@ async def _opened(master: Master, connection: HTTPConnection, permission: Permis
         action=permission.value,
         object=connection.url.path,
     )
-    await require(call, permission)
+    async with _noting(call):
+        require(call, permission)
     connection.state.call = call
     return call
 
 
-async def require(call: Call, permission: Permission) -> None:
-    """Raises ProblemError, with a line in the audit log, unless the caller has the permission."""
+def require(call: Call, permission: Permission) -> None:
+    """Raises ForbiddenError unless the caller has the permission."""
     if call.caller.may(permission, call.scope):
         return
-    await _audit_refusal(call, permission)
-    raise ProblemError(
-        403,
-        "forbidden",
+    raise ForbiddenError(
+        permission,
         f"this needs the permission {permission.value}; ask an administrator for the role"
         f" {RULES[permission].role.name.lower()}",
     )
+
+
+@contextlib.asynccontextmanager
+async def _noting(call: Call) -> AsyncIterator[None]:
+    """Adds a line to the audit log if the caller lacks a permission in the block, of whose changes
+    nothing is left then."""
+    try:
+        yield
+    except ForbiddenError as error:
+        await _audit_refusal(call, error.permission)
+        raise
 
 
 async def authenticated(master: Master, header: str | None, address: str) -> Caller:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from headgate.master.access import Permission
 from headgate.master.store.errors import (
     QuotaError,
     RefusedError,
@@ -67,6 +68,14 @@ class ProblemError(Exception):
         self.errors = list(errors)
         self.current = current
         self.headers = headers or {}
+
+
+class ForbiddenError(ProblemError):
+    """A request of a known caller who lacks a permission; the gate writes it into the audit log."""
+
+    def __init__(self, permission: Permission, detail: str) -> None:
+        super().__init__(403, "forbidden", detail)
+        self.permission = permission
 
 
 def not_found(noun: str, name: str) -> ProblemError:

@@ -3,7 +3,7 @@
 from headgate.fleet.searches import MOST_LINES
 from headgate.master.access import Permission
 from headgate.master.api.call import Call
-from headgate.master.api.problems import ProblemError
+from headgate.master.api.problems import ForbiddenError
 from headgate.master.domains.drafts.requests import Seen
 from headgate.master.domains.fleets import service as fleets
 from headgate.master.domains.logs import service
@@ -15,8 +15,9 @@ from headgate.master.store.transaction import Transaction
 async def had(call: Call, fleet: str) -> dict[str, Seen]:
     """Returns the newest lines of a fleet's access logs, by the fleet's id; raises ProblemError."""
     if not call.caller.may(Permission.LOGS_READ, call.scope):
-        raise ProblemError(
-            403, "forbidden", "`seen` needs the permission logs.read; leave it out for made ones"
+        raise ForbiddenError(
+            Permission.LOGS_READ,
+            "`seen` needs the permission logs.read; leave it out for made ones",
         )
     call.action = Permission.LOGS_READ.value
     found_id = ""

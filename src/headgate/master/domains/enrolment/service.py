@@ -80,10 +80,10 @@ class Enroller:
             raise EnrolmentRefusedError("throttled", "too many wrong join tokens from here; wait")
         secret = token.partition(".")[0][:_MOST_TOKEN]
         now_ms = self._clock()
-        # Before the token counts a use: a wrong request costs none.
-        key_hash = key_hash_of(csr_pem)
-        request = Request(secret, csr_pem, key_hash, facts, address, now_ms)
         try:
+            # Before the token counts a use: a wrong request costs none.
+            key_hash = key_hash_of(csr_pem)
+            request = Request(secret, csr_pem, key_hash, facts, address, now_ms)
             return await self._database.write(MASTER, lambda tx: work(tx, request))
         except EnrolmentRefusedError as error:
             await self._throttle.failed(keys)

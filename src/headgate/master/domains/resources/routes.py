@@ -55,7 +55,7 @@ async def put_resource(
 
     `nginx_imports` need the permission `resources.verbatim`, because nginx runs their text.
     """
-    await _require(call, kind)
+    _require(call, kind)
     change = Change(kind=kind, name=name, spec=new.spec, fleets=new.fleets, **own.model_dump())
     return await call.write(
         lambda tx: service.put(tx, change, call.caller, call.now_ms, _expected(call))
@@ -67,14 +67,14 @@ async def delete_resource(
     call: Here, workspace: str, kind: Kind, name: str, own: Annotated[InSet, Query()]
 ) -> None:
     """Removes an object; one of `nginx_imports` needs the permission `resources.verbatim`."""
-    await _require(call, kind)
+    _require(call, kind)
     change = Change(kind=kind, name=name, spec=None, **own.model_dump())
     await call.write(lambda tx: service.remove(tx, change, call.caller, call.now_ms, call.expected))
 
 
-async def _require(call: Call, kind: Kind) -> None:
+def _require(call: Call, kind: Kind) -> None:
     if kind in service.VERBATIM:
-        await require(call, Permission.RESOURCES_VERBATIM)
+        require(call, Permission.RESOURCES_VERBATIM)
 
 
 def _expected(call: Call) -> int | None:

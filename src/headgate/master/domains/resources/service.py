@@ -10,6 +10,7 @@ from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller, Permission
 from headgate.master.api.problems import (
     Fault,
+    ForbiddenError,
     ProblemError,
     invalid,
     not_found,
@@ -126,7 +127,8 @@ def require_verbatim(changes: Iterable[Change], by: Caller, scope: Scope) -> Non
     """Raises ProblemError if one of them is text that agents run as it is, and the caller may not
     write such text."""
     if wrong := verbatim_faults(changes, by, scope):
-        raise ProblemError(403, "forbidden", f"{wrong[0].path} {wrong[0].detail}; {_ASK}")
+        detail = f"{wrong[0].path} {wrong[0].detail}; {_ASK}"
+        raise ForbiddenError(Permission.RESOURCES_VERBATIM, detail)
 
 
 def verbatim_faults(changes: Iterable[Change], by: Caller, scope: Scope) -> list[Fault]:

@@ -10,7 +10,7 @@ from fastapi import Query
 from headgate.fleet.manifest import resource_path
 from headgate.master.access import Permission
 from headgate.master.api.call import Here
-from headgate.master.api.problems import Fault, ProblemError, not_found
+from headgate.master.api.problems import Fault, ForbiddenError, ProblemError, not_found
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.agents import service as agent_rules
@@ -69,9 +69,8 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
     refused where the fleet's policy asks for approvals.
     """
     if new.is_served and not call.caller.may(Permission.ROLLOUTS_APPROVE, call.scope):
-        raise ProblemError(
-            403,
-            "forbidden",
+        raise ForbiddenError(
+            Permission.ROLLOUTS_APPROVE,
             "`is_served` needs the permission rollouts.approve; publish with `is_served` false, "
             "and begin a rollout of the revision",
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from headgate.fleet.programs import ALLOWED, is_program
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller, Permission
-from headgate.master.api.problems import ProblemError, invalid, not_found
+from headgate.master.api.problems import ForbiddenError, ProblemError, invalid, not_found
 from headgate.master.domains.fleets import store as fleets
 from headgate.master.domains.rollouts import agents, machine, programs, store
 from headgate.master.domains.rollouts import state as states
@@ -46,7 +46,8 @@ async def create(tx: Transaction, new: NewRollout, caller: Caller, now_ms: int) 
     is_urgent = new.program is None and new.kind != "config"
     if (new.is_now or is_urgent) and not caller.may(Permission.ROLLOUTS_APPROVE, tx.scope):
         told = f"the kind `{new.kind}`" if is_urgent else "`is_now`"
-        raise ProblemError(403, "forbidden", f"{told} needs the permission rollouts.approve")
+        what = f"{told} needs the permission rollouts.approve"
+        raise ForbiddenError(Permission.ROLLOUTS_APPROVE, what)
     fleet = await _fleet(tx, new.fleet)
     await _check_what(tx, fleet, new)
     for row in await store.open_ones(tx, fleet):

@@ -1,7 +1,7 @@
 """The rules of API tokens."""
 
-from headgate.master.access import ROLE_NAMES, Caller, Grant, Role
-from headgate.master.api.problems import ProblemError, invalid, not_found, taken
+from headgate.master.access import ROLE_NAMES, Caller, Grant, Permission, Role
+from headgate.master.api.problems import ForbiddenError, invalid, not_found, taken
 from headgate.master.domains.tokens import store
 from headgate.master.domains.tokens.types import ApiToken, HeldToken, MadeToken, NewToken
 from headgate.master.domains.workspaces import store as workspaces
@@ -22,8 +22,9 @@ async def create(tx: Transaction, new: NewToken, maker: Caller, now_ms: int) -> 
     own = maker.role_in(Scope(tx.scope.organisation_id, new.workspace))
     narrowed = maker.only is not None and not _is_within(new, maker.only)
     if own is None or own < role or narrowed:
-        raise ProblemError(
-            403, "forbidden", "a token may not do more than who makes it; give it a lesser role"
+        raise ForbiddenError(
+            Permission.TOKENS_WRITE,
+            "a token may not do more than who makes it; give it a lesser role",
         )
     secret = new_secret("t")
     permissions = None if new.permissions is None else sorted(new.permissions)

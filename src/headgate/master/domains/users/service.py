@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from headgate.master.access import ROLE_NAMES, Caller, Role
-from headgate.master.api.problems import ProblemError, invalid, not_found
+from headgate.master.access import ROLE_NAMES, Caller, Permission, Role
+from headgate.master.api.problems import ForbiddenError, ProblemError, invalid, not_found
 from headgate.master.api.types import Page
 from headgate.master.domains.organisations import store as organisations
 from headgate.master.domains.sessions import store as sessions
@@ -40,8 +40,8 @@ async def invite(tx: Transaction, new: NewUser, inviter: Caller, now_ms: int) ->
     would get the role. Only administrators of the master know whose it is.
     """
     if new.is_member_elsewhere and not inviter.is_master_admin:
-        raise ProblemError(
-            403, "forbidden", "only administrators of the master take in users of others"
+        raise ForbiddenError(
+            Permission.USERS_WRITE, "only administrators of the master take in users of others"
         )
     account = await store.account_named(tx, new.name, is_locked=True)
     if account is None:
