@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import loops
 import pytest
 from nginx_alive import AliveNginx
-from waiting import until_async
+from waiting import until, until_async
 
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.drift import (
@@ -23,15 +25,16 @@ from headgate.engines.nginx.drift import (
     DriftWatch,
     Finding,
     Policy,
-    Reloads,
     Rules,
     Running,
     State,
     release_desired,
 )
+from headgate.engines.nginx.drive.engine import NginxEngine
 from headgate.engines.nginx.instance import NginxInstance, Place
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.store import Store
+from headgate.engines.nginx.upkeep.mender import Mender
 
 KEY = b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
 
@@ -43,7 +46,6 @@ class Scene:
         self.nginx = AliveNginx(folder, binary)
         self.root = folder / "nginx"
         self.store = Store(self.root)
-        self.reloads = Reloads()
         self.name = self.apply(1, "one")
         place = Place(
             conf=str(self.root / "current" / "nginx.conf"),
@@ -58,6 +60,30 @@ class Scene:
         self.healed: list[Finding] = []
         self.kept: list[Artefact] = []
         self.alarms: list[str | None] = []
+        self.mender: Mender
+
+    def begin(self) -> None:
+        """Has the node's own mender look at this nginx and heal it."""
+        engine = SimpleNamespace(
+            root=self.root,
+            store=self.store,
+            probed_digest=None,
+            instance=self.nginx.instance,
+            running=lambda: self.name.generation,  # an edited release answers like its original
+            applier=SimpleNamespace(switch=self.switch),
+        )
+        self.mender = Mender(cast(NginxEngine, engine), lambda *_: None)
+
+    def switch(self, _: ReleaseName) -> None:
+        """Reloads, and returns once no worker from before takes requests."""
+        before = self.serving()
+        self.nginx.instance.signal("HUP")
+        until(lambda: bool(self.serving()) and not before & self.serving(), "new workers")
+
+    def serving(self) -> frozenset[int]:
+        """The workers that take requests."""
+        workers = self.nginx.instance.workers()
+        return frozenset(one.pid for one in workers if not one.shutting_down)
 
     def apply(self, generation: int, answer: str) -> ReleaseName:
         """Stages a release and makes it current; nginx is not told."""
@@ -72,6 +98,7 @@ class Scene:
         )
         release = self.store.stage(rendered, Generation(generation))
         self.store.link("current", release.name)
+        self.store.link("known_good", release.name)
         self.name = release.name
         return release.name
 
@@ -94,8 +121,7 @@ class Scene:
         return release_desired(self.store, self.name)
 
     def running(self) -> Running | None:
-        workers = self.nginx.instance.workers()
-        return Running(self.name.generation, self.reloads.is_foreign(workers))
+        return self.mender.running()
 
     def binary(self) -> Binary | None:
         return None
@@ -104,16 +130,13 @@ class Scene:
         return self.applying
 
     def report(self, finding: Finding) -> None:
+        self.mender.report(finding)
         self.findings.append(finding)
 
     def heal(self, finding: Finding, artefact: Artefact) -> None:
         assert finding.generation == self.name.generation, "an older release was to be put back"
         self.kept.append(artefact)
-        self.store.restore(self.name)
-        self.store.link("current", self.name)
-        if finding.needs_reload:
-            self.nginx.instance.signal("HUP")
-            self.reloads = Reloads()
+        self.mender.heal(finding, artefact)
         self.healed.append(finding)
 
     def reprobe(self) -> None:
@@ -162,6 +185,7 @@ def scene(folder: Path, binary: Path) -> Iterator[Scene]:
     """A served release."""
     it = Scene(folder, binary)
     with it.nginx:
+        it.begin()
         yield it
 
 
@@ -247,7 +271,22 @@ def test_an_edit_with_a_reload_is_healed_with_a_reload(scene: Scene) -> None:
             await until_async(lambda: scene.nginx.body() == "one", "what should be served")
 
     loops.run(play())
-    assert scene.healed[0].states == (State.DISK_DRIFT, State.FOREIGN_RELOAD)
+    assert scene.healed[0].edits
+
+
+def test_an_edit_with_a_reload_before_the_node_began_is_healed_with_a_reload(scene: Scene) -> None:
+    scene.edit("nginx.conf", scene.nginx.text("hacked", "include http/*.conf;"))
+    scene.nginx.instance.signal("HUP")
+    until(lambda: scene.nginx.body() == "hacked", "the foreign reload")
+    scene.begin()
+
+    async def play() -> None:
+        async with Watching(scene, Policy.HEAL):
+            await until_async(lambda: bool(scene.healed), "the heal")
+            await until_async(lambda: scene.nginx.body() == "one", "what should be served")
+            await until_async(lambda: last(scene) == (State.IN_SYNC,), "being in sync")
+
+    loops.run(play())
 
 
 def test_an_edit_during_an_apply_never_brings_the_older_release_back(scene: Scene) -> None:
@@ -262,7 +301,7 @@ def test_an_edit_during_an_apply_never_brings_the_older_release_back(scene: Scen
             scene.edit("http/shop.conf", "# edited during the apply\n")
             scene.nginx.instance.signal("HUP")
             await until_async(lambda: scene.nginx.body() == "two", "the new release")
-            scene.reloads = Reloads()
+            scene.mender.remember_workers()
             scene.applying = False
             watch.wake()
             await until_async(lambda: bool(scene.healed), "the heal")

@@ -101,11 +101,6 @@ class Finding:
         """True if a heal would mend something."""
         return bool({State.DISK_DRIFT, State.FOREIGN_RELOAD, State.STALE_RUNNING} & {*self.states})
 
-    @property
-    def needs_reload(self) -> bool:
-        """True if a heal must reload, since what runs is in doubt too."""
-        return bool({State.FOREIGN_RELOAD, State.STALE_RUNNING} & {*self.states})
-
     def text(self) -> str:
         """Returns for people: `disk drift: http/shop.conf edited, http/x.conf added`."""
         parts = []

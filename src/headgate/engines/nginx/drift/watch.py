@@ -70,7 +70,7 @@ class Acts(Protocol):
         ...
 
     def heal(self, finding: Finding, artefact: Artefact) -> None:
-        """Puts `finding.generation` back, with a reload where `finding.needs_reload`.
+        """Puts `finding.generation` back, on disk and in what nginx serves.
 
         Must do nothing when, under the lock of applies, another generation is now wanted. Raises an
         exception whose text says why it failed.

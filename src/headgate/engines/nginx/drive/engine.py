@@ -91,7 +91,8 @@ class NginxEngine:
 
     `settings` are those of the plan it serves; before the first one, those that it was made with.
     `out` says which addresses of a plan take no requests, `served_out` which ones nginx leaves out,
-    `addresses` what the names of endpoints resolved to.
+    `addresses` what the names of endpoints resolved to. `is_doubted` says whether nginx may serve
+    edited files that are on disk no more.
     """
 
     def __init__(self, root: Path, settings: NginxSettings) -> None:
@@ -109,6 +110,7 @@ class NginxEngine:
         self.front = Front(self.applier, self.setup.pace)
         self.plan = Plan()
         self.out: Callable[[Plan, Addresses], Out] = lambda _plan, _addresses: {}
+        self.is_doubted: Callable[[], bool] = lambda: False
         self.served_out: Out = {}
         self.addresses: Addresses = {}
         self.in_service = InService(self.store)
@@ -326,7 +328,7 @@ class NginxEngine:
         name = self.store.linked("current")
         if name is None or not self.store.has(name) or self.instance.master() is None:
             return False
-        if self.running() != name.generation or self.store.verify(name):
+        if self.running() != name.generation or self.store.verify(name) or self.is_doubted():
             return False
         wanted = Manifest.of(rendered, name.generation, "", 0.0)
         return _content(self.store.release(name).manifest) == _content(wanted)

@@ -39,11 +39,13 @@ class Mender:
         self._tell = tell
         self._known: tuple[ReleaseName, Desired] | None = None
         self._workers: frozenset[Process] = frozenset()
+        self._doubted: frozenset[Process] = frozenset()
         self.remember_workers()
+        engine.is_doubted = self._is_doubted
 
     def remember_workers(self) -> None:
         """Takes the present workers for ours: another set later is a foreign reload."""
-        self._workers = self._alive()
+        self._workers, self._doubted = self._alive(), frozenset()
 
     def desired(self) -> Desired | None:
         """Returns the release that was last verified; None before the first.
@@ -62,22 +64,46 @@ class Mender:
 
     def running(self) -> Running | None:
         """Returns the generation that answers, and whether all workers differ from those of our
-        apply; None as well where several masters may be it.
+        apply; None as well where several masters may be it, and while workers change by an apply.
         """
         try:
-            if self._engine.instance.master() is None:
+            if self._engine.instance.master() is None or self.is_applying():
                 return None
         except _HIDDEN:
             return None
-        alive = self._alive()
-        replaced = bool(self._workers) and bool(alive) and not (alive & self._workers)
         generation = self._engine.running()
         name = self._engine.store.linked("known_good")
         is_ours = name is not None and generation == name.generation
-        if replaced and is_ours:
-            self._workers = alive  # a foreign reload or restart, of the wanted release
-            replaced = False
-        return Running(generation, replaced)
+        return Running(generation, self._was_reloaded(self._alive(), name, is_ours=is_ours))
+
+    def _was_reloaded(
+        self, alive: frozenset[Process], name: ReleaseName | None, *, is_ours: bool
+    ) -> bool:
+        """Reports whether none of our workers is left. A foreign reload of the wanted release is
+        forgiven; one while its files were edited is not: an edit has the same generation.
+        """
+        is_replaced = bool(self._workers) and bool(alive) and not alive & self._workers
+        if alive & self._doubted or (is_replaced and not self._is_untouched(name)):
+            self._doubted = alive
+            return True
+        if is_replaced and is_ours:
+            self._workers, self._doubted = alive, frozenset()
+            return False
+        return is_replaced
+
+    def _is_untouched(self, name: ReleaseName | None) -> bool:
+        """Reports whether a release is as it was staged, now and at the last look."""
+        store = self._engine.store
+        if name is None or (self.finding is not None and self.finding.edits):
+            return False
+        try:
+            return store.linked("current") == name and not store.verify(name)
+        except UnknownReleaseError:
+            return False
+
+    def _is_doubted(self) -> bool:
+        """Reports whether nginx may serve what somebody edited, whatever is on disk now."""
+        return bool(self._doubted and self._alive() & self._doubted)
 
     def binary(self) -> Binary | None:
         """Returns the binary on disk and the probed one; None before a probe."""
@@ -132,15 +158,20 @@ class Mender:
         name = engine.store.linked("known_good")
         if name is None or name.generation != finding.generation:
             raise HealError(f"generation {finding.generation} is not wanted any more")
+        engine.instance.master()  # raises where it cannot be told: nothing is healed halfway
         with locked(engine.root):
             if engine.store.linked("known_good") != name:
                 raise HealError("another release was applied meanwhile")
             engine.store.restore(name)
             engine.store.link("current", name)
-        if finding.needs_reload:
-            result = engine.applier.switch(name)
-            if isinstance(result, Rejected):
-                raise HealError(result.text())
+        if engine.instance.master() is None:
+            return
+        # Whoever edited a file may have reloaded at any moment since.
+        self._doubted = self._alive()
+        result = engine.applier.switch(name)
+        if isinstance(result, Rejected):
+            self._doubted |= self._alive()
+            raise HealError(result.text())
         self.remember_workers()
 
     def reprobe(self) -> None:

@@ -64,14 +64,12 @@ def test_each_way_to_change_the_disk_is_named(disk: OnDisk, edit: Edit) -> None:
     assert finding.states == (State.DISK_DRIFT,)
     assert finding.edits == (edit,)
     assert finding.is_drift
-    assert not finding.needs_reload
     assert finding.text() == f"disk drift: {edit.path} {edit.how}"
 
 
 def test_an_older_generation_that_runs_is_stale() -> None:
     finding = compared(DESIRED, SAME, Running(6), BINARY)
     assert finding.states == (State.STALE_RUNNING,)
-    assert finding.needs_reload
     assert finding.text() == "stale running: generation 6 runs, 7 should"
 
 
@@ -81,7 +79,6 @@ def test_a_generation_nobody_applied_or_workers_nobody_started_are_a_foreign_rel
 ) -> None:
     finding = compared(DESIRED, SAME, running, BINARY)
     assert finding.states == (State.FOREIGN_RELOAD,)
-    assert finding.needs_reload
 
 
 @pytest.mark.parametrize("running", [None, Running(None)])
