@@ -70,7 +70,7 @@ class Scene:
             probed_digest=None,
             instance=self.nginx.instance,
             running=lambda: self.name.generation,  # an edited release answers like its original
-            applier=SimpleNamespace(switch=self.switch),
+            applier=SimpleNamespace(heal=self.switch),
         )
         self.mender = Mender(cast(NginxEngine, engine), lambda *_: None)
 

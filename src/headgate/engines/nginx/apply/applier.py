@@ -120,6 +120,16 @@ class Applier:
             lambda: Job(name.generation, self._fallbacks(name), name, "", probes), despite_hold=True
         )
 
+    def heal(self, name: ReleaseName) -> Result:
+        """Switches to the release that was proven last; does nothing if that is another by now."""
+
+        def job() -> Job:
+            if self._store.linked("known_good") != name:
+                raise BusyError("another release was applied meanwhile")
+            return Job(name.generation, self._fallbacks(name), name)
+
+        return self._exclusively(job, despite_hold=True)
+
     def recover(self) -> Result | None:
         """Finishes or undoes what a crash interrupted; None when there is nothing to verify.
 
@@ -251,11 +261,14 @@ class Applier:
 
     def _fallbacks(self, target: ReleaseName | None = None) -> tuple[ReleaseName, ...]:
         """Returns what to go back to: `current`,
-        `known_good` (restored from the store), `previous`.
+        `known_good` (restored from the store), `previous`. From `known_good` there is no way back
+        but itself: the others are older, or not proven.
         """
         current, good, previous = (
             self._store.linked(link) for link in ("current", "known_good", "previous")
         )
+        if target is not None and target == good:
+            return (target,)
         found = [current, good] + ([previous] if previous not in {current, good} else [])
         return tuple(
             name for name in found if name is not None and name != target and self._store.has(name)

@@ -251,8 +251,13 @@ class Run:
         return tuple(one for one in world.checks.test(target) if one.is_error)
 
     def _expect(self, target: Release, is_back: bool, is_start: bool) -> Expectation:
-        """Returns what proves a release: all of what differs from what ran before it."""
+        """Returns what proves a release: all of what differs from what ran before it.
+
+        All of it where that is unknown: of a release that is put back on itself files were edited.
+        """
         other = self._current()
+        if other is not None and other.name == target.name:
+            other = None
         if is_back and self._machine.release is not None:
             other = self._world.store.release(self._machine.release)
         about, known = target.manifest, None if other is None or is_start else other.manifest

@@ -168,7 +168,7 @@ class Mender:
             return
         # Whoever edited a file may have reloaded at any moment since.
         self._doubted = self._alive()
-        result = engine.applier.switch(name)
+        result = engine.applier.heal(name)
         if isinstance(result, Rejected):
             self._doubted |= self._alive()
             raise HealError(result.text())

@@ -3,6 +3,7 @@
 import os
 import time as real_time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -282,7 +283,43 @@ def test_an_older_release_is_restored_and_served_again(host: Host) -> None:
     assert (result.release, host.links()) == (first, [first, second, first])
     assert (host.store.path(first) / "nginx.conf").read_text() == "# a 1\n"
     assert isinstance(host.applier().switch(first), Applied)
-    assert host.last().fallbacks == (second,), "it does not go back to itself"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_heal_that_is_not_proven_stays_on_the_release_proven_last(host: Host, count: int) -> None:
+    name = [host.applied(text) for text in "abc"[:count]][-1]
+    links = host.links()
+    host.breaks = {name.generation}
+    result = host.applier().switch(name)
+    assert isinstance(result, Rejected)
+    assert (result.step, result.serving, result.is_degraded) == ("verify", None, True)
+    assert host.links() == links
+    records = Journal(host.store.root / JOURNAL).records()
+    assert {one.fallbacks for one in records[-3:]} == {(name,)}
+    host.breaks = set()
+    assert isinstance(host.applier().switch(name), Applied)
+    assert host.links() == links, "it is not the one before itself"
+
+
+def test_a_heal_tries_every_listener_of_its_release(host: Host) -> None:
+    """Whatever the edit made nginx listen on."""
+
+    def listening(generation: Generation) -> Rendered:
+        return replace(rendered("a")(generation), listeners=("127.0.0.1:80",))
+
+    result = host.applier().apply(listening)
+    assert isinstance(result, Applied)
+    assert isinstance(host.applier().switch(result.release), Applied)
+    assert host.looked[-1].listeners == ("127.0.0.1:80",)
+
+
+def test_a_heal_of_a_release_that_is_wanted_no_more_does_nothing(host: Host) -> None:
+    first, second = host.applied("a"), host.applied("b")
+    result = host.applier().heal(first)
+    assert isinstance(result, Rejected)
+    assert (result.cause.code, result.step) == ("busy", "fetch")
+    assert host.links()[0] == second
+    assert isinstance(host.applier().heal(second), Applied)
 
 
 def test_a_hold_stops_applies_unless_told_otherwise(host: Host) -> None:

@@ -87,6 +87,18 @@ def test_what_it_undid_is_closed_and_a_commit_is_left_to_the_node(store: Store) 
     assert replay(Journal(store.root / JOURNAL).records()) != Settled()
 
 
+def test_a_heal_that_was_interrupted_starts_with_the_release_proven_last(store: Store) -> None:
+    """Without knowing it: its own release is what the heal would go back to."""
+    old, good = stage(store, 1), stage(store, 2)
+    store.link("previous", old)
+    for link in ("current", "known_good"):
+        store.link(link, good)  # type: ignore[arg-type]
+    Journal(store.root / JOURNAL).append(Record(2, "verify", good, (good,)))
+    assert guard(store.root) == Guarded(good, good, "", is_safe=True)
+    assert store.linked("current") == good
+    assert replay(Journal(store.root / JOURNAL).records()) != Settled(), "the node proves it"
+
+
 def test_beside_a_node_at_work_only_the_link_is_set(store: Store) -> None:
     old, _ = crash_at(store, "verify")
     before = (store.root / JOURNAL).read_bytes()

@@ -129,7 +129,7 @@ class Host:
                 master=lambda: Process(1, 1) if self.is_up else None, workers=self.workers
             ),
             running=lambda: self.name.generation,
-            applier=SimpleNamespace(switch=self.switch),
+            applier=SimpleNamespace(heal=self.switch),
         )
         self.mender = Mender(cast(NginxEngine, self.engine), lambda *_: None)
 
