@@ -34,6 +34,8 @@ from headgate.engines.nginx.releases.store import (
 OnStep = Callable[[str], None]
 """Told `<step>:recorded` once a step is journaled and `<step>:done` after its action."""
 
+_LET_GO_S: Final = 8.0
+_LOOK_S: Final = 0.05
 
 _TROUBLES: Final[tuple[tuple[type[Exception], str, bool], ...]] = (
     (NoSpaceError, "no_space", True),
@@ -147,6 +149,8 @@ class Run:
                 return self._signal(action)
             case do.Look() if self._expected is not None:
                 return do.Seen(self._world.looker.look(self._expected, deep=action.deep))
+            case do.Stop():
+                return self._stop()
         self._change(action)
         return do.Done()
 
@@ -158,8 +162,23 @@ class Run:
             store.restore(action.release)
         elif isinstance(action, do.Commit):
             self._commit(action)
-        elif isinstance(action, do.Stop) and self._has_started:
-            self._world.instance.signal("TERM")
+
+    def _stop(self) -> do.Event:
+        """Has nginx let go of the release of this apply, which is `current` no more."""
+        world, number = self._world, self._job.generation
+        if self._has_started:
+            world.instance.signal("TERM")
+            return do.Done()
+        if world.instance.master() is None:
+            return do.Done()
+        world.instance.signal("HUP")
+        deadline = time.monotonic() + _LET_GO_S
+        while number in world.looker.generations():
+            if time.monotonic() > deadline:
+                text = f"nginx goes on serving generation {number}, which was refused"
+                return do.Trouble(Finding("still_served", text))
+            time.sleep(_LOOK_S)
+        return do.Done()
 
     def _announce(self, action: do.Announce) -> do.Event | None:
         self._step = action.step

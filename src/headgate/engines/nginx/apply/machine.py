@@ -21,6 +21,7 @@
 | commit          | Trouble before it is written | rollback        | link the old; HUP             |
 | rollback        | Done                         | rollback_signal | HUP                           |
 | rollback        | Done after REJECTED          | rollback_verify | look: the old must still serve|
+| rollback        | Done, there is no old        | rollback_signal | stop what we started, or HUP  |
 | rollback_signal | Signalled                    | rollback_verify | look                          |
 | rollback_verify | Seen: passed                 | (end: Rejected) | undone                        |
 | rollback_verify | Seen: failed, no HUP so far  | rollback_signal | HUP                           |

@@ -61,7 +61,11 @@ class Rejected:
         """
         place = f"{self.cause.file}:{self.cause.line}" if self.cause.line else self.cause.file
         parts = [one for one in (self.cause.object, place, self.cause.text) if one]
-        end = "; NO RELEASE IS PROVEN TO SERVE" if self.is_degraded and not self.serving else ""
+        end = ""
+        if self.is_degraded and not self.serving:
+            end = "; NO RELEASE IS PROVEN TO SERVE"
+            if self.caveats:
+                end += f": {'; '.join(self.caveats)}"
         return f"generation {self.generation} refused at {self.step}: {': '.join(parts)}{end}"
 
 

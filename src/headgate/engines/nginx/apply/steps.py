@@ -148,7 +148,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop an nginx that this apply started on a release that does not serve. → Done"""
+    """Have no release served: stop an nginx that this apply started, and reload any other. → Done
+
+    Trouble: it goes on serving the release that is undone.
+    """
 
 
 @dataclass(frozen=True, slots=True)

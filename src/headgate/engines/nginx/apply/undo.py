@@ -49,6 +49,7 @@ class Undo:
         # `known_good` comes second, also where it is `current` (`Applier._fallbacks`).
         self._proven = fallbacks[:2][-1] if fallbacks else None
         self._is_home = False
+        self._is_stuck = False
         self._target: ReleaseName | None = None
         self._how = how
         self._deadline_s = deadline_s
@@ -131,6 +132,7 @@ class Undo:
             self._is_restored = True  # even as it is on disk, it may be better than nothing
             return [do.Link(self._target)]
         if self._target is None:
+            self._is_stuck = self.phase == "rollback_signal"
             return self._finish(now, serving=None)
         return self._next(now)
 
@@ -162,7 +164,7 @@ class Undo:
             release=failure.release,
             outcome=failure.outcome,
             serving=serving,
-            is_degraded=is_lost or self._attempt > 1,
+            is_degraded=is_lost or self._is_stuck or self._attempt > 1,
             undone_s=now - failure.at,
             caveats=tuple(self._caveats),
         )

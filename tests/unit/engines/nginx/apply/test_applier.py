@@ -58,6 +58,8 @@ class Host:
         self.steps: list[str] = []
         self.fault: Exception | None = None
         self.breaks: set[int] = set()
+        self.faults: tuple[str, ...] = ()
+        self.keeps = False
 
     def monotonic(self) -> float:
         self.now += 0.001
@@ -83,6 +85,8 @@ class Host:
             self.log = tuple(LogLine("emerg", line) for line in self.refusal)
             return
         current = self.store.linked("current")
+        if current is None and self.keeps:
+            return
         is_broken = current is not None and current.generation in self.breaks
         self.running = None if is_broken else current
         self.births += 1
@@ -117,7 +121,7 @@ class Host:
             old=frozenset() if is_new else workers,
             answers=self.generations() * 4,
             log=LogSeen(self.log),
-            faults=() if deep else None,
+            faults=self.faults if deep else None,
         )
 
     def conf(self, _: Release) -> SimpleNamespace:
@@ -271,7 +275,25 @@ def test_what_we_started_is_stopped_again_if_it_does_not_serve(host: Host) -> No
     assert (host.signals, host.is_up) == (["start", "TERM"], False)
     host.is_up, host.signals, host.breaks = True, [], {2}
     assert isinstance(host.apply("b"), Rejected)
-    assert host.signals == ["HUP"], "it ran before us"
+    assert host.signals == ["HUP", "HUP"], "it ran before us"
+
+
+def test_an_nginx_that_ran_before_us_lets_go_of_a_first_release(host: Host) -> None:
+    """A guest's release that answers, and whose probe does not."""
+    host.faults = ("a probe failed",)
+    result = host.apply("a")
+    assert isinstance(result, Rejected)
+    assert (host.signals, host.running, host.links()[0]) == (["HUP", "HUP"], None, None)
+    assert (result.step, result.is_degraded, result.caveats) == ("verify", False, ())
+
+
+def test_an_nginx_that_keeps_a_first_release_is_degraded_and_says_so(host: Host) -> None:
+    host.faults = ("a probe failed",)
+    host.keeps = True
+    result = host.apply("a")
+    assert isinstance(result, Rejected)
+    assert (host.signals, result.is_degraded) == (["HUP", "HUP"], True)
+    assert "nginx goes on serving generation 1" in result.text()
 
 
 def test_an_older_release_is_restored_and_served_again(host: Host) -> None:

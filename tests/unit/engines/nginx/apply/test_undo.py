@@ -35,11 +35,12 @@ def test_the_old_one_is_tried_from_outside_once_all_else_of_it_holds() -> None:
     assert play.deep_looks == 1
 
 
-def test_without_an_old_one_an_nginx_that_cannot_be_stopped_is_told() -> None:
+def test_without_an_old_one_an_nginx_that_goes_on_with_the_new_one_is_degraded() -> None:
     play = Playing(fallbacks=(), on_signal=(Nginx.die,), trouble=("stop",))
     result = rejected(play.play())
     assert result.caveats == ("back to no release: stop failed",)
-    assert (result.serving, result.is_degraded) == (None, False)
+    assert (result.serving, result.is_degraded) == (None, True)
+    assert result.text().endswith("NO RELEASE IS PROVEN TO SERVE: back to no release: stop failed")
 
 
 def test_a_link_that_cannot_be_set_is_tried_for_each_release_in_turn() -> None:
