@@ -224,6 +224,23 @@ def test_a_first_config_is_served_once_the_nginx_of_others_runs(
             assert get(port) == (200, b"one")
 
 
+@pytest.mark.parametrize("pattern", [True, False])
+def test_a_first_release_that_is_refused_once_it_serves_is_let_go(
+    folder: Path, binary: Path, port: int, one: Upstream, pattern: bool
+) -> None:
+    """An include without a pattern lets nginx load nothing else: it keeps what it has."""
+    probe = f'probes = [{{ address = "127.0.0.1:{port}", host = "x.example", status = 418 }}]'
+    line = include(folder).replace(".conf;", ".con[f];") if pattern else include(folder)
+    with ForeignNginx(folder, binary) as theirs:
+        theirs.write(line)
+        with RunningNode(folder, text(theirs.conf, port, one.address, more=probe)) as node:
+            until(lambda: "refused at verify" in events(node), "the refusal")
+            is_kept = "goes on serving generation 1" in events(node)
+            assert is_kept is not pattern
+            assert ("NO RELEASE IS PROVEN TO SERVE" in events(node)) is is_kept
+            assert get(theirs.port, host="theirs.example") == (200, b"theirs")
+
+
 def test_an_edit_of_a_release_is_reported_and_left_alone(node: RunningNode) -> None:
     found = node.state / "nginx/current/http.conf"
     found.chmod(0o640)

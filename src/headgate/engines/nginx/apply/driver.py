@@ -37,6 +37,11 @@ OnStep = Callable[[str], None]
 _LET_GO_S: Final = 8.0
 _LOOK_S: Final = 0.05
 
+
+class _StillServedError(Exception):
+    """nginx was told to let go of a release, and did not."""
+
+
 _TROUBLES: Final[tuple[tuple[type[Exception], str, bool], ...]] = (
     (NoSpaceError, "no_space", True),
     (DamagedObjectError, "store", False),
@@ -46,6 +51,7 @@ _TROUBLES: Final[tuple[tuple[type[Exception], str, bool], ...]] = (
     (ProcessLookupError, "gone", True),
     (OSError, "system", True),
     (SeveralMastersError, "system", True),
+    (_StillServedError, "still_served", True),
 )
 """The exceptions that an action may raise: the finding's code, and whether a retry may help."""
 
@@ -149,8 +155,6 @@ class Run:
                 return self._signal(action)
             case do.Look() if self._expected is not None:
                 return do.Seen(self._world.looker.look(self._expected, deep=action.deep))
-            case do.Stop():
-                return self._stop()
         self._change(action)
         return do.Done()
 
@@ -162,23 +166,23 @@ class Run:
             store.restore(action.release)
         elif isinstance(action, do.Commit):
             self._commit(action)
+        elif isinstance(action, do.Stop):
+            self._stop()
 
-    def _stop(self) -> do.Event:
+    def _stop(self) -> None:
         """Has nginx let go of the release of this apply, which is `current` no more."""
         world, number = self._world, self._job.generation
         if self._has_started:
             world.instance.signal("TERM")
-            return do.Done()
+            return
         if world.instance.master() is None:
-            return do.Done()
+            return
         world.instance.signal("HUP")
         deadline = time.monotonic() + _LET_GO_S
         while number in world.looker.generations():
             if time.monotonic() > deadline:
-                text = f"nginx goes on serving generation {number}, which was refused"
-                return do.Trouble(Finding("still_served", text))
+                raise _StillServedError(f"nginx goes on serving generation {number}")
             time.sleep(_LOOK_S)
-        return do.Done()
 
     def _announce(self, action: do.Announce) -> do.Event | None:
         self._step = action.step
