@@ -1,6 +1,6 @@
 """Finds out what an nginx accepts, by asking it."""
 
-from headgate.engines.nginx.capabilities.cache import probe
+from headgate.engines.nginx.capabilities.cache import installed, probe
 from headgate.engines.nginx.capabilities.probe import Binary, NotProbedError, Probed, loads
 from headgate.engines.nginx.capabilities.snippets import SNIPPETS, Snippet
 from headgate.engines.nginx.instance import NginxInstance
@@ -14,6 +14,7 @@ __all__ = [
     "Probed",
     "Snippet",
     "binary_of",
+    "installed",
     "loads",
     "probe",
 ]

@@ -5,6 +5,7 @@ import hashlib
 import os
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -37,20 +38,25 @@ def probe(binary: Binary, folder: Path | None = None) -> Probed:
 
 def _probe(binary: Binary, folder: Path | None) -> Probed:
     build = binary.build()
-    key = _key(binary, build)
+    beside = installed(binary.root, build, binary.conf)
+    key = _key(binary, build, beside)
     file = folder / f"capabilities-{key[:32]}.json" if folder else None
     kept = _read(file, key) if file else None
     if kept is not None:
-        return Probed(kept.capabilities, kept.modules)
+        return Probed(kept.capabilities, kept.modules, beside)
     found = probed(binary, build)
     if file is not None:
         _write(file, _Kept(key, found.capabilities, found.modules))
-    return found
+    return replace(found, installed=beside)
 
 
-def _key(binary: Binary, build: str) -> str:
-    paths = modules.files(binary.root, build, binary.conf)
-    parts = (binary.digest(), build, modules.fingerprint(binary.root, paths), repr(SNIPPETS))
+def installed(root: Path, build: str, conf: str) -> str:
+    """Returns text that changes when a module beside a binary is added, removed or replaced."""
+    return modules.fingerprint(root, modules.files(root, build, conf))
+
+
+def _key(binary: Binary, build: str, beside: str) -> str:
+    parts = (binary.digest(), build, beside, repr(SNIPPETS))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -37,10 +37,14 @@ class NotProbedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """The result of the probe, modules that do not load and the reason included."""
+    """The result of the probe, modules that do not load and the reason included.
+
+    `installed`: the modules that were there before, as `cache.installed` puts them.
+    """
 
     capabilities: Capabilities
     modules: tuple[Module, ...]
+    installed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ class NginxEngine:
         self.in_service = InService(self.store)
         self._pins = Pins(root)
         self._capabilities: Capabilities | None = None
+        self._installed = ""
         remember(root, here)
 
     @property
@@ -174,7 +175,7 @@ class NginxEngine:
             return True
 
     async def capabilities(self) -> Capabilities:
-        """Returns what the binary accepts; probes again when the binary has changed.
+        """Returns what the binary accepts; probes again when it or a module has changed.
 
         Raises NotProbedError, RightMissingError, OSError.
         """
@@ -182,11 +183,18 @@ class NginxEngine:
 
     def _probe(self) -> Capabilities:
         known = self._capabilities
-        if known is None or known.binary_digest != self.instance.binary_digest():
-            binary = capabilities.binary_of(self.instance)
-            known = capabilities.probe(binary, self.root).capabilities
-            self._capabilities = known
-        return known
+        if known is not None and self._is_as_probed(known):
+            return known
+        found = capabilities.probe(capabilities.binary_of(self.instance), self.root)
+        self._capabilities, self._installed = found.capabilities, found.installed
+        return found.capabilities
+
+    def _is_as_probed(self, known: Capabilities) -> bool:
+        """Reports whether the binary and the modules beside it are those of the last probe."""
+        if known.binary_digest != self.instance.binary_digest():
+            return False
+        root, conf = self.instance.root(), self.instance.place.conf
+        return self._installed == capabilities.installed(root, known.build, conf)
 
     async def apply(
         self, wanted: Wanted, applied: Callable[[], object] = lambda: None
