@@ -92,7 +92,7 @@ def test_a_heal_that_was_interrupted_starts_with_the_release_proven_last(store: 
     old, good = stage(store, 1), stage(store, 2)
     store.link("previous", old)
     for link in ("current", "known_good"):
-        store.link(link, good)  # type: ignore[arg-type]
+        store.link(link, good)
     Journal(store.root / JOURNAL).append(Record(2, "verify", good, (good,)))
     assert guard(store.root) == Guarded(good, good, "", is_safe=True)
     assert store.linked("current") == good
