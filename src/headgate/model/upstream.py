@@ -117,8 +117,8 @@ class UpstreamLimits(Options):
 
     connections: CountOrOff = Field(
         default=0,
-        description="The most connections in use at once to all endpoints together, per node; those "
-        "that were open before there was a limit do not count.",
+        description="The most connections in use at once to all endpoints together, per node; "
+        "those that were open before there was a limit do not count.",
     )
     queue: Annotated[int, Strict(), Field(ge=0, le=1_000_000), FROM_ENV] = Field(
         default=1024,
