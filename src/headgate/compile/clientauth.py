@@ -28,7 +28,8 @@ def served_without(entries: Entries, objects: Objects) -> list[Problem]:
     alone that forwards nothing. It looks at every route if there are such hosts and plain
     listeners, else at listeners and policies alone.
     """
-    plain = {n for n, one in _of(entries("listener"), Listener) if one.tls is None}
+    listeners = dict(_of(entries("listener"), Listener))
+    plain = {name for name, one in listeners.items() if one.tls is None}
     demanding = {n for n, one in _of(entries("tls_policy"), TlsPolicy) if _demands(one)}
     if not plain or not demanding:
         return []
@@ -39,9 +40,11 @@ def served_without(entries: Entries, objects: Objects) -> list[Problem]:
     problems: list[Problem] = []
     for name, route in routes.items():
         here = plain & set(route.listeners)
-        if here and _serves(route, is_plain_only=here == set(route.listeners)):
+        # A listener with an error is neither: nobody knows whether it has TLS.
+        with_tls = set(route.listeners) & listeners.keys() - plain
+        if here and _serves(route, is_plain_only=not with_tls):
             opened = [host for host in route.hosts if not _to_https(route, host, objects)]
-            secured = guarded.answered(route.hosts, set(route.listeners) - plain)
+            secured = guarded.answered(route.hosts, with_tls)
             for host, owner in guarded.answered(opened, here).items():
                 # A route that answers only for other hosts where there is TLS reveals nothing of
                 # this host.

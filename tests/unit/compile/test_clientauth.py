@@ -109,3 +109,20 @@ def test_a_revocation_list_is_one_or_is_refused() -> None:
     (error,) = said(policy + '[routes.r]\nupstream = "up"\n')
     assert "tls_policies.p.client_auth.crl_file" in error
     assert "holds no revocation list; name a PEM file" in error
+
+
+def test_a_listener_with_an_error_does_not_count_as_one_with_tls() -> None:
+    text = """
+[listeners.wrong]
+address = "127.0.0.1:81"
+no_such_key = 1
+
+[hosts."staff.example"]
+tls_policy = "staff"
+
+[routes.r]
+listeners = ["web", "wrong"]
+upstream = "up"
+"""
+    (only,) = said(text)
+    assert "no_such_key" in only
