@@ -102,6 +102,7 @@ class Compiler:
         if node is None or node.seen or any(section == "node" for section, _ in changed):
             self._node = node = node_unit(self._sources, files, env, self._instance)
         changed |= self._listeners_moved(node)
+        self._table.known_defaults = past.last.defaults
         self._compile(changed, files, env)
         diagnostics = self._review.diagnostics(self._sources, self._table, node, self._stray)
         if any(source.trust is Trust.QUARANTINE for source in self._sources):
@@ -152,7 +153,14 @@ class Compiler:
             nothing = frozenset[str]()
             return Loaded(None, None, {}, nothing, diagnostics, self._watched(node), origins)
         quarantined = isolated.outcome.quarantined
-        kept = LoadedPlan(self._plan.objects, isolated.blobs, isolated.secrets, quarantined)
+        kept = LoadedPlan(
+            self._plan.objects,
+            isolated.blobs,
+            isolated.secrets,
+            quarantined,
+            self._table.default_listeners(),
+            isolated.outcome.stood,
+        )
         return Loaded(
             plan=self._plan,
             node=node.settings,
@@ -174,8 +182,7 @@ class Compiler:
         if listeners:
             self._renew(listeners, files, env)
             others = {key: None for key in changed if key[0] != "listeners"}
-            others |= self._default_listeners_changed()
-        self._renew(others, files, env)
+        self._renew(others | self._default_listeners_changed(), files, env)
 
     def _renew(self, keys: Changed, files: Files, env: Mapping[str, str]) -> None:
         """Compiles entries, those of a section in one go, and forgets those that are gone."""

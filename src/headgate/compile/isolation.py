@@ -5,14 +5,15 @@ only the core refuses is broken like any other. So is one that an engine refused
 """
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import msgspec
 from pydantic import ValidationError
 
 from headgate._core import PlanError, check_tls
+from headgate.compile.beside import Stood
 from headgate.compile.closed import Place, is_closed, place_of
 from headgate.compile.quarantine import (
     Broken,
@@ -71,6 +72,9 @@ class LoadedPlan:
     blobs: Mapping[BlobId, bytes]
     secrets: frozenset[str]
     quarantined: Mapping[ObjectKey, Quarantined]
+    defaults: Collection[str]
+    """The default listeners."""
+    stood: Stood
 
 
 class NotIsolableError(Exception):
@@ -86,26 +90,18 @@ def isolate(
     sources: Sources,
     table: UnitTable,
     last: LastGood,
-    refused: Iterable[Refusal] = (),
+    refused: Collection[Refusal] = (),
 ) -> Isolated:
     """Returns what to serve of entries of which these have errors, and of objects that an engine
     refused; raises NotIsolableError.
     """
-    isolation = _Isolation(sources, table, _usable(last, refused))
+    unusable = frozenset(one.key for one in refused if one.is_last_refused)
+    isolation = _Isolation(sources, table, last, unusable)
     for key, problems in blamed.items():
         isolation.blame(key, [one for one in problems if one.severity is Severity.ERROR])
     for one in refused:
         isolation.blame_refused(one)
     return isolation.result()
-
-
-def _usable(last: LastGood, refused: Iterable[Refusal]) -> LastGood:
-    """Returns the last good forms without those that an engine refuses now."""
-    gone = {one.key for one in refused if one.is_last_refused}
-    if not gone:
-        return last
-    kept = {key: one for key, one in last.objects.items() if key not in gone}
-    return replace(last, objects=kept)
 
 
 class _NoFiles:
@@ -131,8 +127,11 @@ class _NoFiles:
 
 
 class _Isolation:
-    def __init__(self, sources: Sources, table: UnitTable, last: LastGood) -> None:
+    def __init__(
+        self, sources: Sources, table: UnitTable, last: LastGood, unusable: frozenset[ObjectKey]
+    ) -> None:
         self._sources = sources
+        self._unusable = unusable
         self._table = table
         self._last = last
         self._broken: dict[ObjectKey, Broken] = {}
@@ -163,7 +162,7 @@ class _Isolation:
             view = self._table.view()
             good = {key: one for key, one in view.items() if key not in self._broken}
             try:
-                outcome = quarantine(good, self._broken.values(), self._last)
+                outcome = quarantine(good, self._broken.values(), self._last, self._unusable)
             except NoPlaceError as error:
                 raise NotIsolableError(self._homeless(error)) from error
             found = list(self._refused(outcome))
@@ -279,4 +278,16 @@ def good_after(before: LastGood, served: LoadedPlan) -> LastGood:
     named = {blob for one in objects.values() for blob in one.blobs}
     every = {**before.blobs, **served.blobs}
     blobs = {name: content for name, content in every.items() if name in named}
-    return LastGood(objects, blobs, before.secrets | served.secrets if kept else served.secrets)
+    secrets = before.secrets | served.secrets if kept else served.secrets
+    defaults = dict(_defaults(objects, before, served))
+    return LastGood(objects, blobs, secrets, defaults, frozenset(kept), served.stood)
+
+
+def _defaults(
+    objects: Collection[ObjectKey], before: LastGood, served: LoadedPlan
+) -> Iterator[tuple[str, bool]]:
+    for key in objects:
+        name = str(key.name)
+        if key.kind == "listener":
+            was = before.defaults.get(name, False)
+            yield name, was if key in served.quarantined else name in served.defaults

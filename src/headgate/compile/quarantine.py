@@ -4,6 +4,11 @@ One bad object must not take its neighbours with it, and must not open what it c
 
 - A broken certificate, TLS policy, upstream or listener keeps its last good form. Without one it is
   absent, and what refers to it is broken too; a listener that never opened gets no requests.
+- Whatever goes through a last good form goes through the same as when that was last good: a new
+  config may count on what the form lacks, such as another address or client certificates. A route
+  that was not there, or went through something else, serves its last good form or is closed there.
+  What a route took that is no longer there does not fall to one that goes through such a form
+  (`beside`).
 - A broken middleware lets nothing pass: whatever names it is broken.
 - A broken host answers 503 to everything; its TLS keeps its last good form.
 - A broken route keeps its place. It serves its last good form if listeners, hosts, matches,
@@ -14,12 +19,13 @@ One bad object must not take its neighbours with it, and must not open what it c
   `tls`. Where it would answer 503, its connections are closed and its datagrams are dropped.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
+from headgate.compile.beside import Beside, Stood, split
 from headgate.compile.certified import uncertified
 from headgate.compile.claims import unclaimed
 from headgate.compile.clientauth import most_specific, served_without
@@ -37,6 +43,7 @@ from headgate.compile.closed import (
 from headgate.compile.crosscheck import hedged_over_http2, mirrored_to_itself, raw_paths
 from headgate.compile.forms import Form, served_as
 from headgate.compile.references import references
+from headgate.compile.standing import ROUTES, Spot
 from headgate.compile.tcp import misattached
 from headgate.compile.udp import misattached_udp
 from headgate.kernel.ids import BlobId, ObjectName
@@ -46,9 +53,13 @@ from headgate.plan.objects import Host, Listener, Route
 from headgate.plan.plan import PlanEntry, entry
 
 _ORDER: Final[tuple[Kind, ...]] = ("certificate", "tls_policy", "upstream", "middleware")
-_ROUTES: Final[tuple[Kind, ...]] = ("route", "tcp_route", "udp_route")
 _SECTIONS: Final[Mapping[str, Kind]] = {"tcp_routes": "tcp_route", "udp_routes": "udp_route"}
-_WORDS: Final = {"tcp_route": "TCP route", "udp_route": "UDP route"}
+_WORDS: Final = {"tcp_route": "TCP route", "udp_route": "UDP route", "tls_policy": "TLS policy"}
+
+_UNLIKE: Final = "is served in its last good form, with which this route did not serve like this"
+_FALLS: Final = (
+    "it is removed or stands elsewhere, and its requests would go through the last good form of"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,12 @@ class LastGood:
     objects: Mapping[ObjectKey, PlanEntry] = field(default_factory=dict)
     blobs: Mapping[BlobId, bytes] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    defaults: Mapping[str, bool] = field(default_factory=dict)
+    """The listeners among them, and whether routes took them by default."""
+    quarantined: Collection[ObjectKey] = ()
+    """Those of them that were not served as they were written."""
+    stood: Stood = field(default_factory=dict)
+    """The things that requests of routes went through that `objects` does not say it of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +118,7 @@ class NoPlaceError(Exception):
     """A broken route could be anywhere: nothing but a refusal of the whole config is safe."""
 
     def __init__(self, key: ObjectKey) -> None:
-        kind = _WORDS.get(key.kind, key.kind)
-        super().__init__(f'{kind} "{key.name}" was never served, and where it belongs is not known')
+        super().__init__(f"{_said(key)} was never served, and where it belongs is not known")
         self.key = key
 
 
@@ -112,16 +128,22 @@ class Outcome:
 
     objects: dict[ObjectKey, PlanEntry]
     quarantined: dict[ObjectKey, Quarantined] = field(default_factory=dict)
+    stood: Stood = field(default_factory=dict)
+    """See `LastGood`."""
 
 
 def quarantine(
-    good: Mapping[ObjectKey, PlanEntry], broken: Iterable[Broken], last: LastGood
+    good: Mapping[ObjectKey, PlanEntry],
+    broken: Iterable[Broken],
+    last: LastGood,
+    unusable: Collection[ObjectKey] = (),
 ) -> Outcome:
-    """Returns what to serve; `good` are the objects without an error of their own.
+    """Returns what to serve; `good` are the objects without an error of their own, `unusable` those
+    whose last good form must not be served.
 
     Raises NoPlaceError if that would open something.
     """
-    return _Quarantine(good, {one.key: one for one in broken}, last).outcome()
+    return _Quarantine(good, {one.key: one for one in broken}, last, unusable).outcome()
 
 
 class _Quarantine:
@@ -130,15 +152,19 @@ class _Quarantine:
         good: Mapping[ObjectKey, PlanEntry],
         broken: Mapping[ObjectKey, Broken],
         last: LastGood,
+        unusable: Collection[ObjectKey],
     ) -> None:
         self._good = good
         self._broken = broken
-        self._last = last.objects
+        self._before = last
+        self._last = {key: one for key, one in last.objects.items() if key not in unusable}
         self._out = Outcome({})
         self._shut: set[str] = set()
         """Hosts on which every request gets 503."""
         self._bare: set[str] = set()
         """Those whose TLS is not known either."""
+        self._dated: set[ObjectKey] = set()
+        """Those whose TLS is that of their last good form."""
         self._heard: dict[str, Listener] = {}
         """The listeners that are open."""
         self._nobody = self._free("upstream", NOBODY)
@@ -155,11 +181,15 @@ class _Quarantine:
                 self._heard[key.name] = value
         for key in self._keys("host"):
             self._host(key)
-        for kind in _ROUTES:
+        for kind in ROUTES:
             for key in self._keys(kind):
                 self._route(key)
-        self._recheck()
-        self._shut_hosts()
+        if self._out.quarantined:
+            beside = self._beside()
+            self._recheck()
+            self._shut_hosts()
+            self._catch(beside)
+            self._out.stood = beside.stood(self._out.quarantined)
         return self._out
 
     def _keys(self, kind: Kind) -> list[ObjectKey]:
@@ -172,7 +202,7 @@ class _Quarantine:
             if key in self._out.objects:
                 continue
             if key in self._broken or key in self._good or key in self._out.quarantined:
-                return f'{key.kind.replace("_", " ")} "{key.name}" cannot be used'
+                return f"{_said(key)} cannot be used"
         return ""
 
     def _simple(self, key: ObjectKey) -> None:
@@ -208,6 +238,8 @@ class _Quarantine:
                 bare = entry("host", key.name, msgspec.structs.replace(value, middlewares=()))
                 if self._resolves(bare):
                     self._out.objects[key] = bare
+                    if form is not entry_:
+                        self._dated.add(key)
                     return
         self._bare.add(key.name)
 
@@ -243,14 +275,23 @@ class _Quarantine:
             return
         self._close(key, [one for one in (place, before) if one is not None], why)
 
-    def _close(self, key: ObjectKey, places: list[Place], why: str) -> None:
+    def _close(
+        self, key: ObjectKey, places: Iterable[Place], why: str, kept: Place | None = None
+    ) -> None:
+        """Closes places of a route, which stays open in what is `kept` of it."""
         self._note(key, "closed", why)
         self._out.objects.pop(key, None)
+        if kept is not None:
+            self._put(entry(key.kind, key.name, kept))
+        self._shut_places(key, places)
+
+    def _shut_places(self, key: ObjectKey, places: Iterable[Place]) -> None:
         shapes: list[Place] = []
         for place in places:
             shapes += [shape for shape in self._closed(place) if shape not in shapes]
-        for index, shape in enumerate(shapes):
-            name = key.name if index == 0 else self._free(key.kind, f"{key.name}#{REASON}")
+        for shape in shapes:
+            is_free = key not in self._out.objects
+            name = key.name if is_free else self._free(key.kind, f"{key.name}#{REASON}")
             self._put(entry(key.kind, name, shape))
 
     def _closed(self, place: Place) -> list[Place]:
@@ -268,15 +309,52 @@ class _Quarantine:
         if route is None:
             return None
         listeners = tuple(name for name in route.listeners if name in self._heard)
-        if listeners == route.listeners:
-            return entry_
         if not listeners:
             return None
+        if listeners == route.listeners:
+            return entry_
         made = msgspec.structs.replace(route, listeners=listeners)
         return entry(entry_.key.kind, entry_.key.name, made)
 
     def _resolves(self, entry_: PlanEntry) -> bool:
         return all(key in self._out.objects for key in references(entry_))
+
+    def _beside(self) -> Beside:
+        """Closes routes where they did not serve like this with what has its last good form."""
+        objects, quarantined = self._out.objects, self._out.quarantined
+        stale = {key for key, one in quarantined.items() if one.form == "last good"}
+        beside = Beside(objects, self._before, stale | self._dated)
+        for key in [key for key in objects if key.kind in ROUTES]:
+            one = objects[key]
+            if not is_closed(one) and (found := beside.misfits(one)):
+                self._part(beside, one, found)
+        return beside
+
+    def _catch(self, beside: Beside) -> None:
+        """Closes places of earlier routes whose requests would go through a last good form now."""
+        closed = [key for key, one in self._out.quarantined.items() if one.form == "closed"]
+        for key, places, cause in list(beside.fallen(closed)):
+            self._note(key, "closed", f"{_FALLS} {_said(cause)}")
+            self._shut_places(key, places)
+
+    def _part(self, beside: Beside, one: PlanEntry, shut: Mapping[Spot, ObjectKey]) -> None:
+        """Serves a route in its last good form if that served like this, else closes it there."""
+        key, route = one.key, place_of(one)
+        last, cause = self._last.get(key), next(iter(shut.values()))
+        before = place_of(last)
+        if route is None:
+            return
+        own = self._out.quarantined.get(key)
+        why = own.why if own is not None and cause == key else f"{_said(cause)} {_UNLIKE}"
+        if last is not None and before is not None and last.digest != one.digest:
+            is_same = stands(route, before) and self._resolves(last)
+            if is_same and not beside.misfits(last, is_stale=True):
+                self._out.objects[key] = last
+                self._note(key, "last good", why)
+                beside.goes_back(key)
+                return
+        kept, places = split(route, shut)
+        self._close(key, places, why, kept)
 
     def _recheck(self) -> None:
         """Closes last good forms that do not go with what else is served now."""
@@ -343,6 +421,11 @@ class _Quarantine:
 
     def _note(self, key: ObjectKey, form: Form, why: str) -> None:
         self._out.quarantined[key] = Quarantined(key, form, why)
+
+
+def _said(key: ObjectKey) -> str:
+    """Returns an object in words."""
+    return f'{_WORDS.get(key.kind, key.kind)} "{key.name}"'
 
 
 def _route_of(entry_: PlanEntry | None) -> Route | None:

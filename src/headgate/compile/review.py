@@ -77,7 +77,7 @@ class Review:
         out = [source.diagnostic(p) for pairs in stray.values() for source, p in pairs]
         out += [d for key in sources.shared for d in _twice(sources, key)]
         out += [_twin(sources, *pair) for pair in table.twins()]
-        if is_whole and not table.default_listeners() and "listener" not in _meant(stray):
+        if is_whole and not table.may_have_default_listener() and "listener" not in _meant(stray):
             out += _unserved(sources, table)
         if not is_whole or has_errors(out):
             self.blamed = None

@@ -32,6 +32,9 @@ class UnitTable:
         """Entries that were put or dropped since the last `settle`."""
         self.names_changed = False
         """True if a name was added or removed since the last `settle`."""
+        self.known_defaults: Mapping[str, bool] = {}
+        """The listeners that were served, and whether routes took them by default: this counts for
+        one with a mistake, of which only its last good form may be served."""
         self._entries: dict[ObjectKey, PlanEntry] = {}
         self._changes: dict[ObjectKey, PlanEntry | None] = {}
 
@@ -199,8 +202,17 @@ class UnitTable:
 
     def default_listeners(self) -> tuple[str, ...]:
         """Returns the names of the default listeners, sorted."""
-        keys = self.names["listener"]
-        return tuple(sorted(n for n, key in keys.items() if self.units[key].is_default_listener))
+        return tuple(sorted(name for name in self.names["listener"] if self._is_default(name)))
+
+    def _is_default(self, name: str) -> bool:
+        unit = self.units[self.names["listener"][name]]
+        if unit.plan is None and name in self.known_defaults:
+            return self.known_defaults[name]
+        return unit.is_default_listener
+
+    def may_have_default_listener(self) -> bool:
+        """Reports whether there is a default listener, or one with a mistake that may be one."""
+        return any(self.units[key].is_default_listener for key in self.names["listener"].values())
 
     def taking_defaults(self) -> Changed:
         """Returns the routes of the default listeners."""

@@ -143,7 +143,7 @@ def _wrong(
 
 def _may_be_default(section: Section, value: object) -> bool:
     """Reports whether a listener with a mistake may be a default one;
-    its routes are then not at fault.
+    its routes are then not at fault. Nothing is served by this guess.
     """
     if section.kind != "listener":
         return False

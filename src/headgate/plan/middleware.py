@@ -5,6 +5,7 @@ and hg-middleware.
 """
 
 from collections.abc import Iterator
+from typing import Self
 
 import msgspec
 
@@ -95,6 +96,10 @@ class Made:
     def does(self) -> str:
         """A few words for explanations on what it does with its options; may be empty."""
         return ""
+
+    def lasting(self) -> Self:
+        """Returns it without what is renewed from elsewhere while the config stays the same."""
+        return self
 
     def shown(self) -> "Shown | None":
         """Returns which of its texts an explanation shows, and where; None = unknown."""

@@ -28,10 +28,18 @@ class _Form(msgspec.Struct):
     blobs: tuple[BlobId, ...]
 
 
+class _Stood(msgspec.Struct):
+    key: ObjectKey
+    spots: list[tuple[str, str, str]]
+    """Listener, name, digest."""
+
+
 class _Forms(msgspec.Struct):
     forms: list[_Form]
     blobs: dict[BlobId, bytes]
     secrets: list[str]
+    defaults: dict[str, bool] = {}
+    stood: list[_Stood] = []
 
 
 class LastForms:
@@ -51,10 +59,17 @@ class LastForms:
             _log.warning("master.forms_lost", path=str(self._path), error=str(error))
             return LastGood()
         objects = {one.key: one for one in entries}
-        return LastGood(objects, found.blobs, frozenset(found.secrets))
+        stood = {
+            one.key: {(listener, name): digest for listener, name, digest in one.spots}
+            for one in found.stood
+        }
+        secrets = frozenset(found.secrets)
+        return LastGood(objects, found.blobs, secrets, found.defaults, frozenset(objects), stood)
 
     def write(self, good: LastGood, quarantined: Collection[ObjectKey]) -> None:
-        """Writes the forms of quarantined objects; a full disk is logged."""
+        """Writes the forms of quarantined objects, and what served with them; a full disk is
+        logged.
+        """
         kept = [one for key, one in good.objects.items() if key in quarantined]
         try:
             if not kept:
@@ -65,6 +80,11 @@ class LastForms:
                 [_Form(one.key, one.canonical, one.blobs) for one in kept],
                 {name: content for name, content in good.blobs.items() if name in named},
                 sorted(good.secrets),
+                dict(good.defaults),
+                [
+                    _Stood(key, [(*spot, digest) for spot, digest in spots.items()])
+                    for key, spots in good.stood.items()
+                ],
             )
             write_private(self._path, msgspec.json.encode(forms))
         except OSError as error:

@@ -1,7 +1,7 @@
 """`jwt`: let in who sends a signed token."""
 
 from collections.abc import Iterator, Set
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Self
 
 import msgspec
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -58,6 +58,10 @@ class JwtNode(MiddlewareNode, frozen=True):
     def gives_claims(self) -> bool:
         """Those of the token."""
         return True
+
+    def lasting(self) -> Self:
+        """Returns it without the keys: a set from a URL changes as its server wants."""
+        return msgspec.structs.replace(self, keys="")
 
     def shown(self) -> Shown:
         """Returns the text of the challenge."""
