@@ -177,11 +177,15 @@ def test_a_rotation_waits_for_what_is_being_sealed(
     sealed = asyncio.Event()
     insert = secrets.insert
 
+    async def waiting() -> list[int]:
+        return await world.database.numbers("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
     async def both() -> list[int]:
         async def slow(tx: Transaction, one: SealedSecret) -> None:
             sealed.set()
-            if world.url:  # SQLite's writers take turns
-                await asyncio.wait([rotation], timeout=1)
+            # SQLite's writers take turns.
+            while world.url and not (rotation.done() or (await waiting())[0]):
+                pass
             await insert(tx, one)
 
         async def rotate() -> Reply:

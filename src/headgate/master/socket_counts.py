@@ -16,7 +16,7 @@ class Counts(NamedTuple):
     acknowledged: int
     received: int
     is_waiting: bool
-    """Whether bytes wait for the client, or are on their way."""
+    """True if bytes wait for the client, or are on their way."""
 
 
 def counts_of(one: asyncio.Transport) -> Counts | None:

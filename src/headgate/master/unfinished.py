@@ -21,7 +21,7 @@ BODY_BYTES: Final = 4 << 10
 
 
 class _Waits(NamedTuple):
-    """For what of the client the master waits, and since when."""
+    """The thing that the master waits for, and the time when it began to."""
 
     cycle: RequestResponseCycle | None
     """The last request."""

@@ -29,7 +29,7 @@ Detail = dict[str, JsonValue]
 
 
 class Report(NamedTuple):
-    """What is told of an agent's report; its texts are cut."""
+    """The part of an agent's report that is told, with its texts cut."""
 
     kind: str
     detail: Detail
