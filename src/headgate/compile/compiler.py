@@ -119,6 +119,7 @@ class Compiler:
             watched=self._watched(node),
             origins=TextOrigins(tuple(self._sources), self._table.written()),
             key_sets=() if failed else self._table.key_sets(),
+            key_set_contents={} if failed else self._table.key_set_contents(),
         )
 
     def _isolated(self, node: NodeUnit, diagnostics: tuple[Diagnostic, ...], past: _Past) -> Loaded:
@@ -172,6 +173,7 @@ class Compiler:
             quarantined=quarantined,
             good=good_after(last, kept),
             key_sets=self._table.key_sets(),
+            key_set_contents=self._table.key_set_contents(),
         )
 
     def _compile(self, changed: Changed, files: Files, env: Mapping[str, str]) -> None:

@@ -67,6 +67,8 @@ class Loaded:
     """The last good form of each object, once this config is served."""
     key_sets: tuple[KeySetUrl, ...] = ()
     """The key sets that its objects need from elsewhere."""
+    key_set_contents: Mapping[str, BlobId | None] = field(default_factory=dict)
+    """What was read of each of them, by their ids; None where nothing was there."""
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

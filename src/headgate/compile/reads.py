@@ -45,7 +45,7 @@ class Reads:
         what was fetched; None where nothing is served.
         """
         self._key_sets = key_sets
-        self.key_sets: set[KeySetUrl] = set()
+        self.key_sets: dict[KeySetUrl, BlobId | None] = {}
         self._is_confined = is_confined
         self._files = files
         self._directory = directory
@@ -99,7 +99,7 @@ class Reads:
         """Returns what was last fetched from there: empty if nothing ever was, None where nothing
         is served.
         """
-        self.key_sets.add(wanted)
+        self.key_sets[wanted] = None
         if self._key_sets is None:
             return None
         place = self._key_sets / f"{wanted.id}.json"
@@ -108,7 +108,7 @@ class Reads:
             content = self._files.read(place)
         except OSError:
             return ""
-        self.seen[place] = blob_id(content)
+        self.key_sets[wanted] = self.seen[place] = blob_id(content)
         return content.decode(errors="replace")
 
     def blob(self, path: str, check: Callable[[bytes], None]) -> BlobId:

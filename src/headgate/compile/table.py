@@ -196,6 +196,17 @@ class UnitTable:
         """Returns the key sets that objects need from elsewhere, sorted."""
         return tuple(sorted({one for unit in self.fetching.values() for one in unit.key_sets}))
 
+    def key_set_contents(self) -> dict[str, BlobId | None]:
+        """Returns what was read of each of them, by their ids; of one that changed between two
+        objects, what no set has.
+        """
+        found: dict[str, BlobId | None] = {}
+        for unit in self.fetching.values():
+            for one, content in unit.key_sets.items():
+                known = found.setdefault(one.id, content)
+                found[one.id] = known if known == content else BlobId("")
+        return found
+
     def written(self) -> dict[EntryKey, str]:
         """Returns the key in the text of each object whose canonical name differs from it."""
         return {(unit.section.key, unit.name): key[1] for key, unit in self.renamed.items()}

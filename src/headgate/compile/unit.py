@@ -43,6 +43,7 @@ from headgate.plan.plan import PlanEntry, entry
 _CHAINED: Final = frozenset({"route", "host", "middleware"})
 _UNSEEN: Final[Mapping[PurePath, BlobId | None]] = MappingProxyType({})
 _NO_BLOBS: Final[Mapping[BlobId, bytes]] = MappingProxyType({})
+_NO_KEY_SETS: Final[Mapping[KeySetUrl, BlobId | None]] = MappingProxyType({})
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
@@ -66,8 +67,8 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     across nodes."""
     addresses: tuple[tuple[int, str], ...] = ()
     """The valid addresses of a listener with an error, with their indexes in the text."""
-    key_sets: tuple[KeySetUrl, ...] = ()
-    """The key sets that it needs from elsewhere."""
+    key_sets: Mapping[KeySetUrl, BlobId | None] = MappingProxyType({})
+    """The key sets that it needs from elsewhere, with the content read."""
 
 
 class Context(msgspec.Struct, frozen=True, gc=False):
@@ -196,5 +197,5 @@ def _compiled(
         is_crosschecked=(type(model) is Route and is_crosschecked(model))
         or asks_certificates(out.value)
         or (section.kind in _CHAINED and (may_name(plan) or may_share(plan))),
-        key_sets=tuple(sorted(context.reads.key_sets)),
+        key_sets=context.reads.key_sets or _NO_KEY_SETS,
     )

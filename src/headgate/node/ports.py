@@ -33,7 +33,8 @@ class Candidate:
     `locate` and `places` find what the user wrote. `secrets` are texts of the plan that nothing may
     show. `lints` checks every object for probable mistakes; call it only once the config is served.
     `quarantined` are objects of providers that are not served as written, `good` the last good form
-    of each object once this config is served. `key_sets` are those that it needs from elsewhere.
+    of each object once this config is served. `key_sets` are those that it needs from elsewhere,
+    `key_set_contents` the digest of what was read of each, by their ids.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Candidate:
     quarantined: Mapping[ObjectKey, Quarantined] = field(default_factory=dict)
     good: LastGood = field(default_factory=LastGood)
     key_sets: tuple[KeySetUrl, ...] = ()
+    key_set_contents: Mapping[str, BlobId | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,9 @@ class ControlProcess:
         restore = node.was_serving or node.remote is not None
         node.servers.start(admin_app(node), metrics_app(node), restore=restore)
         node.pipeline.on_result = self._report
-        node.pipeline.on_loaded = lambda found: node.key_sets.first(found.key_sets)
+        node.pipeline.on_loaded = lambda found: node.key_sets.first(
+            found.key_sets, found.key_set_contents
+        )
         node.key_sets.on_new = lambda: node.pipeline.reload("key set")
         node.key_sets.on_failed = self._lacks_keys
         node.linter.on_found = self._warn
@@ -226,9 +228,9 @@ class ControlProcess:
             _log.error(name, **fields, error=result.error or "see the diagnostics")
         if self._node.master is not None:
             self._node.master.happened(result)
-        if self._node.pipeline.served is not None:
-            self._node.linter.look_at(self._node.pipeline.served)
-            self._node.key_sets.follow(self._node.pipeline.served.key_sets)
+        if (served := self._node.pipeline.served) is not None:
+            self._node.linter.look_at(served)
+            self._node.key_sets.follow(served.key_sets, served.key_set_contents)
         self._node.events.add(
             "info" if result.is_ok else "error",
             name,

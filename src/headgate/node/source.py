@@ -136,6 +136,7 @@ class FileSource:
             quarantined=loaded.quarantined,
             good=loaded.good,
             key_sets=loaded.key_sets if self._fetched is not None else (),
+            key_set_contents=loaded.key_set_contents,
         )
 
     def reading(self) -> Reading | None:

@@ -14,8 +14,9 @@ State = Literal["fresh", "stale", "missing"]
 class KeySetStatus(msgspec.Struct, frozen=True):
     """A key set that is fetched, by its URL; `fetched_at` is in Unix seconds.
 
-    `fresh`: the last fetch succeeded; `stale`: it did not, and the last good set counts; `missing`:
-    there is none, or it was too old, and requests get 503. `error` says why the last fetch failed.
+    `fresh`: the last fetch succeeded, and what it brought is served; `stale`: it is not so, and an
+    earlier set counts; `missing`: there is none, or it was too old, and requests get 503. `error`
+    says why the last fetch failed, or that its set is not served yet.
     """
 
     url: str

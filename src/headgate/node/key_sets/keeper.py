@@ -5,12 +5,13 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
+from headgate.kernel.ids import BlobId
 from headgate.kernel.key_sets import KeySetUrl, strictest
 from headgate.node.aside import aside
 from headgate.node.key_sets.about import Counted, KeySetStatus, State
@@ -29,7 +30,22 @@ _ABANDONED_S: Final = 20.0
 _AGAIN_S: Final = 5.0
 """The time from an unexpected error to the next look at a set."""
 
+_NONE: Final = BlobId("")
+"""The digest of no set."""
+_NEWER: Final = "a newer set was fetched, and it is not served yet"
+
+Contents = Mapping[str, BlobId | None]
+"""What a config has of each set, by its id: the digest, None for a set that was not there."""
+
 _log = structlog.get_logger()
+
+
+class _Got(NamedTuple):
+    """A set that came; `is_kept`: it is on disk, since no later fetch had brought one before."""
+
+    at: float
+    max_age_s: int | None
+    is_kept: bool
 
 
 class _Kept:
@@ -46,7 +62,11 @@ class _Kept:
         self.hastened = asyncio.Event()
         self.hastening: asyncio.TimerHandle | None = None
         self.results: Counter[str] = Counter({"ok": 0})
-        self.fetching: asyncio.Future[bool] | None = None
+        self.served: BlobId | None = None
+        """The digest of the set in the config that is served."""
+        self.told: BlobId | None = _NONE
+        """The digest of the set that was told of, and is not served yet."""
+        self.fetching: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
 
     @property
@@ -72,10 +92,13 @@ class _Kept:
         is_left = bool(self.failures) or not self.is_asked
         return is_left and self.left_s(max_stale_ms) == 0
 
-    def status(self) -> KeySetStatus:
-        at = self.fetched_at
-        had: State = "stale" if self.error else "fresh"
-        return KeySetStatus(self.wanted.label, "missing" if at is None else had, at, self.error)
+    def status(self, there: BlobId | None) -> KeySetStatus:
+        """Returns how it is; `there`: the digest of the set on disk."""
+        at, error = self.fetched_at, self.error
+        if at is not None and not error and there != self.served:
+            error = _NEWER
+        had: State = "stale" if error else "fresh"
+        return KeySetStatus(self.wanted.label, "missing" if at is None else had, at, error)
 
 
 class KeySets:
@@ -93,41 +116,41 @@ class KeySets:
         self._chance = chance
         self._kept: dict[str, _Kept] = {}
         self._followed: frozenset[str] = frozenset()
-        self._waiting = 0
-        """The number of configs that wait for sets: they are read again without `on_new`."""
         self.on_new: Callable[[], object] = lambda: None
-        """Called when a set is another than before: the config is to be read again."""
+        """Called when a set on disk is another than in the config that is served, once for each:
+        the config is to be read again, until that has been done or the config is refused.
+        """
         self.on_failed: Callable[[KeySetStatus], object] = lambda status: None
         """Called with each failure after a success, and with the first one."""
 
-    async def first(self, wanted: Sequence[KeySetUrl]) -> bool:
+    async def first(self, wanted: Sequence[KeySetUrl], read: Contents) -> bool:
         """Fetches the sets of a config that were never there and never asked for, for at most
-        `FIRST_S`; reports whether there is one more of them than before, or one less, since those
-        that are too old to count go first.
+        `FIRST_S`, and ends those that are too old to count; reports whether the sets are others now
+        than the config has `read`.
         """
         known = [(self._known(one), one) for one in strictest(wanted)]
-        ended = [self._end(one) for one, by in known if one.is_over(by.max_stale_ms)]
+        for one, by in known:
+            if one.is_over(by.max_stale_ms):
+                self._end(one)
         new = [one for one, _ in known if one.fetched_at is None and not one.is_asked]
-        if not new:
-            return any(ended)
-        self._waiting += 1
-        try:
+        if new:
             asked = [asyncio.ensure_future(self._ask(one)) for one in new]
-            done, _ = await asyncio.wait(asked, timeout=FIRST_S)
-        finally:
-            self._waiting -= 1
-        return any(ended) or any(one.result() for one in done)
+            await asyncio.wait(asked, timeout=FIRST_S)
+        ids = [by.id for _, by in known]
+        return any(self._store.digest(id_) != read.get(id_) for id_ in ids)
 
-    def follow(self, wanted: Sequence[KeySetUrl]) -> None:
-        """Keeps these sets fresh from now on, and no others."""
+    def follow(self, wanted: Sequence[KeySetUrl], served: Contents) -> None:
+        """Keeps these sets fresh from now on, and no others; `served`: what of them is served."""
         before = self._followed
         self._followed = frozenset(one.id for one in wanted)
         for one in strictest(wanted):
             kept = self._known(one)
+            kept.served = served.get(one.id)
             if kept.task is None or kept.wanted != one:
                 kept.wanted = one
                 _cancel(kept)
                 kept.task = asyncio.create_task(self._keep_fresh(kept))
+            self._tell(kept)
         for id_ in [id_ for id_ in self._kept if id_ not in self._followed]:
             _cancel(self._kept.pop(id_))
         if self._followed != before:
@@ -146,13 +169,26 @@ class KeySets:
     def told(self) -> list[Counted]:
         """Returns how the sets are that are kept fresh, by their URLs."""
         kept = (one for id_, one in self._kept.items() if id_ in self._followed)
-        sets = (Counted(one.status(), one.results) for one in kept)
+        sets = (Counted(self._status(one), one.results) for one in kept)
         return sorted(sets, key=lambda one: one.status.url)
 
     def close(self) -> None:
         """Ends its tasks."""
         for one in self._kept.values():
             _cancel(one)
+
+    def _status(self, one: _Kept) -> KeySetStatus:
+        return one.status(self._store.digest(one.wanted.id))
+
+    def _tell(self, one: _Kept) -> None:
+        """Tells of a set that is another one than is served, and was not told of."""
+        there = self._store.digest(one.wanted.id)
+        if there == one.served:
+            one.told = _NONE
+        elif one.wanted.id in self._followed and there != one.told:
+            one.told = there
+            _log.info("key_set.new", key_set=one.wanted.label)
+            self.on_new()
 
     def _known(self, wanted: KeySetUrl) -> _Kept:
         found = self._kept.get(wanted.id)
@@ -175,21 +211,21 @@ class KeySets:
                 await one.hastened.wait()
         await self._ask(one)
         one.calm()
-        if one.is_over(one.wanted.max_stale_ms) and self._end(one):
-            self.on_new()
+        if one.is_over(one.wanted.max_stale_ms):
+            self._end(one)
+        self._tell(one)
 
-    def _end(self, one: _Kept) -> bool:
-        """Takes a set away that is too old to count; reports whether it is gone."""
+    def _end(self, one: _Kept) -> None:
+        """Takes a set away that is too old to count."""
         try:
             self._store.drop(one.wanted.id)
         except OSError as error:
             _log.error("key_set.kept", key_set=one.wanted.label, error=error.strerror)
-            return False
+            return
         one.fetched_at = None
         one.error = f"the last good set is older than `max_stale`; {one.error or 'no newer one'}"
         _log.warning("key_set.ended", key_set=one.wanted.label, error=one.error)
-        self.on_failed(one.status())
-        return True
+        self.on_failed(self._status(one))
 
     def _wait_s(self, one: _Kept) -> float:
         refresh_s = one.wanted.refresh_ms / 1000
@@ -203,52 +239,68 @@ class KeySets:
             return due_s(refresh_s, time.time() - one.fetched_at)
         return next_s(refresh_s, one.max_age_s, self._chance())
 
-    async def _ask(self, one: _Kept) -> bool:
-        """Fetches a set, or waits for the fetch under way; reports whether it is a new one."""
+    async def _ask(self, one: _Kept) -> None:
+        """Fetches a set, or waits for the fetch under way."""
         if one.fetching is None:
             one.fetching = asyncio.ensure_future(self._asked(one))
             one.fetching.add_done_callback(lambda _: setattr(one, "fetching", None))
-        return await asyncio.shield(one.fetching)
+        await asyncio.shield(one.fetching)
 
-    async def _asked(self, one: _Kept) -> bool:
+    async def _asked(self, one: _Kept) -> None:
         one.asked_at = time.monotonic()
+        turn = self._store.turn()
+        asking = aside(lambda: self._got(one.wanted, turn), "key-set")
         try:
-            async with asyncio.timeout(_ABANDONED_S):
-                is_new, one.max_age_s = await aside(lambda: self._got(one.wanted), "key-set")
-        except TimeoutError:
-            return self._failed(one, "timeout", f"it did not end within {_ABANDONED_S:g} s")
+            await asyncio.wait([asking], timeout=_ABANDONED_S)
+        except asyncio.CancelledError:
+            asking.cancel()
+            raise
+        if asking.done():
+            self._ended(one, asking)
+        else:
+            asking.add_done_callback(lambda asking: self._ended(one, asking, is_late=True))
+            self._failed(one, "timeout", f"it did not end within {_ABANDONED_S:g} s")
+
+    def _ended(self, one: _Kept, asking: "asyncio.Future[_Got]", *, is_late: bool = False) -> None:
+        """Notes how a fetch ended; of a late one, which was given up, only what it brought."""
+        failure = ("", "")
+        try:
+            got = asking.result()
         except FetchError as error:
-            return self._failed(one, error.reason, str(error))
+            failure = (error.reason, str(error))
         except OSError as error:
-            return self._failed(one, "disk", f"it cannot be kept: {error.strerror}")
+            failure = ("disk", f"it cannot be kept: {error.strerror}")
         except Exception as error:  # whatever an answer breaks, the next one may be right
             _log.error("key_set.broken", key_set=one.wanted.label, exc_info=error)
-            return self._failed(one, "invalid", "an error inside headgate; see the log")
-        one.results["ok"] += 1
-        one.fetched_at, one.error, one.failures = time.time(), "", 0
-        if is_new:
-            _log.info("key_set.new", key_set=one.wanted.label)
-            if not self._waiting:
-                self.on_new()
-        return is_new
+            failure = ("invalid", "an error inside headgate; see the log")
+        else:
+            one.fetched_at = got.at if got.is_kept else one.fetched_at
+            if not is_late:
+                one.results["ok"] += 1
+                one.max_age_s, one.error, one.failures = got.max_age_s, "", 0
+        if one.fetched_at is None and self._store.digest(one.wanted.id) is not None:
+            one.fetched_at = time.time()  # the set was kept, if not this time
+        if failure[0] and not is_late:
+            self._failed(one, *failure)
+        self._tell(one)
 
-    def _got(self, wanted: KeySetUrl) -> tuple[bool, int | None]:
+    def _got(self, wanted: KeySetUrl, turn: int) -> _Got:
         """Fetches a set and keeps it; raises FetchError and OSError."""
         if self._fetch is None:
             from headgate.node.key_sets.fetch import fetch
 
             self._fetch = fetch
         answer = self._fetch(wanted)
-        return self._store.put(wanted.id, answer.text, time.time()), answer.max_age_s
+        at = time.time()
+        return _Got(at, answer.max_age_s, self._store.put(wanted.id, answer.text, at, turn))
 
-    def _failed(self, one: _Kept, reason: str, why: str) -> bool:
+    def _failed(self, one: _Kept, reason: str, why: str) -> None:
         one.results[reason] += 1
         one.failures += 1
         one.error = why
         if one.failures == 1:
             _log.warning("key_set.failed", key_set=one.wanted.label, reason=reason, error=why)
-            self.on_failed(one.status())
-        return False
+            self.on_failed(self._status(one))
 
 
 def _cancel(one: _Kept) -> None:

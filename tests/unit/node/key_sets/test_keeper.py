@@ -9,6 +9,8 @@ import loops
 import pytest
 from waiting import until_async
 
+from headgate.kernel.files import replace_file
+from headgate.kernel.ids import BlobId
 from headgate.kernel.key_sets import KeySetUrl
 from headgate.node.key_sets import keeper
 from headgate.node.key_sets.about import families
@@ -17,6 +19,7 @@ from headgate.node.key_sets.fetch import Answer
 from headgate.node.key_sets.keeper import KeySets
 from headgate.node.key_sets.pace import early_s
 from headgate.node.key_sets.store import KeySetStore
+from headgate.plan.digest import blob_id
 
 ONE = KeySetUrl("https://login.example/keys", 3_600_000)
 QUICK = KeySetUrl("https://login.example/keys", 1)
@@ -45,13 +48,48 @@ def content(folder: Path) -> str:
     return (folder / f"{ONE.id}.json").read_text()
 
 
+def read(folder: Path, *wanted: KeySetUrl) -> dict[str, BlobId | None]:
+    """What a config has of these sets that is read now."""
+    places = {one.id: folder / f"{one.id}.json" for one in wanted or (ONE,)}
+    return {id_: blob_id(at.read_bytes()) if at.exists() else None for id_, at in places.items()}
+
+
+def put(folder: Path, text: str, at: float) -> None:
+    """What an earlier process left."""
+    store = KeySetStore(folder)
+    store.put(ONE.id, text, at, store.turn())
+
+
+class Reader:
+    """Reads the config again when it is told to, as the pipeline does."""
+
+    def __init__(self, sets: KeySets, folder: Path, *wanted: KeySetUrl) -> None:
+        self.sets, self.folder, self.wanted = sets, folder, wanted
+        self.told: list[str] = []
+        sets.on_new = self.reads
+
+    async def first(self) -> bool:
+        """Whether a config that was read is to be read again at once."""
+        return await self.sets.first(self.wanted, read(self.folder, *self.wanted))
+
+    def follow(self) -> None:
+        """Serves what is there."""
+        self.sets.follow(self.wanted, read(self.folder, *self.wanted))
+
+    def reads(self) -> None:
+        self.told.append(content(self.folder) if read(self.folder)[ONE.id] else "")
+        asyncio.get_running_loop().call_soon(self.follow)
+
+
 def test_a_config_waits_for_what_nobody_asked_for(tmp_path: Path) -> None:
     async def run() -> None:
         issuer = Issuer()
         sets = KeySets(tmp_path, issuer.fetch)
-        assert await sets.first([ONE])
-        assert not await sets.first([ONE])
-        assert not await KeySets(tmp_path, issuer.fetch).first([ONE])  # it is on disk
+        nothing = read(tmp_path)
+        assert await sets.first([ONE], nothing)
+        assert await sets.first([ONE], nothing)  # it is there, and the config lacks it
+        assert not await sets.first([ONE], read(tmp_path))
+        assert not await KeySets(tmp_path, issuer.fetch).first([ONE], read(tmp_path))
         assert issuer.asked == 1
         assert content(tmp_path) == "one"
 
@@ -62,21 +100,16 @@ def test_a_set_that_comes_later_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(keeper, "FIRST_S", 0.05)
 
     async def run() -> None:
-        issuer, told = Issuer(), 0
-
-        def count() -> None:
-            nonlocal told
-            told += 1
-
+        issuer = Issuer()
         issuer.goes_on.clear()
         sets = KeySets(tmp_path, issuer.fetch)
-        sets.on_new = count
-        waiting = asyncio.ensure_future(sets.first([ONE]))
+        reader = Reader(sets, tmp_path, ONE)
+        waiting = asyncio.ensure_future(reader.first())
         await until_async(lambda: issuer.asked == 1)
         assert not await waiting
-        sets.follow([ONE])
+        reader.follow()
         issuer.goes_on.set()
-        await until_async(lambda: told == 1)
+        await until_async(lambda: reader.told == ["one"])
         sets.close()
         assert issuer.asked == 1
 
@@ -86,16 +119,15 @@ def test_a_set_that_comes_later_is_told(tmp_path: Path, monkeypatch: pytest.Monk
 def test_only_what_is_new_is_told_and_failures_leave_what_there_was(tmp_path: Path) -> None:
     async def run() -> None:
         issuer = Issuer()
-        told: list[str] = []
         failed: list[str] = []
         sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
-        sets.on_new = lambda: told.append(issuer.text)
+        reader = Reader(sets, tmp_path, QUICK)
         sets.on_failed = lambda status: failed.append(status.state)
-        sets.follow([QUICK])
+        reader.follow()
         await until_async(lambda: issuer.asked > 3)
-        assert told == ["one"]
+        assert reader.told == ["one"]
         issuer.text = "two"
-        await until_async(lambda: told == ["one", "two"])
+        await until_async(lambda: reader.told == ["one", "two"])
         issuer.fails = True
         await until_async(lambda: failed == ["stale"])
         (counted,) = sets.told()
@@ -107,7 +139,7 @@ def test_only_what_is_new_is_told_and_failures_leave_what_there_was(tmp_path: Pa
         assert 'result="status"} ' in page
         issuer.fails = False
         await until_async(lambda: sets.told()[0].status.state == "fresh")
-        sets.follow([])
+        sets.follow([], {})
         assert sets.told() == []
         assert families([], 0) == []
 
@@ -120,10 +152,10 @@ def test_a_full_disk_and_an_unexpected_error_are_failures(tmp_path: Path) -> Non
             raise RuntimeError("unexpected")
 
         sets = KeySets(tmp_path, broken)
-        assert not await sets.first([ONE])
+        assert not await sets.first([ONE], read(tmp_path))
         nowhere = KeySets(tmp_path / "no" / "folder", Issuer().fetch)
-        assert not await nowhere.first([ONE])
-        nowhere.follow([ONE])
+        assert not await nowhere.first([ONE], read(tmp_path))
+        nowhere.follow([ONE], read(tmp_path))
         (counted,) = nowhere.told()
         assert counted.results["disk"] == 1
         assert counted.status.state == "missing"
@@ -135,21 +167,20 @@ def test_a_full_disk_and_an_unexpected_error_are_failures(tmp_path: Path) -> Non
 def test_the_last_good_set_ends_and_a_newer_one_comes_back(tmp_path: Path) -> None:
     async def run() -> None:
         issuer = Issuer()
-        told: list[bool] = []
         failed: list[str] = []
         sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
-        sets.on_new = lambda: told.append((tmp_path / f"{ONE.id}.json").exists())
+        reader = Reader(sets, tmp_path, ENDING)
         sets.on_failed = lambda status: failed.append(status.state)
-        assert await sets.first([ENDING])
+        assert await reader.first()
         issuer.fails = True
-        sets.follow([ENDING])
-        await until_async(lambda: told == [False])
+        reader.follow()
+        await until_async(lambda: reader.told == [""])
         assert failed == ["stale", "missing"]
         (counted,) = sets.told()
         assert (counted.status.state, counted.status.fetched_at) == ("missing", None)
         issuer.fails = False
-        await until_async(lambda: True in told)
-        assert sets.told()[0].status.state == "fresh"
+        await until_async(lambda: "one" in reader.told)
+        await until_async(lambda: sets.told()[0].status.state == "fresh")
         sets.close()
 
     loops.run(run())
@@ -167,10 +198,11 @@ def test_an_unexpected_error_does_not_end_the_care_for_a_set(
         def broken(_: object) -> None:
             raise RuntimeError("unexpected")
 
-        assert await sets.first([ENDING])
+        reader = Reader(sets, tmp_path, ENDING)
+        assert await reader.first()
         sets.on_failed = broken
         issuer.fails = True
-        sets.follow([ENDING])
+        reader.follow()
         await until_async(lambda: not (tmp_path / f"{ONE.id}.json").exists(), "the end of the set")
         issuer.fails = False
         await until_async(lambda: sets.told()[0].status.state == "fresh", "another set")
@@ -185,9 +217,10 @@ def test_a_set_without_an_end_or_with_time_left_stays(tmp_path: Path) -> None:
         for wanted in (QUICK, QUICK._replace(max_stale_ms=3_600_000)):
             issuer.fails, issuer.asked = False, 0
             sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
-            await sets.first([wanted])
+            reader = Reader(sets, tmp_path, wanted)
+            await reader.first()
             issuer.fails = True
-            sets.follow([wanted])
+            reader.follow()
             await until_async(lambda: issuer.asked > 3)
             assert sets.told()[0].status.state == "stale"
             assert content(tmp_path) == "one"
@@ -198,18 +231,18 @@ def test_a_set_without_an_end_or_with_time_left_stays(tmp_path: Path) -> None:
 
 def test_what_an_earlier_process_left_too_long_ago_is_not_used(tmp_path: Path) -> None:
     async def run() -> None:
-        KeySetStore(tmp_path).put(ONE.id, "old", 1_000.0)
+        put(tmp_path, "old", 1_000.0)
         issuer = Issuer()
         issuer.fails = True
         sets = KeySets(tmp_path, issuer.fetch)
-        assert not await sets.first([ONE])
+        assert not await sets.first([ONE], read(tmp_path))
         assert content(tmp_path) == "old"
         # The shortest time of those that want it counts.
         day = ONE._replace(max_stale_ms=86_400_000)
-        assert await KeySets(tmp_path, issuer.fetch).first([ONE, day])
+        assert await KeySets(tmp_path, issuer.fetch).first([ONE, day], read(tmp_path))
         assert not (tmp_path / f"{ONE.id}.json").exists()
         issuer.fails = False
-        assert await KeySets(tmp_path, issuer.fetch).first([day])
+        assert await KeySets(tmp_path, issuer.fetch).first([day], read(tmp_path))
         assert content(tmp_path) == "one"
 
     loops.run(run())
@@ -219,15 +252,15 @@ def test_a_set_that_cannot_be_removed_stays_in_sight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
-        KeySetStore(tmp_path).put(ONE.id, "old", 1_000.0)
+        put(tmp_path, "old", 1_000.0)
 
         def fails(*_: object) -> None:
             raise OSError(30, "Read-only file system")
 
         monkeypatch.setattr(KeySetStore, "drop", fails)
         sets = KeySets(tmp_path, Issuer().fetch)
-        assert not await sets.first([ENDING])
-        sets.follow([ENDING])
+        assert not await sets.first([ENDING], read(tmp_path))
+        sets.follow([ENDING], read(tmp_path))
         assert sets.told()[0].status.fetched_at == 1_000.0
         sets.close()
 
@@ -246,12 +279,12 @@ def test_a_set_comes_early_but_once_a_minute(
     monkeypatch.setattr(keeper, "early_s", noted)
 
     async def run() -> None:
-        KeySetStore(tmp_path).put(ONE.id, "one", time.time())
+        put(tmp_path, "one", time.time())
         issuer = Issuer("two")
         sets = KeySets(tmp_path, issuer.fetch)
         news: list[str] = []
         sets.on_new = lambda: news.append(content(tmp_path))
-        sets.follow([ONE])
+        sets.follow([ONE], read(tmp_path))
         sets.hasten()
         sets.hasten()
         await until_async(lambda: news == ["two"], "the new set")
@@ -274,18 +307,179 @@ def test_a_set_comes_early_but_once_a_minute(
 
 def test_a_set_that_fails_is_not_hastened(tmp_path: Path) -> None:
     async def run() -> None:
-        KeySetStore(tmp_path).put(ONE.id, "one", time.time())
+        put(tmp_path, "one", time.time())
         issuer = Issuer()
         issuer.fails = True
         sets = KeySets(tmp_path, issuer.fetch, chance=lambda: 0)
         failed: list[str] = []
         sets.on_failed = lambda status: failed.append(status.error)
-        sets.follow([ONE])
+        sets.follow([ONE], read(tmp_path))
         sets.hasten()
         await until_async(lambda: bool(failed), "the failure")
         sets.hasten()
         await asyncio.sleep(0)
         assert issuer.asked == 1
         sets.close()
+
+    loops.run(run())
+
+
+REPLACE = "headgate.node.key_sets.store.replace_file"
+OTHER = KeySetUrl("https://other.example/keys", 3_600_000)
+
+
+class Two(Issuer):
+    """Two issuers: the other one cannot be reached for as long as it hangs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other_ends = threading.Event()
+
+    def fetch(self, wanted: KeySetUrl) -> Answer:
+        if wanted == OTHER:
+            self.other_ends.wait()
+            raise FetchError("connect", "no connection")
+        return super().fetch(wanted)
+
+
+async def started(sets: KeySets, folder: Path, wanted: KeySetUrl = ONE) -> Reader:
+    """A node that serves a set."""
+    reader = Reader(sets, folder, wanted)
+    assert await reader.first()
+    reader.follow()
+    assert sets.told()[0].status.state == "fresh"
+    return reader
+
+
+def test_a_set_that_is_renewed_while_a_config_waits_for_another_is_told(tmp_path: Path) -> None:
+    async def run() -> None:
+        issuer = Two()
+        sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
+        reader = await started(sets, tmp_path, QUICK)
+        was = read(tmp_path, QUICK, OTHER)
+        waiting = asyncio.ensure_future(sets.first([QUICK, OTHER], was))
+        issuer.text = "two"
+        await until_async(lambda: reader.told == ["two"], "the news of the other set")
+        issuer.other_ends.set()
+        assert await waiting, "the config has an old set, and is to be read again"
+        sets.close()
+
+    loops.run(run())
+
+
+def test_a_set_that_came_between_the_reading_of_a_config_and_its_service_is_told(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        issuer = Issuer()
+        sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
+        reader = Reader(sets, tmp_path, ONE)
+        nothing = read(tmp_path)
+        assert await reader.first()
+        sets.follow([ONE], nothing)
+        assert reader.told == ["one"]
+        (counted,) = sets.told()
+        assert counted.status.state == "stale"
+        assert "not served yet" in counted.status.error
+        # Nor is a refused config read again and again.
+        sets.follow([ONE], nothing)
+        assert reader.told == ["one"]
+        await until_async(lambda: sets.told()[0].status.state == "fresh")
+        sets.close()
+
+    loops.run(run())
+
+
+def test_a_set_that_was_refused_is_told_again_once_another_one_was_served(tmp_path: Path) -> None:
+    async def run() -> None:
+        issuer = Issuer()
+        sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
+        told: list[str] = []
+        sets.on_new = lambda: told.append(content(tmp_path))
+        assert await sets.first([QUICK], read(tmp_path))
+        first = read(tmp_path)
+        sets.follow([QUICK], first)
+        issuer.text = "two"
+        await until_async(lambda: told == ["two"])
+        sets.follow([QUICK], first)
+        issuer.text = "one"
+        await until_async(lambda: sets.told()[0].status.state == "fresh")
+        issuer.text = "two"
+        await until_async(lambda: told == ["two", "two"])
+        sets.close()
+
+    loops.run(run())
+
+
+def test_a_set_that_is_kept_in_part_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_full = False
+
+    def replace(path: Path, text: bytes) -> None:
+        if is_full and path.suffix == ".fetched":
+            raise OSError(28, "No space left on device")
+        replace_file(path, text)
+
+    monkeypatch.setattr(REPLACE, replace)
+
+    async def run() -> None:
+        nonlocal is_full
+        issuer = Issuer()
+        sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
+        reader = await started(sets, tmp_path, QUICK)
+        issuer.text, is_full = "two", True
+        await until_async(lambda: reader.told == ["two"])
+        (counted,) = sets.told()
+        assert (counted.status.state, counted.results["disk"] > 0) == ("stale", True)
+        is_full = False
+        await until_async(lambda: sets.told()[0].status.state == "fresh")
+        assert reader.told == ["two"]
+        sets.close()
+
+    loops.run(run())
+
+
+def test_a_set_whose_time_could_not_be_kept_ends_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: bytes) -> None:
+        if path.suffix == ".fetched":
+            raise OSError(28, "No space left on device")
+        path.write_bytes(text)
+
+    monkeypatch.setattr(REPLACE, full)
+
+    async def run() -> None:
+        sets = KeySets(tmp_path, Issuer().fetch, lambda: 0.0)
+        reader = Reader(sets, tmp_path, ENDING)
+        assert await reader.first()
+        reader.follow()
+        await until_async(lambda: "" in reader.told, "the end of the set")
+        sets.close()
+
+    loops.run(run())
+
+
+def test_what_a_fetch_that_was_given_up_brings_is_told_but_replaces_no_later_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        issuer = Issuer()
+        sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
+        reader = await started(sets, tmp_path, QUICK)
+        monkeypatch.setattr(keeper, "_ABANDONED_S", 0.05)
+        issuer.text = "two"
+        issuer.goes_on.clear()
+        await until_async(lambda: sets.told()[0].results["timeout"] > 0)
+        issuer.goes_on.set()
+        await until_async(lambda: reader.told == ["two"])
+        sets.close()
+        kept = KeySetStore(tmp_path)
+        early, late = kept.turn(), kept.turn()
+        assert kept.put(ONE.id, "four", 4.0, late)
+        assert not kept.put(ONE.id, "three", 3.0, early)
+        assert content(tmp_path) == "four"
+        assert kept.fetched_at(ONE.id) == 4.0
 
     loops.run(run())
