@@ -167,6 +167,8 @@ class _Quarantine:
         """Those whose TLS is that of their last good form."""
         self._heard: dict[str, Listener] = {}
         """The listeners that are open."""
+        self._cut: dict[str, Listener] = {}
+        """Those of them that lack addresses of their last good form."""
         self._nobody = self._free("upstream", NOBODY)
 
     def outcome(self) -> Outcome:
@@ -174,11 +176,7 @@ class _Quarantine:
         for kind in _ORDER:
             for key in self._keys(kind):
                 self._simple(key)
-        for key in self._keys("listener"):
-            self._simple(key)
-            value = self._out.objects[key].value if key in self._out.objects else None
-            if isinstance(value, Listener):
-                self._heard[key.name] = value
+        self._listeners()
         for key in self._keys("host"):
             self._host(key)
         for kind in ROUTES:
@@ -190,6 +188,8 @@ class _Quarantine:
             self._shut_hosts()
             self._catch(beside)
             self._out.stood = beside.stood(self._out.quarantined)
+        for name, listener in self._cut.items():
+            self._put(entry("listener", name, listener))
         return self._out
 
     def _keys(self, kind: Kind) -> list[ObjectKey]:
@@ -221,6 +221,28 @@ class _Quarantine:
             self._note(key, "last good", why)
         else:
             self._note(key, "absent", why)
+
+    def _listeners(self) -> None:
+        """Opens listeners; one in its last good form where no other one is by now."""
+        objects, taken = self._out.objects, set[str]()
+        for key in self._keys("listener"):
+            self._simple(key)
+            value = objects[key].value if key in objects else None
+            if isinstance(value, Listener):
+                self._heard[key.name] = value
+                if key not in self._out.quarantined:
+                    taken.update(value.places)
+        for name, one in list(self._heard.items()):
+            key = ObjectKey("listener", ObjectName(name))
+            if key not in self._out.quarantined or taken.isdisjoint(one.places):
+                continue
+            pairs = zip(one.addresses, one.places, strict=True)
+            left = tuple(address for address, place in pairs if place not in taken)
+            if left:
+                self._cut[name] = msgspec.structs.replace(one, addresses=left)
+            else:
+                del self._heard[name], objects[key]
+                self._note(key, "absent", self._out.quarantined[key].why)
 
     def _host(self, key: ObjectKey) -> None:
         entry_ = self._good.get(key)

@@ -163,6 +163,31 @@ def test_a_name_that_a_removed_route_had_is_open_to_none_of_a_wider_name() -> No
     assert outside(loaded, "other.example/") == "rest"
 
 
+@pytest.mark.parametrize("more", [[], ["0.0.0.0:90"]])
+def test_an_address_that_another_listener_has_now_is_no_longer_that_of_a_broken_one(
+    more: list[str],
+) -> None:
+    old: Json = {"address": [OUTSIDE, *more]}
+    base = {**BASE, ("listeners", "public"): old}
+    provider = Provider()
+    provider.load(base)
+    later = {
+        **base,
+        ("listeners", "public"): MOVED,
+        ("listeners", "fresh"): {"address": OUTSIDE},
+        ("routes", "new"): {"listeners": ["fresh"], "upstream": "shop"},
+    }
+    for _ in range(2):
+        loaded = provider.load(later)
+        assert forms(loaded)["public"] == ("last good" if more else "absent")
+        assert outside(loaded, "www.example/") == "new"
+        found = [answered(loaded, Ask(one, "www.example", "/")) for one in more]
+        assert [one.route if one is not None else None for one in found] == ["www"] * len(more)
+    assert forms(provider.load({**base, ("listeners", "public"): {**old, **BROKEN}})) == {
+        "public": "last good"
+    }
+
+
 def test_endpoints_times_and_other_listeners_go_on_changing() -> None:
     provider = Provider()
     provider.load(BASE)

@@ -25,6 +25,7 @@ from headgate.fleet.manifest import Json
 from headgate.kernel.ids import ObjectName
 from headgate.model.config import SECTIONS
 from headgate.plan.kinds import ObjectKey
+from headgate.plan.objects import Listener
 
 Config = dict[tuple[str, str], Json]
 
@@ -86,7 +87,7 @@ routes = st.fixed_dictionaries(
 )
 PARTS: dict[tuple[str, str], st.SearchStrategy[Json]] = {
     ("listeners", "a"): listeners(f"{OUTSIDE}:80", "127.0.0.1:81"),
-    ("listeners", "b"): listeners("127.0.0.1:82"),
+    ("listeners", "b"): listeners("127.0.0.1:82", "127.0.0.1:81", f"{OUTSIDE}:80"),
     ("tls_policies", "p"): policies,
     ("tls_policies", "q"): policies,
     ("certificates", "c"): st.just({"cert_file": SECRETS[0], "key_file": SECRETS[1]}),
@@ -132,6 +133,9 @@ class Served(NamedTuple):
 
 def served(loaded: Loaded) -> Served:
     assert loaded.plan is not None, [str(one) for one in loaded.diagnostics]
+    opened = [one.value for key, one in loaded.plan.objects.items() if key.kind == "listener"]
+    places = [place for one in opened if isinstance(one, Listener) for place in one.places]
+    assert len(places) == len(set(places)), "an address is that of one listener"
     routing = Routing(loaded.plan)
     found = ((ask, answered(loaded, ask, routing)) for ask in ASKS)
     wrong = frozenset(str(key.name) for key in loaded.quarantined if key.kind == "upstream")
