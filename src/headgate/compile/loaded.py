@@ -68,7 +68,7 @@ class Loaded:
     key_sets: tuple[KeySetUrl, ...] = ()
     """The key sets that its objects need from elsewhere."""
     key_set_contents: Mapping[str, BlobId | None] = field(default_factory=dict)
-    """What was read of each of them, by their ids; None where nothing was there."""
+    """The digest that was read of each of them, by its id; None where nothing was there."""
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

@@ -35,7 +35,7 @@ _NONE: Final = BlobId("")
 _NEWER: Final = "a newer set was fetched, and it is not served yet"
 
 Contents = Mapping[str, BlobId | None]
-"""What a config has of each set, by its id: the digest, None for a set that was not there."""
+"""The digest that a config has of each set, by its id, None for a set that was not there."""
 
 _log = structlog.get_logger()
 
