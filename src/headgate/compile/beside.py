@@ -202,8 +202,8 @@ class Beside:
         """Returns the last good form that requests of an earlier route would go through if another
         one takes them. `here` are the routes of its name; without any, a wider one takes all.
         """
-        is_closed_now = not taker.is_held and is_closed(taker.one)
-        if taker.one.key == key or is_closed_now:
+        is_itself = taker.one.key == key and (taker.is_held or bool(here))
+        if is_itself or (not taker.is_held and is_closed(taker.one)):
             return None
         if here and not _may_go_before(route, taker.route):
             return None

@@ -115,6 +115,24 @@ def test_a_new_route_is_closed_for_a_host_whose_certificate_is_the_last_good_one
     assert outside(loaded, "www.example/") == "www"
 
 
+def test_a_route_that_gets_a_wider_name_is_closed_for_the_hosts_that_it_had(
+    secrets: dict[str, bytes],
+) -> None:
+    old: Json = {**NEW, "hosts": ["*.example"], "middlewares": ["guard"]}
+    base = {
+        **TLS,
+        ("tls_policies", "own"): {},
+        ("hosts", "*.example"): {"tls_policy": "own"},
+        ("routes", "old"): old,
+    }
+    provider = Provider(secrets)
+    assert forms(provider.load(base)) == {}
+    wide: Json = {"listeners": ["public"], "upstream": "staff"}
+    loaded = provider.load({**base, ("tls_policies", "own"): MISSES, ("routes", "old"): wide})
+    assert outside(loaded, "staff.example/") is None
+    assert outside(loaded, "other.test/") == "old"
+
+
 def test_a_policy_of_a_host_counts_for_routes_of_any_host(secrets: dict[str, bytes]) -> None:
     rest: Json = {"listeners": ["public"], "upstream": "staff"}
     strict = {
