@@ -9,9 +9,9 @@ import pytest
 from peers import peer
 from ports import free_port
 from real_nginx import RealNginx
-from running_node import HEADGATE
+from running_node import HEADGATE, RunningNode, Upstream, config, get
 from tls_authority import Authority, Pair
-from waiting import DEADLINE_S
+from waiting import DEADLINE_S, until
 
 from headgate.cli.nginx.rendering import written
 
@@ -152,3 +152,21 @@ def test_a_diff_shows_what_an_apply_would_change_and_no_secret(case: _Case, fold
 
 def _text(path: Path) -> str:
     return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def test_a_diff_goes_by_the_names_and_the_orders_that_the_node_has(
+    folder: Path, port: int, one: Upstream, two: Upstream
+) -> None:
+    peer("nginx")
+    endpoints = f'["app.invalid:{one.port}", "{two.address}"]'
+    text = config(port, one.address, extra='engine = "nginx"')
+    node = RunningNode(folder, text.replace(f'["{one.address}"]', endpoints))
+    (node.state / "nginx").mkdir(parents=True)
+    (node.state / "nginx/addresses.json").write_text('{"app.invalid": ["127.0.0.1"]}')
+    with node:
+        node.until_ready()
+        drained = node.command("endpoint", "app", two.address, "drain")
+        assert drained.returncode == 0, drained.stderr
+        until(lambda: {get(port) for _ in range(6)} == {(200, b"one")}, "the drain")
+        same = node.command("nginx", "diff", str(node.config))
+        assert (same.returncode, same.stdout) == (0, "nothing would change\n"), same.stderr

@@ -42,6 +42,7 @@ def diff(
     from headgate.engines.nginx.common.types import RightMissingError
     from headgate.engines.nginx.releases.objects import DamagedObjectError
     from headgate.engines.nginx.releases.store import Store, UnknownReleaseError
+    from headgate.engines.nginx.upkeep.standing import standing
     from headgate.kernel.diagnostics import render_text
 
     folder = root or node_dir(state, node, instance) / "nginx"
@@ -50,7 +51,7 @@ def diff(
     try:
         before = store.read(current).files if current is not None else ()
         # The generation is the only text that differs between two renders of one plan.
-        made = written(configs, folder, binary, current.generation if current else 1)
+        made = written(configs, folder, binary, current.generation if current else 1, standing)
     except BadConfigError as error:
         sys.stderr.write(render_text(error.diagnostics))
         raise typer.Exit(BAD_CONFIG) from None

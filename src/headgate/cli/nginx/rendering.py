@@ -2,10 +2,10 @@
 
 import os
 import pwd
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -24,6 +24,13 @@ from headgate.engines.nginx.drive.imported import render_config
 from headgate.engines.nginx.drive.setup import system_roots
 from headgate.kernel.diagnostics import Diagnostic, Severity
 from headgate.model.environment import for_engine
+from headgate.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from headgate.engines.nginx.upkeep.standing import Standing
+
+Stands = Callable[[Path, Plan], "Standing"]
+"""Tells how the endpoints of a plan stand at the instance whose folder that is."""
 
 BINARY: Final = "/usr/sbin/nginx"
 _NOWHERE: Final = Path("/nonexistent")
@@ -48,18 +55,29 @@ class Written:
 
 
 def written(
-    configs: Sequence[PurePath], root: Path, binary: str | None, generation: int
+    configs: Sequence[PurePath],
+    root: Path,
+    binary: str | None,
+    generation: int,
+    stands: Stands | None = None,
 ) -> Written:
     """Renders the config at these paths for the instance whose folder is `root`.
 
-    `binary` None = as the config says, else the usual one; it says what it accepts. Raises
-    BadConfigError, and what the probe raises (NotProbedError, OSError, RightMissingError).
+    `binary` None = as the config says, else the usual one; it says what it accepts. `stands` tells
+    how its endpoints stand there; None = all of them take requests, and nginx resolves their names.
+    Raises BadConfigError, and what the probe raises (NotProbedError, OSError, RightMissingError).
     """
     env = for_engine(os.environ, "nginx")
-    return written_from(read_config(list(configs), env), root, binary, generation)
+    return written_from(read_config(list(configs), env), root, binary, generation, stands)
 
 
-def written_from(loaded: Loaded, root: Path, binary: str | None, generation: int) -> Written:
+def written_from(
+    loaded: Loaded,
+    root: Path,
+    binary: str | None,
+    generation: int,
+    stands: Stands | None = None,
+) -> Written:
     """Returns the same from a config that is loaded; raises the same."""
     if loaded.plan is None or loaded.node is None:
         raise BadConfigError(loaded.errors)
@@ -81,6 +99,9 @@ def written_from(loaded: Loaded, root: Path, binary: str | None, generation: int
         shutdown_timeout_s=settings.shutdown_timeout_s,
         endpoints=settings.endpoints,
     )
+    if stands is not None:
+        addresses, out = stands(root, loaded.plan)
+        target = replace(target, addresses=addresses, out=out)
     rendered = render_config(loaded.plan, loaded.blobs, target, settings.imported)
     if not isinstance(rendered, Rendered):
         raise BadConfigError(inexpressible(loaded, rendered))

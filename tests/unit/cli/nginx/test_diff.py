@@ -12,6 +12,7 @@ from headgate.engines.nginx.capabilities import NotProbedError
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.releases.names import ReleaseName
 from headgate.engines.nginx.releases.store import Store
+from headgate.engines.nginx.upkeep.standing import standing
 from headgate.kernel.diagnostics import Diagnostic
 
 KEY = b"-----BEGIN PRIVATE KEY-----\n"
@@ -52,14 +53,14 @@ def test_a_config_is_compared_with_the_current_release(renderer: Renderer, tmp_p
     release(other)
     assert renderer.run("--root", str(other), "--binary", "/opt/nginx")[0] == 0
     configs = [Path("a.toml")]
-    usual = (configs, tmp_path / "nginx", None, 4)
-    assert renderer.asked == [*[usual] * 3, (configs, other, "/opt/nginx", 4)]
+    usual = (configs, tmp_path / "nginx", None, 4, standing)
+    assert renderer.asked == [*[usual] * 3, (configs, other, "/opt/nginx", 4, standing)]
 
 
 def test_without_a_release_everything_is_new(renderer: Renderer, tmp_path: Path) -> None:
     renderer.rendered = Rendered(NEW[:1], ())
     assert renderer.run() == (0, "a.key: added, content (not shown)\n", "")
-    assert renderer.asked == [([Path("a.toml")], tmp_path / "nginx", None, 1)]
+    assert renderer.asked == [([Path("a.toml")], tmp_path / "nginx", None, 1, standing)]
 
 
 def test_what_cannot_be_compared_is_said(renderer: Renderer, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The machine of an endpoint, the panic threshold and the sentences are the data p
 (`headgate._core`); this says which endpoints there are, and puts orders and results into them.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -158,7 +159,8 @@ class HealthTable:
             failure = self.known[name, target]
             health.watch(check, now, self._chance())
             failed = None if failure is None else (failure.reason, failure.found)
-            health.result(failed, now, now, self._chance())
+            with contextlib.suppress(ValueError):  # another version's reason says nothing here
+                health.result(failed, now, now, self._chance())
         return health
 
     def concluded(self) -> dict[tuple[str, str], Failure | None]:

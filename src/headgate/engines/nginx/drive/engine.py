@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -266,8 +266,7 @@ class NginxEngine:
             await asyncio.to_thread(check_include, entry, self.root)
         await asyncio.to_thread(make_folders, self.root, self.setup.user)
         found = await self.capabilities()
-        named = host_names(one for one in _values(plan) if isinstance(one, Upstream))
-        addresses = await asyncio.to_thread(self._pins.asked, named)
+        addresses = await asyncio.to_thread(self._pins.asked, named_hosts(plan))
         out = self.out(plan, addresses)
         target = self._target(found, wanted)
         target = replace(target, addresses=addresses, out=out)
@@ -360,8 +359,10 @@ class NginxEngine:
         )
 
 
-def _values(plan: Plan) -> Iterator[object]:
-    return (entry.value for entry in plan.objects.values())
+def named_hosts(plan: Plan) -> Iterable[str]:
+    """Returns the names that endpoints of a plan have in place of addresses."""
+    values = (entry.value for entry in plan.objects.values())
+    return host_names(one for one in values if isinstance(one, Upstream))
 
 
 def _last(result: Result, digest: str) -> LastApply:

@@ -49,14 +49,19 @@ class Pins:
 
         Waits 5 s at most for answers. Raises OSError when it cannot keep a change.
         """
+        found = self.found(names)
+        if found:
+            with self._keeping:
+                self._keep({**self._known(), **found})
+        return found
+
+    def found(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Returns the same and keeps nothing."""
         wanted = sorted(set(names))
-        known = self._known()
         if not wanted:
             return {}
-        found = {**{name: known[name] for name in wanted if name in known}, **self._answers(wanted)}
-        with self._keeping:
-            self._keep({**self._known(), **found})
-        return found
+        known = self._known()
+        return {**{name: known[name] for name in wanted if name in known}, **self._answers(wanted)}
 
     def served(self, addresses: Mapping[str, tuple[str, ...]]) -> None:
         """Forgets all names but those of the plan that is served. Raises OSError."""

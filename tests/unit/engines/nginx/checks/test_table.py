@@ -399,6 +399,10 @@ def test_what_an_earlier_process_found_is_known_of_the_first_plan_alone() -> Non
     second.serve(app(ONE))
     second.serve(app(ONE, TWO))
     assert second.state(TWO)[0] == "unknown", "it is news by now"
+    newer = Checked()
+    newer.table.known = {("app", ONE): Failure("check-of-tomorrow", "?"), ("app", TWO): BAD}
+    newer.serve(app(ONE, TWO))
+    assert (newer.state(ONE), newer.out) == (("unknown", True), {TWO})
     unchecked = Checked()
     unchecked.table.known = first.table.concluded()
     unchecked.serve(app(ONE, TWO, check=None))

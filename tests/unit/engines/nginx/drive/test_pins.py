@@ -18,6 +18,16 @@ def test_new_addresses_take_the_place_of_old_ones(tmp_path: Path) -> None:
     assert Pins(tmp_path, lambda _: ("10.0.0.9",)).asked(["a"]) == {"a": ("10.0.0.9",)}
 
 
+def test_what_is_only_looked_up_is_not_kept(tmp_path: Path) -> None:
+    pins = Pins(tmp_path, lambda name: ("10.0.0.1",) if name == "a" else ())
+    assert pins.asked(["a"])
+    kept = (tmp_path / "addresses.json").read_bytes()
+    found = Pins(tmp_path, lambda name: ("10.0.0.2",) if name == "b" else ()).found(["a", "b", "c"])
+    assert found == {"a": ("10.0.0.1",), "b": ("10.0.0.2",)}
+    assert (tmp_path / "addresses.json").read_bytes() == kept
+    assert Pins(tmp_path / "none", lambda _: ("10.0.0.2",)).found(["a"]) == {"a": ("10.0.0.2",)}
+
+
 def test_a_damaged_file_costs_only_what_was_known(tmp_path: Path) -> None:
     (tmp_path / "addresses.json").write_text("{ half")
     assert Pins(tmp_path, lambda _: ("[::1]",)).asked(["a"]) == {"a": ("[::1]",)}
