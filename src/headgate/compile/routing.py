@@ -157,7 +157,9 @@ class Routing:
         if not any(name == "host" for name, _ in lines):
             lines.insert(0, ("host", authority))
         name, port = _host(authority)
-        listener = self._listener(question.listener, scheme, port or _DEFAULT_PORTS[scheme])
+        mismatched = None if came or port is None else self._of_other_scheme(scheme, port)
+        wanted = question.listener or mismatched
+        listener = self._listener(wanted, scheme, port or _DEFAULT_PORTS[scheme])
         head = request_head(question.client, question.method, target, lines, self._rules(listener))
         asked = Request(
             listener=listener,
@@ -171,6 +173,8 @@ class Routing:
             client=question.client,
         )
         refusal = self._refused_by_tls(listener, scheme, name, name)
+        if not came and scheme == "http" and self._listeners[listener].tls is not None:
+            refusal = Refusal(0, "the listener expects TLS, and this is plain HTTP")
         if not came and (refusal is None or refusal.status):
             refusal = self._refused_certificate(question, listener, scheme, name) or refusal
         if refusal is not None or isinstance(head[0], int):
@@ -304,6 +308,15 @@ class Routing:
                 f"no listener serves {scheme}", f"write a URL of one of the listeners: {names}"
             )
         return found
+
+    def _of_other_scheme(self, scheme: str, port: int) -> str | None:
+        """Returns the listener of a port that a URL names, if none of its scheme has this port."""
+        at_port = {
+            name: (listener.tls is not None) == (scheme == "https")
+            for name, listener in self._listeners.items()
+            if any(address.endswith(f":{port}") for address in listener.addresses)
+        }
+        return None if any(at_port.values()) else min(at_port, default=None)
 
 
 def _unread(listener: Listener, name: str, names: str) -> Invalid:

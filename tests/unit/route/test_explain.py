@@ -145,6 +145,10 @@ def test_a_client_without_the_certificate_that_a_name_requires_gets_an_alert(
     assert "route all" in told(certified(bare, "CN=alice", [], None))
     assert "route all" in told(asked("https://a.example:8443/"))
     assert router.request(bare, came=True).refusal is None
+    plain = Question("http://b.example/", listener="web")
+    assert router.request(plain, came=True).refusal is None
+    for one in (plain, asked("http://b.example:8443/")):
+        assert "no answer: the listener expects TLS, and this is plain HTTP" in told(one)
     raw = asked("tcp://127.0.0.1:5443")
     assert "ends with an alert: this listener requires a client certificate" in told(raw)
     assert "TLS ends here" in told(certified(raw, "CN=alice", [], None))
