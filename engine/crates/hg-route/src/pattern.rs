@@ -162,7 +162,34 @@ impl Shared<'_> {
         if matches!(*repetition.ast, Ast::Repetition(_)) {
             return self.refuse(op, "a repetition is repeated; write a group around the inner one");
         }
+        if self.written(op).contains(char::is_whitespace) {
+            return self.refuse(op, "a counted repetition with a space; write it without");
+        }
+        match &*repetition.ast {
+            Ast::Literal(l) if l.kind == ast::LiteralKind::Verbatim && l.c > '\x7F' => {
+                self.refuse(op, "a character of several bytes is repeated; write a group around it")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses the beginnings of a class in which PCRE sees a range.
+    fn class(&self, class: &ast::ClassBracketed) -> Result<(), String> {
+        let text = self.written(&class.span);
+        let text = text.strip_prefix("[^").or_else(|| text.strip_prefix('[')).unwrap_or(text);
+        for start in ["--", "]-"] {
+            if text.strip_prefix(start).is_some_and(|rest| !rest.starts_with(']')) {
+                return self.refuse(
+                    &class.span,
+                    "a class that begins with ] or - and goes on with -; write - as its last character",
+                );
+            }
+        }
         Ok(())
+    }
+
+    fn written(&self, span: &ast::Span) -> &str {
+        self.text.get(span.start.offset..span.end.offset).unwrap_or_default()
     }
 }
 
@@ -183,6 +210,7 @@ impl ast::Visitor for Shared<'_> {
             },
             Ast::Literal(l) => self.literal(l),
             Ast::Repetition(r) => self.repetition(r),
+            Ast::ClassBracketed(c) => self.class(c),
             Ast::ClassUnicode(c) => self.refuse(
                 &c.span,
                 "\\p classes are not supported; list the characters, as in [A-Za-z]",

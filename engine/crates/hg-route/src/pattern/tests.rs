@@ -12,6 +12,8 @@ fn what_rust_and_pcre_share_is_taken() {
         r"/\w+\b/\d{2,}/[^/]+?",
         r"\A/x\z",
         "/[]a]",
+        "/[-a][a-][--][^--][]-]",
+        "/(é)?[ ]{2}",
     ] {
         assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
     }
@@ -29,6 +31,15 @@ fn what_they_read_differently_is_refused_with_the_place() {
         ("/[a[b]]", "class in a class"),
         ("/a++", "a repetition is repeated"),
         ("/a{,3}", "repetition quantifier"),
+        ("/a{1, 2}", "at character 3: a counted repetition with a space"),
+        ("/a{ 2}", "with a space"),
+        ("/a{2 ,}", "with a space"),
+        ("/é?x", "a character of several bytes is repeated"),
+        ("/é{2}", "a character of several bytes is repeated"),
+        ("/[--a]", "at character 2: a class that begins with"),
+        ("/[^--a]", "a class that begins with"),
+        ("/[]-a]", "a class that begins with"),
+        ("/[^]-a]", "a class that begins with"),
         ("(?x)/a b", "this flag is not supported"),
         ("(?u:/a)", "this flag is not supported"),
         (r"/a\>", "word boundary"),
