@@ -157,10 +157,14 @@ def _late_preflights(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     named = {entry.key.name: entry for entry in objects["middleware"]}
     if not any(b'"cors"' in e.canonical for kind in _CHAINED for e in objects[kind]):
         return
-    for owner, at, kind in late_preflights((*objects["host"], *objects["route"]), named):
-        what = f"`{kind}` before it refuses the preflights of browsers, which have no credentials"
-        kind_, name = owner.key
-        yield _warning(loaded, kind_, name, what, "write `cors` before it", at)
+    for one in late_preflights(objects["host"], objects["route"], named):
+        where, there = "before it", ""
+        if one.host:
+            where = f"in {dotted(('hosts', one.host, 'middlewares'))} comes before it and"
+            there = "there, "
+        what = f"`{one.kind}` {where} refuses the preflights of browsers, which have no credentials"
+        kind, name = one.owner.key
+        yield _warning(loaded, kind, name, what, f"write `cors` {there}before it", one.at)
 
 
 def _unsent(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
