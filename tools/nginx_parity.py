@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from headgate.engines.nginx.render.parity import BEYOND_KEYS, PARITY
+from headgate.engines.nginx.render.parity import PARITY
+from headgate.engines.nginx.render.parity_beyond import BEYOND_KEYS
 from headgate.features.nginx import Parity
 
 ROOT: Final = Path(__file__).resolve().parent.parent

@@ -8,6 +8,7 @@ import msgspec
 from headgate.compile.lint_asked import lacking
 from headgate.compile.lint_claims import unclaimed
 from headgate.compile.lint_grpc import hopeless
+from headgate.compile.lint_hosts import unpassed
 from headgate.compile.lint_patterns import patterns
 from headgate.compile.lint_preflights import late_preflights
 from headgate.compile.loaded import Loaded, Place
@@ -61,6 +62,7 @@ def lints(loaded: Loaded, shadows: Shadows | None = None) -> tuple[Diagnostic, .
     found += _suspect_patterns(loaded, objects)
     found += _grpc_over_http1(loaded, objects)
     found += _late_preflights(loaded, objects)
+    found += _unpassed(loaded, objects)
     found += _unsent(loaded, objects)
     found += _unclaimed(loaded, objects)
     found += _not_imported(loaded, plan)
@@ -157,10 +159,19 @@ def _late_preflights(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
     named = {entry.key.name: entry for entry in objects["middleware"]}
     if not any(b'"cors"' in e.canonical for kind in _CHAINED for e in objects[kind]):
         return
-    for owner, at, kind in late_preflights((*objects["host"], *objects["route"]), named):
-        what = f"`{kind}` before it refuses the preflights of browsers, which have no credentials"
-        kind_, name = owner.key
-        yield _warning(loaded, kind_, name, what, "write `cors` before it", at)
+    for one in late_preflights(objects["host"], objects["route"], named):
+        where, there = "before it", ""
+        if one.host:
+            where = f"in {dotted(('hosts', one.host, 'middlewares'))} comes before it and"
+            there = "there, "
+        what = f"`{one.kind}` {where} refuses the preflights of browsers, which have no credentials"
+        kind, name = one.owner.key
+        yield _warning(loaded, kind, name, what, f"write `cors` {there}before it", one.at)
+
+
+def _unpassed(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:
+    for one in unpassed(objects["host"], _in_order(objects["route"])):
+        yield _warning(loaded, "host", one.host, one.what, one.allowed, ("middlewares",))
 
 
 def _unsent(loaded: Loaded, objects: _Objects) -> Iterator[Diagnostic]:

@@ -118,6 +118,9 @@ UNDECIDED: Final = Word("e")
 """The value of a condition on whose expression nginx gave up: neither `1` nor `0`."""
 
 GIVES_UP: Final = "PCRE backtracks: a request on which it takes too long gets 500"
+JOINED: Final = (
+    "several lines of one name are one with commas, before nginx 1.23 the first one alone"
+)
 
 _HEADER: Final = re.compile(r"[a-z0-9-]+")
 HEADER_ALLOWED: Final = (

@@ -21,7 +21,7 @@ Kind = Literal["limit_req", "limit_conn"]
 _SLOT_BYTES: Final = 128
 """The bytes that a key of usual length takes in a zone of nginx."""
 _LEAST_KIB: Final = 32
-_IPV4_ALONE: Final = 128
+_IPV6_BYTES: Final = 16
 _BYTE: Final = 8
 _PART: Final = Var("hg_part")
 
@@ -104,17 +104,21 @@ def _value(part: str, prefix: int, shared: Shared, about: About, route: str) -> 
 
 
 def _client(prefix: int, shared: Shared, about: About) -> Var | None:
-    """Returns the client's address, of IPv6 the first bits."""
-    if prefix == _IPV4_ALONE:
-        return Var("binary_remote_addr")
+    """Returns the client's address, of IPv6 the first bits.
+
+    An IPv4 address that is mapped into IPv6 is the IPv4 address.
+    """
     if prefix % _BYTE:
         about.refuse("ipv6_prefix", "nginx tells IPv6 clients apart by whole bytes: 8, 16 … 128")
         return None
     kept = prefix // _BYTE
-    pattern = rf"~(?s)\A(?<hg_part>.{{{kept}}}).{{{16 - kept}}}\z"
-    entries = ((Regex(pattern), _PART),)
+    rest = _IPV6_BYTES - kept
+    mapped = Regex(r"~(?s)\A\x00{10}\xff\xff(?<hg_part>.{4})\z")
+    first = Regex(rf"~(?s)\A(?<hg_part>.{{{kept}}}).{{{rest}}}\z")
+    # Longer than an address of IPv4, so that none is the same key.
+    of_ipv6 = Template(("ipv6 ", _PART))
     address = Var("binary_remote_addr")
-    return shared.map(f"client_{prefix}", address, entries, address)
+    return shared.map(f"client_{prefix}", address, ((mapped, _PART), (first, of_ipv6)), address)
 
 
 def directives(limits: Sequence[Limit], base: Sequence[Node] = ()) -> list[Node]:

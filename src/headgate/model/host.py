@@ -27,5 +27,6 @@ class Host(Options):
     )
     middlewares: list[MiddlewareRef] = Field(
         default_factory=list,
-        description="Middlewares by name or inline; they run before those of the route.",
+        description="Middlewares by name or inline; they run before those of a route that names "
+        "this host itself. Hosts below a wildcard do not inherit its middlewares.",
     )

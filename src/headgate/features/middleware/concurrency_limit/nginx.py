@@ -4,7 +4,7 @@ from typing import Final
 
 from headgate.features import nginx_limits
 from headgate.features.middleware.concurrency_limit.spec import ConcurrencyLimitNode
-from headgate.features.nginx import About, Parity
+from headgate.features.nginx import JOINED, About, Parity
 from headgate.features.nginx_chain import Chain
 from headgate.features.nginx_limits import STATUS, Limit, Zone
 
@@ -19,7 +19,8 @@ PARITY: Final = (
     Parity(
         f"{_KEY}.key",
         "differs",
-        "header names of letters, digits and hyphens, others and `jwt:CLAIM` are refused",
+        "header names of letters, digits and hyphens, others and `jwt:CLAIM` are refused; "
+        f"{JOINED}",
     ),
     Parity(f"{_KEY}.ipv6_prefix", "differs", "whole bytes, others are refused"),
     Parity(f"{_KEY}.dry_run", "differs", "one answer for all concurrency limits of a route"),

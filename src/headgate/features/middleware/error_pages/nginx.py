@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from headgate.features.middleware.error_pages.spec import ErrorPagesNode
-from headgate.features.nginx import About, Entry, Parity, Parts, Shared, merged
+from headgate.features.nginx import JOINED, About, Entry, Parity, Parts, Shared, merged
 from headgate.features.nginx_chain import Chain
 from headgate.features.nginx_pages import ERRORS, KEPT, Page, text_of
 from headgate.nginxtext.writer import Literal, Var, Word
@@ -22,9 +22,9 @@ PARITY: Final = (
         "they are; of an endpoint's headers those stay that nginx knows to keep: "
         + ", ".join(f"`{name}`" for name in KEPT)
         + ", `Retry-After`, `Set-Cookie` (4 at most, before nginx 1.23 the first) and, with 401, "
-        "`WWW-Authenticate`; several lines of one name are one with commas, before nginx 1.23 the "
-        "first one alone; 413, 500, 502 and 504 of nginx without a page of theirs have nginx's "
-        'own; refused with `node.nginx.endpoints = "lua"`; no results are counted',
+        f"`WWW-Authenticate`; {JOINED}; 413, 500, 502 and 504 of nginx without a page of theirs "
+        "have nginx's own; refused "
+        'with `node.nginx.endpoints = "lua"`; no results are counted',
     ),
     Parity(f"{_KEY}.body.file", "differs", "a page with other controls than line ends is refused"),
     Parity(f"{_KEY}.content_type", "same"),

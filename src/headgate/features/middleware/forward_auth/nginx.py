@@ -10,6 +10,7 @@ from headgate.features import nginx_cookies
 from headgate.features.middleware.forward_auth.spec import ForwardAuth, ForwardAuthNode
 from headgate.features.nginx import (
     HEADER_ALLOWED,
+    JOINED,
     About,
     Entry,
     Parity,
@@ -23,9 +24,6 @@ from headgate.nginxtext.writer import Arg, Literal, MapKey, Regex, Template, Var
 
 _KEY: Final = "middlewares.NAME.forward_auth"
 _NAMES: Final = "header names of letters, digits and hyphens, others are refused"
-_JOINED: Final = (
-    "several lines of one name are one with commas, before nginx 1.23 the first one alone"
-)
 
 PARITY: Final = (
     Parity(
@@ -48,14 +46,14 @@ PARITY: Final = (
     Parity(
         f"{_KEY}.headers",
         "differs",
-        f"{_NAMES}; with `all` nginx passes what it would pass to an upstream: also headers that "
-        "`Connection` names, none with an underscore, and headers that tell who a client is are "
-        "known by their whole name; what the service gets has no limit of its own",
+        f"{_NAMES}; {JOINED}; with `all` nginx passes what it would pass to an upstream: also "
+        "headers that `Connection` names, none with an underscore, and headers that tell who a "
+        "client is are known by their whole name; what the service gets has no limit of its own",
     ),
     Parity(f"{_KEY}.cookies", "no", "refused: all cookies go along, or none"),
-    Parity(f"{_KEY}.copy", "differs", f"{_NAMES}; {_JOINED}"),
+    Parity(f"{_KEY}.copy", "differs", f"{_NAMES}; {JOINED}"),
     Parity(f"{_KEY}.copy_prefix", "no", "refused: nginx knows headers by their whole name"),
-    Parity(f"{_KEY}.answer_headers", "differs", f"{_NAMES}; {_JOINED}"),
+    Parity(f"{_KEY}.answer_headers", "differs", f"{_NAMES}; {JOINED}"),
     Parity(
         f"{_KEY}.answer_size",
         "differs",

@@ -4,7 +4,7 @@ from typing import Final
 
 from headgate.features import nginx_limits
 from headgate.features.middleware.rate_limit.spec import RateLimitNode
-from headgate.features.nginx import About, Parity
+from headgate.features.nginx import JOINED, About, Parity
 from headgate.features.nginx_chain import Chain
 from headgate.features.nginx_limits import STATUS, Limit, Zone
 
@@ -27,8 +27,8 @@ PARITY: Final = (
     Parity(
         f"{_KEY}.key",
         "differs",
-        "header names of letters, digits and hyphens, others and `jwt:CLAIM` are refused; where "
-        "several limits apply, a request that one of them refuses counts for none",
+        "header names of letters, digits and hyphens, others and `jwt:CLAIM` are refused; "
+        f"{JOINED}; where several limits apply, a request that one of them refuses counts for none",
     ),
     Parity(f"{_KEY}.ipv6_prefix", "differs", "whole bytes, others are refused"),
     Parity(f"{_KEY}.cost", "no", "nginx counts each request as one; others are refused"),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from headgate.features.nginx import About, Parity
+from headgate.features.nginx import JOINED, About, Parity
 from headgate.features.nginx_chain import Chain
 from headgate.plan.middleware import HeaderEdits
 
@@ -12,7 +12,7 @@ PARITY: Final = (
         "differs",
         "`${endpoint}` is refused where an upstream has several endpoints",
     ),
-    Parity("middlewares.NAME.request_headers.add", "same"),
+    Parity("middlewares.NAME.request_headers.add", "differs", f"of the client, {JOINED}"),
     Parity("middlewares.NAME.request_headers.remove", "same"),
 )
 

@@ -4,8 +4,10 @@ import re
 from pathlib import Path, PurePath
 
 import pytest
+from echo_upstream import EchoUpstream
 from memory_files import MemoryFiles
-from nginx_engine import NotRenderedError, expressed, target
+from nginx_engine import NginxEngine, NotRenderedError, expressed, target
+from wire import Wire
 
 from headgate.compile.load import load
 from headgate.engines.nginx.common.types import Capabilities, Rendered
@@ -141,3 +143,31 @@ def test_each_kind_of_limit_is_tried_out_where_the_nginx_can_do_that(
     assert rendered(tried, has=Capabilities("", "", "", DEBIAN_12.accepted - {other})).zones
     with pytest.raises(NotRenderedError, match="this nginx"):
         rendered(tried, has=Capabilities("", "", "", DEBIAN_12.accepted - {probe}))
+
+
+@pytest.mark.parametrize("prefix", [32, 64, 128])
+def test_clients_of_ipv4_are_told_apart_however_their_addresses_are_written(
+    tmp_path: Path, port: int, prefix: int
+) -> None:
+    """A balancer may write them as addresses of IPv6, all of which begin with the same bytes."""
+    config = tmp_path / "headgate.toml"
+    limit = rate(f'rate = "1/m", ipv6_prefix = {prefix}')
+    with EchoUpstream() as echo:
+        config.write_text(
+            f'[listeners.web]\naddress = "127.0.0.1:{port}"\ndefault = true\n'
+            'client_ip.trusted = ["127.0.0.0/8"]\n'
+            f'[routes.r]\nmiddlewares = [{limit}]\nupstream = "u"\n'
+            f'[upstreams.u]\nendpoints = ["{echo.address}"]\n'
+        )
+        with NginxEngine(config, tmp_path):
+            assert _status(port, "::ffff:203.0.113.7") == 200
+            assert _status(port, "::ffff:203.0.113.8") == 200
+            assert _status(port, "203.0.113.7") == 429
+            assert _status(port, "::ffff:203.0.113.8") == 429
+            assert _status(port, "cb00:7107::1") == 200  # begins with the bytes of 203.0.113.7
+
+
+def _status(port: int, client: str) -> int:
+    head = f"GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: {client}\r\n\r\n"
+    with Wire(port) as wire:
+        return wire.ask(head.encode()).status
