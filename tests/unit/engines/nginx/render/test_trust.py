@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from nginx_engine import NginxEngine, NotRenderedError, loaded_file
 from ports import free_ports
 from tls_authority import Authority
 from tls_client import nameless, trusting
-from waiting import DEADLINE_S
+from waiting import DEADLINE_S, until
 from wire import Answer, Wire
 
 from headgate._core import is_client_claim
@@ -123,6 +124,9 @@ def test_names_with_an_underscore_cannot_be_kept(tmp_path: Path) -> None:
 
 
 NAMED = """
+[node]
+access_log = {{ format = "json", sink = {{ path = "{folder}/asked.log" }} }}
+
 [listeners.secure]
 address = "127.0.0.1:{port}"
 default = true
@@ -152,7 +156,7 @@ def test_a_name_of_the_handshake_is_told_if_it_is_one() -> None:
         authority = Authority(folder)
         (port,) = free_ports(1)
         file = folder / "headgate.toml"
-        text = NAMED.format(port=port, echo=echo.address)
+        text = NAMED.format(port=port, echo=echo.address, folder=folder)
         file.write_text(text + authority.issue("own", "a.example").toml("own"))
         context = nameless(trusting(authority.ca_file))
         with NginxEngine(file, folder):
@@ -166,6 +170,15 @@ def test_a_name_of_the_handshake_is_told_if_it_is_one() -> None:
                 seen = json.loads(_over_tls(port, context, sent, "/").partition("\r\n\r\n")[2])
                 assert dict(seen["fields"])["x-tls"] == f"TLSv1.3 <{told}>", sent
                 assert "evil" not in said + str(seen)
+            client = ("openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{port}")
+            named = (*client, "-servername", b"x\xff.example")
+            head = b"GET /moved HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+            said = subprocess.check_output(named, input=head, stderr=subprocess.DEVNULL).decode()
+            assert "\r\nsaid: <>\r\n" in said
+            log, count = folder / "asked.log", 2 * (2 + len(NO_NAMES)) + 1
+            until(lambda: log.exists() and log.read_bytes().count(b"\n") == count, "log lines")
+        logged = [json.loads(line)["sni"] for line in log.read_text().splitlines()]
+        assert {"a.example", "x\r\nx-evil: 1", "x\ufffd"} <= set(logged)
 
 
 def _over_tls(port: int, context: ssl.SSLContext, sni: bytes, path: str) -> str:
