@@ -130,6 +130,8 @@ NAME: Final = r"(?:[a-z0-9_-]++\.?)++"
 and nginx hands them on as they are: line ends too.
 """
 
+_TRIMMED: Final = Regex(r"~\A[ \t]*+(?<hg_part>(?:[^ \t]++|[ \t]++(?!\z))*+)")
+
 _HALVES: Final = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
 """The networks that `default` of a `geo` stands for; nginx warns about repeated entries."""
 
@@ -174,6 +176,16 @@ class Shared:
             self.claims.add(lower)
             return claim_variable(lower)
         return Var("http_" + lower.replace("-", "_"))
+
+    def header_value(self, name: str) -> Var | None:
+        """Returns the same without the blanks around the value.
+
+        nginx takes spaces away there but no tabs, and nothing over HTTP/2.
+        """
+        sent = self.request_header(name)
+        if sent is None:
+            return None
+        return self.map(f"header_{name}", sent, ((_TRIMMED, Var("hg_part")),), writer.Literal(""))
 
     def map(self, hint: str, source: Arg, entries: Sequence[Entry], default: Arg) -> Var:
         """Returns the variable of a `map` with these entries;
@@ -378,7 +390,7 @@ def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
         return ()
     shared = scope.shared
     is_sni = name == "sni"
-    variable = _sni(shared) if is_sni else shared.request_header(name.removeprefix("header:"))
+    variable = _sni(shared) if is_sni else shared.header_value(name.removeprefix("header:"))
     if variable is None:
         about.refuse(key, f"${{{name}}}: {HEADER_ALLOWED}")
     return () if variable is None else (variable,)

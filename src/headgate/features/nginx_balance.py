@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from headgate.features import nginx_values
 from headgate.features.nginx import About, Shared
+from headgate.features.nginx_cookie_values import cookie_value
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Var
 
@@ -30,11 +30,11 @@ def key_variable(key: str, shared: Shared, about: About) -> Var | None:
         return Var("hg_path")
     source, _, name = key.partition(":")
     if source == "header":
-        variable = nginx_values.header(name, shared)
+        variable = shared.header_value(name)
         if variable is None:
             about.refuse("key", "nginx does not pass on request headers of such a name")
         return variable
-    return nginx_values.cookie(name, shared)
+    return cookie_value(name, shared)
 
 
 def needs(has: Has, snippet: str, about: About, word: str) -> bool:

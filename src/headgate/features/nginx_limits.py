@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from headgate.features import nginx_values
 from headgate.features.nginx import HEADER_ALLOWED, About, Shared, merged
+from headgate.features.nginx_cookie_values import cookie_value
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Regex, Template, Var, Word, directive
@@ -87,7 +87,7 @@ def _value(part: str, prefix: int, shared: Shared, about: About, route: str) -> 
         return _client(prefix, shared, about)
     source, _, name = part.partition(":")
     if source == "header":
-        variable = nginx_values.header(name, shared)
+        variable = shared.header_value(name)
         if variable is None:
             about.refuse("key", HEADER_ALLOWED)
         return variable
@@ -95,7 +95,7 @@ def _value(part: str, prefix: int, shared: Shared, about: About, route: str) -> 
         about.refuse("key", "nginx verifies no tokens, so it has no claims to count by")
         return None
     if source == "cookie":
-        return nginx_values.cookie(name, shared)
+        return cookie_value(name, shared)
     before = "/[^/]*" * (int(name) - 1)
     entry = (Regex(rf"~\A{before}/(?<hg_part>[^/]*)"), _PART)
     return shared.map(f"segment_{name}", Var("hg_path"), (entry,), writer.Literal(""))

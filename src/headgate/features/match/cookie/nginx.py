@@ -5,7 +5,7 @@ from typing import Final
 
 from headgate.features.expressions import takes_empty
 from headgate.features.nginx import GIVES_UP, Parity, Shared, quoted, unnamed, whole
-from headgate.features.nginx_values import COOKIES, cookie, cookie_start
+from headgate.features.nginx_cookie_values import COOKIES, cookie_start, cookie_value
 from headgate.nginxtext.writer import Literal, Regex, Var, Word
 from headgate.plan.objects import ValueMatch
 
@@ -32,7 +32,7 @@ def condition(name: str, rule: ValueMatch, shared: Shared) -> Var:
     # An empty value is that of an empty cookie, or none at all.
     entries = tuple((fits, is_there) for fits in _fits(rule))
     made = shared.map if rule.regex is None else shared.judged
-    return made(f"cookie_{name}", cookie(name, shared), entries, _ZERO)
+    return made(f"cookie_{name}", cookie_value(name, shared), entries, _ZERO)
 
 
 def _fits(rule: ValueMatch) -> Iterator[Literal | Regex]:
