@@ -131,6 +131,9 @@ def directives(limits: Sequence[Limit], base: Sequence[Node] = ()) -> list[Node]
         nodes.append(directive(f"{kind}_status", Word(str(STATUS))))
         if own[0].dry_run:
             nodes.append(directive(f"{kind}_dry_run", Word("on")))
+            if kind == "limit_conn" and base:
+                message = "nginx would only try out `node.limits.connections_per_client` there, too"
+                own[0].about.refuse("dry_run", message)
         for one in own[1:]:
             if one.dry_run != own[0].dry_run:
                 one.about.refuse("dry_run", "nginx tries out all limits of a route, or none")
