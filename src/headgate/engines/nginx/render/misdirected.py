@@ -13,7 +13,6 @@ from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, map_key, offers
 from headgate.features.nginx import NAME, Entry, quoted, whole
 from headgate.nginxtext.writer import (
-    Arg,
     Literal,
     MapKey,
     Regex,
@@ -49,13 +48,20 @@ def variable(ctx: Context) -> Var | None:
 def _of_listener(ctx: Context, offered: Offers, classes: Sequence[Offer]) -> Var:
     number = {offer: str(index) for index, offer in enumerate(classes)}
     names = dict.fromkeys((*offered.by_name, *offered.covered))
-    entries: list[tuple[Arg, Arg]] = [
+    entries: list[Entry] = [
         (map_key(name, offered), Word(number[offered.of(name)]))
         for name in names
         if name != ANY and ":" not in name
     ]
+    # No handshake asks for these.
+    addresses: list[Entry] = [
+        (MapKey(name), Word(number[offer]))
+        for name, offer in offered.by_name.items()
+        if ":" in name
+    ]
     known = number[offered.by_name[ANY]] if ANY in offered.by_name else None
-    by_host = ctx.shared.hosts("tls_host", Var("host"), entries, Word(known or _UNKNOWN))
+    hosts = [*entries, *addresses]
+    by_host = ctx.shared.hosts("tls_host", Var("host"), hosts, Word(known or _UNKNOWN))
     # An unknown name shakes hands by the default certificate, or not at all.
     default = Word(known or number[offered.none])
     asked = Var("ssl_server_name")
