@@ -58,7 +58,7 @@ class Asked(NamedTuple):
         """Its headers as a trusted peer sends them, by name."""
         found: dict[str, str | list[str]] = {}
         for name in dict.fromkeys(name for name, _ in self.headers):
-            found[name] = [value for other, value in self.headers if other == name]
+            found[name] = [value.strip(" \t") for other, value in self.headers if other == name]
         return {**found, "x-forwarded-for": self.client}
 
     def bytes(self) -> bytes:
@@ -149,8 +149,9 @@ def _rule(random: Random, *, is_header: bool) -> str:
 
 def request(random: Random) -> Asked:
     """A request that may be near the routes; its path is often not in normal form."""
+    # An empty header counts as absent in nginx.
     headers = [
-        (name, random.choice(VALUES[:-1]))  # an empty header counts as absent in nginx
+        (name, _blank(random) + random.choice(VALUES[:-1]) + _blank(random))
         for name in HEADERS
         if random.random() < 0.5
     ]
@@ -193,6 +194,10 @@ def _mutated(random: Random, normal: str) -> str:
     if random.random() < odds:
         out.append(random.choice(("/", "/.", "/..", "%", "%00", "%5c", "\\", "#a", "%2F..", "%zz")))
     return "".join(out)
+
+
+def _blank(random: Random) -> str:
+    return random.choice(("", "", "", "", "\t", " \t "))
 
 
 def _cookies(random: Random) -> str:

@@ -128,6 +128,13 @@ HEADER_ALLOWED: Final = (
     "hyphens"
 )
 
+NAME: Final = r"(?:[a-z0-9_-]++\.?)++"
+"""An expression for the names that clients ask for in TLS. OpenSSL takes any bytes but NUL there,
+and nginx hands them on as they are: line ends too.
+"""
+
+_TRIMMED: Final = Regex(r"~\A[ \t]*+(?<hg_part>(?:[^ \t]++|[ \t]++(?!\z))*+)")
+
 _HALVES: Final = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
 """The networks that `default` of a `geo` stands for; nginx warns about repeated entries."""
 
@@ -172,6 +179,16 @@ class Shared:
             self.claims.add(lower)
             return claim_variable(lower)
         return Var("http_" + lower.replace("-", "_"))
+
+    def header_value(self, name: str) -> Var | None:
+        """Returns the same without the blanks around the value.
+
+        nginx takes spaces away there but no tabs, and nothing over HTTP/2.
+        """
+        sent = self.request_header(name)
+        if sent is None:
+            return None
+        return self.map(f"header_{name}", sent, ((_TRIMMED, Var("hg_part")),), writer.Literal(""))
 
     def map(self, hint: str, source: Arg, entries: Sequence[Entry], default: Arg) -> Var:
         """Returns the variable of a `map` with these entries;
@@ -289,7 +306,6 @@ _PLAIN: Final[dict[str, Parts]] = {
     "client_ip": (Var("remote_addr"),),
     "client_subject": (Var("hg_client_subject"),),
     "tls_version": (Var("ssl_protocol"),),
-    "sni": (Var("ssl_server_name"),),
     "method": (Var("request_method"),),
     "scheme": (Var("scheme"),),
     "protocol": (Var("server_protocol"),),
@@ -345,6 +361,12 @@ def template(text: str, scope: Scope, about: About, key: str, *, lines: bool = F
     return parts
 
 
+def _sni(shared: Shared) -> Var:
+    """Returns the variable of the name that was asked for in TLS; empty for what is no name."""
+    asked = Var("ssl_server_name")
+    return shared.map("sni", asked, ((Regex(rf"~*\A{NAME}\z"), asked),), writer.Literal(""))
+
+
 def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
     own: dict[str, Parts] = {
         **_PLAIN,
@@ -369,7 +391,9 @@ def _variable(name: str, scope: Scope, about: About, key: str) -> Parts:
             "has no value there",
         )
         return ()
-    variable = scope.shared.request_header(name.removeprefix("header:"))
+    shared = scope.shared
+    is_sni = name == "sni"
+    variable = _sni(shared) if is_sni else shared.header_value(name.removeprefix("header:"))
     if variable is None:
         about.refuse(key, f"${{{name}}}: {HEADER_ALLOWED}")
     return () if variable is None else (variable,)

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from headgate.features.nginx import About, Shared, quoted
+from headgate.features.nginx import About, Shared
+from headgate.features.nginx_cookie_values import cookie_value
 from headgate.nginxtext.tree import Node
-from headgate.nginxtext.writer import Literal, Regex, Var
+from headgate.nginxtext.writer import Var
 
 Has = Callable[[str], bool]
 """A test of whether the nginx that is rendered for accepts a snippet (`Capabilities.has`)."""
@@ -29,13 +30,11 @@ def key_variable(key: str, shared: Shared, about: About) -> Var | None:
         return Var("hg_path")
     source, _, name = key.partition(":")
     if source == "header":
-        variable = shared.request_header(name)
+        variable = shared.header_value(name)
         if variable is None:
             about.refuse("key", "nginx does not pass on request headers of such a name")
         return variable
-    pattern = rf"~(?:\A|;[ ]*){quoted(name)}=(?<hg_cookie>[^;]*)"
-    entries = ((Regex(pattern), Var("hg_cookie")),)
-    return shared.map(f"cookie_{name}", Var("http_cookie"), entries, Literal(""))
+    return cookie_value(name, shared)
 
 
 def needs(has: Has, snippet: str, about: About, word: str) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from headgate.features.nginx import HEADER_ALLOWED, About, Shared, merged, quoted
+from headgate.features.nginx import HEADER_ALLOWED, About, Shared, merged
+from headgate.features.nginx_cookie_values import cookie_value
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import Regex, Template, Var, Word, directive
@@ -86,7 +87,7 @@ def _value(part: str, prefix: int, shared: Shared, about: About, route: str) -> 
         return _client(prefix, shared, about)
     source, _, name = part.partition(":")
     if source == "header":
-        variable = shared.request_header(name)
+        variable = shared.header_value(name)
         if variable is None:
             about.refuse("key", HEADER_ALLOWED)
         return variable
@@ -94,13 +95,10 @@ def _value(part: str, prefix: int, shared: Shared, about: About, route: str) -> 
         about.refuse("key", "nginx verifies no tokens, so it has no claims to count by")
         return None
     if source == "cookie":
-        pattern = rf"~(?:\A|;[ ]*){quoted(name)}=(?<hg_part>[^;]*)"
-        hint, of = f"cookie_{name}", Var("http_cookie")
-    else:
-        before = "/[^/]*" * (int(name) - 1)
-        pattern = rf"~\A{before}/(?<hg_part>[^/]*)"
-        hint, of = f"segment_{name}", Var("hg_path")
-    return shared.map(hint, of, ((Regex(pattern), _PART),), writer.Literal(""))
+        return cookie_value(name, shared)
+    before = "/[^/]*" * (int(name) - 1)
+    entry = (Regex(rf"~\A{before}/(?<hg_part>[^/]*)"), _PART)
+    return shared.map(f"segment_{name}", Var("hg_path"), (entry,), writer.Literal(""))
 
 
 def _client(prefix: int, shared: Shared, about: About) -> Var | None:
@@ -137,6 +135,9 @@ def directives(limits: Sequence[Limit], base: Sequence[Node] = ()) -> list[Node]
         nodes.append(directive(f"{kind}_status", Word(str(STATUS))))
         if own[0].dry_run:
             nodes.append(directive(f"{kind}_dry_run", Word("on")))
+            if kind == "limit_conn" and base:
+                message = "nginx would only try out `node.limits.connections_per_client` there, too"
+                own[0].about.refuse("dry_run", message)
         for one in own[1:]:
             if one.dry_run != own[0].dry_run:
                 one.about.refuse("dry_run", "nginx tries out all limits of a route, or none")

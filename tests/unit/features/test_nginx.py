@@ -121,7 +121,7 @@ def test_a_template_becomes_text_and_variables() -> None:
     findings = Findings()
     about = findings.of("route", "r", "at")
     parts = template("a$$b ${host}${header:X-Id} ${route}", SCOPE, about, "key")
-    assert parts == ("a$b ", Var("host"), Var("http_x_id"), " r")
+    assert parts == ("a$b ", Var("host"), SCOPE.shared.header_value("x-id"), " r")
     template("${endpoint}${header:a_b}", SCOPE, about, "key")
     assert [problem.path for problem in findings.problems] == ["at.key", "at.key"]
 

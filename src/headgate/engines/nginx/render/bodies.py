@@ -144,7 +144,8 @@ class Bodies:
         if limit and not chain.pages.has(_TOO_LARGE):
             large = names.too_large(place)
             refused, told = faults.at_once(chain.response_headers(), large)
-            guards += refused
+            # The first line of a status counts.
+            guards = [*refused, *guards, *(faults.pages() if refused else [])]
             known = self._named_route(name, upstream or "")
             beside += (Body(large, (*known, *told)),) if told else ()
         nodes += [*guards, *chain.steps]
@@ -166,7 +167,7 @@ class Bodies:
                 beside += self._copies(name, route, mirror, (place, number), chain)
         if not (chain.pages.statuses or kept.applies(route)):
             return Body(place, (*nodes, *sent), beside)
-        taken = [*limited, *lacking, *refused]
+        taken = [*limited, *refused, *lacking, *(faults.pages() if refused else [])]
         if chain.pages.statuses:
             pages.check(self.ctx, chain, target, self.ctx.findings.of("route", name, "middlewares"))
             paged = (*pages.intercepting(chain, place), *pages.own_lines(self.ctx, chain))

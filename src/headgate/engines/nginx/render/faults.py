@@ -250,15 +250,16 @@ def _bare_lines() -> list[Node]:
 
 
 def at_once(edits: Headers, leading: str) -> tuple[list[Node], list[Node]]:
-    """Returns the lines of a route's location for what nginx refuses before it reads them (a body
-    that is too large), and the location that they lead to; nothing where the route has no lines.
+    """Returns the first `error_page` of a route's location, for what nginx refuses before it reads
+    further lines (a body that is too large), and the location that it leads to; nothing where the
+    route has no lines.
     """
     lines = [(name, value) for name, value in edits.lines if name != "content-type"]
     if not lines and STATUS not in edits.drops:
         return [], []
     told = [] if STATUS in edits.drops else [_added(STATUS, Var("hg_fault_status"))]
     told += [_added(name, as_arg(value)) for name, value in lines]
-    return [directive("error_page", Word("413"), Plain(leading)), *pages()], _answer(told)
+    return [directive("error_page", Word("413"), Plain(leading))], _answer(told)
 
 
 def not_imported(edits: Headers, *, has_page: bool) -> list[Node]:

@@ -11,9 +11,8 @@ from typing import Final
 from headgate.engines.nginx.render import tls
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, map_key, offers
-from headgate.features.nginx import Entry, quoted, whole
+from headgate.features.nginx import NAME, Entry, quoted, whole
 from headgate.nginxtext.writer import (
-    Arg,
     Literal,
     MapKey,
     Regex,
@@ -28,11 +27,6 @@ _UNKNOWN: Final = "u"
 _NO_NAME: Final = "n"
 _AT_ONCE: Final = 400
 
-_NAME: Final = r"(?:[a-z0-9_-]++\.?)++"
-"""A name that finds the same server and line of a map. OpenSSL takes any bytes but NUL for SNI;
-nginx takes its default server if they are no name, and cuts off a port, while a map looks at them
-as they are.
-"""
 _CLASSES: Final = rf" [0-9{_UNKNOWN}{_NO_NAME}]+ [0-9{_UNKNOWN}{_NO_NAME}]+\z"
 
 
@@ -54,13 +48,20 @@ def variable(ctx: Context) -> Var | None:
 def _of_listener(ctx: Context, offered: Offers, classes: Sequence[Offer]) -> Var:
     number = {offer: str(index) for index, offer in enumerate(classes)}
     names = dict.fromkeys((*offered.by_name, *offered.covered))
-    entries: list[tuple[Arg, Arg]] = [
+    entries: list[Entry] = [
         (map_key(name, offered), Word(number[offered.of(name)]))
         for name in names
         if name != ANY and ":" not in name
     ]
+    # No handshake asks for these.
+    addresses: list[Entry] = [
+        (MapKey(name), Word(number[offer]))
+        for name, offer in offered.by_name.items()
+        if ":" in name
+    ]
     known = number[offered.by_name[ANY]] if ANY in offered.by_name else None
-    by_host = ctx.shared.hosts("tls_host", Var("host"), entries, Word(known or _UNKNOWN))
+    hosts = [*entries, *addresses]
+    by_host = ctx.shared.hosts("tls_host", Var("host"), hosts, Word(known or _UNKNOWN))
     # An unknown name shakes hands by the default certificate, or not at all.
     default = Word(known or number[offered.none])
     asked = Var("ssl_server_name")
@@ -74,9 +75,10 @@ def _of_listener(ctx: Context, offered: Offers, classes: Sequence[Offer]) -> Var
 def _judged(
     ctx: Context, offered: Offers, classes: Sequence[Offer], number: dict[Offer, str]
 ) -> Iterator[Entry]:
-    # Whole lines: a blank in the SNI would stand for one of ours.
-    yield Regex(rf"~*\A({_NAME}) \1{_CLASSES}"), _NOT
-    yield Regex(rf"~*\A(?!(?:{_NAME})? [^ ]*{_CLASSES})"), _YES
+    # Whole lines: a blank in the SNI would stand for one of ours. For what is no name, nginx takes
+    # its default server, and it cuts off a port, while a map looks at the bytes as they are.
+    yield Regex(rf"~*\A({NAME}) \1{_CLASSES}"), _NOT
+    yield Regex(rf"~*\A(?!(?:{NAME})? [^ ]*{_CLASSES})"), _YES
     policy = offered.none.policy
     others = [offer for offer in classes if offer.policy != policy]
     for group in _groups([number[offer] for offer in others]):

@@ -128,7 +128,9 @@ def places(found: Iterable[Candidate]) -> Mapping[Place, tuple[Candidate, ...]]:
             index.regex.append((literal_prefix(one.regex), one))
         else:
             index.prefix.setdefault(one.prefix or "", []).append(one)
-    paths = {*index.exact, *index.prefix} - {""}
+    # nginx redirects from a path to that with a slash, unless a location has it.
+    bare = {path[:-1] for path in index.exact if path.endswith("/")}
+    paths = {*index.exact, *index.prefix, *bare} - {""}
     result = {Place(path, False): _at(index, path, below=False) for path in sorted(paths)}
     for prefix in sorted(index.prefix.keys() | {""}):
         result[Place(prefix, True)] = _at(index, prefix, below=True)

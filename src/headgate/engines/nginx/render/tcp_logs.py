@@ -11,6 +11,7 @@ from headgate.engines.nginx.render.chosen import Field, chosen_format, log_forma
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.logs import log_to, microseconds, subject, to_sink
 from headgate.engines.nginx.render.prelude import mapped
+from headgate.engines.nginx.render.utf8 import readable_text
 from headgate.nginxtext.tree import Node
 from headgate.nginxtext.writer import (
     FilePath,
@@ -93,14 +94,16 @@ class Hello(NamedTuple):
     @property
     def fields(self) -> dict[str, Field]:
         """The fields that logs can have."""
-        if not self.is_read and not self.is_answered:
+        if self.name is None:
             return {}
-        name = Var("hg_sni") if self.is_read and self.is_answered else self._name
-        return {"sni": Field(name)} | (_ENDED if self.is_answered else {})
+        return {"sni": Field(self.name)} | (_ENDED if self.is_answered else {})
 
     @property
-    def _name(self) -> Var:
-        return tcp_ended.NAME if self.is_answered else tcp_route.PREREAD_NAME
+    def name(self) -> Var | None:
+        """The variable of the name that was asked for."""
+        if self.is_answered:
+            return Var("hg_sni") if self.is_read else tcp_ended.NAME
+        return tcp_route.PREREAD_NAME if self.is_read else None
 
     def maps(self) -> list[Node]:
         """Returns the maps of the variables of `fields`."""
@@ -156,11 +159,14 @@ def directives(ctx: Context, hello: Hello) -> list[Node]:
     log = ctx.settings.access_log
     if log is None:
         return nodes
-    chosen = chosen_format(ctx, CHOSEN_FORMAT, log, _FIELDS | hello.fields)
+    known = hello.fields
+    if hello.name is not None and log.format == "json" and log.template is None:
+        known["sni"] = Field(readable_text(ctx, hello.name))
+    chosen = chosen_format(ctx, CHOSEN_FORMAT, log, _FIELDS | known)
     if chosen is not None:
         name, form = CHOSEN_FORMAT, chosen
     elif log.format == "json":
-        more = (part for key, one in hello.fields.items() for part in (f'","{key}":"', one.value))
+        more = (part for key, one in known.items() for part in (f'","{key}":"', one.value))
         text = Template((*_JSON, *more, '"}'))
         name, form = JSON_FORMAT, log_format(JSON_FORMAT, text, "json")
     elif log.format == "common":

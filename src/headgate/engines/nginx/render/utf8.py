@@ -17,6 +17,7 @@ _NAMES: Final = {
     "request_uri": "hg_text_target",
     "http_user_agent": "hg_text_user_agent",
     "http_referer": "hg_text_referer",
+    "ssl_server_name": "hg_text_sni",
 }
 """By nginx's variable: ours."""
 

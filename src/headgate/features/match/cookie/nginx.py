@@ -1,15 +1,11 @@
-"""`cookies` in nginx: maps of `$http_cookie`, with expressions that read cookies as we do.
-
-`$cookie_…` does not suffice: it compares names without case, ends cookies at commas too while it
-looks for one, keeps quotes, and cannot have every name. `$http_cookie` has all lines, joined by
-`; `. Each expression takes time linear in the header.
-"""
+"""`cookies` in nginx: maps of `$http_cookie`."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from headgate.features.expressions import takes_empty
 from headgate.features.nginx import GIVES_UP, Parity, Shared, quoted, unnamed, whole
+from headgate.features.nginx_cookie_values import COOKIES, cookie_start, cookie_value
 from headgate.nginxtext.writer import Literal, Regex, Var, Word
 from headgate.plan.objects import ValueMatch
 
@@ -23,22 +19,20 @@ PARITY: Final = (
 
 _ONE: Final = Word("1")
 _ZERO: Final = Word("0")
-_LINES: Final = Var("http_cookie")
-_VALUE: Final = "hg_cookie"
 _EMPTY: Final = Literal("")
 
 
 def condition(name: str, rule: ValueMatch, shared: Shared) -> Var:
     """Returns a variable that is `1` when the first cookie of that name fits."""
-    start = _start(name)
     found, otherwise = (_ZERO, _ONE) if rule.absent else (_ONE, _ZERO)
-    is_there = shared.map(f"cookie_{name}", _LINES, ((Regex(f"~{start}"), found),), otherwise)
+    start = Regex(f"~{cookie_start(name)}")
+    is_there = shared.map(f"cookie_{name}", COOKIES, ((start, found),), otherwise)
     if rule.absent or rule.present:
         return is_there
     # An empty value is that of an empty cookie, or none at all.
     entries = tuple((fits, is_there) for fits in _fits(rule))
     made = shared.map if rule.regex is None else shared.judged
-    return made(f"cookie_{name}", _value(name, start, shared), entries, _ZERO)
+    return made(f"cookie_{name}", cookie_value(name, shared), entries, _ZERO)
 
 
 def _fits(rule: ValueMatch) -> Iterator[Literal | Regex]:
@@ -56,17 +50,3 @@ def _fits(rule: ValueMatch) -> Iterator[Literal | Regex]:
         yield whole(unnamed(rule.regex)[0])
         if takes_empty(rule.regex):
             yield _EMPTY
-
-
-def _start(name: str) -> str:
-    """Returns an expression for all up to the `=` of the first cookie of that name."""
-    own = rf"[ \t]*+{quoted(name)}[ \t]*+="
-    return rf"\A(?:(?!{own})[^;]*+;)*+{own}"
-
-
-def _value(name: str, start: str, shared: Shared) -> Var:
-    """Returns the variable of a cookie's value, which is empty where there is none."""
-    inside = rf'[ \t]*+"(?<{_VALUE}>[^;]*)"[ \t]*+(?=;|\z)'
-    plain = rf"[ \t]*+(?<{_VALUE}>(?:[^; \t]++|[ \t]++(?=[^;]))*+)"
-    entries = tuple((Regex(f"~{start}{end}"), Var(_VALUE)) for end in (inside, plain))
-    return shared.map(f"cookie_{name}", _LINES, entries, _EMPTY)

@@ -33,7 +33,9 @@ _ZERO: Final = Word("0")
 
 def condition(name: str, rule: ValueMatch, shared: Shared, about: About) -> Var | None:
     """Returns a variable that is `1` when the header's value fits; None when that was refused."""
-    variable = shared.request_header(name)
+    # One of nothing but blanks is there.
+    is_raw = rule.regex is None and not (rule.exact or rule.prefix)
+    variable = shared.request_header(name) if is_raw else shared.header_value(name)
     if variable is None:
         about.refuse("", HEADER_ALLOWED)
         return None

@@ -23,7 +23,12 @@ PARITY: Final = (
         f"{JOINED}",
     ),
     Parity(f"{_KEY}.ipv6_prefix", "differs", "whole bytes, others are refused"),
-    Parity(f"{_KEY}.dry_run", "differs", "one answer for all concurrency limits of a route"),
+    Parity(
+        f"{_KEY}.dry_run",
+        "differs",
+        "one answer for all concurrency limits of a route; refused beside "
+        "`node.limits.connections_per_client`",
+    ),
     Parity(
         f"{_KEY}.status",
         "differs",

@@ -89,6 +89,16 @@ def test_the_limit_of_connections_stays_beside_a_limit_of_requests_in_progress()
     assert " 3;\n        limit_conn_status 429;" in location
 
 
+def test_a_trial_would_lift_the_limit_of_connections_and_is_refused_beside_it() -> None:
+    node = "[node.limits]\nconnections_per_client = 7\n"
+    tried = busy("requests = 3, dry_run = true")
+    with pytest.raises(NotRenderedError, match="connections_per_client") as caught:
+        rendered(tried, extra=node)
+    assert [one.path for one in caught.value.found] == ["middlewares[0].concurrency_limit.dry_run"]
+    assert rendered(tried).zones
+    assert rendered(rate('rate = "1/s", dry_run = true'), extra=node).zones
+
+
 @pytest.mark.parametrize(
     ("limits", "paths"),
     [

@@ -47,12 +47,16 @@ certificate = "admin"
 tls_policy = "asking"
 middlewares = [{{ client_certificate = {{ mode = "required" }} }}]
 
+[hosts."[2001:db8::1]"]
+certificate = "admin"
+tls_policy = "staff"
+
 [routes.www]
 hosts = ["www.example"]
 respond = {{ body = "www" }}
 
 [routes.admin]
-hosts = ["admin.example", "*.below.example", "asking.example"]
+hosts = ["admin.example", "*.below.example", "asking.example", "[2001:db8::1]"]
 respond = {{ body = "admin" }}
 """
 NAMES = [
@@ -67,7 +71,7 @@ NAMES = [
     b"admin.example admin.example 1 1\n",
 ]
 """Names for the handshake; no host that asks for another authority has one of them."""
-GUARDED = ["admin.example", "x.below.example", "asking.example"]
+GUARDED = ["admin.example", "x.below.example", "asking.example", "[2001:db8::1]"]
 
 
 class Listening(NamedTuple):
@@ -144,4 +148,5 @@ def test_a_name_or_none_opens_what_its_authority_may_open(
     listening: Listening, sni: bytes | None
 ) -> None:
     assert asked(listening, listening.ports[0], sni, "www.example") == "200 www"
-    assert asked(listening, listening.ports[0], sni, "admin.example")[:3] in ("400", "421")
+    for host in GUARDED:
+        assert asked(listening, listening.ports[0], sni, host)[:3] in ("400", "421"), host

@@ -48,6 +48,12 @@ hosts = ["a.example"]
 match = [{{ path = {{ exact = "/gone" }} }}]
 upstream = "gone"
 
+[routes.slash]
+hosts = ["a.example"]
+match = [{{ path = {{ exact = "/a/slash/" }} }}]
+middlewares = [{{ response_headers = {{ set = {{ x-set = "3" }} }} }}]
+upstream = "echo"
+
 [routes.own]
 hosts = ["b.example"]
 upstream = "gone"
@@ -153,6 +159,17 @@ def test_the_path_that_is_forwarded_is_the_normal_one(
         assert running.ask(running.web, sent).status == 400
     else:
         assert running.seen(running.web, sent)["target"] == forwarded
+
+
+@pytest.mark.parametrize(
+    ("path", "route"), [("/a/slash/", "3"), ("/a/slash", "1"), ("/a/slash/x", "1"), ("/a", "1")]
+)
+def test_an_exact_path_with_a_slash_at_its_end_takes_no_other(
+    running: Running, path: str, route: str
+) -> None:
+    answer = running.ask(running.web, path)
+    assert (answer.status, answer.header("x-set")) == (200, route)
+    assert running.seen(running.web, path)["target"] == path
 
 
 def test_header_edits_are_those_of_the_route_on_every_status(running: Running) -> None:

@@ -71,10 +71,13 @@ def test_what_is_no_hello_goes_nowhere_and_the_log_says_so(
         # Without a ClientHello the route of those without a name is not taken, either.
         assert answered(port, b"GET / HTTP/1.1\r\n\r\n", "127.0.0.3") == b""
         assert answered(port, hello("a.example"), "127.0.0.1") == echoes["name"].name
-        until(lambda: log.exists() and log.read_bytes().count(b"\n") == 2, "lines of the log")
-        first, second = map(json.loads, log.read_text().splitlines())
+        odd = hello("a.example").replace(b"a.example", b"a.\xffxample")
+        assert answered(port, odd, "127.0.0.1") == echoes["any"].name
+        until(lambda: log.exists() and log.read_bytes().count(b"\n") == 3, "lines of the log")
+        first, second, third = map(json.loads, log.read_text().splitlines())
     assert (first["reason"], first["route"], first["endpoint"]) == ("no-route", "", "")
     assert (second["reason"], second["route"], second["sni"]) == ("ended", "name", "a.example")
+    assert (third["route"], third["sni"]) == ("any", "a.\ufffd")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """What strangers tell of the client chooses nothing and is passed on nowhere: on a real nginx."""
 
 import json
+import socket
+import ssl
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +13,9 @@ import pytest
 from echo_upstream import EchoUpstream
 from nginx_engine import NginxEngine, NotRenderedError, loaded_file
 from ports import free_ports
+from tls_authority import Authority
+from tls_client import nameless, trusting
+from waiting import DEADLINE_S, until
 from wire import Answer, Wire
 
 from headgate._core import is_client_claim
@@ -115,3 +121,76 @@ def test_names_with_an_underscore_cannot_be_kept(tmp_path: Path) -> None:
     assert loaded_file(tmp_path / "headgate.toml").plan is not None
     with pytest.raises(NotRenderedError, match="listener web: underscores_in_headers: nginx"):
         NginxEngine(tmp_path / "headgate.toml", tmp_path)
+
+
+NAMED = """
+[node]
+access_log = {{ format = "json", sink = {{ path = "{folder}/asked.log" }} }}
+
+[listeners.secure]
+address = "127.0.0.1:{port}"
+default = true
+tls = {{ default_certificate = "own", unknown_sni = "default" }}
+
+[routes.moved]
+match = [{{ path = {{ exact = "/moved" }} }}]
+redirect = {{ path = "/", status = 302 }}
+middlewares = [{{ response_headers.set.said = "<${{sni}}>" }}]
+
+[routes.echo]
+middlewares = [{{ request_headers.set = {{ x-tls = "${{tls_version}} <${{sni}}>" }} }}]
+upstream = "echo"
+
+[upstreams.echo]
+endpoints = ["{echo}"]
+"""
+NO_NAMES = [
+    *(b"x\r\nx-evil: 1", b"x\nx-evil: 1", b"x\rx-evil: 1", b"a.example\n", b"a\tb", b"a b"),
+    *(b"x\r\n\r\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n", b"a..b", b"a:1", b"$host"),
+]
+
+
+def test_a_name_of_the_handshake_is_told_if_it_is_one() -> None:
+    with tempfile.TemporaryDirectory(prefix="hg-") as name, EchoUpstream() as echo:
+        folder = Path(name)
+        authority = Authority(folder)
+        (port,) = free_ports(1)
+        file = folder / "headgate.toml"
+        text = NAMED.format(port=port, echo=echo.address, folder=folder)
+        file.write_text(text + authority.issue("own", "a.example").toml("own"))
+        context = nameless(trusting(authority.ca_file))
+        with NginxEngine(file, folder):
+            for sent, told in [
+                (b"a.example", "a.example"),
+                (b"_x-1.Example.", "_x-1.Example."),
+                *((sent, "") for sent in NO_NAMES),
+            ]:
+                said = _over_tls(port, context, sent, "/moved")
+                assert f"\r\nsaid: <{told}>\r\n" in said, sent
+                seen = json.loads(_over_tls(port, context, sent, "/").partition("\r\n\r\n")[2])
+                assert dict(seen["fields"])["x-tls"] == f"TLSv1.3 <{told}>", sent
+                assert "evil" not in said + str(seen)
+            client = ("openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{port}")
+            named = (*client, "-servername", b"x\xff.example")
+            head = b"GET /moved HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+            said = subprocess.check_output(named, input=head, stderr=subprocess.DEVNULL).decode()
+            assert "\r\nsaid: <>\r\n" in said
+            log, count = folder / "asked.log", 2 * (2 + len(NO_NAMES)) + 1
+            until(lambda: log.exists() and log.read_bytes().count(b"\n") == count, "log lines")
+        logged = [json.loads(line)["sni"] for line in log.read_text().splitlines()]
+        assert {"a.example", "x\r\nx-evil: 1", "x\ufffd"} <= set(logged)
+
+
+def _over_tls(port: int, context: ssl.SSLContext, sni: bytes, path: str) -> str:
+    """The answer to a request after a handshake with that name."""
+    answer = b""
+    with (
+        socket.create_connection(("127.0.0.1", port), DEADLINE_S) as plain,
+        # Text would be checked; bytes go as they are.
+        context.wrap_socket(plain, server_hostname=sni) as wrapped,
+    ):
+        head = f"GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+        wrapped.sendall(head.encode())
+        while got := wrapped.recv(1 << 16):
+            answer += got
+    return answer.decode()
