@@ -6,8 +6,8 @@ from typing import Final
 
 from headgate.engines.nginx.imports import imported
 from headgate.engines.nginx.imports.around import Around, Level
-from headgate.nginxtext.includes import Problem, Tree, is_include
-from headgate.nginxtext.tree import Directive, Node, walk
+from headgate.nginxtext.includes import Problem, Tree, includes_in
+from headgate.nginxtext.tree import Directive, Document, Node, walk
 
 _DEEPEST: Final = 100
 _OFTEN: Final = 2
@@ -43,21 +43,38 @@ def is_deep(nodes: Sequence[Node]) -> bool:
 
 
 def is_longer(tree: Tree, most: int) -> bool:
-    """Reports whether a config has more directives than that, with included files in place of each
-    `include`; costs at most as many steps."""
-    known: dict[str, tuple[int, tuple[str, ...]]] = {}
-    files, count = [tree.entry], 0
-    while files and count <= most:
-        file = files.pop()
-        if file not in tree.documents:
-            continue
-        if file not in known:
-            every = list(walk(tree.documents[file].nodes))
-            inside = [tree.targets.get(one.args[0].value, ()) for one in every if is_include(one)]
-            known[file] = len(every), tuple(path for paths in inside for path in paths)
-        count += 1 + known[file][0]
-        files += known[file][1]
-    return count > most
+    """Reports whether a config has more directives and files than that, with included files in
+    place of each `include`; costs a step for each directive and each file of a pattern as written.
+    The tree has no problems: includes nest no deeper than a tree may have them.
+    """
+    return _Size(tree).of_file(tree.entry) > most
+
+
+class _Size:
+    """The directives and files of parts of a tree, with included ones."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._of_files: dict[str, int] = {}
+        self._of_includes: dict[bytes, int] = {}
+
+    def of_file(self, path: str) -> int:
+        """Returns that of a file, itself among them."""
+        if path not in self._of_files:
+            document = self._tree.documents.get(path)
+            self._of_files[path] = 1 if document is None else self._of_document(document)
+        return self._of_files[path]
+
+    def _of_document(self, document: Document) -> int:
+        size = 1 + sum(1 for _ in walk(document.nodes))
+        return size + sum(self._of_include(one) for _, one in includes_in(document))
+
+    def _of_include(self, one: Directive) -> int:
+        value = one.args[0].value
+        if value not in self._of_includes:
+            targets = self._tree.targets.get(value, ())
+            self._of_includes[value] = sum(self.of_file(path) for path in targets)
+        return self._of_includes[value]
 
 
 def uses(tree: Tree) -> Counter[str]:
@@ -69,9 +86,8 @@ def uses(tree: Tree) -> Counter[str]:
         uses[file] += 1
         if uses[file] > _OFTEN or file not in tree.documents:
             continue
-        for one in walk(tree.documents[file].nodes):
-            if is_include(one):
-                files += tree.targets.get(one.args[0].value, ())
+        for _, one in includes_in(tree.documents[file]):
+            files += tree.targets.get(one.args[0].value, ())
     return uses
 
 
