@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from headgate.nginxtext.globs import WILDCARDS, for_python
 from headgate.nginxtext.includes import load
 from headgate.nginxtext.parse import NginxSyntaxError, parse
 
-_WILD: Final = frozenset("*?[")
 _STEPS_OF_NAME: Final = 50
 _STEPS_OF_PATTERN: Final = 5_000
 _MARK = re.compile(rb"^# configuration file (/[^\n]*):\n", re.MULTILINE)
@@ -47,9 +47,10 @@ class DumpedFiles:
 
         Raises `TooManyStepsError`.
         """
+        self._spend(len(pattern) ** 2)
         level = [self._root]
-        for part in pattern.split("/"):
-            if _WILD.intersection(part):
+        for part in for_python(pattern).split("/"):
+            if WILDCARDS.intersection(part):
                 level = self._matched(part, level)
             else:
                 level = [one.inside[part] for one in level if part in one.inside]

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from headgate.kernel.utf8 import is_utf8, shown
+from headgate.nginxtext.globs import WILDCARDS, has_unread
 from headgate.nginxtext.parse import NginxSyntaxError, parse
 from headgate.nginxtext.tree import Directive, Document
 
-_WILDCARDS: Final = frozenset(b"*?[")
 _DATA_BLOCKS: Final = frozenset({b"split_clients", b"charset_map"})
 """Blocks of values in which `include` is a plain value."""
 _DEEPEST: Final = 100
@@ -115,9 +115,9 @@ def load(entry: str, files: Files) -> Tree:
 
     Relative includes are relative to the entry's directory, whichever file they stand in, and a
     pattern may match nothing (nginx: `ngx_conf_include`). Missing files, names that are not UTF-8,
-    cycles, includes nested more than 100 deep with the blocks around them, and syntax errors are
-    problems with their place. Linear in the text of files, beside what `Files.glob` costs for each
-    pattern.
+    cycles, patterns with classes, includes nested more than 100 deep with the blocks around them,
+    and syntax errors are problems with their place. Linear in the text of files, beside what
+    `Files.glob` costs for each pattern.
     """
     loader = _Loader(posixpath.dirname(entry), files)
     loader.read(entry, None)
@@ -187,6 +187,7 @@ class _Loader:
         if len(targets) == 1:
             return self.read(targets[0], by)
         if value not in self._several:
+            self._refuse_unread(by)
             self._several[value] = frozenset(targets)
             for target in targets:
                 nested = self.read(target, by)
@@ -199,10 +200,20 @@ class _Loader:
 
     def _resolve(self, value: bytes) -> tuple[str, ...]:
         if value not in self.targets:
-            path = posixpath.join(self._prefix, value.decode(errors="surrogateescape"))
-            matched = self._files.glob(path) if _WILDCARDS.intersection(value) else [path]
-            self.targets[value] = tuple(matched)
+            name = value.decode(errors="surrogateescape")
+            path = posixpath.join(self._prefix, name)
+            if not WILDCARDS.intersection(name):
+                self.targets[value] = (path,)
+            else:
+                self.targets[value] = () if has_unread(name) else tuple(self._files.glob(path))
         return self.targets[value]
+
+    def _refuse_unread(self, by: Located) -> None:
+        """Adds the problem of a pattern, which then has no files, if there is one."""
+        name = by.directive.args[0].value.decode(errors="replace")
+        if WILDCARDS.intersection(name) and has_unread(name):
+            what = "has a class such as [:alpha:] or a backslash in brackets, which is not read"
+            self._problem(by, by.file, f"the pattern {name} {what}; write the characters out")
 
     def _is_too_deep(self, nested: int, by: Located | None) -> bool:
         """Reports whether a file with includes of that depth is one too many, and says so."""

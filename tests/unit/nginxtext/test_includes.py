@@ -82,6 +82,25 @@ def _chain(length: int, block: bytes = b"include %d;") -> dict[str, bytes]:
     return entry | files | {f"/etc/nginx/{length}": b"user www;"}
 
 
+def test_a_pattern_of_all_but_some_files_reads_those() -> None:
+    files = {
+        "/etc/nginx/nginx.conf": b"include sites/[^_]*.conf;",
+        "/etc/nginx/sites/_off.conf": b"off;",
+        "/etc/nginx/sites/on.conf": b"on;",
+        "/etc/nginx/sites/^.conf": b"hat;",
+    }
+    assert [one.directive.name for one in _tree(files).top()] == [b"hat", b"on"]
+
+
+def test_a_pattern_with_a_class_is_a_problem_wherever_it_is_first() -> None:
+    text = b"\ninclude sites/[[:alpha:]]*.conf;\n"
+    files = {"/etc/nginx/nginx.conf": text, "/etc/nginx/sites/a.conf": b"a;"}
+    assert [str(problem) for problem in _tree(files).problems] == [
+        "/etc/nginx/nginx.conf:2:1: the pattern sites/[[:alpha:]]*.conf has a class such as"
+        " [:alpha:] or a backslash in brackets, which is not read; write the characters out"
+    ]
+
+
 def test_includes_nest_up_to_a_depth() -> None:
     assert _tree(_chain(100)).problems == ()
     assert [one.directive.name for one in _tree(_chain(100)).top()] == [b"user"]
@@ -145,6 +164,14 @@ def _dump(files: dict[str, bytes]) -> bytes:
     return b"".join(
         b"# configuration file %s:\n%s\n" % (path.encode(), text) for path, text in files.items()
     )
+
+
+def test_a_dump_gives_the_files_of_a_pattern_back_that_leaves_some_out() -> None:
+    files = {
+        "/etc/nginx/nginx.conf": b"include sites/[^_]*.conf;\n",
+        "/etc/nginx/sites/on.conf": b"on;\n",
+    }
+    assert files_of(_dump(files)) == files
 
 
 def test_a_dump_gives_its_files_back() -> None:
