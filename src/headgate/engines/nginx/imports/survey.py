@@ -11,11 +11,22 @@ from headgate.nginxtext.tree import Directive, Document, Node, walk
 
 _DEEPEST: Final = 100
 _OFTEN: Final = 2
+_WORDED: Final = frozenset(
+    {
+        *(b"access_log", b"add_header", b"allow", b"auth_basic", b"auth_basic_user_file"),
+        *(b"auth_request", b"auth_request_set", b"deny", b"error_page", b"expires", b"hash"),
+        *(b"keepalive", b"limit_conn", b"limit_conn_zone", b"limit_req", b"limit_req_zone"),
+        *(b"log_format", b"mirror", b"proxy_pass", b"proxy_set_header", b"real_ip_header"),
+        *(b"return", b"rewrite", b"set", b"set_real_ip_from", b"split_clients"),
+    }
+)
+"""Directives that nginx refuses without arguments; what becomes of them is in their first."""
 
 
 def refusals(tree: Tree) -> tuple[Problem, ...]:
     """Returns why an import cannot keep a whole config: files that are missing or broken,
-    directives named as our own, blocks nested more than 100 deep.
+    directives named as our own or without the arguments that they need, blocks nested more than 100
+    deep.
     """
     found = list(tree.problems)
     for file, document in tree.documents.items():
@@ -24,9 +35,17 @@ def refusals(tree: Tree) -> tuple[Problem, ...]:
                 name = one.name.decode(errors="replace")
                 message = f'"{name}": names that begin with headgate_ are ours'
                 found.append(Problem(file, one.line, one.column, message))
+            elif not one.args and (one.name in _WORDED or _is_endpoint(one)):
+                message = f"`{one.name.decode()}` has no argument, and nginx refuses that"
+                found.append(Problem(file, one.line, one.column, message))
         if is_deep(document.nodes):
             found.append(Problem(file, 0, 0, f"blocks are nested more than {_DEEPEST} deep"))
     return tuple(found)
+
+
+def _is_endpoint(one: Directive) -> bool:
+    """Reports whether it is a `server` of an upstream, which has no block."""
+    return one.name == b"server" and one.children is None
 
 
 def is_deep(nodes: Sequence[Node]) -> bool:
