@@ -20,8 +20,10 @@ from headgate.fleet.manifest import resource_bytes, resource_path
 from headgate.fleet.orders import DriftPolicy
 from headgate.master.domains.drafts import imports
 from headgate.master.domains.drafts.effects import Kind, target_of
+from headgate.master.domains.drift import adopting
 from headgate.master.domains.drift.adopting import MOST_OPEN
 from headgate.master.domains.drift.proposer import LEASE, Proposer
+from headgate.master.domains.resources.types import Change
 from headgate.master.domains.resources.validation import import_of, loaded_from
 from headgate.master.upkeep import World as Kept
 from headgate.model.text import read_document
@@ -226,6 +228,26 @@ def test_what_cannot_be_proposed_is_said_once_and_opens_nothing(site: Site) -> N
     assert (shown["state"], shown["draft"], site.drafts()) == ("refused", None, [])
     assert "which a person writes into the imported config" in shown["error"]
     assert site.adopt().status == 409
+
+
+def test_an_edit_that_ends_in_a_fault_of_ours_is_refused_and_stops_no_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> list[Change]:
+        raise IndexError("list index out of range")
+
+    site.node.policy("adopt", heal_after_s=0)
+    site.drifts(ROOT)
+    with monkeypatch.context() as patched:
+        patched.setattr(adopting, "proposed", broken)
+        assert site.look() is True
+        assert site.look() is False
+    shown = site.shown()
+    assert (shown["state"], shown["draft"], site.drafts()) == ("refused", None, [])
+    assert "headgate failed to read the edit" in shown["error"]
+    site.drifts(WEIGHT)
+    assert site.look() is True
+    assert site.shown()["state"] == "open"
 
 
 def test_other_policies_and_another_master_make_none(site: Site) -> None:

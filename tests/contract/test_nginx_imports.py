@@ -1,6 +1,7 @@
 """An imported nginx config as a resource: who may write it, how large it may be, and what a preview
 says of each engine; both databases."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from master_world import Answer, World
 from nginx_trees import tree_of_http
 
 from headgate.certificates.authority import new_csr, new_key
+from headgate.engines.nginx.imports import published
 from headgate.engines.nginx.imports.bundle import to_files
 from headgate.engines.nginx.imports.published import MOST_PART_BYTES, spec_of
 from headgate.engines.nginx.imports.recognise import import_tree
@@ -95,7 +97,7 @@ def engine(world: World, admin: str, changes: list[dict[str, object]]) -> Any:
     return one
 
 
-def published(world: World, admin: str) -> Answer:
+def publish(world: World, admin: str) -> Answer:
     """The answer to publishing."""
     return world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin)
 
@@ -138,6 +140,31 @@ def test_a_draft_with_it_is_published_by_those_who_may_write_it(world: World, ad
     assert said == [("olga", "resources.verbatim was refused")]
 
 
+def test_its_text_is_read_apart_from_the_loop(
+    world: World, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_the_loop: list[bool] = []
+    checked = published.checked
+
+    def seen(spec: object) -> published.Published:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            on_the_loop.append(False)
+        else:
+            on_the_loop.append(True)
+        return checked(spec)
+
+    monkeypatch.setattr(published, "checked", seen)
+    changes = Import().changes()
+    assert preview(world, admin, changes)["errors"] == []
+    draft = {"name": "site", "changes": changes}
+    assert world.ask("POST", f"{W}/drafts", draft, admin).status == 201
+    assert world.ask("PUT", f"{W}/drafts/site", {"changes": changes}, admin).status == 200
+    assert world.ask("PUT", IMPORT, {"spec": Import().spec}, admin).status == 200
+    assert set(on_the_loop) == {False}
+
+
 def test_a_template_cannot_make_one(world: World, admin: str) -> None:
     objects = [{"kind": "nginx_imports", "name": "a", "spec": {"entry": "{{ a }}"}}]
     body = {"parameters": {"a": {"type": "string"}}, "objects": objects}
@@ -171,7 +198,7 @@ def test_nginx_runs_all_of_it_and_reads_some_files_itself(world: World, admin: s
     assert (found["refuses"], found["change"], found["is_known"]) == ([], "reload", True)
     assert "each node must have these files itself: /etc/nginx/others" in found["notes"]
     put_all(world, admin, one)
-    made = published(world, admin)
+    made = publish(world, admin)
     assert made.status == 201, made.text
     assert engine(world, admin, [])["change"] == "none"
 
@@ -179,7 +206,7 @@ def test_nginx_runs_all_of_it_and_reads_some_files_itself(world: World, admin: s
 def test_a_change_of_kept_text_alone_is_a_reload(world: World, admin: str) -> None:
     joined(world, admin, NGINX)
     put_all(world, admin, Import())
-    assert published(world, admin).status == 201
+    assert publish(world, admin).status == 201
     other = Import(SITE.replace("root /srv;", "root /var/www;"))
     changed: Any = [one for one in other.changes() if one["kind"] == "nginx_imports"]
     found = preview(world, admin, changed)
@@ -219,7 +246,7 @@ def test_an_nginx_that_cannot_run_it_refuses_the_revision(
     assert (refuses["object"], refuses["path"]) == ("nginx_imports/site.json", "$")
     assert why in refuses["detail"]
     put_all(world, admin, one)
-    refused = published(world, admin)
+    refused = publish(world, admin)
     assert (refused.status, refused["type"]) == (422, "urn:headgate:problem:engine-refuses")
 
 

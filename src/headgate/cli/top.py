@@ -115,8 +115,8 @@ def _upstreams(before: Look, now: Look, seconds: float, *, expand: bool) -> Tabl
     for name, one in _endpoints(now).items():
         old = _endpoints(before).get(name, one)
         table.add_row(
-            name[0],
-            name[1],
+            Text(name[0]),
+            Text(name[1]),  # not as markup, which begins like an address of IPv6
             Text(one.state, style="green" if one.state == "up" else "red"),
             f"{(one.requests - old.requests) / seconds:.0f}",
             f"{(one.failures - old.failures) / seconds:.0f}",

@@ -2,11 +2,15 @@
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
+from headgate.nginxtext.globs import WILDCARDS, for_python
 from headgate.nginxtext.includes import load
 from headgate.nginxtext.parse import NginxSyntaxError, parse
 
+_STEPS_OF_NAME: Final = 50
+_STEPS_OF_PATTERN: Final = 5_000
 _MARK = re.compile(rb"^# configuration file (/[^\n]*):\n", re.MULTILINE)
 
 
@@ -14,11 +18,22 @@ class NoDumpError(ValueError):
     """A text that does not begin as `nginx -T` does."""
 
 
-class DumpedFiles:
-    """`Files` over files in memory."""
+class TooManyStepsError(ValueError):
+    """Patterns take more work than they may."""
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
+
+class DumpedFiles:
+    """`Files` over files in memory.
+
+    `most_steps` limits the work of all patterns together, in steps of about a nanosecond.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], most_steps: int | None = None) -> None:
         self._files = files
+        self._root = _Folder()
+        self._steps_left = most_steps
+        for path in files:
+            self._root.add(path)
 
     def read(self, path: str) -> bytes:
         """Returns a file's bytes; raises `FileNotFoundError`."""
@@ -28,19 +43,63 @@ class DumpedFiles:
             raise FileNotFoundError(2, "not part of the dump", path) from None
 
     def glob(self, pattern: str) -> list[str]:
-        """Returns paths by a pattern; `*` stops at a slash and does not match a leading dot."""
-        wanted = pattern.split("/")
+        """Returns paths by a pattern; `*` stops at a slash and does not match a leading dot.
+
+        Raises `TooManyStepsError`.
+        """
+        self._spend(len(pattern) ** 2)
+        level = [self._root]
+        for part in for_python(pattern).split("/"):
+            if WILDCARDS.intersection(part):
+                level = self._matched(part, level)
+            else:
+                level = [one.inside[part] for one in level if part in one.inside]
+            self._spend(len(level) * _STEPS_OF_NAME)
         return sorted(
-            (path for path in self._files if _matches(path.split("/"), wanted)),
+            (one.path for one in level if one.path is not None),
             key=lambda path: path.encode(errors="surrogateescape"),
         )
 
+    def _matched(self, part: str, folders: Sequence["_Folder"]) -> list["_Folder"]:
+        """Returns what is in the folders, by a pattern of names."""
+        names = sum(one.names + len(one.inside) * _STEPS_OF_NAME for one in folders)
+        self._spend(len(part) * (names + _STEPS_OF_PATTERN))
+        is_match = re.compile(fnmatch.translate(part)).match
+        may_hide = part.startswith(".")
+        return [
+            inside
+            for folder in folders
+            for name, inside in folder.inside.items()
+            if (may_hide or not name.startswith(".")) and is_match(name)
+        ]
 
-def _matches(parts: list[str], wanted: list[str]) -> bool:
-    return len(parts) == len(wanted) and all(
-        fnmatch.fnmatchcase(part, want) and (not part.startswith(".") or want.startswith("."))
-        for part, want in zip(parts, wanted, strict=True)
-    )
+    def _spend(self, steps: int) -> None:
+        if self._steps_left is None:
+            return
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise TooManyStepsError("the patterns match too much")
+
+
+class _Folder:
+    """A folder, a file, or both: `path` is the file's, `names` the length of all names inside."""
+
+    __slots__ = ("inside", "names", "path")
+
+    def __init__(self) -> None:
+        self.inside: dict[str, _Folder] = {}
+        self.names = 0
+        self.path: str | None = None
+
+    def add(self, path: str) -> None:
+        """Adds a file by its path from here."""
+        at = self
+        for part in path.split("/"):
+            if part not in at.inside:
+                at.inside[part] = _Folder()
+                at.names += len(part)
+            at = at.inside[part]
+        at.path = path
 
 
 def files_of(dump: bytes) -> dict[str, bytes]:

@@ -1,5 +1,7 @@
 """The include graph is nginx's, and a dump is taken apart into the files it was made of."""
 
+from collections import Counter
+
 import pytest
 
 from headgate.nginxtext.dump import DumpedFiles, NoDumpError, files_of
@@ -73,6 +75,86 @@ def test_a_missing_entry_is_a_problem() -> None:
     assert str(problem).startswith("/etc/nginx/nginx.conf: cannot read")
 
 
+def _chain(length: int, block: bytes = b"include %d;") -> dict[str, bytes]:
+    """An entry and files that each include the next one."""
+    entry = {"/etc/nginx/nginx.conf": block % 1}
+    files = {f"/etc/nginx/{n}": block % (n + 1) for n in range(1, length)}
+    return entry | files | {f"/etc/nginx/{length}": b"user www;"}
+
+
+def test_a_pattern_of_all_but_some_files_reads_those() -> None:
+    files = {
+        "/etc/nginx/nginx.conf": b"include sites/[^_]*.conf;",
+        "/etc/nginx/sites/_off.conf": b"off;",
+        "/etc/nginx/sites/on.conf": b"on;",
+        "/etc/nginx/sites/^.conf": b"hat;",
+    }
+    assert [one.directive.name for one in _tree(files).top()] == [b"hat", b"on"]
+
+
+def test_a_pattern_with_a_class_is_a_problem_wherever_it_is_first() -> None:
+    text = b"\ninclude sites/[[:alpha:]]*.conf;\n"
+    files = {"/etc/nginx/nginx.conf": text, "/etc/nginx/sites/a.conf": b"a;"}
+    assert [str(problem) for problem in _tree(files).problems] == [
+        "/etc/nginx/nginx.conf:2:1: the pattern sites/[[:alpha:]]*.conf has a class such as"
+        " [:alpha:] or a backslash in brackets, which is not read; write the characters out"
+    ]
+
+
+def test_includes_nest_up_to_a_depth() -> None:
+    assert _tree(_chain(100)).problems == ()
+    assert [one.directive.name for one in _tree(_chain(100)).top()] == [b"user"]
+    (problem,) = _tree(_chain(5_000)).problems
+    assert "includes and their blocks are nested more than 100 deep" in problem.message
+    assert _tree(_chain(50, b"a { include %d; }")).problems == ()
+    assert len(_tree(_chain(51, b"a { include %d; }")).problems) == 1
+
+
+@pytest.mark.parametrize("form", [b"include %d;\n", b"include %d[x];\ninclude %d*;\n"])
+def test_includes_nest_no_deeper_in_files_that_were_read_before(form: bytes) -> None:
+    files = _chain(200)
+    backwards = b"".join(form.replace(b"%d", b"%d" % n) for n in range(200, 0, -1))
+    files["/etc/nginx/nginx.conf"] = backwards
+    assert any("more than 100 deep" in one.message for one in _tree(files).problems)
+
+
+class _Counting(DumpedFiles):
+    """Files that count how often they are read."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(files)
+        self.reads: Counter[str] = Counter()
+
+    def read(self, path: str) -> bytes:
+        self.reads[path] += 1
+        return super().read(path)
+
+
+def test_a_file_that_is_broken_or_missing_is_read_once() -> None:
+    text = b"include b*;\ninclude broken;\ninclude gone;\n"
+    files = _Counting({"/a": text * 3, "/broken": b"}", "/better": b"include b*;"})
+    tree = load("/a", files)
+    assert set(files.reads.values()) == {1}
+    assert [str(problem) for problem in tree.problems] == [
+        "/better:1:1: the file includes itself: /better → /better",
+        '/broken:1:1: unexpected "}"',
+        "/a:3:1: cannot read /gone: not part of the dump",
+        "/a:6:1: cannot read /gone: not part of the dump",
+        "/a:9:1: cannot read /gone: not part of the dump",
+    ]
+
+
+def test_a_pattern_that_is_there_often_is_followed_once() -> None:
+    many = {f"/d/{n}": b"" for n in range(20_000)}
+    tree = load("/d/e", DumpedFiles({"/d/e": b"include [0-9]*;" * 20_000, **many}))
+    assert tree.problems == ()
+    assert len(tree.documents) == 20_001
+
+
+def test_the_first_problems_are_enough() -> None:
+    assert len(_tree({"/etc/nginx/nginx.conf": b"include gone;" * 1_000}).problems) == 100
+
+
 def test_include_is_a_value_in_split_clients() -> None:
     text = b'split_clients "$a" $b { include 5%; * c; }'
     assert _tree({"/etc/nginx/nginx.conf": text.replace(b" 5%", b"")}).problems == ()
@@ -82,6 +164,14 @@ def _dump(files: dict[str, bytes]) -> bytes:
     return b"".join(
         b"# configuration file %s:\n%s\n" % (path.encode(), text) for path, text in files.items()
     )
+
+
+def test_a_dump_gives_the_files_of_a_pattern_back_that_leaves_some_out() -> None:
+    files = {
+        "/etc/nginx/nginx.conf": b"include sites/[^_]*.conf;\n",
+        "/etc/nginx/sites/on.conf": b"on;\n",
+    }
+    assert files_of(_dump(files)) == files
 
 
 def test_a_dump_gives_its_files_back() -> None:

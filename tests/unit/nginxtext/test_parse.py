@@ -107,6 +107,9 @@ def test_what_is_refused_is_named_with_its_place(
         b" --[[ } ]] --[=[ } ]] ]=] local t = { { } } ",
         b" local t = a[b[1]] ",
         b" -- it's\n ",
+        b' "\\"\\" \n "}" \n ',
+        b" '\\' { \"}\" \n } '}' \n ",
+        b" 'a\\\n '}' \n ",
         b"",
     ],
 )
@@ -128,4 +131,10 @@ def test_blocks_nest_to_any_depth() -> None:
 
 def test_a_long_run_of_comments_costs_no_stack() -> None:
     data = b"#\n" * 200_000 + b"a " + b"#\n" * 200_000 + b"b" + b" c" * 200_000 + b";"
+    assert parse(data).to_bytes() == data
+
+
+@pytest.mark.parametrize("quote", [b'"', b"'"])
+def test_a_lua_string_without_an_end_costs_one_pass(quote: bytes) -> None:
+    data = b"x_by_lua_block {" + quote + (b"\\" + quote) * 400_000 + b"\n}"
     assert parse(data).to_bytes() == data

@@ -13,9 +13,9 @@ from headgate.node.about import ConfigStatus, NodeStatus, ProcessStatus
 from headgate.node.samples import parse
 
 
-def look(at: float, requests: int, error: str = "") -> Look:
+def look(at: float, requests: int, error: str = "", address: str = "127.0.0.1:9") -> Look:
     """A node that has served so many requests."""
-    endpoint = EndpointStatus("127.0.0.1:9", [], "up", 3, 1, requests, 0, error)
+    endpoint = EndpointStatus(address, [], "up", 3, 1, requests, 0, error)
     upstreams = [UpstreamStatus("app", [endpoint])]
     status = NodeStatus(
         ready=True,
@@ -45,6 +45,11 @@ def test_rates_are_what_happened_between_two_looks() -> None:
     assert "connections 12" in text
     assert "out 400 KiB/s" in text
     assert "127.0.0.1:9" in text
+
+
+def test_an_address_of_ipv6_is_shown_whole() -> None:
+    found = plain(look(10.0, 1, "", "[fd00::1]:80"), look(11.0, 2, "", "[fd00::1]:80"))
+    assert "[fd00::1]:80" in found
 
 
 def test_80_columns_are_enough() -> None:

@@ -54,15 +54,15 @@ def _head(one: Adopted) -> Group:
     workers = [each for each in one.processes if each.role == "worker"]
     draining = [each for each in one.processes if each.role == "draining"]
     resident = sum(each.resident_bytes for each in one.processes)
+    root = f"  (in {one.root})" if one.root != "/" else ""
+    name = (one.version or "nginx", "bold")
     lines = [
-        f"[b]{one.version or 'nginx'}[/b]  pid {one.pid}  {one.conf}"
-        + (f"  (in {one.root})" if one.root != "/" else ""),
         f"{len(workers)} workers, {len(draining)} draining"
         + (f" (oldest {max(each.age_s for each in draining):.0f} s old)" if draining else "")
         + f", {resident / 1024**2:.0f} MiB resident, up {_age(one)}",
         f"{len(one.picture.files)} files, {one.picture.directives} directives",
     ]
-    return Group(*(Text.from_markup(line) for line in lines))
+    return Group(Text.assemble(name, f"  pid {one.pid}  {one.conf}{root}"), *map(Text, lines))
 
 
 def _age(one: Adopted) -> str:
@@ -76,7 +76,8 @@ def _age(one: Adopted) -> str:
 def _hosts(one: Adopted) -> Table:
     table = _table("hosts", "names", "listens", "TLS", "default", "written")
     for host in one.picture.hosts[:_MANY]:
-        table.add_row(
+        _row(
+            table,
             " ".join(host.names) or "-",
             " ".join(host.listens),
             "yes" if host.tls else "",
@@ -89,7 +90,8 @@ def _hosts(one: Adopted) -> Table:
 def _routes(one: Adopted) -> Table:
     table = _table("routes", "hosts", "location", "does", "target", "written")
     for route in one.picture.routes[:_MANY]:
-        table.add_row(
+        _row(
+            table,
             " ".join(route.hosts) or "-",
             route.match or "(the rest)",
             route.action,
@@ -102,8 +104,12 @@ def _routes(one: Adopted) -> Table:
 def _upstreams(one: Adopted) -> Table:
     table = _table("upstreams", "name", "balance", "endpoints", "written")
     for upstream in one.picture.upstreams[:_MANY]:
-        table.add_row(
-            upstream.name, upstream.balance, "\n".join(upstream.endpoints), str(upstream.place)
+        _row(
+            table,
+            upstream.name,
+            upstream.balance,
+            "\n".join(upstream.endpoints),
+            str(upstream.place),
         )
     return _cut(table, len(one.picture.upstreams))
 
@@ -113,7 +119,8 @@ def _certificates(one: Adopted) -> Table:
     for each in one.certificates[:_MANY]:
         leaf = each.file.leaf
         names = " ".join(leaf.names[:4]) if leaf else each.file.problem
-        table.add_row(
+        _row(
+            table,
             each.file.path,
             names,
             _expiry(each),
@@ -122,7 +129,7 @@ def _certificates(one: Adopted) -> Table:
             " ".join(each.servers[:4]),
         )
     for finding in one.certificate_findings[:_MANY]:
-        table.add_row(Text(finding.code, style="red"), Text(f"{finding.path}: {finding.message}"))
+        _row(table, Text(finding.code, style="red"), Text(f"{finding.path}: {finding.message}"))
     return _cut(table, len(one.certificates))
 
 
@@ -148,7 +155,8 @@ def _findings(one: Adopted) -> Table:
     order = list(_LEVELS)
     found = sorted(one.picture.findings, key=lambda f: (order.index(f.level), f.file, f.line))
     for finding in found[:_MANY]:
-        table.add_row(
+        _row(
+            table,
             Text(finding.level, style=_LEVELS[finding.level]),
             finding.id,
             f"{finding.file}:{finding.line}",
@@ -162,13 +170,15 @@ def _live(live: Live) -> Group:
     rate = "not known" if live.requests is None else f"{live.requests:.1f}"
     status = "  ".join(f"{code} {per_s:.1f}" for code, per_s in live.status.items())
     stub = live.connections
-    line = (
-        f"[b]now[/b] ({live.seconds:.0f} s, by {live.source.replace('_', ' ')})  requests/s"
-        f" [b]{rate}[/b]  {status}  p50 {_ms(live.p50_ms)}  p99 {_ms(live.p99_ms)}"
-        f"  connections [b]{stub.active if stub else live.open_connections}[/b]"
-        f"  CPU {live.cpu * 100:.0f} %"
+    line = Text.assemble(
+        ("now", "bold"),
+        f" ({live.seconds:.0f} s, by {live.source.replace('_', ' ')})  requests/s ",
+        (rate, "bold"),
+        f"  {status}  p50 {_ms(live.p50_ms)}  p99 {_ms(live.p99_ms)}  connections ",
+        (str(stub.active if stub else live.open_connections), "bold"),
+        f"  CPU {live.cpu * 100:.0f} %",
     )
-    parts: list[Text | Table] = [Text.from_markup(line)]
+    parts: list[Text | Table] = [line]
     if live.errors:
         counts = "  ".join(f"{level} {count}" for level, count in live.errors.items())
         parts.append(Text(f"error log: {counts}"))
@@ -178,7 +188,7 @@ def _live(live: Live) -> Group:
     if live.backends:
         table = _table("endpoints now", "endpoint", "requests/s", "failures/s")
         for each in live.backends[:_MANY]:
-            table.add_row(each.name, f"{each.requests:.1f}", f"{each.failures:.1f}")
+            _row(table, each.name, f"{each.requests:.1f}", f"{each.failures:.1f}")
         parts.append(_cut(table, len(live.backends)))
     return Group(*parts)
 
@@ -187,7 +197,8 @@ def _rates(title: str, names: Iterable[NameRate]) -> Table:
     table = _table(title, "name", "requests/s", "status/s", "out/s", "p50", "p99")
     every = list(names)
     for each in every[:_MANY]:
-        table.add_row(
+        _row(
+            table,
             each.name,
             f"{each.requests:.1f}",
             "  ".join(f"{kind} {count:.1f}" for kind, count in each.status.items()),
@@ -202,7 +213,7 @@ def _logs(one: Adopted) -> Table:
     table = _table("logs", "path", "kind", "of", "followed")
     for log in one.logs[:_MANY]:
         sites = " ".join(log.sites[:4])
-        table.add_row(log.path, log.kind, sites, f"no: {log.problem}" if log.problem else "yes")
+        _row(table, log.path, log.kind, sites, f"no: {log.problem}" if log.problem else "yes")
     return _cut(table, len(one.logs))
 
 
@@ -215,6 +226,11 @@ def _table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def _row(table: Table, *cells: str | Text) -> None:
+    """Adds a row; a plain cell is shown as it is, also what rich takes for markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _cut(table: Table, count: int) -> Table:

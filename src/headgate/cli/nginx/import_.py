@@ -91,10 +91,11 @@ def _import(path: Path | None, pid: int | None) -> "tuple[Tree, Imported]":
 
     try:
         tree = tree_at(path) if path is not None else tree_of_running(pid)
-        with paused():
-            return tree, import_tree(tree, users_at)
     except (NoSourceError, RightMissingError, LookupError) as error:
         raise complain(str(error)) from None
+    try:
+        with paused():
+            return tree, import_tree(tree, users_at)
     except ImportRefusedError as error:
         for problem in error.problems:
             sys.stderr.write(f"{problem}\n")

@@ -99,6 +99,46 @@ def test_hosts_routes_and_upstreams_have_their_places() -> None:
     assert ["10.0.0.2:80"] in lines
 
 
+@pytest.mark.parametrize(
+    "written", ["~ ^/api[/]?$", "~ ^/[a-z]+/x$", "[fd00::1]:80", "[red]", "\\[b]", ":smile:"]
+)
+def test_text_of_a_config_is_no_markup(written: str) -> None:
+    picture = msgspec.structs.replace(
+        PICTURE,
+        files=(written,),
+        hosts=(msgspec.structs.replace(HOST, names=(written,), listens=(written,)),),
+        routes=(msgspec.structs.replace(ROUTE, match=written, target=written),),
+        upstreams=(msgspec.structs.replace(UPSTREAM, name=written, endpoints=(written,)),),
+        findings=(Finding("f", "low", written, 1, 1, written, written),),
+        problems=(written,),
+    )
+    live = msgspec.structs.replace(
+        LIVE,
+        status={written: 1.0},
+        errors={written: 1},
+        sites=(msgspec.structs.replace(RATE, name=written, status={written: 1.0}),),
+        backends=(BackendRate(written, 1.0, 0.0),),
+    )
+    leaf = msgspec.structs.replace(LEAF, names=(written,))
+    view = CertificateView(
+        CertificateFile(written, written, leaf, "fits", written), 1.0, (written,), ()
+    )
+    page = text(
+        msgspec.structs.replace(
+            BARE,
+            conf=written,
+            version=written,
+            root=written,
+            picture=picture,
+            live=live,
+            certificates=(view,),
+            logs=(LogView(written, "access", (written,), written),),
+            notes=(written,),
+        )
+    )
+    assert page.count(written) == 25
+
+
 def certificate(*served: Served, days: float | None = 30.0, leaf: Leaf | None = LEAF) -> list[str]:
     file = CertificateFile("/c.pem", "/c.key", leaf, "fits", "" if leaf else "not there")
     view = CertificateView(file, days, ("s1", "s2", "s3", "s4", "s5"), served)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from waiting import DEADLINE_S, until
 
 from headgate.cli.program import program
+from headgate.engines.nginx.imports import samples
 from headgate.engines.nginx.imports.bundle import from_files
 from headgate.engines.nginx.imports.rerender import rerender
 from headgate.engines.nginx.imports.source import read_bundle
@@ -68,6 +69,39 @@ def test_the_report_ends_with_the_requests_that_would_be_answered_otherwise(conf
         ),
         "  engine nginx: none, it runs the original's directives word by word",
     ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "line"),
+    [
+        ("limit_req_zone $binary_remote_addr zone=z:1m rate=10r/s;", "limit_req zone=z nodelay;"),
+        ("limit_conn_zone $binary_remote_addr zone=z:1m;", "limit_conn z 10;"),
+        ("", "auth_basic staff; auth_basic_user_file users;"),
+        ("", "gzip on;"),
+    ],
+)
+def test_requests_are_tried_where_routes_have_middlewares(
+    config: Path, zone: str, line: str
+) -> None:
+    app = f"location /app/ {{ {line} proxy_pass http://127.0.0.1:1; }}"
+    text = config.read_text().replace("server {", f"{zone} server {{", 1)
+    config.write_text(text.replace("location /files/", f"{app} location /files/"))
+    users = config.with_name("users")
+    users.write_text("alice:$2b$04$0e856lVe4ANgjk9VYQGbvufRaupb9zxuOKCW5n9uFCwbWH9pMRuYW\n")
+    users.chmod(0o600)
+    code, out, _ = _run(config.parent)
+    assert code == 0
+    assert "location /app/" not in out
+    assert "  engine native: 2 would be answered otherwise\n" in out
+
+
+def test_an_engine_that_was_not_tried_is_said(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "_may_take", lambda one, _hosts: one.section == "routes")
+    _, out, _ = _run(config.parent)
+    assert "  engine native: not tried, " in out
+    assert "would be answered otherwise" not in out
 
 
 def test_the_requests_of_an_access_log_are_tried(config: Path, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Reads a release's config as a tree for the lint; decides nothing."""
 
 import glob
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from headgate.engines.nginx.apply.causes import Finding, object_at
+from headgate.nginxtext.globs import for_python
 from headgate.nginxtext.includes import Located, Tree, load
 from headgate.nginxtext.tree import Directive
 
@@ -33,7 +35,8 @@ class DiskFiles:
     def glob(self, pattern: str) -> list[str]:
         """Files by a pattern, sorted by their bytes."""
         moved = self.moved(pattern)
-        found = sorted(glob.glob(moved))  # noqa: PTH207 - patterns are absolute
+        names = glob.glob(for_python(moved))  # noqa: PTH207 - patterns are absolute
+        found = sorted(names, key=os.fsencode)
         if moved == pattern:
             return found
         return [f"{self._from}{path.removeprefix(self._to)}" for path in found]

@@ -1,6 +1,5 @@
 """Reads a foreign nginx.conf that includes our releases: what it says of its nginx, and of us."""
 
-import fnmatch
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from headgate.engines.nginx.instance.procfs import Procfs
 from headgate.engines.nginx.instance.rooted import RootedFiles
 from headgate.engines.nginx.observe.facts import BuiltIn
 from headgate.engines.nginx.observe.masters import Running, built_in_of, running
+from headgate.nginxtext.dump import DumpedFiles
 from headgate.nginxtext.includes import Files, Located, Tree, is_include, load
 from headgate.nginxtext.tree import Directive
 
@@ -99,7 +99,7 @@ def check_include(conf: str, root: Path, files: Files | None = None) -> None:
     for block in blocks:
         for value in _includes(tree, block.file, block.directive.directives()):
             path = posixpath.join(folder, value)
-            if path == wanted or fnmatch.fnmatchcase(wanted, path):
+            if path == wanted or DumpedFiles({wanted: b""}).glob(path):
                 return
     first = blocks[0]
     raise WrongConfError(

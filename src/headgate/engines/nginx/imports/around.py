@@ -1,19 +1,47 @@
 """Knows what a location inherits, and its sibling locations."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from headgate.engines.nginx.imports import effects, hostifs
 from headgate.nginxtext.includes import Located
 
+_AFTER_SLASH: Final = bytes([ord("/") + 1])
 
-class Sibling(NamedTuple):
-    """A location of the same server by its path; `exact` for `=`."""
 
-    exact: bool
-    path: bytes
+class Siblings:
+    """The prefix and exact locations of one server by their paths, which nginx has once each."""
+
+    def __init__(self, exact: Iterable[bytes] = (), prefixes: Iterable[bytes] = ()) -> None:
+        self._exact = frozenset(exact)
+        self._prefixes = sorted(set(prefixes))
+
+    def has_exact(self, path: bytes) -> bool:
+        """Reports whether there is `= path`."""
+        return path in self._exact
+
+    def has_prefix(self, path: bytes) -> bool:
+        """Reports whether there is a prefix location of that path."""
+        at = bisect_left(self._prefixes, path)
+        return self._prefixes[at : at + 1] == [path]
+
+    def has_longer(self, path: bytes) -> bool:
+        """Reports whether a prefix location has a longer path that begins with this one."""
+        at = bisect_right(self._prefixes, path)
+        return at < len(self._prefixes) and self._prefixes[at].startswith(path)
+
+    def has_longer_within(self, path: bytes) -> bool:
+        """Reports whether one of those goes on with another byte than a slash."""
+        beyond = bisect_left(self._prefixes, path + _AFTER_SLASH)
+        first = bisect_right(self._prefixes, path)
+        found = (*self._prefixes[first : first + 1], *self._prefixes[beyond : beyond + 1])
+        return any(one.startswith(path) and not one.startswith(path + b"/") for one in found)
+
+
+_NO_SIBLINGS: Final = Siblings()
 
 
 class Level:
@@ -48,14 +76,14 @@ class Around(NamedTuple):
     """The lines of a location and of what it stands in.
 
     `levels` are those of the location, the server and `http`, nearest first. `siblings` are the
-    other prefix and exact locations of the server, `upgrades` the variables that a `map` makes of
-    `$http_upgrade`. `ranked` says that the server's routes have priorities of their own. `prefix`
-    is the base of relative paths, `users` reads files of users, None where these are not at hand.
-    `services` are the lines of locations by the path that nginx asks them for.
+    prefix and exact locations of the server, itself among them, `upgrades` the variables that a
+    `map` makes of `$http_upgrade`. `ranked` says that the server's routes have priorities of their
+    own. `prefix` is the base of relative paths, `users` reads files of users, None where these are
+    not at hand. `services` are the lines of locations by the path that nginx asks them for.
     """
 
     levels: tuple[Level, ...]
-    siblings: tuple[Sibling, ...] = ()
+    siblings: Siblings = _NO_SIBLINGS
     upgrades: frozenset[bytes] = frozenset()
     ranked: bool = False
     prefix: str = ""

@@ -71,9 +71,10 @@ def limits_of(around: Around) -> Limits:
     """Returns the limits in effect; raises `NotExpressibleError`."""
     tables: dict[str, Table] = {}
     notes: list[str] = []
-    declared = [line.directive for level in around.levels for line in level.lines]
     for kind in KINDS:
         used = list(_uses(kind, around))
+        levels = around.levels if used else ()
+        declared = [one.directive for level in levels for one in level.named(kind + b"_zone")]
         for zone, most, rest in used:
             if why := around.zones.get((kind, zone)):
                 raise NotExpressibleError(f"`{kind.decode()}`: the zone {zone}: {why}")

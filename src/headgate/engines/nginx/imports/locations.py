@@ -16,7 +16,7 @@ from headgate.engines.nginx.imports import (
     skeleton,
     splits,
 )
-from headgate.engines.nginx.imports.around import Around, Level, Sibling, UserFiles, Zones
+from headgate.engines.nginx.imports.around import Around, Level, Siblings, UserFiles, Zones
 from headgate.engines.nginx.imports.gathering import Gathered
 from headgate.engines.nginx.imports.objects import (
     ModelObject,
@@ -84,16 +84,16 @@ class Locations:
         taken = self._whole(site, order)
         for block in hostifs.blocks_of(lines.lines, site.server.names):
             taken = self._host(site, block) or taken
-        siblings = [_sibling(spot) for spot in spots]
+        siblings = Siblings(
+            (spot.path for spot in spots if spot.modifier == b"="),
+            (spot.path for spot in spots if spot.is_prefix),
+        )
         asked = _services(spots, insides)
         for index, (block, spot) in enumerate(zip(blocks, spots, strict=True)):
-            others = tuple(
-                one for at, one in enumerate(siblings) if one is not None and at != index
-            )
             levels = (insides[index], lines, site.http)
             around = Around(
                 levels,
-                others,
+                siblings,
                 site.upgrades,
                 order.is_ranked,
                 self._prefix,
@@ -226,13 +226,6 @@ def _host_notes(site: Site, asked: str) -> tuple[str, ...]:
     if site.server.written[0] != asked or not any("*" in one.hosts for one in site.attached):
         return ()
     return ("`$host`: a request without a host is not one for the server's first name here",)
-
-
-def _sibling(spot: Spot) -> Sibling | None:
-    """Returns a location as its siblings see it; None for regular expressions and names."""
-    if spot.is_prefix or spot.modifier == b"=":
-        return Sibling(spot.modifier == b"=", spot.path)
-    return None
 
 
 def _services(spots: Sequence[Spot], insides: Sequence[Level]) -> dict[str, Level]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.imports import exact
-from headgate.engines.nginx.imports.around import Sibling
+from headgate.engines.nginx.imports.around import Siblings
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table, Toml
 from headgate.engines.nginx.imports.values import text
 from headgate.nginxtext.tree import Directive
@@ -76,17 +76,7 @@ def split(location: Directive) -> tuple[bytes, bytes]:
     return modifier, word[len(modifier) :]
 
 
-def sibling(location: Directive) -> Sibling | None:
-    """Returns a location as its siblings see it; None for regular expressions and names."""
-    modifier, path = split(location)
-    if modifier in (b"", b"^~", b"="):
-        return Sibling(modifier == b"=", path)
-    return None
-
-
-def match_of(
-    location: Wanted, siblings: Sequence[Sibling], *, proxied: bool, ranked: bool
-) -> Matched:
+def match_of(location: Wanted, siblings: Siblings, *, proxied: bool, ranked: bool) -> Matched:
     """Returns the matches for what the location takes;
     `ranked` where the route's priority keeps it behind longer prefixes.
     """
@@ -95,39 +85,29 @@ def match_of(
         return Matched(({"path": {"regex": location.expression}},))
     if location.is_exact:
         stem = path[:-1]
-        taken = any(one.path == stem.encode() for one in siblings)
+        taken = siblings.has_exact(stem.encode()) or siblings.has_prefix(stem.encode())
         redirects = proxied and path.endswith("/") and stem and not taken
         return Matched(({"path": {"exact": path}},), stem if redirects else None)
     if path == "/":
         return Matched(())
-    prefixes = [one.path.decode(errors="replace") for one in siblings if not one.exact]
     if path.endswith("/"):
-        return _directory(path, prefixes, siblings, proxied=proxied, ranked=ranked)
-    if not ranked and any(
-        one.startswith(path) and one[len(path) : len(path) + 1] != "/" for one in prefixes
-    ):
+        return _directory(path, siblings, proxied=proxied, ranked=ranked)
+    if not ranked and siblings.has_longer_within(path.encode()):
         raise NotExpressibleError("another location begins with the same characters")
-    if f"{path}/" in prefixes:
+    if siblings.has_prefix(f"{path}/".encode()):
         raise NotExpressibleError("another location differs by the last slash only")
     beyond = f"{_escaped(path)}[^/].*"
     return Matched(({"path": {"prefix": path}}, {"path": {"regex": beyond}}))
 
 
-def _directory(
-    path: str,
-    prefixes: Sequence[str],
-    siblings: Sequence[Sibling],
-    *,
-    proxied: bool,
-    ranked: bool,
-) -> Matched:
+def _directory(path: str, siblings: Siblings, *, proxied: bool, ranked: bool) -> Matched:
     stem = path[:-1]
-    if stem in prefixes:
+    if siblings.has_prefix(stem.encode()):
         raise NotExpressibleError("another location differs by the last slash only")
     if proxied:
-        taken = Sibling(True, stem.encode()) in siblings
+        taken = siblings.has_exact(stem.encode())
         return Matched(({"path": {"prefix": stem}},), None if taken else stem)
-    if not ranked and any(one.startswith(path) for one in prefixes):
+    if not ranked and siblings.has_longer(path.encode()):
         raise NotExpressibleError("it stands above another location and does not proxy")
     return Matched(({"path": {"regex": f"{_escaped(path)}.*"}},))
 

@@ -143,7 +143,9 @@ def target_of(line: Directive, around: Around, pools: Pools) -> Target:
     """Returns where a `proxy_pass` leads; raises `NotExpressibleError`."""
     if len(line.args) != 1:
         raise NotExpressibleError("`proxy_pass` does not have one argument")
-    written = values.folded(line.values[0], around.constants())
+    written = line.values[0]
+    if values.has_variables(written):
+        written = values.folded(written, around.constants())
     split = splits.branches_of(written, pools.splits)
     if split is None and values.has_variables(written):
         raise NotExpressibleError("`proxy_pass` with variables has no counterpart")

@@ -25,7 +25,7 @@ from headgate.engines.nginx.imports.bundle import (
 )
 from headgate.engines.nginx.imports.objects import ModelObject, Table, Toml, table_in, to_toml
 from headgate.fleet.manifest import NGINX_IMPORTS, SECRETS
-from headgate.nginxtext.dump import DumpedFiles
+from headgate.nginxtext.dump import DumpedFiles, TooManyStepsError
 from headgate.nginxtext.includes import load
 from headgate.nginxtext.parse import NginxSyntaxError, parse
 from headgate.nginxtext.tree import Directive, Node
@@ -36,13 +36,18 @@ MOST_PART_BYTES: Final = 128 << 10
 """The largest file of kept text, and the largest text of what became model."""
 MOST_BYTES: Final = 512 << 10
 """The largest object."""
+MOST_RESTORED_BYTES: Final = 4 * MOST_BYTES
+"""The most that `headgate_…` lines stand for together."""
 MOST_DIRECTIVES: Final = 100_000
 """The most directives of a config, with included files in place of each `include`."""
 
+_MOST_STEPS: Final = 1_000_000_000
+"""The most work of all patterns of includes together: about a second of it."""
 _CODING: Final = "latin-1"
 _SECRET: Final = re.compile(r"secrets/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _UTF8: Final = "write the file in UTF-8, or leave these nodes without a master"
 _AGAIN: Final = "import the config again"
+_FEWER: Final = "include each file once"
 _SMALLER: Final = f"at most {MOST_PART_BYTES} bytes; divide the file by `include`"
 
 
@@ -106,8 +111,14 @@ def checked(spec: object) -> Published:
         if not path.startswith("/") or not _SECRET.fullmatch(secret):
             _refuse(("secrets", path), f'"{secret}" is not a secret file', "write secrets/NAME")
     try:
-        texts = originals.restored(_verbatim(one), _by_key(one))
-        tree = load(one.entry, DumpedFiles(texts))
+        known = _by_key(one)
+        _check_restored(one, known)
+        texts = originals.restored(_verbatim(one), known)
+        tree = load(one.entry, DumpedFiles(texts, _MOST_STEPS))
+    except TooManyStepsError:
+        _refuse(
+            ("files",), "its includes have too many patterns, or patterns of too many files", _FEWER
+        )
     except (NginxSyntaxError, originals.ChangedLineError) as error:
         _refuse(("files",), str(error), "correct the kept text")
     if one.entry not in one.files:
@@ -116,7 +127,7 @@ def checked(spec: object) -> Published:
         _refuse(("files",), str(problems[0]), _AGAIN)
     if survey.is_longer(tree, MOST_DIRECTIVES):
         what = f"its includes make more than {MOST_DIRECTIVES} directives of it"
-        _refuse(("files",), what, "include each file once")
+        _refuse(("files",), what, _FEWER)
     _check_objects(one.objects)
     return one
 
@@ -241,6 +252,20 @@ def _check_sizes(one: Published) -> None:
     size = len(json.dumps(msgspec.to_builtins(one), ensure_ascii=False).encode())
     if size > MOST_BYTES:
         _refuse((), f"{size} bytes are too many", f"at most {MOST_BYTES}; import fewer servers")
+
+
+def _check_restored(one: Published, known: originals.Originals) -> None:
+    """Refuses originals that stand in so many places that the whole config is far larger."""
+    size = 0
+    for path, text in one.files.items():
+        for line in _placeholders(parse(text.encode(), path).nodes):
+            size += len(known.get(originals.key_of(line), ""))
+            if size > MOST_RESTORED_BYTES:
+                part = ("files", path)
+                what = (
+                    f"line {line.line}: with the text that it stands for, there is too much of it"
+                )
+                _refuse(part, what, _AGAIN)
 
 
 def _check_depths(one: Published) -> None:

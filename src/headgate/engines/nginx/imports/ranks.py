@@ -8,6 +8,7 @@ that differ within a segment; elsewhere each route gets a priority.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from headgate.engines.nginx.imports.around import Siblings
 from headgate.engines.nginx.imports.matching import split
 from headgate.nginxtext.includes import Located
 from headgate.nginxtext.tree import Directive
@@ -63,6 +64,7 @@ class Ranks:
 
     def __init__(self, spots: Sequence[Spot]) -> None:
         self._prefixes = [one for one in spots if one.is_prefix]
+        self._plain = Siblings((), (one.path for one in spots if one.modifier == b""))
         self.has_regex = any(one.is_regex for one in spots)
         self.is_ranked = self.has_regex or _parts_within_segments(self._prefixes)
 
@@ -93,9 +95,7 @@ class Ranks:
         """
         if spot.modifier != b"^~" or not self.has_regex:
             return False
-        return not any(
-            one.modifier == b"" and one.path.startswith(spot.path) for one in self._prefixes
-        )
+        return not (self._plain.has_prefix(spot.path) or self._plain.has_longer(spot.path))
 
 
 def _parts_within_segments(prefixes: Sequence[Spot]) -> bool:

@@ -91,7 +91,10 @@ def _tried(of: Tried) -> list[str]:
     source = "made from the locations" if of.made else "of the access log"
     lines = [f"tried: {of.requests} requests {source}"]
     count = sum(one.requests for one in of.native)
-    lines.append(f"  engine native: {count} would be answered otherwise")
+    if of.untried:
+        lines.append(f"  engine native: not tried, {of.untried}")
+    else:
+        lines.append(f"  engine native: {count} would be answered otherwise")
     lines += [
         f"    {one.requests} times {one.method} {one.url}: {one.answer}"
         for one in of.native[:_SHOWN]

@@ -19,6 +19,7 @@ from headgate.engines.nginx.imports.document import NAME, ImportedDocument
 from headgate.engines.nginx.imports.imported import Imported
 from headgate.engines.nginx.imports.matching import split
 from headgate.engines.nginx.imports.objects import ModelObject, items_in, to_toml
+from headgate.kernel.diagnostics import Severity
 from headgate.kernel.errors import Invalid
 from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.parse import parse
@@ -31,7 +32,7 @@ _SERVERS: Final = 200
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/.-]+")
 _WITH_PORT: Final = re.compile(r":[0-9]+$")
 _EVERYBODY: Final = "*"
-_WORDLESS: Final = frozenset({"tls", "certificate"})
+_WORDLESS: Final = frozenset({"tls", "certificate", "middlewares"})
 
 
 class Otherwise(msgspec.Struct, frozen=True):
@@ -46,12 +47,14 @@ class Otherwise(msgspec.Struct, frozen=True):
 class Tried(msgspec.Struct, frozen=True):
     """The result of tried requests: how many, `made` from the locations or read from an access log,
     and those that each engine answers otherwise; `nginx` are lines of the text that differ.
+    `untried` says why the native engine was not tried; empty if it was.
     """
 
     requests: int
     made: bool
     native: tuple[Otherwise, ...]
     nginx: tuple[str, ...]
+    untried: str = ""
 
 
 def made(tree: Tree) -> list[tuple[Question, int]]:
@@ -71,9 +74,13 @@ def tried(
     """Tries requests on both engines."""
     hosts = {_host_of(question) for question, _ in asked} | {_EVERYBODY}
     objects = [_plain(each) for each in one.objects if _may_take(each, hosts)]
-    plan = load([PurePath(NAME)], ImportedDocument(to_toml(objects), {}), {}).plan
-    native = _native(Routing(plan), objects, asked) if plan is not None else ()
-    return Tried(sum(count for _, count in asked), is_made, native, differences(tree, one))
+    loaded = load([PurePath(NAME)], ImportedDocument(to_toml(objects), {}), {})
+    count, differing = sum(count for _, count in asked), differences(tree, one)
+    if loaded.plan is None:
+        errors = (each for each in loaded.diagnostics if each.severity is Severity.ERROR)
+        why = "; ".join(f"{each.path}: {each.message}" for each in itertools.islice(errors, 1))
+        return Tried(count, is_made, (), differing, f"its routes do not compile: {why}")
+    return Tried(count, is_made, _native(Routing(loaded.plan), objects, asked), differing)
 
 
 def differences(tree: Tree, one: Imported) -> tuple[str, ...]:
@@ -187,6 +194,7 @@ def _may_take(one: ModelObject, hosts: set[str]) -> bool:
 
 
 def _plain(one: ModelObject) -> ModelObject:
-    """Returns the object without TLS: certificates do not matter to routes."""
+    """Returns the object without TLS and middlewares, which choose no route and name files of the
+    host."""
     table = {key: value for key, value in one.table.items() if key not in _WORDLESS}
     return ModelObject(one.section, one.name, table)

@@ -90,8 +90,8 @@ def servers_of(
     unknown: set[str] = set()
     found = []
     for index, one in enumerate(read):
-        at = frozenset(own.get(index, ()))
         usable = [listen for listen in one.listens if listen.is_address]
+        at = frozenset(own.get(index, set()).intersection(listen.address for listen in usable))
         for listen in usable:
             if one.odd or ("" in one.written and listen.address not in at):
                 unknown.add(listen.address)
@@ -168,6 +168,8 @@ def _server(
 ) -> Server:
     hosts, defaults, usable, proxied = at
     reasons = [*unknown_around(one.lines.lines, one.names), *whys]
+    if not usable:
+        reasons.append("it listens on no address that a listener can have")
     rejects = any(
         line.directive.values == (b"on",) for line in one.lines.named(b"ssl_reject_handshake")
     )

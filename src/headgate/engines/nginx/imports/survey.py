@@ -6,16 +6,27 @@ from typing import Final
 
 from headgate.engines.nginx.imports import imported
 from headgate.engines.nginx.imports.around import Around, Level
-from headgate.nginxtext.includes import Problem, Tree, is_include
-from headgate.nginxtext.tree import Directive, Node, walk
+from headgate.nginxtext.includes import Problem, Tree, includes_in
+from headgate.nginxtext.tree import Directive, Document, Node, walk
 
 _DEEPEST: Final = 100
 _OFTEN: Final = 2
+_WORDED: Final = frozenset(
+    {
+        *(b"access_log", b"add_header", b"allow", b"auth_basic", b"auth_basic_user_file"),
+        *(b"auth_request", b"auth_request_set", b"deny", b"error_page", b"expires", b"hash"),
+        *(b"keepalive", b"limit_conn", b"limit_conn_zone", b"limit_req", b"limit_req_zone"),
+        *(b"log_format", b"mirror", b"proxy_pass", b"proxy_set_header", b"real_ip_header"),
+        *(b"return", b"rewrite", b"set", b"set_real_ip_from", b"split_clients"),
+    }
+)
+"""Directives that nginx refuses without arguments; what becomes of them is in their first."""
 
 
 def refusals(tree: Tree) -> tuple[Problem, ...]:
     """Returns why an import cannot keep a whole config: files that are missing or broken,
-    directives named as our own, blocks nested more than 100 deep.
+    directives named as our own or without the arguments that they need, blocks nested more than 100
+    deep.
     """
     found = list(tree.problems)
     for file, document in tree.documents.items():
@@ -24,9 +35,17 @@ def refusals(tree: Tree) -> tuple[Problem, ...]:
                 name = one.name.decode(errors="replace")
                 message = f'"{name}": names that begin with headgate_ are ours'
                 found.append(Problem(file, one.line, one.column, message))
+            elif not one.args and (one.name in _WORDED or _is_endpoint(one)):
+                message = f"`{one.name.decode()}` has no argument, and nginx refuses that"
+                found.append(Problem(file, one.line, one.column, message))
         if is_deep(document.nodes):
             found.append(Problem(file, 0, 0, f"blocks are nested more than {_DEEPEST} deep"))
     return tuple(found)
+
+
+def _is_endpoint(one: Directive) -> bool:
+    """Reports whether it is a `server` of an upstream, which has no block."""
+    return one.name == b"server" and one.children is None
 
 
 def is_deep(nodes: Sequence[Node]) -> bool:
@@ -43,21 +62,38 @@ def is_deep(nodes: Sequence[Node]) -> bool:
 
 
 def is_longer(tree: Tree, most: int) -> bool:
-    """Reports whether a config has more directives than that, with included files in place of each
-    `include`; costs at most as many steps."""
-    known: dict[str, tuple[int, tuple[str, ...]]] = {}
-    files, count = [tree.entry], 0
-    while files and count <= most:
-        file = files.pop()
-        if file not in tree.documents:
-            continue
-        if file not in known:
-            every = list(walk(tree.documents[file].nodes))
-            inside = [tree.targets.get(one.args[0].value, ()) for one in every if is_include(one)]
-            known[file] = len(every), tuple(path for paths in inside for path in paths)
-        count += 1 + known[file][0]
-        files += known[file][1]
-    return count > most
+    """Reports whether a config has more directives and files than that, with included files in
+    place of each `include`; costs a step for each directive and each file of a pattern as written.
+    The tree has no problems: includes nest no deeper than a tree may have them.
+    """
+    return _Size(tree).of_file(tree.entry) > most
+
+
+class _Size:
+    """The directives and files of parts of a tree, with included ones."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._of_files: dict[str, int] = {}
+        self._of_includes: dict[bytes, int] = {}
+
+    def of_file(self, path: str) -> int:
+        """Returns that of a file, itself among them."""
+        if path not in self._of_files:
+            document = self._tree.documents.get(path)
+            self._of_files[path] = 1 if document is None else self._of_document(document)
+        return self._of_files[path]
+
+    def _of_document(self, document: Document) -> int:
+        size = 1 + sum(1 for _ in walk(document.nodes))
+        return size + sum(self._of_include(one) for _, one in includes_in(document))
+
+    def _of_include(self, one: Directive) -> int:
+        value = one.args[0].value
+        if value not in self._of_includes:
+            targets = self._tree.targets.get(value, ())
+            self._of_includes[value] = sum(self.of_file(path) for path in targets)
+        return self._of_includes[value]
 
 
 def uses(tree: Tree) -> Counter[str]:
@@ -69,9 +105,8 @@ def uses(tree: Tree) -> Counter[str]:
         uses[file] += 1
         if uses[file] > _OFTEN or file not in tree.documents:
             continue
-        for one in walk(tree.documents[file].nodes):
-            if is_include(one):
-                files += tree.targets.get(one.args[0].value, ())
+        for _, one in includes_in(tree.documents[file]):
+            files += tree.targets.get(one.args[0].value, ())
     return uses
 
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from headgate.nginxtext.globs import WILDCARDS, for_python
+
 FILE_BYTES: Final = 16 * 1024 * 1024
 """The most it reads of a file; a config or a certificate is not larger."""
 
 _LINKS: Final = 40
-_WILD: Final = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class RootedFiles:
 
     def glob(self, pattern: str) -> list[str]:
         """Returns files by a pattern of glob(3), sorted by their bytes; empty if none match."""
-        parts = pattern.split("/")
-        first = next((i for i, part in enumerate(parts) if _WILD & set(part)), len(parts) - 1)
+        parts = for_python(pattern).split("/")
+        first = next((i for i, part in enumerate(parts) if WILDCARDS & set(part)), len(parts) - 1)
         folder = "/".join(parts[:first])
         rest = "/".join(parts[first:])
         try:

@@ -47,6 +47,7 @@ async def list_drafts(
 @ROUTES.post(_ALL, Permission.RESOURCES_WRITE)
 async def create_draft(call: Here, workspace: str, new: NewDraft) -> Draft:
     """Makes a draft; each of its objects is checked by itself."""
+    await asyncio.to_thread(service.checked, new.changes)
     return await call.write(lambda tx: service.create(tx, new, call.caller, call.now_ms))
 
 
@@ -60,6 +61,7 @@ async def get_draft(call: Here, workspace: str, draft: str) -> Draft:
 @ROUTES.put(_ONE, Permission.RESOURCES_WRITE)
 async def put_draft(call: Here, workspace: str, draft: str, new: DraftChanges) -> Draft:
     """Gives a draft other changes."""
+    await asyncio.to_thread(service.checked, new.changes)
     return await call.write(
         lambda tx: service.change(tx, draft, new.changes, call.expected, call.now_ms)
     )
@@ -86,8 +88,8 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
     sealer = call.master.sealer
     forbidden = resources.verbatim_faults(wanted.changes, call.caller, call.scope)
     seen = {} if wanted.seen is None else await had(call, wanted.seen)
+    changes = await asyncio.to_thread(service.checked, wanted.changes)
     async with call.read() as tx:
-        changes = service.checked(wanted.changes)
         if wanted.draft is not None:
             changes = [*(await service.find(tx, wanted.draft)).changes, *changes]
         plan = await planned(tx, wanted.templates, wanted.virtual_hosts)

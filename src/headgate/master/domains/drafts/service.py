@@ -13,7 +13,10 @@ from headgate.master.store.transaction import Transaction
 
 
 def checked(changes: list[Change]) -> list[Change]:
-    """Returns the changes; raises ProblemError for a bad object, or one that is there twice."""
+    """Returns the changes; raises ProblemError for a bad object, or one that is there twice.
+
+    Takes seconds for imported nginx configs: a thread is the place for it.
+    """
     seen: set[str] = set()
     for index, change in enumerate(changes):
         resources.checked(change, f"$.changes[{index}]")
@@ -25,12 +28,12 @@ def checked(changes: list[Change]) -> list[Change]:
 
 
 async def create(tx: Transaction, new: NewDraft, by: Caller, now_ms: int) -> Draft:
-    """Makes a draft."""
+    """Makes a draft of changes that were checked."""
     draft = Draft(
         id=new_id(now_ms),
         version=1,
         name=new.name,
-        changes=checked(new.changes),
+        changes=new.changes,
         created_by=by.id,
         changed_at=now_ms,
     )
@@ -52,13 +55,13 @@ async def find(tx: Transaction, name: str, *, is_locked: bool = False) -> Draft:
 async def change(
     tx: Transaction, name: str, changes: list[Change], expected: int | None, now_ms: int
 ) -> Draft:
-    """Gives a draft other changes."""
+    """Gives a draft other changes, which were checked."""
     current = await find(tx, name)
     if expected not in {None, current.version}:
         raise stale(current)
     draft = current.model_copy(
         update={
-            "changes": checked(changes),
+            "changes": changes,
             "version": current.version + 1,
             "changed_at": now_ms,
         }

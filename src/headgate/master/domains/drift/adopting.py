@@ -70,8 +70,9 @@ async def case(tx: Transaction, agent_id: str, sealer: Sealer) -> Case:
 
 
 async def worked_out(one: Case) -> list[Change]:
-    """Returns the changes of a proposal; raises CannotAdoptError. Works in a thread."""
-    return await asyncio.to_thread(proposed, one.contents, one.seen)
+    """Returns the changes of a proposal; raises CannotAdoptError, ProblemError. Works in a
+    thread."""
+    return await asyncio.to_thread(lambda: drafts.checked(proposed(one.contents, one.seen)))
 
 
 async def propose(tx: Transaction, one: Case, changes: list[Change], now_ms: int) -> Draft:
@@ -170,7 +171,7 @@ async def _put(tx: Transaction, agent: AgentRow, changes: list[Change], now_ms: 
         id=new_id(now_ms) if before is None else before.id,
         version=1 if before is None else before.version + 1,
         name=name,
-        changes=drafts.checked(changes),
+        changes=changes,
         created_by=agent.id,
         changed_at=now_ms,
     )

@@ -27,6 +27,7 @@ AT_ONCE: Final = 200
 _LEASE_MS: Final = 600_000
 _INTERVAL_S: Final = 5.0
 _MS: Final = 1_000
+_FAULT: Final = "headgate failed to read the edit; the log of the master says how"
 
 _log = structlog.get_logger()
 
@@ -91,12 +92,20 @@ class Proposer:
         except ProblemError as error:  # the agent or its drift is another one: see the next look
             _log.info("drift is not proposed yet", agent=one.id, reason=str(error))
         except (CannotAdoptError, QuotaError) as error:
-            why = str(error)
-            await database.write(
-                scope, lambda tx: adopting.refuse(tx, one.id, one.digest, why, now_ms)
-            )
+            await self._refuse(one, str(error))
+        except (StoreUnavailableError, TakenError):
+            raise
+        except Exception:  # it would fail again, before the agents that come later
+            _log.exception("an edit of nginx could not be read", agent=one.id)
+            await self._refuse(one, _FAULT)
         else:
             self._feeds.tell(one.workspace_id)
+
+    async def _refuse(self, one: _Due, why: str) -> None:
+        scope, now_ms = Scope(one.organisation_id, one.workspace_id), self._world.clock()
+        await self._world.database.write(
+            scope, lambda tx: adopting.refuse(tx, one.id, one.digest, why, now_ms)
+        )
 
 
 def _due(now_ms: int) -> Query:

@@ -1,6 +1,7 @@
 """The rules of resources."""
 
 import json
+from asyncio import to_thread
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -60,6 +61,11 @@ def checked(change: Change, at: str = "$") -> bytes | None:
     return content
 
 
+async def _checked_apart(change: Change) -> bytes | None:
+    """Does `checked`, in a thread if there is much text to read."""
+    return checked(change) if change.kind not in VERBATIM else await to_thread(checked, change)
+
+
 async def write(
     tx: Transaction, change: Change, by: Caller, now_ms: int, *, expected: int | None = None
 ) -> Row | None:
@@ -69,7 +75,7 @@ async def write(
     `expected` is the version that the change is for, 0 for an object that must not exist yet.
     """
     require_verbatim([change], by, tx.scope)
-    content = checked(change)
+    content = await _checked_apart(change)
     path = resource_path(change.kind, change.name)
     current = await store.find(tx, path)
     require_own(_claim(change, current.set_name if current else None))

@@ -222,7 +222,8 @@ async def _drafted(
         await draft_store.remove(tx, before.id)
     if not changes:
         return None
-    await drafts.create(tx, NewDraft(name=name, changes=changes), writing.by, writing.now_ms)
+    new = NewDraft(name=name, changes=drafts.checked(changes))
+    await drafts.create(tx, new, writing.by, writing.now_ms)
     return name
 
 

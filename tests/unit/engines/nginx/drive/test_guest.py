@@ -37,6 +37,7 @@ class Files:
         LINE,
         b'include "/s/nginx/current/http.conf";',
         b"include /s/nginx/current/http.con[f];",
+        b"include /s/nginx/[^_]*/http.conf;",
     ],
 )
 def test_the_line_is_found_however_it_is_written(http: bytes) -> None:
@@ -53,6 +54,8 @@ def test_it_may_stand_in_a_file_of_the_http_block() -> None:
         b"events {}\nhttp {\n  gzip on;\n}\n",
         b"events {}\nhttp {\n  # " + LINE + b"\n}\n",
         b"events {}\nhttp {\n  server { " + LINE + b" }\n}\n",
+        b"events {}\nhttp {\n  include /s/*;\n}\n",
+        b"events {}\nhttp {\n  include /s/nginx/[^c]urrent/http.conf;\n}\n",
     ],
 )
 def test_without_it_the_line_and_the_place_are_told(text: bytes) -> None:

@@ -1,6 +1,7 @@
 """An import as the object that a master publishes: the same import again, or the part is named."""
 
 import json
+from collections.abc import Iterable
 from pathlib import PurePath
 
 import msgspec
@@ -182,6 +183,41 @@ def test_files_that_include_each_other_again_and_again_are_refused() -> None:
     texts |= {f"/etc/nginx/{n}": f"include {n + 1};" * 50 for n in range(9)}
     with pytest.raises(CannotTravelError, match="its includes make more than"):
         checked({**spec(), "files": texts, "originals": []})
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        # Many patterns, each of which is held against many files.
+        (
+            "".join(f"include [a-z]{n:x}*;" for n in range(7_000)),
+            (f"d{n:x}" for n in range(20_000)),
+        ),
+        # One pattern that is there often, of empty files.
+        ("include d*;" * 11_000, (f"d{n:x}" for n in range(20_000))),
+        # One pattern that takes long for each name.
+        ("".join(f"include d*{'?' * 999}{n};" for n in range(100)), ["d" * 99_999, "d" * 99_998]),
+    ],
+    ids=["patterns", "files", "names"],
+)
+def test_patterns_that_match_too_much_are_refused(entry: str, names: Iterable[str]) -> None:
+    texts = {"/e/nginx.conf": entry} | {f"/e/{name}": "" for name in names}
+    with pytest.raises(CannotTravelError) as wrong:
+        checked({"entry": "/e/nginx.conf", "files": texts, "originals": [], "objects": ""})
+    assert wrong.value.part == ("files",)
+    assert "its includes" in wrong.value.what
+
+
+def test_an_original_that_stands_in_many_places_is_refused() -> None:
+    line = "headgate_route none;"
+    body = {
+        "entry": "/e",
+        "files": {"/e": line * 6_000},
+        "originals": [{"line": line, "text": "a;" * (MOST_PART_BYTES // 2)}],
+        "objects": "",
+    }
+    with pytest.raises(CannotTravelError, match="with the text that it stands for"):
+        checked(body)
 
 
 def test_the_model_of_the_object_reads_nothing_of_the_host() -> None:

@@ -425,3 +425,49 @@ def test_what_differs_is_noted_with_its_place() -> None:
         ),
         (2, "ssl_protocols: kept, listeners have a policy of their own"),
     ]
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "listen unix:/run/x.sock;",
+        "listen unix:/run/x.sock default_server; server_name b;",
+        "listen 443 quic; server_name b;",
+    ],
+)
+def test_a_server_without_an_address_of_ours_stays_as_it_is(server: str) -> None:
+    text = f"server {{ {server} location / {{ proxy_pass http://127.0.0.1:1; }} }}"
+    one = imported(text)
+    assert one.objects == ()
+    assert [fate.object for fate in one.fates if fate.object] == []
+    (why,) = (fate.why for fate in one.fates if fate.name == "server")
+    assert "it listens on no address that a listener can have" in why
+
+
+def test_a_server_whose_name_is_taken_is_no_default_for_its_socket() -> None:
+    first = "server { listen 80; server_name a; location / { proxy_pass http://127.0.0.1:1; } }"
+    second = first.replace("listen 80;", "listen 80; listen unix:/run/x.sock;")
+    one = imported(first + second)
+    assert len([each for each in one.objects if each.section == "routes"]) == 1
+    (_, kept) = (fate for fate in one.fates if fate.name == "location")
+    assert kept.object == ""
+    assert "every name of it is an earlier server's" in str([fate.why for fate in one.fates])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "upstream u { keepalive; server 127.0.0.1:1; }",
+        "upstream u { server; }",
+        "upstream u { hash; server 127.0.0.1:1; }",
+        "server { listen 80; location / { allow; proxy_pass http://127.0.0.1:1; } }",
+        "server { listen 80; location / { set; auth_request /a; proxy_pass http://127.0.0.1:1; } }",
+        "server { listen 80; location / { proxy_pass http://127.0.0.1:1; mirror; } }",
+        "server { listen 80; location / { proxy_pass; add_header; limit_req; auth_basic; } }",
+    ],
+)
+def test_a_line_without_its_words_is_refused_with_its_place(text: str) -> None:
+    with pytest.raises(ImportRefusedError) as refused:
+        imported(text)
+    assert {(one.file, one.line) for one in refused.value.problems} == {(ENTRY, 2)}
+    assert "has no argument, and nginx refuses that" in refused.value.problems[0].message
