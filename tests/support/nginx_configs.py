@@ -70,6 +70,7 @@ IN_LOCATION = [
     "return 301 https://$host$request_uri;",
     "return 404;",
     "try_files $uri =404;",
+    "location ~ y { deny all; } location /a/x/ { proxy_pass http://api; }",
 ]
 PATHS = ["/", "/a", "/a/", "= /a", "^~ /a/b", "= /b/", "/a.b", "~ x", "@n", "/%41", '"/c d"']
 

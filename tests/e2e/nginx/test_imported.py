@@ -55,6 +55,19 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port};
+        server_name nested.example;
+        location / {{ proxy_pass http://app; }}
+        location /up/ {{
+            proxy_pass http://app;
+            location ~ \\.php$ {{ deny all; }}
+            location = /up/only {{ deny all; }}
+            location /up/deeper/ {{ proxy_pass http://app; location ~ \\.txt$ {{ deny all; }} }}
+        }}
+        location ~ \\.(php|txt)$ {{ proxy_pass http://app; }}
+        location ~ ^/up/(only|deeper)$ {{ return 200 b; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
         server_name if.example;
         if ($http_x_open = "") {{ return 403; }}
         location / {{ proxy_pass http://app; }}
@@ -91,7 +104,7 @@ http {{
 """
 
 HOSTS = ["open.example", "if.example", "whole.example", "first.example", "twice.example"]
-HOSTS += ["second.example", "w1.example", "tail.example", "nobody.example"]
+HOSTS += ["nested.example", "second.example", "w1.example", "tail.example", "nobody.example"]
 PATHS = ["/", "/x", "/secret", "/secret/", "/secret/x", "/secret%2Fx", "/%2Fsecret/x", "//secret/x"]
 PATHS += ["/%73ecret/x", "/secrets", "/secretsx", "/secrets/x", "/only", "/only/", "/%2Fonly"]
 PATHS += ["/deep", "/deep/", "/deep/x", "/deep/closed", "/deep/closedx", "/deep/closed/x"]
@@ -121,6 +134,7 @@ PATHS += [
     "/secret%3Bx",
     "/./only",
 ]
+PATHS += ["/up/x.php", "/up/only", "/up/deeper", "/up/deeper/x.txt", "/up/x.txt", "/x.txt"]
 
 
 class Answer(NamedTuple):

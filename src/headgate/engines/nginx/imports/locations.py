@@ -75,7 +75,7 @@ class Locations:
         blocks = lines.named(b"location")
         insides = [Level(self._tree.inside(block)) for block in blocks]
         spots = [
-            ranks.spot_of(one.directive, at, Around((inside, lines, site.http)).access())
+            self._spot(one, at, Around((inside, lines, site.http)))
             for at, (one, inside) in enumerate(zip(blocks, insides, strict=True))
         ]
         order = Ranks(spots)
@@ -106,6 +106,10 @@ class Locations:
             return taken
         self._around(site, spots, order, is_open=taken)
         return taken
+
+    def _spot(self, block: Located, at: int, around: Around) -> Spot:
+        spot = ranks.spot_of(block.directive, at, around.access())
+        return spot._replace(holds_first=ranks.holds_first(self._tree, around.levels[0]))
 
     def _whole(self, site: Site, order: Ranks) -> bool:
         """Imports the `return` of a server; returns whether it became a route."""
@@ -162,8 +166,8 @@ class Locations:
                 raise NotExpressibleError("; ".join(site.server.whys))
             self._gathered.check_own_file(block)
             lines = around.levels[0].lines
-            if spot.is_regex and not order.has_first_regex:
-                raise NotExpressibleError("a `^~` location has others within it")
+            if spot.is_regex and order.why_no_regex:
+                raise NotExpressibleError(order.why_no_regex)
             routed = routing.route_location(block, lines, around, site.server, self._pools)
             name = self._gathered.names.take(_name(site, spot))
             self._gathered.routes += _built(name, routed, site, order.of(spot))

@@ -45,6 +45,9 @@ ACTIONS += ["internal; root /srv;", "deny all; return 204; fastcgi_pass 127.0.0.
 ACTIONS += ["allow 127.0.0.1; deny all; proxy_pass http://127.0.0.1:{closed};"]
 ACTIONS += ["deny 127.0.0.0/8; proxy_pass http://127.0.0.1:{closed};"]
 ACTIONS += ["allow 10.0.0.0/8; deny all; proxy_pass http://127.0.0.1:{closed};"]
+NESTED = 0.15
+"""The share of prefix locations that hold others."""
+
 CONFIG = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ }}
@@ -82,11 +85,28 @@ def _server(host: str, port: int, closed: int, chance: random.Random) -> str:
         found += [(chance.choice(["~ ", "~* "]), one) for one in chance.sample(EXPRESSIONS, count)]
     locations = []
     for number, (modifier, path) in enumerate(found):
-        action = chance.choice([*ACTIONS[:2], *ACTIONS]).format(closed=closed)
-        header = f'add_header X-Location "{number}" always;'
-        locations.append(f'location {modifier}"{path}" {{ {action} {header} }}')
+        within = ""
+        if modifier in ("", "^~ ") and chance.random() < NESTED:
+            within = _within(path, str(number), closed, chance)
+        locations.append(_location(f'{modifier}"{path}"', str(number), within, closed, chance))
     inside = " ".join(locations)
     return f"server {{ listen 127.0.0.1:{port}; server_name {host}; {inside} }}"
+
+
+def _within(path: str, number: str, closed: int, chance: random.Random) -> str:
+    """Locations for the inside of a prefix location."""
+    below = [one for one in LOCATIONS if one.startswith(path) and one != path]
+    heads = [f'~ "{one}"' for one in chance.sample(EXPRESSIONS, 2)]
+    heads += [f'{chance.choice(["", "^~ ", "= "])}"{one}"' for one in below]
+    chosen = chance.sample(heads, chance.randint(1, min(2, len(heads))))
+    return " ".join(
+        _location(head, f"{number}.{at}", "", closed, chance) for at, head in enumerate(chosen)
+    )
+
+
+def _location(head: str, number: str, within: str, closed: int, chance: random.Random) -> str:
+    action = chance.choice([*ACTIONS[:2], *ACTIONS]).format(closed=closed)
+    return f'location {head} {{ {action} add_header X-Location "{number}" always; {within} }}'
 
 
 @pytest.fixture(scope="module")
