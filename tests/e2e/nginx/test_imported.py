@@ -68,6 +68,15 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port};
+        server_name special.example;
+        location / {{ return 403; }}
+        location /v1/users {{ proxy_pass http://app; }}
+        location = /v1/users:purge {{ deny all; }}
+        location /docs/ {{ return 200 docs; }}
+        location = "/docs/a;b" {{ deny all; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
         server_name if.example;
         if ($http_x_open = "") {{ return 403; }}
         location / {{ proxy_pass http://app; }}
@@ -104,7 +113,8 @@ http {{
 """
 
 HOSTS = ["open.example", "if.example", "whole.example", "first.example", "twice.example"]
-HOSTS += ["nested.example", "second.example", "w1.example", "tail.example", "nobody.example"]
+HOSTS += ["nested.example", "special.example"]
+HOSTS += ["second.example", "w1.example", "tail.example", "nobody.example"]
 PATHS = ["/", "/x", "/secret", "/secret/", "/secret/x", "/secret%2Fx", "/%2Fsecret/x", "//secret/x"]
 PATHS += ["/%73ecret/x", "/secrets", "/secretsx", "/secrets/x", "/only", "/only/", "/%2Fonly"]
 PATHS += ["/deep", "/deep/", "/deep/x", "/deep/closed", "/deep/closedx", "/deep/closed/x"]
@@ -135,6 +145,7 @@ PATHS += [
     "/./only",
 ]
 PATHS += ["/up/x.php", "/up/only", "/up/deeper", "/up/deeper/x.txt", "/up/x.txt", "/x.txt"]
+PATHS += ["/v1/users:purge", "/v1/users%3Apurge", "/v1/users:list", "/docs/a;b", "/docs/a"]
 
 
 class Answer(NamedTuple):

@@ -1,15 +1,16 @@
 """Expresses nginx's order of a server's locations as priorities of routes.
 
 `=` comes first, then the longest prefix if it has `^~`, then regular expressions, then the longest
-prefix. Routes rank alike by themselves in a server without regular expressions and without prefixes
-that differ within a segment; elsewhere each route gets a priority.
+prefix. Routes rank alike by themselves in a server without regular expressions, without prefixes
+that differ within a segment, and without a `=` that is refused by an expression of ours; elsewhere
+each route gets a priority.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.imports.around import Level
-from headgate.engines.nginx.imports.matching import split
+from headgate.engines.nginx.imports.matching import is_safe, split
 from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.tree import Directive
 
@@ -86,7 +87,8 @@ class Ranks:
     def __init__(self, spots: Sequence[Spot]) -> None:
         self._prefixes = [one for one in spots if one.is_prefix]
         self.has_regex = any(one.is_regex for one in spots)
-        self.is_ranked = self.has_regex or _parts_within_segments(self._prefixes)
+        is_special = any(one.modifier == b"=" and not is_safe(one.path) for one in spots)
+        self.is_ranked = self.has_regex or is_special or _parts_within_segments(self._prefixes)
         self.why_no_regex = self._why_no_regex()
         """The reason why nginx does not try expressions before every prefix that does not precede
         them all; empty if it does.

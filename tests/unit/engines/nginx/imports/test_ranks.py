@@ -1,9 +1,14 @@
 """Priorities say what nginx's order of locations says, or the places are refused."""
 
+from pathlib import PurePath
+
 import pytest
+from memory_files import MemoryFiles
 from nginx_trees import imported
 
-from headgate.engines.nginx.imports.objects import Table
+from headgate.compile.load import load
+from headgate.compile.routing import Question, Routing
+from headgate.engines.nginx.imports.objects import Table, to_toml
 
 FIRST = "a location holds others that nginx takes before it"
 
@@ -44,3 +49,18 @@ def test_an_expression_keeps_its_place_beside_other_nested_places(
     modifier: str, within: str
 ) -> None:
     assert _expression(within, modifier)["respond"] == {"status": 204}
+
+
+@pytest.mark.parametrize("special", [*";:,@+!=()'", " "])
+@pytest.mark.parametrize("wider", ["/v1 { proxy_pass http://x; }", "/v1/ { return 204; }"])
+def test_a_path_with_special_characters_precedes_its_prefix(special: str, wider: str) -> None:
+    path = f"/v1/u{special}p" if wider.startswith("/v1/ ") else f"/v1{special}p"
+    one = imported(f'server {{ location {wider} location = "{path}" {{ deny all; }} }}')
+    loaded = load([PurePath("x.toml")], MemoryFiles({"x.toml": to_toml(one.objects)}), {})
+    assert loaded.plan is not None, loaded.diagnostics
+    routing = Routing(loaded.plan)
+    for asked in (path.replace(" ", "%20"), path.replace(special, f"%{ord(special):02x}")):
+        found = routing.find(routing.request(Question(f"http://a{asked}")))
+        assert found is not None
+        route = next(item for item in one.objects if item.name == found.route)
+        assert path in str(route.table["not_imported"])

@@ -23,7 +23,7 @@ from headgate.engines.nginx.imports.imported import Imported
 from headgate.engines.nginx.imports.objects import Table, items_in, table_in, to_toml
 from headgate.engines.nginx.imports.recognise import import_tree
 
-HOSTS = 120
+HOSTS = 160
 PATHS = ["/", "/a", "/a/", "/ab", "/a/b", "/a/b/", "/a/bc", "/ab/c", "/a.b", "/a.b/c", "/axb", "/A"]
 PATHS += ["/b", "/b/", "/bb/", "/a/b/c/d", "/.well-known/x", "/c", "/a%2Fb", "/%61/b", "/x%3By"]
 PATHS += [
@@ -37,7 +37,11 @@ PATHS += [
     "/3b",
     "/%F0%9F%98%80/c",
 ]
+PATHS += ["/a;b", "/a;bc", "/a%3Bb", "/x:y", "/a/x:y", "/a/x%3Ay/z"]
 LOCATIONS = ["/", "/a", "/a/", "/ab", "/a/b", "/a/b/", "/a.b", "/b/", "/bb", "/.well-known/", "/c"]
+SPECIAL = ["/a;b", "/x:y", "/a/x:y"]
+"""Paths with characters that nginx and headgate compare differently."""
+
 EXPRESSIONS = [r"\.php$", r"^/a", r"/[b-c]$", r"^/(a|b)/", r"^/[^/]+/b", r"x.y", "3B", r"b\b"]
 EXPRESSIONS += [r"^/a/(?!b)", r"^/.{2}$", r"\w/\w", r"^/[^a-b;]", r"(?i)^/A", r" b"]
 ACTIONS = ["return 200 x;", "proxy_pass http://127.0.0.1:{closed};", "deny all; root /srv;"]
@@ -45,8 +49,11 @@ ACTIONS += ["internal; root /srv;", "deny all; return 204; fastcgi_pass 127.0.0.
 ACTIONS += ["allow 127.0.0.1; deny all; proxy_pass http://127.0.0.1:{closed};"]
 ACTIONS += ["deny 127.0.0.0/8; proxy_pass http://127.0.0.1:{closed};"]
 ACTIONS += ["allow 10.0.0.0/8; deny all; proxy_pass http://127.0.0.1:{closed};"]
-NESTED = 0.15
+NESTED = 0.1
 """The share of prefix locations that hold others."""
+
+WITH_SPECIAL = 0.25
+"""The share of servers with such a path."""
 
 CONFIG = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log;
@@ -80,6 +87,8 @@ def _server(host: str, port: int, closed: int, chance: random.Random) -> str:
         (chance.choice(["", "", "^~ ", "= "]), path)
         for path in chance.sample(LOCATIONS, chance.randint(1, 5))
     ]
+    if chance.random() < WITH_SPECIAL:
+        found.append((chance.choice(["", "^~ ", "= ", "= "]), chance.choice(SPECIAL)))
     if chance.random() < 0.5:
         count = chance.randint(1, 3)
         found += [(chance.choice(["~ ", "~* "]), one) for one in chance.sample(EXPRESSIONS, count)]
