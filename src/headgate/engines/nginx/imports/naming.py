@@ -1,7 +1,8 @@
 """Reads names of hosts, and makes names for objects."""
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import AnyStr, Final
 
 from headgate.engines.nginx.imports.objects import NotExpressibleError
 from headgate.features import syntax
@@ -36,6 +37,18 @@ def host_patterns(server_name: str) -> tuple[str, ...]:
         return tuple(syntax.host_pattern(name) for name in names)
     except Invalid as error:
         raise NotExpressibleError(f"server name: {error.what}") from None
+
+
+def take_patterns(patterns: Sequence[AnyStr], taken: set[AnyStr]) -> bool:
+    """Returns whether nginx uses a server name that has these patterns, and adds those that it has
+    from then on: it ignores a name that it had before on the address, and `.a.example` as a whole,
+    but `a.example` is taken either way.
+    """
+    if taken.isdisjoint(patterns):
+        taken.update(patterns)
+        return True
+    taken.add(patterns[0])
+    return False
 
 
 class Names:
