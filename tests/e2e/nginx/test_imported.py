@@ -101,6 +101,21 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port};
+        server_name one.example .one.example;
+        location / {{ return 200 one; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        server_name *.two.example;
+        location / {{ return 403; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        server_name .two.example;
+        location / {{ return 200 two; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
         server_name ~^w\\d+\\.example$;
         return 403;
     }}
@@ -114,6 +129,7 @@ http {{
 
 HOSTS = ["open.example", "if.example", "whole.example", "first.example", "twice.example"]
 HOSTS += ["nested.example", "special.example"]
+HOSTS += ["one.example", "x.one.example", "two.example", "x.two.example"]
 HOSTS += ["second.example", "w1.example", "tail.example", "nobody.example"]
 PATHS = ["/", "/x", "/secret", "/secret/", "/secret/x", "/secret%2Fx", "/%2Fsecret/x", "//secret/x"]
 PATHS += ["/%73ecret/x", "/secrets", "/secretsx", "/secrets/x", "/only", "/only/", "/%2Fonly"]

@@ -5,13 +5,14 @@ It replaces `include` by the files, makes relative paths absolute, and adds what
 of its own: the pid file and error log we look at, the generation and the status server.
 """
 
+import itertools
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from headgate.engines.nginx.imports import listens
+from headgate.engines.nginx.imports import listens, naming
 from headgate.nginxtext.includes import Located, Tree, is_include
 from headgate.nginxtext.tree import Directive, Node, walk
 from headgate.nginxtext.writer import FilePath, Plain, argument, directive
@@ -49,9 +50,9 @@ _OURS: Final = frozenset({b"pid", b"daemon", b"master_process"})
 _BEFORE_MAPS: Final = frozenset({b"map_hash_max_size", b"map_hash_bucket_size"})
 """Directives of `http` that nginx takes for repeated ones behind a `map`, and we add some."""
 
-_NOBODY: Final = "taken.invalid"
-"""A name for a server whose names all belong to earlier servers:
-without a name it would get requests without a host.
+_NOBODY: Final = "taken-{}.invalid"
+"""A name, by a number of its own, for a line whose names all belong to earlier servers:
+without a name the server would get requests without a host.
 """
 
 
@@ -131,10 +132,11 @@ def _addresses(tree: Tree, server: Located, *, is_http: bool) -> list[str]:
 
 
 def _without_taken_names(nodes: Sequence[Node]) -> list[Node]:
-    """Returns the servers without the names that nginx ignores, because an earlier server has them:
+    """Returns the servers without the names that nginx ignores, because it had them before:
     nginx warns of them at each reload, and an apply counts the warning as an error.
     """
     taken: dict[str, set[bytes]] = {}
+    numbers = itertools.count(1)
     out: list[Node] = []
     for node in nodes:
         if not isinstance(node, Directive) or node.name != b"server" or node.children is None:
@@ -144,20 +146,27 @@ def _without_taken_names(nodes: Sequence[Node]) -> list[Node]:
         found = [listens.listen_of(Located("", one)) for one in lines]
         on = {one.address for one in found if one is not None} or {listens.DEFAULT_ADDRESS}
         words = [one.values for one in node.directives() if one.name == b"server_name"]
-        names = {name.lower() for values in words for name in values}
-        gone = {name for name in names if all(name in taken.get(each, ()) for each in on)}
-        for each in on:
-            taken.setdefault(each, set()).update(names)
-        out.append(_without_names(node, gone) if gone else node)
+        names = [name.lower() for values in words for name in values]
+        gone = {at for at, name in enumerate(names) if not _is_used(name, taken, on)}
+        out.append(_without_names(node, gone, numbers) if gone else node)
     return out
 
 
-def _without_names(server: Directive, gone: set[bytes]) -> Directive:
+def _is_used(name: bytes, taken: dict[str, set[bytes]], on: Set[str]) -> bool:
+    """Reports whether nginx uses a name on one of these addresses; it is taken from then on."""
+    patterns = (name[1:], b"*" + name) if name.startswith(b".") else (name,)
+    return any([naming.take_patterns(patterns, taken.setdefault(each, set())) for each in on])
+
+
+def _without_names(server: Directive, gone: Set[int], numbers: Iterator[int]) -> Directive:
+    """Returns a server without the names at these places among all its names."""
+    at = itertools.count()
     children: list[Node] = []
     for one in server.children or ():
         if isinstance(one, Directive) and one.name == b"server_name":
-            left = tuple(word for word in one.args if word.value.lower() not in gone)
-            children.append(replace(one, args=left or (argument(Plain(_NOBODY)),)))
+            left = tuple(word for word in one.args if next(at) not in gone)
+            left = left or (argument(Plain(_NOBODY.format(next(numbers)))),)
+            children.append(replace(one, args=left))
         else:
             children.append(one)
     return replace(server, children=tuple(children))
