@@ -361,6 +361,13 @@ def test_a_name_with_a_dot_before_it_is_one_name(names: list[str], hosts: list[l
     assert found == [["*"], *hosts]
 
 
+def test_a_default_server_that_no_host_leads_to_is_kept() -> None:
+    one = imported("server { location / { return 204; } } server { server_name ~x; return 403; }")
+    why = "unknown hosts may be another server's, by a name that hosts cannot be matched by"
+    assert why in _whys(one)
+    assert not [fate for fate in one.fates if fate.object.startswith("routes.")]
+
+
 def test_two_certificates_for_one_host_keep_the_second_server() -> None:
     server = (
         "server {{ listen {0} ssl; server_name a; ssl_certificate {0}.pem;"
