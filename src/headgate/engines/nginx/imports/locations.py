@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from headgate.engines.nginx.imports import (
+    contents,
     expiring,
     hostifs,
     imported,
@@ -102,6 +103,7 @@ class Locations:
                 self._zones,
             )
             taken = self._location(site, block, spot, around, order) or taken
+        self._note_internal(contents.accelerated(blocks, insides, (lines, site.http)))
         if lines.named(b"return") and not site.server.whys and taken:
             return taken
         self._around(site, spots, order, is_open=taken)
@@ -110,6 +112,11 @@ class Locations:
     def _spot(self, block: Located, at: int, around: Around) -> Spot:
         spot = ranks.spot_of(block.directive, at, around.access())
         return spot._replace(holds_first=ranks.holds_first(self._tree, around.levels[0]))
+
+    def _note_internal(self, blocks: Sequence[Located]) -> None:
+        for one in blocks:
+            if self._gathered.fate(one).object:
+                self._gathered.note(one, contents.ACCELERATED)
 
     def _whole(self, site: Site, order: Ranks) -> bool:
         """Imports the `return` of a server; returns whether it became a route."""
