@@ -97,6 +97,7 @@ http {{
         listen 127.0.0.1:{port};
         server_name twice.example second.example;
         location / {{ return 200 second; }}
+        location /named {{ return 200 $server_name; }}
         location /more {{ return 200 more; }}
     }}
     server {{
@@ -161,7 +162,7 @@ PATHS += [
     "/./only",
 ]
 PATHS += ["/up/x.php", "/up/only", "/up/deeper", "/up/deeper/x.txt", "/up/x.txt", "/x.txt"]
-PATHS += ["/v1/users:purge", "/v1/users%3Apurge", "/v1/users:list", "/docs/a;b", "/docs/a"]
+PATHS += ["/v1/users:purge", "/v1/users%3Apurge", "/v1/users:list", "/docs/a;b", "/docs/a", "/named"]
 
 
 class Answer(NamedTuple):

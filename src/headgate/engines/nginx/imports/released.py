@@ -5,14 +5,13 @@ It replaces `include` by the files, makes relative paths absolute, and adds what
 of its own: the pid file and error log we look at, the generation and the status server.
 """
 
-import itertools
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from headgate.engines.nginx.imports import listens, naming
+from headgate.engines.nginx.imports import ignored, listens
 from headgate.nginxtext.includes import Located, Tree, is_include
 from headgate.nginxtext.tree import Directive, Node, walk
 from headgate.nginxtext.writer import FilePath, Plain, argument, directive
@@ -50,11 +49,6 @@ _OURS: Final = frozenset({b"pid", b"daemon", b"master_process"})
 _BEFORE_MAPS: Final = frozenset({b"map_hash_max_size", b"map_hash_bucket_size"})
 """Directives of `http` that nginx takes for repeated ones behind a `map`, and we add some."""
 
-_NOBODY: Final = "taken-{}.invalid"
-"""A name, by a number of its own, for a line whose names all belong to earlier servers:
-without a name the server would get requests without a host.
-"""
-
 
 class Frame(NamedTuple):
     """The parts specific to a release. `prefix` is the base of relative paths, `root` where our
@@ -73,8 +67,15 @@ class Frame(NamedTuple):
     secrets: Mapping[str, str] = {}
 
 
-def released(tree: Tree, frame: Frame) -> list[Node]:
-    """Returns the directives of nginx.conf."""
+class Release(NamedTuple):
+    """The directives of nginx.conf, and what they do otherwise than the original's."""
+
+    nodes: list[Node]
+    notes: tuple[str, ...]
+
+
+def released(tree: Tree, frame: Frame) -> Release:
+    """Returns the release of a config."""
     writer = _Released(tree, frame)
     entry = tree.documents[tree.entry]
     nodes = [one for one in writer.nodes(entry.nodes) if _name(one) not in _OURS]
@@ -85,16 +86,17 @@ def released(tree: Tree, frame: Frame) -> list[Node]:
     if frame.user is not None and not any(_name(one) == b"user" for one in nodes):
         out.append(directive("user", Plain(frame.user)))
     is_first = True
+    notes: tuple[str, ...] = ()
     for node in nodes:
         if is_first and isinstance(node, Directive) and node.name == b"http":
             is_first = False
-            inside = _without_taken_names(node.children or ())
+            inside, notes = ignored.left_out(node.children or ())
             first = [one for one in inside if _name(one) in _BEFORE_MAPS]
             rest = [one for one in inside if _name(one) not in _BEFORE_MAPS]
             out.append(replace(node, children=(*first, *writer.around(node), *rest)))
         else:
             out.append(node)
-    return out
+    return Release(out, notes)
 
 
 def host_files(tree: Tree) -> Iterator[tuple[str, str]]:
@@ -129,47 +131,6 @@ def _addresses(tree: Tree, server: Located, *, is_http: bool) -> list[str]:
         return [listens.DEFAULT_ADDRESS] if is_http else []
     every = [listens.listen_of(one) for one in lines]
     return [one.address for one in every if one is not None and one.is_address]
-
-
-def _without_taken_names(nodes: Sequence[Node]) -> list[Node]:
-    """Returns the servers without the names that nginx ignores, because it had them before:
-    nginx warns of them at each reload, and an apply counts the warning as an error.
-    """
-    taken: dict[str, set[bytes]] = {}
-    numbers = itertools.count(1)
-    out: list[Node] = []
-    for node in nodes:
-        if not isinstance(node, Directive) or node.name != b"server" or node.children is None:
-            out.append(node)
-            continue
-        lines = [one for one in node.directives() if one.name == b"listen"]
-        found = [listens.listen_of(Located("", one)) for one in lines]
-        on = {one.address for one in found if one is not None} or {listens.DEFAULT_ADDRESS}
-        words = [one.values for one in node.directives() if one.name == b"server_name"]
-        names = [name.lower() for values in words for name in values]
-        gone = {at for at, name in enumerate(names) if not _is_used(name, taken, on)}
-        out.append(_without_names(node, gone, numbers) if gone else node)
-    return out
-
-
-def _is_used(name: bytes, taken: dict[str, set[bytes]], on: Set[str]) -> bool:
-    """Reports whether nginx uses a name on one of these addresses; it is taken from then on."""
-    patterns = (name[1:], b"*" + name) if name.startswith(b".") else (name,)
-    return any([naming.take_patterns(patterns, taken.setdefault(each, set())) for each in on])
-
-
-def _without_names(server: Directive, gone: Set[int], numbers: Iterator[int]) -> Directive:
-    """Returns a server without the names at these places among all its names."""
-    at = itertools.count()
-    children: list[Node] = []
-    for one in server.children or ():
-        if isinstance(one, Directive) and one.name == b"server_name":
-            left = tuple(word for word in one.args if next(at) not in gone)
-            left = left or (argument(Plain(_NOBODY.format(next(numbers)))),)
-            children.append(replace(one, args=left))
-        else:
-            children.append(one)
-    return replace(server, children=tuple(children))
 
 
 def _name(node: Node) -> bytes:
