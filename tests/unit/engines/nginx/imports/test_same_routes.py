@@ -43,7 +43,16 @@ SPECIAL = ["/a;b", "/x:y", "/a/x:y"]
 """Paths with characters that nginx and headgate compare differently."""
 
 EXPRESSIONS = [r"\.php$", r"^/a", r"/[b-c]$", r"^/(a|b)/", r"^/[^/]+/b", r"x.y", "3B", r"b\b"]
-EXPRESSIONS += [r"^/a/(?!b)", r"^/.{2}$", r"\w/\w", r"^/[^a-b;]", r"(?i)^/A", r" b"]
+EXPRESSIONS += [
+    r"^/a/(?!b)",
+    r"^/.{2}$",
+    r"\w/\w",
+    r"^/[^a-b;]",
+    r"(?i)^/A",
+    r" b",
+    r"x\z",
+    r"^/x\Z",
+]
 ACTIONS = ["return 200 x;", "proxy_pass http://127.0.0.1:{closed};", "deny all; root /srv;"]
 ACTIONS += ["internal; root /srv;", "deny all; return 204; fastcgi_pass 127.0.0.1:{closed};"]
 ACTIONS += ["allow 127.0.0.1; deny all; proxy_pass http://127.0.0.1:{closed};"]
