@@ -162,7 +162,14 @@ PATHS += [
     "/./only",
 ]
 PATHS += ["/up/x.php", "/up/only", "/up/deeper", "/up/deeper/x.txt", "/up/x.txt", "/x.txt"]
-PATHS += ["/v1/users:purge", "/v1/users%3Apurge", "/v1/users:list", "/docs/a;b", "/docs/a", "/named"]
+PATHS += [
+    "/v1/users:purge",
+    "/v1/users%3Apurge",
+    "/v1/users:list",
+    "/docs/a;b",
+    "/docs/a",
+    "/named",
+]
 
 
 class Answer(NamedTuple):

@@ -57,15 +57,16 @@ class Names:
     def __init__(self) -> None:
         self._taken: dict[str, int] = {}
 
-    def take(self, wanted: str) -> str:
-        """Returns the name, made of letters, digits, `.`, `_` and `-`;
-        adds a number if it is taken.
+    def take(self, wanted: str, suffixes: Sequence[str] = ("",)) -> str:
+        """Returns the name, made of letters, digits, `.`, `_` and `-`; adds a number unless it is
+        free with each of these suffixes, which it then has as well.
         """
         stem = (_NOT_IN_NAMES.sub("-", wanted).strip("-") or "x")[:_LONGEST]
         name, number = stem, self._taken.get(stem, 1)
-        while name in self._taken:
+        while any(f"{name}{suffix}" in self._taken for suffix in suffixes):
             number += 1
             name = f"{stem}-{number}"
         self._taken[stem] = number
-        self._taken.setdefault(name, 1)
+        for suffix in suffixes:
+            self._taken.setdefault(f"{name}{suffix}", 1)
         return name

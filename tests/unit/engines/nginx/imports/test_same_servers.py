@@ -49,9 +49,9 @@ def _group(group: int, port: int, chance: random.Random) -> str:
             f"listen {one};" for one in chance.sample(addresses, chance.choice([1, 2]))
         )
         names = " ".join(chance.sample(NAMES, chance.randint(1, 3)))
-        servers.append(
-            f'server {{ {listens} server_name {names}; location / {{ return 200 "{number}"; }} }}'
-        )
+        path = chance.choice(["/2", "/3", "/default", "/2-default"])
+        locations = f'location / {{ return 200 "{number}"; }} location {path} {{ return 204; }}'
+        servers.append(f"server {{ {listens} server_name {names}; {locations} }}")
     both = " ".join(f"listen {one};" for one in addresses)
     first = f"server {{ {both} return 200 first; }}"
     return "\n".join([first, *servers])
