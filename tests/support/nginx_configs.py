@@ -43,9 +43,11 @@ IN_SERVER = [
     *ANYWHERE,
     "listen 80;",
     "listen [::]:80 default_server;",
+    "listen [::]:81 ipv6only=off;",
     "listen 443 ssl http2;",
     "server_name a.example;",
     "server_name .b.example _;",
+    "server_name b.example *.b.example;",
     "ssl_certificate a.pem;",
     "ssl_certificate_key a.key;",
     "root /srv;",
@@ -70,8 +72,22 @@ IN_LOCATION = [
     "return 301 https://$host$request_uri;",
     "return 404;",
     "try_files $uri =404;",
+    "location ~ y { deny all; } location /a/x/ { proxy_pass http://api; }",
 ]
-PATHS = ["/", "/a", "/a/", "= /a", "^~ /a/b", "= /b/", "/a.b", "~ x", "@n", "/%41", '"/c d"']
+PATHS = [
+    "/",
+    "/a",
+    "/a/",
+    "= /a",
+    "^~ /a/b",
+    "= /b/",
+    "/a.b",
+    "~ x",
+    "@n",
+    "/%41",
+    '"/c d"',
+    "= /a;b",
+]
 
 
 def _some(lines: list[str], most: int) -> st.SearchStrategy[str]:

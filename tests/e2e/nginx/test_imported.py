@@ -55,6 +55,28 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port};
+        server_name nested.example;
+        location / {{ proxy_pass http://app; }}
+        location /up/ {{
+            proxy_pass http://app;
+            location ~ \\.php$ {{ deny all; }}
+            location = /up/only {{ deny all; }}
+            location /up/deeper/ {{ proxy_pass http://app; location ~ \\.txt$ {{ deny all; }} }}
+        }}
+        location ~ \\.(php|txt)$ {{ proxy_pass http://app; }}
+        location ~ ^/up/(only|deeper)$ {{ return 200 b; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        server_name special.example;
+        location / {{ return 403; }}
+        location /v1/users {{ proxy_pass http://app; }}
+        location = /v1/users:purge {{ deny all; }}
+        location /docs/ {{ return 200 docs; }}
+        location = "/docs/a;b" {{ deny all; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
         server_name if.example;
         if ($http_x_open = "") {{ return 403; }}
         location / {{ proxy_pass http://app; }}
@@ -75,7 +97,23 @@ http {{
         listen 127.0.0.1:{port};
         server_name twice.example second.example;
         location / {{ return 200 second; }}
+        location /named {{ return 200 $server_name; }}
         location /more {{ return 200 more; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        server_name one.example .one.example;
+        location / {{ return 200 one; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        server_name *.two.example;
+        location / {{ return 403; }}
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        server_name .two.example;
+        location / {{ return 200 two; }}
     }}
     server {{
         listen 127.0.0.1:{port};
@@ -91,6 +129,8 @@ http {{
 """
 
 HOSTS = ["open.example", "if.example", "whole.example", "first.example", "twice.example"]
+HOSTS += ["nested.example", "special.example"]
+HOSTS += ["one.example", "x.one.example", "two.example", "x.two.example"]
 HOSTS += ["second.example", "w1.example", "tail.example", "nobody.example"]
 PATHS = ["/", "/x", "/secret", "/secret/", "/secret/x", "/secret%2Fx", "/%2Fsecret/x", "//secret/x"]
 PATHS += ["/%73ecret/x", "/secrets", "/secretsx", "/secrets/x", "/only", "/only/", "/%2Fonly"]
@@ -120,6 +160,15 @@ PATHS += [
     "/inner/x",
     "/secret%3Bx",
     "/./only",
+]
+PATHS += ["/up/x.php", "/up/only", "/up/deeper", "/up/deeper/x.txt", "/up/x.txt", "/x.txt"]
+PATHS += [
+    "/v1/users:purge",
+    "/v1/users%3Apurge",
+    "/v1/users:list",
+    "/docs/a;b",
+    "/docs/a",
+    "/named",
 ]
 
 

@@ -48,7 +48,7 @@ def adopted(
     try:
         sent = secrets_of(files) or {}
         tree = numbered(tree_of(files))
-        release = release_of(tree, released(tree, frame_of(plan, sent, target)))
+        release = release_of(tree, released(tree, frame_of(plan, sent, target)).nodes)
         found = edited(release, hunks)
         again = import_tree(
             load(tree.entry, DumpedFiles(found.files)), lambda path: _users(files, sent, path)

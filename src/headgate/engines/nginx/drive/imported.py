@@ -92,8 +92,9 @@ def render_files(
     if tree.problems:
         return [_cannot(str(problem)) for problem in tree.problems]
     ctx = context_of(plan, {}, target)
+    release = released(tree, frame_of(plan, secrets, target))
     texts_of = {
-        NGINX_CONF: released(tree, frame_of(plan, secrets, target)),
+        NGINX_CONF: release.nodes,
         "generation.conf": main_file.generation(ctx),
         "status.conf": main_file.status(ctx),
     }
@@ -103,7 +104,8 @@ def render_files(
     if kept := len(from_files(files).kept):
         note += f": {kept} directives are kept"
     unwritten = () if _log_of(plan) == _log_of(before) else (_NOT_WRITTEN,)
-    return Rendered(files=tuple(rendered), listeners=addresses(tree), notes=(note, *unwritten))
+    notes = (note, *release.notes, *unwritten)
+    return Rendered(files=tuple(rendered), listeners=addresses(tree), notes=notes)
 
 
 def frame_of(plan: Plan, secrets: Mapping[str, str], target: Target) -> Frame:

@@ -9,12 +9,13 @@ from headgate.engines.nginx.imports import (
     compression,
     effects,
     expiring,
+    matching,
     pacing,
     passwords,
     returns,
 )
 from headgate.engines.nginx.imports.access import Access
-from headgate.engines.nginx.imports.around import Around
+from headgate.engines.nginx.imports.around import Around, Level
 from headgate.engines.nginx.imports.objects import NotExpressibleError, Table
 from headgate.engines.nginx.imports.passwords import Asked
 from headgate.nginxtext.includes import Located, is_include
@@ -22,6 +23,12 @@ from headgate.nginxtext.tree import Directive
 
 INTERNAL: Final = 404
 """nginx's answer to a request from outside for an internal location."""
+
+ACCELERATED: Final = (
+    "`internal`: where an endpoint answers with `X-Accel-Redirect`, nginx serves such a place in "
+    "place of the answer; here the client gets the answer, with that header"
+)
+_LEADING: Final = (b"auth_request", b"mirror", b"error_page")
 
 _OF_ANSWERS: Final = frozenset({"add_header", "default_type"})
 
@@ -69,6 +76,25 @@ class Content(NamedTuple):
             if name in names:
                 return part is None
         return effects.is_kept_in_location(name)
+
+
+def accelerated(
+    blocks: Sequence[Located], insides: Sequence[Level], around: Sequence[Level]
+) -> list[Located]:
+    """Returns the internal locations of a server that answers of its endpoints may lead to: neither
+    a subrequest nor an error page does. `insides` are the lines of its locations, `around` the
+    levels that these stand in.
+    """
+    if not any(one.named(b"proxy_pass") for one in insides):
+        return []
+    levels = (*insides, *around)
+    lines = (line.directive for one in levels for name in _LEADING for line in one.named(name))
+    led = {line.values[-1] for line in lines}
+    return [
+        block
+        for block, inside in zip(blocks, insides, strict=True)
+        if inside.named(b"internal") and matching.split(block.directive)[1] not in led
+    ]
 
 
 def _does_nothing(line: Directive) -> bool:

@@ -29,6 +29,7 @@ _NAMED: Final = {
 _GROUP = re.compile(rb"\((?:\?(?::|P?<[A-Za-z_]\w*>))?")
 _MEMBER = re.compile(rb"\\([dwsDWS])|(\\[^A-Za-z0-9]|[^\\\[\]])(?:-(\\[^A-Za-z0-9]|[^\\\[\]]))?")
 _ANY_CASE: Final = b"(?i)"
+_STRICT_END: Final = b"z"
 
 
 @lru_cache(maxsize=1024)
@@ -93,7 +94,10 @@ class _Exact(patterns.Reader):
         if word in _NAMED:
             self._at += 2
             return self._quantified(_one_of(_NAMED[word]))
-        if word.isalpha() and word not in patterns.ANCHORS and word not in patterns.CONTROLS:
+        # `patterns` also takes the line end that `$` takes before the end of a path.
+        is_strict = word == _STRICT_END
+        known = word in patterns.ANCHORS or word in patterns.CONTROLS
+        if word.isalpha() and (is_strict or not known):
             raise patterns.UnknownError
         return super()._escape()
 

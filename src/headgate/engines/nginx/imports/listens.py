@@ -18,7 +18,7 @@ _KEPT: Final = (
     "deferred",
     "fastopen=",
     "http2",
-    "ipv6only=",
+    "ipv6only=on",
     "proxy_protocol",
     "rcvbuf=",
     "reuseport",

@@ -2,9 +2,10 @@
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from headgate.engines.nginx.imports import (
+    contents,
     expiring,
     hostifs,
     imported,
@@ -30,6 +31,9 @@ from headgate.engines.nginx.imports.routing import Attachment, Routed
 from headgate.engines.nginx.imports.servers import Server
 from headgate.nginxtext.includes import Located, Tree
 
+_SLASH: Final = "-slash"
+"""The end of the names of routes that redirect to a directory's slash."""
+
 
 class Site(NamedTuple):
     """A server and what its routes have in common; `own` is the base of their names."""
@@ -39,6 +43,11 @@ class Site(NamedTuple):
     attached: Sequence[Attachment]
     upgrades: frozenset[bytes]
     own: str
+
+    @property
+    def suffixes(self) -> list[str]:
+        """The ends of the names of its routes."""
+        return [one.suffix for one in self.attached]
 
 
 class _Return(NamedTuple):
@@ -75,7 +84,7 @@ class Locations:
         blocks = lines.named(b"location")
         insides = [Level(self._tree.inside(block)) for block in blocks]
         spots = [
-            ranks.spot_of(one.directive, at, Around((inside, lines, site.http)).access())
+            self._spot(one, at, Around((inside, lines, site.http)))
             for at, (one, inside) in enumerate(zip(blocks, insides, strict=True))
         ]
         order = Ranks(spots)
@@ -102,10 +111,20 @@ class Locations:
                 self._zones,
             )
             taken = self._location(site, block, spot, around, order) or taken
+        self._note_internal(contents.accelerated(blocks, insides, (lines, site.http)))
         if lines.named(b"return") and not site.server.whys and taken:
             return taken
         self._around(site, spots, order, is_open=taken)
         return taken
+
+    def _spot(self, block: Located, at: int, around: Around) -> Spot:
+        spot = ranks.spot_of(block.directive, at, around.access())
+        return spot._replace(holds_first=ranks.holds_first(self._tree, around.levels[0]))
+
+    def _note_internal(self, blocks: Sequence[Located]) -> None:
+        for one in blocks:
+            if self._gathered.fate(one).object:
+                self._gathered.note(one, contents.ACCELERATED)
 
     def _whole(self, site: Site, order: Ranks) -> bool:
         """Imports the `return` of a server; returns whether it became a route."""
@@ -130,7 +149,7 @@ class Locations:
         return True
 
     def _return(self, site: Site, line: Located, one: _Return) -> bool:
-        name = self._gathered.names.take(f"{site.own}-{one.word}")
+        name = self._gathered.names.take(f"{site.own}-{one.word}", site.suffixes)
         path = object_path("routes", name)
         try:
             self._gathered.check_own_file(one.within)
@@ -162,10 +181,12 @@ class Locations:
                 raise NotExpressibleError("; ".join(site.server.whys))
             self._gathered.check_own_file(block)
             lines = around.levels[0].lines
-            if spot.is_regex and not order.has_first_regex:
-                raise NotExpressibleError("a `^~` location has others within it")
+            if spot.is_regex and order.why_no_regex:
+                raise NotExpressibleError(order.why_no_regex)
             routed = routing.route_location(block, lines, around, site.server, self._pools)
-            name = self._gathered.names.take(_name(site, spot))
+            redirects = ["", _SLASH] if routed.matched.redirected is not None else [""]
+            suffixes = [f"{word}{end}" for word in redirects for end in site.suffixes]
+            name = self._gathered.names.take(_name(site, spot), suffixes)
             self._gathered.routes += _built(name, routed, site, order.of(spot))
             self._gathered.middlewares.update(routed.named)
             self._gathered.places.append(around)
@@ -194,7 +215,7 @@ class Locations:
         match = refusals.matches_of(spot)
         if match is None or not site.attached:
             return
-        name = self._gathered.names.take(_name(site, spot))
+        name = self._gathered.names.take(_name(site, spot), site.suffixes)
         text = refusals.text_of(block, why)
         self._gathered.routes += [
             refusals.refusal(name, one, match, text, order.of(spot)) for one in site.attached
@@ -208,14 +229,14 @@ class Locations:
         block = site.server.located
         guards = refusals.guards(spots, order) if is_open else []
         if guards:
-            name = self._gathered.names.take(f"{site.own}-encoded-slash")
+            name = self._gathered.names.take(f"{site.own}-encoded-slash", site.suffixes)
             text = refusals.text_of(block, refusals.ENCODED_SLASH)
             self._gathered.routes += [
                 refusals.refusal(name, one, guards, text, ranks.ENCODED) for one in site.attached
             ]
         if any(one.is_prefix and one.path in (b"", b"/") for one in spots):
             return
-        name = self._gathered.names.take(f"{site.own}-rest")
+        name = self._gathered.names.take(f"{site.own}-rest", site.suffixes)
         text = refusals.text_of(block, "; ".join(site.server.whys) or refusals.REST)
         self._gathered.routes += [refusals.refusal(name, one, (), text) for one in site.attached]
         self._gathered.refuse(block, object_path("routes", name))
@@ -257,7 +278,7 @@ def _built(name: str, routed: Routed, site: Site, priority: int) -> list[ModelOb
             slash: Table = {"path": {"exact": routed.matched.redirected}}
             table = routing.redirect_to_slash(routed.matched.redirected, routed.table)
             exact = ranks.EXACT if priority else 0
-            found.append(routing.built(f"{name}-slash", one, (slash,), table, exact))
+            found.append(routing.built(f"{name}{_SLASH}", one, (slash,), table, exact))
     return found
 
 

@@ -1,7 +1,8 @@
 """Reads names of hosts, and makes names for objects."""
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import AnyStr, Final
 
 from headgate.engines.nginx.imports.objects import NotExpressibleError
 from headgate.features import syntax
@@ -38,21 +39,34 @@ def host_patterns(server_name: str) -> tuple[str, ...]:
         raise NotExpressibleError(f"server name: {error.what}") from None
 
 
+def take_patterns(patterns: Sequence[AnyStr], taken: set[AnyStr]) -> bool:
+    """Returns whether nginx uses a server name that has these patterns, and adds those that it has
+    from then on: it ignores a name that it had before on the address, and `.a.example` as a whole,
+    but `a.example` is taken either way.
+    """
+    if taken.isdisjoint(patterns):
+        taken.update(patterns)
+        return True
+    taken.add(patterns[0])
+    return False
+
+
 class Names:
     """Gives each object of a section a name of its own, the same for the same config."""
 
     def __init__(self) -> None:
         self._taken: dict[str, int] = {}
 
-    def take(self, wanted: str) -> str:
-        """Returns the name, made of letters, digits, `.`, `_` and `-`;
-        adds a number if it is taken.
+    def take(self, wanted: str, suffixes: Sequence[str] = ("",)) -> str:
+        """Returns the name, made of letters, digits, `.`, `_` and `-`; adds a number unless it is
+        free with each of these suffixes, which it then has as well.
         """
         stem = (_NOT_IN_NAMES.sub("-", wanted).strip("-") or "x")[:_LONGEST]
         name, number = stem, self._taken.get(stem, 1)
-        while name in self._taken:
+        while any(f"{name}{suffix}" in self._taken for suffix in suffixes):
             number += 1
             name = f"{stem}-{number}"
         self._taken[stem] = number
-        self._taken.setdefault(name, 1)
+        for suffix in suffixes:
+            self._taken.setdefault(f"{name}{suffix}", 1)
         return name

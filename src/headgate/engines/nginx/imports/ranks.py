@@ -1,16 +1,17 @@
 """Expresses nginx's order of a server's locations as priorities of routes.
 
 `=` comes first, then the longest prefix if it has `^~`, then regular expressions, then the longest
-prefix. Routes rank alike by themselves in a server without regular expressions and without prefixes
-that differ within a segment; elsewhere each route gets a priority.
+prefix. Routes rank alike by themselves in a server without regular expressions, without prefixes
+that differ within a segment, and without a `=` that is refused by an expression of ours; elsewhere
+each route gets a priority.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from headgate.engines.nginx.imports.around import Siblings
-from headgate.engines.nginx.imports.matching import split
-from headgate.nginxtext.includes import Located
+from headgate.engines.nginx.imports.around import Level, Siblings
+from headgate.engines.nginx.imports.matching import is_safe, split
+from headgate.nginxtext.includes import Located, Tree
 from headgate.nginxtext.tree import Directive
 
 WHOLE_SERVER: Final = 1000
@@ -27,21 +28,26 @@ EXACT: Final = 700_000
 _LIFTED: Final = 600_000
 _REGEX: Final = 500_000
 _MOST: Final = 90_000
+_PREFIXES: Final = (b"", b"^~")
 _ANSWERING: Final = frozenset({b"return", b"internal"})
 
 
 class Spot(NamedTuple):
-    """A location by what it takes; `answers` where it does not proxy, `order` among the others."""
+    """A location by what it takes; `answers` where it does not proxy, `order` among the others.
+
+    `holds_first` says that nginx takes one within it before it tries the expressions outside.
+    """
 
     modifier: bytes
     path: bytes
     answers: bool = False
     order: int = 0
+    holds_first: bool = False
 
     @property
     def is_prefix(self) -> bool:
         """True if it takes the paths that begin with its own."""
-        return self.modifier in (b"", b"^~")
+        return self.modifier in _PREFIXES
 
     @property
     def is_regex(self) -> bool:
@@ -59,6 +65,22 @@ def spot_of(location: Directive, order: int, rules: Sequence[Located] = ()) -> S
     return Spot(modifier, path, answers, order)
 
 
+def holds_first(tree: Tree, inside: Level) -> bool:
+    """Reports whether a location with these lines holds, at any depth, one that ends nginx's search
+    before it tries the expressions outside: an expression, `=`, or a directory that redirects.
+    """
+    pending = [inside]
+    while pending:
+        for block in pending.pop().named(b"location"):
+            modifier, path = split(block.directive)
+            lines = Level(tree.inside(block))
+            passes = any(one.directive.name.endswith(b"_pass") for one in lines.lines)
+            if modifier not in _PREFIXES or (passes and path.endswith(b"/")):
+                return True
+            pending.append(lines)
+    return False
+
+
 class Ranks:
     """The order of one server's locations."""
 
@@ -66,7 +88,12 @@ class Ranks:
         self._prefixes = [one for one in spots if one.is_prefix]
         self._plain = Siblings((), (one.path for one in spots if one.modifier == b""))
         self.has_regex = any(one.is_regex for one in spots)
-        self.is_ranked = self.has_regex or _parts_within_segments(self._prefixes)
+        is_special = any(one.modifier == b"=" and not is_safe(one.path) for one in spots)
+        self.is_ranked = self.has_regex or is_special or _parts_within_segments(self._prefixes)
+        self.why_no_regex = self._why_no_regex()
+        """The reason why nginx does not try expressions before every prefix that does not precede
+        them all; empty if it does.
+        """
 
     def of(self, spot: Spot) -> int:
         """Returns the priority of a location's routes; 0 where none is needed."""
@@ -80,14 +107,18 @@ class Ranks:
         return _LIFTED + length if self._is_lifted(spot) else length
 
     @property
-    def has_first_regex(self) -> bool:
-        """True if nginx tries expressions before every prefix that does not precede them all."""
-        return all(self._is_lifted(one) for one in self._prefixes if one.modifier == b"^~")
-
-    @property
     def whole(self) -> int:
         """The priority of a server's own `return`."""
         return WHOLE_RANKED if self.is_ranked else WHOLE_SERVER
+
+    def _why_no_regex(self) -> str:
+        if not self.has_regex:
+            return ""
+        if not all(self._is_lifted(one) for one in self._prefixes if one.modifier == b"^~"):
+            return "a `^~` location has others within it"
+        if any(one.holds_first for one in self._prefixes if one.modifier == b""):
+            return "a location holds others that nginx takes before it"
+        return ""
 
     def _is_lifted(self, spot: Spot) -> bool:
         """Reports whether nginx tries no regular expression for any path below it, unlike

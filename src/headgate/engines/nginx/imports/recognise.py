@@ -49,6 +49,10 @@ _CERTIFICATE_LINES: Final = (
     (b"ssl_certificate_key", imported.KEY),
 )
 
+_HOSTS_OF_OTHERS: Final = (
+    "unknown hosts may be another server's, by a name that hosts cannot be matched by"
+)
+
 
 def import_tree(tree: Tree, users: UserFiles | None = None) -> Imported:
     """Imports a config; `users` reads files of users, without it these are not at hand.
@@ -137,8 +141,9 @@ class _Recogniser:
         taker = Locations(self._tree, self._gathered, pools, self._users, self._zones())
         upgrades = survey.upgrade_variables(self._http)
         spoken = http2.spoken_on(self._servers)
-        for server in self._servers:
-            attached = routing.attachments(server, self._listeners, unknown)
+        for one in self._servers:
+            attached = routing.attachments(one, self._listeners, unknown)
+            server = one if attached or one.whys else one._replace(whys=(_HOSTS_OF_OTHERS,))
             site = Site(server, self._http, attached, upgrades, _first_name(server))
             if taker.take(site):
                 self._take_server(server)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from headgate.engines.nginx.imports import listens
+from headgate.engines.nginx.imports import ignored, listens
 from headgate.nginxtext.includes import Located, Tree, is_include
 from headgate.nginxtext.tree import Directive, Node, walk
 from headgate.nginxtext.writer import FilePath, Plain, argument, directive
@@ -49,11 +49,6 @@ _OURS: Final = frozenset({b"pid", b"daemon", b"master_process"})
 _BEFORE_MAPS: Final = frozenset({b"map_hash_max_size", b"map_hash_bucket_size"})
 """Directives of `http` that nginx takes for repeated ones behind a `map`, and we add some."""
 
-_NOBODY: Final = "taken.invalid"
-"""A name for a server whose names all belong to earlier servers:
-without a name it would get requests without a host.
-"""
-
 
 class Frame(NamedTuple):
     """The parts specific to a release. `prefix` is the base of relative paths, `root` where our
@@ -72,8 +67,15 @@ class Frame(NamedTuple):
     secrets: Mapping[str, str] = {}
 
 
-def released(tree: Tree, frame: Frame) -> list[Node]:
-    """Returns the directives of nginx.conf."""
+class Release(NamedTuple):
+    """The directives of nginx.conf, and what they do otherwise than the original's."""
+
+    nodes: list[Node]
+    notes: tuple[str, ...]
+
+
+def released(tree: Tree, frame: Frame) -> Release:
+    """Returns the release of a config."""
     writer = _Released(tree, frame)
     entry = tree.documents[tree.entry]
     nodes = [one for one in writer.nodes(entry.nodes) if _name(one) not in _OURS]
@@ -84,16 +86,17 @@ def released(tree: Tree, frame: Frame) -> list[Node]:
     if frame.user is not None and not any(_name(one) == b"user" for one in nodes):
         out.append(directive("user", Plain(frame.user)))
     is_first = True
+    notes: tuple[str, ...] = ()
     for node in nodes:
         if is_first and isinstance(node, Directive) and node.name == b"http":
             is_first = False
-            inside = _without_taken_names(node.children or ())
+            inside, notes = ignored.left_out(node.children or ())
             first = [one for one in inside if _name(one) in _BEFORE_MAPS]
             rest = [one for one in inside if _name(one) not in _BEFORE_MAPS]
             out.append(replace(node, children=(*first, *writer.around(node), *rest)))
         else:
             out.append(node)
-    return out
+    return Release(out, notes)
 
 
 def host_files(tree: Tree) -> Iterator[tuple[str, str]]:
@@ -128,39 +131,6 @@ def _addresses(tree: Tree, server: Located, *, is_http: bool) -> list[str]:
         return [listens.DEFAULT_ADDRESS] if is_http else []
     every = [listens.listen_of(one) for one in lines]
     return [one.address for one in every if one is not None and one.is_address]
-
-
-def _without_taken_names(nodes: Sequence[Node]) -> list[Node]:
-    """Returns the servers without the names that nginx ignores, because an earlier server has them:
-    nginx warns of them at each reload, and an apply counts the warning as an error.
-    """
-    taken: dict[str, set[bytes]] = {}
-    out: list[Node] = []
-    for node in nodes:
-        if not isinstance(node, Directive) or node.name != b"server" or node.children is None:
-            out.append(node)
-            continue
-        lines = [one for one in node.directives() if one.name == b"listen"]
-        found = [listens.listen_of(Located("", one)) for one in lines]
-        on = {one.address for one in found if one is not None} or {listens.DEFAULT_ADDRESS}
-        words = [one.values for one in node.directives() if one.name == b"server_name"]
-        names = {name.lower() for values in words for name in values}
-        gone = {name for name in names if all(name in taken.get(each, ()) for each in on)}
-        for each in on:
-            taken.setdefault(each, set()).update(names)
-        out.append(_without_names(node, gone) if gone else node)
-    return out
-
-
-def _without_names(server: Directive, gone: set[bytes]) -> Directive:
-    children: list[Node] = []
-    for one in server.children or ():
-        if isinstance(one, Directive) and one.name == b"server_name":
-            left = tuple(word for word in one.args if word.value.lower() not in gone)
-            children.append(replace(one, args=left or (argument(Plain(_NOBODY)),)))
-        else:
-            children.append(one)
-    return replace(server, children=tuple(children))
 
 
 def _name(node: Node) -> bytes:

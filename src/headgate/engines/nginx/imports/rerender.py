@@ -15,7 +15,6 @@ from headgate.engines.nginx.imports import (
     imported,
     limits,
     matching,
-    naming,
     pacing,
     passwords,
     proxies,
@@ -94,7 +93,7 @@ class _Rerender:
             case imported.LISTEN:
                 return [self._listen(node)]
             case imported.NAMES:
-                return [self._server_name(node)]
+                return [Directive(b"server_name", node.args)]
             case imported.ROUTE:
                 return [self._location(node)]
             case imported.RETURN:
@@ -138,12 +137,6 @@ class _Rerender:
         is_udp = any(word.value == b"udp" for word in node.args)
         words += [argument(Word("ssl"))] if self._tls[address] and not is_udp else []
         return Directive(b"listen", (*words, *node.args[1:]))
-
-    def _server_name(self, node: Directive) -> Directive:
-        for value in node.values:
-            for pattern in naming.host_patterns(value.decode()):
-                self._table("hosts", pattern)
-        return Directive(b"server_name", node.args)
 
     def _certificate(self, node: Directive) -> Directive:
         table = self._table("certificates", node.values[0].decode())

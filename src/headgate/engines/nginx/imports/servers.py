@@ -55,14 +55,22 @@ class Server(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """The contents of the lines of one server, without regard to other servers."""
+    """The contents of the lines of one server, without regard to other servers.
+
+    `patterns` are ours for each written name: `.a.example` has two.
+    """
 
     located: Located
     lines: Level
     listens: tuple[Listen, ...]
     written: tuple[str, ...]
-    names: tuple[str, ...]
+    patterns: tuple[tuple[str, ...], ...]
     odd: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Our patterns for its names, each once."""
+        return tuple(dict.fromkeys(name for one in self.patterns for name in one))
 
 
 def servers_of(
@@ -98,7 +106,7 @@ def servers_of(
         whys = [closed[n.address] for n in one.listens if n.address in closed]
         whys += [ports[n.port] for n in one.listens if n.port in ports]
         whys += [ports[""]] if "" in ports else []
-        hosts = _hosts(one.names, usable, taken)
+        hosts = _hosts(one.patterns, usable, taken)
         found.append(_server(one, (hosts, at, usable, proxied), [*whys, *around], http, prefix))
     return found, frozenset(unknown)
 
@@ -132,30 +140,29 @@ def _listens(level: Level) -> tuple[Listen, ...]:
 def _read(located: Located, lines: Iterable[Located]) -> _Read:
     level = Level(lines)
     written: list[str] = []
-    names: list[str] = []
+    patterns: list[tuple[str, ...]] = []
     odd: list[str] = []
     for value in (v for one in level.named(b"server_name") for v in one.directive.values):
         name = value.decode(errors="replace")
         written.append(name)
         try:
-            names += naming.host_patterns(values.text(value))
+            patterns.append(naming.host_patterns(values.text(value)))
         except NotExpressibleError as error:
             odd.append(f"{error}: {name}")
-    patterns = tuple(dict.fromkeys(names))
-    return _Read(located, level, _listens(level), tuple(written), patterns, tuple(odd))
+    return _Read(located, level, _listens(level), tuple(written), tuple(patterns), tuple(odd))
 
 
 def _hosts(
-    names: tuple[str, ...], usable: Sequence[Listen], taken: dict[str, set[str]]
+    names: Sequence[tuple[str, ...]], usable: Sequence[Listen], taken: dict[str, set[str]]
 ) -> dict[str, tuple[str, ...]]:
-    """Returns the names that lead to a server, by address:
+    """Returns the patterns that lead to a server, by address:
     of two servers with one name nginx takes the first.
     """
     found: dict[str, tuple[str, ...]] = {}
     for address in dict.fromkeys(one.address for one in usable):
         others = taken.setdefault(address, set())
-        found[address] = tuple(name for name in names if name not in others)
-        others.update(names)
+        own = [patterns for patterns in names if naming.take_patterns(patterns, others)]
+        found[address] = tuple(name for patterns in own for name in patterns)
     return found
 
 

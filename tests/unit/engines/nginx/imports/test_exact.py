@@ -82,6 +82,8 @@ def test_what_is_said_exactly_takes_the_same_paths(pattern: str, any_case: bool,
         "(?s)a.",
         "(?i:a)",
         "[z-a]",
+        "^/a\\z",
+        "(x\\z|y)",
     ],
 )
 def test_what_only_pcre_can_say_has_no_counterpart(pattern: str) -> None:

@@ -343,6 +343,31 @@ def test_a_nameless_server_that_is_the_default_of_one_address_only_has_its_route
     assert _routes(one)["default"]["listeners"] == ["http-81"]
 
 
+@pytest.mark.parametrize(
+    ("names", "hosts"),
+    [
+        (["b.example .b.example"], [["b.example"]]),
+        (["b.example", "c.example .b.example"], [["b.example"], ["c.example"]]),
+        (
+            ["*.b.example", "c.example .b.example", "d.example b.example"],
+            [["*.b.example"], ["c.example"], ["d.example"]],
+        ),
+    ],
+)
+def test_a_name_with_a_dot_before_it_is_one_name(names: list[str], hosts: list[list[str]]) -> None:
+    others = " ".join(f"server {{ server_name {one}; return 204; }}" for one in names)
+    one = imported(f"server {{ return 403; }} {others}")
+    found = [table["hosts"] for table in _routes(one).values() if "match" not in table]
+    assert found == [["*"], *hosts]
+
+
+def test_a_default_server_that_no_host_leads_to_is_kept() -> None:
+    one = imported("server { location / { return 204; } } server { server_name ~x; return 403; }")
+    why = "unknown hosts may be another server's, by a name that hosts cannot be matched by"
+    assert why in _whys(one)
+    assert not [fate for fate in one.fates if fate.object.startswith("routes.")]
+
+
 def test_two_certificates_for_one_host_keep_the_second_server() -> None:
     server = (
         "server {{ listen {0} ssl; server_name a; ssl_certificate {0}.pem;"

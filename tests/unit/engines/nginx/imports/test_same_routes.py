@@ -23,7 +23,7 @@ from headgate.engines.nginx.imports.imported import Imported
 from headgate.engines.nginx.imports.objects import Table, items_in, table_in, to_toml
 from headgate.engines.nginx.imports.recognise import import_tree
 
-HOSTS = 120
+HOSTS = 160
 PATHS = ["/", "/a", "/a/", "/ab", "/a/b", "/a/b/", "/a/bc", "/ab/c", "/a.b", "/a.b/c", "/axb", "/A"]
 PATHS += ["/b", "/b/", "/bb/", "/a/b/c/d", "/.well-known/x", "/c", "/a%2Fb", "/%61/b", "/x%3By"]
 PATHS += [
@@ -37,14 +37,33 @@ PATHS += [
     "/3b",
     "/%F0%9F%98%80/c",
 ]
+PATHS += ["/a;b", "/a;bc", "/a%3Bb", "/x:y", "/a/x:y", "/a/x%3Ay/z"]
 LOCATIONS = ["/", "/a", "/a/", "/ab", "/a/b", "/a/b/", "/a.b", "/b/", "/bb", "/.well-known/", "/c"]
+SPECIAL = ["/a;b", "/x:y", "/a/x:y"]
+"""Paths with characters that nginx and headgate compare differently."""
+
 EXPRESSIONS = [r"\.php$", r"^/a", r"/[b-c]$", r"^/(a|b)/", r"^/[^/]+/b", r"x.y", "3B", r"b\b"]
-EXPRESSIONS += [r"^/a/(?!b)", r"^/.{2}$", r"\w/\w", r"^/[^a-b;]", r"(?i)^/A", r" b"]
+EXPRESSIONS += [
+    r"^/a/(?!b)",
+    r"^/.{2}$",
+    r"\w/\w",
+    r"^/[^a-b;]",
+    r"(?i)^/A",
+    r" b",
+    r"x\z",
+    r"^/x\Z",
+]
 ACTIONS = ["return 200 x;", "proxy_pass http://127.0.0.1:{closed};", "deny all; root /srv;"]
 ACTIONS += ["internal; root /srv;", "deny all; return 204; fastcgi_pass 127.0.0.1:{closed};"]
 ACTIONS += ["allow 127.0.0.1; deny all; proxy_pass http://127.0.0.1:{closed};"]
 ACTIONS += ["deny 127.0.0.0/8; proxy_pass http://127.0.0.1:{closed};"]
 ACTIONS += ["allow 10.0.0.0/8; deny all; proxy_pass http://127.0.0.1:{closed};"]
+NESTED = 0.1
+"""The share of prefix locations that hold others."""
+
+WITH_SPECIAL = 0.25
+"""The share of servers with such a path."""
+
 CONFIG = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ }}
@@ -77,16 +96,35 @@ def _server(host: str, port: int, closed: int, chance: random.Random) -> str:
         (chance.choice(["", "", "^~ ", "= "]), path)
         for path in chance.sample(LOCATIONS, chance.randint(1, 5))
     ]
+    if chance.random() < WITH_SPECIAL:
+        found.append((chance.choice(["", "^~ ", "= ", "= "]), chance.choice(SPECIAL)))
     if chance.random() < 0.5:
         count = chance.randint(1, 3)
         found += [(chance.choice(["~ ", "~* "]), one) for one in chance.sample(EXPRESSIONS, count)]
     locations = []
     for number, (modifier, path) in enumerate(found):
-        action = chance.choice([*ACTIONS[:2], *ACTIONS]).format(closed=closed)
-        header = f'add_header X-Location "{number}" always;'
-        locations.append(f'location {modifier}"{path}" {{ {action} {header} }}')
+        within = ""
+        if modifier in ("", "^~ ") and chance.random() < NESTED:
+            within = _within(path, str(number), closed, chance)
+        locations.append(_location(f'{modifier}"{path}"', str(number), within, closed, chance))
     inside = " ".join(locations)
     return f"server {{ listen 127.0.0.1:{port}; server_name {host}; {inside} }}"
+
+
+def _within(path: str, number: str, closed: int, chance: random.Random) -> str:
+    """Locations for the inside of a prefix location."""
+    below = [one for one in LOCATIONS if one.startswith(path) and one != path]
+    heads = [f'~ "{one}"' for one in chance.sample(EXPRESSIONS, 2)]
+    heads += [f'{chance.choice(["", "^~ ", "= "])}"{one}"' for one in below]
+    chosen = chance.sample(heads, chance.randint(1, min(2, len(heads))))
+    return " ".join(
+        _location(head, f"{number}.{at}", "", closed, chance) for at, head in enumerate(chosen)
+    )
+
+
+def _location(head: str, number: str, within: str, closed: int, chance: random.Random) -> str:
+    action = chance.choice([*ACTIONS[:2], *ACTIONS]).format(closed=closed)
+    return f'location {head} {{ {action} add_header X-Location "{number}" always; {within} }}'
 
 
 @pytest.fixture(scope="module")

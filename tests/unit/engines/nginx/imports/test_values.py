@@ -98,6 +98,7 @@ def test_server_names_we_cannot_match_are_refused(name: str) -> None:
         ("80 proxy_protocol", "0.0.0.0:80", False, [b"proxy_protocol"]),
         ("[::]:443 ssl http2", "[::]:443", True, [b"http2"]),
         ("[::1]", "[::1]:80", False, []),
+        ("[::]:80 ipv6only=on", "[::]:80", False, [b"ipv6only=on"]),
     ],
 )
 def test_listen_lines(line: str, address: str, tls: bool, kept: list[bytes]) -> None:
@@ -111,7 +112,13 @@ def test_listen_lines(line: str, address: str, tls: bool, kept: list[bytes]) -> 
 
 @pytest.mark.parametrize(
     ("line", "port"),
-    [("80 multipath", "80"), ("host:81", "81"), ("8000-8010", ""), ("a", "80")],
+    [
+        ("80 multipath", "80"),
+        ("host:81", "81"),
+        ("8000-8010", ""),
+        ("a", "80"),
+        ("[::]:82 ipv6only=off", "82"),
+    ],
 )
 def test_listen_lines_without_a_counterpart_say_why(line: str, port: str) -> None:
     (directive,) = parse(f"listen {line};".encode()).directives()
