@@ -53,7 +53,7 @@ impl HeaderProgram {
 
     /// Reports the same for a request's line, and for every name that a backend may read as a
     /// dropped one because it does not tell characters other than letters and digits apart:
-    /// `x_user` as `x-user`.
+    /// `x_user` as `x-user`, and `x-user` as `x_user`.
     #[inline]
     pub fn drops_spelling(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name) != 0
@@ -117,11 +117,10 @@ impl HeaderProgram {
     }
 }
 
-/// Compares names in any case; a hyphen in `name` matches any character other than a letter or
-/// digit.
+/// Compares names in any case; of characters other than letters and digits, any matches any.
 pub(crate) fn is_spelling(name: &[u8], other: &[u8]) -> bool {
     let same = |(a, b): (&u8, &u8)| {
-        a.eq_ignore_ascii_case(b) || (*a == b'-' && !b.is_ascii_alphanumeric())
+        a.eq_ignore_ascii_case(b) || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric())
     };
     name.len() == other.len() && name.iter().zip(other).all(same)
 }
