@@ -220,7 +220,7 @@ impl ForwardAuth {
     fn fail(&self, run: &mut Run<'_, '_, '_>, failure: Failure) -> Result<Flow, Reject> {
         let (result, reject, is_away) = match failure {
             Failure::Unavailable => (UNAVAILABLE_RESULT, UNAVAILABLE, true),
-            Failure::HungUp => (UNAVAILABLE_RESULT, UNAVAILABLE, false),
+            Failure::NotAsked | Failure::HungUp => (UNAVAILABLE_RESULT, UNAVAILABLE, false),
             Failure::Timeout => (TIMEOUT_RESULT, TIMEOUT, true),
             Failure::Invalid => (INVALID_RESULT, INVALID, false),
             Failure::TooLarge => (INVALID_RESULT, TOO_LARGE, false),

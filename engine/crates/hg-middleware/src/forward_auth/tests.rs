@@ -232,6 +232,7 @@ fn without_an_answer_nobody_passes() {
     for (failure, code) in [
         (Failure::Unavailable, "auth-unavailable"),
         (Failure::HungUp, "auth-unavailable"),
+        (Failure::NotAsked, "auth-unavailable"),
         (Failure::Timeout, "auth-timeout"),
         (Failure::Invalid, "auth-invalid"),
         (Failure::TooLarge, "auth-too-large"),
@@ -239,7 +240,7 @@ fn without_an_answer_nobody_passes() {
         let reject = way.told(Err(failure)).unwrap_err();
         assert_eq!((reject.status, reject.code), (503, code));
     }
-    assert_eq!(way.counts(), [("unavailable", 2), ("timeout", 1), ("invalid", 2)]);
+    assert_eq!(way.counts(), [("unavailable", 3), ("timeout", 1), ("invalid", 2)]);
 }
 
 #[test]
@@ -251,10 +252,10 @@ fn fail_open_is_for_a_service_that_is_away_and_says_so() {
     }
     assert!(way.chain.request_headers().drops_spelling(b"Remote-User"));
     // A client might be able to make the service do these.
-    for failure in [Failure::HungUp, Failure::Invalid, Failure::TooLarge] {
+    for failure in [Failure::HungUp, Failure::NotAsked, Failure::Invalid, Failure::TooLarge] {
         assert_eq!(way.told(Err(failure)).unwrap_err().status, 503);
     }
-    let expected = [("unavailable", 2), ("timeout", 1), ("invalid", 2), ("bypassed", 2)];
+    let expected = [("unavailable", 3), ("timeout", 1), ("invalid", 2), ("bypassed", 2)];
     assert_eq!(way.counts(), expected);
 }
 
