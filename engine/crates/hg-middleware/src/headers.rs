@@ -101,6 +101,16 @@ impl HeaderProgram {
         self.append(view, unix_us, lines);
     }
 
+    /// Appends those of lines already rendered that it does not drop.
+    pub(crate) fn sift(&self, lines: &[u8], out: &mut Vec<u8>) {
+        for line in lines.split_inclusive(|b| *b == b'\n') {
+            let name = line.split(|b| *b == b':').next().unwrap_or_default();
+            if !self.drops(name) {
+                out.extend_from_slice(line);
+            }
+        }
+    }
+
     fn filter(&self, lines: &mut Vec<u8>) {
         let (mut read, mut kept) = (0, 0);
         while let Some(length) = lines.get(read..).and_then(|rest| memchr::memchr(b'\n', rest)) {
@@ -292,6 +302,12 @@ impl Composition {
         if !self.drops.iter().any(|n| &**n == name) {
             self.drops.push(name.into());
         }
+    }
+
+    /// Returns the program without its lines; nothing if it drops none.
+    pub(crate) fn dropping(&self) -> Option<Box<HeaderProgram>> {
+        let program = HeaderProgram { lines: Box::default(), ..self.program() };
+        (!program.is_empty()).then(|| Box::new(program))
     }
 
     /// Returns the program; adjacent lines without variables become one run of bytes.
