@@ -49,6 +49,11 @@ impl ByStatus {
         bits.checked_sub(1).and_then(|at| self.listed.get(at)).unwrap_or(&self.other)
     }
 
+    /// Reports whether it drops a line of any answer.
+    pub(crate) fn drops_any(&self) -> bool {
+        self.programs().any(|program| program.dropped().next().is_some())
+    }
+
     /// Returns the program of each case.
     pub(crate) fn programs(&self) -> impl Iterator<Item = &HeaderProgram> {
         std::iter::once(&self.other).chain(&self.listed)

@@ -3,7 +3,7 @@
 use crate::AnyStep;
 use crate::by_status::{ByStatus, MOST_LISTS, are_too_many};
 use crate::claims::Wanted;
-use crate::context::{Context, Woken};
+use crate::context::{Context, Later, Woken};
 use crate::encoding::Encoding;
 use crate::headers::{Composition, Edits, HeaderProgram};
 use crate::keep::{Keep, NOBODY};
@@ -32,6 +32,10 @@ struct Work {
     step: AnyStep,
     /// The stage of the edits that its answer passes.
     stage: u16,
+    /// The same for lines that it adds to answers; nothing if those edits drop none.
+    before: Option<u16>,
+    /// The request edits of the steps after it; nothing if they drop no line.
+    after: Option<Box<HeaderProgram>>,
     may_pass: bool,
 }
 
@@ -215,16 +219,18 @@ impl Chain {
             if is_dry {
                 out.cursor = index;
             }
-            if is_dry && work.step.traits().is_live {
-                work.step.presume(out);
-                continue;
-            }
             let claims = out.claims();
             let claiming = claims.as_ref().map(|claims| view.claiming(claims));
             let view = claiming.as_ref().unwrap_or(view);
             let (prefix_len, may_pass) = (&mut prefix_len, work.may_pass);
             let woken = std::mem::take(&mut woken);
-            match work.step.request(&mut Run { view, out, prefix_len, may_pass, cx, woken })? {
+            let (after, before) = (work.after.as_deref(), work.before);
+            let run = &mut Run { view, out, prefix_len, may_pass, cx, woken, after, before };
+            if is_dry && work.step.traits().is_live {
+                work.step.presume(run);
+                continue;
+            }
+            match work.step.request(run)? {
                 Flow::Next => {}
                 Flow::Answer => {
                     self.settle_answer(view, out, (work.stage, cx.unix_us));
@@ -252,11 +258,20 @@ impl Chain {
         (stage, unix_us): (u16, fn() -> u64),
     ) {
         out.stage = Stage(Some(stage));
-        if let Some(later) = &out.later {
-            out.answer.headers.extend_from_slice(&later.response);
-        }
         let edits = self.response_headers(out.stage, out.answer.status);
         edits.apply(view, unix_us, &mut out.answer.headers);
+        if let Some(later) = &out.later {
+            self.append_lines(later, out.answer.status, &mut out.answer.headers);
+        }
+    }
+
+    /// Appends the lines that steps added to an answer with that status: each passes the edits of the
+    /// steps before the one that made it.
+    pub fn append_lines(&self, later: &Later, status: u16, out: &mut Vec<u8>) {
+        out.extend_from_slice(&later.response);
+        for (stage, lines) in &later.edited {
+            self.response_headers(Stage(Some(*stage)), status).sift(lines, out);
+        }
     }
 
     /// Returns the kind of the step that waits; empty if none does.
@@ -356,6 +371,8 @@ fn compile_use<'a>(used: &MiddlewareUse, named: &dyn Fn(&str) -> Option<&'a Midd
 struct Builder {
     work: Vec<Work>,
     request: Composition,
+    /// For each of `work`, the request edits of the steps after it.
+    after: Vec<Composition>,
     /// Response edits, in the order of requests.
     response: Vec<Edits>,
     early: Vec<ByStatus>,
@@ -379,11 +396,15 @@ impl Builder {
         let edits = step.edits();
         if let Some(edits) = edits.request {
             self.request.then(edits);
+            self.after.iter_mut().for_each(|after| after.then(edits));
         }
         self.response.extend(edits.response.cloned());
         if traits.runs {
             let stage = if traits.answers { self.stage() } else { 0 };
-            self.work.push(Work { step, stage, may_pass });
+            let drops = traits.answers && self.early.last().is_some_and(ByStatus::drops_any);
+            let before = drops.then_some(stage);
+            self.work.push(Work { step, stage, before, after: None, may_pass });
+            self.after.push(Composition::default());
         }
         self.is_closed = traits.closes || !may_pass;
     }
@@ -399,8 +420,11 @@ impl Builder {
         ByStatus::compose(self.response.iter().rev())
     }
 
-    fn finish(self) -> Chain {
+    fn finish(mut self) -> Chain {
         let response = self.composed();
+        for (work, after) in self.work.iter_mut().zip(&self.after) {
+            work.after = after.dropping();
+        }
         Chain {
             work: self.work.into(),
             request: self.request.program(),

@@ -33,6 +33,43 @@ fn an_early_answer_passes_the_response_edits_before_it_in_reverse() {
 }
 
 #[test]
+fn later_request_edits_see_the_lines_of_steps_before_them() {
+    let sum = hg_plan::Digest::of(b"k1-long-enough").hex();
+    let step = format!(
+        r#"{{"api_key":{{"clients":{{"shop":["{sum}"]}},"header":"x-key","client_header":"x-who"}}}}"#
+    );
+    let edits = |edits: &str| format!(r#"{{"request_headers":{{{edits}}}}}"#);
+    let removed = edits(r#""remove":["X-Who"]"#);
+    let (set, added) = (edits(r#""set":{"x-who":"nobody"}"#), edits(r#""add":{"x-who":"too"}"#));
+    let named = "x-who: shop\r\n";
+    for (uses, expected) in [
+        (vec![&step], named),
+        (vec![&step, &removed], ""),
+        (vec![&step, &set, &added], ""),
+        (vec![&step, &added], named),
+        (vec![&removed, &set, &step], named),
+        (vec![&step, &step], named),
+    ] {
+        let chain = chain(&uses.iter().map(|one| one.as_str()).collect::<Vec<_>>());
+        let headers = vec![("x-key", "k1-long-enough")];
+        let mut out = Rewritten::new();
+        let view = RequestView { headers: &headers, ..view() };
+        assert_eq!(chain.request(&view, &mut out), Ok(Outcome::Forward));
+        assert_eq!(String::from_utf8_lossy(out.request_lines()), expected, "{uses:?}");
+    }
+}
+
+#[test]
+fn an_explanation_leaves_out_what_a_later_step_removes() {
+    let step = r#"{"forward_auth":{"upstream":"auth","path":"/","method":"GET","timeout_ms":1,
+        "answer_bytes":1,"in_flight":1,"copy":["x-who","x-role"]}}"#;
+    let removed = r#"{"request_headers":{"remove":["x-who"]}}"#;
+    let mut out = Rewritten::new();
+    assert_eq!(chain(&[step, removed]).request(&view(), &mut out), Ok(Outcome::Forward));
+    assert_eq!(out.request_lines(), b"x-role: FORWARD-AUTH\r\n");
+}
+
+#[test]
 fn the_stage_tells_which_edits_an_answer_passes() {
     let chain = chain(&[
         r#"{"response_headers":{"set":{"first":"1"}}}"#,

@@ -95,6 +95,8 @@ pub struct Later {
     /// Lines for the endpoint and for the client, each `name: value\r\n`.
     pub(crate) request: Vec<u8>,
     pub(crate) response: Vec<u8>,
+    /// Lines for the client that pass edits which may drop them: those of a stage.
+    pub(crate) edited: Vec<(u16, Vec<u8>)>,
     /// Of the token that let the request in.
     pub(crate) claims: Option<Claims>,
     /// The speed at which bodies pass.
@@ -124,9 +126,19 @@ impl Later {
         &self.request
     }
 
-    /// Returns the lines that steps add to the answer for the client.
-    pub fn response_lines(&self) -> &[u8] {
-        &self.response
+    /// Reports whether steps add lines to the answer for the client.
+    pub fn has_response_lines(&self) -> bool {
+        !(self.response.is_empty() && self.edited.is_empty())
+    }
+
+    /// Adds lines for the client, which pass the edits of a stage; nothing = those drop none.
+    pub(crate) fn add_response(&mut self, stage: Option<u16>, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(stage) = stage else {
+            return write(&mut self.response);
+        };
+        let mut lines = Vec::new();
+        write(&mut lines);
+        self.edited.push((stage, lines));
     }
 
     /// Makes one that has a line for the client already.
@@ -141,6 +153,7 @@ impl Later {
         self.watches.append(&mut other.watches);
         self.request.extend_from_slice(&other.request);
         self.response.extend_from_slice(&other.response);
+        self.edited.append(&mut other.edited);
         if let Some(claims) = other.claims.take() {
             self.claims = Some(claims);
         }
@@ -213,8 +226,10 @@ mod tests {
         let mut own = Later::with_response_line("set-cookie", b"a=1");
         let mut other = Later::with_response_line("x", b"y");
         other.watches.push(Box::new(Told(told.clone())));
+        other.add_response(Some(1), |lines| push_line(lines, "z", b"1"));
         own.absorb(other);
-        assert_eq!(own.response_lines(), b"set-cookie: a=1\r\nx: y\r\n");
+        assert_eq!(own.response, b"set-cookie: a=1\r\nx: y\r\n");
+        assert_eq!(own.edited, [(1, b"z: 1\r\n".to_vec())]);
         assert!(told.lock().is_ok_and(|told| told.is_empty()));
         own.end(&Ended { status: 200, took_us: 1 });
         drop(own);

@@ -53,7 +53,7 @@ impl HeaderProgram {
 
     /// Reports the same for a request's line, and for every name that a backend may read as a
     /// dropped one because it does not tell characters other than letters and digits apart:
-    /// `x_user` as `x-user`.
+    /// `x_user` as `x-user`, and `x-user` as `x_user`.
     #[inline]
     pub fn drops_spelling(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name) != 0
@@ -101,6 +101,16 @@ impl HeaderProgram {
         self.append(view, unix_us, lines);
     }
 
+    /// Appends those of lines already rendered that it does not drop.
+    pub(crate) fn sift(&self, lines: &[u8], out: &mut Vec<u8>) {
+        for line in lines.split_inclusive(|b| *b == b'\n') {
+            let name = line.split(|b| *b == b':').next().unwrap_or_default();
+            if !self.drops(name) {
+                out.extend_from_slice(line);
+            }
+        }
+    }
+
     fn filter(&self, lines: &mut Vec<u8>) {
         let (mut read, mut kept) = (0, 0);
         while let Some(length) = lines.get(read..).and_then(|rest| memchr::memchr(b'\n', rest)) {
@@ -117,11 +127,10 @@ impl HeaderProgram {
     }
 }
 
-/// Compares names in any case; a hyphen in `name` matches any character other than a letter or
-/// digit.
+/// Compares names in any case; of characters other than letters and digits, any matches any.
 pub(crate) fn is_spelling(name: &[u8], other: &[u8]) -> bool {
     let same = |(a, b): (&u8, &u8)| {
-        a.eq_ignore_ascii_case(b) || (*a == b'-' && !b.is_ascii_alphanumeric())
+        a.eq_ignore_ascii_case(b) || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric())
     };
     name.len() == other.len() && name.iter().zip(other).all(same)
 }
@@ -293,6 +302,12 @@ impl Composition {
         if !self.drops.iter().any(|n| &**n == name) {
             self.drops.push(name.into());
         }
+    }
+
+    /// Returns the program without its lines; nothing if it drops none.
+    pub(crate) fn dropping(&self) -> Option<Box<HeaderProgram>> {
+        let program = HeaderProgram { lines: Box::default(), ..self.program() };
+        (!program.is_empty()).then(|| Box::new(program))
     }
 
     /// Returns the program; adjacent lines without variables become one run of bytes.

@@ -38,6 +38,19 @@ fn later_edits_see_what_earlier_ones_made() {
 }
 
 #[test]
+fn what_is_dropped_goes_in_every_spelling_whatever_marks_its_own_name_has() {
+    let chain = chain(&[r#"{"request_headers":{"remove":["a_b.c"],"set":{"x-y_z":"1"}}}"#]);
+    let program = chain.request_headers();
+    for name in ["a_b.c", "A-B-C", "a_b_c", "a.b.c", "a-b_c", "x-y_z", "X-Y-Z", "x_y_z", "x.y.z"] {
+        assert!(program.drops_spelling(name.as_bytes()), "{name}");
+    }
+    for name in ["a-b-d", "a-bxc", "axb-c", "a-b-", "x-y", "x-y-z-"] {
+        assert!(!program.drops_spelling(name.as_bytes()), "{name}");
+    }
+    assert!(program.drops(b"x-y_z") && !program.drops(b"x-y-z"));
+}
+
+#[test]
 fn responses_pass_in_reverse() {
     let chain = chain(&[
         r#"{"response_headers":{"set":{"x":"outer"},"add":{"y":"outer"}}}"#,

@@ -3,7 +3,7 @@
 use crate::claims::KeptClaims;
 use crate::context::{Context, Place, Wait, Watch, Woken};
 use crate::encoding::Encoding;
-use crate::headers::{Edits, push_line};
+use crate::headers::{Edits, HeaderProgram, push_line};
 use crate::keep::Results;
 use crate::pages::Pages;
 use crate::view::{RequestView, Rewritten};
@@ -41,8 +41,8 @@ pub(crate) trait Step: Sized {
     /// True if it has something to do when a request comes; false = [`edits`](Step::edits) are all.
     const RUNS: bool = true;
 
-    /// True if it may answer: then its place in the chain is kept, because an answer passes the
-    /// edits of the steps before it alone.
+    /// True if it may answer, or add lines to answers: then its place in the chain is kept, because
+    /// these pass the edits of the steps before it alone.
     const ANSWERS: bool = true;
 
     /// True if every request is answered here, so that no step after it is ever reached.
@@ -71,7 +71,7 @@ pub(crate) trait Step: Sized {
 
     /// Leaves what the steps after it need in an explanation, instead of
     /// [`request`](Step::request): words that stand for what only a request brings.
-    fn presume(&self, _: &mut Rewritten) {}
+    fn presume(&self, _: &mut Run<'_, '_, '_>) {}
 
     /// Takes a request. After a [`Flow::Wait`] it is called once more, and `run.woken` says why.
     ///
@@ -103,6 +103,10 @@ pub struct Run<'a, 'v, 'c> {
     pub cx: &'a mut Context<'c>,
     /// The reason why the step is called again.
     pub woken: Woken,
+    /// The request edits of the steps after it, if they drop lines.
+    pub(crate) after: Option<&'a HeaderProgram>,
+    /// The stage of the response edits of the steps before it, if they drop lines.
+    pub(crate) before: Option<u16>,
 }
 
 impl Run<'_, '_, '_> {
@@ -123,20 +127,29 @@ impl Run<'_, '_, '_> {
         }
     }
 
-    /// Adds a line to the request for the endpoint. Lines of that name that the client sent stay,
-    /// unless the edits of the step remove them.
+    /// Adds a line to the request for the endpoint, unless a later step sets or removes it. Lines of
+    /// that name that the client sent stay, unless the edits of the step remove them.
     pub fn request_line(&mut self, name: &str, value: &[u8]) {
+        if !self.after.is_some_and(|after| after.drops(name.as_bytes())) {
+            self.certain_line(name, value);
+        }
+    }
+
+    /// Adds a line to the request for the endpoint, whatever later steps set or remove.
+    pub(crate) fn certain_line(&mut self, name: &str, value: &[u8]) {
         push_line(&mut self.out.later().request, name, value);
     }
 
-    /// Returns where lines of the answer for the client are put, whole ones.
-    pub(crate) fn response_lines(&mut self) -> &mut Vec<u8> {
-        &mut self.out.later().response
+    /// Adds lines to the answer for the client, whoever makes that; `write` appends whole ones. Steps
+    /// before this one may set or remove them.
+    pub(crate) fn response_lines(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.before;
+        self.out.later().add_response(before, write);
     }
 
-    /// Adds a line to the answer for the client, whoever makes that.
+    /// Adds a line to the answer for the client as [`Run::response_lines`] does.
     pub fn response_line(&mut self, name: &str, value: &[u8]) {
-        push_line(&mut self.out.later().response, name, value);
+        self.response_lines(|lines| push_line(lines, name, value));
     }
 }
 
@@ -245,9 +258,9 @@ macro_rules! middlewares {
                 }
             }
 
-            pub(crate) fn presume(&self, out: &mut view::Rewritten) {
+            pub(crate) fn presume(&self, run: &mut step::Run<'_, '_, '_>) {
                 match self {
-                    $(Self::$Step(step) => step::Step::presume(step, out),)+
+                    $(Self::$Step(step) => step::Step::presume(step, run),)+
                 }
             }
 

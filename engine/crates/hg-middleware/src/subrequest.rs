@@ -93,8 +93,11 @@ impl Answered {
 /// The reason why a subrequest has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No endpoint could be asked.
+    /// No endpoint could be reached.
     Unavailable,
+    /// No endpoint was asked, maybe because of what clients did before: a breaker is open, or a limit
+    /// is reached.
+    NotAsked,
     /// The endpoint that was asked hung up, maybe because of what the client sent.
     HungUp,
     /// There was no whole answer in time.

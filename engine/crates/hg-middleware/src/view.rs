@@ -2,7 +2,6 @@
 
 use crate::claims::Claims;
 use crate::context::{Later, Wait};
-use crate::headers::push_line;
 use hg_route::{ClientCertificate, Headers};
 use std::net::IpAddr;
 
@@ -173,11 +172,6 @@ impl Rewritten {
     /// Returns what steps leave for later, which belongs to the exchange.
     pub fn take_later(&mut self) -> Option<Box<Later>> {
         self.later.take()
-    }
-
-    /// Adds a line for the endpoint with a word for what only a request brings.
-    pub(crate) fn presume(&mut self, name: &str, word: &str) {
-        push_line(&mut self.later().request, name, word.as_bytes());
     }
 
     pub(crate) fn later(&mut self) -> &mut Later {

@@ -90,14 +90,14 @@ fn error_of_route(
 ) -> usize {
     let edits = e.edits_of(answer.status);
     let edits = edits.filter(|edits| !edits.is_empty());
-    if edits.is_none() && e.chained.response_lines().is_empty() {
+    if edits.is_none() && !e.chained.has_response_lines() {
         return respond::write_error(out, answer, NAME);
     }
     let mut more = Vec::new();
     if let Some(edits) = edits {
         e.with_view(connection, |view| edits.append(view, hg_net::unix_micros, &mut more));
     }
-    more.extend_from_slice(e.chained.response_lines());
+    e.append_lines(answer.status, &mut more);
     let drops = |name: &[u8]| edits.is_some_and(|edits| edits.drops(name));
     respond::write_error_with(out, answer, NAME, drops, &more)
 }
@@ -126,7 +126,7 @@ fn grpc_of_route(
     if let Some(edits) = edits {
         e.with_view(connection, |view| edits.append(view, hg_net::unix_micros, out));
     }
-    out.extend_from_slice(e.chained.response_lines());
+    e.append_lines(GRPC_STATUS, out);
     write::end(out);
     0
 }

@@ -39,9 +39,9 @@ impl Chained {
         self.later.as_ref()?.claims()
     }
 
-    /// Returns the lines that middlewares add to the answer for the client.
-    pub(crate) fn response_lines(&self) -> &[u8] {
-        self.later.as_ref().map_or(&[], |later| later.response_lines())
+    /// Reports whether middlewares add lines to the answer for the client.
+    pub(crate) fn has_response_lines(&self) -> bool {
+        self.later.as_ref().is_some_and(|later| later.has_response_lines())
     }
 }
 

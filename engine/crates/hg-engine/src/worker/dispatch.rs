@@ -44,6 +44,10 @@ impl Worker {
                 let left_ms = until_ms.saturating_sub(self.now_us / 1_000);
                 self.refuse_for(x, &own::BREAKER_OPEN, Some(left_ms.div_ceil(1_000).max(1)));
             }
+            Err(NoPick::None) if e.is_sub() && u.keeps_some_back(&e.tried) => {
+                // The service is not away: it is the node that does not ask it.
+                self.refuse(x, &own::BREAKER_OPEN);
+            }
             Err(NoPick::None) => {
                 let unresolved = u.endpoints.iter().all(|e| e.targets.is_empty());
                 let reject = if !e.tried.is_empty() {

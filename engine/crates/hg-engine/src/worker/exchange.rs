@@ -384,6 +384,13 @@ impl Exchange {
         self.route().map(|r| r.terms.chain.response_headers(self.chained.stage, status))
     }
 
+    /// Appends the lines that middlewares add to an answer with that status for the client.
+    pub(crate) fn append_lines(&self, status: u16, out: &mut Vec<u8>) {
+        if let Some((route, later)) = self.route().zip(self.chained.later.as_ref()) {
+            route.terms.chain.append_lines(later, status, out);
+        }
+    }
+
     /// Reports whether headers of the answer are made from the request.
     pub(crate) fn answer_needs_request(&self) -> bool {
         self.route().is_some_and(|r| {

@@ -117,7 +117,7 @@ impl Worker {
     /// Ends an exchange whose client is gone or cannot be reached, and the client's connection.
     pub(super) fn client_gone(&mut self, x: ExId) {
         self.detach(x, None, "");
-        if self.end_sub(x, Some(Failure::Unavailable)) {
+        if self.end_sub(x, Some(Failure::NotAsked)) {
             return;
         }
         let Some(mut e) = self.end_exchange(x) else {

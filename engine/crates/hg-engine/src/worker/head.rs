@@ -101,8 +101,8 @@ pub(crate) fn write_upstream_head(
         write::line(out, MARK, route.as_bytes());
     }
     write_client(out, parts);
-    parts.edits.append(parts.view, hg_net::unix_micros, out);
     out.extend_from_slice(parts.added);
+    parts.edits.append(parts.view, hg_net::unix_micros, out);
     if parts.upgrade {
         if let Some(key) = parts.upgrade_key {
             write::line(out, "sec-websocket-key", key);

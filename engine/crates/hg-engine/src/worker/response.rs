@@ -423,7 +423,7 @@ pub(super) fn answer_fields(
     if let Some(edits) = edits {
         e.with_view(connection, |view| edits.append(view, hg_net::unix_micros, out));
     }
-    out.extend_from_slice(e.chained.response_lines());
+    e.append_lines(head.status, out);
 }
 
 /// Reports whether the head of an answer over HTTP/2 names trailers. There it may have a length as

@@ -5,13 +5,14 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::exchange::{ExId, Exchange, Stage};
 use super::response::Next;
+use super::upstreams::UpstreamState;
 use super::{Turn, Worker};
 use hg_h2::NeverIndexed;
 use hg_middleware::{Answered, Failure, Seat, Subrequest, Woken};
 use hg_plan::HostHeader;
-use hg_policy::KeySource;
+use hg_policy::{KeySource, Tried};
 use hg_proto::{Method, Reject, ResponseHead, write};
-use hg_resilience::Outcome;
+use hg_resilience::{Bar, Outcome, Standing};
 
 /// The state of an exchange that answers another one instead of a client.
 pub(crate) struct Sub {
@@ -56,6 +57,21 @@ impl Exchange {
     }
 }
 
+impl UpstreamState {
+    /// Reports whether an endpoint gets no request because of how others went, or how many there
+    /// are: its breaker is open, it is ejected, or it is full.
+    pub(crate) fn keeps_some_back(&self, tried: &Tried) -> bool {
+        self.entry.endpoints.iter().enumerate().any(|(i, e)| {
+            let is_asked = e.weight > 0 && !e.targets.is_empty() && !tried.contains(i);
+            is_asked
+                && match e.health.shared.load().standing() {
+                    Standing::Out(bar) => matches!(bar, Bar::Breaker | Bar::Ejected | Bar::Probing),
+                    standing => standing != Standing::Unknown,
+                }
+        })
+    }
+}
+
 impl Worker {
     /// Sends a subrequest of an exchange that waits. Its end comes in a turn of its own.
     pub(super) fn ask(&mut self, parent: ExId, ticket: u64, asked: Subrequest) {
@@ -66,7 +82,7 @@ impl Worker {
         asks.child = child;
         match child {
             Some(x) => self.dispatch(x),
-            None => self.tell_parent(parent, ticket, Err(Failure::Unavailable)),
+            None => self.tell_parent(parent, ticket, Err(Failure::NotAsked)),
         }
     }
 
@@ -216,12 +232,15 @@ pub(super) fn failure_of(reject: &Reject) -> Failure {
         own::TLS_FAILED.code,
         own::TLS_CERTIFICATE.code,
         own::NO_HTTP2.code,
+        own::NO_ENDPOINT.code,
+        own::UNRESOLVED.code,
     ];
     match reject.status {
         504 | 408 => Failure::Timeout,
+        _ if away.contains(&reject.code) => Failure::Unavailable,
         _ if reject.code == own::LOST.code => Failure::HungUp,
-        502 if !away.contains(&reject.code) => Failure::Invalid,
-        _ => Failure::Unavailable,
+        502 => Failure::Invalid,
+        _ => Failure::NotAsked,
     }
 }
 

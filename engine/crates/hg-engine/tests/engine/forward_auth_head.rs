@@ -1,5 +1,7 @@
-//! What is asked of an authorisation service, and which endpoint of it, through a real engine.
+//! What is asked of an authorisation service, which endpoint of it, and what becomes of the headers
+//! of its answer, through a real engine.
 
+use super::forward_auth::{GET, guarded};
 use crate::common::authorised::{YES, ask, auth_json, echo, service};
 use crate::common::http2::Client;
 use crate::common::http2_peer::{self, H2C};
@@ -87,4 +89,31 @@ fn the_service_s_endpoints_are_chosen_by_what_the_question_has() {
         }
         assert!(seen.iter().all(|users| *users > 0), "{key}: {seen:?}");
     }
+}
+
+#[test]
+fn the_edits_around_it_see_the_lines_that_it_adds() {
+    let says = "HTTP/1.1 200 OK\r\nRemote-User: alice\r\nCache-Control: public\r\n\
+                Set-Cookie: a=1\r\nX-Kept: 1\r\nContent-Length: 0\r\n\r\n";
+    let (auth, _) = service(move |_| says.into());
+    let up = echo();
+    let before =
+        r#"{"response_headers":{"set":{"cache-control":"no-store"},"remove":["set-cookie"]}}"#;
+    let after = r#"{"request_headers":{"remove":["remote-user"],"set":{"x-left":"1"}}}"#;
+    let says =
+        r#","copy":["remote-user"],"answer_headers":["cache-control","set-cookie","x-kept"]"#;
+    let mut node = guarded(&up, &auth, "");
+    let rest = format!(r#","middlewares":[{before},{},{after}]"#, auth_json(says));
+    node.apply(&[put(Kind::Route, "r", route_json(&rest))]);
+    let (head, got) = ask(&mut node.connect(), GET);
+    assert!(got.contains("x-left: 1\r\n") && !got.contains("alice"), "{got}");
+    let lines = ["cache-control: no-store\r\n", "x-kept: 1\r\n"];
+    assert!(lines.iter().all(|line| head.contains(line)), "{head}");
+    assert!(!head.contains("public") && !head.contains("set-cookie"), "{head}");
+    // The same if the upstream cannot be asked.
+    node.apply(&[put(Kind::Upstream, "u", upstream_json(&[unused_address()], ""))]);
+    let (head, _) = ask(&mut node.connect(), GET);
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert!(lines.iter().all(|line| head.contains(line)), "{head}");
+    assert!(!head.contains("public") && !head.contains("set-cookie"), "{head}");
 }

@@ -28,6 +28,7 @@ mod collected;
 mod crossings;
 mod forward_auth;
 mod forward_auth_head;
+mod forward_auth_open;
 mod given_up;
 mod grpc;
 mod grpc_checks;

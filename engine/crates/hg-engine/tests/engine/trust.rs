@@ -89,3 +89,16 @@ fn a_trusted_peer_is_believed_but_not_in_other_spellings() {
     assert!(head.contains("\r\nsaid: 192.0.2.1//192.0.2.1\r\n"), "{head}");
     assert!(!seen.contains("10.0.0.1"), "{seen}");
 }
+
+#[test]
+fn a_name_with_an_underscore_cannot_be_forged_with_hyphens() {
+    let up = echo();
+    let edits = r#"{"remove":["x_role"],"set":{"remote_user":"nobody"}}"#;
+    let chain = format!(r#","middlewares":[{{"request_headers":{edits}}}]"#);
+    let node = Node::start(&upstream_json(&[up.address], ""), &chain, 1);
+    let lines = "Remote-User: root\r\nRemote_User: root\r\nREMOTE.USER: root\r\nX-Role: root\r\n";
+    let (head, seen) = ask(&node, &format!("{lines}X-Own: 1\r\n"));
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(!seen.contains("root"), "{seen}");
+    assert!(seen.contains("remote_user: nobody") && seen.contains("x-own: 1"), "{seen}");
+}

@@ -7,7 +7,6 @@ use crate::keep::Results;
 use crate::presumed;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
-use crate::view::Rewritten;
 use hg_access::ApiKeys;
 use hg_plan::HeaderEdits;
 use hg_proto::Reject;
@@ -86,9 +85,9 @@ impl Step for ApiKey {
         Composed { request: Some(&self.edits), ..Composed::default() }
     }
 
-    fn presume(&self, out: &mut Rewritten) {
+    fn presume(&self, run: &mut Run<'_, '_, '_>) {
         if let Some(name) = &self.client_header {
-            out.presume(name, presumed::KEY);
+            run.request_line(name, presumed::KEY.as_bytes());
         }
     }
 

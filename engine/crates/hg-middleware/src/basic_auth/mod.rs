@@ -9,7 +9,6 @@ use crate::keep::Results;
 use crate::presumed;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
-use crate::view::Rewritten;
 use hg_access::{Fingerprint, Sealer, Users, Verified, basic_credentials};
 use hg_proto::Reject;
 use options::Options;
@@ -105,9 +104,9 @@ impl Step for BasicAuth {
         Composed { request: Some(&self.edits), ..Composed::default() }
     }
 
-    fn presume(&self, out: &mut Rewritten) {
+    fn presume(&self, run: &mut Run<'_, '_, '_>) {
         if let Some(name) = &self.user_header {
-            out.presume(name, presumed::USER);
+            run.request_line(name, presumed::USER.as_bytes());
         }
     }
 

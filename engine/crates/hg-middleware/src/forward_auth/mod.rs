@@ -9,7 +9,7 @@ use crate::keep::Results;
 use crate::presumed;
 use crate::step::{Composed, Flow, Problems, Run, Step};
 use crate::subrequest::{Answered, Failure, Seat, Subrequest, Target};
-use crate::view::{RequestView, Rewritten};
+use crate::view::RequestView;
 use client::{Chosen, MOST_OPEN, MOST_QUESTION, Question};
 use hg_proto::{Method, Reject};
 use options::Options;
@@ -117,9 +117,9 @@ impl Step for ForwardAuth {
         Composed { request: Some(&self.edits), ..Composed::default() }
     }
 
-    fn presume(&self, out: &mut Rewritten) {
+    fn presume(&self, run: &mut Run<'_, '_, '_>) {
         for name in &*self.terms.copy {
-            out.presume(name, presumed::AUTHORISED);
+            run.request_line(name, presumed::AUTHORISED.as_bytes());
         }
     }
 
@@ -220,7 +220,7 @@ impl ForwardAuth {
     fn fail(&self, run: &mut Run<'_, '_, '_>, failure: Failure) -> Result<Flow, Reject> {
         let (result, reject, is_away) = match failure {
             Failure::Unavailable => (UNAVAILABLE_RESULT, UNAVAILABLE, true),
-            Failure::HungUp => (UNAVAILABLE_RESULT, UNAVAILABLE, false),
+            Failure::NotAsked | Failure::HungUp => (UNAVAILABLE_RESULT, UNAVAILABLE, false),
             Failure::Timeout => (TIMEOUT_RESULT, TIMEOUT, true),
             Failure::Invalid => (INVALID_RESULT, INVALID, false),
             Failure::TooLarge => (INVALID_RESULT, TOO_LARGE, false),
@@ -230,7 +230,7 @@ impl ForwardAuth {
             return Err(reject);
         }
         run.count(self.results.as_deref(), BYPASSED);
-        run.request_line(MARK, b"bypassed");
+        run.certain_line(MARK, b"bypassed");
         Ok(Flow::Next)
     }
 }

@@ -24,8 +24,13 @@ struct Way {
 
 impl Way {
     fn new(more: &str) -> Self {
+        Self::through(&[&json(more)])
+    }
+
+    /// A chain of several middlewares.
+    fn through(uses: &[&str]) -> Self {
         let keep = Keep::default();
-        let uses = [used(&json(more))];
+        let uses: Vec<_> = uses.iter().map(|one| used(one)).collect();
         let chain =
             Chain::compile_in(&[&uses], None, &|_| None, (&keep, &["route r"], &[])).unwrap();
         Self { keep, chain, out: Rewritten::new() }
@@ -61,6 +66,13 @@ impl Way {
 
     fn request_lines(&mut self) -> String {
         String::from_utf8(self.out.later().request_lines().to_vec()).unwrap()
+    }
+
+    /// Returns the lines for the client with an answer of that status.
+    fn response_lines(&mut self, status: u16) -> String {
+        let mut lines = Vec::new();
+        self.chain.append_lines(self.out.later(), status, &mut lines);
+        String::from_utf8(lines).unwrap().replace("\r\n", ";")
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -198,7 +210,7 @@ fn a_2xx_lets_pass_with_the_chosen_headers_alone() {
     let lines = "Remote-User: alice\r\nX-Auth-Role: a\tb\r\nx-other: no\r\nSet-Cookie: s=1\r\n";
     assert_eq!(way.told(Ok((204, lines))), Ok(Outcome::Forward));
     assert_eq!(way.request_lines(), "remote-user: alice\r\nx-auth-role: a\tb\r\n");
-    assert_eq!(way.out.later().response_lines(), b"set-cookie: s=1\r\n");
+    assert_eq!(way.response_lines(200), "set-cookie: s=1;");
     let drops = |name: &str| way.chain.request_headers().drops_spelling(name.as_bytes());
     for spoofed in ["remote-user", "Remote_User", "X-Auth-Anything", "x.auth-y", "x-headgate-auth"]
     {
@@ -208,6 +220,37 @@ fn a_2xx_lets_pass_with_the_chosen_headers_alone() {
         assert!(!drops(other), "{other}");
     }
     assert_eq!(way.counts(), [("pass", 1)]);
+}
+
+#[test]
+fn edits_before_it_see_what_goes_to_the_client_and_edits_behind_it_do_not() {
+    const OUTER: &str = r#"{"response_headers":{"set":{"x-a":"1"},"remove":["x-b"]}}"#;
+    const OF_ERRORS: &str = r#"{"response_headers":{"remove":["x-c"],"statuses":[[400,599]]}}"#;
+    const INNER: &str = r#"{"response_headers":{"set":{"x-d":"1"}}}"#;
+    const ANSWER: &str = r#"{"respond":{"status":404}}"#;
+    let json = json(r#","answer_headers":["x-a","x-b","x-c","x-d"]"#);
+    let lines = "x-a: s\r\nx-b: s\r\nx-c: s\r\nx-d: s\r\n";
+    let mut way = Way::through(&[OUTER, OF_ERRORS, &json, INNER]);
+    assert_eq!(way.told(Ok((200, lines))), Ok(Outcome::Forward));
+    assert_eq!(way.response_lines(200), "x-c: s;x-d: s;");
+    assert_eq!(way.response_lines(502), "x-d: s;");
+    let mut way = Way::through(&[OUTER, OF_ERRORS, &json, INNER, ANSWER]);
+    assert_eq!(way.told(Ok((200, lines))), Ok(Outcome::Answer));
+    let answer = String::from_utf8_lossy(&way.out.answer.headers).replace("\r\n", ";");
+    assert_eq!(answer, "x-d: 1;x-a: 1;x-d: s;");
+    let mut way = Way::through(&[&json, OUTER]);
+    assert_eq!(way.told(Ok((200, lines))), Ok(Outcome::Forward));
+    assert_eq!(way.response_lines(200), "x-a: s;x-b: s;x-c: s;x-d: s;");
+}
+
+#[test]
+fn the_mark_of_a_request_that_passed_unasked_stays_whatever_comes_after() {
+    let open = json(r#","fail_open":true"#);
+    let mut way = Way::through(&[&open, &open]);
+    assert_eq!(way.told(Err(Failure::Unavailable)), Ok(Outcome::Wait));
+    let answer = Box::new(Answered { status: 200, ..Answered::default() });
+    assert_eq!(way.step(&[], Some(Woken::Answered(Ok(answer)))), Ok(Outcome::Forward));
+    assert_eq!(way.request_lines(), "x-headgate-auth: bypassed\r\n");
 }
 
 #[test]
@@ -232,6 +275,7 @@ fn without_an_answer_nobody_passes() {
     for (failure, code) in [
         (Failure::Unavailable, "auth-unavailable"),
         (Failure::HungUp, "auth-unavailable"),
+        (Failure::NotAsked, "auth-unavailable"),
         (Failure::Timeout, "auth-timeout"),
         (Failure::Invalid, "auth-invalid"),
         (Failure::TooLarge, "auth-too-large"),
@@ -239,7 +283,7 @@ fn without_an_answer_nobody_passes() {
         let reject = way.told(Err(failure)).unwrap_err();
         assert_eq!((reject.status, reject.code), (503, code));
     }
-    assert_eq!(way.counts(), [("unavailable", 2), ("timeout", 1), ("invalid", 2)]);
+    assert_eq!(way.counts(), [("unavailable", 3), ("timeout", 1), ("invalid", 2)]);
 }
 
 #[test]
@@ -251,10 +295,10 @@ fn fail_open_is_for_a_service_that_is_away_and_says_so() {
     }
     assert!(way.chain.request_headers().drops_spelling(b"Remote-User"));
     // A client might be able to make the service do these.
-    for failure in [Failure::HungUp, Failure::Invalid, Failure::TooLarge] {
+    for failure in [Failure::HungUp, Failure::NotAsked, Failure::Invalid, Failure::TooLarge] {
         assert_eq!(way.told(Err(failure)).unwrap_err().status, 503);
     }
-    let expected = [("unavailable", 2), ("timeout", 1), ("invalid", 2), ("bypassed", 2)];
+    let expected = [("unavailable", 3), ("timeout", 1), ("invalid", 2), ("bypassed", 2)];
     assert_eq!(way.counts(), expected);
 }
 

@@ -11,7 +11,6 @@ use crate::notices::{Notices, Pause};
 use crate::presumed;
 use crate::refusals;
 use crate::step::{Composed, Flow, Problems, Run, Step};
-use crate::view::Rewritten;
 use hg_access::{Claims, Fingerprint, KeySet, Policy, Refusal, Sealer, Verified};
 use hg_plan::Digest;
 use hg_proto::Reject;
@@ -106,14 +105,14 @@ impl Step for Jwt {
         Composed { request: Some(&self.edits), ..Composed::default() }
     }
 
-    fn presume(&self, out: &mut Rewritten) {
+    fn presume(&self, run: &mut Run<'_, '_, '_>) {
         for (name, claim) in &*self.headers {
-            out.presume(name, &presumed::of_claim(claim));
+            run.request_line(name, presumed::of_claim(claim).as_bytes());
         }
         let claims = self.headers.iter().map(|(_, claim)| claim).chain(self.named.names.iter());
         let claims: Arc<[Box<str>]> = claims.cloned().collect();
         if !claims.is_empty() {
-            out.later().claims = Some(Told::presumed(&claims));
+            run.out.later().claims = Some(Told::presumed(&claims));
         }
     }
 

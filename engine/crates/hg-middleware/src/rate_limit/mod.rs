@@ -232,7 +232,9 @@ impl RateLimit {
     fn announce(&self, verdict: Option<&Verdict>, run: &mut Run<'_, '_, '_>) {
         if let Some(verdict) = verdict.filter(|_| self.fields.announced) {
             let more_in_s = self.rate.next_us(verdict).div_ceil(1_000_000);
-            self.fields.append(verdict.remaining(), more_in_s, run.response_lines());
+            run.response_lines(|lines| {
+                self.fields.append(verdict.remaining(), more_in_s, lines);
+            });
         }
     }
 

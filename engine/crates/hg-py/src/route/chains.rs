@@ -114,18 +114,17 @@ fn edited(
     rewritten: &Rewritten,
     came: &[(String, String)],
 ) -> (Vec<(String, String)>, Vec<String>) {
-    let (program, mut lines) = (chain.request_headers(), Vec::new());
+    let (program, mut lines) = (chain.request_headers(), rewritten.request_lines().to_vec());
     match rewritten.claims() {
         Some(claims) => program.append(&view.claiming(&claims), || 0, &mut lines),
         None => program.append(view, || 0, &mut lines),
     }
-    lines.extend_from_slice(rewritten.request_lines());
     let written = header_lines(&lines);
     let is_written = |name: &str| written.iter().any(|(one, _)| one == name);
     let removed = program.dropped().filter(|name| !is_written(name)).collect();
     // What is only added comes behind the client's own lines.
     let mut headers: Vec<(String, String)> = came.to_vec();
-    headers.retain(|(name, _)| is_written(name) && !program.drops(name.as_bytes()));
+    headers.retain(|(name, _)| is_written(name) && !program.drops_spelling(name.as_bytes()));
     headers.extend(written);
     (headers, removed)
 }

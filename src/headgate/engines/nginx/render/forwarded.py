@@ -4,6 +4,7 @@
 by a name prefix, so this module lists the names that are in use.
 """
 
+import re
 from typing import Final
 
 from headgate.engines.nginx.render import proxied
@@ -182,18 +183,28 @@ def with_edits(
     """
     if edits.is_empty and not replaced:
         return None
+    folded = _as_clients_send(edits.drops)
     lines = [(name, replaced.get(name, value)) for name, value in base if name not in edits.drops]
+    lines = [line for line in lines if not (line[0] in folded and line[0] in CLAIMS)]
     known = {name for name, _ in lines}
     added = {name for name, _ in edits.lines}
-    lines += [(name, _NOTHING) for name in edits.drops if name not in added]
+    gone = dict.fromkeys((*edits.drops, *folded))
+    lines += [(name, _NOTHING) for name in gone if name not in added and name not in known]
     for name, value in edits.lines:
-        if name not in edits.drops and name not in known:
+        if name not in gone and name not in known:
             # Beside what the client sent, which nginx would leave out otherwise.
             known.add(name)
             sent = shared.request_header(name)
             lines += [(name, sent)] if sent is not None else []
         lines.append((name, Template(value)))
     return [directive("proxy_set_header", Plain(name), value) for name, value in lines]
+
+
+def _as_clients_send(names: list[str]) -> list[str]:
+    """Returns names with hyphens for all other marks: nginx drops clients' lines with such marks,
+    and a backend that does not tell marks apart takes the one with hyphens for the other.
+    """
+    return [re.sub("[^a-z0-9]", "-", name) for name in names]
 
 
 def real_ip(ctx: Context, listener: Listener) -> list[Node]:

@@ -3,7 +3,9 @@
 An upstream tells what it was sent; answers are compared as the client gets them.
 """
 
+import json
 import tempfile
+from base64 import b64encode
 from pathlib import Path
 from random import Random
 
@@ -14,7 +16,8 @@ from nginx_engine import NginxEngine
 from ports import free_ports
 from wire import Wire
 
-from headgate.compile.routing import Routing
+from headgate.compile import explanation
+from headgate.compile.routing import Question, Routing
 
 CONFIGS = 10
 REQUESTS = 120
@@ -32,3 +35,46 @@ def test_nginx_makes_of_a_request_what_the_core_does(seed: int) -> None:
             routing = Routing(nginx.loaded.plan)
             wrong = random_chains.disagreements(routing, wire, port, random, REQUESTS)
             assert not wrong, file.read_text() + "\n".join(wrong)
+
+
+HASH = "$2b$04$0e856lVe4ANgjk9VYQGbvufRaupb9zxuOKCW5n9uFCwbWH9pMRuYW"
+NAMES = f'{{ basic_auth = {{ users = ["alice:{HASH}"], user_header = "x-user" }} }}'
+"""Names its user, whose password is `x`."""
+
+CHAINS = (
+    (NAMES,),
+    (NAMES, '{ request_headers.remove = ["x-user"] }'),
+    (NAMES, '{ request_headers.set = { x-user = "nobody" } }'),
+    (NAMES, '{ request_headers.add = { x-user = "more" } }'),
+    ('{ request_headers.set = { x-user = "nobody" } }', NAMES),
+    (NAMES, '{ request_headers.set = { x_user = "nobody" } }'),
+)
+
+
+def test_edits_of_the_chain_see_what_a_middleware_before_them_writes() -> None:
+    (port,) = free_ports(1)
+    known = {"authorization": f"Basic {b64encode(b'alice:x').decode()}", "x-user": "root"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in known.items())
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder, EchoUpstream() as upstream:
+        text = f'[listeners.web]\naddress = "127.0.0.1:{port}"\ndefault = true\n'
+        text += f'[upstreams.up]\nendpoints = ["{upstream.address}"]\n'
+        for number, chain in enumerate(CHAINS):
+            match = f'match = [{{ path = {{ prefix = "/{number}" }} }}]'
+            middlewares = f"middlewares = [{', '.join(chain)}]"
+            text += f'[routes.r{number}]\n{match}\n{middlewares}\nupstream = "up"\n'
+        file = Path(folder) / "headgate.toml"
+        file.write_text(text)
+        with NginxEngine(file, Path(folder)) as nginx, Wire(port) as wire:
+            assert nginx.loaded.plan is not None
+            routing = Routing(nginx.loaded.plan)
+            for number, chain in enumerate(CHAINS):
+                question = Question(f"http://127.0.0.1:{port}/{number}", headers=dict(known))
+                said = explanation.explain(routing, routing.request(question), lambda *_: "").won
+                assert said is not None
+                request = f"GET /{number} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}\r\n"
+                fields = json.loads(wire.ask(request.encode()).body)["fields"]
+                got = [(name, value) for name, value in fields if name in ("x-user", "x_user")]
+                wanted = [
+                    (n, v.replace("BASIC-AUTH-USER", "alice")) for n, v in said.outcome.headers
+                ]
+                assert got == wanted, chain

@@ -51,6 +51,15 @@ middlewares = [
 ]
 upstream = "echo"
 
+[routes.marks]
+hosts = ["marks.example"]
+middlewares = [
+  {{ request_headers = {{ set = {{ remote_user = "nobody", x_real_ip = "said" }} }} }},
+  {{ request_headers = {{ remove = ["x_role", "ssl_client_verify"] }} }},
+  {{ request_headers = {{ add = {{ x-role = "guest", x_kind = "more" }} }} }},
+]
+upstream = "echo"
+
 [upstreams.echo]
 endpoints = ["{echo}"]
 balance = {{ ring_hash = {{ key = "header:x-real-ip" }} }}
@@ -109,6 +118,23 @@ def test_a_trusted_peer_is_believed() -> None:
         answer = ask(trusting, "X-Real-IP: 192.0.2.1\r\nTrue-Client-IP: 192.0.2.1\r\n")
         assert answer.header("said") == "<192.0.2.1>"
         assert dict(json.loads(answer.body)["fields"])["x-told"] == "<192.0.2.1>"
+
+
+def test_a_name_with_an_underscore_cannot_be_forged_with_hyphens() -> None:
+    sent = "Remote-User: root\r\nX-Role: root\r\nSSL-Client-Verify: root\r\nX-Kind: sent\r\n"
+    request = f"GET / HTTP/1.1\r\nHost: marks.example\r\n{sent}\r\n".encode()
+    with running(CONFIG) as (_, _, trusting), Wire(trusting) as wire:
+        fields = json.loads(wire.ask(request).body)["fields"]
+        assert not [value for _, value in fields if value == "root"]
+        ours = {"remote_user", "x_real_ip", "x-real-ip", "x-role", "x-kind", "x_kind"}
+        assert sorted((name, value) for name, value in fields if name in ours) == [
+            ("remote_user", "nobody"),
+            ("x-kind", "sent"),
+            ("x-real-ip", "127.0.0.1"),
+            ("x-role", "guest"),
+            ("x_kind", "more"),
+            ("x_real_ip", "said"),
+        ]
 
 
 def test_what_nginx_removes_are_claims_to_the_core_too() -> None:

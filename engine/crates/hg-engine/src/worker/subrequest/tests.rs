@@ -101,6 +101,13 @@ fn a_refusal_tells_a_middleware_why_it_has_no_answer() {
         (own::NO_HTTP2, Failure::Unavailable),
         (own::LOST, Failure::HungUp),
         (own::NO_ENDPOINT, Failure::Unavailable),
+        (own::UNRESOLVED, Failure::Unavailable),
+        (own::BREAKER_OPEN, Failure::NotAsked),
+        (own::QUEUE_FULL, Failure::NotAsked),
+        (own::QUEUE_TIMEOUT, Failure::NotAsked),
+        (own::NO_STREAMS, Failure::NotAsked),
+        (own::REFUSED, Failure::NotAsked),
+        (own::DRAIN_DEADLINE, Failure::NotAsked),
     ] {
         assert!(failure_of(&reject) == expected, "{}", reject.code);
     }
