@@ -201,6 +201,11 @@ impl Breaker {
         Some(Permit { circuit: after.circuit, stamp: after.stamp, turned: turn(before, after) })
     }
 
+    /// Reports whether it would let a request through now.
+    pub fn would_admit(&self, now_ms: u64, policy: &BreakerPolicy) -> bool {
+        self.cell().admit(now_ms, policy).is_some()
+    }
+
     /// Takes in the result of a request. A success while nothing failed before writes nothing.
     pub fn report(
         &self,

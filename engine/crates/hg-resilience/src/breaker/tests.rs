@@ -78,6 +78,17 @@ fn requests_that_never_come_back_do_not_keep_it_half_open_for_ever() {
 }
 
 #[test]
+fn asking_whether_it_admits_takes_no_place() {
+    let breaker = opened(0);
+    let would = |now_ms| breaker.would_admit(now_ms, &POLICY);
+    assert_eq!([999, 1_000, 1_000, 1_000].map(would), [false, true, true, true]);
+    assert!(admits(&breaker, 1_000) && would(1_000) && admits(&breaker, 1_000));
+    assert_eq!([1_000, 1_999, 2_000].map(would), [false, false, true]);
+    assert_eq!(breaker.close(2_000), Some(Turn::Closed));
+    assert!(would(2_000));
+}
+
+#[test]
 fn results_from_before_it_opened_count_no_more() {
     let breaker = Breaker::default();
     let old = breaker.acquire(0, &POLICY).unwrap();
