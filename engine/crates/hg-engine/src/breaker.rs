@@ -126,7 +126,8 @@ impl UpstreamEntry {
         let Some((guard, plan)) = self.guard(at) else {
             return;
         };
-        if trip(plan).is_some() {
+        // What began before it opened says nothing once it has closed.
+        if trip(plan).is_some() && guard.breaker.is_current(judged.permit) {
             let mut one = Counts::default();
             one.note(judged.verdict);
             one.slow = u32::from(judged.head_ms > plan.slow_ms).min(one.total());
