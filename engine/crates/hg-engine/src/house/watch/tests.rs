@@ -303,6 +303,31 @@ fn equal_seeds_enforce_the_same_verdicts() {
 }
 
 #[test]
+fn requests_from_before_an_ejection_say_nothing_of_an_endpoint_that_is_back() {
+    let mut world = World::new();
+    let rest = r#""health":{"outliers":{"consecutive_local":2,"max_ejected":100}}"#;
+    let snapshot = world.serve("u", Some(upstream(&endpoints(2), rest)));
+    let entry = entry(&snapshot, "u");
+    let added_ms = changed_ms(entry);
+    let end = |outcome, is_probe, times: [u64; 2]| {
+        let [began_ms, now_ms] = times.map(|ms| added_ms + ms);
+        let ended = Ended { outcome, is_probe, began_ms, now_ms };
+        entry.note(&world.shared, 0, ended);
+        entry.endpoints[0].health.shared.load().outlier
+    };
+    assert_eq!(end(Outcome::Timeout, false, [2_000, 3_000]), Outlier::In);
+    assert_eq!(end(Outcome::Timeout, false, [2_000, 3_000]), Outlier::Ejected);
+    entry.change(&world.shared, 0, Event::EjectionOver, added_ms + 40_000);
+    assert_eq!(entry.admits(0, added_ms + 41_000), Some(true));
+    assert_eq!(end(Outcome::Ok, true, [41_000, 42_000]), Outlier::In);
+    for _ in 0..5 {
+        assert_eq!(end(Outcome::Timeout, false, [2_000, 60_000]), Outlier::In);
+    }
+    assert_eq!(end(Outcome::Timeout, false, [42_000, 60_000]), Outlier::In);
+    assert_eq!(end(Outcome::Timeout, false, [43_000, 60_000]), Outlier::Ejected);
+}
+
+#[test]
 fn what_began_before_a_breaker_opened_is_in_no_share_once_it_has_closed() {
     let mut world = World::new();
     let rest = r#""health":{"breaker":{"failures":0,"error_percent":50,"requests":4}}"#;
