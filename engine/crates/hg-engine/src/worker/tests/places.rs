@@ -281,6 +281,23 @@ fn a_cookie_names_its_endpoint_unless_that_was_tried_or_is_unknown() {
     });
 }
 
+#[test]
+fn the_report_on_an_endpoint_of_weight_0_tells_whether_it_has_clients_of_its_own() {
+    let own = "takes only requests with its cookie: its weight is 0";
+    for (rest, takes, why) in
+        [("", false, "takes no traffic: its weight is 0"), (AFFINITY, true, own)]
+    {
+        let node = node(&[endpoint(1, ""), endpoint(2, r#","weight":0"#)], rest);
+        let report = at_upstream(&node, |u, _, _| u.entry.health_report(1..2, 0));
+        assert_eq!((report.state, report.takes, &*report.why), ("up", takes, why));
+        node.engine.order("u", "127.0.0.1:2", hg_resilience::Admin::Maintenance);
+        let report = at_upstream(&node, |u, _, _| u.entry.health_report(1..2, 0));
+        assert_eq!((report.state, report.takes), ("maintenance", false));
+        let is_like = "takes no traffic: ";
+        assert!(report.why.starts_with(is_like) && report.why != own, "{}", report.why);
+    }
+}
+
 /// Returns the id of the upstream, and the address and the identity of each endpoint's state.
 fn states(node: &Node) -> (u64, Vec<(String, usize)>) {
     at_upstream(node, |u, _, _| {
