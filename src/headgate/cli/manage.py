@@ -21,6 +21,8 @@ _INSTALLED_S = 60.0
 _LOOK_S = 0.05
 _WHOLE = 100
 """An endpoint takes this percentage of its weight, unless its agent asks for another."""
+_OWN = "takes only "
+"""The sentence of an endpoint begins so that takes the requests of its own clients alone."""
 
 
 def reload(state_dir: Path) -> ReloadResult:
@@ -198,7 +200,8 @@ def _found(endpoint: EndpointStatus) -> str:
 
 def _differs(endpoint: EndpointStatus) -> bool:
     """Reports whether an endpoint takes anything but its usual share."""
-    return endpoint.state != "up" or not endpoint.takes or endpoint.agent_percent != _WHOLE
+    is_up = endpoint.state == "up" and endpoint.takes and endpoint.agent_percent == _WHOLE
+    return not is_up or endpoint.why.startswith(_OWN)
 
 
 def _agreed(endpoint: EndpointStatus) -> str:

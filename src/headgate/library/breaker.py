@@ -46,7 +46,7 @@ class CircuitBreaker:
     successes: int = 1
     """Successes while it is half open that close it, 1 to 65,535."""
     probes: int = 1
-    """Tries at a time while it is half open, 1 to 65,535."""
+    """Tries at a time while it is half open, 1 to 127."""
     error_percent: int = 0
     """The share of failures that opens it, too, 1 to 100; 0: none does."""
     requests: int = 20
@@ -62,7 +62,7 @@ class CircuitBreaker:
         """Raises `ValueError` for a number outside its range."""
         within("failures", self.failures, 0, 65_535)
         within("successes", self.successes, 1, 65_535)
-        within("probes", self.probes, 1, 65_535)
+        within("probes", self.probes, 1, 127)
         within("error_percent", self.error_percent, 0, 100)
         within("requests", self.requests, 1, 1_000_000)
         within("window_s", self.window_s, 1, 60)

@@ -276,13 +276,14 @@ def test_an_endpoint_says_why_where_it_takes_less_than_its_share() -> None:
         msgspec.structs.replace(up, agent_percent=50, resolved=[]),
         msgspec.structs.replace(up, state="drain", negotiated="h2"),
         msgspec.structs.replace(up, state="drain", why=""),
+        msgspec.structs.replace(up, why="takes only requests with its cookie"),
     ]
     upstreams = [
         UpstreamStatus("app", [up, name, *changed]),
         UpstreamStatus("api", [], panic=True, protocol="h2c"),
     ]
     engine = msgspec.structs.replace(SERVING, upstreams=upstreams)
-    assert said(engine=engine)[-11:] == [
+    assert said(engine=engine)[-13:] == [
         "upstream    app",
         "            10.0.0.1:80  up  9 requests, 2 failures",
         "            a.test:80 (10.0.0.2:80, 10.0.0.3:80)  down  1 requests, 1 failures  refused",
@@ -293,6 +294,8 @@ def test_an_endpoint_says_why_where_it_takes_less_than_its_share() -> None:
         "            10.0.0.1:80  drain  9 requests, 2 failures, agreed on h2",
         "              …",
         "            10.0.0.1:80  drain  9 requests, 2 failures",
+        "            10.0.0.1:80  up  9 requests, 2 failures",
+        "              takes only requests with its cookie",
         "upstream    api (h2c)  panic: too few endpoints are usable",
     ]
 

@@ -1,5 +1,7 @@
 """A breaker of a program opens, lets one try through, and closes; its clock is the test's."""
 
+from contextlib import ExitStack
+
 import loops
 import pytest
 
@@ -76,6 +78,36 @@ def test_a_share_of_failures_opens_it() -> None:
     assert breaker.state == "closed", "nine are too few"
     fail(breaker)
     assert breaker.state == "open"
+
+
+def test_tries_from_before_it_opened_are_in_no_share_once_it_has_closed() -> None:
+    clock = Clock()
+    breaker = CircuitBreaker(failures=0, error_percent=50, requests=10, open_s=30, clock=clock)
+    with pytest.raises(ConnectionError), ExitStack() as old:
+        for _ in range(20):
+            old.enter_context(breaker.guard())
+        for _ in range(10):
+            fail(breaker)
+        assert breaker.state == "open"
+        clock.now += 30
+        with breaker.guard():
+            pass
+        assert breaker.state == "closed"
+        raise ConnectionError
+    assert breaker.state == "closed"
+
+
+def test_a_try_that_takes_longer_than_it_stays_open_closes_it() -> None:
+    clock = Clock()
+    breaker = CircuitBreaker(failures=1, open_s=1, clock=clock)
+    fail(breaker)
+    clock.now += 1
+    with ExitStack() as slow, ExitStack() as other:
+        slow.enter_context(breaker.guard())
+        clock.now += 2
+        other.enter_context(breaker.guard())
+        slow.close()
+        assert breaker.state == "closed"
 
 
 def test_it_guards_functions_of_both_kinds() -> None:

@@ -111,6 +111,12 @@ impl UpstreamEntry {
         Ok(Some(permit))
     }
 
+    /// Reports whether the breaker of an endpoint would let a request through; asks for none.
+    pub(crate) fn would_admit(&self, at: usize, now_ms: u64) -> bool {
+        self.guard(Some(at))
+            .is_none_or(|(guard, plan)| guard.breaker.would_admit(now_ms, &policy(plan)))
+    }
+
     /// Takes in how a request ended that a breaker let through; `at` is its endpoint.
     pub(crate) fn judge(&self, shared: &Shared, at: usize, judged: Judged) {
         let Some(plan) = &self.plan.health.breaker else {
@@ -120,7 +126,8 @@ impl UpstreamEntry {
         let Some((guard, plan)) = self.guard(at) else {
             return;
         };
-        if trip(plan).is_some() {
+        // What began before it opened says nothing once it has closed.
+        if trip(plan).is_some() && guard.breaker.is_current(judged.permit) {
             let mut one = Counts::default();
             one.note(judged.verdict);
             one.slow = u32::from(judged.head_ms > plan.slow_ms).min(one.total());

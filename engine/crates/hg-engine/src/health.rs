@@ -322,7 +322,7 @@ impl UpstreamEntry {
             Standing::Trial => "breaker-half-open",
             Standing::Usable => "up",
         };
-        if e.weight == 0 {
+        if e.weight == 0 && self.affinity.is_none() {
             return (word, false, "takes no traffic: its weight is 0".into());
         }
         let standings = self.standings();
@@ -338,12 +338,15 @@ impl UpstreamEntry {
             },
             now_ms,
         };
-        if state.takes(view) != Takes::No
-            && let Some((word, takes, text)) = self.told_of_upstream(now_ms)
-        {
-            return (word, takes, text);
+        let takes = state.takes(view) != Takes::No;
+        if takes && let Some(told) = self.told_of_upstream(now_ms) {
+            return told;
         }
-        (word, state.takes(view) != Takes::No, format!("{why}{}", self.clauses(e, state)))
+        let why = match takes && e.weight == 0 {
+            true => "takes only requests with its cookie: its weight is 0".to_owned(),
+            false => why.to_string(),
+        };
+        (word, takes, format!("{why}{}", self.clauses(e, state)))
     }
 
     /// Returns what else is to be said of an endpoint, as further clauses.

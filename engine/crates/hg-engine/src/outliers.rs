@@ -105,12 +105,13 @@ impl UpstreamEntry {
             // Requests from before the probe say nothing of the endpoint as it is now. Times do not
             // tell them apart: another thread, whose clock is read apart, may have changed the state.
             Outlier::Probing if ended.is_probe => self.probed(shared, at, ended),
-            Outlier::In => {
+            Outlier::In if is_new => {
                 if let Some(why) = e.health.streaks.note(ended.outcome, &streaks(plan)) {
                     self.eject(shared, at, plan, (why, ended.now_ms));
                 }
             }
-            Outlier::Ejected | Outlier::ProbeDue | Outlier::Probing => {}
+            // Nor do those from before an endpoint came back, which may end long after.
+            Outlier::In | Outlier::Ejected | Outlier::ProbeDue | Outlier::Probing => {}
         }
         is_new && numbers(plan).is_on()
     }

@@ -36,9 +36,10 @@ impl Affinity {
         Self { cookie: Cookie::new(plan, &["affinity", upstream]), slots }
     }
 
-    /// Returns what one `Cookie` line of a request says; `unix_s` is the time.
-    pub fn named_in(&self, line: &[u8], unix_s: impl FnOnce() -> u64) -> Named {
-        self.cookie.named_in(line, unix_s)
+    /// Adds what one `Cookie` line of a request says to what the lines before it said; `unix_s` is
+    /// the time. A cookie that names an endpoint of the upstream counts before any other.
+    pub fn read(&self, line: &[u8], named: &mut Named, unix_s: impl Fn() -> u64) {
+        self.cookie.read(line, named, unix_s, |token| self.slots.contains_key(&token));
     }
 
     /// Returns the endpoint that a token names, by its index; `None` if it has left the upstream.
@@ -67,6 +68,12 @@ mod tests {
         Affinity::new(&serde_json::from_str(plan).unwrap(), "shop", endpoints.iter().copied())
     }
 
+    fn named(of: &Affinity, line: &str) -> Option<Token> {
+        let mut named = Named::Nothing;
+        of.read(line.as_bytes(), &mut named, || 1_000);
+        named.token()
+    }
+
     fn written(of: &Affinity, identity: &str) -> String {
         let mut out = Vec::new();
         of.write_cookie(token("shop", identity), false, || 1_000, &mut out);
@@ -80,11 +87,20 @@ mod tests {
         for (slot, identity) in endpoints.into_iter().enumerate() {
             let cookie = written(&of, identity);
             let line = format!("a=b; {}", cookie.split(';').next().unwrap());
-            let Named::Token(token) = of.named_in(line.as_bytes(), || 1_000) else {
-                panic!("{line}")
-            };
-            assert_eq!(of.slot(token), Some(slot));
+            assert_eq!(named(&of, &line).and_then(|token| of.slot(token)), Some(slot));
         }
+    }
+
+    #[test]
+    fn a_cookie_of_an_endpoint_that_left_stands_back_behind_one_that_is_there() {
+        let before = affinity(r#"{"cookie":"at"}"#, &["a:1", "b:1"]);
+        let now = affinity(r#"{"cookie":"at"}"#, &["b:1"]);
+        let [left, there] = ["a:1", "b:1"]
+            .map(|identity| written(&before, identity).split(';').next().unwrap().to_owned());
+        for line in [format!("{left}; {there}"), format!("{there}; {left}")] {
+            assert_eq!(named(&now, &line), Some(token("shop", "b:1")), "{line}");
+        }
+        assert_eq!(named(&now, &left), Some(token("shop", "a:1")));
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use crate::Token;
 use crate::seal::{SEALED, Seal};
 use hg_plan::SameSite;
-use hg_route::cookie_value;
+use hg_route::cookie_values;
+
+/// The cookies of one name on a line that are looked at. Clients send one for each path; a signature
+/// takes time.
+const MOST: usize = 8;
 
 /// The content of a request's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +66,35 @@ impl Cookie {
         }
     }
 
-    /// Returns what one `Cookie` line of a request says; `unix_s` is the time.
-    pub(crate) fn named_in(&self, line: &[u8], unix_s: impl FnOnce() -> u64) -> Named {
-        let Some(value) = cookie_value(line, &self.name) else {
-            return Named::Nothing;
+    /// Adds what one `Cookie` line of a request says to what the lines before it said; `unix_s` is
+    /// the time. Another path's cookie may come first, and be old or not ours: a token that
+    /// `is_known` counts before any other one, and that before a forged one. Of equals the first
+    /// counts.
+    pub(crate) fn read(
+        &self,
+        line: &[u8],
+        named: &mut Named,
+        unix_s: impl Fn() -> u64,
+        is_known: impl Fn(Token) -> bool,
+    ) {
+        let rank = |named| match named {
+            Named::Nothing => 0,
+            Named::Forged => 1,
+            Named::Token(token) => 2 + u8::from(is_known(token)),
         };
+        let mut best = rank(*named);
+        for value in cookie_values(line, &self.name).take(MOST) {
+            if best > 2 {
+                return;
+            }
+            let told = self.open(value, &unix_s);
+            if rank(told) > best {
+                (*named, best) = (told, rank(told));
+            }
+        }
+    }
+
+    fn open(&self, value: &[u8], unix_s: impl Fn() -> u64) -> Named {
         match &self.seal {
             None => digits(value).filter(|_| value.len() == 16).map_or(Named::Forged, Named::Token),
             Some(seal) => match seal.open(value) {

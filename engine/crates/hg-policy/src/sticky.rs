@@ -93,17 +93,11 @@ impl Sticky {
             By::Cookie(cookie) => cookie,
         };
         let mut named = Named::Nothing;
+        let branch_of = |token| self.branches.iter().position(|b| b.0 == token && b.1 > 0);
         cookies(&mut |line| {
-            // One that is ours counts, wherever it stands: another path's may come first.
-            if named.token().is_none() {
-                named = match cookie.named_in(line, unix_s) {
-                    Named::Nothing => named,
-                    told => told,
-                };
-            }
+            cookie.read(line, &mut named, unix_s, |token| branch_of(token).is_some());
         });
-        let is_it = |branch: &(Token, u32)| Some(branch.0) == named.token() && branch.1 > 0;
-        if let Some(branch) = self.branches.iter().position(is_it) {
+        if let Some(branch) = named.token().and_then(branch_of) {
             return Some(Chosen { branch, found: Found::Kept, sets: None });
         }
         let found = match named {

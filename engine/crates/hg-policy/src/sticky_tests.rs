@@ -63,7 +63,11 @@ fn forged_cookies_choose_nothing() {
         assert!(drawn.sets.is_some());
     }
     let own = cookie_of(&of, token("shop", "old"));
-    assert_eq!(ask(&of, &["at=forged", &own], None, 3).found, Found::Kept);
+    for first in ["at=forged", &sealed, &cookie_of(&of, 7)] {
+        for lines in [&[first, &own][..], &[&own, first], &[&*format!("{first}; {own}")]] {
+            assert_eq!(ask(&of, lines, None, 3).found, Found::Kept, "{lines:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The breaker of an upstream or an endpoint: closed, open, half open.
 //!
-//! One atomic word: circuit, a count, the requests that try it while it is half open, and a stamp.
-//! While nothing fails, a request loads it twice and writes nothing. The stamp tells the results
-//! of one period from those of an earlier one: a request that was admitted before the breaker
-//! opened says nothing about the endpoint after it.
+//! One atomic word: circuit, a count, the requests that try it while it is half open, an era and a
+//! stamp. While nothing fails, a request loads it twice and writes nothing. A request that was
+//! admitted before the breaker opened says nothing about the endpoint after it: the stamp tells one
+//! closed period from another, and the era, which grows each time that the breaker opens, tells the
+//! requests that tried it since then. Those count however long they take; a stamp limits only how
+//! long they keep a place.
 
 use crate::state::circuit;
 use crate::{Circuit, Event, Reason, Verdict};
@@ -18,7 +20,7 @@ pub struct BreakerPolicy {
     pub open_for_ms: u64,
     /// Successes while it is half open that close it; at least 1.
     pub successes: u16,
-    /// Requests at a time while it is half open; at least 1.
+    /// Requests at a time while it is half open; at least 1, at most 127.
     pub probes: u16,
 }
 
@@ -33,6 +35,7 @@ impl Default for BreakerPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permit {
     circuit: Circuit,
+    era: u8,
     stamp: u64,
     /// The change that this admission made to the breaker.
     pub turned: Option<Turn>,
@@ -84,18 +87,25 @@ struct Cell {
     circuit: Circuit,
     /// Closed: failures in a row. Half open: successes.
     count: u16,
-    /// Half open: requests under way.
-    probes: u16,
+    /// Half open: requests under way that have a place.
+    probes: u8,
+    /// The number of times that it opened, up to [`LAST_ERA`], then 0 again.
+    era: u8,
     /// Closed: when it closed. Open: when it half opens. Half open: when requests that did not come
-    /// back are given up.
+    /// back lose their places.
     stamp: u64,
 }
 
 const COUNT: u32 = 2;
 const PROBES: u32 = 13;
-const STAMP: u32 = 24;
+const ERA: u32 = 20;
+const STAMP: u32 = 26;
 /// The most that a count holds.
 const MOST: u16 = 0x7ff;
+/// The most requests at a time that try a half-open breaker.
+const MOST_PROBES: u8 = 0x7f;
+/// The era after which they begin anew: hardly a request lasts through so many openings.
+const LAST_ERA: u8 = 0x3f;
 /// The last time that a stamp holds.
 const LAST_MS: u64 = (1 << (64 - STAMP)) - 1;
 
@@ -104,7 +114,8 @@ impl Cell {
         Cell {
             circuit: circuit(word),
             count: (word >> COUNT) as u16 & MOST,
-            probes: (word >> PROBES) as u16 & MOST,
+            probes: (word >> PROBES) as u8 & MOST_PROBES,
+            era: (word >> ERA) as u8 & LAST_ERA,
             stamp: word >> STAMP,
         }
     }
@@ -112,50 +123,82 @@ impl Cell {
     fn to_word(self) -> u64 {
         self.circuit as u64
             | u64::from(self.count.min(MOST)) << COUNT
-            | u64::from(self.probes.min(MOST)) << PROBES
+            | u64::from(self.probes.min(MOST_PROBES)) << PROBES
+            | u64::from(self.era & LAST_ERA) << ERA
             | self.stamp.min(LAST_MS) << STAMP
     }
 
-    fn opened(now_ms: u64, policy: &BreakerPolicy) -> Cell {
+    fn opened(self, now_ms: u64, policy: &BreakerPolicy) -> Cell {
         let stamp = now_ms.saturating_add(policy.open_for_ms);
-        Cell { circuit: Circuit::Open, count: 0, probes: 0, stamp }
+        let era = self.era.wrapping_add(1) & LAST_ERA;
+        Cell { circuit: Circuit::Open, count: 0, probes: 0, era, stamp }
     }
 
-    fn half_opened(now_ms: u64, policy: &BreakerPolicy, probes: u16) -> Cell {
-        Cell { circuit: Circuit::HalfOpen, probes, ..Cell::opened(now_ms, policy) }
+    /// Returns an open cell as a half-open one, or a half-open one without the places that requests
+    /// had there.
+    fn half_opened(self, now_ms: u64, policy: &BreakerPolicy, probes: u8) -> Cell {
+        let stamp = now_ms.saturating_add(policy.open_for_ms);
+        Cell { circuit: Circuit::HalfOpen, probes, stamp, ..self }
     }
 
-    fn closed(now_ms: u64) -> Cell {
-        Cell { circuit: Circuit::Closed, count: 0, probes: 0, stamp: now_ms }
+    fn closed(self, now_ms: u64) -> Cell {
+        Cell { circuit: Circuit::Closed, count: 0, probes: 0, stamp: now_ms, ..self }
+    }
+
+    /// Returns the right of a request that this cell has let through.
+    fn permit(self, turned: Option<Turn>) -> Permit {
+        Permit { circuit: self.circuit, era: self.era, stamp: self.stamp, turned }
     }
 
     /// Returns the cell after one more request, if it is let through.
     fn admit(self, now_ms: u64, policy: &BreakerPolicy) -> Option<Cell> {
         match self.circuit {
             Circuit::Closed => Some(self),
-            Circuit::HalfOpen if self.probes < policy.probes.clamp(1, MOST) => {
+            Circuit::HalfOpen
+                if u16::from(self.probes) < policy.probes.clamp(1, MOST_PROBES.into()) =>
+            {
                 Some(Cell { probes: self.probes + 1, ..self })
             }
-            // Open for long enough, or none of the requests came back.
+            // Open for long enough, or half open and the requests take longer.
             Circuit::Open | Circuit::HalfOpen => {
-                (now_ms >= self.stamp).then(|| Cell::half_opened(now_ms, policy, 1))
+                (now_ms >= self.stamp).then(|| self.half_opened(now_ms, policy, 1))
             }
         }
     }
 
-    /// Returns the cell after the result of a request of this very period.
-    fn judge(self, verdict: Verdict, now_ms: u64, policy: &BreakerPolicy) -> Option<Cell> {
-        let after = match (self.circuit, verdict) {
+    /// Returns the cell after the result of a request; nothing if that changes nothing.
+    fn report(
+        self,
+        permit: Permit,
+        verdict: Verdict,
+        now_ms: u64,
+        policy: &BreakerPolicy,
+    ) -> Option<Cell> {
+        let has_place = permit.stamp == self.stamp;
+        let says_something = match self.circuit {
+            Circuit::Closed => has_place,
+            Circuit::HalfOpen => permit.era == self.era,
+            Circuit::Open => false,
+        };
+        if permit.circuit != self.circuit || !says_something {
+            return None;
+        }
+        let probes = self.probes.saturating_sub(u8::from(has_place));
+        let after = Cell { probes, ..self }.judge(verdict, now_ms, policy);
+        (after != self).then_some(after)
+    }
+
+    /// Returns the cell after a result that counts.
+    fn judge(self, verdict: Verdict, now_ms: u64, policy: &BreakerPolicy) -> Cell {
+        match (self.circuit, verdict) {
             (Circuit::Closed, Verdict::Good) => Cell { count: 0, ..self },
             (Circuit::Closed, Verdict::Bad) => self.failed(now_ms, policy),
             (Circuit::HalfOpen, Verdict::Good) => self.succeeded(now_ms, policy),
-            (Circuit::HalfOpen, Verdict::Bad | Verdict::Throttled) => Cell::opened(now_ms, policy),
-            (Circuit::HalfOpen, Verdict::Neutral) => {
-                Cell { probes: self.probes.saturating_sub(1), ..self }
-            }
-            (Circuit::Closed, Verdict::Throttled | Verdict::Neutral) | (Circuit::Open, _) => self,
-        };
-        (after != self).then_some(after)
+            (Circuit::HalfOpen, Verdict::Bad | Verdict::Throttled) => self.opened(now_ms, policy),
+            (Circuit::Closed, Verdict::Throttled)
+            | (Circuit::Closed | Circuit::HalfOpen, Verdict::Neutral)
+            | (Circuit::Open, _) => self,
+        }
     }
 
     fn failed(self, now_ms: u64, policy: &BreakerPolicy) -> Cell {
@@ -164,7 +207,7 @@ impl Cell {
         }
         let count = self.count.saturating_add(1);
         if count >= policy.failures.min(MOST) {
-            return Cell::opened(now_ms, policy);
+            return self.opened(now_ms, policy);
         }
         Cell { count, ..self }
     }
@@ -172,9 +215,9 @@ impl Cell {
     fn succeeded(self, now_ms: u64, policy: &BreakerPolicy) -> Cell {
         let count = self.count.saturating_add(1);
         if count >= policy.successes.clamp(1, MOST) {
-            return Cell::closed(now_ms);
+            return self.closed(now_ms);
         }
-        Cell { count, probes: self.probes.saturating_sub(1), ..self }
+        Cell { count, ..self }
     }
 }
 
@@ -195,10 +238,23 @@ impl Breaker {
     pub fn acquire(&self, now_ms: u64, policy: &BreakerPolicy) -> Option<Permit> {
         let cell = self.cell();
         if cell.circuit == Circuit::Closed {
-            return Some(Permit { circuit: cell.circuit, stamp: cell.stamp, turned: None });
+            return Some(cell.permit(None));
         }
         let (before, after) = self.change(|cell| cell.admit(now_ms, policy))?;
-        Some(Permit { circuit: after.circuit, stamp: after.stamp, turned: turn(before, after) })
+        Some(after.permit(turn(before, after)))
+    }
+
+    /// Reports whether it would let a request through now.
+    pub fn would_admit(&self, now_ms: u64, policy: &BreakerPolicy) -> bool {
+        self.cell().admit(now_ms, policy).is_some()
+    }
+
+    /// Reports whether a permit is one of the closed breaker as it is now: whether the result is one
+    /// that shares are made of.
+    pub fn is_current(&self, permit: Permit) -> bool {
+        let cell = self.cell();
+        let now = (cell.circuit, cell.stamp);
+        now == (Circuit::Closed, permit.stamp) && permit.circuit == Circuit::Closed
     }
 
     /// Takes in the result of a request. A success while nothing failed before writes nothing.
@@ -209,10 +265,7 @@ impl Breaker {
         now_ms: u64,
         policy: &BreakerPolicy,
     ) -> Option<Turn> {
-        let (before, after) = self.change(|cell| {
-            let same = (cell.circuit, cell.stamp) == (permit.circuit, permit.stamp);
-            if same { cell.judge(verdict, now_ms, policy) } else { None }
-        })?;
+        let (before, after) = self.change(|cell| cell.report(permit, verdict, now_ms, policy))?;
         turn(before, after)
     }
 
@@ -221,7 +274,7 @@ impl Breaker {
     pub fn wake(&self, now_ms: u64, policy: &BreakerPolicy) -> Option<Turn> {
         let (before, after) = self.change(|cell| {
             let due = cell.circuit == Circuit::Open && now_ms >= cell.stamp;
-            due.then(|| Cell::half_opened(now_ms, policy, 0))
+            due.then(|| cell.half_opened(now_ms, policy, 0))
         })?;
         turn(before, after)
     }
@@ -229,14 +282,14 @@ impl Breaker {
     /// Opens the breaker, for a reason that a window gave ([`Trip`](crate::Trip)).
     pub fn trip(&self, now_ms: u64, policy: &BreakerPolicy) -> Option<Turn> {
         let (before, after) = self
-            .change(|cell| (cell.circuit != Circuit::Open).then(|| Cell::opened(now_ms, policy)))?;
+            .change(|cell| (cell.circuit != Circuit::Open).then(|| cell.opened(now_ms, policy)))?;
         turn(before, after)
     }
 
     /// Closes the breaker, because an operator or a config says so.
     pub fn close(&self, now_ms: u64) -> Option<Turn> {
         let (before, after) =
-            self.change(|cell| (cell.circuit != Circuit::Closed).then(|| Cell::closed(now_ms)))?;
+            self.change(|cell| (cell.circuit != Circuit::Closed).then(|| cell.closed(now_ms)))?;
         turn(before, after)
     }
 

@@ -6,7 +6,12 @@ use crate::query::Headers;
 /// (RFC 6265 §4.2.1), without surrounding white space or double quotes; `None` if it is missing.
 /// Ignores pieces that are not `name=value`. Reads the line once and allocates nothing.
 pub fn cookie_value<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    header.split(|b| *b == b';').find_map(|piece| {
+    cookie_values(header, name).next()
+}
+
+/// Yields the values of all cookies of that name in one line, as [`cookie_value`] reads the first.
+pub fn cookie_values<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    header.split(|b| *b == b';').filter_map(move |piece| {
         let equals = piece.iter().position(|b| *b == b'=')?;
         let (found, value) = piece.split_at(equals);
         if found.trim_ascii() != name.as_bytes() {
@@ -52,6 +57,8 @@ mod tests {
         assert_eq!(cookie_value(line, "x"), None);
         assert_eq!(cookie_value(b"", "x"), None);
         assert_eq!(cookie_value(b"a=b=c", "a"), Some(&b"b=c"[..]));
+        let all: Vec<&[u8]> = cookie_values(line, "session").collect();
+        assert_eq!(all, [&b"two"[..], b"later"]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ mod whole;
 
 pub use certificate::{CertificateRules, ClientCertificate, Misfit};
 pub use chunks::Chunks;
-pub use cookie::cookie_value;
+pub use cookie::{cookie_value, cookie_values};
 pub use describe::{Condition, ConditionKind};
 pub use explain::{Explanation, MatchRef, NearMiss, Won};
 pub use order::Criterion;

@@ -15,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Server names whose sessions are kept, per upstream.
 const SESSIONS: usize = 64;
+/// The tickets that rustls keeps of each server; it counts those, not servers.
+const TICKETS: usize = 8;
 
 /// The protocols that a session offers by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ impl ClientTls {
         };
         config.enable_sni = tls.sni;
         config.enable_secret_extraction = true;
-        config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(SESSIONS)));
+        config.resumption = Resumption::store(Arc::new(sessions()));
         Ok(Self {
             object: tls.clone(),
             config: offering(&config, &[b"http/1.1"]),
@@ -177,21 +179,39 @@ fn server_name(name: &str) -> Result<ServerName<'static>, String> {
     })
 }
 
-/// Returns the system's roots, which are read once.
+/// Makes the store of an upstream's sessions.
+fn sessions() -> ClientSessionMemoryCache {
+    ClientSessionMemoryCache::new(SESSIONS * TICKETS)
+}
+
+/// Returns the system's roots.
 fn system_roots() -> Result<Arc<RootCertStore>, String> {
-    static ROOTS: OnceLock<Result<Arc<RootCertStore>, String>> = OnceLock::new();
-    ROOTS
-        .get_or_init(|| {
-            let found = rustls_native_certs::load_native_certs();
-            let mut roots = RootCertStore::empty();
-            let (added, _) = roots.add_parsable_certificates(found.certs);
-            if added == 0 {
-                let why = found.errors.first().map(|e| format!(": {e}")).unwrap_or_default();
-                return Err(format!("the system has no usable CA certificates{why}; set ca_file"));
-            }
-            Ok(Arc::new(roots))
-        })
-        .clone()
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    kept_roots(&ROOTS, read_system_roots)
+}
+
+/// Returns the roots that were read once; as long as that fails they are read again, because the
+/// system may get some.
+fn kept_roots(
+    kept: &OnceLock<Arc<RootCertStore>>,
+    read: impl FnOnce() -> Result<Arc<RootCertStore>, String>,
+) -> Result<Arc<RootCertStore>, String> {
+    if let Some(roots) = kept.get() {
+        return Ok(roots.clone());
+    }
+    let roots = read()?;
+    Ok(kept.get_or_init(|| roots).clone())
+}
+
+fn read_system_roots() -> Result<Arc<RootCertStore>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let why = found.errors.first().map(|e| format!(": {e}")).unwrap_or_default();
+        return Err(format!("the system has no usable CA certificates{why}; set ca_file"));
+    }
+    Ok(Arc::new(roots))
 }
 
 /// A session with an endpoint, used as [`crate::ServerSession`] is.
@@ -289,5 +309,41 @@ impl ClientSession {
     /// Returns the endpoint's certificate; `None` until the handshake is over.
     pub fn peer_certificate(&self) -> Option<&PeerCertificate> {
         self.peer.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use rustls::NamedGroup;
+    use rustls::client::ClientSessionStore;
+    use std::cell::Cell;
+
+    #[test]
+    fn the_sessions_with_so_many_servers_are_kept() {
+        let (kept, group) = (sessions(), NamedGroup::X25519);
+        let names: Vec<_> =
+            (0..=SESSIONS).map(|i| server_name(&format!("{i}.example")).unwrap()).collect();
+        names.iter().for_each(|name| kept.set_kx_hint(name.clone(), group));
+        let known = names.iter().filter(|name| kept.kx_hint(name).is_some());
+        assert_eq!(known.count(), SESSIONS);
+    }
+
+    #[test]
+    fn roots_that_cannot_be_read_are_read_again_until_they_can() {
+        let (kept, reads) = (OnceLock::new(), Cell::new(0));
+        let read = |found: Result<(), String>| {
+            kept_roots(&kept, || {
+                reads.set(reads.get() + 1);
+                found.map(|()| Arc::new(RootCertStore::empty()))
+            })
+        };
+        assert_eq!(read(Err("none".into())).unwrap_err(), "none");
+        assert_eq!(read(Err("still none".into())).unwrap_err(), "still none");
+        let first = read(Ok(())).unwrap();
+        assert!(Arc::ptr_eq(&first, &read(Err("none".into())).unwrap()));
+        assert_eq!(reads.get(), 3);
     }
 }

@@ -30,13 +30,9 @@ impl Wanted {
         let Some(own) = &entry.affinity else {
             return Self { key, token: None, is_forged: false };
         };
-        let mut is_forged = false;
-        let token = fields.each(Known::Cookie).find_map(|line| {
-            let named = own.named_in(line, unix_s);
-            is_forged |= named == Named::Forged;
-            named.token()
-        });
-        Self { key, token, is_forged }
+        let mut named = Named::Nothing;
+        fields.each(Known::Cookie).for_each(|line| own.read(line, &mut named, unix_s));
+        Self { key, token: named.token(), is_forged: named == Named::Forged }
     }
 }
 

@@ -4,7 +4,7 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::claim::Claim;
 use super::conn::{Conn, Session};
-use super::exchange::{ConnectTime, ExId, Exchange, Stage, TryTimes};
+use super::exchange::{ConnectTime, ExId, Stage, TryTimes};
 use super::timers::Entry;
 use super::up::{Up, UpPhase};
 use super::upstreams::{EndpointState, NoPick};
@@ -23,14 +23,23 @@ const ATTEMPT_DELAY_MS: u64 = 250;
 impl Worker {
     /// Picks an endpoint and sends the request, or queues it, or answers why neither is possible.
     pub(super) fn dispatch(&mut self, x: ExId) {
+        if !self.dispatch_now(x) {
+            self.queue_up(x);
+        }
+    }
+
+    /// Does the same, but leaves a request that has to wait to the caller: the result is false.
+    pub(super) fn dispatch_now(&mut self, x: ExId) -> bool {
         let Some(e) = self.exchanges.get_mut(x) else {
-            return;
+            return true;
         };
         let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
-            return self.refuse(x, &own::NO_UPSTREAM);
+            self.refuse(x, &own::NO_UPSTREAM);
+            return true;
         };
         if e.stream.is_grpc && !e.may_multiplex() {
-            return self.refuse(x, &own::NO_GRPC);
+            self.refuse(x, &own::NO_GRPC);
+            return true;
         }
         match e.pick(u, (self.now_us, &mut self.rng), &self.shared) {
             Ok(picked) => {
@@ -38,7 +47,7 @@ impl Worker {
                 let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3);
                 self.go_to(x, picked, others as u64);
             }
-            Err(NoPick::Full) => self.queue_up(x),
+            Err(NoPick::Full) => return false,
             Err(NoPick::Broken) => {
                 let until_ms = u.entry.broken_until_ms().unwrap_or_default();
                 let left_ms = until_ms.saturating_sub(self.now_us / 1_000);
@@ -60,6 +69,7 @@ impl Worker {
                 self.refuse(x, &reject);
             }
         }
+        true
     }
 
     /// Sends the request to an endpoint that was picked for it, which may take one of so many shares
@@ -90,65 +100,6 @@ impl Worker {
             Some(ui) => self.attach(x, ui, true),
             None => self.open_next(x),
         }
-    }
-
-    fn queue_up(&mut self, x: ExId) {
-        let Some(e) = self.exchanges.get_mut(x) else {
-            return;
-        };
-        let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
-            return;
-        };
-        let plan = &u.entry.plan;
-        if u.queue_len() >= u64::from(plan.queue) {
-            u.counters.queue_full.add(1);
-            return self.refuse(x, &own::QUEUE_FULL);
-        }
-        u.waiting.push_back(x);
-        u.counters.queued.add(1);
-        u.counters.waiting.set(u.waiting.len() as u64);
-        e.stage = Stage::Queued;
-        e.queued_us = self.now_us;
-        e.due.connect = deadline_after(self.now_us, plan.queue_timeout_ms);
-        let slot = e.upstream;
-        if !self.upstreams.waiting.contains(&slot) {
-            self.upstreams.waiting.push(slot);
-        }
-        self.progress(x);
-    }
-
-    /// Gives places that became free to the requests that have waited longest.
-    pub(super) fn serve_waiting(&mut self) {
-        for slot in std::mem::take(&mut self.upstreams.waiting) {
-            while self.serve_next(slot) {}
-        }
-    }
-
-    /// Serves the first request that waits at an upstream. Returns false if none can be served now.
-    fn serve_next(&mut self, slot: usize) -> bool {
-        let Some(u) = self.upstreams.get_mut(slot) else {
-            return false;
-        };
-        let Some(&x) = u.waiting.front() else {
-            return false;
-        };
-        let queued = |e: &Exchange| e.stage == Stage::Queued && !e.answered;
-        let still_waits = self.exchanges.get(x).is_some_and(queued);
-        if still_waits && !u.has_room(&self.shared, self.now_us) {
-            self.upstreams.waiting.push(slot);
-            return false;
-        }
-        u.waiting.pop_front();
-        u.counters.waiting.set(u.waiting.len() as u64);
-        let Some(e) = self.exchanges.get_mut(x).filter(|_| still_waits) else {
-            return true;
-        };
-        u.counters.queue_wait_us.add(self.now_us.saturating_sub(e.queued_us));
-        let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
-        e.stage = Stage::Connecting;
-        e.due.connect = deadline_after(self.now_us, connect_ms);
-        self.dispatch(x);
-        true
     }
 
     /// Takes the freshest usable idle connection from the endpoint's pool.

@@ -35,6 +35,7 @@ mod pace;
 mod pages;
 mod pause;
 mod proxy_protocol;
+mod queue;
 mod record;
 mod relay;
 mod request;

@@ -1,5 +1,7 @@
 //! A worker's state of upstreams and endpoints: keyed by identity, kept over every swap.
 
+mod places;
+
 use super::adaptive::Adaptive;
 use super::affinity::Wanted;
 use super::claim::{Admission, Claim, Left};
@@ -19,7 +21,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Marks an endpoint that left its upstream.
 pub(crate) const GONE: usize = usize::MAX;
@@ -179,9 +181,10 @@ impl UpstreamState {
         if self.is_full(shared, now_us) {
             return Err(NoPick::Full);
         }
-        let full = self.limited && self.look_for_room()?;
+        let named = self.named(wanted);
+        let full = self.limited && self.look_for_room(named)?;
         let mut spared: Option<(usize, Tried)> = None;
-        let mut own = self.own(wanted, tried);
+        let mut own = named.filter(|slot| self.takes_named(*slot, tried));
         loop {
             let load = Load { active: &self.active, usable: &self.usable };
             let but = spared.as_ref().map_or(tried, |(_, but)| but);
@@ -213,40 +216,6 @@ impl UpstreamState {
                 Some(usable) => *usable = false,
                 None => return Err(NoPick::None),
             }
-        }
-    }
-
-    /// Returns the endpoint that the client's cookie names, if it takes requests: also one of weight
-    /// 0, which gets no new clients.
-    fn own(&self, wanted: Wanted, tried: &Tried) -> Option<usize> {
-        let slot = self.entry.affinity.as_ref()?.slot(wanted.token?)?;
-        let usable = self.usable.get(slot).copied().unwrap_or(false);
-        (usable && !tried.contains(slot)).then_some(slot)
-    }
-
-    /// Looks up which endpoints are below their limits. Reports whether one is not that takes
-    /// requests otherwise.
-    fn look_for_room(&mut self) -> Result<bool, NoPick> {
-        let limit = self.entry.plan.max_connections;
-        if limit > 0 && self.entry.in_use.load(Relaxed) >= limit {
-            return Err(NoPick::Full);
-        }
-        let mut full = false;
-        let entries = self.entry.endpoints.iter().zip(&self.seen.takes);
-        for (usable, (e, takes)) in self.usable.iter_mut().zip(entries) {
-            let room = e.max_connections == 0 || e.in_use.load(Relaxed) < e.max_connections;
-            full |= !room && *takes;
-            *usable = room && *takes;
-        }
-        Ok(full)
-    }
-
-    /// Returns why no endpoint was picked.
-    fn no_pick(&self, tried: &Tried, full: bool) -> NoPick {
-        match tried.is_empty() {
-            true if full => NoPick::Full,
-            true if self.breaks && self.entry.broken_until_ms().is_some() => NoPick::Broken,
-            _ => NoPick::None,
         }
     }
 
@@ -310,25 +279,6 @@ impl UpstreamState {
     pub(super) fn under_way(&self) -> [usize; 2] {
         let limited = self.learned.limit.as_ref().map_or(0, Adaptive::in_flight);
         [self.active.iter().map(|count| *count as usize).sum(), limited as usize]
-    }
-
-    /// Reports whether as many requests are under way as answers in time allow.
-    fn is_full(&self, shared: &Shared, now_us: u64) -> bool {
-        self.learned.limit.as_ref().is_some_and(|limit| limit.is_full(shared.workers, now_us))
-    }
-
-    /// Reports whether a waiting request could have a place.
-    pub(crate) fn has_room(&mut self, shared: &Shared, now_us: u64) -> bool {
-        self.follow_health();
-        let below = |count: &AtomicU32, limit: u32| limit == 0 || count.load(Relaxed) < limit;
-        !self.is_full(shared, now_us)
-            && below(&self.entry.in_use, self.entry.plan.max_connections)
-            && self
-                .entry
-                .endpoints
-                .iter()
-                .zip(&self.seen.takes)
-                .any(|(e, takes)| *takes && below(&e.in_use, e.max_connections))
     }
 
     /// Looks again at the health of the endpoints if it has changed: one load if it has not.

@@ -78,8 +78,10 @@ impl Breaker {
             Some(false) => Verdict::Bad,
             None => Verdict::Neutral,
         };
+        // What began before it opened says nothing once it has closed.
+        let is_current = self.breaker.is_current(permit.0);
         self.breaker.report(permit.0, verdict, now_ms, &self.policy);
-        let Some((trip, window)) = &self.trip else { return };
+        let Some((trip, window)) = self.trip.as_ref().filter(|_| is_current) else { return };
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counts = Counts::default();
         counts.note(verdict);

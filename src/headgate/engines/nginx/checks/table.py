@@ -273,7 +273,7 @@ class HealthTable:
             return False
         if ended is None:
             turned = health.turn_breaker(policy, now)
-        elif health.circuit != "closed" and ended.began_ms < health.changed_ms:
+        elif ended.began_ms < health.changed_ms:
             return False  # it says nothing of the endpoint as it is now
         else:
             turned = health.judged(ended.outcome, ended.head_ms, policy, now)
@@ -285,12 +285,12 @@ class HealthTable:
 
     def _ended(self, group: Group, at: int, policy: OutlierDetection, ended: Ended) -> bool:
         health, now = group.members[at].health, self._clock()
+        # Requests from before it came back say nothing of it as it is now, and may end long after.
+        if ended.began_ms < health.changed_ms:
+            return False
         if health.is_in:
             why = health.ended(ended.outcome, policy, now)
             return why is not None and self._eject(group, (at, why), policy, now)
-        # Requests from before it came back say nothing of it as it is now.
-        if ended.began_ms < health.changed_ms:
-            return False
         is_back = health.probed(ended.outcome, now)
         if is_back is not None:
             level, what = ("info", "is back") if is_back else ("warn", "is ejected")

@@ -243,6 +243,24 @@ def test_requests_in_a_row_without_an_answer_eject_and_a_good_one_brings_back() 
     assert one.told[-1].startswith(f"info endpoint.outlier: endpoint {TWO} of upstream app is back")
 
 
+def test_requests_from_before_an_ejection_say_nothing_of_who_is_back() -> None:
+    one = Requests()
+    one.serve(ejecting(ONE, TWO))
+    before = one.now
+    one.end(TWO, "timeout", "timeout")
+    assert one.out == {TWO}
+    one.table.turn()
+    one.now += 1_100
+    assert one.table.turn()
+    one.end(TWO, "ok")
+    assert one.state(TWO) == ("up", True)
+    one.now += 30_000
+    one.end(TWO, *["timeout"] * 9, began_ms=before)
+    assert one.state(TWO) == ("up", True)
+    one.end(TWO, "timeout", "timeout")
+    assert one.state(TWO) == ("ejected", False)
+
+
 def test_a_probe_that_fails_ejects_for_longer() -> None:
     one = Requests()
     one.serve(ejecting(ONE, TWO))
@@ -351,6 +369,22 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_after_successes() ->
         "info endpoint.breaker",
         "info endpoint.breaker",
     ]
+
+
+def test_requests_from_before_a_breaker_opened_say_nothing_once_it_has_closed() -> None:
+    one = Requests()
+    one.serve(breaking(CircuitBreaker(failures=2, open_ms=5_000, successes=1)))
+    before = one.now
+    one.end(TWO, "timeout", "timeout")
+    one.now += 5_000
+    assert one.table.turn()
+    one.end(TWO, "ok")
+    assert one.state(TWO) == ("up", True)
+    one.now += 30_000
+    one.end(TWO, *["timeout"] * 9, began_ms=before)
+    assert one.state(TWO) == ("up", True)
+    one.end(TWO, "timeout", "timeout")
+    assert one.state(TWO) == ("breaker-open", False)
 
 
 def test_a_failure_while_it_is_half_open_opens_a_breaker_again() -> None:

@@ -1,8 +1,10 @@
 use super::*;
+use crate::breaker::Judged;
 use crate::outliers::Ended;
 use crate::snapshot::{Builder, Snapshot};
 use hg_plan::{Change, Plan};
-use hg_resilience::{Census, FULL_WEIGHT, Outcome, Outlier};
+use hg_resilience::{Census, Circuit, FULL_WEIGHT, Outcome, Outlier, Permit, Verdict};
+use std::cell::Cell;
 
 /// Snapshots, and a watch that follows them, without sockets.
 struct World {
@@ -74,6 +76,11 @@ impl World {
 
 fn entry<'s>(snapshot: &'s Snapshot, name: &str) -> &'s UpstreamEntry {
     snapshot.upstreams.iter().flatten().find(|u| &*u.name == name).unwrap()
+}
+
+/// Returns when the state of the first endpoint changed last.
+fn changed_ms(entry: &UpstreamEntry) -> u64 {
+    entry.endpoints[0].health.shared.load().changed_ms
 }
 
 fn takes(snapshot: &Snapshot, name: &str) -> Vec<bool> {
@@ -276,9 +283,9 @@ fn equal_seeds_enforce_the_same_verdicts() {
             began_ms,
             now_ms: began_ms,
         };
-        let mut drawn = Vec::new();
-        for turn in 0..60_u64 {
-            let now_ms = 2_000 + turn * 10;
+        let (mut drawn, added_ms) = (Vec::new(), changed_ms(entry));
+        for turn in 1..=60_u64 {
+            let now_ms = added_ms + turn * 10;
             entry.note(&world.shared, 0, ended(now_ms));
             let is_out = entry.endpoints[0].health.shared.load().outlier != Outlier::In;
             drawn.push(is_out);
@@ -293,6 +300,59 @@ fn equal_seeds_enforce_the_same_verdicts() {
     assert_ne!(one, two);
     let ejected = one.iter().filter(|out| **out).count();
     assert!((5..35).contains(&ejected), "{ejected} of 60");
+}
+
+#[test]
+fn requests_from_before_an_ejection_say_nothing_of_an_endpoint_that_is_back() {
+    let mut world = World::new();
+    let rest = r#""health":{"outliers":{"consecutive_local":2,"max_ejected":100}}"#;
+    let snapshot = world.serve("u", Some(upstream(&endpoints(2), rest)));
+    let entry = entry(&snapshot, "u");
+    let added_ms = changed_ms(entry);
+    let end = |outcome, is_probe, times: [u64; 2]| {
+        let [began_ms, now_ms] = times.map(|ms| added_ms + ms);
+        let ended = Ended { outcome, is_probe, began_ms, now_ms };
+        entry.note(&world.shared, 0, ended);
+        entry.endpoints[0].health.shared.load().outlier
+    };
+    assert_eq!(end(Outcome::Timeout, false, [2_000, 3_000]), Outlier::In);
+    assert_eq!(end(Outcome::Timeout, false, [2_000, 3_000]), Outlier::Ejected);
+    entry.change(&world.shared, 0, Event::EjectionOver, added_ms + 40_000);
+    assert_eq!(entry.admits(0, added_ms + 41_000), Some(true));
+    assert_eq!(end(Outcome::Ok, true, [41_000, 42_000]), Outlier::In);
+    for _ in 0..5 {
+        assert_eq!(end(Outcome::Timeout, false, [2_000, 60_000]), Outlier::In);
+    }
+    assert_eq!(end(Outcome::Timeout, false, [42_000, 60_000]), Outlier::In);
+    assert_eq!(end(Outcome::Timeout, false, [43_000, 60_000]), Outlier::Ejected);
+}
+
+#[test]
+fn what_began_before_a_breaker_opened_is_in_no_share_once_it_has_closed() {
+    let mut world = World::new();
+    let rest = r#""health":{"breaker":{"failures":0,"error_percent":50,"requests":4}}"#;
+    let snapshot = world.serve("u", Some(upstream(&endpoints(1), rest)));
+    let (entry, now_ms) = (entry(&snapshot, "u"), Cell::new(2_000));
+    let begin = || entry.acquire(&world.shared, Some(0), now_ms.get()).unwrap().unwrap();
+    let end = |permit, verdict| {
+        let judged = Judged { permit, verdict, head_ms: 9, now_ms: now_ms.get() };
+        entry.judge(&world.shared, 0, judged);
+    };
+    let fail_all = |permits: &[Permit]| permits.iter().for_each(|one| end(*one, Verdict::Bad));
+    let after = |ms| {
+        now_ms.set(now_ms.get() + ms);
+        entry.turn_breakers(&world.shared, now_ms.get());
+        entry.endpoints[0].health.guard().state().0
+    };
+    let old = [(); 9].map(|()| begin());
+    fail_all(&[(); 4].map(|()| begin()));
+    assert_eq!([1_000, 30_000].map(after), [Circuit::Open, Circuit::HalfOpen]);
+    (0..2).for_each(|_| end(begin(), Verdict::Good));
+    assert_eq!(after(1_000), Circuit::Closed);
+    fail_all(&old);
+    assert_eq!(after(1_000), Circuit::Closed);
+    fail_all(&[(); 4].map(|()| begin()));
+    assert_eq!(after(1_000), Circuit::Open);
 }
 
 #[test]

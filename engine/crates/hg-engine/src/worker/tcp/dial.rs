@@ -44,6 +44,8 @@ pub(crate) struct Dial {
     address_until: Ticks,
     /// The reason why the last attempt failed.
     why: Close,
+    /// The end of its wait in the queue from which it comes.
+    pub(super) waited_until: Option<Ticks>,
 }
 
 impl Default for Dial {
@@ -57,6 +59,7 @@ impl Default for Dial {
             endpoint_until: Ticks::MAX,
             address_until: Ticks::MAX,
             why: Close::ConnectRefused,
+            waited_until: None,
         }
     }
 }
@@ -117,7 +120,12 @@ impl Worker {
         };
         s.target.upstream.1 = u.id;
         let connect_until = deadline_after(self.now_us, u.entry.plan.connect_timeout_ms);
-        s.phase = Phase::Dialing(Box::new(Dial { connect_until, ..Dial::default() }));
+        let waited_until = match s.phase {
+            Phase::Queued { until, .. } => Some(until),
+            _ => None,
+        };
+        let dial = Dial { connect_until, waited_until, ..Dial::default() };
+        s.phase = Phase::Dialing(Box::new(dial));
         self.dial(id);
     }
 

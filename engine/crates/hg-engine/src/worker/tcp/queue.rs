@@ -2,8 +2,10 @@
 
 use super::super::Worker;
 use super::super::accept::deadline_after;
+use super::super::affinity::Wanted;
 use super::super::upstreams::UpstreamState;
-use super::session::{Phase, SessionId};
+use super::dial::dialing;
+use super::session::{Phase, Session, SessionId};
 use crate::counters::Close;
 
 impl UpstreamState {
@@ -14,7 +16,8 @@ impl UpstreamState {
 }
 
 impl Worker {
-    /// Lets a session wait for a place, or ends it if too many wait.
+    /// Lets a session wait for a place, or ends it if too many wait. One that comes from the queue
+    /// waits on as before.
     pub(super) fn queue_session(&mut self, id: SessionId) {
         let Some(s) = self.tcp.get_mut(id) else {
             return;
@@ -23,21 +26,26 @@ impl Worker {
         let Some(u) = self.upstreams.same(slot, upstream) else {
             return self.close_session(id, Close::NoUpstream);
         };
+        let waited_until = dialing(s).and_then(|dial| dial.waited_until);
         let plan = &u.entry.plan;
-        if u.queue_len() >= u64::from(plan.queue) {
-            u.counters.queue_full.add(1);
-            return self.close_session(id, Close::QueueFull);
+        if waited_until.is_none() {
+            if u.queue_len() >= u64::from(plan.queue) {
+                u.counters.queue_full.add(1);
+                return self.close_session(id, Close::QueueFull);
+            }
+            u.counters.queued.add(1);
+            s.target.times.began_us = self.now_us;
         }
-        let until = deadline_after(self.now_us, plan.queue_timeout_ms);
+        let until =
+            waited_until.unwrap_or_else(|| deadline_after(self.now_us, plan.queue_timeout_ms));
         s.phase = Phase::Queued { until, at: u.counters.clone() };
-        s.target.times.began_us = self.now_us;
         u.counters.sessions_waiting.add(1);
-        u.counters.queued.add(1);
         self.tcp.waiting.push_back(id);
         self.arm_session(id);
     }
 
-    /// Gives places that became free to the sessions that have waited longest.
+    /// Gives places that became free to the sessions that have waited longest. Each has its turn, so
+    /// those that wait on keep their order.
     pub(in super::super) fn serve_waiting_sessions(&mut self) {
         for _ in 0..self.tcp.waiting.len() {
             let Some(id) = self.tcp.waiting.pop_front() else {
@@ -50,18 +58,31 @@ impl Worker {
                 continue;
             }
             let (slot, upstream) = s.target.upstream;
-            let began_us = s.target.times.began_us;
             let Some(u) = self.upstreams.same(slot, upstream) else {
                 self.close_session(id, Close::NoUpstream);
                 continue;
             };
-            if u.has_room(&self.shared, self.now_us) {
-                u.counters.queue_wait_us.add(self.now_us.saturating_sub(began_us));
-                self.leave_queue(id);
-                self.begin_dial(id);
+            if u.has_room(Wanted::default(), &self.shared, self.now_us) {
+                self.serve_session(id);
             } else {
                 self.tcp.waiting.push_back(id);
             }
+        }
+    }
+
+    /// Lets a session connect that waited; it waits on if another worker took the place meanwhile.
+    pub(super) fn serve_session(&mut self, id: SessionId) {
+        let Some((Phase::Queued { at, .. }, times)) =
+            self.tcp.get_mut(id).map(|s| (&s.phase, s.target.times))
+        else {
+            return;
+        };
+        let counters = at.clone();
+        self.leave_queue(id);
+        self.begin_dial(id);
+        let waits = |s: &Session| matches!(s.phase, Phase::Queued { .. });
+        if !self.tcp.get(id).is_some_and(waits) {
+            counters.queue_wait_us.add(self.now_us.saturating_sub(times.began_us));
         }
     }
 

@@ -9,9 +9,11 @@ use super::*;
 use crate::common::tls::{ending, server_config};
 use crate::common::{DEADLINE, Node, Upstream, eventually, read_all, read_n};
 use crate::worker::finish::LINGER_BYTES;
-use crate::worker::tests::on_worker;
-use crate::worker::tests::sessions::{closed, echo, ending_tls, node, pass_sessions, sessions};
+use crate::worker::tests::sessions::{
+    closed, echo, ending_tls, node, open, pass_sessions, sessions,
+};
 use crate::worker::tests::times::deaf;
+use crate::worker::tests::{move_on, on_worker};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::io::{Read, Write};
@@ -361,4 +363,31 @@ fn limits_are_free_of_sessions_that_a_worker_forgets() {
         (before, in_use())
     });
     assert_eq!(in_use, (1, 0));
+}
+
+#[test]
+fn a_session_that_another_one_forestalled_waits_on_as_before() {
+    let up = echo();
+    let node = node(&[up.address], r#","max_connections":1,"queue":1"#, PATIENT);
+    let _first = open(&node);
+    let _second = node.connect();
+    eventually("it waits", || on_worker(&node, |w| w.tcp.waiting.len()) == 1);
+    let times = on_worker(&node, |w| {
+        let id = w.tcp.waiting.pop_front().unwrap();
+        let wait = |w: &mut Worker| {
+            let s = w.tcp.get(id).unwrap();
+            let Phase::Queued { until, .. } = s.phase else { panic!("it does not wait") };
+            (until, s.target.times.began_us)
+        };
+        let before = wait(w);
+        let real = (w.now_us, w.now);
+        move_on(w, 5_000_000);
+        w.serve_session(id);
+        let after = wait(w);
+        (w.now_us, w.now) = real;
+        [before, after]
+    });
+    assert_eq!(times[0], times[1]);
+    let report = &node.engine.metrics().upstreams[0];
+    assert_eq!((report.queued, report.waiting, report.queue_wait_us), (1, 1, 0));
 }

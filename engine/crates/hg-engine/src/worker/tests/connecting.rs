@@ -322,6 +322,30 @@ fn a_request_that_was_answered_in_the_queue_gets_no_place() {
 }
 
 #[test]
+fn a_request_that_another_one_forestalled_waits_on_as_before() {
+    let (node, _s) = waiting(r#","max_connections":1,"queue":5"#, "", GET);
+    let _waiting = [(); 2].map(|()| ask_briefly(&node, GET));
+    eventually("they wait", || on_worker(&node, |w| w.upstreams.queued()) == 2);
+    let [before, after] = on_worker(&node, |w| {
+        let wait = |w: &mut Worker| {
+            let all: Vec<ExId> = w.upstreams.get_mut(0).unwrap().waiting.iter().copied().collect();
+            let times = |x: &ExId| (of(w, *x).stage, of(w, *x).due.connect, of(w, *x).queued_us);
+            (all.iter().map(times).collect::<Vec<_>>(), all)
+        };
+        let before = wait(w);
+        let real = (w.now_us, w.now);
+        move_on(w, 5_000_000);
+        assert!(!w.give_place(0, before.1[0]), "no place is free");
+        let after = wait(w);
+        (w.now_us, w.now) = real;
+        [before, after]
+    });
+    assert_eq!(before, after);
+    let report = &node.engine.metrics().upstreams[0];
+    assert_eq!((report.queued, report.waiting, report.queue_wait_us), (2, 2, 0));
+}
+
+#[test]
 fn those_that_wait_are_counted_over_all_upstreams() {
     let (node, _s) = waiting(r#","max_connections":1,"queue":5"#, "", GET);
     let _waiting = [(); 3].map(|()| ask_briefly(&node, GET));

@@ -36,9 +36,19 @@ fn at_upstream<T: Send + 'static>(
 type Claimed = (Rc<EndpointState>, Claim);
 
 /// Gives back what a request took.
-fn leave(u: &mut UpstreamState, shared: &Shared, (endpoint, claim): &Claimed) {
+fn leave(u: &mut UpstreamState, shared: &Shared, claimed: &Claimed) {
+    leave_as(u, shared, claimed, (Outcome::Ok, 1));
+}
+
+/// Does the same for a request that ended so, at that time.
+fn leave_as(
+    u: &mut UpstreamState,
+    shared: &Shared,
+    (endpoint, claim): &Claimed,
+    (outcome, now_us): (Outcome, u64),
+) {
     let (admission, times) = (claim.admission, TryTimes::default());
-    let left = Left { outcome: Outcome::Ok, admission, times, now_us: 1 };
+    let left = Left { outcome, admission, times, now_us };
     endpoint.counters.active.sub(1);
     u.left(endpoint, &left, shared);
     if let Some(entry) = &claim.limits {
@@ -64,7 +74,7 @@ fn requests_take_as_many_places_as_there_are_and_give_them_back() {
             for _ in 0..2 {
                 let mut taken = Vec::new();
                 for _ in 0..6 {
-                    let has_room = u.has_room(shared, 0);
+                    let has_room = u.has_room(Wanted::default(), shared, 0);
                     let picked = u.pick(&Tried::new(), Wanted::default(), (0, rng), shared);
                     assert_eq!(picked.is_ok(), has_room);
                     match picked {
@@ -163,20 +173,86 @@ fn a_full_place_of_an_endpoint_that_takes_nothing_is_no_reason_to_wait() {
     ];
     let node = node(&all, "");
     at_upstream(&node, |u, rng, shared| {
-        assert!(u.has_room(shared, 0));
+        assert!(u.has_room(Wanted::default(), shared, 0));
         let first = u.pick(&Tried::new(), Wanted::default(), (0, rng), shared).unwrap();
         assert_eq!(first.0.slot.get(), 0);
-        assert!(!u.has_room(shared, 0), "the second one has no address");
+        assert!(!u.has_room(Wanted::default(), shared, 0), "the second one has no address");
         leave(u, shared, &first);
-        assert!(u.has_room(shared, 0));
+        assert!(u.has_room(Wanted::default(), shared, 0));
+    });
+}
+
+const AFFINITY: &str =
+    r#","affinity":{"cookie":"at","keys":["a-key-of-at-least-32-characters-00"]}"#;
+
+#[test]
+fn an_endpoint_of_weight_0_has_room_for_its_own_clients_alone() {
+    let all =
+        [endpoint(1, r#","max_connections":1"#), endpoint(2, r#","weight":0,"max_connections":1"#)];
+    let node = node(&all, AFFINITY);
+    at_upstream(&node, |u, rng, shared| {
+        let any = Wanted::default();
+        let own = Wanted { token: Some(u.endpoints[1].token), ..any };
+        let first = u.pick(&Tried::new(), any, (0, rng), shared).unwrap();
+        assert_eq!(first.0.slot.get(), 0);
+        assert_eq!([any, own].map(|wanted| u.has_room(wanted, shared, 0)), [false, true]);
+        let why = u.pick(&Tried::new(), any, (0, rng), shared).err();
+        assert_eq!(why, Some(NoPick::Full));
+        let second = u.pick(&Tried::new(), own, (0, rng), shared).unwrap();
+        assert_eq!(second.0.slot.get(), 1);
+        assert_eq!([any, own].map(|wanted| u.has_room(wanted, shared, 0)), [false, false]);
+        leave(u, shared, &first);
+        assert_eq!([any, own].map(|wanted| u.has_room(wanted, shared, 0)), [true, true]);
+        leave(u, shared, &second);
+    });
+}
+
+#[test]
+fn nobody_waits_for_a_place_of_an_endpoint_that_is_not_open_to_him() {
+    let unresolved = r#"{"address":"nobody.invalid:1"}"#.to_owned();
+    let all = [unresolved, endpoint(2, r#","weight":0,"max_connections":1"#)];
+    let node = node(&all, AFFINITY);
+    at_upstream(&node, |u, rng, shared| {
+        let own = Wanted { token: Some(u.endpoints[1].token), ..Wanted::default() };
+        let taken = u.pick(&Tried::new(), own, (0, rng), shared).unwrap();
+        for (wanted, why) in [(own, NoPick::Full), (Wanted::default(), NoPick::None)] {
+            let picked = u.pick(&Tried::new(), wanted, (0, rng), shared);
+            assert_eq!(picked.err(), Some(why), "{wanted:?}");
+        }
+        leave(u, shared, &taken);
+    });
+}
+
+#[test]
+fn a_half_open_breaker_has_room_for_as_many_as_it_lets_through() {
+    let breaker = r#","health":{"breaker":{"failures":1,"open_ms":60000,"probes":1}}"#;
+    let node = node(&[endpoint(1, r#","max_connections":1"#), endpoint(2, "")], breaker);
+    at_upstream(&node, |u, rng, shared| {
+        let any = Wanted::default();
+        let (began_us, later_us) = (1_000_000_000, 1_060_000_000);
+        let mut but_first = Tried::new();
+        assert!(but_first.insert(0));
+        let bad = u.pick(&but_first, any, (began_us, rng), shared).unwrap();
+        leave_as(u, shared, &bad, (Outcome::Reset, began_us));
+        let first = u.pick(&Tried::new(), any, (began_us, rng), shared).unwrap();
+        assert!(!u.has_room(any, shared, began_us), "the breaker is open");
+        u.entry.turn_breakers(shared, later_us / 1_000);
+        assert!(u.has_room(any, shared, later_us));
+        let trial = u.pick(&Tried::new(), any, (later_us, rng), shared).unwrap();
+        assert_eq!([first.0.slot.get(), trial.0.slot.get()], [0, 1]);
+        assert!(!u.has_room(any, shared, later_us), "its trial is under way");
+        let why = u.pick(&Tried::new(), any, (later_us, rng), shared).err();
+        assert_eq!(why, Some(NoPick::Full));
+        leave_as(u, shared, &trial, (Outcome::Cancelled, later_us));
+        assert!(u.has_room(any, shared, later_us), "its trial said nothing");
+        leave(u, shared, &first);
     });
 }
 
 #[test]
 fn a_cookie_names_its_endpoint_unless_that_was_tried_or_is_unknown() {
     let all = [endpoint(1, ""), endpoint(2, ""), endpoint(3, r#","weight":0"#)];
-    let affinity = r#","affinity":{"cookie":"at","keys":["a-key-of-at-least-32-characters-00"]}"#;
-    let node = node(&all, affinity);
+    let node = node(&all, AFFINITY);
     at_upstream(&node, |u, rng, shared| {
         for slot in 0..3 {
             let token = Some(u.endpoints[slot].token);
@@ -203,6 +279,23 @@ fn a_cookie_names_its_endpoint_unless_that_was_tried_or_is_unknown() {
             .collect();
         assert_eq!(slots.into_iter().collect::<Vec<_>>(), [0, 1], "weights alone decide");
     });
+}
+
+#[test]
+fn the_report_on_an_endpoint_of_weight_0_tells_whether_it_has_clients_of_its_own() {
+    let own = "takes only requests with its cookie: its weight is 0";
+    for (rest, takes, why) in
+        [("", false, "takes no traffic: its weight is 0"), (AFFINITY, true, own)]
+    {
+        let node = node(&[endpoint(1, ""), endpoint(2, r#","weight":0"#)], rest);
+        let report = at_upstream(&node, |u, _, _| u.entry.health_report(1..2, 0));
+        assert_eq!((report.state, report.takes, &*report.why), ("up", takes, why));
+        node.engine.order("u", "127.0.0.1:2", hg_resilience::Admin::Maintenance);
+        let report = at_upstream(&node, |u, _, _| u.entry.health_report(1..2, 0));
+        assert_eq!((report.state, report.takes), ("maintenance", false));
+        let is_like = "takes no traffic: ";
+        assert!(report.why.starts_with(is_like) && report.why != own, "{}", report.why);
+    }
 }
 
 /// Returns the id of the upstream, and the address and the identity of each endpoint's state.
@@ -242,19 +335,19 @@ fn a_request_at_an_endpoint_that_is_gone_counts_until_it_ends() {
             assert!(all.insert(tried));
             u.pick(&all, Wanted::default(), (0, rng), shared).unwrap()
         })));
-        assert!(!u.has_room(shared, 0));
+        assert!(!u.has_room(Wanted::default(), shared, 0));
     });
     node.apply(&[put(Kind::Upstream, "u", json(&[b], two))]);
     at_upstream(&node, |u, rng, shared| {
         let [at_b, at_a] = KEPT.take().unwrap();
-        assert!(!u.has_room(shared, 0));
+        assert!(!u.has_room(Wanted::default(), shared, 0));
         leave(u, shared, &at_a);
-        assert_eq!((counted(u).0, u.has_room(shared, 0)), (1, true));
+        assert_eq!((counted(u).0, u.has_room(Wanted::default(), shared, 0)), (1, true));
         let more = u.pick(&Tried::new(), Wanted::default(), (0, rng), shared).unwrap();
-        assert!(!u.has_room(shared, 0));
+        assert!(!u.has_room(Wanted::default(), shared, 0));
         leave(u, shared, &more);
         leave(u, shared, &at_b);
-        assert_eq!((counted(u).0, u.has_room(shared, 0)), (0, true));
+        assert_eq!((counted(u).0, u.has_room(Wanted::default(), shared, 0)), (0, true));
     });
 }
 

@@ -144,6 +144,29 @@ fn who_waits_for_a_place_waits_no_longer_than_the_queues_time() {
     assert_eq!(at_its_edge(&node, &second, "queue"), "503");
 }
 
+#[test]
+fn who_waits_beside_an_endpoint_of_weight_0_waits_for_the_others() {
+    let up = silent();
+    let [first, other] = [up.address, silent().address];
+    let json = format!(
+        r#"{{"endpoints":[{{"address":"{first}","max_connections":1}},
+            {{"address":"{other}","weight":0}}],"queue":2,"queue_timeout_ms":60000}}"#
+    );
+    let off = r#","timeouts":{"first_byte_ms":0,"stream_idle_ms":0}"#;
+    let node = Node::start(&json, off, 1);
+    let served = ask_briefly(&node, GET);
+    eventually("it is under way", || up.connections() == 1);
+    let next = ask_briefly(&node, GET);
+    eventually("one waits", || on_worker(&node, |w| w.upstreams.queued()) == 1);
+    let last = node.connect();
+    send(&node, &last, GET, GET.len());
+    eventually("two wait", || on_worker(&node, |w| w.upstreams.queued()) == 2);
+    drop(served);
+    eventually("the next one has its place", || up.connections() == 2);
+    assert_eq!(at_its_edge(&node, &last, "queue"), "503");
+    drop(next);
+}
+
 /// Returns a listener that takes no further connection, because its queue is full.
 pub(in crate::worker) fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
