@@ -157,9 +157,8 @@ class Routing:
         if not any(name == "host" for name, _ in lines):
             lines.insert(0, ("host", authority))
         name, port = _host(authority)
-        mismatched = None if came or port is None else self._of_other_scheme(scheme, port)
-        wanted = question.listener or mismatched
-        listener = self._listener(wanted, scheme, port or _DEFAULT_PORTS[scheme])
+        other = None if came or port is None else self._of_other_scheme(scheme, port)
+        listener = self._listener(question.listener or other, scheme, port)
         head = request_head(question.client, question.method, target, lines, self._rules(listener))
         asked = Request(
             listener=listener,
@@ -173,10 +172,8 @@ class Routing:
             client=question.client,
         )
         refusal = self._refused_by_tls(listener, scheme, name, name)
-        if not came and scheme == "http" and self._listeners[listener].tls is not None:
-            refusal = Refusal(0, "the listener expects TLS, and this is plain HTTP")
         if not came and (refusal is None or refusal.status):
-            refusal = self._refused_certificate(question, listener, scheme, name) or refusal
+            refusal = self._refused_connection(question, listener, scheme, name) or refusal
         if refusal is not None or isinstance(head[0], int):
             said = refusal or Refusal(int(head[0]), str(head[1]))
             return msgspec.structs.replace(asked, refusal=said)
@@ -230,10 +227,12 @@ class Routing:
             case _:
                 return None
 
-    def _refused_certificate(
+    def _refused_connection(
         self, question: Question, listener: str, scheme: str, name: str
     ) -> Refusal | None:
-        has_tls = scheme == "https" and self._listeners[listener].tls is not None
+        has_tls = self._listeners[listener].tls is not None
+        if has_tls and scheme == "http":
+            return Refusal(0, "the listener expects TLS, and this is plain HTTP")
         sni = None if syntax.is_address(name) else name
         return self.refused_certificate(question, self._listeners[listener], sni, has_tls=has_tls)
 
@@ -284,7 +283,7 @@ class Routing:
         found = self.router.find(request)
         return Found(found[0], found[1]) if found else None
 
-    def _listener(self, wanted: str | None, scheme: str, port: int) -> str:
+    def _listener(self, wanted: str | None, scheme: str, told_port: int | None) -> str:
         names = ", ".join(f'"{name}"' for name in self._listeners) or "none are configured"
         if wanted is not None:
             if wanted in self._unread:
@@ -293,6 +292,7 @@ class Routing:
                 allowed = f"write one of the listeners: {names}"
                 raise Invalid(f'there is no listener "{wanted}"', allowed, at=("listener",))
             return wanted
+        port = told_port or _DEFAULT_PORTS[scheme]
         fitting = {
             name: [address.rpartition(":")[2] for address in listener.addresses]
             for name, listener in self._listeners.items()
