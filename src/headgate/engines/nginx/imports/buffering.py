@@ -42,7 +42,8 @@ def answers(around: Around) -> dict[str, Toml]:
     found = around.nearest(b"proxy_buffers")
     number, size = found[0].directive.values[:2] if found else _BUFFERS
     in_file = _bytes(around.value(b"proxy_max_temp_file_size", _FILE))
-    most = min(int(number) * _bytes(size) + in_file, _MOST_ANSWERS)
+    count = int(number) if number.isdigit() else 0  # nginx refuses it
+    most = min(count * _bytes(size) + in_file, _MOST_ANSWERS)
     return {RESPONSE_KEY: str(ByteSize(most - most % _PARTS))}
 
 

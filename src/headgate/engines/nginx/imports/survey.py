@@ -16,11 +16,12 @@ _WORDED: Final = frozenset(
         *(b"access_log", b"add_header", b"allow", b"auth_basic", b"auth_basic_user_file"),
         *(b"auth_request", b"auth_request_set", b"deny", b"error_page", b"expires", b"hash"),
         *(b"keepalive", b"limit_conn", b"limit_conn_zone", b"limit_req", b"limit_req_zone"),
-        *(b"log_format", b"mirror", b"proxy_pass", b"proxy_set_header", b"real_ip_header"),
-        *(b"return", b"rewrite", b"set", b"set_real_ip_from", b"split_clients"),
+        *(b"log_format", b"mirror", b"proxy_hide_header", b"proxy_pass", b"proxy_set_header"),
+        *(b"real_ip_header", b"return", b"rewrite", b"set", b"set_real_ip_from", b"split_clients"),
     }
 )
 """Directives that nginx refuses without arguments; what becomes of them is in their first."""
+_LEAST: Final = {**dict.fromkeys(_WORDED, 1), b"proxy_buffers": 2}
 
 
 def refusals(tree: Tree) -> tuple[Problem, ...]:
@@ -35,8 +36,8 @@ def refusals(tree: Tree) -> tuple[Problem, ...]:
                 name = one.name.decode(errors="replace")
                 message = f'"{name}": names that begin with headgate_ are ours'
                 found.append(Problem(file, one.line, one.column, message))
-            elif not one.args and (one.name in _WORDED or _is_endpoint(one)):
-                message = f"`{one.name.decode()}` has no argument, and nginx refuses that"
+            elif len(one.args) < (1 if _is_endpoint(one) else _LEAST.get(one.name, 0)):
+                message = f"`{one.name.decode()}` has too few arguments, and nginx refuses that"
                 found.append(Problem(file, one.line, one.column, message))
         if is_deep(document.nodes):
             found.append(Problem(file, 0, 0, f"blocks are nested more than {_DEEPEST} deep"))

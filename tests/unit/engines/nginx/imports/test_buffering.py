@@ -56,6 +56,7 @@ def test_what_nginx_collects_is_collected(around: str, location: str, size: str 
         ("proxy_max_temp_file_size 0;", "proxy_buffers 16 64k;", "1MiB"),
         ("proxy_max_temp_file_size 0; proxy_buffers 1000 64k;", "", "16MiB"),
         ("", "proxy_buffers 4 32k; proxy_max_temp_file_size 128k;", "256KiB"),
+        ("proxy_max_temp_file_size 128k; proxy_buffers four 32k;", "", "128KiB"),
     ],
 )
 def test_answers_are_collected_as_well(around: str, location: str, size: str | None) -> None:

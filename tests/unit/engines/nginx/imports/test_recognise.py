@@ -489,10 +489,11 @@ def test_a_server_whose_name_is_taken_is_no_default_for_its_socket() -> None:
         "server { listen 80; location / { set; auth_request /a; proxy_pass http://127.0.0.1:1; } }",
         "server { listen 80; location / { proxy_pass http://127.0.0.1:1; mirror; } }",
         "server { listen 80; location / { proxy_pass; add_header; limit_req; auth_basic; } }",
+        "server { listen 80; proxy_hide_header; proxy_buffers 4; }",
     ],
 )
 def test_a_line_without_its_words_is_refused_with_its_place(text: str) -> None:
     with pytest.raises(ImportRefusedError) as refused:
         imported(text)
     assert {(one.file, one.line) for one in refused.value.problems} == {(ENTRY, 2)}
-    assert "has no argument, and nginx refuses that" in refused.value.problems[0].message
+    assert "has too few arguments, and nginx refuses that" in refused.value.problems[0].message
