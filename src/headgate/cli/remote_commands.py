@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headgate.cli import offers
+from headgate.cli.output import printable_text
 from headgate.cli.remote.output import Output, Shape
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def logout(context: ContextName = "") -> None:
             client.Master(found, name=name).ask("POST", "/auth/logout")
         except MasterError as error:
             # The tokens are forgotten here in any case; they expire by themselves.
-            sys.stderr.write(f"headgate: the session was not ended: {error}\n")
+            sys.stderr.write(printable_text(f"headgate: the session was not ended: {error}\n"))
     contexts.change(file, lambda known: known.without(name))
 
 
