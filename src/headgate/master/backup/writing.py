@@ -18,7 +18,7 @@ from headgate.master.backup.records import FORMAT, End, Head, Rows, encoded
 from headgate.master.domains import registry
 from headgate.master.ids import Clock
 from headgate.master.store.errors import StartError
-from headgate.master.store.migrate import schema_of
+from headgate.master.store.migrate import may_copy, schema_of
 from headgate.master.store.sealing import VARIABLE, Sealer
 
 _ROWS: Final = 200
@@ -75,6 +75,8 @@ async def _written(
         if connection.dialect.name == "postgresql":
             # One view for all tables; SQLite's transactions have that anyway.
             await connection.execution_options(isolation_level="REPEATABLE READ")
+        if not await connection.run_sync(may_copy):
+            raise StartError("the database is being migrated; try again when a master serves it")
         schema = await connection.run_sync(schema_of)
         if schema is None:
             raise StartError("there is no master's database here; nothing was written")
