@@ -2,8 +2,9 @@
 do harm."""
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pytest
 from asgi import ask
 from master_world import LISTENER, PASSWORD, START_MS, World
 from postgres import Postgres
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.fleet.frames import Hello
-from headgate.master.backup import restoring
+from headgate.master.backup import places, restoring
 from headgate.master.backup.envelope import LEAST_PASSPHRASE, checked_passphrase, records
 from headgate.master.backup.places import Subject, back_up_master, restore_master
 from headgate.master.backup.records import End, Head, Rows, decoded
@@ -23,6 +25,7 @@ from headgate.master.fleet.book import AgentFacts
 from headgate.master.store import migrate
 from headgate.master.store.errors import StartError
 from headgate.master.store.opening import Place, sqlite
+from headgate.master.store.sealing import KEY_FILE, new_key_file
 
 W = "/workspaces/default"
 SECRET = b"a long passphrase"
@@ -52,6 +55,13 @@ def backed_up(world: World, file: Path, key: str | None = None) -> End:
 def restored(file: Path, folder: Path, url: str = "", *, replace: bool = False) -> End:
     work = restore_master(subject(folder, url), file, SECRET, is_replacing=replace)
     return loops.run(work)
+
+
+def head(file: Path) -> Head:
+    with file.open("rb") as opened:
+        first = decoded(next(records(opened, SECRET)))
+    assert isinstance(first, Head)
+    return first
 
 
 def a_fleet(world: World) -> tuple[str, str]:
@@ -115,6 +125,41 @@ def test_either_database_takes_a_backup_of_a_running_master(
         assert authority == world.ask("GET", "/enrolment/authorities").text
     finally:
         other.end()
+
+
+def test_a_backup_without_the_key_of_its_secrets_is_refused(world: World, tmp_path: Path) -> None:
+    """The directory of the command may be another one than the master's, which has the key."""
+    a_fleet(world)
+    (world.directory / KEY_FILE).rename(tmp_path / "kept")
+    file = tmp_path / "monday"
+    with pytest.raises(StartError, match=f"there is no {KEY_FILE} in {world.directory}; name the"):
+        backed_up(world, file)
+    new_key_file(world.directory / KEY_FILE)
+    with pytest.raises(StartError, match=r"sealed with a key that is not in .*; name the master's"):
+        backed_up(world, file)
+    with pytest.raises(StartError, match="that is not in HEADGATE_MASTER_KEY; name the master's"):
+        backed_up(world, file, "A" * 43 + "=")
+    assert [one.name for one in tmp_path.iterdir() if "monday" in one.name] == []
+    (tmp_path / "kept").rename(world.directory / KEY_FILE)
+    assert backed_up(world, file).counts["users"] == 1
+
+
+def test_a_backup_has_the_keys_of_the_time_of_its_rows(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The master's key may be replaced between the start of a backup and its view of the rows."""
+    a_fleet(world)
+    key_file, engine = world.directory / KEY_FILE, places._reading
+
+    @contextlib.asynccontextmanager
+    async def late(place: Place) -> AsyncIterator[AsyncEngine]:
+        new_key_file(key_file, key_file.read_text())
+        async with engine(place) as one:
+            yield one
+
+    monkeypatch.setattr(places, "_reading", late)
+    backed_up(world, tmp_path / "monday")
+    assert head(tmp_path / "monday").master_key == key_file.read_text()
 
 
 def test_a_master_with_data_is_not_replaced_unasked(world: World, tmp_path: Path) -> None:
@@ -267,10 +312,7 @@ def test_a_key_of_the_environment_is_not_in_the_backup_and_is_needed(
     file = tmp_path / "monday"
     backed_up(world, file, key)
     world.end()
-    with file.open("rb") as opened:
-        first = decoded(next(records(opened, SECRET)))
-    assert isinstance(first, Head)
-    assert first.master_key is None
+    assert head(file).master_key is None
     new = tmp_path / "new"
     with pytest.raises(StartError, match="set HEADGATE_MASTER_KEY"):
         restored(file, new)

@@ -1,6 +1,7 @@
 """Copies of a database before its migration: made if there is something to lose, and good to go
 back to."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from headgate.cli.backup_commands import _passphrase
 from headgate.master.backup.automatic import before_migration
-from headgate.master.backup.places import Subject, restore_master
+from headgate.master.backup.places import Subject, back_up_master, restore_master
 from headgate.master.backup.restoring import head_of
 from headgate.master.store import migrate
 from headgate.master.store.copies import KEPT
 from headgate.master.store.errors import StartError
-from headgate.master.store.opening import FILE, Place, postgres, sqlite
+from headgate.master.store.opening import FILE, Place, open_database, postgres, sqlite
 from headgate.master.store.sealing import KEY_FILE, load_sealer
 
 OLDER = "0016_failing"
@@ -134,6 +135,68 @@ def test_an_older_database_is_copied_before_it_is_migrated(places: Places) -> No
     if not new.url:
         assert schema(new) == OLDER
     assert started(new) == ([ROWS], [0])
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_masters_that_start_at_once_migrate_one_after_the_other(
+    tmp_path: Path, cluster: Postgres, is_new: bool
+) -> None:
+    first = Places(tmp_path, cluster).place("first")
+    second = Place(tmp_path / "second", first.url)
+    second.directory.mkdir()
+    shutil.copy(first.directory / KEY_FILE, second.directory)
+    if not is_new:
+        made_older(first)
+
+    async def both() -> None:
+        starts = (opened(place, lambda: START_MS) for place in (first, second))
+        for database in await asyncio.gather(*starts):
+            await database.close()
+
+    loops.run(both())
+    assert started(first) == ([0 if is_new else ROWS], [0])
+
+
+@pytest.mark.timeout(600)
+def test_a_master_whose_database_another_one_migrates_meanwhile_needs_no_copy(
+    tmp_path: Path, cluster: Postgres
+) -> None:
+    place = Places(tmp_path, cluster).place("old")
+    made_older(place)
+
+    async def copied() -> Path:
+        await (await opened(place, lambda: START_MS)).close()
+        raise StartError("the tables are others now")
+
+    async def act() -> list[int]:
+        database = await open_database(place, lambda: START_MS, copied)
+        try:
+            return await database.numbers(COUNT)
+        finally:
+            await database.close()
+
+    assert loops.run(act()) == [ROWS]
+
+
+@pytest.mark.timeout(600)
+def test_no_backup_reads_a_database_that_is_being_migrated(
+    tmp_path: Path, cluster: Postgres
+) -> None:
+    place = Places(tmp_path, cluster).place("old")
+    made_older(place)
+    subject = Subject(place, None, "0", lambda: START_MS)
+
+    async def act() -> None:
+        engine = engine_of(place)
+        async with engine.begin() as connection:
+            await connection.run_sync(migrate.take_turn)
+            with pytest.raises(StartError, match="is being migrated; try again"):
+                await back_up_master(subject, tmp_path / "monday", b"a long passphrase")
+        await engine.dispose()
+
+    loops.run(act())
+    assert not (tmp_path / "monday").exists()
 
 
 def test_a_new_database_is_not_copied(places: Places) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headgate.cli import rollout_options as options
-from headgate.cli.output import BAD_CONFIG
+from headgate.cli.output import BAD_CONFIG, printable, printable_text
 from headgate.cli.remote.output import Output, Shape
 from headgate.cli.remote_commands import ContextName, FleetArgument, opened
 
@@ -125,7 +125,7 @@ def apply(
         _carry_out(master, plan)
     shown = _shown(plan, is_preview=preview)
     if output is Shape.TABLE:
-        sys.stdout.writelines(f"{line}\n" for line in _lines(plan, is_preview=preview))
+        sys.stdout.writelines(f"{printable(line)}\n" for line in _lines(plan, is_preview=preview))
     if target is None or preview:
         _show(shown, output)
         return
@@ -325,7 +325,7 @@ def _tell(faults: object, word: str) -> bool:
         if isinstance(fault, Mapping):
             allowed = f"; {fault['allowed']}" if fault.get("allowed") else ""
             text = f"{word}: {fault.get('path')}: {fault.get('detail')}{allowed}\n"
-            sys.stderr.write(text)
+            sys.stderr.write(printable_text(text))
     return bool(listed)
 
 

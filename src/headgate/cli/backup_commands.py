@@ -35,18 +35,20 @@ def backup(
 ) -> None:
     """Write an encrypted backup of a master, which may be running.
 
-    It holds the whole database and, unless that comes from HEADGATE_MASTER_KEY, the master's key.
+    It holds the whole database and, unless that comes from HEADGATE_MASTER_KEY, the master's key,
+    which is in the directory, also where the database is PostgreSQL.
     You can restore it on SQLite or PostgreSQL, with this version of headgate or a newer one.
 
     \b
     Examples:
       headgate master backup /backup/master-monday --passphrase-file /etc/headgate/backup-key
-      DATABASE_URL=postgresql:///headgate headgate master backup monday
+      DATABASE_URL=postgresql:///headgate headgate master backup monday --data /srv/headgate
     """
     import asyncio
 
     from headgate.master.backup.places import back_up_master
     from headgate.master.store.errors import StartError
+    from headgate.master.store.sealing import VARIABLE
 
     try:
         secret = _passphrase(passphrase_file, is_new=True)
@@ -54,7 +56,8 @@ def backup(
         end = asyncio.run(back_up_master(subject, file.absolute(), secret))
     except StartError as error:
         raise complain(str(error)) from error
-    sys.stdout.write(f"the backup {file} holds {_counted(end)}\n")
+    key = "the master's key" if subject.master_key is None else f"no key, which {VARIABLE} has"
+    sys.stdout.write(f"the backup {file} holds {_counted(end)}, and {key}\n")
 
 
 def restore(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from headgate.cli.output import printable
 from headgate.cli.remote.output import Output, Shape
 from headgate.cli.remote_commands import ContextName, FleetArgument, opened
 
@@ -42,7 +43,7 @@ def show(agent: AgentName, context: ContextName = "", output: Output = Shape.TAB
     master = opened(context)
     found = master.get(f"{drifting.path_of(master, agent)}/drift")
     if output is Shape.TABLE:
-        sys.stdout.writelines(f"{drifting.printable(line)}\n" for line in drifting.lines(found))
+        sys.stdout.writelines(f"{printable(line)}\n" for line in drifting.lines(found))
     else:
         show_object(found, output)
 
@@ -69,7 +70,7 @@ def heal(
     from headgate.cli.remote import drifting
 
     found = drifting.healed(opened(context), agent, timeout if wait else 0.0)
-    sys.stdout.writelines(f"{drifting.printable(line)}\n" for line in drifting.lines(found))
+    sys.stdout.writelines(f"{printable(line)}\n" for line in drifting.lines(found))
 
 
 @drift_app.command("adopt")
@@ -88,7 +89,7 @@ def adopt(agent: AgentName, context: ContextName = "", output: Output = Shape.TA
 
     found = drifting.adopted(opened(context), agent)
     if output is Shape.TABLE:
-        sys.stdout.writelines(f"{drifting.printable(one)}\n" for one in drifting.draft_lines(found))
+        sys.stdout.writelines(f"{printable(one)}\n" for one in drifting.draft_lines(found))
     else:
         show_object(found, output)
 

@@ -3,7 +3,7 @@
 import sys
 
 from headgate.cli import standard
-from headgate.cli.output import FAILED
+from headgate.cli.output import FAILED, printable_text
 from headgate.cli.program import program
 from headgate.cli.told import ToldError
 from headgate.kernel import collector
@@ -19,7 +19,7 @@ def main() -> None:
         _refuse_bytes(sys.argv[1:])
         program(sys.argv[1:])()
     except ToldError as error:
-        sys.stderr.write(f"headgate: {error}\n")
+        sys.stderr.write(printable_text(f"headgate: {error}\n"))
         sys.exit(FAILED)
     except BrokenPipeError:
         sys.exit(FAILED)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headgate.cli import offers
+from headgate.cli.output import printable_text
 from headgate.cli.remote.output import Output, Shape
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def login(
     from headgate.cli.remote import client, contexts
 
     file = contexts.place(os.environ)
-    known = contexts.load(file)
+    contexts.load(file)  # what is wrong with it is said before anybody is asked
     found = contexts.Context(client.checked_url(url), "", workspace=workspace, authority=ca)
     if token_stdin:
         found = contexts.Context(found.url, sys.stdin.readline().strip(), "", workspace, ca)
@@ -89,7 +90,7 @@ def login(
         secret = sys.stdin.readline().rstrip("\n") if password_stdin else _asked()
         found = client.log_in(found, name, secret)
     me, found = client.introduced(found)
-    contexts.save(file, known.holding(context, found))
+    contexts.change(file, lambda known: known.holding(context, found))
     sys.stdout.write(f'{me} is logged in to {found.url}; context "{context}"\n')
 
 
@@ -113,11 +114,11 @@ def logout(context: ContextName = "") -> None:
     found = known.named(name)
     if found.refresh_token:
         try:
-            client.Master(found).ask("POST", "/auth/logout")
+            client.Master(found, name=name).ask("POST", "/auth/logout")
         except MasterError as error:
             # The tokens are forgotten here in any case; they expire by themselves.
-            sys.stderr.write(f"headgate: the session was not ended: {error}\n")
-    contexts.save(file, known.without(name))
+            sys.stderr.write(printable_text(f"headgate: the session was not ended: {error}\n"))
+    contexts.change(file, lambda known: known.without(name))
 
 
 def get(
@@ -305,12 +306,14 @@ def use_context(
 
     from headgate.cli.remote import contexts
 
-    file = contexts.place(os.environ)
-    known = contexts.load(file).using(name)
-    if workspace is not None:
+    def chosen(known: contexts.Contexts) -> contexts.Contexts:
+        known = known.using(name)
+        if workspace is None:
+            return known
         changed = msgspec.structs.replace(known.named(name), workspace=workspace)
-        known = known.holding(name, changed)
-    contexts.save(file, known)
+        return known.holding(name, changed)
+
+    contexts.change(contexts.place(os.environ), chosen)
 
 
 COMMANDS = (login, logout, get, describe, delete, agents, audit)

@@ -1,6 +1,7 @@
 """The commands of rollouts and freezes."""
 
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from headgate.cli.remote.output import Output, Shape
 from headgate.cli.remote_commands import ContextName, FleetArgument, opened
 
 if TYPE_CHECKING:
-    from headgate.cli.remote.client import Master
+    from headgate.cli.remote.client import Json, Master
     from headgate.cli.remote.waiting import Patience
 
 rollout_app = typer.Typer(
@@ -204,18 +205,22 @@ def _told(what: str, body: object, rollout: str | None, context: str, output: Sh
 
 
 def _show(master: "Master", rollout: str, output: Shape, patience: "Patience | None") -> None:
-    """Prints a rollout; with patience, once it has ended, and leaves with the code of its end."""
+    """Prints a rollout; with patience, as it was last seen when the wait ended, and leaves with
+    the code of the end. A master that was away all the time leaves nothing to print."""
     from headgate.cli.remote import rollout_view
     from headgate.cli.remote.output import show_object
 
+    seen: deque[Json] = deque(maxlen=1)
     end = None
-    if patience is not None:
-        end = rollout_view.followed(master, rollout, patience)
-    detail = master.get(rollout_view.path_of(master, rollout))
-    if output is Shape.TABLE:
-        sys.stdout.write(rollout_view.text(detail))
+    if patience is None:
+        seen.append(master.get(rollout_view.path_of(master, rollout)))
     else:
-        show_object(detail, output)
+        end = rollout_view.followed(master, rollout, patience, seen.append)
+    for detail in seen:
+        if output is Shape.TABLE:
+            sys.stdout.write(rollout_view.text(detail))
+        else:
+            show_object(detail, output)
     if end is not None and end.code:
         raise options.leave(end)
 

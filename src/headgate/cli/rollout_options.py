@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from headgate.cli.output import printable_text
+
 if TYPE_CHECKING:
     from headgate.cli.remote.waiting import End, Patience
 
@@ -77,7 +79,7 @@ def patience(timeout_s: float, hold_s: float) -> "Patience":
 def leave(end: "End") -> typer.Exit:
     """Says how the waiting ended; raise the result to exit with its code."""
     if end.code:
-        sys.stderr.write(f"headgate: {end.text}\n")
+        sys.stderr.write(printable_text(f"headgate: {end.text}\n"))
     else:
-        sys.stdout.write(f"{end.text}\n")
+        sys.stdout.write(printable_text(f"{end.text}\n"))
     return typer.Exit(int(end.code))

@@ -129,7 +129,7 @@ def revoke_token(
     """
     from headgate.cli.remote_commands import delete
 
-    delete("join-token" if join else "token", name, context)
+    delete("join-token" if join else "token", name, context=context)
 
 
 def labels(texts: list[str]) -> dict[str, str]:

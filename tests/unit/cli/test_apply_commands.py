@@ -82,6 +82,25 @@ def test_what_a_preview_refuses_changes_nothing(
     assert not master.bodies("PUT", f"{SHOP}/resources/upstreams/api")
 
 
+def test_what_others_wrote_does_not_reach_the_terminal_as_it_is(
+    master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warning = {"path": "routes.a", "detail": "is \x1b[8m"}
+    engine = {"engine": "nginx", "version": "1", "agents": 1, "change": "", "refuses": []}
+    requests = {"asked": 0, "unsearched": 0, "source": "made", "moved": [], "more": 0}
+    fleet = {"fleet": "edge", "nodes": [], "engines": [engine | {"notes": ["\x1b[2J\nnote"]}]}
+    said = {"warnings": [warning], "fleets": [fleet | {"requests": requests}]}
+    master.answers[f"POST {SHOP}/preview"] = said
+    assert run("apply", "-f", document, "--preview") == 0
+    said_now = capsys.readouterr()
+    assert said_now.err == "warning: routes.a: is ?[8m\n"
+    assert said_now.out == f"{ADDED}engine   edge: nginx 1: ?[2J?note\n"
+    held = ROLLOUT | {"status": "undone", "reason": "\x1b[2J"}
+    master.answers[f"GET {SHOP}/rollouts/r1"] = held
+    assert run("publish", "edge", "--wait") == 3
+    assert "was undone: ?[2J" in capsys.readouterr().err
+
+
 def test_changes_are_made_once_and_a_preview_makes_none(
     master: ScriptedMaster, document: str, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

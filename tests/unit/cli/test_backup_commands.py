@@ -70,14 +70,15 @@ def test_a_passphrase_comes_from_a_file_or_from_the_environment(
     monkeypatch.setenv("HEADGATE_BACKUP_PASSPHRASE", PHRASE * 2)
     monkeypatch.setenv("HEADGATE_MASTER_KEY", "key")
     assert run("backup", "monday", "--passphrase-file", "phrase") == 0
-    counted = "1 users, 2 agents, 3 revisions, 0 resources\n"
-    assert capsys.readouterr().out == f"the backup monday holds {counted}"
+    counted = "1 users, 2 agents, 3 revisions, 0 resources"
+    no_key = "no key, which HEADGATE_MASTER_KEY has"
+    assert capsys.readouterr().out == f"the backup monday holds {counted}, and {no_key}\n"
     subject, file, secret, _ = backups.done[0]
     assert (file, secret, subject.master_key) == (tmp_path / "monday", PHRASE.encode(), "key")
     assert subject.place.directory == tmp_path / "data"
     monkeypatch.setenv("HEADGATE_BACKUP_PASSPHRASE", PHRASE * 2)
     assert run("restore", "monday") == 0
-    assert capsys.readouterr().out == f"the master has {counted}"
+    assert capsys.readouterr().out == f"the master has {counted}\n"
     assert run("restore", "monday", "--replace", "--passphrase-file", "phrase") == 0
     assert [(one[2], one[3]) for one in backups.done[1:]] == [
         (PHRASE.encode() * 2, False),
@@ -87,7 +88,12 @@ def test_a_passphrase_comes_from_a_file_or_from_the_environment(
 
 @pytest.mark.parametrize(("verb", "is_new"), [("backup", True), ("restore", False)])
 def test_at_a_terminal_it_is_asked_for_and_a_new_one_twice(
-    verb: str, is_new: bool, backups: Backups, run: Command, monkeypatch: pytest.MonkeyPatch
+    verb: str,
+    is_new: bool,
+    backups: Backups,
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[tuple[bool, bool, bool]] = []
 
@@ -100,6 +106,8 @@ def test_at_a_terminal_it_is_asked_for_and_a_new_one_twice(
     assert run(verb, "monday") == 0
     assert asked == [(True, is_new, True)]
     assert backups.done[0][2] == PHRASE.encode()
+    if is_new:
+        assert capsys.readouterr().out.endswith(", and the master's key\n")
 
 
 @pytest.mark.parametrize("verb", ["backup", "restore"])

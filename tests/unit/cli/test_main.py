@@ -12,7 +12,11 @@ from headgate.cli.told import ToldError
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(ToldError("no node runs"), "headgate: no node runs\n"), (BrokenPipeError(), "")],
+    [
+        (ToldError("no node runs"), "headgate: no node runs\n"),
+        (ToldError("refused \x1b[2J\n  because"), "headgate: refused ?[2J\n  because\n"),
+        (BrokenPipeError(), ""),
+    ],
 )
 def test_an_error_that_is_told_and_a_reader_that_went_away_are_failures(
     monkeypatch: pytest.MonkeyPatch,

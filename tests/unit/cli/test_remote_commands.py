@@ -81,6 +81,19 @@ def test_a_person_is_asked_for_what_is_not_given(
     assert master.bodies("POST", "/auth/login") == [{"name": "user", "password": "password"}]
 
 
+def test_a_login_keeps_what_others_did_while_a_person_typed(
+    master: ScriptedMaster, home: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prompt(_: str, **_more: bool) -> str:
+        renewed = Context(URL, "newer", "r9", "shop")
+        contexts.change(home / "contexts.json", lambda known: known.changed("up", renewed))
+        return "ann"
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    assert run("login", URL, "--context", "ci") == 0
+    assert (access(home, "ci"), access(home, "up")) == ("a2", "newer")
+
+
 def test_an_api_token_is_kept_as_it_is_and_logs_nobody_in(
     master: ScriptedMaster,
     home: Path,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from scripted_master import SHOP, ScriptedMaster, installed, left
+from told_clock import ToldClock
 
 from headgate.cli.remote import rollout_view
 
@@ -130,6 +131,27 @@ def test_a_start_for_a_program_shows_the_rollout_alone(
     master.answers[R2] = DONE
     assert run("rollout", "start", "edge", "8", "-o", "json", "--wait") == 0
     assert json.loads(capsys.readouterr().out) == DONE
+
+
+def test_a_wait_that_ends_while_the_master_is_away_is_late(
+    master: ScriptedMaster,
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = ToldClock()
+    monkeypatch.setattr(rollout_view, "time", clock)
+    monkeypatch.setattr(rollout_view, "_INTERVAL_S", 1.0)
+    start = ("rollout", "start", "edge", "8", "--wait", "--timeout", "5", "-o", "json")
+    rolling = DONE | {"status": "rolling"}
+    master.answers[R2] = [rolling, 503]
+    assert run(*start) == 5
+    said = capsys.readouterr()
+    assert json.loads(said.out) == rolling
+    assert said.err == "headgate: answered 503; follow rollout r2 when it is back\n"
+    master.answers[R2] = 503
+    assert run(*start) == 5
+    assert capsys.readouterr().out == ""
 
 
 def test_a_status_shows_the_newest_rollout_and_watches_only_if_asked(

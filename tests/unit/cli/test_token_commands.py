@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from scripted_master import SHOP, ScriptedMaster, installed, left
+from scripted_master import SHOP, URL, ScriptedMaster, installed, left
 
+from headgate.cli.remote import contexts
+from headgate.cli.remote.contexts import Context
 from headgate.cli.token_commands import labels
 
 MADE = {"id": "t1", "secret": "hg_1", "token": "join_1"}
@@ -45,6 +47,20 @@ def test_tokens_of_both_kinds_are_listed_and_revoked(
     assert capsys.readouterr().out == "token ci is removed\njoin-token j1 is removed\n"
     removed = [one.path for one in master.asked if one.method == "DELETE"]
     assert removed == ["/tokens/t1", f"{SHOP}/join-tokens/j1"]
+
+
+def test_a_token_is_revoked_in_the_context_that_is_named(
+    master: ScriptedMaster, run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "home" / "contexts.json"
+    other = Context(URL, "b", workspace="shop")
+    contexts.save(file, contexts.load(file).changed("other", other))
+    assert run("tokens", "revoke", "ci", "--context", "other") == 0
+    monkeypatch.setenv("HEADGATE_CONTEXT", "other")
+    assert run("tokens", "revoke", "--join", "j1") == 0
+    removed = [one for one in master.asked if one.method == "DELETE"]
+    assert [one.path for one in removed] == ["/tokens/t1", f"{SHOP}/join-tokens/j1"]
+    assert {one.headers["authorization"] for one in removed} == {"Bearer b"}
 
 
 def test_a_secret_is_shown_alone_or_with_everything(

@@ -24,6 +24,8 @@ _TIMEOUT_S: Final = 30.0
 _UNAUTHORISED: Final = 401
 _ERRORS: Final = 400
 _PAGE: Final = 500
+_RENEWALS: Final = 2
+"""The tokens that another command got may have expired, too."""
 
 
 class Master:
@@ -73,12 +75,14 @@ class Master:
         query: Mapping[str, str | int | list[str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Json:
-        """Sends one request, twice if the token had expired; raises MasterError."""
+        """Sends one request, again if the token had expired; raises MasterError."""
         sent = dict(headers or {})
         if method == "POST":
             sent.setdefault("idempotency-key", secrets.token_hex(16))
         answer = self._send(method, path, body, query, sent)
-        if answer.status_code == _UNAUTHORISED and self._renewed():
+        for _ in range(_RENEWALS):
+            if answer.status_code != _UNAUTHORISED or not self._renewed():
+                break
             answer = self._send(method, path, body, query, sent)
         if answer.status_code >= _ERRORS:
             raise refusal(answer)
@@ -108,9 +112,30 @@ class Master:
             raise unreachable(self._context.url, error) from error
 
     def _renewed(self) -> bool:
-        """Exchanges the refresh token; the new one is kept at once, for it is good once."""
+        """Exchanges the refresh token, or takes the tokens that another command has got for it.
+
+        A refresh token is good once: the session ends if it comes twice. So one command at a time
+        uses the one of a context, and keeps the new one before the next command looks.
+        """
         if not self._context.refresh_token:
             return False
+        if not self._name:
+            return self._exchanged()
+        file = contexts.place(os.environ)
+        with contexts.locked(file):
+            known = contexts.load(file)
+            kept = known.contexts.get(self._name)
+            if kept is None or kept.url != self._context.url:
+                return False  # another command has logged out, or in at another master
+            if _tokens(kept) != _tokens(self._context):
+                self._context = _with(self._context, *_tokens(kept))
+                return True
+            if not self._exchanged():
+                return False
+            contexts.save(file, known.changed(self._name, _with(kept, *_tokens(self._context))))
+            return True
+
+    def _exchanged(self) -> bool:
         body = {"refresh_token": self._context.refresh_token}
         try:
             answer = self._client.post(f"{_API}/auth/refresh", json=body)
@@ -119,19 +144,20 @@ class Master:
         if answer.status_code >= _ERRORS:
             return False
         self._context = with_tokens(self._context, decoded(answer))
-        if self._name:
-            file = contexts.place(os.environ)
-            contexts.save(file, contexts.load(file).changed(self._name, self._context))
         return True
 
 
 def with_tokens(context: Context, tokens: Json) -> Context:
     """Returns the context with the tokens of an answer."""
-    return msgspec.structs.replace(
-        context,
-        access_token=str(tokens["access_token"]),
-        refresh_token=str(tokens["refresh_token"]),
-    )
+    return _with(context, str(tokens["access_token"]), str(tokens["refresh_token"]))
+
+
+def _with(context: Context, access: str, refresh: str) -> Context:
+    return msgspec.structs.replace(context, access_token=access, refresh_token=refresh)
+
+
+def _tokens(context: Context) -> tuple[str, str]:
+    return context.access_token, context.refresh_token
 
 
 def log_in(context: Context, name: str, password: str) -> Context:

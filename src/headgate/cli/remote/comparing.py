@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import msgspec
 
-from headgate.cli.output import BAD_CONFIG, OK, complain
+from headgate.cli.output import BAD_CONFIG, OK, as_json, complain, printable
 from headgate.cli.remote import applying, templating
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.documents import FLEETS, Gathered, Key, Spec, gather
@@ -64,9 +64,9 @@ def diff(master: Master, asked: Asked, output: str) -> int:
         before, after = _revision(master, asked), _specs(applying.present(master))
     found = list(differences(before, after))
     if output == "json":
-        sys.stdout.write(msgspec.json.encode({"objects": found}).decode() + "\n")
+        sys.stdout.write(as_json({"objects": found}) + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in text(found))
+        sys.stdout.writelines(f"{printable(line)}\n" for line in text(found))
     return OK
 
 

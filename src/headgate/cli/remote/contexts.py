@@ -1,7 +1,10 @@
 """Keeps the masters that a person has logged in to: one file, which its owner alone can read."""
 
+import contextlib
+import fcntl
+import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +14,8 @@ from headgate.cli.remote.errors import ContextError
 from headgate.kernel.files import replace_file
 
 FILE: Final = "contexts.json"
+LOCK: Final = ".contexts.lock"
+"""Beside the file, which is replaced as a whole and so cannot be locked itself."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -98,8 +103,36 @@ def load(file: Path) -> Contexts:
 def save(file: Path, contexts: Contexts) -> None:
     """Writes the contexts, whole or not at all, readable by their owner alone."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(file)
         content = msgspec.json.format(msgspec.json.encode(contexts), indent=2) + b"\n"
         replace_file(file, content)
     except OSError as error:
         raise ContextError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def change(file: Path, changed: Callable[[Contexts], Contexts]) -> Contexts:
+    """Changes the contexts as they are now, while no other command does; returns them."""
+    with locked(file):
+        found = changed(load(file))
+        save(file, found)
+        return found
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Lets no other command change the contexts for the block; waits for one that does."""
+    lock = file.with_name(LOCK)
+    try:
+        _make_folder(file)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ContextError(f"{lock} cannot be locked: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -111,8 +111,3 @@ def lines(found: Json) -> Iterator[str]:
         if file["next_diff"]:
             yield "what headgate would write now:"
             yield from str(file["next_diff"]).splitlines()
-
-
-def printable(line: str) -> str:
-    """Returns a line of which no control character reaches a terminal."""
-    return "".join(one if one.isprintable() or one == "\t" else "?" for one in line)

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from headgate.cli.explain import text
-from headgate.cli.output import OK
+from headgate.cli.output import OK, as_json, printable
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.kinds import find, kind_named
 from headgate.compile.explanation import Explanation
@@ -22,9 +22,9 @@ def explain(master: Master, asked: Question, agent: str, config: Config, output:
     path = f"/workspaces/{master.workspace}/agents/{found['id']}/explain"
     said = master.ask("POST", path, {**msgspec.to_builtins(asked), "config": config})
     if output == "json":
-        sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
+        sys.stdout.write(as_json(said) + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in _lines(said))
+        sys.stdout.writelines(f"{printable(line)}\n" for line in _lines(said))
     return OK
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from headgate.cli.output import as_json, escaped
+
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_/]")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
@@ -67,7 +69,8 @@ def _whole(value: object, output: Shape) -> None:
     if output is Shape.YAML:
         sys.stdout.write(yaml(value))
     else:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        sys.stdout.write(f"{escaped(text)}\n")
 
 
 def _field(item: Mapping[str, object], column: str) -> object:
@@ -122,4 +125,4 @@ def _yaml_scalar(value: object) -> str:
         return text.replace("e", ".0e")
     if isinstance(value, float):
         return repr(value)
-    return msgspec.json.encode(value).decode()
+    return as_json(value)

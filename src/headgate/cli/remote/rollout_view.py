@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
+from headgate.cli.output import printable
 from headgate.cli.remote.client import Json, Master
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.output import table
@@ -38,7 +39,8 @@ def chosen(master: Master, rollout: str | None) -> str:
 def text(detail: Json) -> str:
     """Returns what a person needs to know of a rollout."""
     state = f"{detail['status']}: {detail['hold'] or detail['reason']}".rstrip(": ")
-    head = f"rollout {detail['id']}: {what(detail)}, {state}\n{_serving(detail)}"
+    first = printable(f"rollout {detail['id']}: {what(detail)}, {state}")
+    head = f"{first}\n{_serving(detail)}"
     return "\n".join((head, _waves(detail), _agents(detail), _timeline(detail)))
 
 
@@ -124,22 +126,22 @@ def _agents(detail: Json) -> str:
     counts = Counter(str(one["standing"]) for one in agents)
     away = sum(not one["is_online"] for one in agents)
     words = ", ".join(f"{count} {standing}" for standing, count in sorted(counts.items()))
-    lines = [f"{len(agents)} agents: {words or 'none'}; {away} offline\n"]
+    lines = [f"{len(agents)} agents: {words or 'none'}; {away} offline"]
     failed = [one for one in agents if one["error"]]
-    lines += [f"  {one['agent']}: {one['error']}\n" for one in failed[:_NAMED]]
+    lines += [f"  {one['agent']}: {one['error']}" for one in failed[:_NAMED]]
     if len(failed) > _NAMED:
-        lines.append(f"  and {len(failed) - _NAMED} more\n")
+        lines.append(f"  and {len(failed) - _NAMED} more")
     if detail.get("program"):
         lines += _programs(detail, agents)
-    return "".join(lines)
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def _programs(detail: Json, agents: list[Json]) -> list[str]:
     """Returns which versions run, and who is left out."""
     counts = Counter(str(one["program"]) for one in agents)
     versions = ", ".join(f"{program} on {count}" for program, count in sorted(counts.items()))
-    lines = [f"  headgate {versions}\n"] if versions else []
-    lines += [f"  {name}: left out, it cannot upgrade\n" for name in _names(detail)[:_NAMED]]
+    lines = [f"  headgate {versions}"] if versions else []
+    lines += [f"  {name}: left out, it cannot upgrade" for name in _names(detail)[:_NAMED]]
     return lines
 
 
@@ -152,7 +154,7 @@ def _timeline(detail: Json) -> str:
 
 
 def _entry(one: Mapping[str, object]) -> str:
-    return f"{one['at']}  {one['text']}\n"
+    return printable(f"{one['at']}  {one['text']}") + "\n"
 
 
 def _list(one: Mapping[str, object], name: str) -> list[Json]:

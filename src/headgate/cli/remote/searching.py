@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import cast
 from urllib.parse import quote
 
+from headgate.cli.output import printable
 from headgate.cli.remote.client import Json, Master
-from headgate.cli.remote.drifting import path_of, printable
+from headgate.cli.remote.drifting import path_of
 from headgate.cli.remote.errors import MasterError
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration

@@ -57,8 +57,7 @@ def set_up(url: str, token: str, authority: Path) -> Opened:
     if answer.is_error:
         raise client.refusal(answer)
     found = client.with_tokens(empty, client.decoded(answer))
-    file = contexts.place(os.environ)
-    contexts.save(file, contexts.load(file).holding(CONTEXT, found))
+    contexts.change(contexts.place(os.environ), lambda known: known.holding(CONTEXT, found))
     master = client.Master(found, name=CONTEXT)
     invited = master.ask("POST", "/users", {"name": "admin", "role": "admin"})
     return Opened(master, f"{url}/setup#{invited['setup_token']}")

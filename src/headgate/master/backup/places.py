@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from headgate.kernel.files import private_files, replace_file, sync_folder
 from headgate.master.backup.records import End
 from headgate.master.backup.restoring import Order, head_of, is_empty, not_empty, restore
-from headgate.master.backup.writing import back_up
+from headgate.master.backup.writing import Keys, back_up
 from headgate.master.ids import Clock
 from headgate.master.store.copies import copy_sqlite
 from headgate.master.store.errors import StartError
@@ -42,12 +42,27 @@ class Subject:
 
 async def back_up_master(subject: Subject, target: Path, passphrase: bytes) -> End:
     """Writes a backup of a master, which may run meanwhile; raises StartError."""
-    key = None
-    if subject.master_key is None and subject.key_file.exists():
-        load_sealer(subject.key_file, None)
-        key = subject.key_file.read_text()
+    head = (subject.program, lambda: _present_keys(subject), subject.clock)
     async with _reading(subject.place) as engine:
-        return await back_up(engine, target, passphrase, (subject.program, key, subject.clock))
+        return await back_up(engine, target, passphrase, head)
+
+
+def _present_keys(subject: Subject) -> Keys:
+    """Returns the master's keys; raises StartError if they are nowhere."""
+    file = subject.key_file
+    if subject.master_key is not None:
+        return Keys(None, load_sealer(file, subject.master_key), VARIABLE)
+    try:
+        text = file.read_text()
+    except FileNotFoundError as error:
+        raise StartError(
+            f"there is no {file.name} in {file.parent}; name the master's directory with --data,"
+            f" or set {VARIABLE} to its key"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(f"{file} cannot be read: {error}; make it readable") from error
+    # Without its file: the keys that are checked are those that the backup gets.
+    return Keys(text, sealer_of(text, str(file)), str(file))
 
 
 async def restore_master(
@@ -148,8 +163,8 @@ def _sealer(subject: Subject, keys: str) -> Sealer:
         return load_sealer(subject.key_file, subject.master_key)
     if not keys:
         raise StartError(
-            "the master's key is not in this backup, since it came from the environment; set"
-            f" {VARIABLE} to it"
+            f"the master's key is not in this backup; set {VARIABLE} to it, or put its"
+            f" {KEY_FILE} into {subject.place.directory}"
         )
     return sealer_of(keys, str(subject.key_file))
 

@@ -22,7 +22,7 @@ from headgate.master.backup.writing import tables
 from headgate.master.domains import registry
 from headgate.master.domains.rollouts.driver import LEASE
 from headgate.master.store.errors import StartError
-from headgate.master.store.migrate import VERSIONS, known_schemas, upgrade
+from headgate.master.store.migrate import VERSIONS, known_schemas, take_turn, upgrade
 from headgate.master.store.sealing import VARIABLE, Sealer
 
 _HELD_BY: Final = "leases"
@@ -69,6 +69,7 @@ async def restore(
 
 
 def _restored(connection: Connection, order: Order, sealer: Sealer) -> End:
+    take_turn(connection)
     if connection.dialect.name == "postgresql":
         _clear(connection, order)
     with order.file.open("rb") as opened:

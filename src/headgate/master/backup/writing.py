@@ -3,9 +3,9 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from sqlalchemy import MetaData, Table, select
 from sqlalchemy.engine import Connection
@@ -18,18 +18,33 @@ from headgate.master.backup.records import FORMAT, End, Head, Rows, encoded
 from headgate.master.domains import registry
 from headgate.master.ids import Clock
 from headgate.master.store.errors import StartError
-from headgate.master.store.migrate import schema_of
+from headgate.master.store.migrate import may_copy, schema_of
+from headgate.master.store.sealing import VARIABLE, Sealer
 
 _ROWS: Final = 200
 _BYTES: Final = 4 << 20
+_SEALED: Final = "sealed"
+
+
+class Keys(NamedTuple):
+    """The master's keys: the text that the backup gets, None for none, their sealer, and where
+    they are from."""
+
+    text: str | None
+    sealer: Sealer
+    where: str
 
 
 async def back_up(
-    engine: AsyncEngine, target: Path, passphrase: bytes, head: tuple[str, str | None, Clock]
+    engine: AsyncEngine,
+    target: Path,
+    passphrase: bytes,
+    head: tuple[str, Callable[[], Keys], Clock],
 ) -> End:
-    """Writes the database into a new file, mode 0600, durable on return; raises StartError.
+    """Writes the database into a new file, mode 0600, durable on return; raises StartError, also
+    if a secret there is sealed with another key than the master's.
 
-    `head`: the version of headgate, the text of the master's key file or None, and the clock.
+    `head`: the version of headgate, what reads the master's keys, and the clock.
     """
     part = target.with_name(f".{target.name}.part")
     try:
@@ -51,22 +66,28 @@ async def back_up(
     return end
 
 
-async def _written(engine: AsyncEngine, writer: Writer, head: tuple[str, str | None, Clock]) -> End:
-    program, master_key, clock = head
+async def _written(
+    engine: AsyncEngine, writer: Writer, head: tuple[str, Callable[[], Keys], Clock]
+) -> End:
+    program, read_keys, clock = head
     counts: dict[str, int] = {}
     async with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             # One view for all tables; SQLite's transactions have that anyway.
             await connection.execution_options(isolation_level="REPEATABLE READ")
+        if not await connection.run_sync(may_copy):
+            raise StartError("the database is being migrated; try again when a master serves it")
         schema = await connection.run_sync(schema_of)
         if schema is None:
             raise StartError("there is no master's database here; nothing was written")
-        writer.write(encoded(Head(FORMAT, program, schema, clock(), master_key)))
+        keys = read_keys()  # after the view began: a key is in its file before it seals
+        writer.write(encoded(Head(FORMAT, program, schema, clock(), keys.text)))
         for table in await connection.run_sync(tables):
             counts[str(table.name)] = 0
             if table.name in registry.PASSING:
                 continue
             async for rows in _rows(connection, table):
+                _require_keys(rows, keys)
                 writer.write(encoded(rows))
                 counts[str(table.name)] += len(rows.rows)
     end = End(counts)
@@ -88,6 +109,18 @@ async def _rows(connection: AsyncConnection, table: Table) -> AsyncIterator[Rows
             waiting, size = [], 0
     if waiting:
         yield Rows(str(table.name), columns, tuple(waiting))
+
+
+def _require_keys(rows: Rows, keys: Keys) -> None:
+    """Raises StartError if a secret of the rows is sealed with another key."""
+    if _SEALED not in rows.columns:
+        return
+    at = rows.columns.index(_SEALED)
+    if not all(one[at] is None or keys.sealer.has_key_of(str(one[at])) for one in rows.rows):
+        raise StartError(
+            f"secrets (of {rows.table}) are sealed with a key that is not in {keys.where}; name"
+            f" the master's directory with --data, or set {VARIABLE} to its key"
+        )
 
 
 def tables(connection: Connection) -> list[Table]:

@@ -1,5 +1,6 @@
 """Requests to a master."""
 
+import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,87 @@ def test_an_expired_token_is_renewed_once_and_kept(
     assert _master(handler, "r1", "a").get("/auth/me")["name"] == "ann"
     kept = contexts.load(file).named("a")
     assert (kept.access_token, kept.refresh_token) == ("new", "r2")
+
+
+class OneSession:
+    """A master whose session ends if a refresh token comes twice, as a real one's does."""
+
+    def __init__(self, lock: Path) -> None:
+        self.access, self.refresh, self.given = "old", "r1", 1
+        self._lock = lock
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/auth/refresh"):
+            is_valid = request.headers["authorization"] == f"Bearer {self.access}"
+            return httpx2.Response(200 if is_valid else 401, json={"name": "ann"})
+        with self._lock.open() as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if json.loads(request.content)["refresh_token"] != self.refresh:
+            self.access = self.refresh = "none"
+            return httpx2.Response(401, json={})
+        self.given += 1
+        self.access, self.refresh = f"a{self.given}", f"r{self.given}"
+        tokens = {"access_token": self.access, "refresh_token": self.refresh}
+        return httpx2.Response(200, json=tokens)
+
+    def expire(self) -> None:
+        self.access = "none"
+
+
+def test_commands_at_the_same_time_renew_their_tokens_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGATE_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "contexts.json"
+    contexts.save(file, Contexts().holding("a", Context("http://127.0.0.1:1", "old", "r1")))
+    session = OneSession(tmp_path / contexts.LOCK)
+    first, second = (_master(session, "r1", "a") for _ in range(2))
+    session.expire()
+    for one in (first, second):
+        assert one.get("/auth/me") == {"name": "ann"}
+    assert session.given == 2
+    session.expire()
+    assert second.get("/auth/me") == {"name": "ann"}
+    session.expire()  # what the first command finds in the file has expired, too
+    assert first.get("/auth/me") == {"name": "ann"}
+    assert contexts.load(file).named("a").refresh_token == session.refresh
+    assert session.given == 4
+
+
+def test_renewed_tokens_are_those_of_the_same_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGATE_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "contexts.json"
+    asked: list[str] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        return httpx2.Response(401, json={})
+
+    known = Contexts().holding("b", Context("http://127.0.0.1:2", "of another", "master"))
+    # It was removed by `headgate logout`, or leads elsewhere since a `headgate login`.
+    for others in (known, known.holding("a", known.named("b"))):
+        contexts.save(file, others)
+        with pytest.raises(MasterError, match="log in again"):
+            _master(handler, "r1", "a").get("/auth/me")
+        assert contexts.load(file) == others
+    assert asked == ["/api/v1/auth/me"] * 2
+
+
+def test_a_workspace_that_was_chosen_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGATE_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "contexts.json"
+    chosen = Context("http://127.0.0.1:1", "old", "r1", "web")
+    contexts.save(file, Contexts().holding("a", chosen))
+    session = OneSession(tmp_path / contexts.LOCK)
+    session.expire()
+    one = _master(session, "r1", "a")
+    one.get("/auth/me")
+    assert one.workspace == "shop"
+    assert contexts.load(file).named("a") == Context(chosen.url, "a2", "r2", "web")
 
 
 def test_a_repeat_after_a_renewal_has_the_same_idempotency_key() -> None:

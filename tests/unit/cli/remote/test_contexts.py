@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate.cli.remote.contexts import Context, Contexts, load, place, save
+from headgate.cli.remote.contexts import LOCK, Context, Contexts, change, load, place, save
 from headgate.cli.remote.errors import ContextError
 
 ANN = Context("https://m.test", "secret-token", workspace="shop")
@@ -90,3 +90,17 @@ def test_a_context_that_is_forgotten_is_not_the_current_one() -> None:
 )
 def test_the_file_is_where_config_belongs(env: dict[str, str], wanted: str) -> None:
     assert str(place(env)) == wanted
+
+
+def test_a_change_begins_with_what_others_saved(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "contexts.json"
+    change(file, lambda known: known.holding("a", ANN))
+    found = change(file, lambda known: known.holding("b", ANN))
+    assert found == load(file) == Contexts("b", {"a": ANN, "b": ANN})
+    assert stat.S_IMODE((file.parent / LOCK).stat().st_mode) == 0o600
+
+
+def test_a_folder_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(ContextError, match=f"{LOCK} cannot be locked: Is a directory"):
+        change(tmp_path / "contexts.json", lambda known: known)

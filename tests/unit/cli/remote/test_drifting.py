@@ -8,7 +8,7 @@ from scripted_master import SHOP, ScriptedMaster, installed, left
 from told_clock import ToldClock
 
 from headgate.cli.remote import drifting
-from headgate.cli.remote.drifting import _seconds, lines, printable
+from headgate.cli.remote.drifting import _seconds, lines
 from headgate.cli.remote.errors import MasterError
 
 AGENT = f"{SHOP}/agents/a1"
@@ -194,7 +194,3 @@ def test_a_file_is_shown_with_what_headgate_would_write_if_that_is_something_els
         "-a",
         "+b",
     ]
-
-
-def test_no_control_character_but_a_tab_reaches_a_terminal() -> None:
-    assert printable("a\tb\x1b[31mé") == "a\tb?[31mé"

@@ -50,6 +50,15 @@ def test_what_the_agent_serves_is_asked_unless_the_resources_are_meant(
     assert resources == serving | {"config": "resources"}
 
 
+def test_names_in_an_explanation_do_not_reach_the_terminal_as_they_are(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = {"url": URL, "method": "GET", "listener": "\x1b[2J", "host": "a.example"}
+    master.answers[f"POST {SHOP}/agents/a1/explain"] = SAID | {"explanation": bad}
+    assert run() == 0
+    assert "on listener ?[2J\n" in capsys.readouterr().out
+
+
 def test_a_program_gets_what_the_master_said(
     master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

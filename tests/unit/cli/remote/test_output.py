@@ -75,6 +75,16 @@ def test_texts_are_quoted_where_yaml_would_read_something_else() -> None:
     assert yaml(texts) == '- a\n- _\n- /\n- a b.c\n- "a:"\n- "-a"\n- "1"\n- "on"\n- "No"\n- ""\n'
 
 
+def test_what_is_shown_whole_has_escapes_for_what_a_terminal_would_obey(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    item = {"a\x9b": "\x1b\x7f\x9bé"}
+    for shape, shown in ((Shape.YAML, "{}: {}\n"), (Shape.JSON, "{{\n  {}: {}\n}}\n")):
+        show_object(item, shape)
+        key, value = '"a\\u009b"', '"\\u001b\\u007f\\u009bé"'
+        assert capsys.readouterr().out == shown.format(key, value)
+
+
 def test_lists_stand_below_their_key_and_objects_further_in() -> None:
     value = {"a": {"b": [1, {"c": 2, "d": [3]}], "e": {}}, "f": [], "g": None, "h": [[1, 2], 3]}
     assert yaml(value) == (

@@ -146,6 +146,27 @@ def test_the_gates_of_a_wave_say_their_outcome_where_they_say_no_more() -> None:
     assert "1 (1)   0        T1      -        pass\n" in text
 
 
+def test_what_agents_and_people_wrote_cannot_forge_lines_or_reach_a_terminal(
+    clock: ToldClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = "\x1b]0;x\x07\n10:01  forged"
+    shown = "?]0;x??10:01  forged"
+    agent = {"agent": bad, "standing": bad, "is_online": True, "error": bad, "program": bad}
+    detail = _DETAIL | {"hold": bad, "agents": [agent], "program": bad, "unable": [bad]}
+    detail |= {"timeline": [{"at": "10:00", "text": bad}]}
+    text = rollout_view.text(detail)
+    assert text.replace("\n", "").isprintable()
+    assert f"holding: {shown}\n" in text
+    assert f"  {shown}: {shown}\n" in text
+    assert text.endswith(f"10:00  {shown}\n")
+    answers = [detail | {"status": "undone"}]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    rollout_view.watch(
+        answering(lambda _request: httpx2.Response(200, json=answers.pop())), "r1", Patience()
+    )
+    assert capsys.readouterr().out == f"10:00  {shown}\n"
+
+
 def test_how_soon_agents_served_is_said_only_with_both_figures() -> None:
     for half in ({"serving_p50_s": 0.8}, {"serving_p99_s": 2.5}):
         assert rollout_view.text(_DETAIL | half).splitlines()[1] == ""
