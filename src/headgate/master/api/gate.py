@@ -103,6 +103,18 @@ async def _opened(master: Master, connection: HTTPConnection, permission: Permis
     return call
 
 
+async def still_may(connection: HTTPConnection, permission: Permission, scope: Scope) -> bool:
+    """Says whether the sender of a request to a workspace, which was let in, may still do the same
+    there. It is not a further request: it counts for no limit and waits for none."""
+    master: Master = connection.app.state.master
+    address = connection.client.host if connection.client else ""
+    _, token = _bearer(connection.headers.get("authorization"))
+    caller = await _caller(master, token, address)
+    if caller is None or not caller.may(permission, scope):
+        return False
+    return scope in await _workspaces_named(master, _named_workspace(connection), caller)
+
+
 def require(call: Call, permission: Permission) -> None:
     """Raises ForbiddenError unless the caller has the permission."""
     if call.caller.may(permission, call.scope):
@@ -128,13 +140,12 @@ async def _noting(call: Call) -> AsyncIterator[None]:
 async def authenticated(master: Master, header: str | None, address: str) -> Caller:
     """Returns who the `Authorization` header proves; raises ProblemError (401, 429)."""
     keys = {ADDRESS: f"token {address}"}
-    scheme, _, token = (header or "").partition(" ")
-    token = token.strip()
+    scheme, token = _bearer(header)
     if master.throttle.wait_ms(keys) and not master.proven.has(token):
         raise ProblemError(
             429, "throttled", "too many wrong tokens from here; wait", headers={"retry-after": "5"}
         )
-    if scheme.lower() != "bearer" or not token:
+    if scheme != "bearer" or not token:
         raise sessions.refused()
     caller = await _caller(master, token, address)
     if caller is None:
@@ -143,6 +154,12 @@ async def authenticated(master: Master, header: str | None, address: str) -> Cal
         raise sessions.refused()
     master.proven.add(token)
     return caller
+
+
+def _bearer(header: str | None) -> tuple[str, str]:
+    """Returns the scheme of an `Authorization` header, in lower case, and the token."""
+    scheme, _, token = (header or "").partition(" ")
+    return scheme.lower(), token.strip()
 
 
 async def _caller(master: Master, token: str, address: str) -> Caller | None:
@@ -239,20 +256,25 @@ def _named_workspace(connection: HTTPConnection) -> str:
 
 async def _workspace(master: Master, connection: HTTPConnection, caller: Caller) -> Scope:
     key = _named_workspace(connection)
-    async with master.database.look(MASTER) as tx:
-        found = await workspaces.named(tx, key, caller.grants)
-    scopes = {Scope(one.organisation_id, one.id): one.requests_per_minute for one in found}
-    mine = [scope for scope in scopes if caller.role_in(scope) is not None]
+    mine = await _workspaces_named(master, key, caller)
     if not mine:
         raise not_found("workspace", key)
     if len(mine) > 1:
         raise invalid("workspace", f'two workspaces are called "{key}"', "write its id")
-    per_minute = scopes[mine[0]]
-    wait_ms = master.rates.wait_ms(mine[0].workspace_id, per_minute)
+    ((scope, per_minute),) = mine.items()
+    wait_ms = master.rates.wait_ms(scope.workspace_id, per_minute)
     if wait_ms:
         master.refusals.add(_refusal_key(connection), wait_ms, per_minute)
         raise _too_many(wait_ms, per_minute)
-    return mine[0]
+    return scope
+
+
+async def _workspaces_named(master: Master, key: str, caller: Caller) -> dict[Scope, int]:
+    """Returns the caller's workspaces of that name or id, with the requests a minute of each."""
+    async with master.database.look(MASTER) as tx:
+        found = await workspaces.named(tx, key, caller.grants)
+    scopes = {Scope(one.organisation_id, one.id): one.requests_per_minute for one in found}
+    return {scope: most for scope, most in scopes.items() if caller.role_in(scope) is not None}
 
 
 def _refuse_again(master: Master, connection: HTTPConnection) -> None:

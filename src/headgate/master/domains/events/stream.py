@@ -8,7 +8,7 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from headgate.master.access import Permission
-from headgate.master.api.gate import opened
+from headgate.master.api.gate import opened, still_may
 from headgate.master.api.problems import ProblemError, answer, invalid, unavailable
 from headgate.master.domains.events import store
 from headgate.master.domains.events.feed import Feed
@@ -90,11 +90,8 @@ async def _until_gone(websocket: WebSocket) -> int:
 async def _proven(websocket: WebSocket, scope: Scope) -> int:
     while True:
         await asyncio.sleep(_CHECKED_S)
-        try:
-            call = await opened(websocket, PERMISSION)
-        except ProblemError:
-            return _UNAUTHORISED
-        if call.scope != scope:  # another workspace has the name now; the role there proves nothing
+        # Another workspace may have the name by now; a role there proves nothing.
+        if not await still_may(websocket, PERMISSION, scope):
             return _UNAUTHORISED
 
 
