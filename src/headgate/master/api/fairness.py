@@ -1,11 +1,11 @@
-"""Keeps a workspace that asks for much from slowing down the others: turns, quick refusals, and
-pauses before them. In memory, bounded; knows nothing of requests.
+"""Keeps a workspace that asks for much from slowing down the others: turns, quick refusals, pauses
+before them, and places for what lasts. In memory, bounded; knows nothing of requests.
 """
 
 import asyncio
 import contextlib
-from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -120,3 +120,39 @@ class Pauses:
             await asyncio.sleep(self.pause_s)
         finally:
             self._waiting -= 1
+
+
+class NoPlaceError(Exception):
+    """All places are taken, or all that one of their takers may have."""
+
+    def __init__(self, *, is_own_fault: bool) -> None:
+        super().__init__("no place is free")
+        self.is_own_fault = is_own_fault
+        """True if the one who asks has so many already."""
+
+
+class Places:
+    """Counts those who stay for some time, in all and of each key."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._taken: Counter[str] = Counter()
+        self._count = 0
+
+    @contextlib.contextmanager
+    def taken(self, key: str) -> Iterator[None]:
+        """Takes a place for the block; raises NoPlaceError if none is free."""
+        if self._taken[key] >= self._most_of_one:
+            raise NoPlaceError(is_own_fault=True)
+        if self._count >= self._most:
+            raise NoPlaceError(is_own_fault=False)
+        self._taken[key] += 1
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            self._taken[key] -= 1
+            if not self._taken[key]:
+                del self._taken[key]

@@ -3,13 +3,13 @@ that one address cannot have everybody wait."""
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from headgate.master.api.fairness import NoPlaceError, Places
 from headgate.master.api.problems import ProblemError
 
 SHORTEST: Final = 12
@@ -58,24 +58,21 @@ class Passwords:
         """The default costs 64 MiB and three passes (RFC 9106's second choice)."""
         self._hashing = Hashing(hasher or PasswordHasher())
         self._free = asyncio.Semaphore(_AT_ONCE)
-        self._at_hand: Counter[str] = Counter()
+        self._line = Places(MOST_AT_HAND, MOST_OF_ADDRESS)
 
     @contextlib.asynccontextmanager
     async def turn(self, address: str) -> AsyncIterator[Hashing]:
         """Waits for a turn of a request from that address, and keeps it for the block; raises
         ProblemError (429) if too many wait already."""
-        if self._at_hand[address] >= MOST_OF_ADDRESS or self._at_hand.total() >= MOST_AT_HAND:
-            raise ProblemError(
-                429,
-                "throttled",
-                "too many passwords wait to be looked at; try again in a second",
-                headers={"retry-after": "1"},
-            )
-        self._at_hand[address] += 1
-        try:
+        with contextlib.ExitStack() as place:
+            try:
+                place.enter_context(self._line.taken(address))
+            except NoPlaceError:
+                raise ProblemError(
+                    429,
+                    "throttled",
+                    "too many passwords wait to be looked at; try again in a second",
+                    headers={"retry-after": "1"},
+                ) from None
             async with self._free:
                 yield self._hashing
-        finally:
-            self._at_hand[address] -= 1
-            if not self._at_hand[address]:
-                del self._at_hand[address]
