@@ -1,5 +1,6 @@
-"""Keeps a workspace that asks for much from slowing down the others: turns, quick refusals, pauses
-before them, and places for what lasts. In memory, bounded; knows nothing of requests.
+"""Keeps a workspace or caller that asks for much from slowing down the others: turns, quick
+refusals, pauses before them, and places for what lasts. In memory, bounded; knows nothing of
+requests.
 """
 
 import asyncio
@@ -48,19 +49,21 @@ class _Turn:
 
 
 class Turns:
-    """A line for each workspace that has requests under way. Belongs to one event loop."""
+    """A line for each workspace that has requests under way, and for each caller with requests to
+    what belongs to none. Belongs to one event loop."""
 
     def __init__(self, longest_s: float = LONGEST_S) -> None:
         self._longest_s = longest_s
         self._lines: dict[str, _Line] = {}
 
     @contextlib.asynccontextmanager
-    async def turn(self, workspace_id: str) -> AsyncIterator[None]:
-        """Waits for a turn, and keeps it for the block; requests of no workspace wait for none."""
-        if not workspace_id:
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        """Waits for a turn in the line of a workspace or caller (its id), and keeps it for the
+        block; those of nobody, with an empty key, wait for none."""
+        if not key:
             yield
             return
-        line = self._lines.setdefault(workspace_id, _Line())
+        line = self._lines.setdefault(key, _Line())
         line.count += 1
         try:
             await line.free.acquire()
@@ -72,7 +75,7 @@ class Turns:
         finally:
             line.count -= 1
             if not line.count:
-                del self._lines[workspace_id]
+                del self._lines[key]
 
 
 class Refusals:
