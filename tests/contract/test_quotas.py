@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asgi
@@ -289,9 +290,11 @@ class Lines(Turns):
         super().__init__()
         self.joined: list[str] = []
 
-    def turn(self, key: str) -> contextlib.AbstractAsyncContextManager[None]:
+    @contextlib.asynccontextmanager
+    async def turn(self, key: str) -> AsyncIterator[None]:
         self.joined.append(key)
-        return super().turn(key)
+        async with super().turn(key):
+            yield
 
 
 def test_requests_outside_of_workspaces_wait_in_a_line_of_their_caller(room: Room) -> None:
