@@ -14,6 +14,7 @@ from headgate.fleet import codec
 from headgate.fleet import frames as fr
 from headgate.fleet.signing import sign_challenge
 from headgate.master.access import ROLE_NAMES
+from headgate.master.api.fairness import Places
 from headgate.master.fleet.websocket import PATH
 
 Prove = Callable[[bytes], fr.Proof | None]
@@ -103,3 +104,32 @@ def test_a_revoked_agent_gets_no_session(world: World, admin: str) -> None:
     agent = Agent(world, admin)
     assert world.ask("POST", f"{W}/agents/{agent.id}/revocation", {}, admin).status == 200
     assert refused(told(world, agent.id, own(agent))) == "revoked"
+
+
+def test_those_who_do_not_prove_themselves_have_few_places(
+    world: World, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that did takes none of them, and has a place of its own."""
+    agent = Agent(world, admin)
+    monkeypatch.setattr(world.master.sockets, "strangers", Places(1, 1))
+
+    async def talk() -> None:
+        async with dialled(world.app, PATH) as first:
+            challenge = codec.decode_master(await first.receive()).body
+            assert isinstance(challenge, fr.Challenge)
+            async with dialled(world.app, PATH) as second:
+                assert second.status == 503
+            hello = fr.Hello(agent.id, 1, "1", proof=own(agent)(challenge.nonce))
+            await first.send(codec.encode_agent(fr.AgentFrame(0, 1, hello)))
+            assert isinstance(codec.decode_master(await first.receive()).body, fr.Welcome)
+            async with dialled(world.app, PATH) as third:
+                assert third.status == SWITCHED
+
+    world.runner.run(talk())
+
+
+def test_agents_leave_places_to_others(
+    world: World, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.master.sockets, "agents", Places(0, 0))
+    assert world.dial(PATH.removeprefix("/api/v1")).status == 503

@@ -1,7 +1,11 @@
 """What a known caller may not do is one line of the audit log, wherever it is refused; both
 databases."""
 
+import asyncio
+from collections import Counter
+
 import pytest
+from asgi import ask
 from master_world import World
 
 W = "/workspaces/default"
@@ -42,3 +46,46 @@ def test_a_refusal_is_one_line(world: World, name: str) -> None:
     assert [(one["action"], one["object"]) for one in lines] == [
         (f"{permission} was refused", f"/api/v1{path}")
     ]
+
+
+def at_once(world: World, path: str, token: str, count: int) -> Counter[int]:
+    """How often requests that come at the same moment get each status."""
+    header = {"authorization": f"Bearer {token}"}
+
+    async def run() -> list[int]:
+        each = (ask(world.app, "GET", f"/api/v1{path}", headers=header) for _ in range(count))
+        return [one.status for one in await asyncio.gather(*each)]
+
+    return Counter(world.runner.run(run()))
+
+
+def refused_lines(world: World, admin: str) -> int:
+    return len(world.ask("GET", "/audit?outcome=refused&limit=1000", token=admin).items)
+
+
+def test_who_is_refused_again_and_again_waits_and_writes_no_more_lines(world: World) -> None:
+    """With what the caller may do, it goes on; nobody else waits."""
+    admin = world.set_up()
+    viewer, other = (world.invite(admin, name, "viewer") for name in ("viv", "eve"))
+    assert at_once(world, "/audit", viewer, 70) == {403: 50, 429: 20}
+    assert refused_lines(world, admin) == 50
+    assert world.ask("GET", "/audit", token=viewer)["type"] == "urn:headgate:problem:throttled"
+    assert world.ask("GET", W, token=viewer).status == 200
+    assert world.ask("GET", "/audit", token=other).status == 403
+    world.advance(seconds=1)
+    assert world.ask("GET", "/audit", token=viewer).status == 403
+
+
+def test_who_asks_for_what_is_not_theirs_at_once_writes_no_more_lines(world: World) -> None:
+    admin = world.set_up()
+    viewer = world.invite(admin, "viv", "viewer")
+    assert at_once(world, "/workspaces/other", viewer, 70) == {404: 50, 429: 20}
+    assert refused_lines(world, admin) == 50
+
+
+def test_who_uses_a_token_that_ended_at_once_writes_no_more_lines(world: World) -> None:
+    admin = world.set_up()
+    made = world.ask("POST", "/tokens", {"name": "ci", "role": "viewer"}, admin)
+    assert world.ask("DELETE", f"/tokens/{made['id']}", token=admin).status == 204
+    assert at_once(world, "/auth/me", made["secret"], 70) == {401: 50, 429: 20}
+    assert refused_lines(world, admin) == 50

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import pytest
-from asgi import SWITCHED, dialled
+from asgi import SWITCHED, ask, dialled
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from master_world import Answer, World
+from waiting import until_async
 
 from headgate.master.access import ROLE_NAMES, RULES, Permission, Place, Role, Rule
 from headgate.master.api.rates import Rates
 from headgate.master.api.routing import PREFIX, permission_of
 from headgate.master.domains.events import stream
 from headgate.master.domains.sessions.throttle import Throttle
+from headgate.master.domains.tokens import service as tokens
+from headgate.master.domains.tokens.types import HeldToken
 from headgate.master.domains.workspaces import store as workspaces
 from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
@@ -224,4 +227,44 @@ def test_who_watches_a_workspace_proves_that_it_may_watch_that_one(
             assert await socket.receive() == b""
             return socket.code
 
+    assert world.runner.run(watched()) == 4401
+
+
+def test_who_watches_a_workspace_that_used_up_its_requests_goes_on_watching(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the workspace's quota nor wrong tokens from the same address end it; the token's end
+    does."""
+    monkeypatch.setattr(stream, "_CHECKED_S", 0.01)
+    admin = world.set_up()
+    made = world.ask("POST", "/tokens", {"name": "eye", "role": "viewer"}, admin)
+    watching, wrong, ending = (
+        {"authorization": f"Bearer {one}"} for one in (made["secret"], "hgt_wrong", admin)
+    )
+    proofs = 0
+    look = tokens.held
+
+    async def counted(tx: Transaction, secret: str) -> HeldToken | None:
+        nonlocal proofs
+        proofs += 1
+        return await look(tx, secret)
+
+    async def watched() -> int | None:
+        async with dialled(world.app, f"{PREFIX}/events?workspace=default", watching) as socket:
+            assert socket.status == SWITCHED
+            for headers in (watching, wrong):
+                path = f"{PREFIX}/workspaces/default"
+                while (await ask(world.app, "GET", path, headers=headers)).status != 429:
+                    pass
+            monkeypatch.setattr(tokens, "held", counted)
+            await until_async(lambda: proofs > 2 or not socket.from_app.empty(), "proofs")
+            assert socket.from_app.empty()
+            await ask(world.app, "DELETE", f"{PREFIX}/tokens/{made['id']}", headers=ending)
+            assert await socket.receive() == b""
+            return socket.code
+
+    place = world.ask("GET", "/workspaces/default", token=admin)
+    path = f"/organisations/main/workspaces/{place['id']}/quotas"
+    few = world.ask("PATCH", path, {"requests_per_minute": 60}, admin)
+    assert few.status == 200, few.text
     assert world.runner.run(watched()) == 4401

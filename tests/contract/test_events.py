@@ -1,11 +1,15 @@
 """Events are numbered in the order of commits, and followed without holes; both databases."""
 
 import asyncio
+import contextlib
+import json
 
 import pytest
+from asgi import SWITCHED, dialled
 from master_world import ROUTE, World
 from waiting import until_async
 
+from headgate.master.api.fairness import Places
 from headgate.master.domains.events import store
 from headgate.master.domains.events.types import News, WorkspaceEvent
 from headgate.master.store.scope import Scope
@@ -162,3 +166,30 @@ def test_what_is_not_kept_any_more_shows_as_a_gap(world: World) -> None:
     assert page["gap"] == {"from": 6, "to": 521}
     assert page["items"][0]["seq"] == 522  # type: ignore[index]
     assert world.ask("GET", "/workspaces/default/events?limit=1", token=admin).json["gap"] is None
+
+
+def test_watchers_have_so_many_places_and_each_caller_some_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = world.set_up()
+    others = [world.invite(admin, name, "viewer") for name in ("bob", "eve")]
+    monkeypatch.setattr(world.master.sockets, "watchers", Places(3, 2))
+
+    async def watched(stack: contextlib.AsyncExitStack, token: str) -> tuple[int, bytes]:
+        headers = {"authorization": f"Bearer {token}"}
+        path = "/api/v1/events?workspace=default"
+        socket = await stack.enter_async_context(dialled(world.app, path, headers))
+        return socket.status, socket.body
+
+    async def run() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(2):
+                assert (await watched(stack, admin))[0] == SWITCHED
+            status, body = await watched(stack, admin)
+            assert (status, json.loads(body)["type"]) == (429, "urn:headgate:problem:throttled")
+            assert (await watched(stack, others[0]))[0] == SWITCHED
+            assert (await watched(stack, others[1]))[0] == 503
+        async with contextlib.AsyncExitStack() as stack:
+            assert (await watched(stack, admin))[0] == SWITCHED
+
+    world.runner.run(run())

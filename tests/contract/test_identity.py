@@ -1,5 +1,10 @@
 """People and programs prove who they are, on both databases."""
 
+import asyncio
+import json
+
+import pytest
+from asgi import ask
 from master_world import PASSWORD, World
 
 from headgate.master.domains.sessions.service import setup_token
@@ -48,6 +53,31 @@ def test_failed_logins_wait_longer_each_time_and_are_audited(world: World) -> No
     good = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})
     assert good.status == 200
     assert world.ask("GET", "/auth/me", token=admin).status == 200
+
+
+def test_wrong_passwords_that_come_at_once_wait_like_those_that_come_one_by_one(
+    world: World,
+) -> None:
+    world.set_up()
+    body = json.dumps({"name": "ann", "password": "wrong horse battery"}).encode()
+    header = {"content-type": "application/json"}
+
+    async def tried() -> list[int]:
+        each = (ask(world.app, "POST", "/api/v1/auth/login", body, header) for _ in range(50))
+        return [one.status for one in await asyncio.gather(*each)]
+
+    statuses = world.runner.run(tried())
+    assert set(statuses) == {401, 429}
+    assert statuses.count(401) <= 5 + 2
+
+
+def test_nothing_is_hashed_for_a_link_that_is_not_good(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.master, "passwords", None)
+    body = {"token": "hgs_unknown", "name": "ann", "password": PASSWORD}
+    statuses = [world.ask("POST", "/auth/setup", body).status for _ in range(51)]
+    assert statuses == [422] * 50 + [429]
 
 
 def test_an_access_token_is_good_for_a_quarter_of_an_hour(world: World) -> None:

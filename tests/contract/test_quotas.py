@@ -1,7 +1,9 @@
 """How much a workspace may have, and what who wants more is told; both databases."""
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asgi
@@ -10,6 +12,8 @@ from master_world import LISTENER, PASSWORD, ROUTE, UPSTREAM, Answer, World
 from sqlalchemy import Table, delete, event
 
 from headgate.certificates.authority import new_csr, new_key
+from headgate.master.api import gate
+from headgate.master.api.fairness import Turns
 from headgate.master.domains.fleets.store import FLEETS
 from headgate.master.domains.revisions import keeping
 from headgate.master.domains.revisions.store import BLOBS, REVISIONS
@@ -277,6 +281,49 @@ def test_requests_of_one_workspace_wait_in_a_line_that_the_others_do_not_share(r
 
     world.runner.run(all_at_once())
     assert ended.index("other") < 30
+
+
+class Lines(Turns):
+    """Turns that remember who waited in which line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.joined: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        self.joined.append(key)
+        async with super().turn(key):
+            yield
+
+
+def test_requests_outside_of_workspaces_wait_in_a_line_of_their_caller(room: Room) -> None:
+    ask = room.world.ask
+    other = room.world.invite(room.admin, "eve", "admin")
+    ids = [ask("GET", "/auth/me", token=one)["id"] for one in (room.admin, other)]
+    room.world.master.turns = lines = Lines()
+    for path in ("/users", "/auth/me", "/master/authority"):
+        for one in (room.admin, other):
+            ask("GET", path, token=one)
+    assert lines.joined == [*ids, *ids, ids[0]], "the second one may not see the authority"
+
+
+def test_requests_outside_of_workspaces_have_a_limit_for_each_caller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = world.set_up()
+    other = world.invite(admin, "eve", "admin")
+    monkeypatch.setattr(gate, "PER_MINUTE", 60)
+    statuses = [world.ask("GET", path, token=admin).status for path in ["/users", "/tokens"] * 30]
+    assert set(statuses) == {200}
+    for path in ("/auth/me", "/master/authority"):
+        late = world.ask("GET", path, token=admin)
+        assert (late.status, late["type"]) == (429, "urn:headgate:problem:quota")
+        assert late.headers["retry-after"] == "1"
+    assert world.ask("GET", "/users", token=other).status == 200
+    assert world.ask("GET", W, token=admin).status == 200
+    world.advance(seconds=1)
+    assert world.ask("GET", "/users", token=admin).status == 200
 
 
 def test_only_an_administrator_of_the_organisation_sets_quotas(room: Room) -> None:

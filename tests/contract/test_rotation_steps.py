@@ -204,3 +204,30 @@ def test_authorities_that_cannot_be_read_are_looked_at_again(
     monkeypatch.setattr(store, "listed", listed)
     monkeypatch.setattr(authority, "FOLLOWED_S", 0.0)
     world.runner.run(play())
+
+
+def test_what_concerns_the_whole_master_is_listed_for_its_administrators(
+    world: World, admin: str
+) -> None:
+    assert step(world, admin, "announce").status == 200
+    assert world.ask("POST", "/organisations", {"name": "other"}, admin).status == 201
+    wrong = {"name": "ann", "password": "wrong horse battery"}
+    assert world.ask("POST", "/auth/login", wrong).status == 401
+    viewer = world.invite(admin, "viv", "viewer", query="?organisation=main")
+    for path in ("/master/key", "/master/audit"):
+        assert world.ask("GET", path, token=viewer).status == 403
+    found = world.ask("GET", "/master/audit", token=admin).items
+    assert [(one["actor_name"], one["action"], one["outcome"]) for one in found] == [
+        ("viv", "master.read was refused", "refused"),
+        ("viv", "master.read was refused", "refused"),
+        ("", "POST /api/v1/auth/setup", "done"),
+        ("ann", "a login failed", "refused"),
+        ("ann", "POST /api/v1/organisations", "done"),
+        ("ann", "POST /api/v1/master/authority/rotation", "done"),
+        ("", "POST /api/v1/auth/setup", "done"),
+    ]
+    page = world.ask("GET", "/master/audit?outcome=refused&actor=ann&limit=1", token=admin)
+    assert [one["action"] for one in page.items] == ["a login failed"]
+    assert world.ask("GET", "/master/audit?organisation=main", token=admin).status == 422
+    ours = world.ask("GET", "/audit?organisation=main", token=admin).items
+    assert not {one["id"] for one in ours} & {one["id"] for one in found}

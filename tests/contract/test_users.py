@@ -2,7 +2,10 @@
 
 from master_world import PASSWORD, Answer, World
 
+from headgate.master.access import RULES, Place
+
 _ELSEWHERE = "is_member_elsewhere"
+_TENANTS = {Place.ORGANISATION, Place.WORKSPACE}
 
 
 def founded(world: World, admin: str, organisation: str) -> str:
@@ -134,3 +137,27 @@ def test_a_link_that_was_lost_is_replaced_by_removing_and_inviting(world: World)
     fresh = invited(world, ann, "bob", "main")
     assert chosen(world, lost["setup_token"]).status == 422
     assert chosen(world, fresh["setup_token"]).status == 200
+
+
+def test_a_narrowed_token_gives_no_role_that_may_do_more_than_it(world: World) -> None:
+    """The link of an invitation is answered to it: it could use that role itself."""
+    admin = world.set_up()
+    viv = world.ask("GET", "/auth/me", token=world.invite(admin, "viv", "viewer"))["id"]
+    reads = [one.value for one, rule in RULES.items() if rule.place in _TENANTS and rule.role == 1]
+
+    def token(name: str, *permissions: str) -> str:
+        body = {"name": name, "role": "admin", "permissions": permissions}
+        return world.ask("POST", "/tokens", body, admin)["secret"]
+
+    narrow, wider = token("narrow", "users.write"), token("wider", "users.write", *reads)
+    for secret, role in ((narrow, "admin"), (narrow, "viewer"), (wider, "operator")):
+        for method, path, body in (
+            ("POST", "/users", {"name": "new", "role": role}),
+            ("PUT", f"/users/{viv}/role", {"role": role}),
+        ):
+            refused = world.ask(method, path, body, secret)
+            assert (refused.status, refused["type"]) == (403, "urn:headgate:problem:forbidden")
+    assert len(world.ask("GET", "/users", token=admin).items) == 2
+    assert len(world.ask("GET", "/audit?outcome=refused", token=admin).items) == 6
+    assert invited(world, wider, "new", "main").status == 201
+    assert world.ask("PUT", f"/users/{viv}/role", {"role": "viewer"}, wider).status == 200

@@ -232,6 +232,14 @@ def agents(
 def audit(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The number of lines.")] = 50,
     filters: Filters = None,
+    is_of_master: Annotated[
+        bool,
+        typer.Option(
+            "--master",
+            help="List what concerns the whole master: new organisations, rotations, failed logins."
+            " For administrators of the master.",
+        ),
+    ] = False,
     context: ContextName = "",
     output: Output = Shape.TABLE,
 ) -> None:
@@ -241,11 +249,12 @@ def audit(
     Examples:
       headgate audit --limit 10
       headgate audit --filter action=DELETE --filter since=2026-03-02T00:00:00Z
+      headgate audit --master --filter outcome=refused
     """
     from headgate.cli.remote import kinds
     from headgate.cli.remote.output import show_list
 
-    found = kinds.kind_named("audit")
+    found = kinds.kind_named("master-audit" if is_of_master else "audit")
     query = kinds.query_of(found, "", filters or ())
     items = opened(context).get(found.path, limit=limit, **query).get("items")
     show_list(items if isinstance(items, list) else [], found.columns, output)

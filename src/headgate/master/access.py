@@ -174,3 +174,14 @@ class Caller:
             return self.is_master_admin
         role = self.role_in(scope)
         return role is not None and role >= rule.role
+
+    def may_give(self, role: Role) -> bool:
+        """Reports whether the caller's token was narrowed to no less than all that a role may do;
+        the caller's own role is looked at elsewhere."""
+        if self.only is None:
+            return True
+        tenants = {Place.ORGANISATION, Place.WORKSPACE}
+        of_role = {
+            one.value for one, rule in RULES.items() if rule.place in tenants and rule.role <= role
+        }
+        return self.only.issuperset(of_role)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -31,6 +32,7 @@ from headgate.master.domains.sessions.service import setup_token
 from headgate.master.fleet.websocket import MAX_MESSAGE
 from headgate.master.services import Master, assembled
 from headgate.master.settings import Address, Settings
+from headgate.master.sockets import MOST_CONNECTIONS
 from headgate.master.store.abandoned import end_abandoned
 from headgate.master.store.errors import StartError
 from headgate.master.store.opening import COMMAND_S, Place, open_database, prepare
@@ -42,7 +44,6 @@ from headgate.master.upkeep import World as Kept
 
 _BACKLOG = 1_024
 _GRACE_S = 10
-_MOST_CONNECTIONS = 2_000
 _MOST_SCRAPES = 20
 _COLLECTED_AFTER = (20_000, 20, 10)
 """The thresholds of the garbage collector: what many agents have under way at the same moment lives
@@ -66,12 +67,21 @@ class _Server(uvicorn.Server):
 async def run(settings: Settings, version: str) -> None:
     """Runs a master until SIGTERM or SIGINT; raises StartError."""
     gc.set_threshold(*_COLLECTED_AFTER)
+    _raise_descriptor_limit()
     with private_files():
         lock = prepare(settings.directory)
         try:
             await _run(settings, version)
         finally:
             os.close(lock)
+
+
+def _raise_descriptor_limit() -> None:
+    """Takes as many descriptors as we may have: the usual soft limit (1024) is for select(2), and
+    less than the connections of the REST port and of agents' streams."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # then the limit is what it was
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(settings: Settings, version: str) -> None:
@@ -223,7 +233,7 @@ def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
         proxy_headers=False,
         # The one whose connections `unfinished` knows.
         http="h11",
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_S,
         # Events are short: deflate took a third of the time for each client, and kept a window
         # and a table for it.

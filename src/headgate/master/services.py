@@ -24,6 +24,7 @@ from headgate.master.domains.sessions.shared import SharedThrottle
 from headgate.master.domains.sessions.throttle import Proven, Throttle
 from headgate.master.fleet.hub import LiveHub
 from headgate.master.ids import Clock
+from headgate.master.sockets import Sockets
 from headgate.master.stalled import Stalled
 from headgate.master.store.database import Database
 from headgate.master.store.leases import Leases, RowLeases, new_holder
@@ -63,6 +64,7 @@ class Master:
     previews: PreviewCounts = field(default_factory=PreviewCounts)
     rest: RestCounts = field(default_factory=RestCounts)
     stalled: Stalled = field(default_factory=Stalled)
+    sockets: Sockets = field(default_factory=Sockets)
     key_file: Path | None = None
     """The file of the master's key; None: it came from the environment."""
 

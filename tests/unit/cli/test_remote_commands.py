@@ -191,6 +191,20 @@ def test_agents_of_one_fleet_and_the_newest_of_the_audit_are_listed(
     assert [one["limit"] for one in queries[1:]] == ["50", "7", "50"]
 
 
+def test_the_audit_log_of_the_whole_master_is_another_list(
+    master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = {"at": "T", "action": "a login failed"}
+    master.answers["GET /master/audit"] = [{"items": [line]}, {"items": [line]}]
+    words = ("--master", "--limit", "7", "--filter", "outcome=refused", "-o", "json")
+    assert run("audit", *words) == 0
+    assert json.loads(capsys.readouterr().out) == [line]
+    assert run("get", "master-audit", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out) == [line]
+    assert [one.query["limit"] for one in master.asked] == ["7", "500"]
+    assert master.asked[0].query["outcome"] == "refused"
+
+
 def test_filters_are_asked_of_the_master_and_one_may_be_given_more_than_once(
     master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,14 +1,18 @@
 """A workspace that asks for much waits in its own line, and is refused cheaply and late."""
 
 import asyncio
+import contextlib
 
 import loops
+import pytest
 
 from headgate.master.api.fairness import (
     AT_ONCE,
     MOST_PAUSING,
     MOST_REFUSED,
+    NoPlaceError,
     Pauses,
+    Places,
     Refusals,
     Turns,
 )
@@ -129,3 +133,20 @@ def test_a_bounded_number_of_refusals_pauses() -> None:
         assert not pauses._waiting
 
     loops.run(play())
+
+
+def test_places_are_bounded_in_all_and_for_each_and_given_back() -> None:
+    places = Places(3, 2)
+    with contextlib.ExitStack() as taken:
+        for key in ("a", "a"):
+            taken.enter_context(places.taken(key))
+        with pytest.raises(NoPlaceError) as full, places.taken("a"):
+            pass
+        assert full.value.is_own_fault
+        taken.enter_context(places.taken("b"))
+        with pytest.raises(NoPlaceError) as full, places.taken("b"):
+            pass
+        assert not full.value.is_own_fault
+    with places.taken("a"), places.taken("a"), places.taken("b"):
+        pass
+    assert not places._taken

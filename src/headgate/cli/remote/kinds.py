@@ -139,6 +139,14 @@ KINDS: Final = (
         is_only_listed=True,
     ),
     Kind(
+        "master-audit",
+        "/master/audit",
+        ("at", "actor_name", "action", "object", "outcome"),
+        "master-audit",
+        is_lasting=True,
+        is_only_listed=True,
+    ),
+    Kind(
         "events",
         "/workspaces/{workspace}/events",
         ("seq", "at", "type", "object", "detail"),

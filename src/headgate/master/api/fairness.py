@@ -1,11 +1,12 @@
-"""Keeps a workspace that asks for much from slowing down the others: turns, quick refusals, and
-pauses before them. In memory, bounded; knows nothing of requests.
+"""Keeps a workspace or caller that asks for much from slowing down the others: turns, quick
+refusals, pauses before them, and places for what lasts. In memory, bounded; knows nothing of
+requests.
 """
 
 import asyncio
 import contextlib
-from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,19 +49,21 @@ class _Turn:
 
 
 class Turns:
-    """A line for each workspace that has requests under way. Belongs to one event loop."""
+    """A line for each workspace that has requests under way, and for each caller with requests to
+    what belongs to none. Belongs to one event loop."""
 
     def __init__(self, longest_s: float = LONGEST_S) -> None:
         self._longest_s = longest_s
         self._lines: dict[str, _Line] = {}
 
     @contextlib.asynccontextmanager
-    async def turn(self, workspace_id: str) -> AsyncIterator[None]:
-        """Waits for a turn, and keeps it for the block; requests of no workspace wait for none."""
-        if not workspace_id:
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        """Waits for a turn in the line of a workspace or caller (its id), and keeps it for the
+        block; those of nobody, with an empty key, wait for none."""
+        if not key:
             yield
             return
-        line = self._lines.setdefault(workspace_id, _Line())
+        line = self._lines.setdefault(key, _Line())
         line.count += 1
         try:
             await line.free.acquire()
@@ -72,7 +75,7 @@ class Turns:
         finally:
             line.count -= 1
             if not line.count:
-                del self._lines[workspace_id]
+                del self._lines[key]
 
 
 class Refusals:
@@ -120,3 +123,39 @@ class Pauses:
             await asyncio.sleep(self.pause_s)
         finally:
             self._waiting -= 1
+
+
+class NoPlaceError(Exception):
+    """All places are taken, or all that one of their takers may have."""
+
+    def __init__(self, *, is_own_fault: bool) -> None:
+        super().__init__("no place is free")
+        self.is_own_fault = is_own_fault
+        """True if the one who asks has so many already."""
+
+
+class Places:
+    """Counts those who stay for some time, in all and of each key."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._taken: Counter[str] = Counter()
+        self._count = 0
+
+    @contextlib.contextmanager
+    def taken(self, key: str) -> Iterator[None]:
+        """Takes a place for the block; raises NoPlaceError if none is free."""
+        if self._taken[key] >= self._most_of_one:
+            raise NoPlaceError(is_own_fault=True)
+        if self._count >= self._most:
+            raise NoPlaceError(is_own_fault=False)
+        self._taken[key] += 1
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            self._taken[key] -= 1
+            if not self._taken[key]:
+                del self._taken[key]

@@ -16,11 +16,12 @@ from headgate.master.api.routing import permission_of
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.organisations import store as organisations
 from headgate.master.domains.sessions import service as sessions
-from headgate.master.domains.sessions.throttle import ADDRESS
+from headgate.master.domains.sessions.throttle import ADDRESS, Limit
 from headgate.master.domains.tokens import service as tokens
 from headgate.master.domains.workspaces import store as workspaces
 from headgate.master.ids import digest_of
 from headgate.master.services import Master
+from headgate.master.store.quotas import DEFAULTS
 from headgate.master.store.scope import MASTER, Scope
 from headgate.master.store.transaction import Transaction
 
@@ -29,6 +30,8 @@ _WRITES = {"POST": "created", "PUT": "changed", "PATCH": "changed", "DELETE": "r
 
 _NOT_FOUND = 404
 _TOO_MANY = 429
+PER_MINUTE = DEFAULTS.requests_per_minute
+"""Requests of a caller to what belongs to no workspace: as many as a workspace may make."""
 
 Handler = Callable[[Request], Coroutine[object, object, Response]]
 
@@ -52,7 +55,8 @@ class GatedRoute(APIRoute):
             call.has_secret = bool((self.openapi_extra or {}).get("x-has-secret"))
             call.named_version = expected_version(request)
             call.must_be_new = request.headers.get("if-none-match", "").strip() == "*"
-            async with call.master.turns.turn(call.scope.workspace_id), _noting(call):
+            whose = call.scope.workspace_id or call.caller.id
+            async with call.master.turns.turn(whose), _noting(call):
                 return await carried(request, call)
 
         async def carried(request: Request, call: Call) -> Response:
@@ -83,9 +87,8 @@ async def _opened(master: Master, connection: HTTPConnection, permission: Permis
     now_ms = master.clock()
     caller = Caller()
     rule = RULES[permission]
-    if rule.place is Place.WORKSPACE:
-        _refuse_again(master, connection)
     if rule.place is not Place.ANYWHERE:
+        _refuse_again(master, connection, rule.place)
         caller = await authenticated(master, connection.headers.get("authorization"), address)
     scope = await _scope_of(master, connection, caller, rule.place)
     call = Call(
@@ -103,6 +106,18 @@ async def _opened(master: Master, connection: HTTPConnection, permission: Permis
     return call
 
 
+async def still_may(connection: HTTPConnection, permission: Permission, scope: Scope) -> bool:
+    """Says whether the sender of a request to a workspace, which was let in, may still do the same
+    there. It is not a further request: it counts for no limit and waits for none."""
+    master: Master = connection.app.state.master
+    address = connection.client.host if connection.client else ""
+    _, token = _bearer(connection.headers.get("authorization"))
+    caller = await _caller(master, token, address)
+    if not isinstance(caller, Caller) or not caller.may(permission, scope):
+        return False
+    return scope in await _workspaces_named(master, _named_workspace(connection), caller)
+
+
 def require(call: Call, permission: Permission) -> None:
     """Raises ForbiddenError unless the caller has the permission."""
     if call.caller.may(permission, call.scope):
@@ -117,35 +132,54 @@ def require(call: Call, permission: Permission) -> None:
 @contextlib.asynccontextmanager
 async def _noting(call: Call) -> AsyncIterator[None]:
     """Adds a line to the audit log if the caller lacks a permission in the block, of whose changes
-    nothing is left then."""
+    nothing is left then. After many of them the caller is told to wait, without a line."""
     try:
         yield
     except ForbiddenError as error:
+        keys = {ADDRESS: f"forbidden {call.caller.id}"}
+        _refuse_throttled(call.master, keys, "too many requests for what you may not do; wait")
+        call.master.throttle.failed(keys)
         await _audit_refusal(call, error.permission)
         raise
+
+
+def _refuse_throttled(master: Master, keys: dict[Limit, str], why: str) -> None:
+    """Raises ProblemError (429) after too many failures. Whoever counts one then, without waiting
+    for anything between, counts those that come at the same moment as well."""
+    if master.throttle.wait_ms(keys):
+        raise ProblemError(429, "throttled", why, headers={"retry-after": "5"})
 
 
 async def authenticated(master: Master, header: str | None, address: str) -> Caller:
     """Returns who the `Authorization` header proves; raises ProblemError (401, 429)."""
     keys = {ADDRESS: f"token {address}"}
+    scheme, token = _bearer(header)
+    why = "too many wrong tokens from here; wait"
+    if not master.proven.has(token):
+        _refuse_throttled(master, keys, why)
+    if scheme != "bearer" or not token:
+        raise sessions.refused()
+    found = await _caller(master, token, address)
+    if isinstance(found, Caller):
+        master.proven.add(token)
+        return found
+    if not master.proven.has(token):  # asked again, for those that came at the same moment
+        _refuse_throttled(master, keys, why)
+    master.proven.discard(token)
+    master.throttle.failed(keys)
+    if found is not None:
+        await master.database.write(MASTER, lambda tx: record(tx, found, master.clock()))
+    raise sessions.refused()
+
+
+def _bearer(header: str | None) -> tuple[str, str]:
+    """Returns the scheme of an `Authorization` header, in lower case, and the token."""
     scheme, _, token = (header or "").partition(" ")
-    token = token.strip()
-    if master.throttle.wait_ms(keys) and not master.proven.has(token):
-        raise ProblemError(
-            429, "throttled", "too many wrong tokens from here; wait", headers={"retry-after": "5"}
-        )
-    if scheme.lower() != "bearer" or not token:
-        raise sessions.refused()
-    caller = await _caller(master, token, address)
-    if caller is None:
-        master.throttle.failed(keys)
-        master.proven.discard(token)
-        raise sessions.refused()
-    master.proven.add(token)
-    return caller
+    return scheme.lower(), token.strip()
 
 
-async def _caller(master: Master, token: str, address: str) -> Caller | None:
+async def _caller(master: Master, token: str, address: str) -> Caller | Event | None:
+    """Returns who a token proves; what to note about one that was good once, or None."""
     now_ms = master.clock()
     if not token.startswith(tokens.PREFIX):
         claims = await master.keys.claims(token)
@@ -159,7 +193,7 @@ async def _caller(master: Master, token: str, address: str) -> Caller | None:
         return None
     if tokens.is_good(held, now_ms):
         return tokens.caller_of(held)
-    event = Event(
+    return Event(
         held.organisation_id,
         "a token that is revoked or expired was used",
         actor=held.id,
@@ -167,8 +201,6 @@ async def _caller(master: Master, token: str, address: str) -> Caller | None:
         address=address,
         outcome="refused",
     )
-    await master.database.write(MASTER, lambda tx: record(tx, event, now_ms))
-    return None
 
 
 async def _scope_of(
@@ -178,17 +210,13 @@ async def _scope_of(
     audited and throttled."""
     address = connection.client.host if connection.client else ""
     keys = {ADDRESS: f"tenant {caller.id} {address}"}
-    if master.throttle.wait_ms(keys):
-        raise ProblemError(
-            429,
-            "throttled",
-            "too many requests for what is not yours or does not exist; wait",
-            headers={"retry-after": "5"},
-        )
+    why = "too many requests for what is not yours or does not exist; wait"
+    _refuse_throttled(master, keys, why)
     try:
         return await _scope(master, connection, caller, place)
     except ProblemError as problem:
         if problem.status == _NOT_FOUND:
+            _refuse_throttled(master, keys, why)
             master.throttle.failed(keys)
             await _audit_stranger(master, connection, caller, address)
         raise
@@ -220,6 +248,8 @@ async def _audit_stranger(
 
 async def _scope(master: Master, connection: HTTPConnection, caller: Caller, place: Place) -> Scope:
     """Returns the tenant that the request names; 404 for one that is not the caller's."""
+    if place not in {Place.WORKSPACE, Place.ANYWHERE}:
+        _count(master, connection, place, (caller.id, PER_MINUTE))
     if place is Place.MASTER:
         return MASTER if caller.is_master_admin else Scope()
     if place is Place.WORKSPACE:
@@ -239,40 +269,61 @@ def _named_workspace(connection: HTTPConnection) -> str:
 
 async def _workspace(master: Master, connection: HTTPConnection, caller: Caller) -> Scope:
     key = _named_workspace(connection)
-    async with master.database.look(MASTER) as tx:
-        found = await workspaces.named(tx, key, caller.grants)
-    scopes = {Scope(one.organisation_id, one.id): one.requests_per_minute for one in found}
-    mine = [scope for scope in scopes if caller.role_in(scope) is not None]
+    mine = await _workspaces_named(master, key, caller)
     if not mine:
         raise not_found("workspace", key)
     if len(mine) > 1:
         raise invalid("workspace", f'two workspaces are called "{key}"', "write its id")
-    per_minute = scopes[mine[0]]
-    wait_ms = master.rates.wait_ms(mine[0].workspace_id, per_minute)
+    ((scope, per_minute),) = mine.items()
+    _count(master, connection, Place.WORKSPACE, (scope.workspace_id, per_minute))
+    return scope
+
+
+def _count(
+    master: Master, connection: HTTPConnection, place: Place, limit: tuple[str, int]
+) -> None:
+    """Counts a request of a workspace or caller (its id); raises ProblemError (429) for one beyond
+    the limit of a minute."""
+    _, per_minute = limit
+    wait_ms = master.rates.wait_ms(*limit)
     if wait_ms:
-        master.refusals.add(_refusal_key(connection), wait_ms, per_minute)
-        raise _too_many(wait_ms, per_minute)
-    return mine[0]
+        master.refusals.add(_refusal_key(connection, place), wait_ms, per_minute)
+        raise _too_many(place, wait_ms, per_minute)
 
 
-def _refuse_again(master: Master, connection: HTTPConnection) -> None:
-    """Refuses, without the database, whoever was just told to wait for this workspace."""
-    wait_ms, per_minute = master.refusals.left(_refusal_key(connection))
+async def _workspaces_named(master: Master, key: str, caller: Caller) -> dict[Scope, int]:
+    """Returns the caller's workspaces of that name or id, with the requests a minute of each."""
+    async with master.database.look(MASTER) as tx:
+        found = await workspaces.named(tx, key, caller.grants)
+    scopes = {Scope(one.organisation_id, one.id): one.requests_per_minute for one in found}
+    return {scope: most for scope, most in scopes.items() if caller.role_in(scope) is not None}
+
+
+def _refuse_again(master: Master, connection: HTTPConnection, place: Place) -> None:
+    """Refuses, without the database, whoever was just told to wait for this workspace, or for what
+    belongs to none."""
+    wait_ms, per_minute = master.refusals.left(_refusal_key(connection, place))
     if wait_ms:
-        raise _too_many(wait_ms, per_minute)
+        raise _too_many(place, wait_ms, per_minute)
 
 
-def _refusal_key(connection: HTTPConnection) -> str:
-    header = connection.headers.get("authorization", "")
-    return f"{digest_of(header)} {_named_workspace(connection)}"
+def _refusal_key(connection: HTTPConnection, place: Place) -> str:
+    header = digest_of(connection.headers.get("authorization", ""))
+    # Names are not empty, so that no workspace is taken for the other routes.
+    return f"{header} {_named_workspace(connection)}" if place is Place.WORKSPACE else header
 
 
-def _too_many(wait_ms: int, per_minute: int) -> ProblemError:
+def _too_many(place: Place, wait_ms: int, per_minute: int) -> ProblemError:
+    what = (
+        f"the workspace may make {per_minute} requests a minute; wait, or ask an administrator"
+        " of the organisation for more"
+        if place is Place.WORKSPACE
+        else f"you may make {per_minute} requests a minute outside of workspaces; wait"
+    )
     return ProblemError(
         429,
         "quota",
-        f"the workspace may make {per_minute} requests a minute; wait, or ask an administrator"
-        " of the organisation for more",
+        what,
         errors=[
             Fault(
                 path="requests_per_minute",

@@ -43,7 +43,7 @@ def application(book: MemoryBook, hub: LiveHub, publish: Publish) -> Starlette:
         return _json(asdict(Timings.of(book)))
 
     async def door(socket: WebSocket) -> None:
-        await websocket.WebSocketDoor(hub, book.trusted, _now)(socket)
+        await websocket.WebSocketDoor(hub, book.trusted, _now)(socket, lambda: None)
 
     return Starlette(
         routes=[

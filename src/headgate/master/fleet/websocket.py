@@ -46,8 +46,8 @@ class WebSocketDoor:
         self._authorities = authorities
         self._now = now
 
-    async def __call__(self, websocket: WebSocket) -> None:
-        """Serves one agent until either side leaves."""
+    async def __call__(self, websocket: WebSocket, proven: Callable[[], None]) -> None:
+        """Serves one agent until either side leaves; calls `proven` once it knows which it is."""
         await websocket.accept()
         challenge = secrets.token_bytes(CHALLENGE_BYTES)
         carrier = _Carrier(websocket, asyncio.current_task())
@@ -57,6 +57,7 @@ class WebSocketDoor:
             async with asyncio.timeout(_HELLO_S):
                 hello = await _received(websocket)
             identity, certificate = self._proven(hello, challenge)
+            proven()
             address = websocket.client.host if websocket.client else ""
             session = LiveSession(self._hub, carrier, identity, address)
             session.serial = serial_of(certificate)

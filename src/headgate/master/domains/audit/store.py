@@ -5,9 +5,9 @@ from typing import Final
 
 from sqlalchemy import Column, String, Text
 
-from headgate.master.api.filters import begins, between, equals
+from headgate.master.api.filters import Condition, begins, between, equals
 from headgate.master.api.types import Page, paged
-from headgate.master.domains.audit.types import AuditEntry, AuditWindow
+from headgate.master.domains.audit.types import AuditEntry, AuditWindow, MasterAuditWindow
 from headgate.master.ids import new_id
 from headgate.master.store.schema import Tenancy, id_column, table, time_column
 from headgate.master.store.transaction import Transaction, columns_of
@@ -51,9 +51,21 @@ async def record(tx: Transaction, event: Event, now_ms: int) -> None:
 
 async def listed(tx: Transaction, window: AuditWindow) -> Page[AuditEntry]:
     """Returns lines of the scope, the newest first."""
+    return await _listed(tx, window, equals((AUDIT.c.workspace, window.workspace)))
+
+
+async def listed_of_master(tx: Transaction, window: MasterAuditWindow) -> Page[AuditEntry]:
+    """Returns lines that belong to no organisation, the newest first; the scope is the master's."""
+    return await _listed(tx, window, equals((AUDIT.c.organisation_id, "")))
+
+
+async def _listed(
+    tx: Transaction, window: MasterAuditWindow, where: list[Condition]
+) -> Page[AuditEntry]:
     query = columns_of(AUDIT, AuditEntry).where(
+        *where,
         *between(AUDIT.c.id, window.since, window.until),
-        *equals((AUDIT.c.workspace, window.workspace), (AUDIT.c.outcome, window.outcome)),
+        *equals((AUDIT.c.outcome, window.outcome)),
         *begins(AUDIT.c.action, window.action),
         *begins(AUDIT.c.object, window.object),
     )

@@ -5,11 +5,11 @@ from typing import Literal
 from pydantic import Field
 
 from headgate.master.api.filters import By, Instant
-from headgate.master.api.types import Moment, OrganisationWindow, View
+from headgate.master.api.types import Moment, OrganisationWindow, View, Window
 
 
-class AuditWindow(OrganisationWindow):
-    """The lines of the audit log that are asked for."""
+class MasterAuditWindow(Window):
+    """The lines of the master's own audit log that are asked for."""
 
     actor: By | None = Field(default=None, description="Only those of this actor (id or name).")
     action: By | None = Field(
@@ -21,11 +21,6 @@ class AuditWindow(OrganisationWindow):
         max_length=500,
         description="Only those whose object begins so, such as `/api/v1/workspaces/default`.",
     )
-    workspace: str | None = Field(
-        default=None,
-        max_length=26,
-        description="Only those of this workspace (id); empty: of the whole organisation.",
-    )
     outcome: Literal["done", "refused"] | None = Field(
         default=None, description="Only those that ended so."
     )
@@ -33,12 +28,22 @@ class AuditWindow(OrganisationWindow):
     until: Instant | None = Field(default=None, description="Only those from before this time.")
 
 
+class AuditWindow(MasterAuditWindow, OrganisationWindow):
+    """The lines of an organisation's audit log that are asked for."""
+
+    workspace: str | None = Field(
+        default=None,
+        max_length=26,
+        description="Only those of this workspace (id); empty: of the whole organisation.",
+    )
+
+
 class AuditEntry(View):
     """One line of the audit log."""
 
     id: str
     at: Moment
-    workspace: str = Field(description="The workspace's id; empty for the whole organisation.")
+    workspace: str = Field(description="The workspace's id; empty for what belongs to none.")
     actor: str = Field(description="The id of the user, token or agent; empty if unknown.")
     actor_name: str
     action: str = Field(description="The method and route, or what happened.")

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Iterator
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from headgate.master.access import Permission
-from headgate.master.api.gate import opened
+from headgate.master.api.call import Call
+from headgate.master.api.fairness import NoPlaceError
+from headgate.master.api.gate import opened, still_may
 from headgate.master.api.problems import ProblemError, answer, invalid, unavailable
 from headgate.master.domains.events import store
 from headgate.master.domains.events.feed import Feed
@@ -33,18 +36,40 @@ async def events(websocket: WebSocket) -> None:
     Without `after` it begins with the next event. A message is an event, or `{"type": "gap",
     "from": …, "to": …}` for events that are gone.
     """
-    try:
-        call = await opened(websocket, PERMISSION)
-        seq = _after(websocket)
-        await websocket.accept()
-    except ProblemError as error:
-        await websocket.send_denial_response(answer(error))
-        return
-    except StoreUnavailableError:
-        await websocket.send_denial_response(unavailable())
-        return
-    with contextlib.suppress(WebSocketDisconnect):
-        await _served(websocket, call.master, call.scope, seq)
+    with contextlib.ExitStack() as place:
+        try:
+            call = await opened(websocket, PERMISSION)
+            seq = _after(websocket)
+            place.enter_context(_place(call))
+            await websocket.accept()
+        except ProblemError as error:
+            await websocket.send_denial_response(answer(error))
+            return
+        except StoreUnavailableError:
+            await websocket.send_denial_response(unavailable())
+            return
+        with contextlib.suppress(WebSocketDisconnect):
+            await _served(websocket, call.master, call.scope, seq)
+
+
+@contextlib.contextmanager
+def _place(call: Call) -> Iterator[None]:
+    """Keeps a place among those who watch for the block; raises ProblemError if none is free."""
+    with contextlib.ExitStack() as place:
+        try:
+            place.enter_context(call.master.sockets.watchers.taken(call.caller.id))
+        except NoPlaceError as error:
+            raise _full(is_own_fault=error.is_own_fault) from None
+        yield
+
+
+def _full(*, is_own_fault: bool) -> ProblemError:
+    headers = {"retry-after": "10"}
+    if is_own_fault:
+        text = "you watch events with as many WebSockets as one caller may have; close others"
+        return ProblemError(429, "throttled", text, headers=headers)
+    text = "too many watch the events of this master; wait, or list the events instead"
+    return ProblemError(503, "no-place", text, headers=headers)
 
 
 def _after(websocket: WebSocket) -> int | None:
@@ -90,11 +115,8 @@ async def _until_gone(websocket: WebSocket) -> int:
 async def _proven(websocket: WebSocket, scope: Scope) -> int:
     while True:
         await asyncio.sleep(_CHECKED_S)
-        try:
-            call = await opened(websocket, PERMISSION)
-        except ProblemError:
-            return _UNAUTHORISED
-        if call.scope != scope:  # another workspace has the name now; the role there proves nothing
+        # Another workspace may have the name by now; a role there proves nothing.
+        if not await still_may(websocket, PERMISSION, scope):
             return _UNAUTHORISED
 
 

@@ -1,5 +1,8 @@
 """The routes of set-up, login and logout."""
 
+import contextlib
+from collections.abc import AsyncIterator
+
 from headgate.master.access import Permission
 from headgate.master.api.call import Here
 from headgate.master.api.problems import ProblemError
@@ -7,6 +10,7 @@ from headgate.master.api.routing import Routes
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.sessions import service, store
 from headgate.master.domains.sessions.keys import ACCESS_MS
+from headgate.master.domains.sessions.passwords import Hashing
 from headgate.master.domains.sessions.throttle import ADDRESS, NAME, PAIR, Limit
 from headgate.master.domains.sessions.types import (
     CallerGrant,
@@ -17,6 +21,7 @@ from headgate.master.domains.sessions.types import (
     Tokens,
 )
 from headgate.master.domains.users import store as users
+from headgate.master.domains.users.types import Account
 from headgate.master.store.scope import MASTER
 
 ROUTES = Routes("auth")
@@ -27,14 +32,14 @@ async def set_up(call: Here, new: Setup) -> Tokens:
     """Uses a set-up link: makes the first administrator, or gives an invited user a password."""
     keys = {ADDRESS: f"setup {call.address}"}
     await _refuse_early(call, keys)
-    password_hash = await call.master.passwords.hashed(new.password)
-    try:
+    async with _failures(call, keys), call.master.database.read(MASTER) as tx:
+        await service.require_link(tx, new.token, call.now_ms)
+    async with call.master.passwords.turn(call.address) as hashing:
+        password_hash = await hashing.hashed(new.password)
+    async with _failures(call, keys):
         opened = await call.write(
             lambda tx: service.set_up(tx, new, password_hash, call.now_ms), scope=MASTER
         )
-    except ProblemError:
-        await call.master.logins.failed(keys)
-        raise
     return await _tokens(call, opened)
 
 
@@ -47,26 +52,37 @@ async def log_in(call: Here, given: Login) -> Tokens:
         NAME: f"login {given.name}",
     }
     await _refuse_early(call, keys)
-    async with call.master.database.read(MASTER) as tx:
-        account = await users.account_named(tx, given.name)
-    password_hash = None if account is None or account.is_disabled else account.password_hash
-    if not await call.master.passwords.is_right(given.password, password_hash) or account is None:
-        await call.master.logins.failed(keys)
-        event = Event(
-            "",
-            "a login failed",
-            actor=account.id if account else "",
-            actor_name=given.name,
-            address=call.address,
-            outcome="refused",
-        )
-        await call.master.database.write(MASTER, lambda tx: record(tx, event, call.now_ms))
-        raise service.refused()
+    async with call.master.passwords.turn(call.address) as hashing:
+        # Those before it in the line may have failed meanwhile.
+        await _refuse_early(call, keys)
+        account = await _proven(call, given, hashing)
+        if account is None:
+            await call.master.logins.failed(keys)
+            raise service.refused()
     await call.master.logins.passed(keys)
     opened = await call.write(
         lambda tx: service.open_session(tx, account.id, call.now_ms), scope=MASTER
     )
     return await _tokens(call, opened)
+
+
+async def _proven(call: Here, given: Login, hashing: Hashing) -> Account | None:
+    """Returns whose name and password these are; None, and a line of the audit log, if nobody's."""
+    async with call.master.database.read(MASTER) as tx:
+        account = await users.account_named(tx, given.name)
+    password_hash = None if account is None or account.is_disabled else account.password_hash
+    if await hashing.is_right(given.password, password_hash):
+        return account
+    event = Event(
+        "",
+        "a login failed",
+        actor=account.id if account else "",
+        actor_name=given.name,
+        address=call.address,
+        outcome="refused",
+    )
+    await call.master.database.write(MASTER, lambda tx: record(tx, event, call.now_ms))
+    return None
 
 
 @ROUTES.post("/auth/refresh", Permission.PUBLIC, status=200, has_secret=True)
@@ -112,6 +128,16 @@ async def who_am_i(call: Here) -> Me:
         is_master_admin=caller.is_master_admin,
         grants=grants,
     )
+
+
+@contextlib.asynccontextmanager
+async def _failures(call: Here, keys: dict[Limit, str]) -> AsyncIterator[None]:
+    """Counts it as a failure if the block refuses the request."""
+    try:
+        yield
+    except ProblemError:
+        await call.master.logins.failed(keys)
+        raise
 
 
 async def _refuse_early(call: Here, keys: dict[Limit, str]) -> None:

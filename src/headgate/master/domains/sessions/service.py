@@ -53,13 +53,21 @@ async def setup_token(tx: Transaction, now_ms: int) -> str | None:
     return token
 
 
+async def require_link(tx: Transaction, token: str, now_ms: int) -> None:
+    """Raises ProblemError unless the token's set-up link is good."""
+    if not await store.is_good_link(tx, digest_of(token), now_ms):
+        raise _bad_link()
+
+
+def _bad_link() -> ProblemError:
+    return invalid("$.token", "this set-up link is unknown, used or expired", "ask for a new one")
+
+
 async def set_up(tx: Transaction, new: Setup, password_hash: str, now_ms: int) -> Opened:
     """Carries out a set-up link: makes the first administrator, or gives a user a password."""
     link = await store.use_link(tx, digest_of(new.token), now_ms)
     if link is None:
-        raise invalid(
-            "$.token", "this set-up link is unknown, used or expired", "ask for a new one"
-        )
+        raise _bad_link()
     if link.user_id is not None:
         if new.name is not None:
             raise invalid("$.name", "the link is for a user who has a name", "leave it out")

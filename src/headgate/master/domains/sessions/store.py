@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import Column, String, Text, UniqueConstraint, delete, or_, select, update
 
+from headgate.master.api.filters import Condition
 from headgate.master.domains.sessions.types import (
     Link,
     RefreshToken,
@@ -71,12 +72,19 @@ async def add_link(
     )
 
 
+def _is_good(digest: str, now_ms: int) -> tuple[Condition, ...]:
+    return LINKS.c.digest == digest, LINKS.c.used_at.is_(None), LINKS.c.expires_at > now_ms
+
+
+async def is_good_link(tx: Transaction, digest: str, now_ms: int) -> bool:
+    """Reports whether a link is known, and neither used nor expired."""
+    return await tx.as_master().find(Link, LINKS, *_is_good(digest, now_ms)) is not None
+
+
 async def use_link(tx: Transaction, digest: str, now_ms: int) -> Link | None:
     """Uses a link up; None if it is unknown, used or expired."""
     used = await tx.as_master().change(
-        update(LINKS)
-        .where(LINKS.c.digest == digest, LINKS.c.used_at.is_(None), LINKS.c.expires_at > now_ms)
-        .values(used_at=now_ms)
+        update(LINKS).where(*_is_good(digest, now_ms)).values(used_at=now_ms)
     )
     return await tx.as_master().find(Link, LINKS, LINKS.c.digest == digest) if used else None
 

@@ -41,7 +41,7 @@ async def put_role(call: Here, user: str, new: NewGrant) -> User:
 
     async def work(tx: Transaction) -> User:
         call.require_version(await service.find(tx, user, is_locked=True))
-        return await service.change_role(tx, user, new, call.now_ms)
+        return await service.change_role(tx, user, new, call.caller, call.now_ms)
 
     return await call.write(work)
 

@@ -43,6 +43,7 @@ async def invite(tx: Transaction, new: NewUser, inviter: Caller, now_ms: int) ->
         raise ForbiddenError(
             Permission.USERS_WRITE, "only administrators of the master take in users of others"
         )
+    _refuse_more(inviter, ROLE_NAMES[new.role])
     account = await store.account_named(tx, new.name, is_locked=True)
     if account is None:
         if new.is_member_elsewhere:
@@ -62,6 +63,17 @@ async def invite(tx: Transaction, new: NewUser, inviter: Caller, now_ms: int) ->
             " the master take this user in (is_member_elsewhere)",
         )
     return await _joined(tx, account, new, None, now_ms)
+
+
+def _refuse_more(giver: Caller, role: Role) -> None:
+    """Raises ForbiddenError for a token that was narrowed to less than the role may do: the link of
+    an invitation is answered to it, and nobody gives more than they have."""
+    if not giver.may_give(role):
+        raise ForbiddenError(
+            Permission.USERS_WRITE,
+            "a user may not do more than the token that gives the role; give a lesser role, or use"
+            " a token that has all permissions of this one",
+        )
 
 
 async def _made(tx: Transaction, new: NewUser, now_ms: int) -> InvitedUser:
@@ -112,8 +124,11 @@ async def listed(tx: Transaction, window: UserWindow) -> Page[User]:
     return Page[User](items=items, next=window.following(shown[-1]) if more else None)
 
 
-async def change_role(tx: Transaction, user_id: str, new: NewGrant, now_ms: int) -> User:
+async def change_role(
+    tx: Transaction, user_id: str, new: NewGrant, giver: Caller, now_ms: int
+) -> User:
     """Gives a member another role; the last administrator stays one."""
+    _refuse_more(giver, ROLE_NAMES[new.role])
     await find(tx, user_id)
     await organisations.lock(tx)
     await grant(tx, user_id, new.workspace, ROLE_NAMES[new.role], now_ms)
