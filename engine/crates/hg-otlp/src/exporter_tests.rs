@@ -123,6 +123,23 @@ fn what_is_not_taken_now_is_sent_again() {
 }
 
 #[test]
+fn an_address_that_never_answers_does_not_keep_items_from_the_next_one() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let collector = Collector::new(&[OK]);
+    let good = collector.endpoint.strip_prefix("http://").unwrap().parse().unwrap();
+    let known = vec![silent.local_addr().unwrap(), good];
+    let lookup: Lookup = Arc::new(move |_| Some(Ok(known.clone())));
+    let exporter = Exporter::start(Signal::Logs, 1, lookup, Box::new(drop)).unwrap();
+    let named = OtlpExport { timeout_ms: 500, ..plan("http://collector.example:4318") };
+    exporter.configure(Some(&named), None);
+    let mut writer = exporter.writer();
+    writer.append(item(b"x"));
+    writer.flush();
+    collector.body();
+    until("the count", || exporter.stats().exported == 1);
+}
+
+#[test]
 fn what_is_refused_is_dropped() {
     let collector = Collector::new(&["HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"]);
     let (exporter, _news) = started();
