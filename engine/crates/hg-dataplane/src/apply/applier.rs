@@ -62,6 +62,11 @@ impl Applier {
         &self.plan
     }
 
+    /// Reports whether nothing is served because the last good plan could not be used.
+    pub fn has_lost_plan(&self) -> bool {
+        self.is_bereft
+    }
+
     /// Serves the last good plan from the disk, whatever the machine lacks now: traffic needs no
     /// access log. A plan that cannot be used causes an event, not an
     /// error: the applier then holds the empty plan, and the control process sends a whole one.

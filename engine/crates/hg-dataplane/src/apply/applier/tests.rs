@@ -300,10 +300,12 @@ fn what_the_machine_lacks_does_not_refuse_a_plan_in_place_of_a_damaged_one() {
     let mut again = applier(bench.temp.path(), &bare, &bench.events);
     again.load();
     assert_eq!(bench.told_events(), ["plan.damaged"]);
+    assert!(again.has_lost_plan());
     let whole = std::mem::take(&mut bench.plan);
     let outcome = again.apply(bench.delta(&[put("needy", 404)], Blobs::new()));
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     assert_eq!(again.plan().digest(), whole.digest());
+    assert!(!again.has_lost_plan());
     bench.plan = whole;
     let outcome = again.apply(bench.delta(&[put("b", 404)], Blobs::new()));
     assert_eq!(message(&outcome), "is not there now");
