@@ -41,7 +41,7 @@ pub trait EngineApi: Send + Sync {
     ///
     /// # Errors
     /// Returns one entry per thing that is not there.
-    fn check_machine(&self, plan: &Plan) -> Result<(), Vec<ObjectError>>;
+    fn check_machine(&self, plan: &Plan, changed: &[Change]) -> Result<(), Vec<ObjectError>>;
 
     /// Hands over listening sockets of one address; the index is the worker's.
     fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>);

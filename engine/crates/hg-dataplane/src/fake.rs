@@ -114,7 +114,7 @@ impl EngineApi for FakeEngine {
     }
 
     /// Misses what a middleware named `needy` needs.
-    fn check_machine(&self, plan: &Plan) -> Result<(), Vec<ObjectError>> {
+    fn check_machine(&self, plan: &Plan, _changed: &[Change]) -> Result<(), Vec<ObjectError>> {
         match plan.middleware("needy") {
             Some(_) if self.is_bare.load(Ordering::Relaxed) => {
                 Err(vec![fault("needy", "respond", "is not there now")])

@@ -10,7 +10,7 @@ use crate::shared::{Shared, marks};
 use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
 use crate::worker::{Done, Mailbox, Message};
-use crate::{histogram, house};
+use crate::{histogram, house, machine};
 use hg_log::{TapFilter, TapReader};
 use hg_net::{Address, Fd, Poller};
 use hg_plan::{Change, ObjectError, Plan};
@@ -171,14 +171,16 @@ impl Engine {
     }
 
     /// Checks that the machine has now what a plan needs of it, where that is not as in the plan
-    /// served: that the sink of its access log can be opened.
+    /// served: a sink of its access log that can be opened, and roots where TLS is verified by those of
+    /// the system. `changed` are the objects that differ.
     ///
     /// [`apply`](Self::apply) does not ask: it serves such a plan, and tries again in operation.
     ///
     /// # Errors
     /// Returns one entry per thing that is not there.
-    pub fn check_machine(&self, plan: &Plan) -> Result<(), Vec<ObjectError>> {
-        outlets::check_machine(plan, &lock(&self.inner.serving).settings)
+    pub fn check_machine(&self, plan: &Plan, changed: &[Change]) -> Result<(), Vec<ObjectError>> {
+        let served = lock(&self.inner.serving).clone();
+        machine::check(plan, changed, &served.settings)
     }
 
     /// Hands a snapshot to every worker and waits until each serves it.

@@ -177,16 +177,6 @@ pub(crate) fn check(plan: &Plan) -> Result<(), Vec<ObjectError>> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// Reports a sink of the access log, other than the one served, that cannot be opened now.
-pub(crate) fn check_machine(plan: &Plan, served: &Settings) -> Result<(), Vec<ObjectError>> {
-    let log = plan.settings("node").and_then(|settings| settings.access_log.as_ref());
-    if log == served.access_log.as_ref() {
-        return Ok(());
-    }
-    let checked = log.map_or(Ok(()), AccessLog::check_sink);
-    checked.map_err(|message| vec![fault("access_log.sink".into(), message)])
-}
-
 fn fault(path: String, message: String) -> ObjectError {
     ObjectError { kind: Kind::Settings, name: "node".into(), path, message }
 }

@@ -68,8 +68,8 @@ impl Applier {
     }
 
     /// Serves the last good plan from the disk, whatever the machine lacks now: traffic needs no
-    /// access log. A plan that cannot be used causes an event, not an
-    /// error: the applier then holds the empty plan, and the control process sends a whole one.
+    /// access log. A plan that cannot be used causes an event, not an error: the applier then holds
+    /// the empty plan, and the control process sends a whole one.
     pub fn load(&mut self) {
         let loaded = self.store.load();
         if let Some(damage) = loaded.damage {
@@ -194,7 +194,7 @@ impl Applier {
         }
         // One that comes in place of the last good plan is served at once, like that one.
         if !self.is_bereft
-            && let Err(errors) = self.engine.check_machine(&self.plan)
+            && let Err(errors) = self.engine.check_machine(&self.plan, changes)
         {
             let passing = |error| Fault { is_passing: true, ..Fault::from(error) };
             return Outcome::Refused(errors.into_iter().map(passing).collect());
