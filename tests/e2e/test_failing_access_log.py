@@ -26,6 +26,36 @@ respond = {{ status = 200 }}
 FAILING = "headgate_access_log_failing"
 
 
+def test_traffic_outlives_a_data_plane_while_nobody_reads_the_log(folder: Path) -> None:
+    pipe, port = folder / "pipe", free_port()
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with RunningNode(folder, CONFIG.format(path=pipe, port=port)).until_ready() as node:
+        assert get(port, "/read")[0] == 200
+        os.close(reader)
+        generation, pid = node.data_plane()
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: node.data_plane()[0] > generation, "the next data plane")
+        assert get(port, "/after-a-crash")[0] == 200
+        upgraded = node.command("upgrade")
+        assert upgraded.returncode == 0, upgraded.stderr
+        assert get(port, "/after-an-upgrade")[0] == 200
+        assert f"the access log fails: {pipe}" in node.until_told("access_log.failing")
+
+
+def test_a_config_whose_log_cannot_be_opened_is_refused_until_it_can(folder: Path) -> None:
+    good, late, port = folder / "access.log", folder / "late" / "access.log", free_port()
+    with RunningNode(folder, CONFIG.format(path=good, port=port)).until_ready() as node:
+        node.write(CONFIG.format(path=late, port=port))
+        refused = node.command("reload")
+        assert refused.returncode != 0
+        assert f"cannot open {late}: {os.strerror(errno.ENOENT)}" in refused.stderr
+        assert get(port, "/refused")[0] == 200
+        late.parent.mkdir()
+        until(late.exists, "another try")
+        until_metric(node, FAILING, 0)
+
+
 def test_people_are_told_why_the_access_log_fails_and_when_it_works_again(folder: Path) -> None:
     path, port = folder / "access.log", free_port()
     path.symlink_to("/dev/full")

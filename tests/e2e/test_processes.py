@@ -38,6 +38,19 @@ def test_the_last_good_plan_is_served_when_no_control_process_comes_up(
         node.until_logged("serving_last_good_plan")
 
 
+def test_an_upgrade_that_would_lose_the_last_good_plan_is_not_made(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+        before = node.data_plane()
+        (node.state / "plan" / "plan").write_bytes(b"damaged")
+        upgraded = node.command("upgrade")
+        assert upgraded.returncode != 0
+        assert "the last good plan" in upgraded.stderr
+        assert node.data_plane() == before
+        assert get(port) == (200, b"one")
+
+
 def answers(port: int) -> bool:
     """Whether somebody answers on a port."""
     try:

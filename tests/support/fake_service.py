@@ -14,7 +14,10 @@ EMPTY = DigestTree().root.hex()
 
 
 class FakeService:
-    """Serves what it is given; `refuse` names an object to refuse, `blobs` is what it has."""
+    """Serves what it is given; `refuse` names an object to refuse, `blobs` is what it has.
+
+    `is_passing`: it refuses that for now alone.
+    """
 
     def __init__(self, generation: int = 1) -> None:
         self.generation = generation
@@ -22,6 +25,7 @@ class FakeService:
         self.blobs: dict[str, bytes] = {}
         self.needs: set[str] = set()
         self.refuse = ""
+        self.is_passing = False
         self.is_leaving = False
         self.transactions: list[list[pb.ApplyMessage]] = []
         self._server: grpc.aio.Server | None = None
@@ -92,6 +96,7 @@ class FakeService:
                     objects[key] = change.canonical
                 if change.name == self.refuse:
                     error = pb.ObjectError(kind=kind, name=change.name, path="x", message="no")
+                    error.passing = self.is_passing
                     return pb.ApplyReply(outcome=pb.ApplyReply.OUTCOME_REFUSED, errors=[error])
             if message.HasField("blob"):
                 assert blob_id(message.blob.content) == message.blob.sha256

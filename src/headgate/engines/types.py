@@ -11,12 +11,16 @@ class EngineUnavailableError(Exception):
 
 
 class ObjectError(msgspec.Struct, frozen=True):
-    """An engine's refusal of an object; `path` is the field, empty for the whole object."""
+    """An engine's refusal of an object; `path` is the field, empty for the whole object.
+
+    `is_passing`: the machine lacks something now, so that another try may succeed.
+    """
 
     kind: str
     name: str
     path: str
     message: str
+    is_passing: bool = False
 
 
 class EndpointStatus(msgspec.Struct, frozen=True):

@@ -230,6 +230,8 @@ class Pipeline:
         found, verdict = tried.candidate, tried.verdict
         diagnostics = (*verdict.errors, *found.warnings)
         if verdict.errors:
+            if verdict.is_passing:
+                self._try_again()
             return ReloadResult(
                 outcome=Outcome.REFUSED,
                 diagnostics=diagnostics,

@@ -136,8 +136,13 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
     plane.pid = pid if isinstance(pid, int) else 0
     plane.answers_probes = message.get("answers_probes") is True
     plane.moves_flows = message.get("moves_flows") is True
+    plane.lost_plan = message.get("lost_plan") is True
     fields: Message = {"generation": plane.generation, "pid": plane.pid}
     state.log("info", "dataplane_ready", {**fields, "plan_digest": message.get("plan_digest", "")})
+    if plane.generation == state.successor and plane.lost_plan and _keeps_plan(state):
+        abandon_successor(state)
+        jobs.successor_lost(state, "the new data plane cannot use the last good plan; see the log")
+        return
     state.plane_was_ready = True
     # Not before: connections in a socket's queue wait until a process accepts them.
     state.emit(WidenSockets(state.workers))
@@ -149,6 +154,12 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
     state.plane_backoff.worked()
     clients.broadcast(state, {"event": "dataplane", **(clients.dataplane(state) or {})})
     jobs.plane_ready(state)
+
+
+def _keeps_plan(state: State) -> bool:
+    """Says whether there is a data plane that would lose its plan to a successor without one."""
+    plane = state.serving()
+    return plane is not None and not plane.lost_plan
 
 
 def promote(state: State) -> None:

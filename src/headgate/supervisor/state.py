@@ -67,7 +67,10 @@ class Settings:
 
 
 class Plane:
-    """One data-plane process, started at `born`; `missed` counts probes without an answer."""
+    """One data-plane process, started at `born`; `missed` counts probes without an answer.
+
+    `lost_plan`: it could not use the last good plan when it came up.
+    """
 
     def __init__(self, generation: int, born: float = 0.0) -> None:
         self.generation = generation
@@ -76,6 +79,7 @@ class Plane:
         self.born = born
         self.answers_probes = False
         self.moves_flows = False
+        self.lost_plan = False
         self.is_asked = False
         self.missed = 0
 

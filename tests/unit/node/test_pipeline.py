@@ -240,7 +240,10 @@ def test_what_the_data_plane_refuses_is_reported_and_new_listeners_are_closed_ag
         result = await stage.pipeline.reload("start")
         assert result.outcome is Outcome.REFUSED
         assert str(result.diagnostics[0]) == "a.toml:3:1: upstream.app.x: no"
+        assert not result.is_passing
         assert stage.sockets.calls[-1] == ("release", ("127.0.0.1:80",))
+        stage.service.is_passing = True
+        assert (await stage.pipeline.reload("again")).is_passing
 
     play(body)
 

@@ -372,6 +372,20 @@ def test_a_config_of_people_is_refused_whole(play: Callable[[Body], None]) -> No
     play(body)
 
 
+def test_a_config_refused_for_a_cause_that_may_pass_is_tried_again(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        stage.serving.refusals = [refusal(is_passing=True)]
+        assert (await stage.served(A)).outcome is Outcome.REFUSED
+        assert stage.pauses == [5.0]
+        stage.serving.refusals = [refusal(is_passing=False)]
+        assert (await stage.served(A)).outcome is Outcome.REFUSED
+        assert stage.pauses == [5.0]
+
+    play(body)
+
+
 def test_what_was_left_out_for_a_cause_that_may_pass_is_tried_less_and_less_often(
     play: Callable[[Body], None],
 ) -> None:

@@ -205,6 +205,26 @@ def test_an_upgrade_fails_when_the_new_data_plane_does_not_take_the_sockets(node
     assert sent(commands, 1) == []
 
 
+def test_an_upgrade_fails_when_the_new_data_plane_cannot_use_the_last_good_plan(
+    node: Node,
+) -> None:
+    node.serve()
+    node.ask("upgrade")
+    commands = node.plane_says(2, "ready", pid=12, lost_plan=True)
+    assert "the last good plan" in str(replies(commands)[0]["error"])
+    assert cmd.SignalDataPlane(2, signal.SIGKILL) in commands
+    assert cmd.SendSockets(2, WEB) not in commands
+    assert sent(commands, 1) == []
+
+
+def test_a_data_plane_without_a_plan_may_be_replaced_by_another_one(node: Node) -> None:
+    node.serve()
+    node.handle(ev.DataPlaneExited(1, 1))
+    assert cmd.SendSockets(2, WEB) in node.plane_says(2, "ready", pid=12, lost_plan=True)
+    node.ask("upgrade")
+    assert cmd.SendSockets(3, WEB) in node.plane_says(3, "ready", pid=13, lost_plan=True)
+
+
 def test_upgrade_hands_the_sockets_over_before_the_old_one_leaves(node: Node) -> None:
     node.serve()
     commands = node.ask("upgrade")

@@ -85,6 +85,9 @@ pub enum ToSupervisor {
         answers_probes: bool,
         /// True if this process gives UDP flows to a successor, and takes those of a predecessor.
         moves_flows: bool,
+        /// True if nothing is served because the last good plan cannot be used; a predecessor that
+        /// serves one had better stay.
+        lost_plan: bool,
     },
     /// The answer to a probe.
     Alive,
@@ -169,9 +172,10 @@ mod tests {
                 pid: 5,
                 plan_digest: "ab".into(),
                 answers_probes: true,
-                moves_flows: true
+                moves_flows: true,
+                lost_plan: false
             }),
-            r#"{"op":"ready","pid":5,"plan_digest":"ab","answers_probes":true,"moves_flows":true}"#
+            r#"{"op":"ready","pid":5,"plan_digest":"ab","answers_probes":true,"moves_flows":true,"lost_plan":false}"#
         );
         assert_eq!(text(ToSupervisor::Alive), r#"{"op":"alive"}"#);
         assert_eq!(

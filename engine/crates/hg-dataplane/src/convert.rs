@@ -32,8 +32,8 @@ pub fn reply(outcome: Outcome, held: Digest) -> proto::ApplyReply {
 }
 
 fn error(fault: Fault) -> proto::ObjectError {
-    let Fault { kind, name, path, message } = fault;
-    proto::ObjectError { kind, name, path, message }
+    let Fault { kind, name, path, message, is_passing: passing } = fault;
+    proto::ObjectError { kind, name, path, message, passing }
 }
 
 /// Makes the answer to a `Status`, with endpoints only on request, because they are many.

@@ -36,6 +36,13 @@ pub trait EngineApi: Send + Sync {
         blobs: &BlobLookup<'_>,
     ) -> Result<Applied, Vec<ObjectError>>;
 
+    /// Checks that the machine has now what a plan needs of it, such as an access log's sink that can
+    /// be opened, where that is not as in the plan served. [`apply`](Self::apply) does not ask.
+    ///
+    /// # Errors
+    /// Returns one entry per thing that is not there.
+    fn check_machine(&self, plan: &Plan, changed: &[Change]) -> Result<(), Vec<ObjectError>>;
+
     /// Hands over listening sockets of one address; the index is the worker's.
     fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>);
 

@@ -38,6 +38,8 @@ pub(crate) struct FakeEngine {
     changed: Condvar,
     pub is_drained: AtomicBool,
     pub hangs: AtomicBool,
+    /// True while the machine lacks what a middleware named `needy` needs.
+    pub is_bare: AtomicBool,
     pub flows: Mutex<Vec<GivenFlows>>,
     pub names: Mutex<Vec<String>>,
     pub events: Mutex<Vec<EngineEvent>>,
@@ -109,6 +111,16 @@ impl EngineApi for FakeEngine {
             seen.changed = changed.iter().map(|change| change.name.to_string()).collect();
         });
         Ok(Applied { compile_us: 7, swap_us: 3 })
+    }
+
+    /// Misses what a middleware named `needy` needs.
+    fn check_machine(&self, plan: &Plan, _changed: &[Change]) -> Result<(), Vec<ObjectError>> {
+        match plan.middleware("needy") {
+            Some(_) if self.is_bare.load(Ordering::Relaxed) => {
+                Err(vec![fault("needy", "respond", "is not there now")])
+            }
+            _ => Ok(()),
+        }
     }
 
     fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>) {

@@ -38,6 +38,10 @@ impl EngineApi for Engine {
         Ok(Applied { compile_us: applied.compile_us, swap_us: applied.swap_us })
     }
 
+    fn check_machine(&self, plan: &Plan, changed: &[Change]) -> Result<(), Vec<ObjectError>> {
+        Engine::check_machine(self, plan, changed)
+    }
+
     fn add_sockets(&self, address: &str, sockets: Vec<OwnedFd>) {
         Engine::add_sockets(self, address, sockets);
     }

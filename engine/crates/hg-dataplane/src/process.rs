@@ -111,6 +111,17 @@ fn first_packet(link: &Link, buffer: &mut [u8]) -> io::Result<Option<Start>> {
     }
 }
 
+/// Returns what the supervisor hears of a process that has loaded its plan, once it is up.
+fn ready(applier: &Applier) -> ToSupervisor {
+    ToSupervisor::Ready {
+        pid: std::process::id(),
+        plan_digest: applier.plan().digest().hex(),
+        answers_probes: true,
+        moves_flows: true,
+        lost_plan: applier.has_lost_plan(),
+    }
+}
+
 /// Events from other threads, and a descriptor that wakes this one.
 #[derive(Clone)]
 struct Inbox {
@@ -155,7 +166,7 @@ impl Process {
         }
         let mut applier = Applier::new(store, engine.clone(), events.clone());
         applier.load();
-        let plan_digest = applier.plan().digest().hex();
+        let ready = ready(&applier);
         let lookup = Arc::new(DnsLookup::default());
         let resolver = Resolver::new(engine.clone(), events.clone(), lookup);
         let wants = resolver.clone();
@@ -185,9 +196,7 @@ impl Process {
         let exit_at = Cell::new(None);
         let process =
             Self { link, engine, apply, events, inbox, outbox, is_leaving, grpc_socket, exit_at };
-        let pid = std::process::id();
-        let (answers_probes, moves_flows) = (true, true);
-        process.say(&ToSupervisor::Ready { pid, plan_digest, answers_probes, moves_flows });
+        process.say(&ready);
         Ok(process)
     }
 

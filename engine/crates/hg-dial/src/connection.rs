@@ -1,6 +1,6 @@
 //! A connection to a server of the node's own; every step has a deadline.
 
-use crate::place::{Lookup, Place, host_of};
+use crate::place::{Lookup, Place, Tried, host_of};
 use crate::secured::Secured;
 use crate::{Failure, Reason};
 use std::io::{self, ErrorKind, Read, Write};
@@ -38,41 +38,46 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first address of a place that answers, at first to the one that worked last,
-    /// and does the handshake. Waits for the first look-up of a name.
+    /// Connects to the first address of a place that answers, in their order by what is known of them, and
+    /// does the handshake. Each has its share of the time that is left. Notes the failures; that an
+    /// address works is the caller's to say. Waits for the first look-up of a name.
     ///
     /// # Errors
     /// Why there is no connection.
     pub fn open(
         place: &Place,
         lookup: &Lookup,
-        last: Option<SocketAddr>,
+        tried: &mut Tried,
         steps: &mut Steps<'_>,
     ) -> Result<Self, Failure> {
         let mut why = Failure::new(Reason::Name, "its name has no address");
-        for address in Self::addresses(place, lookup, last, steps)? {
-            match Self::to(place, address, steps) {
+        let addresses = Self::addresses(place, lookup, tried, steps)?;
+        for (untried, address) in (1..=addresses.len()).rev().zip(addresses) {
+            let share = steps.left()? / u32::try_from(untried).unwrap_or(1);
+            let mut own = Steps { until: Instant::now() + share, between: &mut *steps.between };
+            match Self::to(place, address, &mut own) {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => why = failure,
             }
+            tried.fails(address);
             (steps.between)();
         }
         Err(why)
     }
 
-    /// Returns the addresses of a place, few, and the one that worked last first. Waits for the first
-    /// look-up of a name.
+    /// Returns the addresses of a place, few, in their order by what is known of them. Waits for the
+    /// first look-up of a name.
     ///
     /// # Errors
     /// Why its name has none.
     pub fn addresses(
         place: &Place,
         lookup: &Lookup,
-        last: Option<SocketAddr>,
+        tried: &Tried,
         steps: &mut Steps<'_>,
     ) -> Result<Vec<SocketAddr>, Failure> {
         loop {
-            if let Some(found) = place.addresses(lookup, last) {
+            if let Some(found) = place.addresses(lookup, tried) {
                 return found;
             }
             let left = steps.left().map_err(|_| {
@@ -229,5 +234,37 @@ fn step(done: io::Result<usize>) -> Result<Option<usize>, Failure> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if waits.contains(&error.kind()) => Ok(None),
         Err(error) => Err(Failure::broken(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    /// Returns a listener whose queue is full, and what fills it: the kernel answers nobody.
+    fn mute() -> (TcpListener, Vec<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+            queue.push(stream);
+            assert!(queue.len() < 5_000, "its queue has an end");
+        }
+        (listener, queue)
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_leaves_time_for_the_next_one() {
+        let ((mute, _queue), good) = (mute(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let known = [&mute, &good].map(|one| one.local_addr().unwrap());
+        let lookup: Lookup = Arc::new(move |_| Some(Ok(known.to_vec())));
+        let place = Place { address: "a.example:80".into(), tls: None, protocol: None };
+        let until = Instant::now() + Duration::from_secs(2);
+        let mut steps = Steps { until, between: &mut || {} };
+        let opened =
+            Connection::open(&place, &lookup, &mut Tried::default(), &mut steps).map(|it| it.peer);
+        assert_eq!(opened, Ok(good.local_addr().unwrap()));
     }
 }

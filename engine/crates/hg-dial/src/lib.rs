@@ -12,4 +12,4 @@ mod secured;
 
 pub use connection::{Connection, Steps};
 pub use failure::{Failure, Reason, Reasons};
-pub use place::{Lookup, Place, host_of, is_name, literals_only};
+pub use place::{Lookup, Place, Tried, host_of, is_name, literals_only};

@@ -11,6 +11,8 @@ pub type Lookup = Arc<dyn Fn(&str) -> Option<Result<Vec<SocketAddr>, String>> + 
 
 /// Most addresses of a name that are tried in a row.
 const TRIED: usize = 4;
+/// Most addresses of which failures are remembered.
+const REMEMBERED: usize = 64;
 
 /// A server, ready to be connected to.
 #[derive(Clone)]
@@ -24,15 +26,15 @@ pub struct Place {
 }
 
 impl Place {
-    /// Returns the addresses to try, the one that worked last first; nothing before its name was
-    /// looked up.
+    /// Returns the addresses to try in their order by what is known of them; nothing before its name
+    /// was looked up.
     ///
     /// # Errors
     /// Why its name has no address.
     pub(crate) fn addresses(
         &self,
         lookup: &Lookup,
-        last: Option<SocketAddr>,
+        tried: &Tried,
     ) -> Option<Result<Vec<SocketAddr>, Failure>> {
         if let Ok(address) = self.address.parse() {
             return Some(Ok(vec![address]));
@@ -45,9 +47,7 @@ impl Place {
             Err(why) => return Some(Err(without(why))),
         };
         interleave(&mut found);
-        if let Some(at) = last.and_then(|last| found.iter().position(|one| *one == last)) {
-            found.swap(0, at);
-        }
+        tried.order(&mut found);
         found.truncate(TRIED);
         Some(Ok(found))
     }
@@ -56,6 +56,41 @@ impl Place {
     pub fn is_same(&self, other: &Self) -> bool {
         let tls = |place: &Self| place.tls.as_ref().map(|tls| *tls.digest());
         self.address == other.address && self.protocol == other.protocol && tls(self) == tls(other)
+    }
+}
+
+/// What earlier tries tell of the addresses of a place.
+#[derive(Clone, Debug, Default)]
+pub struct Tried {
+    worked: Option<SocketAddr>,
+    /// Those that failed since one worked, the one of the last failure at the end.
+    failed: Vec<SocketAddr>,
+}
+
+impl Tried {
+    /// Notes an address that answered: the next try begins with it.
+    pub fn works(&mut self, address: SocketAddr) {
+        *self = Self { worked: Some(address), failed: Vec::new() };
+    }
+
+    /// Notes an address that did not: the next try ends with it.
+    pub fn fails(&mut self, address: SocketAddr) {
+        self.worked = self.worked.filter(|worked| *worked != address);
+        self.failed.retain(|failed| *failed != address);
+        // Names change their addresses; so many of old ones say nothing.
+        if self.failed.len() >= REMEMBERED {
+            self.failed.remove(0);
+        }
+        self.failed.push(address);
+    }
+
+    fn order(&self, addresses: &mut [SocketAddr]) {
+        addresses.sort_by_key(|address| {
+            if self.worked == Some(*address) {
+                return 0;
+            }
+            self.failed.iter().position(|failed| failed == address).map_or(1, |at| at + 2)
+        });
     }
 }
 
@@ -109,9 +144,9 @@ mod tests {
     #[test]
     fn a_literal_is_not_looked_up() {
         let lookup = literals_only();
-        let found = place("[::1]:7").addresses(&lookup, None).unwrap().unwrap();
+        let found = place("[::1]:7").addresses(&lookup, &Tried::default()).unwrap().unwrap();
         assert_eq!(found, ["[::1]:7".parse().unwrap()]);
-        let error = place("a:7").addresses(&lookup, None).unwrap().unwrap_err();
+        let error = place("a:7").addresses(&lookup, &Tried::default()).unwrap().unwrap_err();
         assert_eq!(error.reason, Reason::Name);
     }
 
@@ -120,11 +155,34 @@ mod tests {
         let all = addresses(9);
         let known = all.clone();
         let lookup: Lookup = Arc::new(move |_| Some(Ok(known.clone())));
-        let found = place("a:80").addresses(&lookup, all.get(6).copied()).unwrap().unwrap();
+        let mut tried = Tried::default();
+        tried.works(all[6]);
+        let found = place("a:80").addresses(&lookup, &tried).unwrap().unwrap();
         assert_eq!((found.len(), found.first()), (TRIED, all.get(6)));
-        let gone = Some(SocketAddr::from(([10, 9, 9, 9], 80)));
-        let found = place("a:80").addresses(&lookup, gone).unwrap().unwrap();
+        tried.works(SocketAddr::from(([10, 9, 9, 9], 80)));
+        let found = place("a:80").addresses(&lookup, &tried).unwrap().unwrap();
         assert_eq!(found.first(), all.first(), "an address that it no longer has is not tried");
+    }
+
+    #[test]
+    fn addresses_that_failed_come_last_and_the_latest_failure_at_the_end() {
+        let all = addresses(3);
+        let known = all.clone();
+        let lookup: Lookup = Arc::new(move |_| Some(Ok(known.clone())));
+        let mut tried = Tried::default();
+        tried.works(all[0]);
+        for failed in [all[0], all[1], all[0]] {
+            tried.fails(failed);
+        }
+        let found = place("a:80").addresses(&lookup, &tried).unwrap().unwrap();
+        assert_eq!(found, [all[2], all[1], all[0]]);
+        tried.works(all[1]);
+        let found = place("a:80").addresses(&lookup, &tried).unwrap().unwrap();
+        assert_eq!(found, [all[1], all[0], all[2]]);
+        for n in 0..=u16::MAX {
+            tried.fails(SocketAddr::from(([10, 9, 9, 9], n)));
+        }
+        assert_eq!(tried.failed.len(), REMEMBERED);
     }
 
     #[test]
@@ -132,15 +190,15 @@ mod tests {
         let of = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<_>>();
         let known = of(&["[::1]:1", "[::2]:1", "[::3]:1", "[::4]:1", "1.1.1.1:1", "1.1.1.2:1"]);
         let lookup: Lookup = Arc::new(move |_| Some(Ok(known.clone())));
-        let found = place("a:1").addresses(&lookup, None).unwrap().unwrap();
+        let found = place("a:1").addresses(&lookup, &Tried::default()).unwrap().unwrap();
         assert_eq!(found, of(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1"]));
     }
 
     #[test]
     fn a_name_that_was_not_looked_up_yet_has_no_answer() {
         let lookup: Lookup = Arc::new(|_| None);
-        assert!(place("a:80").addresses(&lookup, None).is_none());
+        assert!(place("a:80").addresses(&lookup, &Tried::default()).is_none());
         let lookup: Lookup = Arc::new(|_| Some(Ok(Vec::new())));
-        assert!(place("a:80").addresses(&lookup, None).unwrap().is_err());
+        assert!(place("a:80").addresses(&lookup, &Tried::default()).unwrap().is_err());
     }
 }

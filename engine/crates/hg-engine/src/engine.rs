@@ -10,10 +10,10 @@ use crate::shared::{Shared, marks};
 use crate::snapshot::{Builder, Snapshot, Update};
 use crate::thread;
 use crate::worker::{Done, Mailbox, Message};
-use crate::{histogram, house};
-use hg_log::{AccessLog, TapFilter, TapReader};
+use crate::{histogram, house, machine};
+use hg_log::{TapFilter, TapReader};
 use hg_net::{Address, Fd, Poller};
-use hg_plan::{Change, Kind, ObjectError, Plan};
+use hg_plan::{Change, ObjectError, Plan};
 use hg_resilience::Marks;
 use hg_tls::Ticketer;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -148,7 +148,6 @@ impl Engine {
         let mut builder = lock(&inner.builder);
         let begun = Instant::now();
         let before = builder.current().clone();
-        check_log(plan, &before)?;
         outlets::check(plan)?;
         histogram::check(plan)?;
         let update = builder.apply(plan, changed, blobs)?;
@@ -169,6 +168,19 @@ impl Engine {
         self.forget_names(&mut builder);
         let compile_us = u64::try_from((compiled - begun).as_micros()).unwrap_or(u64::MAX);
         Ok(Applied { compile_us, swap_us })
+    }
+
+    /// Checks that the machine has now what a plan needs of it, where that is not as in the plan
+    /// served: a sink of its access log that can be opened, and roots where TLS is verified by those of
+    /// the system. `changed` are the objects that differ.
+    ///
+    /// [`apply`](Self::apply) does not ask: it serves such a plan, and tries again in operation.
+    ///
+    /// # Errors
+    /// Returns one entry per thing that is not there.
+    pub fn check_machine(&self, plan: &Plan, changed: &[Change]) -> Result<(), Vec<ObjectError>> {
+        let served = lock(&self.inner.serving).clone();
+        machine::check(plan, changed, &served.settings)
     }
 
     /// Hands a snapshot to every worker and waits until each serves it.
@@ -377,16 +389,4 @@ impl Engine {
     pub fn worker_restarts(&self) -> Vec<u64> {
         self.inner.workers.iter().map(|w| w.restarts.load(Relaxed)).collect()
     }
-}
-
-/// Reports an access log sink that cannot be opened as a mistake in the plan.
-fn check_log(plan: &Plan, before: &Snapshot) -> Result<(), Vec<ObjectError>> {
-    let log = plan.settings("node").and_then(|s| s.access_log.as_ref());
-    if log == before.settings.access_log.as_ref() {
-        return Ok(());
-    }
-    log.map_or(Ok(()), AccessLog::check).map_err(|message| {
-        let (kind, name, path) = (Kind::Settings, "node".into(), "access_log.sink".into());
-        vec![ObjectError { kind, name, path, message }]
-    })
 }

@@ -22,6 +22,7 @@ mod health;
 mod helpers;
 mod histogram;
 mod house;
+mod machine;
 mod negotiated;
 mod orders;
 mod outlets;

@@ -163,16 +163,22 @@ pub(crate) fn names(settings: &Settings) -> impl Iterator<Item = String> {
     collectors.chain(store).filter(|address| hg_dial::is_name(address))
 }
 
-/// Reports collectors that nothing can be sent to as mistakes in the plan.
+/// Reports an access log that cannot be laid out and collectors that nothing can be sent to as
+/// mistakes in the plan.
 pub(crate) fn check(plan: &Plan) -> Result<(), Vec<ObjectError>> {
     let Some(settings) = plan.settings("node") else { return Ok(()) };
-    let wrong = SIGNALS.into_iter().filter_map(|(signal, path)| {
+    let log = settings.access_log.as_ref().and_then(|log| AccessLog::check(log).err());
+    let collectors = SIGNALS.into_iter().filter_map(|(signal, path)| {
         let message = check_export(export(settings, signal)?, signal).err()?;
-        let (kind, name, path) = (Kind::Settings, "node".into(), format!("{path}.endpoint"));
-        Some(ObjectError { kind, name, path, message })
+        Some(fault(format!("{path}.endpoint"), message))
     });
-    let wrong: Vec<_> = wrong.collect();
+    let log = log.map(|message| fault("access_log".into(), message));
+    let wrong: Vec<_> = log.into_iter().chain(collectors).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn fault(path: String, message: String) -> ObjectError {
+    ObjectError { kind: Kind::Settings, name: "node".into(), path, message }
 }
 
 fn check_export(export: &OtlpExport, signal: Signal) -> Result<(), String> {

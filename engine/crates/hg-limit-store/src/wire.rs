@@ -2,7 +2,7 @@
 
 use crate::session::{Charge, Session, Trouble};
 use crate::store::Meant;
-use hg_dial::{Connection, Failure, Lookup, Reason, Steps};
+use hg_dial::{Connection, Failure, Lookup, Reason, Steps, Tried};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ impl Wire {
         let mut idle = || {};
         let mut steps = Steps { until: Instant::now() + timeout, between: &mut idle };
         let mut why = Failure::new(Reason::Name, "its name has no address");
-        for address in Connection::addresses(&meant.place, lookup, None, &mut steps)? {
+        for address in Connection::addresses(&meant.place, lookup, &Tried::default(), &mut steps)? {
             match Self::to(meant, address, Instant::now() + timeout) {
                 Ok(wire) => return Ok(wire),
                 Err(Trouble::Again(failure) | Trouble::Away(failure)) => why = failure,

@@ -136,6 +136,10 @@ pub(crate) fn push_names(
             out.push(b',');
             left -= 1;
         }
+        // Not `push`, which may write something for no bytes.
+        if left == 0 {
+            return;
+        }
         push(name.as_bytes(), left, out);
         left = left.saturating_sub(name.len());
     }

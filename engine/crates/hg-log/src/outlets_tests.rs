@@ -245,16 +245,23 @@ fn a_sink_that_goes_on_is_not_behind_any_more() {
 }
 
 #[test]
-fn an_impossible_sink_is_refused_by_check_with_its_name() {
+fn a_sink_that_cannot_be_opened_is_refused_by_check_with_its_name() {
     let scratch = Scratch::new("check");
-    assert_eq!(AccessLog::check(&to_file(&scratch.path("log"), LogFormat::Json)), Ok(()));
-    let message = AccessLog::check(&to_file(&scratch.path("no/log"), LogFormat::Json)).unwrap_err();
+    assert_eq!(AccessLog::check_sink(&to_file(&scratch.path("log"), LogFormat::Json)), Ok(()));
+    let message =
+        AccessLog::check_sink(&to_file(&scratch.path("no/log"), LogFormat::Json)).unwrap_err();
     assert!(message.contains("no/log: No such file"), "{message}");
     let syslog = LogSink::Syslog { address: format!("unix:{}", scratch.path("none")) };
-    assert!(AccessLog::check(&to(syslog, LogFormat::Json)).is_err());
-    assert_eq!(AccessLog::check(&to(LogSink::Stdout {}, LogFormat::Json)), Ok(()));
-    let unknown =
-        Config { template: Some("${no}".into()), ..to(LogSink::Stdout {}, LogFormat::Json) };
+    assert!(AccessLog::check_sink(&to(syslog, LogFormat::Json)).is_err());
+    assert_eq!(AccessLog::check_sink(&to(LogSink::Stdout {}, LogFormat::Json)), Ok(()));
+}
+
+#[test]
+fn a_layout_with_an_unknown_field_is_refused_whatever_the_sink() {
+    let sink = LogSink::File { path: "/nowhere/log".into() };
+    let plain = to(sink, LogFormat::Json);
+    assert_eq!(AccessLog::check(&plain), Ok(()));
+    let unknown = Config { template: Some("${no}".into()), ..plain };
     assert_eq!(AccessLog::check(&unknown).unwrap_err(), "the access log has no field no");
 }
 

@@ -135,6 +135,8 @@ struct Gathered<'a> {
     tell: Tell,
     client: Client,
     target: Option<Target>,
+    /// True while the config names the target; without one, what waits still goes to the last one.
+    is_wanted: bool,
     waiting: Vec<u8>,
     items: u64,
     /// The time at which the first of those that wait came.
@@ -145,7 +147,8 @@ struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     fn new(shared: &'a Shared, lookup: Lookup, tell: Tell) -> Self {
         let (client, (target, waiting, batch)) = (Client::new(lookup), Default::default());
-        Self { shared, tell, client, target, waiting, items: 0, since: Instant::now(), batch }
+        let (is_wanted, items, since) = (false, 0, Instant::now());
+        Self { shared, tell, client, target, is_wanted, waiting, items, since, batch }
     }
 
     fn run(&mut self, incoming: &Receiver<Option<Target>>) {
@@ -153,6 +156,7 @@ impl<'a> Gathered<'a> {
             // Read before the queue, so that what was handed over before the stop is found.
             let is_stopping = self.shared.stop.load(Acquire);
             while let Ok(target) = incoming.try_recv() {
+                self.is_wanted = target.is_some();
                 if let Some(target) = target {
                     self.target = Some(target);
                     self.client.close();
@@ -254,7 +258,7 @@ impl<'a> Gathered<'a> {
 
     fn fails(&self, why: Failure) {
         self.shared.failures.count(why.reason);
-        if !self.shared.is_failing.swap(true, AcqRel) {
+        if self.is_wanted && !self.shared.is_failing.swap(true, AcqRel) {
             (self.tell)(News::Failing(why.detail));
         }
     }

@@ -123,6 +123,45 @@ fn what_is_not_taken_now_is_sent_again() {
 }
 
 #[test]
+fn a_collector_that_is_removed_while_it_fails_is_not_told_of_any_more() {
+    const LATER: &str = "HTTP/1.1 503 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let collector = Collector::new(&[LATER, LATER, OK]);
+    let (exporter, news) = started();
+    exporter.configure(Some(&plan(&collector.endpoint)), None);
+    let mut writer = exporter.writer();
+    writer.append(item(b"x"));
+    writer.flush();
+    collector.body();
+    until("the failure", || exporter.stats().is_failing);
+    exporter.configure(None, None);
+    until("the end of the failure", || !exporter.stats().is_failing);
+    collector.body();
+    until("the next failure", || exporter.stats().failures.iter().sum::<u64>() == 2);
+    collector.body();
+    until("the count", || exporter.stats().exported == 1);
+    assert!(!exporter.stats().is_failing);
+    let told: Vec<_> = news.try_iter().collect();
+    assert_eq!(told, [News::Failing("it answers 503".into())]);
+}
+
+#[test]
+fn an_address_that_never_answers_does_not_keep_items_from_the_next_one() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let collector = Collector::new(&[OK]);
+    let good = collector.endpoint.strip_prefix("http://").unwrap().parse().unwrap();
+    let known = vec![silent.local_addr().unwrap(), good];
+    let lookup: Lookup = Arc::new(move |_| Some(Ok(known.clone())));
+    let exporter = Exporter::start(Signal::Logs, 1, lookup, Box::new(drop)).unwrap();
+    let named = OtlpExport { timeout_ms: 500, ..plan("http://collector.example:4318") };
+    exporter.configure(Some(&named), None);
+    let mut writer = exporter.writer();
+    writer.append(item(b"x"));
+    writer.flush();
+    collector.body();
+    until("the count", || exporter.stats().exported == 1);
+}
+
+#[test]
 fn what_is_refused_is_dropped() {
     let collector = Collector::new(&["HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"]);
     let (exporter, _news) = started();

@@ -2,9 +2,8 @@
 //! thread and may wait there, in slices, between which it lets the thread do its other work.
 
 use crate::target::Target;
-use hg_dial::{Connection, Failure, Lookup, Reason, Steps};
+use hg_dial::{Connection, Failure, Lookup, Reason, Steps, Tried};
 use hg_proto::{BodyReader, HeaderSlots, Known, Limits, Method, Parse, parse_response};
-use std::net::SocketAddr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Most bytes of an answer's head, and of its body.
@@ -22,13 +21,12 @@ pub(crate) struct Answer {
 pub(crate) struct Client {
     lookup: Lookup,
     kept: Option<Connection>,
-    /// The address that the last connection led to.
-    last: Option<SocketAddr>,
+    tried: Tried,
 }
 
 impl Client {
     pub(crate) fn new(lookup: Lookup) -> Self {
-        Self { lookup, kept: None, last: None }
+        Self { lookup, kept: None, tried: Tried::default() }
     }
 
     /// Sends an export; an old connection that turns out to be closed is replaced once.
@@ -48,13 +46,12 @@ impl Client {
         let [first, second] = body;
         let parts = [&head, first, second];
         if let Some(kept) = self.kept.take()
-            && let Ok(answer) = self.ask(kept, parts, &mut steps)
+            && let Ok(answer) = self.ask(kept, true, parts, &mut steps)
         {
             return Ok(answer);
         }
-        let fresh = Connection::open(&target.place, &self.lookup, self.last, &mut steps)?;
-        self.last = Some(fresh.peer);
-        self.ask(fresh, parts, &mut steps)
+        let fresh = Connection::open(&target.place, &self.lookup, &mut self.tried, &mut steps)?;
+        self.ask(fresh, false, parts, &mut steps)
     }
 
     /// Forgets the connection.
@@ -62,7 +59,30 @@ impl Client {
         self.kept = None;
     }
 
+    /// Asks, and notes whether the next try is to begin with this address: not after a failure that
+    /// another one of the place may not have.
     fn ask(
+        &mut self,
+        connection: Connection,
+        is_old: bool,
+        parts: [&[u8]; 3],
+        steps: &mut Steps<'_>,
+    ) -> Result<Answer, Failure> {
+        let peer = connection.peer;
+        let asked = self.exchange(connection, parts, steps);
+        match &asked {
+            Ok(answer) if answer.status < 500 => self.tried.works(peer),
+            // It may have been closed long ago, which tells nothing of the address.
+            Err(why) if is_old && why.reason == Reason::Closed => {}
+            _ => {
+                self.kept = None;
+                self.tried.fails(peer);
+            }
+        }
+        asked
+    }
+
+    fn exchange(
         &mut self,
         mut connection: Connection,
         parts: [&[u8]; 3],

@@ -2,16 +2,18 @@
 
 use crate::certificate::{Certified, Problem};
 use crate::context::Blobs;
+use crate::roots::SystemRoots;
 use crate::tunnel::Tunnel;
 use crate::verify::AnyCertificate;
 use crate::{HandshakeKind, PeerCertificate, Received, TlsError, TlsErrorKind, algorithms, policy};
 use hg_plan::{Digest, TlsVersion, UpstreamTls};
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientSessionMemoryCache, Resumption, UnbufferedClientConnection};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
-use rustls::{CipherSuite, ClientConfig, ProtocolVersion, RootCertStore};
+use rustls::{CipherSuite, ClientConfig, ProtocolVersion};
 use rustls_pki_types::ServerName;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Server names whose sessions are kept, per upstream.
 const SESSIONS: usize = 64;
@@ -63,15 +65,15 @@ impl ClientTls {
             ))
             .map_err(|e| at("min_version")(e.to_string()))?;
         let builder = if tls.verify {
-            let roots = match &tls.ca {
-                Some(sha256) => policy::roots(blobs, sha256),
-                None => system_roots(),
+            let verifier: Arc<dyn ServerCertVerifier> = match &tls.ca {
+                Some(sha256) => {
+                    let roots = policy::roots(blobs, sha256).map_err(at("ca"))?;
+                    let builder = WebPkiServerVerifier::builder_with_provider(roots, provider);
+                    builder.build().map_err(|e| at("ca")(e.to_string()))?
+                }
+                None => Arc::new(SystemRoots::new(provider)),
             };
-            let verifier =
-                WebPkiServerVerifier::builder_with_provider(roots.map_err(at("ca"))?, provider)
-                    .build()
-                    .map_err(|e| at("ca")(e.to_string()))?;
-            builder.with_webpki_verifier(verifier)
+            builder.dangerous().with_custom_certificate_verifier(verifier)
         } else {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         };
@@ -184,36 +186,6 @@ fn sessions() -> ClientSessionMemoryCache {
     ClientSessionMemoryCache::new(SESSIONS * TICKETS)
 }
 
-/// Returns the system's roots.
-fn system_roots() -> Result<Arc<RootCertStore>, String> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    kept_roots(&ROOTS, read_system_roots)
-}
-
-/// Returns the roots that were read once; as long as that fails they are read again, because the
-/// system may get some.
-fn kept_roots(
-    kept: &OnceLock<Arc<RootCertStore>>,
-    read: impl FnOnce() -> Result<Arc<RootCertStore>, String>,
-) -> Result<Arc<RootCertStore>, String> {
-    if let Some(roots) = kept.get() {
-        return Ok(roots.clone());
-    }
-    let roots = read()?;
-    Ok(kept.get_or_init(|| roots).clone())
-}
-
-fn read_system_roots() -> Result<Arc<RootCertStore>, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let why = found.errors.first().map(|e| format!(": {e}")).unwrap_or_default();
-        return Err(format!("the system has no usable CA certificates{why}; set ca_file"));
-    }
-    Ok(Arc::new(roots))
-}
-
 /// A session with an endpoint, used as [`crate::ServerSession`] is.
 pub struct ClientSession {
     tunnel: Tunnel<UnbufferedClientConnection>,
@@ -319,7 +291,6 @@ mod tests {
     use super::*;
     use rustls::NamedGroup;
     use rustls::client::ClientSessionStore;
-    use std::cell::Cell;
 
     #[test]
     fn the_sessions_with_so_many_servers_are_kept() {
@@ -329,21 +300,5 @@ mod tests {
         names.iter().for_each(|name| kept.set_kx_hint(name.clone(), group));
         let known = names.iter().filter(|name| kept.kx_hint(name).is_some());
         assert_eq!(known.count(), SESSIONS);
-    }
-
-    #[test]
-    fn roots_that_cannot_be_read_are_read_again_until_they_can() {
-        let (kept, reads) = (OnceLock::new(), Cell::new(0));
-        let read = |found: Result<(), String>| {
-            kept_roots(&kept, || {
-                reads.set(reads.get() + 1);
-                found.map(|()| Arc::new(RootCertStore::empty()))
-            })
-        };
-        assert_eq!(read(Err("none".into())).unwrap_err(), "none");
-        assert_eq!(read(Err("still none".into())).unwrap_err(), "still none");
-        let first = read(Ok(())).unwrap();
-        assert!(Arc::ptr_eq(&first, &read(Err("none".into())).unwrap()));
-        assert_eq!(reads.get(), 3);
     }
 }

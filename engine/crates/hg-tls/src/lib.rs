@@ -23,6 +23,7 @@ mod policy;
 mod quic;
 mod reader;
 mod record;
+mod roots;
 mod selector;
 mod session;
 mod shards;
@@ -40,6 +41,7 @@ pub use hello::{
 };
 pub use identity::{PeerCertificate, spiffe};
 pub use quic::{InitialReader, Unread, fuzz_initials};
+pub use roots::check_system_roots;
 pub use rustls::ProtocolVersion;
 pub use selector::{NoProtocol, Refusal, Selection, Selector};
 pub use session::ServerSession;

@@ -93,7 +93,9 @@ class NativeEngine:
                 self._known, self._held = plan, digest
                 return Applied(digest, True, reply.compile_us, reply.swap_us)
             if reply.outcome == pb.ApplyReply.OUTCOME_REFUSED:
-                found = [ObjectError(e.kind, e.name, e.path, e.message) for e in reply.errors]
+                found = [
+                    ObjectError(e.kind, e.name, e.path, e.message, e.passing) for e in reply.errors
+                ]
                 await self._check_it_stays(found)
                 return Refused(tuple(found))
             if reply.outcome == pb.ApplyReply.OUTCOME_BASE_MISMATCH:

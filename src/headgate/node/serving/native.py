@@ -116,7 +116,8 @@ class NativeServing:
             await self._release(new)
             errors = tuple(_refused(candidate, error) for error in outcome.errors)
             named = ((one.kind, one.name, one.path, one.message) for one in outcome.errors)
-            return Verdict(errors, refused=refusals(candidate, named))
+            is_passing = all(one.is_passing for one in outcome.errors)
+            return Verdict(errors, refused=refusals(candidate, named), is_passing=is_passing)
         if outcome.changed:
             self._ended("serving", outcome.digest, took_s=time.monotonic() - began)
         await self._release([address for address in self._listening if address not in wanted])

@@ -37,6 +37,8 @@ pub struct Applier {
     events: Arc<EventHub>,
     is_leaving: bool,
     is_tidy: bool,
+    /// True while nothing is served because the last good plan could not be used.
+    is_bereft: bool,
 }
 
 impl Applier {
@@ -51,6 +53,7 @@ impl Applier {
             events,
             is_leaving: false,
             is_tidy: false,
+            is_bereft: false,
         }
     }
 
@@ -59,13 +62,19 @@ impl Applier {
         &self.plan
     }
 
-    /// Serves the last good plan from the disk. A plan that cannot be used causes an event, not an
-    /// error: the applier then holds the empty plan, and the control process sends a whole one.
+    /// Reports whether nothing is served because the last good plan could not be used.
+    pub fn has_lost_plan(&self) -> bool {
+        self.is_bereft
+    }
+
+    /// Serves the last good plan from the disk, whatever the machine lacks now: traffic needs no
+    /// access log. A plan that cannot be used causes an event, not an error: the applier then holds
+    /// the empty plan, and the control process sends a whole one.
     pub fn load(&mut self) {
         let loaded = self.store.load();
         if let Some(damage) = loaded.damage {
-            self.event(EventLevel::Error, "plan.damaged", damage);
-            return;
+            self.is_bereft = true;
+            return self.event(EventLevel::Error, "plan.damaged", damage);
         }
         if loaded.tail_bytes > 0 {
             let text = format!("{} bytes of a change never served", loaded.tail_bytes);
@@ -89,6 +98,7 @@ impl Applier {
                 self.plan = loaded.plan;
             }
             refused => {
+                self.is_bereft = true;
                 self.store.disown_loaded();
                 self.event(EventLevel::Error, "plan.not_served", told(&refused));
             }
@@ -116,6 +126,7 @@ impl Applier {
         };
         let outcome = self.bring_in(root, self.plan.digest(), &changes, &blobs);
         if matches!(outcome, Outcome::Applied(_)) {
+            self.is_bereft = false;
             self.count_references(&before, &changes);
         } else {
             self.plan.restore(undo);
@@ -180,6 +191,13 @@ impl Applier {
             missing(&self.plan, changes, |name| blobs.contains_key(name) || store.has(name));
         if !missing.is_empty() {
             return Outcome::BlobsMissing(missing);
+        }
+        // One that comes in place of the last good plan is served at once, like that one.
+        if !self.is_bereft
+            && let Err(errors) = self.engine.check_machine(&self.plan, changes)
+        {
+            let passing = |error| Fault { is_passing: true, ..Fault::from(error) };
+            return Outcome::Refused(errors.into_iter().map(passing).collect());
         }
         if let Err(error) = self.prepare(&root, changes, blobs) {
             self.store.roll_back();
@@ -262,6 +280,7 @@ impl From<ObjectError> for Fault {
             name: error.name.to_string(),
             path: error.path,
             message: error.message,
+            is_passing: false,
         }
     }
 }
@@ -278,7 +297,7 @@ fn told(outcome: &Outcome) -> String {
         Outcome::BaseMismatch => "another base".into(),
         Outcome::BlobsMissing(names) => format!("{} blobs are missing", names.len()),
         Outcome::Refused(faults) => faults.first().map_or_else(String::new, |fault| {
-            let Fault { kind, name, path, message } = fault;
+            let Fault { kind, name, path, message, .. } = fault;
             let more = faults.len() - 1;
             format!("{kind} {name} {path}: {message} ({more} more)")
         }),

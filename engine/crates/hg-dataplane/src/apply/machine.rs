@@ -48,6 +48,8 @@ pub struct Fault {
     pub path: String,
     /// A sentence that says what is wrong and what is allowed.
     pub message: String,
+    /// True if the machine lacks something now, so that another try may succeed.
+    pub is_passing: bool,
 }
 
 /// The result of a message.
@@ -135,8 +137,8 @@ impl ApplyMachine {
         let fault = |message: &str| Fault {
             kind: change.kind.clone(),
             name: change.name.chars().take(NAME_BYTES).collect(),
-            path: String::new(),
             message: message.into(),
+            ..Fault::default()
         };
         let Some(kind) = Kind::parse(&change.kind) else {
             let words = Kind::ALL.map(Kind::as_str).join(", ");
@@ -198,7 +200,7 @@ impl ApplyMachine {
 
 fn blob_fault(sha256: &str, message: &str) -> Fault {
     let name = sha256.chars().take(64).collect();
-    Fault { kind: "blob".into(), name, path: String::new(), message: message.into() }
+    Fault { kind: "blob".into(), name, message: message.into(), ..Fault::default() }
 }
 
 fn over_total() -> String {

@@ -146,6 +146,8 @@ pub struct ObjectError {
     pub path: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
+    #[prost(bool, tag = "5")]
+    pub passing: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainRequest {}

@@ -3,7 +3,7 @@
 use super::*;
 use crate::flow::{Datagrams, FlowRecord, format_flow_json};
 use crate::json::{format_connection_json, format_json};
-use crate::record::{AccessRecord, ConnectionRecord};
+use crate::record::{AccessRecord, CertificateRecord, ConnectionRecord, MAX_VALUE_BYTES};
 use crate::testing::{bare, certificate, connection, noted, record};
 use hg_plan::{LogFormat, LogSink};
 use proptest::prelude::*;
@@ -93,6 +93,16 @@ fn a_template_has_text_and_variables() {
     assert_eq!(laid_out(&plan(&[], Some(of)), &connection()), "tcp 192.0.2.7:50000 - -\n");
     assert_eq!(laid_out(&plan(&[], Some(of)), &flow()), "udp 192.0.2.7:50000 - 2\n");
     assert_eq!(laid_out(&plan(&[], Some("${route} ${user_agent}")), &bare()), "- -\n");
+}
+
+#[test]
+fn more_names_of_a_certificate_than_fit_are_cut() {
+    let names: Vec<Box<str>> = (0..200).map(|n| format!("dns:{n:03}.example").into()).collect();
+    let mut tls = connection();
+    tls.tls.client = Some(CertificateRecord { names: &names, ..certificate() });
+    let line = laid_out(&plan(&[], Some("${client_san}|")), &tls);
+    let whole = names.join(",");
+    assert_eq!(line.strip_suffix("|\n"), whole.get(..MAX_VALUE_BYTES));
 }
 
 #[test]

@@ -62,14 +62,15 @@ impl Sink {
         }
     }
 
-    /// Reopens a file after it was renamed. If that fails, continues to write to the old one.
+    /// Reopens a file after it was renamed, or connects to a receiver anew. If that fails, continues to
+    /// write to the old one.
     ///
     /// # Errors
     /// Returns why it could not be opened.
     pub(crate) fn reopen(&mut self) -> io::Result<()> {
         match self {
             Self::Stream(stream) => stream.reopen(),
-            Self::Syslog(_) => Ok(()),
+            Self::Syslog(syslog) => syslog.reopen(),
         }
     }
 }

@@ -6,12 +6,18 @@ use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Facility local7 (23), severity informational (6).
 const PRIORITY: u8 = 23 * 8 + 6;
 /// The time to wait for a receiver that takes nothing.
 const SEND_TIMEOUT: Duration = Duration::from_millis(200);
+/// The time after which a name is looked up again.
+const RENEWAL: Duration = Duration::from_secs(60);
+
+/// Looks a `host:port` up; may take long.
+type LookUp = fn(&str) -> io::Result<Vec<SocketAddr>>;
 
 /// A syslog receiver.
 #[derive(Debug)]
@@ -19,6 +25,12 @@ pub(crate) struct Syslog {
     /// `unix:/path` or `host:port`.
     address: String,
     socket: Option<Socket>,
+    look_up: LookUp,
+    renewal: Duration,
+    /// The time of the last look-up.
+    looked: Instant,
+    /// The result of a look-up under way: lines do not wait for it.
+    coming: Option<Receiver<Vec<SocketAddr>>>,
     hostname: String,
     time: TimeCache,
     datagram: Vec<u8>,
@@ -35,6 +47,10 @@ impl Syslog {
         Self {
             address: address.to_owned(),
             socket: None,
+            look_up: |address| Ok(address.to_socket_addrs()?.collect()),
+            renewal: RENEWAL,
+            looked: Instant::now(),
+            coming: None,
             hostname: hostname(),
             time: TimeCache::new(),
             datagram: Vec::new(),
@@ -47,13 +63,50 @@ impl Syslog {
 
     pub(crate) fn open(&mut self) -> io::Result<()> {
         if self.socket.is_none() {
-            self.socket = Some(Socket::connect(&self.address)?);
+            return self.reopen();
         }
         Ok(())
     }
 
+    /// Connects anew; if that fails, continues to write to the old receiver.
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        self.looked = Instant::now();
+        self.socket = Some(Socket::connect(&self.address, self.look_up)?);
+        Ok(())
+    }
+
+    /// Follows a name to another receiver: looks it up from time to time, beside the lines.
+    fn renew(&mut self) {
+        let Some(Socket::Udp(socket)) = &self.socket else { return };
+        match self.coming.as_ref().map(Receiver::try_recv) {
+            Some(Ok(found)) => {
+                self.coming = None;
+                let is_same = socket.peer_addr().is_ok_and(|peer| found.contains(&peer));
+                if !is_same && let Ok(socket) = Socket::connect_first(found) {
+                    self.socket = Some(socket);
+                }
+            }
+            Some(Err(TryRecvError::Empty)) => {}
+            Some(Err(TryRecvError::Disconnected)) => self.coming = None,
+            None if self.looked.elapsed() < self.renewal => {}
+            None if self.address.parse::<SocketAddr>().is_ok() => {}
+            None => self.begin_look_up(),
+        }
+    }
+
+    fn begin_look_up(&mut self) {
+        self.looked = Instant::now();
+        let (found, coming) = channel();
+        let (address, look_up) = (self.address.clone(), self.look_up);
+        let thread = std::thread::Builder::new().name("hg-log-dns".into());
+        let run = move || look_up(&address).map(|addresses| found.send(addresses));
+        // Without a thread the receiver stays, and the next time comes.
+        self.coming = thread.spawn(run).ok().map(|_| coming);
+    }
+
     /// Drops the rest after a failure: if every line waited in turn, the buffers would run out.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Written {
+        self.renew();
         let mut done = Written::default();
         let mut lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
         for line in &mut lines {
@@ -101,35 +154,34 @@ impl Syslog {
                 Err(e) if is_last || !is_gone(&e) => {
                     return Err(e);
                 }
-                Err(_) => self.socket = None,
+                Err(_) => self.reopen()?,
             }
         }
         Err(ErrorKind::NotConnected.into())
     }
 }
 
-/// Reports whether a new socket may help.
+/// Reports whether a new socket may help: not against a line that is too long, or a receiver that takes
+/// nothing now.
 fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused
-            | ErrorKind::NotConnected
-            | ErrorKind::ConnectionReset
-            | ErrorKind::BrokenPipe
-            | ErrorKind::NotFound
-    )
+    let stays = [Errno::MSGSIZE, Errno::AGAIN, Errno::NOBUFS, Errno::INTR];
+    !stays.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 impl Socket {
-    fn connect(address: &str) -> io::Result<Self> {
+    fn connect(address: &str, look_up: LookUp) -> io::Result<Self> {
         if let Some(path) = address.strip_prefix("unix:") {
             let socket = UnixDatagram::unbound()?;
             socket.connect(path)?;
             socket.set_write_timeout(Some(SEND_TIMEOUT))?;
             return Ok(Self::Unix(socket));
         }
+        Self::connect_first(look_up(address)?)
+    }
+
+    fn connect_first(peers: Vec<SocketAddr>) -> io::Result<Self> {
         let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for peer in address.to_socket_addrs()? {
+        for peer in peers {
             match Self::connect_udp(peer) {
                 Ok(socket) => return Ok(Self::Udp(socket)),
                 Err(e) => error = e,
@@ -165,6 +217,7 @@ fn hostname() -> String {
 mod tests {
     use super::*;
     use crate::testing::Scratch;
+    use std::sync::Mutex;
 
     fn received(read: impl Fn(&mut [u8]) -> io::Result<usize>) -> String {
         let mut buffer = [0; 4096];
@@ -209,6 +262,40 @@ mod tests {
         let receiver = UnixDatagram::bind(&path).unwrap();
         assert_eq!(syslog.write(b"d\n").lines, 1);
         assert!(received(|buffer| receiver.recv(buffer)).ends_with(" d"));
+    }
+
+    /// Looks a name up as the test that runs has it now.
+    fn looked_up(_address: &str) -> io::Result<Vec<SocketAddr>> {
+        let known = MEANT.lock().unwrap().clone();
+        if known.is_empty() { Err(ErrorKind::NotFound.into()) } else { Ok(known) }
+    }
+
+    static MEANT: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+
+    #[test]
+    fn a_name_that_means_another_receiver_is_followed() {
+        let [first, second] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let mean = |known: &[&UdpSocket]| {
+            *MEANT.lock().unwrap() = known.iter().map(|s| s.local_addr().unwrap()).collect();
+        };
+        let mut syslog = Syslog::new("logs.example:514");
+        (syslog.look_up, syslog.renewal) = (looked_up, Duration::ZERO);
+        mean(&[&first]);
+        assert_eq!(syslog.write(b"a\n").lines, 1);
+        // While the look-up fails, the receiver stays.
+        mean(&[]);
+        syslog.reopen().unwrap_err();
+        assert_eq!(syslog.write(b"b\n").lines, 1);
+        for line in [" a", " b"] {
+            assert!(received(|buffer| first.recv(buffer)).ends_with(line));
+        }
+        mean(&[&second]);
+        second.set_nonblocking(true).unwrap();
+        let until = std::time::Instant::now() + Duration::from_secs(30);
+        while second.recv(&mut [0; 4096]).is_err() {
+            assert!(std::time::Instant::now() < until, "the second receiver gets nothing");
+            assert_eq!(syslog.write(b"c\n").lines, 1);
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16headgate/v1/plan.proto\x12\x0bheadgate.v1\"\x1f\n\x0cHelloRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"v\n\nHelloReply\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x13\n\x0bplan_digest\x18\x04 \x01(\t\x12\x0f\n\x07workers\x18\x05 \x01(\r\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\"\xbc\x01\n\x0c\x41pplyMessage\x12(\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x17.headgate.v1.ApplyBeginH\x00\x12,\n\x07\x63hanges\x18\x02 \x01(\x0b\x32\x19.headgate.v1.ApplyChangesH\x00\x12&\n\x04\x62lob\x18\x03 \x01(\x0b\x32\x16.headgate.v1.ApplyBlobH\x00\x12$\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x15.headgate.v1.ApplyEndH\x00\x42\x06\n\x04part\"/\n\nApplyBegin\x12\x0c\n\x04\x66ull\x18\x01 \x01(\x08\x12\x13\n\x0b\x62\x61se_digest\x18\x02 \x01(\t\":\n\x0c\x41pplyChanges\x12*\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x19.headgate.v1.ObjectChange\"M\n\x0cObjectChange\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65lete\x18\x03 \x01(\x08\x12\x11\n\tcanonical\x18\x04 \x01(\x0c\",\n\tApplyBlob\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x1a\n\x08\x41pplyEnd\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\xbe\x02\n\nApplyReply\x12\x30\n\x07outcome\x18\x01 \x01(\x0e\x32\x1f.headgate.v1.ApplyReply.Outcome\x12\x13\n\x0bheld_digest\x18\x02 \x01(\t\x12(\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x18.headgate.v1.ObjectError\x12\x15\n\rmissing_blobs\x18\x04 \x03(\t\x12\x12\n\ncompile_us\x18\x05 \x01(\x04\x12\x0f\n\x07swap_us\x18\x06 \x01(\x04\"\x82\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_APPLIED\x10\x01\x12\x13\n\x0fOUTCOME_REFUSED\x10\x02\x12\x19\n\x15OUTCOME_BASE_MISMATCH\x10\x03\x12\x19\n\x15OUTCOME_BLOBS_MISSING\x10\x04\"H\n\x0bObjectError\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x0e\n\x0c\x44rainRequest\"\x1d\n\nDrainReply\x12\x0f\n\x07started\x18\x01 \x01(\x08\"\"\n\rStatusRequest\x12\x11\n\tendpoints\x18\x01 \x01(\x08\"\x84\x03\n\x0bStatusReply\x12\x13\n\x0bplan_digest\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x10\n\x08uptime_s\x18\x03 \x01(\x01\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12*\n\x07workers\x18\x05 \x03(\x0b\x32\x19.headgate.v1.WorkerStatus\x12.\n\tlisteners\x18\x06 \x03(\x0b\x32\x1b.headgate.v1.ListenerStatus\x12.\n\tupstreams\x18\x07 \x03(\x0b\x32\x1b.headgate.v1.UpstreamStatus\x12\x10\n\x08overload\x18\x08 \x01(\t\x12\x16\n\x0eoverload_cause\x18\t \x01(\t\x12\x0e\n\x06traces\x18\n \x01(\t\x12\x32\n\x0blimit_store\x18\x0b \x01(\x0b\x32\x1d.headgate.v1.LimitStoreStatus\x12\x12\n\naccess_log\x18\x0c \x01(\t\x12\x1a\n\x12\x61\x63\x63\x65ss_log_failure\x18\r \x01(\t\"D\n\x10LimitStoreStatus\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x14\n\x0c\x61way_since_s\x18\x02 \x01(\x04\x12\x0b\n\x03why\x18\x03 \x01(\t\"V\n\x0cWorkerStatus\x12\r\n\x05index\x18\x01 \x01(\r\x12\x13\n\x0b\x63onnections\x18\x02 \x01(\x04\x12\x10\n\x08requests\x18\x03 \x01(\x04\x12\x10\n\x08restarts\x18\x04 \x01(\x04\"F\n\x0eListenerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\taddresses\x18\x02 \x03(\t\x12\x13\n\x0b\x63onnections\x18\x03 \x01(\x04\"]\n\x0eUpstreamStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\tendpoints\x18\x02 \x03(\x0b\x32\x1b.headgate.v1.EndpointStatus\x12\r\n\x05panic\x18\x03 \x01(\x08\"\xb1\x02\n\x0e\x45ndpointStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08resolved\x18\x02 \x03(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x04\x12\x0c\n\x04idle\x18\x05 \x01(\x04\x12\x10\n\x08requests\x18\x06 \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\x07 \x01(\x04\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\r\n\x05takes\x18\t \x01(\x08\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x17\n\x0f\x63hanged_unix_ms\x18\x0b \x01(\x04\x12\x0b\n\x03why\x18\x0c \x01(\t\x12\x15\n\rchecks_passed\x18\r \x01(\x04\x12\x15\n\rchecks_failed\x18\x0e \x01(\x04\x12\x12\n\nnegotiated\x18\x0f \x01(\t\x12\x15\n\ragent_percent\x18\x10 \x01(\r\"\x10\n\x0eMetricsRequest\"\x1c\n\x0cMetricsChunk\x12\x0c\n\x04text\x18\x01 \x01(\x0c\"\x0f\n\rEventsRequest\"p\n\x05\x45vent\x12\x0f\n\x07unix_ms\x18\x01 \x01(\x03\x12\r\n\x05level\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x13\n\x0bobject_kind\x18\x04 \x01(\t\x12\x13\n\x0bobject_name\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"\xc7\x01\n\nTapRequest\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x10\n\x08listener\x18\x04 \x01(\t\x12\r\n\x05route\x18\x05 \x01(\t\x12\x10\n\x08upstream\x18\x06 \x01(\t\x12\x13\n\x0bstatus_from\x18\x07 \x01(\r\x12\x11\n\tstatus_to\x18\x08 \x01(\r\x12\x0e\n\x06\x63lient\x18\t \x01(\t\x12\x11\n\tslower_us\x18\n \x01(\x04\x12\x0f\n\x07headers\x18\x0b \x01(\x08\";\n\x08TapChunk\x12\r\n\x05lines\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64ropped\x18\x02 \x01(\x04\x12\x0f\n\x07refused\x18\x03 \x01(\t\"G\n\x12SetEndpointRequest\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\"!\n\x10SetEndpointReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\"\x13\n\x11ReopenLogsRequest\"\x11\n\x0fReopenLogsReply2\xd9\x04\n\tDataPlane\x12;\n\x05Hello\x12\x19.headgate.v1.HelloRequest\x1a\x17.headgate.v1.HelloReply\x12=\n\x05\x41pply\x12\x19.headgate.v1.ApplyMessage\x1a\x17.headgate.v1.ApplyReply(\x01\x12;\n\x05\x44rain\x12\x19.headgate.v1.DrainRequest\x1a\x17.headgate.v1.DrainReply\x12>\n\x06Status\x12\x1a.headgate.v1.StatusRequest\x1a\x18.headgate.v1.StatusReply\x12\x43\n\x07Metrics\x12\x1b.headgate.v1.MetricsRequest\x1a\x19.headgate.v1.MetricsChunk0\x01\x12:\n\x06\x45vents\x12\x1a.headgate.v1.EventsRequest\x1a\x12.headgate.v1.Event0\x01\x12\x37\n\x03Tap\x12\x17.headgate.v1.TapRequest\x1a\x15.headgate.v1.TapChunk0\x01\x12M\n\x0bSetEndpoint\x12\x1f.headgate.v1.SetEndpointRequest\x1a\x1d.headgate.v1.SetEndpointReply\x12J\n\nReopenLogs\x12\x1e.headgate.v1.ReopenLogsRequest\x1a\x1c.headgate.v1.ReopenLogsReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16headgate/v1/plan.proto\x12\x0bheadgate.v1\"\x1f\n\x0cHelloRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"v\n\nHelloReply\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x13\n\x0bplan_digest\x18\x04 \x01(\t\x12\x0f\n\x07workers\x18\x05 \x01(\r\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\"\xbc\x01\n\x0c\x41pplyMessage\x12(\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x17.headgate.v1.ApplyBeginH\x00\x12,\n\x07\x63hanges\x18\x02 \x01(\x0b\x32\x19.headgate.v1.ApplyChangesH\x00\x12&\n\x04\x62lob\x18\x03 \x01(\x0b\x32\x16.headgate.v1.ApplyBlobH\x00\x12$\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x15.headgate.v1.ApplyEndH\x00\x42\x06\n\x04part\"/\n\nApplyBegin\x12\x0c\n\x04\x66ull\x18\x01 \x01(\x08\x12\x13\n\x0b\x62\x61se_digest\x18\x02 \x01(\t\":\n\x0c\x41pplyChanges\x12*\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x19.headgate.v1.ObjectChange\"M\n\x0cObjectChange\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65lete\x18\x03 \x01(\x08\x12\x11\n\tcanonical\x18\x04 \x01(\x0c\",\n\tApplyBlob\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x1a\n\x08\x41pplyEnd\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\xbe\x02\n\nApplyReply\x12\x30\n\x07outcome\x18\x01 \x01(\x0e\x32\x1f.headgate.v1.ApplyReply.Outcome\x12\x13\n\x0bheld_digest\x18\x02 \x01(\t\x12(\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x18.headgate.v1.ObjectError\x12\x15\n\rmissing_blobs\x18\x04 \x03(\t\x12\x12\n\ncompile_us\x18\x05 \x01(\x04\x12\x0f\n\x07swap_us\x18\x06 \x01(\x04\"\x82\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_APPLIED\x10\x01\x12\x13\n\x0fOUTCOME_REFUSED\x10\x02\x12\x19\n\x15OUTCOME_BASE_MISMATCH\x10\x03\x12\x19\n\x15OUTCOME_BLOBS_MISSING\x10\x04\"Y\n\x0bObjectError\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0f\n\x07passing\x18\x05 \x01(\x08\"\x0e\n\x0c\x44rainRequest\"\x1d\n\nDrainReply\x12\x0f\n\x07started\x18\x01 \x01(\x08\"\"\n\rStatusRequest\x12\x11\n\tendpoints\x18\x01 \x01(\x08\"\x84\x03\n\x0bStatusReply\x12\x13\n\x0bplan_digest\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x10\n\x08uptime_s\x18\x03 \x01(\x01\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12*\n\x07workers\x18\x05 \x03(\x0b\x32\x19.headgate.v1.WorkerStatus\x12.\n\tlisteners\x18\x06 \x03(\x0b\x32\x1b.headgate.v1.ListenerStatus\x12.\n\tupstreams\x18\x07 \x03(\x0b\x32\x1b.headgate.v1.UpstreamStatus\x12\x10\n\x08overload\x18\x08 \x01(\t\x12\x16\n\x0eoverload_cause\x18\t \x01(\t\x12\x0e\n\x06traces\x18\n \x01(\t\x12\x32\n\x0blimit_store\x18\x0b \x01(\x0b\x32\x1d.headgate.v1.LimitStoreStatus\x12\x12\n\naccess_log\x18\x0c \x01(\t\x12\x1a\n\x12\x61\x63\x63\x65ss_log_failure\x18\r \x01(\t\"D\n\x10LimitStoreStatus\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x14\n\x0c\x61way_since_s\x18\x02 \x01(\x04\x12\x0b\n\x03why\x18\x03 \x01(\t\"V\n\x0cWorkerStatus\x12\r\n\x05index\x18\x01 \x01(\r\x12\x13\n\x0b\x63onnections\x18\x02 \x01(\x04\x12\x10\n\x08requests\x18\x03 \x01(\x04\x12\x10\n\x08restarts\x18\x04 \x01(\x04\"F\n\x0eListenerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\taddresses\x18\x02 \x03(\t\x12\x13\n\x0b\x63onnections\x18\x03 \x01(\x04\"]\n\x0eUpstreamStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\tendpoints\x18\x02 \x03(\x0b\x32\x1b.headgate.v1.EndpointStatus\x12\r\n\x05panic\x18\x03 \x01(\x08\"\xb1\x02\n\x0e\x45ndpointStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08resolved\x18\x02 \x03(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x04\x12\x0c\n\x04idle\x18\x05 \x01(\x04\x12\x10\n\x08requests\x18\x06 \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\x07 \x01(\x04\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\r\n\x05takes\x18\t \x01(\x08\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x17\n\x0f\x63hanged_unix_ms\x18\x0b \x01(\x04\x12\x0b\n\x03why\x18\x0c \x01(\t\x12\x15\n\rchecks_passed\x18\r \x01(\x04\x12\x15\n\rchecks_failed\x18\x0e \x01(\x04\x12\x12\n\nnegotiated\x18\x0f \x01(\t\x12\x15\n\ragent_percent\x18\x10 \x01(\r\"\x10\n\x0eMetricsRequest\"\x1c\n\x0cMetricsChunk\x12\x0c\n\x04text\x18\x01 \x01(\x0c\"\x0f\n\rEventsRequest\"p\n\x05\x45vent\x12\x0f\n\x07unix_ms\x18\x01 \x01(\x03\x12\r\n\x05level\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x13\n\x0bobject_kind\x18\x04 \x01(\t\x12\x13\n\x0bobject_name\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"\xc7\x01\n\nTapRequest\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x10\n\x08listener\x18\x04 \x01(\t\x12\r\n\x05route\x18\x05 \x01(\t\x12\x10\n\x08upstream\x18\x06 \x01(\t\x12\x13\n\x0bstatus_from\x18\x07 \x01(\r\x12\x11\n\tstatus_to\x18\x08 \x01(\r\x12\x0e\n\x06\x63lient\x18\t \x01(\t\x12\x11\n\tslower_us\x18\n \x01(\x04\x12\x0f\n\x07headers\x18\x0b \x01(\x08\";\n\x08TapChunk\x12\r\n\x05lines\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64ropped\x18\x02 \x01(\x04\x12\x0f\n\x07refused\x18\x03 \x01(\t\"G\n\x12SetEndpointRequest\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\"!\n\x10SetEndpointReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\"\x13\n\x11ReopenLogsRequest\"\x11\n\x0fReopenLogsReply2\xd9\x04\n\tDataPlane\x12;\n\x05Hello\x12\x19.headgate.v1.HelloRequest\x1a\x17.headgate.v1.HelloReply\x12=\n\x05\x41pply\x12\x19.headgate.v1.ApplyMessage\x1a\x17.headgate.v1.ApplyReply(\x01\x12;\n\x05\x44rain\x12\x19.headgate.v1.DrainRequest\x1a\x17.headgate.v1.DrainReply\x12>\n\x06Status\x12\x1a.headgate.v1.StatusRequest\x1a\x18.headgate.v1.StatusReply\x12\x43\n\x07Metrics\x12\x1b.headgate.v1.MetricsRequest\x1a\x19.headgate.v1.MetricsChunk0\x01\x12:\n\x06\x45vents\x12\x1a.headgate.v1.EventsRequest\x1a\x12.headgate.v1.Event0\x01\x12\x37\n\x03Tap\x12\x17.headgate.v1.TapRequest\x1a\x15.headgate.v1.TapChunk0\x01\x12M\n\x0bSetEndpoint\x12\x1f.headgate.v1.SetEndpointRequest\x1a\x1d.headgate.v1.SetEndpointReply\x12J\n\nReopenLogs\x12\x1e.headgate.v1.ReopenLogsRequest\x1a\x1c.headgate.v1.ReopenLogsReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,45 +52,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYREPLY_OUTCOME']._serialized_start=834
   _globals['_APPLYREPLY_OUTCOME']._serialized_end=964
   _globals['_OBJECTERROR']._serialized_start=966
-  _globals['_OBJECTERROR']._serialized_end=1038
-  _globals['_DRAINREQUEST']._serialized_start=1040
-  _globals['_DRAINREQUEST']._serialized_end=1054
-  _globals['_DRAINREPLY']._serialized_start=1056
-  _globals['_DRAINREPLY']._serialized_end=1085
-  _globals['_STATUSREQUEST']._serialized_start=1087
-  _globals['_STATUSREQUEST']._serialized_end=1121
-  _globals['_STATUSREPLY']._serialized_start=1124
-  _globals['_STATUSREPLY']._serialized_end=1512
-  _globals['_LIMITSTORESTATUS']._serialized_start=1514
-  _globals['_LIMITSTORESTATUS']._serialized_end=1582
-  _globals['_WORKERSTATUS']._serialized_start=1584
-  _globals['_WORKERSTATUS']._serialized_end=1670
-  _globals['_LISTENERSTATUS']._serialized_start=1672
-  _globals['_LISTENERSTATUS']._serialized_end=1742
-  _globals['_UPSTREAMSTATUS']._serialized_start=1744
-  _globals['_UPSTREAMSTATUS']._serialized_end=1837
-  _globals['_ENDPOINTSTATUS']._serialized_start=1840
-  _globals['_ENDPOINTSTATUS']._serialized_end=2145
-  _globals['_METRICSREQUEST']._serialized_start=2147
-  _globals['_METRICSREQUEST']._serialized_end=2163
-  _globals['_METRICSCHUNK']._serialized_start=2165
-  _globals['_METRICSCHUNK']._serialized_end=2193
-  _globals['_EVENTSREQUEST']._serialized_start=2195
-  _globals['_EVENTSREQUEST']._serialized_end=2210
-  _globals['_EVENT']._serialized_start=2212
-  _globals['_EVENT']._serialized_end=2324
-  _globals['_TAPREQUEST']._serialized_start=2327
-  _globals['_TAPREQUEST']._serialized_end=2526
-  _globals['_TAPCHUNK']._serialized_start=2528
-  _globals['_TAPCHUNK']._serialized_end=2587
-  _globals['_SETENDPOINTREQUEST']._serialized_start=2589
-  _globals['_SETENDPOINTREQUEST']._serialized_end=2660
-  _globals['_SETENDPOINTREPLY']._serialized_start=2662
-  _globals['_SETENDPOINTREPLY']._serialized_end=2695
-  _globals['_REOPENLOGSREQUEST']._serialized_start=2697
-  _globals['_REOPENLOGSREQUEST']._serialized_end=2716
-  _globals['_REOPENLOGSREPLY']._serialized_start=2718
-  _globals['_REOPENLOGSREPLY']._serialized_end=2735
-  _globals['_DATAPLANE']._serialized_start=2738
-  _globals['_DATAPLANE']._serialized_end=3339
+  _globals['_OBJECTERROR']._serialized_end=1055
+  _globals['_DRAINREQUEST']._serialized_start=1057
+  _globals['_DRAINREQUEST']._serialized_end=1071
+  _globals['_DRAINREPLY']._serialized_start=1073
+  _globals['_DRAINREPLY']._serialized_end=1102
+  _globals['_STATUSREQUEST']._serialized_start=1104
+  _globals['_STATUSREQUEST']._serialized_end=1138
+  _globals['_STATUSREPLY']._serialized_start=1141
+  _globals['_STATUSREPLY']._serialized_end=1529
+  _globals['_LIMITSTORESTATUS']._serialized_start=1531
+  _globals['_LIMITSTORESTATUS']._serialized_end=1599
+  _globals['_WORKERSTATUS']._serialized_start=1601
+  _globals['_WORKERSTATUS']._serialized_end=1687
+  _globals['_LISTENERSTATUS']._serialized_start=1689
+  _globals['_LISTENERSTATUS']._serialized_end=1759
+  _globals['_UPSTREAMSTATUS']._serialized_start=1761
+  _globals['_UPSTREAMSTATUS']._serialized_end=1854
+  _globals['_ENDPOINTSTATUS']._serialized_start=1857
+  _globals['_ENDPOINTSTATUS']._serialized_end=2162
+  _globals['_METRICSREQUEST']._serialized_start=2164
+  _globals['_METRICSREQUEST']._serialized_end=2180
+  _globals['_METRICSCHUNK']._serialized_start=2182
+  _globals['_METRICSCHUNK']._serialized_end=2210
+  _globals['_EVENTSREQUEST']._serialized_start=2212
+  _globals['_EVENTSREQUEST']._serialized_end=2227
+  _globals['_EVENT']._serialized_start=2229
+  _globals['_EVENT']._serialized_end=2341
+  _globals['_TAPREQUEST']._serialized_start=2344
+  _globals['_TAPREQUEST']._serialized_end=2543
+  _globals['_TAPCHUNK']._serialized_start=2545
+  _globals['_TAPCHUNK']._serialized_end=2604
+  _globals['_SETENDPOINTREQUEST']._serialized_start=2606
+  _globals['_SETENDPOINTREQUEST']._serialized_end=2677
+  _globals['_SETENDPOINTREPLY']._serialized_start=2679
+  _globals['_SETENDPOINTREPLY']._serialized_end=2712
+  _globals['_REOPENLOGSREQUEST']._serialized_start=2714
+  _globals['_REOPENLOGSREQUEST']._serialized_end=2733
+  _globals['_REOPENLOGSREPLY']._serialized_start=2735
+  _globals['_REOPENLOGSREPLY']._serialized_end=2752
+  _globals['_DATAPLANE']._serialized_start=2755
+  _globals['_DATAPLANE']._serialized_end=3356
 # @@protoc_insertion_point(module_scope)

@@ -110,16 +110,18 @@ class ApplyReply(_message.Message):
     def __init__(self, outcome: _Optional[_Union[ApplyReply.Outcome, str]] = ..., held_digest: _Optional[str] = ..., errors: _Optional[_Iterable[_Union[ObjectError, _Mapping]]] = ..., missing_blobs: _Optional[_Iterable[str]] = ..., compile_us: _Optional[int] = ..., swap_us: _Optional[int] = ...) -> None: ...
 
 class ObjectError(_message.Message):
-    __slots__ = ("kind", "name", "path", "message")
+    __slots__ = ("kind", "name", "path", "message", "passing")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PASSING_FIELD_NUMBER: _ClassVar[int]
     kind: str
     name: str
     path: str
     message: str
-    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., path: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    passing: bool
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., path: _Optional[str] = ..., message: _Optional[str] = ..., passing: _Optional[bool] = ...) -> None: ...
 
 class DrainRequest(_message.Message):
     __slots__ = ()

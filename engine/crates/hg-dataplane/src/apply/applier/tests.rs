@@ -5,6 +5,7 @@ use crate::fake::FakeEngine;
 use crate::store::tests::TempDir;
 use hg_plan::Kind;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 fn put(name: &str, status: u16) -> Change {
     let bytes = format!(r#"{{"respond":{{"status":{status}}}}}"#).into_bytes();
@@ -265,6 +266,49 @@ fn a_plan_on_the_disk_that_no_longer_compiles_is_an_event_and_not_built_upon() {
     bench.plan.apply(&[put("c", 404)]).unwrap();
     let (last, _) = bench.restarted();
     assert_eq!(last.plan().digest(), bench.plan.digest());
+}
+
+#[test]
+fn what_the_machine_lacks_refuses_a_new_plan_and_not_the_last_good_one() {
+    let mut bench = Bench::new();
+    bench.applied(&[put("needy", 404)]);
+    bench.applier.leave();
+    let bare = Arc::new(FakeEngine::default());
+    bare.is_bare.store(true, Ordering::Relaxed);
+    let mut again = applier(bench.temp.path(), &bare, &bench.events);
+    again.load();
+    assert_eq!(again.plan().digest(), bench.plan.digest());
+    assert_eq!(bare.seen().digest, Some(bench.plan.digest().hex()));
+    assert_eq!(bench.told_events(), Vec::<String>::new());
+    let outcome = again.apply(bench.delta(&[put("b", 404)], Blobs::new()));
+    let Outcome::Refused(faults) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!((&*faults[0].message, faults[0].is_passing), ("is not there now", true));
+    assert_eq!(again.plan().digest(), bench.plan.digest());
+    bare.is_bare.store(false, Ordering::Relaxed);
+    let outcome = again.apply(bench.delta(&[put("b", 404)], Blobs::new()));
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+}
+
+#[test]
+fn what_the_machine_lacks_does_not_refuse_a_plan_in_place_of_a_damaged_one() {
+    let mut bench = Bench::new();
+    bench.applied(&[put("needy", 404)]);
+    bench.applier.leave();
+    std::fs::write(bench.temp.path().join("plan/plan"), b"nonsense").unwrap();
+    let bare = Arc::new(FakeEngine::default());
+    bare.is_bare.store(true, Ordering::Relaxed);
+    let mut again = applier(bench.temp.path(), &bare, &bench.events);
+    again.load();
+    assert_eq!(bench.told_events(), ["plan.damaged"]);
+    assert!(again.has_lost_plan());
+    let whole = std::mem::take(&mut bench.plan);
+    let outcome = again.apply(bench.delta(&[put("needy", 404)], Blobs::new()));
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    assert_eq!(again.plan().digest(), whole.digest());
+    assert!(!again.has_lost_plan());
+    bench.plan = whole;
+    let outcome = again.apply(bench.delta(&[put("b", 404)], Blobs::new()));
+    assert_eq!(message(&outcome), "is not there now");
 }
 
 #[test]
