@@ -217,6 +217,39 @@ fn a_client_has_its_time_to_read_that_the_connection_ends() {
     eventually("it is over", || clients(&node) == 0);
 }
 
+/// Starts a node and a client whose request was answered: its body is whole by its declared length,
+/// and its stream has no end.
+fn answered_before_the_end() -> (Node, Http2Client<TcpStream>) {
+    let node = serving(&Upstream::answering(OK));
+    let mut client = Http2Client::connect(&node);
+    let id = client.open("POST", "/", &[("content-length", "3")], false);
+    client.send(id, b"abc", false);
+    assert_eq!(client.answer(id).status, 200);
+    eventually("the request is over", || {
+        on_worker(&node, |w| w.exchanges.ids(|_| true).is_empty())
+    });
+    (node, client)
+}
+
+#[test]
+fn a_connection_is_idle_though_a_request_of_which_nothing_is_left_had_no_end() {
+    let (node, client) = answered_before_the_end();
+    pass(&node, 61_000);
+    eventually("its time without a stream is over", || clients(&node) == 0);
+    assert_eq!(client.answers[&1].reset, None);
+}
+
+#[test]
+fn a_connection_ends_though_a_request_of_which_nothing_is_left_had_no_end() {
+    let (node, mut client) = answered_before_the_end();
+    on_worker(&node, |w| {
+        w.announce_all_http2();
+        w.flush_dirty();
+    });
+    client.until_closed();
+    assert_eq!(client.answers[&1].reset, None);
+}
+
 /// Twice the size to which one stream's window may grow.
 const MOST_KEPT: usize = 2 * 1024 * 1024;
 
