@@ -250,6 +250,25 @@ fn a_connection_ends_though_a_request_of_which_nothing_is_left_had_no_end() {
     assert_eq!(client.answers[&1].reset, None);
 }
 
+#[test]
+fn a_client_may_send_its_body_though_a_frame_of_another_stream_is_not_whole() {
+    let node = serving(&Upstream::play(|mut s| drop(read_all(&mut s))));
+    let mut client = Http2Client::connect(&node);
+    let other = client.open("POST", "/", &[], false);
+    while !client.session.peer().enable_connect_protocol {
+        assert!(client.read_flushed());
+    }
+    let id = client.open("POST", "/", &[("expect", "100-continue")], false);
+    let head = client.session.output().len();
+    client.session.data(other, &[b'x'; 100], hg_h2::After::Later).unwrap();
+    client.stream.write_all(&client.session.output()[..head + 20]).unwrap();
+    client.session.sent(head + 109);
+    while client.answers[&id].interim.is_empty() {
+        assert!(client.read());
+    }
+    assert_eq!(client.answers[&id].interim, [100]);
+}
+
 /// Twice the size to which one stream's window may grow.
 const MOST_KEPT: usize = 2 * 1024 * 1024;
 
