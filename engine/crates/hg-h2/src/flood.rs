@@ -146,11 +146,15 @@ impl Flood {
             // A reset may cross the end of each stream.
             Cheap::Other => (&mut counts.other, budgets.others, counts.opened, Reason::FrameFlood),
         };
-        let most = budget.saturating_add(more);
         *count += 1;
-        self.warned |= *count >= most - most / 4;
-        if *count > most {
+        let beyond = count.saturating_sub(more);
+        self.warned |= beyond >= budget - budget / 4;
+        if beyond > budget {
             return Err(Close::calm(reason));
+        }
+        // Priorities reorder what waits, however many a stream may have.
+        if beyond == 0 && kind != Cheap::Priority {
+            return Ok(());
         }
         self.work(kind.work())
     }
