@@ -168,8 +168,8 @@ class Http2Budgets(Checked):
     work: Annotated[int, Strict(), Field(ge=100, le=10_000_000), FROM_ENV] = Field(
         default=2000,
         description="Points that frames of all these kinds may cost together (`work`): SETTINGS "
-        "and early ends of streams cost 5, PING and empty DATA 2, others 1. A twentieth is given "
-        "back each second.",
+        "and early ends of streams cost 5, PING and empty DATA 2, others 1. PINGs and other frames "
+        "that DATA and streams allow are free. A twentieth is given back each second.",
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:

@@ -9,6 +9,11 @@ const WINDOW_MS: u64 = 10_000;
 const PRIORITY_PER_STREAM: u32 = 16;
 /// DATA frames below this size are small.
 const SMALL_BYTES: usize = 256;
+/// Frames that may cross the end of a stream that we cut off: a head and trailers, or trailers and
+/// RST_STREAM.
+const LATE_PER_STREAM: u32 = 2;
+/// Frames that may cross the ends of all of them.
+const MOST_LATE: u32 = 10_000;
 /// In so many seconds all the work comes back.
 const WORK_S: u32 = 20;
 /// The cost of a stream that ended before its answer.
@@ -62,6 +67,8 @@ pub(crate) struct Flood {
     /// The value to which `small_data` returns.
     most_small: i32,
     empty_data: u32,
+    /// Frames that may still come for streams that we cut off.
+    late: u32,
     /// WINDOW_UPDATE frames that may still come.
     updates: u32,
     /// The rest of the work.
@@ -89,6 +96,7 @@ impl Flood {
             small_data: most_small,
             most_small,
             empty_data: 0,
+            late: 0,
             updates: budgets.window_updates,
             work: budgets.work,
             refilled_ms: 0,
@@ -146,13 +154,32 @@ impl Flood {
             // A reset may cross the end of each stream.
             Cheap::Other => (&mut counts.other, budgets.others, counts.opened, Reason::FrameFlood),
         };
-        let most = budget.saturating_add(more);
         *count += 1;
-        self.warned |= *count >= most - most / 4;
-        if *count > most {
+        let beyond = count.saturating_sub(more);
+        self.warned |= beyond >= budget - budget / 4;
+        if beyond > budget {
             return Err(Close::calm(reason));
         }
+        // Priorities reorder what waits, however many a stream may have.
+        if beyond == 0 && kind != Cheap::Priority {
+            return Ok(());
+        }
         self.work(kind.work())
+    }
+
+    /// Counts a stream that we cut off.
+    pub(crate) fn cut_off(&mut self) {
+        self.late = (self.late + LATE_PER_STREAM).min(MOST_LATE);
+    }
+
+    /// Charges a frame for a stream that we cut off. Those that may have crossed that are free,
+    /// however long ago the stream was opened.
+    pub(crate) fn late(&mut self, now_ms: u64) -> Result<(), Close> {
+        match self.late.checked_sub(1) {
+            Some(left) => self.late = left,
+            None => self.cheap(Cheap::Other, now_ms)?,
+        }
+        Ok(())
     }
 
     /// Counts a stream that the peer opens; returns how long it waits before it is served.

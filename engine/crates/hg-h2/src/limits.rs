@@ -63,7 +63,8 @@ pub struct Budgets {
     pub empty_data: u32,
     /// WINDOW_UPDATE frames beyond two for each stream and twenty for each DATA frame that we sent.
     pub window_updates: u32,
-    /// Points that all cheap frames together may cost; a twentieth comes back in a second.
+    /// Points that all cheap frames together may cost, without the PINGs that DATA allows and the other
+    /// frames that streams allow; a twentieth comes back in a second.
     pub work: u32,
 }
 
@@ -86,9 +87,17 @@ impl Budgets {
     }
 
     /// Returns the budgets of endpoints. One may cut streams off, and send small frames, as it
-    /// likes: on its connection it answers many clients.
+    /// likes, and more frames of other kinds than a client: on its connection it answers many of them.
     pub fn client() -> Self {
-        Self { resets: 0, small_data: 1 << 20, small_messages: 1 << 20, ..Self::server() }
+        Self {
+            resets: 0,
+            pings: 1000,
+            others: 10_000,
+            small_data: 1 << 20,
+            small_messages: 1 << 20,
+            work: 40_000,
+            ..Self::server()
+        }
     }
 }
 

@@ -174,7 +174,7 @@ impl Session {
             limits,
             phase: if role == Role::Server { Phase::Preface } else { Phase::Settings },
             settings: Both { local, peer: Settings::default(), acked: false },
-            streams: Streams::default(),
+            streams: Streams::new(if role == Role::Server { limits.streams } else { 0 }),
             hpack: Hpack {
                 decoder: Decoder::new(local.header_table_size as usize),
                 encoder: Encoder::new(),
@@ -332,6 +332,13 @@ impl Session {
             Role::Server => !ours || id > self.away.last_peer,
             Role::Client => !ours || id >= self.away.next_id,
         }
+    }
+
+    /// Reports whether frames may still come for a stream that is over, because we cut it off. Those of
+    /// an endpoint are dropped whatever its stream was: one connection has the requests of many
+    /// clients, which may give up any number of them at once.
+    fn may_be_late(&self, id: u32) -> bool {
+        self.role == Role::Client || self.streams.is_recent(id)
     }
 
     /// Frees the slot of a stream whose both halves ended.

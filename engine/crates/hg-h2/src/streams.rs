@@ -4,7 +4,8 @@ use crate::flow::{RecvWindow, SendWindow};
 use crate::priority::Priority;
 use std::collections::VecDeque;
 
-/// Ids of streams that we cut off and that may still get frames on their way.
+/// The least number of streams that are remembered after we cut them off, and the number of those
+/// that a connection without a stream remembers.
 const RECENT: usize = 64;
 /// Slots of the map at the start; a power of two.
 const FIRST_MAP: usize = 16;
@@ -49,16 +50,26 @@ pub(crate) struct Streams {
     /// Slot number plus one; 0 is empty.
     map: Vec<u32>,
     live: usize,
+    /// Ids of streams that we cut off and that may still get frames on their way.
     recent: VecDeque<u32>,
+    /// So many of them are remembered.
+    most_recent: usize,
     /// Priorities of streams that are not open yet.
     early: Vec<(u32, Priority)>,
 }
 
 impl Streams {
+    /// Begins for a peer that may have so many streams open; 0 if it opens none.
+    pub(crate) fn new(most: u32) -> Self {
+        let most_recent = if most == 0 { 0 } else { RECENT.max(most as usize) };
+        Self { most_recent, ..Self::default() }
+    }
+
     /// Gives back the memory of streams while none is open; what was said about others is kept.
     pub(crate) fn rest(&mut self) {
         let (recent, early) = (std::mem::take(&mut self.recent), std::mem::take(&mut self.early));
-        *self = Self { recent, early, ..Self::default() };
+        *self = Self { recent, early, most_recent: self.most_recent, ..Self::default() };
+        self.recent.drain(..self.recent.len().saturating_sub(RECENT));
         self.recent.shrink_to_fit();
         self.early.shrink_to_fit();
     }
@@ -184,8 +195,8 @@ impl Streams {
 
     /// Remembers a stream that we cut off, in place of the oldest such.
     pub(crate) fn remember(&mut self, id: u32) {
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
+        if self.recent.len() == self.most_recent && self.recent.pop_front().is_none() {
+            return;
         }
         self.recent.push_back(id);
     }

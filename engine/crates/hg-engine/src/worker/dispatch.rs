@@ -4,10 +4,10 @@ use super::accept::deadline_after;
 use super::answer::own;
 use super::claim::Claim;
 use super::conn::{Conn, Session};
-use super::exchange::{ConnectTime, ExId, Stage, TryTimes};
+use super::exchange::{ConnectTime, ExId, Exchange, Stage, TryTimes};
 use super::timers::Entry;
 use super::up::{Up, UpPhase};
-use super::upstreams::{EndpointState, NoPick};
+use super::upstreams::{EndpointState, NoPick, UpstreamState};
 use super::{KIND_UP, Worker, multiplex, room};
 use crate::counters::Retry;
 use hg_net::{Address, Event, Ticks, Token};
@@ -19,6 +19,20 @@ use std::rc::Rc;
 /// After this long the worker also tries a second address, in parallel with a slow first one (RFC
 /// 8305 §5).
 const ATTEMPT_DELAY_MS: u64 = 250;
+
+impl Exchange {
+    /// Returns how many endpoints share the time to connect: one that swallows SYNs must leave time
+    /// for others.
+    fn shares(&self, u: &UpstreamState) -> u64 {
+        u.endpoints.len().saturating_sub(self.tried.len()).clamp(1, 3) as u64
+    }
+
+    /// Gives its endpoint one of so many shares of the time that is left to connect.
+    fn limit_endpoint(&mut self, now: Ticks, shares: u64) {
+        let left = self.due.connect.saturating_sub(now);
+        self.due.endpoint = now.saturating_add(left / shares);
+    }
+}
 
 impl Worker {
     /// Picks an endpoint and sends the request, or queues it, or answers why neither is possible.
@@ -43,9 +57,8 @@ impl Worker {
         }
         match e.pick(u, (self.now_us, &mut self.rng), &self.shared) {
             Ok(picked) => {
-                // An endpoint that swallows SYNs must leave time for others.
-                let others = u.endpoints.len().saturating_sub(e.tried.len()).clamp(1, 3);
-                self.go_to(x, picked, others as u64);
+                let shares = e.shares(u);
+                self.go_to(x, picked, shares);
             }
             Err(NoPick::Full) => return false,
             Err(NoPick::Broken) => {
@@ -72,6 +85,17 @@ impl Worker {
         true
     }
 
+    /// Gives a request that is sent again to the same endpoint its time to connect.
+    pub(super) fn renew_connect(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get_mut(x) else {
+            return;
+        };
+        let connect_ms = e.entry().map_or(0, |u| u.plan.connect_timeout_ms);
+        e.due.connect = deadline_after(self.now_us, connect_ms);
+        let shares = self.upstreams.same(e.upstream, e.upstream_id).map_or(1, |u| e.shares(u));
+        e.limit_endpoint(self.now, shares);
+    }
+
     /// Sends the request to an endpoint that was picked for it, which may take one of so many shares
     /// of the time to connect.
     pub(super) fn go_to(
@@ -87,8 +111,7 @@ impl Worker {
         e.times = TryTimes { began_us: self.now_us, ..TryTimes::default() };
         let per_try = e.route().map_or(0, |r| r.terms.timeouts.per_try_ms);
         e.due.one_try = deadline_after(self.now_us, per_try);
-        let left = e.due.connect.saturating_sub(self.now);
-        e.due.endpoint = self.now.saturating_add(left / shares);
+        e.limit_endpoint(self.now, shares);
         e.endpoint = Some(endpoint.clone());
         if e.log.trace.is_recorded() {
             e.begin_try(self.rng.next_u64().max(1));

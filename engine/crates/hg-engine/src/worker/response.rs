@@ -321,6 +321,7 @@ impl Worker {
         e.next_address = 0;
         self.count_retry(x, Retry::StaleConnection);
         self.drop_up(ui);
+        self.renew_connect(x);
         self.open_next(x);
     }
 

@@ -169,7 +169,12 @@ impl Worker {
             self.progress(x);
             return self.release_mirrors(x);
         }
-        if e.expects_continue && c.input.is_empty() {
+        let has_begun = match e.stream.is_http2() {
+            // A frame of any stream may wait for its rest with the connection.
+            true => e.stream.has_input(),
+            false => !c.input.is_empty(),
+        };
+        if e.expects_continue && !has_begun {
             e.expects_continue = false;
             if !self.send_continue(x) {
                 return;

@@ -53,6 +53,36 @@ fn answers_allow_pings_and_streams_allow_late_resets() {
 }
 
 #[test]
+fn a_ping_for_each_data_and_a_late_frame_for_each_stream_cost_nothing() {
+    for budgets in [Budgets::server(), Budgets::client()] {
+        let mut flood = Flood::new(budgets);
+        let measured = || {
+            flood.sent_data();
+            flood.cheap(Cheap::Ping, 0)
+        };
+        assert_eq!(passes(measured), (10_000, ""));
+        let crossed = || {
+            flood.open();
+            flood.cheap(Cheap::Other, 0)
+        };
+        assert_eq!(passes(crossed), (10_000, ""));
+        assert!(!flood.is_warned());
+        // What they allow in one window is gone in the next.
+        flood.cheap(Cheap::Ping, 10_000).unwrap();
+        assert_eq!(passes(|| flood.cheap(Cheap::Ping, 10_000)).1, "ping-flood");
+    }
+}
+
+#[test]
+fn an_endpoint_may_ping_and_be_late_for_many_clients() {
+    let budgets = Budgets::client();
+    let mut flood = Flood::new(budgets);
+    assert_eq!(passes(|| flood.cheap(Cheap::Ping, 0)), (1_000, "ping-flood"));
+    assert_eq!(passes(|| flood.cheap(Cheap::Other, 0)), (10_000, ""));
+    assert_eq!(passes(|| flood.cheap(Cheap::Other, 0)).1, "frame-flood");
+}
+
+#[test]
 fn three_quarters_of_a_budget_warn() {
     let mut flood = Flood::new(Budgets::server());
     for _ in 0..74 {
@@ -107,7 +137,7 @@ fn all_kinds_together_have_a_budget_of_work_that_time_gives_back() {
         for at in 0..rounds {
             flood.counts.opened = u32::MAX;
             flood.cheap(Cheap::Priority, 0)?;
-            flood.cheap(Cheap::Other, 0)?;
+            flood.cheap(Cheap::Priority, 0)?;
             if at % 9 == 0 {
                 flood.cheap(Cheap::Ping, 0)?;
             }

@@ -149,8 +149,8 @@ impl Session {
             }
             return self.request(block);
         }
-        if self.streams.is_recent(id) {
-            return self.flood.cheap(Cheap::Other, now_ms).map(|()| None);
+        if self.may_be_late(id) {
+            return self.flood.late(now_ms).map(|()| None);
         }
         Err(Close { code: Code::STREAM_CLOSED, reason: Reason::StreamClosed })
     }

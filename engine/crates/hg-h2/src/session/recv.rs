@@ -65,13 +65,16 @@ impl Session {
         Ok(None)
     }
 
-    /// Handles DATA for a stream that is over: dropped if we cut it off lately.
+    /// Handles DATA for a stream that is over: dropped if we cut it off lately. That is no reset of the
+    /// stream: it was answered, or charged when it ended.
     fn late_data(&mut self, id: u32, now_ms: u64) -> Result<Option<Event>, Close> {
-        if self.streams.is_recent(id) {
+        if self.may_be_late(id) {
             return Ok(None);
         }
         self.flood.cheap(Cheap::Other, now_ms)?;
-        self.stream_error(id, Code::STREAM_CLOSED, None)
+        self.out.reset(id, Code::STREAM_CLOSED);
+        self.streams.remember(id);
+        Ok(None)
     }
 
     pub(super) fn rst_stream(
@@ -86,8 +89,13 @@ impl Session {
         }
         let is_answered = self.streams.get(id).is_none_or(|s| s.send == Half::Ended);
         if !self.cut(id) {
+            let has_crossed = self.may_be_late(id);
             self.streams.forget_recent(id);
-            return self.flood.cheap(Cheap::Other, now_ms).map(|()| None);
+            let paid = match has_crossed {
+                true => self.flood.late(now_ms),
+                false => self.flood.cheap(Cheap::Other, now_ms),
+            };
+            return paid.map(|()| None);
         }
         if let Some(stream) = self.streams.get_mut(id) {
             stream.cut_by_peer = true;

@@ -294,6 +294,7 @@ impl Session {
     pub fn release(&mut self, id: u32) {
         let Some(stream) = self.streams.get(id).filter(|stream| stream.gone) else { return };
         if !stream.cut_by_peer {
+            self.flood.cut_off();
             self.streams.remember(id);
         }
         self.forget(id);

@@ -33,7 +33,7 @@ impl Worker {
         h.held.note(&mut self.io.pool, (e.stream.held.memory(), 0), now_us);
         match how {
             // After a whole answer the rest of the request is not wanted (RFC 9113 §8.1).
-            StreamEnd::Finished if e.stream.has_ended || e.request.done => {}
+            StreamEnd::Finished if e.stream.has_ended => {}
             StreamEnd::Finished => h.session.dismiss(e.stream.id),
             StreamEnd::Malformed => h.session.refuse(e.stream.id, Code::PROTOCOL_ERROR),
             StreamEnd::Cut => h.session.reset(e.stream.id, Code::INTERNAL_ERROR),

@@ -398,6 +398,7 @@ impl Worker {
         let bytes = input.len() - RESERVE;
         self.collect_bytes(x, &mut input, RESERVE..RESERVE + bytes);
         self.credit(ci, stream, bytes);
+        self.leave_body(x, ci, stream);
         self.pump_on(x, is_last);
     }
 }

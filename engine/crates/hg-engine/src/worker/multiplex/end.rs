@@ -239,6 +239,7 @@ impl Worker {
         if loss == Loss::Refused {
             return self.ask_another(x);
         }
+        self.renew_connect(x);
         self.join(x);
     }
 

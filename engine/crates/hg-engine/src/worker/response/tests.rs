@@ -4,9 +4,11 @@
 
 use super::*;
 use crate::common::{
-    DEADLINE, Node, Upstream, eventually, read_all, read_answer, read_head, value,
+    DEADLINE, Node, Upstream, eventually, read_all, read_answer, read_head, upstream_json, value,
 };
-use crate::worker::tests::{GET, OK, ask, end_seen, idle, on_request, on_worker, waiting};
+use crate::worker::tests::{
+    GET, OK, ask, end_seen, idle, on_request, on_worker, wait_for_answer, waiting,
+};
 use hg_proto::{BodyReader, Limits, Method};
 use std::io::{ErrorKind, Write};
 use std::sync::{Mutex, mpsc};
@@ -288,6 +290,26 @@ fn a_request_is_sent_once_more_if_its_idle_connection_ended_unused() {
             (w.exchanges.get(x).is_some(), endpoint.distrusted_until.get() > 0)
         });
         assert_eq!(found, (again, is_distrusted), "{what}");
+    }
+}
+
+#[test]
+fn a_request_that_is_sent_once_more_has_its_time_to_connect() {
+    for (endpoints, share) in [(1, 1), (2, 2)] {
+        let up = Upstream::play(|mut s| drop(read_all(&mut s)));
+        let json = upstream_json(&vec![up.address; endpoints], r#","connect_timeout_ms":12000"#);
+        let node = Node::start(&json, "", 1);
+        let _s = ask(&node, GET);
+        wait_for_answer(&node);
+        on_request(&node, move |w, x, ui| {
+            let now = w.now;
+            let e = w.exchanges.get_mut(x).unwrap();
+            (e.on_reused, e.due.connect, e.due.endpoint) = (true, now, now);
+            w.upstream_lost(x, ui, "why");
+            let due = w.exchanges.get(x).map(|e| (e.due.connect, e.due.endpoint));
+            let all = deadline_after(w.now_us, 12_000);
+            assert_eq!(due, Some((all, now + (all - now) / share)));
+        });
     }
 }
 

@@ -217,6 +217,58 @@ fn a_client_has_its_time_to_read_that_the_connection_ends() {
     eventually("it is over", || clients(&node) == 0);
 }
 
+/// Starts a node and a client whose request was answered: its body is whole by its declared length,
+/// and its stream has no end.
+fn answered_before_the_end() -> (Node, Http2Client<TcpStream>) {
+    let node = serving(&Upstream::answering(OK));
+    let mut client = Http2Client::connect(&node);
+    let id = client.open("POST", "/", &[("content-length", "3")], false);
+    client.send(id, b"abc", false);
+    assert_eq!(client.answer(id).status, 200);
+    eventually("the request is over", || {
+        on_worker(&node, |w| w.exchanges.ids(|_| true).is_empty())
+    });
+    (node, client)
+}
+
+#[test]
+fn a_connection_is_idle_though_a_request_of_which_nothing_is_left_had_no_end() {
+    let (node, client) = answered_before_the_end();
+    pass(&node, 61_000);
+    eventually("its time without a stream is over", || clients(&node) == 0);
+    assert_eq!(client.answers[&1].reset, None);
+}
+
+#[test]
+fn a_connection_ends_though_a_request_of_which_nothing_is_left_had_no_end() {
+    let (node, mut client) = answered_before_the_end();
+    on_worker(&node, |w| {
+        w.announce_all_http2();
+        w.flush_dirty();
+    });
+    client.until_closed();
+    assert_eq!(client.answers[&1].reset, None);
+}
+
+#[test]
+fn a_client_may_send_its_body_though_a_frame_of_another_stream_is_not_whole() {
+    let node = serving(&Upstream::play(|mut s| drop(read_all(&mut s))));
+    let mut client = Http2Client::connect(&node);
+    let other = client.open("POST", "/", &[], false);
+    while !client.session.peer().enable_connect_protocol {
+        assert!(client.read_flushed());
+    }
+    let id = client.open("POST", "/", &[("expect", "100-continue")], false);
+    let head = client.session.output().len();
+    client.session.data(other, &[b'x'; 100], hg_h2::After::Later).unwrap();
+    client.stream.write_all(&client.session.output()[..head + 20]).unwrap();
+    client.session.sent(head + 109);
+    while client.answers[&id].interim.is_empty() {
+        assert!(client.read());
+    }
+    assert_eq!(client.answers[&id].interim, [100]);
+}
+
 /// Twice the size to which one stream's window may grow.
 const MOST_KEPT: usize = 2 * 1024 * 1024;
 

@@ -80,6 +80,16 @@ fn resets_that_the_peer_makes_us_send_count_the_same() {
 }
 
 #[test]
+fn late_heads_are_bounded_by_the_streams_that_we_cut_off() {
+    let mut server = Hand::server();
+    server.head(1, POST, false).unwrap();
+    server.session.head(1, lines(OK), true).unwrap();
+    server.session.dismiss(1);
+    // Two for the stream that was cut off, one for each that was opened, and the budget.
+    assert_eq!(until_closed(|_| server.head(1, &[("a", "b")], true)), (103, "frame-flood"));
+}
+
+#[test]
 fn streams_that_end_well_are_not_charged() {
     let mut server = Hand::server();
     for at in 0..1000_u32 {

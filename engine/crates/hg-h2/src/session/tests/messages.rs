@@ -216,6 +216,71 @@ fn frames_after_a_reset_of_the_peer_are_an_error_and_after_ours_are_dropped() {
 }
 
 #[test]
+fn what_an_endpoint_sends_on_streams_that_we_cut_off_is_dropped_however_many_they_are() {
+    let mut client = Hand::client();
+    let ids: Vec<u32> =
+        (0..300).map(|_| client.session.open(lines(GET), true, false).unwrap()).collect();
+    for id in &ids {
+        client.session.reset(*id, Code::CANCEL);
+    }
+    client.written();
+    client.now_ms += 11_000;
+    for id in &ids {
+        assert_eq!(client.head(*id, OK, false), Ok(vec![]));
+    }
+    for _ in 0..2 {
+        for id in &ids {
+            assert_eq!(client.feed(&frame(0, 0, *id, b"late")), Ok(vec![]));
+        }
+    }
+    for id in &ids {
+        assert_eq!(client.head(*id, &[("a", "b")], true), Ok(vec![]));
+    }
+    assert_eq!(client.resets(), []);
+    assert!(!client.session.is_ending());
+}
+
+#[test]
+fn late_bodies_of_as_many_streams_as_a_client_may_have_are_dropped() {
+    let mut server = Hand::server();
+    let ids = || (1..257).step_by(2);
+    for id in ids() {
+        server.head(id, POST, false).unwrap();
+        server.session.head(id, lines(&[(":status", "413")]), true).unwrap();
+        server.session.dismiss(id);
+    }
+    server.written();
+    server.now_ms += 11_000;
+    for _ in 0..3 {
+        for id in ids() {
+            assert_eq!(server.feed(&frame(0, 0, id, &[0; 300])), Ok(vec![]));
+        }
+    }
+    for id in ids() {
+        assert_eq!(server.head(id, &[("a", "b")], true), Ok(vec![]));
+    }
+    assert_eq!(server.resets(), []);
+    assert!(!server.session.is_ending());
+}
+
+#[test]
+fn what_comes_for_streams_that_ended_well_is_no_reset_of_them() {
+    let mut server = Hand::server();
+    for at in 0..300_u32 {
+        let id = 2 * at + 1;
+        server.head(id, GET, true).unwrap();
+        server.session.head(id, lines(OK), true).unwrap();
+    }
+    server.written();
+    for at in 0..300_u32 {
+        let id = 2 * at + 1;
+        assert_eq!(server.feed(&frame(0, 0, id, &[0; 300])), Ok(vec![]));
+        assert_eq!(server.resets(), [(id, Code::STREAM_CLOSED)]);
+    }
+    assert!(!server.session.is_ending());
+}
+
+#[test]
 fn a_stream_that_depends_on_itself_is_refused() {
     let mut server = Hand::server();
     let block = [&[0, 0, 0, 1, 9][..], &server.block(GET)].concat();

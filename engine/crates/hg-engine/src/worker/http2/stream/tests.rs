@@ -1,15 +1,16 @@
 //! The part of a request's body that a stream keeps, and the places that streams wait for.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::common::http2::Client;
-use crate::common::{Node, Upstream, put, read_all};
+use crate::common::{DEADLINE, Node, Upstream, put, read_all, read_head, upstream_json};
 use crate::worker::answer::own;
 use crate::worker::http2::Http2;
 use crate::worker::tests::on_worker;
 use hg_h2::Places;
 use hg_plan::Kind;
+use std::sync::mpsc;
 
 #[test]
 fn of_a_body_as_much_goes_on_as_may() {
@@ -107,6 +108,29 @@ fn a_body_that_is_whole_leaves_its_place_to_another_where_there_are_few() {
         }
         w.exchanges.get_mut(x).unwrap().request.done = false;
     });
+}
+
+#[test]
+fn a_body_that_was_collected_leaves_its_place_to_another() {
+    let (tell, told) = mpsc::channel();
+    let up = Upstream::play(move |mut s| {
+        if read_head(&mut s).is_some() {
+            tell.send(()).unwrap();
+        }
+        drop(read_all(&mut s));
+    });
+    let collects = r#","body_buffer_bytes":65536"#;
+    let mut node = Node::start(&upstream_json(&[up.address], ""), collects, 1);
+    let few = r#","h2c":true,"http2":{"bodies":1}"#;
+    node.apply(&[put(Kind::Listener, "web", node.listener_json(few))]);
+    let mut client = Client::connect(&node);
+    let both = [(); 2].map(|()| client.open("POST", "/", &[], false));
+    for id in both {
+        client.send(id, b"abc", true);
+    }
+    for _ in both {
+        told.recv_timeout(DEADLINE).expect("nobody answers either of them");
+    }
 }
 
 #[test]

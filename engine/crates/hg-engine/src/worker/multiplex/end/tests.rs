@@ -207,6 +207,23 @@ fn a_request_is_sent_again_where_its_connection_had_ended_before() {
 }
 
 #[test]
+fn a_request_that_is_sent_again_has_its_time_to_connect() {
+    for loss in [Loss::Broken, Loss::Unprocessed] {
+        drop(with_streams(1, move |w, ui, all| {
+            let (now, x) = (w.now, all[0]);
+            let e = w.exchanges.get_mut(x).unwrap();
+            (e.on_reused, e.times.first_byte_us) = (true, 0);
+            (e.due.connect, e.due.endpoint) = (now, now);
+            let connect_ms = e.entry().unwrap().plan.connect_timeout_ms;
+            w.lose_shared(ui, loss, "a test");
+            let due = deadline_after(w.now_us, connect_ms);
+            let e = w.exchanges.get(x).unwrap();
+            assert_eq!((e.stage, e.due.connect, e.due.endpoint), (Stage::Connecting, due, due));
+        }));
+    }
+}
+
+#[test]
 fn a_request_that_was_not_processed_is_sent_again_a_few_times() {
     for loss in [Loss::Unprocessed, Loss::Refused] {
         let again = (vec!["refused_stream"], vec![]);
