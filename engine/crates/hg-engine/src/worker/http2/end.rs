@@ -1,7 +1,7 @@
 //! The ends of streams and sessions: GOAWAY when the worker leaves or a limit is reached, and what
 //! a peer that breaks the protocol gets.
 
-use super::{Http2, in_order};
+use super::{Ending, Http2, in_order};
 use crate::worker::Worker;
 use crate::worker::exchange::Exchange;
 use hg_h2::{Close, Code};
@@ -55,9 +55,15 @@ impl Worker {
         }
     }
 
-    /// Closes a connection whose session has failed; its GOAWAY is sent first. What it holds is free
-    /// at once: that may be why it is closed.
+    /// Closes a connection whose session has failed; its GOAWAY is sent first, unless the connection
+    /// failed before. What it holds is free at once: that may be why it is closed.
     pub(crate) fn http2_failed(&mut self, ci: usize, close: Close) {
+        if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
+            if h.ending == Ending::Failed {
+                return self.connection_lost(ci);
+            }
+            h.ending = h.ending.max(Ending::Failed);
+        }
         self.counters.http2.end(close.reason);
         self.drop_streams(ci);
         if let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
@@ -71,7 +77,7 @@ impl Worker {
         let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) else {
             return false;
         };
-        h.is_lost = true;
+        h.ending = Ending::Lost;
         self.go_on_losing(ci);
         true
     }

@@ -179,7 +179,7 @@ impl Worker {
                 return;
             };
             h.dirty = false;
-            if h.is_lost {
+            if h.is_lost() {
                 return;
             }
             if c.conn.out.is_empty() {

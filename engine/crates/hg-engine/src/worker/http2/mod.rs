@@ -52,6 +52,16 @@ const ALIVE: [u8; 8] = *b"hg-alive";
 /// The time for which a connection has no stream before it gives back the memory that streams need.
 const REST_MS: u64 = 2_000;
 
+/// The end of a connection that does not wait for its streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    None,
+    /// Its session failed; its client may not have taken the GOAWAY yet.
+    Failed,
+    /// Its client has gone, and its exchanges are being ended.
+    Lost,
+}
+
 /// One connection's session.
 pub(crate) struct Http2 {
     pub(super) session: hg_h2::Session,
@@ -62,8 +72,7 @@ pub(crate) struct Http2 {
     dirty: bool,
     /// True if frames that came wait for the next turn.
     has_frames: bool,
-    /// True if its client has gone, and its exchanges are being ended.
-    is_lost: bool,
+    ending: Ending,
     /// The streams that may go to an upstream.
     places: Places,
     watch: Watch,
@@ -76,6 +85,10 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
+    fn is_lost(&self) -> bool {
+        self.ending == Ending::Lost
+    }
+
     /// Reports whether more may be collected than the client takes, where the answer of one stream
     /// may have so many bytes that wait: its memory can be twice that.
     pub(super) fn may_collect(&self, most: usize) -> bool {
@@ -154,7 +167,7 @@ impl Worker {
             held: Holding::default(),
             dirty: false,
             has_frames: false,
-            is_lost: false,
+            ending: Ending::None,
             places: bounds.places(),
             watch: Watch::new(now_ms),
             times,
@@ -173,8 +186,11 @@ impl Worker {
 
     /// Reads frames while there are any and the client takes what waits for it.
     pub(super) fn read_http2(&mut self, ci: usize) {
-        if self.clients.get(ci).and_then(|c| c.http2.as_deref()).is_some_and(|h| h.is_lost) {
-            return self.go_on_losing(ci);
+        match self.clients.get(ci).and_then(|c| c.http2.as_deref()) {
+            Some(h) if h.is_lost() => return self.go_on_losing(ci),
+            // What still comes means nothing.
+            Some(h) if h.ending == Ending::Failed => return,
+            _ => {}
         }
         self.take_kept_frames(ci);
         for _ in 0..TURN {
@@ -277,7 +293,7 @@ impl Worker {
             let Some(h) = c.and_then(|c| c.http2.as_deref_mut()) else {
                 return bytes.len();
             };
-            if h.is_lost {
+            if h.is_lost() {
                 return bytes.len();
             }
             h.has_frames = at < bytes.len() && left.is_over(|| self.clock.micros());

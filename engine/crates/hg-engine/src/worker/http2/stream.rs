@@ -266,7 +266,7 @@ impl Worker {
     pub(crate) fn use_places(&mut self, ci: usize) {
         let now_ms = self.now_us / 1000;
         while let Some(h) = self.clients.get_mut(ci).and_then(|c| c.http2.as_deref_mut()) {
-            if h.is_lost {
+            if h.is_lost() {
                 return;
             }
             let Some(stream) = h.places.next(now_ms) else {

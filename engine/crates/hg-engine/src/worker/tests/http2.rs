@@ -269,6 +269,35 @@ fn a_client_may_send_its_body_though_a_frame_of_another_stream_is_not_whole() {
     assert_eq!(client.answers[&id].interim, [100]);
 }
 
+#[test]
+fn a_connection_that_failed_is_counted_once_and_not_read_any_more() {
+    let node = serving(&Upstream::play(|mut s| {
+        read_head(&mut s);
+        write!(s, "HTTP/1.1 200 OK\r\nContent-Length: 30000000\r\n\r\n").unwrap();
+        let _ = s.write_all(&vec![b'x'; 30_000_000]);
+    }));
+    let mut client = Http2Client::connect(&node);
+    client.widen(64 * 1024 * 1024);
+    client.open("GET", "/", &[], true);
+    client.flush();
+    eventually("the socket takes no more", || {
+        on_worker(&node, |w| w.clients.iter().any(|(_, c)| !c.conn.out.is_empty()))
+    });
+    // DATA on stream 0; nobody takes the GOAWAY.
+    client.stream.write_all(&[0; 9]).unwrap();
+    eventually("it has failed", || ended(&node, "frame-stream") > 0);
+    client.stream.write_all(&[0; 9]).unwrap();
+    let is_unread = on_worker(&node, |w| {
+        let ci = w.clients.iter().map(|(ci, _)| ci).next().unwrap();
+        w.clients.get_mut(ci).unwrap().conn.readable = true;
+        w.read_http2(ci);
+        w.clients.get(ci).unwrap().conn.readable
+    });
+    assert!(is_unread);
+    pass(&node, 31_000);
+    assert_eq!((clients(&node), ended(&node, "frame-stream")), (0, 1));
+}
+
 /// Twice the size to which one stream's window may grow.
 const MOST_KEPT: usize = 2 * 1024 * 1024;
 

@@ -61,7 +61,7 @@ fn relieved(pending: usize) -> (usize, usize) {
     let mut clients: Vec<_> = (0..4).map(|_| Client::connect(&node)).collect();
     clients.iter_mut().for_each(Client::flush);
     let open = |w: &Worker| {
-        w.clients.iter().filter(|(_, c)| c.http2.as_deref().is_some_and(|h| !h.is_lost)).count()
+        w.clients.iter().filter(|(_, c)| c.http2.as_deref().is_some_and(|h| !h.is_lost())).count()
     };
     eventually("all speak HTTP/2", || on_worker(&node, move |w| open(w)) == 4);
     on_worker(&node, move |w| {

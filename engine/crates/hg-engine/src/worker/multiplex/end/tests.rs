@@ -3,11 +3,15 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::common::http2::Client;
+use crate::common::http2_peer::{self, Peer};
+use crate::common::{DEADLINE, Upstream, eventually, read_answer};
 use crate::worker::exchange::Exchange;
 use crate::worker::multiplex::tests::{an_hour_later, with_streams};
 use crate::worker::tests::{NEVER, move_on};
 use hg_h2::Watch;
 use hg_proto::Method;
+use std::sync::{Mutex, mpsc};
 
 /// Returns the connections of a connection's pool.
 fn shared(w: &mut Worker, ui: usize) -> Vec<usize> {
@@ -248,4 +252,38 @@ fn an_answer_that_has_begun_breaks_off_with_its_stream() {
         let cut = (vec![], vec!["response-truncated"]);
         assert_eq!(lost(Loss::Broken, change), cut);
     }
+}
+
+#[test]
+fn answers_to_requests_that_were_given_up_cost_no_other_one() {
+    let (tell, told) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let both = Mutex::new((tell, wait));
+    let up = Upstream::play(move |s| {
+        let mut peer = Peer::over(s);
+        let ids: Vec<u32> = (0..101).filter_map(|_| peer.next()).collect();
+        let both = both.lock().unwrap();
+        both.0.send(()).unwrap();
+        both.1.recv_timeout(DEADLINE).unwrap();
+        // It has not read of any of them that nobody waits for its answer; the first comes last.
+        for id in ids.into_iter().rev() {
+            peer.answer(id, b"ok");
+        }
+        while peer.read() {}
+    });
+    let node = http2_peer::on(&up);
+    let running = || node.engine.metrics().http2.upstream_streams.active;
+    let mut one = http2_peer::ask(&node, &http2_peer::get("/"));
+    eventually("the first is under way", || running() == 1);
+    let mut others = Client::connect(&node);
+    for _ in 0..100 {
+        others.open("GET", "/", &[], true);
+    }
+    others.flush();
+    told.recv_timeout(DEADLINE).unwrap();
+    drop(others);
+    eventually("the others were given up", || running() == 1);
+    go.send(()).unwrap();
+    assert_eq!(read_answer(&mut one).1, b"ok");
+    assert_eq!(up.connections(), 1);
 }

@@ -56,7 +56,7 @@ fn the_streams_that_an_endpoint_allows_are_known_for_its_next_connection() {
 }
 
 /// The frames that an endpoint may send in ten seconds without a use.
-const MANY: usize = 100;
+const MANY: usize = 1000;
 
 /// Has an endpoint send so many PINGs (RFC 9113 §6.7).
 fn send_pings(w: &mut Worker, ui: usize, count: usize) {
