@@ -40,6 +40,7 @@ mod source {
     pub(crate) mod helpers;
     pub(crate) mod histogram;
     pub(crate) mod house;
+    pub(crate) mod machine;
     pub(crate) mod negotiated;
     pub(crate) mod orders;
     pub(crate) mod outlets;
@@ -59,6 +60,6 @@ mod source {
 // The engine's sources name their modules from the root of their crate.
 use source::{
     agents, breaker, concurrency, counters, engine, hand_over, health, helpers, histogram, house,
-    negotiated, outlets, outliers, place, report, retired, shared, shares, sharing, slow_start,
-    snapshot, thread, worker,
+    machine, negotiated, outlets, outliers, place, report, retired, shared, shares, sharing,
+    slow_start, snapshot, thread, worker,
 };
