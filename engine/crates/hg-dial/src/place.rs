@@ -59,7 +59,7 @@ impl Place {
     }
 }
 
-/// What earlier tries tell of the addresses of a place.
+/// The results of earlier tries of the addresses of a place.
 #[derive(Clone, Debug, Default)]
 pub struct Tried {
     worked: Option<SocketAddr>,
