@@ -7,7 +7,7 @@ use crate::event::{After, Grant, Refused};
 use crate::limits::Role;
 use crate::priority::Priority;
 use crate::settings::Settings;
-use crate::streams::{Half, Stream};
+use crate::streams::Half;
 
 /// Largest DATA frame that we send: larger ones would hold other streams up.
 const MOST_DATA: usize = 16_384;
@@ -278,11 +278,10 @@ impl Session {
     /// dropped: RST_STREAM behind an answer makes curl 7.88 lose the answer where it has sent all.
     /// Everybody else is asked to stop by NO_ERROR.
     pub fn dismiss(&mut self, id: u32) {
-        let may_end = |stream: &Stream| {
-            let fits = stream.left.is_some_and(|left| stream.recv_window.takes(left));
-            stream.send == Half::Ended && fits
-        };
-        if self.streams.get(id).is_some_and(may_end) {
+        // That of most requests is over with their answer.
+        let Some(stream) = self.streams.get(id) else { return };
+        let fits = stream.left.is_some_and(|left| stream.recv_window.takes(left));
+        if fits && stream.send == Half::Ended {
             self.cut(id);
             self.release(id);
         } else {
