@@ -81,6 +81,15 @@ def is_a_problem(_context: CheckContext, response: Response, _case: schemathesis
     assert found["detail"]
 
 
+def refuses_bad_data(
+    context: CheckContext, response: Response, case: schemathesis.Case[Any]
+) -> bool | None:
+    """schemathesis calls a list of one value bad data for a text, and sends that value alone."""
+    if any(isinstance(value, list) and len(value) == 1 for value in case.query.values()):
+        return None
+    return negative_data_rejection(context, response, case)
+
+
 def bodies() -> list[tuple[str, str]]:
     """Every operation that takes a body, as method and path."""
     paths = json.loads(PAGE.read_text())["paths"]
@@ -127,7 +136,7 @@ def test_every_answer_is_one_that_the_page_declares(
             status_code_conformance,
             content_type_conformance,
             response_schema_conformance,
-            negative_data_rejection,
+            refuses_bad_data,
             is_a_problem,
         ],
     )

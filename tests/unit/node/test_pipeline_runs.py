@@ -204,6 +204,23 @@ def test_a_reading_that_hangs_is_tried_again_once_it_ends(play: Callable[[Body],
     play(body)
 
 
+def test_a_reading_that_hangs_while_a_refused_object_is_left_out_is_a_failed_run(
+    play: Callable[[Body], None],
+) -> None:
+    async def body(stage: Stage) -> None:
+        async def hangs(candidate: Candidate, verdict: Verdict) -> Candidate | Rejected:
+            raise LoadHangsError("a file")
+
+        stage.pipeline.loading.isolate = hangs  # type: ignore[method-assign]
+        web = Refusal(ObjectKey("listener", ObjectName("web")), "no")
+        stage.serving.refusals = [Verdict(errors=(NO,), refused=(web,))]
+        result = await stage.served(A)
+        assert (result.outcome, result.error) == (Outcome.FAILED, "a file")
+        assert stage.pauses == []
+
+    play(body)
+
+
 def test_the_end_of_a_hanging_reading_asks_for_another_try(play: Callable[[Body], None]) -> None:
     async def body(stage: Stage) -> None:
         stage.pipeline.loading.on_end()

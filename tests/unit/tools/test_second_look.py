@@ -58,3 +58,32 @@ def test_what_fails_once_is_looked_at_three_times_more(
     assert [len((tmp_path / f"turns-{number}").read_text()) for number in range(5)] == turns
     flaky = [line for line in done.stdout.splitlines() if line.startswith("flaky: ")]
     assert len(flaky) == (len(fails) if code == 0 else 0)
+
+
+def test_what_pytest_does_not_find_by_its_id_is_looked_at_with_its_whole_function(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "test_it.py").write_text(TESTS.format(fails={}))
+    kept = tmp_path / ".pytest_cache/v/cache/lastfailed"
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"test_it.py::test_one[GET /audit]": true}')
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run([sys.executable, TOOL], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0
+    assert [len((tmp_path / f"turns-{number}").read_text()) for number in range(5)] == [3] * 5
+
+
+def test_two_tests_of_one_id_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text((TOOL.parents[1] / "tests/conftest.py").read_text())
+    (tmp_path / "test_it.py").write_text("def test_one(): pass")
+    environment = os.environ | {"PYTHONPATH": str(TOOL.parents[1] / "tests/support")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--keep-duplicates", "test_it.py", "test_it.py"],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 4, done.stdout
+    assert "two tests have the id test_it.py::test_one" in done.stderr
