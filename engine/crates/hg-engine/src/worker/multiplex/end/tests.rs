@@ -7,8 +7,9 @@ use crate::common::http2::Client;
 use crate::common::http2_peer::{self, Peer};
 use crate::common::{DEADLINE, Upstream, eventually, read_answer};
 use crate::worker::exchange::Exchange;
+use crate::worker::multiplex::Shared;
 use crate::worker::multiplex::tests::{an_hour_later, with_streams};
-use crate::worker::tests::{NEVER, move_on};
+use crate::worker::tests::{NEVER, move_on, on_worker};
 use hg_h2::Watch;
 use hg_proto::Method;
 use std::sync::{Mutex, mpsc};
@@ -274,7 +275,12 @@ fn answers_to_requests_that_were_given_up_cost_no_other_one() {
     let node = http2_peer::on(&up);
     let running = || node.engine.metrics().http2.upstream_streams.active;
     let mut one = http2_peer::ask(&node, &http2_peer::get("/"));
-    eventually("the first is under way", || running() == 1);
+    // One more than it takes before its endpoint has said that it takes more.
+    let is_greeted = |w: &mut Worker| {
+        let mut all = w.ups.iter().filter_map(|(_, up)| up.http2.as_deref());
+        all.next().is_some_and(Shared::is_greeted)
+    };
+    eventually("the first is under way", || running() == 1 && on_worker(&node, is_greeted));
     let mut others = Client::connect(&node);
     for _ in 0..100 {
         others.open("GET", "/", &[], true);
