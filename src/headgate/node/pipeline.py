@@ -166,9 +166,10 @@ class Pipeline:
         return result
 
     def _try_again(self) -> None:
-        """Requests another run later: the cause of this failure may have passed by then."""
-        if self._again is not None:
-            self._again.cancel()
+        """Requests another run later: the cause of this failure may have passed by then.
+
+        The run that begins next takes the request back, also if it is not that one.
+        """
         loop = asyncio.get_running_loop()
         self._again = loop.call_later(self._again_s, lambda: self.reload("another try"))
         self._again_s = min(2 * self._again_s, _AGAIN_S[1])

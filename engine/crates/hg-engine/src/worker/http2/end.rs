@@ -30,7 +30,8 @@ impl Worker {
             return;
         };
         h.streams.remove(&e.stream.id);
-        h.held.note(&mut self.io.pool, (e.stream.held.memory(), 0), now_us);
+        let held = e.stream.held.memory() + e.stream.counted;
+        h.held.note(&mut self.io.pool, (held, 0), now_us);
         match how {
             // After a whole answer the rest of the request is not wanted (RFC 9113 §8.1).
             StreamEnd::Finished if e.stream.has_ended => {}

@@ -23,7 +23,7 @@ pub(crate) struct Holding {
 
 impl Holding {
     /// Notes that one stream holds more, or less, than before.
-    pub(super) fn note(
+    pub(crate) fn note(
         &mut self,
         pool: &mut BufferPool,
         (before, after): (usize, usize),

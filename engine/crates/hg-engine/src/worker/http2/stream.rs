@@ -18,6 +18,8 @@ pub(crate) struct Stream {
     pub(crate) id: u32,
     /// Bytes of the answer that the session has not taken.
     pub(crate) held: Pending,
+    /// Memory that its connection counts of what has come of the answer and is not in `held`.
+    pub(crate) counted: usize,
     /// Bytes of the request's body that the upstream has not got, after [`RESERVE`] empty ones.
     incoming: Vec<u8>,
     /// True if the end of the request's body has come.
@@ -44,6 +46,7 @@ impl Default for Stream {
         Self {
             id: 0,
             held: Pending::default(),
+            counted: 0,
             incoming: Vec::new(),
             has_ended: false,
             is_malformed: false,

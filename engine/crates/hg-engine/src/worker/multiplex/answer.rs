@@ -1,6 +1,6 @@
 //! Answers: heads, bodies and trailers as they come on their streams, and their way to the clients.
 
-use super::Shared;
+use super::{Shared, UpStream};
 use crate::worker::Worker;
 use crate::worker::buffers::RESERVE;
 use crate::worker::exchange::{ExId, Stage, pair};
@@ -118,6 +118,27 @@ impl Worker {
 
     /// Passes on what has come of an answer if the client takes it now.
     pub(crate) fn pump_answer(&mut self, x: ExId) {
+        self.pass_answer(x);
+        self.count_answer(x);
+    }
+
+    /// Has the client's connection count what its stream leaves here: a client that takes nothing
+    /// has a window of each of its streams wait.
+    fn count_answer(&mut self, x: ExId) {
+        let now_us = self.now_us;
+        let Some(e) = self.exchanges.get_mut(x).filter(|e| e.stream.is_http2()) else {
+            return;
+        };
+        let memory = e.link.stream.as_deref().map_or(0, UpStream::memory);
+        let before = std::mem::replace(&mut e.stream.counted, memory);
+        if before != memory
+            && let Some(h) = self.clients.get_mut(e.client).and_then(|c| c.http2.as_deref_mut())
+        {
+            h.held.note(&mut self.io.pool, (before, memory), now_us);
+        }
+    }
+
+    fn pass_answer(&mut self, x: ExId) {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };

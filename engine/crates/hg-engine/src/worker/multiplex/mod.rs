@@ -176,6 +176,11 @@ impl UpStream {
         self.incoming.len().saturating_sub(RESERVE)
     }
 
+    /// Returns the memory of the bytes that the client has not got; 0 without any.
+    fn memory(&self) -> usize {
+        if self.waiting() == 0 { 0 } else { self.incoming.capacity() }
+    }
+
     /// Puts bytes of the answer into an empty buffer, at most so many, after [`RESERVE`] empty ones.
     fn take_body(&mut self, most: usize, body: &mut Vec<u8>) {
         if self.waiting() > most {

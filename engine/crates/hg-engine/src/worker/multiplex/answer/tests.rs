@@ -3,8 +3,13 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::common::http2::Client;
+use crate::common::{eventually, http2_peer, read_n};
 use crate::worker::claim::Admission;
 use crate::worker::multiplex::tests::with_streams;
+use crate::worker::tests::on_worker;
+use hg_h2::{Limits, Role, Session};
+use std::io::Write;
 
 #[test]
 fn without_news_an_answer_makes_no_progress() {
@@ -68,4 +73,38 @@ fn an_answer_is_ready_once_however_often_something_comes() {
         }
         assert_eq!(w.shared_at(ui).unwrap().ready, [all[0], all[1]]);
     }));
+}
+
+/// Returns what waits for clients here, what their streams hold, and what of both is counted: with
+/// the connections of clients, and for the worker.
+fn counted(w: &mut Worker) -> (usize, usize, [usize; 2]) {
+    let (mut waits, mut held) = (0, 0);
+    for e in w.exchanges.iter_mut() {
+        waits += e.link.stream.as_deref().map_or(0, UpStream::memory);
+        held += e.stream.held.memory();
+    }
+    let clients = w.clients.iter().filter_map(|(_, c)| c.http2.as_deref());
+    (waits, held, [clients.map(|h| h.held.bytes).sum(), w.io.pool.pending])
+}
+
+#[test]
+fn what_waits_here_for_a_client_that_takes_nothing_is_counted_with_its_connection() {
+    let node = http2_peer::on(&http2_peer::serving(|_| vec![b'x'; 200_000]));
+    for takes in [true, false] {
+        let mut client = Client::connect(&node);
+        client.session = Session::new(Role::Client, Limits { stream_window: 0, ..Limits::client() });
+        client.open("GET", "/", &[], true);
+        client.flush();
+        eventually("half a window waits", || on_worker(&node, |w| counted(w).0) >= 32 * 1024);
+        let (waits, held, counted_as) = on_worker(&node, counted);
+        assert_eq!(counted_as, [waits + held; 2]);
+        if takes {
+            // A WINDOW_UPDATE of its stream.
+            client.stream.write_all(&[0, 0, 4, 8, 0, 0, 0, 0, 1, 0, 4, 0, 0]).unwrap();
+            read_n(&mut client.stream, 200_000);
+        } else {
+            drop(client);
+        }
+        eventually("nothing is held", || on_worker(&node, counted) == (0, 0, [0, 0]));
+    }
 }
