@@ -237,7 +237,7 @@ impl Worker {
                 e.taken_from(now_us);
             }
             let goes_on = rest == 0 || e.goes_on_collecting(left, rest);
-            if goes_on && !std::mem::replace(&mut e.stream.queued, true) {
+            if goes_on && !std::mem::replace(&mut e.stream.queued.answer, true) {
                 self.agenda.add(Turn::Stream(x));
             }
         }

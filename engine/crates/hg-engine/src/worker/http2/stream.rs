@@ -32,13 +32,17 @@ pub(crate) struct Stream {
     pub(crate) is_grpc: bool,
     /// The `grpc-status` in the head of its answer.
     pub(crate) grpc_status: Option<u32>,
-    /// True if it is in the queue for the next turn.
-    pub(crate) queued: bool,
-    /// True if what came of its body is in the queue for the next turn.
-    pub(crate) is_fed: bool,
+    pub(crate) queued: Queued,
     pub(crate) deadline: Ticks,
     /// Tick of its earliest entry in the wheel.
     pub(crate) timer: Entry,
+}
+
+/// The parts of a stream that are in the queue for the next turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub(crate) answer: bool,
+    pub(crate) input: bool,
 }
 
 impl Default for Stream {
@@ -53,8 +57,7 @@ impl Default for Stream {
             is_tunnel: false,
             is_grpc: false,
             grpc_status: None,
-            queued: false,
-            is_fed: false,
+            queued: Queued::default(),
             deadline: Ticks::MAX,
             timer: Entry::NONE,
         }
@@ -306,7 +309,7 @@ impl Worker {
             return self.credit(ci, stream, bytes.len());
         }
         e.stream.came(bytes);
-        if !std::mem::replace(&mut e.stream.is_fed, true) {
+        if !std::mem::replace(&mut e.stream.queued.input, true) {
             self.agenda.add(Turn::Input(x));
         }
     }

@@ -130,7 +130,7 @@ impl Worker {
         if !e.has_own_timer() {
             let ci = e.client;
             self.enqueue(ci);
-        } else if !std::mem::replace(&mut e.stream.queued, true) {
+        } else if !std::mem::replace(&mut e.stream.queued.answer, true) {
             self.agenda.add(Turn::Stream(x));
         }
     }
@@ -218,13 +218,13 @@ impl Worker {
             }
             Turn::Stream(x) => {
                 if let Some(e) = self.exchanges.get_mut(x) {
-                    e.stream.queued = false;
+                    e.stream.queued.answer = false;
                     self.proceed_exchange(x);
                 }
             }
             Turn::Input(x) => {
                 if let Some(e) = self.exchanges.get_mut(x) {
-                    e.stream.is_fed = false;
+                    e.stream.queued.input = false;
                     self.pump_request(x);
                 }
             }

@@ -83,7 +83,7 @@ fn a_stream_goes_on_once_its_client_has_taken_all_that_waited() {
             }
             w.flush_dirty();
             let s = &w.exchanges.get(x).unwrap().stream;
-            assert_eq!((s.held.len(), s.queued), (left, left == 0));
+            assert_eq!((s.held.len(), s.queued.answer), (left, left == 0));
         }
     });
 }
@@ -100,7 +100,7 @@ fn what_is_collected_for_a_stream_goes_on_from_half_of_it() {
             w.on_frames(ci, &taking(u8::try_from(held - left).unwrap()), 0..13);
             w.flush_dirty();
             let s = &w.exchanges.get(x).unwrap().stream;
-            assert_eq!((s.held.len(), s.queued), (left, goes_on));
+            assert_eq!((s.held.len(), s.queued.answer), (left, goes_on));
         }
     });
 }

@@ -35,13 +35,25 @@ fn of_a_body_as_much_goes_on_as_may() {
 
 #[test]
 fn a_recycled_stream_is_one_of_http1_and_keeps_small_allocations_alone() {
-    let mut s = Stream { id: 5, has_ended: true, is_grpc: true, is_fed: true, ..Stream::default() };
+    let mut s = Stream {
+        id: 5,
+        has_ended: true,
+        is_grpc: true,
+        queued: Queued { answer: true, input: true },
+        ..Stream::default()
+    };
     assert!(s.is_http2());
     s.incoming = Vec::with_capacity(100_000);
     s.came(b"x");
     s.held.hold(&[b'y'; 1_000]);
     let mut s = s.recycle();
-    assert!(!s.is_http2() && !s.has_input() && !s.is_grpc && !s.is_fed && s.held.is_empty());
+    assert!(
+        !s.is_http2()
+            && !s.has_input()
+            && !s.is_grpc
+            && s.queued == Queued::default()
+            && s.held.is_empty()
+    );
     assert!((1..=4096).contains(&s.incoming.capacity()));
     assert_eq!((s.deadline, s.timer), (Ticks::MAX, Entry::NONE));
     s.held.hold(b"z");

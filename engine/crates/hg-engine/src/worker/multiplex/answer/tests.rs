@@ -92,7 +92,8 @@ fn what_waits_here_for_a_client_that_takes_nothing_is_counted_with_its_connectio
     let node = http2_peer::on(&http2_peer::serving(|_| vec![b'x'; 200_000]));
     for takes in [true, false] {
         let mut client = Client::connect(&node);
-        client.session = Session::new(Role::Client, Limits { stream_window: 0, ..Limits::client() });
+        client.session =
+            Session::new(Role::Client, Limits { stream_window: 0, ..Limits::client() });
         client.open("GET", "/", &[], true);
         client.flush();
         eventually("half a window waits", || on_worker(&node, |w| counted(w).0) >= 32 * 1024);
