@@ -1,6 +1,7 @@
 """Random chains of middlewares, and whether an engine makes of requests what explain says."""
 
 import json
+from base64 import b64encode
 from random import Random
 
 import random_routes
@@ -44,14 +45,24 @@ EDITS = (
     'set = { x-up = "${scheme} ${query}" }, add = { x-up = "b" }',
     'set = { x-forwarded-for = "hidden" }, remove = ["x-real-ip"]',
 )
+NETWORKS = ("127.0.0.0/8", "127.0.0.1", "0.0.0.0/0", "::/0", *random_routes.NETWORKS)
+#: Of the password `x`, with the least cost.
+HASH = "$2b$04$0e856lVe4ANgjk9VYQGbvufRaupb9zxuOKCW5n9uFCwbWH9pMRuYW"
+USER = "alice"
+CREDENTIALS = (f"{USER}:x", f"{USER}:x", f"{USER}:y", "bob:x", "alice", "")
+ACCESS = 0.4
+"""The share of routes with an endpoint and no redirect that have a middleware of access."""
+TRUSTING = 0.5
+"""The share of configs that believe what a peer says of its client."""
 OF_STATUSES = 0.15
 """The share of edits that are of some statuses alone."""
 
 
 def config(random: Random, address: str, upstream: str) -> str:
     """Routes by prefix with random chains, and a host with a chain of its own."""
+    trusted = 'client_ip = { trusted = ["127.0.0.0/8"] }\n' if random.random() < TRUSTING else ""
     text = [
-        f'[listeners.web]\naddress = "{address}"\ndefault = true\n',
+        f'[listeners.web]\naddress = "{address}"\ndefault = true\n{trusted}',
         f'[upstreams.up]\nendpoints = ["{upstream}"]\n',
         f'[hosts."a.example"]\nmiddlewares = [{_edits(random)}]\n',
     ]
@@ -65,6 +76,8 @@ def config(random: Random, address: str, upstream: str) -> str:
                 f"redirect = {{ {random.choice(REDIRECTS)} }}",
             )
         )
+        if action == 'upstream = "up"' and not any("redirect" in one for one in chain):
+            chain = _with_access(random, chain)
         match = f'{{ path = {{ prefix = "{prefix}" }} }}'
         text.append(
             f'[routes.r{number}]\nhosts = ["a.example", "*"]\nmatch = [{match}]\n'
@@ -80,6 +93,22 @@ def _middleware(random: Random) -> str:
     if kind == "redirect":
         return f"{{ redirect = {{ {random.choice(REDIRECTS)} }} }}"
     return _edits(random)
+
+
+def _with_access(random: Random, chain: list[str]) -> list[str]:
+    """The same with middlewares of access, in the order that nginx has."""
+    access = []
+    if random.random() < ACCESS:
+        key = random.choice(("allow", "deny"))
+        networks = json.dumps(random.sample(NETWORKS, random.choice((1, 2))))
+        access.append(f"{{ ip_access = {{ {key} = {networks} }} }}")
+    if random.random() < ACCESS:
+        named = random.choice(("", ', user_header = "x-user"'))
+        access.append(f'{{ basic_auth = {{ users = ["{USER}:{HASH}"]{named} }} }}')
+    places = sorted(random.randint(0, len(chain)) for _ in access)
+    for place, one in reversed(list(zip(places, access, strict=True))):
+        chain = [*chain[:place], one, *chain[place:]]
+    return chain
 
 
 def _edits(random: Random) -> str:
@@ -104,7 +133,11 @@ def disagreements(
             continue
         if asked.host.startswith("[::1].") or asked.method == "TRACE":
             continue
+        credentials = random.choice((None, *CREDENTIALS))
         asked = asked._replace(target=_query_encoded(asked.target))
+        if credentials is not None:
+            basic = ("authorization", f"Basic {b64encode(credentials.encode()).decode()}")
+            asked = asked._replace(headers=(*asked.headers, basic))
         question = Question(
             f"http://127.0.0.1:{port}{asked.target}",
             asked.method,
@@ -114,6 +147,8 @@ def disagreements(
         outcome = said.won.outcome if said.won else Outcome("refuse", status=404)
         if said.refused:
             outcome = Outcome("refuse", status=said.status or 400)
+        elif "basic_auth" in outcome.unless and credentials != f"{USER}:x":
+            outcome = Outcome("refuse", status=401)
         difference = differs(wire.ask(asked.bytes()), outcome, asked)
         if difference:
             wrong.append(f"{asked}: {difference}")
@@ -162,20 +197,21 @@ def _forwarded_otherwise(answer: Answer, outcome: Outcome, asked: random_routes.
 
 
 #: What the edits name, but for what the proxy writes itself if nobody removes it.
-_NAMES = ("x-a", "x-up", "x-new", "x-tenant", "cookie")
+_NAMES = ("authorization", "x-a", "x-up", "x-new", "x-tenant", "x-user", "cookie")
 
 
 def _edited_otherwise(
     fields: list[tuple[str, str]], outcome: Outcome, asked: random_routes.Asked
 ) -> str:
     """What of the lines that the endpoint got is not as the core says."""
-    written = {name for name, _ in outcome.headers}
+    lines = [(name, value.replace("BASIC-AUTH-USER", USER)) for name, value in outcome.headers]
+    written = {name for name, _ in lines}
     came = [
         (name, value.strip())
         for name, value in asked.headers
         if name not in outcome.removed and name not in written
     ]
-    wanted = sorted([*came, *((name, value.strip()) for name, value in outcome.headers)])
+    wanted = sorted([*came, *((name, value.strip()) for name, value in lines)])
     names = {*_NAMES, *written, *outcome.removed}
     # The upstream tells octets.
     told = ((name, value.encode("latin-1").decode().strip()) for name, value in fields)
