@@ -1,11 +1,12 @@
 //! The exporter's thread: gathers what workers hand over and sends it to the collector.
 
-use crate::hand_over::{ExportStats, ExportWriter, Shared};
+use crate::hand_over::{ExportStats, ExportWriter, Filled, Shared};
 use crate::post::Client;
 use crate::request::request_head;
 use crate::signal::Signal;
 use crate::target::Target;
 use crate::verdict::{Verdict, verdict, wait};
+use crate::waiting::Waiting;
 use hg_dial::{Failure, Lookup};
 use hg_plan::OtlpExport;
 use hg_tls::ClientTls;
@@ -16,12 +17,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// The time for which items are gathered, unless there are many.
-const GATHER: Duration = Duration::from_millis(500);
-/// So many bytes of items are sent at once.
-const BATCH_BYTES: usize = 512 * 1024;
-/// Most bytes of items that wait beside those that are sent.
-const WAITING_BYTES: usize = 4 * 1024 * 1024;
 /// After so long items are given up.
 const GIVE_UP: Duration = Duration::from_secs(60);
 /// The time that a process that ends waits for its last export.
@@ -122,8 +117,7 @@ impl Drop for Exporter {
 
 /// Items that are sent together.
 struct Batch {
-    bytes: Vec<u8>,
-    items: u64,
+    part: Filled,
     began: Instant,
     tries: u32,
     next: Instant,
@@ -137,18 +131,14 @@ struct Gathered<'a> {
     target: Option<Target>,
     /// True while the config names the target; without one, what waits still goes to the last one.
     is_wanted: bool,
-    waiting: Vec<u8>,
-    items: u64,
-    /// The time at which the first of those that wait came.
-    since: Instant,
+    waiting: Waiting,
     batch: Option<Batch>,
 }
 
 impl<'a> Gathered<'a> {
     fn new(shared: &'a Shared, lookup: Lookup, tell: Tell) -> Self {
-        let (client, (target, waiting, batch)) = (Client::new(lookup), Default::default());
-        let (is_wanted, items, since) = (false, 0, Instant::now());
-        Self { shared, tell, client, target, is_wanted, waiting, items, since, batch }
+        let (client, waiting) = (Client::new(lookup), Waiting::new(Instant::now()));
+        Self { shared, tell, client, target: None, is_wanted: false, waiting, batch: None }
     }
 
     fn run(&mut self, incoming: &Receiver<Option<Target>>) {
@@ -167,15 +157,12 @@ impl<'a> Gathered<'a> {
                     self.shared.is_failing.store(false, Relaxed);
                 }
             }
-            take(self.shared, &mut self.waiting, &mut self.items, &mut self.since);
-            self.form(is_stopping);
-            self.send(is_stopping);
+            take(self.shared, &mut self.waiting);
             if is_stopping {
-                // What waited behind a batch that was to be tried again.
-                self.form(true);
-                self.send(true);
-                return;
+                return self.send_the_rest();
             }
+            self.form(false);
+            self.send(false);
             match self.rest() {
                 Some(rest) if rest.is_zero() => {}
                 Some(rest) => std::thread::park_timeout(rest),
@@ -189,41 +176,57 @@ impl<'a> Gathered<'a> {
         let now = Instant::now();
         match &self.batch {
             Some(batch) => Some(batch.next.saturating_duration_since(now)),
-            None if self.items > 0 && self.waiting.len() >= BATCH_BYTES => Some(Duration::ZERO),
-            None if self.items > 0 => Some((self.since + GATHER).saturating_duration_since(now)),
-            None => None,
+            None => self.waiting.rest(now),
         }
     }
 
-    /// Makes a batch of what waits, once that is much or old.
-    fn form(&mut self, now: bool) {
-        let is_due = now || self.waiting.len() >= BATCH_BYTES || self.since.elapsed() >= GATHER;
-        if self.batch.is_some() || self.items == 0 || !is_due {
-            return;
+    /// Sends what is left, once. Gives up what waits behind the first part of it that the collector
+    /// cannot be sent: the process waits a few seconds only.
+    fn send_the_rest(&mut self) {
+        self.send(true);
+        let shared = self.shared;
+        let lost = || shared.unreachable.load(Relaxed);
+        let before = lost();
+        while lost() == before && !self.waiting.is_empty() {
+            self.form(true);
+            self.send(true);
+            take(self.shared, &mut self.waiting);
         }
+        while let Some(part) = self.waiting.pop() {
+            self.shared.unreachable.fetch_add(part.items, Relaxed);
+        }
+    }
+
+    /// Makes a batch of what has waited longest, once that is much or old.
+    fn form(&mut self, now: bool) {
         let began = Instant::now();
-        let (bytes, items) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.items));
-        self.batch = Some(Batch { bytes, items, began, tries: 0, next: began });
+        let is_due = now || self.waiting.rest(began).is_some_and(|rest| rest.is_zero());
+        if self.batch.is_none()
+            && is_due
+            && let Some(part) = self.waiting.pop()
+        {
+            self.batch = Some(Batch { part, began, tries: 0, next: began });
+        }
     }
 
     fn send(&mut self, now: bool) {
-        let Self { shared, client, target, waiting, items, since, .. } = self;
+        let Self { shared, client, target, waiting, .. } = self;
         let Some(batch) = self.batch.as_mut().filter(|b| now || b.next <= Instant::now()) else {
             return;
         };
         let Some(target) = target else {
-            shared.unreachable.fetch_add(batch.items, Relaxed);
+            shared.unreachable.fetch_add(batch.part.items, Relaxed);
             self.batch = None;
             return;
         };
         batch.tries += 1;
-        let head = request_head(&target.service, batch.bytes.len());
-        let mut between = || take(shared, waiting, items, since);
-        let verdict = match client.post(target, [&head, &batch.bytes], &mut between) {
+        let head = request_head(&target.service, batch.part.bytes.len());
+        let mut between = || take(shared, waiting);
+        let verdict = match client.post(target, [&head, &batch.part.bytes], &mut between) {
             Ok(answer) => verdict(answer.status, answer.retry_after_s, &answer.body),
             Err(why) => Verdict::Again { why, after_s: 0 },
         };
-        let sent = batch.items;
+        let sent = batch.part.items;
         match verdict {
             Verdict::Taken { rejected } => {
                 let rejected = rejected.min(sent);
@@ -265,15 +268,11 @@ impl<'a> Gathered<'a> {
 }
 
 /// Takes what workers have handed over, as long as there is room.
-fn take(shared: &Shared, waiting: &mut Vec<u8>, items: &mut u64, since: &mut Instant) {
-    while waiting.len() < WAITING_BYTES
+fn take(shared: &Shared, waiting: &mut Waiting) {
+    while waiting.has_room()
         && let Some(filled) = shared.buffers.pop()
     {
-        if *items == 0 {
-            *since = Instant::now();
-        }
-        waiting.extend_from_slice(&filled.bytes);
-        *items += filled.items;
+        waiting.add(&filled, Instant::now());
         shared.buffers.give_back(filled.bytes);
     }
 }

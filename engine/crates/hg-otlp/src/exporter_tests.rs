@@ -223,3 +223,25 @@ fn what_waits_behind_a_batch_that_is_tried_again_is_sent_before_the_end() {
     until("the end", || exporter.is_over());
     assert_eq!(exporter.stats().exported, 2);
 }
+
+#[test]
+fn much_that_waited_goes_in_parts_and_all_of_it_before_the_end() {
+    const LATER: &str = "HTTP/1.1 503 x\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";
+    let collector = Collector::new(&[LATER, OK, OK, OK, OK, OK, OK]);
+    let (exporter, _news) = started();
+    exporter.configure(Some(&plan(&collector.endpoint)), None);
+    let mut writer = exporter.writer();
+    writer.append(item(b"first"));
+    writer.flush();
+    collector.body();
+    until("the failure", || exporter.stats().is_failing);
+    for _ in 0..1024 {
+        writer.append(item(&[b'x'; 2048]));
+    }
+    drop(writer);
+    exporter.stop();
+    until("the end", || exporter.is_over());
+    let sizes: Vec<usize> = collector.bodies.try_iter().map(|body| body.len()).collect();
+    assert!(sizes.len() > 4 && sizes.iter().all(|bytes| *bytes <= 520 * 1024), "{sizes:?}");
+    assert_eq!(exporter.stats().exported, 1025);
+}

@@ -16,6 +16,7 @@ mod request;
 mod signal;
 mod target;
 mod verdict;
+mod waiting;
 pub mod wire;
 
 pub use attributes::Attributes;
