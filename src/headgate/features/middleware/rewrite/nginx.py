@@ -19,7 +19,7 @@ from headgate.features.nginx import (
 )
 from headgate.features.nginx_chain import BAD_HOST, BAD_PATH, Chain, Refusal
 from headgate.features.templates import pieces
-from headgate.nginxtext.writer import Literal, Regex, Var
+from headgate.nginxtext.writer import Literal, Regex, Template, Var
 from headgate.plan.middleware import PathRewrite, RegexRewrite, Rewrite
 
 _ENCODED: Final = "nginx cannot percent-encode the value of a variable in a path"
@@ -34,7 +34,8 @@ PARITY: Final = (
     Parity(
         "middlewares.NAME.rewrite.path",
         "differs",
-        "`${query}`, `${target}`, `${header:NAME}` and `${endpoint}` are refused: " + _ENCODED,
+        "`${query}`, `${target}`, `${client_subject}`, `${header:NAME}` and `${endpoint}` are "
+        "refused: " + _ENCODED,
     ),
     Parity(
         "middlewares.NAME.rewrite.regex",
@@ -53,7 +54,7 @@ HOST_PATTERN: Final = rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0
 _NO_PATH: Final = Literal("?")
 """A path that no rewrite may give: the request is refused."""
 
-_UNSAFE: Final = ("query", "target", "endpoint", "header:")
+_UNSAFE: Final = ("query", "target", "endpoint", "client_subject", "header:")
 
 
 def apply(node: Rewrite, chain: Chain, about: About) -> None:
@@ -124,7 +125,17 @@ def path_template(text: str, chain: Chain, about: About, key: str) -> str | Var 
         about.refuse(key, _ENCODED)
         return None
     parts = template(text, chain.scope, about, key)
+    if "host" in names:
+        host = _host_in_path(chain)
+        parts = tuple(host if part == Var("host") else part for part in parts)
     return chain.settled(parts, len(names))
+
+
+def _host_in_path(chain: Chain) -> Var:
+    """Returns the variable of the host as a path may have it: with the brackets of IPv6 encoded."""
+    host, inner = Var("host"), Var("hg_part")
+    entries = ((Regex(r"~\A\[(?<hg_part>.*)\]\z"), Template(("%5B", inner, "%5D"))),)
+    return chain.shared.map("host_in_path", host, entries, host)
 
 
 def _regex(node: RegexRewrite, chain: Chain) -> None:

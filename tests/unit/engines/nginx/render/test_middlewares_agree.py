@@ -12,7 +12,7 @@ from random import Random
 import pytest
 import random_chains
 from echo_upstream import EchoUpstream
-from nginx_engine import NginxEngine
+from nginx_engine import NginxEngine, NotRenderedError
 from ports import free_ports
 from wire import Wire
 
@@ -78,3 +78,38 @@ def test_edits_of_the_chain_see_what_a_middleware_before_them_writes() -> None:
                     (n, v.replace("BASIC-AUTH-USER", "alice")) for n, v in said.outcome.headers
                 ]
                 assert got == wanted, chain
+
+
+def route(*middlewares: str) -> str:
+    """A config with one route that has these middlewares."""
+    return (
+        '[listeners.web]\naddress = "127.0.0.1:8080"\ndefault = true\n'
+        '[upstreams.up]\nendpoints = ["127.0.0.1:9"]\n'
+        f'[routes.r]\nmiddlewares = [{", ".join(middlewares)}]\nupstream = "up"\n'
+    )
+
+
+@pytest.mark.parametrize("kind", ["rewrite", "redirect"])
+def test_a_subject_is_refused_in_a_path_that_nginx_would_not_encode(
+    tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "headgate.toml"
+    file.write_text(route(f'{{ {kind} = {{ path = "/x${{client_subject}}" }} }}'))
+    with pytest.raises(NotRenderedError, match="percent-encode"):
+        NginxEngine(file, tmp_path)
+
+
+def test_the_brackets_of_an_address_are_encoded_in_a_path() -> None:
+    (port,) = free_ports(1)
+    text = route('{ rewrite = { path = "/x${host}/${host}" } }')
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder, EchoUpstream() as upstream:
+        file = Path(folder) / "headgate.toml"
+        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+        file.write_text(text.replace("127.0.0.1:9", upstream.address))
+        with NginxEngine(file, Path(folder)), Wire(port) as wire:
+            for host, line in (
+                ("[2001:DB8::1]:81", "GET /x%5B2001:db8::1%5D/%5B2001:db8::1%5D HTTP/1.1"),
+                ("A.example:81", "GET /xa.example/a.example HTTP/1.1"),
+            ):
+                answer = wire.ask(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                assert json.loads(answer.body)["line"] == line
