@@ -38,12 +38,17 @@ def test_the_last_good_plan_is_served_when_no_control_process_comes_up(
         node.until_logged("serving_last_good_plan")
 
 
+@pytest.mark.parametrize("lost", ["damaged", "removed"])
 def test_an_upgrade_that_would_lose_the_last_good_plan_is_not_made(
-    folder: Path, port: int, one: Upstream
+    folder: Path, port: int, one: Upstream, lost: str
 ) -> None:
     with RunningNode(folder, config(port, one.address)).until_ready() as node:
         before = node.data_plane()
-        (node.state / "plan" / "plan").write_bytes(b"damaged")
+        plan = node.state / "plan" / "plan"
+        if lost == "damaged":
+            plan.write_bytes(b"damaged")
+        else:
+            plan.unlink()
         upgraded = node.command("upgrade")
         assert upgraded.returncode != 0
         assert "the last good plan" in upgraded.stderr

@@ -136,12 +136,14 @@ def _ready(state: State, plane: Plane, message: Message) -> None:
     plane.pid = pid if isinstance(pid, int) else 0
     plane.answers_probes = message.get("answers_probes") is True
     plane.moves_flows = message.get("moves_flows") is True
-    plane.lost_plan = message.get("lost_plan") is True
+    # The folder of an empty one has lost its plan, if something is served.
+    is_empty = message.get("is_empty") is True and bool(state.listening)
+    plane.lost_plan = message.get("lost_plan") is True or is_empty
     fields: Message = {"generation": plane.generation, "pid": plane.pid}
     state.log("info", "dataplane_ready", {**fields, "plan_digest": message.get("plan_digest", "")})
     if plane.generation == state.successor and plane.lost_plan and _keeps_plan(state):
         abandon_successor(state)
-        jobs.successor_lost(state, "the new data plane cannot use the last good plan; see the log")
+        jobs.successor_lost(state, "the new data plane has not got the last good plan; see the log")
         return
     state.plane_was_ready = True
     # Not before: connections in a socket's queue wait until a process accepts them.

@@ -205,16 +205,25 @@ def test_an_upgrade_fails_when_the_new_data_plane_does_not_take_the_sockets(node
     assert sent(commands, 1) == []
 
 
-def test_an_upgrade_fails_when_the_new_data_plane_cannot_use_the_last_good_plan(
-    node: Node,
+@pytest.mark.parametrize("says", ["lost_plan", "is_empty"])
+def test_an_upgrade_fails_when_the_new_data_plane_has_not_got_the_last_good_plan(
+    node: Node, says: str
 ) -> None:
     node.serve()
     node.ask("upgrade")
-    commands = node.plane_says(2, "ready", pid=12, lost_plan=True)
+    commands = node.plane_says(2, "ready", pid=12, **{says: True})
     assert "the last good plan" in str(replies(commands)[0]["error"])
     assert cmd.SignalDataPlane(2, signal.SIGKILL) in commands
     assert cmd.SendSockets(2, WEB) not in commands
     assert sent(commands, 1) == []
+
+
+def test_without_listeners_there_is_no_plan_to_lose(node: Node) -> None:
+    node.handle(ev.Begin())
+    node.plane_says(1, "ready", pid=11, is_empty=True)
+    node.ask("upgrade")
+    commands = node.plane_says(2, "ready", pid=12, is_empty=True)
+    assert sent(commands, 1) == ["handoff"]
 
 
 def test_a_data_plane_without_a_plan_may_be_replaced_by_another_one(node: Node) -> None:

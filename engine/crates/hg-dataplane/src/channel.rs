@@ -88,6 +88,8 @@ pub enum ToSupervisor {
         /// True if nothing is served because the last good plan cannot be used; a predecessor that
         /// serves one had better stay.
         lost_plan: bool,
+        /// True if it serves nothing, for whatever reason: there may be no last good plan.
+        is_empty: bool,
     },
     /// The answer to a probe.
     Alive,
@@ -173,9 +175,10 @@ mod tests {
                 plan_digest: "ab".into(),
                 answers_probes: true,
                 moves_flows: true,
-                lost_plan: false
+                lost_plan: false,
+                is_empty: true
             }),
-            r#"{"op":"ready","pid":5,"plan_digest":"ab","answers_probes":true,"moves_flows":true,"lost_plan":false}"#
+            r#"{"op":"ready","pid":5,"plan_digest":"ab","answers_probes":true,"moves_flows":true,"lost_plan":false,"is_empty":true}"#
         );
         assert_eq!(text(ToSupervisor::Alive), r#"{"op":"alive"}"#);
         assert_eq!(

@@ -119,6 +119,7 @@ fn ready(applier: &Applier) -> ToSupervisor {
         answers_probes: true,
         moves_flows: true,
         lost_plan: applier.has_lost_plan(),
+        is_empty: applier.plan().is_empty(),
     }
 }
 
