@@ -5,12 +5,14 @@ use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::time::Duration;
 
 /// One step of waiting for a pipe that is full.
 const FULL_WAIT: Duration = Duration::from_millis(10);
 const FULL_WAITS: u32 = 100;
+/// Most bytes that a pipe takes as a whole, whoever writes to it beside us: pipe(7), `PIPE_BUF`.
+const WHOLE: usize = 4096;
 
 /// A byte stream to which lines are appended.
 #[derive(Debug)]
@@ -18,17 +20,19 @@ pub(crate) struct Stream {
     /// `None` = standard output.
     path: Option<String>,
     file: Option<File>,
+    /// True if it is a pipe, to which other processes of the node may write.
+    is_pipe: bool,
     /// True if the last write stopped within a line.
     is_torn: bool,
 }
 
 impl Stream {
     pub(crate) fn stdout() -> Self {
-        Self { path: None, file: None, is_torn: false }
+        Self { path: None, file: None, is_pipe: false, is_torn: false }
     }
 
     pub(crate) fn file(path: &str) -> Self {
-        Self { path: Some(path.into()), file: None, is_torn: false }
+        Self { path: Some(path.into()), ..Self::stdout() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -37,17 +41,22 @@ impl Stream {
 
     pub(crate) fn open(&mut self) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some(self.opened()?);
+            self.take(self.opened()?);
         }
         Ok(())
     }
 
     pub(crate) fn reopen(&mut self) -> io::Result<()> {
         if self.path.is_some() {
-            self.file = Some(self.opened()?);
+            self.take(self.opened()?);
             self.is_torn = false;
         }
         Ok(())
+    }
+
+    fn take(&mut self, file: File) {
+        self.is_pipe = file.metadata().is_ok_and(|about| about.file_type().is_fifo());
+        self.file = Some(file);
     }
 
     fn opened(&self) -> io::Result<File> {
@@ -80,12 +89,12 @@ impl Stream {
         };
         // The line after a torn one must begin a new line.
         if self.is_torn
-            && let Err((_, error)) = write_all(file, b"\n")
+            && let Err((_, error)) = write_all(file, b"\n", usize::MAX)
         {
             return lost(error);
         }
         self.is_torn = false;
-        match write_all(file, bytes) {
+        match write_all(file, bytes, if self.is_pipe { WHOLE } else { usize::MAX }) {
             Ok(()) => Written { lines: count, bytes: bytes.len() as u64, ..Written::default() },
             Err((written, error)) => {
                 let done = bytes.get(..written).unwrap_or_default();
@@ -103,11 +112,12 @@ impl Stream {
     }
 }
 
-/// Writes all bytes; returns how many were written and why no more, if it fails.
-fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+/// Writes all bytes, at most so many at once unless a line has more; returns how many were written
+/// and why no more, if it fails.
+fn write_all(file: &mut File, bytes: &[u8], most: usize) -> Result<(), (usize, io::Error)> {
     let (mut done, mut waits) = (0, 0);
     while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match file.write(rest) {
+        match file.write(whole_lines(rest, most)) {
             Ok(0) => return Err((done, ErrorKind::WriteZero.into())),
             Ok(n) => done += n,
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -124,6 +134,18 @@ fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         }
     }
     Ok(())
+}
+
+/// Returns the lines that the bytes begin with, as many as are not longer than so much together, but
+/// at least one.
+fn whole_lines(bytes: &[u8], most: usize) -> &[u8] {
+    let Some(fits) = bytes.get(..most) else {
+        return bytes;
+    };
+    let end = |at: usize| at + 1;
+    let last = fits.iter().rposition(|b| *b == b'\n').map(end);
+    let next = || bytes.iter().position(|b| *b == b'\n').map(end);
+    last.or_else(next).and_then(|n| bytes.get(..n)).unwrap_or(bytes)
 }
 
 #[cfg(test)]
@@ -177,6 +199,51 @@ mod tests {
         let path = scratch.path("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert!(Stream::file(&path).open().is_err());
+    }
+
+    #[test]
+    fn lines_are_not_parted_between_writes_unless_one_is_too_long() {
+        for (bytes, most, expected) in [
+            (&b"ab\ncd\nef\n"[..], 9, &b"ab\ncd\nef\n"[..]),
+            (b"ab\ncd\nef\n", 8, b"ab\ncd\n"),
+            (b"ab\ncd\nef\n", 3, b"ab\n"),
+            (b"ab\ncd\nef\n", 2, b"ab\n"),
+            (b"abcdef", 2, b"abcdef"),
+        ] {
+            assert_eq!(whole_lines(bytes, most), expected, "{most}");
+        }
+    }
+
+    #[test]
+    fn lines_of_two_writers_to_a_pipe_stay_whole() {
+        let scratch = Scratch::new("shared");
+        let path = scratch.path("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let reader = path.clone();
+        let read = std::thread::spawn(move || std::fs::read_to_string(reader).unwrap());
+        let open = |_: u8| {
+            let mut stream = Stream::file(&path);
+            while stream.open().is_err() {
+                std::thread::yield_now();
+            }
+            stream
+        };
+        let writers = [b'a', b'b'].map(|letter| (letter, open(letter)));
+        let threads = writers.map(|(letter, mut stream)| {
+            let line = [vec![letter; 700], vec![b'\n']].concat();
+            std::thread::spawn(move || {
+                for _ in 0..20 {
+                    assert_eq!(stream.write(&line.repeat(90), 90).lines, 90);
+                }
+            })
+        });
+        threads.into_iter().for_each(|one| one.join().unwrap());
+        let text = read.join().unwrap();
+        assert_eq!(text.lines().count(), 2 * 20 * 90);
+        for line in text.lines() {
+            let first = line.get(..1).unwrap();
+            assert_eq!(line, first.repeat(700));
+        }
     }
 
     #[test]
