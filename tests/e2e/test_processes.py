@@ -10,6 +10,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import pytest
 from running_node import RunningNode, Upstream, config, get
 from told import until_metric
 from waiting import DEADLINE_S, until

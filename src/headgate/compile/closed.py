@@ -66,14 +66,16 @@ def closed(place: Place, listeners: Listeners, nobody: str) -> Iterator[Place]:
     """
     heard = {name: listeners[name] for name in place.listeners if name in listeners}
     match place:
-        case Route() if heard:
-            yield Route(
-                hosts=place.hosts,
-                listeners=tuple(heard),
-                action=CLOSED,
-                match=place.match,
-                priority=place.priority,
-            )
+        case Route():
+            names = tuple(name for name, one in heard.items() if one.protocol == "http")
+            if names:
+                yield Route(
+                    hosts=place.hosts,
+                    listeners=names,
+                    action=CLOSED,
+                    match=place.match,
+                    priority=place.priority,
+                )
         case TcpRoute():
             yield from _closed_tcp(place, heard, nobody)
         case UdpRoute():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import Final
+from typing import Final, NamedTuple
 
 from headgate.kernel.errors import Invalid
 from headgate.kernel.ids import BlobId
@@ -12,6 +12,15 @@ from headgate.plan.digest import blob_id
 
 MAX_BLOB_BYTES: Final = 1 << 20
 """The data plane refuses a larger blob (plan.proto)."""
+
+
+class Seen(NamedTuple):
+    """The state in which a file was read: its content, None if it could not be read, and whether
+    every user of the host could read it, None where nobody asked.
+    """
+
+    content: BlobId | None = None
+    is_public: bool | None = None
 
 
 class Reads:
@@ -49,7 +58,7 @@ class Reads:
         self._is_confined = is_confined
         self._files = files
         self._directory = directory
-        self.seen: dict[PurePath, BlobId | None] = {}
+        self.seen: dict[PurePath, Seen] = {}
         self.blobs: dict[BlobId, bytes] = {}
         self.secrets: set[str] = set()
 
@@ -77,6 +86,7 @@ class Reads:
             is_public = self._files.is_public(place)
         except OSError as wrong:
             raise _unreadable(place, wrong) from None
+        self.seen[place] = self.seen[place]._replace(is_public=is_public)
         if is_public:
             raise Invalid(
                 f'every user of this host can read "{place}"',
@@ -103,12 +113,13 @@ class Reads:
         if self._key_sets is None:
             return None
         place = self._key_sets / f"{wanted.id}.json"
-        self.seen[place] = None
+        self._saw(place, None)
         try:
             content = self._files.read(place)
         except OSError:
             return ""
-        self.key_sets[wanted] = self.seen[place] = blob_id(content)
+        self.key_sets[wanted] = name = blob_id(content)
+        self._saw(place, name)
         return content.decode(errors="replace")
 
     def blob(self, path: str, check: Callable[[bytes], None]) -> BlobId:
@@ -131,13 +142,16 @@ class Reads:
                 f'"{path}" is a file of the node, which a published config cannot read',
                 "publish the file with the config, and name it as `secrets/NAME`",
             )
-        self.seen[place] = None
+        self._saw(place, None)
         try:
             content = self._files.read(place)
         except OSError as wrong:
             raise _unreadable(place, wrong) from None
-        self.seen[place] = blob_id(content)
+        self._saw(place, blob_id(content))
         return content
+
+    def _saw(self, place: PurePath, content: BlobId | None) -> None:
+        self.seen[place] = self.seen.get(place, Seen())._replace(content=content)
 
 
 def _unreadable(place: PurePath, wrong: OSError) -> Invalid:
@@ -145,13 +159,15 @@ def _unreadable(place: PurePath, wrong: OSError) -> Invalid:
     return Invalid(f'"{place}" cannot be read: {why}', "name a file that headgate may read")
 
 
-def unchanged(files: Files, seen: Mapping[PurePath, BlobId | None]) -> bool:
-    """Reports whether the files read before are the same now."""
-    return all(_state(files, path) == before for path, before in seen.items())
+def unchanged(files: Files, seen: Mapping[PurePath, Seen]) -> bool:
+    """Reports whether the files read before are the same now, and as public where that counts."""
+    return all(_is_as(before, files, path) for path, before in seen.items())
 
 
-def _state(files: Files, path: PurePath) -> BlobId | None:
+def _is_as(before: Seen, files: Files, path: PurePath) -> bool:
     try:
-        return blob_id(files.read(path))
+        content = blob_id(files.read(path))
+        is_public = None if before.is_public is None else files.is_public(path)
     except OSError:
-        return None
+        return before.content is None
+    return before == (content, is_public)

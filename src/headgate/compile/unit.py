@@ -12,7 +12,7 @@ from headgate.compile import objects
 from headgate.compile.certified import asks_certificates
 from headgate.compile.claims import may_name
 from headgate.compile.limit_stores import may_share
-from headgate.compile.reads import Reads
+from headgate.compile.reads import Reads, Seen
 from headgate.compile.resolved import Ref, Resolved
 from headgate.compile.routes import is_crosschecked, route
 from headgate.compile.sources import Source
@@ -41,7 +41,7 @@ from headgate.plan.plan import PlanEntry, entry
 
 # One context serves the next unit, too: what that one reads must not become this one's.
 _CHAINED: Final = frozenset({"route", "host", "middleware"})
-_UNSEEN: Final[Mapping[PurePath, BlobId | None]] = MappingProxyType({})
+_UNSEEN: Final[Mapping[PurePath, Seen]] = MappingProxyType({})
 _NO_BLOBS: Final[Mapping[BlobId, bytes]] = MappingProxyType({})
 _NO_KEY_SETS: Final[Mapping[KeySetUrl, BlobId | None]] = MappingProxyType({})
 
@@ -54,7 +54,7 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     plan: PlanEntry | None = None
     refs: tuple[Ref, ...] = ()
     problems: tuple[Problem, ...] = ()
-    seen: Mapping[PurePath, BlobId | None] = MappingProxyType({})
+    seen: Mapping[PurePath, Seen] = MappingProxyType({})
     """The files that it refers to, with the content read."""
     blobs: Mapping[BlobId, bytes] = MappingProxyType({})
     secrets: tuple[str, ...] = ()

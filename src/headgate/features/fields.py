@@ -4,6 +4,7 @@ Each is a Pydantic annotation that turns text into a parsed value or raises `Inv
 what is wrong and what is allowed; and carries its JSON Schema.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Final
@@ -81,7 +82,7 @@ def size(value: object, *, off: bool) -> ByteSize:
 
 def number(value: object) -> object:
     """Returns a number from the environment; any other value unchanged."""
-    if type(value) is EnvText and (value.isdecimal() or value[1:].isdecimal()):
+    if type(value) is EnvText and _NUMBER.fullmatch(value):
         return int(value)
     return value
 
@@ -147,6 +148,7 @@ PercentOrOff = Annotated[
     ),
 ]
 
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _DURATION_SCHEMA: Final = {"type": "string", "pattern": DURATION_PATTERN, "format": "duration"}
 _SIZE_SCHEMA: Final = {"type": "string", "pattern": SIZE_PATTERN, "format": "size"}
 

@@ -117,7 +117,7 @@ def _part(value: object) -> str:
     if value in _BARE:
         return value
     source, _, name = value.partition(":")
-    if source == "path" and name.isdecimal() and 1 <= int(name) <= _MAX_SEGMENT:
+    if source == "path" and re.fullmatch("[0-9]{1,9}", name) and 1 <= int(name) <= _MAX_SEGMENT:
         return f"path:{int(name)}"
     if source == "path":
         raise Invalid(f'"{name}" is no segment of a path', "write 1 (the first one) to 64")

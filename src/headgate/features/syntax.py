@@ -35,6 +35,7 @@ _DOTTED_OR_DOUBLED = re.compile(r"//|/\.\.?(?:/|$)")
 _DOTTED = re.compile(r"/\.\.?(?:/|$)")
 _PATTERN = re.compile(r"[\\\[\]{}^|]")
 _UNRESERVED_ENCODED = re.compile(r"%(?:2D|2E|5F|7E|3[0-9]|[46][1-9A-F]|[57][0-9A])")
+_MANY_DIGITS = 10
 _HOST_PORT = re.compile(r"(.+):([0-9]{1,5})")
 _COMMON_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MAX_HOST: Final = 253
@@ -247,7 +248,7 @@ def endpoint_address(text: str) -> str:
 
 
 def _port(text: str, digits: str) -> int:
-    port = int(digits)
+    port = int(digits) if len(digits) < _MANY_DIGITS else 0
     if not 0 < port <= 65_535:  # noqa: PLR2004 - the range of a port
         raise Invalid(f'"{text}" has port {port}', "write a port from 1 to 65535")
     return port

@@ -15,7 +15,7 @@ FINE_ALLOWED: Final = 'write a number and a unit: "500us", "2.5ms", "10s", "1m"'
 SIZE_ALLOWED: Final = 'write a number and a unit: "512B", "64KiB", "10MiB", "1GB"'
 OFF_ALLOWED: Final = ', or "off"'
 
-_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([A-Za-z]+)")
+_NUMBER = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)\s?([A-Za-z]+)")
 _DURATIONS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _FINE: Final = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000}
 _SIZES: Final = {

@@ -1,5 +1,6 @@
 """A config from environment variables alone, for containers without a config file."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, get_args
 
@@ -96,7 +97,7 @@ def _upstream(text: str) -> dict[str, object]:
 
 
 def _milliseconds(text: str) -> str:
-    if not text.strip().isdecimal():
+    if not re.fullmatch("[0-9]{1,30}", text.strip()):
         raise Invalid(f'"{text}" is not a time', "write whole milliseconds, 0 = off")
     return f"{int(text)}ms" if int(text) else "off"
 

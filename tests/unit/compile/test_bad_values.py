@@ -2,7 +2,7 @@
 
 import io
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from memory_files import MemoryFiles
@@ -138,3 +138,34 @@ def test_a_config_that_serves_nothing_is_refused_unless_it_says_so(
         "[node]\nengine = 'nginx'\n[node.nginx]\nmode = 'observe'\nstart = 'external'\n"
     )
     assert check([path], stream=io.StringIO(), env={}) == 0
+
+
+MANY_DIGITS = "9" * 5000
+
+
+@pytest.mark.parametrize("routes", [1, 40])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        f'timeouts = {{ request = "{MANY_DIGITS}s" }}',
+        f'timeouts = {{ request = "0.{MANY_DIGITS}s" }}',
+        f'limits = {{ body = "{MANY_DIGITS}MiB" }}',
+        'priority = "${env:MANY}"',
+        'priority = "${env:WORD}"',
+        f'middlewares = [{{ rate_limit = {{ rate = "{MANY_DIGITS}/s" }} }}]',
+        f'middlewares = [{{ rate_limit = {{ rate = "1/s", key = "path:{MANY_DIGITS}" }} }}]',
+        f'middlewares = [{{ rewrite = {{ host = "a.example:{MANY_DIGITS}" }} }}]',
+        f'middlewares = [{{ rewrite = {{ regex = "/(a)", with = "/${MANY_DIGITS}" }} }}]',
+        f'middlewares = [{{ redirect = {{ host = "a.example:{MANY_DIGITS}" }} }}]',
+    ],
+)
+def test_a_number_of_very_many_digits_is_an_error_at_its_place(entry: str, routes: int) -> None:
+    """Python's `int` raises an error of its own for more than 4,300 digits."""
+    text = BASE + "".join(
+        f"[routes.r{number}]\n{entry}\nrespond = {{ status = 204 }}\n" for number in range(routes)
+    )
+    files = MemoryFiles({"main.toml": text})
+    env = {"MANY": MANY_DIGITS, "WORD": "x5"}
+    loaded = load([PurePath("main.toml")], files, env)
+    assert len(loaded.errors) == routes
+    assert all(str(one).startswith("main.toml:") for one in loaded.errors)

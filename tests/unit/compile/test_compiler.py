@@ -322,3 +322,16 @@ def test_two_spellings_of_a_host_collide_until_one_goes() -> None:
         assert [key.name for key in hosts] == ["a.example"]
         files.content["main.toml"] = twice
         assert compiler.load(MAIN, files, {}).plan is None
+
+
+def test_a_secret_file_is_read_again_when_its_mode_changes() -> None:
+    users = 'middlewares = [{ basic_auth = { users = { file = "users" } } }]'
+    user = "alice:$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n"
+    text = BASE.replace("[routes.b]", f"{users}\n[routes.b]")
+    files = MemoryFiles({"main.toml": text, "users": user})
+    compiler = Compiler()
+    for is_public in (True, False, True):
+        files.public = {"users"} if is_public else set()
+        said = messages(compiler.load(MAIN, files, {}))
+        assert bool(said) is is_public, said
+        assert all("every user of this host can read" in one for one in said)

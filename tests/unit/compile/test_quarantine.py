@@ -213,6 +213,33 @@ def test_a_broken_host_is_closed_for_every_route_and_no_other_host(
     assert answered(loaded, "http://c.example/") == "all"
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {("hosts", "a.example"): BROKEN},
+        {
+            ("routes", "both"): {
+                "hosts": "a.example",
+                "listeners": ["web", "raw"],
+                "upstream": "app",
+            }
+        },
+    ],
+)
+def test_what_is_closed_of_http_is_closed_on_listeners_of_http_alone(
+    broken: dict[tuple[str, str], Json],
+) -> None:
+    tcp = {
+        ("listeners", "raw"): {"address": "127.0.0.1:8100", "protocol": "tcp"},
+        ("tcp_routes", "raw"): {"listeners": "raw", "upstream": "app"},
+    }
+    loaded = Provider().load({**HOSTED, **tcp, **broken})
+    assert answered(loaded, "http://a.example/else").endswith(" 503")
+    assert loaded.plan is not None
+    closed = [one.value for one in loaded.plan.objects.values() if is_closed(one)]
+    assert [one.listeners for one in closed if isinstance(one, Route)] == [("web",)] * len(closed)
+
+
 def test_a_host_that_is_broken_from_the_start_is_closed_below_a_wildcard_too() -> None:
     resources = {
         **BASE,

@@ -74,6 +74,7 @@ def test_headgate_log_wins() -> None:
         ("PROXY_UPSTREAM_ADDRS", ","),
         ("PROXY_METRICS_ADDR", "localhost"),
         ("PROXY_REQUEST_TIMEOUT_MS", "30s"),
+        ("PROXY_REQUEST_TIMEOUT_MS", "9" * 5000),
         ("RUST_LOG", "loud"),
     ],
 )
