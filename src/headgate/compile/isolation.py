@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 import msgspec
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from headgate._core import PlanError, check_tls
 from headgate.compile.beside import Stood
@@ -34,6 +34,7 @@ from headgate.compile.udp import udp_route
 from headgate.compile.unit import Unit
 from headgate.kernel.diagnostics import Diagnostic, Severity, dotted
 from headgate.kernel.ids import BlobId, ObjectName
+from headgate.kernel.nearest import nearest
 from headgate.model.config import SECTION_OF
 from headgate.model.problems import Problem
 from headgate.model.route import Route as RouteModel
@@ -48,6 +49,11 @@ _PLACE: Mapping[str, tuple[str, ...]] = {
     "udp_route": ("listeners", "client", "sni"),
 }
 """The keys that say what a route takes, by its kind."""
+_MODELS: Mapping[str, type[BaseModel]] = {
+    "route": RouteModel,
+    "tcp_route": TcpRouteModel,
+    "udp_route": UdpRouteModel,
+}
 _ROUNDS = 3
 """Once for the errors of the text, twice for those of the core."""
 
@@ -216,6 +222,8 @@ class _Isolation:
             return None
         named = _PLACE[kind] + (more if kind == "route" else ())
         kept = {name: raw[name] for name in named if name in raw}
+        if _is_misspelt(raw, named, _MODELS[kind]) or "${env:" in repr(kept):
+            return None
         aim = {"respond": {"status": 503}} if kind == "route" else {"upstream": "none"}
         try:
             context = Reads(_NoFiles(), PurePath())
@@ -264,6 +272,12 @@ class _Isolation:
         return Diagnostic(
             file="config", path=dotted(written), message=message, severity=Severity.WARNING
         )
+
+
+def _is_misspelt(raw: Mapping[str, object], named: Sequence[str], model: type[BaseModel]) -> bool:
+    """Reports whether a key may be meant for one of those that say what a route takes."""
+    strange = (str(key) for key in raw if key not in model.model_fields)
+    return any(nearest(key, named) is not None for key in strange)
 
 
 def good_after(before: LastGood, served: LoadedPlan) -> LastGood:

@@ -136,8 +136,8 @@ class Reads:
         return name
 
     def _content(self, path: str) -> bytes:
-        place = self.path(path)
-        if self._is_confined and (place.is_absolute() or ".." in place.parts):
+        place, named = self.path(path), PurePath(path)
+        if self._is_confined and (named.is_absolute() or ".." in named.parts):
             raise Invalid(
                 f'"{path}" is a file of the node, which a published config cannot read',
                 "publish the file with the config, and name it as `secrets/NAME`",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict
+from pydantic import AfterValidator, Field, Strict
 
 from headgate.features.base import Checked, Options
 from headgate.features.fields import (
@@ -21,6 +21,17 @@ Mode = Literal["full", "guest", "observe"]
 DriftPolicy = Literal["report", "heal"]
 Start = Literal["own", "systemd", "external"]
 Endpoints = Literal["reload", "lua"]
+
+
+def _at_most(most: str) -> AfterValidator:
+    """Bounds a wait of an apply; a run of the pipeline ends after 10 minutes (`RUN_S`)."""
+
+    def bounded(time: Duration) -> Duration:
+        if time > Duration.parse(most):
+            raise Invalid(f'"{time}" is longer than an apply can wait', f'write at most "{most}"')
+        return time
+
+    return AfterValidator(bounded)
 
 
 class Probe(Options):
@@ -83,12 +94,14 @@ class Nginx(Checked):
         default=None,
         description="The user of the worker processes; absent = the binary's own default.",
     )
-    soak: DurationOrOff = Field(
+    soak: Annotated[DurationOrOff, _at_most("5m")] = Field(
         default=Duration(0),
-        description="How long a verified release is watched before it becomes the last good one.",
+        description="How long a verified release is watched before it becomes the last good one, "
+        "at most 5 minutes.",
     )
-    debounce: DurationText = Field(
-        default=Duration(100), description="Changes that arrive within this time share one reload."
+    debounce: Annotated[DurationText, _at_most("1m")] = Field(
+        default=Duration(100),
+        description="Changes that arrive within this time, at most a minute, share one reload.",
     )
     reloads_per_minute: Annotated[int, Strict(), Field(ge=1, le=600), FROM_ENV] = Field(
         default=30,

@@ -85,14 +85,18 @@ class FileSource:
         except BaseException:
             self._compiler = Compiler(self._fetched, self._instance)  # its content is unknown now
             raise
-        watched = self._watched(loaded)
-        # The state at the read, not the present one: the difference is a change to report.
-        seen = ((p, files.marks.get(p) or mark(p)) for p in watched.files | files.found)
-        self._known = Known(watched, frozenset(seen), self._known.number + 1)
+        self._watch(loaded, files)
         empty = emptiness(loaded, self.names()[0])
         if empty:
             return Rejected((*loaded.diagnostics, *empty))
         return self._candidate(loaded)
+
+    def _watch(self, loaded: Loaded, files: DiskFiles) -> None:
+        """Has changes of the files looked for that were read."""
+        watched = self._watched(loaded)
+        # The state at the read, not the present one: the difference is a change to report.
+        seen = ((p, files.marks.get(p) or mark(p)) for p in watched.files | files.found)
+        self._known = Known(watched, frozenset(seen), self._known.number + 1)
 
     def _given(self, files: DiskFiles) -> tuple[Sequence[PurePath | Given], Files]:
         """Returns the documents to read, and what reads them."""

@@ -55,6 +55,24 @@ def test_an_object_with_an_error_is_quarantined_alone_only_if_asked(
     assert "name the files" in capsys.readouterr().err
 
 
+def test_a_file_beside_the_document_is_no_file_of_the_node_whatever_the_path_to_it(
+    config: Path, run: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config.parent / "secrets").mkdir()
+    (config.parent / "secrets" / "text").write_text("x\n")
+    text = 'middlewares = [{ response_headers.set = { x = { file = "%s" } } }]\n'
+    config.write_text(GOOD + text % "secrets/text")
+    (config.parent / "below").mkdir()
+    monkeypatch.chdir(config.parent / "below")
+    for path in (str(config), "../a.toml"):
+        assert run("check", path, "--quarantine") == 0
+        assert "quarantined" not in capsys.readouterr().out
+    for outside in ("../secrets/text", str(config.parent / "secrets" / "text")):
+        config.write_text(GOOD + text % outside)
+        assert run("check", str(config), "--quarantine") == 0
+        assert "is a file of the node" in capsys.readouterr().out
+
+
 def test_what_no_node_can_be_sent_is_refused(
     config: Path, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

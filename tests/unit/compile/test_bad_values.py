@@ -169,3 +169,12 @@ def test_a_number_of_very_many_digits_is_an_error_at_its_place(entry: str, route
     loaded = load([PurePath("main.toml")], files, env)
     assert len(loaded.errors) == routes
     assert all(str(one).startswith("main.toml:") for one in loaded.errors)
+
+
+@pytest.mark.parametrize(("key", "most"), [("soak", "5m"), ("debounce", "1m")])
+def test_an_apply_cannot_wait_longer_than_a_run(tmp_path: Path, key: str, most: str) -> None:
+    node = BASE + "[node]\nengine = 'nginx'\n"
+    assert messages(tmp_path, f"{node}nginx = {{ {key} = '{most}' }}\n") == []
+    (wrong,) = messages(tmp_path, f"{node}nginx = {{ {key} = '10m' }}\n")
+    assert f"node.nginx.{key}: " in wrong
+    assert f'"10m" is longer than an apply can wait; write at most "{most}"' in wrong

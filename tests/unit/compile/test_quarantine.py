@@ -118,9 +118,16 @@ def test_a_route_whose_place_is_unreadable_keeps_the_place_it_had() -> None:
     assert answered(loaded, "http://a.example/admin") == "admin 503"
 
 
-def test_a_route_that_could_be_anywhere_refuses_the_whole_config() -> None:
-    broken = {"match": {"path": {"prefix": 7}}, "upstream": "secret"}
-    loaded = Provider().load(changed(routes__admin=broken))
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"match": {"path": {"prefix": 7}}},
+        {"host": "a.example", "match": {"path": {"prefix": "/admin"}}},
+        {"match": {"path": {"prefix": "${env:PLACE}"}}, **BROKEN},
+    ],
+)
+def test_a_route_that_could_be_anywhere_refuses_the_whole_config(broken: dict[str, Json]) -> None:
+    loaded = Provider().load(changed(routes__admin={**broken, "upstream": "secret"}))
     assert loaded.plan is None
     assert any("where it belongs is not known" in one.message for one in loaded.errors)
 

@@ -118,8 +118,10 @@ class MasterSource(FileSource):
         self._refused.begin()
         bundle = self._offered or self._last
         if self._own:
-            own = load(self._own, DiskFiles(), os.environ, self._instance)
+            self._files = files = DiskFiles()
+            own = load(self._own, files, os.environ, self._instance)
             if wrong := _own_errors(own):
+                self._watch(own, files)
                 return Rejected(wrong)
             self._observes = _observes(own.node)
         if bundle is not None and not self._own and not documents(bundle):

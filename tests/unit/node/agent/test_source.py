@@ -7,6 +7,8 @@ import pytest
 from headgate.kernel.errors import Invalid
 from headgate.node.agent.source import MasterSource
 from headgate.node.ports import Candidate, NothingYetError, Rejected
+from headgate.providers.file import disk
+from headgate.providers.file.watch import fingerprint
 from headgate.providers.master.store import BundleStore
 
 
@@ -65,3 +67,29 @@ def test_mistakes_in_its_own_settings_are_said_as_they_are(tmp_path: Path) -> No
     found = source(tmp_path, '[node]\nlog_level = "loud"\n').load()
     assert isinstance(found, Rejected)
     assert [one.path for one in found.diagnostics] == ["node.log_level"]
+
+
+def test_a_file_that_its_refused_settings_name_is_watched(tmp_path: Path) -> None:
+    found = source(tmp_path, '[node]\nadmin_token = { file = "token" }\n')
+    assert isinstance(found.load(), Rejected)
+    assert tmp_path / "token" in found._known.watched.files
+    (tmp_path / "token").write_text("correct-horse-battery")
+    (tmp_path / "token").chmod(0o600)
+    assert found._known.seen != fingerprint(found._known.watched)
+    with pytest.raises(NothingYetError):
+        found.load()
+
+
+def test_a_file_of_its_own_is_named_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = source(tmp_path, '[node]\nlog_level = "loud"\n')
+    content, named = disk._content, []
+
+    def noted(descriptor: int) -> bytes:
+        named.append(found.reading())
+        return content(descriptor)
+
+    monkeypatch.setattr(disk, "_content", noted)
+    found.load()
+    assert [one and one.path for one in named] == [str(tmp_path / "node.toml")]
