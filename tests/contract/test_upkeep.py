@@ -132,10 +132,21 @@ def test_what_cannot_be_removed_keeps_nothing_else(world: World) -> None:
     assert kept._swept_at == world.now_ms
 
 
-def test_one_master_at_a_time_does_it(world: World) -> None:
+def test_one_master_at_a_time_does_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def both() -> list[bool]:
         first, second = keeper(world), keeper(world, holder="two")
-        return list(await asyncio.gather(first.once(), second.once()))
+        begun, may_end = asyncio.Event(), asyncio.Event()
 
-    assert sorted(world.runner.run(both())) == [False, True]
+        async def waits(_rule: upkeep.Rule) -> None:
+            begun.set()
+            await may_end.wait()
+
+        monkeypatch.setattr(first, "_try", waits)
+        running = asyncio.create_task(first.once())
+        await begun.wait()
+        was_second = await second.once()
+        may_end.set()
+        return [await running, was_second]
+
+    assert world.runner.run(both()) == [True, False]
     once(world)

@@ -22,6 +22,17 @@ def roll_out(person: Operator, revision: int) -> str:
     return f"{W}/rollouts/{made['id']}"
 
 
+def until_ended(person: Operator, path: str, status: str) -> None:
+    """Returns once a rollout has ended in this way; one that is undone shows why."""
+
+    def has_ended() -> bool:
+        shown = person.ask(path)
+        assert status == "undone" or shown["status"] != "undone", shown
+        return bool(shown["status"] == status)
+
+    until(has_ended, f"the rollout to be {status}")
+
+
 def published(person: Operator) -> int:
     """Makes a revision that waits for a rollout; returns its number."""
     return int(person.ask(f"{W}/revisions", {"fleet": "edge", "is_served": False})["number"])
@@ -44,16 +55,16 @@ def test_a_rollout_of_an_older_revision_and_its_undo_reach_the_node_and_its_disk
                 put(person, port, upstream.address)
                 assert published(person) == number
                 path = roll_out(person, number)
-                until(lambda: person.ask(path)["status"] == "succeeded", f"{number} is out")  # noqa: B023 - waited for here
+                until_ended(person, path, "succeeded")
             assert get(port)[1] == b"two"
 
             older = roll_out(person, 1)
-            until(lambda: person.ask(older)["status"] == "succeeded", "the older one is out")
+            until_ended(person, older, "succeeded")
             assert (serving(person), get(port)[1]) == (1, b"one")
             assert person.ask(f"{W}/fleets/edge")["revision"] == 1
 
             person.ask(f"{older}/orders", {"verb": "undo"})
-            until(lambda: person.ask(older)["status"] == "undone", "the way back is taken back")
+            until_ended(person, older, "undone")
             assert (serving(person), get(port)[1]) == (2, b"two")
 
             # What no node of this machine can serve: an address of somebody else.
@@ -61,14 +72,14 @@ def test_a_rollout_of_an_older_revision_and_its_undo_reach_the_node_and_its_disk
             person.ask(f"{W}/resources/listeners/web", {"spec": spec}, "PUT")
             assert published(person) == 3
             broken = roll_out(person, 3)
-            until(lambda: person.ask(broken)["status"] == "undone", "it is undone by itself")
+            until_ended(person, broken, "undone")
             shown = person.ask(broken)
             assert shown["base"] == 2
             (agent,) = shown["agents"]
             assert (agent["serving"], agent["desired"]) == (2, 2)
 
             again = roll_out(person, 1)
-            until(lambda: person.ask(again)["status"] == "succeeded", "the oldest one is out")
+            until_ended(person, again, "succeeded")
         running.stop()
         with Node(folder, url, "", engine) as node:
             node.until_ready()
