@@ -122,7 +122,8 @@ class UpstreamLimits(Options):
     )
     queue: Annotated[int, Strict(), Field(ge=0, le=1_000_000), FROM_ENV] = Field(
         default=1024,
-        description="How many requests may wait when `connections` is reached; 0 = none.",
+        description="How many requests may wait in each worker when `connections` is reached; 0 = "
+        "none.",
     )
     head: SizeText = Field(default=ByteSize(32 << 10), description="The largest response head.")
 
