@@ -41,6 +41,8 @@ pub(crate) enum Coding {
     Absent,
     /// Exactly one line that is exactly `chunked`.
     Chunked,
+    /// Exactly one line that is exactly `identity`, which RFC 9112 does not know any more.
+    Identity,
     /// Well-formed; only codings other than `chunked`.
     Other,
     /// Well-formed; other codings, then a last `chunked`.
@@ -55,6 +57,7 @@ impl Coding {
     pub(crate) fn add(&mut self, value: &[u8]) {
         *self = match self {
             Coding::Absent if value.eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
+            Coding::Absent if value.eq_ignore_ascii_case(b"identity") => Coding::Identity,
             Coding::Absent => Self::of_list(value),
             _ => Coding::Invalid,
         };
@@ -104,6 +107,8 @@ mod tests {
         assert_eq!(of(&["Chunked"]), Coding::Chunked);
         assert_eq!(of(&["gzip"]), Coding::Other);
         assert_eq!(of(&["xchunked"]), Coding::Other);
+        assert_eq!(of(&["Identity"]), Coding::Identity);
+        assert_eq!(of(&["identity, gzip"]), Coding::Other);
         assert_eq!(of(&["gzip, chunked"]), Coding::OtherThenChunked);
         for bad in [
             &["chunked", "chunked"][..],

@@ -105,8 +105,8 @@ impl Seen {
         }
     }
 
-    /// RFC 9112 §6.3. A body with a coding other than `chunked` lasts to the close. A coding hidden
-    /// under a last `chunked` is refused, because the client could not be told of it.
+    /// RFC 9112 §6.3. A coding other than `chunked` is refused, because the client could not be told
+    /// of it.
     fn framing(
         &self,
         version: Version,
@@ -117,8 +117,10 @@ impl Seen {
             Coding::Absent => length.map_or(RespFraming::UntilClose, RespFraming::Length),
             _ if version == Version::H10 => return Err(rejects::R_CODING_HTTP10),
             Coding::Chunked => RespFraming::Chunked,
-            Coding::Other => RespFraming::UntilClose,
-            Coding::OtherThenChunked | Coding::Invalid => return Err(rejects::R_CODING),
+            Coding::Identity => RespFraming::UntilClose,
+            Coding::Other | Coding::OtherThenChunked | Coding::Invalid => {
+                return Err(rejects::R_CODING);
+            }
         };
         Ok(if bodiless { RespFraming::NoBody } else { framing })
     }

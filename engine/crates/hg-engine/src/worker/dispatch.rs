@@ -374,7 +374,9 @@ impl Worker {
             .upstreams
             .same(e.upstream, e.upstream_id)
             .is_some_and(|u| u.endpoints.len() > e.tried.len());
-        if room && in_time && others {
+        // While another try is under way, this one ends alone.
+        let is_alone = e.tries.side.is_none();
+        if room && in_time && others && is_alone {
             self.count_retry(x, Retry::ConnectFailure);
             self.dispatch(x);
         } else {

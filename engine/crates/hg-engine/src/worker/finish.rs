@@ -220,6 +220,7 @@ impl Worker {
     /// Releases every connection to an endpoint that the exchange has.
     /// `failed` says that the request failed there, and what that says of the endpoint.
     pub(super) fn detach(&mut self, x: ExId, failed: Option<Outcome>, why: &str) {
+        self.leave_waiting(x);
         if self.upstreams.hedged > 0 {
             self.drop_side(x);
         }

@@ -39,6 +39,21 @@ impl Worker {
         self.progress(x);
     }
 
+    /// Takes a request that waits for no place any more from the queue of its upstream: those that
+    /// come may wait in its stead.
+    pub(super) fn leave_waiting(&mut self, x: ExId) {
+        let Some(e) = self.exchanges.get(x).filter(|e| e.stage == Stage::Queued) else {
+            return;
+        };
+        let Some(u) = self.upstreams.same(e.upstream, e.upstream_id) else {
+            return;
+        };
+        if let Some(at) = u.waiting.iter().position(|y| *y == x) {
+            u.waiting.remove(at);
+            u.counters.waiting.set(u.waiting.len() as u64);
+        }
+    }
+
     /// Gives places that became free to the requests that have waited longest; none has two turns.
     pub(super) fn serve_waiting(&mut self) {
         for slot in std::mem::take(&mut self.upstreams.waiting) {

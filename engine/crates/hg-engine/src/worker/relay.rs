@@ -411,7 +411,9 @@ impl Worker {
         let Some((e, c)) = pair(&mut self.exchanges, &mut self.clients, x) else {
             return;
         };
-        if e.response.reader.eof().is_err() {
+        // Over TLS, an end without close_notify may be that of somebody on the way (RFC 9112 §9.8).
+        let is_cut = e.up.and_then(|ui| self.ups.get(ui)).is_some_and(|up| up.conn.is_cut());
+        if e.response.reader.eof().is_err() || is_cut {
             return self.truncated(x, own::RESPONSE_TRUNCATED.detail);
         }
         make_room(buffer, RESERVE);

@@ -61,7 +61,7 @@ impl Worker {
         };
         if let Some(up) = self.ups.get_mut(ui) {
             // To a client with TLS nothing is spliced.
-            let is_spliced = !c.conn.is_tls() && !e.stream.is_http2();
+            let is_spliced = !c.conn.is_tls() && !e.stream.is_http2() && !e.is_sub();
             up.conn.brings_much = is_spliced && is_much(&e.response.reader, ANSWER_LEAST);
         }
     }
@@ -113,7 +113,8 @@ impl Worker {
     pub(super) fn splice_answer(&mut self, x: ExId, ui: usize) -> Option<bool> {
         let (e, c) = pair(&mut self.exchanges, &mut self.clients, x)?;
         let up = self.ups.get_mut(ui)?;
-        if e.stream.is_http2() {
+        // Nobody is at the other end of the connection that an internal request has.
+        if e.stream.is_http2() || e.is_sub() {
             return None;
         }
         let left = worth(&e.response, &up.conn, &c.conn, ANSWER_LEAST)?;

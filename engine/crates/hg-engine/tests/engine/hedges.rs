@@ -123,6 +123,19 @@ fn a_first_try_that_answers_ends_the_second() {
 }
 
 #[test]
+fn a_second_try_that_cannot_connect_ends_alone_whatever_the_breaker_says_then() {
+    let good = Endpoint::new(300, OK);
+    let (address, away) = (good.upstream.address, "127.0.0.1:1");
+    // The heavy one is asked first.
+    let upstream = format!(
+        r#"{{"endpoints":[{{"address":"{address}","weight":1000}},{{"address":"{away}"}},{{"address":"127.0.0.1:2"}}],"health":{{"breaker":{{"per":"upstream","failures":1,"open_ms":650000}}}}}}"#
+    );
+    let node = Node::start(&upstream, &format!(r#","retry":{{{SOON}}}"#), 1);
+    assert!(is_ok(&node));
+    assert_eq!((good.requests(), good.given_up.load(SeqCst), hedges(&node).0), (1, 0, 1));
+}
+
+#[test]
 fn what_fails_beside_another_try_is_no_answer() {
     for failing in [BUSY, CLOSE] {
         let (good, bad) = (Endpoint::new(300, OK), Endpoint::new(100, failing));

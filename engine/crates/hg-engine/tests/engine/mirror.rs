@@ -184,6 +184,20 @@ fn a_copy_goes_out_with_the_head_of_the_request_and_its_mark() {
 }
 
 #[test]
+fn a_large_answer_of_a_mirror_is_read_to_its_end() {
+    let (up, _) = endpoint(OK, None);
+    let shadow = Upstream::play(|mut s| {
+        while read_head(&mut s).is_some() {
+            let _ = s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6000000\r\n\r\n");
+            let _ = s.write_all(&[b'x'; 6_000_000]);
+        }
+    });
+    let node = mirrored(&up, &of(&shadow), "");
+    ask(&mut node.connect(), GET);
+    counted(&node, &[("answered", 1)]);
+}
+
+#[test]
 fn a_share_is_exact() {
     let (up, got) = endpoint(OK, None);
     let (shadow, copies) = endpoint(OK, None);

@@ -230,6 +230,23 @@ fn a_successor_goes_on_with_flows_and_loses_nothing_that_came_meanwhile() {
 }
 
 #[test]
+fn a_flow_that_a_successor_takes_leaves_an_endpoint_in_maintenance() {
+    let echoes = [Echo::start(), Echo::start()];
+    let addresses = echoes.each_ref().map(|e| e.address);
+    let old = UdpNode::to(&addresses, "");
+    let client = old.client();
+    assert_eq!(client.ask(b"a"), b"a");
+    let first = usize::from(echoes[1].count() > 0);
+    let new = old.successor(&upstream_json(&addresses, ""), 1);
+    new.engine().order("u", &addresses[first].to_string(), EndpointOrder::Maintenance);
+    assert!(new.engine().take_flows(given(&old).flows, DEADLINE).is_empty());
+    new.engine().flows_are_here(0);
+    assert_eq!((client.ask(b"b"), echoes[first].count()), (b"b".to_vec(), 1));
+    old.engine().take_back_flows(GivenFlows { worker: 0, flows: Vec::new() });
+    eventually("the old worker leaves", || old.engine().is_drained());
+}
+
+#[test]
 fn what_a_successor_has_no_place_for_goes_on_in_the_old_process() {
     let echo = Echo::start();
     let mut old = UdpNode::to(&[echo.address], "");

@@ -322,6 +322,26 @@ fn a_request_that_was_answered_in_the_queue_gets_no_place() {
 }
 
 #[test]
+fn a_request_that_leaves_the_queue_makes_room_for_another() {
+    let (node, _s) = waiting(r#","max_connections":1,"queue":2"#, "", GET);
+    let mut clients: Vec<_> = (1..=2)
+        .map(|n| {
+            let s = ask_briefly(&node, GET);
+            eventually("it waits", || on_worker(&node, |w| w.upstreams.queued()) == n);
+            s
+        })
+        .collect();
+    on_worker(&node, |w| {
+        let last = *w.upstreams.get_mut(0).unwrap().waiting.back().unwrap();
+        w.client_gone(last);
+    });
+    assert_eq!(node.engine.metrics().upstreams[0].waiting, 1);
+    clients.push(ask_briefly(&node, GET));
+    eventually("the next one waits", || on_worker(&node, |w| w.upstreams.queued()) == 2);
+    assert_eq!(node.engine.metrics().upstreams[0].queue_full, 0);
+}
+
+#[test]
 fn a_request_that_another_one_forestalled_waits_on_as_before() {
     let (node, _s) = waiting(r#","max_connections":1,"queue":5"#, "", GET);
     let _waiting = [(); 2].map(|()| ask_briefly(&node, GET));

@@ -1,6 +1,7 @@
 //! Flows that leave this worker for one of the next process, and those that come.
 
 use super::super::Worker;
+use super::super::seen::STALE;
 use super::super::upstreams::UpstreamState;
 use super::aim::tells;
 use super::header::{Origin, Told};
@@ -156,7 +157,8 @@ impl Worker {
 }
 
 fn aim_at(u: &mut UpstreamState, slot: usize, told: &ToldFlow, now_us: u64) -> Option<Aim> {
-    let terms = (u.entry.health.epoch.get(), tells(u));
+    // The endpoint may have gone out before the flow came: its next datagram looks.
+    let terms = (STALE, tells(u));
     let (endpoint, claim) = u.rejoin(&told.endpoint)?;
     let began_us = now_us.saturating_sub(told.age_us);
     let first_byte_us = if told.is_answered { now_us.max(1) } else { 0 };
