@@ -1,7 +1,8 @@
 """Brings the templates and virtual hosts of a workspace to what documents say, and back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import quote
 
@@ -147,7 +148,7 @@ def previewed(both: Templated, found: Steps) -> dict[str, object]:
 def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> list[str]:
     """Writes them; returns the names of drafts that hold what other virtual hosts of a changed
     template become. Raises MasterError."""
-    drafts: dict[str, str] = {}
+    drafts: list[str] = []
     own = owner.query()
     changed = {one.name for one in found.of(TEMPLATES)}
     for one in [*found.of(TEMPLATES), *found.moved]:
@@ -155,7 +156,7 @@ def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> li
             "PUT", _path(master, TEMPLATES, one.name), one.spec, own, _condition(one)
         )
         if answer["draft"]:
-            drafts[one.name] = str(answer["draft"])
+            drafts.append(str(answer["draft"]))
     for one in found.of(VIRTUAL_HOSTS):
         method = "DELETE" if one.spec is None else "PUT"
         # A changed template may have given its virtual hosts a newer version.
@@ -166,25 +167,19 @@ def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> li
     for name in found.again:
         key = VIRTUAL_HOSTS, name
         master.ask("PUT", _path(master, *key), both.wanted[key], own)
-    gone = {one.name for one in found.of(VIRTUAL_HOSTS) if one.spec is None}
-    left = []
-    for template, draft in drafts.items():
-        if _others(both, template, gone):
-            left.append(draft)
-        else:
-            master.ask("DELETE", f"/workspaces/{master.workspace}/drafts/{draft}")
-    return left
+    return [draft for draft in drafts if _is_there(master, draft)]
 
 
-def _others(both: Templated, template: str, gone: Iterable[str]) -> bool:
-    """Says whether a template has virtual hosts that the documents do not have."""
-    return any(
-        kind == VIRTUAL_HOSTS
-        and one["template"] == template
-        and (kind, name) not in both.wanted
-        and name not in gone
-        for (kind, name), one in both.present.items()
-    )
+def _is_there(master: Master, draft: str) -> bool:
+    """Says whether a draft still is there: virtual hosts that were written are not in it any more,
+    and without others it is gone."""
+    try:
+        master.ask("GET", f"/workspaces/{master.workspace}/drafts/{draft}")
+    except MasterError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 def specified(kind: str, one: Json) -> Spec:

@@ -21,12 +21,14 @@ OTHER: Key = (VIRTUAL_HOSTS, "other")
 
 
 class Asked:
-    """A master that makes a draft of each template it gets, if it has virtual hosts."""
+    """A master that makes a draft of each template it gets, if it has virtual hosts. `refused`: how
+    it answers who asks for the draft; 0: with the draft."""
 
     workspace = "w"
 
-    def __init__(self, draft: str | None) -> None:
+    def __init__(self, draft: str | None, refused: int = 0) -> None:
         self.draft = draft
+        self.refused = refused
         self.asked: list[tuple[str, str, Mapping[str, str] | None]] = []
         self.queries: list[dict[str, str]] = []
 
@@ -41,6 +43,8 @@ class Asked:
         del body
         self.queries.append(dict(query or {}))
         self.asked.append((method, path.removeprefix("/workspaces/w/"), headers))
+        if method == "GET" and self.refused:
+            raise MasterError("no draft", self.refused)
         return {"draft": self.draft}
 
 
@@ -80,13 +84,13 @@ def test_nothing_that_is_the_same_is_written() -> None:
     assert master.asked == []
 
 
-def test_a_draft_that_every_virtual_host_of_the_documents_replaces_is_removed() -> None:
-    master = Asked("d1")
+def test_a_draft_that_every_virtual_host_of_the_documents_replaces_is_not_left() -> None:
+    master = Asked("d1", refused=404)
     assert written(master, Templated(wanted("new", SHOP), THERE)) == []
     assert master.asked == [
         ("PUT", "templates/web", {"if-match": '"3"'}),
         ("PUT", "virtual-hosts/shop", None),
-        ("DELETE", "drafts/d1", None),
+        ("GET", "drafts/d1", None),
     ]
 
 
@@ -94,15 +98,21 @@ def test_a_draft_stays_for_virtual_hosts_that_the_documents_do_not_have() -> Non
     there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
     master = Asked("d1")
     assert written(master, Templated(wanted("new", SHOP), there)) == ["d1"]
-    assert [method for method, *_ in master.asked] == ["PUT", "PUT"]
+    assert [method for method, *_ in master.asked] == ["PUT", "PUT", "GET"]
     # With `prune` that virtual host goes, and the draft has nothing to hold.
-    master = Asked("d1")
+    master = Asked("d1", refused=404)
     assert written(master, Templated(wanted("new", SHOP), there), prune=True) == []
     assert master.asked[1:] == [
         ("DELETE", "virtual-hosts/other", {}),
         ("PUT", "virtual-hosts/shop", None),
-        ("DELETE", "drafts/d1", None),
+        ("GET", "drafts/d1", None),
     ]
+
+
+def test_a_draft_of_which_the_master_says_nothing_fails_the_command() -> None:
+    master = Asked("d1", refused=503)
+    with pytest.raises(MasterError):
+        written(master, Templated(wanted("new", SHOP), THERE))
 
 
 def test_what_is_taken_over_is_written_as_it_is_and_says_for_which_set() -> None:

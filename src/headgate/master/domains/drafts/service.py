@@ -1,5 +1,7 @@
 """The rules of drafts."""
 
+from collections.abc import Collection
+
 from headgate.fleet.manifest import resource_path
 from headgate.master.access import Caller
 from headgate.master.api.problems import invalid, not_found, stale, taken
@@ -69,6 +71,19 @@ async def change(
     if not await store.put(tx, draft, current.version):
         raise stale(current)
     return draft
+
+
+async def leave_out(tx: Transaction, name: str, paths: Collection[str], now_ms: int) -> None:
+    """Takes the changes of the objects at these paths out of a draft, if it is there. A draft
+    without changes goes."""
+    current = await store.find(tx, name, is_locked=True)
+    if current is None:
+        return
+    left = [one for one in current.changes if resource_path(one.kind, one.name) not in paths]
+    if not left:
+        await store.remove(tx, current.id)
+    elif len(left) < len(current.changes):
+        await change(tx, name, left, current.version, now_ms)
 
 
 async def remove(tx: Transaction, name: str) -> None:

@@ -1,7 +1,7 @@
 """The rules of templates and virtual hosts."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headgate.fleet.manifest import resource_bytes, resource_of, resource_path
@@ -106,6 +106,8 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
     changes = made(body, new, "$.values", Budget())
     before: list[str] = json.loads(current.objects) if current else []
     await require_free(tx, changes, before)
+    if current is not None:
+        await _superseded(tx, current, [*before, *map(_path, changes)], writing)
     for change in in_set([*changes, *gone(before, changes)], writing.own):
         if change.spec is not None or await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
@@ -154,7 +156,9 @@ async def remove_host(tx: Transaction, writing: Writing) -> None:
     _require_own("virtual_hosts", writing, row)
     if writing.expected not in {None, row.version}:
         raise _stale_host(writing.name, row)
-    for change in in_set(gone(json.loads(row.objects), []), writing.own):
+    before: list[str] = json.loads(row.objects)
+    await _superseded(tx, row, before, writing)
+    for change in in_set(gone(before, []), writing.own):
         if await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
     if not await store.remove_host(tx, row):
@@ -199,7 +203,19 @@ async def _taken_along(
         after = host.model_copy(update=linked_now | later)
         if not await store.put_host(tx, after):
             raise _stale_host(host.name, host)
-    return await _drafted(tx, f"template-{before_it.name}"[:63].rstrip("-"), changes, writing)
+    return await _drafted(tx, _draft_of(before_it.name), changes, writing)
+
+
+def _draft_of(template: str) -> str:
+    return f"template-{template}"[:63].rstrip("-")
+
+
+async def _superseded(
+    tx: Transaction, host: VirtualHostRow, paths: Collection[str], writing: Writing
+) -> None:
+    """Takes a virtual host that is written or removed out of the draft of its template, which has
+    what it would have become before."""
+    await drafts.leave_out(tx, _draft_of(host.template), paths, writing.now_ms)
 
 
 def _differing(found: Iterable[Change], there: Mapping[str, bytes], budget: Budget) -> list[Change]:
