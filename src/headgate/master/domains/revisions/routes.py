@@ -126,7 +126,7 @@ async def get_revision_config(
     """Shows the objects of a revision's config, or with `agent` what that agent gets of it; of
     secret files nothing."""
     async with call.read() as tx:
-        return await service.config(tx, revision, agent)
+        return await service.config(tx, revision, call.master.sealer, agent)
 
 
 @ROUTES.get("/workspaces/{workspace}/agents/{agent}/config", Permission.REVISIONS_READ)

@@ -204,9 +204,11 @@ async def detail(tx: Transaction, revision_id: str) -> RevisionDetail:
     return RevisionDetail(**revision.model_dump(), entries=entries)
 
 
-async def config(tx: Transaction, revision_id: str, agent: str | None = None) -> RevisionConfig:
-    """Returns the objects of a revision, or of what a node gets of it; no secret is opened. Raises
-    ProblemError."""
+async def config(
+    tx: Transaction, revision_id: str, sealer: Sealer, agent: str | None = None
+) -> RevisionConfig:
+    """Returns the objects of a revision, or of what a node gets of it; of secret files nothing.
+    Raises ProblemError."""
     revision = await store.manifest(tx, revision_id)
     if revision is None:
         raise not_found("revision", revision_id)
@@ -222,7 +224,8 @@ async def config(tx: Transaction, revision_id: str, agent: str | None = None) ->
             HeldResource(
                 kind=kind,  # type: ignore[arg-type] # resource_of knows no kinds
                 name=name,
-                spec=json.loads(found[entries[path]].content or b"{}"),
+                # Sealed if a secret file has the same bytes.
+                spec=json.loads(opened(found[entries[path]], sealer)),
             )
             for path, (kind, name) in named.items()
         ],
