@@ -16,6 +16,7 @@ API: dict[str, object] = {
     "path": "upstreams/api",
     "name": "api",
     "spec": {"endpoints": ["127.0.0.1:9001"]},
+    "id": "i1",
     "version": 3,
     "changed_by": "u1",
 }
@@ -254,7 +255,7 @@ def test_objects_of_other_sets_are_refused_with_their_sets_until_they_are_taken_
     assert run("apply", "-f", document, "--take-over") == 0
     assert capsys.readouterr().out == "taken    upstreams/api\n"
     (put,) = [one for one in master.asked if one.method == "PUT"]
-    assert (put.query, put.headers["if-match"]) == ({"take_over": "true"}, '"3"')
+    assert (put.query, put.headers["if-match"]) == ({"take_over": "true"}, '"3-i1"')
 
 
 def test_a_prune_of_a_set_takes_what_is_of_it_whoever_wrote_it(

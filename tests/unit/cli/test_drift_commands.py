@@ -42,7 +42,7 @@ def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedMaster:
         f"GET {AGENT}/drift": FOUND,
         f"POST {AGENT}/heal": FOUND,
         f"POST {AGENT}/drift/adopt": DRAFT,
-        f"GET {FLEET}": {"version": 7},
+        f"GET {FLEET}": {"id": "f1", "version": 7},
         f"PATCH {FLEET}": {},
     }
     return one
@@ -91,4 +91,5 @@ def test_a_policy_is_changed_alone_and_only_on_the_version_that_was_seen(
         {"policies": {"drift": "report"}},
         {"policies": {"drift": "heal", "heal_after_s": 120}},
     ]
-    assert [one.headers["if-match"] for one in master.asked if one.method == "PATCH"] == ['"7"'] * 2
+    asked = [one.headers["if-match"] for one in master.asked if one.method == "PATCH"]
+    assert asked == ['"7-f1"'] * 2

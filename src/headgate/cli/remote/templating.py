@@ -10,7 +10,7 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from headgate.cli.remote.applying import Change, Owner, changes, present, preview, set_of
-from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.client import Json, Master, only, tag_of
 from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Gathered, Key, Spec
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.kinds import items, kind_named
@@ -107,7 +107,7 @@ def steps(both: Templated, owner: Owner, owned: frozenset[str], *, prune: bool) 
     for key, spec in both.wanted.items():
         there = both.present.get(key)
         is_taken = there is not None and not owner.has(there)
-        change = Change(*key, spec, _version(there), is_taken=is_taken)
+        change = Change(*key, spec, "" if there is None else tag_of(there), is_taken=is_taken)
         is_same = there is not None and _canonical(_said(spec)) == _canonical(
             specified(key[0], there)
         )
@@ -117,7 +117,7 @@ def steps(both: Templated, owner: Owner, owned: frozenset[str], *, prune: bool) 
             found.moved.append(change)
     if prune:
         found.changes += [
-            Change(*key, None, _version(one))
+            Change(*key, None, tag_of(one))
             for key, one in both.present.items()
             if key[0] == VIRTUAL_HOSTS
             and key not in both.wanted
@@ -234,11 +234,7 @@ def _path(master: Master, kind: str, name: str) -> str:
 
 
 def _condition(one: Change) -> dict[str, str]:
-    return {"if-match": f'"{one.version}"'} if one.version else {}
-
-
-def _version(one: Json | None) -> int:
-    return 0 if one is None else cast("int", one["version"])
+    return only(one.tag) if one.tag else {}
 
 
 def _canonical(spec: object) -> bytes:

@@ -73,8 +73,8 @@ def wanted(text: str, *hosts: Key, source: str = "a.toml") -> dict[Key, Spec]:
 
 
 THERE: dict[Key, Json] = {
-    WEB: template("old", name="web", version=3),
-    SHOP: virtual_host("1", name="shop", version=5),
+    WEB: template("old", name="web", id="t", version=3),
+    SHOP: virtual_host("1", name="shop", id="h", version=5),
 }
 
 
@@ -88,14 +88,14 @@ def test_a_draft_that_every_virtual_host_of_the_documents_replaces_is_not_left()
     master = Asked("d1", refused=404)
     assert written(master, Templated(wanted("new", SHOP), THERE)) == []
     assert master.asked == [
-        ("PUT", "templates/web", {"if-match": '"3"'}),
+        ("PUT", "templates/web", {"if-match": '"3-t"'}),
         ("PUT", "virtual-hosts/shop", None),
         ("GET", "drafts/d1", None),
     ]
 
 
 def test_a_draft_stays_for_virtual_hosts_that_the_documents_do_not_have() -> None:
-    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6)}
     master = Asked("d1")
     assert written(master, Templated(wanted("new", SHOP), there)) == ["d1"]
     assert [method for method, *_ in master.asked] == ["PUT", "PUT", "GET"]
@@ -131,7 +131,7 @@ def test_what_is_taken_over_is_written_as_it_is_and_says_for_which_set() -> None
 
 def test_virtual_hosts_of_other_sets_are_not_pruned() -> None:
     master = Asked(None)
-    there = THERE | {OTHER: virtual_host("2", name="other", version=6, set="web")}
+    there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6, set="web")}
     assert written(master, Templated(wanted("old", SHOP), there), prune=True) == []
     assert written(master, Templated({}, there), Owner("u1", "web"), prune=True) == []
     assert [(method, path) for method, path, _ in master.asked] == [
@@ -142,7 +142,7 @@ def test_virtual_hosts_of_other_sets_are_not_pruned() -> None:
 @pytest.mark.parametrize("draft", [None, ""])
 def test_a_template_without_a_draft_leaves_none(draft: str | None) -> None:
     master = Asked(draft)
-    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6)}
     assert written(master, Templated(wanted("new", SHOP), there)) == []
     assert [method for method, *_ in master.asked] == ["PUT", "PUT"]
 
@@ -151,7 +151,7 @@ def test_a_template_that_only_moved_is_written_and_is_no_difference() -> None:
     both = Templated(wanted("old", SHOP, source="b.toml"), THERE)
     master = Asked(None)
     assert written(master, both) == []
-    assert master.asked == [("PUT", "templates/web", {"if-match": '"3"'})]
+    assert master.asked == [("PUT", "templates/web", {"if-match": '"3-t"'})]
     before, after = objects(both)
     assert before == after
     assert after[WEB] == {"parameters": {}, "objects": "old"}
@@ -163,7 +163,7 @@ def test_only_virtual_hosts_make_objects() -> None:
 
 
 def test_templates_come_first_and_each_kind_in_the_order_of_names() -> None:
-    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6)}
     last_first = dict(reversed(wanted("new", (VIRTUAL_HOSTS, "new")).items()))
     both = Templated(last_first, there)
     found = steps(both, ANN, frozenset(), prune=True)
@@ -223,14 +223,14 @@ def test_what_is_no_template_or_virtual_host_is_refused_at_its_place(
 
 
 def test_a_virtual_host_goes_only_if_all_that_it_makes_may_go(master: ScriptedMaster) -> None:
-    made = {"kind": "routes", "spec": {}, "version": 1}
+    made = {"kind": "routes", "spec": {}, "id": "r", "version": 1}
     resources = [
         {**made, "name": "a", "path": "routes/a", "changed_by": "u1"},
         {**made, "name": "b", "path": "routes/b", "changed_by": "u2"},
     ]
     hosts = [
-        virtual_host("1", name="mine", version=2, objects=["routes/a"]),
-        virtual_host("1", name="theirs", version=2, objects=["routes/b"]),
+        virtual_host("1", name="mine", id="m", version=2, objects=["routes/a"]),
+        virtual_host("1", name="theirs", id="n", version=2, objects=["routes/b"]),
     ]
     master.answers[f"GET {WORKSPACE}/resources"] = {"items": resources}
     master.answers[f"GET {WORKSPACE}/virtual-hosts"] = {"items": hosts}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from headgate.fleet.manifest import resource_bytes, resource_of, resource_path
 from headgate.master.access import Caller
+from headgate.master.api.expecting import Expected
 from headgate.master.api.problems import Fault, ProblemError, invalid, not_found, stale, taken
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts import store as draft_store
@@ -38,13 +39,12 @@ from headgate.master.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """A write of a named object: by whom, when, for which version of it (None: any), and of which
-    set."""
+    """A write of a named object: by whom, when, for which one of that name, and of which set."""
 
     name: str
     by: Caller
     now_ms: int
-    expected: int | None
+    expected: Expected
     own: InSet = field(default_factory=InSet)
 
 
@@ -53,7 +53,7 @@ async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplat
     check(new)
     current = await store.find(tx, writing.name)
     _require_own("templates", writing, current)
-    if writing.expected is not None and (current is None or current.version != writing.expected):
+    if not writing.expected.fits(current):
         raise not_found("template", writing.name) if current is None else _stale(current)
     row = TemplateRow(
         id=current.id if current else new_id(writing.now_ms),
@@ -77,7 +77,7 @@ async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplat
 
 async def remove(tx: Transaction, writing: Writing) -> None:
     """Removes a template that no virtual host is made of."""
-    name, expected = writing.name, writing.expected
+    name = writing.name
     row = await store.find(tx, name)
     if row is None:
         raise not_found("template", name)
@@ -89,7 +89,7 @@ async def remove(tx: Transaction, writing: Writing) -> None:
             "not-empty",
             f'virtual hosts are made of "{name}" ({len(made)}); remove them first',
         )
-    if expected not in {None, row.version} or not await store.remove(tx, row):
+    if not writing.expected.fits(row) or not await store.remove(tx, row):
         raise _stale(row)
 
 
@@ -100,7 +100,7 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
         raise not_found("template", new.template)
     current = await store.find_host(tx, writing.name)
     _require_own("virtual_hosts", writing, current)
-    if writing.expected is not None and (current is None or current.version != writing.expected):
+    if not writing.expected.fits(current):
         raise _stale_host(writing.name, current)
     body = store.body_of(template)
     changes = made(body, new, "$.values", Budget())
@@ -154,7 +154,7 @@ async def remove_host(tx: Transaction, writing: Writing) -> None:
     if row is None:
         raise not_found("virtual host", writing.name)
     _require_own("virtual_hosts", writing, row)
-    if writing.expected not in {None, row.version}:
+    if not writing.expected.fits(row):
         raise _stale_host(writing.name, row)
     before: list[str] = json.loads(row.objects)
     await _superseded(tx, row, before, writing)
@@ -233,13 +233,16 @@ def _differing(found: Iterable[Change], there: Mapping[str, bytes], budget: Budg
 async def _drafted(
     tx: Transaction, name: str, changes: list[Change], writing: Writing
 ) -> str | None:
-    before = await draft_store.find(tx, name)
-    if before is not None:
-        await draft_store.remove(tx, before.id)
+    before = await draft_store.find(tx, name, is_locked=True)
     if not changes:
+        if before is not None:
+            await draft_store.remove(tx, before.id)
         return None
     new = NewDraft(name=name, changes=drafts.checked(changes))
-    await drafts.create(tx, new, writing.by, writing.now_ms)
+    if before is None:
+        await drafts.create(tx, new, writing.by, writing.now_ms)
+    else:
+        await drafts.replace(tx, new, before, writing.by, writing.now_ms)
     return name
 
 
