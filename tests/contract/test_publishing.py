@@ -70,6 +70,23 @@ def test_a_published_draft_becomes_part_of_the_resources(world: World, admin: st
     assert world.ask("GET", f"{W}/drafts/more", token=admin).status == 404
 
 
+def test_a_draft_is_published_as_it_was_looked_at(world: World, admin: str) -> None:
+    changes = [{"kind": "routes", "name": "b", "spec": ROUTE | {"hosts": ["b.example"]}}]
+    drafted = {"name": "more", "changes": changes}
+    world.ask("POST", f"{W}/drafts", drafted, admin)
+    body = {"fleet": "edge", "draft": "more"}
+    seen = world.ask("POST", f"{W}/preview", {"draft": "more"}, admin)["draft_tag"]
+    world.ask("DELETE", f"{W}/drafts/more", token=admin)
+    world.ask("POST", f"{W}/drafts", drafted, admin)
+    late = world.ask("POST", f"{W}/revisions", body | {"draft_tag": seen}, admin)
+    assert late.status == 412, "it is another draft of that name"
+    alone = {"fleet": "edge", "draft_tag": seen}
+    assert world.ask("POST", f"{W}/revisions", alone, admin)["path"] == "$.draft_tag"
+    assert world.ask("POST", f"{W}/revisions", body | {"draft_tag": "1"}, admin).status == 422
+    assert world.ask("POST", f"{W}/preview", {}, admin).json["draft_tag"] is None
+    assert world.ask("POST", f"{W}/revisions", body, admin).status == 201
+
+
 def test_rolling_back_publishes_an_older_revision_again(world: World, admin: str) -> None:
     first = world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin)
     spec = {"spec": ROUTE | {"hosts": ["b.example"]}}

@@ -381,12 +381,15 @@ def test_a_limit_of_a_gate_goes_along_and_a_wrong_one_publishes_nothing(
 def test_a_revision_without_a_rollout_is_not_waited_for(
     master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("publish", "edge", "--no-rollout", "--wait", "--draft", "sale") == 0
+    assert (
+        run("publish", "edge", "--no-rollout", "--wait", "--draft", "sale", "--draft-tag", "3-d1")
+        == 0
+    )
     assert capsys.readouterr().out == "revision 8 of fleet edge is made\n"
     assert not master.bodies("POST", f"{SHOP}/rollouts")
     (revision,) = master.bodies("POST", f"{SHOP}/revisions")
     assert isinstance(revision, dict)
-    assert revision["draft"] == "sale"
+    assert (revision["draft"], revision["draft_tag"]) == ("sale", "3-d1")
 
 
 def test_a_publish_that_waits_for_nobody_ends_once_the_rollout_is_made(

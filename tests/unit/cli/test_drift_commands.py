@@ -26,6 +26,8 @@ SAID = (
     "heal         ordered, ordered now\n"
 )
 DRAFT = {
+    "id": "d1",
+    "version": 1,
     "name": "drift-web-1",
     "changes": [
         {"kind": "routes", "name": "a\x1b", "spec": {}},
@@ -74,7 +76,10 @@ def test_what_is_on_disk_becomes_a_draft(
     master: ScriptedMaster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert left(monkeypatch, "drift", "adopt", "web-1") == 0
-    assert capsys.readouterr().out == "draft drift-web-1\nwrites   routes/a?\nremoves  routes/b\n"
+    assert (
+        capsys.readouterr().out
+        == "draft drift-web-1\ntag      1-d1\nwrites   routes/a?\nremoves  routes/b\n"
+    )
     assert left(monkeypatch, "drift", "adopt", "web-1", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out) == DRAFT
 

@@ -69,6 +69,7 @@ def adopted(master: Master, agent: str) -> Json:
 def draft_lines(draft: Json) -> Iterator[str]:
     """Yields what a person reads of a draft that was made."""
     yield f"draft {draft['name']}"
+    yield f"tag      {tag_of(draft)}"
     for change in cast("list[Json]", draft["changes"]):
         word = "removes" if change["spec"] is None else "writes"
         yield f"{word:<8} {change['kind']}/{change['name']}"

@@ -132,9 +132,16 @@ def test_what_an_agent_has_on_disk_becomes_a_draft(
         {"kind": "routes", "name": "a", "spec": {}},
         {"kind": "routes", "name": "b", "spec": None},
     ]
-    master.answers[f"POST {AGENT}/drift/adopt"] = {"name": "d1", "changes": changes}
+    master.answers[f"POST {AGENT}/drift/adopt"] = {
+        "id": "i1",
+        "version": 1,
+        "name": "d1",
+        "changes": changes,
+    }
     assert run("drift", "adopt", "web-1") == 0
-    assert capsys.readouterr().out == "draft d1\nwrites   routes/a\nremoves  routes/b\n"
+    assert (
+        capsys.readouterr().out == "draft d1\ntag      1-i1\nwrites   routes/a\nremoves  routes/b\n"
+    )
 
 
 def test_a_drift_that_nobody_knows_is_said_with_the_policy_of_the_fleet() -> None:

@@ -156,6 +156,10 @@ class FleetEffect(View):
 class Preview(View):
     """The effects of publishing."""
 
+    draft_tag: str | None = Field(
+        default=None,
+        description="The draft that was looked at, as publishing it takes it; null: none.",
+    )
     objects: list[ObjectDiff]
     errors: list[Fault] = Field(description="What refuses it.")
     warnings: list[Fault] = Field(description="Lints: valid, but probably mistakes.")

@@ -15,6 +15,7 @@ from headgate.master.api.problems import ProblemError, invalid, not_found
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts import store as draft_store
 from headgate.master.domains.drafts.contents import gathered
+from headgate.master.domains.drafts.types import Draft
 from headgate.master.domains.enrolment.sealing import sealing
 from headgate.master.domains.resources import service as resources
 from headgate.master.domains.revisions import store
@@ -255,12 +256,11 @@ def held(contents: Mapping[str, bytes]) -> list[HeldResource]:
 
 async def wanted(
     tx: Transaction, draft: str | None, sealer: Sealer, labels: Mapping[str, str]
-) -> tuple[dict[str, bytes], int]:
-    """Returns what publishing would publish to a fleet, and the draft's version (0: none)."""
-    if draft is None:
-        return await gathered(tx, [], sealer, labels), 0
-    found = await drafts.find(tx, draft)
-    return await gathered(tx, found.changes, sealer, labels), found.version
+) -> tuple[dict[str, bytes], Draft | None]:
+    """Returns what publishing would publish to a fleet, and the draft."""
+    found = None if draft is None else await drafts.find(tx, draft)
+    changes = [] if found is None else found.changes
+    return await gathered(tx, changes, sealer, labels), found
 
 
 async def settle(tx: Transaction, draft: str, by: Caller, now_ms: int) -> None:
