@@ -1,7 +1,11 @@
 """From objects to what agents must serve, and back; both databases."""
 
+from typing import Any
+
 import pytest
 from master_world import LISTENER, ROUTE, UPSTREAM, World
+
+from headgate.fleet.manifest import address
 
 W = "/workspaces/default"
 
@@ -109,6 +113,25 @@ def test_only_secrets_that_the_config_names_are_published(world: World, admin: s
     world.ask("PUT", f"{W}/secrets/other.key", {"content": "of another fleet"}, admin)
     made = world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin)
     assert "other.key" not in world.ask("GET", f"{W}/revisions/{made['id']}", token=admin).text
+
+
+def test_of_secret_files_a_revision_shows_nothing_to_try_guesses_on(
+    world: World, admin: str
+) -> None:
+    world.ask("PUT", f"{W}/secrets/word", {"content": "Basic cGFzcw=="}, admin)
+    header = {"request_headers": {"set": {"authorization": {"file": "secrets/word"}}}}
+    spec = ROUTE | {"middlewares": [header]}
+    put = world.ask("PUT", f"{W}/resources/routes/api", {"spec": spec}, admin)
+    assert put.status == 200, put.text
+    made = world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin)
+    assert made.status == 201, made.text
+    viewer = world.invite(admin, "vic", "viewer")
+    shown = world.ask("GET", f"{W}/revisions/{made['id']}", token=viewer)
+    entries: Any = shown.json["entries"]
+    hashes = {one["path"]: one["sha256"] for one in entries}
+    assert hashes.pop("secrets/word") == ""
+    assert all(len(one) == 64 for one in hashes.values())
+    assert address(b"Basic cGFzcw==") not in shown.text
 
 
 def test_a_viewer_publishes_nothing(world: World, admin: str) -> None:

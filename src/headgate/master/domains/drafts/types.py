@@ -120,8 +120,8 @@ class NodeEffect(View):
     agent: str = Field(description="The agent's id.")
     name: str
     digest: str = Field(
-        description="The sha256 of what it would get: nodes with the same one get the same; empty"
-        " if a value is missing or wrong."
+        description="The sha256 of what it would get, without the contents of secret files: nodes"
+        " with the same one get the same; empty if a value is missing or wrong."
     )
     values: dict[str, dict[str, bool | int | str]] = Field(
         description="Its values, by virtual host and parameter."

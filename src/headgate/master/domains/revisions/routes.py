@@ -25,7 +25,7 @@ from headgate.master.domains.agents import service as agent_rules
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts.contents import differences
-from headgate.master.domains.drafts.digests import digest
+from headgate.master.domains.drafts.digests import shown_digest
 from headgate.master.domains.drafts.effects import refusals
 from headgate.master.domains.drafts.preview import (
     Affected,
@@ -148,7 +148,7 @@ async def get_agent_config(call: Here, workspace: str, agent: str) -> NodeConfig
     return NodeConfig(
         agent=row.id,
         name=row.name,
-        digest=digest(found.contents),
+        digest=shown_digest(found.contents),
         values=found.values,
         resources=service.held(found.contents),
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from headgate.fleet.manifest import SECRETS, address, manifest_of, parse, resource_of
+from headgate.fleet.manifest import SECRETS, Entry, address, manifest_of, parse, resource_of
 from headgate.fleet.signing import sign_manifest
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller
@@ -198,11 +198,13 @@ async def detail(tx: Transaction, revision_id: str) -> RevisionDetail:
     signed = await store.manifest(tx, revision_id)
     if revision is None or signed is None:
         raise not_found("revision", revision_id)
-    entries = [
-        EntryView(path=one.path, sha256=one.sha256, size=one.size)
-        for one in parse(signed.manifest).entries
-    ]
+    entries = [_entry_view(one) for one in parse(signed.manifest).entries]
     return RevisionDetail(**revision.model_dump(), entries=entries)
+
+
+def _entry_view(one: Entry) -> EntryView:
+    sha256 = "" if one.path.startswith(SECRETS) else one.sha256
+    return EntryView(path=one.path, sha256=sha256, size=one.size)
 
 
 async def config(

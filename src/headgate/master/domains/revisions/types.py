@@ -78,7 +78,7 @@ class EntryView(View):
     """One file of a revision."""
 
     path: str
-    sha256: str
+    sha256: str = Field(description="Empty for a secret file, which somebody could guess by it.")
     size: int
 
 
