@@ -58,6 +58,17 @@ async def revoke(tx: Transaction, token_id: str, now_ms: int) -> None:
     await store.revoke(tx, token_id, now_ms)
 
 
+async def makers(tx: Transaction, caller: Caller) -> list[str]:
+    """Returns the ids of who made the caller's token, and the token by which they did, and so on up
+    to a person; none for a person."""
+    found: list[str] = []
+    one = await store.find(tx, caller.id) if caller.is_token else None
+    while one is not None:
+        found.append(one.created_by)
+        one = await store.find(tx, one.created_by)
+    return found
+
+
 async def held(tx: Transaction, secret: str) -> HeldToken | None:
     """Returns the token of a secret, good or not."""
     return await store.held(tx, digest_of(secret))
