@@ -231,6 +231,33 @@ def test_what_was_made_again_under_its_name_is_another_object(path: str, world: 
     assert world.ask("DELETE", one, token=admin, if_match=tag).status == 204
 
 
+@pytest.mark.parametrize("path", [path for path, (method, _) in NAMED.items() if method == "PUT"])
+def test_what_must_be_new_takes_the_place_of_nothing(path: str, world: World) -> None:
+    admin = world.set_up()
+    assert world.ask("PUT", f"{W}/templates/web", TEMPLATE, admin).status == 200
+    one, body = f"{W}/{path}", NAMED[path][1]
+    if path == "drafts/d":  # a PUT makes none
+        world.ask("POST", f"{W}/drafts", {"name": "d", "changes": [CHANGE]}, admin)
+    else:
+        assert world.ask("PUT", one, body, admin, if_none_match="*").status == 200
+    there = world.ask("GET", one, token=admin).json
+    refused = world.ask("PUT", one, body, admin, if_none_match="*")
+    assert refused.status == (412 if path == "drafts/d" else 409), refused.text
+    assert world.ask("DELETE", one, token=admin, if_none_match="*").status == 412
+    assert world.ask("GET", one, token=admin).json == there
+    assert world.ask("PUT", one, body, admin, if_match='"1"', if_none_match="*").status >= 409
+
+
+def test_what_nothing_is_compared_with_is_refused(world: World) -> None:
+    admin = world.set_up()
+    body = {"name": "edge"}
+    for headers in ({"if_match": '"1"'}, {"if_none_match": "*"}):
+        refused = world.ask("POST", f"{W}/fleets", body, admin, **headers)
+        assert refused.status == 422, refused.text
+        assert "leave the header out" in refused["detail"]
+    assert world.ask("GET", f"{W}/fleets", token=admin).items == []
+
+
 def test_a_draft_that_a_template_makes_anew_is_its_next_version(world: World) -> None:
     admin = world.set_up()
     site = json.loads(json.dumps(TEMPLATE))

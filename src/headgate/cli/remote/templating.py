@@ -159,14 +159,15 @@ def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> li
             drafts.append(str(answer["draft"]))
     for one in found.of(VIRTUAL_HOSTS):
         method = "DELETE" if one.spec is None else "PUT"
-        # A changed template may have given its virtual hosts a newer version.
-        template = both.present.get((VIRTUAL_HOSTS, one.name), {}).get("template")
-        headers = {} if template in changed else _condition(one)
+        there = both.present.get((VIRTUAL_HOSTS, one.name))
+        is_newer = there is not None and there["template"] in changed
+        headers = _now(master, there) if there and is_newer else _condition(one)
         query = owner.named() if one.spec is None else own
         master.ask(method, _path(master, VIRTUAL_HOSTS, one.name), one.spec, query, headers)
     for name in found.again:
         key = VIRTUAL_HOSTS, name
-        master.ask("PUT", _path(master, *key), both.wanted[key], own)
+        headers = _now(master, both.present[key])
+        master.ask("PUT", _path(master, *key), both.wanted[key], own, headers)
     return [draft for draft in drafts if _is_there(master, draft)]
 
 
@@ -233,8 +234,18 @@ def _path(master: Master, kind: str, name: str) -> str:
     return f"/workspaces/{master.workspace}/{kind.replace('_', '-')}/{quote(name, safe='')}"
 
 
+def _now(master: Master, seen: Json) -> dict[str, str]:
+    """Returns the headers of a change of a virtual host that its changed template may have given a
+    newer version; raises MasterError if somebody else changed it."""
+    now = master.ask("GET", _path(master, VIRTUAL_HOSTS, str(seen["name"])))
+    before, after = (_canonical(specified(VIRTUAL_HOSTS, one)) for one in (seen, now))
+    if now["id"] != seen["id"] or before != after:
+        raise MasterError(f"virtual_hosts/{seen['name']} changed meanwhile; apply again")
+    return only(tag_of(now))
+
+
 def _condition(one: Change) -> dict[str, str]:
-    return only(one.tag) if one.tag else {}
+    return only(one.tag) if one.tag else {"if-none-match": "*"}
 
 
 def _canonical(spec: object) -> bytes:

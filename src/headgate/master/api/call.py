@@ -112,9 +112,12 @@ class Call:
         return f'"{self.tag}-{hashlib.sha256(body).hexdigest()[:DIGEST]}"'
 
     def _refuse_unheard(self) -> None:
-        """Raises ProblemError if `If-Match` was given and nothing was compared with it."""
-        if self.said.version is not None and not self.is_compared:
-            raise invalid("If-Match", "this route compares no versions", "leave the header out")
+        """Raises ProblemError if the request says of which object it is, and nothing was compared
+        with that."""
+        if self.said == ANY or self.is_compared:
+            return
+        header = "If-None-Match" if self.said.is_new else "If-Match"
+        raise invalid(header, "this route compares no versions", "leave the header out")
 
     def _event(self) -> Event:
         return Event(

@@ -21,8 +21,8 @@ OTHER: Key = (VIRTUAL_HOSTS, "other")
 
 
 class Asked:
-    """A master that makes a draft of each template it gets, if it has virtual hosts. `refused`: how
-    it answers who asks for the draft; 0: with the draft."""
+    """A master that makes a draft of each template it gets, if it has virtual hosts, which then are
+    those of HOSTS. `refused`: how it answers who asks for the draft; 0: with the draft."""
 
     workspace = "w"
 
@@ -43,6 +43,9 @@ class Asked:
         del body
         self.queries.append(dict(query or {}))
         self.asked.append((method, path.removeprefix("/workspaces/w/"), headers))
+        kind, _, name = path.removeprefix("/workspaces/w/").partition("/")
+        if method == "GET" and kind == "virtual-hosts":
+            return HOSTS[name]
         if method == "GET" and self.refused:
             raise MasterError("no draft", self.refused)
         return {"draft": self.draft}
@@ -72,6 +75,10 @@ def wanted(text: str, *hosts: Key, source: str = "a.toml") -> dict[Key, Spec]:
     return {WEB: template(text, source)} | dict.fromkeys(hosts, own)
 
 
+HOSTS: dict[str, Json] = {
+    "shop": virtual_host("1", name="shop", id="h", version=6),
+    "other": virtual_host("2", name="other", id="o", version=7),
+}
 THERE: dict[Key, Json] = {
     WEB: template("old", name="web", id="t", version=3),
     SHOP: virtual_host("1", name="shop", id="h", version=5),
@@ -89,7 +96,8 @@ def test_a_draft_that_every_virtual_host_of_the_documents_replaces_is_not_left()
     assert written(master, Templated(wanted("new", SHOP), THERE)) == []
     assert master.asked == [
         ("PUT", "templates/web", {"if-match": '"3-t"'}),
-        ("PUT", "virtual-hosts/shop", None),
+        ("GET", "virtual-hosts/shop", None),
+        ("PUT", "virtual-hosts/shop", {"if-match": '"6-h"'}),
         ("GET", "drafts/d1", None),
     ]
 
@@ -98,13 +106,15 @@ def test_a_draft_stays_for_virtual_hosts_that_the_documents_do_not_have() -> Non
     there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6)}
     master = Asked("d1")
     assert written(master, Templated(wanted("new", SHOP), there)) == ["d1"]
-    assert [method for method, *_ in master.asked] == ["PUT", "PUT", "GET"]
+    assert [method for method, *_ in master.asked] == ["PUT", "GET", "PUT", "GET"]
     # With `prune` that virtual host goes, and the draft has nothing to hold.
     master = Asked("d1", refused=404)
     assert written(master, Templated(wanted("new", SHOP), there), prune=True) == []
     assert master.asked[1:] == [
-        ("DELETE", "virtual-hosts/other", {}),
-        ("PUT", "virtual-hosts/shop", None),
+        ("GET", "virtual-hosts/other", None),
+        ("DELETE", "virtual-hosts/other", {"if-match": '"7-o"'}),
+        ("GET", "virtual-hosts/shop", None),
+        ("PUT", "virtual-hosts/shop", {"if-match": '"6-h"'}),
         ("GET", "drafts/d1", None),
     ]
 
@@ -113,6 +123,25 @@ def test_a_draft_of_which_the_master_says_nothing_fails_the_command() -> None:
     master = Asked("d1", refused=503)
     with pytest.raises(MasterError):
         written(master, Templated(wanted("new", SHOP), THERE))
+
+
+def test_a_virtual_host_that_somebody_else_wrote_meanwhile_is_not_written() -> None:
+    for seen in ({"values": {"v": "0"}}, {"id": "another"}):
+        master = Asked(None)
+        there = THERE | {SHOP: {**THERE[SHOP], **seen}}
+        both = Templated(wanted("new", SHOP), there)
+        with pytest.raises(MasterError, match="virtual_hosts/shop changed meanwhile; apply again"):
+            written(master, both)
+        assert [method for method, *_ in master.asked] == ["PUT", "GET"]
+
+
+def test_what_is_new_is_only_written_if_it_still_is() -> None:
+    master = Asked(None)
+    assert written(master, Templated(wanted("new", SHOP), {})) == []
+    assert master.asked == [
+        ("PUT", "templates/web", {"if-none-match": "*"}),
+        ("PUT", "virtual-hosts/shop", {"if-none-match": "*"}),
+    ]
 
 
 def test_what_is_taken_over_is_written_as_it_is_and_says_for_which_set() -> None:
@@ -124,9 +153,11 @@ def test_what_is_taken_over_is_written_as_it_is_and_says_for_which_set() -> None
     written(master, both, Owner("u1", "api", take_over=True))
     assert [(method, path) for method, path, _ in master.asked] == [
         ("PUT", "templates/web"),
+        ("GET", "virtual-hosts/shop"),
         ("PUT", "virtual-hosts/shop"),
     ]
-    assert master.queries == [{"set": "api", "take_over": "true"}] * 2
+    own = {"set": "api", "take_over": "true"}
+    assert master.queries == [own, {}, own]
 
 
 def test_virtual_hosts_of_other_sets_are_not_pruned() -> None:
@@ -144,7 +175,7 @@ def test_a_template_without_a_draft_leaves_none(draft: str | None) -> None:
     master = Asked(draft)
     there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6)}
     assert written(master, Templated(wanted("new", SHOP), there)) == []
-    assert [method for method, *_ in master.asked] == ["PUT", "PUT"]
+    assert [method for method, *_ in master.asked] == ["PUT", "GET", "PUT"]
 
 
 def test_a_template_that_only_moved_is_written_and_is_no_difference() -> None:

@@ -28,6 +28,7 @@ from headgate.master.domains.templates.types import (
     NewTemplate,
     NewVirtualHost,
     PutTemplate,
+    Template,
     TemplateRow,
     VirtualHost,
     VirtualHostRow,
@@ -54,7 +55,7 @@ async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplat
     current = await store.find(tx, writing.name)
     _require_own("templates", writing, current)
     if not writing.expected.fits(current):
-        raise not_found("template", writing.name) if current is None else _stale(current)
+        raise _unexpected("template", writing, None if current is None else store.shown(current))
     row = TemplateRow(
         id=current.id if current else new_id(writing.now_ms),
         version=current.version + 1 if current else 1,
@@ -101,7 +102,8 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
     current = await store.find_host(tx, writing.name)
     _require_own("virtual_hosts", writing, current)
     if not writing.expected.fits(current):
-        raise _stale_host(writing.name, current)
+        shown = None if current is None else store.shown_host(current)
+        raise _unexpected("virtual host", writing, shown)
     body = store.body_of(template)
     changes = made(body, new, "$.values", Budget())
     before: list[str] = json.loads(current.objects) if current else []
@@ -123,7 +125,7 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
         if current is None:
             await store.insert_host(tx, row)
         elif not await store.put_host(tx, row):
-            raise _stale_host(writing.name, current)
+            raise _stale_host(current)
     except TakenError:
         raise taken("virtual host", writing.name) from None
     return store.shown_host(row)
@@ -155,14 +157,14 @@ async def remove_host(tx: Transaction, writing: Writing) -> None:
         raise not_found("virtual host", writing.name)
     _require_own("virtual_hosts", writing, row)
     if not writing.expected.fits(row):
-        raise _stale_host(writing.name, row)
+        raise _stale_host(row)
     before: list[str] = json.loads(row.objects)
     await _superseded(tx, row, before, writing)
     for change in in_set(gone(before, []), writing.own):
         if await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
     if not await store.remove_host(tx, row):
-        raise _stale_host(writing.name, row)
+        raise _stale_host(row)
 
 
 async def _taken_along(
@@ -202,7 +204,7 @@ async def _taken_along(
         later = {"version": host.version + 1, "changed_at": writing.now_ms}
         after = host.model_copy(update=linked_now | later)
         if not await store.put_host(tx, after):
-            raise _stale_host(host.name, host)
+            raise _stale_host(host)
     return await _drafted(tx, _draft_of(before_it.name), changes, writing)
 
 
@@ -311,11 +313,17 @@ def _path(change: Change) -> str:
     return resource_path(change.kind, change.name)
 
 
+def _unexpected(
+    noun: str, writing: Writing, current: Template | VirtualHost | None
+) -> ProblemError:
+    if current is None:
+        return not_found(noun, writing.name)
+    return taken(noun, writing.name) if writing.expected.is_new else stale(current)
+
+
 def _stale(row: TemplateRow) -> ProblemError:
     return stale(store.shown(row))
 
 
-def _stale_host(name: str, row: VirtualHostRow | None) -> ProblemError:
-    if row is None:
-        return not_found("virtual host", name)
+def _stale_host(row: VirtualHostRow) -> ProblemError:
     return stale(store.shown_host(row))
