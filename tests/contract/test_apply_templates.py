@@ -99,7 +99,30 @@ def test_a_changed_template_leaves_a_draft_for_other_virtual_hosts(documents: Do
         documents.site.person.run("apply", "-f", str(documents.file))
     found = {one["name"]: one["spec"]["endpoints"] for one in documents.get("upstreams")}
     assert found == {"a": ["127.0.0.1:9001"], "b": ["127.0.0.1:9002"]}
-    assert [one["name"] for one in documents.get("drafts")] == ["template-site"]
+    (draft,) = documents.get("drafts")
+    assert draft["name"] == "template-site"
+    assert [one["name"] for one in draft["changes"]] == ["a"], "b is written"
+
+
+def test_changed_values_stay_when_the_draft_of_the_template_is_published(
+    documents: Documents,
+) -> None:
+    site = '[templates.site]\nobjects = [{ kind = "upstreams", name = "{{ host }}",'
+    site += ' spec = { endpoints = ["127.0.0.1:{{ port }}"], limits = { connections = %d } } }]\n'
+    site += 'parameters = { host = { type = "upstream" }, port = { type = "integer" } }\n'
+    host = '[virtual_hosts.%s]\ntemplate = "site"\nvalues = { host = "%s", port = %d }\n'
+    person = documents.site.person
+    for most, name, port in ((10, "a", 9001), (10, "b", 9001), (20, "b", 9002)):
+        documents.file.write_text(site % most + host % (name, name, port))
+        person.run("apply", "-f", str(documents.file))
+    person.run("publish", "edge", "--draft", "template-site")
+    found = {
+        one["name"]: (one["spec"]["endpoints"], one["spec"]["limits"]["connections"])
+        for one in documents.get("upstreams")
+    }
+    assert found == {"a": (["127.0.0.1:9001"], 20), "b": (["127.0.0.1:9002"], 20)}
+    said = person.run("apply", "-f", str(documents.file))
+    assert said == "everything is as the documents say\n"
 
 
 def test_a_missing_value_refuses_the_documents_by_file_and_line(documents: Documents) -> None:

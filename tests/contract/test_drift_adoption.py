@@ -159,7 +159,7 @@ def test_a_draft_of_an_edit_is_the_agents_and_a_person_publishes_it(site: Site) 
     assert (site.shown()["state"], site.shown()["draft"]) == ("open", draft["name"])
     revisions = f"{W}/revisions?fleet=edge"
     assert len(site.world.ask("GET", revisions, token=site.admin).items) == 1
-    body = {"fleet": "edge", "draft": draft["name"]}
+    body = {"fleet": "edge", "draft": draft["name"], "draft_tag": preview["draft_tag"]}
     operator = site.world.invite(site.admin, "olga", "operator")
     unserved = body | {"is_served": False}
     assert site.world.ask("POST", f"{W}/revisions", unserved, operator).status == 403
@@ -197,6 +197,25 @@ def test_a_newer_edit_takes_the_place_of_the_draft_unless_people_changed_it(site
     refused = site.adopt()
     assert refused["type"] == "urn:headgate:problem:not-adopted"
     assert "people changed the draft" in refused.text
+
+
+def test_a_draft_that_is_another_one_than_was_looked_at_is_not_published(site: Site) -> None:
+    site.node.policy("adopt", heal_after_s=0)
+    site.drifts(ROOT)
+    assert site.look() is True
+    (draft,) = site.drafts()
+    body = {"fleet": "edge", "draft": draft["name"]}
+    preview = site.world.ask("POST", f"{W}/preview", {"draft": draft["name"]}, site.admin)
+    seen = body | {"draft_tag": preview["draft_tag"]}
+    site.drifts(("root /srv;", "root /;"))
+    assert site.look() is True
+    late = site.world.ask("POST", f"{W}/revisions", seen, site.admin)
+    (now,) = site.drafts()
+    assert (late.status, late.json["current"]) == (412, now)
+    assert site.world.ask("POST", f"{W}/revisions", body, site.admin).status == 422
+    seen["draft_tag"] = f"{now['version']}-{now['id']}"
+    made = site.world.ask("POST", f"{W}/revisions", seen, site.admin)
+    assert made.status == 201, made.text
 
 
 def test_the_policy_makes_a_proposal_once_when_an_edit_has_lasted(site: Site) -> None:

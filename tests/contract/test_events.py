@@ -168,6 +168,32 @@ def test_what_is_not_kept_any_more_shows_as_a_gap(world: World) -> None:
     assert world.ask("GET", "/workspaces/default/events?limit=1", token=admin).json["gap"] is None
 
 
+def test_what_is_gone_between_two_parts_of_a_list_shows_as_a_gap(world: World) -> None:
+    admin = world.set_up()
+    made = world.ask("GET", "/workspaces/default", token=admin)
+    scope = Scope(made["organisation_id"], made["id"])
+    news = [News(type="tests.made", object="x")] * 501
+    events = "/workspaces/default/events?limit=3"
+
+    async def fill(times: int) -> None:
+        for _ in range(times):
+            await world.database.write(scope, lambda tx: store.append_all(tx, news, 1))
+
+    world.runner.run(fill(1))
+    first = world.ask("GET", events, token=admin).json
+    assert (first["gap"], first["items"][-1]["seq"]) == (None, 3)  # type: ignore[index]
+    world.runner.run(fill(20))
+    second = world.ask("GET", f"{events}&cursor={first['next']}", token=admin).json
+    assert second["gap"] == {"from": 4, "to": 521}
+    assert second["items"][0]["seq"] == 522  # type: ignore[index]
+    third = world.ask("GET", f"{events}&cursor={second['next']}", token=admin).json
+    assert third["gap"] is None
+    newest = world.ask("GET", f"{events}&after=5&order=newest", token=admin).json
+    assert newest["gap"] == {"from": 6, "to": 521}
+    further = f"{events}&after=5&order=newest&cursor={newest['next']}"
+    assert world.ask("GET", further, token=admin).json["gap"] is None, "it was told before"
+
+
 def test_watchers_have_so_many_places_and_each_caller_some_of_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,13 @@ class Fleet:
     def approve(self, rollout: Answer, token: str) -> Answer:
         return self.ask("POST", f"rollouts/{rollout['id']}/approvals", token=token)
 
+    def token(self, name: str, role: str, maker: str) -> str:
+        """Makes an API token; returns its secret."""
+        body = {"name": name, "role": role}
+        made = self.world.ask("POST", "/tokens", body, maker)
+        assert made.status == 201, made.text
+        return made["secret"]
+
     def standing(self, rollout: Answer) -> tuple[object, object]:
         """What it does, and how many approvals it needs."""
         shown = self.ask("GET", f"rollouts/{rollout['id']}").json
@@ -109,6 +116,29 @@ def test_every_rollout_waits_for_as_many_as_it_or_its_fleet_asks_for(
         fleet.approve(rollout, fleet.world.invite(fleet.ann, "cyd", "approver"))
     fleet.look()
     assert fleet.standing(rollout) == ("succeeded", needed)
+
+
+def test_a_token_is_not_a_person_who_approves(fleet: Fleet) -> None:
+    rollout = fleet.begin()
+    fleet.look()
+    token = fleet.token("bot", "approver", fleet.ann)
+    refused = fleet.approve(rollout, token)
+    assert (refused.status, refused["type"]) == (403, "urn:headgate:problem:forbidden")
+    assert "people approve rollouts" in refused["detail"]
+    assert fleet.standing(rollout) == ("waiting", 1)
+
+
+def test_who_made_the_token_is_an_author_of_what_it_begins(fleet: Fleet) -> None:
+    mine = fleet.token("ci", "admin", fleet.ann)
+    for token in (mine, fleet.token("bob", "operator", mine)):
+        made = fleet.ask("POST", "rollouts", {"fleet": "edge", "revision": 1}, token)
+        assert made.status == 201, made.text
+        fleet.look()
+        refused = fleet.approve(made, fleet.ann)
+        assert (refused.status, refused["type"]) == (409, "urn:headgate:problem:conflict")
+        assert fleet.approve(made, fleet.bob).status == 200, "a token may have the person's name"
+        fleet.look()
+        assert fleet.standing(made) == ("succeeded", 1)
 
 
 def test_a_policy_that_is_raised_counts_for_what_has_not_begun(fleet: Fleet) -> None:

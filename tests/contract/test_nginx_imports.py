@@ -131,6 +131,9 @@ def test_a_draft_with_it_is_published_by_those_who_may_write_it(world: World, ad
     body = {"fleet": "edge", "draft": "site", "is_served": False}
     assert world.ask("POST", f"{W}/revisions", body, operator).status == 403
     assert world.ask("GET", f"{W}/resources", token=admin).items == []
+    refused = world.ask("POST", f"{W}/revisions", body, admin)
+    assert (refused.status, refused["path"]) == (422, "$.draft_tag")
+    body |= {"draft_tag": world.ask("POST", f"{W}/preview", {"draft": "site"}, admin)["draft_tag"]}
     made = world.ask("POST", f"{W}/revisions", body, admin)
     assert made.status == 201, made.text
     lines = world.ask("GET", "/audit", token=admin).items

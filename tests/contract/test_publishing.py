@@ -1,7 +1,11 @@
 """From objects to what agents must serve, and back; both databases."""
 
+from typing import Any
+
 import pytest
 from master_world import LISTENER, ROUTE, UPSTREAM, World
+
+from headgate.fleet.manifest import address
 
 W = "/workspaces/default"
 
@@ -70,6 +74,23 @@ def test_a_published_draft_becomes_part_of_the_resources(world: World, admin: st
     assert world.ask("GET", f"{W}/drafts/more", token=admin).status == 404
 
 
+def test_a_draft_is_published_as_it_was_looked_at(world: World, admin: str) -> None:
+    changes = [{"kind": "routes", "name": "b", "spec": ROUTE | {"hosts": ["b.example"]}}]
+    drafted = {"name": "more", "changes": changes}
+    world.ask("POST", f"{W}/drafts", drafted, admin)
+    body = {"fleet": "edge", "draft": "more"}
+    seen = world.ask("POST", f"{W}/preview", {"draft": "more"}, admin)["draft_tag"]
+    world.ask("DELETE", f"{W}/drafts/more", token=admin)
+    world.ask("POST", f"{W}/drafts", drafted, admin)
+    late = world.ask("POST", f"{W}/revisions", body | {"draft_tag": seen}, admin)
+    assert late.status == 412, "it is another draft of that name"
+    alone = {"fleet": "edge", "draft_tag": seen}
+    assert world.ask("POST", f"{W}/revisions", alone, admin)["path"] == "$.draft_tag"
+    assert world.ask("POST", f"{W}/revisions", body | {"draft_tag": "1"}, admin).status == 422
+    assert world.ask("POST", f"{W}/preview", {}, admin).json["draft_tag"] is None
+    assert world.ask("POST", f"{W}/revisions", body, admin).status == 201
+
+
 def test_rolling_back_publishes_an_older_revision_again(world: World, admin: str) -> None:
     first = world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin)
     spec = {"spec": ROUTE | {"hosts": ["b.example"]}}
@@ -92,6 +113,25 @@ def test_only_secrets_that_the_config_names_are_published(world: World, admin: s
     world.ask("PUT", f"{W}/secrets/other.key", {"content": "of another fleet"}, admin)
     made = world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin)
     assert "other.key" not in world.ask("GET", f"{W}/revisions/{made['id']}", token=admin).text
+
+
+def test_of_secret_files_a_revision_shows_nothing_to_try_guesses_on(
+    world: World, admin: str
+) -> None:
+    world.ask("PUT", f"{W}/secrets/word", {"content": "Basic cGFzcw=="}, admin)
+    header = {"request_headers": {"set": {"authorization": {"file": "secrets/word"}}}}
+    spec = ROUTE | {"middlewares": [header]}
+    put = world.ask("PUT", f"{W}/resources/routes/api", {"spec": spec}, admin)
+    assert put.status == 200, put.text
+    made = world.ask("POST", f"{W}/revisions", {"fleet": "edge"}, admin)
+    assert made.status == 201, made.text
+    viewer = world.invite(admin, "vic", "viewer")
+    shown = world.ask("GET", f"{W}/revisions/{made['id']}", token=viewer)
+    entries: Any = shown.json["entries"]
+    hashes = {one["path"]: one["sha256"] for one in entries}
+    assert hashes.pop("secrets/word") == ""
+    assert all(len(one) == 64 for one in hashes.values())
+    assert address(b"Basic cGFzcw==") not in shown.text
 
 
 def test_a_viewer_publishes_nothing(world: World, admin: str) -> None:

@@ -53,6 +53,19 @@ def test_a_revision_is_signed_and_holds_what_was_published(world: World) -> None
     world.runner.run(look())
 
 
+def test_an_object_with_the_bytes_of_a_secret_file_is_shown(world: World) -> None:
+    twin = FILES | {"secrets/twin": FILES["routes/api.json"]}
+    shown = [publish(world, files).id for files in (twin, FILES)]
+
+    async def look(revision: str) -> list[dict[str, object]]:
+        async with world.database.read(SCOPE) as tx:
+            found = await service.config(tx, revision, world.master.sealer)
+            return [one.spec for one in found.resources]
+
+    for one in shown:
+        assert world.runner.run(look(one)) == [LISTENER, ROUTE, UPSTREAM]
+
+
 def test_numbers_grow_and_old_revisions_stay(world: World) -> None:
     first = publish(world, FILES)
     second = publish(world, {"routes/api.json": FILES["routes/api.json"]})

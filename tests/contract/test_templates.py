@@ -111,6 +111,55 @@ def test_a_change_of_a_template_is_a_draft_and_nothing_else(room: Room) -> None:
     assert room.template(changed(priority=7)).json["draft"] is None
 
 
+def test_a_draft_does_not_bring_a_removed_virtual_host_back(room: Room) -> None:
+    for name in ("a", "b"):
+        room.host(name)
+    assert room.template(changed(priority=7)).json["draft"] == "template-site"
+    assert room.ask("DELETE", "virtual-hosts/a").status == 204
+    draft: Any = room.ask("GET", "drafts/template-site").json
+    assert ([one["name"] for one in draft["changes"]], draft["version"]) == (["site-b.example"], 2)
+    room.ask("POST", "fleets", {"name": "edge"})
+    made = room.ask("POST", "revisions", {"fleet": "edge", "draft": "template-site"})
+    assert made.status == 201, made.text
+    assert room.ask("GET", "resources/routes/site-a.example").status == 404
+    assert room.spec("site-b.example")["priority"] == 7
+    assert room.host("a").status == 200
+
+
+def test_a_draft_does_not_bring_values_from_before_a_later_write_back(room: Room) -> None:
+    for name in ("a", "b"):
+        room.host(name)
+    renamed = changed(priority=7)
+    renamed["objects"][0]["name"] = "web-{{ host }}"
+    assert room.template(renamed).json["draft"] == "template-site"
+    written = room.host("a", tries=3)
+    assert written.json["objects"] == ["routes/web-a.example.json"]
+    draft: Any = room.ask("GET", "drafts/template-site").json
+    assert {one["name"] for one in draft["changes"]} == {"site-b.example", "web-b.example"}
+    room.ask("POST", "fleets", {"name": "edge"})
+    made = room.ask("POST", "revisions", {"fleet": "edge", "draft": "template-site"})
+    assert made.status == 201, made.text
+    assert room.spec("web-a.example")["retry"] == {"retries": 3}
+    assert room.ask("GET", "resources/routes/site-a.example").status == 404
+
+
+def test_a_draft_of_virtual_hosts_that_were_all_written_since_is_gone(room: Room) -> None:
+    room.host("a")
+    assert room.template(changed(priority=7)).json["draft"] == "template-site"
+    assert room.host("a").status == 200
+    assert room.ask("GET", "drafts/template-site").status == 404
+    assert room.spec("site-a.example")["priority"] == 7
+
+
+def test_a_virtual_host_of_another_template_leaves_the_draft_of_the_first_one(room: Room) -> None:
+    room.host("a")
+    room.ask("PUT", "templates/other", SITE)
+    assert room.template(changed(priority=7)).json["draft"] == "template-site"
+    moved = {"template": "other", "values": {"host": "a.example"}}
+    assert room.ask("PUT", "virtual-hosts/a", moved).status == 200
+    assert room.ask("GET", "drafts/template-site").status == 404
+
+
 def test_what_a_draft_would_have_made_and_nobody_published_is_forgotten(room: Room) -> None:
     room.host("a")
     for name in ("shop", "web"):

@@ -1,8 +1,12 @@
 """Whom administrators make members of an organisation, and who answers for an account."""
 
+import pytest
 from master_world import PASSWORD, Answer, World
 
 from headgate.master.access import RULES, Place
+from headgate.master.domains.organisations import store as organisations_store
+from headgate.master.domains.users import store as users_store
+from headgate.master.store.transaction import Transaction
 
 _ELSEWHERE = "is_member_elsewhere"
 _TENANTS = {Place.ORGANISATION, Place.WORKSPACE}
@@ -137,6 +141,68 @@ def test_a_link_that_was_lost_is_replaced_by_removing_and_inviting(world: World)
     fresh = invited(world, ann, "bob", "main")
     assert chosen(world, lost["setup_token"]).status == 422
     assert chosen(world, fresh["setup_token"]).status == 200
+
+
+def made_token(world: World, maker: str, name: str, role: str, workspace: str = "") -> Answer:
+    """An API token, with its secret."""
+    body = {"name": name, "role": role, "workspace": workspace}
+    made = world.ask("POST", "/tokens", body, maker)
+    assert made.status == 201, made.text
+    return made
+
+
+def test_tokens_lose_what_who_made_them_loses(world: World) -> None:
+    ann = world.set_up()
+    bob = world.invite(ann, "bob", "admin")
+    path = f"/users/{world.ask('GET', '/auth/me', token=bob)['id']}"
+    place = world.ask("GET", "/workspaces/default", token=ann)["id"]
+    other = made_token(world, ann, "other", "admin")
+    first = made_token(world, bob, "first", "admin")
+    second = made_token(world, first["secret"], "second", "admin")
+    third = made_token(world, second["secret"], "third", "operator", place)
+    least = made_token(world, bob, "least", "viewer")
+
+    def roles() -> dict[object, tuple[object, bool]]:
+        found = world.ask("GET", "/tokens", token=ann).items
+        return {one["name"]: (one["role"], one["revoked_at"] is None) for one in found}
+
+    grant = {"role": "approver"}
+    assert world.ask("PUT", f"{path}/role", grant, ann).status == 200
+    assert roles() == {
+        "other": ("admin", True),
+        "first": ("approver", True),
+        "second": ("approver", True),
+        "third": ("operator", True),
+        "least": ("viewer", True),
+    }
+    assert world.ask("GET", "/users", token=second["secret"]).status == 403
+    lines = world.ask("GET", "/audit", token=ann).items
+    said = [one["object"] for one in lines if one["action"] == "a token lost what its maker lost"]
+    assert sorted(map(str, said)) == sorted(f"/tokens/{one['id']}" for one in (first, second))
+    world.ask("PUT", f"{path}/role", {"role": "operator", "workspace": place}, ann)
+    assert world.ask("DELETE", path, token=ann).status == 204
+    assert {name for name, (_, is_good) in roles().items() if is_good} == {"other"}
+    for one in (first, second, third, least):
+        assert world.ask("GET", "/auth/me", token=one["secret"]).status == 401
+    assert world.ask("GET", "/users", token=other["secret"]).status == 200
+
+
+def test_a_token_that_lost_its_role_meanwhile_makes_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = world.set_up()
+    bob = world.invite(ann, "bob", "admin")
+    path = f"/users/{world.ask('GET', '/auth/me', token=bob)['id']}"
+    original = organisations_store.lock
+
+    async def removed_first(tx: Transaction) -> None:
+        monkeypatch.setattr(organisations_store, "lock", original)
+        await users_store.remove_roles(tx, path.rpartition("/")[2])
+        await original(tx)
+
+    monkeypatch.setattr(organisations_store, "lock", removed_first)
+    body = {"name": "late", "role": "viewer"}
+    assert world.ask("POST", "/tokens", body, bob).status == 403
 
 
 def test_a_narrowed_token_gives_no_role_that_may_do_more_than_it(world: World) -> None:

@@ -10,6 +10,10 @@ from master_world import LISTENER, ROUTE, UPSTREAM, Answer, World
 from peopled_fleet import Fleet, W
 
 DOMAINS = "headgate.master.domains"
+TEMPLATE = {
+    "parameters": {"host": {"type": "host"}},
+    "objects": [{"kind": "upstreams", "name": "of-{{ host }}", "spec": UPSTREAM}],
+}
 CHANGE = {"kind": "upstreams", "name": "api", "spec": UPSTREAM}
 Request = tuple[str, str, object]
 """The method, the path and the body."""
@@ -186,6 +190,89 @@ def test_the_number_alone_is_an_etag_to_compare_with(members: Members) -> None:
     assert members.get(if_none_match=f'"{version}"').status == 200
     assert members.put("viewer", if_match=f'"{version}-1"').status == 422
     assert members.put("viewer", if_match=f'W/"{version}"').status == 200
+
+
+NAMED: dict[str, tuple[str, object]] = {
+    "secrets/a.key": ("PUT", {"content": "1"}),
+    "resources/upstreams/api": ("PUT", {"spec": UPSTREAM}),
+    "templates/site": ("PUT", TEMPLATE),
+    "virtual-hosts/shop": ("PUT", {"template": "web", "values": {"host": "shop.example"}}),
+    "drafts/d": ("PUT", {"changes": [CHANGE]}),
+    "fleets/edge": ("PATCH", {"labels": {"zone": "east"}}),
+}
+"""How what has a name is changed."""
+
+
+@pytest.mark.parametrize("path", NAMED)
+def test_what_was_made_again_under_its_name_is_another_object(path: str, world: World) -> None:
+    admin = world.set_up()
+    assert world.ask("PUT", f"{W}/templates/web", TEMPLATE, admin).status == 200
+    one = f"{W}/{path}"
+
+    def made() -> Answer:
+        if path == "drafts/d":
+            world.ask("POST", f"{W}/drafts", {"name": "d", "changes": [CHANGE]}, admin)
+        elif path == "fleets/edge":
+            world.ask("POST", f"{W}/fleets", {"name": "edge"}, admin)
+        else:
+            assert world.ask("PUT", one, body, admin).status == 200
+        return world.ask("GET", one, token=admin)
+
+    method, body = NAMED[path]
+    seen = made()
+    assert world.ask("DELETE", one, token=admin).status == 204
+    again = made()
+    assert again["version"] == seen["version"], "the number alone cannot tell"
+    for tag in (seen.headers["etag"], f'"{seen["version"]}-{seen["id"]}"'):
+        late = world.ask(method, one, body, admin, if_match=tag)
+        assert (late.status, late.json["current"]) == (412, again.json), late.text
+        assert world.ask("DELETE", one, token=admin, if_match=tag).status == 412
+    tag = f'"{again["version"]}-{again["id"]}"'
+    assert world.ask("DELETE", one, token=admin, if_match=tag).status == 204
+
+
+@pytest.mark.parametrize("path", [path for path, (method, _) in NAMED.items() if method == "PUT"])
+def test_what_must_be_new_takes_the_place_of_nothing(path: str, world: World) -> None:
+    admin = world.set_up()
+    assert world.ask("PUT", f"{W}/templates/web", TEMPLATE, admin).status == 200
+    one, body = f"{W}/{path}", NAMED[path][1]
+    if path == "drafts/d":  # a PUT makes none
+        world.ask("POST", f"{W}/drafts", {"name": "d", "changes": [CHANGE]}, admin)
+    else:
+        assert world.ask("PUT", one, body, admin, if_none_match="*").status == 200
+    there = world.ask("GET", one, token=admin).json
+    refused = world.ask("PUT", one, body, admin, if_none_match="*")
+    assert refused.status == (412 if path == "drafts/d" else 409), refused.text
+    assert world.ask("DELETE", one, token=admin, if_none_match="*").status == 412
+    assert world.ask("GET", one, token=admin).json == there
+    assert world.ask("PUT", one, body, admin, if_match='"1"', if_none_match="*").status >= 409
+
+
+def test_what_nothing_is_compared_with_is_refused(world: World) -> None:
+    admin = world.set_up()
+    body = {"name": "edge"}
+    for headers in ({"if_match": '"1"'}, {"if_none_match": "*"}):
+        refused = world.ask("POST", f"{W}/fleets", body, admin, **headers)
+        assert refused.status == 422, refused.text
+        assert "leave the header out" in refused["detail"]
+    assert world.ask("GET", f"{W}/fleets", token=admin).items == []
+
+
+def test_a_draft_that_a_template_makes_anew_is_its_next_version(world: World) -> None:
+    admin = world.set_up()
+    site = json.loads(json.dumps(TEMPLATE))
+    world.ask("PUT", f"{W}/templates/site", site, admin)
+    host = {"template": "site", "values": {"host": "shop.example"}}
+    world.ask("PUT", f"{W}/virtual-hosts/shop", host, admin)
+    path = f"{W}/drafts/template-site"
+    versions = []
+    for port in (9001, 9002):
+        site["objects"][0]["spec"] = {"endpoints": [f"127.0.0.1:{port}"]}
+        assert world.ask("PUT", f"{W}/templates/site", site, admin).status == 200
+        versions.append(world.ask("GET", path, token=admin)["version"])
+    assert versions == ["1", "2"]
+    edited = {"changes": [CHANGE]}
+    assert world.ask("PUT", path, edited, admin, if_match='"1"').status == 412
 
 
 def test_of_writes_of_a_secret_at_the_same_moment_one_is_made(world: World) -> None:

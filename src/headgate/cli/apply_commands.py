@@ -145,6 +145,14 @@ def publish(
     draft: Annotated[
         str | None, typer.Option(metavar="NAME", help="Also publish the changes of this draft.")
     ] = None,
+    draft_tag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION-ID",
+            help="The draft as you looked at it, which `headgate get draft NAME -o yaml` shows: "
+            "another one is refused. A draft of text that nginx runs needs it.",
+        ),
+    ] = None,
     only: Annotated[
         bool,
         typer.Option(
@@ -177,7 +185,7 @@ def publish(
     terms = publishing.Terms(waves, soak, min_requests, gates=options.limits(gate))
     master = opened(context)
     target = publishing.chosen_fleet(master, fleet)
-    number = publishing.new_revision(master, target, message, draft)
+    number = publishing.new_revision(master, target, message, draft, draft_tag)
     rollout = ""
     if not only:
         rollout = publishing.begin(master, str(target["id"]), number, terms)

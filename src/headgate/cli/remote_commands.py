@@ -200,15 +200,14 @@ def delete(
       headgate delete token ci
       headgate delete route api --set shop
     """
-    from headgate.cli.remote import kinds
+    from headgate.cli.remote import client, kinds
 
     master = opened(context)
     found = kinds.kind_named(kind)
     kinds.removable(found)
     own = kinds.set_query(found, set_name)
     one = kinds.find(found, name, master)
-    version = None if found.is_revoked else one.get("version")
-    headers = {"if-match": f'"{version}"'} if version is not None else {}
+    headers = {} if found.is_revoked or "version" not in one else client.only(client.tag_of(one))
     master.ask("DELETE", kinds.path_of_one(found, one, master), query=own, headers=headers)
     sys.stdout.write(f"{found.singular} {name} is removed\n")
 

@@ -248,8 +248,10 @@ def test_an_edit_by_hand_becomes_a_draft_that_a_person_publishes(
         assert answers(site.port) == before
         draft = proposal()["draft"]
         assert f"proposal     open, draft {draft}" in edge.ann.run("drift", "show", agent)
-        assert f"draft {draft}" in edge.ann.run("drift", "adopt", agent)
-        body = {"fleet": "edge", "draft": draft}
+        said = edge.ann.run("drift", "adopt", agent)
+        assert f"draft {draft}" in said
+        tag = said.splitlines()[1].removeprefix("tag").strip()
+        body = {"fleet": "edge", "draft": draft, "draft_tag": tag}
         edge.until_serving("edge", int(edge.operator.ask(f"{W}/revisions", body)["number"]))
         until(lambda: ask(site.port, "/more/")[:2] == (200, b"more"), "the edit serves")
         assert answers(site.port) == before

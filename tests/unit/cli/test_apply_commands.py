@@ -16,6 +16,7 @@ API: dict[str, object] = {
     "path": "upstreams/api",
     "name": "api",
     "spec": {"endpoints": ["127.0.0.1:9001"]},
+    "id": "i1",
     "version": 3,
     "changed_by": "u1",
 }
@@ -254,7 +255,7 @@ def test_objects_of_other_sets_are_refused_with_their_sets_until_they_are_taken_
     assert run("apply", "-f", document, "--take-over") == 0
     assert capsys.readouterr().out == "taken    upstreams/api\n"
     (put,) = [one for one in master.asked if one.method == "PUT"]
-    assert (put.query, put.headers["if-match"]) == ({"take_over": "true"}, '"3"')
+    assert (put.query, put.headers["if-match"]) == ({"take_over": "true"}, '"3-i1"')
 
 
 def test_a_prune_of_a_set_takes_what_is_of_it_whoever_wrote_it(
@@ -380,12 +381,15 @@ def test_a_limit_of_a_gate_goes_along_and_a_wrong_one_publishes_nothing(
 def test_a_revision_without_a_rollout_is_not_waited_for(
     master: ScriptedMaster, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("publish", "edge", "--no-rollout", "--wait", "--draft", "sale") == 0
+    assert (
+        run("publish", "edge", "--no-rollout", "--wait", "--draft", "sale", "--draft-tag", "3-d1")
+        == 0
+    )
     assert capsys.readouterr().out == "revision 8 of fleet edge is made\n"
     assert not master.bodies("POST", f"{SHOP}/rollouts")
     (revision,) = master.bodies("POST", f"{SHOP}/revisions")
     assert isinstance(revision, dict)
-    assert revision["draft"] == "sale"
+    assert (revision["draft"], revision["draft_tag"]) == ("sale", "3-d1")
 
 
 def test_a_publish_that_waits_for_nobody_ends_once_the_rollout_is_made(

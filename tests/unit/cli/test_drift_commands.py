@@ -26,6 +26,8 @@ SAID = (
     "heal         ordered, ordered now\n"
 )
 DRAFT = {
+    "id": "d1",
+    "version": 1,
     "name": "drift-web-1",
     "changes": [
         {"kind": "routes", "name": "a\x1b", "spec": {}},
@@ -42,7 +44,7 @@ def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedMaster:
         f"GET {AGENT}/drift": FOUND,
         f"POST {AGENT}/heal": FOUND,
         f"POST {AGENT}/drift/adopt": DRAFT,
-        f"GET {FLEET}": {"version": 7},
+        f"GET {FLEET}": {"id": "f1", "version": 7},
         f"PATCH {FLEET}": {},
     }
     return one
@@ -74,7 +76,10 @@ def test_what_is_on_disk_becomes_a_draft(
     master: ScriptedMaster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert left(monkeypatch, "drift", "adopt", "web-1") == 0
-    assert capsys.readouterr().out == "draft drift-web-1\nwrites   routes/a?\nremoves  routes/b\n"
+    assert (
+        capsys.readouterr().out
+        == "draft drift-web-1\ntag      1-d1\nwrites   routes/a?\nremoves  routes/b\n"
+    )
     assert left(monkeypatch, "drift", "adopt", "web-1", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out) == DRAFT
 
@@ -91,4 +96,5 @@ def test_a_policy_is_changed_alone_and_only_on_the_version_that_was_seen(
         {"policies": {"drift": "report"}},
         {"policies": {"drift": "heal", "heal_after_s": 120}},
     ]
-    assert [one.headers["if-match"] for one in master.asked if one.method == "PATCH"] == ['"7"'] * 2
+    asked = [one.headers["if-match"] for one in master.asked if one.method == "PATCH"]
+    assert asked == ['"7-f1"'] * 2

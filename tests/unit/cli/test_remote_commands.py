@@ -14,6 +14,7 @@ from headgate.cli.remote.contexts import Context, Contexts
 
 TOKENS = {"access_token": "a2", "refresh_token": "r2"}
 API: dict[str, object] = {
+    "id": "i1",
     "name": "api",
     "version": 3,
     "set": "web",
@@ -167,7 +168,7 @@ def test_an_object_is_removed_only_as_it_was_seen(
     assert run("delete", "token", "ci") == 0
     assert capsys.readouterr().out == "route api is removed\ntoken ci is removed\n"
     route, token = [one for one in master.asked if one.method == "DELETE"]
-    assert route.headers["if-match"] == '"3"'
+    assert route.headers["if-match"] == '"3-i1"'
     assert "if-match" not in token.headers
     assert run("delete", "revision", "8") == 1
     assert "revisions are never removed" in capsys.readouterr().err

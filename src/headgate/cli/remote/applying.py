@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.client import Json, Master, only, tag_of
 from headgate.cli.remote.documents import FLEETS, Key, Labels, Spec, Written
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.output import yaml
@@ -70,14 +70,14 @@ def set_of(one: Json) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A resource to write, or with `spec` None to remove; `version` is what it has now, 0: new.
+    """A resource to write, or with `spec` None to remove; `tag` is what was seen of it, "": new.
     `fleets`: the labels of the fleets that it goes to; None leaves them as they are. `is_taken`: it
     belongs to another set now."""
 
     kind: str
     name: str
     spec: Spec | None
-    version: int
+    tag: str
     fleets: Labels | None = None
     is_taken: bool = False
 
@@ -86,7 +86,7 @@ class Change:
         """The word for its change."""
         if self.is_taken:
             return "taken"
-        return "removed" if self.spec is None else "changed" if self.version else "added"
+        return "removed" if self.spec is None else "changed" if self.tag else "added"
 
     def body(self) -> dict[str, object]:
         """Returns it as the API takes it."""
@@ -121,7 +121,7 @@ def changes(
     ]
     if prune:
         found += [
-            Change(kind, name, None, _version(one))
+            Change(kind, name, None, tag_of(one))
             for (kind, name), one in there.items()
             if (kind, name) not in wanted and owner.may_prune(one) and one["path"] not in made
         ]
@@ -130,7 +130,9 @@ def changes(
 
 def _change(key: Key, one: Written, there: Json | None, owner: Owner) -> Change:
     is_taken = there is not None and not owner.has(there)
-    return Change(*key, one.spec, _version(there), one.fleets, is_taken=is_taken)
+    return Change(
+        *key, one.spec, "" if there is None else tag_of(there), one.fleets, is_taken=is_taken
+    )
 
 
 def present(master: Master, set_name: str = "") -> list[Json]:
@@ -154,7 +156,7 @@ def carry_out(master: Master, found: Iterable[Change], owner: Owner) -> None:
     for one in found:
         name = quote(one.name, safe="")
         path = f"{_path(master)}/{one.kind}/{name}"
-        condition = {"if-match": f'"{one.version}"'} if one.version else {"if-none-match": "*"}
+        condition = only(one.tag) if one.tag else {"if-none-match": "*"}
         if one.spec is None:
             master.ask("DELETE", path, query=owner.named(), headers=condition)
         else:
@@ -190,10 +192,6 @@ def _differs(wanted: Written, there: Json) -> bool:
     if wanted.fleets is not None and wanted.fleets != there[FLEETS]:
         return True
     return _canonical(wanted.spec) != _canonical(there["spec"])
-
-
-def _version(one: Json | None) -> int:
-    return 0 if one is None else cast("int", one["version"])
 
 
 def _canonical(spec: object) -> bytes:

@@ -238,6 +238,17 @@ def decoded(answer: httpx2.Response) -> Json:
     return found | ({"etag": etag} if etag else {})
 
 
+def tag_of(one: Json) -> str:
+    """Returns what a change compares with an object that was seen: its version, and its id, which
+    another one that was made under its name since does not have."""
+    return f"{one['version']}-{one['id']}"
+
+
+def only(tag: str) -> dict[str, str]:
+    """Returns the headers of a change that is only for what was seen."""
+    return {"if-match": f'"{tag}"'}
+
+
 def unreachable(url: str, error: httpx2.HTTPError) -> MasterError:
     """Returns the error for a master that does not answer."""
     reason = str(error) or type(error).__name__

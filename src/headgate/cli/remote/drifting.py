@@ -6,7 +6,7 @@ from typing import Final, cast
 from urllib.parse import quote
 
 from headgate.cli.remote import kinds
-from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.client import Json, Master, only, tag_of
 from headgate.cli.remote.errors import MasterError
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
@@ -34,8 +34,7 @@ def set_policy(master: Master, fleet: str, policy: str, heal_after: str) -> None
     policies: dict[str, object] = {"drift": policy}
     if heal_after:
         policies["heal_after_s"] = _seconds(heal_after)
-    headers = {"if-match": f'"{current["version"]}"'}
-    master.ask("PATCH", path, {"policies": policies}, headers=headers)
+    master.ask("PATCH", path, {"policies": policies}, headers=only(tag_of(current)))
 
 
 def _seconds(text: str) -> int:
@@ -70,6 +69,7 @@ def adopted(master: Master, agent: str) -> Json:
 def draft_lines(draft: Json) -> Iterator[str]:
     """Yields what a person reads of a draft that was made."""
     yield f"draft {draft['name']}"
+    yield f"tag      {tag_of(draft)}"
     for change in cast("list[Json]", draft["changes"]):
         word = "removes" if change["spec"] is None else "writes"
         yield f"{word:<8} {change['kind']}/{change['name']}"

@@ -61,9 +61,14 @@ def chosen_fleet(master: Master, name: str) -> Json:
     raise MasterError(f"say which fleet with --fleet; the workspace has {names}")
 
 
-def new_revision(master: Master, fleet: Json, message: str, draft: str | None = None) -> int:
-    """Publishes the workspace's resources, with a draft's changes; no agent serves them yet."""
+def new_revision(
+    master: Master, fleet: Json, message: str, draft: str | None = None, tag: str | None = None
+) -> int:
+    """Publishes the workspace's resources, with a draft's changes; no agent serves them yet. `tag`:
+    what was looked at of the draft, None for whatever it has become."""
     body = {"fleet": fleet["id"], "message": message, "draft": draft, "is_served": False}
+    if tag:
+        body["draft_tag"] = tag
     return _number(master.ask("POST", f"/workspaces/{master.workspace}/revisions", body)["number"])
 
 

@@ -1,7 +1,8 @@
 """Brings the templates and virtual hosts of a workspace to what documents say, and back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from headgate.cli.remote.applying import Change, Owner, changes, present, preview, set_of
-from headgate.cli.remote.client import Json, Master
+from headgate.cli.remote.client import Json, Master, only, tag_of
 from headgate.cli.remote.documents import TEMPLATES, VIRTUAL_HOSTS, Gathered, Key, Spec
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.kinds import items, kind_named
@@ -106,7 +107,7 @@ def steps(both: Templated, owner: Owner, owned: frozenset[str], *, prune: bool) 
     for key, spec in both.wanted.items():
         there = both.present.get(key)
         is_taken = there is not None and not owner.has(there)
-        change = Change(*key, spec, _version(there), is_taken=is_taken)
+        change = Change(*key, spec, "" if there is None else tag_of(there), is_taken=is_taken)
         is_same = there is not None and _canonical(_said(spec)) == _canonical(
             specified(key[0], there)
         )
@@ -116,7 +117,7 @@ def steps(both: Templated, owner: Owner, owned: frozenset[str], *, prune: bool) 
             found.moved.append(change)
     if prune:
         found.changes += [
-            Change(*key, None, _version(one))
+            Change(*key, None, tag_of(one))
             for key, one in both.present.items()
             if key[0] == VIRTUAL_HOSTS
             and key not in both.wanted
@@ -147,7 +148,7 @@ def previewed(both: Templated, found: Steps) -> dict[str, object]:
 def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> list[str]:
     """Writes them; returns the names of drafts that hold what other virtual hosts of a changed
     template become. Raises MasterError."""
-    drafts: dict[str, str] = {}
+    drafts: list[str] = []
     own = owner.query()
     changed = {one.name for one in found.of(TEMPLATES)}
     for one in [*found.of(TEMPLATES), *found.moved]:
@@ -155,36 +156,31 @@ def carry_out(master: Master, both: Templated, found: Steps, owner: Owner) -> li
             "PUT", _path(master, TEMPLATES, one.name), one.spec, own, _condition(one)
         )
         if answer["draft"]:
-            drafts[one.name] = str(answer["draft"])
+            drafts.append(str(answer["draft"]))
     for one in found.of(VIRTUAL_HOSTS):
         method = "DELETE" if one.spec is None else "PUT"
-        # A changed template may have given its virtual hosts a newer version.
-        template = both.present.get((VIRTUAL_HOSTS, one.name), {}).get("template")
-        headers = {} if template in changed else _condition(one)
+        there = both.present.get((VIRTUAL_HOSTS, one.name))
+        is_newer = there is not None and there["template"] in changed
+        headers = _now(master, there) if there and is_newer else _condition(one)
         query = owner.named() if one.spec is None else own
         master.ask(method, _path(master, VIRTUAL_HOSTS, one.name), one.spec, query, headers)
     for name in found.again:
         key = VIRTUAL_HOSTS, name
-        master.ask("PUT", _path(master, *key), both.wanted[key], own)
-    gone = {one.name for one in found.of(VIRTUAL_HOSTS) if one.spec is None}
-    left = []
-    for template, draft in drafts.items():
-        if _others(both, template, gone):
-            left.append(draft)
-        else:
-            master.ask("DELETE", f"/workspaces/{master.workspace}/drafts/{draft}")
-    return left
+        headers = _now(master, both.present[key])
+        master.ask("PUT", _path(master, *key), both.wanted[key], own, headers)
+    return [draft for draft in drafts if _is_there(master, draft)]
 
 
-def _others(both: Templated, template: str, gone: Iterable[str]) -> bool:
-    """Says whether a template has virtual hosts that the documents do not have."""
-    return any(
-        kind == VIRTUAL_HOSTS
-        and one["template"] == template
-        and (kind, name) not in both.wanted
-        and name not in gone
-        for (kind, name), one in both.present.items()
-    )
+def _is_there(master: Master, draft: str) -> bool:
+    """Says whether a draft still is there: virtual hosts that were written are not in it any more,
+    and without others it is gone."""
+    try:
+        master.ask("GET", f"/workspaces/{master.workspace}/drafts/{draft}")
+    except MasterError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 def specified(kind: str, one: Json) -> Spec:
@@ -238,12 +234,18 @@ def _path(master: Master, kind: str, name: str) -> str:
     return f"/workspaces/{master.workspace}/{kind.replace('_', '-')}/{quote(name, safe='')}"
 
 
+def _now(master: Master, seen: Json) -> dict[str, str]:
+    """Returns the headers of a change of a virtual host that its changed template may have given a
+    newer version; raises MasterError if somebody else changed it."""
+    now = master.ask("GET", _path(master, VIRTUAL_HOSTS, str(seen["name"])))
+    before, after = (_canonical(specified(VIRTUAL_HOSTS, one)) for one in (seen, now))
+    if now["id"] != seen["id"] or before != after:
+        raise MasterError(f"virtual_hosts/{seen['name']} changed meanwhile; apply again")
+    return only(tag_of(now))
+
+
 def _condition(one: Change) -> dict[str, str]:
-    return {"if-match": f'"{one.version}"'} if one.version else {}
-
-
-def _version(one: Json | None) -> int:
-    return 0 if one is None else cast("int", one["version"])
+    return only(one.tag) if one.tag else {"if-none-match": "*"}
 
 
 def _canonical(spec: object) -> bytes:

@@ -1,7 +1,6 @@
 """One request: who makes it, in which tenant, and its one transaction that writes."""
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -9,10 +8,11 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends
 from pydantic import BaseModel
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
 from headgate.master.access import Caller
 from headgate.master.api import repeats
+from headgate.master.api.expecting import ANY, DIGEST, Expected, tag_of
 from headgate.master.api.problems import ProblemError, invalid, stale
 from headgate.master.api.types import Versioned
 from headgate.master.domains.audit.store import Event, record
@@ -23,10 +23,6 @@ from headgate.master.store.transaction import Transaction
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Versioned)
-
-_DIGEST = 32
-"""The length of the digest in an ETag: 128 bits, so that nobody makes two views with the same."""
-_ETAG = re.compile(rf'(?:W/)?"([0-9]{{1,18}})(?:-[0-9a-f]{{{_DIGEST}}})?"')
 
 
 @dataclass(slots=True)
@@ -45,26 +41,23 @@ class Call:
     status: int = 200
     has_secret: bool = False
     repeat: repeats.Repeat | None = None
-    named_version: int | None = None
-    """The version in `If-Match`; None for any."""
+    said: Expected = ANY
+    """The object that the request is for, by its headers."""
     is_compared: bool = False
-    """True once the handler compares that version with the object's."""
-    must_be_new: bool = False
-    """True if the object must not exist yet (`If-None-Match: *`)."""
-    version: int | None = None
-    """The version of the object that is shown; None for what has none."""
+    """True once the handler compares that with the object."""
+    tag: str | None = None
+    """The tag of the object that is shown; None for what has no version."""
 
     @property
-    def expected(self) -> int | None:
-        """The version that the change is for; None for any."""
+    def expected(self) -> Expected:
+        """The object that the change is for."""
         self.is_compared = True
-        return self.named_version
+        return self.said
 
     def require_version(self, current: V | None) -> None:
-        """Raises ProblemError unless the change is for the object's present version, or for any;
-        None is an object that does not exist."""
-        expected = self.expected
-        if expected is None or (current is not None and current.version == expected):
+        """Raises ProblemError unless the change is for the object as it is now; None is one that
+        does not exist."""
+        if self.expected.fits(current):
             return
         if current is None:
             raise ProblemError(412, "stale", "the object does not exist; leave If-Match out")
@@ -88,11 +81,11 @@ class Call:
             if self.event and self.scope.workspace_id:
                 told = (self.event, self.object, self.caller.id)
                 await events.append(tx, *told, self.now_ms)
-            self.version = result.version if isinstance(result, Versioned) else None
+            self.tag = tag_of(result) if isinstance(result, Versioned) else None
             if self.repeat is not None:
                 shown = isinstance(result, BaseModel) and not self.has_secret
                 body = result.model_dump_json() if shown else None  # type: ignore[attr-defined]
-                etag = None if self.version is None else self.etag((body or "").encode())
+                etag = None if self.tag is None else self.etag((body or "").encode())
                 await repeats.keep(tx, self.repeat, body, etag)
             return result
 
@@ -107,20 +100,24 @@ class Call:
 
     def shown(self, one: V) -> V:
         """Returns the object; the ETag of the answer begins with its version."""
-        self.version = one.version
+        self.tag = tag_of(one)
         return one
 
     def etag(self, body: bytes | memoryview) -> str:
-        """Returns the ETag of the answer with that body: its object's version, which `If-Match`
-        compares, and a digest of all that is shown, since not every part of it has a version."""
+        """Returns the ETag of the answer with that body: its object's version and id, which
+        `If-Match` compares, and a digest of all that is shown, since not every part of it has a
+        version."""
         if self.has_secret:  # nothing is made of what is shown once
-            return f'"{self.version}"'
-        return f'"{self.version}-{hashlib.sha256(body).hexdigest()[:_DIGEST]}"'
+            return f'"{self.tag}"'
+        return f'"{self.tag}-{hashlib.sha256(body).hexdigest()[:DIGEST]}"'
 
     def _refuse_unheard(self) -> None:
-        """Raises ProblemError if `If-Match` was given and nothing was compared with it."""
-        if self.named_version is not None and not self.is_compared:
-            raise invalid("If-Match", "this route compares no versions", "leave the header out")
+        """Raises ProblemError if the request says of which object it is, and nothing was compared
+        with that."""
+        if self.said == ANY or self.is_compared:
+            return
+        header = "If-None-Match" if self.said.is_new else "If-Match"
+        raise invalid(header, "this route compares no versions", "leave the header out")
 
     def _event(self) -> Event:
         return Event(
@@ -132,17 +129,6 @@ class Call:
             object=self.object,
             address=self.address,
         )
-
-
-def expected_version(request: Request) -> int | None:
-    """Returns the version of `If-Match`; None for none or `*`; raises ProblemError."""
-    text = request.headers.get("if-match")
-    if text is None or text.strip() == "*":
-        return None
-    found = _ETAG.fullmatch(text.strip())
-    if found is None:
-        raise invalid("If-Match", "this is not an ETag of ours", "write the object's ETag, or `*`")
-    return int(found[1])
 
 
 async def _call(connection: HTTPConnection) -> Call:

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from headgate.master.access import RULES, Caller, Permission, Place
 from headgate.master.api import repeats, storable
-from headgate.master.api.call import Call, expected_version
+from headgate.master.api.call import Call
+from headgate.master.api.expecting import expected_of
 from headgate.master.api.problems import Fault, ForbiddenError, ProblemError, invalid, not_found
 from headgate.master.api.routing import permission_of
 from headgate.master.domains.audit.store import Event, record
@@ -53,8 +54,7 @@ class GatedRoute(APIRoute):
             if request.method in _WRITES:
                 call.event = f"{self.tags[0]}.{_WRITES[request.method]}"
             call.has_secret = bool((self.openapi_extra or {}).get("x-has-secret"))
-            call.named_version = expected_version(request)
-            call.must_be_new = request.headers.get("if-none-match", "").strip() == "*"
+            call.said = expected_of(request)
             whose = call.scope.workspace_id or call.caller.id
             async with call.master.turns.turn(whose), _noting(call):
                 return await carried(request, call)
@@ -406,7 +406,7 @@ async def _repeated(request: Request, call: Call) -> Response | None:
 
 def _finished(request: Request, call: Call, response: Response) -> Response:
     response.headers["cache-control"] = "no-store"
-    if call.version is None:
+    if call.tag is None:
         return response
     etag = call.etag(response.body)
     response.headers["etag"] = etag

@@ -30,7 +30,7 @@ def written(spec: Spec, fleets: Labels | None = None) -> Written:
 
 def there(name: str, **more: object) -> Json:
     about = {"kind": "upstreams", "name": name, "path": f"upstreams/{name}", "spec": SPEC}
-    return {**about, "version": 3, "changed_by": "ann", "fleets": {}, **more}
+    return {**about, "id": name, "version": 3, "changed_by": "ann", "fleets": {}, **more}
 
 
 def key(name: str) -> Key:
@@ -93,8 +93,8 @@ def test_only_what_differs_is_written_in_the_order_of_names() -> None:
     }
     found = changes(wanted, [there("same"), there("other")], ANN, prune=True)
     assert found == [
-        Change(*key("new"), {}, 0),
-        Change(*key("other"), {"endpoints": ["b:1"]}, 3),
+        Change(*key("new"), {}, ""),
+        Change(*key("other"), {"endpoints": ["b:1"]}, "3-other"),
     ]
     assert [one.word for one in found] == ["added", "changed"]
 
@@ -110,7 +110,7 @@ def test_labels_of_fleets_are_compared_only_where_the_document_has_some() -> Non
 
 def test_an_object_of_another_set_is_taken_as_it_is() -> None:
     (found,) = changes({key("a"): written(SPEC)}, [there("a", set="api")], WEB, prune=False)
-    assert found == Change(*key("a"), SPEC, 3, is_taken=True)
+    assert found == Change(*key("a"), SPEC, "3-a", is_taken=True)
     assert found.word == "taken"
     assert found.content() == {"spec": SPEC}
 
@@ -125,7 +125,7 @@ def test_a_prune_leaves_what_documents_and_virtual_hosts_make_and_what_others_wr
     wanted = {key("kept"): written(SPEC)}
     assert changes(wanted, items, ANN, {"upstreams/made"}, prune=False) == []
     (found,) = changes(wanted, items, ANN, {"upstreams/made"}, prune=True)
-    assert found == Change(*key("gone"), None, 3)
+    assert found == Change(*key("gone"), None, "3-gone")
     assert found.word == "removed"
 
 
@@ -138,7 +138,7 @@ def test_the_resources_are_those_of_the_workspace_or_of_one_set(master: Scripted
 
 def test_a_preview_says_the_set_with_each_change_and_once_more(master: ScriptedMaster) -> None:
     master.answers = {f"POST {SHOP}/preview": {"objects": ["upstreams/a"]}}
-    found = [Change(*key("a"), SPEC, 0)]
+    found = [Change(*key("a"), SPEC, "")]
     assert preview(opened(), found, WEB, {"seen": "edge"}) == {"objects": ["upstreams/a"]}
     change = {"kind": "upstreams", "name": "a", "spec": SPEC, "set": "web"}
     assert master.bodies("POST", f"{SHOP}/preview") == [
@@ -150,9 +150,9 @@ def test_each_change_is_made_against_the_version_that_was_seen(master: ScriptedM
     base = f"{SHOP}/resources/upstreams"
     master.answers = {f"PUT {base}/a": {}, f"PUT {base}/b": {}, f"DELETE {base}/c": None}
     found = [
-        Change(*key("a"), SPEC, 0),
-        Change(*key("b"), SPEC, 4, {"tier": "a"}),
-        Change(*key("c"), None, 5),
+        Change(*key("a"), SPEC, ""),
+        Change(*key("b"), SPEC, "4-b", {"tier": "a"}),
+        Change(*key("c"), None, "5-c"),
     ]
     carry_out(opened(), found, Owner("ann", "web", take_over=True))
     put = {"set": "web", "take_over": "true"}
@@ -165,7 +165,7 @@ def test_each_change_is_made_against_the_version_that_was_seen(master: ScriptedM
     conditions = [
         (one.headers.get("if-match"), one.headers.get("if-none-match")) for one in master.asked
     ]
-    assert conditions == [(None, "*"), ('"4"', None), ('"5"', None)]
+    assert conditions == [(None, "*"), ('"4-b"', None), ('"5-c"', None)]
 
 
 def test_each_object_becomes_a_document_of_its_own(tmp_path: Path) -> None:

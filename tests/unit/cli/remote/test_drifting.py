@@ -42,7 +42,7 @@ def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedMaster:
     one.answers = {
         f"GET {SHOP}/agents": {"items": [{"id": "a1", "name": "web-1"}]},
         f"POST {AGENT}/heal": heal("ordered"),
-        f"GET {FLEET}": {"version": 7},
+        f"GET {FLEET}": {"id": "f1", "version": 7},
         f"PATCH {FLEET}": {"version": 8},
     }
     return one
@@ -72,7 +72,7 @@ def test_a_policy_says_how_long_drift_lasts_only_if_asked(
         {"policies": {"drift": "heal", "heal_after_s": 120}},
     ]
     patched = [one.headers["if-match"] for one in master.asked if one.method == "PATCH"]
-    assert patched == ['"7"', '"7"']
+    assert patched == ['"7-f1"', '"7-f1"']
 
 
 def test_a_heal_is_looked_at_until_it_is_done(
@@ -132,9 +132,16 @@ def test_what_an_agent_has_on_disk_becomes_a_draft(
         {"kind": "routes", "name": "a", "spec": {}},
         {"kind": "routes", "name": "b", "spec": None},
     ]
-    master.answers[f"POST {AGENT}/drift/adopt"] = {"name": "d1", "changes": changes}
+    master.answers[f"POST {AGENT}/drift/adopt"] = {
+        "id": "i1",
+        "version": 1,
+        "name": "d1",
+        "changes": changes,
+    }
     assert run("drift", "adopt", "web-1") == 0
-    assert capsys.readouterr().out == "draft d1\nwrites   routes/a\nremoves  routes/b\n"
+    assert (
+        capsys.readouterr().out == "draft d1\ntag      1-i1\nwrites   routes/a\nremoves  routes/b\n"
+    )
 
 
 def test_a_drift_that_nobody_knows_is_said_with_the_policy_of_the_fleet() -> None:

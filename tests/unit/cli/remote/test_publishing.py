@@ -83,8 +83,9 @@ def test_a_fleet_must_be_named_where_there_is_more_than_one(
 
 def test_a_revision_is_made_and_not_served(scripted: ScriptedMaster, master: Master) -> None:
     assert new_revision(master, EDGE, "new", "sale") == 9
+    assert new_revision(master, EDGE, "new", "sale", "3-d1") == 9
     body = {"fleet": "f1", "message": "new", "draft": "sale", "is_served": False}
-    assert scripted.bodies("POST", f"{SHOP}/revisions") == [body]
+    assert scripted.bodies("POST", f"{SHOP}/revisions") == [body, body | {"draft_tag": "3-d1"}]
     assert begin(master, "edge", "1.5.0", TERMS) == "r2"
     assert scripted.bodies("POST", f"{SHOP}/rollouts") == [TERMS.body("edge", "1.5.0")]
 

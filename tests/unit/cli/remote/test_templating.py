@@ -21,12 +21,14 @@ OTHER: Key = (VIRTUAL_HOSTS, "other")
 
 
 class Asked:
-    """A master that makes a draft of each template it gets, if it has virtual hosts."""
+    """A master that makes a draft of each template it gets, if it has virtual hosts, which then are
+    those of HOSTS. `refused`: how it answers who asks for the draft; 0: with the draft."""
 
     workspace = "w"
 
-    def __init__(self, draft: str | None) -> None:
+    def __init__(self, draft: str | None, refused: int = 0) -> None:
         self.draft = draft
+        self.refused = refused
         self.asked: list[tuple[str, str, Mapping[str, str] | None]] = []
         self.queries: list[dict[str, str]] = []
 
@@ -41,6 +43,11 @@ class Asked:
         del body
         self.queries.append(dict(query or {}))
         self.asked.append((method, path.removeprefix("/workspaces/w/"), headers))
+        kind, _, name = path.removeprefix("/workspaces/w/").partition("/")
+        if method == "GET" and kind == "virtual-hosts":
+            return HOSTS[name]
+        if method == "GET" and self.refused:
+            raise MasterError("no draft", self.refused)
         return {"draft": self.draft}
 
 
@@ -68,9 +75,13 @@ def wanted(text: str, *hosts: Key, source: str = "a.toml") -> dict[Key, Spec]:
     return {WEB: template(text, source)} | dict.fromkeys(hosts, own)
 
 
+HOSTS: dict[str, Json] = {
+    "shop": virtual_host("1", name="shop", id="h", version=6),
+    "other": virtual_host("2", name="other", id="o", version=7),
+}
 THERE: dict[Key, Json] = {
-    WEB: template("old", name="web", version=3),
-    SHOP: virtual_host("1", name="shop", version=5),
+    WEB: template("old", name="web", id="t", version=3),
+    SHOP: virtual_host("1", name="shop", id="h", version=5),
 }
 
 
@@ -80,28 +91,56 @@ def test_nothing_that_is_the_same_is_written() -> None:
     assert master.asked == []
 
 
-def test_a_draft_that_every_virtual_host_of_the_documents_replaces_is_removed() -> None:
-    master = Asked("d1")
+def test_a_draft_that_every_virtual_host_of_the_documents_replaces_is_not_left() -> None:
+    master = Asked("d1", refused=404)
     assert written(master, Templated(wanted("new", SHOP), THERE)) == []
     assert master.asked == [
-        ("PUT", "templates/web", {"if-match": '"3"'}),
-        ("PUT", "virtual-hosts/shop", None),
-        ("DELETE", "drafts/d1", None),
+        ("PUT", "templates/web", {"if-match": '"3-t"'}),
+        ("GET", "virtual-hosts/shop", None),
+        ("PUT", "virtual-hosts/shop", {"if-match": '"6-h"'}),
+        ("GET", "drafts/d1", None),
     ]
 
 
 def test_a_draft_stays_for_virtual_hosts_that_the_documents_do_not_have() -> None:
-    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6)}
     master = Asked("d1")
     assert written(master, Templated(wanted("new", SHOP), there)) == ["d1"]
-    assert [method for method, *_ in master.asked] == ["PUT", "PUT"]
+    assert [method for method, *_ in master.asked] == ["PUT", "GET", "PUT", "GET"]
     # With `prune` that virtual host goes, and the draft has nothing to hold.
-    master = Asked("d1")
+    master = Asked("d1", refused=404)
     assert written(master, Templated(wanted("new", SHOP), there), prune=True) == []
     assert master.asked[1:] == [
-        ("DELETE", "virtual-hosts/other", {}),
-        ("PUT", "virtual-hosts/shop", None),
-        ("DELETE", "drafts/d1", None),
+        ("GET", "virtual-hosts/other", None),
+        ("DELETE", "virtual-hosts/other", {"if-match": '"7-o"'}),
+        ("GET", "virtual-hosts/shop", None),
+        ("PUT", "virtual-hosts/shop", {"if-match": '"6-h"'}),
+        ("GET", "drafts/d1", None),
+    ]
+
+
+def test_a_draft_of_which_the_master_says_nothing_fails_the_command() -> None:
+    master = Asked("d1", refused=503)
+    with pytest.raises(MasterError):
+        written(master, Templated(wanted("new", SHOP), THERE))
+
+
+def test_a_virtual_host_that_somebody_else_wrote_meanwhile_is_not_written() -> None:
+    for seen in ({"values": {"v": "0"}}, {"id": "another"}):
+        master = Asked(None)
+        there = THERE | {SHOP: {**THERE[SHOP], **seen}}
+        both = Templated(wanted("new", SHOP), there)
+        with pytest.raises(MasterError, match="virtual_hosts/shop changed meanwhile; apply again"):
+            written(master, both)
+        assert [method for method, *_ in master.asked] == ["PUT", "GET"]
+
+
+def test_what_is_new_is_only_written_if_it_still_is() -> None:
+    master = Asked(None)
+    assert written(master, Templated(wanted("new", SHOP), {})) == []
+    assert master.asked == [
+        ("PUT", "templates/web", {"if-none-match": "*"}),
+        ("PUT", "virtual-hosts/shop", {"if-none-match": "*"}),
     ]
 
 
@@ -114,14 +153,16 @@ def test_what_is_taken_over_is_written_as_it_is_and_says_for_which_set() -> None
     written(master, both, Owner("u1", "api", take_over=True))
     assert [(method, path) for method, path, _ in master.asked] == [
         ("PUT", "templates/web"),
+        ("GET", "virtual-hosts/shop"),
         ("PUT", "virtual-hosts/shop"),
     ]
-    assert master.queries == [{"set": "api", "take_over": "true"}] * 2
+    own = {"set": "api", "take_over": "true"}
+    assert master.queries == [own, {}, own]
 
 
 def test_virtual_hosts_of_other_sets_are_not_pruned() -> None:
     master = Asked(None)
-    there = THERE | {OTHER: virtual_host("2", name="other", version=6, set="web")}
+    there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6, set="web")}
     assert written(master, Templated(wanted("old", SHOP), there), prune=True) == []
     assert written(master, Templated({}, there), Owner("u1", "web"), prune=True) == []
     assert [(method, path) for method, path, _ in master.asked] == [
@@ -132,16 +173,16 @@ def test_virtual_hosts_of_other_sets_are_not_pruned() -> None:
 @pytest.mark.parametrize("draft", [None, ""])
 def test_a_template_without_a_draft_leaves_none(draft: str | None) -> None:
     master = Asked(draft)
-    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6)}
     assert written(master, Templated(wanted("new", SHOP), there)) == []
-    assert [method for method, *_ in master.asked] == ["PUT", "PUT"]
+    assert [method for method, *_ in master.asked] == ["PUT", "GET", "PUT"]
 
 
 def test_a_template_that_only_moved_is_written_and_is_no_difference() -> None:
     both = Templated(wanted("old", SHOP, source="b.toml"), THERE)
     master = Asked(None)
     assert written(master, both) == []
-    assert master.asked == [("PUT", "templates/web", {"if-match": '"3"'})]
+    assert master.asked == [("PUT", "templates/web", {"if-match": '"3-t"'})]
     before, after = objects(both)
     assert before == after
     assert after[WEB] == {"parameters": {}, "objects": "old"}
@@ -153,7 +194,7 @@ def test_only_virtual_hosts_make_objects() -> None:
 
 
 def test_templates_come_first_and_each_kind_in_the_order_of_names() -> None:
-    there = THERE | {OTHER: virtual_host("2", name="other", version=6)}
+    there = THERE | {OTHER: virtual_host("2", name="other", id="o", version=6)}
     last_first = dict(reversed(wanted("new", (VIRTUAL_HOSTS, "new")).items()))
     both = Templated(last_first, there)
     found = steps(both, ANN, frozenset(), prune=True)
@@ -213,14 +254,14 @@ def test_what_is_no_template_or_virtual_host_is_refused_at_its_place(
 
 
 def test_a_virtual_host_goes_only_if_all_that_it_makes_may_go(master: ScriptedMaster) -> None:
-    made = {"kind": "routes", "spec": {}, "version": 1}
+    made = {"kind": "routes", "spec": {}, "id": "r", "version": 1}
     resources = [
         {**made, "name": "a", "path": "routes/a", "changed_by": "u1"},
         {**made, "name": "b", "path": "routes/b", "changed_by": "u2"},
     ]
     hosts = [
-        virtual_host("1", name="mine", version=2, objects=["routes/a"]),
-        virtual_host("1", name="theirs", version=2, objects=["routes/b"]),
+        virtual_host("1", name="mine", id="m", version=2, objects=["routes/a"]),
+        virtual_host("1", name="theirs", id="n", version=2, objects=["routes/b"]),
     ]
     master.answers[f"GET {WORKSPACE}/resources"] = {"items": resources}
     master.answers[f"GET {WORKSPACE}/virtual-hosts"] = {"items": hosts}

@@ -3,6 +3,7 @@
 import json
 from typing import Final
 
+from headgate.master.api.expecting import Expected
 from headgate.master.api.problems import ProblemError, invalid, not_found, stale
 from headgate.master.domains.agents import store
 from headgate.master.domains.agents.types import Agent, AgentChange
@@ -26,7 +27,7 @@ async def found(tx: Transaction, agent_id: str, *, is_locked: bool = False) -> s
 
 
 async def change(
-    tx: Transaction, agent_id: str, new: AgentChange, expected: int | None, now_ms: int
+    tx: Transaction, agent_id: str, new: AgentChange, expected: Expected, now_ms: int
 ) -> Agent:
     """Moves an agent to another fleet or labels it anew; stale versions are refused with 412."""
     row = await found(tx, agent_id)
@@ -38,7 +39,7 @@ async def change(
     return await _changed(tx, row, values, expected, now_ms)
 
 
-async def revoke(tx: Transaction, agent_id: str, expected: int | None, now_ms: int) -> Agent:
+async def revoke(tx: Transaction, agent_id: str, expected: Expected, now_ms: int) -> Agent:
     """Ends an agent's identity: no certificate of it counts from now on."""
     row = await found(tx, agent_id)
     if row.revoked_at is not None:
@@ -47,7 +48,7 @@ async def revoke(tx: Transaction, agent_id: str, expected: int | None, now_ms: i
 
 
 async def revoke_certificate(
-    tx: Transaction, agent_id: str, serial: str, expected: int | None, now_ms: int
+    tx: Transaction, agent_id: str, serial: str, expected: Expected, now_ms: int
 ) -> Agent:
     """Ends one certificate of an agent; others that it has or gets stay good."""
     row = await found(tx, agent_id)
@@ -64,7 +65,7 @@ async def revoke_certificate(
     return await _changed(tx, row, values, expected, now_ms)
 
 
-async def approve(tx: Transaction, agent_id: str, expected: int | None, now_ms: int) -> Agent:
+async def approve(tx: Transaction, agent_id: str, expected: Expected, now_ms: int) -> Agent:
     """Lets an agent come back by its old key within a day, however long it was away."""
     row = await found(tx, agent_id)
     if row.revoked_at is not None:
@@ -72,10 +73,10 @@ async def approve(tx: Transaction, agent_id: str, expected: int | None, now_ms: 
     return await _changed(tx, row, {"approved_until": now_ms + APPROVED_MS}, expected, now_ms)
 
 
-async def remove(tx: Transaction, agent_id: str, expected: int | None, now_ms: int) -> None:
+async def remove(tx: Transaction, agent_id: str, expected: Expected, now_ms: int) -> None:
     """Removes an agent; its certificates count for nothing from now on."""
     row = await found(tx, agent_id, is_locked=True)
-    if expected not in {None, row.version}:
+    if not expected.fits(row):
         raise stale(row.shown(now_ms))
     await store.remove(tx, agent_id)
     await certificates.remove_all(tx, agent_id)
@@ -108,9 +109,9 @@ async def _changed(
     tx: Transaction,
     row: store.AgentRow,
     values: dict[str, object],
-    expected: int | None,
+    expected: Expected,
     now_ms: int,
 ) -> Agent:
-    if expected not in {None, row.version} or not await store.change(tx, row, values):
+    if not expected.fits(row) or not await store.change(tx, row, values):
         raise stale(row.shown(now_ms))
     return (await found(tx, row.id)).shown(now_ms)

@@ -4,12 +4,24 @@ number. Pure."""
 import json
 from collections.abc import Mapping
 
-from headgate.fleet.manifest import address, parse
+from headgate.fleet.manifest import SECRETS, address, parse
 
 
 def digest(contents: Mapping[str, bytes]) -> str:
     """Returns the digest of contents: sha256 in lower-case hex."""
     return _of_listed({path: address(content) for path, content in contents.items()})
+
+
+def shown_digest(contents: Mapping[str, bytes]) -> str:
+    """Returns the digest of contents for people, on which nobody can try guesses of a secret: of
+    secret files it has the paths alone. Nodes of a fleet that get the same at one time, and no
+    others, have the same one."""
+    return _of_listed(
+        {
+            path: "" if path.startswith(SECRETS) else address(content)
+            for path, content in contents.items()
+        }
+    )
 
 
 def digest_of(manifest: bytes) -> str:

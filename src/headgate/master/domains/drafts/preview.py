@@ -11,7 +11,7 @@ from headgate.master.api.problems import Fault
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.agents.types import Engine, Facts
 from headgate.master.domains.drafts.contents import differences, gathered
-from headgate.master.domains.drafts.digests import digest, digest_of
+from headgate.master.domains.drafts.digests import digest, digest_of, shown_digest
 from headgate.master.domains.drafts.effects import (
     Config,
     engine_effect,
@@ -262,7 +262,7 @@ def _nodes(one: Affected, fate: Fate) -> list[NodeEffect]:
             NodeEffect(
                 agent=node.id,
                 name=node.name,
-                digest="" if variant is None else digest(variant.contents),
+                digest="" if variant is None else shown_digest(variant.contents),
                 values={} if variant is None else variant.values,
                 objects=[] if variant is None else differences(before, variant.contents),
             )

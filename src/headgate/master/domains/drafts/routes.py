@@ -7,6 +7,7 @@ from fastapi import Query
 
 from headgate.master.access import Permission
 from headgate.master.api.call import Here
+from headgate.master.api.expecting import tag_of
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.drafts import service, store
@@ -90,8 +91,9 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
     seen = {} if wanted.seen is None else await had(call, wanted.seen)
     changes = await asyncio.to_thread(service.checked, wanted.changes)
     async with call.read() as tx:
-        if wanted.draft is not None:
-            changes = [*(await service.find(tx, wanted.draft)).changes, *changes]
+        draft = None if wanted.draft is None else await service.find(tx, wanted.draft)
+        if draft is not None:
+            changes = [*draft.changes, *changes]
         plan = await planned(tx, wanted.templates, wanted.virtual_hosts)
         changes = [*changes, *templates.in_set(plan.changes, wanted)]
         refused = await resources.set_faults(tx, changes)
@@ -106,6 +108,8 @@ async def preview(call: Here, workspace: str, wanted: PreviewRequest) -> Preview
         rows = [fleet] if fleet is not None else await fleet_rows.some(tx, MOST_FLEETS)
         touched = [await affected(tx, row, changes, sealer, plan) for row in rows]
     found = await asyncio.to_thread(worked_out, differences(before, after), after, touched, seen)
-    found = found.model_copy(update={"errors": [*refused, *forbidden, *found.errors]})
+    errors = [*refused, *forbidden, *found.errors]
+    tag = None if draft is None else tag_of(draft)
+    found = found.model_copy(update={"errors": errors, "draft_tag": tag})
     call.master.previews.shown(found)
     return found

@@ -1,7 +1,10 @@
 """The rules of drafts."""
 
+from collections.abc import Collection, Mapping
+
 from headgate.fleet.manifest import resource_path
 from headgate.master.access import Caller
+from headgate.master.api.expecting import ANY, Expected
 from headgate.master.api.problems import invalid, not_found, stale, taken
 from headgate.master.domains.drafts import store
 from headgate.master.domains.drafts.types import Draft, NewDraft
@@ -53,22 +56,40 @@ async def find(tx: Transaction, name: str, *, is_locked: bool = False) -> Draft:
 
 
 async def change(
-    tx: Transaction, name: str, changes: list[Change], expected: int | None, now_ms: int
+    tx: Transaction, name: str, changes: list[Change], expected: Expected, now_ms: int
 ) -> Draft:
     """Gives a draft other changes, which were checked."""
     current = await find(tx, name)
-    if expected not in {None, current.version}:
+    if not expected.fits(current):
         raise stale(current)
-    draft = current.model_copy(
-        update={
-            "changes": changes,
-            "version": current.version + 1,
-            "changed_at": now_ms,
-        }
-    )
+    return await _put(tx, current, {"changes": changes, "changed_at": now_ms})
+
+
+async def replace(tx: Transaction, new: NewDraft, current: Draft, by: Caller, now_ms: int) -> Draft:
+    """Puts a draft of changes that were checked in the place of another one, as its next
+    version."""
+    values = {"changes": new.changes, "created_by": by.id, "changed_at": now_ms}
+    return await _put(tx, current, values)
+
+
+async def _put(tx: Transaction, current: Draft, values: Mapping[str, object]) -> Draft:
+    draft = current.model_copy(update={**values, "version": current.version + 1})
     if not await store.put(tx, draft, current.version):
         raise stale(current)
     return draft
+
+
+async def leave_out(tx: Transaction, name: str, paths: Collection[str], now_ms: int) -> None:
+    """Takes the changes of the objects at these paths out of a draft, if it is there. A draft
+    without changes goes."""
+    current = await store.find(tx, name, is_locked=True)
+    if current is None:
+        return
+    left = [one for one in current.changes if resource_path(one.kind, one.name) not in paths]
+    if not left:
+        await store.remove(tx, current.id)
+    elif len(left) < len(current.changes):
+        await change(tx, name, left, ANY, now_ms)
 
 
 async def remove(tx: Transaction, name: str) -> None:

@@ -120,8 +120,8 @@ class NodeEffect(View):
     agent: str = Field(description="The agent's id.")
     name: str
     digest: str = Field(
-        description="The sha256 of what it would get: nodes with the same one get the same; empty"
-        " if a value is missing or wrong."
+        description="The sha256 of what it would get, without the contents of secret files: nodes"
+        " with the same one get the same; empty if a value is missing or wrong."
     )
     values: dict[str, dict[str, bool | int | str]] = Field(
         description="Its values, by virtual host and parameter."
@@ -156,6 +156,10 @@ class FleetEffect(View):
 class Preview(View):
     """The effects of publishing."""
 
+    draft_tag: str | None = Field(
+        default=None,
+        description="The draft that was looked at, as publishing it takes it; null: none.",
+    )
     objects: list[ObjectDiff]
     errors: list[Fault] = Field(description="What refuses it.")
     warnings: list[Fault] = Field(description="Lints: valid, but probably mistakes.")

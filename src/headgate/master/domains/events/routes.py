@@ -63,10 +63,11 @@ async def list_events(
         found = await store.listed(tx, span, window.order)
     items = found[: window.limit]
     is_more = len(found) > window.limit
-    is_gone = window.after + 1 < bounds.oldest and cursor is None and window.after > 0
+    # In a list of the newest first, its first part tells.
+    is_gone = 0 < after < bounds.oldest - 1 and (is_oldest or cursor is None)
     return EventPage(
         items=items,
         next=window.following(str(items[-1].seq)) if is_more else None,
         newest=bounds.newest,
-        gap=Gap(first=window.after + 1, last=bounds.oldest - 1) if is_gone else None,
+        gap=Gap(first=after + 1, last=bounds.oldest - 1) if is_gone else None,
     )

@@ -1,5 +1,6 @@
 """The rules of fleets."""
 
+from headgate.master.api.expecting import Expected
 from headgate.master.api.problems import ProblemError, not_found, stale, taken
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.fleets import store
@@ -57,12 +58,12 @@ async def require_no_approvals(tx: Transaction, fleet_id: str) -> None:
 
 
 async def change(
-    tx: Transaction, key: str, new: FleetChange, expected: int | None, now_ms: int
+    tx: Transaction, key: str, new: FleetChange, expected: Expected, now_ms: int
 ) -> Fleet:
-    """Changes a fleet; a stale `expected` version is refused with 412. The caller wakes its agents
+    """Changes a fleet; a stale one is refused with 412. The caller wakes its agents
     if the policies were changed."""
     current = (await found(tx, key)).shown()
-    if expected not in {None, current.version}:
+    if not expected.fits(current):
         raise stale(current)
     values = {
         name: getattr(new, name)
@@ -89,13 +90,13 @@ def _about_drift(one: Fleet) -> tuple[str, int]:
     return one.policies.drift, one.policies.heal_after_s
 
 
-async def remove(tx: Transaction, key: str, expected: int | None) -> None:
+async def remove(tx: Transaction, key: str, expected: Expected) -> None:
     """Removes a fleet that has no agents, with its join tokens, rollouts, freezes and revisions."""
     # Locked, nobody enrols meanwhile.
     current = await store.find(tx, (await found(tx, key)).id, is_locked=True)
     if current is None:
         raise not_found("fleet", key)
-    if expected not in {None, current.version}:
+    if not expected.fits(current):
         raise stale(current.shown())
     if count := await agents.count(tx, current.id):
         raise ProblemError(

@@ -2,6 +2,7 @@
 
 from sqlalchemy import update
 
+from headgate.master.api.expecting import Expected
 from headgate.master.api.problems import not_found, stale
 from headgate.master.domains.agents.store import AGENTS
 from headgate.master.domains.fleets.store import FLEETS
@@ -36,14 +37,14 @@ async def shown(tx: Transaction, workspace_id: str) -> Quotas:
 
 
 async def change(
-    tx: Transaction, workspace_id: str, new: QuotaChange, expected: int | None
+    tx: Transaction, workspace_id: str, new: QuotaChange, expected: Expected
 ) -> Quotas:
     """Sets quotas; what is there stays, even if it is more than is allowed from now on."""
     if await workspaces.find(tx, workspace_id) is None:
         raise not_found("workspace", workspace_id)
+    if not expected.fits(before := await shown(tx, workspace_id)):
+        raise stale(before)
     current = await _row(tx, workspace_id)
-    if expected not in {None, current.version}:
-        raise stale(await shown(tx, workspace_id))
     values = current.model_dump() | new.model_dump(exclude_none=True)
     values["version"] = current.version + 1
     if current.version == 0:

@@ -58,7 +58,7 @@ async def put_resource(
     _require(call, kind)
     change = Change(kind=kind, name=name, spec=new.spec, fleets=new.fleets, **own.model_dump())
     return await call.write(
-        lambda tx: service.put(tx, change, call.caller, call.now_ms, _expected(call))
+        lambda tx: service.put(tx, change, call.caller, call.now_ms, call.expected)
     )
 
 
@@ -75,7 +75,3 @@ async def delete_resource(
 def _require(call: Call, kind: Kind) -> None:
     if kind in service.VERBATIM:
         require(call, Permission.RESOURCES_VERBATIM)
-
-
-def _expected(call: Call) -> int | None:
-    return 0 if call.must_be_new else call.expected

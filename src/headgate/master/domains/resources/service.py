@@ -9,6 +9,7 @@ from headgate.engines.nginx.imports import published
 from headgate.fleet.manifest import resource_bytes, resource_path
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller, Permission
+from headgate.master.api.expecting import ANY, Expected
 from headgate.master.api.problems import (
     Fault,
     ForbiddenError,
@@ -67,22 +68,18 @@ async def _checked_apart(change: Change) -> bytes | None:
 
 
 async def write(
-    tx: Transaction, change: Change, by: Caller, now_ms: int, *, expected: int | None = None
+    tx: Transaction, change: Change, by: Caller, now_ms: int, *, expected: Expected = ANY
 ) -> Row | None:
     """Writes or removes an object; returns its new row. Raises ProblemError, also for an object of
-    another set.
-
-    `expected` is the version that the change is for, 0 for an object that must not exist yet.
-    """
+    another set."""
     require_verbatim([change], by, tx.scope)
     content = await _checked_apart(change)
     path = resource_path(change.kind, change.name)
     current = await store.find(tx, path)
     require_own(_claim(change, current.set_name if current else None))
-    if expected == 0 and current is not None:
-        raise taken(change.kind, change.name)
-    if expected and (current is None or current.version != expected):
-        raise _stale(change, current)
+    if not expected.fits(current):
+        is_taken = expected.is_new and change.spec is not None
+        raise taken(change.kind, change.name) if is_taken else _stale(change, current)
     if content is None:
         if current is None:
             raise not_found(change.kind, change.name)
@@ -166,7 +163,7 @@ def _stale(change: Change, current: Row | None) -> ProblemError:
 
 
 async def put(
-    tx: Transaction, change: Change, by: Caller, now_ms: int, expected: int | None
+    tx: Transaction, change: Change, by: Caller, now_ms: int, expected: Expected
 ) -> Resource:
     """Writes an object and returns it; an equal one stays as it is."""
     row = await write(tx, change, by, now_ms, expected=expected)
@@ -175,7 +172,7 @@ async def put(
 
 
 async def remove(
-    tx: Transaction, change: Change, by: Caller, now_ms: int, expected: int | None
+    tx: Transaction, change: Change, by: Caller, now_ms: int, expected: Expected
 ) -> None:
     """Removes an object."""
     await write(tx, change, by, now_ms, expected=expected)

@@ -9,15 +9,23 @@ from fastapi import Query
 
 from headgate.fleet.manifest import resource_path
 from headgate.master.access import Permission
-from headgate.master.api.call import Here
-from headgate.master.api.problems import Fault, ForbiddenError, ProblemError, not_found
+from headgate.master.api.call import Call, Here
+from headgate.master.api.expecting import tag_of
+from headgate.master.api.problems import (
+    Fault,
+    ForbiddenError,
+    ProblemError,
+    invalid,
+    not_found,
+    stale,
+)
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.agents import service as agent_rules
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts.contents import differences
-from headgate.master.domains.drafts.digests import digest
+from headgate.master.domains.drafts.digests import shown_digest
 from headgate.master.domains.drafts.effects import refusals
 from headgate.master.domains.drafts.preview import (
     Affected,
@@ -27,9 +35,9 @@ from headgate.master.domains.drafts.preview import (
     fate,
     nodes_of,
 )
-from headgate.master.domains.drafts.types import Inability
+from headgate.master.domains.drafts.types import Draft, Inability
 from headgate.master.domains.fleets import service as fleets
-from headgate.master.domains.resources.service import VERBATIM
+from headgate.master.domains.resources.service import VERBATIM, require_verbatim
 from headgate.master.domains.resources.types import Change
 from headgate.master.domains.revisions import nodes, service, store
 from headgate.master.domains.revisions.keeping import prune
@@ -78,8 +86,8 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
     async with call.read() as tx:
         fleet = await fleets.found(tx, new.fleet)
         labels = fleet.shown().labels
-        contents, version = await service.wanted(tx, new.draft, sealer, labels)
-        changes = [] if new.draft is None else (await drafts.find(tx, new.draft)).changes
+        contents, draft = await service.wanted(tx, new.draft, sealer, labels)
+        changes = _looked_at_changes(new, draft, call)
         fleet_fate = await affected(tx, fleet, changes, sealer)
     before = fleet_fate.before
     made, warnings = await _checked(fleet_fate)
@@ -89,7 +97,7 @@ async def publish_revision(call: Here, workspace: str, new: NewRevision) -> Publ
         if new.draft is not None:  # nobody changes it until it is removed
             await drafts.find(tx, new.draft, is_locked=True)
         again = (await fleets.found(tx, fleet.id)).shown().labels
-        is_same = await service.wanted(tx, new.draft, sealer, again) == (contents, version)
+        is_same = await service.wanted(tx, new.draft, sealer, again) == (contents, draft)
         if not is_same or not await _is_as_checked(tx, fleet_fate):
             raise ProblemError(
                 409, "changed", "the resources changed while they were checked; try again"
@@ -126,7 +134,7 @@ async def get_revision_config(
     """Shows the objects of a revision's config, or with `agent` what that agent gets of it; of
     secret files nothing."""
     async with call.read() as tx:
-        return await service.config(tx, revision, agent)
+        return await service.config(tx, revision, call.master.sealer, agent)
 
 
 @ROUTES.get("/workspaces/{workspace}/agents/{agent}/config", Permission.REVISIONS_READ)
@@ -140,7 +148,7 @@ async def get_agent_config(call: Here, workspace: str, agent: str) -> NodeConfig
     return NodeConfig(
         agent=row.id,
         name=row.name,
-        digest=digest(found.contents),
+        digest=shown_digest(found.contents),
         values=found.values,
         resources=service.held(found.contents),
     )
@@ -233,6 +241,25 @@ async def _is_as_checked(tx: Transaction, one: Affected) -> bool:
         return not await recipes_of(tx, one.after)
     nodes = [node for node, _ in await nodes_of(tx, one.row.id)]
     return nodes == list(one.nodes) and await recipes_of(tx, one.after) == one.recipes
+
+
+def _looked_at_changes(new: NewRevision, draft: Draft | None, call: Call) -> list[Change]:
+    """Returns the changes of a draft; raises ProblemError unless it is the one that was looked at,
+    which must be said of one whose text nginx runs as it is."""
+    if draft is None:
+        if new.draft_tag is not None:
+            raise invalid("$.draft_tag", "no draft is named", "write its name in `draft`")
+        return []
+    require_verbatim(draft.changes, call.caller, call.scope)
+    if new.draft_tag is None and (paths := _verbatim(draft.changes)):
+        raise invalid(
+            "$.draft_tag",
+            f"the draft has text that nginx runs as it is ({paths[0]})",
+            "write which one was looked at, as a preview or its ETag says it: VERSION-ID",
+        )
+    if new.draft_tag not in {None, tag_of(draft)}:
+        raise stale(draft)
+    return draft.changes
 
 
 def _published(

@@ -7,7 +7,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from headgate.fleet.manifest import SECRETS, address, manifest_of, parse, resource_of
+from headgate.fleet.manifest import SECRETS, Entry, address, manifest_of, parse, resource_of
 from headgate.fleet.signing import sign_manifest
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller
@@ -15,6 +15,7 @@ from headgate.master.api.problems import ProblemError, invalid, not_found
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts import store as draft_store
 from headgate.master.domains.drafts.contents import gathered
+from headgate.master.domains.drafts.types import Draft
 from headgate.master.domains.enrolment.sealing import sealing
 from headgate.master.domains.resources import service as resources
 from headgate.master.domains.revisions import store
@@ -197,16 +198,20 @@ async def detail(tx: Transaction, revision_id: str) -> RevisionDetail:
     signed = await store.manifest(tx, revision_id)
     if revision is None or signed is None:
         raise not_found("revision", revision_id)
-    entries = [
-        EntryView(path=one.path, sha256=one.sha256, size=one.size)
-        for one in parse(signed.manifest).entries
-    ]
+    entries = [_entry_view(one) for one in parse(signed.manifest).entries]
     return RevisionDetail(**revision.model_dump(), entries=entries)
 
 
-async def config(tx: Transaction, revision_id: str, agent: str | None = None) -> RevisionConfig:
-    """Returns the objects of a revision, or of what a node gets of it; no secret is opened. Raises
-    ProblemError."""
+def _entry_view(one: Entry) -> EntryView:
+    sha256 = "" if one.path.startswith(SECRETS) else one.sha256
+    return EntryView(path=one.path, sha256=sha256, size=one.size)
+
+
+async def config(
+    tx: Transaction, revision_id: str, sealer: Sealer, agent: str | None = None
+) -> RevisionConfig:
+    """Returns the objects of a revision, or of what a node gets of it; of secret files nothing.
+    Raises ProblemError."""
     revision = await store.manifest(tx, revision_id)
     if revision is None:
         raise not_found("revision", revision_id)
@@ -222,7 +227,8 @@ async def config(tx: Transaction, revision_id: str, agent: str | None = None) ->
             HeldResource(
                 kind=kind,  # type: ignore[arg-type] # resource_of knows no kinds
                 name=name,
-                spec=json.loads(found[entries[path]].content or b"{}"),
+                # Sealed if a secret file has the same bytes.
+                spec=json.loads(opened(found[entries[path]], sealer)),
             )
             for path, (kind, name) in named.items()
         ],
@@ -252,12 +258,11 @@ def held(contents: Mapping[str, bytes]) -> list[HeldResource]:
 
 async def wanted(
     tx: Transaction, draft: str | None, sealer: Sealer, labels: Mapping[str, str]
-) -> tuple[dict[str, bytes], int]:
-    """Returns what publishing would publish to a fleet, and the draft's version (0: none)."""
-    if draft is None:
-        return await gathered(tx, [], sealer, labels), 0
-    found = await drafts.find(tx, draft)
-    return await gathered(tx, found.changes, sealer, labels), found.version
+) -> tuple[dict[str, bytes], Draft | None]:
+    """Returns what publishing would publish to a fleet, and the draft."""
+    found = None if draft is None else await drafts.find(tx, draft)
+    changes = [] if found is None else found.changes
+    return await gathered(tx, changes, sealer, labels), found
 
 
 async def settle(tx: Transaction, draft: str, by: Caller, now_ms: int) -> None:

@@ -9,8 +9,11 @@ from headgate.master.api.problems import Fault
 from headgate.master.api.types import Body, Moment, Name, Versioned, View, Window
 from headgate.master.domains.drafts.types import ObjectDiff
 from headgate.master.domains.resources.types import Kind
+from headgate.master.store.schema import ID_LENGTH
 
 Message = Annotated[str, Field(max_length=2_000, description="Why; shown in the history.")]
+
+DraftTag = Annotated[str, Field(pattern=rf"^[0-9]{{1,18}}-[0-9a-z-]{{{ID_LENGTH}}}$")]
 
 
 class RevisionWindow(Window):
@@ -31,6 +34,12 @@ class NewRevision(Body):
     message: Message = ""
     draft: Name | None = Field(
         default=None, description="Its changes become part of the resources; then it is removed."
+    )
+    draft_tag: DraftTag | None = Field(
+        default=None,
+        description="The draft as it was looked at, as `draft_tag` of a preview says it: its"
+        " `version`, a hyphen, and its `id`. Another one is refused with 412. A draft with"
+        " `nginx_imports`, whose text nginx runs, is published with it alone.",
     )
     is_served: bool = Field(
         default=True,
@@ -69,7 +78,7 @@ class EntryView(View):
     """One file of a revision."""
 
     path: str
-    sha256: str
+    sha256: str = Field(description="Empty for a secret file, which somebody could guess by it.")
     size: int
 
 

@@ -90,10 +90,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """A person approves the rollout; `approvals`: how many the fleet asks for now."""
+    """A person approves the rollout; `approvals`: how many the fleet asks for now, `by_id`: the id
+    of the person."""
 
     by: str
     approvals: int = 0
+    by_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

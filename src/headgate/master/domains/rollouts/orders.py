@@ -17,7 +17,8 @@ def obey(turn: Turn, order: Order) -> None:
 def approve(turn: Turn, event: Approve) -> None:
     """Counts an approval; nobody approves their own rollout, or twice."""
     state = turn.state
-    if event.by == state.spec.author:
+    spec = state.spec
+    if event.by_id in spec.authors if spec.authors else event.by == spec.author:
         raise Invalid("the author cannot approve a rollout", "let another person approve it")
     if state.phase not in {"queued", "waiting"}:
         raise _unfit(turn, "approve", "only one that has not begun can be approved")

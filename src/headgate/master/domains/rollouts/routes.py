@@ -80,7 +80,7 @@ async def order_rollout(call: Here, workspace: str, rollout: str, ordered: Order
 
 @ROUTES.post(_ROLLOUTS + "/{rollout}/approvals", Permission.ROLLOUTS_APPROVE, status=200)
 async def approve_rollout(call: Here, workspace: str, rollout: str) -> RolloutView:
-    """Approves a rollout that waits for it; not one's own."""
+    """Approves a rollout that waits for it; not one's own, and not with an API token."""
 
     async def work(tx: Transaction) -> RolloutView:
         return views.brief(await service.approve(tx, rollout, call.caller, call.now_ms))

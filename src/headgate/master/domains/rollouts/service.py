@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from headgate.fleet.programs import ALLOWED, is_program
 from headgate.kernel.errors import Invalid
 from headgate.master.access import Caller, Permission
@@ -21,6 +23,7 @@ from headgate.master.domains.rollouts.events import (
 from headgate.master.domains.rollouts.spec import NEW_PROGRAM, Gates, Pace, Spec, parse_waves
 from headgate.master.domains.rollouts.store import RolloutRow
 from headgate.master.domains.rollouts.types import Freeze, NewFreeze, NewRollout, Ordered
+from headgate.master.domains.tokens import service as tokens
 from headgate.master.ids import new_id
 from headgate.master.store.transaction import Transaction
 
@@ -61,6 +64,7 @@ async def create(tx: Transaction, new: NewRollout, caller: Caller, now_ms: int) 
             raise _moved_on()
     needed = max(new.approvals, await fleets.approvals_of(tx, fleet))
     spec = _spec(new, new_id(now_ms), fleet, caller, needed)
+    spec = msgspec.structs.replace(spec, authors=(caller.id, *await tokens.makers(tx, caller)))
     rollout = machine.create(spec, now_ms / 1000)
     await store.insert(tx, rollout, caller.name, now_ms)
     return await found(tx, rollout.spec.rollout)
@@ -81,9 +85,15 @@ async def order(
 
 
 async def approve(tx: Transaction, rollout: str, caller: Caller, now_ms: int) -> RolloutRow:
-    """Counts a person's approval; raises ProblemError."""
+    """Counts a person's approval; raises ProblemError, also for an API token: whoever holds some
+    would be several people."""
     row = await found(tx, rollout)
-    event = Approve(caller.name, await fleets.approvals_of(tx, row.fleet))
+    if caller.is_token:
+        raise ForbiddenError(
+            Permission.ROLLOUTS_APPROVE,
+            "people approve rollouts, and this is an API token; log in and approve it yourself",
+        )
+    event = Approve(caller.name, await fleets.approvals_of(tx, row.fleet), caller.id)
     return (await _told(tx, row, event, now_ms)).row
 
 

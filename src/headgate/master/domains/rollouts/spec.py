@@ -94,7 +94,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Certificates and revocations go to all agents at once and are never undone. `is_now`: all
     agents at once, without soak, gates of traffic, or freezes. `program` is the version of headgate
     that a rollout of the kind `program` brings; its revision is NEW_PROGRAM, its base
-    FORMER_PROGRAM.
+    FORMER_PROGRAM. `authors` are the ids of whose rollout it is: of who began it, and of who made
+    the API token that did; rollouts of older masters have none.
     """
 
     rollout: str
@@ -109,6 +110,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approvals: int = 0
     is_now: bool = False
     program: str = ""
+    authors: tuple[str, ...] = ()
 
     @property
     def is_urgent(self) -> bool:

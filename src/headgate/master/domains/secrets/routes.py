@@ -6,7 +6,7 @@ from fastapi import Path, Query
 
 from headgate.master.access import Permission
 from headgate.master.api.call import Here
-from headgate.master.api.problems import not_found
+from headgate.master.api.problems import not_found, taken
 from headgate.master.api.routing import Routes
 from headgate.master.api.types import Page
 from headgate.master.domains.enrolment.sealing import sealing
@@ -46,12 +46,15 @@ async def get_secret(call: Here, workspace: str, name: str) -> Secret:
 async def put_secret(
     call: Here, workspace: str, name: Annotated[SecretName, Path()], new: NewSecret
 ) -> Secret:
-    """Writes a secret file; nothing shows its content again."""
+    """Writes a secret file; nothing shows its content again. `If-None-Match: *`: only a new one."""
     given = (name, new.content.encode())
 
     async def work(tx: Transaction) -> Secret:
         seal = await sealing(tx, call.master.sealer)
-        call.require_version(await store.find(tx, name, is_locked=True))
+        current = await store.find(tx, name, is_locked=True)
+        if current is not None and call.expected.is_new:
+            raise taken("secret", name)
+        call.require_version(current)
         return await service.put(tx, given, seal, call.caller, call.now_ms)
 
     return await call.write(work)

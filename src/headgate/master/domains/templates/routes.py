@@ -53,7 +53,7 @@ async def put_template(
     call: Here, workspace: str, template: Name, new: NewTemplate, own: Own
 ) -> PutTemplate:
     """Writes a template. What its virtual hosts would become is a draft; it is never published
-    by itself."""
+    by itself. `If-None-Match: *`: only a new one."""
     return await call.write(lambda tx: service.put(tx, new, _writing(call, template, own)))
 
 
@@ -87,7 +87,8 @@ async def get_virtual_host(call: Here, workspace: str, host: str) -> VirtualHost
 async def put_virtual_host(
     call: Here, workspace: str, host: Name, new: NewVirtualHost, own: Own
 ) -> VirtualHost:
-    """Makes a virtual host of a template, or makes it anew: writes its resources."""
+    """Makes a virtual host of a template, or makes it anew: writes its resources.
+    `If-None-Match: *`: only a new one."""
     return await call.write(lambda tx: service.put_host(tx, new, _writing(call, host, own)))
 
 

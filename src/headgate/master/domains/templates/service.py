@@ -1,11 +1,12 @@
 """The rules of templates and virtual hosts."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headgate.fleet.manifest import resource_bytes, resource_of, resource_path
 from headgate.master.access import Caller
+from headgate.master.api.expecting import Expected
 from headgate.master.api.problems import Fault, ProblemError, invalid, not_found, stale, taken
 from headgate.master.domains.drafts import service as drafts
 from headgate.master.domains.drafts import store as draft_store
@@ -27,6 +28,7 @@ from headgate.master.domains.templates.types import (
     NewTemplate,
     NewVirtualHost,
     PutTemplate,
+    Template,
     TemplateRow,
     VirtualHost,
     VirtualHostRow,
@@ -38,13 +40,12 @@ from headgate.master.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """A write of a named object: by whom, when, for which version of it (None: any), and of which
-    set."""
+    """A write of a named object: by whom, when, for which one of that name, and of which set."""
 
     name: str
     by: Caller
     now_ms: int
-    expected: int | None
+    expected: Expected
     own: InSet = field(default_factory=InSet)
 
 
@@ -53,8 +54,8 @@ async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplat
     check(new)
     current = await store.find(tx, writing.name)
     _require_own("templates", writing, current)
-    if writing.expected is not None and (current is None or current.version != writing.expected):
-        raise not_found("template", writing.name) if current is None else _stale(current)
+    if not writing.expected.fits(current):
+        raise _unexpected("template", writing, None if current is None else store.shown(current))
     row = TemplateRow(
         id=current.id if current else new_id(writing.now_ms),
         version=current.version + 1 if current else 1,
@@ -77,7 +78,7 @@ async def put(tx: Transaction, new: NewTemplate, writing: Writing) -> PutTemplat
 
 async def remove(tx: Transaction, writing: Writing) -> None:
     """Removes a template that no virtual host is made of."""
-    name, expected = writing.name, writing.expected
+    name = writing.name
     row = await store.find(tx, name)
     if row is None:
         raise not_found("template", name)
@@ -89,7 +90,7 @@ async def remove(tx: Transaction, writing: Writing) -> None:
             "not-empty",
             f'virtual hosts are made of "{name}" ({len(made)}); remove them first',
         )
-    if expected not in {None, row.version} or not await store.remove(tx, row):
+    if not writing.expected.fits(row) or not await store.remove(tx, row):
         raise _stale(row)
 
 
@@ -100,12 +101,15 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
         raise not_found("template", new.template)
     current = await store.find_host(tx, writing.name)
     _require_own("virtual_hosts", writing, current)
-    if writing.expected is not None and (current is None or current.version != writing.expected):
-        raise _stale_host(writing.name, current)
+    if not writing.expected.fits(current):
+        shown = None if current is None else store.shown_host(current)
+        raise _unexpected("virtual host", writing, shown)
     body = store.body_of(template)
     changes = made(body, new, "$.values", Budget())
     before: list[str] = json.loads(current.objects) if current else []
     await require_free(tx, changes, before)
+    if current is not None:
+        await _superseded(tx, current, [*before, *map(_path, changes)], writing)
     for change in in_set([*changes, *gone(before, changes)], writing.own):
         if change.spec is not None or await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
@@ -121,7 +125,7 @@ async def put_host(tx: Transaction, new: NewVirtualHost, writing: Writing) -> Vi
         if current is None:
             await store.insert_host(tx, row)
         elif not await store.put_host(tx, row):
-            raise _stale_host(writing.name, current)
+            raise _stale_host(current)
     except TakenError:
         raise taken("virtual host", writing.name) from None
     return store.shown_host(row)
@@ -152,13 +156,15 @@ async def remove_host(tx: Transaction, writing: Writing) -> None:
     if row is None:
         raise not_found("virtual host", writing.name)
     _require_own("virtual_hosts", writing, row)
-    if writing.expected not in {None, row.version}:
-        raise _stale_host(writing.name, row)
-    for change in in_set(gone(json.loads(row.objects), []), writing.own):
+    if not writing.expected.fits(row):
+        raise _stale_host(row)
+    before: list[str] = json.loads(row.objects)
+    await _superseded(tx, row, before, writing)
+    for change in in_set(gone(before, []), writing.own):
         if await resources.exists(tx, change):
             await resources.write(tx, change, writing.by, writing.now_ms)
     if not await store.remove_host(tx, row):
-        raise _stale_host(writing.name, row)
+        raise _stale_host(row)
 
 
 async def _taken_along(
@@ -198,8 +204,20 @@ async def _taken_along(
         later = {"version": host.version + 1, "changed_at": writing.now_ms}
         after = host.model_copy(update=linked_now | later)
         if not await store.put_host(tx, after):
-            raise _stale_host(host.name, host)
-    return await _drafted(tx, f"template-{before_it.name}"[:63].rstrip("-"), changes, writing)
+            raise _stale_host(host)
+    return await _drafted(tx, _draft_of(before_it.name), changes, writing)
+
+
+def _draft_of(template: str) -> str:
+    return f"template-{template}"[:63].rstrip("-")
+
+
+async def _superseded(
+    tx: Transaction, host: VirtualHostRow, paths: Collection[str], writing: Writing
+) -> None:
+    """Takes a virtual host that is written or removed out of the draft of its template, which has
+    what it would have become before."""
+    await drafts.leave_out(tx, _draft_of(host.template), paths, writing.now_ms)
 
 
 def _differing(found: Iterable[Change], there: Mapping[str, bytes], budget: Budget) -> list[Change]:
@@ -217,13 +235,16 @@ def _differing(found: Iterable[Change], there: Mapping[str, bytes], budget: Budg
 async def _drafted(
     tx: Transaction, name: str, changes: list[Change], writing: Writing
 ) -> str | None:
-    before = await draft_store.find(tx, name)
-    if before is not None:
-        await draft_store.remove(tx, before.id)
+    before = await draft_store.find(tx, name, is_locked=True)
     if not changes:
+        if before is not None:
+            await draft_store.remove(tx, before.id)
         return None
     new = NewDraft(name=name, changes=drafts.checked(changes))
-    await drafts.create(tx, new, writing.by, writing.now_ms)
+    if before is None:
+        await drafts.create(tx, new, writing.by, writing.now_ms)
+    else:
+        await drafts.replace(tx, new, before, writing.by, writing.now_ms)
     return name
 
 
@@ -292,11 +313,17 @@ def _path(change: Change) -> str:
     return resource_path(change.kind, change.name)
 
 
+def _unexpected(
+    noun: str, writing: Writing, current: Template | VirtualHost | None
+) -> ProblemError:
+    if current is None:
+        return not_found(noun, writing.name)
+    return taken(noun, writing.name) if writing.expected.is_new else stale(current)
+
+
 def _stale(row: TemplateRow) -> ProblemError:
     return stale(store.shown(row))
 
 
-def _stale_host(name: str, row: VirtualHostRow | None) -> ProblemError:
-    if row is None:
-        return not_found("virtual host", name)
+def _stale_host(row: VirtualHostRow) -> ProblemError:
     return stale(store.shown_host(row))

@@ -2,8 +2,10 @@
 
 from headgate.master.access import ROLE_NAMES, Caller, Grant, Permission, Role
 from headgate.master.api.problems import ForbiddenError, invalid, not_found, taken
+from headgate.master.domains.organisations import store as organisations
 from headgate.master.domains.tokens import store
 from headgate.master.domains.tokens.types import ApiToken, HeldToken, MadeToken, NewToken
+from headgate.master.domains.users import store as users
 from headgate.master.domains.workspaces import store as workspaces
 from headgate.master.ids import digest_of, new_id, new_secret
 from headgate.master.store.errors import TakenError
@@ -19,7 +21,8 @@ async def create(tx: Transaction, new: NewToken, maker: Caller, now_ms: int) -> 
     role = ROLE_NAMES[new.role]
     if new.workspace and await workspaces.find(tx, new.workspace) is None:
         raise invalid("$.workspace", "no such workspace here", "write the id of a workspace")
-    own = maker.role_in(Scope(tx.scope.organisation_id, new.workspace))
+    await organisations.lock(tx)  # nobody takes the role from the maker meanwhile
+    own = (await _now(tx, maker)).role_in(Scope(tx.scope.organisation_id, new.workspace))
     narrowed = maker.only is not None and not _is_within(new, maker.only)
     if own is None or own < role or narrowed:
         raise ForbiddenError(
@@ -56,6 +59,54 @@ async def revoke(tx: Transaction, token_id: str, now_ms: int) -> None:
     if await store.find(tx, token_id) is None:
         raise not_found("token", token_id)
     await store.revoke(tx, token_id, now_ms)
+
+
+async def makers(tx: Transaction, caller: Caller) -> list[str]:
+    """Returns the ids of who made the caller's token, and the token by which they did, and so on up
+    to a person; none for a person."""
+    found: list[str] = []
+    one = await store.find(tx, caller.id) if caller.is_token else None
+    while one is not None:
+        found.append(one.created_by)
+        one = await store.find(tx, one.created_by)
+    return found
+
+
+async def fit(tx: Transaction, user_id: str, now_ms: int) -> list[str]:
+    """Takes from the tokens that a user made, and from those that these made, what the user may not
+    do any more: lowers their roles, or ends them. Returns their ids. The organisation is locked."""
+    maker = await _user(tx, user_id)
+    found: list[str] = []
+    level = await store.made_by(tx, [user_id])
+    while level:
+        for one in level:
+            own = maker.role_in(Scope(tx.scope.organisation_id, one.workspace))
+            if one.revoked_at is not None or (own and own >= ROLE_NAMES[one.role]):
+                continue
+            found.append(one.id)
+            if own is None:
+                await store.revoke(tx, one.id, now_ms)
+            else:
+                await store.narrow(tx, one.id, own)
+        level = await store.made_by(tx, [one.id for one in level])
+    return found
+
+
+async def _now(tx: Transaction, caller: Caller) -> Caller:
+    """Returns the caller with the roles of now, in the scope's organisation."""
+    if not caller.is_token:
+        return await _user(tx, caller.id)
+    one = await store.find(tx, caller.id)
+    if one is None or one.revoked_at is not None:
+        return Caller()
+    grant = Grant(tx.scope.organisation_id, one.workspace, ROLE_NAMES[one.role])
+    return Caller(id=one.id, grants=(grant,))
+
+
+async def _user(tx: Transaction, user_id: str) -> Caller:
+    roles = await users.members(tx, [user_id])
+    grants = (Grant(tx.scope.organisation_id, one.workspace, Role(one.role)) for one in roles)
+    return Caller(id=user_id, grants=tuple(grants))
 
 
 async def held(tx: Transaction, secret: str) -> HeldToken | None:

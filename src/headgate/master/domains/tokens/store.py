@@ -90,6 +90,18 @@ async def revoke(tx: Transaction, token_id: str, now_ms: int) -> int:
     return await tx.change(statement.values(revoked_at=now_ms, version=TOKENS.c.version + 1))
 
 
+async def made_by(tx: Transaction, makers: list[str]) -> list[ApiToken]:
+    """Returns the tokens of the scope that these users and tokens made, good or not."""
+    query = columns_of(TOKENS, ApiToken).where(TOKENS.c.created_by.in_(makers))
+    return await tx.all(ApiToken, query.order_by(TOKENS.c.id))
+
+
+async def narrow(tx: Transaction, token_id: str, role: Role) -> None:
+    """Gives a token another role."""
+    statement = update(TOKENS).where(TOKENS.c.id == token_id)
+    await tx.change(statement.values(role=int(role), version=TOKENS.c.version + 1))
+
+
 async def forget(tx: Transaction, before_ms: int, most: int) -> int:
     """Removes tokens that expired or were revoked before that time."""
     over = or_(TOKENS.c.expires_at < before_ms, TOKENS.c.revoked_at < before_ms)

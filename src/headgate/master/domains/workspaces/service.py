@@ -1,5 +1,6 @@
 """The rules of workspaces."""
 
+from headgate.master.api.expecting import Expected
 from headgate.master.api.problems import not_found, stale, taken
 from headgate.master.domains.workspaces import store
 from headgate.master.domains.workspaces.types import NewWorkspace, Workspace
@@ -25,13 +26,13 @@ async def create(tx: Transaction, new: NewWorkspace, now_ms: int) -> Workspace:
 
 
 async def rename(
-    tx: Transaction, workspace_id: str, new: NewWorkspace, expected: int | None
+    tx: Transaction, workspace_id: str, new: NewWorkspace, expected: Expected
 ) -> Workspace:
-    """Gives a workspace another name; a stale `expected` version is refused with 412."""
+    """Gives a workspace another name; a stale one is refused with 412."""
     current = await store.find(tx, workspace_id)
     if current is None:
         raise not_found("workspace", workspace_id)
-    if expected not in {None, current.version}:
+    if not expected.fits(current):
         raise stale(current)
     try:
         changed = await store.rename(tx, current, new.name)
