@@ -139,6 +139,22 @@ def test_people_pause_promote_and_undo(fleet: Fleet) -> None:
     assert "it is undone" in refused["detail"]
 
 
+def test_an_undo_does_not_discard_what_was_published_since(fleet: Fleet) -> None:
+    rollout = fleet.begin(2)
+    fleet.live(250)
+    assert fleet.shown(rollout)["status"] == "succeeded"
+    listed = fleet.world.ask("GET", "/workspaces/default/revisions", token=fleet.token).items
+    third = next(one["id"] for one in listed if one["number"] == 3)
+    path = f"/workspaces/default/revisions/{third}/publish"
+    assert fleet.world.ask("POST", path, {}, fleet.token).status == 201
+    fleet.live(15)
+    refused = fleet.order(rollout, "undo")
+    assert refused.status == 409, refused.text
+    assert "the fleet's revision is 4, which was published since" in refused["detail"]
+    fleet.live(15)
+    assert fleet.serving() == ["4"] * 4
+
+
 def test_a_freeze_keeps_waves_from_beginning_until_it_is_over(fleet: Fleet) -> None:
     body = {"seconds": 3600, "reason": "the sale"}
     freeze = fleet.world.ask("POST", "/workspaces/default/freezes", body, fleet.token)
