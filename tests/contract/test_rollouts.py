@@ -395,6 +395,22 @@ def test_a_fault_while_one_rollout_is_driven_does_not_end_the_driver(
     assert fleet.shown(rollout)["status"] == "succeeded", fleet.shown(rollout).text
 
 
+@pytest.mark.parametrize("back_s", [40, 600, 3540])
+@pytest.mark.parametrize("waves", [["1"], ["rest"]])
+def test_a_clock_that_is_set_back_lets_no_gate_judge_by_what_was_before(
+    fleet: Fleet, back_s: int, waves: list[str]
+) -> None:
+    fleet.live(600)
+    rollout = fleet.begin(2, waves=waves)
+    fleet.errors_of = dict.fromkeys(fleet.names, 0.5)
+    fleet.live(5)
+    fleet.world.advance(seconds=-back_s)
+    fleet.live(150)
+    known = {"name": "ann", "password": PASSWORD}
+    fleet.token = fleet.world.ask("POST", "/auth/login", known)["access_token"]
+    assert fleet.shown(rollout)["status"] == "undone", fleet.shown(rollout).text
+
+
 def test_old_rollouts_are_forgotten_but_not_the_newest_of_a_fleet(fleet: Fleet) -> None:
     world = fleet.world
     second = fleet.begin(2, waves=["rest"], soak_s=0, gates={"min_requests": 0})

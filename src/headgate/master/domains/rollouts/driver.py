@@ -101,6 +101,7 @@ class Driver:
         if not await self._leads():
             self._held.clear()
             return
+        self._world.figures.notice(self._world.clock() / 1000)
         await self._hearing.hear()
         async with self._world.database.read(MASTER) as tx:
             rows = await store.open_ones(tx)
@@ -193,8 +194,9 @@ class Driver:
         if command.control:
             control = figures.sample(command.control, now - command.seconds, now)
         else:
-            past = command.before_at - _PAST_S
-            control = figures.sample(command.agents, past, command.before_at)
+            # If the clock was set back, the wave began in the future.
+            before = min(command.before_at, now - command.seconds)
+            control = figures.sample(command.agents, before - _PAST_S, before)
         silent = figures.silent(command.agents, now - min(command.seconds, command.stale_s))
         elsewhere = tuple(sorted({*silent} - self._world.hub.connected()))
         return Measured(command.wave, command.clock_s, now, sample, control, silent, elsewhere)
