@@ -28,6 +28,7 @@ from headgate.node.agent.enrolling import EnrolmentError, Office
 from headgate.node.agent.inventory import inventory_of
 from headgate.node.agent.noticing import noticed
 from headgate.node.agent.remembered import Remembered
+from headgate.node.agent.renewing import Renewed
 from headgate.node.agent.saying import said_of
 from headgate.node.agent.searching import Searches
 from headgate.node.agent.source import MasterSource
@@ -105,6 +106,7 @@ class Agent:
         self._last_error = ""
         self._renew_at = 0.0
         """The renewal time that the master wants, in Unix seconds; 0: that of the certificate."""
+        self._renewed = Renewed()
         self._wanted = asyncio.Event()
         self.events: EventLog | None = None
         self.figures: Figures | None = None
@@ -329,7 +331,7 @@ class Agent:
             identity = self._identity
             if identity is None:
                 return
-            left = min(identity.renew_at, self._renew_at or identity.renew_at) - time.time()
+            left = self._until_renewal(identity, time.time())
             if left > 0:
                 self._wanted.clear()
                 with contextlib.suppress(TimeoutError):
@@ -344,12 +346,17 @@ class Agent:
                 await asyncio.sleep(_AGAIN_S * (0.5 + random.random() / 2))  # noqa: S311
                 continue
             self._identity = fresh
+            self._renewed.begin(fresh, time.time())
             self._renew_at = 0.0
             self._last_error = ""
             self._event("info", "master.renewed", "the agent's certificate was renewed")
             if driver is not None:
                 driver.session.identity = said_of(fresh)
                 driver.post(ev.Redial())
+
+    def _until_renewal(self, identity: Identity, now: float) -> float:
+        due = max(identity.renew_at - now, self._renewed.left_s(now))
+        return min(due, self._renew_at - now) if self._renew_at else due
 
     def _renew_within(self, within_s: float) -> None:
         """Takes the master's wish; one that waits already is not put off."""
