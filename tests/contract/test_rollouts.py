@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from headgate.master import upkeep
 from headgate.master.access import Caller
+from headgate.master.domains.agents.store import AGENTS
 from headgate.master.domains.revisions import service as revisions
 from headgate.master.domains.revisions import store as revision_rows
 from headgate.master.domains.rollouts import machine, store
@@ -88,6 +89,24 @@ def test_the_next_driver_goes_on_where_the_last_one_died(fleet: Fleet) -> None:
     assert fleet.shown(rollout)["status"] == "succeeded", fleet.shown(rollout).text
     texts = [one["text"] for one in fleet.shown(rollout).json["timeline"]]  # type: ignore[attr-defined]
     assert "a master took the rollout over" in texts
+
+
+def test_a_rollout_that_begins_with_a_new_driver_waits_for_the_agents_of_its_wave(
+    fleet: Fleet,
+) -> None:
+    canary = fleet.names.pop()
+    values = {"labels": '{"tier":"canary"}'}
+    labelled = update(AGENTS).where(AGENTS.c.id == canary).values(values)
+    fleet.world.runner.run(fleet.world.database.write(MASTER, lambda tx: tx.change(labelled)))
+    fleet.live(60)
+    second = fleet.new_driver("second")
+    fleet.live(20, second)
+    fleet.begin(2, waves=["label:tier=canary"])
+    fleet.live(30, second)
+    assert fleet.serving() == ["1"] * 4
+    fleet.names.append(canary)
+    fleet.live(10, second)
+    assert fleet.serving() == ["1", "1", "1", "2"]
 
 
 def test_a_newer_revision_queues_unless_it_supersedes(fleet: Fleet) -> None:

@@ -18,7 +18,9 @@ def go(turn: Turn) -> None:
         [a for a, n in turn.nodes.items() if n.is_reached and n.desired != spec.revision],
     )
     if state.clock_s < state.settled_clock:
-        return
+        if _has_begun(turn) or _misses_agents(turn):
+            return
+        turn.set(settled_clock=state.clock_s)
     wave = state.open_wave or _open(turn)
     if wave is None:
         return
@@ -86,6 +88,15 @@ def close(turn: Turn, how: str) -> None:
     turn.set(wave=state.wave + 1, hold=None)
     if turn.state.wave == len(state.waves):
         _succeed(turn)
+
+
+def _has_begun(turn: Turn) -> bool:
+    return turn.state.wave > 0 or turn.state.open_wave is not None
+
+
+def _misses_agents(turn: Turn) -> bool:
+    """Reports whether a first wave could lack agents that connect again to a new driver."""
+    return turn.state.spec.is_gated and not all(node.is_online for node in turn.nodes.values())
 
 
 def has_offers_left(turn: Turn) -> bool:
