@@ -14,7 +14,7 @@ from headgate.engines.status import CertificateStatus, EngineStatus
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession, State
-from headgate.fleet.orders import OrderBody
+from headgate.fleet.orders import UPGRADE, OrderBody
 from headgate.fleet.pacing import Jitter
 from headgate.fleet.searches import LOGS, LogSearch
 from headgate.kernel.diagnostics import has_errors
@@ -171,6 +171,7 @@ class Agent:
     async def _holding(self) -> None:
         identity = self._identity = await self._enrolled()
         session = await asyncio.to_thread(self._session, identity)
+        session.signs_upgrades = self._remembered.signs_upgrades(identity.agent)
         driver = SessionDriver(
             session, self._dialled, Disk(self._parts.store, self._parts.incoming), self._applying
         )
@@ -267,7 +268,11 @@ class Agent:
             instances=(self._instance,),
             keys=identity.keys,
             can_upgrade=self._upgrading.can_upgrade,
-            orders=(LOGS, *(ORDERS if self.drift is not None else ())),
+            orders=(
+                LOGS,
+                *(ORDERS if self.drift is not None else ()),
+                *((UPGRADE,) if self._upgrading.can_upgrade else ()),
+            ),
         )
         bound = self._remembered.bound(identity.agent)
         last = self._parts.source.last
@@ -312,7 +317,8 @@ class Agent:
             work = self._driver.session.work
             held = work.held
             self._remembered.remember(held.scope, held.refused, work.refused_for)
-            self._remembered.remember_bound(self._identity.agent, work.bound)
+            signs = self._driver.session.signs_upgrades
+            self._remembered.remember_bound(self._identity.agent, work.bound, signs)
 
     async def _lasts(self, driver: SessionDriver) -> None:
         """Ends the count of failed starts once this one has lasted."""

@@ -297,7 +297,7 @@ def test_a_rollout_that_begins_while_agents_connect_again_skips_no_wave(begins_f
     fleet = Fleet(spec_of(approvals=1, waves=parse_waves(["zone:z0"])))
     fleet.look(3)
     fleet.away = {"a0", "a2"}
-    events = [ev.Resumed(), ev.Approve("bob")]
+    events: list[ev.Event] = [ev.Resumed(), ev.Approve("bob")]
     for event in reversed(events) if begins_first else events:
         fleet.tell(event)
     fleet.look(2)
