@@ -171,7 +171,8 @@ class Agent:
     async def _holding(self) -> None:
         identity = self._identity = await self._enrolled()
         session = await asyncio.to_thread(self._session, identity)
-        session.signs_upgrades = self._remembered.signs_upgrades(identity.agent)
+        signs = await asyncio.to_thread(self._remembered.signs_upgrades, identity.agent)
+        session.signs_upgrades = signs
         driver = SessionDriver(
             session, self._dialled, Disk(self._parts.store, self._parts.incoming), self._applying
         )
