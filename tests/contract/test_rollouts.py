@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from headgate.master import upkeep
 from headgate.master.access import Caller
+from headgate.master.domains.agents.store import AGENTS
 from headgate.master.domains.revisions import service as revisions
 from headgate.master.domains.revisions import store as revision_rows
 from headgate.master.domains.rollouts import machine, store
@@ -90,6 +91,24 @@ def test_the_next_driver_goes_on_where_the_last_one_died(fleet: Fleet) -> None:
     assert "a master took the rollout over" in texts
 
 
+def test_a_rollout_that_begins_with_a_new_driver_waits_for_the_agents_of_its_wave(
+    fleet: Fleet,
+) -> None:
+    canary = fleet.names.pop()
+    values = {"labels": '{"tier":"canary"}'}
+    labelled = update(AGENTS).where(AGENTS.c.id == canary).values(values)
+    fleet.world.runner.run(fleet.world.database.write(MASTER, lambda tx: tx.change(labelled)))
+    fleet.live(60)
+    second = fleet.new_driver("second")
+    fleet.live(20, second)
+    fleet.begin(2, waves=["label:tier=canary"])
+    fleet.live(30, second)
+    assert fleet.serving() == ["1"] * 4
+    fleet.names.append(canary)
+    fleet.live(10, second)
+    assert fleet.serving() == ["1", "1", "1", "2"]
+
+
 def test_a_newer_revision_queues_unless_it_supersedes(fleet: Fleet) -> None:
     first = fleet.begin(2)
     fleet.live(15)
@@ -137,6 +156,22 @@ def test_people_pause_promote_and_undo(fleet: Fleet) -> None:
     refused = fleet.order(rollout, "pause")
     assert refused.status == 409
     assert "it is undone" in refused["detail"]
+
+
+def test_an_undo_does_not_discard_what_was_published_since(fleet: Fleet) -> None:
+    rollout = fleet.begin(2)
+    fleet.live(250)
+    assert fleet.shown(rollout)["status"] == "succeeded"
+    listed = fleet.world.ask("GET", "/workspaces/default/revisions", token=fleet.token).items
+    third = next(one["id"] for one in listed if one["number"] == 3)
+    path = f"/workspaces/default/revisions/{third}/publish"
+    assert fleet.world.ask("POST", path, {}, fleet.token).status == 201
+    fleet.live(15)
+    refused = fleet.order(rollout, "undo")
+    assert refused.status == 409, refused.text
+    assert "the fleet's revision is 4, which was published since" in refused["detail"]
+    fleet.live(15)
+    assert fleet.serving() == ["4"] * 4
 
 
 def test_a_freeze_keeps_waves_from_beginning_until_it_is_over(fleet: Fleet) -> None:
@@ -377,6 +412,22 @@ def test_a_fault_while_one_rollout_is_driven_does_not_end_the_driver(
     fleet.live(300)
 
     assert fleet.shown(rollout)["status"] == "succeeded", fleet.shown(rollout).text
+
+
+@pytest.mark.parametrize("back_s", [40, 600, 3540])
+@pytest.mark.parametrize("waves", [["1"], ["rest"]])
+def test_a_clock_that_is_set_back_lets_no_gate_judge_by_what_was_before(
+    fleet: Fleet, back_s: int, waves: list[str]
+) -> None:
+    fleet.live(600)
+    rollout = fleet.begin(2, waves=waves)
+    fleet.errors_of = dict.fromkeys(fleet.names, 0.5)
+    fleet.live(5)
+    fleet.world.advance(seconds=-back_s)
+    fleet.live(150)
+    known = {"name": "ann", "password": PASSWORD}
+    fleet.token = fleet.world.ask("POST", "/auth/login", known)["access_token"]
+    assert fleet.shown(rollout)["status"] == "undone", fleet.shown(rollout).text
 
 
 def test_old_rollouts_are_forgotten_but_not_the_newest_of_a_fleet(fleet: Fleet) -> None:

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 import pytest
 from master_world import Answer, World
 
-from headgate.fleet.frames import Heartbeat, Held, Hello, Upgrade, UpgradeEnded
+from headgate.fleet.frames import Heartbeat, Held, Hello, UpgradeEnded
+from headgate.fleet.orders import Upgrade
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.agents import writing
 from headgate.master.domains.events.store import EVENTS

@@ -15,13 +15,12 @@ from headgate.fleet.frames import (
     Notice,
     Offer,
     Phase,
-    Upgrade,
     UpgradeEnded,
     Version,
     Want,
 )
 from headgate.fleet.manifest import Manifest
-from headgate.fleet.orders import OrderBody
+from headgate.fleet.orders import OrderBody, Upgrade
 from headgate.fleet.searches import LogLines
 
 

@@ -15,7 +15,7 @@ commands`. Pure; `agent_work` decides about offers.
 | live      | Obeyed                    | live      | Heartbeat                                 |
 | live      | Beat that wants it        | live      | Renew, GoOver                             |
 | live      | Drifted, with news        | live      | Heartbeat                                 |
-| live      | Order that is bound to it | live      | CarryOut                                  |
+| live      | Order that is bound to it | live      | CarryOut, GoOver                          |
 | live      | Searched                  | live      | LogLines, in parts                        |
 | dialling, | 30 s pass                 | waiting   | HangUp                                    |
 | greeting  |                           |           |                                           |
@@ -41,7 +41,7 @@ from headgate.fleet.drift import Drift
 from headgate.fleet.manifest import Manifest
 from headgate.fleet.notices import Outbox
 from headgate.fleet.order_codec import decode_order
-from headgate.fleet.orders import Order, digest, word_of
+from headgate.fleet.orders import Order, Upgrade, digest, word_of
 from headgate.fleet.pacing import Jitter, Random
 from headgate.fleet.searches import parts
 from headgate.fleet.signing import offer_is_bound, order_content
@@ -129,6 +129,9 @@ class AgentSession:
         self._drift: Drift | None = None
         self._told_drift: Drift | None = None
         self._last_order = 0
+        self.signs_upgrades = False
+        """True once the master has signed an order to upgrade: from then on one that is not signed
+        is not taken. Its owner sets what it remembers."""
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
@@ -275,7 +278,7 @@ class AgentSession:
             case fr.Goodbye():
                 return self._left(body, now)
             case fr.Beat():
-                return _wishes(body)
+                return self._wishes(body)
             case Order():
                 return self._ordered(body)
         return []
@@ -293,7 +296,20 @@ class AgentSession:
             body = decode_order(order.body)
         except Invalid:
             return []
-        return [ev.CarryOut(body)] if word_of(body) in facts.orders else []
+        if word_of(body) not in facts.orders:
+            return []
+        if not isinstance(body, Upgrade):
+            return [ev.CarryOut(body)]
+        self.signs_upgrades = True
+        return [ev.GoOver(body)] if body.order else []
+
+    def _wishes(self, beat: fr.Beat) -> list[ev.Command]:
+        """Returns what the master wishes in an answer to a heartbeat. It is not signed: only of an
+        older master this may be an order to upgrade."""
+        renew: list[ev.Command] = [ev.Renew(beat.renew_within_s)] if beat.renew_within_s > 0 else []
+        if beat.upgrade is None or self.signs_upgrades:
+            return renew
+        return [*renew, ev.GoOver(beat.upgrade)]
 
     def _is_new(self, frame: fr.MasterFrame) -> bool:
         """Says whether the frame is of this session and comes after those before it."""
@@ -433,9 +449,3 @@ class AgentSession:
     def _frame(self, body: fr.AgentBody) -> ev.Send:
         self._sent += 1
         return ev.Send(fr.AgentFrame(self._fence, self._sent, body))
-
-
-def _wishes(beat: fr.Beat) -> list[ev.Command]:
-    """Returns what the master wishes in an answer to a heartbeat."""
-    renew: list[ev.Command] = [ev.Renew(beat.renew_within_s)] if beat.renew_within_s > 0 else []
-    return renew if beat.upgrade is None else [*renew, ev.GoOver(beat.upgrade)]

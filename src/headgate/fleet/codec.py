@@ -13,7 +13,7 @@ from headgate.fleet import chunk_codec
 from headgate.fleet import frames as fr
 from headgate.fleet import order_codec as oc
 from headgate.fleet.generated import fleet_pb2 as pb
-from headgate.fleet.orders import Order
+from headgate.fleet.orders import Order, Upgrade
 from headgate.fleet.searches import LogLines
 from headgate.kernel.errors import Invalid
 
@@ -469,7 +469,7 @@ def _read_welcome(message: _Message) -> fr.Welcome:
 
 def _read_beat(message: _Message) -> fr.Beat:
     order = message.upgrade
-    upgrade = fr.Upgrade(order.order, order.program) if message.HasField("upgrade") else None
+    upgrade = Upgrade(order.order, order.program) if message.HasField("upgrade") else None
     return fr.Beat(message.renew_within_ms / _MS, upgrade)
 
 

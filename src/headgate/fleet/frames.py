@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from headgate.fleet.drift import Drift
-from headgate.fleet.orders import Order
+from headgate.fleet.orders import Order, Upgrade
 from headgate.fleet.searches import LogLines
 
 OLDEST_PROTOCOL = 1
@@ -90,14 +90,6 @@ class Identity:
 
     authorities: tuple[str, ...]
     certificate: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """An order to go over to another version of headgate; orders of one agent only rise."""
-
-    order: int
-    program: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +258,8 @@ class Welcome:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """The answer to a heartbeat that wants one, or a wish: the agent's certificate is to be renewed
-    within this time (0: it is good as it is), or its program is to be another one."""
+    within this time (0: it is good as it is), or its program is to be another one (for an agent
+    that does not take that as a signed order)."""
 
     renew_within_s: float = 0.0
     upgrade: Upgrade | None = None

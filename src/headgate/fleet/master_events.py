@@ -13,11 +13,10 @@ from headgate.fleet.frames import (
     MasterFrame,
     Notices,
     Phase,
-    Upgrade,
     Version,
 )
 from headgate.fleet.manifest import Manifest
-from headgate.fleet.orders import OrderBody
+from headgate.fleet.orders import OrderBody, Upgrade
 from headgate.fleet.searches import LogLines, LogSearch
 from headgate.fleet.signing import Bind
 
@@ -109,6 +108,13 @@ class DesiredIs:
 
 
 @dataclass(frozen=True, slots=True)
+class BindIs:
+    """The answer to AskBind: what signs an order for one session."""
+
+    bind: Bind
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The answer to FindBlobs: contents by hash; absent: not there."""
 
@@ -158,7 +164,7 @@ class Tick:
 
 
 Event: TypeAlias = (
-    Received | Joined | DesiredIs | Found | Woken | Outdated | Wanted | Asked | Cut | Tick
+    Received | Joined | DesiredIs | BindIs | Found | Woken | Outdated | Wanted | Asked | Cut | Tick
 )
 
 
@@ -180,6 +186,11 @@ class Join:
 @dataclass(frozen=True, slots=True)
 class AskDesired:
     """Say DesiredIs."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskBind:
+    """Say BindIs. The session asks for no other before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,4 +235,6 @@ class HangUp:
     why: str
 
 
-Command: TypeAlias = Send | Join | AskDesired | FindBlobs | Record | Tell | Answered | Seen | HangUp
+Command: TypeAlias = (
+    Send | Join | AskDesired | AskBind | FindBlobs | Record | Tell | Answered | Seen | HangUp
+)

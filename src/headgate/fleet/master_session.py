@@ -8,11 +8,13 @@
 | greeting | Hello of an unknown protocol | closed  | Goodbye, HangUp                              |
 | joining  | Joined                       | live    | Welcome, AskDesired                          |
 | live     | Woken                        | live    | AskDesired                                   |
-| live     | DesiredIs                    | live    | Order, where it has one; Offer, Record       |
+| live     | DesiredIs                    | live    | Order, where it has one; Offer, Record.      |
+|          |                              |         | The first time, that upgrades are signed     |
 | live     | Report                       | live    | Record; Offer                                |
 | live     | Heartbeat                    | live    | Seen; Beat if wanted; Offer                  |
 | live     | Outdated                     | live    | Beat with the wish to renew                  |
-| live     | Wanted                       | live    | Beat with the order to upgrade               |
+| live     | Wanted                       | live    | AskBind; of an older agent Beat with it      |
+| live     | BindIs                       | live    | Order to upgrade                             |
 | live     | Notices                      | live    | Tell, as many as its budget allows           |
 | live     | Asked                        | live    | Order                                        |
 | live     | LogLines                     | live    | Answered                                     |
@@ -33,7 +35,7 @@ from headgate.fleet import frames as fr
 from headgate.fleet import master_events as ev
 from headgate.fleet.master_offers import Offers
 from headgate.fleet.order_codec import encode_order
-from headgate.fleet.orders import Order, OrderBody, digest, word_of
+from headgate.fleet.orders import UPGRADE, Order, OrderBody, Upgrade, digest, word_of
 from headgate.fleet.pacing import Random, TokenBucket, age_s
 from headgate.fleet.searches import LOGS, LogLines
 from headgate.fleet.signing import Bind, order_content
@@ -88,6 +90,9 @@ class MasterSession:
         self._takes: frozenset[str] = frozenset()
         self._given: dict[str, OrderBody] = {}
         self._orders = 0
+        self._wanted: Upgrade | None = None
+        """The order to upgrade that waits for BindIs."""
+        self._has_vouched = False
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Returns the commands for `event`; `now` is monotonic seconds and never decreases."""
@@ -117,8 +122,8 @@ class MasterSession:
                 return [self._order(search, bind)] if self.takes(LOGS) else []
             case ev.Outdated(within_s):
                 return [self._frame(fr.Beat(within_s))]
-            case ev.Wanted(upgrade):
-                return [self._frame(fr.Beat(upgrade=upgrade))]
+            case ev.Wanted() | ev.BindIs():
+                return self._upgrade(event)
             case _:
                 return self._ask()
 
@@ -216,7 +221,25 @@ class MasterSession:
         self.offers.want(event.desired, event.listed, event.changes, event.contents)
         orders = event.orders
         sent = [self._order(one, orders.bind) for one in self._news(orders)] if orders else []
-        return [*sent, *self._offer(now), *(self._ask() if again else [])]
+        vouched = self._vouch(event.desired)
+        return [*vouched, *sent, *self._offer(now), *(self._ask() if again else [])]
+
+    def _vouch(self, desired: ev.Desired | None) -> list[ev.Command]:
+        """Says once that orders to upgrade are signed, so that the agent takes no other ones."""
+        if desired is None or self._has_vouched or not self.takes(UPGRADE):
+            return []
+        self._has_vouched = True
+        return [self._order(Upgrade(0, ""), desired.bind)]
+
+    def _upgrade(self, event: ev.Wanted | ev.BindIs) -> list[ev.Command]:
+        """Orders an upgrade, signed for an agent that takes it so."""
+        waiting, self._wanted = self._wanted, None
+        if isinstance(event, ev.BindIs):
+            return [] if waiting is None else [self._order(waiting, event.bind)]
+        if not self.takes(UPGRADE):
+            return [self._frame(fr.Beat(upgrade=event.upgrade))]
+        self._wanted = event.upgrade
+        return [] if waiting is not None else [ev.AskBind()]
 
     def _news(self, orders: ev.Orders) -> list[OrderBody]:
         """Returns the orders that the agent takes and was not given in this session."""

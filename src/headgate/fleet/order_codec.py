@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 
 from headgate.fleet.drift import MOST_FILES, Drift, DriftedFile, HealEnd
 from headgate.fleet.generated import fleet_pb2 as pb
-from headgate.fleet.orders import DriftPolicy, Heal, Order, OrderBody
+from headgate.fleet.orders import DriftPolicy, Heal, Order, OrderBody, Upgrade
 from headgate.fleet.searches import MOST_LINES, MOST_TEXT_BYTES, LogLine, LogLines, LogSearch
 from headgate.kernel.errors import Invalid
 
@@ -34,6 +34,8 @@ def encode_order(body: OrderBody) -> bytes:
         )
     elif isinstance(body, Heal):
         message.heal.CopyFrom(pb.Heal(order=body.order))
+    elif isinstance(body, Upgrade):
+        message.upgrade.CopyFrom(pb.Upgrade(order=body.order, program=body.program))
     else:
         after_ms = round(body.heal_after_s * _MS)
         message.drift_policy.CopyFrom(pb.DriftPolicy(policy=body.policy, heal_after_ms=after_ms))
@@ -50,6 +52,8 @@ def decode_order(data: bytes) -> OrderBody:
     match message.WhichOneof("body"):
         case "heal":
             return Heal(message.heal.order)
+        case "upgrade":
+            return Upgrade(message.upgrade.order, message.upgrade.program)
         case "log_search":
             return _read_search(message.log_search)
         case "drift_policy":

@@ -9,6 +9,7 @@ from headgate.fleet.searches import LOGS, LogSearch
 
 DRIFT_POLICY: Final = "drift-policy"
 HEAL: Final = "heal"
+UPGRADE: Final = "upgrade"
 """Words of `Hello.orders`: what an agent takes. An older agent says none of them."""
 
 NODE: Final = "node"
@@ -31,7 +32,16 @@ class Heal:
     order: int
 
 
-OrderBody: TypeAlias = DriftPolicy | Heal | LogSearch
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """An order to go over to another version of headgate; orders of one agent only rise, from 1.
+    The number 0 orders nothing: it says that the master signs these orders."""
+
+    order: int
+    program: str
+
+
+OrderBody: TypeAlias = DriftPolicy | Heal | LogSearch | Upgrade
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,8 @@ def word_of(body: OrderBody) -> str:
     """Returns what `Hello.orders` must name for this order."""
     if isinstance(body, LogSearch):
         return LOGS
+    if isinstance(body, Upgrade):
+        return UPGRADE
     return DRIFT_POLICY if isinstance(body, DriftPolicy) else HEAL
 
 

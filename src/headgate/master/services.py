@@ -84,7 +84,9 @@ def assembled(
     recorder = Recorder(database, clock)
 
     def measured(agent: str, beat: Heartbeat) -> None:
-        figures.add(agent, clock() / 1000, beat.figures)
+        now = clock() / 1000
+        figures.notice(now)
+        figures.add(agent, now, beat.figures)
         recorder.add(agent, beat)
 
     book.cut = hub.cut

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from headgate.fleet import codec
 from headgate.fleet import frames as fr
 from headgate.fleet.generated import fleet_pb2 as pb
+from headgate.fleet.orders import Upgrade
 from headgate.kernel.errors import Invalid
 
 V1, V2 = fr.Version(1, "a" * 64), fr.Version(2, "b" * 64)
@@ -46,7 +47,7 @@ MASTER = [
     fr.Challenge(b"random"),
     fr.Welcome(1, 10.0, 1 << 18, 99),
     fr.Beat(),
-    fr.Beat(1.5, fr.Upgrade(1 << 60, "2.0.0")),
+    fr.Beat(1.5, Upgrade(1 << 60, "2.0.0")),
     fr.Offer(3, "s", V2, b"manifest", b"signature", V1.hash, "r7", 2, 1.5, b"bound", b"files"),
     fr.Chunks((fr.Chunk("c" * 64, 1, 3, b"yz"),), ("d" * 64,)),
     fr.Goodbye("busy", "later", 2.25),

@@ -13,7 +13,7 @@ from headgate.fleet.codec import decode_agent, decode_master, encode_agent, enco
 from headgate.fleet.drift import MOST_DIFF_BYTES, Drift, DriftedFile, HealEnd, bounded
 from headgate.fleet.master_session import MasterSession, Terms
 from headgate.fleet.order_codec import decode_order, encode_order
-from headgate.fleet.orders import DRIFT_POLICY, HEAL, DriftPolicy, Heal, Order, OrderBody
+from headgate.fleet.orders import DRIFT_POLICY, HEAL, DriftPolicy, Heal, Order, OrderBody, Upgrade
 from headgate.kernel.errors import Invalid
 
 AGENT = "agent-1"
@@ -72,7 +72,9 @@ class Listener:
         return [one.order for one in commands if isinstance(one, ae.CarryOut)]
 
 
-@pytest.mark.parametrize("body", [REPORT, DriftPolicy(), Heal(1 << 40)])
+@pytest.mark.parametrize(
+    "body", [REPORT, DriftPolicy(), Heal(1 << 40), Upgrade(0, ""), Upgrade(1 << 40, "2.0.0")]
+)
 def test_an_order_survives_its_bytes(body: OrderBody) -> None:
     assert decode_order(encode_order(body)) == body
 

@@ -104,6 +104,32 @@ def test_certificates_are_renewed_between_a_half_and_two_thirds_of_their_life(
     loops.run(play())
 
 
+def test_a_clock_that_is_ahead_does_not_renew_at_each_look(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def play() -> None:
+        await stage.begun()
+        identity = stage.store.identity()
+        assert identity is not None
+        true = stage.time
+        stage.time += 17 * 3600.0
+        for _ in range(20):
+            identity = await stage.keeper.look(identity)
+            stage.time += 5.0
+        assert stage.office.issued == 2
+        stage.time += 3 * 3600.0
+        identity = await stage.keeper.look(identity)
+        assert stage.office.issued == 3
+        # The clock is corrected: the life of the newest certificate counts.
+        stage.time = true + 8 * 3600.0
+        assert await stage.keeper.look(identity) == identity
+        stage.time = true + 16 * 3600.0
+        await stage.keeper.look(identity)
+        assert stage.office.issued == 4
+
+    loops.run(play())
+
+
 def test_the_last_certificate_stays_while_the_master_is_away(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
 

@@ -435,14 +435,16 @@ class Order(_message.Message):
     def __init__(self, nonce: _Optional[int] = ..., body: _Optional[bytes] = ..., binding: _Optional[bytes] = ...) -> None: ...
 
 class OrderBody(_message.Message):
-    __slots__ = ("drift_policy", "heal", "log_search")
+    __slots__ = ("drift_policy", "heal", "log_search", "upgrade")
     DRIFT_POLICY_FIELD_NUMBER: _ClassVar[int]
     HEAL_FIELD_NUMBER: _ClassVar[int]
     LOG_SEARCH_FIELD_NUMBER: _ClassVar[int]
+    UPGRADE_FIELD_NUMBER: _ClassVar[int]
     drift_policy: DriftPolicy
     heal: Heal
     log_search: LogSearch
-    def __init__(self, drift_policy: _Optional[_Union[DriftPolicy, _Mapping]] = ..., heal: _Optional[_Union[Heal, _Mapping]] = ..., log_search: _Optional[_Union[LogSearch, _Mapping]] = ...) -> None: ...
+    upgrade: Upgrade
+    def __init__(self, drift_policy: _Optional[_Union[DriftPolicy, _Mapping]] = ..., heal: _Optional[_Union[Heal, _Mapping]] = ..., log_search: _Optional[_Union[LogSearch, _Mapping]] = ..., upgrade: _Optional[_Union[Upgrade, _Mapping]] = ...) -> None: ...
 
 class LogSearch(_message.Message):
     __slots__ = ("number", "since_ms", "status", "host", "path", "text", "limit", "source")

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from headgate.fleet.frames import Heartbeat, Hello, Notices
 from headgate.fleet.master_events import AgentReport, Desired, Orders
+from headgate.fleet.signing import Bind
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,10 @@ class FleetBook(Protocol):
     async def orders(self, agent_id: str) -> Orders | None:
         """Returns what the agent is ordered beside its revision; None: it never was. It is asked
         for right after `desired`."""
+        ...
+
+    async def bind(self) -> Bind:
+        """Returns what signs orders to agents."""
         ...
 
     async def blobs(self, agent_id: str, hashes: Iterable[str]) -> dict[str, bytes]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headgate.fleet import master_events as ev
-from headgate.fleet.frames import Upgrade
 from headgate.fleet.master_session import Terms
+from headgate.fleet.orders import Upgrade
 from headgate.fleet.pacing import Debounce, TokenBucket
 from headgate.fleet.searches import LogLines, LogSearch
 from headgate.fleet.signing import Bind

@@ -288,6 +288,8 @@ class LiveSession:
                     self._house.terms.chunk_bytes,
                 )
                 return ev.DesiredIs(desired, listed, changes, orders, contents)
+            case ev.AskBind():
+                return ev.BindIs(await book.bind())
             case ev.FindBlobs(hashes):
                 return ev.Found(await self._house.shelf.blobs(book, self.identity, hashes))
             case ev.Tell(notices):

@@ -16,7 +16,7 @@ from headgate.certificates.rotation import Authorities, Revocations
 from headgate.fleet.frames import Heartbeat, Hello, Notice, Notices, Phase, Version
 from headgate.fleet.manifest import address, manifest_of
 from headgate.fleet.master_events import AgentReport, Desired, Orders
-from headgate.fleet.signing import sign_manifest
+from headgate.fleet.signing import Bind, sign_manifest
 from headgate.kernel.errors import Invalid
 from headgate.master.fleet.book import AgentFacts, AgentRecord, Enrolled, EnrolmentRefusedError
 
@@ -142,6 +142,10 @@ class MemoryBook:
         """See FleetBook. This one orders nothing."""
         del agent_id
         return None
+
+    async def bind(self) -> Bind:
+        """See FleetBook."""
+        return self._key.sign
 
     async def blobs(self, agent_id: str, hashes: Iterable[str]) -> dict[str, bytes]:
         """See FleetBook."""

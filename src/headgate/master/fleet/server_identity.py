@@ -30,18 +30,20 @@ class ServerIdentity:
         self._key_pem = key_pem(self._key)
         self._lock = threading.Lock()
         self._issued: tuple[x509.Certificate, bytes] | None = None
-        self._renew_at: dt.datetime | None = None
+        self._leaf: x509.Certificate | None = None
 
     def __call__(self) -> ServerTls:
         """Returns what handshakes use: the certificate is renewed after two thirds of its life,
-        and as soon as another authority issues. From any thread."""
+        as soon as another authority issues, and if the clock was set back to before it. From any
+        thread."""
         authorities = self._authorities()
         issuer = authorities.issuer
         with self._lock:
             issued = self._issued
-            is_old = self._renew_at is None or self._now() >= self._renew_at
-            if issued is None or is_old or issued[0] != issuer.certificate:
-                chain = issuer.server(self._key.public_key(), self._names, self._now())
+            now, leaf = self._now(), self._leaf
+            is_due = leaf is None or not leaf.not_valid_before_utc <= now < renew_at(leaf)
+            if issued is None or is_due or issued[0] != issuer.certificate:
+                chain = issuer.server(self._key.public_key(), self._names, now)
                 issued = self._issued = (issuer.certificate, chain)
-                self._renew_at = renew_at(x509.load_pem_x509_certificate(chain))
+                self._leaf = x509.load_pem_x509_certificate(chain)
         return ServerTls(self._key_pem, issued[1], authorities.pem)

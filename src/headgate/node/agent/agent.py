@@ -14,7 +14,7 @@ from headgate.engines.status import CertificateStatus, EngineStatus
 from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.fleet.agent_session import AgentFacts, AgentSession, State
-from headgate.fleet.orders import OrderBody
+from headgate.fleet.orders import UPGRADE, OrderBody
 from headgate.fleet.pacing import Jitter
 from headgate.fleet.searches import LOGS, LogSearch
 from headgate.kernel.diagnostics import has_errors
@@ -28,6 +28,7 @@ from headgate.node.agent.enrolling import EnrolmentError, Office
 from headgate.node.agent.inventory import inventory_of
 from headgate.node.agent.noticing import noticed
 from headgate.node.agent.remembered import Remembered
+from headgate.node.agent.renewing import Renewed
 from headgate.node.agent.saying import said_of
 from headgate.node.agent.searching import Searches
 from headgate.node.agent.source import MasterSource
@@ -105,6 +106,7 @@ class Agent:
         self._last_error = ""
         self._renew_at = 0.0
         """The renewal time that the master wants, in Unix seconds; 0: that of the certificate."""
+        self._renewed = Renewed()
         self._wanted = asyncio.Event()
         self.events: EventLog | None = None
         self.figures: Figures | None = None
@@ -169,6 +171,8 @@ class Agent:
     async def _holding(self) -> None:
         identity = self._identity = await self._enrolled()
         session = await asyncio.to_thread(self._session, identity)
+        signs = await asyncio.to_thread(self._remembered.signs_upgrades, identity.agent)
+        session.signs_upgrades = signs
         driver = SessionDriver(
             session, self._dialled, Disk(self._parts.store, self._parts.incoming), self._applying
         )
@@ -265,7 +269,11 @@ class Agent:
             instances=(self._instance,),
             keys=identity.keys,
             can_upgrade=self._upgrading.can_upgrade,
-            orders=(LOGS, *(ORDERS if self.drift is not None else ())),
+            orders=(
+                LOGS,
+                *(ORDERS if self.drift is not None else ()),
+                *((UPGRADE,) if self._upgrading.can_upgrade else ()),
+            ),
         )
         bound = self._remembered.bound(identity.agent)
         last = self._parts.source.last
@@ -310,7 +318,8 @@ class Agent:
             work = self._driver.session.work
             held = work.held
             self._remembered.remember(held.scope, held.refused, work.refused_for)
-            self._remembered.remember_bound(self._identity.agent, work.bound)
+            signs = self._driver.session.signs_upgrades
+            self._remembered.remember_bound(self._identity.agent, work.bound, signs)
 
     async def _lasts(self, driver: SessionDriver) -> None:
         """Ends the count of failed starts once this one has lasted."""
@@ -329,7 +338,7 @@ class Agent:
             identity = self._identity
             if identity is None:
                 return
-            left = min(identity.renew_at, self._renew_at or identity.renew_at) - time.time()
+            left = self._until_renewal(identity, time.time())
             if left > 0:
                 self._wanted.clear()
                 with contextlib.suppress(TimeoutError):
@@ -344,12 +353,17 @@ class Agent:
                 await asyncio.sleep(_AGAIN_S * (0.5 + random.random() / 2))  # noqa: S311
                 continue
             self._identity = fresh
+            self._renewed.begin(fresh, time.time())
             self._renew_at = 0.0
             self._last_error = ""
             self._event("info", "master.renewed", "the agent's certificate was renewed")
             if driver is not None:
                 driver.session.identity = said_of(fresh)
                 driver.post(ev.Redial())
+
+    def _until_renewal(self, identity: Identity, now: float) -> float:
+        due = max(identity.renew_at - now, self._renewed.left_s(now))
+        return min(due, self._renew_at - now) if self._renew_at else due
 
     def _renew_within(self, within_s: float) -> None:
         """Takes the master's wish; one that waits already is not put off."""

@@ -15,8 +15,8 @@ import structlog
 from headgate.fleet import agent_events as ev
 from headgate.fleet.agent_session import AgentSession, State
 from headgate.fleet.codec import decode_master, encode_agent
-from headgate.fleet.frames import Fault, Phase, Upgrade, Want
-from headgate.fleet.orders import OrderBody
+from headgate.fleet.frames import Fault, Phase, Want
+from headgate.fleet.orders import OrderBody, Upgrade
 from headgate.kernel.errors import Invalid
 from headgate.node.agent.applying import Applying
 from headgate.node.agent.carrier import Carrier, CarrierError

@@ -1,5 +1,5 @@
-"""Remembers over restarts which revision this node refused for good and why, and the newest session
-in which its master bound an offer."""
+"""Remembers over restarts which revision this node refused for good and why, the newest session in
+which its master bound an offer, and whether it signs orders to upgrade."""
 
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ class _Refused(msgspec.Struct):
 class _Bound(msgspec.Struct):
     agent: str
     fence: int
+    upgrades: bool = False
 
 
 class Remembered:
@@ -32,7 +33,7 @@ class Remembered:
         self._path = folder / _FILE
         self._bound_path = folder / _BOUND
         self._known: tuple[str, Version | None, Fault | None] | None = None
-        self._bound: tuple[str, int] | None = None
+        self._bound: _Bound | None = None
 
     def refused(self, scope: str) -> Version | None:
         """Returns the revision of this scope that was refused last; None without one."""
@@ -67,18 +68,26 @@ class Remembered:
 
     def bound(self, agent: str) -> int:
         """Returns the fence below which nothing counts for this agent; 0 without one."""
+        return self._read_bound(agent).fence
+
+    def signs_upgrades(self, agent: str) -> bool:
+        """Says whether the master has signed an order to upgrade for this agent."""
+        return self._read_bound(agent).upgrades
+
+    def _read_bound(self, agent: str) -> _Bound:
         try:
             found = msgspec.json.decode(self._bound_path.read_bytes(), type=_Bound)
         except (OSError, ValueError):
-            return 0
-        return found.fence if found.agent == agent else 0
+            return _Bound(agent, 0)
+        return found if found.agent == agent else _Bound(agent, 0)
 
-    def remember_bound(self, agent: str, fence: int) -> None:
+    def remember_bound(self, agent: str, fence: int, signs_upgrades: bool = False) -> None:
         """Writes it if it changed; tries again with the next event while the disk is full."""
-        if not fence or self._bound == (agent, fence):
+        new = _Bound(agent, fence, signs_upgrades)
+        if not (fence or signs_upgrades) or self._bound == new:
             return
         try:
-            write_private(self._bound_path, msgspec.json.encode(_Bound(agent, fence)))
+            write_private(self._bound_path, msgspec.json.encode(new))
         except OSError:
             return
-        self._bound = (agent, fence)
+        self._bound = new

@@ -23,7 +23,8 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
-from headgate.fleet.frames import Upgrade, UpgradeEnded
+from headgate.fleet.frames import UpgradeEnded
+from headgate.fleet.orders import Upgrade
 from headgate.fleet.programs import ALLOWED, is_program
 from headgate.node.agent.installing import Installer, InstallError
 from headgate.node.link import LinkError

@@ -18,6 +18,7 @@ from headgate.kernel.errors import Invalid
 from headgate.node.agent.counterpart import Counterpart
 from headgate.node.agent.enrolling import EnrolmentError, Office
 from headgate.node.agent.office import DATA_PLANES, Newcomer, RestOffice, join_token
+from headgate.node.agent.renewing import Renewed
 from headgate.node.agent.url import master_url
 from headgate.node.remote.credentials import CredentialsError
 from headgate.providers.master.identity import Identity, IdentityError, IdentityStore
@@ -48,6 +49,7 @@ class Keeper:
         self._counterpart = counterpart
         self._clock = clock
         self._due = 0.0
+        self._renewed = Renewed()
         self.error = ""
         """The reason why there is no certificate, or no newer one; empty: there is."""
 
@@ -69,7 +71,8 @@ class Keeper:
         fleet's authorities have changed; returns the identity as it is then."""
         state = await self._counterpart.look()
         rotates = state is not None and (state.is_outdated or state.authorities != identity.ca)
-        if not rotates and self._clock() < self._due:
+        now = self._clock()
+        if not rotates and (now < self._due or self._renewed.left_s(now)):
             return identity
         try:
             fresh = await self._office.renew(identity)
@@ -79,6 +82,7 @@ class Keeper:
             return identity
         self.error = ""
         self._due = self.due(fresh)
+        self._renewed.begin(fresh, now)
         self._counterpart.hasten()
         _log.info("link.certificate_issued", until=fresh.not_after)
         return fresh

@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections.abc import Iterable
 
+import fleet_parts as parts
 import loops
 import pytest
 from live_master import HOST, new_book
@@ -16,6 +17,10 @@ from headgate.fleet import master_events as ev
 from headgate.fleet.manifest import address, difference, manifest_of
 from headgate.fleet.master_events import Desired
 from headgate.fleet.master_session import MasterSession
+from headgate.fleet.order_codec import decode_order
+from headgate.fleet.orders import UPGRADE, Order, Upgrade, digest
+from headgate.fleet.signing import Bind, offer_is_bound, order_content
+from headgate.master.fleet import live
 from headgate.master.fleet.book import AgentFacts, UnavailableError
 from headgate.master.fleet.hub import LiveHub
 from headgate.master.fleet.live import LiveSession
@@ -40,12 +45,14 @@ class Carrier:
         self.is_closed = True
 
 
-async def greeted(book: MemoryBook) -> tuple[LiveHub, LiveSession, Carrier]:
+async def greeted(
+    book: MemoryBook, orders: tuple[str, ...] = ()
+) -> tuple[LiveHub, LiveSession, Carrier]:
     facts = AgentFacts("host", "0.1")
     enrolled = await book.enrol(book.token(), new_csr(new_key()), facts, HOST)
     hub, carrier = LiveHub(book), Carrier()
     session = LiveSession(hub, carrier, enrolled.agent, HOST)
-    session.received(fr.AgentFrame(0, 1, fr.Hello(enrolled.agent, 1, "0.1")))
+    session.received(fr.AgentFrame(0, 1, fr.Hello(enrolled.agent, 1, "0.1", orders=orders)))
     await until_async(lambda: bool(carrier.sent), "the welcome")
     return hub, session, carrier
 
@@ -94,6 +101,39 @@ def test_a_fault_of_one_session_costs_no_other_one(monkeypatch: pytest.MonkeyPat
         assert hub.connected() == {other.identity}
 
     loops.run(scenario())
+
+
+def test_an_order_to_upgrade_is_signed_when_the_book_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "_RETRY_S", (0.0, 0.0))
+
+    async def scenario() -> None:
+        book = AwayBook(new_book().authorities, key=parts.KEY)
+        hub, session, carrier = await greeted(book, (UPGRADE,))
+        hub.upgrade(session.identity, Upgrade(5, "2.0.0"))
+        hub.upgrade(session.identity, Upgrade(5, "2.0.0"))
+        await until_async(lambda: len(carrier.sent) > 1, "the order")
+        (order,) = carrier.sent[1:]
+        assert isinstance(order, Order)
+        assert decode_order(order.body) == Upgrade(5, "2.0.0")
+        content = order_content(session.identity, session.fence, order.nonce, digest(order.body))
+        assert offer_is_bound((parts.PUBLIC_KEY,), content, order.binding)
+        assert book.asked == 2
+
+    loops.run(scenario())
+
+
+class AwayBook(MemoryBook):
+    """Its store is away when it is asked for the first time."""
+
+    asked = 0
+
+    async def bind(self) -> Bind:
+        self.asked += 1
+        if self.asked == 1:
+            raise UnavailableError("the disk is full")
+        return await super().bind()
 
 
 class BrokenBook(MemoryBook):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import pytest
 from cryptography import x509
 
 from headgate.certificates.authority import create
@@ -31,3 +32,18 @@ def test_a_master_renews_its_certificate_and_follows_a_rotation() -> None:
     leaf, issuer = x509.load_pem_x509_certificates(identity().chain_pem)
     assert issuer == authorities.listed[1].certificate
     leaf.verify_directly_issued_by(issuer)
+
+
+@pytest.mark.parametrize("ahead", [dt.timedelta(minutes=6), dt.timedelta(hours=2), 19 * DAY])
+def test_a_certificate_from_before_the_clock_was_set_back_is_replaced(ahead: dt.timedelta) -> None:
+    now = NOW + ahead
+    authorities = Authorities((create("fleet", NOW),))
+    identity = ServerIdentity(["master.example"], lambda: authorities, lambda: now)
+    early = identity()
+    now = NOW
+    corrected = identity()
+    leaf = x509.load_pem_x509_certificate(corrected.chain_pem)
+    assert corrected.chain_pem != early.chain_pem
+    assert leaf.not_valid_before_utc <= NOW < leaf.not_valid_after_utc
+    now = NOW + DAY
+    assert identity() == corrected

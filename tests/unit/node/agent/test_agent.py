@@ -36,7 +36,7 @@ from headgate.providers.master.store import BundleStore
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
-def identity(hours: tuple[int, int]) -> Identity:
+def identity(hours: tuple[float, float]) -> Identity:
     """An identity whose certificate is good between these hours from now."""
     key, now = new_key(), dt.datetime.now(dt.UTC)
     name = x509.Name([])
@@ -55,9 +55,10 @@ def identity(hours: tuple[int, int]) -> Identity:
 
 
 class Office:
-    """Gives certificates that are good for a day."""
+    """Gives certificates that are good between these hours from now."""
 
     renewed = 0
+    hours: tuple[float, float] = (0, 24)
 
     async def enrol(self) -> Identity:
         raise AssertionError("it is enrolled")
@@ -65,7 +66,7 @@ class Office:
     async def renew(self, identity_: Identity) -> Identity:
         del identity_
         self.renewed += 1
-        return identity((0, 24))
+        return identity(self.hours)
 
 
 def agent(folder: Path, office: Office) -> Agent:
@@ -126,6 +127,41 @@ def test_a_renewed_certificate_that_cannot_be_written_ends_nothing(
     found = IdentityStore(tmp_path).identity()
     assert found is not None
     assert found.not_after == one.status().certificate_not_after
+
+
+@pytest.mark.parametrize("hours", [(-24, 0.5), (-48, -24)])
+def test_a_clock_that_is_ahead_does_not_renew_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: tuple[float, float]
+) -> None:
+    IdentityStore(tmp_path).keep(identity(hours))
+    office, looks, later_s = Office(), 0, 0.0
+    office.hours = hours
+    one = agent(tmp_path, office)
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return time.time() + later_s
+
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=clock, monotonic=time.monotonic))
+
+    async def play() -> None:
+        nonlocal later_s
+        task = asyncio.create_task(one.run())
+        try:
+            await until_async(lambda: looks > 100, "looks at the clock")
+            assert office.renewed == 1
+            one._renew_within(0.0)
+            await until_async(lambda: not one._renew_at, "what the master wants")
+            assert office.renewed == 2
+            later_s = 3 * 3600.0
+            await until_async(lambda: office.renewed == 3, "a part of the certificate's life")
+            assert not task.done()
+        finally:
+            task.cancel()
+
+    loops.run(play())
 
 
 def test_a_disk_that_takes_nothing_at_the_start_is_tried_again(

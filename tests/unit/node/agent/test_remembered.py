@@ -18,6 +18,18 @@ def test_the_newest_bound_session_of_this_agent_is_remembered(tmp_path: Path) ->
     assert (tmp_path / "bound.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_that_the_master_signs_orders_to_upgrade_is_remembered(tmp_path: Path) -> None:
+    first = Remembered(tmp_path)
+    first.remember_bound("one", 7)
+    assert not Remembered(tmp_path).signs_upgrades("one")
+    first.remember_bound("one", 7, signs_upgrades=True)
+    again = Remembered(tmp_path)
+    assert (again.bound("one"), again.signs_upgrades("one")) == (7, True)
+    assert not again.signs_upgrades("two")
+    (tmp_path / "bound.json").write_bytes(b'{"agent":"one","fence":7}')
+    assert (again.bound("one"), again.signs_upgrades("one")) == (7, False), "of an older version"
+
+
 def test_what_was_refused_is_remembered_with_its_reason(tmp_path: Path) -> None:
     first, version = Remembered(tmp_path), Version(5, "a" * 64)
     fault = Fault("config", "no such upstream", False, "routes/api", "routes/api.json", 3)

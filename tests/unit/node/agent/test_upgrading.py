@@ -8,7 +8,8 @@ import loops
 import pytest
 from waiting import until_async
 
-from headgate.fleet.frames import Upgrade, UpgradeEnded
+from headgate.fleet.frames import UpgradeEnded
+from headgate.fleet.orders import Upgrade
 from headgate.node.agent.installing import InstallError
 from headgate.node.agent.upgrading import Upgrading
 from headgate.node.link import LinkError

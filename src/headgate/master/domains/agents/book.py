@@ -17,11 +17,11 @@ from headgate.fleet.frames import (
     Inventory,
     Notices,
     Phase,
-    Upgrade,
     Version,
 )
 from headgate.fleet.master_events import AgentReport, Desired, Orders
-from headgate.fleet.orders import NODE, DriftPolicy, Heal, OrderBody
+from headgate.fleet.orders import NODE, DriftPolicy, Heal, OrderBody, Upgrade
+from headgate.fleet.signing import Bind
 from headgate.master.domains.agents import store, upgrading
 from headgate.master.domains.agents.arriving import Arrivals
 from headgate.master.domains.agents.batch import Standings
@@ -222,6 +222,12 @@ class StoreBook:
         if heal is not None and heal.state == "ordered":
             bodies.append(Heal(heal.ordered_at))
         return Orders(tuple(bodies), bind)
+
+    async def bind(self) -> Bind:
+        """See FleetBook."""
+        with explained():
+            async with self._database.read(MASTER) as tx:
+                return await self._authority.bind(tx)
 
     async def blobs(self, agent_id: str, hashes: Iterable[str]) -> dict[str, bytes]:
         """See FleetBook."""

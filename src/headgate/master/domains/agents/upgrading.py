@@ -2,7 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
-from headgate.fleet.frames import Upgrade, UpgradeEnded
+from headgate.fleet.frames import UpgradeEnded
+from headgate.fleet.orders import Upgrade
 from headgate.master.domains.agents.standings import Standing
 
 _LONGEST = 2_000

@@ -32,6 +32,7 @@ from headgate.master.domains.rollouts.hearing import Hearing
 from headgate.master.domains.rollouts.service import Moved, MovedError
 from headgate.master.domains.rollouts.spec import FORMER_PROGRAM
 from headgate.master.domains.rollouts.store import RolloutRow
+from headgate.master.domains.rollouts.turn import MAX_STEP_S
 from headgate.master.fleet.hub import Hub
 from headgate.master.ids import Clock
 from headgate.master.store.database import Database
@@ -77,6 +78,8 @@ class Driver:
         self._world = world
         self._holder = holder
         self._lease: Lease | None = None
+        self._led_s = 0.0
+        self._ticked_at: float | None = None
         self._held: dict[str, _Held] = {}
         self._known: set[str] = set()
         self._stuck: dict[str, str] = {}
@@ -101,6 +104,7 @@ class Driver:
         if not await self._leads():
             self._held.clear()
             return
+        self._pass()
         await self._hearing.hear()
         async with self._world.database.read(MASTER) as tx:
             rows = await store.open_ones(tx)
@@ -149,7 +153,16 @@ class Driver:
         # Another driver may have moved what is held here.
         self._held.clear()
         self._known.clear()
+        self._led_s, self._ticked_at = 0.0, None
         return self._lease is not None
+
+    def _pass(self) -> None:
+        """Counts how long this driver has looked, whatever the clock of the day does."""
+        now = self._world.clock() / 1000
+        self._world.figures.notice(now)
+        if self._ticked_at is not None and 0.0 <= now - self._ticked_at <= MAX_STEP_S:
+            self._led_s += now - self._ticked_at
+        self._ticked_at = now
 
     async def _drive(self, row: RolloutRow) -> None:
         held = self._held.get(row.id)
@@ -172,8 +185,8 @@ class Driver:
         self._held[row.id] = held
         is_new = row.id not in self._known
         self._known.add(row.id)
-        if is_new and held.state.phase in {"rolling", "undoing"}:
-            await self._tell(held, Resumed())
+        if is_new:
+            await self._tell(held, Resumed(self._led_s))
         return held
 
     async def _begin(self, row: RolloutRow) -> Begin:
@@ -193,8 +206,9 @@ class Driver:
         if command.control:
             control = figures.sample(command.control, now - command.seconds, now)
         else:
-            past = command.before_at - _PAST_S
-            control = figures.sample(command.agents, past, command.before_at)
+            # If the clock was set back, the wave began in the future.
+            before = min(command.before_at, now - command.seconds)
+            control = figures.sample(command.agents, before - _PAST_S, before)
         silent = figures.silent(command.agents, now - min(command.seconds, command.stale_s))
         elsewhere = tuple(sorted({*silent} - self._world.hub.connected()))
         return Measured(command.wave, command.clock_s, now, sample, control, silent, elsewhere)

@@ -49,7 +49,10 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A driver takes the rollout over, after a start or from another master."""
+    """A driver takes the rollout over, after a start or from another master; it has looked at
+    rollouts for `since_s`."""
+
+    since_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

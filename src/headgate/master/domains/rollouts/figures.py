@@ -38,6 +38,15 @@ class Figures:
 
     def __init__(self) -> None:
         self._points: dict[str, deque[_Point]] = {}
+        self._latest = -math.inf
+
+    def notice(self, now: float) -> None:
+        """Forgets all if the clock was set back: what was kept lies in the future, or belongs to
+        another time than it says. To be told before points of now, and before a sample."""
+        if now < self._latest - _APART_S:
+            self._points.clear()
+            self._latest = now
+        self._latest = max(self._latest, now)
 
     def add(self, agent: str, at: float, figures: Mapping[str, float]) -> None:
         """Keeps what an agent sent; a point that is older than its last one is dropped."""
@@ -49,10 +58,7 @@ class Figures:
         if points and points[-1].measured_s == measured_s:
             return  # a heartbeat that repeats what was measured before is nothing new
         if points and not at - points[-1].at >= _APART_S:
-            if at >= points[-1].at - KEPT_S:
-                return
-            # The clock was set back: what was kept lies in the future.
-            points.clear()
+            return
         counters = tuple(max(figures.get(name, 0.0), 0.0) for name in _COUNTERS)
         latency = figures.get("latency_p99_ms", 0.0)
         draining = figures.get("draining", 0.0)

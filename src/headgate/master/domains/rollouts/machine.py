@@ -67,7 +67,7 @@ def handle(state: Rollout, event: Event, now: float) -> tuple[Rollout, list[Comm
         case Begin():
             _begin(turn, event)
         case Resumed():
-            _resume(turn, state)
+            _resume(turn, state, event)
         case Order():
             orders.obey(turn, event)
         case Approve():
@@ -101,10 +101,14 @@ def _begin(turn: Turn, event: Begin) -> None:
         orders.start(turn)
 
 
-def _resume(turn: Turn, before: Rollout) -> None:
-    """Nothing counts as seen while no driver looked, nor before agents could connect again."""
-    if turn.state.phase not in {"rolling", "undoing"}:
+def _resume(turn: Turn, before: Rollout, event: Resumed) -> None:
+    """Nothing counts as seen while no driver looked, nor before agents could connect again. One
+    that has not begun may begin as soon as the driver has looked for that long."""
+    if turn.state.has_ended:
         return
-    turn.set(clock_s=before.clock_s)
-    turn.set(settled_clock=before.clock_s + turn.state.spec.pace.settle_s)
-    turn.note("resumed", "a master took the rollout over")
+    left_s = turn.state.spec.pace.settle_s
+    if turn.state.phase in {"rolling", "undoing"}:
+        turn.note("resumed", "a master took the rollout over")
+    else:
+        left_s = max(left_s - event.since_s, 0.0)
+    turn.set(clock_s=before.clock_s, settled_clock=before.clock_s + left_s)

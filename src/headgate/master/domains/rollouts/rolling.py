@@ -18,7 +18,9 @@ def go(turn: Turn) -> None:
         [a for a, n in turn.nodes.items() if n.is_reached and n.desired != spec.revision],
     )
     if state.clock_s < state.settled_clock:
-        return
+        if _has_begun(turn) or _misses_agents(turn):
+            return
+        turn.set(settled_clock=state.clock_s)
     wave = state.open_wave or _open(turn)
     if wave is None:
         return
@@ -39,12 +41,12 @@ def measured(turn: Turn, event: Measured) -> None:
         return
     is_over = event.clock_s - wave.soak_clock >= pace.soak_s
     age_s = abs(event.at - event.sample.oldest_at)
-    verdict = _verdict(turn, event)
+    verdict, lost = _verdict(turn, event), _lost(turn)
     if verdict is not None and verdict.outcome == "fail":
         undoing.begin(turn, f"wave {state.wave + 1} ({wave.name}) failed: {verdict.reason}")
-    elif verdict is None or event.silent or age_s > pace.stale_s:
+    elif verdict is None or event.silent or lost or age_s > pace.stale_s:
         if is_over:
-            turn.hold(_unheard(event))
+            turn.hold(_unheard(event, lost))
     elif is_over and verdict.outcome == "inconclusive":
         turn.hold(verdict.reason)
     elif not state.is_paused and _is_covered(turn, event, age_s):
@@ -62,10 +64,26 @@ def _verdict(turn: Turn, event: Measured) -> Verdict | None:
     return verdict
 
 
-def _unheard(event: Measured) -> str:
+def _lost(turn: Turn) -> list[str]:
+    """Returns the agents of the wave that went away after their offer, which may be why; none if
+    so many may refuse, with those of the rollout that did."""
+    state = turn.state
+    members = state.waves[state.wave].members
+    lost = sorted(
+        one
+        for one in members
+        if turn.nodes[one].standing != "failed" and not turn.nodes[one].is_online
+    )
+    return lost if len(_failed(turn)) + len(lost) > state.spec.gates.failed_applies else []
+
+
+def _unheard(event: Measured, lost: list[str]) -> str:
+    gone = f"{named(lost)} went away after the offer"
+    if lost and not event.silent:
+        return gone
     whom = named(event.silent) or "the agents of the wave"
     far = f"; connected to another master: {named(event.elsewhere)}" if event.elsewhere else ""
-    return f"there is no fresh data from {whom}{far}"
+    return f"there is no fresh data from {whom}{far}" + (f"; {gone}" if lost else "")
 
 
 def _is_covered(turn: Turn, event: Measured, age_s: float) -> bool:
@@ -88,6 +106,15 @@ def close(turn: Turn, how: str) -> None:
         _succeed(turn)
 
 
+def _has_begun(turn: Turn) -> bool:
+    return turn.state.wave > 0 or turn.state.open_wave is not None
+
+
+def _misses_agents(turn: Turn) -> bool:
+    """Reports whether a first wave could lack agents that connect again to a new driver."""
+    return turn.state.spec.is_gated and not all(node.is_online for node in turn.nodes.values())
+
+
 def has_offers_left(turn: Turn) -> bool:
     """Reports whether agents of the wave wait for their offer or have not answered it."""
     wave = turn.state.open_wave
@@ -96,7 +123,7 @@ def has_offers_left(turn: Turn) -> bool:
 
 def _fails(turn: Turn) -> bool:
     spec = turn.state.spec
-    failed = sorted(a for a, n in turn.nodes.items() if n.is_reached and n.standing == "failed")
+    failed = _failed(turn)
     if spec.is_urgent or len(failed) <= spec.gates.failed_applies:
         return False
     first = failed[0]
@@ -106,6 +133,10 @@ def _fails(turn: Turn) -> bool:
         f"{first}{more} did not apply {spec.new}: {turn.nodes[first].error}",
     )
     return True
+
+
+def _failed(turn: Turn) -> list[str]:
+    return sorted(a for a, n in turn.nodes.items() if n.is_reached and n.standing == "failed")
 
 
 def _open(turn: Turn) -> WaveRecord | None:

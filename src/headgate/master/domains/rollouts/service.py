@@ -76,11 +76,7 @@ async def order(
     """Has a rollout do what a person orders; raises ProblemError."""
     row = await found(tx, rollout)
     if ordered.verb == "undo" and row.phase == "succeeded":
-        newest = await store.newest(tx, row.fleet)
-        if newest is not None and newest.id != row.id:
-            raise ProblemError(
-                409, "conflict", f"rollout {newest.id} is newer; undo that one, or begin another"
-            )
+        await _require_last(tx, row)
     return (await _told(tx, row, Order(ordered.verb, caller.name), now_ms)).row
 
 
@@ -182,6 +178,23 @@ async def _check_program(tx: Transaction, fleet: str, new: NewRollout) -> None:
             "$.fleet",
             "no agent of this fleet can upgrade",
             "start its nodes with --upgrade-command",
+        )
+
+
+async def _require_last(tx: Transaction, row: RolloutRow) -> None:
+    """Raises ProblemError if the fleet serves something newer than what a rollout brought it."""
+    newest = await store.newest(tx, row.fleet)
+    if newest is not None and newest.id != row.id:
+        raise ProblemError(
+            409, "conflict", f"rollout {newest.id} is newer; undo that one, or begin another"
+        )
+    fleet = await fleets.find(tx, row.fleet, is_locked=True)
+    if row.program is None and fleet is not None and fleet.revision != row.revision:
+        raise ProblemError(
+            409,
+            "conflict",
+            f"the fleet's revision is {fleet.revision}, which was published since; begin a rollout"
+            " of the revision to go back to",
         )
 
 

@@ -53,8 +53,8 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Shares are from 0 to 1. `min_requests`: fewer than this on the wave decide nothing, and on the
     control excuse nothing; 0 lets a fleet without traffic pass. `failed_applies`: how many agents
-    of the rollout may refuse the revision. `quarantine`: whether an agent that serves the revision
-    without some of its objects counts as one that refused it.
+    of the rollout may refuse the revision, or be away since their offer. `quarantine`: whether an
+    agent that serves the revision without some of its objects counts as one that refused it.
     """
 
     min_requests: int = 50

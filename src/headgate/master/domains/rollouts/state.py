@@ -103,8 +103,8 @@ class Rollout(msgspec.Struct, frozen=True):
     """One rollout, whole: what a driver stores after each event.
 
     `clock_s` counts the time in which a driver looked at the fleet; it does not jump with the
-    clock of the day. No wave begins or passes before `settled_clock`. `unable` are agents of the
-    fleet that cannot upgrade; they are not among the nodes.
+    clock of the day. No wave begins or passes before `settled_clock`; a first one may, if no agent
+    is away. `unable` are agents of the fleet that cannot upgrade; they are not among the nodes.
     """
 
     spec: Spec

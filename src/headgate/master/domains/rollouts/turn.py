@@ -1,13 +1,14 @@
 """One turn of the machine: the state as it changes and the commands that collect. Pure."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from headgate.master.domains.rollouts.events import Alarm, Command, Serve
 from headgate.master.domains.rollouts.state import Entry, Hold, Node, Phase, Rollout, noted
 
-_MAX_STEP_S = 15.0
+MAX_STEP_S: Final = 15.0
 _NAMED = 5
 
 
@@ -50,7 +51,7 @@ class Turn:
         than a driver takes: the day's clock was set, or nobody looked."""
         last = self._state.ticked_at
         step = 0.0 if last is None else self.now - last
-        counted = step if 0.0 <= step <= _MAX_STEP_S else 0.0
+        counted = step if 0.0 <= step <= MAX_STEP_S else 0.0
         self.set(clock_s=self._state.clock_s + counted, ticked_at=self.now)
 
     def note(self, kind: str, text: str) -> None:

@@ -57,7 +57,9 @@ class GateLimits(Body):
         default=0.5,
         description="Less traffic is a failure, if the control makes at least 20 requests likely.",
     )
-    failed_applies: int = Field(default=0, ge=0, description="How many agents may refuse it.")
+    failed_applies: int = Field(
+        default=0, ge=0, description="How many agents may refuse it, or be away since their offer."
+    )
     draining_generations: int = Field(default=3, ge=0)
     probes_over_control: _Share = Field(default=0.0)
     quarantine: Literal["refuse", "accept"] = Field(

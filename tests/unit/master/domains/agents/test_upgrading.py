@@ -2,7 +2,8 @@
 
 import pytest
 
-from headgate.fleet.frames import Upgrade, UpgradeEnded
+from headgate.fleet.frames import UpgradeEnded
+from headgate.fleet.orders import Upgrade
 from headgate.master.domains.agents.standings import Standing
 from headgate.master.domains.agents.types import UpgradeState
 from headgate.master.domains.agents.upgrading import Ended, columns, ended, wish

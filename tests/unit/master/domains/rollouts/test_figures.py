@@ -122,11 +122,42 @@ def test_only_the_last_hour_is_kept_and_repeats_are_dropped() -> None:
     assert figures.sample(["a"], 0.0, 8000.0).requests <= KEPT_S
 
 
-def test_a_clock_that_was_set_back_far_begins_anew() -> None:
+@pytest.mark.parametrize("back_s", [5.5, 40.0, 600.0, 3600.0, KEPT_S + 10.0])
+def test_a_clock_that_was_set_back_begins_anew(back_s: float) -> None:
     figures = Figures()
-    _add(figures, "a", 100_000.0, 50.0)
-    _add(figures, "a", 10.0, 60.0)
-    assert figures.sample(["a"], 0.0, 20.0).agents == 1
+    for at in range(10_000, 13_605, 10):
+        figures.notice(float(at))
+        _add(figures, "a", float(at), 100.0 * at)
+    now = 13_600.0 - back_s
+    figures.notice(now)
+    assert figures.silent(["a"], now - 45.0) == ("a",)
+    assert figures.sample(["a"], 0.0, now).agents == 0
+    for step in range(1, 4):
+        figures.notice(now + 5.0 * step)
+        _add(figures, "a", now + 5.0 * step, 1e9 * step, errors=1e9 * step)
+    assert figures.silent(["a"], now) == ()
+    sample = figures.sample(["a"], now - 300.0, now + 15.0)
+    assert (sample.error_share, sample.seconds, sample.oldest_at) == (1.0, 10.0, now + 15.0)
+
+
+def test_a_clock_that_is_corrected_by_a_little_loses_nothing() -> None:
+    figures = Figures()
+    for at in (100.0, 110.0, 120.0):
+        figures.notice(at)
+        _add(figures, "a", at, at)
+    figures.notice(117.0)
+    _add(figures, "a", 117.0, 200.0)
+    assert figures.sample(["a"], 0.0, 120.0).requests == 20
+
+
+def test_what_is_heard_late_does_not_look_as_if_the_clock_was_set_back() -> None:
+    figures = Figures()
+    figures.notice(100.0)
+    _add(figures, "a", 100.0, 50.0)
+    figures.notice(110.0)
+    _add(figures, "b", 60.0, 70.0)
+    _add(figures, "a", 60.0, 70.0)
+    assert figures.sample(["a", "b"], 0.0, 110.0).agents == 2
 
 
 def test_agents_that_are_gone_are_forgotten() -> None:

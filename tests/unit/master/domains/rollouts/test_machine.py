@@ -292,6 +292,46 @@ def test_nothing_goes_on_until_agents_could_connect_again_to_a_new_driver() -> N
     assert fleet.status == "succeeded"
 
 
+@pytest.mark.parametrize("begins_first", [True, False])
+def test_a_rollout_that_begins_while_agents_connect_again_skips_no_wave(begins_first: bool) -> None:
+    fleet = Fleet(spec_of(approvals=1, waves=parse_waves(["zone:z0"])))
+    fleet.look(3)
+    fleet.away = {"a0", "a2"}
+    events: list[ev.Event] = [ev.Resumed(), ev.Approve("bob")]
+    for event in reversed(events) if begins_first else events:
+        fleet.tell(event)
+    fleet.look(2)
+    assert fleet.serving(NEW) == 0
+    fleet.away.remove("a0")
+    fleet.look()
+    assert fleet.serving(NEW) == 0, "one is still away"
+    fleet.away.clear()
+    fleet.look()
+    assert {name for name, view in fleet.views.items() if view.serving == NEW} == {"a0", "a2"}
+
+
+def test_a_rollout_waits_for_agents_to_connect_again_no_longer_than_its_driver_is_new() -> None:
+    fleet = Fleet(spec_of(approvals=1, waves=parse_waves(["zone:z0"])))
+    fleet.away = {"a0", "a2"}
+    fleet.tell(ev.Resumed(since_s=10.0))
+    fleet.tell(ev.Approve("bob"))
+    fleet.look()
+    assert fleet.serving(NEW) == 0
+    fleet.look(2)
+    assert fleet.serving(NEW) == 2, "its first wave found no agent"
+
+
+@pytest.mark.parametrize("away", [set(), {"a0"}])
+def test_what_is_urgent_or_misses_nobody_begins_with_its_driver(away: set[str]) -> None:
+    spec = spec_of(approvals=1, kind="revocation") if away else spec_of(approvals=1)
+    fleet = Fleet(spec)
+    fleet.away = away
+    fleet.tell(ev.Resumed())
+    fleet.tell(ev.Approve("bob"))
+    fleet.look()
+    assert fleet.serving(NEW) == (3 if away else 1)
+
+
 @pytest.mark.parametrize("jump_s", [-86400.0, 86400.0])
 def test_a_jump_of_the_clock_ends_no_soak(jump_s: float) -> None:
     fleet = Fleet(spec_of())
