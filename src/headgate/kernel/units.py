@@ -4,6 +4,7 @@ A parsed value keeps its unit in its type; the plan carries whole milliseconds, 
 where a name says so, and bytes.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,8 @@ FINE_ALLOWED: Final = 'write a number and a unit: "500us", "2.5ms", "10s", "1m"'
 SIZE_ALLOWED: Final = 'write a number and a unit: "512B", "64KiB", "10MiB", "1GB"'
 OFF_ALLOWED: Final = ', or "off"'
 
-_NUMBER = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)\s?([A-Za-z]+)")
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([A-Za-z]+)")
+_MOST_DIGITS = 1000
 _DURATIONS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _FINE: Final = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000}
 _SIZES: Final = {
@@ -113,6 +115,8 @@ def _scaled(text: str, units: dict[str, int]) -> float | int | None:
     if found is None or factor is None:
         return None
     number = found[1]
+    if len(number) > _MOST_DIGITS:  # `int` takes 4,300
+        return math.inf
     if "." not in number:
         return int(number) * factor
     return round(float(number) * factor, 6)
