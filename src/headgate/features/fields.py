@@ -7,9 +7,9 @@ what is wrong and what is allowed; and carries its JSON Schema.
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
-from pydantic import BeforeValidator, PlainValidator, Strict, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, Strict, WithJsonSchema
 
 from headgate.features import syntax
 from headgate.kernel.errors import Invalid
@@ -25,6 +25,9 @@ DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)$"
 SIZE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(B|kB|KB|MB|GB|KiB|MiB|GiB)$"
 
 
+_Bounded = TypeVar("_Bounded", Duration, ByteSize)
+
+
 class EnvText(str):
     """Text that came out of the environment, where everything is text: it may be a number."""
 
@@ -35,6 +38,17 @@ def _text(what: str, allowed: str, value: object) -> str:
     if not isinstance(value, str):
         raise Invalid(f"{syntax.described(value)} is not {what}", allowed)
     return value
+
+
+def at_most(most: _Bounded, why: str) -> AfterValidator:
+    """Bounds a duration or a size; a greater one raises `Invalid` with the reason."""
+
+    def bounded(value: _Bounded) -> _Bounded:
+        if value > most:
+            raise Invalid(f'"{value}" {why}', f'write at most "{most}"')
+        return value
+
+    return AfterValidator(bounded)
 
 
 def parsed(parse: Callable[[str], object], what: str, allowed: str) -> PlainValidator:

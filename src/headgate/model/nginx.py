@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import Field, Strict
 
 from headgate.features.base import Checked, Options
 from headgate.features.fields import (
@@ -13,6 +13,7 @@ from headgate.features.fields import (
     HostName,
     ListenAddress,
     RoutedPath,
+    at_most,
 )
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import Duration
@@ -23,15 +24,8 @@ Start = Literal["own", "systemd", "external"]
 Endpoints = Literal["reload", "lua"]
 
 
-def _at_most(most: str) -> AfterValidator:
-    """Bounds a wait of an apply; a run of the pipeline ends after 10 minutes (`RUN_S`)."""
-
-    def bounded(time: Duration) -> Duration:
-        if time > Duration.parse(most):
-            raise Invalid(f'"{time}" is longer than an apply can wait', f'write at most "{most}"')
-        return time
-
-    return AfterValidator(bounded)
+# A run of the pipeline, of which an apply is a part, ends after 10 minutes.
+_TOO_LONG = "is longer than an apply can wait"
 
 
 class Probe(Options):
@@ -94,12 +88,12 @@ class Nginx(Checked):
         default=None,
         description="The user of the worker processes; absent = the binary's own default.",
     )
-    soak: Annotated[DurationOrOff, _at_most("5m")] = Field(
+    soak: Annotated[DurationOrOff, at_most(Duration.parse("5m"), _TOO_LONG)] = Field(
         default=Duration(0),
         description="How long a verified release is watched before it becomes the last good one, "
         "at most 5 minutes.",
     )
-    debounce: Annotated[DurationText, _at_most("1m")] = Field(
+    debounce: Annotated[DurationText, at_most(Duration.parse("1m"), _TOO_LONG)] = Field(
         default=Duration(100),
         description="Changes that arrive within this time, at most a minute, share one reload.",
     )

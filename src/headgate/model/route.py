@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Set
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import Field, Strict
 
 from headgate.features.base import Checked, Options, excluding
 from headgate.features.fields import (
@@ -12,6 +12,7 @@ from headgate.features.fields import (
     Flag,
     HostPattern,
     SizeOrOff,
+    at_most,
 )
 from headgate.features.middleware.redirect.spec import Redirect
 from headgate.features.middleware.respond.spec import Respond
@@ -73,13 +74,7 @@ class RouteTimeouts(Options):
     )
 
 
-def _at_most(most: str) -> AfterValidator:
-    def bounded(size: ByteSize) -> ByteSize:
-        if size > ByteSize.parse(most):
-            raise Invalid(f'"{size}" is more than is collected', f'write at most "{most}"')
-        return size
-
-    return AfterValidator(bounded)
+_TOO_MUCH = "is more than is collected"
 
 
 class RouteLimits(Options):
@@ -93,12 +88,12 @@ class RouteLimits(Options):
         description="The bytes of a request body that a client must send per second. A body that "
         "falls further behind than `timeouts.body` allows gets 408.",
     )
-    body_buffer: Annotated[SizeOrOff, _at_most("1MiB")] = Field(
+    body_buffer: Annotated[SizeOrOff, at_most(ByteSize.parse("1MiB"), _TOO_MUCH)] = Field(
         default=ByteSize(0),
         description="The node collects request bodies up to this size, at most 1 MiB, before it "
         "asks the upstream. It passes on larger bodies as they come.",
     )
-    response_buffer: Annotated[SizeOrOff, _at_most("16MiB")] = Field(
+    response_buffer: Annotated[SizeOrOff, at_most(ByteSize.parse("16MiB"), _TOO_MUCH)] = Field(
         default=ByteSize(0),
         description="How many bytes of a response, at most 16 MiB, the node collects for a client "
         "that reads slowly, so that the endpoint is done sooner. Bytes that the client reads pass "

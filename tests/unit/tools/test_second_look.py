@@ -76,7 +76,9 @@ def test_what_pytest_does_not_find_by_its_id_is_looked_at_with_its_whole_functio
 def test_two_tests_of_one_id_are_refused(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text((TOOL.parents[1] / "tests/conftest.py").read_text())
     (tmp_path / "test_it.py").write_text("def test_one(): pass")
-    environment = os.environ | {"PYTHONPATH": str(TOOL.parents[1] / "tests/support")}
+    support = str(TOOL.parents[1] / "tests/support")
+    # Options of the run that this test is a part of may name plugins from elsewhere.
+    environment = os.environ | {"PYTHONPATH": support, "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--keep-duplicates", "test_it.py", "test_it.py"],
         cwd=tmp_path,
