@@ -75,6 +75,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, home: Path) -> ScriptedMaster:
         return client(**options | {"transport": httpx2.MockTransport(master.answer)})
 
     monkeypatch.setattr(httpx2, "Client", scripted)
+    monkeypatch.setattr(httpx2, "HTTPTransport", lambda **_: httpx2.MockTransport(master.answer))
     monkeypatch.setenv("HEADGATE_CONFIG_HOME", str(home))
     monkeypatch.delenv("HEADGATE_CONTEXT", raising=False)
     known = Contexts().holding("up", Context(URL, "access", "refresh", "shop"))

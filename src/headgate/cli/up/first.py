@@ -41,8 +41,9 @@ def setup_token(said: str) -> str:
 
 def keep_authority(url: str, file: Path) -> None:
     """Writes the fleet's CA into a file. The master that answers is a child of ours at a loopback
-    port that it could bind, so there is nobody else to be verified."""
-    answer = httpx2.get(f"{url}/api/v1/enrolment/authorities", verify=False, timeout=_TIMEOUT_S)
+    port that it could bind, so there is nobody else to be verified, and no proxy is asked."""
+    place = f"{url}/api/v1/enrolment/authorities"
+    answer = httpx2.get(place, verify=False, trust_env=False, timeout=_TIMEOUT_S)
     answer.raise_for_status()
     file.write_bytes(answer.content)
 
@@ -53,7 +54,8 @@ def set_up(url: str, token: str, authority: Path) -> Opened:
     empty = Context(url, "", workspace="default", authority=str(authority))
     body = {"token": token, "name": CONTEXT, "password": secrets.token_urlsafe(32)}
     trust = ssl.create_default_context(cafile=authority)
-    answer = httpx2.post(f"{url}/api/v1/auth/setup", json=body, verify=trust, timeout=_TIMEOUT_S)
+    place = f"{url}/api/v1/auth/setup"
+    answer = httpx2.post(place, json=body, verify=trust, trust_env=False, timeout=_TIMEOUT_S)
     if answer.is_error:
         raise client.refusal(answer)
     found = client.with_tokens(empty, client.decoded(answer))

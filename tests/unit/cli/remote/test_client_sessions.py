@@ -1,9 +1,13 @@
 """How a session at a master begins and is renewed, and whom the connection trusts."""
 
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
+from http_server import serving_http
+from key_server import KeyServer
 from scripted_master import SHOP, URL, ScriptedMaster, installed
 from tls_authority import Authority
 
@@ -164,6 +168,80 @@ def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for file in (broken, tmp_path / "none.pem"):
         with pytest.raises(ContextError, match=f"certificates in {file} cannot be read: "):
             Master(Context(URL, "token", authority=str(file)))
+
+
+class LoopbackMaster(BaseHTTPRequestHandler):
+    """Lets everybody log in, and says who asks."""
+
+    def do_GET(self) -> None:
+        self._answer({"name": "ann"})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self._answer(NEW)
+
+    def _answer(self, body: dict[str, str]) -> None:
+        content = msgspec.json.encode(body)
+        self.send_response(200)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def _proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies in the environment that nobody serves, for every address."""
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, URL)
+
+
+@pytest.mark.usefixtures("_proxies")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_proxy_gets_the_tokens_for_a_master_of_this_host(host: str) -> None:
+    with serving_http(LoopbackMaster) as port:
+        context = Context(f"http://{host}:{port}", "")
+        found = log_in(context, "ann", "secret")
+        assert found == Context(context.url, "a2", "r2")
+        assert Master(found).get("/auth/me") == {"name": "ann"}
+
+
+@pytest.mark.usefixtures("_proxies")
+def test_a_proxy_of_a_kind_that_is_not_known_does_not_matter_to_this_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1")
+    with serving_http(LoopbackMaster) as port:
+        found = log_in(Context(f"http://127.0.0.1:{port}", ""), "ann", "secret")
+    assert (found.access_token, found.refresh_token) == ("a2", "r2")
+
+
+@pytest.mark.usefixtures("_proxies")
+def test_a_master_of_this_host_is_verified_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with KeyServer(tmp_path) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        named = Context(url, "token", authority=str(server.ca_file))
+        assert "keys" in Master(named).get("/auth/me")
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        with pytest.raises(MasterError, match="certificate verify failed"):
+            Master(Context(url, "token")).get("/auth/me")
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
+        assert "keys" in Master(Context(url, "token")).get("/auth/me")
+
+
+@pytest.mark.usefixtures("_proxies")
+def test_the_proxy_of_the_environment_is_asked_for_a_master_elsewhere() -> None:
+    context = Context("https://master.test", "")
+    with pytest.raises(MasterError, match="Connection refused"):
+        log_in(context, "ann", "secret")
+    with pytest.raises(MasterError, match="Connection refused"):
+        Master(context).get("/auth/me")
 
 
 @pytest.mark.parametrize("text", ["http://10.0.0.1", "http://a.test", "http://localhost.test"])

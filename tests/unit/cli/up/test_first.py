@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from key_server import KeyServer
 from scripted_master import ScriptedMaster, installed
 
 from headgate.cli.remote import client, contexts
@@ -56,6 +57,20 @@ def test_the_fleets_ca_is_written_and_a_refusal_is_not(
     with pytest.raises(httpx2.HTTPStatusError):
         first.keep_authority(URL, tmp_path / "none.pem")
     assert not (tmp_path / "none.pem").exists()
+
+
+def test_no_proxy_of_the_environment_is_asked_for_the_new_master(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", URL)
+    with KeyServer(tmp_path) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        first.keep_authority(url, tmp_path / "asked.pem")
+        assert (tmp_path / "asked.pem").read_bytes() == server.body
+        with pytest.raises(MasterError, match="the master answered 501"):  # it knows no POST
+            first.set_up(url, "hgs_x", server.ca_file)
 
 
 def test_the_caller_is_logged_in_and_a_person_invited(
