@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 from urllib.parse import quote
 
 import msgspec
@@ -13,6 +14,10 @@ from headgate.cli.remote.documents import FLEETS, Key, Labels, Spec, Written
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote.output import yaml
 from headgate.master.domains.resources.set_names import DEFAULT_SET
+
+_LONGEST: Final = 250
+"""Names of files have up to 255 bytes, with their suffix."""
+_DIGEST: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +180,27 @@ def write_out(resources: Iterable[Json], folder: Path) -> int:
     count = 0
     for one in resources:
         kind, name = str(one["kind"]), str(one["name"])
-        file = folder / kind / f"{quote(name, safe='')}.yaml"
+        file = folder / kind / f"{_file_name(name)}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(yaml({kind: {name: _written(one)}}), encoding="utf-8")
         count += 1
     return count
+
+
+def _file_name(name: str) -> str:
+    """Returns an object's name as one of a file, without its suffix: one that is not hidden, which
+    nobody would read, and that is not too long for a file system.
+
+    >>> _file_name(".well-known"), _file_name("a/b")
+    ('%2Ewell-known', 'a%2Fb')
+    """
+    quoted = quote(name, safe="")
+    if quoted.startswith("."):
+        quoted = f"%2E{quoted[1:]}"
+    if len(quoted) <= _LONGEST:
+        return quoted
+    digest = sha256(name.encode()).hexdigest()[:_DIGEST]
+    return f"{quoted[: _LONGEST - _DIGEST - 1]}-{digest}"
 
 
 def _written(one: Json) -> Spec:

@@ -15,7 +15,7 @@ from headgate.cli.remote.applying import (
     write_out,
 )
 from headgate.cli.remote.client import Json
-from headgate.cli.remote.documents import Key, Labels, Spec, Written
+from headgate.cli.remote.documents import Key, Labels, Spec, Written, gather
 from headgate.cli.remote.errors import MasterError
 from headgate.cli.remote_commands import opened
 
@@ -177,3 +177,27 @@ def test_each_object_becomes_a_document_of_its_own(tmp_path: Path) -> None:
     )
     assert (folder / "upstreams" / "b%2Fc.yaml").read_text() == "upstreams:\n  b/c:\n    x: 2\n"
     assert write_out([], folder) == 0
+
+
+def test_what_is_written_out_is_read_again_whatever_its_name(tmp_path: Path) -> None:
+    long = "\N{LATIN SMALL LETTER A WITH DIAERESIS}" * 199
+    names = [".well-known", "..", "%2E.", "a/b", "a.", "x" * 200, long + "a", long + "b"]
+    items = [there(name, spec={"balance": str(at)}) for at, name in enumerate(names)]
+    for _ in range(2):  # the second time replaces what the first one wrote
+        assert write_out(items, tmp_path) == len(names)
+        found = gather([tmp_path])
+        assert not found.wrong
+        assert {name: one.spec for (_, name), one in found.resources.items()} == {
+            name: {"balance": str(at)} for at, name in enumerate(names)
+        }
+    files = {file.name for file in (tmp_path / "upstreams").iterdir()}
+    assert len(files) == len(names)
+    assert files >= {"%2Ewell-known.yaml", "%2E..yaml", "%252E..yaml", f"{'x' * 200}.yaml"}
+
+
+def test_the_longest_name_that_fits_into_one_of_a_file_is_whole(tmp_path: Path) -> None:
+    fits, more = "/" * 83 + "a", "/" * 83 + "ab"
+    assert write_out([there(fits), there(more)], tmp_path) == 2
+    names = sorted(file.name for file in (tmp_path / "upstreams").iterdir())
+    assert f"{'%2F' * 83}a.yaml" in names
+    assert f"{'%2F' * 83}ab.yaml" not in names
