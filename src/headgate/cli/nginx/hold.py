@@ -2,6 +2,7 @@
 
 import getpass
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,8 +27,8 @@ def hold(
 ) -> None:
     """Stop the node from changing nginx (applies and heals) until the hold expires.
 
-    Use it to keep an emergency fix made by hand. It works without a running node. Without
-    DURATION it shows the current hold.
+    Use it to keep an emergency fix made by hand. It works without a running node, on an nginx that
+    one has driven. Without DURATION it shows the current hold.
 
     \b
     Examples:
@@ -35,40 +36,56 @@ def hold(
       headgate hold
       headgate hold --release
     """
-    from headgate.engines.nginx.apply.hold import (
-        BadHoldError,
-        read_hold,
-        release_hold,
-        set_hold,
-    )
+    from headgate.engines.nginx.apply.hold import BadHoldError, read_hold, release_hold, set_hold
+
+    seconds = None if release or duration is None else _seconds(duration, reason)
+    root = node_dir(state, node, instance) / "nginx"
+    _require_nginx(root)
+    found, said = None, "there was no hold\n"
+    try:
+        if release:
+            said = "released\n" if release_hold(root) else said
+        elif seconds is None:
+            found = read_hold(root)
+        else:
+            found = set_hold(root, seconds, reason.strip(), _who())
+    except BadHoldError as error:
+        raise complain(str(error)) from None
+    except OSError as error:
+        raise complain(f"{root}: {error.strerror}") from None
+    if release:
+        show({"held": False}, output, lambda _: said)
+    else:
+        show(found, output, lambda one: f"{one.text(time.time())}\n" if one else "not held\n")
+
+
+def _seconds(duration: str, reason: str) -> float:
+    """Returns how long to hold; no time and no reason are usage errors."""
     from headgate.kernel.errors import Invalid
     from headgate.kernel.units import Duration
 
-    root = node_dir(state, node, instance) / "nginx"
-    if release:
-        was_there = release_hold(root)
-        show(
-            {"held": False}, output, lambda _: "released\n" if was_there else "there was no hold\n"
-        )
-        return
-    if duration is None:
-        try:
-            found = read_hold(root)
-        except BadHoldError as error:
-            raise complain(str(error)) from None
-        show(found, output, lambda one: f"{one.text(time.time())}\n" if one else "not held\n")
-        return
     try:
         seconds = Duration.parse(duration).ms / 1000
     except Invalid as error:
         raise typer.BadParameter(str(error), param_hint="DURATION") from None
     if not reason.strip() or seconds <= 0:
         raise typer.BadParameter("say why, and for how long", param_hint="--reason")
+    return seconds
+
+
+def _require_nginx(root: Path) -> None:
+    """Refuses a folder of which no node knows: nobody would see the hold."""
+    from headgate.engines.nginx.apply.here import INSTANCE
+
     try:
-        made = set_hold(root, seconds, reason.strip(), _who())
+        (root / INSTANCE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise complain(
+            f"no nginx is driven from {root}; name the node with --node or --state-dir, or try "
+            "again as the node's user"
+        ) from None
     except OSError as error:
         raise complain(f"{root}: {error.strerror}") from None
-    show(made, output, lambda one: f"{one.text(time.time())}\n")
 
 
 def _who() -> str:

@@ -10,6 +10,7 @@ from headgate.cli.output import FAILED, Format, Output, complain, show
 from headgate.cli.places import InstanceName, NodeName, StateDir, node_dir
 
 if TYPE_CHECKING:
+    from headgate.engines.nginx.apply.hold import Hold
     from headgate.engines.nginx.apply.results import Result
 
 
@@ -43,7 +44,8 @@ def rollback(
     """Make nginx serve an earlier release; this works without a running node.
 
     Certificates that were renewed and credentials that were revoked since then stay that way. The
-    release is tested and verified like any other, and undone if it does not serve.
+    release is tested and verified like any other, and undone if it does not serve. A hold that
+    ends later stays as it is.
 
     \b
     Examples:
@@ -68,10 +70,10 @@ def rollback(
 def _rolled_back(
     root: Path, release: str | None, *, exact: bool, hold_s: float, reason: str
 ) -> "Result":
-    """Returns how it ended; held before a node could object, and not held if it did not succeed."""
+    """Returns how it ended; held before a node could object, and as before without success."""
     from headgate.engines.nginx.apply.carry import NotCarriedError
     from headgate.engines.nginx.apply.here import NotHereError, recall
-    from headgate.engines.nginx.apply.hold import BadHoldError, read_hold, release_hold, set_hold
+    from headgate.engines.nginx.apply.hold import BadHoldError, read_hold
     from headgate.engines.nginx.apply.results import Applied
     from headgate.engines.nginx.apply.rollback import NoReleaseError, choose, roll_back
     from headgate.engines.nginx.releases.disk import NoSpaceError
@@ -83,22 +85,41 @@ def _rolled_back(
         here = recall(root)
         store = Store(root, group=here.group)
         choose(store, release)
-        was_held = read_hold(root) is not None
+        held = before = read_hold(root)
     except (NotHereError, NoReleaseError, BadHoldError) as error:
         raise complain(str(error)) from None
-    if hold_s:
-        typer.echo(set_hold(root, hold_s, reason).text(time.time()), err=True)
     is_served = False
     refused = (NotCarriedError, BusyError, UnknownReleaseError, DamagedObjectError, NoSpaceError)
     try:
+        if hold_s:
+            held = _held(root, before, hold_s, reason)
+            typer.echo(held.text(time.time()), err=True)
         result = roll_back(here.applier(root), store, release, exact=exact)
         is_served = isinstance(result, Applied)
         return result
     except (*refused, OSError) as error:
         raise complain(str(error)) from None
     finally:
-        if hold_s and not is_served and not was_held:
-            release_hold(root)
+        if held is not before and not is_served:
+            _as_before(root, before)
+
+
+def _held(root: Path, before: "Hold | None", hold_s: float, reason: str) -> "Hold":
+    """Returns the hold that there is now: the one before, if it ends later."""
+    from headgate.engines.nginx.apply.hold import set_hold
+
+    if before is not None and before.until > time.time() + hold_s:
+        return before
+    return set_hold(root, hold_s, reason)
+
+
+def _as_before(root: Path, before: "Hold | None") -> None:
+    from headgate.engines.nginx.apply.hold import release_hold, restore_hold
+
+    if before is None:
+        release_hold(root)
+    else:
+        restore_hold(root, before)
 
 
 def register(app: typer.Typer) -> None:

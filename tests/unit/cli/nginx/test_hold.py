@@ -2,13 +2,15 @@
 
 import getpass
 import json
+import os
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from headgate.cli.program import program
-from headgate.engines.nginx.apply.hold import HOLD, read_hold
+from headgate.engines.nginx.apply.here import INSTANCE, full_mode, remember
+from headgate.engines.nginx.apply.hold import HOLD, read_hold, set_hold
 
 
 def run(state: Path, *arguments: str) -> tuple[int, str]:
@@ -17,8 +19,17 @@ def run(state: Path, *arguments: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+def driven(state: Path) -> Path:
+    """The folder of an nginx that a node has driven."""
+    root = state / "nginx"
+    root.mkdir()
+    remember(root, full_mode(root, "/usr/sbin/nginx", None))
+    return root
+
+
 @pytest.mark.parametrize("verb", [["hold"], ["nginx", "hold"]])
 def test_a_hold_is_made_shown_and_ended(tmp_path: Path, verb: list[str]) -> None:
+    driven(tmp_path)
     assert run(tmp_path, *verb) == (0, "not held\n")
     code, text = run(tmp_path, *verb, "30m", "--reason", "night fix")
     assert code == 0
@@ -43,11 +54,47 @@ def test_a_hold_takes_a_time_and_a_reason(tmp_path: Path, arguments: list[str]) 
 
 
 def test_a_hold_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    (tmp_path / "nginx").mkdir()
-    (tmp_path / "nginx" / HOLD).write_text("{")
+    (driven(tmp_path) / HOLD).write_text("{")
     code, text = run(tmp_path, "hold")
     assert code == 1
     assert "release the hold" in text
+    assert run(tmp_path, "hold", "--release") == (0, "released\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["30m", "--reason", "x"], ["--release"]])
+def test_a_hold_needs_an_nginx_that_a_node_drives(tmp_path: Path, arguments: list[str]) -> None:
+    said = (
+        f"headgate: no nginx is driven from {tmp_path}/nginx; name the node with --node or "
+        "--state-dir, or try again as the node's user\n"
+    )
+    assert run(tmp_path, "hold", *arguments) == (1, said)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "nginx").write_text("")
+    assert run(tmp_path, "hold", *arguments) == (1, said)
+
+
+@pytest.mark.parametrize("arguments", [[], ["30m", "--reason", "x"], ["--release"]])
+def test_a_state_that_others_may_not_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    set_hold(driven(tmp_path), 60, "mine")
+    stat = Path.stat
+
+    def kept(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path.name == INSTANCE:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, follow_symlinks=follow_symlinks)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", kept)
+        said = f"headgate: {tmp_path}/nginx: Permission denied\n"
+        assert run(tmp_path, "hold", *arguments) == (1, said)
+    assert read_hold(tmp_path / "nginx") is not None
+
+
+def test_a_hold_may_be_released_whatever_else_is_written(tmp_path: Path) -> None:
+    set_hold(driven(tmp_path), 60, "mine")
+    assert run(tmp_path, "hold", "soon", "--release") == (0, "released\n")
 
 
 def test_a_hold_without_a_user_names_nobody(
@@ -56,11 +103,13 @@ def test_a_hold_without_a_user_names_nobody(
     def nobody() -> str:
         raise KeyError(1000)
 
+    driven(tmp_path)
     monkeypatch.setattr(getpass, "getuser", nobody)
     assert run(tmp_path, "hold", "1s", "--reason", " x ") == (0, "held for 1 s: x\n")
 
 
 def test_a_hold_that_cannot_be_written_is_a_failure_with_its_place(tmp_path: Path) -> None:
-    (tmp_path / "nginx").write_text("")
-    code, text = run(tmp_path, "hold", "30m", "--reason", "x")
-    assert (code, text) == (1, f"headgate: {tmp_path}/nginx: File exists\n")
+    (driven(tmp_path) / HOLD).mkdir()
+    said = (1, f"headgate: {tmp_path}/nginx: Is a directory\n")
+    assert run(tmp_path, "hold", "30m", "--reason", "x") == said
+    assert run(tmp_path, "hold", "--release") == said

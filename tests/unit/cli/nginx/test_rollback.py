@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headgate.cli.program import program
-from headgate.engines.nginx.apply import rollback
+from headgate.engines.nginx.apply import hold, rollback
 from headgate.engines.nginx.apply.causes import Finding
 from headgate.engines.nginx.apply.here import full_mode, remember
 from headgate.engines.nginx.apply.hold import HOLD, read_hold, set_hold
@@ -119,6 +119,51 @@ def test_what_did_not_go_back_is_not_held_unless_it_was_before(
     assert run(tmp_path, "--hold", "off") == (1, said)
     assert run(tmp_path)[0] == 1
     assert read_hold(nginx.root) is not None
+
+
+@pytest.mark.parametrize("result", [Applied(7, NAME, 0.0, 0.0), REJECTED, OSError("a bad disk")])
+def test_a_hold_that_ends_later_stays_as_it_is(
+    result: Result | Exception, tmp_path: Path, nginx: Nginx
+) -> None:
+    nginx.result = result
+    mine = set_hold(nginx.root, 8 * 3_600.0, "mine", "ann")
+    code, text = run(tmp_path)
+    assert code == (0 if isinstance(result, Applied) else 1)
+    assert text.startswith("held for 480 min by ann: mine\n")
+    assert nginx.held == ["mine"]
+    assert read_hold(nginx.root) == mine
+
+
+@pytest.mark.parametrize("result", [REJECTED, OSError("a bad disk")])
+def test_a_shorter_hold_comes_back_if_it_did_not_go_back(
+    result: Result | Exception, tmp_path: Path, nginx: Nginx
+) -> None:
+    nginx.result = result
+    mine = set_hold(nginx.root, 600.0, "mine", "ann")
+    code, text = run(tmp_path)
+    assert code == 1
+    assert text.startswith("held for 30 min: rolled back by hand\n")
+    assert nginx.held == ["rolled back by hand"]
+    assert read_hold(nginx.root) == mine
+
+
+def test_a_shorter_hold_is_replaced_once_it_went_back(tmp_path: Path, nginx: Nginx) -> None:
+    set_hold(nginx.root, 600.0, "mine", "ann")
+    assert run(tmp_path)[0] == 0
+    found = read_hold(nginx.root)
+    assert found is not None
+    assert found.reason == "rolled back by hand"
+
+
+def test_a_hold_that_cannot_be_written_is_a_failure(
+    tmp_path: Path, nginx: Nginx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(hold, "replace_file", full)
+    assert run(tmp_path) == (1, "headgate: [Errno 28] No space left on device\n")
+    assert nginx.asked == []
 
 
 def test_a_hold_that_cannot_be_read_stops_it(tmp_path: Path, nginx: Nginx) -> None:

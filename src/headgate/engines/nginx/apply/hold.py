@@ -60,8 +60,13 @@ def set_hold(root: Path, seconds: float, reason: str, by: str = "") -> Hold:
     now = time.time()
     hold = Hold(until=now + seconds, reason=reason, since=now, by=by)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_file(root / HOLD, msgspec.json.encode(hold) + b"\n", _MODE)
+    restore_hold(root, hold)
     return hold
+
+
+def restore_hold(root: Path, hold: Hold) -> None:
+    """Stores a hold as it is, durably; replaces another one. Raises OSError."""
+    replace_file(root / HOLD, msgspec.json.encode(hold) + b"\n", _MODE)
 
 
 def release_hold(root: Path) -> bool:
