@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,6 +83,8 @@ def login(
 
     file = contexts.place(os.environ)
     contexts.load(file)  # what is wrong with it is said before anybody is asked
+    # Later commands run in other directories, where this name may be of another file.
+    ca = str(Path(ca).absolute()) if ca else ""
     found = contexts.Context(client.checked_url(url), "", workspace=workspace, authority=ca)
     if token_stdin:
         found = contexts.Context(found.url, sys.stdin.readline().strip(), "", workspace, ca)
@@ -106,7 +109,7 @@ def logout(context: ContextName = "") -> None:
       headgate logout
     """
     from headgate.cli.remote import client, contexts
-    from headgate.cli.remote.errors import MasterError
+    from headgate.cli.remote.errors import ContextError, MasterError
 
     file = contexts.place(os.environ)
     known = contexts.load(file)
@@ -115,7 +118,7 @@ def logout(context: ContextName = "") -> None:
     if found.refresh_token:
         try:
             client.Master(found, name=name).ask("POST", "/auth/logout")
-        except MasterError as error:
+        except (ContextError, MasterError) as error:
             # The tokens are forgotten here in any case; they expire by themselves.
             sys.stderr.write(printable_text(f"headgate: the session was not ended: {error}\n"))
     contexts.change(file, lambda known: known.without(name))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from scripted_master import SHOP, URL, ScriptedMaster, installed, left
+from tls_authority import Authority
 
 from headgate.cli.remote import contexts
 from headgate.cli.remote.contexts import Context, Contexts
@@ -109,6 +110,26 @@ def test_an_api_token_is_kept_as_it_is_and_logs_nobody_in(
     assert not master.bodies("POST", "/auth/login")
 
 
+@pytest.mark.parametrize("more", [["--token-stdin"], ["--user", "ann", "--password-stdin"]])
+def test_the_authorities_are_those_of_the_file_that_the_login_named(
+    master: ScriptedMaster,
+    home: Path,
+    run: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[str],
+) -> None:
+    file = Authority(tmp_path).ca_file
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))
+    assert run("login", URL, "--ca", file.name, *more) == 0
+    assert kept(home).named("default").authority == str(file)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    master.answers[f"GET {SHOP}/resources"] = {"items": []}
+    assert run("get", "routes") == 0
+
+
 def test_a_logout_forgets_the_tokens_whatever_the_master_says(
     master: ScriptedMaster, home: Path, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,6 +137,18 @@ def test_a_logout_forgets_the_tokens_whatever_the_master_says(
     assert run("logout") == 0
     assert "the session was not ended: answered 503" in capsys.readouterr().err
     assert kept(home) == Contexts()
+
+
+def test_a_logout_forgets_the_tokens_of_a_master_whose_authorities_are_gone(
+    master: ScriptedMaster, home: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = Contexts().holding("ci", Context(URL, "a", "r", authority=str(home / "none.pem")))
+    contexts.save(home / "contexts.json", known)
+    assert run("logout") == 0
+    said = f"the session was not ended: the CA certificates in {home}/none.pem cannot be read"
+    assert said in capsys.readouterr().err
+    assert kept(home) == Contexts()
+    assert master.asked == []
 
 
 def test_only_a_session_is_ended_at_the_master(

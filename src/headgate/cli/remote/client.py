@@ -272,6 +272,10 @@ def _is_loopback(host: str) -> bool:
 def _trust(authority: str) -> ssl.SSLContext | bool:
     if not authority:
         return True
+    if not Path(authority).is_absolute():
+        raise ContextError(
+            f"{authority} may be another file here; log in again with `headgate login --ca FILE`"
+        )
     try:
         return ssl.create_default_context(cafile=Path(authority))
     except (OSError, ssl.SSLError) as error:

@@ -244,6 +244,15 @@ def test_the_proxy_of_the_environment_is_asked_for_a_master_elsewhere() -> None:
         Master(context).get("/auth/me")
 
 
+def test_authorities_of_whatever_directory_a_command_runs_in_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Authority(tmp_path).ca_file
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ContextError, match=f"^{file.name} may be another file here; log in again"):
+        Master(Context(URL, "token", authority=file.name))
+
+
 @pytest.mark.parametrize("text", ["http://10.0.0.1", "http://a.test", "http://localhost.test"])
 def test_a_token_goes_in_the_clear_to_this_host_alone(text: str) -> None:
     with pytest.raises(ContextError, match="would carry tokens in the clear; write https://"):
