@@ -183,8 +183,11 @@ def upgrade(agent: Path) -> str | None:
         except calls.NoNodeError as error:
             return str(error)
 
-    running = _ask(agent, "instances").instances
-    found = _each({n: one for n, one in running.items() if one.state == "running"}, upgraded)
+    known = _ask(agent, "instances").instances
+    running = {name: one for name, one in known.items() if one.state == "running"}
+    if not running:
+        return f"no instance of the agent at {agent} runs"
+    found = _each(running, upgraded)
     return "; ".join(f"{name}: {why}" for name, why in found.items() if why) or None
 
 

@@ -206,6 +206,12 @@ def test_an_upgrade_names_each_instance_that_was_not_upgraded(agent: Agent) -> N
     assert several.upgrade(AGENT) is None
 
 
+@pytest.mark.parametrize("states", [{}, {"a": "waiting", "b": "ended"}])
+def test_nothing_is_upgraded_where_no_instance_runs(agent: Agent, states: dict[str, str]) -> None:
+    agent.runs(**states)
+    assert several.upgrade(AGENT) == "no instance of the agent at /agent runs"
+
+
 def test_an_answer_that_is_none_is_told_as_such(agent: Agent) -> None:
     agent.answers["drain"] = {"ok": "perhaps"}
     with pytest.raises(calls.NoNodeError, match=r"the agent at /agent answers nonsense: Expected"):
