@@ -11,6 +11,7 @@ from said_agent import Agent, W
 from headgate.certificates.authority import new_csr
 from headgate.fleet.frames import Heartbeat, Held
 from headgate.fleet.signing import sign_challenge
+from headgate.master.domains.enrolment.service import RENEWALS_PER_MINUTE
 from headgate.master.domains.sessions import shared
 from headgate.master.domains.sessions.throttle import ADDRESS
 from headgate.master.fleet.book import AgentFacts, Enrolled
@@ -80,6 +81,38 @@ def test_an_agent_comes_back_by_its_old_key_for_thirty_days(world: World, admin:
     assert renewal(world, agent) == (200, "")
     # The approval is used up.
     assert renewal(world, agent)[1] == "urn:headgate:problem:enrolment-approval"
+
+
+def lines(world: World, admin: str) -> int:
+    """The lines of the audit log that agents wrote by their renewals."""
+    found = world.ask("GET", "/audit?limit=200", token=admin).items
+    return sum("an agent " in str(one["action"]) for one in found)
+
+
+def test_an_agent_gets_so_many_certificates_a_minute(world: World, admin: str) -> None:
+    agent, other = Agent(world, admin), Agent(world, admin)
+    for _ in range(RENEWALS_PER_MINUTE):
+        assert renewal(world, agent) == (200, "")
+    assert renewal(world, agent) == (429, "urn:headgate:problem:throttled")
+    assert lines(world, admin) == RENEWALS_PER_MINUTE
+    assert renewal(world, other) == (200, "")
+    world.advance(minutes=1)
+    assert renewal(world, agent) == (200, "")
+
+
+def test_refusals_to_come_back_are_as_few_and_do_not_hold_up_renewals(
+    world: World, admin: str
+) -> None:
+    agent = Agent(world, admin)
+    expired = agent.given
+    world.advance(days=2)
+    world.runner.run(world.master.book.seen(agent.id, Heartbeat(Held())))
+    for _ in range(RENEWALS_PER_MINUTE):
+        assert renewal(world, agent)[1] == "urn:headgate:problem:enrolment-live"
+    assert renewal(world, agent) == (429, "urn:headgate:problem:throttled")
+    assert lines(world, again(world)) == RENEWALS_PER_MINUTE
+    agent.renew()
+    assert agent.given != expired
 
 
 def again(world: World) -> str:

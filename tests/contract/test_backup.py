@@ -197,6 +197,75 @@ def test_a_master_that_runs_is_not_replaced(world: World, tmp_path: Path) -> Non
     assert world.ask("GET", "/health").status == 200
 
 
+def a_stopped_master(folder: Path) -> tuple[World, str]:
+    """A master of SQLite with a workspace that its backup has not, which was killed: its log is
+    there. The administrator's token too."""
+    (folder / "m").mkdir()
+    world = World(folder / "m", "")
+    _, admin = a_fleet(world)
+    backed_up(world, folder / "monday")
+    world.ask("POST", "/organisations/main/workspaces", {"name": "after"}, admin)
+    log = (world.directory / "master.db-wal").read_bytes()
+    assert log
+    world.close()
+    (world.directory / "master.db-wal").write_bytes(log)
+    return world, admin
+
+
+def workspaces(world: World, admin: str) -> set[object]:
+    return {one["name"] for one in world.ask("GET", "/workspaces", token=admin).items}
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_nothing_of_a_log_that_was_left_is_in_a_restored_master(
+    tmp_path: Path, suffix: str
+) -> None:
+    world, admin = a_stopped_master(tmp_path)
+    directory = world.directory
+    log = (directory / "master.db-wal").rename(directory / f"master.db{suffix}").read_bytes()
+    (directory / "master.db").unlink()
+    restored(tmp_path / "monday", directory)
+    world.open()
+    assert workspaces(world, admin) == {"default"}
+    world.end()
+    # It may have the newest of what was lost, so that it is kept.
+    assert (directory / "backups" / f"before-restore-{LATER_MS}.db{suffix}").read_bytes() == log
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 8_192), (0, 4_096), (4_096, 4_096), (0, 20)])
+@pytest.mark.parametrize("byte", [b"x", b"\0"])
+def test_a_damaged_database_is_replaced_and_kept(
+    tmp_path: Path, start: int, length: int, byte: bytes
+) -> None:
+    world, admin = a_stopped_master(tmp_path)
+    directory = world.directory
+    (directory / "master.db-wal").unlink()
+    file, backup = directory / "master.db", tmp_path / "monday"
+    text = file.read_bytes()
+    damaged = text[:start] + byte * length + text[start + length :]
+    file.write_bytes(damaged)
+    with pytest.raises(StartError, match="has data already"):
+        restored(backup, directory)
+    restored(backup, directory, replace=True)
+    kept = (directory / "backups" / f"before-restore-{LATER_MS}.db").read_bytes()
+    assert kept[start:] == damaged[start:]  # SQLite counts changes at the start of what it can read
+    world.open()
+    assert workspaces(world, admin) == {"default"}
+    world.end()
+
+
+def test_a_database_that_is_in_use_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    world, admin = a_stopped_master(tmp_path)
+    with closing(sqlite3.connect(world.directory / "master.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM workspaces").fetchone()
+        with pytest.raises(StartError, match="cannot be restored: database is locked"):
+            restored(tmp_path / "monday", world.directory, replace=True)
+    world.open()
+    assert workspaces(world, admin) == {"default", "after"}
+    world.end()
+
+
 def test_a_backup_is_one_view_of_the_database(world: World, tmp_path: Path) -> None:
     """Each workspace is made with its line in the audit log; a backup has both or neither."""
     admin = world.set_up()

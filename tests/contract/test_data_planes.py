@@ -12,6 +12,7 @@ from said_agent import Agent, W
 from headgate.certificates import identity
 from headgate.certificates.authority import new_csr, new_key, pin
 from headgate.fleet.signing import sign_challenge
+from headgate.master.domains.enrolment.service import RENEWALS_PER_MINUTE
 from headgate.master.fleet.book import AgentFacts, EnrolmentRefusedError
 
 PATH = "/enrolment/data-plane"
@@ -127,6 +128,19 @@ def test_a_used_token_serves_the_same_key_again_and_no_other(
     assert plane.enrol(token).status == 200, "the first answer may have been lost"
     plane.key = new_key()
     assert kind(plane.enrol(token)) == "enrolment-used-up"
+
+
+def test_a_data_plane_gets_so_many_certificates_a_minute_and_its_agent_as_many(
+    world: World, admin: str, agent: Agent
+) -> None:
+    plane = Plane(world, token_of(world, admin, agent))
+    for _ in range(RENEWALS_PER_MINUTE):
+        assert plane.renew().status == 200
+    refused = plane.renew()
+    assert (refused.status, kind(refused)) == (429, "throttled")
+    agent.renew()
+    world.advance(minutes=1)
+    assert plane.renew().status == 200
 
 
 def test_a_data_plane_renews_by_its_key_and_keeps_it(

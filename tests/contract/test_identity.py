@@ -7,6 +7,7 @@ import pytest
 from asgi import ask
 from master_world import PASSWORD, World
 
+from headgate.master.domains.sessions.routes import PROOFS_PER_MINUTE
 from headgate.master.domains.sessions.service import setup_token
 from headgate.master.store.scope import MASTER
 
@@ -107,6 +108,38 @@ def test_a_refresh_token_used_twice_ends_its_session(world: World) -> None:
     assert world.ask("GET", "/auth/me", token=second["access_token"]).status == 401
     newest = {"refresh_token": second["refresh_token"]}
     assert world.ask("POST", "/auth/refresh", newest).status == 401
+
+
+def test_tokens_of_a_user_are_exchanged_so_often_a_minute(world: World) -> None:
+    world.set_up()
+    login = {"name": "ann", "password": PASSWORD}
+    first, second = (world.ask("POST", "/auth/login", login)["refresh_token"] for _ in "ab")
+    used = {"refresh_token": first}
+    for _ in range(PROOFS_PER_MINUTE):
+        answer = world.ask("POST", "/auth/refresh", {"refresh_token": first})
+        assert answer.status == 200, answer.text
+        first = answer["refresh_token"]
+    for token in (first, second):  # another session of the same user has no limit of its own
+        answer = world.ask("POST", "/auth/refresh", {"refresh_token": token})
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    world.advance(seconds=1)
+    answer = world.ask("POST", "/auth/refresh", {"refresh_token": second})
+    assert answer.status == 200, "the refused token was not used up"
+    # Who floods the master with one chain of tokens hides no second use of one of them.
+    assert world.ask("POST", "/auth/refresh", used).status == 401
+    world.advance(minutes=5)
+    assert world.ask("POST", "/auth/refresh", {"refresh_token": first}).status == 401
+
+
+def test_a_user_begins_so_many_sessions_a_minute(world: World) -> None:
+    world.set_up()
+    login = {"name": "ann", "password": PASSWORD}
+    for _ in range(PROOFS_PER_MINUTE):
+        assert world.ask("POST", "/auth/login", login).status == 200
+    refused = world.ask("POST", "/auth/login", login)
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    world.advance(seconds=1)
+    assert world.ask("POST", "/auth/login", login).status == 200
 
 
 def test_logging_out_ends_the_session_at_once(world: World) -> None:

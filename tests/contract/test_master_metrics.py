@@ -103,6 +103,28 @@ def test_series_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> No
     assert values(page, "headgate_served_certificates") == {"": 5}
 
 
+def test_certificates_of_revoked_agents_hide_none_of_nodes_that_serve(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = world.set_up()
+    world.ask("POST", f"{W}/fleets", {"name": "edge"}, admin)
+    world.runner.run(world.master.authority.authorities())
+    gone, here = Agent(world, admin), Agent(world, admin)
+    monkeypatch.setattr(standing, "MOST_CERTIFICATES", 2)
+    for agent, days in ((gone, (-2, -1)), (here, (5,))):
+        said = tuple(
+            SeenCertificate(f"c{n}", (), "", "ab" * 32, world.now_ms + n * DAY_MS) for n in days
+        )
+        beat = Heartbeat(Held(), inventory=Inventory(len(said), said))
+        world.runner.run(world.master.book.seen(agent.id, beat))
+    name = "headgate_served_certificate_expiry_days"
+    assert sorted(values(scrape(world), name).values()) == [-2, -1]
+    assert world.ask("POST", f"{W}/agents/{gone.id}/revocation", {}, admin).status == 200
+    page = scrape(world)
+    assert list(values(page, name).values()) == [5]
+    assert values(page, "headgate_served_certificates") == {"": 1}
+
+
 def test_scrapes_at_once_look_once_and_one_without_a_database_still_answers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,23 @@ def test_what_ends_first_is_listed_first(world: World, admin: str) -> None:
     assert world.ask("GET", "/workspaces/there/certificates", token=admin).items == []
 
 
+def test_what_a_revoked_agent_said_is_listed_only_where_it_is_asked_for(
+    world: World, admin: str
+) -> None:
+    gone, here = Agent(world, admin), Agent(world, admin)
+    said(world, gone, one(world, "old", -1))
+    said(world, here, one(world, "soon", 5))
+    assert world.ask("POST", f"{W}/agents/{gone.id}/revocation", {}, admin).status == 200
+    for query, names in (
+        ("", ["soon"]),
+        ("?fleet=edge", ["soon"]),
+        (f"?agent={gone.id}", ["old"]),
+        (f"?agent={gone.id}&fleet=edge", ["old"]),
+    ):
+        found = world.ask("GET", f"{W}/certificates{query}", token=admin).items
+        assert [certificate["name"] for certificate in found] == names, query
+
+
 def test_what_an_agent_says_is_bounded() -> None:
     many = tuple(
         SeenCertificate("n" * 999, ("x" * 300,) * 60, "i" * 999, "f" * 999, 1 << 63)

@@ -5,8 +5,16 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+from cryptography import x509
 from master_process import PASSWORD, MasterProcess, call, master
 from tls_authority import Authority
+from waiting import until
+
+
+def serial_at(port: int) -> int:
+    """The serial number of the certificate that a port shows."""
+    text = ssl.get_server_certificate(("localhost", port))
+    return x509.load_pem_x509_certificate(text.encode()).serial_number
 
 
 def test_the_first_start_prints_a_link_that_makes_the_administrator(folder: Path) -> None:
@@ -36,6 +44,11 @@ def test_other_hosts_reach_it_over_tls_only(folder: Path) -> None:
         base, _ = one.link()
         port = base.rpartition(":")[2]
         context = ssl.create_default_context(cafile=str(authority.ca_file))
+        found = call(f"https://localhost:{port}/api/v1/health", context=context)
+        assert found == {"status": "ok"}
+        # Renewed as by certbot: no restart, no signal.
+        again = authority.issue("one", "localhost")
+        until(lambda: serial_at(int(port)) == again.serial, "the renewed certificate")
         found = call(f"https://localhost:{port}/api/v1/health", context=context)
         assert found == {"status": "ok"}
         assert one.stop() == 0

@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from headgate.kernel.files import private_files
-from headgate.master.agents_port import MasterCertificate, names_of, open_port
+from headgate.master.agents_port import MasterCertificate, keep_from, names_of, open_port
 from headgate.master.application import application
 from headgate.master.background import kept_up
 from headgate.master.backup.automatic import before_migration
@@ -128,6 +128,10 @@ async def _serve(settings: Settings, master: Master, app: FastAPI, ports: _Ports
             keeping = asyncio.create_task(
                 kept_up("certificate", lambda: certificate.keep_in(context))
             )
+            stack.callback(keeping.cancel)
+        elif settings.tls is not None and config.ssl is not None:
+            files, renewed = settings.tls, config.ssl
+            keeping = asyncio.create_task(kept_up("certificate", lambda: keep_from(files, renewed)))
             stack.callback(keeping.cancel)
         if settings.agents_listen is not None:
             agents = await open_port(master.hub, certificate, settings.agents_listen)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from headgate.kernel.files import private_files, replace_file, sync_folder
@@ -15,12 +16,14 @@ from headgate.master.backup.records import End
 from headgate.master.backup.restoring import Order, head_of, is_empty, not_empty, restore
 from headgate.master.backup.writing import Keys, back_up
 from headgate.master.ids import Clock
-from headgate.master.store.copies import copy_sqlite
+from headgate.master.store.copies import copy_sqlite, place_of
 from headgate.master.store.errors import StartError
 from headgate.master.store.opening import FILE, Place, postgres, prepare, sqlite
 from headgate.master.store.sealing import KEY_FILE, VARIABLE, Sealer, load_sealer, sealer_of
 
 _RESTORING: Final = "restoring.db"
+_NO_DAMAGE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
+"""Errors that pass by themselves, or by more room, and leave the database as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,7 @@ async def _into_sqlite(subject: Subject, order: Order, sealer: Sealer, keys: str
             await engine.dispose()
         _settle(fresh)
         _keep(subject, keys)
-        if is_there:
-            copy_sqlite(file, order.now_ms, "restore")
-        if file.exists():
-            _settle(file)  # or its log would be taken for one of the new file
+        _clear(file, order.now_ms, is_kept=is_there)
         fresh.replace(file)
         sync_folder(file.parent)
     except (OSError, sqlite3.Error) as error:
@@ -125,12 +125,39 @@ async def _into_sqlite(subject: Subject, order: Order, sealer: Sealer, keys: str
 
 
 async def _is_empty(file: Path) -> bool:
+    """Says whether a database holds nothing of a master; one that is damaged may hold something."""
     engine = sqlite(file, is_writer=False)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(is_empty)
+    except (SQLAlchemyError, sqlite3.Error):
+        return False
     finally:
         await engine.dispose()
+
+
+def _clear(file: Path, now_ms: int, *, is_kept: bool) -> None:
+    """Makes room for another database: the old one is copied into `backups/`, and one that is
+    damaged goes there as it is. Raises OSError and sqlite3.Error."""
+    try:
+        if is_kept:
+            copy_sqlite(file, now_ms, "restore")
+        if file.exists():
+            _settle(file)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_DAMAGE:
+            raise
+        _set_aside(file, now_ms, "")
+    # A log that is left, also of a file that is gone, would be taken for one of the new file.
+    for suffix in ("-wal", "-journal"):
+        _set_aside(file, now_ms, suffix)
+    _named(file, "-shm").unlink(missing_ok=True)
+
+
+def _set_aside(file: Path, now_ms: int, suffix: str) -> None:
+    old = _named(file, suffix)
+    if old.exists():
+        old.replace(place_of(file.parent, f"before-restore-{now_ms}.db{suffix}"))
 
 
 @contextlib.asynccontextmanager
@@ -188,4 +215,8 @@ def _settle(file: Path) -> None:
 
 def _remove(file: Path) -> None:
     for suffix in ("", "-wal", "-shm", "-journal"):
-        file.with_name(file.name + suffix).unlink(missing_ok=True)
+        _named(file, suffix).unlink(missing_ok=True)
+
+
+def _named(file: Path, suffix: str) -> Path:
+    return file.with_name(file.name + suffix)

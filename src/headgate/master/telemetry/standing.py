@@ -146,6 +146,7 @@ async def look(tx: Transaction, now_ms: int) -> Standing:
     events: Query = select(func.sum(COUNTERS.c.newest).label("newest"))
     told = await tx.first(_Events, events)
     rollouts = await _rollouts(tx)
+    good = select(AGENTS.c.id).where(AGENTS.c.revoked_at.is_(None))
     return Standing(
         agents=dict(found),
         drifting=await _drifting(tx, names),
@@ -155,7 +156,7 @@ async def look(tx: Transaction, now_ms: int) -> Standing:
         programs=await _programs(tx, names),
         upgrades=await _upgrades(tx, names),
         events=(told.newest if told else None) or 0,
-        served_certificates=await tx.count(SERVED),
+        served_certificates=await tx.count(SERVED, SERVED.c.agent.in_(good)),
         certificates=await _certificates(tx, names),
     )
 
@@ -265,9 +266,9 @@ async def _certificates(
         SERVED.c.name,
         SERVED.c.expires_at,
     )
-    query = query.where(SERVED.c.agent == AGENTS.c.id).order_by(SERVED.c.id)
+    query = query.where(SERVED.c.agent == AGENTS.c.id, AGENTS.c.revoked_at.is_(None))
     found: dict[tuple[str, str], SeenCertificate] = {}
-    for row in await tx.all(_Served, query.limit(MOST_CERTIFICATES)):
+    for row in await tx.all(_Served, query.order_by(SERVED.c.id).limit(MOST_CERTIFICATES)):
         # An agent that says a name twice has one series, of the certificate that ends first.
         name = names.get(row.fleet, NO_FLEET)
         one = SeenCertificate(name, row.agent, row.name, row.expires_at / 1_000)

@@ -68,7 +68,8 @@ async def remove_all(tx: Transaction, agent_id: str) -> None:
 async def listed(
     tx: Transaction, window: CertificateWindow, fleet_id: str | None, now_ms: int
 ) -> Page[ServedCertificate]:
-    """Returns certificates of the scope, or of one fleet, those that end first first."""
+    """Returns certificates of the scope, or of one fleet, those that end first first; those of a
+    revoked agent only if the window names it."""
     query = columns_of(SERVED, _Row).where(
         *equals((SERVED.c.agent, window.agent)), *begins(SERVED.c.name, window.name_prefix)
     )
@@ -76,8 +77,10 @@ async def listed(
         query = query.where(SERVED.c.expires_at < now_ms + window.expires_within_days * _DAY_MS)
     if window.expires_before is not None:
         query = query.where(SERVED.c.expires_at < window.expires_before)
+    query = query.join(AGENTS, AGENTS.c.id == SERVED.c.agent)
+    if window.agent is None:
+        query = query.where(AGENTS.c.revoked_at.is_(None))
     if fleet_id is not None:
-        query = query.join(AGENTS, AGENTS.c.id == SERVED.c.agent)
         query = query.where(AGENTS.c.fleet == fleet_id)
     found = await paged(tx, _Row, query, SERVED.c.id, window)
     items = [

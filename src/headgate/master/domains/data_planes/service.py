@@ -80,6 +80,7 @@ class DataPlanes:
             raise EnrolmentRefusedError("signature", "the certificate's key did not sign this CSR")
         if _hash(certificate) != key_hash_of(csr_pem):  # the control plane knows it by its key
             raise EnrolmentRefusedError("csr", "a data plane keeps its key: send a CSR of it")
+        self._enroller.require_pace("data plane", agent_id)
 
         async def work(tx: Transaction) -> EnrolledDataPlane:
             agent, hours = await good_agent(tx, agent_id)

@@ -14,6 +14,7 @@ from headgate.certificates.authority import csr_key, pin
 from headgate.certificates.identity import serial_of
 from headgate.fleet.orders import NODE
 from headgate.kernel.errors import Invalid
+from headgate.master.api.rates import Rates
 from headgate.master.domains.agents import store as agents
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.enrolment.authority import FleetAuthority
@@ -33,6 +34,8 @@ from headgate.master.store.transaction import Transaction
 
 REJOINS_FOR: Final = dt.timedelta(days=30)
 """The time after the end of its certificate in which an agent comes back without approval."""
+RENEWALS_PER_MINUTE: Final = 10
+"""Certificates that an agent or a data plane gets: each is a line of the audit log."""
 HOUR_MS: Final = 3_600_000
 _MOST_TOKEN: Final = 512
 T = TypeVar("T")
@@ -60,6 +63,15 @@ class Enroller:
         self._clock = clock
         self._authority = authority
         self._throttle = throttle
+        self._renewals = Rates(clock)
+
+    def require_pace(self, what: str, agent_id: str) -> None:
+        """Raises EnrolmentRefusedError if who has proven to be this asks for certificates too
+        often; without a line of the audit log."""
+        if self._renewals.wait_ms(f"{what} {agent_id}", RENEWALS_PER_MINUTE):
+            raise EnrolmentRefusedError(
+                "throttled", f"certificates are renewed {RENEWALS_PER_MINUTE} times a minute; wait"
+            )
 
     async def enrol(self, token: str, csr_pem: bytes, facts: AgentFacts, address: str) -> Enrolled:
         """Uses the token and issues a certificate; raises EnrolmentRefusedError."""
@@ -92,6 +104,7 @@ class Enroller:
 
     async def renew(self, agent_id: str, csr_pem: bytes) -> Enrolled:
         """Issues an agent's next certificate; raises EnrolmentRefusedError."""
+        self.require_pace("agent", agent_id)
         key_hash = key_hash_of(csr_pem)
         now_ms = self._clock()
 
@@ -113,6 +126,8 @@ class Enroller:
     ) -> Enrolled:
         """Issues a certificate to an agent that was off when its last one expired, and that has
         proven to have its key; raises EnrolmentRefusedError."""
+        # Apart from renewals: who has an old key only must not hold up the agent itself.
+        self.require_pace("late agent", agent_id)
         key_hash = key_hash_of(csr_pem)
         now_ms = self._clock()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 from headgate.master.access import Permission
 from headgate.master.api.call import Here
@@ -23,6 +24,9 @@ from headgate.master.domains.sessions.types import (
 from headgate.master.domains.users import store as users
 from headgate.master.domains.users.types import Account
 from headgate.master.store.scope import MASTER
+
+PROOFS_PER_MINUTE: Final = 60
+"""Sessions that a user begins, and tokens that they exchange: each leaves rows for weeks."""
 
 ROUTES = Routes("auth")
 
@@ -59,6 +63,7 @@ async def log_in(call: Here, given: Login) -> Tokens:
         if account is None:
             await call.master.logins.failed(keys)
             raise service.refused()
+    _require_pace(call, "login", account.id)
     await call.master.logins.passed(keys)
     opened = await call.write(
         lambda tx: service.open_session(tx, account.id, call.now_ms), scope=MASTER
@@ -90,6 +95,10 @@ async def refresh(call: Here, given: Refresh) -> Tokens:
     """Exchanges a refresh token for new tokens. Using one twice ends the session."""
     keys = {ADDRESS: f"refresh {call.address}"}
     await _refuse_early(call, keys)
+    async with call.master.database.read(MASTER) as tx:
+        user_id = await service.user_of_unused(tx, given.refresh_token, call.now_ms)
+    if user_id is not None:
+        _require_pace(call, "refresh", user_id)
     opened = await call.master.database.write(
         MASTER, lambda tx: service.refresh(tx, given.refresh_token, call.address, call.now_ms)
     )
@@ -147,6 +156,19 @@ async def _refuse_early(call: Here, keys: dict[Limit, str]) -> None:
             429,
             "throttled",
             f"too many failures; wait {wait_ms / 1_000:.0f} s before the next try",
+            headers={"retry-after": str(-(-wait_ms // 1_000))},
+        )
+
+
+def _require_pace(call: Here, what: str, user_id: str) -> None:
+    """Raises ProblemError if a user proves in this way who they are too often."""
+    wait_ms = call.master.rates.wait_ms(f"{what} {user_id}", PROOFS_PER_MINUTE)
+    if wait_ms:
+        raise ProblemError(
+            429,
+            "throttled",
+            f"you may do this {PROOFS_PER_MINUTE} times a minute; wait, and use a token that you"
+            " have for as long as it is good",
             headers={"retry-after": str(-(-wait_ms // 1_000))},
         )
 

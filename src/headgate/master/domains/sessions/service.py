@@ -114,6 +114,17 @@ async def open_session(tx: Transaction, user_id: str, now_ms: int) -> Opened:
     return Opened(user_id, session.id, token)
 
 
+async def user_of_unused(tx: Transaction, token: str, now_ms: int) -> str | None:
+    """Returns whose refresh token it is, if it is good and was not used; None otherwise."""
+    found = await store.find_refresh(tx, digest_of(token))
+    if found is None or found.used_at is not None:
+        return None
+    session = await store.find_session(tx, found.session_id)
+    if session is None or session.ended_at is not None or session.expires_at <= now_ms:
+        return None
+    return session.user_id
+
+
 async def refresh(tx: Transaction, token: str, address: str, now_ms: int) -> Opened | None:
     """Exchanges a refresh token for the next one; None if it is not good.
 
