@@ -53,20 +53,25 @@ class Asked(NamedTuple):
     host: str
     headers: tuple[tuple[str, str], ...]
     client: str
+    invented: str = ""
+    """What the client itself claims as its address, in a line before that of the trusted peer."""
 
     def fields(self) -> dict[str, str | list[str]]:
         """Its headers as a trusted peer sends them, by name."""
         found: dict[str, str | list[str]] = {}
         for name in dict.fromkeys(name for name, _ in self.headers):
             found[name] = [value.strip(" \t") for other, value in self.headers if other == name]
-        return {**found, "x-forwarded-for": self.client}
+        return {**found, "x-forwarded-for": [*self._claims(), self.client]}
 
     def bytes(self) -> bytes:
         """Its head; the connection is kept."""
         lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {self.host}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
-        lines.append(f"X-Forwarded-For: {self.client}")
+        lines += [f"X-Forwarded-For: {one}" for one in (*self._claims(), self.client)]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    def _claims(self) -> list[str]:
+        return [self.invented] if self.invented else []
 
 
 def path(random: Random) -> str:
@@ -168,6 +173,7 @@ def request(random: Random) -> Asked:
         host=random.choice(ASKED) + random.choice(("", "", ".", ":80", ":8080")),
         headers=tuple(headers),
         client=random.choice(CLIENTS),
+        invented=random.choice(("", "", *CLIENTS)),
     )
 
 

@@ -9,13 +9,13 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from headgate._core import normalise_path
-from headgate.features.nginx import About, Parts, Scope, Shared, as_arg, template
+from headgate.features.nginx import About, Entry, Parts, Scope, Shared, as_arg, template
 from headgate.features.nginx_headers import FRESHNESS, WITHOUT_ERRORS, Edits, Headers
 from headgate.features.nginx_limits import Limit
 from headgate.features.nginx_pages import Pages
 from headgate.nginxtext import writer
 from headgate.nginxtext.tree import Node
-from headgate.nginxtext.writer import Arg, Literal, Op, Regex, Template, Var, Word
+from headgate.nginxtext.writer import Arg, Literal, MapKey, Op, Regex, Template, Var, Word
 from headgate.plan.middleware import HeaderEdits
 
 PLAIN_TEXT: Final = "text/plain; charset=utf-8"
@@ -279,5 +279,6 @@ class Chain:
             r"~(?:\A|/)(?:\.|%2[Ee]){1,2}(?:/|\z)|//|[?#\\]"
             r"|%(?![0-9A-F]{2})|%(?:00|5C|2[DE]|3[0-9]|[46][1-9A-F]|5[0-9AF]|7[0-9AE])"
         )
-        entries = ((odd, Literal("")), (Regex(r"~\A\z"), Literal("/")))
+        # nginx tries no expression on an empty text.
+        entries: tuple[Entry, ...] = ((odd, Literal("")), (MapKey(""), Literal("/")))
         return self.shared.map("path", as_arg(current), entries, as_arg(current))

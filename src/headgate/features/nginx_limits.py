@@ -6,6 +6,7 @@ A location has one status for all its limits, and one answer to whether they are
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, Literal
 
 from headgate.features.nginx import HEADER_ALLOWED, About, Shared, merged
@@ -25,6 +26,10 @@ _LEAST_KIB: Final = 32
 _IPV6_BYTES: Final = 16
 _BYTE: Final = 8
 _PART: Final = Var("hg_part")
+_LONGEST: Final = 190
+"""The bytes of values in a key of `limit_conn`, beside a client's address: nginx counts no request
+whose key has more than 255, and writes the key into its error log.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ def zone(kind: Kind, of: Zone, shared: Shared, about: About, route: str, more: s
     parts: list[str | Var] = [f"{len(of.key)}"]
     for part in of.key:
         value = _value(part, of.ipv6_prefix, shared, about, route)
+        if kind == "limit_conn" and part != "client_ip":
+            value = _cut(value, _LONGEST // len(of.key), shared)
         if value is not None:
             parts += ["\n", value]
     key = Template(merged(parts), lines=True)
@@ -76,6 +83,18 @@ def zone(kind: Kind, of: Zone, shared: Shared, about: About, route: str, more: s
     words = (Word(more),) if more else ()
     owner = f"{about.kind} {about.name} {about.within}"
     return shared.zone(f"{kind}_zone", key, owner, f"{size}k", words)
+
+
+def _cut(value: str | Var | None, most: int, shared: Shared) -> str | Var | None:
+    """Returns the end of a value, so many bytes of it: values with one end are counted together,
+    which limits more, never less.
+    """
+    if isinstance(value, Var):
+        entry = (Regex(rf"~(?s)\A.+(?<hg_part>.{{{most}}})\z"), _PART)
+        return shared.judged("limit_part", value, (entry,), value, gave_up=writer.Literal("long"))
+    if value is not None and len(value.encode()) > most:
+        return sha256(value.encode()).hexdigest()[:most]
+    return value
 
 
 def _value(part: str, prefix: int, shared: Shared, about: About, route: str) -> str | Var | None:

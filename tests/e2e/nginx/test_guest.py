@@ -2,15 +2,19 @@
 
 import contextlib
 import os
+import socket
+import ssl
 from base64 import b64encode
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 from foreign_nginx import ForeignNginx
+from ports import free_port
 from running_node import RunningNode, Upstream, config, get
+from tls_authority import Authority
 from told import until_metric
 from waiting import DEADLINE_S, until
 
@@ -136,6 +140,35 @@ def test_what_others_have_in_http_opens_no_route(
         node.until_ready()
         found = [status_with(port, x_forwarded_for="192.0.2.1") for _ in range(3)]
         assert found[-1] == refused, found
+
+
+SECURE = """
+[listeners.secure]
+address = "127.0.0.1:{port}"
+default = true
+tls = {{ default_certificate = "main" }}
+"""
+
+
+def test_what_others_ask_clients_for_in_http_is_not_asked_here(
+    folder: Path, theirs: ForeignNginx, port: int, one: Upstream
+) -> None:
+    authority = Authority(folder)
+    secure = free_port()
+    asked = f"ssl_client_certificate {authority.ca_file}; ssl_verify_client on;"
+    theirs.write(include(folder), http=asked + " proxy_pass_request_headers off;")
+    more = SECURE.format(port=secure) + authority.issue("main", "a.example").toml("main")
+    with RunningNode(folder, text(theirs.conf, port, one.address) + more) as node:
+        node.until_ready()
+        known = ssl.create_default_context(cafile=authority.ca_file)
+        with contextlib.closing(
+            HTTPSConnection("a.example", secure, timeout=DEADLINE_S, context=known)
+        ) as connection:
+            plain = socket.create_connection(("127.0.0.1", secure), DEADLINE_S)
+            connection.sock = known.wrap_socket(plain, server_hostname="a.example")
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b"one")
 
 
 def test_a_rollback_lets_nobody_in_again_who_was_removed(

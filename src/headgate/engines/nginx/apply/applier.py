@@ -215,8 +215,8 @@ class Applier:
 
     def _finish_commit(self, decision: Committing) -> None:
         self._store.link("current", decision.release)
-        if decision.fallbacks and decision.fallbacks[0] != decision.release:
-            self._store.link("previous", decision.fallbacks[0])
+        before = decision.fallbacks[0] if decision.fallbacks else None
+        self._store.link_previous(before, decision.release)
         self._store.link("known_good", decision.release)
         self._close(decision.apply, decision.release)
 

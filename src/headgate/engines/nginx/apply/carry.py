@@ -6,8 +6,9 @@ one's, also the CAs of upstreams. Files are identified by their names without th
 renderer puts into them (`certs/shop-0123456789ab.pem` is `certs/shop.pem`); they keep the older
 one's paths.
 
-Earlier versions gave client CAs and revocation lists names without their policy. Where that leaves
-open which takes the place of which, nothing is guessed: `NotCarriedError`.
+Earlier versions gave client CAs and revocation lists names without their policy. Where that, or
+another name of their owner, leaves open which takes the place of which, nothing is guessed:
+`NotCarriedError`. The same holds for a revocation list that the older text has no place for.
 """
 
 import re
@@ -64,6 +65,8 @@ def to_carry(older: Release, newer: Release) -> Carried:
             paths |= _only_one(older, named, newer, now_named)
         else:
             paths |= {path: later[path] for path in named if path in later}
+            _require_same_owners(older, named, newer, now_named)
+    _require_places(older, conf, newer, today)
     leaves: dict[str, str] = {}
     for certificate, key, staple in _pairs(conf, older):
         files = [certificate, key, *([staple] if staple else [])]
@@ -159,6 +162,45 @@ def _only_one(
             "it: name another release, or add `--exact` to serve with the old ones"
         )
     return {path: only for path in was.values() for only in now.values()}
+
+
+def _require_same_owners(
+    older: Release, named: set[str], newer: Release, now_named: set[str]
+) -> None:
+    """Raises NotCarriedError where files of one kind that only the older release has may be those
+    that only the newer one has, under another name of their owner and with other content.
+    """
+    was, now = (
+        {_DIGEST.sub("", one.path): one.sha256 for one in of.manifest.files if one.path in paths}
+        for of, paths in ((older, named), (newer, now_named))
+    )
+    gone = sorted(name for name in was.keys() - now.keys() if was[name] not in now.values())
+    came = sorted(name for name in now.keys() - was.keys() if now[name] not in was.values())
+    if gone and came:
+        raise NotCarriedError(
+            f"{gone[0]} of release {older.name} may be {came[0]} of release {newer.name}, of an "
+            "owner with another name: name another release, or add `--exact` to serve with the old "
+            "one"
+        )
+
+
+def _require_places(older: Release, conf: Conf, newer: Release, today: Conf) -> None:
+    """Raises NotCarriedError where a policy has a revocation list today and had none."""
+    asking = set(_named(conf, older, "ssl_client_certificate"))
+    stems = {_stem(path) for path in asking}
+    had = {_stem(path) for path in _named(conf, older, "ssl_crl")}
+    is_open = not had and any(map(_OWNERLESS.fullmatch, asking))
+    for path in _named(today, newer, "ssl_crl"):
+        if is_open or (_stem(path) in stems and _stem(path) not in had):
+            raise NotCarriedError(
+                f"release {older.name} has no place for the revocation list {path} of today: name "
+                "another release, or add `--exact` to serve without it"
+            )
+
+
+def _stem(path: str) -> str:
+    """Returns the name of a file without its directory and digest: that of its policy."""
+    return _DIGEST.sub("", path).rpartition("/")[2]
 
 
 def _conf(release: Release) -> Conf:

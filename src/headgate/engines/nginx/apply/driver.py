@@ -300,8 +300,7 @@ class Run:
         )
 
     def _commit(self, action: do.Commit) -> None:
-        if action.previous is not None and action.previous != action.release:
-            self._world.store.link("previous", action.previous)
+        self._world.store.link_previous(action.previous, action.release)
         self._world.store.link("known_good", action.release)
 
     def _not_started(self, words: str) -> do.Event:

@@ -21,7 +21,11 @@ _HEADER: Final = b"X-Real-IP"
 
 _ADDRESS: Final = "127.0.0.1:1"
 _SINGLE: Final = "x-real-ip"
-_LIST: Final = "x-forwarded-for"
+_LIST: Final = "X-Forwarded-For"
+"""The word for the list, which nginx compares with case: in another case it is a header of which
+the first line alone counts.
+"""
+
 _PROXY: Final = "proxy_protocol"
 
 
@@ -33,7 +37,7 @@ def client_of(server: Level, http: Level, proxied: Set[bool]) -> Table:
     """
     levels = (server, http)
     peers = _nearest(levels, b"set_real_ip_from")
-    named = values.text((_nearest(levels, b"real_ip_header") or [_HEADER])[0]).lower()
+    named = values.text((_nearest(levels, b"real_ip_header") or [_HEADER])[0])
     if True in proxied:
         return _proxied(peers if named == _PROXY else [], proxied)
     if not peers:
@@ -57,11 +61,11 @@ def _proxied(peers: list[bytes], proxied: Set[bool]) -> Table:
 
 
 def _client_ip(levels: tuple[Level, ...], peers: list[bytes], header: str) -> Table:
-    if header not in (_SINGLE, _LIST):
+    if header != _LIST and header.lower() != _SINGLE:
         raise NotExpressibleError(f"`real_ip_header {header}` has no counterpart")
     if header == _LIST and _nearest(levels, b"real_ip_recursive") != [b"on"]:
         raise NotExpressibleError("`real_ip_recursive` is off: trusted peers count as clients")
-    table: Table = {"trusted": [values.text(one) for one in peers], "header": header}
+    table: Table = {"trusted": [values.text(one) for one in peers], "header": header.lower()}
     validated(ModelObject("listeners", "x", {"address": _ADDRESS, "client_ip": table}))
     return table
 

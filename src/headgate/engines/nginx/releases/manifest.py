@@ -8,6 +8,8 @@ import msgspec
 from headgate.engines.nginx.common.types import Rendered, RenderedFile, ServedName
 
 READ_ONLY = 0o440
+_OF_ENDPOINTS = ("upstreams.conf", "stream.conf", "generation.conf")
+"""The files that differ between releases of one plan with other endpoints."""
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -53,6 +55,13 @@ class Manifest(msgspec.Struct, frozen=True):
             zones=dict(rendered.zones),
             served_names=rendered.served_names,
         )
+
+    def is_same_config(self, other: "Manifest") -> bool:
+        """Reports whether two releases are of one plan and differ in endpoints alone."""
+        rest, others = (
+            [one for one in of.files if one.path not in _OF_ENDPOINTS] for of in (self, other)
+        )
+        return bool(self.plan_digest) and self.plan_digest == other.plan_digest and rest == others
 
     def is_consistent(self) -> bool:
         """Reports whether the digest is that of the list of files: an edited manifest is not."""

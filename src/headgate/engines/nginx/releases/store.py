@@ -142,6 +142,18 @@ class Store:
         """Points a link at a release, durably; None removes it. Raises OSError."""
         links.set_link(self.root, link, name)
 
+    def link_previous(self, before: ReleaseName | None, now: ReleaseName) -> None:
+        """Points `previous` at the release before another one: what people go back to.
+
+        It stays where the two differ in endpoints alone. Raises OSError.
+        """
+        if before is None or before == now:
+            return
+        with contextlib.suppress(UnknownReleaseError):
+            if self.release(before).manifest.is_same_config(self.release(now).manifest):
+                return
+        self.link("previous", before)
+
     def verify(self, name: ReleaseName) -> tuple[Difference, ...]:
         """Returns the differences from the manifest by path;
         raises UnknownReleaseError. Reads every file.

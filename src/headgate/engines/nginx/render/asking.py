@@ -5,6 +5,7 @@ lines of a server for such a request again, which would lead it to the route its
 what must stand before them.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -29,6 +30,8 @@ from headgate.nginxtext.writer import (
 )
 
 _OVER: Final = 401
+_PLACE: Final = re.compile(r"\[[0-9]+\]")
+"""The place of a middleware in its list."""
 _MOVED: Final = (301, 302, 303, 307, 308)
 _MOVED_PLACE: Final = "@hg_asked_moved"
 
@@ -85,7 +88,10 @@ def _password(ctx: Context, asked: Asked, refused: str) -> Asking:
     about = asked.about
     if not ctx.has("auth_basic"):
         about.refuse("", "this nginx has no `auth_basic`")
-    users = ctx.users(f"{about.kind} {about.name} {about.within}", asked.users)
+    # A chain asks once: its file keeps its name when the middleware moves within the chain, so that
+    # a rollback finds today's users.
+    within = _PLACE.sub("", about.within)
+    users = ctx.users(f"{about.kind} {about.name} {within}", asked.users)
     answer: list[Node] = [
         *reasoned(asked.answer.reason),
         directive("default_type", Literal(asked.answer.content_type)),

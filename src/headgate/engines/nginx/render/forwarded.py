@@ -101,6 +101,10 @@ NOT_CLIENTS: Final = (*_HOP, "upgrade", "x-real-ip", *CLAIMS)
 _NOTHING: Final = Literal("")
 _NO_PEER: Final = "255.255.255.255"
 _PEER: Final = Var("realip_remote_addr")
+_REAL_IP: Final = {"x-forwarded-for": "X-Forwarded-For", "x-real-ip": "X-Real-IP"}
+"""nginx's own words for these headers: it compares them with case, and of any other header it reads
+the first line alone.
+"""
 
 
 def request_id(ctx: Context) -> Var:
@@ -219,6 +223,6 @@ def real_ip(ctx: Context, listener: Listener) -> list[Node]:
     ranges = [directive("set_real_ip_from", Word(net)) for net in listener.client_ip.trusted]
     return [
         *ranges,
-        directive("real_ip_header", Word(header)),
+        directive("real_ip_header", Word(_REAL_IP.get(header, header))),
         directive("real_ip_recursive", Word("on")),
     ]

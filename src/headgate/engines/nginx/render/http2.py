@@ -95,9 +95,14 @@ def directives(ctx: Context, listeners: Sequence[str], *, is_default: bool) -> l
     return [directive("http2", Word("off"))] if ctx.target.mode == "guest" else []
 
 
+def is_known(ctx: Context) -> bool:
+    """Reports whether this nginx has HTTP/2 with limits that we write."""
+    return bool(_words(ctx))
+
+
 def streams(ctx: Context, listener: Listener) -> list[Node]:
     """Returns the limits of a listener's connections; the other ones are those of HTTP/1.1."""
-    if not _words(ctx):
+    if not is_known(ctx):
         return []
     return [directive("http2_max_concurrent_streams", Word(str(listener.http2.streams)))]
 

@@ -172,16 +172,18 @@ def defaults(ctx: Context) -> list[Node]:
 
 def _reset(ctx: Context) -> list[Node]:
     """Returns what a guest's servers must not inherit: it would let in whom a route refuses, give
-    one client the answer to another, or change the answers to faults. Each server resets the
-    trusted peers and the CAs of clients.
+    one client the answer to another, change the answers to faults, or send somebody else another
+    request than the client's. Each server resets the trusted peers and the CAs of clients.
     """
     dry_runs = [one for one in ("limit_req_dry_run", "limit_conn_dry_run") if ctx.has(one)]
-    optional = [one for one in ("proxy_cache", "ssl_early_data") if ctx.has(one)]
+    optional = [one for one in ("proxy_cache", "ssl_early_data", "mirror") if ctx.has(one)]
     off = ["recursive_error_pages", "proxy_intercept_errors", *dry_runs, *optional]
     return [
         comment("Whatever others have in http"),
         directive("satisfy", Word("all")),
         *(directive(name, Word("off")) for name in off),
+        directive("proxy_pass_request_headers", Word("on")),
+        directive("proxy_pass_request_body", Word("on")),
     ]
 
 

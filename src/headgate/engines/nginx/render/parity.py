@@ -120,7 +120,11 @@ _LISTENERS: Final = (
         "listeners.NAME.tls.strict_sni", "no", "refused: nginx compares no host with a certificate"
     ),
     Parity("listeners.NAME.client_ip.trusted", "same"),
-    Parity("listeners.NAME.client_ip.header", "differs", "`forwarded` is refused"),
+    Parity(
+        "listeners.NAME.client_ip.header",
+        "differs",
+        "`forwarded` is refused; of several lines of `X-Real-IP` the first counts, not the last",
+    ),
     Parity(
         "listeners.NAME.proxy_protocol.mode",
         "differs",

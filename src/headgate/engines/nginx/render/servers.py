@@ -53,6 +53,8 @@ class Profile(NamedTuple):
     head_timeout_ms: int
     idle_timeout_ms: int
     max_connections: int
+    http2_streams: int
+    """0 where this nginx has no HTTP/2, so that servers are not told apart by it."""
 
 
 @dataclass(slots=True)
@@ -67,9 +69,19 @@ class Site:
     listeners: list[str] = field(default_factory=list)
 
 
-def profile_of(listener: Listener) -> Profile:
+def profile_of(ctx: Context, listener: Listener) -> Profile:
     """Returns the part of a listener that its servers render."""
-    return Profile(*(getattr(listener, name) for name in Profile._fields))
+    return Profile(
+        client_ip=listener.client_ip,
+        head_bytes=listener.head_bytes,
+        header_count=listener.header_count,
+        body_bytes=listener.body_bytes,
+        keepalive_requests=listener.keepalive_requests,
+        head_timeout_ms=listener.head_timeout_ms,
+        idle_timeout_ms=listener.idle_timeout_ms,
+        max_connections=listener.max_connections,
+        http2_streams=listener.http2.streams if http2.is_known(ctx) else 0,
+    )
 
 
 def sites(ctx: Context) -> list[Site]:
@@ -104,7 +116,7 @@ def _of_listener(ctx: Context, name: str, listener: Listener) -> Iterable[Site]:
         if name in route.listeners:
             for host in route.hosts:
                 by_host.setdefault(host, []).append(route_name)
-    profile = profile_of(listener)
+    profile = profile_of(ctx, listener)
 
     def site(of: Names, host: str | None, offer: Offer | None) -> Site:
         return Site(of, host, tuple(by_host.get(host or "", ())), profile, offer)

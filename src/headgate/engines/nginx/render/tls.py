@@ -8,7 +8,7 @@ from headgate.engines.nginx.render import names
 from headgate.engines.nginx.render.context import Context
 from headgate.engines.nginx.render.tlsnames import BUILT_IN, Offer
 from headgate.nginxtext.tree import Node
-from headgate.nginxtext.writer import FilePath, Word, comment, directive
+from headgate.nginxtext.writer import FilePath, Literal, Word, comment, directive
 from headgate.plan.objects import TlsPolicy
 
 _VERSIONS: Final = {"1.2": "TLSv1.2", "1.3": "TLSv1.3"}
@@ -117,7 +117,11 @@ def terms(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
         about = ctx.findings.of("tls_policy", offer.policy)
         about.note("tickets", "off in nginx: beside another policy sessions are not resumed")
     nodes = _negotiated(ctx, offer, is_alone=is_alone)
+    is_guest = ctx.target.mode == "guest"
     auth = policy.client_auth
+    if auth is None and is_guest:
+        # nginx would ask clients for what others ask them for in `http`, and believe it here.
+        nodes.append(directive("ssl_verify_client", Word("off")))
     if auth is not None:
         stem = names.slug(offer.policy)
         roots = ctx.file(f"certs/clients/{stem}-{auth.ca[:12]}.pem", auth.ca)
@@ -126,12 +130,15 @@ def terms(ctx: Context, offer: Offer, *, is_alone: bool) -> list[Node]:
             directive("ssl_verify_client", Word("on" if auth.required else "optional")),
             directive("ssl_verify_depth", Word(str(_DEPTH))),
         ]
-        if ctx.target.mode == "guest":
+        if is_guest:
             # nginx would also take clients of the CAs that others have here in `http`.
             nodes.append(directive("ssl_trusted_certificate", FilePath(roots)))
         if auth.crl is not None:
             lists = ctx.file(f"certs/revoked/{stem}-{auth.crl[:12]}.pem", auth.crl)
             nodes.append(directive("ssl_crl", FilePath(lists)))
+        elif is_guest:
+            # Beside a list of others nginx refuses every client of a CA that it has none of.
+            nodes.append(directive("ssl_crl", Literal("")))
     return nodes
 
 

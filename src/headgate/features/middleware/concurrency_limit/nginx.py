@@ -20,6 +20,7 @@ PARITY: Final = (
         f"{_KEY}.key",
         "differs",
         "header names of letters, digits and hyphens, others and `jwt:CLAIM` are refused; "
+        "long values are told apart by their last 190 bytes, of several parts by fewer; "
         f"{JOINED}",
     ),
     Parity(f"{_KEY}.ipv6_prefix", "differs", "whole bytes, others are refused"),

@@ -19,9 +19,11 @@ from headgate.engines.nginx.apply.results import Applied, Rejected
 from headgate.engines.nginx.common.types import (
     Generation,
     Rendered,
+    RenderedFile,
     RightMissingError,
 )
 from headgate.engines.nginx.releases.lock import locked
+from headgate.engines.nginx.releases.names import ReleaseName
 
 FORWARD = ["fetch", "stage", "lint", "test", "preflight", "swap", "signal", "verify"]
 
@@ -244,6 +246,35 @@ def test_a_generation_is_never_used_twice(host: Host) -> None:
     host.applied("a")
     host.crash("stage", None)
     assert host.applied("b").generation == 10
+
+
+def of_endpoints(conf: str, servers: str) -> Callable[[Generation], Rendered]:
+    """A release of a config whose upstreams have these endpoints."""
+
+    def render(generation: Generation) -> Rendered:
+        texts = {"nginx.conf": conf, "upstreams.conf": servers, "generation.conf": f"{generation}"}
+        files = (RenderedFile(path, text.encode()) for path, text in texts.items())
+        return Rendered(files=tuple(files), listeners=())
+
+    return render
+
+
+def test_what_one_goes_back_to_is_another_config_not_other_endpoints(host: Host) -> None:
+    def applied(plan: str, conf: str, servers: str) -> ReleaseName:
+        result = host.applier().apply(of_endpoints(conf, servers), plan_digest=plan)
+        assert isinstance(result, Applied)
+        return result.release
+
+    old, bad = applied("A", "a", "up"), applied("B", "b", "up")
+    down = applied("B", "b", "down")
+    assert host.links() == [down, old, down]
+    host.crash("commit", down, bad)
+    assert host.applier().recover() is None
+    assert host.links() == [down, old, down]
+    rerendered = applied("B", "b of a later version", "down")
+    assert host.links() == [rerendered, down, rerendered]
+    unnamed = [applied("", "c", servers) for servers in ("up", "down")]
+    assert host.links() == [unnamed[1], unnamed[0], unnamed[1]]
 
 
 class TestRecovery:

@@ -1,5 +1,6 @@
 """PROXY headers of an imported nginx: whose count, and on which addresses."""
 
+import pytest
 from nginx_trees import tree_of_http
 
 from headgate.engines.nginx.imports import proof
@@ -38,3 +39,11 @@ def test_peers_whose_proxy_headers_count_are_the_listener_s() -> None:
         "`proxy_protocol` holds for some of its addresses only"
     ]
     assert any("connections of other peers" in note.message for note in one.notes)
+
+
+@pytest.mark.parametrize("word", ["x-forwarded-for", "X-FORWARDED-FOR", "Proxy_Protocol"])
+def test_a_word_of_nginx_s_in_another_case_is_a_header_of_one_line(word: str) -> None:
+    trusted = f"set_real_ip_from ::1; real_ip_header {word}; real_ip_recursive on;"
+    one = imported(f"server {{ {trusted} return 204; }}")
+    whys = [fate.why for fate in one.fates if fate.why]
+    assert whys == [f"`real_ip_header {word}` has no counterpart"]

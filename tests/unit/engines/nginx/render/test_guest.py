@@ -51,6 +51,12 @@ http {{
     set_real_ip_from 0.0.0.0/0;
     ssl_trusted_certificate {root}/ca.pem;
     ssl_early_data on;
+    ssl_client_certificate {root}/ca.pem;
+    ssl_verify_client optional;
+    ssl_crl {root}/crl.pem;
+    proxy_pass_request_headers off;
+    proxy_pass_request_body off;
+    mirror /theirs;
     include {root}/current/http.conf;
 }}
 """
@@ -58,7 +64,8 @@ http {{
 
 def files(folder: Path, able: Capabilities, mode: Mode = "guest") -> dict[str, str]:
     """The release of the config, by file; it is written too."""
-    pair = Authority(folder).issue("site", "a.example")
+    signer = Authority(folder)
+    pair = signer.issue("site", "a.example")
     authority = pair.cert_file.read_bytes()
     root = folder / "state"
     root.mkdir()
@@ -67,6 +74,7 @@ def files(folder: Path, able: Capabilities, mode: Mode = "guest") -> dict[str, s
         ("site.key", pair.key_file.read_bytes()),
         ("ca.pem", authority),
         ("state/ca.pem", authority),
+        ("state/crl.pem", signer.revocations().read_bytes()),
         ("c.toml", CONFIG.encode()),
     ):
         (folder / name).write_bytes(content)
@@ -83,6 +91,9 @@ limit_req_dry_run off;
 limit_conn_dry_run off;
 proxy_cache off;
 ssl_early_data off;
+mirror off;
+proxy_pass_request_headers on;
+proxy_pass_request_body on;
 """
 
 
@@ -117,10 +128,24 @@ def test_clients_are_verified_with_the_authorities_of_their_policy_alone(tmp_pat
     assert f"ssl_trusted_certificate {ours}" in text
 
 
+def test_each_server_with_tls_says_whose_certificates_count(tmp_path: Path) -> None:
+    """Otherwise clients of others' CAs have a subject here, or everybody is asked for one."""
+    made = files(tmp_path, DEBIAN_12)
+    texts = [text for path, text in made.items() if path.startswith("http/")]
+    servers = [one for text in texts for one in text.split("\nserver {\n")[1:]]
+    found = [re.findall(r"ssl_(verify_client|crl) (\S+);", one) for one in servers]
+    asked = [("verify_client", "on"), ("crl", '""')]
+    assert [one for one in found if "ssl_certificate " in servers[found.index(one)]]
+    for one, said in zip(servers, found, strict=True):
+        is_staff = "ssl_client_certificate" in one
+        has_tls = "ssl_certificate " in one
+        assert said == (asked if is_staff else [("verify_client", "off")] if has_tls else [])
+
+
 @pytest.mark.parametrize("name", ["defaults.conf", "http/a.example.conf"])
 def test_a_whole_nginx_conf_of_ours_needs_none_of_it(tmp_path: Path, name: str) -> None:
     text = files(tmp_path, DEBIAN_12, "full")[name]
-    for one in ("satisfy", "dry_run", "255.255.255.255", "ssl_trusted_certificate"):
+    for one in ("satisfy", "dry_run", "255.255.255.255", "ssl_trusted_certificate", "ssl_crl"):
         assert one not in text
 
 

@@ -274,6 +274,36 @@ def test_streams_of_a_listener_are_its_servers(tmp_path: Path) -> None:
     assert "http2" not in Case(tmp_path, more=LIMITS + "streams = 32\n").on(NONE)[0]
 
 
+OTHER = """
+[listeners.{name}]
+address = "127.0.0.1:4"
+default = true
+tls = {{ default_certificate = "a", unknown_sni = "default", policy = "p" }}
+"""
+
+
+@pytest.mark.parametrize("name", ["a-first", "z-last"])
+def test_listeners_with_streams_of_their_own_share_no_server(tmp_path: Path, name: str) -> None:
+    more = LIMITS + "streams = 32\n" + OTHER.format(name=name)
+    text, _ = Case(tmp_path, more=more).on(NEW)
+    servers = [one for one in re.split(r"^server {$", text, flags=re.M)[1:] if " ssl" in one]
+    assert any("127.0.0.1:4" in one for one in servers)
+    for one in servers:
+        assert ("127.0.0.1:2" in one) != ("127.0.0.1:4" in one)
+        assert ("http2_max_concurrent_streams 32;" in one) == ("127.0.0.1:2" in one)
+
+
+@pytest.mark.parametrize("accepted", [NONE, NEW])
+def test_listeners_share_servers_where_their_streams_are_the_same_there(
+    tmp_path: Path, accepted: frozenset[str]
+) -> None:
+    own = LIMITS + "streams = 32\n" if accepted == NONE else ""
+    text, _ = Case(tmp_path, more=own + OTHER.format(name="z-last")).on(accepted)
+    servers = [one for one in re.split(r"^server {$", text, flags=re.M)[1:] if " ssl" in one]
+    assert servers
+    assert all("127.0.0.1:2" in one and "127.0.0.1:4" in one for one in servers)
+
+
 @pytest.mark.parametrize(
     ("written", "path"),
     [

@@ -1,12 +1,16 @@
 """Limits in nginx's words, and what of them nginx cannot do."""
 
+import contextlib
 import re
+import socket
 from pathlib import Path, PurePath
 
 import pytest
 from echo_upstream import EchoUpstream
 from memory_files import MemoryFiles
 from nginx_engine import NginxEngine, NotRenderedError, expressed, target
+from running_node import Upstream
+from waiting import until
 from wire import Wire
 
 from headgate.compile.load import load
@@ -181,3 +185,54 @@ def _status(port: int, client: str) -> int:
     head = f"GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: {client}\r\n\r\n"
     with Wire(port) as wire:
         return wire.ask(head.encode()).status
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [('"header:x-k"', LONG), ('["header:x-k", "client_ip", "path"]', LONG), ('"cookie:k"', LONG)],
+)
+def test_requests_in_progress_are_counted_by_keys_of_any_length(
+    tmp_path: Path, port: int, key: str, value: str
+) -> None:
+    """nginx itself counts no key of more than 255 bytes, and writes it into its error log."""
+    config = tmp_path / "headgate.toml"
+    slow = Upstream("slow")
+    config.write_text(
+        f'[listeners.web]\naddress = "127.0.0.1:{port}"\ndefault = true\n'
+        f"[routes.r]\nmiddlewares = [{busy(f'requests = 1, key = {key}')}]\n"
+        f'upstream = "u"\n[upstreams.u]\nendpoints = ["{slow.address}"]\n'
+    )
+    with contextlib.closing(slow), NginxEngine(config, tmp_path) as nginx:
+        with socket.create_connection(("127.0.0.1", port)) as first:
+            first.sendall(_keyed(value))
+            until(slow.waiting.is_set, "the first request at the upstream")
+            with Wire(port) as second:
+                assert second.ask(_keyed(value)).status == 429
+            slow.release.set()
+            with Wire(port) as other:
+                assert other.ask(_keyed(value[:-1] + "y")).status == 200
+        assert "255 bytes" not in nginx.error_log()
+
+
+def _keyed(value: str) -> bytes:
+    lines = f"Host: a.example\r\nX-K: {value}\r\nCookie: k={value}\r\n"
+    return f"GET /slow HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+def test_all_parts_of_a_key_together_stay_below_the_bytes_that_nginx_counts() -> None:
+    name = "r" * 60
+    names = ", ".join(f'"header:x-{number}"' for number in range(5))
+    limit = busy(f'requests = 1, key = ["route", "host", "path", {names}]')
+    other = f"[routes.{name}]\nhosts = ['b.example']\nmiddlewares = [{limit}]\n{FORWARD}\n"
+    found = re.findall(r"limit_conn_zone (\S+|\".*\") zone=", text_of(rendered(extra=other)))
+    keys = [key for key in found if "limit_part" in key]
+    assert len(keys) == 1
+    assert name not in keys[0]
+    assert keys[0].count("hg_limit_part") == 7
+    text = text_of(rendered(extra=other))
+    assert text.count(r".{23})\\z") == 7
+    alike = other.replace(name, "r" * 61)
+    assert not set(rendered(extra=other).zones) & set(rendered(extra=alike).zones)

@@ -113,3 +113,18 @@ def test_the_brackets_of_an_address_are_encoded_in_a_path() -> None:
             ):
                 answer = wire.ask(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
                 assert json.loads(answer.body)["line"] == line
+
+
+@pytest.mark.parametrize(("path", "forwarded"), [("/api", "/"), ("/api/x", "/x"), ("/api/", "/")])
+def test_a_path_that_a_rewrite_makes_empty_is_the_root(path: str, forwarded: str) -> None:
+    (port,) = free_ports(1)
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder, EchoUpstream() as upstream:
+        rewrite = '[{ rewrite = { regex = "/api(/.*)?", with = "$1" } }]'
+        text = f'[listeners.web]\naddress = "127.0.0.1:{port}"\ndefault = true\n'
+        text += f'[routes.r]\nmiddlewares = {rewrite}\nupstream = "up"\n'
+        file = Path(folder) / "headgate.toml"
+        file.write_text(text + f'[upstreams.up]\nendpoints = ["{upstream.address}"]\n')
+        with NginxEngine(file, Path(folder)), Wire(port) as wire:
+            answer = wire.ask(f"GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+            assert answer.status == 200
+            assert json.loads(answer.body)["line"] == f"GET {forwarded} HTTP/1.1"

@@ -139,6 +139,14 @@ def test_a_trusted_peer_s_claims_are_kept_and_added_to(running: Running) -> None
     assert not {"proxy-authorization", "te"} & seen.keys()
 
 
+@pytest.mark.parametrize("invented", ["127.0.0.9", "203.0.113.9"])
+def test_of_several_lines_of_a_trusted_peer_the_last_one_counts(
+    running: Running, invented: str
+) -> None:
+    lines = f"X-Forwarded-For: {invented}\r\nX-Forwarded-For: 192.0.2.1\r\n"
+    assert running.seen(running.trusting, more=lines)["x-real-ip"] == "192.0.2.1"
+
+
 @pytest.mark.parametrize(
     ("sent", "forwarded"),
     [
