@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from headgate.fleet.searches import LOGS, LogSearch
 from headgate.kernel.diagnostics import has_errors
 from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.agent.applying import Applying, fault_of, quarantine_fault
+from headgate.node.agent.background import kept_up
 from headgate.node.agent.carrier import Carrier
 from headgate.node.agent.counterpart import Counterpart
 from headgate.node.agent.drifting import ORDERS, FleetDrift
@@ -190,11 +192,14 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             group.create_task(driver.run())
             group.create_task(self._renewals(driver))
-            group.create_task(self._summaries(driver))
-            group.create_task(self._descriptions(driver))
+            for what, work in (
+                ("figures", self._summaries),
+                ("descriptions", self._descriptions),
+                ("drift", self._drifts),
+            ):
+                group.create_task(kept_up(what, functools.partial(work, driver)))
             group.create_task(self._notices(driver))
             group.create_task(self._lasts(driver))
-            group.create_task(self._drifts(driver))
             group.create_task(self._counterparts())
 
     def happened(self, result: ReloadResult) -> None:
