@@ -33,6 +33,7 @@ _AGAIN_S: Final = 5.0
 _NONE: Final = BlobId("")
 """The digest of no set."""
 _NEWER: Final = "a newer set was fetched, and it is not served yet"
+_STILL: Final = "the config that is served still has it, since the one on disk is not served"
 
 Contents = Mapping[str, BlobId | None]
 """The digest that a config has of each set, by its id, None for a set that was not there."""
@@ -97,8 +98,11 @@ class _Kept:
         at, error = self.fetched_at, self.error
         if at is not None and not error and there != self.served:
             error = _NEWER
+        if at is None and self.served is not None:
+            error = f"{error}; {_STILL}" if error else _STILL
         had: State = "stale" if error else "fresh"
-        return KeySetStatus(self.wanted.label, "missing" if at is None else had, at, error)
+        is_gone = at is None and self.served is None
+        return KeySetStatus(self.wanted.label, "missing" if is_gone else had, at, error)
 
 
 class KeySets:
@@ -225,7 +229,7 @@ class KeySets:
         one.fetched_at = None
         one.error = f"the last good set is older than `max_stale`; {one.error or 'no newer one'}"
         _log.warning("key_set.ended", key_set=one.wanted.label, error=one.error)
-        self.on_failed(self._status(one))
+        self.on_failed(KeySetStatus(one.wanted.label, "missing", None, one.error))
 
     def _wait_s(self, one: _Kept) -> float:
         refresh_s = one.wanted.refresh_ms / 1000

@@ -186,6 +186,31 @@ def test_the_last_good_set_ends_and_a_newer_one_comes_back(tmp_path: Path) -> No
     loops.run(run())
 
 
+def test_a_set_that_the_served_config_still_has_is_not_missing(tmp_path: Path) -> None:
+    async def run() -> None:
+        issuer = Issuer()
+        sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
+        reader = Reader(sets, tmp_path, ENDING)
+        assert await reader.first()
+        reader.follow()
+        told: list[int] = []
+        sets.on_new = lambda: told.append(1)  # the config on disk is refused
+        failed: list[str] = []
+        sets.on_failed = lambda status: failed.append(status.state)
+        issuer.fails = True
+        await until_async(lambda: bool(told))
+        assert failed == ["stale", "missing"]
+        (counted,) = sets.told()
+        assert (counted.status.state, counted.status.fetched_at) == ("stale", None)
+        assert counted.status.error.startswith("the last good set is older than `max_stale`")
+        assert "the config that is served still has it" in counted.status.error
+        assert "headgate_key_set_present" in (page := "".join(families(sets.told(), 0)))
+        assert 'present{key_set="https://login.example/keys"} 1' in page
+        sets.close()
+
+    loops.run(run())
+
+
 def test_an_unexpected_error_does_not_end_the_care_for_a_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
