@@ -211,6 +211,34 @@ def test_a_set_that_the_served_config_still_has_is_not_missing(tmp_path: Path) -
     loops.run(run())
 
 
+@pytest.mark.parametrize("is_fetched_here", [True, False])
+def test_a_clock_that_was_ahead_does_not_put_the_end_of_a_set_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_fetched_here: bool
+) -> None:
+    true, ahead_s = time.time, 30 * 86_400.0
+    quick = QUICK._replace(max_stale_ms=200)
+
+    async def run() -> None:
+        issuer = Issuer()
+        sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
+        reader = Reader(sets, tmp_path, quick)
+        if is_fetched_here:
+            monkeypatch.setattr(time, "time", lambda: true() + ahead_s)
+        else:
+            put(tmp_path, "old", true() + ahead_s)
+        await reader.first()
+        monkeypatch.setattr(time, "time", true)
+        issuer.fails = True
+        reader.follow()
+        await until_async(lambda: bool(sets.told()[0].status.error))
+        fetched_at = sets.told()[0].status.fetched_at
+        assert fetched_at is None or fetched_at <= true(), "it tells no time to come"
+        await until_async(lambda: reader.told == [""])
+        sets.close()
+
+    loops.run(run())
+
+
 def test_an_unexpected_error_does_not_end_the_care_for_a_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
