@@ -107,7 +107,7 @@ class Agent:
         self._driver: SessionDriver | None = None
         self._last_error = ""
         self._renew_at = 0.0
-        """The renewal time that the master wants, in Unix seconds; 0: that of the certificate."""
+        """The renewal time that the master wants, by the clock that never goes back; 0: none."""
         self._renewed = Renewed()
         self._wanted = asyncio.Event()
         self.events: EventLog | None = None
@@ -367,14 +367,15 @@ class Agent:
                 driver.post(ev.Redial())
 
     def _until_renewal(self, identity: Identity, now: float) -> float:
-        due = max(identity.renew_at - now, self._renewed.left_s(now))
-        return min(due, self._renew_at - now) if self._renew_at else due
+        due = 0.0 if Renewed.is_behind(identity, now) else identity.renew_at - now
+        due = max(due, self._renewed.left_s(now))
+        return min(due, self._renew_at - time.monotonic()) if self._renew_at else due
 
     def _renew_within(self, within_s: float) -> None:
         """Takes the master's wish; one that waits already is not put off."""
         if not self._renew_at:
             # A whole fleet is asked at once, and does not come at once.
-            self._renew_at = time.time() + random.random() * within_s  # noqa: S311
+            self._renew_at = time.monotonic() + random.random() * within_s  # noqa: S311
             self._wanted.set()
 
     def _upgrade_ended(self, ended: fr.UpgradeEnded) -> None:

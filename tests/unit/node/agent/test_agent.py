@@ -205,6 +205,62 @@ def test_a_disk_that_fails_what_is_told_is_still_one_of_the_disk(
     loops.run(running(one, lambda: one.status().last_error == f"the disk: {FULL}"))
 
 
+def test_a_clock_that_is_behind_renews_while_the_certificate_counts_at_the_master(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = (9, 33)  # a clock that is nine hours behind the master's
+    IdentityStore(tmp_path).keep(identity(hours))
+    office, looks, later_s = Office(), 0, 0.0
+    office.hours = hours
+    one = agent(tmp_path, office)
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return time.time() + later_s
+
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=clock, monotonic=time.monotonic))
+
+    async def play() -> None:
+        nonlocal later_s
+        task = asyncio.create_task(one.run())
+        try:
+            await until_async(lambda: looks > 100, "looks at the clock")
+            assert office.renewed == 1
+            later_s = 2.1 * 3600
+            await until_async(lambda: office.renewed == 2, "a part of the certificate's life")
+            assert not task.done()
+        finally:
+            task.cancel()
+
+    loops.run(play())
+
+
+def test_a_clock_that_is_set_back_does_not_put_off_what_the_master_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    IdentityStore(tmp_path).keep(identity((0, 24)))
+    office, later_s = Office(), 0.0
+    one = agent(tmp_path, office)
+    told = SimpleNamespace(time=lambda: time.time() + later_s, monotonic=time.monotonic)
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(module, "time", told)
+
+    async def play() -> None:
+        nonlocal later_s
+        task = asyncio.create_task(one.run())
+        try:
+            await until_async(lambda: one.status().dials > 0, "a session")
+            one._renew_within(0.5)
+            later_s = -3600.0
+            await until_async(lambda: office.renewed == 1, "what the master wants")
+        finally:
+            task.cancel()
+
+    loops.run(play())
+
+
 def test_a_disk_that_takes_nothing_at_the_start_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
