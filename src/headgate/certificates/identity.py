@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from headgate.kernel.errors import Invalid
+from headgate.kernel.unreadable import UNREADABLE
 
 _AGENT = "headgate://agent/"
 _DATA_PLANE = "headgate://dataplane/"
@@ -49,7 +50,7 @@ def _named(certificate: x509.Certificate, prefix: str, wanted: x509.ObjectIdenti
             ExtensionOID.SUBJECT_ALTERNATIVE_NAME
         ).value
         usage = certificate.extensions.get_extension_for_oid(ExtensionOID.EXTENDED_KEY_USAGE).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return None
     if not isinstance(names, x509.SubjectAlternativeName) or not isinstance(
         usage, x509.ExtendedKeyUsage

@@ -97,9 +97,11 @@ def _last_end(pem: bytes) -> float | None:
 def _ends(pem: bytes) -> list[float]:
     from cryptography import x509  # noqa: PLC0415 - 8 MiB that a node without TLS need not hold
 
+    from headgate.kernel.unreadable import UNREADABLE  # noqa: PLC0415 - as above
+
     try:
         chain = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except UNREADABLE:
         return []
     return [one.not_valid_after_utc.timestamp() for one in chain]
 

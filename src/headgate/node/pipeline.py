@@ -182,7 +182,7 @@ class Pipeline:
         if reason not in wish.reasons:
             wish.reasons.append(reason)
         self._wished.set()
-        return wish.result
+        return asyncio.shield(wish.result)  # whoever goes away takes it from nobody else
 
     async def _run(self, wish: Wish) -> ReloadResult:
         if self._again is not None:  # also for a new data plane: this is that try

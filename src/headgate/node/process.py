@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from typing import Final
 
 import structlog
 
@@ -21,6 +22,8 @@ from headgate.node.systemd import Systemd
 
 EXIT_CONFIG = 78
 _GRACE_S = 2.0
+_MOST_TOLD: Final = 50
+"""The most diagnostics that events tell of one run."""
 
 _log = structlog.get_logger()
 
@@ -236,7 +239,7 @@ class ControlProcess:
             name,
             result.error or f"{result.outcome} ({result.reason})",
             digest=result.digest,
-            diagnostics=[str(one) for one in result.diagnostics],
+            diagnostics=_told(result.diagnostics),
         )
 
     def _lacks_keys(self, one: KeySetStatus) -> None:
@@ -246,7 +249,8 @@ class ControlProcess:
     def _warn(self, found: tuple[Diagnostic, ...]) -> None:
         for one in found:
             _log.warning("config.diagnostic", diagnostic=str(one))
-            self._node.events.add("warn", "config.warning", str(one))
+        for text in _told(found):
+            self._node.events.add("warn", "config.warning", text)
 
     # Start and end.
 
@@ -278,3 +282,10 @@ class ControlProcess:
             await asyncio.wait(self._tasks, timeout=_GRACE_S)
         await self._node.serving.close(ends=ends)
         await self._node.link.close()
+
+
+def _told(found: Sequence[Diagnostic]) -> list[str]:
+    told = [str(one) for one in found[:_MOST_TOLD]]
+    if len(found) > _MOST_TOLD:
+        told.append(f"and {len(found) - _MOST_TOLD} more; `headgate status` has them all")
+    return told

@@ -1,12 +1,14 @@
 """What the fleet's authority issues, refuses and accepts."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from odd_certificates import duplicate_extension, edi_name
 
 from headgate.certificates import authority as ca
 from headgate.certificates import identity
@@ -133,6 +135,15 @@ def test_a_pin_chooses_one_authority_and_trusts_no_other() -> None:
         ca.pinned(ONE.pem, ca.pin(TWO.certificate))
     with pytest.raises(Invalid):
         ca.pinned(b"", ca.pin(ONE.certificate))
+
+
+@pytest.mark.parametrize("make", [duplicate_extension, edi_name])
+def test_a_certificate_whose_extensions_cannot_be_read_is_nobody_s(
+    make: Callable[[], bytes],
+) -> None:
+    certificate = x509.load_pem_x509_certificate(make())
+    assert identity.agent_of(certificate) is None
+    assert identity.data_plane_of(certificate) is None
 
 
 def test_two_authorities_overlap_in_a_rotation() -> None:

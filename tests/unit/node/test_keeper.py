@@ -82,6 +82,26 @@ def test_a_data_plane_enrols_once_and_knows_its_control_plane(tmp_path: Path) ->
     loops.run(play())
 
 
+def test_a_clock_that_is_behind_renews_while_the_certificate_counts_at_the_master(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path)
+
+    async def play() -> None:
+        await stage.begun()
+        found = stage.store.identity()
+        assert found is not None
+        stage.keeper._due = Keeper.due(found)
+        stage.time = found.not_before - (found.not_after - found.not_before) * 0.08
+        assert await stage.keeper.look(found) == found, "it is in time by its two thirds"
+        stage.time = found.not_before - 9 * 3600
+        for _ in range(20):
+            found = await stage.keeper.look(found)
+        assert stage.office.issued == 2
+
+    loops.run(play())
+
+
 def test_certificates_are_renewed_between_a_half_and_two_thirds_of_their_life(
     tmp_path: Path,
 ) -> None:

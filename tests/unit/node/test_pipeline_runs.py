@@ -247,6 +247,30 @@ def test_an_end_during_a_run_is_the_end_of_whoever_waits_for_it(
     play(body)
 
 
+def test_whoever_goes_away_takes_no_result_from_others(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        stage.serving.held = asyncio.Event()
+        first = stage.pipeline.reload("first")
+        await until_async(lambda: stage.source.loads == 1)
+
+        asked: list[str] = []
+
+        async def asks(reason: str) -> ReloadResult:
+            asked.append(reason)
+            return await stage.pipeline.reload(reason)
+
+        leaving, staying = (asyncio.create_task(asks(who)) for who in ("leaves", "stays"))
+        await until_async(lambda: len(asked) == 2)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        stage.serving.held.set()
+        assert (await first).is_ok
+        result = await staying
+        assert (result.is_ok, result.reason) == (True, "leaves, stays")
+
+    play(body)
+
+
 def test_it_is_idle_before_and_after_a_run(play: Callable[[Body], None]) -> None:
     async def body(stage: Stage) -> None:
         assert stage.pipeline.idle.is_set()

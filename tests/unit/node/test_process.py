@@ -135,3 +135,43 @@ def test_a_node_is_not_ready_from_the_end_of_its_data_plane_to_the_next_one(
             assert node.serving.unready() == ""
 
     loops.run(play())
+
+
+NO = Diagnostic(file="a.toml", line=1, column=2, path="routes.a.upstream", message="no such thing")
+
+
+def test_the_events_of_a_run_with_very_many_diagnostics_stay_small(tmp_path: Path) -> None:
+    supervisor, bad = FakeSupervisor(tmp_path), Rejected((NO,) * 10_000)
+
+    async def play() -> None:
+        async with played(tmp_path, ScriptedSource(bad), supervisor) as stage:
+            node = stage.node
+            await until_async(lambda: node.pipeline.counts[Outcome.REFUSED] == 1)
+            lines = [line.json for line in node.events.kept()]
+            assert max(map(len, lines)) < 64 << 10
+            (refused,) = (line for line in lines if b"config.refused" in line)
+            told = json.loads(refused)["fields"]["diagnostics"]
+            assert told == [str(NO)] * 50 + ["and 9950 more; `headgate status` has them all"]
+
+    loops.run(play())
+
+
+def test_very_many_warnings_do_not_push_other_events_out(tmp_path: Path) -> None:
+    supervisor = FakeSupervisor(tmp_path)
+
+    async def play() -> None:
+        async with played(tmp_path, ScriptedSource(GOOD), supervisor) as stage:
+            node = stage.node
+            await until_async(lambda: node.pipeline.last is not None)
+            before = [json.loads(line.json)["seq"] for line in node.events.kept()]
+            assert before
+            node.linter.on_found((NO,) * 1_000)
+            events = [json.loads(line.json) for line in node.events.kept()]
+            assert before == [one["seq"] for one in events][: len(before)]
+            warned = [one["message"] for one in events if one["kind"] == "config.warning"]
+            assert warned == [str(NO)] * 50 + ["and 950 more; `headgate status` has them all"]
+            node.linter.on_found((NO,) * 50)
+            last = json.loads(node.events.kept()[-1].json)
+            assert last["message"] == str(NO), "50 are told without a rest"
+
+    loops.run(play())

@@ -6,9 +6,11 @@ from pathlib import Path
 import loops
 import pytest
 from gate_stage import CONTROL, Stage, stage
+from structlog.testing import capture_logs
 from waiting import until_async
 
 from headgate.node.link import About, LinkError
+from headgate.node.remote import link as module
 from headgate.node.remote.dial import Dialer
 from headgate.node.remote.link import RemoteLink
 from headgate.node.remote.target import Files, Target
@@ -92,3 +94,36 @@ def test_answers_that_are_not_understood_do_not_end_the_attempts(tmp_path: Path)
             await link.close()
 
     loops.run(play())
+
+
+def test_a_fault_in_a_look_at_the_files_does_not_end_the_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BEAT_S", 0.01)
+
+    async def play() -> None:
+        async with stage(tmp_path, supervisor) as on:
+            link = remote(on, tmp_path)
+            came: list[About] = []
+            link.on_linked = came.append
+            await link.hello()
+            await until_async(lambda: len(came) == 1, "the link")
+            looks = 0
+
+            def broken() -> bool:
+                nonlocal looks
+                looks += 1
+                raise RuntimeError("can't start new thread")
+
+            monkeypatch.setattr(link._dialer.credentials, "renewed", broken)
+            await until_async(lambda: looks > 3, "looks at the files")
+            assert len(came) == 1, "the link goes on with what it has"
+            assert not link.unready()
+            on.authority.issue("dp", "dp.test")  # renewed: the door ends the link
+            await until_async(lambda: len(came) == 2, "the link again")
+            await link.close()
+
+    with capture_logs() as lines:
+        loops.run(play())
+    told = [one for one in lines if one["event"] == "link.certificates_refused"]
+    assert len(told) == 1, "the same fault is told once"

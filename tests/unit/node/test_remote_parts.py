@@ -3,9 +3,11 @@
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from odd_certificates import KEY_PEM, ODD, latin_name
 from tls_authority import Authority
 
 from headgate.node.gate.holder import SILENCE_S, Holder, Holding, silence
@@ -204,7 +206,7 @@ def test_each_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         Credentials(Files(its.cert, str(other.key_file), its.ca), is_server=True)
     with pytest.raises(CredentialsError, match="holds no certificate of a CA"):
         Credentials(Files(its.cert, its.key, its.key), is_server=True)
-    with pytest.raises(CredentialsError, match="holds no certificate; write PEM"):
+    with pytest.raises(CredentialsError, match="holds no certificate that can be read; write PEM"):
         Credentials(Files(its.key, its.key, its.ca), is_server=True)
 
 
@@ -227,3 +229,28 @@ def test_the_metrics_say_whether_the_link_is_up() -> None:
     assert '\nheadgate_link_refused_total{reason="held"} 2\n' in page
     assert '{end="own"} 2000000000\n' in page
     assert 'end="peer"' not in page
+
+
+@pytest.mark.parametrize("make", ODD)
+@pytest.mark.parametrize("is_server", [True, False])
+def test_a_certificate_that_cannot_be_read_in_full_is_refused_with_its_file(
+    tmp_path: Path, make: Callable[[], bytes], is_server: bool
+) -> None:
+    its = files(tmp_path)
+    Path(its.cert).write_bytes(make())
+    Path(its.key).write_bytes(KEY_PEM)
+    with pytest.raises(CredentialsError, match="holds no certificate that can be read; write PEM"):
+        Credentials(its, is_server=is_server)
+
+
+def test_the_last_good_certificate_stays_in_use_beside_one_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    its = files(tmp_path)
+    credentials = Credentials(its, is_server=True)
+    context = credentials.context
+    Path(its.cert).write_bytes(latin_name())
+    with pytest.raises(CredentialsError):
+        credentials.renewed()
+    assert not credentials.renewed(), "it is said once"
+    assert credentials.context is context

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from headgate.fleet.searches import LOGS, LogSearch
 from headgate.kernel.diagnostics import has_errors
 from headgate.node.agent.about import MasterStatus, RevisionStatus
 from headgate.node.agent.applying import Applying, fault_of, quarantine_fault
+from headgate.node.agent.background import kept_up
 from headgate.node.agent.carrier import Carrier
 from headgate.node.agent.counterpart import Counterpart
 from headgate.node.agent.drifting import ORDERS, FleetDrift
@@ -105,7 +107,7 @@ class Agent:
         self._driver: SessionDriver | None = None
         self._last_error = ""
         self._renew_at = 0.0
-        """The renewal time that the master wants, in Unix seconds; 0: that of the certificate."""
+        """The renewal time that the master wants, by the clock that never goes back; 0: none."""
         self._renewed = Renewed()
         self._wanted = asyncio.Event()
         self.events: EventLog | None = None
@@ -190,11 +192,14 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             group.create_task(driver.run())
             group.create_task(self._renewals(driver))
-            group.create_task(self._summaries(driver))
-            group.create_task(self._descriptions(driver))
+            for what, work in (
+                ("figures", self._summaries),
+                ("descriptions", self._descriptions),
+                ("drift", self._drifts),
+            ):
+                group.create_task(kept_up(what, functools.partial(work, driver)))
             group.create_task(self._notices(driver))
             group.create_task(self._lasts(driver))
-            group.create_task(self._drifts(driver))
             group.create_task(self._counterparts())
 
     def happened(self, result: ReloadResult) -> None:
@@ -362,14 +367,15 @@ class Agent:
                 driver.post(ev.Redial())
 
     def _until_renewal(self, identity: Identity, now: float) -> float:
-        due = max(identity.renew_at - now, self._renewed.left_s(now))
-        return min(due, self._renew_at - now) if self._renew_at else due
+        due = 0.0 if Renewed.is_behind(identity, now) else identity.renew_at - now
+        due = max(due, self._renewed.left_s(now))
+        return min(due, self._renew_at - time.monotonic()) if self._renew_at else due
 
     def _renew_within(self, within_s: float) -> None:
         """Takes the master's wish; one that waits already is not put off."""
         if not self._renew_at:
             # A whole fleet is asked at once, and does not come at once.
-            self._renew_at = time.time() + random.random() * within_s  # noqa: S311
+            self._renew_at = time.monotonic() + random.random() * within_s  # noqa: S311
             self._wanted.set()
 
     def _upgrade_ended(self, ended: fr.UpgradeEnded) -> None:

@@ -69,7 +69,11 @@ class Applying:
 
         self._source.offer(bundle)
         self._pipeline.on_validated = validated
-        result = await self._pipeline.reload(f"revision {bundle.revision}")
+        try:
+            result = await self._pipeline.reload(f"revision {bundle.revision}")
+        except asyncio.CancelledError:
+            self._source.withdraw()  # the next session is offered it again
+            raise
         if result.is_ok:
             warnings = (*_texts(result.diagnostics), *await self._kept(bundle))
             fault = quarantine_fault(self._pipeline.served, result)

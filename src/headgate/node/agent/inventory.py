@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 from headgate.engines.status import CertificateStatus
 from headgate.fleet.codec import MOST_CERTIFICATES, MOST_NAMES
 from headgate.fleet.frames import Inventory, SeenCertificate
+from headgate.kernel.unreadable import UNREADABLE
 from headgate.node.ports import Candidate
 from headgate.plan.objects import Certificate
 
@@ -58,24 +59,38 @@ def inventory_of(
 def _seen(name: str, pem: bytes) -> SeenCertificate | None:
     try:
         chain = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except UNREADABLE:
         return None
     leaf = chain[0]
     ends = min(one.not_valid_after_utc.timestamp() for one in chain)
     return SeenCertificate(
         name=name,
         names=_names(leaf)[:MOST_NAMES],
-        issuer=leaf.issuer.rfc4514_string(),
+        issuer=_issuer(leaf),
         fingerprint=leaf.fingerprint(SHA256()).hex(),
         not_after_ms=int(ends * _MS),
     )
 
 
+def _issuer(leaf: x509.Certificate) -> str:
+    try:
+        return leaf.issuer.rfc4514_string()
+    except ValueError:  # an old CA's text, in an encoding of its own
+        return ""
+
+
 def _names(leaf: x509.Certificate) -> tuple[str, ...]:
     try:
         listed = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        common = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return tuple(str(one.value) for one in common)
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        return _common(leaf)
     addresses = (str(one) for one in listed.get_values_for_type(x509.IPAddress))
     return (*listed.get_values_for_type(x509.DNSName), *addresses)
+
+
+def _common(leaf: x509.Certificate) -> tuple[str, ...]:
+    try:
+        common = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:  # as above
+        return ()
+    return tuple(str(one.value) for one in common)

@@ -18,6 +18,7 @@ from headgate.certificates.authority import pinned
 from headgate.fleet.join_token import JoinToken, parse_join_token
 from headgate.fleet.signing import sign_challenge
 from headgate.kernel.errors import Invalid
+from headgate.kernel.unreadable import UNREADABLE
 from headgate.node.about import version
 from headgate.node.agent.enrolling import EnrolmentError
 from headgate.node.agent.url import MasterUrl
@@ -145,7 +146,15 @@ class RestOffice:
         signature = sign_challenge(self._identities.key(), identity.agent, csr.encode())
         body = msgspec.json.encode(_Renew(identity.certificate, csr, signature))
         answer = self._asked(_trusted(identity), "POST", f"{self._path}/renewal", body)
-        return self._identity(answer, is_pinned=identity.is_pinned)
+        fresh = self._identity(answer, is_pinned=identity.is_pinned)
+        if fresh.agent != identity.agent or fresh.public_key() != self._identities.public_key():
+            why = (
+                f"{self._url} answered a renewal with a certificate for another agent, or for"
+                " another key; look for who stands between this node and its master"
+            )
+            raise EnrolmentError(why, is_final=False)
+        # Nobody signed the answer: keys that count are those of the enrolment.
+        return msgspec.structs.replace(fresh, keys=identity.keys or fresh.keys)
 
     def _parsed_token(self) -> JoinToken:
         if not self._token:
@@ -179,7 +188,7 @@ class RestOffice:
                 is_pinned=is_pinned,
             )
             _ = identity.renew_at
-        except ValueError as error:
+        except UNREADABLE as error:
             why = f"{self._url} answered something else than an enrolment ({error})"
             raise EnrolmentError(why, is_final=False) from error
         return identity

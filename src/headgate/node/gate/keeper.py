@@ -72,7 +72,8 @@ class Keeper:
         state = await self._counterpart.look()
         rotates = state is not None and (state.is_outdated or state.authorities != identity.ca)
         now = self._clock()
-        if not rotates and (now < self._due or self._renewed.left_s(now)):
+        is_early = now < self._due and not Renewed.is_behind(identity, now)
+        if not rotates and (is_early or self._renewed.left_s(now)):
             return identity
         try:
             fresh = await self._office.renew(identity)

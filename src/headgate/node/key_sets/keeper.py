@@ -33,6 +33,7 @@ _AGAIN_S: Final = 5.0
 _NONE: Final = BlobId("")
 """The digest of no set."""
 _NEWER: Final = "a newer set was fetched, and it is not served yet"
+_STILL: Final = "the config that is served still has it, since the one on disk is not served"
 
 Contents = Mapping[str, BlobId | None]
 """The digest that a config has of each set, by its id, None for a set that was not there."""
@@ -54,6 +55,8 @@ class _Kept:
     def __init__(self, wanted: KeySetUrl, fetched_at: float | None) -> None:
         self.wanted = wanted
         self.fetched_at = fetched_at
+        self._known_at = time.monotonic()
+        """The time since which this process knows the set, by the clock that never goes back."""
         self.error = ""
         self.failures = 0
         self.max_age_s: int | None = None
@@ -78,7 +81,16 @@ class _Kept:
         """Returns how long the set still counts; None: without end, or there is none."""
         if self.fetched_at is None:
             return None
-        return left_s(max_stale_ms / 1000, time.time() - self.fetched_at)
+        return left_s(max_stale_ms / 1000, self.age_s(self.fetched_at))
+
+    def came(self, at: float) -> None:
+        """Notes that a set was fetched at this time."""
+        self.fetched_at, self._known_at = at, time.monotonic()
+
+    def age_s(self, fetched_at: float) -> float:
+        """Returns the age of the set. If the clock was ahead when it came, that is the time since
+        which it is known here."""
+        return max(time.time() - fetched_at, time.monotonic() - self._known_at)
 
     def calm(self) -> None:
         """Forgets that somebody wanted it early."""
@@ -95,10 +107,15 @@ class _Kept:
     def status(self, there: BlobId | None) -> KeySetStatus:
         """Returns how it is; `there`: the digest of the set on disk."""
         at, error = self.fetched_at, self.error
+        if at is not None and at > time.time():
+            at = time.time() - self.age_s(at)  # the clock was ahead then
         if at is not None and not error and there != self.served:
             error = _NEWER
+        if at is None and self.served is not None:
+            error = f"{error}; {_STILL}" if error else _STILL
         had: State = "stale" if error else "fresh"
-        return KeySetStatus(self.wanted.label, "missing" if at is None else had, at, error)
+        is_gone = at is None and self.served is None
+        return KeySetStatus(self.wanted.label, "missing" if is_gone else had, at, error)
 
 
 class KeySets:
@@ -225,7 +242,7 @@ class KeySets:
         one.fetched_at = None
         one.error = f"the last good set is older than `max_stale`; {one.error or 'no newer one'}"
         _log.warning("key_set.ended", key_set=one.wanted.label, error=one.error)
-        self.on_failed(self._status(one))
+        self.on_failed(KeySetStatus(one.wanted.label, "missing", None, one.error))
 
     def _wait_s(self, one: _Kept) -> float:
         refresh_s = one.wanted.refresh_ms / 1000
@@ -236,7 +253,7 @@ class KeySets:
         if one.fetched_at is None:
             return 0
         if not one.is_asked:
-            return due_s(refresh_s, time.time() - one.fetched_at)
+            return due_s(refresh_s, one.age_s(one.fetched_at))
         return next_s(refresh_s, one.max_age_s, self._chance())
 
     async def _ask(self, one: _Kept) -> None:
@@ -274,12 +291,13 @@ class KeySets:
             _log.error("key_set.broken", key_set=one.wanted.label, exc_info=error)
             failure = ("invalid", "an error inside headgate; see the log")
         else:
-            one.fetched_at = got.at if got.is_kept else one.fetched_at
+            if got.is_kept:
+                one.came(got.at)
             if not is_late:
                 one.results["ok"] += 1
                 one.max_age_s, one.error, one.failures = got.max_age_s, "", 0
         if one.fetched_at is None and self._store.digest(one.wanted.id) is not None:
-            one.fetched_at = time.time()  # the set was kept, if not this time
+            one.came(time.time())  # the set was kept, if not this time
         if failure[0] and not is_late:
             self._failed(one, *failure)
         self._tell(one)

@@ -213,16 +213,19 @@ def _bytes(path: str, what: str) -> bytes:
 def _own(path: str, content: bytes) -> Certificate:
     from cryptography import x509  # noqa: PLC0415 - 8 MiB that a whole node need not hold
 
+    from headgate.kernel.unreadable import UNREADABLE  # noqa: PLC0415 - as above
+
     try:
         leaf = x509.load_pem_x509_certificates(content)[0]
+        subject, until = leaf.subject.rfc4514_string(), leaf.not_valid_after_utc.timestamp()
         found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [str(one.value) for one in found]
     except x509.ExtensionNotFound:
         names = []
-    except (ValueError, IndexError) as error:
-        raise CredentialsError(f"{path} holds no certificate; write PEM into it") from error
-    until = leaf.not_valid_after_utc.timestamp()
-    return Certificate(leaf.subject.rfc4514_string(), names, until)
+    except (IndexError, *UNREADABLE) as error:
+        why = f"{path} holds no certificate that can be read; write PEM into it"
+        raise CredentialsError(why) from error
+    return Certificate(subject, names, until)
 
 
 def is_over(certificate: Certificate) -> bool:

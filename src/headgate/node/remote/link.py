@@ -53,6 +53,8 @@ class RemoteLink:
         self._events: asyncio.Queue[tuple[str, DataPlane | None]] = asyncio.Queue()
         self._linked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._fault = ""
+        """What broke the last look at the certificate files, said once."""
 
     # As SupervisorLink.
 
@@ -250,5 +252,11 @@ class RemoteLink:
         except CredentialsError as error:
             _log.error("link.certificates_refused", error=str(error))
             return False
+        except Exception as error:  # the link goes on with what it has
+            if (fault := repr(error)) != self._fault:
+                self._fault = fault
+                _log.exception("link.certificates_refused", error=fault)
+            return False
+        self._fault = ""
         _log.info("link.certificates_renewed")
         return True

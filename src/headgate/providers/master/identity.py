@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
@@ -25,6 +26,7 @@ _KEY: Final = "agent.key"
 IDENTITY: Final = "identity.json"
 _EPOCH: Final = "epoch"
 _RENEW_AT: Final = 2 / 3
+_SPKI: Final = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 class IdentityError(Exception):
@@ -60,6 +62,10 @@ class Identity(msgspec.Struct, frozen=True):
         """The time to renew the certificate: after two thirds of its validity."""
         return self.not_before + (self.not_after - self.not_before) * _RENEW_AT
 
+    def public_key(self) -> bytes:
+        """Returns the key that the certificate is for, in DER."""
+        return self._leaf().public_key().public_bytes(*_SPKI)
+
     def _leaf(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.certificate.encode())
 
@@ -87,6 +93,10 @@ class IdentityStore:
     def key(self) -> ec.EllipticCurvePrivateKey:
         """Returns the same as a key."""
         return self._loaded(self.key_pem())
+
+    def public_key(self) -> bytes:
+        """Returns the public half of the key, in DER; raises as `key_pem`."""
+        return self.key().public_key().public_bytes(*_SPKI)
 
     def identity(self) -> Identity | None:
         """Returns who the agent is; None before it enrolled. Raises IdentityError, OSError."""

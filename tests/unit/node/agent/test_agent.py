@@ -22,6 +22,7 @@ from headgate.fleet import agent_events as ev
 from headgate.fleet import frames as fr
 from headgate.kernel.errors import Invalid
 from headgate.node.agent import agent as module
+from headgate.node.agent import background
 from headgate.node.agent.agent import Agent, Parts
 from headgate.node.agent.carrier import Carrier
 from headgate.node.agent.source import MasterSource
@@ -158,6 +159,102 @@ def test_a_clock_that_is_ahead_does_not_renew_again_and_again(
             later_s = 3 * 3600.0
             await until_async(lambda: office.renewed == 3, "a part of the certificate's life")
             assert not task.done()
+        finally:
+            task.cancel()
+
+    loops.run(play())
+
+
+@pytest.mark.parametrize("part", ["figures", "describe", "drift"])
+def test_a_fault_in_what_is_told_beside_the_session_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    IdentityStore(tmp_path).keep(identity((0, 24)))
+    monkeypatch.setattr(background, "_AGAIN_S", 0.0)
+    one, asked = agent(tmp_path, Office()), 0
+
+    async def asked_for(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise ValueError("odd")
+        await asyncio.Event().wait()
+
+    drift = SimpleNamespace(run=asked_for, recall=lambda _: None)
+    monkeypatch.setattr(one, part, drift if part == "drift" else asked_for)
+
+    with capture_logs() as lines:
+        loops.run(running(one, lambda: asked == 3))
+
+    told = [line["work"] for line in lines if "broke off" in line["event"]]
+    assert len(told) == 1, "the same fault is told once"
+
+
+def test_a_disk_that_fails_what_is_told_is_still_one_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    IdentityStore(tmp_path).keep(identity((0, 24)))
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    one = agent(tmp_path, Office())
+
+    async def figures() -> ev.Event:
+        raise FULL
+
+    one.figures = figures  # type: ignore[assignment]
+
+    loops.run(running(one, lambda: one.status().last_error == f"the disk: {FULL}"))
+
+
+def test_a_clock_that_is_behind_renews_while_the_certificate_counts_at_the_master(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = (9, 33)  # a clock that is nine hours behind the master's
+    IdentityStore(tmp_path).keep(identity(hours))
+    office, looks, later_s = Office(), 0, 0.0
+    office.hours = hours
+    one = agent(tmp_path, office)
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return time.time() + later_s
+
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=clock, monotonic=time.monotonic))
+
+    async def play() -> None:
+        nonlocal later_s
+        task = asyncio.create_task(one.run())
+        try:
+            await until_async(lambda: looks > 100, "looks at the clock")
+            assert office.renewed == 1
+            later_s = 2.1 * 3600
+            await until_async(lambda: office.renewed == 2, "a part of the certificate's life")
+            assert not task.done()
+        finally:
+            task.cancel()
+
+    loops.run(play())
+
+
+def test_a_clock_that_is_set_back_does_not_put_off_what_the_master_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    IdentityStore(tmp_path).keep(identity((0, 24)))
+    office, later_s = Office(), 0.0
+    one = agent(tmp_path, office)
+    told = SimpleNamespace(time=lambda: time.time() + later_s, monotonic=time.monotonic)
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(module, "time", told)
+
+    async def play() -> None:
+        nonlocal later_s
+        task = asyncio.create_task(one.run())
+        try:
+            await until_async(lambda: one.status().dials > 0, "a session")
+            one._renew_within(0.5)
+            later_s = -3600.0
+            await until_async(lambda: office.renewed == 1, "what the master wants")
         finally:
             task.cancel()
 

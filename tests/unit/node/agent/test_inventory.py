@@ -1,9 +1,12 @@
 """What an agent says of the certificates that its node serves with."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+from odd_certificates import ODD, edi_name, latin_name
 from tls_authority import Authority
 
 from headgate.engines.status import CertificateStatus
@@ -60,3 +63,22 @@ def test_what_is_listed_is_bounded(tmp_path: Path) -> None:
     assert found.total == 300
     assert 0 < len(found.certificates) < 200
     assert sum(len(name) for one in found.certificates for name in one.names) <= 256 << 10
+
+
+@pytest.mark.parametrize("make", ODD)
+def test_a_certificate_that_cannot_be_read_in_full_ends_nothing(
+    tmp_path: Path, make: Callable[[], bytes]
+) -> None:
+    good = Authority(tmp_path).issue("one", "a.example").cert_file.read_bytes()
+    found = inventory_of(served({"odd": make(), "web": good}))
+    assert found is not None
+    assert "web" in [one.name for one in found.certificates]
+
+
+@pytest.mark.parametrize("make", [latin_name, edi_name])
+def test_what_can_be_read_of_a_certificate_is_listed(make: Callable[[], bytes]) -> None:
+    found = inventory_of(served({"odd": make()}))
+    assert found is not None
+    (one,) = found.certificates
+    assert (one.name, one.names, one.issuer) == ("odd", (), "")
+    assert len(one.fingerprint) == 64

@@ -29,3 +29,10 @@ def test_a_clock_that_is_set_back_puts_no_renewal_off(fresh: Identity) -> None:
     renewed.begin(fresh, 1e6)
     assert renewed.left_s(1000.0) == 0.0
     assert renewed.left_s(1e6) == 0.0
+
+
+def test_a_clock_is_behind_if_the_certificate_s_life_begins_much_later(fresh: Identity) -> None:
+    part = (fresh.not_after - fresh.not_before) / 12
+    assert not Renewed.is_behind(fresh, fresh.not_before + 1)
+    assert not Renewed.is_behind(fresh, fresh.not_before - part)
+    assert Renewed.is_behind(fresh, fresh.not_before - part - 1)

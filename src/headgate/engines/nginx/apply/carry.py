@@ -26,6 +26,7 @@ from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFi
 from headgate.engines.nginx.observe.certificates import Leaf, Reader, leaf_of
 from headgate.engines.nginx.releases.names import CONF
 from headgate.engines.nginx.releases.store import Release, Store
+from headgate.kernel.unreadable import UNREADABLE
 
 GENERATION_FILE: Final = "generation.conf"
 _GUEST: Final = "http.conf"
@@ -93,7 +94,7 @@ def leaf_in(path: Path) -> Leaf | None:
         values = _VALUES.findall(path.read_bytes())
         pem = b"".join(values).replace(b"\\r", b"").replace(b"\\n", b"\n")
         return leaf_of(x509.load_pem_x509_certificate(pem))
-    except (OSError, ValueError):
+    except (OSError, *UNREADABLE):
         return None
 
 

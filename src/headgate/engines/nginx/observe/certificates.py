@@ -3,6 +3,7 @@ and whether the key beside them matches.
 """
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from headgate.engines.nginx.instance.rooted import RootedFiles
+from headgate.kernel.unreadable import UNREADABLE
 
 KeyFit = Literal["fits", "differs", "unknown"]
 
@@ -56,10 +58,10 @@ class BadCertificateError(ValueError):
 
 
 def leaf_of(certificate: x509.Certificate) -> Leaf:
-    """Returns what we report of a certificate."""
+    """Returns what we report of a certificate; what cannot be read of it is empty."""
     return Leaf(
-        subject=_name(certificate.subject),
-        issuer=_name(certificate.issuer),
+        subject=_name(lambda: certificate.subject),
+        issuer=_name(lambda: certificate.issuer),
         names=_names(certificate),
         not_before_s=_epoch(certificate.not_valid_before_utc),
         not_after_s=_epoch(certificate.not_valid_after_utc),
@@ -71,7 +73,7 @@ def parse_der(der: bytes) -> Leaf:
     """Parses a certificate as it comes over the wire. Raises BadCertificateError."""
     try:
         return leaf_of(x509.load_der_x509_certificate(der))
-    except ValueError as error:
+    except UNREADABLE as error:
         raise BadCertificateError(str(error)) from error
 
 
@@ -116,6 +118,8 @@ def _load(pem: bytes) -> x509.Certificate:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
         raise BadCertificateError("it holds no certificate in PEM") from error
+    except UNREADABLE as error:
+        raise BadCertificateError("it is of a version or a form that we cannot read") from error
 
 
 def _fits(certificate: x509.Certificate, key_pem: bytes) -> bool:
@@ -134,17 +138,21 @@ def _fits(certificate: x509.Certificate, key_pem: bytes) -> bool:
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return ()
     dns = found.get_values_for_type(x509.DNSName)
     addresses = [str(one) for one in found.get_values_for_type(x509.IPAddress)]
     return (*dns, *addresses)
 
 
-def _name(name: x509.Name) -> str:
+def _name(parsed: Callable[[], x509.Name]) -> str:
     """Returns the common name, or the whole name where there is none."""
-    common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(common[0].value) if common else name.rfc4514_string()
+    try:
+        name = parsed()
+        common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return str(common[0].value) if common else name.rfc4514_string()
+    except ValueError:  # an old CA's text, in an encoding of its own
+        return ""
 
 
 def _epoch(time: dt.datetime) -> float:

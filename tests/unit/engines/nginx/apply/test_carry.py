@@ -7,10 +7,11 @@ from pathlib import Path, PurePath
 import pytest
 from memory_files import MemoryFiles
 from nginx_engine import expressed, target
+from odd_certificates import version_2
 from tls_authority import Authority, Pair
 
 from headgate.compile.load import load
-from headgate.engines.nginx.apply.carry import NotCarriedError, carried, to_carry
+from headgate.engines.nginx.apply.carry import NotCarriedError, carried, leaf_in, to_carry
 from headgate.engines.nginx.common.types import (
     Capabilities,
     Generation,
@@ -438,3 +439,9 @@ def test_users_of_a_route_that_came_or_went_refuse_nothing(
     one, two = (stage_staff(store, authority, at, text) for at, text in ((6, STAFF), (7, more)))
     assert to_carry(one, two).paths == {}
     assert to_carry(two, one).paths == {}
+
+
+def test_a_certificate_in_variables_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    pem = version_2().decode().replace("\n", "\\n")
+    (tmp_path / "pair.conf").write_text(f'default "{pem}";\n')
+    assert leaf_in(tmp_path / "pair.conf") is None

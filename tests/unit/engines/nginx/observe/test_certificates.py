@@ -4,15 +4,21 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from odd_certificates import KEY_PEM, ODD, duplicate_extension, edi_name, latin_name, version_2
 from tls_authority import Authority, Pair, new_key
 
 from headgate.engines.nginx.instance.rooted import RootedFiles
-from headgate.engines.nginx.observe.certificates import CertificateFile, Reader
+from headgate.engines.nginx.observe.certificates import (
+    BadCertificateError,
+    CertificateFile,
+    Reader,
+    parse_der,
+)
 from headgate.engines.nginx.observe.served import Served, findings, probe
 
 _NOW = time.time()
@@ -137,3 +143,28 @@ def test_an_address_that_is_none_is_a_problem_not_an_error() -> None:
     assert probe("unix:/x", "a.example") == Served(
         "unix:/x", "a.example", None, probe("unix:/x", "a.example").problem
     )
+
+
+@pytest.mark.parametrize("make", ODD)
+def test_reading_a_pair_never_raises(tmp_path: Path, make: Callable[[], bytes]) -> None:
+    (tmp_path / "odd.pem").write_bytes(make())
+    (tmp_path / "odd.key").write_bytes(KEY_PEM)
+    found = Reader(str(tmp_path)).read("odd.pem", "odd.key")
+    if make is version_2:
+        assert found.leaf is None
+        assert found.problem == "it is of a version or a form that we cannot read"
+        return
+    assert (found.problem, found.key) == ("", "fits")
+    assert found.leaf is not None
+    assert (found.leaf.subject, found.leaf.names) == ("", ())
+    assert 29 < found.leaf.days_left(_NOW) < 31
+
+
+@pytest.mark.parametrize("make", [latin_name, duplicate_extension, edi_name])
+def test_a_served_certificate_is_read_as_far_as_it_can_be(make: Callable[[], bytes]) -> None:
+    assert len(parse_der(ssl.PEM_cert_to_DER_cert(make().decode())).sha256) == 64
+
+
+def test_a_served_certificate_of_another_version_is_a_bad_one() -> None:
+    with pytest.raises(BadCertificateError):
+        parse_der(ssl.PEM_cert_to_DER_cert(version_2().decode()))
