@@ -1,6 +1,7 @@
 """People and programs prove who they are, on both databases."""
 
 import asyncio
+import base64
 import json
 
 import pytest
@@ -94,6 +95,13 @@ def test_a_changed_token_is_refused(world: World) -> None:
     head, claims, signature = world.set_up().split(".")
     for token in (f"{head}.{claims}.", f"{head}.{claims}.{signature[::-1]}", "a.b.c", "x"):
         assert world.ask("GET", "/auth/me", token=token).status == 401
+
+
+@pytest.mark.parametrize("head", ['["alg"]', '"alg"', "1", "null"])
+def test_a_token_whose_head_is_no_object_is_a_wrong_one(world: World, head: str) -> None:
+    begun = base64.urlsafe_b64encode(head.encode()).decode().rstrip("=")
+    statuses = [world.ask("GET", "/auth/me", token=f"{begun}.e30.cw").status for _ in range(51)]
+    assert statuses == [401] * 50 + [429]
 
 
 def test_a_refresh_token_used_twice_ends_its_session(world: World) -> None:
