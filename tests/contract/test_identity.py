@@ -9,7 +9,10 @@ from asgi import ask
 from master_world import PASSWORD, World
 
 from headgate.master.domains.sessions.service import setup_token
+from headgate.master.domains.sessions.throttle import NAME
 from headgate.master.store.scope import MASTER
+
+WRONG = {"name": "ann", "password": "wrong horse battery"}
 
 
 def test_a_set_up_link_works_once(world: World) -> None:
@@ -70,6 +73,43 @@ def test_wrong_passwords_that_come_at_once_wait_like_those_that_come_one_by_one(
     statuses = world.runner.run(tried())
     assert set(statuses) == {401, 429}
     assert statuses.count(401) <= 5 + 2
+
+
+def test_others_who_fail_with_a_name_do_not_hold_up_who_logged_in_from_her_address(
+    world: World,
+) -> None:
+    login = {"name": "ann", "password": PASSWORD}
+    world.address = "192.0.2.1"
+    world.set_up()
+    world.address = "192.0.2.2"
+    assert world.ask("POST", "/auth/login", login).status == 200
+    for number in range(NAME.free):
+        world.address = f"198.51.100.{number}"
+        assert world.ask("POST", "/auth/login", WRONG).status == 401
+    forged = "login ann 192.0.2.2"  # makes nobody forget that she logged in there
+    assert world.ask("GET", "/auth/me", token=forged).status == 401
+    statuses = {}
+    for world.address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        statuses[world.address] = world.ask("POST", "/auth/login", login).status
+    assert statuses == {"192.0.2.1": 200, "192.0.2.2": 200, "192.0.2.3": 429}
+    # What fails at her own address is held up as everywhere.
+    world.address = "192.0.2.2"
+    statuses_there = [world.ask("POST", "/auth/login", WRONG).status for _ in range(6)]
+    assert statuses_there == [401] * 5 + [429]
+
+
+def test_the_addresses_of_one_ipv6_network_wait_together(world: World) -> None:
+    world.set_up()
+    seen: dict[str, list[int]] = {}
+    for network in ("2001:db8:0:1", "2001:db8:0:2"):
+        for number in range(7):
+            world.address = f"{network}::{number}"
+            seen.setdefault(network, []).append(world.ask("POST", "/auth/login", WRONG).status)
+    assert list(seen.values()) == [[401] * 5 + [429] * 2] * 2
+    for number in range(51):
+        world.address = f"2001:db8::{number}"
+        status = world.ask("GET", "/auth/me", token=f"hgt_wrong{number}").status
+        assert status == (401 if number < 50 else 429)
 
 
 def test_nothing_is_hashed_for_a_link_that_is_not_good(

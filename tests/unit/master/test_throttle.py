@@ -1,11 +1,14 @@
 """Failures make the next try wait, within bounds."""
 
+import pytest
+
 from headgate.master.domains.sessions.throttle import (
     ADDRESS,
     FORGOTTEN_AFTER_MS,
     MOST_KEYS,
     PAIR,
     Throttle,
+    network_of,
 )
 
 
@@ -51,3 +54,19 @@ def test_it_remembers_a_bounded_number_of_keys() -> None:
     for number in range(MOST_KEYS + 10):
         throttle.failed({PAIR: str(number)})
     assert len(throttle._records) == MOST_KEYS
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::"),
+        ("2001:db8:0:1::", "2001:db8:0:1::"),
+        ("fe80::7%eth0", "fe80::%eth0"),
+        ("unix:", "unix:"),
+        ("", ""),
+    ],
+)
+def test_whoever_may_choose_among_many_addresses_counts_as_one(address: str, network: str) -> None:
+    assert network_of(address) == network
