@@ -6,8 +6,10 @@ import json
 
 import pytest
 from asgi import ask
+from joserfc import jwt
 from master_world import PASSWORD, World
 
+from headgate.master.domains.sessions.keys import Claims
 from headgate.master.domains.sessions.service import setup_token
 from headgate.master.domains.sessions.throttle import NAME
 from headgate.master.store.scope import MASTER
@@ -129,6 +131,25 @@ def test_an_access_token_is_good_for_a_quarter_of_an_hour(world: World) -> None:
     refused = world.ask("GET", "/auth/me", token=token)
     assert refused.status == 401
     assert refused.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_token_is_good_at_a_master_whose_clock_is_behind(world: World) -> None:
+    world.set_up()
+    world.advance(seconds=5)
+    token = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})["access_token"]
+    world.advance(seconds=-5)
+    assert world.ask("GET", "/auth/me", token=token).status == 200
+
+
+def test_a_token_that_says_when_it_was_issued_is_good_there_too(world: World) -> None:
+    """Those that are still about at an update of the master."""
+    claims = {"iss": "headgate", "iat": world.now_ms // 1_000 + 5, "exp": world.now_ms // 1_000 + 9}
+    world.set_up()
+    kid, key = world.runner.run(world.master.keys._newest())
+    body = claims | {"sub": "someone", "sid": "session"}
+    token = jwt.encode({"alg": "Ed25519", "kid": kid}, body, key, algorithms=["Ed25519"])
+    found = world.runner.run(world.master.keys.claims(token))
+    assert found == Claims(sub="someone", sid="session")
 
 
 def test_a_changed_token_is_refused(world: World) -> None:

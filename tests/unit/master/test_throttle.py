@@ -33,6 +33,21 @@ def test_waits_double_and_end() -> None:
     assert max(waits) == PAIR.longest_ms
 
 
+def test_failures_of_a_clock_that_was_ahead_hold_nobody_up() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    keys = {PAIR: "ann"}
+    clock.now = 3_600_000
+    for _ in range(6):
+        throttle.failed(keys)
+    clock.now -= 1_000  # another master's may be behind
+    assert throttle.wait_ms(keys) == 3_000
+    clock.now = 0
+    assert throttle.wait_ms(keys) == 0
+    throttle.failed(keys)
+    assert throttle.wait_ms(keys) == 4_000
+
+
 def test_failures_are_forgotten_after_success_and_in_time() -> None:
     clock = Clock()
     throttle = Throttle(clock)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from headgate.master.ids import Clock, digest_of
+from headgate.master.ids import SKEW_MS, Clock, digest_of
 
 MOST_KEYS: Final = 10_000
 FORGOTTEN_AFTER_MS: Final = 3_600_000
@@ -58,7 +58,7 @@ def network_of(address: str) -> str:
 
 def wait_of(limit: Limit, failures: int, last_ms: int, now_ms: int) -> int:
     """Returns how long the next try must wait after so many failures; 0 if it may come now."""
-    if failures < limit.free:
+    if failures < limit.free or last_ms - now_ms > SKEW_MS:
         return 0
     doublings = min(failures - limit.free, _MOST_DOUBLINGS)
     until = last_ms + min(_FIRST_WAIT_MS << doublings, limit.longest_ms)
