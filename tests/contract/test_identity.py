@@ -10,7 +10,7 @@ from joserfc import jwt
 from master_world import PASSWORD, World
 
 from headgate.master.domains.sessions.keys import Claims
-from headgate.master.domains.sessions.service import setup_token
+from headgate.master.domains.sessions.service import password_token, setup_token
 from headgate.master.domains.sessions.throttle import NAME
 from headgate.master.store.scope import MASTER
 
@@ -33,6 +33,29 @@ def test_a_link_of_the_day_before_is_refused(world: World) -> None:
     world.advance(days=1, ms=1)
     body = {"token": token, "name": "ann", "password": PASSWORD}
     assert world.ask("POST", "/auth/setup", body).status == 422
+
+
+def test_a_link_of_the_host_replaces_a_password(world: World) -> None:
+    old = world.set_up()
+
+    def link(name: str) -> str | None:
+        return world.runner.run(
+            world.database.write(MASTER, lambda tx: password_token(tx, name, world.now_ms))
+        )
+
+    assert link("nobody") is None
+    body = {"token": link("ann"), "password": "another horse battery"}
+    fresh = world.ask("POST", "/auth/setup", body)["access_token"]
+    assert world.ask("GET", "/auth/me", token=fresh).json["is_master_admin"] is True
+    assert world.ask("GET", "/auth/me", token=old).status == 401
+    statuses = [
+        world.ask("POST", "/auth/login", {"name": "ann", "password": one}).status
+        for one in (PASSWORD, "another horse battery")
+    ]
+    assert statuses == [401, 200]
+    assert world.ask("POST", "/auth/setup", body).status == 422
+    actions = [one["action"] for one in world.ask("GET", "/master/audit", token=fresh).items]
+    assert "a link for another password was made" in actions
 
 
 def test_a_password_opens_a_session_and_a_wrong_one_does_not(world: World) -> None:
