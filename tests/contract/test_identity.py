@@ -1,15 +1,21 @@
 """People and programs prove who they are, on both databases."""
 
 import asyncio
+import base64
 import json
 
 import pytest
 from asgi import ask
+from joserfc import jwt
 from master_world import PASSWORD, World
 
+from headgate.master.domains.sessions.keys import Claims
 from headgate.master.domains.sessions.routes import PROOFS_PER_MINUTE
-from headgate.master.domains.sessions.service import setup_token
+from headgate.master.domains.sessions.service import password_token, setup_token
+from headgate.master.domains.sessions.throttle import NAME
 from headgate.master.store.scope import MASTER
+
+WRONG = {"name": "ann", "password": "wrong horse battery"}
 
 
 def test_a_set_up_link_works_once(world: World) -> None:
@@ -28,6 +34,29 @@ def test_a_link_of_the_day_before_is_refused(world: World) -> None:
     world.advance(days=1, ms=1)
     body = {"token": token, "name": "ann", "password": PASSWORD}
     assert world.ask("POST", "/auth/setup", body).status == 422
+
+
+def test_a_link_of_the_host_replaces_a_password(world: World) -> None:
+    old = world.set_up()
+
+    def link(name: str) -> str | None:
+        return world.runner.run(
+            world.database.write(MASTER, lambda tx: password_token(tx, name, world.now_ms))
+        )
+
+    assert link("nobody") is None
+    body = {"token": link("ann"), "password": "another horse battery"}
+    fresh = world.ask("POST", "/auth/setup", body)["access_token"]
+    assert world.ask("GET", "/auth/me", token=fresh).json["is_master_admin"] is True
+    assert world.ask("GET", "/auth/me", token=old).status == 401
+    statuses = [
+        world.ask("POST", "/auth/login", {"name": "ann", "password": one}).status
+        for one in (PASSWORD, "another horse battery")
+    ]
+    assert statuses == [401, 200]
+    assert world.ask("POST", "/auth/setup", body).status == 422
+    actions = [one["action"] for one in world.ask("GET", "/master/audit", token=fresh).items]
+    assert "a link for another password was made" in actions
 
 
 def test_a_password_opens_a_session_and_a_wrong_one_does_not(world: World) -> None:
@@ -72,6 +101,43 @@ def test_wrong_passwords_that_come_at_once_wait_like_those_that_come_one_by_one(
     assert statuses.count(401) <= 5 + 2
 
 
+def test_others_who_fail_with_a_name_do_not_hold_up_who_logged_in_from_her_address(
+    world: World,
+) -> None:
+    login = {"name": "ann", "password": PASSWORD}
+    world.address = "192.0.2.1"
+    world.set_up()
+    world.address = "192.0.2.2"
+    assert world.ask("POST", "/auth/login", login).status == 200
+    for number in range(NAME.free):
+        world.address = f"198.51.100.{number}"
+        assert world.ask("POST", "/auth/login", WRONG).status == 401
+    forged = "login ann 192.0.2.2"  # makes nobody forget that she logged in there
+    assert world.ask("GET", "/auth/me", token=forged).status == 401
+    statuses = {}
+    for world.address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        statuses[world.address] = world.ask("POST", "/auth/login", login).status
+    assert statuses == {"192.0.2.1": 200, "192.0.2.2": 200, "192.0.2.3": 429}
+    # What fails at her own address is held up as everywhere.
+    world.address = "192.0.2.2"
+    statuses_there = [world.ask("POST", "/auth/login", WRONG).status for _ in range(6)]
+    assert statuses_there == [401] * 5 + [429]
+
+
+def test_the_addresses_of_one_ipv6_network_wait_together(world: World) -> None:
+    world.set_up()
+    seen: dict[str, list[int]] = {}
+    for network in ("2001:db8:0:1", "2001:db8:0:2"):
+        for number in range(7):
+            world.address = f"{network}::{number}"
+            seen.setdefault(network, []).append(world.ask("POST", "/auth/login", WRONG).status)
+    assert list(seen.values()) == [[401] * 5 + [429] * 2] * 2
+    for number in range(51):
+        world.address = f"2001:db8::{number}"
+        status = world.ask("GET", "/auth/me", token=f"hgt_wrong{number}").status
+        assert status == (401 if number < 50 else 429)
+
+
 def test_nothing_is_hashed_for_a_link_that_is_not_good(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,10 +157,36 @@ def test_an_access_token_is_good_for_a_quarter_of_an_hour(world: World) -> None:
     assert refused.headers["www-authenticate"] == "Bearer"
 
 
+def test_a_token_is_good_at_a_master_whose_clock_is_behind(world: World) -> None:
+    world.set_up()
+    world.advance(seconds=5)
+    token = world.ask("POST", "/auth/login", {"name": "ann", "password": PASSWORD})["access_token"]
+    world.advance(seconds=-5)
+    assert world.ask("GET", "/auth/me", token=token).status == 200
+
+
+def test_a_token_that_says_when_it_was_issued_is_good_there_too(world: World) -> None:
+    """Those that are still about at an update of the master."""
+    claims = {"iss": "headgate", "iat": world.now_ms // 1_000 + 5, "exp": world.now_ms // 1_000 + 9}
+    world.set_up()
+    kid, key = world.runner.run(world.master.keys._newest())
+    body = claims | {"sub": "someone", "sid": "session"}
+    token = jwt.encode({"alg": "Ed25519", "kid": kid}, body, key, algorithms=["Ed25519"])
+    found = world.runner.run(world.master.keys.claims(token))
+    assert found == Claims(sub="someone", sid="session")
+
+
 def test_a_changed_token_is_refused(world: World) -> None:
     head, claims, signature = world.set_up().split(".")
     for token in (f"{head}.{claims}.", f"{head}.{claims}.{signature[::-1]}", "a.b.c", "x"):
         assert world.ask("GET", "/auth/me", token=token).status == 401
+
+
+@pytest.mark.parametrize("head", ['["alg"]', '"alg"', "1", "null"])
+def test_a_token_whose_head_is_no_object_is_a_wrong_one(world: World, head: str) -> None:
+    begun = base64.urlsafe_b64encode(head.encode()).decode().rstrip("=")
+    statuses = [world.ask("GET", "/auth/me", token=f"{begun}.e30.cw").status for _ in range(51)]
+    assert statuses == [401] * 50 + [429]
 
 
 def test_a_refresh_token_used_twice_ends_its_session(world: World) -> None:

@@ -14,6 +14,7 @@ from postgres import Postgres
 from postgres_relay import Relay
 from sqlalchemy import func, select
 
+from headgate.master.ids import SKEW_MS
 from headgate.master.store import opening
 from headgate.master.store.abandoned import end_abandoned
 from headgate.master.store.database import Database
@@ -51,6 +52,15 @@ def test_a_lease_that_ran_out_goes_to_another_with_a_higher_fence(world: World) 
     assert not world.runner.run(world.master.leases.renew(old, TTL_MS))
     world.runner.run(world.master.leases.release(old))
     assert acquire(world, "c") is None
+
+
+def test_a_lease_of_a_clock_that_was_ahead_is_free(world: World) -> None:
+    old = taken(world, "a")
+    world.advance(ms=-SKEW_MS)  # as much as clocks of masters may differ
+    assert acquire(world, "b") is None
+    world.advance(hours=-1)
+    assert taken(world, "b").fence == old.fence + 1
+    assert not world.runner.run(world.master.leases.renew(old, TTL_MS))
 
 
 def test_a_renewed_lease_lasts(world: World) -> None:

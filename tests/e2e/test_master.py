@@ -33,6 +33,23 @@ def test_the_first_start_prints_a_link_that_makes_the_administrator(folder: Path
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+def test_an_option_prints_a_link_for_another_password_of_a_user(folder: Path) -> None:
+    listen = ("--listen", "127.0.0.1:0")
+    with master(folder, *listen) as one:
+        one.set_up()
+        assert one.stop() == 0
+    unknown = MasterProcess(folder, *listen, "--new-password", "eve")
+    assert unknown.process.wait(45) == 78
+    assert 'no user is called "eve"' in unknown.text()
+    with master(folder, *listen, "--new-password", "ann") as one:
+        base, token = one.link()
+        body = {"token": token, "password": "another horse battery"}
+        tokens = call(f"{base}/api/v1/auth/setup", body)
+        me = call(f"{base}/api/v1/auth/me", token=tokens["access_token"])
+        assert (me["name"], me["is_master_admin"]) == ("ann", True)
+        assert one.stop() == 0
+
+
 def test_other_hosts_reach_it_over_tls_only(folder: Path) -> None:
     plain = MasterProcess(folder, "--listen", "0.0.0.0:0")
     assert plain.process.wait(45) == 78

@@ -27,9 +27,16 @@ async def ask(
     path: str,
     body: bytes = b"",
     headers: dict[str, str] | None = None,
+    address: str = "",
 ) -> Reply:
-    """One request; `path` may have a query."""
-    scope = {**_scope("http", path, headers), "method": method, "scheme": "http"}
+    """One request, from that address if one is given; `path` may have a query."""
+    client = (address, 1) if address else None
+    scope = {
+        **_scope("http", path, headers),
+        "method": method,
+        "scheme": "http",
+        "client": client,
+    }
     reply = Reply()
     is_sent = False
 

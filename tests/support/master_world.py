@@ -66,6 +66,8 @@ class World:
         self.directory = directory
         self.url = url
         self.now_ms = START_MS
+        self.address = ""
+        """The address from which the next requests come; empty if the server knows none."""
         self.runner = asyncio.Runner()
         self.open()
 
@@ -104,7 +106,8 @@ class World:
         if body is not None:
             lines["content-type"] = "application/json"
         raw = b"" if body is None else json.dumps(body).encode()
-        reply: Reply = self.runner.run(ask(self.app, method, f"/api/v1{path}", raw, lines))
+        asked = ask(self.app, method, f"/api/v1{path}", raw, lines, self.address)
+        reply: Reply = self.runner.run(asked)
         return Answer(reply.status, reply.headers, reply.body.decode())
 
     def dial(self, path: str, token: str | None = None) -> Answer:

@@ -69,6 +69,13 @@ MetricsListen = Annotated[
         "loopback needs TLS.",
     ),
 ]
+NewPassword = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Print a link by which this user chooses another password, once, within 24 hours.",
+    ),
+]
 LogLevel = Annotated[str, typer.Option(metavar="LEVEL", help="error, warn, info or debug.")]
 
 
@@ -88,6 +95,7 @@ def master(
     name: Names = None,
     audit_days: AuditDays = 400,
     metrics_listen: MetricsListen = "off",
+    new_password: NewPassword = "",
     log_level: LogLevel = "info",
 ) -> None:
     """Run a master: the REST API by which people manage fleets of nodes.
@@ -116,7 +124,6 @@ def master(
         from headgate.node.about import version
         from headgate.node.logs import configure
 
-    tls = _tls(tls_cert, tls_key)
     stderr.queue()
     configure(log_level)
     try:
@@ -125,13 +132,14 @@ def master(
                 directory=directory(data),
                 database_url=database_url,
                 listen=address(listen),
-                tls=tls,
+                tls=_tls(tls_cert, tls_key),
                 master_key=os.environ.pop(VARIABLE, None),
                 agents_listen=None if agents_listen == "off" else address(agents_listen),
                 names=tuple(name or ()),
                 has_fleet_tls=fleet_tls,
                 audit_days=audit_days,
                 metrics_listen=None if metrics_listen == "off" else address(metrics_listen),
+                new_password=new_password,
             )
         )
         asyncio.run(run(settings, version()))

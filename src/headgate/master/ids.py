@@ -3,9 +3,12 @@
 import hashlib
 import secrets
 from collections.abc import Callable
+from typing import Final
 
 Clock = Callable[[], int]
 """Returns the time in milliseconds since 1970 (UTC)."""
+SKEW_MS: Final = 60_000
+"""Clocks of masters may differ so much. What is further ahead is of a clock that was set back."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80

@@ -28,7 +28,7 @@ from headgate.master.domains.drift.proposer import Proposer
 from headgate.master.domains.metrics.thinner import Thinner
 from headgate.master.domains.rollouts.driver import Driver
 from headgate.master.domains.rollouts.driver import World as Driven
-from headgate.master.domains.sessions.service import setup_token
+from headgate.master.domains.sessions.service import password_token, setup_token
 from headgate.master.fleet.websocket import MAX_MESSAGE
 from headgate.master.services import Master, assembled
 from headgate.master.settings import Address, Settings
@@ -279,7 +279,8 @@ def listen_at(address: Address, option: str = "--listen") -> socket.socket:
 
 
 async def _announce(settings: Settings, master: Master, address: Address) -> None:
-    """Logs where the master serves; at the first start prints the one-time set-up link."""
+    """Logs where the master serves; prints the one-time links of the first start, and of a user who
+    is to choose another password. Raises StartError if there is no such user."""
     base = f"{'https' if settings.has_tls else 'http'}://{address}"
     structlog.get_logger().info("the master serves", url=base)
     token = await master.database.write(MASTER, lambda tx: setup_token(tx, master.clock()))
@@ -289,4 +290,14 @@ async def _announce(settings: Settings, master: Master, address: Address) -> Non
             f"The master has no user yet. This link makes the first administrator, once, within"
             f" 24 hours:\n  {base}/setup#{token}\n"
         )
-        sys.stdout.flush()
+    if (name := settings.new_password) != "":
+        given = await master.database.write(
+            MASTER, lambda tx: password_token(tx, name, master.clock())
+        )
+        if given is None:
+            raise StartError(f'no user is called "{name}"; give --new-password a user\'s name')
+        sys.stdout.write(
+            f"By this link {name} chooses another password, once, within 24 hours:\n"
+            f"  {base}/setup#{given}\n"
+        )
+    sys.stdout.flush()

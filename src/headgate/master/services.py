@@ -59,6 +59,9 @@ class Master:
     turns: Turns = field(default_factory=Turns)
     pauses: Pauses = field(default_factory=Pauses)
     proven: Proven = field(default_factory=Proven)
+    """Tokens."""
+    logged_in: Proven = field(default_factory=Proven)
+    """Users' names, each with a network from which somebody logged in with it."""
     searches: SearchTurns = field(default_factory=SearchTurns)
     searched: SearchCounts = field(default_factory=SearchCounts)
     previews: PreviewCounts = field(default_factory=PreviewCounts)

@@ -60,6 +60,9 @@ class Settings:
     metrics_listen: Address | None = None
     """The address where the master's own metrics are served; None: nowhere."""
 
+    new_password: str = ""
+    """The name of a user who gets a link by which to choose another password; empty: nobody."""
+
     @property
     def has_tls(self) -> bool:
         """True if the REST port speaks TLS."""

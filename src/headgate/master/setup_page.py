@@ -29,8 +29,8 @@ _PAGE: Final = f"""<!doctype html>
 <body style="font: 16px sans-serif; max-width: 30em; margin: 4em auto">
 <h1>Set up</h1>
 <form>
-<p><label>Name (leave it empty if you were invited)<br><input name="name" autocomplete="username">
-</label></p>
+<p><label>Name (leave it empty if you have one already)<br>
+<input name="name" autocomplete="username"></label></p>
 <p><label>Password, at least 12 characters<br>
 <input name="password" type="password" minlength="12" required autocomplete="new-password"></label>
 </p>

@@ -119,6 +119,17 @@ def test_refusals_last_until_their_time_and_are_bounded() -> None:
     assert refusals.left("9") == (0, 0)
 
 
+def test_a_refusal_does_not_outlast_a_clock_that_is_set_back() -> None:
+    clock = Clock()
+    clock.now = 3_600_000
+    refusals = Refusals(clock)
+    refusals.add("a", 2_000, 60)
+    clock.now = 0
+    assert refusals.left("a") == (0, 0)
+    clock.now = 3_600_001
+    assert refusals.left("a") == (0, 0)
+
+
 def test_a_bounded_number_of_refusals_pauses() -> None:
     async def play() -> None:
         pauses = Pauses(LONG_S)

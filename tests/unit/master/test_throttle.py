@@ -1,11 +1,14 @@
 """Failures make the next try wait, within bounds."""
 
+import pytest
+
 from headgate.master.domains.sessions.throttle import (
     ADDRESS,
     FORGOTTEN_AFTER_MS,
     MOST_KEYS,
     PAIR,
     Throttle,
+    network_of,
 )
 
 
@@ -30,6 +33,21 @@ def test_waits_double_and_end() -> None:
     assert max(waits) == PAIR.longest_ms
 
 
+def test_failures_of_a_clock_that_was_ahead_hold_nobody_up() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    keys = {PAIR: "ann"}
+    clock.now = 3_600_000
+    for _ in range(6):
+        throttle.failed(keys)
+    clock.now -= 1_000  # another master's may be behind
+    assert throttle.wait_ms(keys) == 3_000
+    clock.now = 0
+    assert throttle.wait_ms(keys) == 0
+    throttle.failed(keys)
+    assert throttle.wait_ms(keys) == 4_000
+
+
 def test_failures_are_forgotten_after_success_and_in_time() -> None:
     clock = Clock()
     throttle = Throttle(clock)
@@ -51,3 +69,19 @@ def test_it_remembers_a_bounded_number_of_keys() -> None:
     for number in range(MOST_KEYS + 10):
         throttle.failed({PAIR: str(number)})
     assert len(throttle._records) == MOST_KEYS
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::"),
+        ("2001:db8:0:1::", "2001:db8:0:1::"),
+        ("fe80::7%eth0", "fe80::%eth0"),
+        ("unix:", "unix:"),
+        ("", ""),
+    ],
+)
+def test_whoever_may_choose_among_many_addresses_counts_as_one(address: str, network: str) -> None:
+    assert network_of(address) == network

@@ -8,7 +8,7 @@ import contextlib
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from headgate.master.ids import Clock
 
@@ -78,28 +78,36 @@ class Turns:
                 del self._lines[key]
 
 
+class _Refusal(NamedTuple):
+    at_ms: int
+    until_ms: int
+    per_minute: int
+
+
 class Refusals:
     """Remembers who was refused until when, so that the next refusals read no database."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._until: OrderedDict[str, _Refusal] = OrderedDict()
 
     def add(self, key: str, wait_ms: int, per_minute: int) -> None:
         """Refuses `key` for so long, because the limit is `per_minute`."""
         self._until.pop(key, None)
-        self._until[key] = (self._clock() + wait_ms, per_minute)
+        now = self._clock()
+        self._until[key] = _Refusal(now, now + wait_ms, per_minute)
         if len(self._until) > MOST_REFUSED:
             self._until.popitem(last=False)
 
     def left(self, key: str) -> tuple[int, int]:
         """Returns how long `key` is still refused, in ms, and the limit; 0 if it is not."""
-        until, per_minute = self._until.get(key, (0, 0))
-        left = until - self._clock()
-        if left <= 0:
-            self._until.pop(key, None)
+        refusal, now = self._until.get(key), self._clock()
+        if refusal is None:
             return 0, 0
-        return left, per_minute
+        if not refusal.at_ms <= now < refusal.until_ms:  # it is over, or the clock was set back
+            del self._until[key]
+            return 0, 0
+        return refusal.until_ms - now, refusal.per_minute
 
     def forget(self) -> None:
         """Asks the database again at the next request of everybody: a limit has changed."""

@@ -17,7 +17,7 @@ from headgate.master.api.routing import permission_of
 from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.organisations import store as organisations
 from headgate.master.domains.sessions import service as sessions
-from headgate.master.domains.sessions.throttle import ADDRESS, Limit
+from headgate.master.domains.sessions.throttle import ADDRESS, Limit, network_of
 from headgate.master.domains.tokens import service as tokens
 from headgate.master.domains.workspaces import store as workspaces
 from headgate.master.ids import digest_of
@@ -152,7 +152,7 @@ def _refuse_throttled(master: Master, keys: dict[Limit, str], why: str) -> None:
 
 async def authenticated(master: Master, header: str | None, address: str) -> Caller:
     """Returns who the `Authorization` header proves; raises ProblemError (401, 429)."""
-    keys = {ADDRESS: f"token {address}"}
+    keys = {ADDRESS: f"token {network_of(address)}"}
     scheme, token = _bearer(header)
     why = "too many wrong tokens from here; wait"
     if not master.proven.has(token):
@@ -209,7 +209,7 @@ async def _scope_of(
     """Returns the tenant that the request names. Requests for one that is not the caller's are
     audited and throttled."""
     address = connection.client.host if connection.client else ""
-    keys = {ADDRESS: f"tenant {caller.id} {address}"}
+    keys = {ADDRESS: f"tenant {caller.id} {network_of(address)}"}
     why = "too many requests for what is not yours or does not exist; wait"
     _refuse_throttled(master, keys, why)
     try:

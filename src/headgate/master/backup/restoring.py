@@ -20,8 +20,9 @@ from headgate.master.backup.envelope import records
 from headgate.master.backup.records import FORMAT, End, Head, Record, Rows, decoded
 from headgate.master.backup.writing import tables
 from headgate.master.domains import registry
-from headgate.master.domains.rollouts.driver import LEASE
+from headgate.master.domains.rollouts.driver import LEASE, LEASE_MS
 from headgate.master.store.errors import StartError
+from headgate.master.store.leases import is_held
 from headgate.master.store.migrate import VERSIONS, known_schemas, take_turn, upgrade
 from headgate.master.store.sealing import VARIABLE, Sealer
 
@@ -96,7 +97,7 @@ def require_unused(connection: Connection, now_ms: int) -> None:
     for one in tables(connection):
         if one.name == _HELD_BY:
             until = connection.execute(select(one.c.until_at).where(one.c.name == LEASE)).scalar()
-            if until is not None and until > now_ms:
+            if until is not None and is_held(until, now_ms, LEASE_MS):
                 raise StartError(
                     "a master uses this database; stop every master, wait 15 seconds, and try again"
                 )

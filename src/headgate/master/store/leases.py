@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, String, Update, update
 
-from headgate.master.ids import Clock
+from headgate.master.ids import SKEW_MS, Clock
 from headgate.master.store.database import Database
 from headgate.master.store.errors import StoreUnavailableError, TakenError
 from headgate.master.store.schema import Tenancy, table, time_column
@@ -76,6 +76,12 @@ async def held(leases: Leases, name: str, holder: str, ttl_ms: int) -> AsyncIter
             await leases.release(lease)
 
 
+def is_held(until_at: int, now_ms: int, ttl_ms: int) -> bool:
+    """Says whether somebody holds a lease of that length until then. One that ends much later is of
+    a clock that was set back: it is free, and the fence stops whoever has it."""
+    return now_ms < until_at <= now_ms + ttl_ms + SKEW_MS
+
+
 class _Row(BaseModel):
     holder: str
     fence: int
@@ -99,7 +105,7 @@ class RowLeases:
                 values = {"holder": holder, "fence": 1, "until_at": now + ttl_ms}
                 await tx.insert(LEASES, name=name, **values)
                 return Lease(name, holder, 1)
-            if current.until_at > now:
+            if is_held(current.until_at, now, ttl_ms):
                 return None
             lease = Lease(name, holder, current.fence + 1)
             taken = update(LEASES).where(

@@ -24,7 +24,7 @@ from headgate.master.domains.join_tokens import store as tokens
 from headgate.master.domains.join_tokens.store import JoinTokenRow
 from headgate.master.domains.revisions.signing import public_keys
 from headgate.master.domains.sessions.shared import SharedThrottle
-from headgate.master.domains.sessions.throttle import ADDRESS
+from headgate.master.domains.sessions.throttle import ADDRESS, network_of
 from headgate.master.fleet.book import AgentFacts, Enrolled, EnrolmentRefusedError
 from headgate.master.ids import Clock, new_id
 from headgate.master.store.database import Database
@@ -87,7 +87,7 @@ class Enroller:
     ) -> T:
         """Returns what `work` makes of a token; refusals are counted and written down. Raises
         EnrolmentRefusedError."""
-        keys = {ADDRESS: f"join {address}"}
+        keys = {ADDRESS: f"join {network_of(address)}"}
         if await self._throttle.wait_ms(keys):
             raise EnrolmentRefusedError("throttled", "too many wrong join tokens from here; wait")
         secret = token.partition(".")[0][:_MOST_TOKEN]

@@ -23,7 +23,7 @@ from headgate.master.domains.logs.merging import Outcome, merged
 from headgate.master.domains.logs.types import FoundLogs
 from headgate.master.fleet.hub import LiveHub
 from headgate.master.fleet.searching import PATIENCE_S, SearchError
-from headgate.master.ids import Clock, new_id
+from headgate.master.ids import SKEW_MS, Clock, new_id
 from headgate.master.store.database import Database
 from headgate.master.store.errors import StoreUnavailableError
 from headgate.master.store.scope import MASTER
@@ -34,8 +34,6 @@ _LOOK_S: Final = 0.5
 _RETRY_S: Final = 5.0
 _SWEEP_S: Final = 60.0
 _WAIT_S: Final = PATIENCE_S + 4.0
-_SKEW_MS: Final = 60_000
-"""Clocks of masters may differ by so much."""
 _KEPT_MS: Final = 600_000
 _AT_ONCE: Final = 4
 _UNANSWERED: Final = f"no master that has its session answered within {_WAIT_S:g} s"
@@ -169,7 +167,7 @@ class Relay:
         """Begins to answer what others ask of agents that are here; a few searches at once."""
         world = self._world
         async with world.database.read(MASTER) as tx:
-            asks = await store.asks(tx, world.clock() - _SKEW_MS)
+            asks = await store.asks(tx, world.clock() - SKEW_MS)
         self._taken &= {one.id for one in asks}
         for one in asks:
             if one.id in self._own or one.id in self._taken or len(self._answering) >= _AT_ONCE:

@@ -42,7 +42,7 @@ from headgate.master.store.scope import MASTER
 from headgate.master.store.transaction import Transaction
 
 LEASE: Final = "rollouts"
-_LEASE_MS: Final = 15_000
+LEASE_MS: Final = 15_000
 _INTERVAL_S: Final = 1.0
 _KEEP_EVERY_MS: Final = 5_000
 _PAST_S: Final = 3600.0
@@ -147,9 +147,9 @@ class Driver:
 
     async def _leads(self) -> bool:
         leases = self._world.leases
-        if self._lease is not None and await leases.renew(self._lease, _LEASE_MS):
+        if self._lease is not None and await leases.renew(self._lease, LEASE_MS):
             return True
-        self._lease = await leases.acquire(LEASE, self._holder, _LEASE_MS)
+        self._lease = await leases.acquire(LEASE, self._holder, LEASE_MS)
         # Another driver may have moved what is held here.
         self._held.clear()
         self._known.clear()

@@ -12,7 +12,7 @@ from headgate.master.domains.audit.store import Event, record
 from headgate.master.domains.sessions import service, store
 from headgate.master.domains.sessions.keys import ACCESS_MS
 from headgate.master.domains.sessions.passwords import Hashing
-from headgate.master.domains.sessions.throttle import ADDRESS, NAME, PAIR, Limit
+from headgate.master.domains.sessions.throttle import ADDRESS, NAME, PAIR, Limit, network_of
 from headgate.master.domains.sessions.types import (
     CallerGrant,
     Login,
@@ -34,41 +34,50 @@ ROUTES = Routes("auth")
 @ROUTES.post("/auth/setup", Permission.PUBLIC, status=200, has_secret=True)
 async def set_up(call: Here, new: Setup) -> Tokens:
     """Uses a set-up link: makes the first administrator, or gives an invited user a password."""
-    keys = {ADDRESS: f"setup {call.address}"}
+    keys = {ADDRESS: f"setup {network_of(call.address)}"}
     await _refuse_early(call, keys)
     async with _failures(call, keys), call.master.database.read(MASTER) as tx:
         await service.require_link(tx, new.token, call.now_ms)
-    async with call.master.passwords.turn(call.address) as hashing:
+    async with call.master.passwords.turn(network_of(call.address)) as hashing:
         password_hash = await hashing.hashed(new.password)
     async with _failures(call, keys):
         opened = await call.write(
             lambda tx: service.set_up(tx, new, password_hash, call.now_ms), scope=MASTER
         )
+    async with call.master.database.read(MASTER) as tx:
+        account = await users.account(tx, opened.user_id)
+    if account is not None:
+        call.master.logged_in.add(_pair(call, account.name))
     return await _tokens(call, opened)
 
 
 @ROUTES.post("/auth/login", Permission.PUBLIC, status=200, has_secret=True)
 async def log_in(call: Here, given: Login) -> Tokens:
     """Begins a session with a user's name and password. Failures are throttled and audited."""
-    keys = {
-        PAIR: f"login {given.name} {call.address}",
-        ADDRESS: f"login {call.address}",
-        NAME: f"login {given.name}",
-    }
-    await _refuse_early(call, keys)
-    async with call.master.passwords.turn(call.address) as hashing:
+    network, pair = network_of(call.address), _pair(call, given.name)
+    keys = {PAIR: pair, ADDRESS: f"login {network}", NAME: f"login {given.name}"}
+    waits = keys
+    if call.master.logged_in.has(pair):  # those who fail with the name elsewhere do not hold it up
+        waits = {limit: key for limit, key in keys.items() if limit is not NAME}
+    await _refuse_early(call, waits)
+    async with call.master.passwords.turn(network) as hashing:
         # Those before it in the line may have failed meanwhile.
-        await _refuse_early(call, keys)
+        await _refuse_early(call, waits)
         account = await _proven(call, given, hashing)
         if account is None:
             await call.master.logins.failed(keys)
             raise service.refused()
     _require_pace(call, "login", account.id)
     await call.master.logins.passed(keys)
+    call.master.logged_in.add(pair)
     opened = await call.write(
         lambda tx: service.open_session(tx, account.id, call.now_ms), scope=MASTER
     )
     return await _tokens(call, opened)
+
+
+def _pair(call: Here, name: str) -> str:
+    return f"login {name} {network_of(call.address)}"
 
 
 async def _proven(call: Here, given: Login, hashing: Hashing) -> Account | None:
@@ -93,7 +102,7 @@ async def _proven(call: Here, given: Login, hashing: Hashing) -> Account | None:
 @ROUTES.post("/auth/refresh", Permission.PUBLIC, status=200, has_secret=True)
 async def refresh(call: Here, given: Refresh) -> Tokens:
     """Exchanges a refresh token for new tokens. Using one twice ends the session."""
-    keys = {ADDRESS: f"refresh {call.address}"}
+    keys = {ADDRESS: f"refresh {network_of(call.address)}"}
     await _refuse_early(call, keys)
     async with call.master.database.read(MASTER) as tx:
         user_id = await service.user_of_unused(tx, given.refresh_token, call.now_ms)

@@ -53,6 +53,19 @@ async def setup_token(tx: Transaction, now_ms: int) -> str | None:
     return token
 
 
+async def password_token(tx: Transaction, name: str, now_ms: int) -> str | None:
+    """Returns the token of a new link by which a user chooses another password; None if nobody has
+    the name."""
+    account = await user_store.account_named(tx, name)
+    if account is None:
+        return None
+    token = new_secret("s")
+    await store.add_link(tx, digest_of(token), account.id, now_ms, now_ms + LINK_MS)
+    event = Event("", "a link for another password was made", object=account.id)
+    await record(tx, event, now_ms)
+    return token
+
+
 async def require_link(tx: Transaction, token: str, now_ms: int) -> None:
     """Raises ProblemError unless the token's set-up link is good."""
     if not await store.is_good_link(tx, digest_of(token), now_ms):

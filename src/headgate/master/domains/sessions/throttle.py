@@ -6,9 +6,10 @@ What people choose is throttled for all masters together (`shared`).
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from headgate.master.ids import Clock, digest_of
+from headgate.master.ids import SKEW_MS, Clock, digest_of
 
 MOST_KEYS: Final = 10_000
 FORGOTTEN_AFTER_MS: Final = 3_600_000
@@ -28,7 +29,10 @@ PAIR: Final = Limit(free=5, longest_ms=900_000)
 """For a user's name from one address."""
 ADDRESS: Final = Limit(free=50, longest_ms=60_000)
 NAME: Final = Limit(free=100, longest_ms=30_000)
-"""For a user's name from anywhere: short, so that others cannot lock its owner out."""
+"""For a user's name from anywhere: short, and not for who logged in with it from there before, so
+that others cannot lock its owner out."""
+
+_HOST_BITS = 64
 
 
 @dataclass(slots=True)
@@ -37,9 +41,24 @@ class _Record:
     last_ms: int
 
 
+def network_of(address: str) -> str:
+    """Returns what failures from an address count for: the address itself, or the network of 64
+    bits of an IPv6 address, all of which belong to whoever has one."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    first = IPv6Address(int(found) >> _HOST_BITS << _HOST_BITS)
+    return f"{first}%{found.scope_id}" if found.scope_id else str(first)
+
+
 def wait_of(limit: Limit, failures: int, last_ms: int, now_ms: int) -> int:
     """Returns how long the next try must wait after so many failures; 0 if it may come now."""
-    if failures < limit.free:
+    if failures < limit.free or last_ms - now_ms > SKEW_MS:
         return 0
     doublings = min(failures - limit.free, _MOST_DOUBLINGS)
     until = last_ms + min(_FIRST_WAIT_MS << doublings, limit.longest_ms)
@@ -84,8 +103,8 @@ class Throttle:
 
 
 class Proven:
-    """Remembers, by their digests, tokens that were right when they came last: wrong ones from the
-    same address do not hold them up. Bounded."""
+    """Remembers, by their digests, proofs that were right when they came last: others' wrong ones
+    do not hold them up. Bounded."""
 
     def __init__(self) -> None:
         self._digests: OrderedDict[str, None] = OrderedDict()
