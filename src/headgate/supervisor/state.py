@@ -9,6 +9,7 @@ from collections import deque
 
 from headgate.supervisor.backoff import Backoff
 from headgate.supervisor.commands import Log
+from headgate.supervisor.cpus import MAX_WORKERS
 from headgate.supervisor.record import record
 from headgate.supervisor.tickets import PERIOD_S, TicketSecrets
 
@@ -111,7 +112,7 @@ class State:
         self.now = 0.0
         self.out: list[Command] = []
         self.phase: Phase = "running"
-        self.workers = workers or settings.default_workers
+        self.workers = min(workers or settings.default_workers, MAX_WORKERS)
         self.exit_code = 0
         self.timers: dict[Timer, float] = {}
         # Data planes. `current` serves or is about to; `successor` takes over in an upgrade.
