@@ -15,6 +15,8 @@ Data planes (`Plane.state`):
 | starting | 120 s pass         | starting | the same                                         |
 | ready    | successor took all | leaving  | send `handoff`, and `take_flows` to the successor|
 | ready    | drain              | ready    | send `drain`                                     |
+| ready    | says no room for   | ready    | the sockets again after 5 s, unless it is the    |
+|          | sockets            |          | successor, or a job fails by it                  |
 | leaving  | exits              | (gone)   |                                                  |
 
 Phases (`State.phase`):
@@ -122,6 +124,8 @@ class Machine:
             control.serve_last_good(state)
         elif name == "job":
             jobs.timed_out(state)
+        elif name == "sockets":
+            jobs.send_again(state)
         elif name == "kill":
             leaving.kill(state)
         elif name == "away":

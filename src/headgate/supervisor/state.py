@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     Phase: TypeAlias = Literal["running", "draining", "quitting"]
     PlaneState: TypeAlias = Literal["starting", "ready", "leaving"]
     Timer: TypeAlias = Literal[
-        "dataplane", "control", "fallback", "job", "tickets", "watchdog", "kill", "probe", "away"
+        "dataplane",
+        "control",
+        "fallback",
+        "job",
+        "sockets",
+        "tickets",
+        "watchdog",
+        "kill",
+        "probe",
+        "away",
     ]
 
 FALLBACK_S = 3.0  # without a first config by then, serve the last good plan
@@ -33,6 +42,7 @@ JOB_S = 30.0  # a job fails when its data plane takes longer than this
 UPGRADE_S = 75.0
 CONTROL_GRACE_S = 3.0  # from SIGTERM to SIGKILL for the control process
 QUIT_GRACE_S = 2.0  # the same for everything, on a second signal
+SOCKETS_S = 5.0  # a data plane without room for sockets gets them again after this time
 AWAY_S = 10.0  # requests to the admin API wait this long for a control process
 DEAD_ON_ARRIVAL = 3  # children that die before the first ever worked: it cannot work
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: the config is refused, with a message
@@ -131,6 +141,7 @@ class State:
         self.subscribers: set[int] = set()
         # Sockets and the jobs on them.
         self.listening: dict[str, int] = {}
+        self.refused: dict[str, int] = {}  # the generation that had no room for its sockets
         self.jobs: deque[Job] = deque()
         self.job: Job | None = None
         self.restarts = {"dataplane": 0, "control": 0}
