@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 
 def add(state: State, job: Job) -> None:
-    """Queues a job. A request for an upgrade joins one under way."""
+    """Queues a job. A request for an upgrade joins one under way, unless that brings another number
+    of workers than was asked for since it began."""
     if job.op == "upgrade":
-        for other in [state.job, *state.jobs]:
+        newest = state.newest()
+        is_late = newest is not None and newest.workers != state.workers
+        for other in [None if is_late else state.job, *state.jobs]:
             if other is not None and other.op == "upgrade":
                 other.askers += job.askers
                 other.replaces_control |= job.replaces_control

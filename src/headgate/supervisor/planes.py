@@ -28,7 +28,7 @@ def spawn(state: State) -> Plane:
     Beside a data plane that serves, it reads nothing of UDP clients until `take_flows`.
     """
     state.generation += 1
-    plane = Plane(state.generation, state.now)
+    plane = Plane(state.generation, state.workers, state.now)
     state.planes[plane.generation] = plane
     settings = state.settings
     start: Message = {

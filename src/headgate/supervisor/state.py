@@ -78,13 +78,15 @@ class Settings:
 
 
 class Plane:
-    """One data-plane process, started at `born`; `missed` counts probes without an answer.
+    """One data-plane process with so many workers, started at `born`; `missed` counts probes
+    without an answer.
 
     `lost_plan`: it could not use the last good plan when it came up.
     """
 
-    def __init__(self, generation: int, born: float = 0.0) -> None:
+    def __init__(self, generation: int, workers: int, born: float = 0.0) -> None:
         self.generation = generation
+        self.workers = workers
         self.state: PlaneState = "starting"
         self.pid = 0
         self.born = born
@@ -162,6 +164,11 @@ class State:
             self.timers.pop(name, None)
         else:
             self.timers[name] = self.now + after_s
+
+    def newest(self) -> Plane | None:
+        """Returns the data plane that started last: the successor in an upgrade, else the current
+        one."""
+        return self.planes.get(self.successor or self.current or 0)
 
     def serving(self) -> Plane | None:
         """Returns the current data plane, if it is ready for sockets."""
