@@ -120,6 +120,8 @@ class Machine:
             planes.spawn_current(state)
         elif name == "control":
             control.spawn(state)
+        elif name == "replaced":
+            control.kill_replaced(state)
         elif name == "fallback":
             control.serve_last_good(state)
         elif name == "job":

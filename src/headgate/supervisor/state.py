@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Timer: TypeAlias = Literal[
         "dataplane",
         "control",
+        "replaced",
         "fallback",
         "job",
         "sockets",
