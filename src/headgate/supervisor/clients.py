@@ -50,6 +50,8 @@ def gone(state: State, client: int) -> None:
 def said(state: State, client: int, message: Message) -> None:
     """Handles a request; the answer has its `id`."""
     op, request = message.get("op"), message.get("id")
+    if not isinstance(op, str):
+        op = None
     if op in {"listen", "release", "upgrade"}:
         _change(state, client, message)
         return
