@@ -183,6 +183,12 @@ class BalancerOptions(Options, ABC):
     def to_plan(self) -> AnyBalancerNode:
         """Returns the policy's plan node."""
 
+    @property
+    def places(self) -> tuple[str, int] | None:
+        """The option that bounds the number of endpoints, and that number; None: there may be any
+        number."""
+        return None
+
 
 class MatchCondition(ABC):
     """A condition of a match: mixed into a table (`Options`) or a list or map (`RootModel`)."""

@@ -177,6 +177,7 @@ DurationOrOff = Annotated[
 SizeText = Annotated[
     ByteSize, PlainValidator(partial(size, off=False)), WithJsonSchema(_SIZE_SCHEMA)
 ]
+HeadSize = Annotated[SizeText, at_most(ByteSize.parse("1GiB"), "is more than a head may have")]
 SizeOrOff = Annotated[
     ByteSize,
     PlainValidator(partial(size, off=True)),

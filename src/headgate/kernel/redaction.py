@@ -60,7 +60,8 @@ class Hidden:
     """
 
     def __init__(self, secrets: Collection[str] = (), parameters: Collection[str] = ()) -> None:
-        self._secrets = secrets
+        # A template of the plan has `$$` for a dollar sign.
+        self._secrets = {*secrets, *(one.replace("$$", "$") for one in secrets)}
         found = [rf"(?i)([?&;#](?:{one})=)" for one in expressions(parameters)]
         self._in_values = [re.compile(f"{one}[^&]*") for one in found]
         self._in_lines = [re.compile(rf"{one}[^&\s\"]*") for one in found]

@@ -45,7 +45,7 @@ class Proxy:
         """`config`: a config as a tree, with `Listener`s and `Route`s in it where one likes. Port 0
         in an address of a listener becomes a free one. `start_s`: how long the start may take.
         Raises `ConfigError` for a config that is refused."""
-        within("workers", workers, 1, 1024)
+        within("workers", workers, 1, 128)
         self._given = config
         self._workers = workers
         self._start_s = start_s

@@ -62,10 +62,14 @@ class Middleware(OneOf):
 class BalanceTable(OneOf):
     """One balance policy; its fields are the registered policies."""
 
+    @property
+    def options(self) -> BalancerOptions:
+        """The options of the policy that is given."""
+        return cast(BalancerOptions, getattr(self, self.chosen))
+
     def to_plan(self) -> Balance:
         """Returns the policy's plan node."""
-        options = cast(BalancerOptions, getattr(self, self.chosen))
-        return only(Balance, self.chosen, options.to_plan())
+        return only(Balance, self.chosen, self.options.to_plan())
 
 
 class _Feature(Protocol):

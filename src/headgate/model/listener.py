@@ -13,9 +13,9 @@ from headgate.features.fields import (
     DurationOrOff,
     DurationText,
     Flag,
+    HeadSize,
     ListenAddress,
     SizeOrOff,
-    SizeText,
 )
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
@@ -78,7 +78,9 @@ class ListenerLimits(Options):
         "workers. Beyond it the flow that has been quiet for longest ends, if it has been quiet "
         "for at least a second.",
     )
-    head: SizeText = Field(default=ByteSize(32 << 10), description="The largest request head.")
+    head: HeadSize = Field(
+        default=ByteSize(32 << 10), description="The largest request head, at most 1 GiB."
+    )
     headers: Annotated[int, Strict(), Field(ge=1, le=256), FROM_ENV] = Field(
         default=100, description="The most header lines in one request."
     )

@@ -326,7 +326,8 @@ class Node(Options):
     )
     workers: Workers = Field(
         default=None,
-        description="The number of worker threads; `auto` = one per core that the process may use.",
+        description="The number of worker threads; `auto` = one per core that the process may "
+        "use. The native engine has 128 at most, whatever is written.",
         json_schema_extra={"default": "auto"},
     )
     user: Annotated[str, AfterValidator(_user)] | None = Field(

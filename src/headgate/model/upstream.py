@@ -14,9 +14,9 @@ from headgate.features.fields import (
     DurationText,
     EndpointAddress,
     Flag,
+    HeadSize,
     HostName,
     PercentOrOff,
-    SizeText,
 )
 from headgate.kernel.errors import Invalid
 from headgate.kernel.units import ByteSize, Duration
@@ -125,7 +125,9 @@ class UpstreamLimits(Options):
         description="How many requests may wait in each worker when `connections` is reached; 0 = "
         "none.",
     )
-    head: SizeText = Field(default=ByteSize(32 << 10), description="The largest response head.")
+    head: HeadSize = Field(
+        default=ByteSize(32 << 10), description="The largest response head, at most 1 GiB."
+    )
 
 
 class UpstreamTimeouts(Options):
@@ -229,9 +231,10 @@ class Upstream(Checked):
     )
 
     def contradictions(self, wrong: Set[str]) -> Iterator[Invalid]:
-        """Yields errors for a protocol or an agent that the other keys do not allow."""
+        """Yields errors for a protocol, an agent or a table that the other keys do not allow."""
         yield from self._unreachable_agents(wrong)
         yield from self._without_datagrams(wrong)
+        yield from self._without_places(wrong)
         if "protocol" in wrong:
             return
         if self.protocol in ("h2", "auto") and self.tls is None and "tls" not in wrong:
@@ -285,6 +288,18 @@ class Upstream(Checked):
                     f"write an address and port, or {other.removeprefix('write ')}",
                     at=("endpoints", index),
                 )
+
+    def _without_places(self, wrong: Set[str]) -> Iterator[Invalid]:
+        """Yields an error if the balance policy has not got a place for each endpoint."""
+        places = None if {"balance", "endpoints"} & wrong else self.balance.options.places
+        count = len(self.endpoints)
+        if places is not None and places[1] < count:
+            option, most = places
+            yield Invalid(
+                f"{most} is less than the number of endpoints, {count}",
+                "write a prime above that",
+                at=("balance", self.balance.chosen, option),
+            )
 
     def _unreachable_agents(self, wrong: Set[str]) -> Iterator[Invalid]:
         if self.agent_check is None or {"agent_check", "endpoints"} & wrong:

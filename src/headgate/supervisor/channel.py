@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MAX_PACKET = 65_536
 MAX_LINE = 1 << 20
 MAX_DESCRIPTORS = 200
+MAX_DEPTH = 8  # of objects and lists in each other; messages have three
 
 
 def encode(message: Message) -> bytes:
@@ -22,11 +23,26 @@ def encode(message: Message) -> bytes:
 
 
 def decode(raw: bytes) -> Message:
-    """Returns the JSON object in `raw`; ValueError if it is not one."""
-    message = json.loads(raw)
+    """Returns the JSON object in `raw`; ValueError if it is not one, or nested too deeply for
+    what reads it or writes a part of it back.
+    """
+    try:
+        message = json.loads(raw)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(message, dict):
         raise ValueError("not a JSON object")
+    if _is_deep(message, MAX_DEPTH):
+        raise ValueError("nested too deeply")
     return message
+
+
+def _is_deep(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deep(one, levels - 1) for one in value)
 
 
 class PacketChannel:

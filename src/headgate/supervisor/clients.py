@@ -50,6 +50,8 @@ def gone(state: State, client: int) -> None:
 def said(state: State, client: int, message: Message) -> None:
     """Handles a request; the answer has its `id`."""
     op, request = message.get("op"), message.get("id")
+    if not isinstance(op, str):
+        op = None
     if op in {"listen", "release", "upgrade"}:
         _change(state, client, message)
         return
@@ -117,7 +119,9 @@ def _set_workers(state: State, count: object) -> None:
     """Changes the number of workers by a new data plane, which takes over as in an upgrade."""
     workers = count if isinstance(count, int) and count > 0 else state.settings.default_workers
     workers = min(workers, MAX_WORKERS)
-    if workers == state.workers or state.phase != "running":
+    newest = state.newest()
+    has_it = newest is None or newest.workers == workers  # not if its data plane did not come up
+    if (workers == state.workers and has_it) or state.phase != "running":
         return
     state.workers = workers
     if not state.settings.has_data_plane:

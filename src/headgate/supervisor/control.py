@@ -35,12 +35,20 @@ def replace(state: State) -> None:
     if state.control_alive:
         state.control_replaced = True
         state.emit(SignalControl(signal.SIGTERM))
+        if "replaced" not in state.timers:
+            state.timer("replaced", state.settings.control_grace_s)
+
+
+def kill_replaced(state: State) -> None:
+    """Kills a control process that did not end in time for the next one."""
+    state.emit(SignalControl(signal.SIGKILL))
 
 
 def exited(state: State, status: int) -> None:
     """Handles the end of the control process."""
     state.control_alive = False
     state.control_is_connected = False
+    state.timer("replaced", None)
     if state.phase != "running":
         leaving.check(state)
         return

@@ -12,7 +12,7 @@ from headgate.supervisor.commands import (
     Send,
     SendSockets,
 )
-from headgate.supervisor.state import JOB_S, UPGRADE_S, Job
+from headgate.supervisor.state import JOB_S, SOCKETS_S, UPGRADE_S, Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 
 def add(state: State, job: Job) -> None:
-    """Queues a job. A request for an upgrade joins one under way."""
+    """Queues a job. A request for an upgrade joins one under way, unless that brings another number
+    of workers than was asked for since it began."""
     if job.op == "upgrade":
-        for other in [state.job, *state.jobs]:
+        newest = state.newest()
+        is_late = newest is not None and newest.workers != state.workers
+        for other in [None if is_late else state.job, *state.jobs]:
             if other is not None and other.op == "upgrade":
                 other.askers += job.askers
                 other.replaces_control |= job.replaces_control
@@ -75,14 +78,30 @@ def confirmed(state: State, generation: int, address: str) -> None:
 
 
 def not_taken(state: State, generation: int, address: str, why: str) -> None:
-    """Fails the job because a data plane could not take the sockets of an address."""
+    """Fails the job because a data plane could not take the sockets of an address. Without a job
+    the current one gets them again later: its clients wait in their queues."""
     job = state.job
     if job is not None and job.op == "upgrade" and generation == state.successor:
         planes.abandon_successor(state)
         successor_lost(state, f"{address}: {why}")
+        if state.current is None:
+            planes.spawn_current(state)
     elif job is not None and job.op == "listen" and address in job.waiting:
         _give_up(state, job)
         _finish(state, {"ok": False, "errors": [{"address": address, "error": why}]})
+    elif generation == state.current and address in state.listening and state.phase == "running":
+        state.refused[address] = generation
+        state.timer("sockets", SOCKETS_S)
+
+
+def send_again(state: State) -> None:
+    """Sends the sockets again that the current data plane had no room for. One that came up since
+    has got them all."""
+    plane = state.serving()
+    for address, generation in state.refused.items():
+        if plane is not None and generation == plane.generation:
+            state.emit(SendSockets(generation, address))
+    state.refused.clear()
 
 
 def closed(state: State, generation: int, address: str) -> None:
@@ -191,6 +210,7 @@ def _release(state: State, job: Job) -> None:
         held = []
     job.waiting = set(held)
     for address in held:
+        state.refused.pop(address, None)
         if plane is not None:
             state.emit(RefuseNew(address))
             state.emit(Send(plane.generation, {"op": "close", "address": address}))
@@ -213,6 +233,7 @@ def _done(state: State, job: Job) -> None:
 
 
 def _forget(state: State, address: str) -> None:
+    state.refused.pop(address, None)
     if state.listening.pop(address, None) is not None:
         state.emit(CloseSockets(address))
 

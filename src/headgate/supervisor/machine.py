@@ -15,6 +15,8 @@ Data planes (`Plane.state`):
 | starting | 120 s pass         | starting | the same                                         |
 | ready    | successor took all | leaving  | send `handoff`, and `take_flows` to the successor|
 | ready    | drain              | ready    | send `drain`                                     |
+| ready    | says no room for   | ready    | the sockets again after 5 s, unless it is the    |
+|          | sockets            |          | successor, or a job fails by it                  |
 | leaving  | exits              | (gone)   |                                                  |
 
 Phases (`State.phase`):
@@ -118,10 +120,14 @@ class Machine:
             planes.spawn_current(state)
         elif name == "control":
             control.spawn(state)
+        elif name == "replaced":
+            control.kill_replaced(state)
         elif name == "fallback":
             control.serve_last_good(state)
         elif name == "job":
             jobs.timed_out(state)
+        elif name == "sockets":
+            jobs.send_again(state)
         elif name == "kill":
             leaving.kill(state)
         elif name == "away":

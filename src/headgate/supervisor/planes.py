@@ -28,7 +28,7 @@ def spawn(state: State) -> Plane:
     Beside a data plane that serves, it reads nothing of UDP clients until `take_flows`.
     """
     state.generation += 1
-    plane = Plane(state.generation, state.now)
+    plane = Plane(state.generation, state.workers, state.now)
     state.planes[plane.generation] = plane
     settings = state.settings
     start: Message = {
@@ -46,7 +46,8 @@ def spawn(state: State) -> Plane:
 
 
 def spawn_current(state: State) -> None:
-    """Starts the data plane that will serve."""
+    """Starts the data plane that will serve, in place of one that waits to be started."""
+    state.timer("dataplane", None)
     state.plane_backoff.started(state.now)
     state.current = spawn(state).generation
 
@@ -165,7 +166,9 @@ def _keeps_plan(state: State) -> bool:
 
 
 def promote(state: State) -> None:
-    """Makes the successor, which serves now, the current one; the old one leaves."""
+    """Makes the successor, which serves now, the current one; the old one leaves, and none is
+    started any more in its place."""
+    state.timer("dataplane", None)
     old, new = state.planes.get(state.current or 0), state.planes.get(state.successor or 0)
     state.current, state.successor = state.successor, None
     state.plane_backoff.started(state.now)

@@ -9,6 +9,7 @@ from collections import deque
 
 from headgate.supervisor.backoff import Backoff
 from headgate.supervisor.commands import Log
+from headgate.supervisor.cpus import MAX_WORKERS
 from headgate.supervisor.record import record
 from headgate.supervisor.tickets import PERIOD_S, TicketSecrets
 
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
     Phase: TypeAlias = Literal["running", "draining", "quitting"]
     PlaneState: TypeAlias = Literal["starting", "ready", "leaving"]
     Timer: TypeAlias = Literal[
-        "dataplane", "control", "fallback", "job", "tickets", "watchdog", "kill", "probe", "away"
+        "dataplane",
+        "control",
+        "replaced",
+        "fallback",
+        "job",
+        "sockets",
+        "tickets",
+        "watchdog",
+        "kill",
+        "probe",
+        "away",
     ]
 
 FALLBACK_S = 3.0  # without a first config by then, serve the last good plan
@@ -32,6 +43,7 @@ JOB_S = 30.0  # a job fails when its data plane takes longer than this
 UPGRADE_S = 75.0
 CONTROL_GRACE_S = 3.0  # from SIGTERM to SIGKILL for the control process
 QUIT_GRACE_S = 2.0  # the same for everything, on a second signal
+SOCKETS_S = 5.0  # a data plane without room for sockets gets them again after this time
 AWAY_S = 10.0  # requests to the admin API wait this long for a control process
 DEAD_ON_ARRIVAL = 3  # children that die before the first ever worked: it cannot work
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: the config is refused, with a message
@@ -67,13 +79,15 @@ class Settings:
 
 
 class Plane:
-    """One data-plane process, started at `born`; `missed` counts probes without an answer.
+    """One data-plane process with so many workers, started at `born`; `missed` counts probes
+    without an answer.
 
     `lost_plan`: it could not use the last good plan when it came up.
     """
 
-    def __init__(self, generation: int, born: float = 0.0) -> None:
+    def __init__(self, generation: int, workers: int, born: float = 0.0) -> None:
         self.generation = generation
+        self.workers = workers
         self.state: PlaneState = "starting"
         self.pid = 0
         self.born = born
@@ -111,7 +125,7 @@ class State:
         self.now = 0.0
         self.out: list[Command] = []
         self.phase: Phase = "running"
-        self.workers = workers or settings.default_workers
+        self.workers = min(workers or settings.default_workers, MAX_WORKERS)
         self.exit_code = 0
         self.timers: dict[Timer, float] = {}
         # Data planes. `current` serves or is about to; `successor` takes over in an upgrade.
@@ -130,6 +144,7 @@ class State:
         self.subscribers: set[int] = set()
         # Sockets and the jobs on them.
         self.listening: dict[str, int] = {}
+        self.refused: dict[str, int] = {}  # the generation that had no room for its sockets
         self.jobs: deque[Job] = deque()
         self.job: Job | None = None
         self.restarts = {"dataplane": 0, "control": 0}
@@ -150,6 +165,11 @@ class State:
             self.timers.pop(name, None)
         else:
             self.timers[name] = self.now + after_s
+
+    def newest(self) -> Plane | None:
+        """Returns the data plane that started last: the successor in an upgrade, else the current
+        one."""
+        return self.planes.get(self.successor or self.current or 0)
 
     def serving(self) -> Plane | None:
         """Returns the current data plane, if it is ready for sockets."""

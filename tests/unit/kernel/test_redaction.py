@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.kernel.redaction import SHOWN, redacted, redacted_value
+from headgate.kernel.redaction import SHOWN, Hidden, redacted, redacted_value
 
 SECRET = "hunter2" * 2
 
@@ -65,3 +65,9 @@ def test_a_long_word_of_a_stranger_takes_no_long_time(part: str) -> None:
     text = part * (400_000 // len(part))
     assert len(redacted(text)) <= len(text) + len(SHOWN) * 60_000
     assert len(redacted_value(text)) <= len(text) + len(SHOWN) * 60_000
+
+
+def test_lines_of_logs_have_the_text_of_what_the_plan_has_as_a_template() -> None:
+    hidden = Hidden({"pa$$word", "plain"})
+    assert hidden.value("/?k=pa$word&l=plain") == f"/?k={SHOWN}&l={SHOWN}"
+    assert hidden.line("it has pa$word and pa$$word") == f"it has {SHOWN} and {SHOWN}"

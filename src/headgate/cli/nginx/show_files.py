@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from headgate.engines.nginx.common.spelling import spellings
 from headgate.engines.nginx.common.types import Rendered, RenderedFile
 
 _HIDDEN: Final = "(not shown)"
@@ -51,6 +52,7 @@ def is_secret(file: RenderedFile) -> bool:
 
 def printed(rendered: Rendered, *, is_json: bool, secrets: Collection[str] = ()) -> str:
     """Returns all files, in order of their paths, as text or JSON."""
+    secrets = _as_written(secrets)
     files = [_shown(file, secrets) for file in sorted(rendered.files, key=lambda one: one.path)]
     if is_json:
         return msgspec.json.encode(files).decode() + "\n"
@@ -77,7 +79,8 @@ def write(rendered: Rendered, folder: Path) -> None:
 def differences(
     before: Mapping[str, RenderedFile], after: Mapping[str, RenderedFile], secrets: Collection[str]
 ) -> Iterator[FileDiff]:
-    """Yields the differences by path. `secrets` are texts that must not be shown."""
+    """Yields the differences by path. `secrets` are texts of the plan that must not be shown."""
+    secrets = _as_written(secrets)
     for path in sorted(before.keys() | after.keys()):
         old, new = before.get(path), after.get(path)
         if old is not None and new is not None and old.content == new.content:
@@ -107,10 +110,14 @@ def _veiled(line: str, known: Collection[str], secrets: Collection[str]) -> str:
     return f"{found[0]} {_HIDDEN};" if found else _without(line, secrets)
 
 
+def _as_written(secrets: Collection[str]) -> list[str]:
+    """Returns what the files have of secrets; the longest first, which may hold others."""
+    return sorted(spellings(secrets), key=len, reverse=True)
+
+
 def _without(line: str, secrets: Collection[str]) -> str:
     for secret in secrets:
-        if secret:
-            line = line.replace(secret, _HIDDEN)
+        line = line.replace(secret, _HIDDEN)
     return line
 
 

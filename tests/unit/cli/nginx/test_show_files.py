@@ -9,6 +9,9 @@ import pytest
 
 from headgate.cli.nginx.show_files import differences, printed, write
 from headgate.engines.nginx.common.types import Rendered, RenderedFile
+from headgate.features import templates
+from headgate.features.nginx import quoted, whole
+from headgate.nginxtext import writer
 
 _KEY = b"-----BEGIN PRIVATE KEY-----\nMIIkeymaterial\n-----END PRIVATE KEY-----\n"
 _OTHER = _KEY.replace(b"MIIkey", b"MIInew")
@@ -82,6 +85,30 @@ def test_a_value_from_a_secret_file_is_hidden_on_both_sides() -> None:
     assert "token" not in text
     assert "proxy_set_header x-key (not shown);" in text
     assert "+  return 201;" in text
+
+
+@pytest.mark.parametrize("secret", ["dGhpcy5p+2Nx9w==", "a.b-c", 'pa$s"w', "back\\slash"])
+def test_a_secret_is_hidden_as_nginx_has_it(secret: str) -> None:
+    text = writer.render(
+        [
+            writer.entry(whole(quoted(secret)), writer.Word("1")),
+            writer.directive("proxy_set_header", writer.Word("x"), writer.Literal(secret)),
+        ]
+    )
+    rendered = Rendered((RenderedFile("nginx.conf", text, 0o640),), ())
+    secrets = [templates.escaped(secret)]
+    assert printed(rendered, is_json=False, secrets=secrets).count("(not shown)") == 2
+    _, shown = _shown({}, _files(a=text), *secrets)
+    assert shown.count("(not shown)") == 2
+    _, shown = _shown(_files(a=text), _files(a=text + b"more;\n"), *secrets)
+    assert shown.count("(not shown)") == 2
+
+
+def test_of_two_secrets_the_longer_one_goes_first() -> None:
+    rendered = Rendered((RenderedFile("a", b"set $x abcdefgh;\n", 0o640),), ())
+    for secrets in (["abcd", "abcdefgh"], ["abcdefgh", "abcd"]):
+        shown = printed(rendered, is_json=False, secrets=secrets)
+        assert shown == "# --- a (0640)\nset $x (not shown);\n"
 
 
 def test_what_is_printed_has_no_keys_but_tells_them_apart() -> None:

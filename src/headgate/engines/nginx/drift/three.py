@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from headgate.engines.nginx.common.drifted import DriftFile, DriftReport, Next
+from headgate.engines.nginx.common.spelling import spellings
 from headgate.engines.nginx.drift.artefacts import Original, content_of, is_secret, lines_of
 from headgate.engines.nginx.drift.finding import Desired, Edit, Finding
 from headgate.kernel.redaction import redacted
@@ -20,7 +21,7 @@ _IN_A_RELEASE: Final = 2
 
 class Sides(NamedTuple):
     """The sides of the comparison: what was written, and what would be written now by path within
-    a release, None where that is not known. `secrets` are texts that nothing may show."""
+    a release, None where that is not known. `secrets` are texts of plans that nothing may show."""
 
     original: Original
     now: Mapping[str, bytes] | None
@@ -62,6 +63,7 @@ def reported(
     OSError as `original` does.
     """
     root, edits = Path(desired.root), finding.edits[:MOST_FILES]
+    sides = sides._replace(secrets=spellings(sides.secrets))
     return DriftReport(
         since=seen.since,
         states=tuple(map(str, finding.states)),

@@ -54,6 +54,11 @@ class Maglev(BalancerOptions):
         "endpoints.",
     )
 
+    @property
+    def places(self) -> tuple[str, int]:
+        """The table has an entry for each endpoint."""
+        return "table_size", self.table_size
+
     def to_plan(self) -> MaglevNode:
         """Returns the policy's plan node."""
         return MaglevNode(self.hash_key, self.table_size)

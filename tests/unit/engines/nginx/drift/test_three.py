@@ -91,6 +91,16 @@ def test_keys_are_not_shown_and_secrets_are_left_out(root: Path) -> None:
     assert "+proxy_set_header Authorization (secret)" in text[0].splitlines()
 
 
+def test_a_secret_is_left_out_as_nginx_has_it(root: Path) -> None:
+    (root / RELEASE / "a.conf").write_text(
+        'one;\n"~\\\\A(?:dGhpcy5p\\\\+2Nx9w==)\\\\z" 1;\nadd_header x "pa${hg_dollar}s\\"w";\n'
+    )
+    secrets = frozenset({"dGhpcy5p+2Nx9w==", 'pa$$s"w'})
+    ((diff, _, _),) = shown(root, None, edit(), secrets=secrets)
+    assert '+"~\\\\A(?:(secret))\\\\z" 1;' in diff.splitlines()
+    assert '+add_header x "(secret)";' in diff.splitlines()
+
+
 def test_a_long_diff_says_how_much_more_there_is(root: Path) -> None:
     (root / RELEASE / "a.conf").write_text("".join(f"line {n};\n" for n in range(5_000)))
     ((diff, _, _),) = shown(root, None, edit())
