@@ -61,7 +61,8 @@ pub(crate) const fn is_tchar(b: u8) -> bool {
         | b'|' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')
 }
 
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
+/// Reports whether the bytes are a `token` of RFC 9110 §5.6.2, such as a method or a field name.
+pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&b| is_tchar(b))
 }
 

@@ -30,7 +30,7 @@ pub mod write;
 pub use admission::{Admission, Withheld};
 pub use body::{BodyReader, Fed};
 pub use chunked::{ChunkedDecoder, Decoded, MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES, MAX_TRAILERS};
-pub use connection::Connection;
+pub use connection::{Connection, is_token};
 pub use fields::{Field, Fields, HeaderSlots, Lines, MAX_HEADERS, Tag};
 pub use host::host_key;
 pub use known::{Known, is_hop_by_hop, name_slot};

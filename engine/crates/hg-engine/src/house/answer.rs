@@ -2,7 +2,9 @@
 
 use super::plain;
 use hg_plan::{HealthCheck, HttpCheck, UpstreamProtocol};
-use hg_proto::{BodyReader, HeaderSlots, Limits, Method, Parse, is_worth_parsing, parse_response};
+use hg_proto::{
+    BodyReader, HeaderSlots, Limits, Method, Parse, is_token, is_worth_parsing, parse_response,
+};
 use hg_resilience::Reason;
 
 /// The first bytes of a body in which a text is looked for.
@@ -51,17 +53,14 @@ pub(crate) fn problems(check: &HealthCheck, protocol: UpstreamProtocol) -> Vec<(
     if !http.path.starts_with('/') || !visible(&http.path) {
         add("http.path", "the path has no leading `/` or holds a blank; write a path such as `/`");
     }
-    if http.method.is_empty() || !http.method.bytes().all(|b| b.is_ascii_uppercase()) {
+    if !is_token(http.method.as_bytes()) {
         add("http.method", "that is no method; write one such as `GET`");
     }
     if http.host.as_deref().is_some_and(|host| host.is_empty() || !visible(host)) {
         add("http.host", "that is no host; write one such as `a.example`");
     }
-    let is_name = |name: &str| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-    };
     let is_value = |value: &str| value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f));
-    if !http.headers.iter().all(|(name, value)| is_name(name) && is_value(value)) {
+    if !http.headers.iter().all(|(name, value)| is_token(name.as_bytes()) && is_value(value)) {
         add("http.headers", "a header line has a name or a value that HTTP does not allow");
     }
     if http.statuses.is_empty() || http.statuses.iter().any(|(first, last)| first > last) {

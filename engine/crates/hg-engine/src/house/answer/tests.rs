@@ -114,3 +114,27 @@ fn a_check_that_would_break_its_request_is_refused() {
     let never = HealthCheck { interval_ms: 0, ..HealthCheck::default() };
     assert_eq!(problems(&never, UpstreamProtocol::Http1).len(), 1);
 }
+
+#[test]
+fn methods_and_header_names_are_the_tokens_of_http() {
+    let found = |change: fn(&mut HttpCheck)| {
+        let check = HealthCheck { http: Some(check(change)), ..HealthCheck::default() };
+        let found = problems(&check, UpstreamProtocol::Http1);
+        found.into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+    };
+    let none = Vec::<String>::new();
+    assert_eq!(found(|c| c.method = "M-SEARCH".into()), none);
+    assert_eq!(found(|c| c.headers = [("x.check~a".to_owned(), "1".to_owned())].into()), none);
+    for bad in ["", "GET /", "GE\u{e4}", "A\r\nB"] {
+        let check = HealthCheck {
+            http: Some(check(|c| {
+                c.method = bad.into();
+                c.headers = [(bad.to_owned(), "1".to_owned())].into();
+            })),
+            ..HealthCheck::default()
+        };
+        let paths: Vec<_> =
+            problems(&check, UpstreamProtocol::Http1).into_iter().map(|f| f.0).collect();
+        assert_eq!(paths, ["health.check.http.method", "health.check.http.headers"], "{bad:?}");
+    }
+}
