@@ -14,11 +14,23 @@ T = TypeVar("T")
 _OF_THREAD = threading.local()
 
 
+class _Closing:
+    """Closes the loop of a thread that ends, before the garbage collector warns in another test."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __del__(self) -> None:
+        self._loop.close()
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """As `asyncio.run`: what `main` left running is cancelled before this returns."""
     loop: asyncio.AbstractEventLoop | None = getattr(_OF_THREAD, "loop", None)
     if loop is None:
         loop = _OF_THREAD.loop = asyncio.new_event_loop()
+        if threading.current_thread() is not threading.main_thread():
+            _OF_THREAD.closing = _Closing(loop)
     try:
         return loop.run_until_complete(main)
     finally:
