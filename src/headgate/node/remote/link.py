@@ -54,7 +54,7 @@ class RemoteLink:
         self._linked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fault = ""
-        """What broke the last look at the certificate files, said once."""
+        """The fault of the last look at the certificate files, which is logged once."""
 
     # As SupervisorLink.
 
