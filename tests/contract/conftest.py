@@ -61,7 +61,8 @@ def database_url(
         _migrate(Place(tmp_path, template))
         _migrated.append(template)
     url = _cluster().database(_migrated[0])
-    yield url
+    with _cluster().shown():
+        yield url
     # At the end of a run, hundreds of databases would take minutes of a busy disk to remove.
     _cluster().drop(url)
 

@@ -8,8 +8,10 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -55,6 +57,8 @@ class Postgres:
             os.chown(self.folder, entry.pw_uid, entry.pw_gid)
             self._as = {"user": entry.pw_uid, "group": entry.pw_gid}
         self._data = self.folder / "data"
+        self._log = self.folder / "log"
+        self._log.touch()
         self._run("initdb", "-D", str(self._data), "-U", _USER, "-A", "trust", "-E", "UTF8", "-N")
         self.port = free_port() if pair else 5432
         self._listens = ["-c", f"listen_addresses={'127.0.0.1' if pair else ''}"]
@@ -92,14 +96,15 @@ class Postgres:
         command += [*self._listens, "-k", str(self.folder), *quick]
         command += ["-c", "max_connections=200", "-c", "shared_buffers=16MB"]
         command += ["-c", "max_wal_size=128MB"]
-        self._server = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self.folder,
-            extra_groups=[] if self._as else None,
-            **self._as,  # type: ignore[call-overload]
-        )
+        with self._log.open("ab") as log:
+            self._server = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                extra_groups=[] if self._as else None,
+                **self._as,  # type: ignore[call-overload]
+            )
         until(self._answers, "PostgreSQL answers")
 
     def _answers(self) -> bool:
@@ -130,6 +135,15 @@ class Postgres:
     def drop(self, url: str) -> None:
         """Removes a database that `database` made, whoever is still connected to it."""
         loops.run(self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)"))
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Prints what the server says meanwhile: a failed test shows why it ended a session."""
+        before = self._log.stat().st_size
+        yield
+        with self._log.open("rb") as log:
+            log.seek(before)
+            sys.stdout.write(log.read().decode(errors="replace"))
 
     def is_running(self) -> bool:
         """Whether the server has not ended by itself."""

@@ -1,10 +1,10 @@
 """Real clients and servers of QUIC, by aioquic: what they send first, and whole connections."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import loops
@@ -48,7 +48,7 @@ class _Names(QuicConnectionProtocol):
             self.transmit()
 
 
-@contextmanager
+@contextlib.contextmanager
 def server(name: str, pair: Pair) -> Iterator[int]:
     """A server that answers with its name; yields its port."""
     settings = QuicConfiguration(is_client=False, alpn_protocols=[PROTOCOL])
@@ -66,7 +66,12 @@ def server(name: str, pair: Pair) -> Iterator[int]:
         serving.close()
 
     ends: list[asyncio.Event] = []
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
+
+    def act() -> None:
+        with contextlib.closing(loop):
+            loop.run_until_complete(run())
+
+    thread = threading.Thread(target=act, daemon=True)
     thread.start()
     assert is_up.wait(DEADLINE_S)
     try:

@@ -1,15 +1,14 @@
 """Requests to a node: whom they reach, how long they wait, what they say of who is not there."""
 
-import gc
 import json
 import socket
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from unclosed import nothing_left_open
 from waiting import DEADLINE_S
 
 from headgate.cli import calls
@@ -159,13 +158,10 @@ def test_a_connection_ends_with_its_answer(tmp_path: Path, serve: Serve) -> None
 
 
 def test_where_nobody_is_nothing_stays_open_and_no_node_runs(tmp_path: Path) -> None:
-    with warnings.catch_warnings(record=True) as left_open:
-        warnings.simplefilter("always")
+    with nothing_left_open():
         for ask in (calls.supervisor, lambda *_: calls.call(tmp_path, "GET", "/status")):
             with pytest.raises(calls.NoNodeError, match=f"no node runs at {tmp_path}; choose"):
                 ask(tmp_path, "status")
-        gc.collect()
-    assert left_open == []
 
 
 def test_the_end_of_a_supervisor_is_waited_for_however_long_it_takes(

@@ -374,9 +374,13 @@ def test_authorities_that_cannot_be_told_apart_refuse_the_rollback(store: Store)
         to_carry(older, old_style(store, 9, b"one"))
 
 
-def stage_staff(store: Store, authority: Authority, generation: int, config: str) -> Release:
-    """The release of such a config with one pair, one authority and one list."""
-    pair = authority.issue("staff", NAME)
+@pytest.fixture
+def pair(authority: Authority) -> Pair:
+    return authority.issue("staff", NAME)
+
+
+def stage_staff(store: Store, pair: Pair, generation: int, config: str) -> Release:
+    """The release of such a config with this pair, one authority and one list."""
     return stage_rendered(
         store,
         generation,
@@ -392,51 +396,47 @@ NO_LIST = STAFF.replace(', crl_file = "crl.pem"', "")
 NOBODY = NO_LIST.replace('client_auth = { ca_file = "ca.pem" }', "")
 
 
-def test_a_list_that_came_since_has_no_place_in_the_older_release(
-    store: Store, authority: Authority
-) -> None:
-    older = stage_staff(store, authority, 6, NO_LIST)
-    newer = stage_staff(store, authority, 7, STAFF)
+def test_a_list_that_came_since_has_no_place_in_the_older_release(store: Store, pair: Pair) -> None:
+    older = stage_staff(store, pair, 6, NO_LIST)
+    newer = stage_staff(store, pair, 7, STAFF)
     with pytest.raises(NotCarriedError, match=r"release 6-\S+ has no place.*`--exact`"):
         to_carry(older, newer)
     assert to_carry(newer, older).paths == {}
-    asks_nobody = stage_staff(store, authority, 8, NOBODY)
+    asks_nobody = stage_staff(store, pair, 8, NOBODY)
     assert to_carry(asks_nobody, newer).paths == {}
 
 
 def test_a_list_that_came_since_has_no_place_in_a_release_without_names_of_policies(
-    store: Store, authority: Authority
+    store: Store, pair: Pair
 ) -> None:
     older = old_style(store, 6, pem("CERTIFICATE", b"A1=="))
     with pytest.raises(NotCarriedError, match="has no place"):
-        to_carry(older, stage_staff(store, authority, 7, STAFF))
+        to_carry(older, stage_staff(store, pair, 7, STAFF))
 
 
-def test_users_of_a_middleware_that_moved_are_today_s(store: Store, authority: Authority) -> None:
-    older = stage_staff(store, authority, 6, STAFF)
+def test_users_of_a_middleware_that_moved_are_today_s(store: Store, pair: Pair) -> None:
+    older = stage_staff(store, pair, 6, STAFF)
     before = '[{ ip_access = { allow = ["0.0.0.0/0"] } }, { basic_auth'
     moved = STAFF.replace("ann:", "bob:").replace("[{ basic_auth", before)
-    found = contents(store, older, stage_staff(store, authority, 7, moved))
+    found = contents(store, older, stage_staff(store, pair, 7, moved))
     assert f"bob:{HASH}\n".encode() in found
     assert not any(b"ann:" in one for one in found)
 
 
 def test_users_whose_route_has_another_name_today_refuse_the_rollback(
-    store: Store, authority: Authority
+    store: Store, pair: Pair
 ) -> None:
-    older = stage_staff(store, authority, 6, STAFF)
+    older = stage_staff(store, pair, 6, STAFF)
     renamed = STAFF.replace("[routes.r]", "[routes.s]")
-    assert to_carry(older, stage_staff(store, authority, 7, renamed)).paths == {}
+    assert to_carry(older, stage_staff(store, pair, 7, renamed)).paths == {}
     with pytest.raises(NotCarriedError, match=r"users/\S+.*`--exact`"):
-        to_carry(older, stage_staff(store, authority, 8, renamed.replace("ann:", "bob:")))
+        to_carry(older, stage_staff(store, pair, 8, renamed.replace("ann:", "bob:")))
 
 
-def test_users_of_a_route_that_came_or_went_refuse_nothing(
-    store: Store, authority: Authority
-) -> None:
+def test_users_of_a_route_that_came_or_went_refuse_nothing(store: Store, pair: Pair) -> None:
     more = STAFF.replace("[routes.r]", "[routes.s]").replace("ann:", "bob:")
     more = STAFF + more[more.index("[routes.s]") : more.index("[upstreams")].replace(NAME, "c.d")
-    one, two = (stage_staff(store, authority, at, text) for at, text in ((6, STAFF), (7, more)))
+    one, two = (stage_staff(store, pair, at, text) for at, text in ((6, STAFF), (7, more)))
     assert to_carry(one, two).paths == {}
     assert to_carry(two, one).paths == {}
 

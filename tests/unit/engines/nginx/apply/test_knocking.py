@@ -1,7 +1,6 @@
 """Knocking at listeners, names and probes, on servers of our own; and the status socket."""
 
 import contextlib
-import gc
 import hashlib
 import socket
 import ssl
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from ports import free_port
 from tls_authority import Authority
+from unclosed import nothing_left_open
 
 from headgate.engines.nginx.apply import probes, statussocket
 from headgate.engines.nginx.apply.evidence import Expectation, Probe
@@ -89,19 +89,18 @@ def test_a_listener_of_udp_cannot_be_knocked_at() -> None:
     assert probes.accepts("udp:127.0.0.1:1") == ""
 
 
-@pytest.mark.filterwarnings("error")
 def test_a_listener_on_a_path_accepts_or_says_why_not(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        server.bind(path)
-        server.listen()
-        assert probes.accepts(f"unix:{path}") == ""
-        server.accept()[0].close()
-        with probes._connect(f"unix:{path}") as link:
-            assert link.gettimeout() == probes._TIMEOUT_S
-    refused = f"listener unix:{path} does not accept: Connection refused"
-    assert probes.accepts(f"unix:{path}") == refused
-    gc.collect()  # a socket that was not closed would warn
+    with nothing_left_open():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+            server.bind(path)
+            server.listen()
+            assert probes.accepts(f"unix:{path}") == ""
+            server.accept()[0].close()
+            with probes._connect(f"unix:{path}") as link:
+                assert link.gettimeout() == probes._TIMEOUT_S
+        refused = f"listener unix:{path} does not accept: Connection refused"
+        assert probes.accepts(f"unix:{path}") == refused
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
