@@ -19,7 +19,8 @@ from headgate.engines.nginx.upgrade.machine import (
 _LOOK_S: Final = 0.02
 _PROOFS: Final = frozenset({State.PROVING, State.PROVING_ALONE})
 _SOAK_FAILURES: Final = 3
-"""Unanswered probes in a row that end a soak: one may fall into a worker's start."""
+"""Unanswered probes in a row that end a soak, once the old workers are leaving: one may fall into a
+worker's start."""
 
 
 class Upgradable(Protocol):
@@ -160,12 +161,17 @@ class _Run:
         return Event.DEADLINE if clock() >= self.until else None
 
     def _ask(self, new: Process) -> Event | None:
+        is_soaking = self.machine.state is State.SOAKING
+        # The old workers answer, too, until their master gets to the signal that sends them away.
+        old_answer = is_soaking and self._old_accepts()
         if self.serves(new):
             self.failures = 0
             return Event.NEW_SERVES if self.machine.state in _PROOFS else None
-        self.failures += 1
-        is_soaking = self.machine.state is State.SOAKING
+        self.failures += 0 if old_answer else 1
         return Event.NEW_FAILS if is_soaking and self.failures >= _SOAK_FAILURES else None
+
+    def _old_accepts(self) -> bool:
+        return any(not one.shutting_down for one in self.instance.workers_of(self.old))
 
     def _note(self, event: Event) -> None:
         late = "the new binary's workers did not answer in time"

@@ -105,10 +105,12 @@ OLD, NEW = Process(10, 1), Process(20, 2)
 
 @dataclass
 class FakeNginx:
-    """An nginx that obeys; `comes` and `dies_on` make it fail."""
+    """An nginx that obeys; `comes` and `dies_on` make it fail. `late` is the number of looks for
+    which its old workers go on after WINCH."""
 
     comes: bool = True
     dies_on: str = ""
+    late: int = 0
     tested: types.Tested = field(default_factory=lambda: types.Tested(ok=True))
     alive: set[int] = field(default_factory=lambda: {10})
     signals: list[str] = field(default_factory=list)
@@ -120,7 +122,9 @@ class FakeNginx:
         return OLD if {10, 20} <= self.alive else None
 
     def workers_of(self, master: Process) -> tuple[Process, ...]:
-        gone = master == OLD and "10 WINCH" in self.signals
+        is_sent = master == OLD and "10 WINCH" in self.signals
+        gone = is_sent and self.late == 0
+        self.late -= 1 if is_sent and self.late else 0
         return () if gone else (Process(master.pid + 1, master.started),)
 
     def is_alive(self, process: Process) -> bool:
@@ -167,6 +171,20 @@ def test_one_probe_without_an_answer_does_not_end_a_soak() -> None:
         nginx, lambda _: next(answers, True), Times(soak=1), clock=clock, wait=clock.wait
     )
     assert done.state is State.DONE
+
+
+def test_old_workers_that_are_sent_away_late_answer_too_and_end_no_soak() -> None:
+    nginx, clock = FakeNginx(late=10), Clock()
+    proof = iter([True])
+    done = upgrade(
+        nginx,
+        lambda _: next(proof, nginx.late == 0),
+        Times(soak=1),
+        clock=clock,
+        wait=clock.wait,
+    )
+    assert (done.state, done.why) == (State.DONE, "")
+    assert nginx.late == 0
 
 
 def test_a_new_master_that_never_comes_changes_nothing() -> None:
