@@ -1,8 +1,11 @@
 """The database itself: its schema, its migrations, and what happens when it is not there."""
 
 import asyncio
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import asyncpg
 import loops
@@ -15,6 +18,7 @@ from postgres import Postgres
 from postgres_relay import Relay
 from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from headgate.master.domains import registry
@@ -121,13 +125,36 @@ def test_without_its_database_the_master_stays_and_says_so(tmp_path: Path) -> No
         cluster.close()
 
 
+@contextlib.contextmanager
+def hasty(engine: AsyncEngine, seconds: float) -> Iterator[None]:
+    """For the block, has the master give up so early what it has a time for anyway."""
+
+    def taken(connection: DBAPIConnection, *_: object) -> None:
+        driver = cast(Any, connection).driver_connection
+        assert driver._config.command_timeout in (opening.COMMAND_S, seconds)
+        driver._config = driver._config._replace(command_timeout=seconds)
+
+    def connecting(_dialect: object, _record: object, _args: object, options: Any) -> None:
+        assert (options["timeout"], options["command_timeout"]) == (
+            opening._CONNECT_S,
+            opening.COMMAND_S,
+        )
+        options["timeout"] = seconds
+
+    event.listen(engine.sync_engine, "checkout", taken, insert=True)
+    event.listen(engine.sync_engine, "do_connect", connecting)
+    try:
+        yield
+    finally:
+        event.remove(engine.sync_engine, "checkout", taken)
+        event.remove(engine.sync_engine, "do_connect", connecting)
+
+
 @pytest.mark.timeout(300)
 def test_a_database_that_answers_nothing_any_more_costs_no_more_than_its_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """The network drops every packet: 503 after a while, and all is well once it is back."""
-    monkeypatch.setattr(opening, "COMMAND_S", 1.0)
-    monkeypatch.setattr(opening, "_CONNECT_S", 1.0)
     cluster = Postgres()
     with Relay(cluster.folder) as relay:
         world = World(tmp_path, relay.url(cluster.database()))
@@ -137,9 +164,10 @@ def test_a_database_that_answers_nothing_any_more_costs_no_more_than_its_time(
             assert world.ask("POST", path, {"name": "kept"}, admin).status == 201
             relay.cut()
             asked = (("POST", path, {"name": "lost"}), ("GET", "/workspaces", None))
-            for method, where, body in asked * 6:
-                away = world.ask(method, where, body, admin)
-                assert (away.status, away.headers.get("retry-after")) == (503, "2"), away
+            with hasty(world.database._writer, 1.0):
+                for method, where, body in asked * 6:
+                    away = world.ask(method, where, body, admin)
+                    assert (away.status, away.headers.get("retry-after")) == (503, "2"), away
             relay.mend()
             names = {one["name"] for one in world.ask("GET", "/workspaces", token=admin).items}
             assert names == {"default", "kept"}

@@ -8,6 +8,7 @@ import pytest
 from asgi import ask
 from master_world import LISTENER, ROUTE, UPSTREAM, Answer, World
 from peopled_fleet import Fleet, W
+from waiting import DEADLINE_S
 
 DOMAINS = "headgate.master.domains"
 TEMPLATE = {
@@ -82,7 +83,7 @@ def at_once(
         if len(begun) == len(requests) or not world.url:  # SQLite's writers take turns
             all_begun.set()
         found = await original(*given, **more)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             await all_begun.wait()
         return found
 

@@ -10,7 +10,7 @@ from doc_page import Block, PageError, blocks
 RunPage = Callable[[Path], "subprocess.CompletedProcess[str]"]
 
 BACKGROUND = """
-<!-- run until: test -e up -->
+<!-- run until: test -s up -->
 ```sh
 echo $$ > up
 exec tail -f /dev/null

@@ -37,6 +37,7 @@ from headgate.cli import calls
 CLIENTS = 8
 FLOWS = 40
 TURN_S = 6
+LATE_S = 30
 PROGRAM = drill_parts.HERE / "layer4_endpoint.py"
 KINDS = ("reloads", "killed", "upgrade")
 
@@ -135,8 +136,9 @@ class Flow:
 
 
 @contextmanager
-def asking(port: int) -> Iterator[list[Flow]]:
-    """Clients that ask one after the other, until the block ends."""
+def asking(port: int, killed: int) -> Iterator[list[Flow]]:
+    """Clients that ask one after the other, until the block ends. `killed`: the port of the
+    endpoint that will be killed; 0 = none."""
     flows = [Flow(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(FLOWS)]
     for flow in flows:
         flow.socket.connect(("127.0.0.1", port))
@@ -160,9 +162,11 @@ def asking(port: int) -> Iterator[list[Flow]]:
         for one in threads:
             one.join()
         # On a busy machine an endpoint answers later than a client waits; that is not a loss.
-        deadline = time.monotonic() + stretch()
+        deadline = time.monotonic() + LATE_S * stretch()
         for flow in flows:
-            flow.hear(max(deadline - time.monotonic(), 0.01), tuple(flow.unanswered))
+            dead = b"%d" % killed
+            due = [one for one, endpoint in flow.unanswered.items() if endpoint != dead]
+            flow.hear(max(deadline - time.monotonic(), 0.01), due)
             flow.socket.close()
 
 
@@ -217,7 +221,7 @@ class Drill:
         command = [str(peer("pgbench")), *at, *options, "postgres"]
         killed, held = self._endpoints[number % 2], 0.0
         with (
-            asking(self._port) as flows,
+            asking(self._port, killed.port if kind == "killed" else 0) as flows,
             reloading(self._node, self._text) as statuses,
             subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -8,6 +8,7 @@ from nginx_engine import NginxEngine
 from peers import peer
 from ports import free_port
 from running_node import RunningNode, Upstream, get
+from waiting import DEADLINE_S
 
 CONFIG = """
 [node]
@@ -67,8 +68,12 @@ NONE = ("quiet", "passing", "fast")
 
 def ask(port: int, one: Upstream) -> None:
     """Asks every route."""
+    slow = threading.Thread(target=get, args=(port, "/slow", "a.example"), daemon=True)
+    slow.start()
+    # Only now: an endpoint that was released before the request comes answers at once.
+    assert one.waiting.wait(DEADLINE_S)
     threading.Timer(0.3, one.release.set).start()
-    get(port, "/slow", host="a.example")
+    slow.join(DEADLINE_S)
     for number in range(ASKED):
         for route in (*WHOLE, *NONE, "some"):
             get(port, f"/{route}/{number}", host="a.example")

@@ -16,7 +16,10 @@ from tls_authority import Authority
 from told import until_metric
 from waiting import until
 
-TIMES = 'interval = "2s", timeout = "2s", fast_interval = "100ms", max_interval = "2s"'
+SOON = 'interval = "2s", timeout = "2s", fast_interval = "100ms", max_interval = "2s"'
+"""For checks that are to time out, or to find what changes."""
+LATE = 'interval = "20s", timeout = "20s", fast_interval = "100ms", max_interval = "20s"'
+"""For checks whose first result is the last word: it is no timeout of a server that was held up."""
 QUESTION = "1234 0100 0001 0000 0000 0000 03777777 0474657374 00 0001 0001"
 """The question for the address of www.test."""
 ANSWER = "1234 8580 0001 0001"
@@ -59,13 +62,12 @@ def _becomes(node: RunningNode, name: str, state: str, reason: str, found: str =
     until(is_so, f"{name} is {state} for {reason}, as {found!r} says")
 
 
-def _udp(send: str, expect: str = "") -> str:
-    expected = f", expect = {expect}" if expect else ""
-    return f'health_check = {{ protocol = "udp", send = {send}{expected}, {TIMES} }}'
+def _udp(send: str, expect: str, times: str = LATE) -> str:
+    return f'health_check = {{ protocol = "udp", send = {send}, expect = {expect}, {times} }}'
 
 
-def _tcp(rest: str) -> str:
-    return f'health_check = {{ protocol = "tcp", {rest}, {TIMES} }}'
+def _tcp(rest: str, times: str = LATE) -> str:
+    return f'health_check = {{ protocol = "tcp", {rest}, {times} }}'
 
 
 class Moody:
@@ -120,7 +122,8 @@ def test_a_name_server_is_asked_a_question_of_its_own(folder: Path) -> None:
 
 def test_a_server_of_datagrams_falls_silent_goes_and_comes_back(folder: Path) -> None:
     with closing(Echo()) as echo:
-        upstreams = {"game": (f'"127.0.0.1:{echo.port}"', _udp('"?"', '{ exact = "?" }'))}
+        check = _udp('"?"', '{ exact = "?" }', SOON)
+        upstreams = {"game": (f'"127.0.0.1:{echo.port}"', check)}
         with RunningNode(folder, _config(upstreams)).until_ready() as node:
             _becomes(node, "game", "up", "check-passed")
             port = echo.port
@@ -145,7 +148,7 @@ def test_a_redis_that_answers_passes_and_one_that_wants_a_password_does_not(fold
             "any": (at, _tcp('send = "PING\\r\\n"')),
             "told": (at, _tcp(f'send = "NONE\\r\\n", {pong}')),
             "hidden": (at, _tcp(f'send = {{ file = "words" }}, {pong}')),
-            "silent": (at, _tcp('expect = { regex = "220 .*" }')),
+            "silent": (at, _tcp('expect = { regex = "220 .*" }', SOON)),
         }
         with RunningNode(folder, _config(upstreams)).until_ready() as node:
             _becomes(node, "asked", "up", "check-passed")

@@ -18,6 +18,13 @@ SUPERVISOR_PATIENCE_S = 30.0
 """How long the supervisor waits for a data plane that says nothing."""
 
 
+def patient(port: int, upstream: str, *, extra: str = "") -> str:
+    """The usual config, whose drain does not end the connection of a client that is held up."""
+    text = config(port, upstream, extra=extra)
+    assert text.count('idle_grace = "100ms"') == 1, text
+    return text.replace('idle_grace = "100ms"', 'idle_grace = "60s"')
+
+
 def control_pid(node: RunningNode) -> int:
     """The pid of the control process that answers."""
     control = node.status()["control"]
@@ -214,11 +221,11 @@ def test_a_killed_data_plane_is_replaced_and_a_client_waits_for_it(
         assert get(port) == (200, b"one")  # it waits in the queue that the supervisor kept
         until(lambda: node.data_plane()[0] == generation + 1, "a new data plane")
         until(lambda: node.metric("headgate_dataplane_restarts_total") == 1, "the count")
-        assert node.status()["ready"] is True
+        until(lambda: node.status()["ready"] is True, "readiness")
 
 
 def test_upgrade_loses_nothing(folder: Path, port: int, one: Upstream) -> None:
-    with RunningNode(folder, config(port, one.address)).until_ready() as node:
+    with RunningNode(folder, patient(port, one.address)).until_ready() as node:
         generation, pid = node.data_plane()
         with Load(port) as load:
             for _ in range(2):
@@ -233,15 +240,19 @@ def test_upgrade_loses_nothing(folder: Path, port: int, one: Upstream) -> None:
 
 
 def test_the_number_of_workers_can_be_changed(folder: Path, port: int, one: Upstream) -> None:
-    text = config(port, one.address, extra="workers = 1")
+    text = patient(port, one.address, extra="workers = 1")
     with RunningNode(folder, text, "--no-watch").until_ready() as node:
         with Load(port) as load:
             node.write(text.replace("workers = 1", "workers = 3"))
             assert node.admin("POST", "/reload")[0] == 200
             until(lambda: node.data_plane()[0] == 2, "a data plane with three workers")
         assert load.failures == []
-        plane = node.engine()
-        assert plane["workers"] == len(plane["native"]["workers"]) == 3
+
+        def has_three() -> bool:
+            plane = node.engine()
+            return bool(plane["workers"] == len(plane["native"]["workers"]) == 3)
+
+        until(has_three, "three workers")
 
 
 def test_a_directory_that_is_removed_and_copied_anew_is_never_served_in_part(

@@ -16,6 +16,9 @@ from tls_client import trusting
 from told import until_metric
 from waiting import DEADLINE_S, until
 
+SILENCE = '"6s"'
+"""Longer than a client that speaks may be held up."""
+
 
 @pytest.fixture
 def echoes() -> Iterator[list[Echo]]:
@@ -94,7 +97,7 @@ def asked(port: int) -> bytes:
 
 
 def test_a_plain_port_carries_all_three(folder: Path, port: int, echoes: list[Echo]) -> None:
-    text = config(port, echoes, 'detect = { timeout = "2s" }')
+    text = config(port, echoes, f"detect = {{ timeout = {SILENCE} }}")
     with RunningNode(folder, text).until_ready() as node:
         assert asked(port) == b"hello"
         whole = hello("n.example")
@@ -132,7 +135,7 @@ certificate = "a"
 [tls_policies.members]
 client_auth = {{ ca_file = "{authority.ca_file}" }}
 {pair.toml("a")}"""
-    listener = 'detect = { timeout = "2s" }\ntls = { default_certificate = "a" }\n'
+    listener = f'detect = {{ timeout = {SILENCE} }}\ntls = {{ default_certificate = "a" }}\n'
     listener += 'proxy_protocol = { mode = "optional", trusted = ["127.0.0.1"] }'
     with RunningNode(folder, config(port, echoes, listener, more)).until_ready() as node:
         context = trusting(authority.ca_file)
@@ -169,7 +172,7 @@ client_auth = {{ ca_file = "{authority.ca_file}" }}
 def test_without_a_route_for_plain_tcp_silence_ends_as_for_http(
     folder: Path, port: int, echoes: list[Echo]
 ) -> None:
-    listener = 'detect = { timeout = "50ms" }\ntimeouts = { head = "3s" }'
+    listener = 'detect = { timeout = "50ms" }\ntimeouts = { head = "6s" }'
     text = config(port, echoes, listener).replace('client = "127.0.0.1"', 'sni = "b.example"')
     with RunningNode(folder, text).until_ready() as node:
         with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as silent:

@@ -16,11 +16,12 @@ from waiting import until
 from headgate.testing.server import HttpServer
 
 CHECK = (
-    'health_check = { path = "/check", interval = "2s", timeout = "2s", '
-    'fast_interval = "100ms", max_interval = "2s" }\n'
+    'health_check = { path = "/check", interval = "1s", timeout = "1s", '
+    'fast_interval = "100ms", max_interval = "1s", unhealthy = 12 }\n'
 )
-ENOUGH = 10
-"""Checks after which a judgement by single results would have changed many times."""
+"""While this process is held up, its checks time out: as many in a row as a stall has seconds."""
+ENOUGH = 26
+"""Checks after which a judgement by single results, or by all of them, would have changed."""
 ALTERNATE = (200, 500)
 
 
@@ -102,14 +103,17 @@ def test_checks_that_fail_every_other_time_move_no_endpoint(
     steady, other = four[:2]
     with RunningNode(folder, _config(port, [steady, other], CHECK)).until_ready() as node:
         until(lambda: _states(node) == ["up", "up"], "the states")
+        # The first check decides alone: one that is late tells of an endpoint that is down.
+        until(lambda: _changes(node, "up") == 2, "the log")
+        fell = _changes(node, "down")
         other.checks = itertools.cycle(ALTERNATE)
         other.until_checked(ENOUGH)
-        assert (_states(node), _changes(node, "down")) == (["up", "up"], 0)
+        assert (_states(node), _changes(node, "down")) == (["up", "up"], fell)
         assert _served(port) == {b"a", b"b"}
 
         other.checks = itertools.repeat(500)
         until(lambda: _states(node) == ["up", "down"], "the states")
-        until(lambda: _changes(node, "down") == 1, "the log")
+        until(lambda: _changes(node, "down") == fell + 1, "the log")
         came = _changes(node, "up")
         other.checks = itertools.cycle(ALTERNATE)
         other.until_checked(ENOUGH)
@@ -120,7 +124,7 @@ def test_checks_that_fail_every_other_time_move_no_endpoint(
         until(lambda: _states(node) == ["up", "up"], "the states")
         # The log may be a moment behind.
         until(lambda: _changes(node, "up") > came, "the log")
-        assert (_changes(node, "down"), _changes(node, "up")) == (1, came + 1)
+        assert (_changes(node, "down"), _changes(node, "up")) == (fell + 1, came + 1)
 
 
 def test_all_endpoints_fail_and_no_more_than_the_allowed_part_is_ejected(

@@ -21,6 +21,8 @@ from waiting import DEADLINE_S, until
 
 ROTATIONS: Final = 6
 PER_STEP: Final = 200
+CONNECTIONS: Final = 30
+"""One worker takes all of them less than once in 10^8 runs."""
 TEXT: Final = """
 node.admin = "off"
 node.workers = 2
@@ -129,6 +131,21 @@ def reloads(node: RunningNode) -> float:
     return sum(float(one) for one in found)
 
 
+def until_in(port: int, key: SigningKey) -> int:
+    """The port, once tokens of a key pass on many connections, so at every worker: a config waits
+    for its keys for three seconds only."""
+
+    def passes() -> bool:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+        link.request("GET", "/", headers={"authorization": f"Bearer {key.token(**ISSUER)}"})
+        status = link.getresponse().status
+        link.close()
+        return status == 200
+
+    until(lambda: all(passes() for _ in range(CONNECTIONS)), "the keys")
+    return port
+
+
 def publish(server: KeyServer, node: RunningNode, keys: Sequence[SigningKey]) -> None:
     """Has the issuer publish these keys, and waits until every worker has them."""
     before = reloads(node)
@@ -141,7 +158,10 @@ def test_no_answer_is_wrong_while_keys_rotate(folder: Path) -> None:
     port = free_port()
     with KeyServer(folder, keys[:1]) as server:
         text = TEXT.format(port=port, url=server.url, ca_file=server.ca_file)
-        with RunningNode(folder, text, "--no-watch").until_ready() as node, Load(port) as load:
+        with (
+            RunningNode(folder, text, "--no-watch").until_ready() as node,
+            Load(until_in(port, keys[0])) as load,
+        ):
             load.good, load.bad = [keys[0].token(**ISSUER)], forged(keys[0])
             load.until_more()
             for old, new in pairwise(keys):

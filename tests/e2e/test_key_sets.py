@@ -100,7 +100,11 @@ class Members:
         self.wrong: list[Answer] = []
         self._port = port
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(3)]
+        self._rounds = [0] * 3
+        self._threads = [
+            threading.Thread(target=self._run, args=(index,), daemon=True)
+            for index in range(len(self._rounds))
+        ]
 
     def __enter__(self) -> Self:
         for one in self._threads:
@@ -113,17 +117,24 @@ class Members:
             one.join()
 
     def until_more(self, count: int = 60) -> None:
-        """Waits until there were so many requests more."""
-        goal = self.asked + count
-        until(lambda: self.asked >= goal, "requests")
+        """Waits until there were so many requests more, and each thread has sent all tokens that
+        are at hand now, and no others since."""
+        goal, begun = self.asked + count, list(self._rounds)
 
-    def _run(self) -> None:
+        def is_done() -> bool:
+            every = all(now >= then + 2 for now, then in zip(self._rounds, begun, strict=True))
+            return every and self.asked >= goal
+
+        until(is_done, "requests")
+
+    def _run(self, index: int) -> None:
         while not self._stop.is_set():
             for token in self.tokens:
                 answer = ask(self._port, token)
                 self.asked += 1
                 if answer[:2] != (200, "in"):
                     self.wrong.append(answer)
+            self._rounds[index] += 1
 
 
 def test_keys_rotate_under_load_without_a_wrong_answer(folder: Path) -> None:
@@ -209,7 +220,7 @@ def test_the_last_good_set_stays_also_over_a_restart(
     key = SigningKey("one")
     with KeyServer(folder, [key]) as server:
         with serving(folder, server) as (node, port):
-            assert ask(port, key.token()).status == 200
+            until_in(port, key)
             spoil(server)
             until(lambda: fetches(node, reason) >= 1, reason)
             assert key_set(node)["state"] == "stale"

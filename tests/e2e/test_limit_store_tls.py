@@ -14,7 +14,7 @@ from redis_server import RedisServer
 from running_node import RunningNode, Upstream
 from running_node import config as plain_config
 from tls_authority import Authority, Pair
-from told import until_metric, until_metric_at_least
+from told import until_health_says, until_metric, until_metric_at_least
 from waiting import until
 
 FAILURES: Final = 'headgate_limit_store_failures_total{reason="tls"}'
@@ -115,10 +115,12 @@ def test_a_store_that_is_another_is_away(folder: Path, one: Upstream, wrong: str
     used = store.port if wrong == "plain" else place
     with store, RunningNode(folder, config(port, one, used, lines)).until_ready() as node:
         until(lambda: failed(node) >= 1, "the failure")
-        health = json.loads(node.admin("GET", "/health")[1])
+        why = "invalid peer certificate" if wrong in ("authority", "name") else ""
+        # A failure is counted before its reason is noted.
+        health = json.loads(until_health_says(node, why))
         assert health["status"] == "degraded" and not health["limit_store"]["ready"]
-        if wrong in ("authority", "name"):
-            assert "invalid peer certificate" in health["limit_store"]["why"]
+        assert why in health["limit_store"]["why"]
+        if why:
             until_metric_at_least(node, FAILURES, 1)
         until_metric(node, "headgate_limit_store_away", 1)
         assert ask(port, **{"x-client": "a"}).status == 503, "its limit is closed"

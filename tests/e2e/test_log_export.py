@@ -252,6 +252,7 @@ def test_a_reload_changes_where_records_go_and_what_is_left_at_the_end_is_sent(
             one.records(1)
             node.write(config(port, app.address, two.logs_endpoint, log='format = "common"'))
             until(lambda: bool(ask(port, "/app/2") and two.asked), "the second one")
+            assert node.admin("POST", "/reload")[0] == 200  # every worker has the change then
             ask(port, "/app/last")
             os.kill(node.process.pid, signal.SIGTERM)
             node.process.wait(DEADLINE_S)

@@ -129,8 +129,13 @@ def test_a_slow_mirror_holds_up_nobody_and_outlives_a_reload(servers: dict[str, 
             goes_on.set()
             addresses["shadow"] = servers["shadow"].address
             proxy.reload(config(addresses, **keys))
-            ask(proxy)
-            until(lambda: counted(proxy).get("answered", 0) >= 1, "a copy to the new mirror")
+
+            def is_copied() -> bool:
+                ask(proxy)  # dropped while the copies to the old mirror have not ended
+                return bool(servers["shadow"].seen)
+
+            until(is_copied, "a copy to the new mirror")
+            until(lambda: counted(proxy).get("answered", 0) >= 1, "its answer")
             assert servers["shadow"].seen[0].target == "/0"
 
 

@@ -27,6 +27,7 @@ def _config(port: int, upstream: str, memory: int = 0) -> str:
     extra = f'shedding = {{ memory = "{memory}B" }}\n' if memory else ""
     text = config(port, upstream, extra=extra)
     collects = 'upstream = "app"\nlimits = { body_buffer = "64KiB" }\n'
+    collects += 'timeouts = { body = "5m" }\n'
     text = text.replace('upstream = "app"\n', collects)
     text += '[routes.alive]\nmatch = { path = { exact = "/alive" } }\n'
     text += 'respond = { status = 204 }\nimportance = "high"\n'

@@ -11,11 +11,12 @@ from waiting import until
 
 LIMITED = """
 [middlewares.few.rate_limit]
-rate = "2/s"
+rate = "5/m"
 burst = 2
 delay_above = 1
 """
-DUE_S = 0.5
+DUE_S = 12.0
+"""Long: a second request that comes only after it would wait for nothing."""
 ROUNDED_S = 0.01
 """nginx counts whole milliseconds."""
 

@@ -55,7 +55,7 @@ respond = {{ body = "in" }}
 
 [routes.asked]
 match = {{ path.prefix = "/asked" }}
-middlewares = [{{ forward_auth = {{ upstream = "auth", path = "/closed" }} }}]
+middlewares = [{{ forward_auth = {{ upstream = "auth", path = "/closed", timeout = "1m" }} }}]
 respond = {{ body = "in" }}
 
 [routes.auth]

@@ -60,12 +60,12 @@ def test_a_watcher_that_never_reads_is_cut_off_and_others_have_every_event(folde
         url = f"{one.base.replace('http', 'ws', 1)}/api/v1/events?workspace=default"
         headers = {"authorization": f"Bearer {token}"}
         with deaf(one, token) as line, connect(url, additional_headers=headers) as client:
+            until(lambda: measured(one, "headgate_event_watchers") == 2, "both watch")
             for number in range(_CHANGES):
                 spec = {"spec": {"endpoints": ["127.0.0.1:9000"]}}
                 path = f"{one.base}{W}/resources/upstreams/{'x' * 150}{number}"
                 call(path, spec, token, method="PUT")
                 assert json.loads(client.recv(timeout=DEADLINE_S))["seq"] == number + 1
-            assert measured(one, "headgate_event_watchers") == 2
             until(
                 lambda: measured(one, "headgate_master_stalled_clients_total") == 1,
                 "the client that never reads is cut off",

@@ -22,6 +22,7 @@ default = true
 [upstreams.{name}]
 endpoints = ["127.0.0.1:{endpoint}"]
 tls = {{ verify_name = "end.example" }}
+timeouts = {{ connect = "45s" }}
 
 [routes.secured]
 upstream = "{name}"

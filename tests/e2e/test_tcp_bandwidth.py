@@ -86,10 +86,10 @@ def until_moved(node: RunningNode, direction: str, count: int) -> None:
 def test_a_connection_gets_what_its_rate_says(
     folder: Path, port: int, echo: Echo, direction: str
 ) -> None:
-    slow = RATE // 8
+    slow = RATE // 32
     limit = f'{direction} = "{slow}B/s", burst = "{BURST}B"'
     # Nobody is silent while we hold back: the timeout is shorter than what is held.
-    timeout = 'timeouts = { idle = "2s" }'
+    timeout = 'timeouts = { idle = "12s" }'
     with limited(folder, port, echo, limit, timeout) as node:
         # At least what is beyond the burst has to wait; a timer and a quantum may be ahead.
         least_s = (SENT - BURST) / slow * 0.8

@@ -311,7 +311,7 @@ def test_a_reload_that_ends_no_tls_leaves_connections_alone(site: Site) -> None:
 
 
 def test_a_handshake_has_a_time(site: Site) -> None:
-    text = site.text.replace('handshake = "30s"', 'handshake = "2s"')
+    text = site.text.replace('handshake = "30s"', 'handshake = "12s"')
     assert site.reload(text) == 200
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     half = site.context().wrap_bio(incoming, outgoing, server_hostname="a.example")

@@ -30,6 +30,8 @@ FAILED = 'headgate_tls_handshakes_total{side="upstream",version="",kind="failed"
 
 def config(port: int, folder: Path, endpoints: str, tls: str, more: str = "") -> str:
     """A config with one TCP route to these endpoints, over TLS."""
+    if "timeouts" not in more:  # our servers may be held up as they shake hands
+        more = f'timeouts = {{ connect = "45s" }}\n{more}'
     return f"""
 [node]
 admin = "off"
@@ -191,7 +193,7 @@ def test_an_endpoint_that_shakes_no_hands_is_left_in_time(
 ) -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     endpoints = f'"127.0.0.1:{silent.getsockname()[1]}", "127.0.0.1:{echo.port}"'
-    more = 'timeouts = { connect = "4s" }\n'
+    more = 'timeouts = { connect = "12s" }\n'
     text = config(port, folder, endpoints, "verify = true", more)
     with silent, RunningNode(folder, text).until_ready() as node:
 
@@ -334,13 +336,13 @@ def test_an_endpoint_that_kept_silent_has_accepted(
     folder: Path, port: int, authority: Authority
 ) -> None:
     picky = Picky(authority, is_curt=True, waits=True)
-    more = 'timeouts = { connect = "4s" }\n'
+    more = 'timeouts = { connect = "12s" }\n'
     text = config(port, folder, f'"127.0.0.1:{picky.port}"', "verify = true", more)
     with picky.listener, RunningNode(folder, text).until_ready() as node:
         with CutOff() as cut, socket.create_connection(("127.0.0.1", port), DEADLINE_S) as one:
             until(lambda: node.metric(SECURED) == 1, "hands are shaken")
             shaken = time.monotonic()
-            until(lambda: time.monotonic() > shaken + 4.2, "the time to connect is over")
+            until(lambda: time.monotonic() > shaken + 12.2, "the time to connect is over")
             one.sendall(b"x")
             one.recv(1)
         assert cut.happened

@@ -259,7 +259,8 @@ class TlsUpstream(Upstream):
 
 def upstream_tls(settings: str, port: int, address: str) -> str:
     """A config whose only upstream is spoken to with TLS."""
-    return config(port, address) + f"tls = {{ {settings} }}\n"
+    # Its handshake may be held up.
+    return config(port, address) + f'tls = {{ {settings} }}\ntimeouts = {{ connect = "45s" }}\n'
 
 
 def test_upstreams_are_verified(folder: Path, port: int) -> None:

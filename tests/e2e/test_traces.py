@@ -43,8 +43,14 @@ upstream = "app"
 
 [routes.asked]
 match = [{{ path = {{ prefix = "/asked" }} }}]
-middlewares = [{{ forward_auth = {{ upstream = "app", path = "/verify", copy = ["x-up"] }} }}]
+middlewares = ["asks"]
 upstream = "app"
+
+[middlewares.asks.forward_auth]
+upstream = "app"
+path = "/verify"
+copy = ["x-up"]
+timeout = "1m"
 
 [routes.again]
 match = [{{ path = {{ prefix = "/again" }} }}]

@@ -32,13 +32,13 @@ proxy_protocol = {{ trusted = ["127.0.0.1/32"] }}
 [udp_routes.outer]
 listeners = "outer"
 upstream = "inner"
-timeouts = {{ idle = "3s" }}
+answers = 1
 
 [udp_routes.inner]
 listeners = "inner"
 client = "127.0.0.77/32"
 upstream = "echo"
-timeouts = {{ idle = "3s" }}
+answers = 1
 
 [upstreams.inner]
 endpoints = ["127.0.0.1:{inner}"]

@@ -14,6 +14,8 @@ from running_node import RunningNode, get
 from unread import unread_pipe
 from waiting import DEADLINE_S, until
 
+from headgate.cli import calls
+
 CONFIG = """
 [node]
 admin = "off"
@@ -109,6 +111,9 @@ def _control(node: RunningNode) -> int:
     """The control process that answers; 0 while none does."""
     if node.admin_status("/live") != 200:
         return 0
-    about = node.status()["control"]
+    try:
+        about = node.status()["control"]
+    except calls.NoNodeError:
+        return 0  # it has just ended
     assert isinstance(about, dict)
     return int(about["pid"])

@@ -43,6 +43,7 @@ def test_an_endpoint_is_asked_for_the_name_or_for_none(
         for name, end, sni in (("named", named, "true"), ("unnamed", unnamed, "false")):
             tls = f'{{ verify = false, verify_name = "end.example", sni = {sni} }}'
             text += f'[upstreams.{name}]\nendpoints = ["127.0.0.1:{end.port}"]\ntls = {tls}\n'
+            text += 'timeouts = { connect = "45s" }\n'
             match = f'match = {{ path.prefix = "/{name}" }}'
             text += f'[routes.{name}]\n{match}\nupstream = "{name}"\n'
         with RunningNode(folder, text, "--engine", engine).until_ready():

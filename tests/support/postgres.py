@@ -24,6 +24,7 @@ from waiting import until
 _USER = "postgres"
 _MEMORY = Path("/dev/shm")
 _ROOM = 1 << 30
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
 
 
 def _programs() -> Path:
@@ -114,10 +115,14 @@ class Postgres:
             return False
         return True
 
-    async def _execute(self, statement: str) -> None:
+    async def _execute(self, statement: str, alone_in: str = "") -> None:
+        """`alone_in`: a database whose sessions end before. PostgreSQL waits five seconds for that,
+        and those of clients that have left may need longer on a busy machine."""
         at = {"host": str(self.folder), "port": self.port}
         connection = await asyncpg.connect(**at, user=_USER, database=_USER)
         try:
+            while alone_in and await connection.fetch(_END, alone_in):
+                await connection.execute("SELECT pg_sleep(0.01)")
             await connection.execute(statement)
         finally:
             await connection.close()
@@ -129,12 +134,12 @@ class Postgres:
         """
         name = f"t{uuid.uuid4().hex}"
         like = f" TEMPLATE {_name(template)}" if template else ""
-        loops.run(self._execute(f"CREATE DATABASE {name}{like}"))
+        loops.run(self._execute(f"CREATE DATABASE {name}{like}", _name(template)))
         return f"postgresql://{_USER}@/{name}?host={self.folder}"
 
     def drop(self, url: str) -> None:
         """Removes a database that `database` made, whoever is still connected to it."""
-        loops.run(self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)"))
+        loops.run(self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)", _name(url)))
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:

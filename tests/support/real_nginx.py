@@ -177,7 +177,7 @@ class RealNginx:
 
     def generation(self) -> int:
         """What the status socket says; 0 for no answer."""
-        answer = ask(f"{self.root}/run/status.sock")
+        answer = ask(f"{self.root}/run/status.sock", DEADLINE_S)
         return 0 if answer is None else answer.generation
 
     def answered(self) -> int:

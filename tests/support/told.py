@@ -6,7 +6,7 @@ here looks only once; what must not come about at all is asked after something t
 
 import subprocess
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from waiting import until
 
@@ -24,6 +24,14 @@ class Commanded(Protocol):
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs one."""
+        ...
+
+
+class Driving(Protocol):
+    """What serves through an nginx."""
+
+    def engine(self) -> dict[str, Any]:
+        """What `GET /status` says of what serves."""
         ...
 
 
@@ -57,6 +65,20 @@ def _until(node: Measured, name: str, least: float, most: float) -> None:
         until(is_told, name)
     except AssertionError as error:
         raise AssertionError(f"{name} is {seen}, not {least} to {most}: {error}") from None
+
+
+def answering(node: Driving) -> dict[str, Any]:
+    """What a node says of its nginx, once a worker told it the release: one that is held up tells
+    nothing."""
+    found: dict[str, Any] = {}
+
+    def is_told() -> bool:
+        nonlocal found
+        found = node.engine()
+        return found["nginx"]["running"] is not None
+
+    until(is_told, "a worker's answer")
+    return found
 
 
 def until_metrics_say(node: Asked, *texts: str) -> str:

@@ -220,5 +220,6 @@ def test_the_master_is_told_what_checks_of_endpoints_found(
                 if (one.kind, one.object, one.level) == ("endpoint.health", "upstream app", "warn")
             ]
 
-        until(lambda: bool(found()), "the master is told")
-        assert f"endpoint 127.0.0.1:{dead} of upstream app is down" in found()[0]
+        # On a busy machine a check of the other endpoint may come too late, and be told, too.
+        down = f"endpoint 127.0.0.1:{dead} of upstream app is down"
+        until(lambda: any(down in text for text in found()), "the master is told")

@@ -267,8 +267,11 @@ def _edit(conf: Path) -> None:
     text = conf.read_text()
     new = "location = /more/ {\n            return 200 more;\n        }\n        "
     assert text.count("location /closed/ {") == 1
-    conf.chmod(0o640)
-    conf.write_text(text.replace("location /closed/ {", new + "location /closed/ {"))
+    # In one step: a look at half of it would propose that.
+    edited = conf.parents[3].with_suffix(".new")
+    edited.write_text(text.replace("location /closed/ {", new + "location /closed/ {"))
+    edited.chmod(0o640)
+    edited.replace(conf)
 
 
 def _an_edit_of_the_kept_text_is_served(edge: Fleet, bundle: Path, site: Site) -> None:

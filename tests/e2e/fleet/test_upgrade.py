@@ -15,6 +15,9 @@ from master_process import master
 from running_node import Upstream, get
 from waiting import until
 
+# The pace of a client on a busy machine says nothing about a program.
+_GATES = {"min_requests": 0, "traffic_of_control": 0.0, "latency_over_control_ms": 60_000}
+
 
 class UpgradableNode(Node):
     """A node of a fleet with an upgrade command."""
@@ -65,7 +68,7 @@ class Stage:
 
     def rollout(self, program: str, **more: object) -> str:
         wanted = {"fleet": "edge", "program": program, "waves": ["rest"], "soak_s": 1}
-        gates = {"gates": {"min_requests": 0}}
+        gates = {"gates": _GATES}
         return str(self.person.ask(f"{W}/rollouts", wanted | gates | more)["id"])
 
     def ended(self, rollout: str, status: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from running_node import RunningNode, Upstream, config, get
+from told import answering
 from waiting import until
 
 from headgate.cli import calls
@@ -41,7 +42,7 @@ def test_it_takes_nginx_over_once_the_lock_is_free(
         assert get(port) == (200, b"one")
         assert node.admin_status("/ready") == 503
     until(lambda: node.admin_status("/ready") == 200, "readiness")
-    nginx = node.engine()["nginx"]
+    nginx = answering(node)["nginx"]
     assert (nginx["running"], nginx["restarts"]) == (1, 0)
-    node.config.write_text(config(port, two.address))
+    node.write(config(port, two.address))
     until(lambda: get(port) == (200, b"two"), "the next config")

@@ -20,6 +20,15 @@ from headgate.engines.nginx.instance.sandbox import Outcome
 SOURCE = Path(__file__).parents[2] / "support" / "attack" / "module.c"
 
 
+LEFT = "attack-left"
+"""The name of the process that the attack leaves behind, in its source."""
+
+
+def left_by(pid: int) -> str:
+    """The name that it has in the attack on a bystander; of 15 bytes at most."""
+    return f"left-{pid}"
+
+
 @pytest.fixture(params=["bubblewrap", "alone"])
 def confined(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How commands are confined."""
@@ -60,13 +69,18 @@ def bystander() -> Iterator[int]:
 
 def build_module(module: Path, victim: Path, nginx: AliveNginx, port: int, pid: int) -> None:
     """Compiles the attack with its targets."""
+    text = SOURCE.read_text()
+    assert LEFT in text
+    # Another attack may run at the same time: what each leaves has a name of its own.
+    source = module.with_suffix(".c")
+    source.write_text(text.replace(LEFT, left_by(pid)))
     compiler = shutil.which("cc")
     assert compiler is not None
     words = {"VICTIM": victim, "LOGS": nginx.logs, "SOCKET": nginx.socket}
     numbers = {"PORT": port, "VICTIM_PID": pid}
     defines = [f'-D{name}="{value}"' for name, value in words.items()]
     defines += [f"-D{name}={value}" for name, value in numbers.items()]
-    command = [compiler, "-shared", "-fPIC", "-w", "-O1", *defines, "-o", str(module), str(SOURCE)]
+    command = [compiler, "-shared", "-fPIC", "-w", "-O1", *defines, "-o", str(module), str(source)]
     subprocess.run(command, check=True)
 
 
@@ -82,7 +96,7 @@ def test_an_attacking_module_gets_nowhere(alive: AliveNginx, confined: str) -> N
         assert (victim.read_text(), victim.stat().st_mode & 0o777) == ("untouched", 0o644)
         assert victim.stat().st_uid == 0
         assert not (alive.logs / "evil.log").is_symlink()
-        assert "attack-left" not in names_of_processes()
+        assert left_by(pid) not in names_of_processes()
         assert (Path("/proc") / str(pid)).exists()
     assert alive.body() == "one"
 

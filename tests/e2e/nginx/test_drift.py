@@ -262,11 +262,14 @@ def test_a_link_that_was_turned_is_turned_back(scene: Scene) -> None:
 
 def test_an_edit_with_a_reload_is_healed_with_a_reload(scene: Scene) -> None:
     async def play() -> None:
-        async with Watching(scene, Policy.HEAL, heal_after=2.0):
+        async with Watching(scene, Policy.HEAL) as watch:
+            scene.is_held = True  # until nginx has read the edit
             text = scene.nginx.text("hacked", "include http/*.conf;")
             scene.edit("nginx.conf", text)
             scene.nginx.instance.signal("HUP")
             await until_async(lambda: scene.nginx.body() == "hacked", "the foreign reload")
+            scene.is_held = False
+            watch.wake()
             await until_async(lambda: bool(scene.healed), "the heal")
             await until_async(lambda: scene.nginx.body() == "one", "what should be served")
 

@@ -18,7 +18,7 @@ from lua_nginx import answer_all, takes_lua
 from peers import peer
 from running_node import Load, RunningNode, Upstream, config, get
 from tls_authority import Authority
-from told import until_metrics_say
+from told import answering, until_metrics_say
 from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.endpoints import socket as table_socket
@@ -99,7 +99,7 @@ def test_endpoints_change_under_load_without_a_reload(
     assert load.failures == []
     assert (workers(node), (node.state / "nginx/current").readlink()) == before
     until(lambda: about(node)["drift"] == "in sync", "the first look")
-    nginx = about(node)["nginx"]
+    nginx = answering(node)["nginx"]
     assert (nginx["running"], nginx["endpoint_updates"]) == (1, 4)
     assert nginx["endpoint_error"] == ""
     until_metrics_say(node, f"{UPDATES} 4")
@@ -134,7 +134,7 @@ def test_without_endpoints_requests_get_503_with_the_reason(
     connection.close()
     change(node, text(port, at(one)))
     assert get(port) == (200, b"one")
-    assert about(node)["nginx"]["running"] == 1
+    assert answering(node)["nginx"]["running"] == 1
 
 
 def test_a_reload_and_a_crash_begin_with_the_newest_endpoints(
@@ -161,10 +161,10 @@ def test_going_back_to_a_release_finds_its_upstreams(
     change(node, other)
     assert get(port) == (200, b"two")
     change(node, other.replace(at(two), at(one)))
-    assert (get(port), about(node)["nginx"]["running"]) == ((200, b"one"), 2)
+    assert (get(port), answering(node)["nginx"]["running"]) == ((200, b"one"), 2)
     back = node.command("nginx", "rollback")
     assert back.returncode == 0, back.stdout + back.stderr
-    assert (get(port), about(node)["nginx"]["running"]) == ((200, b"one"), 1)
+    assert (get(port), answering(node)["nginx"]["running"]) == ((200, b"one"), 1)
 
 
 def test_other_changes_with_new_endpoints_are_one_reload(
@@ -173,7 +173,7 @@ def test_other_changes_with_new_endpoints_are_one_reload(
     more = '\n[routes.more]\nhosts = ["b.example"]\nupstream = "app"\n'
     change(node, text(port, at(two), more=more))
     assert get(port, host="b.example") == (200, b"two")
-    found = about(node)
+    found = answering(node)
     assert (found["nginx"]["running"], found["nginx"]["endpoint_updates"]) == (2, 0)
 
 
@@ -209,7 +209,7 @@ def test_a_lost_file_is_made_up_for_by_a_reload(
     (node.state / "nginx/endpoints").unlink()
     change(node, text(port, at(two)))
     assert get(port) == (200, b"two")
-    found = about(node)
+    found = answering(node)
     assert found["nginx"]["running"] == 2
     assert "403" in str(found["nginx"]["endpoint_error"])
 
@@ -234,9 +234,9 @@ def test_the_table_is_begun_and_given_up_with_a_reload(
             until(lambda: about(node)["drift"] == "in sync", "a look at what was applied")
     assert set(load.answers[-20:]) == {b"two"}
     assert load.lost == []  # nginx closes idle connections of old workers
-    assert (master(node), about(node)["nginx"]["running"]) == (pid, 3)
+    assert (master(node), answering(node)["nginx"]["running"]) == (pid, 3)
     change(node, text(port, at(one)))
-    assert (get(port), about(node)["nginx"]["running"]) == ((200, b"one"), 3)
+    assert (get(port), answering(node)["nginx"]["running"]) == ((200, b"one"), 3)
 
 
 def test_endpoints_over_tls_are_verified_as_before(node: RunningNode, port: int) -> None:
@@ -257,6 +257,6 @@ def test_endpoints_over_tls_are_verified_as_before(node: RunningNode, port: int)
         answer = get(port)
         assert answer[0] == status
         assert status != 200 or answer[1] == name.encode()
-    assert about(node)["nginx"]["running"] == 2
+    assert answering(node)["nginx"]["running"] == 2
     for server in found.values():
         server.close()

@@ -15,7 +15,7 @@ from foreign_nginx import ForeignNginx
 from ports import free_port
 from running_node import RunningNode, Upstream, config, get
 from tls_authority import Authority
-from told import until_metric
+from told import answering, until_metric, until_status_says
 from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.apply.guard import guard
@@ -80,13 +80,13 @@ def test_routes_are_served_beside_what_was_there_and_follow_changes(
     assert get(port) == (200, b"one")
     assert get(theirs.port, host="theirs.example") == (200, b"theirs")
     until(lambda: about(node)["drift"] == "in sync", "the first look")
-    found = about(node)
+    found = answering(node)
     nginx = found["nginx"]
     assert (nginx["mode"], nginx["running"]) == ("guest", 1)
     assert (found["pid"], nginx["conf"]) == (theirs.master, str(theirs.conf))
     # Their error log was found and read.
     assert "unknown" not in found["last_apply"]["text"]
-    shown = node.command("status").stdout
+    shown = until_status_says(node, "running 1")
     assert "mode guest, started by others" in shown
     assert "boot safe   NO: put `headgate nginx guard` into what starts nginx" in shown
     assert "generation  desired 1, on disk 1, running 1" in shown

@@ -171,7 +171,7 @@ def site(folder: Path, engine: str) -> Iterator[int]:
     with (
         serving_http(App) as app,
         serving_http(Portal) as portal,
-        serve(live, "127.0.0.1", 0) as server,
+        serve(live, "127.0.0.1", 0, open_timeout=DEADLINE_S) as server,
     ):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

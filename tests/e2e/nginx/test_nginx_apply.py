@@ -53,6 +53,7 @@ def test_the_first_apply_starts_nginx_and_the_next_reload_it(folder: Path) -> No
         master = nginx.instance.master()
         with Client(nginx.port) as client:
             second = nginx.must_apply()
+            until(lambda: b"generation 2\n" in client.bodies, "its answer")
         assert nginx.instance.master() == master
         assert nginx.links() == {
             "current": str(second.release),
@@ -123,6 +124,8 @@ def test_a_worker_that_crashes_while_the_release_soaks_undoes_it(folder: Path) -
         if point == "soak:recorded" and running.store.names()[-1].generation == 2:
             worker = [one for one in running.instance.workers() if not one.shutting_down][-1]
             os.kill(worker.pid, signal.SIGSEGV)
+            # Its master says so: a look before that would see no crash.
+            until(lambda: "exited on signal 11" in running.error_log.read_text(), "the crash")
 
     with RealNginx(folder, soak_s=2.0, on_step=crash) as running:
         running.must_apply()

@@ -11,6 +11,7 @@ import pytest
 from peers import peer
 from ports import free_port
 from running_node import Load, RunningNode, Upstream, config, get
+from told import answering
 from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.instance.procfs import Procfs
@@ -33,7 +34,7 @@ def workers(pid: int) -> list[int]:
 def test_the_same_config_is_served_by_nginx(node: RunningNode, port: int) -> None:
     assert get(port) == (200, b"one")
     until(lambda: about(node)["drift"] == "in sync", "the first look")
-    found = about(node)
+    found = answering(node)
     assert (found["kind"], found["state"]) == ("nginx", "serving")
     assert (found["nginx"]["running"], found["nginx"]["boot_safe"]) == (1, True)
     last = found["last_apply"]
@@ -64,7 +65,7 @@ def test_a_change_is_served_under_load_without_a_failure(
     assert load.lost == []  # nginx closes idle connections of old workers
     # An old worker may answer until it is verified that none does.
     until(lambda: about(node)["nginx"]["desired"] == 2, "its proof")
-    assert about(node)["nginx"]["running"] == 2
+    assert answering(node)["nginx"]["running"] == 2
 
 
 def test_what_nginx_cannot_serve_is_refused_with_the_object_and_changes_nothing(
@@ -83,7 +84,7 @@ def test_what_nginx_cannot_serve_is_refused_with_the_object_and_changes_nothing(
         assert refused.returncode != 0
         assert f"127.0.0.1:{taken} is held by" in refused.stdout + refused.stderr
     assert get(port) == (200, b"one")
-    assert about(node)["nginx"]["running"] == 1
+    assert answering(node)["nginx"]["running"] == 1
 
 
 def test_a_refused_config_changes_nothing_of_what_happens_on_drift(
@@ -127,7 +128,7 @@ def test_a_killed_control_process_takes_nginx_over_again(node: RunningNode, port
     assert get(port) == (200, b"one")
     until(lambda: node.admin_status("/ready") == 200, "another control process")
     assert master(node) == old
-    assert about(node)["nginx"]["running"] == 1
+    assert answering(node)["nginx"]["running"] == 1
 
 
 def test_a_release_that_cannot_start_any_more_does_not_keep_its_successor_from_it(

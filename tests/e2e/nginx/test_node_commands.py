@@ -9,7 +9,7 @@ import pytest
 from peers import peer
 from rich.console import Console
 from running_node import Load, RunningNode, Upstream, config, get
-from told import until_metric, until_status_says
+from told import answering, until_metric, until_status_says
 from waiting import until
 
 from headgate.cli.top import draw, look
@@ -40,14 +40,14 @@ def control(node: RunningNode) -> int:
 def test_an_upgrade_replaces_the_control_process_while_nginx_serves(
     node: RunningNode, port: int
 ) -> None:
-    before, old = about(node), control(node)
+    before, old = answering(node), control(node)
     with Load(port) as load:
         upgraded = node.command("upgrade")
     assert upgraded.returncode == 0, upgraded.stderr
     assert load.failures == []
     until(lambda: node.admin_status("/ready") == 200, "the new control process")
     assert control(node) != old
-    after = about(node)
+    after = answering(node)
     assert (after["pid"], after["nginx"]["running"]) == (before["pid"], before["nginx"]["running"])
     until_metric(node, "headgate_control_restarts_total", 0)
 
@@ -87,7 +87,7 @@ def test_status_and_top_show_nginx_and_its_upstreams(
 ) -> None:
     get(port)
     until(lambda: node.metric("http_request_duration_seconds_count") == 1, "the request")
-    shown = node.command("status").stdout
+    shown = until_status_says(node, "running 1")
     assert "mode full, started by the node" in shown
     assert "boot safe   yes" in shown
     assert "generation  desired 1, on disk 1, running 1" in shown

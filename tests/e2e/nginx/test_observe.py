@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from real_nginx import Client, RealNginx
 from running_node import HEADGATE
-from waiting import until
+from waiting import DEADLINE_S, until
 
 from headgate.engines.nginx.apply.here import Here, remember
-from headgate.engines.nginx.health.managed import managed
+from headgate.engines.nginx.health.managed import Managed, managed
 from headgate.engines.nginx.observe.fields import log_format
 from headgate.engines.nginx.observe.hits import JsonLines, Parser
 from headgate.engines.nginx.observe.log_format import COMBINED, LogFormat
@@ -61,7 +61,7 @@ server {{
 
 
 def _raw(port: int, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), 5) as link:
+    with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as link:
         link.sendall(request)
         answer = b""
         while part := link.recv(65536):
@@ -162,9 +162,9 @@ def test_a_dead_endpoint_is_counted_in_both_logs(nginx: RealNginx, dead: int) ->
 def test_the_pages_of_a_release_are_read(nginx: RealNginx) -> None:
     nginx.must_apply()
     path = f"{nginx.root}/run/status.sock"
-    page = stub_status(f"unix:{path}:/stub_status")
+    page = stub_status(f"unix:{path}:/stub_status", DEADLINE_S)
     assert page.accepts >= page.handled > 0
-    running = generation(path)
+    running = generation(path, DEADLINE_S)
     assert running.generation == 1
     assert running.pid in {worker.pid for worker in nginx.instance.workers()}
 
@@ -172,7 +172,7 @@ def test_the_pages_of_a_release_are_read(nginx: RealNginx) -> None:
 def test_the_state_of_a_driven_nginx_is_seen_without_its_node(nginx: RealNginx) -> None:
     nginx.must_apply()
     remember(nginx.root, Here(nginx.place, nginx.settings(0.0)))
-    state = managed(nginx.root)
+    state = _answering(nginx)
     assert (state.desired, state.on_disk, state.running) == (1, 1, (1,))
     assert (state.drift, state.problems) == (("in sync",), ())
     assert state.last_apply is not None
@@ -182,7 +182,7 @@ def test_the_state_of_a_driven_nginx_is_seen_without_its_node(nginx: RealNginx) 
 
     refused = nginx.must_refuse(http="nonsense;")
     assert refused.step == "test"
-    state = managed(nginx.root)
+    state = _answering(nginx)
     assert state.drift == ("in sync",)
     assert state.last_apply is not None
     assert (state.last_apply.generation, state.last_apply.ended) == (2, "refused")
@@ -192,7 +192,7 @@ def test_the_state_of_a_driven_nginx_is_seen_without_its_node(nginx: RealNginx) 
     site = nginx.store.path(current) / "http/site.conf"
     site.chmod(0o644)
     site.write_text(site.read_text() + "# by hand\n")
-    state = managed(nginx.root)
+    state = _answering(nginx)
     assert state.drift == ("disk drift",)
     assert f"releases/{current}/http/site.conf: edited" in state.edits
 
@@ -206,17 +206,28 @@ def test_a_worker_that_waits_for_a_client_is_shown_as_draining(nginx: RealNginx)
     remember(nginx.root, Here(nginx.place, nginx.settings(0.0)))
     with socket.create_connection(("127.0.0.1", nginx.port), 5) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: site.example\r\n")  # its head has no end
-        until(
-            lambda: stub_status(f"unix:{nginx.root}/run/status.sock:/stub_status").reading >= 1,
-            "the slow client",
-        )
+        page = f"unix:{nginx.root}/run/status.sock:/stub_status"
+        until(lambda: stub_status(page, DEADLINE_S).reading >= 1, "the slow client")
         nginx.must_apply()
         until(lambda: draining(nginx) == 1, "the end of the old worker without a client")
-        state = managed(nginx.root)
+        state = _answering(nginx)
         assert (state.drift, state.running) == (("in sync",), (2,))
         shown = _status(nginx)
         assert shown.returncode == 0
         assert "2 workers, 1 draining" in shown.stdout
+
+
+def _answering(nginx: RealNginx) -> Managed:
+    """Its state as it is seen once a worker says what it runs: one that is held up says nothing."""
+    found = managed(nginx.root)
+
+    def is_told() -> bool:
+        nonlocal found
+        found = managed(nginx.root)
+        return bool(found.running)
+
+    until(is_told, "a worker's answer")
+    return found
 
 
 def draining(nginx: RealNginx) -> int:

@@ -33,6 +33,8 @@ def theirs(folder: Path, binary: Path, one: Upstream) -> Iterator[ForeignNginx]:
     """An nginx of others with an upstream, not written by any node."""
     with ForeignNginx(folder, binary) as nginx:
         nginx.write(http=proxy(one))
+        # A reload tells new workers from those that it saw before.
+        until(lambda: bool(nginx.instance.workers()), "its first worker")
         nginx.reload()
         yield nginx
 
@@ -71,6 +73,8 @@ def test_it_is_shown_and_counted(node: RunningNode, theirs: ForeignNginx) -> Non
     upstreams = found["upstreams"]
     assert isinstance(upstreams, list)
     assert [one["name"] for one in upstreams] == ["back"]
+    # It counts from where its first look at the log found the end.
+    until(lambda: about(node)["drift"] == "in sync", "the first look")
     for _ in range(3):
         get(theirs.port, host="theirs.example")
 

@@ -12,12 +12,13 @@ from nginx_engine import stream_capabilities
 from ports import dead_port, free_port
 from running_node import RunningNode
 from tcp_echo import Echo, talk
-from told import until_metric, until_metric_at_least
+from told import answering, until_metric, until_metric_at_least
 from waiting import DEADLINE_S, until
 
 CONFIG = """
 [node]
 admin = "off"
+drain = {{ deadline = "10m" }}
 [node.access_log]
 format = "json"
 sink = {{ path = "{log}" }}
@@ -67,7 +68,7 @@ def started(folder: Path, text: str) -> RunningNode:
 
 def generation(node: RunningNode) -> object:
     """The release that nginx runs."""
-    return node.engine()["nginx"]["running"]
+    return answering(node)["nginx"]["running"]
 
 
 def test_reloads_leave_connections_alone_and_lose_none(

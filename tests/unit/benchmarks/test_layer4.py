@@ -38,7 +38,8 @@ with running.backend() as (port, _):
     with steady.steady("datagrams", "300", "64", "64", where) as client:
         found["datagrams"] = until(client, "came", 1000)
     for name, more in (("kept", []), ("closed", ["-k"])):
-        command = [workdir.WORK / "load", "-m", "echo", "-b", "64", "-d", "0.1", *more, where]
+        often = ["-r", "100", "-d", "3"]  # so long that a stall leaves time for some
+        command = [workdir.WORK / "load", "-m", "echo", "-b", "64", *often, *more, where]
         import subprocess
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         seen = figures(text)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -76,18 +77,26 @@ def test_files_that_are_gone_or_wrong_change_nothing(
 ) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("one", "localhost")
+    still, read = threading.Lock(), agents_port._read
+
+    def whole(files: Tls) -> agents_port._Pair:
+        with still:  # no look sees a file that is not whole, or one of a new pair
+            return read(files)
 
     async def work(context: ssl.SSLContext) -> None:
         with capture_logs() as logs:
             pair.key_file.unlink()
             await until_async(lambda: len(logs) == 1, "a line about the key that is gone")
-            pair.key_file.write_text("no key")
+            with still:
+                pair.key_file.write_text("no key")
             await until_async(lambda: len(logs) == 2, "a line about the key that is none")
             assert shown(context) == pair.serial
-            again = authority.issue("one", "localhost")
+            with still:
+                again = authority.issue("one", "localhost")
             await until_async(lambda: shown(context) == again.serial, "the next certificate")
         assert len(logs) == 2
 
+    monkeypatch.setattr(agents_port, "_read", whole)
     while_kept(Tls(pair.cert_file, pair.key_file), work, monkeypatch)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import loops
@@ -12,6 +13,8 @@ from headgate.master.stalled import LEAST_BYTES, MOST_S, Stalled
 
 _ROOM = 4_096
 _MUCH = 8 << 20
+_UNACKED = 24
+"""The place of `tcpi_unacked` in `struct tcp_info` (linux/tcp.h)."""
 
 
 class _Left(asyncio.Protocol):
@@ -48,7 +51,11 @@ async def connected() -> AsyncIterator[tuple[asyncio.Transport, _Left, socket.so
 
 def is_full(one: asyncio.Transport) -> bool:
     """Whether the client's window is closed: what it has acknowledged stays the same."""
-    return one.get_write_buffer_size() > 0
+    info = one.get_extra_info("socket").getsockopt(
+        socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED + 4
+    )
+    (in_flight,) = struct.unpack_from("=I", info, _UNACKED)
+    return one.get_write_buffer_size() > 0 and not in_flight
 
 
 def test_a_client_that_reads_nothing_is_cut_off_after_its_time() -> None:

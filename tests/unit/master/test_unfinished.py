@@ -86,7 +86,10 @@ async def served(*requests: bytes) -> AsyncIterator[tuple[Served, list[Client]]]
     """A server, and a client for each of these first bytes."""
     loop = asyncio.get_running_loop()
     one = Served()
-    config = uvicorn.Config(app, http="h11", lifespan="off", log_config=None)
+    # uvicorn's own timer would end what was answered five seconds ago.
+    config = uvicorn.Config(
+        app, http="h11", lifespan="off", log_config=None, timeout_keep_alive=3600
+    )
     config.load()
     made: list[_Counting] = []
 

@@ -13,14 +13,23 @@ from waiting import DEADLINE_S, Deadline, until_async
 
 from headgate.certificates.authority import create, pin
 from headgate.certificates.identity import serial_of
+from headgate.node.gate import door as gate_door
 from headgate.node.gate.door import Door
 from headgate.node.gate.options import GateOptions
 from headgate.node.link import LinkError
+from headgate.node.remote import dial
 from headgate.node.remote.credentials import Credentials, CredentialsError
 from headgate.node.remote.dial import Dialer
 from headgate.node.remote.greeting import SUPERVISOR
 from headgate.node.remote.peer import Certificate
 from headgate.node.remote.target import Fleet, Target, trust_of
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ends wait for each other, however long the machine stalls."""
+    monkeypatch.setattr(gate_door, "_HANDSHAKE_S", DEADLINE_S)
+    monkeypatch.setattr(dial, "_CONNECT_S", DEADLINE_S)
 
 
 @contextlib.asynccontextmanager

@@ -10,10 +10,17 @@ import pytest
 from gate_stage import stage
 from waiting import DEADLINE_S, until_async
 
+from headgate.node.gate import door as gate_door
 from headgate.node.gate.holder import SILENCE_S
 from headgate.node.remote import greeting
 from headgate.node.remote.credentials import Credentials
 from headgate.node.remote.greeting import Hello
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door waits for whoever knocks, however long the machine stalls."""
+    monkeypatch.setattr(gate_door, "_HANDSHAKE_S", DEADLINE_S)
 
 
 def test_bytes_pass_both_ways_once_a_control_plane_is_in(tmp_path: Path) -> None:

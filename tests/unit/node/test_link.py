@@ -7,6 +7,7 @@ from pathlib import Path
 
 import loops
 import pytest
+from waiting import DEADLINE_S
 
 from headgate.node.link import BusyError, DataPlane, LinkError, SupervisorLink
 
@@ -29,7 +30,7 @@ def converse(
         server = await asyncio.start_unix_server(serve, path)
         link = await SupervisorLink.connect(path)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE_S):
                 await body(link)
         finally:
             await link.close()

@@ -31,9 +31,10 @@ class StalledSource:
 
     def load(self) -> Candidate | Rejected:
         self.loads += 1
-        self._reading = Reading("/mnt/away/a.toml", time.monotonic())
-        self.answers.wait(DEADLINE_S)
-        self._reading = None
+        if not self.answers.is_set():  # one that answers is not waited for, however slow we are
+            self._reading = Reading("/mnt/away/a.toml", time.monotonic())
+            self.answers.wait(DEADLINE_S)
+            self._reading = None
         return GOOD
 
     def isolate(self, candidate: Candidate, verdict: Verdict) -> Candidate | Rejected:

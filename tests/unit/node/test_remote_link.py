@@ -7,13 +7,24 @@ import loops
 import pytest
 from gate_stage import CONTROL, Stage, stage
 from structlog.testing import capture_logs
-from waiting import until_async
+from waiting import DEADLINE_S, until_async
 
+from headgate.node.gate import door as gate_door
 from headgate.node.link import About, LinkError
+from headgate.node.remote import dial
 from headgate.node.remote import link as module
 from headgate.node.remote.dial import Dialer
 from headgate.node.remote.link import RemoteLink
 from headgate.node.remote.target import Files, Target
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ends wait for each other, however long the machine stalls."""
+    monkeypatch.setattr(gate_door, "_HANDSHAKE_S", DEADLINE_S)
+    monkeypatch.setattr(dial, "_CONNECT_S", DEADLINE_S)
+    monkeypatch.setattr(module, "SILENCE_S", DEADLINE_S)
+
 
 ABOUT = {
     "dataplane": {"generation": 1, "pid": 5, "grpc_socket": "/over/there/dp-ab-1.sock"},

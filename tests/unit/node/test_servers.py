@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from waiting import DEADLINE_S
 
 from headgate.compile.settings import NodeSettings
+from headgate.node.admin import limits
 from headgate.node.admin.server import open_tcp
 from headgate.node.admin.servers import AdminServers
 from headgate.node.options import Options
@@ -36,6 +37,12 @@ async def get(where: str) -> str:
             connection.close()
 
     return await asyncio.to_thread(ask)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads are waited for, however long the machine stalls."""
+    monkeypatch.setattr(limits, "HEAD_S", DEADLINE_S)
 
 
 @pytest.fixture

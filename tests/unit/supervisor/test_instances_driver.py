@@ -21,10 +21,10 @@ STUBBORN = ["/bin/sh", "-c", "trap '' TERM; : > \"$0\"; while :; do sleep 0.05; 
 
 @contextmanager
 def agent(
-    place: Path, reader: list[str], **commands: list[str]
+    place: Path, reader: list[str], grace_s: float = DEADLINE_S, **commands: list[str]
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """An agent whose instances are these commands."""
-    starts = {name: {"command": one, "grace_s": 0.1} for name, one in commands.items()}
+    """An agent whose instances are these commands, and end within `grace_s` when they are told."""
+    starts = {name: {"command": one, "grace_s": grace_s} for name, one in commands.items()}
     told = {"state_dir": str(place), "instances": starts, "reader": reader, "log_level": "info"}
     code = "import sys; from headgate.supervisor.instances.main import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", code, json.dumps(told)])
@@ -50,7 +50,7 @@ def test_a_reload_follows_what_the_reader_writes_and_leaves_no_process_behind(
     answer = tmp_path / "answer"
     place = tmp_path / "s"
     with agent(place, ["/bin/cat", str(answer)], a=SLEEPS, b=SLEEPS) as process:
-        start = {"command": SLEEPS, "grace_s": 0.1}
+        start = {"command": SLEEPS, "grace_s": DEADLINE_S}
         answer.write_text(json.dumps({"instances": {"b": start, "c": start}}))
         told = _ask(place, "reload")
         assert (told["ok"], told["started"], told["stopped"]) == (True, ["c"], ["a"])
@@ -67,7 +67,7 @@ def test_a_reload_follows_what_the_reader_writes_and_leaves_no_process_behind(
 
 def test_what_hears_no_signal_is_killed_and_the_exit_code_says_so(tmp_path: Path) -> None:
     deaf = tmp_path / "deaf"
-    with agent(tmp_path, ["/bin/true"], a=[*STUBBORN, str(deaf)], b=SLEEPS) as process:
+    with agent(tmp_path, ["/bin/true"], 0.1, a=[*STUBBORN, str(deaf)], b=SLEEPS) as process:
         until(deaf.exists, "it hears nothing")
         process.terminate()
         assert process.wait(DEADLINE_S) == 1

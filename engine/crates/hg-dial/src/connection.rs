@@ -248,7 +248,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let mut queue = Vec::new();
-        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
             queue.push(stream);
             assert!(queue.len() < 5_000, "its queue has an end");
         }
@@ -261,7 +261,7 @@ mod tests {
         let known = [&mute, &good].map(|one| one.local_addr().unwrap());
         let lookup: Lookup = Arc::new(move |_| Some(Ok(known.to_vec())));
         let place = Place { address: "a.example:80".into(), tls: None, protocol: None };
-        let until = Instant::now() + Duration::from_secs(2);
+        let until = Instant::now() + Duration::from_secs(6);
         let mut steps = Steps { until, between: &mut || {} };
         let opened =
             Connection::open(&place, &lookup, &mut Tried::default(), &mut steps).map(|it| it.peer);

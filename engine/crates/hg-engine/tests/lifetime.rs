@@ -199,5 +199,7 @@ fn a_hundred_thousand_changes_leave_no_byte_behind() {
         world.turn();
     }
     let after = world.at_rest();
-    assert!(after <= before + SLACK, "{before} bytes have become {after}");
+    // What a worker lets go of late goes a moment later.
+    let what = format!("{before} bytes, which have become {after}, are held again");
+    eventually(&what, || held() <= before + SLACK);
 }

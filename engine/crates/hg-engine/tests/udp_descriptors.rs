@@ -22,7 +22,8 @@ fn flows_leave_half_of_the_descriptors_to_others() {
         counted(&udp.dropped, "flows-full") + counted(&udp.ended, "evicted")
     };
     eventually("newcomers find no room", || turned_away() > 20);
-    assert_eq!(node.metrics().udp.flows.active, LIMIT / 2);
+    // The last newcomer may be about to take the place of another.
+    eventually("half are taken", || node.metrics().udp.flows.active == LIMIT / 2);
     // A descriptor is free for a connection.
     std::net::TcpListener::bind("127.0.0.1:0").unwrap();
 }

@@ -1,16 +1,28 @@
 """The gRPC carrier: how soon it says that there is no way."""
 
 import asyncio
+from types import SimpleNamespace
 
 import loops
 import pytest
 from live_master import live_master
 from ports import dead_port
+from waiting import DEADLINE_S
 
+from headgate.node.agent import carrier as module
 from headgate.node.agent.carrier import Credentials, GrpcCarrier
 from headgate.providers.master.fallback import LinkError
 
-_SOON_S = 5.0
+_SOON_S = 15.0
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The carrier waits long: a stall of this process is no silence of the other side."""
+    waits = SimpleNamespace(
+        timeout=lambda _: asyncio.timeout(DEADLINE_S), InvalidStateError=asyncio.InvalidStateError
+    )
+    monkeypatch.setattr(module, "asyncio", waits)
 
 
 def test_a_refused_connection_is_told_long_before_the_time_is_over() -> None:

@@ -6,10 +6,17 @@ from pathlib import Path
 import loops
 import pytest
 from key_set_reader import ENDING, QUICK, Issuer, Reader, put
-from waiting import until_async
+from waiting import DEADLINE_S, until_async
 
+from headgate.node.key_sets import keeper
 from headgate.node.key_sets.about import families
 from headgate.node.key_sets.keeper import KeySets
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A config waits for its sets, however long the machine stalls."""
+    monkeypatch.setattr(keeper, "FIRST_S", DEADLINE_S)
 
 
 def test_a_set_that_the_served_config_still_has_is_not_missing(tmp_path: Path) -> None:

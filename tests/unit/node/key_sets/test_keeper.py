@@ -8,7 +8,7 @@ from pathlib import Path
 import loops
 import pytest
 from key_set_reader import ENDING, ONE, QUICK, Issuer, Reader, content, put, read
-from waiting import until_async
+from waiting import DEADLINE_S, until_async
 
 from headgate.kernel.files import replace_file
 from headgate.kernel.key_sets import KeySetUrl
@@ -19,6 +19,12 @@ from headgate.node.key_sets.fetch import Answer
 from headgate.node.key_sets.keeper import KeySets
 from headgate.node.key_sets.pace import early_s
 from headgate.node.key_sets.store import KeySetStore
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A config waits for its sets, however long the machine stalls."""
+    monkeypatch.setattr(keeper, "FIRST_S", DEADLINE_S)
 
 
 def test_a_config_waits_for_what_nobody_asked_for(tmp_path: Path) -> None:
@@ -368,7 +374,7 @@ def test_a_set_that_is_kept_in_part_is_told(
         issuer = Issuer()
         sets = KeySets(tmp_path, issuer.fetch, lambda: 0.0)
         reader = await started(sets, tmp_path, QUICK)
-        issuer.text, is_full = "two", True
+        is_full, issuer.text = True, "two"  # a fetch may be under way
         await until_async(lambda: reader.told == ["two"])
         (counted,) = sets.told()
         assert (counted.status.state, counted.results["disk"] > 0) == ("stale", True)
@@ -415,11 +421,12 @@ def test_what_a_fetch_that_was_given_up_brings_is_told_but_replaces_no_later_set
         issuer.goes_on.set()
         await until_async(lambda: reader.told == ["two"])
         sets.close()
-        kept = KeySetStore(tmp_path)
+        there = tmp_path / "kept"  # where no thread of the fetches above may write any more
+        kept = KeySetStore(there)
         early, late = kept.turn(), kept.turn()
         assert kept.put(ONE.id, "four", 4.0, late)
         assert not kept.put(ONE.id, "three", 3.0, early)
-        assert content(tmp_path) == "four"
+        assert content(there) == "four"
         assert kept.fetched_at(ONE.id) == 4.0
 
     loops.run(run())

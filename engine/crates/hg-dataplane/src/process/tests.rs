@@ -55,7 +55,7 @@ impl Running {
     fn hear(&self) -> serde_json::Value {
         let socket = self.supervisor.as_ref().unwrap();
         let mut fds = [PollFd::new(socket, PollFlags::IN)];
-        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+        let limit = Timespec { tv_sec: 45, tv_nsec: 0 };
         assert_eq!(poll(&mut fds, Some(&limit)), Ok(1), "the process said something");
         let mut buffer = vec![0; PACKET_BYTES];
         let (len, _) = recv(socket, &mut buffer[..], RecvFlags::empty()).unwrap();

@@ -50,7 +50,7 @@ impl Heads {
 pub fn auth_json(more: &str) -> String {
     format!(
         r#"{{"forward_auth":{{"upstream":"auth","path":"/verify","method":"GET",
-        "timeout_ms":5000,"headers":["cookie"],"answer_bytes":1000,"in_flight":1024{more}}}}}"#
+        "timeout_ms":60000,"headers":["cookie"],"answer_bytes":1000,"in_flight":1024{more}}}}}"#
     )
 }
 

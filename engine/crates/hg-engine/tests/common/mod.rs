@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-pub const DEADLINE: Duration = Duration::from_secs(10);
+// Long, so that a machine that stands still for some seconds is not late.
+pub const DEADLINE: Duration = Duration::from_secs(45);
 /// The time in which a worker notices on an idle machine that its clients have gone.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -61,11 +62,13 @@ impl Upstream {
 }
 
 /// An address that refuses connections: unlike a port that was free a moment ago, no other test
-/// gets it.
+/// gets it, nor one of another process that runs the same ones.
 pub fn unused_address() -> SocketAddr {
     static TAKEN: AtomicUsize = AtomicUsize::new(0);
     let [.., high, low] = TAKEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    SocketAddr::from(([127, 1, high, low], 9007))
+    // Below the ports that the system gives out.
+    let port = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    SocketAddr::from(([127, 1, high, low], port))
 }
 
 /// Reads up to the empty line; `None` at the end of the stream.

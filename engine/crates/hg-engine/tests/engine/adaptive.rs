@@ -53,7 +53,8 @@ fn ask(node: &Node) -> TcpStream {
     s
 }
 
-const FEW: &str = r#","health":{"concurrency":{"initial":4,"min":2,"max":8}}"#;
+const FEW: &str =
+    r#","queue_timeout_ms":60000,"health":{"concurrency":{"initial":4,"min":2,"max":8}}"#;
 
 #[test]
 fn requests_above_the_limit_wait_and_are_served_in_their_turn() {

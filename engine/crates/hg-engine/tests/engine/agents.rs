@@ -106,7 +106,7 @@ fn endpoint(name: u8) -> SocketAddr {
 
 fn json(addresses: &[SocketAddr], rest: &str, port: u16, send: &str) -> String {
     let agent =
-        format!(r#""agent":{{"port":{port},"send":"{send}","interval_ms":20,"timeout_ms":2000}}"#);
+        format!(r#""agent":{{"port":{port},"send":"{send}","interval_ms":20,"timeout_ms":60000}}"#);
     crate::common::upstream_json(addresses, &format!(r#"{rest},"health":{{{agent}}}"#))
 }
 

@@ -77,7 +77,8 @@ fn requests_over_the_limit_wait_their_turn() {
             s.write_all(OK).unwrap();
         }
     });
-    let json = upstream_json(&[up.address], r#","max_connections":1,"queue":2"#);
+    let json =
+        upstream_json(&[up.address], r#","max_connections":1,"queue":2,"queue_timeout_ms":60000"#);
     let node = Node::start(&json, "", 1);
     let mut clients: Vec<_> = (0..3).map(|_| node.connect()).collect();
     for (i, c) in clients.iter_mut().enumerate() {
@@ -103,7 +104,8 @@ fn requests_that_wait_are_answered_at_once_when_their_upstream_is_gone() {
         read_head(&mut s);
         read_all(&mut s);
     });
-    let json = upstream_json(&[up.address], r#","max_connections":1,"queue":2"#);
+    let json =
+        upstream_json(&[up.address], r#","max_connections":1,"queue":2,"queue_timeout_ms":60000"#);
     let mut node = Node::start(&json, r#","timeouts":{"request_ms":600000}"#, 1);
     let mut clients = [node.connect(), node.connect()];
     for (i, c) in clients.iter_mut().enumerate() {
@@ -185,7 +187,7 @@ fn asked_to_stay(node: &Node) -> String {
 fn a_drain_says_that_connections_end_and_then_ends_them() {
     let up = Upstream::answering(OK);
     let mut node = Node::simple(&up);
-    node.apply(&[put(Kind::Settings, "node", r#"{"drain":{"delay_ms":300,"idle_grace_ms":50}}"#)]);
+    node.apply(&[put(Kind::Settings, "node", r#"{"drain":{"delay_ms":4000,"idle_grace_ms":50}}"#)]);
     let (tell, told) = std::sync::mpsc::channel();
     assert!(!asked_to_stay(&node).contains("connection:"));
     node.engine.drain(Box::new(move || tell.send(()).unwrap()));

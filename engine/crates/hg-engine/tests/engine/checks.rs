@@ -134,7 +134,7 @@ fn checks_use_the_tls_of_the_upstream() {
     let _authority = Authority::serve(&mut secure);
     let host = r#""http":{"path":"/","host":"a.example","body":"ok"}"#;
     let check = format!(
-        r#","health":{{"check":{{{host},"interval_ms":30,"timeout_ms":3000,"fast_interval_ms":20}}}}"#
+        r#","health":{{"check":{{{host},"interval_ms":30,"timeout_ms":60000,"fast_interval_ms":20}}}}"#
     );
     let any = format!(r#"{check},"tls":{{"verify":false,"verify_name":"a.example"}}"#);
     let mut node = Node::start(&json(&[secure.address], &any), "", 1);

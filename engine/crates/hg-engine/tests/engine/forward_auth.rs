@@ -273,7 +273,7 @@ fn a_service_that_hangs_is_given_up_in_time_and_so_is_its_connection() {
         tell.send(s.read_to_end(&mut Vec::new()).is_ok()).unwrap();
     });
     let up = echo();
-    let node = start(&up, &upstream_json(&[auth.address], ""), "", "").within("5000", "50");
+    let node = start(&up, &upstream_json(&[auth.address], ""), "", "").within("60000", "50");
     closed(&node, "auth-timeout");
     told.recv_timeout(DEADLINE).unwrap();
     // That is a failure of its endpoint.

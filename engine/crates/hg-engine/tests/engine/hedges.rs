@@ -124,7 +124,7 @@ fn a_first_try_that_answers_ends_the_second() {
 
 #[test]
 fn a_second_try_that_cannot_connect_ends_alone_whatever_the_breaker_says_then() {
-    let good = Endpoint::new(300, OK);
+    let good = Endpoint::new(3_000, OK);
     let (address, away) = (good.upstream.address, "127.0.0.1:1");
     // The heavy one is asked first.
     let upstream = format!(
@@ -138,7 +138,7 @@ fn a_second_try_that_cannot_connect_ends_alone_whatever_the_breaker_says_then() 
 #[test]
 fn what_fails_beside_another_try_is_no_answer() {
     for failing in [BUSY, CLOSE] {
-        let (good, bad) = (Endpoint::new(300, OK), Endpoint::new(100, failing));
+        let (good, bad) = (Endpoint::new(2_000, OK), Endpoint::new(1_000, failing));
         let retry = format!(r#""on":["503","reset"],"retries":1,{SOON}"#);
         let node = node(&[&good, &bad], &retry);
         for _ in 0..2 {
@@ -168,7 +168,7 @@ fn an_answer_that_the_policy_does_not_cover_is_the_first_acceptable_one() {
 fn only_what_may_be_repeated_at_another_endpoint_within_the_budget_is_hedged() {
     let none = r#","budget":{"percent":1,"per_second":0}"#;
     for (endpoints, method, budget) in [(2, "POST", ""), (1, "GET", ""), (2, "GET", none)] {
-        let all: Vec<_> = (0..endpoints).map(|_| Endpoint::new(200, OK)).collect();
+        let all: Vec<_> = (0..endpoints).map(|_| Endpoint::new(1_000, OK)).collect();
         let node = node(&all.iter().collect::<Vec<_>>(), &format!("{SOON}{budget}"));
         let mut s = node.connect();
         write!(s, "{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").unwrap();
@@ -217,8 +217,11 @@ fn a_route_hedges_after_its_own_p95() {
         assert!(is_ok(&node));
     }
     endpoints[0].delay_ms.store(FOREVER, SeqCst);
-    until_asked(&node, &endpoints[0]);
-    assert!(hedges(&node).1 >= 1);
+    // One that was slow on its own may have sent a second try there, and answered first.
+    let before = hedges(&node).1;
+    while hedges(&node).1 == before {
+        until_asked(&node, &endpoints[0]);
+    }
 }
 
 /// Whether a request may have two tries follows from the plan under which it came.
@@ -276,7 +279,7 @@ fn a_first_try_that_is_sent_again_beside_its_hedge_names_its_own_endpoint() {
     };
     let (a, b) = (endpoint(), endpoint());
     let upstream = upstream_json(&[a.address, b.address], r#","host_header":"endpoint""#);
-    let node = Node::start(&upstream, &format!(r#","retry":{{{SOON}}}"#), 1);
+    let node = Node::start(&upstream, &format!(r#","retry":{{{LATER}}}"#), 1);
     for _ in 0..3 {
         assert!(node.get("/").starts_with("HTTP/1.1 200 "));
     }

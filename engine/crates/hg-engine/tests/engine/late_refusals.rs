@@ -112,11 +112,11 @@ fn a_check_of_a_connection_alone_sees_that_our_certificate_is_refused_late() {
     let (trusted, other) = (Own::new("trusted"), Own::new("other"));
     let up = serving(settings(Some(&trusted)), answers);
     for own in [None, Some(&other)] {
-        let node = checking(&up, own, 5_000);
+        let node = checking(&up, own, 60_000);
         eventually("it is down", || health(&node).state == "down");
         assert_eq!(health(&node).reason, "check-tls");
     }
-    let node = checking(&up, Some(&trusted), 5_000);
+    let node = checking(&up, Some(&trusted), 60_000);
     eventually("it is checked", || health(&node).checks_passed > 1);
     assert_eq!(health(&node).checks_failed, 0);
     assert!(node.get("/").ends_with("ok"));
@@ -151,7 +151,7 @@ fn an_endpoint_that_ends_the_session_in_good_order_is_well_and_one_that_breaks_i
             let _ = tls.flush();
         }
     });
-    let node = checking(&up, None, 5_000);
+    let node = checking(&up, None, 60_000);
     eventually("it is down", || health(&node).state == "down");
     assert_eq!(health(&node).reason, "check-tls");
     is_orderly.store(true, SeqCst);

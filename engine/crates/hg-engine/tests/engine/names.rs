@@ -232,7 +232,9 @@ fn a_limit_of_a_name_holds_for_its_addresses_together() {
         })
     };
     let ups = [slow(), slow()];
-    let json = format!(r#"{{"endpoints":[{{"address":"{NAME}","max_connections":1}}],"queue":1}}"#);
+    let json = format!(
+        r#"{{"endpoints":[{{"address":"{NAME}","max_connections":1}}],"queue":1,"queue_timeout_ms":60000}}"#
+    );
     let mut node = Node::start(&json, "", 1);
     node.apply(&[put(Kind::Route, "r", route_json(""))]);
     resolve(&mut node, &ups);

@@ -11,7 +11,7 @@ fn node(endpoints: &[Endpoint], rest: &str) -> Node {
     Node::start(&json(endpoints, rest), "", 2)
 }
 
-const EJECT: &str = r#","health":{"outliers":{"ejection_ms":100,"max_ejection_ms":200}}"#;
+const EJECT: &str = r#","health":{"outliers":{"ejection_ms":2000,"max_ejection_ms":3000}}"#;
 
 #[test]
 fn five_failures_in_a_row_eject_an_endpoint_and_one_request_at_a_time_probes_it() {

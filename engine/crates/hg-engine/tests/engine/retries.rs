@@ -2,7 +2,7 @@
 
 use crate::common::{
     DEADLINE, Node, Upstream, eventually, put, read_answer, read_head, read_n, route_json,
-    upstream_json,
+    unused_address, upstream_json,
 };
 use hg_engine::ReasonCount;
 use hg_plan::{Change, Kind};
@@ -316,7 +316,7 @@ fn an_upstream_without_traffic_has_its_retries_per_second() {
 
 /// Waits long enough to act meanwhile.
 fn slow(on: &str) -> String {
-    format!(r#""on":["{on}"],"backoff":{{"base_ms":400,"max_ms":400,"jitter":false}}"#)
+    format!(r#""on":["{on}"],"backoff":{{"base_ms":4000,"max_ms":4000,"jitter":false}}"#)
 }
 
 fn backs_off(node: &Node, reason: &str) {
@@ -325,9 +325,7 @@ fn backs_off(node: &Node, reason: &str) {
 
 #[test]
 fn an_endpoint_that_listens_again_after_a_back_off_gets_the_request() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
+    let address = unused_address();
     let route = format!(r#","retry":{{{}}}"#, slow("connect-failure"));
     let node = Node::start(&upstream_json(&[address], ""), &route, 1);
     std::thread::scope(|scope| {
@@ -343,10 +341,8 @@ fn an_endpoint_that_listens_again_after_a_back_off_gets_the_request() {
 
 #[test]
 fn endpoints_that_refuse_connections_are_passed_over_without_a_retry() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = Endpoint::new(&[OK]);
-    let both = [closed.local_addr().unwrap(), endpoint.upstream.address];
-    drop(closed);
+    let both = [unused_address(), endpoint.upstream.address];
     let route = r#","retry":{"budget":{"percent":0,"per_second":0}}"#;
     let node = Node::start(&upstream_json(&both, ""), route, 1);
     for _ in 0..10 {
@@ -417,7 +413,7 @@ fn retry_after_is_waited_for_if_the_request_has_the_time() {
 fn a_slow_client_is_no_reason_to_try_again() {
     let endpoints = [Endpoint::new(&[OK])];
     let retry = format!(r#""on":["timeout"],"methods":"all",{QUICK}"#);
-    let node = node(&endpoints, &retry, r#","timeouts":{"per_try_ms":60}"#);
+    let node = node(&endpoints, &retry, r#","timeouts":{"per_try_ms":2000}"#);
     let mut s = node.connect();
     s.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nslow").unwrap();
     assert_eq!(status(&read_answer(&mut s).0), "504");

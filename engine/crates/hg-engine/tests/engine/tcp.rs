@@ -46,11 +46,14 @@ fn closed(metrics: &EngineMetrics, reason: &str) -> u64 {
 
 fn ends_as(node: &Node, reason: &str) {
     eventually(reason, || closed(&node.engine.metrics(), reason) == 1);
-    let metrics = node.engine.metrics();
-    assert_eq!(metrics.tcp.connections.active, 0);
-    assert!(metrics.listeners.iter().all(|l| l.connections == 0));
-    let mut endpoints = metrics.upstreams.iter().flat_map(|u| &u.endpoints);
-    assert!(endpoints.all(|e| e.active == 0));
+    // An end is counted before all is given back.
+    eventually("nothing is held", || {
+        let metrics = node.engine.metrics();
+        let mut endpoints = metrics.upstreams.iter().flat_map(|u| &u.endpoints);
+        metrics.tcp.connections.active == 0
+            && metrics.listeners.iter().all(|l| l.connections == 0)
+            && endpoints.all(|e| e.active == 0)
+    });
 }
 
 fn is_reset(stream: &mut TcpStream) -> bool {
@@ -245,8 +248,8 @@ fn silence_ends_a_session_and_so_does_its_lifetime() {
         let rest = format!(r#","timeouts":{timeouts}"#);
         let node = node(&upstream_json(&[echo.address], ""), &rest, 1);
         let mut s = node.connect();
-        s.write_all(b"x").unwrap();
-        assert!(is_reset(&mut s), "{reason}");
+        // The reset may come before anything is written, which then tells of it.
+        assert!(s.write_all(b"x").is_err() || is_reset(&mut s), "{reason}");
         ends_as(&node, reason);
     }
 }
@@ -270,7 +273,7 @@ fn a_half_open_session_ends_after_a_time_of_its_own() {
 #[test]
 fn the_limit_of_an_upstream_makes_connections_wait() {
     let echo = echo();
-    let limits = r#","max_connections":1,"queue":1"#;
+    let limits = r#","max_connections":1,"queue":1,"queue_timeout_ms":60000"#;
     let node = node(&upstream_json(&[echo.address], limits), "", 1);
     let mut first = node.connect();
     first.write_all(b"1").unwrap();
@@ -288,7 +291,10 @@ fn the_limit_of_an_upstream_makes_connections_wait() {
 #[test]
 fn a_place_in_the_queue_is_given_back_though_the_upstream_is_gone() {
     let echo = echo();
-    let json = upstream_json(&[echo.address], r#","max_connections":1,"queue":1"#);
+    let json = upstream_json(
+        &[echo.address],
+        r#","max_connections":1,"queue":1,"queue_timeout_ms":60000"#,
+    );
     let mut node = node(&json, "", 1);
     let mut first = node.connect();
     first.write_all(b"1").unwrap();
@@ -405,7 +411,7 @@ fn weight(n: u32) -> String {
 fn a_drain_waits_and_cuts_what_is_left_at_its_deadline() {
     let echo = echo();
     let mut node = to(&echo);
-    let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":1,"deadline_ms":300}}"#;
+    let drain = r#"{"drain":{"delay_ms":1,"idle_grace_ms":1,"deadline_ms":4000}}"#;
     node.apply(&[put(Kind::Settings, "node", drain)]);
     let mut s = node.connect();
     s.write_all(b"x").unwrap();

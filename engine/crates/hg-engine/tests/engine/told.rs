@@ -106,7 +106,7 @@ fn logged(node: &mut Node, ask: &[&[u8]]) -> Vec<String> {
         read_all(&mut s);
     }
     let lines = || std::fs::read_to_string(&file).unwrap_or_default();
-    eventually("the lines are written", || lines().lines().count() == ask.len());
+    eventually("the lines are written", || lines().matches('\n').count() == ask.len());
     let found = lines().lines().map(str::to_owned).collect();
     std::fs::remove_file(&file).unwrap();
     found

@@ -250,7 +250,7 @@ fn a_flow_that_a_successor_takes_leaves_an_endpoint_in_maintenance() {
 fn what_a_successor_has_no_place_for_goes_on_in_the_old_process() {
     let echo = Echo::start();
     let mut old = UdpNode::to(&[echo.address], "");
-    old.apply(&[drain(60_000, 1_000)]);
+    old.apply(&[drain(60_000, 4_000)]);
     let client = old.client();
     assert_eq!(client.ask(b"a"), b"a");
     let other = Echo::start();

@@ -320,7 +320,8 @@ mod tests {
         let written = syslog.write(&bytes);
         assert!(written.lines > 0 && written.dropped > 0, "{written:?}");
         assert_eq!(written.lines + written.dropped, 5_000);
-        assert!(started.elapsed() < Duration::from_secs(5));
+        // To wait for each line would take a quarter of an hour.
+        assert!(started.elapsed() < Duration::from_secs(60));
         drop(receiver);
     }
 }

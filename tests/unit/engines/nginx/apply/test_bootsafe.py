@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from waiting import DEADLINE_S
 
 from headgate.engines.nginx.apply import bootsafe
 from headgate.engines.nginx.apply.bootsafe import BootSafe, DiskTests, boot_safe, with_disk
@@ -45,6 +46,7 @@ def test_a_guard_in_the_unit_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
         '#!/bin/sh\necho "{ path=/usr/bin/headgate ; argv[]=headgate nginx guard ; }"\n'
     )
     tool.chmod(0o755)
+    monkeypatch.setattr(bootsafe, "_SYSTEMCTL_S", DEADLINE_S)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert boot_safe(tmp_path, None, "nginx.service", we_start_it=False).is_safe
 

@@ -13,12 +13,19 @@ import pytest
 from ports import free_port
 from tls_authority import Authority
 from unclosed import nothing_left_open
+from waiting import DEADLINE_S
 
 from headgate.engines.nginx.apply import probes, statussocket
 from headgate.engines.nginx.apply.evidence import Expectation, Probe
 from headgate.engines.nginx.common.types import ServedName
 
 OK = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers are threads here, which this machine may stall for longer than two seconds."""
+    monkeypatch.setattr(probes, "_TIMEOUT_S", DEADLINE_S)
 
 
 @contextmanager
@@ -218,7 +225,7 @@ def test_a_status_socket_is_read_to_its_end_or_to_its_most_bytes(
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        assert statussocket.ask(path, timeout_s=5.0) == statussocket.Answer(12, 34)
+        assert statussocket.ask(path, DEADLINE_S) == statussocket.Answer(12, 34)
         thread.join()
     assert heard == [b"GET /generation HTTP/1.0\r\nHost: headgate\r\n\r\n"]
 

@@ -1,14 +1,19 @@
 """LINT on hand-written configs: what it finds, where, and what it leaves alone."""
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from waiting import DEADLINE_S
+from waiting import DEADLINE_S, until
 from written_conf import Write, codes, writer
 
 from headgate.engines.nginx.apply import lint
 from headgate.engines.nginx.apply.conftree import DiskFiles, read_conf
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -121,7 +126,10 @@ def test_a_library_that_is_not_nginxs_own_is_refused_before_any_test(write: Writ
     assert "/tmp/evil.so" in found[0].text
 
 
-def test_hosts_that_nginx_resolves_when_it_starts(write: Write) -> None:
+def test_hosts_that_nginx_resolves_when_it_starts(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lint, "_RESOLVING_S", DEADLINE_S)
     text = """
 upstream named { server one.example:80; server 10.0.0.1:80; server unix:/x; server [::1]:80;
     server later.example:80 resolve; }
@@ -147,6 +155,17 @@ def test_hosts_that_take_too_long_do_not_resolve_and_hold_nothing_up(
     monkeypatch.setattr(lint, "_RESOLVING_S", 0.001)
     asked: list[str] = []
     may_answer = threading.Event()
+    before = set(threading.enumerate())
+
+    class Begun(ThreadPoolExecutor):
+        """Each thread asks before anybody waits for an answer."""
+
+        def submit(self, fn: Callable[..., T], /, *args: object, **named: object) -> Future[T]:
+            found = super().submit(fn, *args, **named)
+            until(lambda: args[0] in asked or len(asked) == 8, "a question")
+            return found
+
+    monkeypatch.setattr(lint, "ThreadPoolExecutor", Begun)
 
     def resolve(host: str) -> bool:
         asked.append(host)
@@ -157,7 +176,7 @@ def test_hosts_that_take_too_long_do_not_resolve_and_hold_nothing_up(
     assert not may_answer.is_set()
     assert first.text == '"0.example" does not resolve: nginx would not start with this release'
     assert [one.code for one in rest] == ["unresolvable"] * 9
-    threads = [one for one in threading.enumerate() if one.name.startswith("resolve")]
+    threads = [one for one in set(threading.enumerate()) - before if one.name[:7] == "resolve"]
     may_answer.set()
     for thread in threads:
         thread.join(DEADLINE_S)

@@ -13,6 +13,7 @@ import pytest
 from tls_authority import Authority
 from waiting import DEADLINE_S
 
+from headgate.engines.nginx.checks import probe as module
 from headgate.engines.nginx.checks import tls
 from headgate.engines.nginx.checks.answer import Failure
 from headgate.engines.nginx.checks.probe import Terms, probe
@@ -27,6 +28,12 @@ def server() -> Iterator[socket.socket]:
     """A socket that listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endpoints have all of a check's time to refuse: this machine may stall them."""
+    monkeypatch.setattr(module, "_SETTLE_S", DEADLINE_S)
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ def until_end(stream: ssl.SSLSocket) -> None:
 
 
 def test_an_endpoint_that_refuses_the_certificate_late_fails(
-    server: socket.socket, authority: Authority, tmp_path: Path
+    server: socket.socket, authority: Authority, tmp_path: Path, patient: None
 ) -> None:
     (tmp_path / "other").mkdir()
     for own in (None, Authority(tmp_path / "other", "other")):
@@ -89,7 +96,7 @@ def test_an_endpoint_that_refuses_the_certificate_late_fails(
 
 
 def test_a_connection_that_breaks_off_after_the_handshake_fails(
-    server: socket.socket, authority: Authority
+    server: socket.socket, authority: Authority, patient: None
 ) -> None:
     def leave(stream: ssl.SSLSocket) -> None:
         stream.shutdown(socket.SHUT_RDWR)

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from odd_certificates import KEY_PEM, ODD, duplicate_extension, edi_name, latin_name, version_2
 from tls_authority import Authority, Pair, new_key
+from waiting import DEADLINE_S
 
 from headgate.engines.nginx.instance.rooted import RootedFiles
 from headgate.engines.nginx.observe.certificates import (
@@ -117,7 +118,8 @@ def test_what_is_served_is_compared_with_the_file(
     listener: tuple[str, Pair, list[str | None]], authority: Authority
 ) -> None:
     address, old, asked = listener
-    answers = [probe(address, name) for name in ("a.example", "*.a.example", "_")]
+    names = ("a.example", "*.a.example", "_")
+    answers = [probe(address, name, timeout_s=DEADLINE_S) for name in names]
     assert asked == ["a.example", "headgate-probe.a.example", None]
     disk = _read(old)
     assert all(answer.leaf == disk.leaf for answer in answers)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import DEADLINE_S
 
 from headgate.engines.nginx.observe import status
 
@@ -46,7 +47,7 @@ def page(tmp_path: Path) -> Iterator[_Served]:
 
 def test_the_page_is_read_over_a_unix_socket(page: _Served) -> None:
     where, asked = page
-    assert status.stub_status(where) == status.StubStatus(3, 16, 15, 40, 0, 1, 2)
+    assert status.stub_status(where, DEADLINE_S) == status.StubStatus(3, 16, 15, 40, 0, 1, 2)
     assert asked[0].startswith(b"GET /stub_status HTTP/1.1\r\n")
 
 
@@ -56,7 +57,8 @@ def test_the_page_is_read_from_a_url() -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_PAGE)
         _serve(listener, [], head + _PAGE)
         port = listener.getsockname()[1]
-        assert status.stub_status(f"http://127.0.0.1:{port}/nginx_status").requests == 40
+        where = f"http://127.0.0.1:{port}/nginx_status"
+        assert status.stub_status(where, DEADLINE_S).requests == 40
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_what_is_no_status_page_is_said(tmp_path: Path, answer: bytes, said: str
         listener.bind(str(tmp_path / "s.sock"))
         _serve(listener, [], answer)
         with pytest.raises(status.StatusError, match=said):
-            status.stub_status(f"unix:{tmp_path / 's.sock'}:/")
+            status.stub_status(f"unix:{tmp_path / 's.sock'}:/", DEADLINE_S)
 
 
 @pytest.mark.parametrize("where", ["unix:/nowhere/x.sock:/s", "https://a/", "ftp://a/", "", "x"])

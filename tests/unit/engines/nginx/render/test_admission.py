@@ -10,6 +10,7 @@ import pytest
 from nginx_engine import NginxEngine, capabilities, expressed, loaded_file, target
 from ports import free_port
 from tls_authority import Authority
+from waiting import DEADLINE_S
 
 from headgate.nginxtext.parse import parse
 from headgate.nginxtext.tree import Directive, walk
@@ -63,7 +64,7 @@ def asked(port: int, sni: str, request: str) -> tuple[bytes, bytes]:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     answer = b""
     with (
-        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        socket.create_connection(("127.0.0.1", port), DEADLINE_S) as plain,
         context.wrap_socket(plain, server_hostname=sni) as wrapped,
     ):
         wrapped.sendall(request.encode())

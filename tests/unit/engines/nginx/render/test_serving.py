@@ -13,7 +13,7 @@ from echo_upstream import EchoUpstream
 from nginx_engine import NginxEngine
 from ports import free_ports
 from tls_authority import Authority
-from waiting import until
+from waiting import DEADLINE_S, until
 from wire import Answer, Wire
 
 from headgate.engines.nginx.observe import status
@@ -307,7 +307,7 @@ def _tls_get(port: int, name: str | None, host: str, ca: Path) -> tuple[str, byt
     context = ssl.create_default_context(cafile=str(ca))
     context.check_hostname = False
     with (
-        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        socket.create_connection(("127.0.0.1", port), DEADLINE_S) as plain,
         context.wrap_socket(plain, server_hostname=name) as wrapped,
     ):
         found = wrapped.getpeercert() or {}

@@ -113,6 +113,11 @@ certificate = "wild"
 """
 
 
+def until_lines(log: Path, count: int) -> None:
+    """Waits until a log has so many."""
+    until(lambda: log.exists() and log.read_bytes().count(b"\n") == count, "lines of the log")
+
+
 def config(site: Site, tls: str, *more: str, route: str = "", echo: Echo | None = None) -> str:
     """One listener that ends TLS, with one route."""
     pairs = "".join(pair.toml(name) for name, pair in site.pairs.items())
@@ -257,8 +262,9 @@ def test_clients_without_a_good_certificate_reach_no_endpoint(
 
     with served(site, sink + text):
         assert said(alice) == b"a"
+        until_lines(log, 1)  # the end of a connection is known once its endpoint has ended it
         assert (said(None), said(stranger), said(former)) == (b"", b"", b"")
-        until(lambda: log.exists() and log.read_bytes().count(b"\n") == 4, "lines of the log")
+        until_lines(log, 4)
         lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["reason"] for line in lines] == ["ended", *["tls-handshake"] * 3]
     assert [line["client_subject"] for line in lines] == ["CN=alice", "", "", ""]
@@ -271,12 +277,13 @@ def test_the_log_says_what_was_agreed_on_and_what_failed(site: Site, echoes: lis
     tls = 'default_certificate = "a", policy = "speaks"'
     with served(site, sink + config(site, tls, policy, echo=echoes[0])):
         assert site.said("a.example", "imap") == b"a"
+        until_lines(log, 1)
         site.refusal("other.example")
         site.refusal("a.example", site.context("smtp"))
         with socket.create_connection(("127.0.0.1", site.port), DEADLINE_S) as one:
             one.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert one.recv(1)[:1] in {b"", b"\x15"}
-        until(lambda: log.exists() and log.read_bytes().count(b"\n") == 4, "lines of the log")
+        until_lines(log, 4)
         lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["reason"] for line in lines] == [
         *("ended", "tls-refused", "tls-handshake", "tls-handshake"),

@@ -46,7 +46,7 @@ NAMES = [
     "",
 ]
 SOURCES = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"]
-WAYS: Json = {"timeouts": {"idle": "7s"}, "bandwidth": {"download": "1MB/s"}}
+WAYS: Json = {"timeouts": {"idle": "70s"}, "bandwidth": {"download": "1MB/s"}}
 """What all routes of a listener have to share with nginx; closed ones have none of it."""
 
 
@@ -89,7 +89,7 @@ def test_every_hello_goes_where_it_goes_natively_or_nowhere(
     assert set(forms(loaded)) == {*shut, "last"}
     seen = set()
     with NginxEngine(loaded, tmp_path) as engine:
-        assert of_all(engine, "proxy_timeout 7s;", "proxy_connect_timeout 3s;")
+        assert of_all(engine, "proxy_timeout 70s;", "proxy_connect_timeout 3s;")
         for source in SOURCES:
             for name in NAMES:
                 wanted = natively(engine, source, name)
@@ -110,7 +110,7 @@ def test_a_datagram_for_a_closed_route_is_dropped_and_counted(tmp_path: Path) ->
     tmp_path.chmod(0o755)
     port, echo = free_port(), DatagramEcho(b"far ")
     endpoints: Json = {"endpoints": [f"127.0.0.1:{echo.port}"]}
-    ways: Json = {"timeouts": {"idle": "7s"}, "answers": 1}
+    ways: Json = {"timeouts": {"idle": "70s"}, "answers": 1}
     near = {"listeners": "dns", "upstream": "app", "client": "127.0.0.2/32", **ways, **BROKEN}
     resources: dict[tuple[str, str], Json] = {
         ("listeners", "dns"): {"address": f"127.0.0.1:{port}", "protocol": "udp"},
@@ -121,7 +121,7 @@ def test_a_datagram_for_a_closed_route_is_dropped_and_counted(tmp_path: Path) ->
     loaded = Provider().load(resources)
     assert forms(loaded) == {"a-near": "closed"}
     with NginxEngine(loaded, tmp_path) as engine:
-        assert of_all(engine, "proxy_timeout 7s;", "proxy_responses 1;")
+        assert of_all(engine, "proxy_timeout 70s;", "proxy_responses 1;")
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as shut,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as open_,

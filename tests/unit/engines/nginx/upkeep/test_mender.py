@@ -76,7 +76,7 @@ def test_an_alarm_over_a_damaged_copy_ends_with_the_next_good_release(tmp_path: 
         await until_async(lambda: "is damaged" in mender.alarm_text, "the alarm")
         stage(store, 2)
         watch.wake()
-        await until_async(lambda: mender.finding is not None, "a look")
+        await until_async(lambda: "nginx.drift" in told, "a look")
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -368,7 +368,8 @@ fn limits_are_free_of_sessions_that_a_worker_forgets() {
 #[test]
 fn a_session_that_another_one_forestalled_waits_on_as_before() {
     let up = echo();
-    let node = node(&[up.address], r#","max_connections":1,"queue":1"#, PATIENT);
+    let node =
+        node(&[up.address], r#","max_connections":1,"queue":1,"queue_timeout_ms":600000"#, PATIENT);
     let _first = open(&node);
     let _second = node.connect();
     eventually("it waits", || on_worker(&node, |w| w.tcp.waiting.len()) == 1);

@@ -301,7 +301,7 @@ fn another_endpoint_is_tried_within_the_time_to_connect() {
 
 #[test]
 fn a_request_that_was_answered_in_the_queue_gets_no_place() {
-    let limits = r#","max_connections":1,"queue":5"#;
+    let limits = r#","max_connections":1,"queue":5,"queue_timeout_ms":600000"#;
     let (node, _s) = waiting(limits, "", GET);
     let _waiting = ask_briefly(&node, GET);
     let queued = |w: &mut Worker| w.exchanges.ids(|e| e.stage == Stage::Queued);
@@ -323,7 +323,8 @@ fn a_request_that_was_answered_in_the_queue_gets_no_place() {
 
 #[test]
 fn a_request_that_leaves_the_queue_makes_room_for_another() {
-    let (node, _s) = waiting(r#","max_connections":1,"queue":2"#, "", GET);
+    let (node, _s) =
+        waiting(r#","max_connections":1,"queue":2,"queue_timeout_ms":600000"#, "", GET);
     let mut clients: Vec<_> = (1..=2)
         .map(|n| {
             let s = ask_briefly(&node, GET);
@@ -343,7 +344,8 @@ fn a_request_that_leaves_the_queue_makes_room_for_another() {
 
 #[test]
 fn a_request_that_another_one_forestalled_waits_on_as_before() {
-    let (node, _s) = waiting(r#","max_connections":1,"queue":5"#, "", GET);
+    let (node, _s) =
+        waiting(r#","max_connections":1,"queue":5,"queue_timeout_ms":600000"#, "", GET);
     let _waiting = [(); 2].map(|()| ask_briefly(&node, GET));
     eventually("they wait", || on_worker(&node, |w| w.upstreams.queued()) == 2);
     let [before, after] = on_worker(&node, |w| {
@@ -367,7 +369,8 @@ fn a_request_that_another_one_forestalled_waits_on_as_before() {
 
 #[test]
 fn those_that_wait_are_counted_over_all_upstreams() {
-    let (node, _s) = waiting(r#","max_connections":1,"queue":5"#, "", GET);
+    let (node, _s) =
+        waiting(r#","max_connections":1,"queue":5,"queue_timeout_ms":600000"#, "", GET);
     let _waiting = [(); 3].map(|()| ask_briefly(&node, GET));
     eventually("they wait", || on_worker(&node, |w| w.upstreams.queued()) == 3);
 }

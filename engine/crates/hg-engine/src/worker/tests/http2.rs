@@ -345,14 +345,14 @@ fn a_connection_to_an_endpoint_is_closed_when_its_time_without_a_stream_is_over(
 #[test]
 fn an_endpoint_that_never_says_what_it_offers_has_its_time() {
     let up = Upstream::play(|mut s| drop(read_all(&mut s)));
-    let node = http2_peer::with(&up, r#","connect_timeout_ms":20000"#, "");
+    let node = http2_peer::with(&up, r#","connect_timeout_ms":40000"#, "");
     let mut s = ask(&node, GET);
     eventually("it is connected", || {
         on_worker(&node, |w| w.ups.iter().any(|(_, up)| up.http2.is_some()))
     });
-    pass(&node, 15_000);
+    pass(&node, 20_000);
     assert_eq!(on_worker(&node, |w| w.ups.len()), 1);
-    pass(&node, 20_050);
+    pass(&node, 40_050);
     assert!(read_head(&mut s).unwrap().starts_with("HTTP/1.1 502 "));
     let closed = node.engine.metrics().http2.upstream_closed;
     assert!(closed.iter().any(|r| r.reason == "greeting-timeout" && r.count == 1), "{closed:?}");

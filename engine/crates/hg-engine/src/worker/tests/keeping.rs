@@ -18,7 +18,10 @@ fn in_flight(node: &Node) -> u64 {
 
 /// Starts a node whose only upstream has room for one request.
 fn narrow(address: SocketAddr, queue: u32, route: &str) -> Node {
-    let json = upstream_json(&[address], &format!(r#","max_connections":1,"queue":{queue}"#));
+    let json = upstream_json(
+        &[address],
+        &format!(r#","max_connections":1,"queue":{queue},"queue_timeout_ms":60000"#),
+    );
     let json = json.replace(r#""}]"#, r#"","max_connections":1}]"#);
     Node::start(&json, route, 1)
 }
@@ -153,7 +156,8 @@ fn who_waits_for_a_place_still_has_its_turn_after_a_change_of_the_upstream() {
     let mut second = ask(&node, GET);
     let waiting = |w: &mut Worker| w.upstreams.get_mut(0).map_or(0, |u| u.waiting.len());
     eventually("the second waits", || on_worker(&node, waiting) == 1);
-    let json = upstream_json(&[up.address], r#","max_connections":1,"queue":7"#);
+    let json =
+        upstream_json(&[up.address], r#","max_connections":1,"queue":7,"queue_timeout_ms":60000"#);
     node.apply(&[put(Kind::Upstream, "u", json)]);
     assert_eq!(on_worker(&node, waiting), 1);
     for s in [&mut first, &mut second] {

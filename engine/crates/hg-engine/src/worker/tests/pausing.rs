@@ -45,7 +45,7 @@ fn a_delayed_request_is_not_sent_before_its_time_and_then_served() {
     let mut s = node.connect();
     send(&node, &s, GET);
     assert_eq!((paused(&node), up.connections()), (1, 0));
-    pass(&node, 29_000);
+    pass(&node, 10_000);
     assert_eq!((paused(&node), up.connections()), (1, 0));
     pass(&node, 31_000);
     assert_eq!(read_answer(&mut s).1, b"ok");

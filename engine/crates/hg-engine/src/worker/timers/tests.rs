@@ -5,6 +5,7 @@
 use super::*;
 use crate::common::http2::Client as Http2Client;
 use crate::common::{Node, Upstream, eventually, put, read_all, read_answer, upstream_json};
+use crate::worker::exchange::Deadlines;
 use crate::worker::tests::on_worker;
 use hg_plan::Kind;
 use std::io::Write;
@@ -27,6 +28,11 @@ fn fired(change: impl FnOnce(&mut Exchange, Ticks) + Send + 'static) -> (String,
         let (x, now) = (waiting(w)[0], w.now);
         change(w.exchanges.get_mut(x).unwrap(), now);
         w.expire_exchange(x);
+        // No other timer fires for it before the counts are read.
+        if let Some(e) = w.exchanges.get_mut(x) {
+            e.due = Deadlines::default();
+            w.rearm(x);
+        }
     });
     let metrics = node.engine.metrics();
     let counted = |all: &[crate::report::ReasonCount]| {
