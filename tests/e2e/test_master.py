@@ -20,6 +20,8 @@ def serial_at(port: int) -> int:
 def test_the_first_start_prints_a_link_that_makes_the_administrator(folder: Path) -> None:
     with master(folder, "--listen", "127.0.0.1:0") as one:
         base, token = one.link()
+        until(lambda: "the master serves" in one.text(), "its line in the log")
+        assert token in one.text().partition("the master serves")[0]
         with urllib.request.urlopen(f"{base}/setup", timeout=45) as page:  # noqa: S310
             assert b"<form>" in page.read()
             assert "default-src 'none'" in page.headers["content-security-policy"]

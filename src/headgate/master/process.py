@@ -279,10 +279,9 @@ def listen_at(address: Address, option: str = "--listen") -> socket.socket:
 
 
 async def _announce(settings: Settings, master: Master, address: Address) -> None:
-    """Logs where the master serves; prints the one-time links of the first start, and of a user who
-    is to choose another password. Raises StartError if there is no such user."""
+    """Prints the one-time links of the first start, and of a user who is to choose another
+    password; then logs where the master serves. Raises StartError if there is no such user."""
     base = f"{'https' if settings.has_tls else 'http'}://{address}"
-    structlog.get_logger().info("the master serves", url=base)
     token = await master.database.write(MASTER, lambda tx: setup_token(tx, master.clock()))
     if token is not None:
         # To the terminal, not into the log: it is as good as a password.
@@ -301,3 +300,5 @@ async def _announce(settings: Settings, master: Master, address: Address) -> Non
             f"  {base}/setup#{given}\n"
         )
     sys.stdout.flush()
+    # Who waits for this line, as `headgate up` does, finds the links before it.
+    structlog.get_logger().info("the master serves", url=base)

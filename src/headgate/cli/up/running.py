@@ -16,7 +16,6 @@ from headgate.cli.up.children import Child, UpError, start, when_ended
 
 # A program that ended is told at once; a small or busy host only needs more time.
 _START_S: Final = 120.0
-_LINK_S: Final = 5.0
 _MARK: Final = "set-up"
 _OK: Final = 200
 
@@ -72,7 +71,7 @@ async def run(places: Places) -> int:
         )
         link, opened, token = "", None, ""
         if not (places.folder / _MARK).exists():
-            said = await _link_of(places, master)
+            said = _link_of(places, master)
             link, opened, token = await asyncio.to_thread(_set_up, places, said)
         agent = await _agent(places, token)
         stack.push_async_callback(agent.stop, signal.SIGTERM, signal.SIGINT)
@@ -95,13 +94,8 @@ async def _master(places: Places) -> Child:
     return await start("master", places.folder / "master.log", arguments, env)
 
 
-async def _link_of(places: Places, master: Child) -> str:
+def _link_of(places: Places, master: Child) -> str:
     """Returns the token of the master's set-up link. Raises UpError if it has a user already."""
-    try:
-        await master.until(lambda: first.setup_token(master.said()) != "", "the link", _LINK_S)
-    except UpError:
-        if master.process.returncode is not None:
-            raise  # it has ended, and says why
     token = first.setup_token(master.said())
     if not token:
         raise UpError(
