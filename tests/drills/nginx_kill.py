@@ -32,11 +32,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from real_nginx import Client, RealNginx
-from waiting import DEADLINE_S
 
 from headgate.engines.nginx.apply.journal import Journal
 from headgate.engines.nginx.apply.replay import Settled, replay
-from headgate.engines.nginx.apply.statussocket import ask
 
 RUNNER = Path(__file__).with_name("nginx_kill_runner.py")
 FORWARD = ("fetch", "stage", "lint", "test", "preflight", "swap", "signal", "commit")
@@ -155,7 +153,7 @@ class Drill:
             row.wrong.append(f"current is {current}, neither {old} nor {newest}")
         elif self.nginx.store.verify(current):
             row.wrong.append(f"{current} is not whole")
-        if self.generation() == 0:
+        if self.nginx.generation() == 0:
             row.wrong.append("nginx does not answer")
 
     def check_guard(self, row: Row, old: str) -> None:
@@ -186,7 +184,7 @@ class Drill:
     def check_end(self, row: Row, old: str) -> None:
         """After the next start all is one release, proven."""
         links = self.nginx.links()
-        generation = self.generation()
+        generation = self.nginx.generation()
         decision = replay(Journal(self.nginx.root / "journal").records())
         row.ends["kept the old" if links["current"] == old else "finished the new"] += 1
         if links["current"] != links["known_good"]:
@@ -195,11 +193,6 @@ class Drill:
             row.wrong.append(f"{generation} answers, {links['current']} is current")
         if not isinstance(decision, Settled):
             row.wrong.append(f"the journal is open: {decision}")
-
-    def generation(self) -> int:
-        """What nginx says, however long a busy machine makes it wait; 0 for no answer."""
-        answer = ask(f"{self.nginx.root}/run/status.sock", DEADLINE_S)
-        return 0 if answer is None else answer.generation
 
     @contextlib.contextmanager
     def without_helper(self, is_closed: bool) -> Iterator[None]:

@@ -19,12 +19,12 @@ import loops
 from peers import unavailable
 from ports import free_port
 from tls_authority import Pair
-from waiting import until
+from waiting import DEADLINE_S, until
 
 _USER = "postgres"
 _MEMORY = Path("/dev/shm")
 _ROOM = 1 << 30
-_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
+_END = "SELECT pg_terminate_backend(pid, $2) FROM pg_stat_activity WHERE datname = $1"
 
 
 def _programs() -> Path:
@@ -121,8 +121,8 @@ class Postgres:
         at = {"host": str(self.folder), "port": self.port}
         connection = await asyncpg.connect(**at, user=_USER, database=_USER)
         try:
-            while alone_in and await connection.fetch(_END, alone_in):
-                await connection.execute("SELECT pg_sleep(0.01)")
+            if alone_in:
+                await connection.execute(_END, alone_in, round(DEADLINE_S * 1000))
             await connection.execute(statement)
         finally:
             await connection.close()

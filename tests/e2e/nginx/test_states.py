@@ -72,9 +72,12 @@ def test_a_status_socket_that_was_removed_is_told_and_made_again(
     old = master(node)
     (node.state / "nginx/run/status.sock").unlink()
     gone = "status.sock is missing"
-    # It is mended at once: whoever asks too late reads in the log why the node was not ready.
-    told = lambda: is_unready(node, gone) or gone in node.log.read_text()  # noqa: E731
-    until(told, "not ready, with the reason")
+
+    def is_told() -> bool:
+        # It is mended at once: whoever asks too late reads in the log why the node was not ready.
+        return is_unready(node, gone) or gone in node.log.read_text()
+
+    until(is_told, "not ready, with the reason")
     until((node.state / "nginx/run/status.sock").is_socket, "the socket")
     until(lambda: ready(node)[0] == 200, "ready again")
     assert master(node) == old

@@ -167,7 +167,8 @@ class _Run:
         if self.serves(new):
             self.failures = 0
             return Event.NEW_SERVES if self.machine.state in _PROOFS else None
-        self.failures += 0 if old_answer else 1
+        if not old_answer:
+            self.failures += 1
         return Event.NEW_FAILS if is_soaking and self.failures >= _SOAK_FAILURES else None
 
     def _old_accepts(self) -> bool:
