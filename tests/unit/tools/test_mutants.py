@@ -242,7 +242,7 @@ def test_a_file_that_is_proven_has_unit_tests_of_its_own() -> None:
     assert [file for file, area in proven.items() if not area.tests_of(file, is_near=True)] == []
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)  # Each of them may hang until its limit, which is four minutes.
 def test_a_draw_of_todays_commit_has_no_survivor_that_is_not_listed() -> None:
     """Of files that were tried as a whole; `make mutants` draws from every one."""
     command = [sys.executable, "-m", "mutants", "--proven", "--count", "6", "--jobs", "1"]
