@@ -158,8 +158,9 @@ def test_mail_of_megabytes_arrives_whole_and_only_under_tls(folder: Path, port: 
     "kind",
     [
         ("--bytes", str(PASSED + IN_FLIGHT), "--parallel", str(STREAMS)),
-        # As much as the buffers of all sockets hold, so that nothing is lost on a busy machine.
-        ("--udp", "--bytes", "100K", "--length", "1000", "--window", "200K", "--bandwidth", "8M"),
+        # So few and so slow that none is lost in the kernel while the node is kept from running for
+        # seconds: the buffer of one socket holds some 270 of them.
+        ("--udp", "--bytes", "5K", "--length", "100", "--bandwidth", "25K"),
     ],
     ids=["tcp", "udp"],
 )
@@ -196,10 +197,15 @@ def test_iperf3_runs_both_ways(
             sums = [end["sum"] for end in ends]
             assert [one["lost_packets"] for one in sums] == [0, 0]
             sent = sums[1 if direction else 0]["packets"]
-            assert sent >= 100
-            # One more opens the stream.
+            assert sent >= 50
             passed = f'headgate_udp_datagrams_total{{direction="{way}"}}'
-            until(lambda: running.metric(passed) == sent + 1, "every datagram has passed")
+            # iperf3 ends its run over TCP, whatever datagrams the node still holds.
+            late = 'headgate_udp_dropped_total{reason="endpoint-unreachable"}'
+            # One more opens the stream.
+            until(
+                lambda: running.metric(passed) + running.metric(late) == sent + 1,
+                "every datagram has passed, or came after iperf3 had left",
+            )
             until_metric(running, "headgate_udp_flows_opened_total", 1)
             return
         sent, received = ends[0]["sum_sent"]["bytes"], ends[0]["sum_received"]["bytes"]
