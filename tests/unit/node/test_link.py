@@ -20,10 +20,12 @@ def converse(
     """Runs `body` with a link to a supervisor that says what `answer` gives to each request."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            for message in answer(json.loads(line)):
-                writer.write(json.dumps(message).encode() + b"\n")
-        writer.close()
+        try:
+            while line := await reader.readline():
+                for message in answer(json.loads(line)):
+                    writer.write(json.dumps(message).encode() + b"\n")
+        finally:
+            writer.close()  # asyncio of 3.11.2 does not, where this fails
 
     async def all_of_it() -> None:
         path = str(folder / "supervisor.sock")
