@@ -5,14 +5,13 @@
 # Needs the virtual environment (grpcio-tools has the protobuf compiler) and cargo.
 set -eu
 cd "$(dirname "$0")/.."
-python=${PYTHON:-.venv/bin/python}
 target=${CARGO_TARGET_DIR:-target/gen-proto-rust}
 committed=engine/crates/hg-dataplane/src/generated
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/out"
-"$python" -m grpc_tools.protoc --proto_path=proto --include_imports \
+.venv/bin/python -m grpc_tools.protoc --proto_path=proto --include_imports \
     --descriptor_set_out="$work/plan.bin" proto/headgate/v1/plan.proto
 cargo run --quiet --locked --manifest-path tools/gen_proto_rust/Cargo.toml \
     --target-dir "$target" -- "$work/plan.bin" "$work/out"
