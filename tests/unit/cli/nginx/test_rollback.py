@@ -1,7 +1,9 @@
 """`headgate nginx rollback`: what it goes back to, what it holds, and how it says that it ended."""
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -132,6 +134,17 @@ def test_a_hold_that_ends_later_stays_as_it_is(
     assert text.startswith("held for 480 min by ann: mine\n")
     assert nginx.held == ["mine"]
     assert read_hold(nginx.root) == mine
+
+
+def test_of_two_holds_with_one_end_the_newer_stands(
+    tmp_path: Path, nginx: Nginx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr("headgate.cli.nginx.rollback.time", SimpleNamespace(time=lambda: now))
+    monkeypatch.setattr("headgate.engines.nginx.apply.hold.time", SimpleNamespace(time=lambda: now))
+    set_hold(nginx.root, 1_800.0, "mine")
+    assert run(tmp_path) == (0, f"held for 30 min: rolled back by hand\n{SERVES}")
+    assert nginx.held == ["rolled back by hand"]
 
 
 @pytest.mark.parametrize("result", [REJECTED, OSError("a bad disk")])
