@@ -7,7 +7,7 @@ import pytest
 from master_world import UPSTREAM, Answer, World
 
 from headgate.certificates.authority import new_csr, new_key
-from headgate.fleet.frames import Hello
+from headgate.fleet.frames import Held, Hello
 from headgate.fleet.manifest import address, parse
 from headgate.fleet.master_events import Desired
 from headgate.fleet.signing import manifest_is_signed
@@ -107,6 +107,21 @@ def the_error(refused: Answer) -> Any:
 @pytest.fixture
 def room(world: World) -> Room:
     return Room(world)
+
+
+def test_a_node_that_comes_back_serves_the_variant_that_it_was_given(room: Room) -> None:
+    room.node("one", address="127.0.0.1")
+    room.node("two", address="127.0.0.2")
+    room.host()
+    assert room.publish().status == 201
+    one, two = room.desired("one"), room.desired("two")
+    assert one is not None and two is not None and one.version != two.version
+    agent = room.nodes["one"]
+    for version, serving in ((one.version, 1), (two.version, None)):
+        hello = Hello(agent, 1, "1", held=Held(one.scope, version, version, version))
+        room.world.runner.run(room.world.master.book.joined(agent, hello, ""))
+        shown: Any = room.ask("GET", f"agents/{agent}").json
+        assert shown["revisions"]["serving"] == serving
 
 
 def test_each_node_gets_its_own_values_and_its_own_hash(room: Room) -> None:

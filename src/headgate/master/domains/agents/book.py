@@ -31,6 +31,7 @@ from headgate.master.domains.agents.manifests import Manifests, explained
 from headgate.master.domains.agents.rows import Rows
 from headgate.master.domains.agents.standings import Standing
 from headgate.master.domains.agents.types import Engine, Facts, LastError
+from headgate.master.domains.agents.unpublished import Unpublished
 from headgate.master.domains.agents.writing import Writing
 from headgate.master.domains.certificates import store as certificates
 from headgate.master.domains.drift import reading
@@ -66,6 +67,7 @@ class StoreBook:
         self._authority = authority
         self._enroller = enroller
         self._rows = Rows(database)
+        self._unpublished = Unpublished(database, self._rows)
         self._writing = Writing(database, clock, self._stand)
         self._sessions: dict[str, int] = {}
         """The fence of the newest session of each agent here; 0 while it begins."""
@@ -127,6 +129,8 @@ class StoreBook:
 
     async def joined(self, agent_id: str, hello: Hello, address: str) -> int:
         """See FleetBook."""
+        with explained():
+            hello = await self._unpublished.joined(agent_id, hello)
         now_ms = self._clock()
         engines = _engines(hello.instances)
         facts = Facts(
@@ -166,6 +170,7 @@ class StoreBook:
             self.arrivals.left(agent_id)
             self._failing.left(agent_id)
             self._identities.pop(agent_id, None)
+            self._unpublished.left(agent_id)
         with explained():
             await self._writing.end(agent_id, fence)
 
@@ -184,9 +189,11 @@ class StoreBook:
         except NoVariantError as why:
             await self._cannot_get(row, str(why))
             return None
+        version = Version(found.revision.number, found.hash)
+        self._unpublished.offered(agent_id, version)
         return Desired(
             scope=found.revision.fleet_id,
-            version=Version(found.revision.number, found.hash),
+            version=version,
             manifest=found.manifest,
             signature=found.signature,
             bind=found.bind,
@@ -245,7 +252,11 @@ class StoreBook:
 
     def reported(self, agent_id: str, fence: int, report: AgentReport) -> None:
         """See FleetBook."""
-        values: dict[str, object] = _held(report.held) | {"seen_at": self._clock()}
+        held = self._unpublished.without(agent_id, report.held)
+        values: dict[str, object] = _held(held) | {"seen_at": self._clock()}
+        if self._unpublished.has(agent_id, report.version):
+            self._writing.report(agent_id, fence, values, None)
+            return
         if report.phase is Phase.OFFERED:
             values["offered"] = report.version.revision
             values["held_scope"] = report.scope
@@ -285,7 +296,8 @@ class StoreBook:
         if beat.figures:
             self.measured(agent_id, beat)
         now_ms = self._clock()
-        values = _held(beat.held) | {"seen_at": now_ms} | self._failing.seen(agent_id, now_ms)
+        held = self._unpublished.without(agent_id, beat.held)
+        values = _held(held) | {"seen_at": now_ms} | self._failing.seen(agent_id, now_ms)
         if beat.identity is not None and beat.identity != self._identities.get(agent_id):
             self._identities[agent_id] = beat.identity
             values |= _said(beat.identity)
