@@ -169,9 +169,9 @@ class Postgres:
         until(lambda: not any(_is_alive(one) for one in children), "the end of PostgreSQL")
 
     def close(self) -> None:
-        """Stops the server and removes its files."""
+        """Stops the server, whoever is still connected to it, and removes its files."""
         if self._server is not None and self.is_running():
-            self._server.terminate()
+            self._server.send_signal(signal.SIGINT)
             self._server.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -176,7 +176,7 @@ def test_a_fleet_heals_by_itself_after_its_master_restarts() -> None:
         async with live_master() as master:
             agents = [SimulatedAgent(await master.enrol(), master.target) for _ in range(20)]
             async with running(*agents):
-                await until_async(lambda: len(master.hub.connected()) == 20, "all sessions")
+                await until_async(lambda: all(agent.is_live for agent in agents), "all sessions")
                 fences = [agent.session.work.fence for agent in agents]
                 master.publish(FILES)
                 await until_async(lambda: all(agent.serving == 1 for agent in agents))
@@ -280,7 +280,7 @@ def test_bytes_that_are_no_frame_end_the_stream_only(data: bytes) -> None:
             good = SimulatedAgent(await master.enrol(), master.target)
             bad = SimulatedAgent(await master.enrol(), master.target)
             async with running(good, bad):
-                await until_async(lambda: len(master.hub.connected()) == 2, "both sessions")
+                await until_async(lambda: good.is_live and bad.is_live, "both sessions")
                 bad.send_raw(data)
                 await until_async(lambda: bad.attempts >= 1, "the end of its stream")
                 assert good.is_live
