@@ -26,7 +26,7 @@ def program() -> Iterator[None]:
     try:
         with paused():
             yield
+            gc.freeze()  # once it is on again, the collector would look at everything at once
     finally:
         for name in hidden:
             del sys.modules[name]
-    gc.freeze()

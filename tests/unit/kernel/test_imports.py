@@ -62,8 +62,15 @@ def test_what_is_there_already_stays() -> None:
 
 
 def test_the_collector_rests_and_leaves_alone_what_was_made() -> None:
+    def looks() -> list[int]:
+        return [one["collections"] for one in gc.get_stats()]
+
     with program():
         assert not gc.isenabled()
         assert gc.get_freeze_count() == 0
+        made = [[one] for one in range(2 * gc.get_threshold()[0])]
+        before = looks()
+    after = looks()
     assert gc.isenabled()
-    assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() > len(made)
+    assert after == before
