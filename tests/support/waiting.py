@@ -9,8 +9,12 @@ from typing import Final
 #: Twenty seconds were too few once, on a machine starved by builds; a test may take 300 s in all.
 DEADLINE_S = 45.0
 
-#: Asking every hundredth of a second takes more of the machine than what is waited for.
-_LONGEST_S = 0.05
+#: The pause before the next question: as long as the last one took, and a part of the time waited,
+#: within limits. A question to a master takes 20 ms of the machine, a command half a second, which
+#: what is waited for would like to have.
+_PART: Final = 0.05
+_SHORTEST_S: Final = 0.01
+_LONGEST_S: Final = 0.2
 
 #: How many processes share a core in the suite itself; a machine with more falls behind.
 _USUAL_LOAD: Final = 3.0
@@ -50,11 +54,12 @@ def until(
 ) -> None:
     """Returns once `condition()` holds; fails when that takes too long."""
     deadline = Deadline(deadline_s)
-    pause_s = 0.01
+    asked = time.monotonic()
     while not condition():
         assert not deadline.has_passed(), f"{what} did not come true in {deadline.waited_s():.0f} s"
-        time.sleep(pause_s)
-        pause_s = min(pause_s * 1.1, _LONGEST_S)
+        took = time.monotonic() - asked
+        time.sleep(min(max(_SHORTEST_S, took, _PART * deadline.waited_s()), _LONGEST_S))
+        asked = time.monotonic()
 
 
 async def until_async(condition: Callable[[], bool], what: str = "the condition") -> None:
