@@ -9,6 +9,7 @@ from headgate.features.byterates import burst_of, bytes_of
 from headgate.features.nodes import balancer_of
 from headgate.kernel.diagnostics import ConfigPath
 from headgate.kernel.ids import ObjectName
+from headgate.kernel.nearest import listed
 from headgate.model.problems import Problem
 from headgate.model.tcp_route import TcpBandwidth as TcpBandwidthModel
 from headgate.model.tcp_route import TcpRoute as TcpRouteModel
@@ -98,10 +99,15 @@ def attached(
     }
     speaks = {name: one.protocol for name, one in known_listeners.items()}
     own = {name for name, one in speaks.items() if one == protocol}
+    named = {
+        needed: listed(sorted(name for name, one in speaks.items() if one == needed))
+        for needed in ("http", protocol)
+    }
     out: list[Problem] = []
     for entry in entries("route") if own else []:
         if isinstance(entry.value, Route) and not own.isdisjoint(entry.value.listeners):
-            out += _elsewhere("routes", entry, sorted(own & set(entry.value.listeners)), speaks)
+            wrong = sorted(own & set(entry.value.listeners))
+            out += _elsewhere("routes", entry, wrong, speaks, named["http"])
     detecting = {name for name, one in known_listeners.items() if one.detect_timeout_ms}
     fitting = own | detecting if protocol == "tcp" else own
     routes = entries("tcp_route" if protocol == "tcp" else "udp_route")
@@ -109,17 +115,16 @@ def attached(
         if isinstance(entry.value, TcpRoute | UdpRoute):
             known = [name for name in entry.value.listeners if name in speaks]
             wrong = [name for name in known if name not in fitting]
-            out += _elsewhere(f"{protocol}_routes", entry, wrong, speaks)
+            out += _elsewhere(f"{protocol}_routes", entry, wrong, speaks, named[protocol])
     return routes, out
 
 
 def _elsewhere(
-    section: str, entry: PlanEntry, listeners: list[str], speaks: Mapping[str, str]
+    section: str, entry: PlanEntry, listeners: list[str], speaks: Mapping[str, str], named: str
 ) -> Iterator[Problem]:
-    """Yields an error for each of these listeners, which speak another protocol."""
+    """Yields an error for each of these listeners, which speak another protocol; `named` are the
+    fitting ones."""
     needed = {"tcp_routes": "tcp", "udp_routes": "udp"}.get(section, "http")
-    fitting = sorted(name for name, protocol in speaks.items() if protocol == needed)
-    named = ", ".join(f'"{name}"' for name in fitting)
     allowed = f'name listeners with protocol = "{needed}"' + (f": {named}" if named else "")
     for name in listeners:
         what = f'listener "{name}" has protocol = "{speaks[name]}"'

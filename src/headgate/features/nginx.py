@@ -41,11 +41,12 @@ class Problem(NamedTuple):
 
 
 class Findings:
-    """The settings that nginx cannot express, and those that it treats differently."""
+    """The settings that nginx cannot express, and those that it treats differently: each once, in
+    the order in which they were found."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
-        self.notes: list[str] = []
+        self.problems: dict[Problem, None] = {}
+        self.notes: dict[str, None] = {}
 
     def of(self, kind: str, name: str, within: str = "") -> "About":
         """Returns findings about one object, at a path of keys in it."""
@@ -71,17 +72,13 @@ class About:
 
     def refuse(self, key: str, message: str) -> None:
         """Records that nginx cannot express the field."""
-        problem = Problem(self.kind, self.name, self._path(key), message)
-        if problem not in self.findings.problems:
-            self.findings.problems.append(problem)
+        self.findings.problems[Problem(self.kind, self.name, self._path(key), message)] = None
 
     def note(self, key: str, message: str) -> None:
         """Records that the field works differently."""
         path = self._path(key)
         where = f"{self.kind} {self.name}: {path}" if path else f"{self.kind} {self.name}"
-        text = f"{where}: {message}"
-        if text not in self.findings.notes:
-            self.findings.notes.append(text)
+        self.findings.notes[f"{where}: {message}"] = None
 
     def _path(self, key: str) -> str:
         dot = "." if self.within and key and not key.startswith("[") else ""

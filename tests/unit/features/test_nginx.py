@@ -104,7 +104,10 @@ def test_a_note_says_what_differs_wherever_it_is() -> None:
     about.note("split", "it is rounded")
     about.note("split", "it is rounded")
     findings.of("route", "app").note("", "it is slower")
-    assert findings.notes == ["route app: action.split: it is rounded", "route app: it is slower"]
+    assert [*findings.notes] == [
+        "route app: action.split: it is rounded",
+        "route app: it is slower",
+    ]
 
 
 def test_a_map_says_for_which_object_it_was_made_first() -> None:

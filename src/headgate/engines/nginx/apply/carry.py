@@ -13,10 +13,10 @@ another name of their owner, leaves open which takes the place of which, nothing
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from cryptography import x509
 from msgspec.structs import replace as revised
@@ -24,7 +24,7 @@ from msgspec.structs import replace as revised
 from headgate.engines.nginx.apply.conftree import Conf, DiskFiles, read_conf
 from headgate.engines.nginx.common.types import Generation, Rendered, RenderedFile
 from headgate.engines.nginx.observe.certificates import Leaf, Reader, leaf_of
-from headgate.engines.nginx.releases.names import CONF
+from headgate.engines.nginx.releases.names import CONF, ReleaseName
 from headgate.engines.nginx.releases.store import Release, Store
 from headgate.kernel.unreadable import UNREADABLE
 
@@ -52,24 +52,55 @@ class Carried:
     leaves: Mapping[str, str]
 
 
+class _Text(NamedTuple):
+    """A release's own config, as it reads once it is `current`, and the paths of its files, which a
+    guest's text names below that link.
+    """
+
+    name: ReleaseName
+    conf: Conf
+    current: str
+    paths: frozenset[str]
+
+    @classmethod
+    def of(cls, release: Release) -> Self:
+        """Returns that of a release."""
+        paths = frozenset(entry.path for entry in release.manifest.files)
+        current = str(release.path.parent.parent / "current")
+        entry = release.conf if CONF in paths else release.path / _GUEST
+        conf = read_conf(entry, DiskFiles(current, str(release.path)))
+        return cls(release.name, conf, f"{current}/", paths)
+
+    def named(self, *names: str) -> Iterator[str]:
+        """Yields the files of the release that these directives name."""
+        for one in self.conf.all(*names):
+            yield from self.among(one.directive.values)
+
+    def among(self, values: Iterable[bytes]) -> list[str]:
+        """Returns those of the arguments that are files of the release."""
+        shown = (value.decode(errors="surrogateescape") for value in values)
+        paths = [one.removeprefix(self.current) for one in shown]
+        return [path for path in paths if path in self.paths]
+
+
 def to_carry(older: Release, newer: Release) -> Carried:
     """Returns what the newer release has in a later form; nothing when it has none.
 
     Raises NotCarriedError.
     """
     later = _changed(older, newer)
-    conf, today = _conf(older), _conf(newer)
+    had, has = _Text.of(older), _Text.of(newer)
     paths: dict[str, str] = {}
     for name in _CREDENTIALS:
-        named, now_named = set(_named(conf, older, name)), set(_named(today, newer, name))
+        named, now_named = set(had.named(name)), set(has.named(name))
         if any(map(_OWNERLESS.fullmatch, named | now_named)):
             paths |= _only_one(older, named, newer, now_named)
         else:
             paths |= {path: later[path] for path in named if path in later}
             _require_same_owners(older, named, newer, now_named)
-    _require_places(older, conf, newer, today)
+    _require_places(had, has)
     leaves: dict[str, str] = {}
-    for certificate, key, staple in _pairs(conf, older):
+    for certificate, key, staple in _pairs(had):
         files = [certificate, key, *([staple] if staple else [])]
         if certificate not in later or (staple and staple not in later):
             continue  # it is the same, or would be served with the other one's OCSP response
@@ -175,8 +206,9 @@ def _require_same_owners(
         {_DIGEST.sub("", one.path): one.sha256 for one in of.manifest.files if one.path in paths}
         for of, paths in ((older, named), (newer, now_named))
     )
-    gone = sorted(name for name in was.keys() - now.keys() if was[name] not in now.values())
-    came = sorted(name for name in now.keys() - was.keys() if now[name] not in was.values())
+    old, new = frozenset(was.values()), frozenset(now.values())
+    gone = sorted(name for name in was.keys() - now.keys() if was[name] not in new)
+    came = sorted(name for name in now.keys() - was.keys() if now[name] not in old)
     if gone and came:
         raise NotCarriedError(
             f"{gone[0]} of release {older.name} may be {came[0]} of release {newer.name}, of an "
@@ -185,13 +217,13 @@ def _require_same_owners(
         )
 
 
-def _require_places(older: Release, conf: Conf, newer: Release, today: Conf) -> None:
+def _require_places(older: _Text, newer: _Text) -> None:
     """Raises NotCarriedError where a policy has a revocation list today and had none."""
-    asking = set(_named(conf, older, "ssl_client_certificate"))
+    asking = set(older.named("ssl_client_certificate"))
     stems = {_stem(path) for path in asking}
-    had = {_stem(path) for path in _named(conf, older, "ssl_crl")}
+    had = {_stem(path) for path in older.named("ssl_crl")}
     is_open = not had and any(map(_OWNERLESS.fullmatch, asking))
-    for path in _named(today, newer, "ssl_crl"):
+    for path in newer.named("ssl_crl"):
         if is_open or (_stem(path) in stems and _stem(path) not in had):
             raise NotCarriedError(
                 f"release {older.name} has no place for the revocation list {path} of today: name "
@@ -204,50 +236,25 @@ def _stem(path: str) -> str:
     return _DIGEST.sub("", path).rpartition("/")[2]
 
 
-def _conf(release: Release) -> Conf:
-    """Returns a release's own config, as it reads once it is `current`."""
-    is_whole = CONF in {entry.path for entry in release.manifest.files}
-    files = DiskFiles(str(_current(release)), str(release.path))
-    return read_conf(release.conf if is_whole else release.path / _GUEST, files)
-
-
-def _current(release: Release) -> Path:
-    """Returns the link below which a guest's text names the files of its release."""
-    return release.path.parent.parent / "current"
-
-
-def _pairs(conf: Conf, release: Release) -> Iterator[tuple[str, str, str]]:
+def _pairs(text: _Text) -> Iterator[tuple[str, str, str]]:
     """Yields (certificate, key, OCSP response or "") as relative paths,
     of every block that has them, and of those that upstreams are shown.
     """
-    for block in (*conf.all("http"), *conf.all("server")):
+    for block in (*text.conf.all("http"), *text.conf.all("server")):
         if block.directive.children is None:
             continue
-        inside = list(conf.tree.inside(block.at))
+        inside = list(text.conf.tree.inside(block.at))
         certificates, keys, staples = (
             [
                 value
                 for one in inside
                 if one.directive.name == name.encode()
-                for value in _inside(release, one.directive.values)
+                for value in text.among(one.directive.values)
             ]
             for name in ("ssl_certificate", "ssl_certificate_key", _STAPLE)
         )
         for certificate, key in zip(certificates, keys, strict=False):
             yield certificate, key, staples[0] if staples else ""
     # Rendered text has each with its key.
-    shown, of = (list(_named(conf, release, f"proxy_ssl_certificate{end}")) for end in ("", "_key"))
+    shown, of = (list(text.named(f"proxy_ssl_certificate{end}")) for end in ("", "_key"))
     yield from ((certificate, key, "") for certificate, key in set(zip(shown, of, strict=False)))
-
-
-def _named(conf: Conf, release: Release, *names: str) -> Iterator[str]:
-    for one in conf.all(*names):
-        yield from _inside(release, one.directive.values)
-
-
-def _inside(release: Release, values: tuple[bytes, ...]) -> list[str]:
-    """Returns those of the arguments that are files of the release."""
-    current = f"{_current(release)}/"
-    paths = [value.decode(errors="surrogateescape").removeprefix(current) for value in values]
-    known = {entry.path for entry in release.manifest.files}
-    return [path for path in paths if path in known]

@@ -104,7 +104,7 @@ class Checks:
             return (preflight.upgrading(),)
         known: Collection[str] = ()
         if running is not None and self._instance.master() is not None:
-            known = running.manifest.listeners
+            known = frozenset(running.manifest.listeners)
         new = [one for one in release.manifest.listeners if one not in known]
         return (
             *preflight.folders(self._limits.folders),
@@ -176,7 +176,8 @@ def _stamps(folder: Path) -> _Stamps:
 
 def _listeners(release: Release, running: Release) -> Iterator[Finding]:
     """Yields a warning for listeners that go: nginx refuses their clients from then on."""
-    gone = [one for one in running.manifest.listeners if one not in release.manifest.listeners]
+    stay = frozenset(release.manifest.listeners)
+    gone = [one for one in running.manifest.listeners if one not in stay]
     if gone:
         text = f"no longer listens on {', '.join(gone)}"
         yield Finding("listener_gone", text, is_error=False)

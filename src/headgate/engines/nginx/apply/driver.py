@@ -284,12 +284,10 @@ class Run:
         if is_back and self._machine.release is not None:
             other = self._world.store.release(self._machine.release)
         about, known = target.manifest, None if other is None or is_start else other.manifest
-        listeners = [
-            one for one in about.listeners if known is None or one not in known.listeners or is_back
-        ]
-        names = [
-            one for one in about.served_names if known is None or one not in known.served_names
-        ]
+        known_listeners = set(known.listeners) if known is not None and not is_back else set()
+        known_names = set(known.served_names) if known is not None else set()
+        listeners = [one for one in about.listeners if one not in known_listeners]
+        names = [one for one in about.served_names if one not in known_names]
         return Expectation(
             generation=target.name.generation,
             workers=self._world.checks.conf(target).workers() or self._world.cpus,

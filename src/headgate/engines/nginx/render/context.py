@@ -18,6 +18,7 @@ from headgate.plan.tcp import TcpRoute
 from headgate.plan.udp import UdpRoute
 
 T = TypeVar("T")
+R = TypeVar("R", Route, TcpRoute, UdpRoute)
 
 
 @dataclass(slots=True)
@@ -48,10 +49,15 @@ class Context:
     fault_lines: RouteLines = field(default_factory=RouteLines)
     zones: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, RenderedFile] = field(default_factory=dict)
+    trusting: tuple[str, ...] = field(init=False)
+    """The listeners that trust some peers."""
+    with_http2: dict[str, bool] = field(init=False, default_factory=dict)
+    """Whether clients may speak HTTP/2, by listener, once it was asked: it depends on all hosts."""
 
     def __post_init__(self) -> None:
         """Tells the shared blocks what the target accepts."""
         self.shared.plain = self.plain
+        self.trusting = tuple(n for n, one in self.listeners.items() if one.client_ip.trusted)
 
     @property
     def plain(self) -> str:
@@ -90,10 +96,14 @@ class Context:
         """True if anything of the plan belongs into `stream`."""
         return bool(self.tcp_listeners or self.udp_listeners)
 
-    @property
-    def trusting(self) -> tuple[str, ...]:
-        """The listeners that trust some peers."""
-        return tuple(name for name, one in self.listeners.items() if one.client_ip.trusted)
+
+def by_listener(routes: Mapping[str, R]) -> dict[str, dict[str, R]]:
+    """Returns the routes of each listener that has any, in their order."""
+    found: dict[str, dict[str, R]] = {}
+    for name, route in routes.items():
+        for listener in route.listeners:
+            found.setdefault(listener, {})[name] = route
+    return found
 
 
 def context_of(plan: Plan, blobs: Mapping[BlobId, bytes], target: Target) -> Context:

@@ -121,7 +121,13 @@ def check(listener: Listener, about: About) -> None:
 
 def is_offered(ctx: Context, name: str) -> bool:
     """Reports whether clients of a listener may speak HTTP/2."""
-    listener = ctx.listeners[name]
+    known = ctx.with_http2.get(name)
+    if known is None:
+        known = ctx.with_http2[name] = _is_offered(ctx, ctx.listeners[name])
+    return known
+
+
+def _is_offered(ctx: Context, listener: Listener) -> bool:
     if listener.tls is None:
         return listener.h2c and not why_no_h2c(ctx)
     policy = tls.policy_of(ctx, Offer(offers(listener.tls, ctx).negotiated))

@@ -5,7 +5,7 @@ certificate but without routes of their own get servers too, with the routes of 
 them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,7 +13,7 @@ from headgate.engines.nginx.common.types import ServedName
 from headgate.engines.nginx.render import admission, asking, forwarded, http2, shapes, tls
 from headgate.engines.nginx.render import misdirected as wrong_host
 from headgate.engines.nginx.render.bodies import Bodies
-from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.context import Context, by_listener
 from headgate.engines.nginx.render.dispatch import locations
 from headgate.engines.nginx.render.listening import listens, settings
 from headgate.engines.nginx.render.tlsnames import ANY, Offer, Offers, best, leaf, offers
@@ -28,7 +28,7 @@ from headgate.nginxtext.writer import (
     comment,
     directive,
 )
-from headgate.plan.objects import ClientIp, Listener
+from headgate.plan.objects import ClientIp, Listener, Route
 
 _LONGEST_COMMENT: Final = 300
 
@@ -87,8 +87,9 @@ def profile_of(ctx: Context, listener: Listener) -> Profile:
 def sites(ctx: Context) -> list[Site]:
     """Returns every server, by host and name."""
     found: dict[object, list[Site]] = {}
+    routes = by_listener(ctx.routes)
     for name, listener in ctx.listeners.items():
-        for site in _of_listener(ctx, name, listener):
+        for site in _of_listener(ctx, name, listener, routes.get(name, {})):
             # On plain connections the default server alone says whether there is HTTP/2.
             has_http2 = CATCH_ALL in site.names and http2.in_server(ctx, name)
             key = (site.names, site.host, site.routes, site.profile, has_http2)
@@ -110,12 +111,13 @@ def _order(site: Site) -> tuple[object, ...]:
     return site.host or "", EVERY_NAME in site.names, site.names, site.listeners
 
 
-def _of_listener(ctx: Context, name: str, listener: Listener) -> Iterable[Site]:
+def _of_listener(
+    ctx: Context, name: str, listener: Listener, routes: Mapping[str, Route]
+) -> Iterable[Site]:
     by_host: dict[str, list[str]] = {}
-    for route_name, route in ctx.routes.items():
-        if name in route.listeners:
-            for host in route.hosts:
-                by_host.setdefault(host, []).append(route_name)
+    for route_name, route in routes.items():
+        for host in route.hosts:
+            by_host.setdefault(host, []).append(route_name)
     profile = profile_of(ctx, listener)
 
     def site(of: Names, host: str | None, offer: Offer | None) -> Site:

@@ -26,7 +26,7 @@ from headgate.engines.nginx.render import (
     udp,
     upstreams,
 )
-from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.context import Context, by_listener
 from headgate.engines.nginx.render.prelude import mapped
 from headgate.engines.nginx.render.tcp_check import check
 from headgate.engines.nginx.render.tcp_route import Routes
@@ -51,6 +51,9 @@ FILE: Final = "stream.conf"
 
 _LISTENER: Final = Var("hg_listener")
 _CLIENT: Final = Var("binary_remote_addr")
+_COUNTED: Final = ((_LISTENER, "1m"), (_CLIENT, "10m"))
+"""What connections are counted by, and the size of its zone."""
+
 _PREFIX: Final = "stream_"
 _NONE: Final = "hg_none"
 """The group of connections that no route takes."""
@@ -125,8 +128,9 @@ def files(ctx: Context) -> dict[str, list[Node]]:
 
 
 def _with_routes(ctx: Context) -> Iterator[tuple[Listener, Routes]]:
+    routes = by_listener(ctx.tcp_routes)
     for name, listener in ctx.tcp_listeners.items():
-        yield listener, {key: one for key, one in ctx.tcp_routes.items() if name in one.listeners}
+        yield listener, routes.get(name, {})
 
 
 class _Tcp(NamedTuple):
@@ -166,13 +170,14 @@ def _udp(ctx: Context) -> _Udp:
         return _Udp([], [])
     servers: list[Node] = []
     chosen: list[tuple[Arg, Arg]] = []
+    known = by_listener(ctx.udp_routes)
     for name, listener in ctx.udp_listeners.items():
-        routes = {k: r for k, r in ctx.udp_routes.items() if name in r.listeners}
+        routes = known.get(name, {})
         owned = ctx.shared.owned(f"listener {name}")
         with owned, ctx.findings.of("listener", name).guarded(""):
             route = tcp_route.of_client(routes, ctx.shared)
             chosen.append((whole(quoted(name)), route))
-            servers += udp.server(ctx, name, listener, route)
+            servers += udp.server(ctx, name, listener, routes, route)
     return _Udp(udp.declarations(ctx, chosen), servers)
 
 
@@ -303,28 +308,26 @@ def _nobody(group: str) -> list[Node]:
 
 
 def _zones(ctx: Context) -> list[Node]:
-    return [
-        directive("limit_conn_zone", key, Word(f"zone={zone}:{size}"))
-        for key, zone, size, is_used in _counted(ctx)
-        if is_used
-    ]
-
-
-def _counted(ctx: Context) -> Iterator[tuple[Var, str, str, bool]]:
-    """Yields what connections are counted by: the key, its zone and size, whether anybody asks."""
+    """Returns the zones of what connections are counted by and somebody asks for."""
     limited = any(one.max_connections for one in ctx.listeners.values())
-    per_client = ctx.settings.max_connections_per_client
-    for key, size, is_used in ((_LISTENER, "1m", limited), (_CLIENT, "10m", bool(per_client))):
-        zone = names.zone("tcp_conn", f"${key.name}", size)
-        if is_used:
+    is_asked = {_LISTENER: limited, _CLIENT: bool(ctx.settings.max_connections_per_client)}
+    found: list[Node] = []
+    for key, size in _COUNTED:
+        if is_asked[key]:
+            zone = _zone(key, size)
             ctx.zones[zone] = f"limit_conn ${key.name} {size}"
-        yield key, zone, size, is_used
+            found.append(directive("limit_conn_zone", key, Word(f"zone={zone}:{size}")))
+    return found
+
+
+def _zone(key: Var, size: str) -> str:
+    return names.zone("tcp_conn", f"${key.name}", size)
 
 
 def _limits(ctx: Context, listener: Listener) -> list[Node]:
     most = {_LISTENER: listener.max_connections, _CLIENT: ctx.settings.max_connections_per_client}
     return [
-        directive("limit_conn", Word(zone), Word(str(most[key])))
-        for key, zone, _, _ in _counted(ctx)
+        directive("limit_conn", Word(_zone(key, size)), Word(str(most[key])))
+        for key, size in _COUNTED
         if most[key]
     ]

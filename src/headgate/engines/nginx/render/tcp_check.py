@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from headgate.engines.nginx.render import lacking, tcp_ended, tcp_proxied, tcp_secured, upstreams
-from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.context import Context, by_listener
 from headgate.engines.nginx.render.listening import is_written
 from headgate.features.nginx import About
 from headgate.plan.objects import Listener, Upstream
@@ -65,8 +65,9 @@ def check(ctx: Context) -> Mapping[str, Listener]:
         for key, upstream in _known(ctx, route):
             tcp_secured.check_upstream(ctx, upstream, about.at(key))
     tcp_proxied.check_upstreams(ctx, ctx.tcp_routes if found else {})
+    routes = by_listener(ctx.tcp_routes)
     for name in found:
-        _alike(ctx, name)
+        _alike(ctx, name, routes.get(name, {}))
     return found
 
 
@@ -110,11 +111,11 @@ def _limit(limit: TcpBandwidth, about: About) -> None:
         about.refuse("bandwidth.burst", "nginx lets the bytes of a second pass at once")
 
 
-def _alike(ctx: Context, listener: str) -> None:
+def _alike(ctx: Context, listener: str, routes: Mapping[str, TcpRoute]) -> None:
     """Refuses routes of a listener that differ in what its one server says."""
     first: tuple[str, TcpRoute, Upstream] | None = None
-    for name, route in ctx.tcp_routes.items():
-        for key, upstream in _known(ctx, route) if listener in route.listeners else ():
+    for name, route in routes.items():
+        for key, upstream in _known(ctx, route):
             if not upstreams.takes(upstream):
                 continue
             if first is None:

@@ -54,13 +54,13 @@ def chosen(routes: Routes, shared: Shared, *, name: Var, is_ended: bool) -> Arg:
     """
     if not asks_hello(routes):
         return of_client(routes, shared)
-    unnamed = _of_protocol(_with(routes, ""), shared)
-    any_name = _with(routes, _ANY)
+    named = _by_name(routes)
+    unnamed = _of_protocol(named.pop("", {}), shared)
+    any_name = named.pop(_ANY, None)
     otherwise = _of_protocol(any_name, shared) if any_name else unnamed
-    named = sorted({name for one in routes.values() for name in one.sni} - {_ANY})
     entries: list[tuple[Arg, Arg]] = [
         (Plain(one) if one.startswith("*") else MapKey(one), _of_protocol(of, shared))
-        for one, of in ((one, _with(routes, one)) for one in named)
+        for one, of in sorted(named.items())
     ]
     entries.append((MapKey(""), unnamed))
     by_name = shared.hosts("name", name, entries, otherwise)
@@ -71,9 +71,13 @@ def chosen(routes: Routes, shared: Shared, *, name: Var, is_ended: bool) -> Arg:
     return shared.map("hello", Var("ssl_preread_protocol"), not_tls, by_name)
 
 
-def _with(routes: Routes, name: str) -> Routes:
-    """Returns the routes that have a name; those without any for an empty one."""
-    return {key: one for key, one in routes.items() if name in (one.sni or ("",))}
+def _by_name(routes: Routes) -> dict[str, Routes]:
+    """Returns the routes by the names that they have; those without any have an empty one."""
+    found: dict[str, dict[str, TcpRoute]] = {}
+    for key, one in routes.items():
+        for name in one.sni or ("",):
+            found.setdefault(name, {})[key] = one
+    return {**found}
 
 
 def _of_protocol(routes: Routes, shared: Shared) -> Arg:

@@ -10,7 +10,7 @@ from typing import Final
 
 from headgate.engines.nginx.render import lacking, names, tcp_route, upstreams
 from headgate.engines.nginx.render.chosen import Field, chosen_format, log_format, text_of
-from headgate.engines.nginx.render.context import Context
+from headgate.engines.nginx.render.context import Context, by_listener
 from headgate.engines.nginx.render.listening import is_written
 from headgate.engines.nginx.render.logs import log_to, to_sink
 from headgate.engines.nginx.render.prelude import mapped
@@ -114,8 +114,9 @@ def check(ctx: Context) -> Mapping[str, Listener]:
             about.refuse("sni", "nginx reads no QUIC: `stream` passes datagrams unread")
         if route.bandwidth is not None:
             about.refuse("bandwidth", "nginx holds datagrams back and drops none by a rate")
+    routes = by_listener(ctx.udp_routes)
     for name in found:
-        _alike(ctx, name)
+        _alike(ctx, name, routes.get(name, {}))
     for name in sorted({one.upstream for one in ctx.udp_routes.values()} if found else ()):
         _judged(ctx, name)
     return found
@@ -153,12 +154,12 @@ def _judged(ctx: Context, name: str) -> None:
         )
 
 
-def _alike(ctx: Context, listener: str) -> None:
+def _alike(ctx: Context, listener: str, routes: Routes) -> None:
     """Refuses routes of a listener that differ in what its one server says."""
     first: tuple[str, UdpRoute] | None = None
-    for name, route in ctx.udp_routes.items():
+    for name, route in routes.items():
         upstream = ctx.upstreams.get(route.upstream)
-        if listener not in route.listeners or upstream is None or not upstreams.takes(upstream):
+        if upstream is None or not upstreams.takes(upstream):
             continue
         if first is None:
             first = name, route
@@ -224,9 +225,10 @@ def _formats(ctx: Context) -> list[Node]:
     return [*found, chosen]
 
 
-def server(ctx: Context, name: str, listener: Listener, route: Arg) -> Iterator[Node]:
+def server(
+    ctx: Context, name: str, listener: Listener, routes: Routes, route: Arg
+) -> Iterator[Node]:
     """Yields the server of a listener; `route` is the variable of the route that a flow has."""
-    routes = {key: one for key, one in ctx.udp_routes.items() if name in one.listeners}
     nodes: list[Node] = []
     for address in listener.addresses:
         only = [Word("ipv6only=on")] if address.startswith("[") else []

@@ -1,7 +1,7 @@
 """What a rollback takes over from the newer release, and what it leaves alone."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 
 import pytest
@@ -9,6 +9,7 @@ from memory_files import MemoryFiles
 from nginx_engine import expressed, target
 from odd_certificates import version_2
 from tls_authority import Authority, Pair
+from work import faster_than
 
 from headgate.compile.load import load
 from headgate.engines.nginx.apply.carry import NotCarriedError, carried, leaf_in, to_carry
@@ -445,3 +446,23 @@ def test_a_certificate_in_variables_that_cannot_be_read_is_none(tmp_path: Path) 
     pem = version_2().decode().replace("\n", "\\n")
     (tmp_path / "pair.conf").write_text(f'default "{pem}";\n')
     assert leaf_in(tmp_path / "pair.conf") is None
+
+
+def test_the_work_grows_with_the_number_of_certificates_and_not_faster(
+    store: Store, pair: Pair
+) -> None:
+    def carrying(count: int) -> Callable[[], object]:
+        names = [f"c{count}x{n}" for n in range(count)]
+        conf = "".join(
+            f" server {{ ssl_certificate certs/{one}.pem; ssl_certificate_key certs/{one}.key; }}"
+            for one in names
+        )
+        files = {f"certs/{one}.{end}": text for one in names for end, text in pems.items()}
+        older, newer = (
+            stage_all(store, 2 * count + at, f"http {{{conf} }}", files) for at in (0, 1)
+        )
+        return lambda: to_carry(older, newer)
+
+    certificate, key = read(pair)
+    pems = {"pem": certificate, "key": key}
+    assert faster_than(carrying) == []
