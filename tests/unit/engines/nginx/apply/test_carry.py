@@ -222,6 +222,29 @@ def test_a_server_of_an_upstream_and_a_file_from_elsewhere_are_left_alone(
     assert to_carry(older, newer).paths == {one: one for one in paths}
 
 
+def test_a_key_from_elsewhere_leaves_what_upstreams_are_shown_alone(
+    store: Store, authority: Authority
+) -> None:
+    shown = (
+        "http { proxy_ssl_certificate certs/a.pem; proxy_ssl_certificate_key /etc/a.key;"
+        " server { listen 80; } }"
+    )
+    older, newer = (
+        stage_all(store, at, shown, {"certs/a.pem": read(authority.issue("a", NAME, days=at))[0]})
+        for at in (6, 7)
+    )
+    assert to_carry(older, newer).paths == {}
+
+
+def test_files_that_are_no_credentials_may_come_and_go(store: Store) -> None:
+    conf = "http { auth_basic_user_file users/a.htpasswd; }"
+    older, newer = (
+        stage_all(store, at, conf, {"users/a.htpasswd": b"ann", f"pages/{at}.html": b"%d" % at})
+        for at in (6, 7)
+    )
+    assert to_carry(older, newer).paths == {}
+
+
 STAFF = f"""
 [listeners.web]
 address = "127.0.0.1:8443"
@@ -371,8 +394,11 @@ def test_authorities_that_cannot_be_told_apart_refuse_the_rollback(store: Store)
     assert to_carry(older, old_style(store, 7, b"one", b"two")).paths == {}
     with pytest.raises(NotCarriedError, match="`--exact`"):
         to_carry(older, old_style(store, 8, b"one", b"three"))
+    one = old_style(store, 9, b"one")
     with pytest.raises(NotCarriedError, match="release 6-"):
-        to_carry(older, old_style(store, 9, b"one"))
+        to_carry(older, one)
+    with pytest.raises(NotCarriedError, match="release 9-"):
+        to_carry(one, older)
 
 
 @pytest.fixture
@@ -405,6 +431,20 @@ def test_a_list_that_came_since_has_no_place_in_the_older_release(store: Store, 
     assert to_carry(newer, older).paths == {}
     asks_nobody = stage_staff(store, pair, 8, NOBODY)
     assert to_carry(asks_nobody, newer).paths == {}
+
+
+def test_a_list_of_another_policy_is_no_place_for_it(store: Store, pair: Pair) -> None:
+    other = """
+[hosts."b.example"]
+tls_policy = "guests"
+[tls_policies.guests]
+client_auth = { ca_file = "ca.pem", crl_file = "crl.pem" }
+"""
+    older, newer = (
+        stage_staff(store, pair, at, text + other) for at, text in ((6, NO_LIST), (7, STAFF))
+    )
+    with pytest.raises(NotCarriedError, match=r"release 6-\S+ has no place.*staff"):
+        to_carry(older, newer)
 
 
 def test_a_list_that_came_since_has_no_place_in_a_release_without_names_of_policies(
