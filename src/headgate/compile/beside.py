@@ -9,7 +9,7 @@ then do not fall to a route that goes through one.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -60,6 +60,17 @@ class _Taker(NamedTuple):
     one: PlanEntry
     route: Place
     is_held: bool = False
+
+
+class _Takers(NamedTuple):
+    """Those of one name on a listener; `open` are the ones that do not just close a place."""
+
+    every: list[_Taker]
+    open: list[_Taker]
+
+
+_Spots = Mapping[tuple[Kind, Spot], _Takers]
+_NOBODY: Final = _Takers([], [])
 
 
 class Beside:
@@ -142,10 +153,14 @@ class Beside:
         """Yields the routes whose requests would fall to one that goes through a last good form, or
         to the last good form of one that is closed now, once it is served again.
         """
-        takers: dict[tuple[Kind, Spot], list[_Taker]] = {}
+        takers: dict[tuple[Kind, Spot], _Takers] = {}
         for taker in self._takers(quarantined):
+            is_open = taker.is_held or not is_closed(taker.one)
             for spot in self._now.spots(taker.route):
-                takers.setdefault((taker.one.key.kind, spot), []).append(taker)
+                here = takers.setdefault((taker.one.key.kind, spot), _Takers([], []))
+                here.every.append(taker)
+                if is_open:
+                    here.open.append(taker)
         for key, one in self._last.objects.items() if takers else ():
             now = self._objects.get(key)
             if key.kind not in ROUTES or (now is not None and now.digest == one.digest):
@@ -169,9 +184,7 @@ class Beside:
             if key.kind in ROUTES and (route := place_of(one)) is not None:
                 yield _Taker(one, route)
 
-    def _fallen(
-        self, key: ObjectKey, route: Place, takers: Mapping[tuple[Kind, Spot], Sequence[_Taker]]
-    ) -> Iterator[Fallen]:
+    def _fallen(self, key: ObjectKey, route: Place, takers: _Spots) -> Iterator[Fallen]:
         """Yields a route that is not the same now, if its requests would."""
         part: dict[Spot, ObjectKey] = {}
         whole: dict[Spot, ObjectKey] = {}
@@ -182,8 +195,9 @@ class Beside:
             if group is None:
                 continue
             is_part = group == name
-            for taker in takers.get((key.kind, (listener, group)), ()):
-                here = takers[key.kind, (listener, group)] if is_part else ()
+            found = takers.get((key.kind, (listener, group)), _NOBODY)
+            here = found.every if is_part else []
+            for taker in found.open:
                 cause = self._taken(key, route, spot, taker, here)
                 if cause is not None:
                     (part if is_part else whole)[spot] = cause
@@ -200,10 +214,11 @@ class Beside:
         here: Sequence[_Taker],
     ) -> ObjectKey | None:
         """Returns the last good form that requests of an earlier route would go through if another
-        one takes them. `here` are the routes of its name; without any, a wider one takes all.
+        one, which is open, takes them. `here` are the routes of its name; without any, a wider one
+        takes all.
         """
         is_itself = taker.one.key == key and (taker.is_held or bool(here))
-        if is_itself or (not taker.is_held and is_closed(taker.one)):
+        if is_itself:
             return None
         if here and not _may_go_before(route, taker.route):
             return None

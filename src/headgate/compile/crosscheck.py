@@ -3,6 +3,7 @@ hedges, mirrors.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from headgate.compile.resolved import Ref
 from headgate.compile.unit import Unit
@@ -20,23 +21,43 @@ from headgate.plan.plan import PlanEntry
 Names = Mapping[Kind, Collection[str]]
 """The names that are defined, whether or not their definitions have errors."""
 
+_MOST_MEANT: Final = 50
 
-def dangling(unit: Unit, key: str, names: Names) -> list[tuple[Ref, Problem]]:
+
+class Meant:
+    """The defined names that unknown ones were meant as: of the first 50 unknown names alone, since
+    each is compared with all that are defined, and a mistake of a program is in thousands.
+    """
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self._found: dict[tuple[Kind, str], str | None] = {}
+
+    def by(self, kind: Kind, name: str) -> str | None:
+        """Returns the name that this one was meant as; None if that is not known."""
+        key = (kind, name)
+        if key not in self._found:
+            if len(self._found) == _MOST_MEANT:
+                return None
+            self._found[key] = nearest(name, self.names[kind])
+        return self._found[key]
+
+
+def dangling(unit: Unit, key: str, meant: Meant) -> list[tuple[Ref, Problem]]:
     """Returns references of a unit to objects that are not defined."""
     out: list[tuple[Ref, Problem]] = []
     for ref in unit.refs:
-        known = names[ref.kind]
-        if ref.name not in known:
+        if ref.name not in meant.names[ref.kind]:
             path = (unit.section.key, key, *ref.path)
-            out.append((ref, _unknown(path, ref.kind, ref.name, known)))
+            out.append((ref, _unknown(path, ref.kind, ref.name, meant)))
     return out
 
 
-def _unknown(path: tuple[str | int, ...], kind: Kind, name: str, known: Iterable[str]) -> Problem:
+def _unknown(path: tuple[str | int, ...], kind: Kind, name: str, meant: Meant) -> Problem:
     section = SECTIONS[SECTION_OF[kind]]
     if not name:
         return Problem(path, "the name is empty", f"write the name of a {section.noun}")
-    near = nearest(name, known)
+    near = meant.by(kind, name)
     defined = f"define [{dotted((section.key, name))}]"
     allowed = f'write "{near}", or {defined}' if near else defined
     return Problem(path, f'there is no {section.noun} "{name}"', allowed)

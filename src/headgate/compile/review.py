@@ -6,6 +6,7 @@ from headgate.compile.certified import uncertified
 from headgate.compile.claims import unclaimed
 from headgate.compile.clientauth import served_without
 from headgate.compile.crosscheck import (
+    Meant,
     dangling,
     hedged_over_http2,
     mirrored_to_itself,
@@ -87,7 +88,8 @@ class Review:
         """Checks the references of changed entries; of all entries if a name came or went."""
         if table.names_changed:
             self._dangling.clear()
-        get, names, wrong, checked = table.units.get, table.names, self._dangling, self._checked
+        get, wrong, checked = table.units.get, self._dangling, self._checked
+        known = Meant(table.names)
         right: tuple[Ref, ...] = ()
         for key in {**table.units, **table.touched} if table.names_changed else table.touched:
             unit = get(key)
@@ -97,7 +99,7 @@ class Review:
                 checked.discard(key)
             # Entries that were compiled together often share one tuple of references.
             if unit is not None and unit.refs is not right:
-                if found := dangling(unit, key[1], names):
+                if found := dangling(unit, key[1], known):
                     wrong[key] = found
                     continue
                 right = unit.refs

@@ -45,7 +45,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         low = name.lower()
         if abs(len(low) - len(folded)) >= least or _is_another_number(folded, low):
             continue
-        if (steps := _steps(folded, low)) < least:
+        if (steps := _steps(folded, low, least)) < least:
             least, best = steps, name
     return best or _part(folded, names)
 
@@ -54,8 +54,10 @@ def _is_another_number(a: str, b: str) -> bool:
     return a != b and _NUMBER.sub("0", a) == _NUMBER.sub("0", b)
 
 
-def _steps(a: str, b: str) -> int:
-    """Returns how many letters to insert, remove, replace or swap with a neighbour from a to b."""
+def _steps(a: str, b: str, most: int) -> int:
+    """Returns how many letters to insert, remove, replace or swap with a neighbour from a to b;
+    `most` where it is no less.
+    """
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, left in enumerate(a):
@@ -65,6 +67,8 @@ def _steps(a: str, b: str) -> int:
             if i and j and left == b[j - 1] and right == a[i - 1]:
                 cost = min(cost, older[j - 1] + 1)
             row.append(cost)
+        if min(row) >= most and min(before) >= most:
+            return most  # each later row is made of these two
     return row[-1]
 
 
