@@ -8,16 +8,16 @@ then do not fall to a route that goes through one.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import product
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from headgate.compile.closed import CLOSED, REASON, Place, is_closed, place_of
 from headgate.compile.references import references
 from headgate.compile.standing import ROUTES, Objects, Scene, Spot, at, names_of, reached, widest
+from headgate.compile.takers import Taker, Takers
 from headgate.plan.kinds import Kind, ObjectKey
-from headgate.plan.objects import Match, Route
+from headgate.plan.objects import Route
 from headgate.plan.plan import PlanEntry
 from headgate.plan.tcp import TcpRoute
 
@@ -54,23 +54,7 @@ class Before(Protocol):
         ...
 
 
-class _Taker(NamedTuple):
-    """A route that takes requests; `is_held`: its last good form, while it is closed."""
-
-    one: PlanEntry
-    route: Place
-    is_held: bool = False
-
-
-class _Takers(NamedTuple):
-    """Those of one name on a listener; `open` are the ones that do not just close a place."""
-
-    every: list[_Taker]
-    open: list[_Taker]
-
-
-_Spots = Mapping[tuple[Kind, Spot], _Takers]
-_NOBODY: Final = _Takers([], [])
+_Spots = Mapping[tuple[Kind, Spot], Takers]
 
 
 class Beside:
@@ -153,14 +137,10 @@ class Beside:
         """Yields the routes whose requests would fall to one that goes through a last good form, or
         to the last good form of one that is closed now, once it is served again.
         """
-        takers: dict[tuple[Kind, Spot], _Takers] = {}
+        takers: dict[tuple[Kind, Spot], Takers] = {}
         for taker in self._takers(quarantined):
-            is_open = taker.is_held or not is_closed(taker.one)
             for spot in self._now.spots(taker.route):
-                here = takers.setdefault((taker.one.key.kind, spot), _Takers([], []))
-                here.every.append(taker)
-                if is_open:
-                    here.open.append(taker)
+                takers.setdefault((taker.one.key.kind, spot), Takers()).add(taker)
         for key, one in self._last.objects.items() if takers else ():
             now = self._objects.get(key)
             if key.kind not in ROUTES or (now is not None and now.digest == one.digest):
@@ -168,7 +148,7 @@ class Beside:
             if (route := place_of(one)) is not None:
                 yield from self._fallen(key, route, takers)
 
-    def _takers(self, quarantined: Collection[ObjectKey]) -> Iterator[_Taker]:
+    def _takers(self, quarantined: Collection[ObjectKey]) -> Iterator[Taker]:
         """Yields all routes, and the last good forms of those that are closed."""
         held = [
             one
@@ -179,10 +159,10 @@ class Beside:
             return
         for one in held:
             if (route := place_of(one)) is not None:
-                yield _Taker(one, route, is_held=True)
+                yield Taker(one, route, is_open=True, is_held=True)
         for key, one in self._objects.items():
             if key.kind in ROUTES and (route := place_of(one)) is not None:
-                yield _Taker(one, route)
+                yield Taker(one, route, is_open=not is_closed(one))
 
     def _fallen(self, key: ObjectKey, route: Place, takers: _Spots) -> Iterator[Fallen]:
         """Yields a route that is not the same now, if its requests would."""
@@ -195,10 +175,11 @@ class Beside:
             if group is None:
                 continue
             is_part = group == name
-            found = takers.get((key.kind, (listener, group)), _NOBODY)
-            here = found.every if is_part else []
-            for taker in found.open:
-                cause = self._taken(key, route, spot, taker, here)
+            here = takers.get((key.kind, (listener, group)))
+            if here is None:
+                continue
+            for taker in here.beside(route) if is_part else here.open():
+                cause = self._taken(key, route, spot, taker, here.every if is_part else ())
                 if cause is not None:
                     (part if is_part else whole)[spot] = cause
                     break
@@ -210,17 +191,15 @@ class Beside:
         key: ObjectKey,
         route: Place,
         spot: Spot,
-        taker: _Taker,
-        here: Sequence[_Taker],
+        taker: Taker,
+        here: Sequence[Taker],
     ) -> ObjectKey | None:
         """Returns the last good form that requests of an earlier route would go through if another
-        one, which is open, takes them. `here` are the routes of its name; without any, a wider one
-        takes all.
+        one takes them. `here` are the routes of its name, which it may go before; without any, a
+        wider one takes all.
         """
         is_itself = taker.one.key == key and (taker.is_held or bool(here))
         if is_itself:
-            return None
-        if here and not _may_go_before(route, taker.route):
             return None
         if any(_covers(one, key, route, taker) for one in here):
             return None
@@ -294,40 +273,9 @@ def _conditions(route: Place) -> tuple[object, ...]:
             return (route.client,)
 
 
-def _covers(other: _Taker, key: ObjectKey, route: Place, taker: _Taker) -> bool:
+def _covers(other: Taker, key: ObjectKey, route: Place, taker: Taker) -> bool:
     """Reports whether another route takes what an earlier one took, before `taker` does."""
     if other is taker or other.is_held or _conditions(other.route) != _conditions(route):
         return False
     is_same = other.one.key.name.partition(f"#{REASON}")[0] == key.name
     return is_same or _conditions(route) != _conditions(taker.route)
-
-
-def _may_go_before(one: Place, other: Place) -> bool:
-    """Reports whether a route may take requests of a name that another one fits, too."""
-    if not isinstance(one, Route) or not isinstance(other, Route):
-        return True
-    pairs = product(one.match or (Match(),), other.match or (Match(),))
-    if one.priority != other.priority:
-        return one.priority > other.priority and any(_may_meet(a, b) for a, b in pairs)
-    return any(_may_win(a, b) for a, b in pairs)
-
-
-def _may_win(one: Match, other: Match) -> bool:
-    """Reports whether a match may go before another of the same priority, by their paths."""
-    mine, theirs = _prefix(one), _prefix(other)
-    return mine is None or (theirs is not None and mine.startswith(theirs))
-
-
-def _may_meet(one: Match, other: Match) -> bool:
-    """Reports whether a request may fit both, by their paths."""
-    mine, theirs = _prefix(one), _prefix(other)
-    return mine is None or theirs is None or mine.startswith(theirs) or theirs.startswith(mine)
-
-
-def _prefix(match: Match) -> str | None:
-    """Returns the prefix that a match asks for, with a slash at its end; None for one with another
-    condition on the path.
-    """
-    if match.path is None:
-        return "/"
-    return None if match.path.prefix is None else f"{match.path.prefix.rstrip('/')}/"

@@ -75,11 +75,11 @@ def at_one_name(count: int, *, is_broken: bool) -> Resources:
     return {("listeners", "web"): LISTENER, **upstream, **routes}
 
 
-def test_each_of_many_quarantined_routes_is_read_some_times_only() -> None:
+def test_many_quarantined_routes_of_one_name_are_no_more_work_each() -> None:
     def isolating(count: int) -> Callable[[], object]:
         provider = Provider()
         provider.load(at_one_name(count, is_broken=False))
         broken = at_one_name(count, is_broken=True)
         return lambda: provider.load(broken)
 
-    assert [one for one in faster_than(isolating) if "closed.py" in one or "codec.py" in one] == []
+    assert faster_than(isolating) == []
