@@ -18,7 +18,7 @@ from waiting import until_async
 
 from headgate.certificates.authority import new_csr, new_key
 from headgate.fleet.frames import Hello
-from headgate.master.backup import places, restoring
+from headgate.master.backup import envelope, places, restoring
 from headgate.master.backup.envelope import LEAST_PASSPHRASE, checked_passphrase, records
 from headgate.master.backup.places import Subject, back_up_master, restore_master
 from headgate.master.backup.records import End, Head, Rows, decoded
@@ -31,6 +31,12 @@ from headgate.master.store.sealing import KEY_FILE, new_key_file
 W = "/workspaces/default"
 SECRET = b"a long passphrase"
 LATER_MS = START_MS + 3_600_000
+
+
+@pytest.fixture(autouse=True)
+def _cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key takes a second of CPU time by design; `tests/unit/master/backup` has the real one."""
+    monkeypatch.setattr(envelope, "_COST", 1 << 4)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
