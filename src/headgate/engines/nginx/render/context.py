@@ -52,7 +52,7 @@ class Context:
     trusting: tuple[str, ...] = field(init=False)
     """The listeners that trust some peers."""
     with_http2: dict[str, bool] = field(init=False, default_factory=dict)
-    """Whether clients may speak HTTP/2, by listener, once it was asked: it depends on all hosts."""
+    """The listeners whose clients may speak HTTP/2, or not, as far as known: all hosts count."""
 
     def __post_init__(self) -> None:
         """Tells the shared blocks what the target accepts."""

@@ -52,7 +52,7 @@ FILE: Final = "stream.conf"
 _LISTENER: Final = Var("hg_listener")
 _CLIENT: Final = Var("binary_remote_addr")
 _COUNTED: Final = ((_LISTENER, "1m"), (_CLIENT, "10m"))
-"""What connections are counted by, and the size of its zone."""
+"""The keys by which connections are counted, and the sizes of their zones."""
 
 _PREFIX: Final = "stream_"
 _NONE: Final = "hg_none"
