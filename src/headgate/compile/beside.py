@@ -198,9 +198,8 @@ class Beside:
         one takes them. `here` are the routes of its name, which it may go before; without any, a
         wider one takes all.
         """
-        is_itself = taker.one.key == key and (taker.is_held or bool(here))
-        if is_itself:
-            return None
+        if taker.one.key == key and (taker.is_held or here):
+            return None  # it is itself
         if any(_covers(one, key, route, taker) for one in here):
             return None
         if taker.is_held:

@@ -308,7 +308,7 @@ def _nobody(group: str) -> list[Node]:
 
 
 def _zones(ctx: Context) -> list[Node]:
-    """Returns the zones of what connections are counted by and somebody asks for."""
+    """Returns the zones of connections that a limit of the plan needs."""
     limited = any(one.max_connections for one in ctx.listeners.values())
     is_asked = {_LISTENER: limited, _CLIENT: bool(ctx.settings.max_connections_per_client)}
     found: list[Node] = []
