@@ -21,9 +21,13 @@ from headgate.supervisor.state import AWAY_S
 
 NO_CONTROL = """
 import os, sys
-if "headgate.node" in sys.orig_argv:
-    os._exit(1)
+class NoControl:
+    def find_spec(self, name, path=None, target=None):
+        if name == "headgate.node.start":
+            os._exit(1)
+sys.meta_path.insert(0, NoControl())
 """
+"""Ends each process that becomes a control process."""
 
 
 def test_the_last_good_plan_is_served_when_no_control_process_comes_up(
@@ -135,6 +139,36 @@ def test_each_process_has_a_name_of_its_own(folder: Path, port: int, one: Upstre
         pids = (node.process.pid, node.data_plane()[1], control["pid"])
         names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids]
     assert names == ["headgate", "headgate-dp", "headgate-ctl"]
+
+
+def test_the_first_control_process_is_as_good_as_the_next_one(
+    folder: Path, port: int, one: Upstream
+) -> None:
+    """The first is a fork of `headgate run`, the next one is a program of its own."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[0] - 1, limits[1]))
+    node = RunningNode(folder, config(port, one.address))
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with node.until_ready():
+        first = node.status()["control"]
+        assert isinstance(first, dict)
+        assert b"headgate.node" not in Path(f"/proc/{first['pid']}/cmdline").read_bytes()
+        shown = as_shown(first["pid"])
+        os.kill(first["pid"], signal.SIGKILL)
+        until(lambda: reloaded(node), "the next control process")
+        second = node.status()["control"]
+        assert isinstance(second, dict)
+        assert b"headgate.node" in Path(f"/proc/{second['pid']}/cmdline").read_bytes()
+        assert as_shown(second["pid"]) == shown
+
+
+def as_shown(pid: int) -> list[str]:
+    """The name of a process, whether it leads its group, what it may do, and its limits."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    may = [line for line in status.splitlines() if line.startswith(("Uid", "Gid", "Cap", "NoNew"))]
+    name = Path(f"/proc/{pid}/comm").read_text().strip()
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    return [name, str(os.getpgid(pid) == pid), *may, limits]
 
 
 def test_status_says_how_it_is(folder: Path, port: int, one: Upstream) -> None:

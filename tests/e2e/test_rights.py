@@ -101,6 +101,9 @@ def test_root_may_become_another_user_and_loses_nothing_by_it(
         for pid in (one["pid"] for one in rights(node)):
             assert of(pid, "Uid", "Gid") == ["\t".join([str(NOBODY)] * 4)] * 2
             assert of(pid, "Groups")[0].split() in ([], [str(NOBODY)])
+            comm = Path(f"/proc/{pid}/comm")
+            assert comm.stat().st_uid == NOBODY, "its user may look at it"
+            assert comm.read_text().strip() in ("headgate", "headgate-dp", "headgate-ctl")
         assert "warning" not in node.command("status").stdout
         kept = {one["process"]: one["capabilities"] for one in rights(node)}
         assert set(kept["supervisor"]) in (KEPT, HELD)

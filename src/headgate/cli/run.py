@@ -1,8 +1,8 @@
 """`headgate run`: checks what it was given, then becomes the supervisor.
 
 The process that systemd or Docker addresses must stay small and must not fail. So this module reads
-the config once, for its `[node]` and to refuse it before any change, and then replaces the process
-by one that has only the supervisor in it.
+the config once, for its `[node]` and to refuse it before any change, leaves a fork to be the first
+control process, and then replaces the process by one that has only the supervisor in it.
 """
 
 import compileall
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import headgate
-from headgate.cli import rights
+from headgate.cli import early, rights
 from headgate.cli.reading import read as read_config
 from headgate.compile.emptiness import emptiness
 from headgate.compile.settings import NodeSettings
@@ -138,7 +138,7 @@ def become(command: list[str]) -> None:
     else:
         rights.keep_for_nginx(told["keeps"], told["user"])
     compile_supervisor(Path(command[-2]))
-    replace_by(command)
+    replace_by(command, told["control"])
 
 
 def become_agent(command: list[str]) -> None:
@@ -151,10 +151,13 @@ def become_agent(command: list[str]) -> None:
     replace_by(command)
 
 
-def replace_by(command: list[str]) -> None:
-    """Replaces this process; does not return. Raises OSError."""
+def replace_by(command: list[str], control: list[str] | None = None) -> None:
+    """Replaces this process, and leaves it a child to be the control process that the command
+    `control` would start; does not return. Raises OSError."""
     sys.stdout.flush()
     sys.stderr.flush()
     # For the control process: gRPC logs in a form of its own what we log as events.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if control is not None and (waiting := early.fork(control)) is not None:
+        command = [*command[:-1], json.dumps({**json.loads(command[-1]), "early": waiting})]
     os.execv(command[0], command)  # noqa: S606 - our own interpreter, no shell

@@ -22,6 +22,7 @@ _ATTACH_FILTER: Final = 26
 _VERSION: Final = 0x20080522
 _KEEP_THROUGH_SETUID, _NO_NEW_PRIVS, _DROP_FROM_BOUNDS, _AMBIENT = 8, 38, 24, 47
 _RAISE = 2
+_DUMPABLE = 4
 _LAST: Final = Path("/proc/sys/kernel/cap_last_cap")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -77,6 +78,12 @@ def keep_only(bits: Iterable[int]) -> None:
     _write(wanted, wanted)
     if refused is not None:
         raise refused
+
+
+def settle() -> None:
+    """Does what executing a program does after a change of the user: /proc shows the process to
+    that user again. See PR_SET_DUMPABLE in prctl(2)."""
+    _prctl(_DUMPABLE, 1)
 
 
 def give_up(bit: int) -> None:

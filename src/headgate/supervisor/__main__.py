@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 
-from headgate.supervisor import cpus, leash, logs, notify
+from headgate.supervisor import cpus, descriptors, leash, logs, notify
 from headgate.supervisor.children import (
     ExtensionMissingError,
     data_plane_command,
     extension_path,
 )
 from headgate.supervisor.driver import Driver
+from headgate.supervisor.early import Early
 from headgate.supervisor.listeners import Listeners
 from headgate.supervisor.machine import Machine
 from headgate.supervisor.state import FALLBACK_S, Settings
@@ -29,12 +29,13 @@ def main() -> int:
     Options: `state_dir`, `workers` (null = by CPU), `log_level`,
     `control` (the command of the control process), `has_data_plane` (false where nginx serves)
     `control_grace_s`, and `fallback_s` where it is not as usual. `instance` is there where this is
-    one of several nodes of an agent, which started it.
+    one of several nodes of an agent, which started it; `early` where a control process waits: its
+    pid, and the descriptor of `Early`.
     """
     options = json.loads(sys.argv[-1])
     has_data_plane: bool = options["has_data_plane"]
     _name_process("headgate")
-    _raise_descriptor_limit()
+    descriptors.raise_limit()
     logs.set_level(options.get("log_level") or "info")
     if options.get("instance"):
         logs.name({"instance": options["instance"]})
@@ -59,19 +60,12 @@ def main() -> int:
         fallback_s=options.get("fallback_s", FALLBACK_S),
     )
     machine = Machine(settings, os.urandom(32), options.get("workers"))
-    driver = Driver(machine, Listeners(machine.state.workers), _data_plane, options["control"])
+    early = Early(*options["early"]) if "early" in options else None
+    listeners = Listeners(machine.state.workers)
+    driver = Driver(machine, listeners, _data_plane, options["control"], early)
     code = driver.run()
     del lock  # held until here
     return code
-
-
-def _raise_descriptor_limit() -> None:
-    """Takes as many descriptors as we may have: the usual soft limit (1024) is for select(2)."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):
-        pass  # then the limit is what it was
 
 
 def _data_plane() -> list[str]:

@@ -14,6 +14,7 @@ from headgate.supervisor import commands as cmd
 from headgate.supervisor import events as ev
 from headgate.supervisor.channel import LineChannel, PacketChannel
 from headgate.supervisor.door import AdminDoor
+from headgate.supervisor.early import Early
 from headgate.supervisor.listeners import Listeners
 from headgate.supervisor.machine import Machine
 from headgate.supervisor.notify import Notifier
@@ -35,8 +36,10 @@ class Driver:
         listeners: Listeners,
         data_plane: Callable[[], list[str]],
         control: list[str],
+        early: Early | None = None,
     ) -> None:
-        """`data_plane` gives the command of a new data plane, `control` is that of the other.
+        """`data_plane` gives the command of a new data plane, `control` is that of the other,
+        the first of which is `early`.
 
         It calls the first each time, so that an upgrade finds what is installed by then.
         """
@@ -44,6 +47,7 @@ class Driver:
         self._listeners = listeners
         self._data_plane_command = data_plane
         self._control_command = control
+        self._early = early
         self._state_dir = machine.state.settings.state_dir
         self._notifier = Notifier(os.environ)
         self._selector = selectors.DefaultSelector()
@@ -167,7 +171,9 @@ class Driver:
     def _spawn_control(self) -> None:
         try:
             admin = self._admin.descriptor()
-            self._control_pid = children.spawn_control(self._control_command, admin)
+            early, self._early = self._early, None
+            pid = None if early is None else early.start(admin)
+            self._control_pid = pid or children.spawn_control(self._control_command, admin)
         except OSError as error:
             logs.write("error", "control_not_started", {"error": str(error)})
             self._happened(ev.ControlExited(_SPAWN_FAILED))

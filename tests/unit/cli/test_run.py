@@ -25,6 +25,7 @@ from headgate.node import nginx_rights
 from headgate.node.options import Options
 
 SUPERVISOR = Path(headgate.__path__[0]) / "supervisor"
+CONTROL = [sys.executable, "-P", "-m", "headgate.node", "{}"]
 
 
 def _copied(packages: Path) -> Path:
@@ -60,13 +61,17 @@ sys.stderr.write("warned ")
 getattr(run, sys.argv[1])(json.loads(sys.argv[2]))
 """
 _SHOWS = """
-import importlib.util, os, sys
+import importlib.util, json, os, sys
 from pathlib import Path
 status = Path("/proc/self/status").read_text()
 source = Path(sys.argv[1], "headgate", "supervisor", "__init__.py")
 compiled = importlib.util.cache_from_source(str(source))
 few = "NoNewPrivs:\\t1" in status
-print(os.getpid(), os.environ["GRPC_VERBOSITY"], Path(compiled).exists(), few)
+early = json.loads(sys.argv[2]).get("early")
+if early:
+    os.close(early[1])
+    early = os.waitstatus_to_exitcode(os.waitpid(early[0], 0)[1])
+print(os.getpid(), os.environ["GRPC_VERBOSITY"], Path(compiled).exists(), few, early)
 """
 
 
@@ -90,15 +95,15 @@ def _became(function: str, told: dict[str, object], folder: Path, **variables: s
 
 def test_the_supervisor_has_few_rights_no_code_to_compile_and_a_quiet_grpc(tmp_path: Path) -> None:
     me = pwd.getpwuid(os.geteuid()).pw_name
-    told = {"has_data_plane": True, "user": me, "access_log": None}
+    told = {"has_data_plane": True, "user": me, "access_log": None, "control": CONTROL}
     state = {"state_dir": str(tmp_path / "state")}
-    assert _became("become", {**told, **state}, tmp_path) == ["NONE", "True", "True"]
+    assert _became("become", {**told, **state}, tmp_path) == ["NONE", "True", "True", "0"]
 
 
 def test_that_of_an_nginx_does_not_touch_the_state_directory(tmp_path: Path) -> None:
     told = {"has_data_plane": False, "user": None, "access_log": None, "keeps": ["kill"]}
-    state = {"state_dir": str(tmp_path / "state")}
-    assert _became("become", {**told, **state}, tmp_path) == ["NONE", "True", "True"]
+    state = {"state_dir": str(tmp_path / "state"), "control": CONTROL}
+    assert _became("become", {**told, **state}, tmp_path) == ["NONE", "True", "True", "0"]
     assert not (tmp_path / "state").exists()
 
 
@@ -109,6 +114,7 @@ def test_an_agent_of_several_instances_has_as_few_and_the_verbosity_that_it_is_g
         "DEBUG",
         "True",
         "True",
+        "None",
     ]
 
 
