@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,11 +30,17 @@ def agent(
     code = "import sys; from headgate.supervisor.instances.main import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", code, json.dumps(told)])
     try:
-        until((place / INSTANCES_DOOR).exists, "the agent answers")
+        until(lambda: _listens(place / INSTANCES_DOOR), "the agent answers")
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def _listens(door: Path) -> bool:
+    """Whether somebody takes connections there: the file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(str(door)) == 0
 
 
 def _ask(place: Path, op: str) -> dict[str, Any]:
