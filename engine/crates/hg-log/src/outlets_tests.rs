@@ -199,8 +199,7 @@ fn people_are_told_when_the_sink_fails_and_when_it_works_again() {
 fn a_sink_that_stands_still_costs_lines_not_time_or_memory() {
     // A pipe that nobody reads: its writer blocks once 64 KiB are in it.
     let scratch = Scratch::new("stuck");
-    let path = scratch.path("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let path = scratch.pipe("pipe");
     let reader = std::fs::File::options().read(true).write(true).open(&path).unwrap();
     let log = start(Some(&to_file(&path, LogFormat::Json)), 1).unwrap();
     let mut writer = log.writer();
@@ -229,8 +228,7 @@ fn a_sink_that_stands_still_costs_lines_not_time_or_memory() {
 #[test]
 fn a_sink_that_goes_on_is_not_behind_any_more() {
     let scratch = Scratch::new("behind");
-    let path = scratch.path("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let path = scratch.pipe("pipe");
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let mut options = std::fs::File::options();
     let mut reader = options.read(true).write(true).custom_flags(nonblocking).open(&path).unwrap();

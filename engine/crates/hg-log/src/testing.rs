@@ -162,6 +162,15 @@ impl Scratch {
     pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
+
+    /// Makes a named pipe, without a child: until it executes its program, that would keep open what
+    /// another test closes.
+    pub(crate) fn pipe(&self, name: &str) -> String {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let path = self.path(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        path
+    }
 }
 
 impl Drop for Scratch {

@@ -3,6 +3,7 @@
 use crate::common::tls::Authority;
 use crate::common::*;
 use hg_plan::Kind;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -124,7 +125,8 @@ fn requests_that_wait_are_answered_at_once_when_their_upstream_is_gone() {
 fn a_worker_that_leaves_has_its_last_lines_written() {
     let scratch = std::env::temp_dir().join(format!("hg-last-lines-{}", std::process::id()));
     let path = scratch.to_str().unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    // Not by a child: until it executes `mkfifo`, it would keep open what other tests close.
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let mut reader = std::fs::File::options().read(true).write(true).open(path).unwrap();
     let mut writer = reader.try_clone().unwrap();
     let mut node = Node::simple(&Upstream::answering(OK));

@@ -196,8 +196,7 @@ mod tests {
     #[test]
     fn a_pipe_without_a_reader_is_refused_at_once() {
         let scratch = Scratch::new("pipe");
-        let path = scratch.path("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let path = scratch.pipe("pipe");
         assert!(Stream::file(&path).open().is_err());
     }
 
@@ -217,8 +216,7 @@ mod tests {
     #[test]
     fn lines_of_two_writers_to_a_pipe_stay_whole() {
         let scratch = Scratch::new("shared");
-        let path = scratch.path("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let path = scratch.pipe("pipe");
         let reader = path.clone();
         let read = std::thread::spawn(move || std::fs::read_to_string(reader).unwrap());
         let open = |_: u8| {

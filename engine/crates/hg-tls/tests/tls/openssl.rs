@@ -2,11 +2,11 @@
 
 use crate::common::*;
 use hg_tls::{ClientSession, Received, ServerSession, TlsError};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -139,7 +139,7 @@ fn openssls_client_speaks_every_suite_with_us() {
 
 /// Sends one line to a server and reads until it has come back.
 fn ask(mut session: ClientSession, address: &str, text: &[u8]) {
-    let mut socket = connect_until(address);
+    let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let (mut pending, mut plain, mut out) = (Vec::new(), Vec::new(), Vec::new());
     session.start(&mut out).unwrap();
@@ -162,15 +162,15 @@ fn ask(mut session: ClientSession, address: &str, text: &[u8]) {
     socket.write_all(&out).unwrap();
 }
 
-fn connect_until(address: &str) -> TcpStream {
-    let start = Instant::now();
-    loop {
-        match TcpStream::connect(address) {
-            Ok(socket) => return socket,
-            Err(e) => assert!(start.elapsed() < DEADLINE, "{e}"),
-        }
-        std::thread::yield_now();
-    }
+/// Where `s_server` listens, which it says as soon as it does.
+///
+/// A port that was free before it started is not its own: as long as another test's child has not
+/// executed its program, it has the socket that found the port, and connections end with that.
+fn address_of(server: &mut Child) -> String {
+    let said = BufReader::new(server.stdout.as_mut().unwrap()).lines();
+    said.map(Result::unwrap)
+        .find_map(|line| Some(line.strip_prefix("ACCEPT ")?.to_owned()))
+        .unwrap()
 }
 
 #[test]
@@ -189,14 +189,12 @@ fn we_speak_with_openssls_server() {
     world.put(Kind::Upstream, "u", &upstream);
     let context = world.context();
     for version in ["-tls1_3", "-tls1_2"] {
-        // No other test gets a port of this address.
-        let free = TcpListener::bind("127.1.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let arguments =
-            ["s_server", "-accept", &free, "-cert", &cert, "-key", &key, "-rev", version];
-        let mut server = openssl(&arguments);
+        let accept = ["s_server", "-accept", "127.0.0.1:0", "-rev", version];
+        let mut server = openssl(&[&accept[..], &["-cert", &cert, "-key", &key]].concat());
+        let address = address_of(&mut server);
         let tls = context.upstream("u").unwrap();
         for _ in 0..2 {
-            ask(tls.session("a.example").unwrap(), &free, b"a line for the other side\n");
+            ask(tls.session("a.example").unwrap(), &address, b"a line for the other side\n");
         }
         server.kill().unwrap();
         server.wait().unwrap();
